@@ -1,0 +1,86 @@
+"""What can go wrong in a way that a user can mend.
+
+TracelapseError
+├── InputError            a value the user gave cannot be used
+│   ├── NameRefused       a name that is empty, too long, or would be a path
+│   ├── PromptRefused     empty, over-long, or with tokens the model does not know
+│   ├── CorpusRefused     a corpus file with bad lines (all of them are listed)
+│   └── ComparisonRefused two things that cannot be compared (another tokenisation, model or transcoder set)
+├── NotFound              a run, checkpoint, corpus, model or graph that does not exist
+├── Damaged               a file that is there but cannot be read as what it should be
+├── ModelUnavailable      weights that cannot be had: no network, gated, unknown family
+└── StorageFailed         the disk is full or refuses to be written
+
+Each message says what happened with the value received, what is allowed, and what to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class TracelapseError(Exception):
+    """Base of the tree; its text is shown to the user as it is."""
+
+
+class InputError(TracelapseError):
+    """A value the user gave cannot be used."""
+
+
+class NameRefused(InputError):
+    """A name that is empty, too long, or could be a path."""
+
+
+class PromptRefused(InputError):
+    """A prompt that the model cannot take."""
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """One line of a file that could not be taken: its number (from 1) and the reason."""
+
+    number: int
+    reason: str
+
+
+class CorpusRefused(InputError):
+    """A corpus file with bad lines; nothing of it was taken in."""
+
+    def __init__(self, source: str, bad_lines: Sequence[BadLine]) -> None:
+        self.source, self.bad_lines = source, tuple(bad_lines)
+        shown = "; ".join(f"line {bad.number}: {bad.reason}" for bad in self.bad_lines[:5])
+        more = f"; and {len(self.bad_lines) - 5} more" if len(self.bad_lines) > 5 else ""
+        super().__init__(f"{source}: {len(self.bad_lines)} bad line(s), nothing was taken in. {shown}{more}")
+
+
+class ComparisonRefused(InputError):
+    """Two sides that cannot be laid beside each other."""
+
+
+class NotFound(TracelapseError):
+    """Something named does not exist; the message lists what does."""
+
+    def __init__(self, what: str, name: str, known: Sequence[str] = ()) -> None:
+        self.what, self.name, self.known = what, name, tuple(known)
+        there = f" There is: {', '.join(self.known[:12])}." if self.known else " There is none yet."
+        super().__init__(f"No {what} named “{name}”.{there}")
+
+
+class Damaged(TracelapseError):
+    """A file that is there but is not what it should be."""
+
+    def __init__(self, path: Path | str, reason: str, remedy: str = "Remove it and make it again.") -> None:
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{path} is damaged: {reason}. {remedy}")
+
+
+class ModelUnavailable(TracelapseError):
+    """Weights that cannot be had here."""
+
+
+class StorageFailed(TracelapseError):
+    """The disk is full or refuses to be written."""
+
+
+class Cancelled(Exception):
+    """Raised inside a job when its cancel token is set. Not an error: the user asked for it."""

@@ -1,0 +1,134 @@
+"""The attribution graph.
+
+Nodes are active transcoder features, reconstruction errors, input tokens and output logits; an edge is the direct
+linear effect of its source on its target (Ameisen et al. 2025, as computed by circuit-tracer).
+
+A node's identity is (kind, layer, position, index): never a row number, and never circuit-tracer's string id, which
+collides. `index` is the feature index, the token id for tokens and logits, and 0 for errors. `layer` is -1 for
+tokens and n_layers for logits. Written `feature/LAYER/POSITION/INDEX`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from engine.domain.record import Record
+
+
+class NodeKind(IntEnum):
+    FEATURE = 0
+    ERROR = 1
+    TOKEN = 2
+    LOGIT = 3
+
+
+class Fit(Record):
+    """How much of the computation runs through features rather than errors (circuit-tracer's definitions)."""
+
+    replacement: float  # replacement score, 0 to 1
+    completeness: float  # completeness score, 0 to 1
+    error_share: float  # share of all node influence that sits in error nodes, 0 to 1
+    unexplained_variance: float | None = None  # mean over layers, on this prompt
+
+
+FIT_LIMIT = 0.8  # below this replacement score a graph carries a plain warning
+
+
+class TraceSettings(Record):
+    """How a graph is traced. What is not kept here cannot be shown without tracing again."""
+
+    max_feature_nodes: Annotated[int, Field(ge=1)] | None = None  # None: all active features
+    n_logits: Annotated[int, Field(ge=1, le=100)] = 10  # top output tokens, where no targets are given
+    batch_size: Annotated[int, Field(ge=1)] = 64  # circuit-tracer's default of 512 is 3x slower on a CPU
+    max_edges: Annotated[int, Field(ge=1)] = 400_000  # the largest by |weight| are kept; the demo stays far below
+
+
+class PruneSettings(Record):
+    """Cumulative influence kept; circuit-tracer's defaults."""
+
+    node_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    edge_threshold: Annotated[float, Field(gt=0, le=1)] = 0.98
+
+
+class GraphKey(Record):
+    """What made a graph. Equal keys mean equal graphs, so the hash names the stored file."""
+
+    checkpoint: str  # RUN@LABEL, canonical
+    checkpoint_hash: str  # of the adapter weights and the base: a run made again under its old name differs
+    prompt: str  # without BOS
+    transcoders: str  # name of the set
+    transcoders_hash: str
+    targets: tuple[int, ...] = ()  # token ids traced to; empty: the top `settings.n_logits`
+    settings: TraceSettings = TraceSettings()
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionGraph:
+    """Arrays over n_nodes and n_edges; edges run source -> target, both are row numbers of the node arrays.
+
+    Nodes are ordered features, errors, tokens, logits. `influence` is each node's total influence on the
+    probability-weighted logits in the unpruned graph (circuit-tracer's `compute_node_influence`).
+    """
+
+    key: GraphKey
+    kind: np.ndarray  # (n_nodes,) uint8, NodeKind
+    layer: np.ndarray  # (n_nodes,) int32
+    position: np.ndarray  # (n_nodes,) int32
+    index: np.ndarray  # (n_nodes,) int64
+    activation: np.ndarray  # (n_nodes,) float32; 0 where the kind has none
+    influence: np.ndarray  # (n_nodes,) float32, >= 0
+    source: np.ndarray  # (n_edges,) int32
+    target: np.ndarray  # (n_edges,) int32
+    weight: np.ndarray  # (n_edges,) float32, signed, never 0
+    n_layers: int
+    tokens: tuple[str, ...]  # (n_pos,) with BOS first
+    token_ids: np.ndarray  # (n_pos,) int64
+    target_tokens: tuple[str, ...]  # (n_logits,) in the order of the logit nodes
+    target_probability: np.ndarray  # (n_logits,) float32, the model's own probabilities
+    target_logit: np.ndarray  # (n_logits,) float32, minus the mean logit (what the direct effects add up to)
+    fit: Fit
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.kind)
+
+    @property
+    def n_edges(self) -> int:
+        return len(self.weight)
+
+    def node_id(self, row: int) -> str:
+        """`kind/LAYER/POSITION/INDEX`, unique within a graph and equal across graphs for the same node."""
+        kind = NodeKind(int(self.kind[row])).name.lower()
+        return f"{kind}/{self.layer[row]}/{self.position[row]}/{self.index[row]}"
+
+    def node_ids(self) -> list[str]:
+        return [self.node_id(row) for row in range(self.n_nodes)]
+
+
+class ComparisonKey(Record):
+    """Names a stored pair of graphs that were traced to the same output targets."""
+
+    a: str  # RUN@LABEL, canonical
+    b: str
+    prompt: str
+    transcoders: str
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:20]
+
+
+class Comparison(Record):
+    """A stored pair: which graphs belong to which side. Both were traced to the same targets."""
+
+    key: ComparisonKey
+    graph_a: GraphKey
+    graph_b: GraphKey

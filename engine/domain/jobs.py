@@ -1,0 +1,109 @@
+"""Background work: what is asked for, how it reports, how it is cancelled."""
+
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from engine.domain.corpus import CorpusSpec
+from engine.domain.graphs import TraceSettings
+from engine.domain.models import TranscoderTraining
+from engine.domain.names import Name
+from engine.domain.record import Record
+from engine.domain.runs import RunConfig
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled", "interrupted"})
+
+
+class MakeCorpus(Record):
+    """Make a corpus from a spec."""
+
+    action: Literal["make_corpus"] = "make_corpus"
+    spec: CorpusSpec
+
+
+class Train(Record):
+    """Fine-tune with checkpoints; `resume` goes on from the last one."""
+
+    action: Literal["train"] = "train"
+    config: RunConfig
+    resume: bool = False
+
+
+class TrainTranscoders(Record):
+    """Train a shared transcoder set on the base and the named checkpoints (RUN@LABEL)."""
+
+    action: Literal["train_transcoders"] = "train_transcoders"
+    name: Name
+    checkpoints: tuple[str, ...]
+    training: TranscoderTraining = TranscoderTraining()
+
+
+class Compare(Record):
+    """Trace both sides to the same targets; trains a shared transcoder set first where none fits."""
+
+    action: Literal["compare"] = "compare"
+    a: str  # RUN@LABEL
+    b: str
+    prompts: tuple[str, ...]  # cancelled between prompts
+    transcoders: str = ""  # empty: the set that has seen both sides
+    settings: TraceSettings = TraceSettings()
+
+
+class Trace(Record):
+    """Trace one checkpoint on prompts, to its own top tokens."""
+
+    action: Literal["trace"] = "trace"
+    checkpoint: str  # RUN@LABEL
+    prompts: tuple[str, ...]
+    transcoders: str = ""
+    settings: TraceSettings = TraceSettings()
+
+
+class Probe(Record):
+    """Measure the probe scores of every checkpoint of a run again."""
+
+    action: Literal["probe"] = "probe"
+    run: Name
+
+
+Request = Annotated[MakeCorpus | Train | TrainTranscoders | Compare | Trace | Probe, Field(discriminator="action")]
+
+
+class Progress(Record):
+    """How far a job is. `fraction` is 0 to 1; `eta_s` is None while it cannot be known."""
+
+    fraction: float = 0.0
+    message: str = ""
+    eta_s: float | None = None
+
+
+class JobRecord(Record):
+    """The journal of one job, as written to disk after every change and heartbeat."""
+
+    id: str
+    title: str
+    request: Request
+    state: JobState = "queued"
+    progress: Progress = Progress()
+    created_at: float  # seconds since the epoch
+    started_at: float | None = None
+    finished_at: float | None = None
+    heartbeat_at: float | None = None
+    pid: int = 0
+    pid_started_at: float = 0.0  # tells a recycled process id from the real one
+    error: str = ""
+    result: str = ""  # what was made, in words a page can link to (a run name, a comparison hash)
+
+
+class Report(Protocol):
+    """The progress callback that every workflow is handed."""
+
+    def __call__(self, fraction: float, message: str) -> None:
+        """`fraction` of the whole action done, 0 to 1; never calls back up into the app."""
+
+
+class CancelToken(Protocol):
+    """Asked between steps; raises Cancelled when the user wants the job to stop."""
+
+    def check(self) -> None: ...

@@ -1,0 +1,47 @@
+"""Where a base model and its transcoders come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.domain.names import Name
+from engine.domain.record import Record
+
+
+class ModelSpec(Record):
+    """One description for the bundled model, a local Hugging Face folder and a hub id alike."""
+
+    name: Name
+    source: Literal["bundled", "folder", "hub"]
+    location: str = ""  # folder path or hub id; empty for the bundled model
+    transcoders: str = ""  # folder of a saved set or a published set of circuit-tracer; empty: train a shared set
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "cpu"  # as torch writes it: cpu, cuda, cuda:1, mps
+
+
+DEMO_MODEL = ModelSpec(name="demo", source="bundled")
+
+
+class TranscoderTraining(Record):
+    """How a shared transcoder set is trained (TopK sparse replacement of each MLP)."""
+
+    n_features: Annotated[int, Field(ge=8)] = 512  # per layer
+    top_k: Annotated[int, Field(ge=1)] = 16  # features active on a token
+    n_steps: Annotated[int, Field(ge=1)] = 600
+    batch_tokens: Annotated[int, Field(ge=16)] = 1024
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    n_texts: Annotated[int, Field(ge=1)] = 5000  # split evenly over the checkpoints
+    seed: int = 0
+
+
+class TranscoderMeta(Record):
+    """A transcoder set as an artefact: what it replaces and which checkpoints it has seen."""
+
+    name: Name
+    model: ModelSpec
+    training: TranscoderTraining
+    checkpoints: tuple[str, ...]  # "RUN@LABEL" of every checkpoint it was trained on
+    n_layers: int
+    d_model: int
+    unexplained_variance: tuple[float, ...]  # per layer, over all the activations it was trained on
+    scan: str = ""  # the circuit-tracer id of a published set

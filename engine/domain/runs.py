@@ -1,0 +1,106 @@
+"""A run (one fine-tune), its checkpoints, and what was measured at each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from engine.domain.models import DEMO_MODEL, ModelSpec
+from engine.domain.names import Name, label_for
+from engine.domain.record import Record
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class RunConfig(Record):
+    """Everything that decides a run's result."""
+
+    name: Name
+    model: ModelSpec = DEMO_MODEL
+    corpus: Name
+    corpus_hash: str = ""  # filled in when the run starts
+    method: Name = "lora"  # a key of engine.training.methods
+    n_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 10
+    learning_rate: Annotated[float, Field(ge=0, le=10)] | None = None  # None: the method's own default
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8  # of LoRA's matrices
+    alpha: Annotated[int, Field(ge=1)] = 16  # LoRA's scale is alpha / rank
+    capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps
+    capture_every: Annotated[int, Field(ge=1)] | None = None  # and every so many steps
+    seed: int = 0
+    imported: bool = False  # trained elsewhere; checkpoints were copied in
+
+    @field_validator("capture")
+    @classmethod
+    def _sorted(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(value)))
+
+    def capture_steps(self) -> tuple[int, ...]:
+        """Steps at which a checkpoint is kept, ascending, without the base; the last step always is."""
+        steps = {max(1, round(fraction * self.n_steps)) for fraction in self.capture} | {self.n_steps}
+        if self.capture_every:
+            steps |= set(range(self.capture_every, self.n_steps + 1, self.capture_every))
+        return tuple(sorted(steps))
+
+
+class CheckpointState(Record):
+    """`state.json` beside an adapter: the training state at exactly that step."""
+
+    step: Annotated[int, Field(ge=0)]
+    max_steps: Annotated[int, Field(ge=1)]
+    epoch: float
+    loss: float | None  # of exactly this step's batch; None for the base and where it is not known
+    smoothed_loss: float | None  # exponential mean, factor 0.9, of the losses up to this step
+    learning_rate: float | None
+    seed: int
+    examples_seen: int
+    wall_time_s: float
+    corpus_hash: str
+    n_trainable: int = 0  # trainable parameters
+    versions: dict[str, str] = {}  # package -> version
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk. The base (step 0) has no adapter."""
+
+    run: str
+    state: CheckpointState
+    folder: Path  # PEFT's adapter folder plus state.json and probes.json
+
+    @property
+    def step(self) -> int:
+        return self.state.step
+
+    @property
+    def label(self) -> str:
+        return label_for(self.step, self.state.max_steps)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.run}@{self.label}"
+
+    @property
+    def adapter(self) -> Path | None:
+        """The folder that PEFT reads, or None for the base model."""
+        return self.folder if self.step else None
+
+
+class ProbeResults(Record):
+    """`probes.json`: one entry a probe, in the corpus's order; columns of equal length."""
+
+    probe_id: tuple[str, ...]
+    predicted: tuple[str, ...]  # the most probable next token
+    p: tuple[float, ...]  # probability of the right token
+    rank: tuple[int, ...]  # of the right token, 1 is best
+    logit_diff: tuple[float, ...]  # right token's logit minus the best foil's
+    correct: tuple[bool, ...]
+
+
+class LossLog(Record):
+    """`losses.json`: the loss of every step so far."""
+
+    step: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()
+    learning_rate: tuple[float, ...] = ()
