@@ -58,7 +58,7 @@ class CheckpointState(Record):
     wall_time_s: float
     corpus_hash: str
     n_trainable: int = 0  # trainable parameters
-    versions: dict[str, str] = {}  # package -> version
+    versions: dict[str, str] = Field(default_factory=dict)  # package -> version
 
 
 @dataclass(frozen=True)
