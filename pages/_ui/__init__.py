@@ -1,0 +1,1 @@
+"""Widgets, selection, errors, caching: the only shared page code."""
