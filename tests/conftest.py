@@ -1,0 +1,33 @@
+"""What every test needs: no network, no thread pools larger than the cores, a workspace of its own."""
+
+import os
+
+# Before torch, transformers or tokenizers are imported anywhere.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.store import BUNDLED, Store
+
+
+@pytest.fixture(autouse=True)
+def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's workspace."""
+    monkeypatch.setenv("TRACELAPSE_HOME", str(tmp_path / "workspace"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty workspace without the bundled demo."""
+    yield Store(tmp_path / "workspace", bundled=None)
+
+
+@pytest.fixture
+def demo_store(tmp_path: Path) -> Iterator[Store]:
+    """An empty workspace with the bundled demo on its second shelf."""
+    yield Store(tmp_path / "workspace", bundled=BUNDLED)
