@@ -1,0 +1,257 @@
+"""Load a base model and turn prompts into tokens.
+
+The bundled model, a local Hugging Face folder and a hub id are one thing here: a folder with `config.json`, a fast
+tokenizer and safetensors weights. Code that comes with a model is never run, and pickled weights are never read.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
+from engine.domain.models import ModelSpec
+from engine.store import BUNDLED
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Family:
+    """An architecture that the whole path (load, fine-tune, merge) is tested on."""
+
+    title: str
+    attention: str  # transformers' name of the attention implementation
+
+
+# model_type in config.json -> what it is. Gemma 2 caps its attention scores, which only `eager` computes.
+FAMILIES: dict[str, Family] = {
+    "llama": Family("Llama", "sdpa"),
+    "gemma2": Family("Gemma 2", "eager"),
+    "qwen3": Family("Qwen 3", "sdpa"),
+    "gpt_neox": Family("GPT-NeoX", "sdpa"),
+}
+DEVICES = ("cpu", "cuda", "mps")
+_AGAIN = "Download or save the model again."
+
+# transformers and PEFT switch torch's initialisers, default dtype and parameter registration for the whole process
+# while they build modules, so two threads must not build at once. Held wherever a model or adapter is made.
+BUILDING = threading.RLock()
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A base model in memory: in eval mode, without gradients for its weights."""
+
+    spec: ModelSpec
+    folder: Path  # where its files lie, also for a hub id
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    n_layers: int
+    d_model: int
+    n_positions: int  # the longest prompt, in tokens with BOS
+    family: str  # a key of FAMILIES
+
+
+def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
+    """The model that `spec` describes, on its device and in its dtype.
+
+    `folder` overrides where the bundled model or a local folder lies. Only a hub id may use the network.
+    Raises ModelUnavailable (cannot be had here, or not supported) and Damaged (its files are broken).
+    """
+    device = _device(spec)
+    where = _folder(spec, folder)
+    family = _family(where)
+    _refuse_pickles(where)
+    with BUILDING:
+        model = _load_weights(where, FAMILIES[family], getattr(torch, spec.dtype), device)
+    config = model.config
+    return LoadedModel(
+        spec=spec,
+        folder=where,
+        model=model,
+        tokenizer=_load_tokenizer(where),
+        n_layers=config.num_hidden_layers,
+        d_model=config.hidden_size,
+        n_positions=config.max_position_embeddings,
+        family=family,
+    )
+
+
+def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """What stands at position 0: BOS, or the pad or end token where the model has none (as circuit-tracer does)."""
+    candidates = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    for candidate in candidates:
+        if candidate is not None:
+            return int(candidate)
+    raise ModelUnavailable("This model's tokenizer has no BOS, pad or end token, and a prompt must begin with one.")
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, text: str, *, limit: int) -> list[int]:
+    """Token ids of `text` with BOS first (a BOS that the text begins with is not doubled).
+
+    Raises PromptRefused: nothing in it, more than `limit` tokens, words the model does not know, or control tokens
+    (BOS inside the text, end of text, padding) written out.
+    """
+    bos = bos_id(tokenizer)
+    text = text.strip().removeprefix(tokenizer.convert_ids_to_tokens(bos)).strip()
+    if not text:
+        raise PromptRefused("The prompt is empty. Write at least one word.")
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids: list[int] = encoded["input_ids"]
+    _refuse_unknown(tokenizer, text, ids, encoded["offset_mapping"])
+    control = {bos, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    if found := [tokenizer.convert_ids_to_tokens(i) for i in ids if i in control]:
+        raise PromptRefused(
+            f"The prompt contains the control token {found[0]}, which only the model's own format may place. Remove it."
+        )
+    if len(ids) + 1 > limit:
+        raise PromptRefused(f"The prompt has {len(ids)} tokens; this model takes at most {limit - 1}. Shorten it.")
+    return [bos, *ids]
+
+
+def encode(loaded: LoadedModel, prompt: str) -> torch.Tensor:
+    """Token ids of a prompt, (1, n_pos) int64 with BOS first, on the model's device. Raises PromptRefused."""
+    ids = token_ids(loaded.tokenizer, prompt, limit=loaded.n_positions)
+    return torch.tensor([ids], device=loaded.model.device)
+
+
+def _refuse_unknown(
+    tokenizer: PreTrainedTokenizerFast, text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
+) -> None:
+    unknown = tokenizer.unk_token_id
+    # Some tokenizers (GPT-2's, GPT-NeoX's) name their end token as the unknown one but never produce it themselves.
+    if unknown is None or unknown == tokenizer.eos_token_id:
+        return
+    words = dict.fromkeys(text[start:end] for i, (start, end) in zip(ids, offsets, strict=True) if i == unknown)
+    if words:
+        named = ", ".join(f"“{word[:40]}”" for word in list(words)[:8])
+        raise PromptRefused(f"The model does not know {named}. Use words of its vocabulary.")
+
+
+def _device(spec: ModelSpec) -> torch.device:
+    try:
+        device = torch.device(spec.device)
+        if device.type not in DEVICES:
+            raise RuntimeError("not supported here")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelUnavailable(
+            f"The device “{spec.device}” of model “{spec.name}” cannot be used: {one_line(error)[:120]}. "
+            f"Use one of {', '.join(DEVICES)} that this machine has."
+        ) from error
+    return device
+
+
+def _folder(spec: ModelSpec, folder: Path | None) -> Path:
+    """The local folder of the model's files; downloads a hub model that is not in the cache yet."""
+    if spec.source == "hub" and folder is None:
+        return _download(spec.location)
+    where = folder or (BUNDLED / "base" if spec.source == "bundled" else Path(spec.location).expanduser())
+    if not (where / "config.json").is_file():
+        raise ModelUnavailable(
+            f"Model “{spec.name}”: there is no config.json in {where}. "
+            "Give the folder that save_pretrained or huggingface-cli wrote."
+        )
+    return where
+
+
+def _download(hub_id: str) -> Path:
+    elsewhere = (
+        f"On a machine with network run `huggingface-cli download {hub_id} --local-dir FOLDER`, "
+        "copy the folder here and use it as a local folder."
+    )
+    try:
+        patterns = ["*.json", "*.safetensors", "*.model", "*.txt"]
+        return Path(snapshot_download(hub_id, allow_patterns=patterns, ignore_patterns=["*/*"]))
+    except GatedRepoError as error:
+        raise ModelUnavailable(
+            f"{hub_id} is gated: accept its licence at https://huggingface.co/{hub_id}, run `huggingface-cli login`, "
+            "and try again."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelUnavailable(
+            f"The hub has no model “{hub_id}”, or it is private. Check the spelling, or log in with "
+            "`huggingface-cli login`."
+        ) from error
+    except HFValidationError as error:
+        raise ModelUnavailable(f"“{hub_id}” is no hub id. Write OWNER/NAME, such as google/gemma-2-2b.") from error
+    except LocalEntryNotFoundError as error:
+        raise ModelUnavailable(
+            f"{hub_id} is not on this machine and the network is out of reach. {elsewhere}"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelUnavailable(f"{hub_id} could not be downloaded: {one_line(error)}. {elsewhere}") from error
+
+
+def _family(where: Path) -> str:
+    try:
+        config, _ = PretrainedConfig.get_config_dict(where, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise Damaged(where / "config.json", "it is not a model's configuration", _AGAIN) from error
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        known = ", ".join(f"{member.title} ({key})" for key, member in FAMILIES.items())
+        raise ModelUnavailable(f"{where} holds a model of family “{family}”. Supported are {known}.")
+    return str(family)
+
+
+def _refuse_pickles(where: Path) -> None:
+    if not any(where.glob("*.safetensors")):
+        pickled = sorted(path.name for path in (*where.glob("*.bin"), *where.glob("*.pt"), *where.glob("*.pth")))
+        what = f"only pickled ones ({pickled[0]}), which are never read" if pickled else "none at all"
+        raise ModelUnavailable(
+            f"{where} has no safetensors weights but {what}. Save the model again with "
+            "save_pretrained(…, safe_serialization=True)."
+        )
+
+
+def _load_weights(where: Path, family: Family, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            where,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            attn_implementation=family.attention,
+            output_loading_info=True,
+        )
+    # Third-party loaders say "broken file" in many ways; each means the same to the user.
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", _AGAIN) from error
+    if missing := sorted(info["missing_keys"]):
+        raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", _AGAIN)
+    return model.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def _load_tokenizer(where: Path) -> PreTrainedTokenizerFast:
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(where, local_files_only=True, trust_remote_code=False)
+    # The tokenizers library raises a bare Exception for a tokenizer.json that it cannot read.
+    except Exception as error:
+        raise Damaged(where, f"the tokenizer cannot be read ({one_line(error)})", _AGAIN) from error
+    if not tokenizer.is_fast:
+        raise ModelUnavailable(f"{where} has no tokenizer.json. Save its tokenizer as a fast one.")
+    if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def one_line(error: Exception) -> str:
+    """What a library's error says, on one short line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
