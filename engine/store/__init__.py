@@ -1,0 +1,7 @@
+"""The workspace on disk. Files are the truth; the index can always be made again from them."""
+
+from engine.store.infos import CorpusInfo, Problem, RunInfo
+from engine.store.layout import BUNDLED
+from engine.store.store import Store
+
+__all__ = ["BUNDLED", "CorpusInfo", "Problem", "RunInfo", "Store"]

@@ -1,0 +1,110 @@
+"""Reads what a list shows of an artefact from its main file."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from engine.domain.corpus import Corpus, CorpusLine, Example, Probe
+from engine.domain.errors import Damaged
+from engine.domain.graphs import Comparison
+from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.record import Record
+from engine.domain.runs import CheckpointState, RunConfig
+from engine.store.files import first_reason, read_json, read_text
+from engine.store.graph_files import read_key
+from engine.store.layout import Found, step_of
+
+R = TypeVar("R", bound=Record)
+_LINE: TypeAdapter[Example | Probe] = TypeAdapter(CorpusLine)
+
+
+class CorpusSummary(Record):
+    """What a list shows of a corpus."""
+
+    hash: str
+    n_examples: int
+    n_probes: int
+    constraint_types: tuple[str, ...]
+
+
+def describe(found: Found) -> tuple[str, Record]:
+    """(parent, record) of an artefact. Raises Damaged."""
+    path = found.path
+    match found.kind:
+        case "corpus":
+            corpus = read_corpus(path)
+            return "", CorpusSummary(
+                hash=corpus.hash,
+                n_examples=len(corpus.examples),
+                n_probes=len(corpus.probes),
+                constraint_types=corpus.constraint_types,
+            )
+        case "model":
+            return "", read_model(path)
+        case "run":
+            return "", read_run(path)
+        case "checkpoint":
+            return found.name.partition("/")[0], read_state(path)
+        case "transcoders":
+            return "", read_meta(path)
+        case "graph":
+            key = read_key(path)
+            return key.checkpoint, key
+        case "comparison":
+            comparison = read_comparison(path)
+            return comparison.key.a, comparison
+
+
+def read_corpus(path: Path) -> Corpus:
+    """`corpora/NAME/corpus.jsonl`, exactly as it was saved. Raises Damaged with the line."""
+    examples, probes = [], []
+    lines = read_text(path).removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 inside a text
+    for number, text in enumerate(lines if lines != [""] else [], start=1):
+        try:
+            line = _LINE.validate_json(text)
+        except ValidationError as error:
+            raise Damaged(path, f"line {number}: {first_reason(error)}") from error
+        if isinstance(line, Example):
+            examples.append(line)
+        else:
+            probes.append(line)
+    return Corpus(name=path.parent.name, examples=tuple(examples), probes=tuple(probes))
+
+
+def read_model(path: Path) -> ModelSpec:
+    """`models/NAME.json`"""
+    spec = read_json(path, ModelSpec)
+    return _named(path, path.stem, spec.name, spec)
+
+
+def read_run(path: Path) -> RunConfig:
+    """`runs/NAME/run.json`"""
+    config = read_json(path, RunConfig)
+    return _named(path, path.parent.name, config.name, config)
+
+
+def read_state(path: Path) -> CheckpointState:
+    """`state.json` of a checkpoint, whose step its folder must name."""
+    state = read_json(path, CheckpointState)
+    if state.step != step_of(path.parent.name):
+        raise Damaged(path, f"it is of step {state.step}, its folder of {path.parent.name}")
+    return state
+
+
+def read_meta(path: Path) -> TranscoderMeta:
+    """`transcoders/NAME/set.json`"""
+    meta = read_json(path, TranscoderMeta)
+    return _named(path, path.parent.name, meta.name, meta)
+
+
+def read_comparison(path: Path) -> Comparison:
+    """`comparisons/HASH.json`"""
+    comparison = read_json(path, Comparison)
+    return _named(path, path.stem, comparison.key.hash, comparison)
+
+
+def _named(path: Path, expected: str, name: str, record: R) -> R:
+    if name != expected:
+        raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
+    return record

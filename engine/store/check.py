@@ -1,0 +1,173 @@
+"""`store check`: every artefact is read whole, and the index compared with the files."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from engine.domain.corpus import CorpusSpec
+from engine.domain.errors import Damaged
+from engine.domain.jobs import JobRecord
+from engine.domain.runs import LossLog, ProbeResults
+from engine.store.catalogue import read_comparison, read_corpus, read_meta, read_model, read_run, read_state
+from engine.store.files import leftovers, read_json, read_text
+from engine.store.graph_files import read_graph
+from engine.store.infos import Problem
+from engine.store.layout import Found, Kind, inside, main_file, scan, step_of
+
+
+def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
+    """Everything on one shelf; what it refers to may lie on any of `shelves`."""
+    checks: dict[Kind, Callable[[Path], Iterator[Problem]]] = {
+        "corpus": _check_corpus,
+        "model": lambda path: _reading(path, read_model),
+        "run": lambda path: _check_run(path, shelves),
+        "checkpoint": _check_checkpoint,
+        "transcoders": _check_transcoders,
+        "graph": lambda path: _reading(path, read_graph),
+        "comparison": lambda path: _check_comparison(path, shelves),
+    }
+    for found in scan(shelf):
+        yield from _reading(found.path, lambda path: inside(shelf, path))
+        yield from checks[found.kind](found.path)
+    yield from _without_main_file(shelf)
+    for path in sorted((shelf / "base").glob("*.safetensors")):
+        yield from _reading(path, _open_tensors)
+    for path in sorted((shelf / "jobs").glob("*.json")):
+        yield from _reading(path, lambda path: read_json(path, JobRecord))
+    for path in leftovers(shelf):
+        yield Problem(path, "left unfinished by a killed process; opening the workspace removes it", "leftover")
+
+
+def check_index(shelf: Path, stamps: Mapping[tuple[Kind, str], int]) -> Iterator[Problem]:
+    """Differences between the files of a shelf and what the index knows of it."""
+    found: dict[tuple[Kind, str], Found] = {(f.kind, f.name): f for f in scan(shelf)}
+    for key, one in found.items():
+        if key not in stamps:
+            yield Problem(one.path, "it is not in the index; store rebuild adds it", "index")
+        elif stamps[key] != one.stamp:
+            yield Problem(one.path, "it was changed after it was indexed; store rebuild takes it in", "index")
+    for key in stamps.keys() - found.keys():
+        yield Problem(shelf / main_file(*key), "it is in the index, but not on the disk; store rebuild", "index")
+
+
+def _reading(path: Path, read: Callable[[Path], object]) -> Iterator[Problem]:
+    try:
+        read(path)
+    except Damaged as error:
+        yield Problem(Path(error.path), error.reason)
+
+
+def _open_tensors(path: Path) -> None:
+    """The header is read and must cover the file's length exactly: a truncated file is found."""
+    try:
+        with safe_open(path, framework="np") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"no whole safetensors file ({error})") from error
+
+
+def _check_corpus(path: Path) -> Iterator[Problem]:
+    yield from _reading(path, read_corpus)
+    spec = path.with_name("spec.json")
+    if spec.exists():
+        yield from _reading(spec, lambda spec: read_json(spec, CorpusSpec))
+
+
+def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
+    yield from _reading(path, read_run)
+    if (path.parent / "losses.json").exists():
+        yield from _reading(path.parent / "losses.json", _read_losses)
+    for folder in sorted((path.parent / "checkpoints").glob("*")):
+        if not folder.name.startswith(".") and step_of(folder.name) is None:
+            yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")
+    for tensors in sorted((path.parent / "resume").rglob("*.safetensors")):
+        yield from _reading(tensors, _open_tensors)
+    try:
+        config = read_run(path)
+    except Damaged:
+        return
+    corpus = _on(shelves, "corpus", config.corpus)
+    if corpus is None:
+        if not config.imported:
+            yield Problem(path, f"its corpus “{config.corpus}” is not there")
+    elif config.corpus_hash not in ("", _corpus_hash(corpus)):
+        yield Problem(path, f"it was trained on another corpus than the “{config.corpus}” there is now")
+
+
+def _check_checkpoint(path: Path) -> Iterator[Problem]:
+    yield from _reading(path, read_state)
+    probes = path.with_name("probes.json")
+    if probes.exists():
+        yield from _reading(probes, _read_probes)
+    if step_of(path.parent.name) == 0:
+        return
+    yield from _reading(path.with_name("adapter_config.json"), _read_adapter_config)
+    yield from _reading(path.with_name("adapter_model.safetensors"), _open_tensors)
+
+
+def _check_transcoders(path: Path) -> Iterator[Problem]:
+    yield from _reading(path, read_meta)
+    for tensors in sorted(path.parent.glob("*.safetensors")):
+        yield from _reading(tensors, _open_tensors)
+    try:
+        meta = read_meta(path)
+    except Damaged:
+        return
+    if not meta.scan:
+        for layer in range(meta.n_layers):
+            if not (path.parent / f"layer_{layer}.safetensors").exists():
+                yield Problem(path.parent / f"layer_{layer}.safetensors", "the file is missing")
+
+
+def _check_comparison(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
+    yield from _reading(path, read_comparison)
+    try:
+        comparison = read_comparison(path)
+    except Damaged:
+        return
+    for key in (comparison.graph_a, comparison.graph_b):
+        if _on(shelves, "graph", key.hash) is None:
+            yield Problem(path, f"its graph {key.hash} ({key.checkpoint}) is not there; compare again")
+
+
+def _without_main_file(shelf: Path) -> Iterator[Problem]:
+    """Folders that look like artefacts but lack the file that says what they are."""
+    mains = {"corpora/*": "corpus.jsonl", "runs/*": "run.json", "transcoders/*": "set.json"}
+    mains["runs/*/checkpoints/step-*"] = "state.json"
+    for pattern, main in mains.items():
+        for folder in sorted(shelf.glob(pattern)):
+            if folder.is_dir() and not folder.name.startswith(".") and not (folder / main).exists():
+                yield Problem(folder, f"it has no {main}")
+
+
+def _on(shelves: Sequence[Path], kind: Kind, name: str) -> Path | None:
+    paths = (shelf / main_file(kind, name) for shelf in shelves)
+    return next((path for path in paths if path.exists()), None)
+
+
+def _corpus_hash(path: Path) -> str:
+    try:
+        return read_corpus(path).hash
+    except Damaged:  # reported with the corpus
+        return ""
+
+
+def _read_losses(path: Path) -> None:
+    log = read_json(path, LossLog)
+    if not len(log.step) == len(log.loss) == len(log.learning_rate):
+        raise Damaged(path, "its columns are not of equal length")
+
+
+def _read_probes(path: Path) -> None:
+    results = read_json(path, ProbeResults)
+    if len({len(column) for column in results.model_dump().values()}) != 1:
+        raise Damaged(path, "its columns are not of equal length")
+
+
+def _read_adapter_config(path: Path) -> None:
+    try:
+        json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise Damaged(path, f"it is no JSON ({error})") from error

@@ -1,0 +1,233 @@
+"""Atomic writes: a sibling is written, flushed to the disk, then renamed. A crash leaves the old state or the new one.
+
+Siblings are named `.tmp-PID-RANDOM-NAME`. A folder that replaces another one first moves the old one aside, to
+`.old-PID-RANDOM-NAME`; where a crash falls between the two renames, `clean` moves it back.
+"""
+
+import errno
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from engine.domain.errors import Damaged, InputError, StorageFailed
+from engine.domain.record import Record
+
+_log = logging.getLogger(__name__)
+_SIBLING = re.compile(r"\.(tmp|old)-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+R = TypeVar("R", bound=Record)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Raises StorageFailed where writing `path` fails because the disk is full or refuses.
+
+    Libraries wrap the system's error in their own (safetensors writes through Rust), hence the look at the text.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        text = str(error)
+        if number in _FULL or "No space left on device" in text or "StorageFull" in text:
+            raise StorageFailed(
+                f"{path} could not be written: the disk is full. Nothing that was there is lost. Free some space, or "
+                "use another workspace (--workspace DIR or TRACELAPSE_HOME)."
+            ) from error
+        if number in _REFUSED or "Read-only file system" in text:
+            raise StorageFailed(
+                f"{path} could not be written: {text}. Give yourself the right to write there, or use another "
+                "workspace (--workspace DIR or TRACELAPSE_HOME)."
+            ) from error
+        raise
+
+
+def sibling(path: Path, *, kind: str = "tmp") -> Path:
+    """A name beside `path` that no one else uses and that says whose it is."""
+    return path.with_name(f".{kind}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; makes the folder. Raises StorageFailed."""
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = sibling(path)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yields an empty temporary folder that becomes `path` on a clean exit and is removed on an exception.
+
+    Raises InputError where `path` is taken and `replace` is off; StorageFailed.
+    """
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = sibling(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            _sync_tree(temporary)
+            if replace:
+                _replace_folder(temporary, path)
+            else:
+                _rename_new(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; it vanishes at once, as a whole, even where a crash interrupts the work."""
+    with storing(path):
+        gone = sibling(path)
+        try:
+            path.rename(gone)
+        except FileNotFoundError:
+            return
+        _delete(gone)
+
+
+def read_text(path: Path) -> str:
+    """Raises Damaged where the file is missing, unreadable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise Damaged(path, "the file is missing") from error
+    except UnicodeDecodeError as error:
+        raise Damaged(path, f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise Damaged(path, f"it cannot be read ({error.strerror})", "Look at the disk, or remove it.") from error
+
+
+def read_json(path: Path, record_type: type[R]) -> R:
+    """Raises Damaged where the file is missing, no JSON, or not of this type."""
+    text = read_text(path)
+    try:
+        return record_type.model_validate_json(text)
+    except ValidationError as error:
+        raise Damaged(path, first_reason(error)) from error
+
+
+def first_reason(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, on one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def leftovers(root: Path) -> Iterator[Path]:
+    """What a killed process left unfinished anywhere under `root`; what a living one is writing is left out."""
+    for folder, folders, names in os.walk(root):
+        for name in [*folders, *names]:
+            if name.startswith((".tmp-", ".old-")) and _is_stale(Path(folder, name)):
+                yield Path(folder, name)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def clean(root: Path) -> None:
+    """Put back folders that were moved aside, then delete the other leftovers of killed processes."""
+    for path in sorted(leftovers(root), key=lambda path: path.name):  # .old before .tmp
+        try:
+            match = _SIBLING.fullmatch(path.name)
+            if match and match[1] == "old" and not path.with_name(match[3]).exists():
+                _log.warning("An interrupted replacement is taken back: %s", path.with_name(match[3]))
+                path.rename(path.with_name(match[3]))
+            else:
+                _log.info("Left over by a killed process, deleted: %s", path)
+                _delete(path)
+        except OSError as error:  # another process may be cleaning too; check() reports what stays
+            _log.warning("%s could not be cleaned up: %s", path, error)
+
+
+def _is_stale(path: Path) -> bool:
+    import psutil
+
+    match = _SIBLING.fullmatch(path.name)
+    if match is None:
+        return False
+    try:
+        # A process that began after the file was made only happens to have the same id (in a container it often does).
+        return path.lstat().st_ctime < psutil.Process(int(match[2])).create_time() - 1
+    except (psutil.NoSuchProcess, OverflowError):
+        return True
+    except (psutil.AccessDenied, FileNotFoundError):
+        return False
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR} or path.exists():
+            raise InputError(f"“{path.name}” exists already. Choose another name, or delete it first.") from error
+        raise
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    aside = sibling(path, kind="old")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        temporary.rename(path)
+        return
+    try:
+        temporary.rename(path)
+    except BaseException:
+        aside.rename(path)
+        raise
+    _delete(aside)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_tree(root: Path) -> None:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink():
+                raise InputError(f"{path} is a symbolic link; an artefact holds its own files.")
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        _sync_folder(Path(folder))
+
+
+def _sync_folder(path: Path) -> None:
+    """A rename is on the disk only when its folder is. Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

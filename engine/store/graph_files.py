@@ -1,0 +1,153 @@
+"""An attribution graph as one safetensors file: arrays in the smallest integer type that holds them, all else in the
+file's metadata. The round trip is exact."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.domain.errors import Damaged
+from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
+from engine.domain.record import Record
+from engine.store.files import first_reason, write_bytes
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "kind": np.uint8,
+    "layer": np.int32,
+    "position": np.int32,
+    "index": np.int64,
+    "activation": np.float32,
+    "influence": np.float32,
+    "source": np.int32,
+    "target": np.int32,
+    "weight": np.float32,
+    "token_ids": np.int64,
+    "target_probability": np.float32,
+    "target_logit": np.float32,
+}
+_NODE_ARRAYS = ("kind", "layer", "position", "index", "activation", "influence")
+_EDGE_ARRAYS = ("source", "target", "weight")
+_SMALL: dict[str, tuple[type[np.integer[Any]], ...]] = {
+    "layer": (np.int16,),
+    "position": (np.int16,),
+    "index": (np.uint16, np.int32),
+    "source": (np.uint16,),
+    "target": (np.uint16,),
+    "token_ids": (np.int32,),
+}
+
+
+class _Header(Record):
+    """One metadata entry: with several, their order in the file would change from process to process."""
+
+    key: GraphKey
+    n_layers: int
+    tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    fit: Fit
+
+
+def write_graph(path: Path, graph: AttributionGraph) -> None:
+    """Raises StorageFailed; ValueError where the graph contradicts itself (a mistake of whoever made it)."""
+    reason = contradiction(graph)
+    if reason:
+        raise ValueError(f"this graph contradicts itself: {reason}")
+    header = _Header(
+        key=graph.key,
+        n_layers=graph.n_layers,
+        tokens=graph.tokens,
+        target_tokens=graph.target_tokens,
+        fit=graph.fit,
+    )
+    arrays = {name: _compact(name, getattr(graph, name)) for name in _DTYPES}
+    write_bytes(path, save(arrays, metadata={"graph": header.model_dump_json()}))
+
+
+def read_graph(path: Path) -> AttributionGraph:
+    """Raises Damaged where anything about the file is not as `write_graph` leaves it."""
+    try:
+        with safe_open(path, framework="np") as file:
+            header = _header(path, file.metadata())
+            missing = sorted(set(_DTYPES) - set(file.keys()))
+            if missing:
+                raise Damaged(path, f"it lacks {', '.join(missing)}")
+            arrays = {name: _exact(path, name, file.get_tensor(name)) for name in _DTYPES}
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"no whole safetensors file ({error})") from error
+    graph = AttributionGraph(
+        key=header.key,
+        n_layers=header.n_layers,
+        tokens=header.tokens,
+        target_tokens=header.target_tokens,
+        fit=header.fit,
+        **arrays,
+    )
+    reason = contradiction(graph)
+    if reason:
+        raise Damaged(path, reason)
+    return graph
+
+
+def read_key(path: Path) -> GraphKey:
+    """What made the graph, from the head of the file alone. Raises Damaged."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return _header(path, file.metadata()).key
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"no whole safetensors file ({error})") from error
+
+
+def contradiction(graph: AttributionGraph) -> str:
+    """What is inconsistent about a graph; empty where nothing is."""
+    n_nodes, n_edges, n_pos, n_logits = len(graph.kind), len(graph.weight), len(graph.tokens), len(graph.target_tokens)
+    lengths = dict.fromkeys(_NODE_ARRAYS, n_nodes) | dict.fromkeys(_EDGE_ARRAYS, n_edges)
+    lengths |= {"token_ids": n_pos, "target_probability": n_logits, "target_logit": n_logits}
+    for name, length in lengths.items():
+        if getattr(graph, name).shape != (length,):
+            return f"{name} has shape {getattr(graph, name).shape}, expected ({length},)"
+    ranges = {
+        "kind": (0, max(NodeKind)),
+        "layer": (-1, graph.n_layers),
+        "position": (0, n_pos - 1),
+        "source": (0, n_nodes - 1),
+        "target": (0, n_nodes - 1),
+    }
+    for name, (low, high) in ranges.items():
+        values = getattr(graph, name)
+        if len(values) and not (low <= values.min() and values.max() <= high):
+            return f"{name} goes from {values.min()} to {values.max()}, allowed is {low} to {high}"
+    for name in ("activation", "influence", "weight", "target_probability", "target_logit"):
+        if not np.isfinite(getattr(graph, name)).all():
+            return f"{name} has values that are not finite"
+    if (np.diff(graph.kind.astype(np.int8)) < 0).any():
+        return "nodes are not ordered features, errors, tokens, logits"
+    if np.count_nonzero(graph.kind == NodeKind.LOGIT) != n_logits:
+        return f"{np.count_nonzero(graph.kind == NodeKind.LOGIT)} logit nodes for {n_logits} targets"
+    return ""
+
+
+def _compact(name: str, array: np.ndarray) -> np.ndarray:
+    for dtype in _SMALL.get(name, ()):
+        info = np.iinfo(dtype)
+        if not len(array) or (array.min() >= info.min and array.max() <= info.max):
+            return np.ascontiguousarray(array, dtype=dtype)
+    return np.ascontiguousarray(array, dtype=_DTYPES[name])
+
+
+def _exact(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype not in (*_SMALL.get(name, ()), _DTYPES[name]):
+        raise Damaged(path, f"{name} is {array.dtype}, expected {np.dtype(_DTYPES[name])}")
+    return array.astype(_DTYPES[name])
+
+
+def _header(path: Path, metadata: dict[str, str] | None) -> _Header:
+    try:
+        header = _Header.model_validate_json((metadata or {}).get("graph", ""))
+    except ValidationError as error:
+        raise Damaged(path, f"its metadata is not that of a graph ({first_reason(error)})") from error
+    if path.stem != header.key.hash:
+        raise Damaged(path, f"its name is not the hash of what made it ({header.key.hash})")
+    return header

@@ -1,0 +1,60 @@
+"""Attribution graphs and comparisons of a workspace."""
+
+from engine.domain.errors import NotFound
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
+from engine.store.catalogue import read_comparison
+from engine.store.files import write_text
+from engine.store.graph_files import read_graph, write_graph
+from engine.store.layout import main_file
+from engine.store.shelves import Shelves
+
+
+class Graphs(Shelves):
+    """`graphs/HASH.safetensors`, `comparisons/HASH.json`; both named by what made them."""
+
+    def save_graph(self, graph: AttributionGraph) -> None:
+        """Raises StorageFailed; ValueError where the graph contradicts itself."""
+        write_graph(self.workspace / main_file("graph", graph.key.hash), graph)
+        self._put("graph", graph.key.hash)
+
+    def graph(self, key: GraphKey) -> AttributionGraph:
+        """Raises NotFound, Damaged."""
+        path = self._find("graph", key.hash)
+        if path is None:
+            raise NotFound("graph", f"{key.checkpoint}: {key.prompt}")
+        return read_graph(path)
+
+    def has_graph(self, key: GraphKey) -> bool:
+        """Whether the file is there; reading it may still find it damaged."""
+        return self._find("graph", key.hash) is not None
+
+    def graphs(self, checkpoint: str | None = None) -> list[GraphKey]:
+        """What made the stored graphs, by checkpoint and prompt; of one RUN@LABEL where it is given."""
+        keys = [key for _, key in self._records("graph", GraphKey, parent=checkpoint)]
+        return sorted(keys, key=lambda key: (key.checkpoint, key.prompt, key.hash))
+
+    def save_comparison(self, comparison: Comparison) -> None:
+        """Replaces one of the same key. Raises StorageFailed."""
+        write_text(self.workspace / main_file("comparison", comparison.key.hash), comparison.to_json())
+        self._put("comparison", comparison.key.hash)
+
+    def comparison(self, a: str, b: str, prompt: str, transcoders: str = "") -> Comparison | None:
+        """The newest stored pair of these sides whose graphs are both there; by any transcoder set where none is
+        named. Raises Damaged."""
+        if transcoders:
+            key = ComparisonKey(a=a, b=b, prompt=prompt, transcoders=transcoders)
+            path = self._find("comparison", key.hash)
+            found = [read_comparison(path)] if path else []
+        else:
+            found = [known for known in self._newest(parent=a) if (known.key.b, known.key.prompt) == (b, prompt)]
+        whole = (known for known in found if self.has_graph(known.graph_a) and self.has_graph(known.graph_b))
+        return next(whole, None)
+
+    def comparisons(self) -> list[Comparison]:
+        """Newest first, the bundled ones last."""
+        return self._newest()
+
+    def _newest(self, *, parent: str | None = None) -> list[Comparison]:
+        pairs = self._records("comparison", Comparison, parent=parent)
+        pairs.sort(key=lambda pair: (pair[0].bundled, 0 if pair[0].bundled else -pair[0].stamp, pair[1].key.to_json()))
+        return [comparison for _, comparison in pairs]

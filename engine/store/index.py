@@ -1,0 +1,202 @@
+"""The index of a workspace: one table in SQLite (or whatever the URL names). Never the truth; files are.
+
+Threads and processes share it: a connection per call, WAL mode and a busy timeout. A database that is damaged or of
+another schema is made anew and raises IndexLost once, so that the store fills it from the files.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+from filelock import FileLock
+from sqlalchemy.engine import Connection, Engine
+
+from engine.domain.errors import StorageFailed
+from engine.store.layout import Kind
+
+_log = logging.getLogger(__name__)
+_BUSY_S = 30  # how long a call waits for another process's write
+
+T = TypeVar("T")
+
+# The name carries the schema's version: an index of another version has no such table and is made anew.
+_ROWS = sa.Table(
+    "artefacts_1",
+    sa.MetaData(),
+    sa.Column("bundled", sa.Boolean, primary_key=True),
+    sa.Column("kind", sa.String(20), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("parent", sa.String(160), nullable=False, index=True),  # run of a checkpoint, checkpoint of a graph
+    sa.Column("record", sa.Text, nullable=False),  # JSON of what a list shows
+    sa.Column("stamp", sa.BigInteger, nullable=False),  # modification time of the main file, ns since the epoch
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artefact in the index."""
+
+    bundled: bool
+    kind: Kind
+    name: str
+    parent: str
+    record: str
+    stamp: int
+
+
+class IndexLost(Exception):
+    """The database was unusable and is now new and empty."""
+
+
+class Index:
+    """Raises StorageFailed from every call when the database cannot be reached or written."""
+
+    def __init__(self, url: str, *, folder: Path) -> None:
+        """`folder` holds the lock under which the database is made."""
+        self.url = url
+        self._lock = FileLock(folder / "index.lock", timeout=_BUSY_S)
+        self._remaking = threading.Lock()
+        self._engine = _engine(url)
+
+    def prepare(self) -> bool:
+        """Make the table where there is none; True where the index is new, and so has to be filled."""
+        with self._lock:
+            if self._is_sound():
+                return False
+            self._remake()
+            return True
+
+    def rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[Row]:
+        """Rows of one kind, the workspace's first, then by name."""
+        query = sa.select(_ROWS).where(_ROWS.c.kind == kind).order_by(_ROWS.c.bundled, _ROWS.c.name)
+        if parent is not None:
+            query = query.where(_ROWS.c.parent == parent)
+        if name is not None:
+            query = query.where(_ROWS.c.name == name)
+        return self._call(lambda connection: [Row(*row) for row in connection.execute(query)])
+
+    def stamps(self, *, bundled: bool) -> dict[tuple[Kind, str], int]:
+        """(kind, name) -> stamp of one shelf."""
+        query = sa.select(_ROWS.c.kind, _ROWS.c.name, _ROWS.c.stamp).where(_ROWS.c.bundled == bundled)
+        found = self._call(lambda connection: connection.execute(query).all())
+        return {(cast(Kind, kind), name): stamp for kind, name, stamp in found}
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Insert or replace."""
+        if not rows:
+            return
+
+        def write(connection: Connection) -> None:
+            _delete(connection, ((row.bundled, row.kind, row.name) for row in rows))
+            connection.execute(sa.insert(_ROWS), [vars(row) for row in rows])
+
+        try:
+            self._call(write)
+        except sa.exc.IntegrityError:  # another process put the same row between the two statements
+            self._call(write)
+
+    def drop(self, keys: Iterable[tuple[bool, Kind, str]]) -> None:
+        """Forget rows by (bundled, kind, name)."""
+        keys = list(keys)
+        if keys:
+            self._call(lambda connection: _delete(connection, keys))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._call(lambda connection: connection.execute(sa.delete(_ROWS)))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _call(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DBAPIError as error:
+            reason = _storage_reason(error)
+            if reason:
+                raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+            with self._remaking, self._lock:
+                self._engine.dispose()
+                if not self._is_sound():  # else another thread or process has mended it
+                    self._remake()
+            raise IndexLost(str(error.orig)) from error
+
+    def _is_sound(self) -> bool:
+        try:
+            with self._engine.connect() as connection:
+                if self._file and connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+                    return False
+                connection.execute(sa.select(_ROWS).limit(1)).all()
+                return True
+        except sa.exc.DBAPIError as error:
+            reason = _storage_reason(error)
+            if reason:
+                raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+            return False
+
+    def _remake(self) -> None:
+        """The lock is held. Drops everything of ours and makes the table anew."""
+        self._engine.dispose()
+        if self._file:
+            if self._file.exists():
+                _log.warning("The index %s is damaged or of another version; it is made anew.", self._file)
+            for suffix in ("", "-wal", "-shm"):
+                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+        try:
+            _ROWS.metadata.drop_all(self._engine)
+            _ROWS.metadata.create_all(self._engine)
+        except sa.exc.DBAPIError as error:
+            reason = _storage_reason(error) or f"could not be made: {error.orig}"
+            raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+
+    @property
+    def _file(self) -> Path | None:
+        url = self._engine.url
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    def _shown_url(self) -> str:
+        return str(self._file) if self._file else self._engine.url.render_as_string(hide_password=True)
+
+
+def _engine(url: str) -> Engine:
+    made = sa.make_url(url)
+    if made.get_backend_name() != "sqlite":
+        return sa.create_engine(made, pool_pre_ping=True)
+    # Streamlit has a thread per session: never make one wait for a connection of the pool.
+    engine = sa.create_engine(made, connect_args={"timeout": _BUSY_S}, max_overflow=-1)
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")  # a lost last write is found again in the files
+
+    return engine
+
+
+def _delete(connection: Connection, keys: Iterable[tuple[bool, Kind, str]]) -> None:
+    row = sa.delete(_ROWS).where(
+        _ROWS.c.bundled == sa.bindparam("b"), _ROWS.c.kind == sa.bindparam("k"), _ROWS.c.name == sa.bindparam("n")
+    )
+    connection.execute(row, [{"b": bundled, "k": kind, "n": name} for bundled, kind, name in keys])
+
+
+def _storage_reason(error: sa.exc.DBAPIError) -> str:
+    """Why the database cannot be used although it is whole; empty where it may be damaged."""
+    text = str(error.orig)
+    reasons = {
+        "is full": "could not be written: the disk is full. Free some space.",
+        "readonly": "could not be written: it is read-only. Use another workspace (--workspace or TRACELAPSE_HOME).",
+        "unable to open": "could not be opened. Look at the rights of its folder, or use another workspace.",
+        "is locked": f"has been locked by another process for {_BUSY_S} s. End that process, then try again.",
+    }
+    for sign, reason in reasons.items():
+        if sign in text:
+            return reason
+    return ""

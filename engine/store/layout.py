@@ -1,0 +1,103 @@
+"""Where each artefact lies on a shelf, and the quick look at a shelf's files that keeps the index honest."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.domain.errors import Damaged, NameRefused
+from engine.domain.names import check_name
+
+Kind = Literal["corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison"]
+
+BUNDLED = Path(__file__).parents[2] / "data" / "demo"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An artefact seen on a shelf by its main file, which is written last or renamed with its folder."""
+
+    kind: Kind
+    name: str  # a checkpoint's is RUN/STEP
+    path: Path  # of the main file
+    stamp: int  # its modification time in ns: tells whether the index is up to date
+
+
+def step_folder(step: int) -> str:
+    """`step-000075`"""
+    return f"step-{step:06d}"
+
+
+def step_of(folder: str) -> int | None:
+    """The step of a checkpoint folder's name, or None where it is not one."""
+    digits = folder.removeprefix("step-")
+    return int(digits) if digits.isascii() and digits.isdigit() and folder == step_folder(int(digits)) else None
+
+
+def main_file(kind: Kind, name: str) -> Path:
+    """The main file of an artefact, relative to its shelf."""
+    if kind == "checkpoint":
+        run, _, step = name.partition("/")
+        return Path("runs", run, "checkpoints", step_folder(int(step)), "state.json")
+    return {
+        "corpus": Path("corpora", name, "corpus.jsonl"),
+        "model": Path("models", f"{name}.json"),
+        "run": Path("runs", name, "run.json"),
+        "transcoders": Path("transcoders", name, "set.json"),
+        "graph": Path("graphs", f"{name}.safetensors"),
+        "comparison": Path("comparisons", f"{name}.json"),
+    }[kind]
+
+
+def scan(shelf: Path) -> Iterator[Found]:
+    """Every artefact on a shelf, by looking at names and times alone."""
+    yield from _look(shelf, "corpus", _folders(shelf / "corpora"))
+    yield from _look(shelf, "model", _files(shelf / "models", ".json"))
+    for run in _folders(shelf / "runs"):
+        yield from _look(shelf, "run", [run])
+        steps = [step_of(folder) for folder in _folders(shelf / "runs" / run / "checkpoints", named=False)]
+        yield from _look(shelf, "checkpoint", [f"{run}/{step}" for step in steps if step is not None])
+    yield from _look(shelf, "transcoders", _folders(shelf / "transcoders"))
+    yield from _look(shelf, "graph", _files(shelf / "graphs", ".safetensors"))
+    yield from _look(shelf, "comparison", _files(shelf / "comparisons", ".json"))
+
+
+def inside(shelf: Path, path: Path) -> Path:
+    """`path` itself. Raises Damaged where a symbolic link leads out of the shelf."""
+    if not path.resolve().is_relative_to(shelf.resolve()):
+        raise Damaged(path, f"it leads out of the workspace, to {path.resolve()}", "Copy the files instead.")
+    return path
+
+
+def _look(shelf: Path, kind: Kind, names: list[str]) -> Iterator[Found]:
+    for name in names:
+        path = shelf / main_file(kind, name)
+        try:
+            yield Found(kind, name, path, path.stat().st_mtime_ns)
+        except OSError:  # a folder without its main file is no artefact; check() reports it
+            continue
+
+
+def _folders(folder: Path, *, named: bool = True) -> list[str]:
+    return sorted(e.name for e in _entries(folder) if e.is_dir() and (not named or _is_name(e.name)))
+
+
+def _files(folder: Path, suffix: str) -> list[str]:
+    stems = [e.name.removesuffix(suffix) for e in _entries(folder) if e.name.endswith(suffix)]
+    return sorted(stem for stem in stems if _is_name(stem))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return bool(check_name(name))
+    except NameRefused:
+        return False

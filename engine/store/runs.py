@@ -1,0 +1,119 @@
+"""Runs, their checkpoints and what was measured at each."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from engine.domain.errors import NotFound
+from engine.domain.names import CheckpointRef
+from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.store.catalogue import read_run, read_state
+from engine.store.files import new_folder, read_json, remove, write_text
+from engine.store.infos import RunInfo
+from engine.store.layout import step_folder
+from engine.store.shelves import Shelves
+
+
+class Runs(Shelves):
+    """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
+
+    def create_run(self, config: RunConfig) -> Path:
+        """The new run's folder. Raises InputError where the name is taken, NameRefused where the demo has it."""
+        path = self._may_write("run", "run", config.name)
+        with new_folder(path.parent) as folder:
+            write_text(folder / "run.json", config.to_json())
+            (folder / "checkpoints").mkdir()
+        self._put("run", config.name)
+        return path.parent
+
+    def run(self, name: str) -> RunConfig:
+        """Raises NameRefused, NotFound, Damaged."""
+        return read_run(self._locate("run", "run", name))
+
+    def run_folder(self, name: str) -> Path:
+        """Raises NameRefused, NotFound."""
+        return self._locate("run", "run", name).parent
+
+    def runs(self) -> list[RunInfo]:
+        """Newest first, the bundled ones last."""
+        steps: dict[tuple[bool, str], list[int]] = {}
+        for row in self._rows("checkpoint"):
+            steps.setdefault((row.bundled, row.parent), []).append(int(row.name.partition("/")[2]))
+        infos = []
+        for row, config in self._records("run", RunConfig):
+            own = tuple(sorted(steps.get((row.bundled, row.name), [])))
+            shelf = self.bundled if row.bundled and self.bundled else self.workspace
+            resumable = (shelf / "runs" / row.name / "resume").exists()
+            finished = bool(own) and (config.imported or (own[-1] == config.n_steps and not resumable))
+            infos.append(RunInfo(config, own, finished, row.bundled, row.stamp / 1e9))
+        return sorted(infos, key=lambda info: (info.bundled, -info.created_at, info.config.name))
+
+    def checkpoints(self, run: str) -> list[Checkpoint]:
+        """Ascending by step, base first. Raises NameRefused, NotFound."""
+        folder = self.run_folder(run)
+        bundled = folder.parents[1] != self.workspace
+        states = [
+            state for row, state in self._records("checkpoint", CheckpointState, parent=run) if row.bundled == bundled
+        ]
+        return [
+            Checkpoint(run, state, folder / "checkpoints" / step_folder(state.step))
+            for state in sorted(states, key=lambda state: state.step)
+        ]
+
+    def checkpoint(self, ref: CheckpointRef | str) -> Checkpoint:
+        """Raises InputError for what is no reference, NotFound listing the labels there are, Damaged."""
+        ref = CheckpointRef.parse(ref) if isinstance(ref, str) else ref
+        step = ref.step(self.run(ref.run).n_steps)
+        path = self._find("checkpoint", f"{ref.run}/{step}")
+        if path is None or path.parents[2] != self.run_folder(ref.run):
+            raise NotFound("checkpoint", str(ref), [checkpoint.ref for checkpoint in self.checkpoints(ref.run)])
+        return Checkpoint(ref.run, read_state(path), path.parent)
+
+    @contextmanager
+    def new_checkpoint(self, run: str, step: int) -> Iterator[Path]:
+        """Yields a temporary folder (write PEFT's adapter and state.json into it) that becomes the checkpoint.
+
+        A checkpoint of this step is replaced: a resumed run makes those again that lie after its resume state.
+        Raises NotFound, NameRefused, StorageFailed.
+        """
+        self._may_write("run", "run", run)
+        folder = self.run_folder(run) / "checkpoints" / step_folder(step)
+        with new_folder(folder, replace=True) as temporary:
+            yield temporary
+            read_json(temporary / "state.json", CheckpointState)
+        self._put("checkpoint", f"{run}/{step}")
+
+    def probe_results(self, run: str) -> dict[int, ProbeResults]:
+        """By step, ascending; steps that were not probed are left out. Raises NotFound, Damaged."""
+        paths = {checkpoint.step: checkpoint.folder / "probes.json" for checkpoint in self.checkpoints(run)}
+        return {step: read_json(path, ProbeResults) for step, path in paths.items() if path.exists()}
+
+    def save_probe_results(self, run: str, step: int, results: ProbeResults) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        checkpoint = self.checkpoint(CheckpointRef(run=run, label=f"step{step}"))
+        write_text(checkpoint.folder / "probes.json", results.to_json())
+
+    def losses(self, run: str) -> LossLog:
+        """Empty where none were kept yet. Raises NotFound, Damaged."""
+        path = self.run_folder(run) / "losses.json"
+        return read_json(path, LossLog) if path.exists() else LossLog()
+
+    def save_losses(self, run: str, log: LossLog) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        write_text(self.run_folder(run) / "losses.json", log.to_json())
+
+    def resume_folder(self, run: str) -> Path:
+        """Where the optimizer and random state of an unfinished run lie; may not exist. Raises NotFound."""
+        return self.run_folder(run) / "resume"
+
+    def new_resume_state(self, run: str) -> AbstractContextManager[Path]:
+        """Like `new_checkpoint`, for the resume state; the one before is replaced."""
+        self._may_write("run", "run", run)
+        return new_folder(self.resume_folder(run), replace=True)
+
+    def drop_resume_state(self, run: str) -> None:
+        """The run is finished."""
+        self._may_write("run", "run", run)
+        remove(self.resume_folder(run))

@@ -1,0 +1,147 @@
+"""What every kind of artefact shares: two shelves, the rules for names, and the index."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from engine.domain.errors import Damaged, NameRefused, NotFound
+from engine.domain.names import check_name
+from engine.domain.record import Record
+from engine.store.catalogue import describe
+from engine.store.files import clean, storing
+from engine.store.index import Index, IndexLost, Row
+from engine.store.layout import BUNDLED, Found, Kind, inside, main_file, scan
+
+_log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+class Shelves:
+    """The workspace (read-write) and the bundled demo (read-only), in the same layout.
+
+    Files are the truth. Single things are read from their files; only lists are asked of the index.
+    """
+
+    def __init__(self, workspace: Path, *, bundled: Path | None = BUNDLED, index_url: str | None = None) -> None:
+        """Makes the workspace, cleans up after killed processes and brings the index up to date.
+
+        index_url: a SQLAlchemy URL; None is `index.sqlite` in the workspace. Raises StorageFailed.
+        """
+        self.workspace = Path(workspace).expanduser().absolute()
+        with storing(self.workspace):
+            self.workspace.mkdir(parents=True, exist_ok=True)
+            clean(self.workspace)
+            self._index = Index(index_url or f"sqlite:///{self.workspace / 'index.sqlite'}", folder=self.workspace)
+            self._index.prepare()
+        same = bundled is not None and bundled.resolve() == self.workspace.resolve()
+        self.bundled = None if same else bundled
+        self.sync()
+
+    def close(self) -> None:
+        """Let go of the database. The store can be used again afterwards."""
+        self._index.close()
+
+    def sync(self) -> int:
+        """Bring the index up to date with the files; reads only what is new or changed. Returns how many were."""
+        return self._with_index(lambda: self._sync_shelf(bundled=False) + self._sync_shelf(bundled=True))
+
+    def _sync_shelf(self, *, bundled: bool) -> int:
+        known = self._index.stamps(bundled=bundled)
+        shelf = self.bundled if bundled else self.workspace
+        found = {(f.kind, f.name): f for f in scan(shelf)} if shelf else {}
+        rows = [self._row(f, bundled=bundled) for key, f in found.items() if known.get(key) != f.stamp]
+        self._index.put([row for row in rows if row])
+        gone = [key for key in known if key not in found]
+        # Another process may have made one since the scan, so look again before forgetting it.
+        gone = [key for key in gone if not shelf or not (shelf / main_file(*key)).exists()]
+        self._index.drop((bundled, kind, name) for kind, name in gone)
+        return len([row for row in rows if row]) + len(gone)
+
+    def _row(self, found: Found, *, bundled: bool) -> Row | None:
+        try:
+            inside(self.bundled if bundled and self.bundled else self.workspace, found.path)
+            parent, record = describe(found)
+        except Damaged as error:
+            _log.warning("Not listed: %s", error)
+            return None
+        return Row(bundled, found.kind, found.name, parent, record.model_dump_json(), found.stamp)
+
+    def _put(self, kind: Kind, name: str) -> None:
+        """Index an artefact of the workspace that was just written, or that the index turned out not to know."""
+        path = self.workspace / main_file(kind, name)
+        row = self._row(Found(kind, name, path, path.stat().st_mtime_ns), bundled=False)
+        if row:
+            self._with_index(lambda: self._index.put([row]))
+
+    def _drop(self, kind: Kind, name: str) -> None:
+        self._with_index(lambda: self._index.drop([(False, kind, name)]))
+
+    def _find(self, kind: Kind, name: str) -> Path | None:
+        """The main file of an artefact, in the workspace first; None where neither shelf has it.
+
+        Puts right what the index of the workspace knows about it. Raises Damaged where a link leads out of the shelf.
+        """
+        path = self.workspace / main_file(kind, name)
+        if path.exists():
+            inside(self.workspace, path)
+            if not [row for row in self._rows(kind, name=name) if not row.bundled]:
+                _log.warning("%s was not in the index; it is now.", path)
+                self._put(kind, name)
+            return path
+        if [row for row in self._rows(kind, name=name) if not row.bundled]:
+            self._drop(kind, name)
+        path = self.bundled / main_file(kind, name) if self.bundled else path
+        return inside(self.bundled, path) if self.bundled and path.exists() else None
+
+    def _locate(self, kind: Kind, what: str, name: str) -> Path:
+        """`_find` for a name that a user gave. Raises NameRefused, NotFound with the names there are."""
+        path = self._find(kind, check_name(name))
+        if path is None:
+            raise NotFound(what, name, [row.name for row in self._listed(kind)])
+        return path
+
+    def _may_write(self, kind: Kind, what: str, name: str) -> Path:
+        """The main file that an artefact of this name has in the workspace. Raises NameRefused for bundled names."""
+        check_name(name)
+        if self.bundled and (self.bundled / main_file(kind, name)).exists():
+            raise NameRefused(f"The {what} “{name}” belongs to the bundled demo and stays as it is. Use another name.")
+        return inside(self.workspace, self.workspace / main_file(kind, name))
+
+    def _rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[Row]:
+        return self._with_index(lambda: self._index.rows(kind, parent=parent, name=name))
+
+    def _stamps(self, *, bundled: bool) -> dict[tuple[Kind, str], int]:
+        return self._with_index(lambda: self._index.stamps(bundled=bundled))
+
+    def _listed(self, kind: Kind, *, parent: str | None = None) -> list[Row]:
+        """Rows of both shelves by name; the workspace hides a bundled artefact of the same name."""
+        rows = self._rows(kind, parent=parent)
+        return list({row.name: row for row in reversed(rows)}.values())[::-1]
+
+    def _records(self, kind: Kind, record_type: type[R], *, parent: str | None = None) -> list[tuple[Row, R]]:
+        try:
+            return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
+        except ValidationError:
+            _log.warning("The index holds records that cannot be read; it is filled again.")
+            self.rebuild()
+        return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
+
+    def rebuild(self) -> int:
+        """Forget the index and make it again from the files. Returns the number of artefacts indexed."""
+        self._with_index(self._index.clear)
+        self.sync()
+        return sum(len(self._stamps(bundled=bundled)) for bundled in (False, True))
+
+    def _with_index(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except IndexLost as lost:
+            _log.warning("The index was lost (%s); it is made again from the files.", lost)
+            for bundled in (False, True):
+                self._sync_shelf(bundled=bundled)
+            return work()

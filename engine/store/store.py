@@ -1,0 +1,77 @@
+"""The workspace on disk: artefact files, which are the truth, and their index."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.store.check import check_index, check_shelf
+from engine.store.corpora import Corpora
+from engine.store.files import remove, write_text
+from engine.store.graphs import Graphs
+from engine.store.infos import Problem
+from engine.store.layout import BUNDLED, Kind, main_file
+from engine.store.transcoders import TranscoderSets
+
+HOME_VARIABLE = "TRACELAPSE_HOME"
+DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
+
+
+class Store(Corpora, TranscoderSets, Graphs):
+    """Everything that is kept, by name. Safe to use from many threads and processes at once."""
+
+    @classmethod
+    def open(cls, workspace: Path | str | None = None) -> Self:
+        """The workspace named here, else by TRACELAPSE_HOME, else `data/runs`; made where there is none.
+
+        Raises StorageFailed.
+        """
+        return cls(Path(workspace or os.environ.get(HOME_VARIABLE) or DEFAULT_WORKSPACE))
+
+    def base_folder(self, spec: ModelSpec) -> Path:
+        """Where the weights of a bundled or local model lie; for a hub model, where its id would be a path."""
+        if spec.source == "bundled":
+            return (self.bundled or self.workspace) / "base"
+        return Path(spec.location).expanduser()
+
+    def delete_run(self, name: str) -> None:
+        """Its graphs and comparisons go with it, and no transcoder set claims to have seen it any more.
+
+        A run made again under this name has other weights, so nothing may stay that speaks of the old ones.
+        Raises NotFound, NameRefused.
+        """
+        path = self._may_write("run", "run", name)
+        self._locate("run", "run", name)
+        sign = f"{name}@"
+        for comparison in self.comparisons():
+            if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
+                self._remove_file("comparison", comparison.key.hash)
+        for key in self.graphs():
+            if key.checkpoint.startswith(sign):
+                self._remove_file("graph", key.hash)
+        for meta in self.transcoder_sets():
+            if any(ref.startswith(sign) for ref in meta.checkpoints):
+                self._unsee(meta, sign)
+        steps = [row.name for row in self._rows("checkpoint", parent=name) if not row.bundled]
+        remove(path.parent)
+        self._with_index(lambda: self._index.drop([(False, "checkpoint", step) for step in steps]))
+        self._drop("run", name)
+
+    def check(self) -> list[Problem]:
+        """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""
+        shelves = [self.workspace, *([self.bundled] if self.bundled else [])]
+        problems = [problem for shelf in shelves for problem in check_shelf(shelf, shelves=shelves)]
+        for shelf in shelves:
+            problems += check_index(shelf, self._stamps(bundled=shelf != self.workspace))
+        return problems
+
+    def _unsee(self, meta: TranscoderMeta, sign: str) -> None:
+        path = self.workspace / main_file("transcoders", meta.name)
+        if path.exists():
+            seen = tuple(ref for ref in meta.checkpoints if not ref.startswith(sign))
+            write_text(path, meta.model_copy(update={"checkpoints": seen}).to_json())
+            self._put("transcoders", meta.name)
+
+    def _remove_file(self, kind: Kind, name: str) -> None:
+        remove(self.workspace / main_file(kind, name))
+        self._drop(kind, name)
