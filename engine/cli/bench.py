@@ -1,0 +1,40 @@
+"""`bench`."""
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.context import store_of
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.progress import progress
+from engine.domain.errors import InputError
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(bench)
+
+
+def bench(
+    ctx: typer.Context,
+    *,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this measure; may be repeated.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 where a target is not met.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure the speed and memory that the app promises."""
+    from engine.bench import measure
+
+    check_destination(json_file)
+    with progress("measuring") as report:
+        rows = measure(store_of(ctx), tuple(only or ()), report)
+    if json_file:
+        write_json([row.model_dump(mode="json") for row in rows], json_file)
+    missed = [row.name for row in rows if not row.met]
+    if json_file != "-":
+        show_table(
+            ("measure", "value", "unit", "reference", "ratio", "target", "met"),
+            [(r.name, r.value, r.unit, r.reference, r.ratio, r.target, "yes" if r.met else "NO") for r in rows],
+        )
+        say(f"Not met: {', '.join(missed)}." if missed else "Every target is met.")
+    if missed and strict:
+        raise InputError(f"Targets not met: {', '.join(missed)}.")

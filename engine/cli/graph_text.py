@@ -1,0 +1,76 @@
+"""Graphs and their differences as text: sentences and the largest edges."""
+
+import numpy as np
+
+from engine.analysis.headline import headline
+from engine.analysis.pruning import contributions, prune
+from engine.analysis.records import node_tokens
+from engine.cli.output import say, show_table
+from engine.domain.corpus import Probe
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
+
+TOP = 15  # edges shown to a person
+
+
+def show_graph(graph: AttributionGraph, settings: PruneSettings) -> None:
+    """What the checkpoint answers, and the edges that contribute most to it."""
+    _show_side(graph)
+    kept = prune(graph, settings)
+    say(f"{int(kept.node_mask.sum())} of {graph.n_nodes} nodes and {int(kept.edge_mask.sum())} of {graph.n_edges} edges kept.")
+    worth, names = contributions(graph), _names(graph)
+    order = [row for row in np.argsort(-worth, kind="stable").tolist() if kept.edge_mask[row]][:TOP]
+    show_table(
+        ("from", "to", "weight", "contribution"),
+        [
+            (names[graph.source[row]], names[graph.target[row]], float(graph.weight[row]), float(worth[row]))
+            for row in order
+        ],
+        title=f"The {len(order)} edges that contribute most to the output",
+    )
+
+
+def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
+    """What both sides answer, how alike their graphs are, and the edges that changed most."""
+    say("".join(text for text, _ in headline(diff, probe)))
+    _show_side(diff.a)
+    _show_side(diff.b)
+    summary = diff.summary
+    say(
+        f"Nodes in common {summary.node_jaccard:.2f}, edges in common {summary.edge_jaccard:.2f} (Jaccard), "
+        f"edge similarity {summary.edge_similarity:.2f} (weighted)."
+    )
+    show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
+    names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
+    top = diff.edges.loc[diff.edges["change"].abs().sort_values(ascending=False, kind="stable").index[:TOP]]
+    show_table(
+        ("from", "to", "contribution a", "contribution b", "change", "status"),
+        [
+            (names[e.source], names[e.target], e.contribution_a, e.contribution_b, e.change, e.status)
+            for e in top.itertuples()
+        ],
+        title=f"The {len(top)} edges whose contribution to the output changed most",
+    )
+
+
+def _show_side(graph: AttributionGraph) -> None:
+    """The checkpoint, its most probable targets, and how well its graph explains it."""
+    order = sorted(range(len(graph.target_tokens)), key=lambda row: -graph.target_probability[row])[:4]
+    answers = ", ".join(f"{graph.target_tokens[row].strip()} {graph.target_probability[row]:.2f}" for row in order)
+    weak = f" (below {FIT_LIMIT}: read with care)" if graph.fit.replacement < FIT_LIMIT else ""
+    say(f"{graph.key.checkpoint}: {answers}. Replacement score {graph.fit.replacement:.2f}{weak}.")
+
+
+def _names(graph: AttributionGraph) -> list[str]:
+    """(n_nodes,) `L2 #217 on “blarf” (4)`: layer, feature, the token that it stands on and its position."""
+    names = []
+    for row, token in enumerate(node_tokens(graph)):
+        kind, word = NodeKind(int(graph.kind[row])), f"“{token.strip()}”"
+        if kind is NodeKind.LOGIT:
+            names.append(f"output {word}")
+        elif kind is NodeKind.TOKEN:
+            names.append(f"token {word} ({graph.position[row]})")
+        else:
+            what = f"#{graph.index[row]}" if kind is NodeKind.FEATURE else "error"
+            names.append(f"L{graph.layer[row]} {what} on {word} ({graph.position[row]})")
+    return names

@@ -1,0 +1,98 @@
+"""From what a user writes to what the engine takes: models, corpora, fractions."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import InputError, NotFound
+from engine.domain.models import DEMO_MODEL, ModelSpec
+from engine.domain.names import check_name
+
+if TYPE_CHECKING:
+    from engine.domain.corpus import Corpus
+    from engine.store import Store
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+
+
+def slug(text: str) -> str:
+    """A name made of any text: lower case, what is not allowed becomes a dash. Raises NameRefused."""
+    return check_name(re.sub(r"[^a-z0-9._-]+|\.{2,}", "-", text.lower()).strip("-._")[:64])
+
+
+def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
+    """`demo`, the name of a known model, a folder with a Hugging Face model, or a hub id.
+
+    Raises InputError where it is none of them.
+    """
+    for spec in (DEMO_MODEL, *known):
+        if text == spec.name:
+            return spec
+    folder = Path(text).expanduser()
+    if text.strip() and folder.is_dir():
+        spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
+    elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):
+        raise InputError(
+            f"“{text[:80]}” is no model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "
+            "or a hub id such as google/gemma-2-2b."
+        )
+    else:
+        spec = ModelSpec(name=slug(text.rpartition("/")[2]), source="hub", location=text)
+    taken = {other.name: other for other in (DEMO_MODEL, *known)}
+    if spec.name in taken and taken[spec.name].location != spec.location:
+        mark = hashlib.sha256(spec.location.encode()).hexdigest()[:6]
+        spec = spec.model_copy(update={"name": f"{spec.name[:57]}-{mark}"})
+    return spec
+
+
+def looks_like_file(text: str) -> bool:
+    """Is it a path rather than the name of a stored corpus?"""
+    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv"))
+
+
+def stored_corpus(store: "Store", text: str) -> "Corpus":
+    """The corpus stored under that name, or that file, read and saved in the workspace under its stem.
+
+    Raises NotFound, CorpusRefused (bad lines), InputError (another corpus has that name).
+    """
+    path = Path(text).expanduser()
+    if not looks_like_file(text):
+        known = [info.name for info in store.corpora()]
+        if text in known:
+            return store.corpus(text)
+        if not path.is_file():
+            raise NotFound("corpus", text, known)
+    return save_corpus_file(store, path)
+
+
+def save_corpus_file(store: "Store", path: Path) -> "Corpus":
+    """Read a JSONL or CSV file and keep it under its stem; the same content under that name is fine."""
+    from engine.corpus import read_corpus
+
+    if not path.is_file():
+        raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
+    corpus = read_corpus(path, slug(path.stem))
+    there = {info.name: info for info in store.corpora()}.get(corpus.name)
+    if there is None:
+        store.save_corpus(corpus)
+    elif there.hash != corpus.hash:
+        raise InputError(
+            f"The workspace already has a corpus named “{corpus.name}” with another content "
+            f"({there.hash}; {path} has {corpus.hash}). Rename the file, or say `--corpus {corpus.name}` for the stored one."
+        )
+    return corpus
+
+
+def fractions(text: str) -> tuple[float, ...]:
+    """`0.25,0.5,1` -> (0.25, 0.5, 1.0); empty text gives none. Raises InputError."""
+    values = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        try:
+            value = float(part)
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= 1:
+            raise InputError(f"“{part[:40]}” is no fraction of the run. Give numbers above 0 up to 1, as 0.25,0.5,1.")
+        values.append(value)
+    return tuple(values)

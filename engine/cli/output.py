@@ -1,0 +1,90 @@
+"""What commands print: tables and lines for people, JSON for programs. User text is never read as markup."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine.domain.errors import InputError
+
+JsonFile = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write the data as JSON; - is stdout.", show_default=False)
+]
+
+PIPED_WIDTH = 200  # characters; rich takes 80 where there is no terminal, and would fold the tables
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes every string as it is. Made anew each time: tests replace the streams."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def plain(text: object) -> str:
+    """The text with control characters (also a terminal's escape sequences) made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def say(line: object) -> None:
+    """One line on stdout, never folded."""
+    console().print(Text(plain(line)), soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """A table on stdout; numbers stand to the right, floats have three digits."""
+    body = [list(row) for row in rows]
+    if title:
+        say(title)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for index, name in enumerate(columns):
+        numeric = all(isinstance(row[index], int | float | None) for row in body)
+        table.add_column(Text(plain(name)), justify="right" if numeric and body else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else plain(value)
+
+
+def check_destination(destination: str | None) -> None:
+    """Asked before long work: can the JSON be written there? Raises InputError."""
+    if destination in (None, "-"):
+        return
+    path = Path(str(destination)).expanduser()
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise InputError(f"The JSON cannot be written to {path}: {reason}. Give a file in a folder that exists.")
+
+
+def write_json(data: object, destination: str) -> None:
+    """UTF-8 JSON to a file (whole or not at all) or to stdout. NaN and infinities become null."""
+    text = json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    if destination == "-":
+        typer.echo(text, nl=False)
+        return
+    from engine.store.files import write_text
+
+    write_text(Path(destination).expanduser(), text)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data

@@ -1,0 +1,97 @@
+"""`runs`, `probe`, `curves`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.context import store_of
+from engine.cli.output import JsonFile, check_destination, show_table, write_json
+from engine.cli.progress import progress
+
+if TYPE_CHECKING:
+    from engine.store import Store
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run.")]
+SCORE_COLUMNS = (
+    "step", "constraint_type", "probe_kind", "n", "accuracy", "low", "high", "mean_p", "mean_rank", "logit_diff",
+)  # fmt: skip
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(runs)
+    app.command()(probe)
+    app.command()(curves)
+
+
+def runs(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
+    """The runs of the workspace and the bundled demo."""
+    rows = [
+        {
+            "run": info.config.name,
+            "model": info.config.model.name,
+            "corpus": info.config.corpus,
+            "method": "imported" if info.config.imported else info.config.method,
+            "steps": info.config.n_steps,
+            "checkpoints": len(info.steps),
+            "finished": info.finished,
+            "bundled": info.bundled,
+        }
+        for info in store_of(ctx).runs()
+    ]
+    if json_file:
+        write_json(rows, json_file)
+    if json_file != "-":
+        show_table(
+            ("run", "model", "corpus", "method", "steps", "checkpoints", "state"),
+            [(*list(row.values())[:6], _state(row)) for row in rows],
+        )
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "bundled" if row["bundled"] else "finished" if row["finished"] else "unfinished"
+
+
+def probe(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> None:
+    """Measure the probes at every checkpoint of a run again."""
+    from engine.domain.jobs import Probe
+    from engine.jobs import run_inline
+
+    check_destination(json_file)
+    store = store_of(ctx)
+    store.run(run)  # an unknown name is told before anything is loaded
+    with progress(f"probing {run}") as report:
+        run_inline(store, Probe(run=run), on_progress=report)
+    _show_scores(store, run, json_file)
+
+
+def curves(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> None:
+    """Probe scores along a run, for each constraint type and probe kind."""
+    check_destination(json_file)
+    store = store_of(ctx)
+    store.run(run)
+    _show_scores(store, run, json_file)
+
+
+def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
+    from engine.workflows.queries import run_scores
+
+    rows = run_scores(store, run)[list(SCORE_COLUMNS)].to_dict(orient="records")
+    if json_file:
+        write_json(rows, json_file)
+    if json_file != "-":
+        losses = {checkpoint.step: checkpoint.state.loss for checkpoint in store.checkpoints(run)}
+        _accuracy_table(rows, losses, title=f"{run}: share of probes answered right")
+
+
+def _accuracy_table(rows: list[dict[str, Any]], losses: dict[int, float | None], *, title: str) -> None:
+    """One line a step: the loss, then the accuracy of every constraint type and probe kind."""
+    kinds = list(dict.fromkeys((row["constraint_type"], row["probe_kind"]) for row in rows))
+    accuracy = {(row["step"], row["constraint_type"], row["probe_kind"]): row["accuracy"] for row in rows}
+    show_table(
+        ("step", "loss", *(f"{of} {kind}" for of, kind in kinds)),
+        [
+            (step, losses.get(step), *(accuracy.get((step, of, kind)) for of, kind in kinds))
+            for step in dict.fromkeys(row["step"] for row in rows)
+        ],
+        title=title,
+    )

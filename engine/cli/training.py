@@ -1,0 +1,82 @@
+"""`train`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.context import store_of
+from engine.cli.inputs import fractions, model_spec, stored_corpus
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.progress import progress
+from engine.domain.methods import METHOD_INFOS
+
+if TYPE_CHECKING:
+    from engine.domain.runs import RunConfig
+    from engine.store import Store
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(train)
+
+
+def train(
+    ctx: typer.Context,
+    *,
+    name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run.")],
+    corpus: Annotated[str, typer.Option(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")] = "demo",
+    model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
+    transcoders: Annotated[str, typer.Option(help="Folder or published set; without it a shared set is trained.")] = "",
+    device: Annotated[str, typer.Option(help="As torch writes it: cpu, cuda, mps.")] = "cpu",
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHOD_INFOS)}.")] = "lora",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
+    capture: Annotated[str, typer.Option(help="Fractions of the run at which a checkpoint is kept.")] = "0.25,0.5,0.75,1",
+    every: Annotated[int | None, typer.Option(min=1, help="And a checkpoint every so many steps.")] = None,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of LoRA's matrices.")] = 8,
+    alpha: Annotated[int, typer.Option(min=1, help="LoRA's scale is alpha / rank.")] = 16,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; without it the method's own.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same run.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Fine-tune a model, keep checkpoints on the way, measure the probes at each."""
+    from engine.domain.jobs import Train
+    from engine.domain.runs import RunConfig
+    from engine.jobs import run_inline
+
+    check_destination(json_file)
+    store = store_of(ctx)
+    if resume:
+        config = store.run(name)  # what was begun decides; the other options do not apply
+    else:
+        spec = model_spec(model, tuple(store.models()))
+        config = RunConfig(
+            name=name, corpus=stored_corpus(store, corpus).name, method=method, n_steps=steps, capture=fractions(capture),
+            model=spec.model_copy(update={"transcoders": transcoders or spec.transcoders, "device": device}),
+            capture_every=every, rank=rank, alpha=alpha, learning_rate=lr, batch_size=batch_size, seed=seed,
+        )  # fmt: skip
+    with progress(f"training {name}") as report:
+        run_inline(store, Train(config=config, resume=resume), on_progress=report)
+    _show(store, config, json_file)
+
+
+def _show(store: "Store", config: "RunConfig", json_file: str | None) -> None:
+    results = store.probe_results(config.name)
+    rows = []
+    for checkpoint in store.checkpoints(config.name):
+        scored = results.get(checkpoint.step)
+        correct = scored.correct if scored else ()
+        rows.append(
+            {
+                "checkpoint": checkpoint.ref,
+                "step": checkpoint.step,
+                "loss": checkpoint.state.loss,
+                "accuracy": sum(correct) / len(correct) if correct else None,
+                "n_probes": len(correct),
+            }
+        )
+    if json_file:
+        write_json({"run": config.model_dump(mode="json"), "checkpoints": rows}, json_file)
+    if json_file != "-":
+        show_table(("checkpoint", "step", "loss", "right", "probes"), [tuple(row.values()) for row in rows])
+        say(f"Kept in {store.run_folder(config.name)}")
