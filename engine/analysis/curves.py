@@ -1,0 +1,88 @@
+"""Probe results of many checkpoints as learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from engine.domain.corpus import Probe
+from engine.domain.errors import InputError
+from engine.domain.runs import ProbeResults
+
+SCORE_COLUMNS = (
+    "step",
+    "constraint_type",
+    "probe_kind",
+    "n",
+    "accuracy",
+    "low",
+    "high",
+    "mean_p",
+    "mean_rank",
+    "logit_diff",
+)
+_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution: a two-sided interval of 95 %
+
+
+def wilson(n_correct: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % score interval of a proportion (Wilson 1927); `n` at least 1. Both ends within 0 and 1."""
+    p = n_correct / n
+    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def probe_scores(probes: Sequence[Probe], results_by_step: Mapping[int, ProbeResults]) -> pd.DataFrame:
+    """One row a step, constraint type and probe kind, ascending by step, in the order of the probes.
+
+    Columns: step, constraint_type, probe_kind, n (probes), accuracy with `low` and `high` of Wilson's 95 % interval,
+    mean_p (probability of the right token), mean_rank (1 is best), logit_diff (mean, to the best foil).
+    Raises InputError where results belong to probes that are not given.
+    """
+    frames = [_rows(probes, step, results) for step, results in sorted(results_by_step.items())]
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if rows.empty:
+        return pd.DataFrame(columns=list(SCORE_COLUMNS))
+    groups = rows.groupby(["step", "constraint_type", "probe_kind"], sort=False, observed=True)
+    scores = groups.agg(
+        n=("correct", "size"),
+        accuracy=("correct", "mean"),
+        mean_p=("p", "mean"),
+        mean_rank=("rank", "mean"),
+        logit_diff=("logit_diff", "mean"),
+    ).reset_index()
+    n = scores["n"].to_numpy(dtype=float)
+    scores["low"], scores["high"] = wilson(scores["accuracy"].to_numpy() * n, n)
+    return scores[list(SCORE_COLUMNS)]
+
+
+def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataFrame:
+    by_id = {probe.id: probe for probe in probes}
+    unknown = [name for name in results.probe_id if name not in by_id]
+    if unknown:
+        raise InputError(
+            f"The results of step {step} name {len(unknown)} probe(s) that the corpus does not have, first "
+            f"“{unknown[0]}”. They were measured on another corpus: probe the run again with its own."
+        )
+    return pd.DataFrame(
+        {
+            "step": step,
+            "constraint_type": [by_id[name].constraint_type for name in results.probe_id],
+            "probe_kind": [by_id[name].kind for name in results.probe_id],
+            "correct": np.asarray(results.correct, dtype=float),
+            "p": results.p,
+            "rank": results.rank,
+            "logit_diff": results.logit_diff,
+        }
+    )
+
+
+def best_step(scores: pd.DataFrame) -> int | None:
+    """The step with the best paraphrase accuracy, that of the worst constraint type; of equals, the earliest.
+
+    None where no step has paraphrase probes.
+    """
+    paraphrase = scores[scores["probe_kind"] == "paraphrase"]
+    if paraphrase.empty:
+        return None
+    return int(paraphrase.groupby("step")["accuracy"].min().idxmax())

@@ -1,0 +1,129 @@
+"""One sentence on what the two sides of a comparison answer, for someone who never heard of a circuit.
+
+It is computed from the output probabilities alone, and claims nothing that they do not show.
+"""
+
+from dataclasses import dataclass
+
+from engine.domain.corpus import Probe
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import AttributionGraph
+
+Piece = tuple[str, bool]  # a text, and whether it is emphasised
+
+_NEAR = 0.6  # an output at least this likely, relative to the first one, counts as said too
+_AT_MOST = 3
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one side says: its likeliest outputs, and how likely the right one is (None where it is not known)."""
+
+    said: tuple[str, ...]
+    p_said: float
+    p_right: float | None
+
+    def gives(self, right: str) -> bool:
+        return right in self.said
+
+    def how_likely(self, right: str) -> str:
+        """The probability of the right output, and what comes before it."""
+        ahead = self.said[: self.said.index(right)] if right in self.said else ()
+        return _percent(self.p_right) + (f", close behind {' and '.join(ahead)}" if ahead else "")
+
+
+def headline(diff: GraphDiff, probe: Probe | None = None) -> tuple[Piece, ...]:
+    """The sentence as (text, emphasised) pieces, to be joined as they are.
+
+    With the probe that the prompt belongs to, it says which side gives the right answer; without, what each says.
+    A probe whose answer neither graph was traced to is not used, nor one of another prompt.
+    """
+    right = probe.answer.strip() if probe is not None and _belongs(probe, diff) else None
+    a, b = _answer(diff.a, right), _answer(diff.b, right)
+    if not a.said or not b.said:
+        return (("Neither graph was traced to an output.", False),)
+    body = _unjudged(a, b) if probe is None or right is None else _judged(a, b, right)
+    return (*_premise(probe if right is not None else None), *body)
+
+
+def _belongs(probe: Probe, diff: GraphDiff) -> bool:
+    outputs = {token.strip() for token in diff.a.target_tokens}
+    return probe.text.split() == diff.a.key.prompt.split() and probe.answer.strip() in outputs
+
+
+def _answer(graph: AttributionGraph, right: str | None) -> _Answer:
+    likely = sorted(zip(graph.target_probability.tolist(), graph.target_tokens, strict=True), key=lambda item: -item[0])
+    words = [(p, token.strip() or token) for p, token in likely]
+    near = tuple(token for p, token in words[:_AT_MOST] if p >= _NEAR * words[0][0])
+    p_right = next((p for p, token in words if token == right), None)
+    return _Answer(said=near, p_said=words[0][0] if words else 0.0, p_right=p_right)
+
+
+def _premise(probe: Probe | None) -> list[Piece]:
+    """What the new word means, where the prompt has it."""
+    if probe is None or probe.kind == "retention" or probe.constraint not in probe.text.split():
+        return []
+    return [(probe.constraint, True), (" stands for ", False), (probe.meaning, True), (". ", False)]
+
+
+def _judged(a: _Answer, b: _Answer, right: str) -> list[Piece]:
+    if a.gives(right) and b.gives(right):
+        return [
+            ("Both sides expect ", False),
+            (right, True),
+            (f", as they should (A {a.how_likely(right)}; B {b.how_likely(right)}).", False),
+        ]
+    if a.gives(right) or b.gives(right):
+        name, other, knows, fails = ("A", "B", a, b) if a.gives(right) else ("B", "A", b, a)
+        return [
+            (f"Only {name} expects ", False),
+            (right, True),
+            (f" ({knows.how_likely(right)}), as it should. {other} says ", False),
+            *_words(fails),
+            (f" and gives {right} {_percent(fails.p_right)}.", False),
+        ]
+    return [
+        ("Neither side expects ", False),
+        (right, True),
+        (f", as it should (A {_percent(a.p_right)}, B {_percent(b.p_right)}): ", False),
+        *_both_say(a, b),
+        (".", False),
+    ]
+
+
+def _unjudged(a: _Answer, b: _Answer) -> list[Piece]:
+    likely = f" (A {_percent(a.p_said)}, B {_percent(b.p_said)})."
+    if a.said[0] == b.said[0]:
+        return [("Both sides most expect ", False), (a.said[0], True), (likely, False)]
+    return [
+        ("The two sides go on differently: A says ", False),
+        *_words(a),
+        (", B says ", False),
+        *_words(b),
+        (".", False),
+    ]
+
+
+def _both_say(a: _Answer, b: _Answer) -> list[Piece]:
+    if set(a.said) == set(b.said):
+        return [("both say ", False), *_words(a)]
+    return [("A says ", False), *_words(a), (", B says ", False), *_words(b)]
+
+
+def _words(answer: _Answer) -> list[Piece]:
+    pieces: list[Piece] = []
+    for place, token in enumerate(answer.said):
+        if place:
+            pieces.append((" or ", False))
+        pieces.append((token, True))
+    return pieces
+
+
+def _percent(p: float | None) -> str:
+    if p is None:
+        return "unknown"
+    if p < 0.01:
+        return "under 1 %"
+    if p > 0.99:
+        return "over 99 %"
+    return f"{100 * p:.0f} %"

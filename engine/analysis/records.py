@@ -1,0 +1,120 @@
+"""Graphs and differences as plain JSON records, for the command line (`trace --json`, `compare --json`).
+
+Ids read `feature/LAYER/POSITION/INDEX`, as `AttributionGraph.node_id` writes them. Every number is finite: what is
+not known is null. The influence of a logit is its probability.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.analysis.diff import diff_everything
+from engine.analysis.pruning import DEFAULT_PRUNING, contributions, output_influence, prune, shares
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
+
+NODE_FIELDS = ("id", "kind", "layer", "position", "index", "token", "a", "b", "status")
+EDGE_FIELDS = (
+    "source",
+    "target",
+    "weight_a",
+    "weight_b",
+    "share_a",
+    "share_b",
+    "contribution_a",
+    "contribution_b",
+    "status",
+)
+
+
+def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
+    """Keys a, b (checkpoint, prompt, tokens, logits, scores), nodes, edges, summary.
+
+    `everything`: all nodes and edges of both graphs before pruning, not only what either side keeps. The summary is
+    that of the pruned graphs either way.
+    """
+    shown = diff_everything(diff.a, diff.b, diff.settings) if everything else diff
+    return {
+        "a": _side(diff.a),
+        "b": _side(diff.b),
+        "nodes": _rows(shown.nodes, NODE_FIELDS),
+        "edges": _rows(shown.edges, EDGE_FIELDS),
+        "summary": diff.summary.model_dump(),
+    }
+
+
+def graph_record(
+    graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *, everything: bool = False
+) -> dict[str, Any]:
+    """Keys checkpoint, prompt, tokens, logits, scores, nodes (with activation, influence), edges (with share,
+    contribution); all of them before pruning with `everything`."""
+    pruned = prune(graph, settings)
+    node_rows = np.arange(graph.n_nodes) if everything else np.flatnonzero(pruned.node_mask)
+    edge_rows = np.arange(graph.n_edges) if everything else np.flatnonzero(pruned.edge_mask)
+    ids, words, influence = graph.node_ids(), node_tokens(graph), output_influence(graph)
+    share, contribution = shares(graph), contributions(graph)
+    nodes = [
+        {
+            "id": ids[row],
+            "kind": NodeKind(int(graph.kind[row])).name.lower(),
+            "layer": int(graph.layer[row]),
+            "position": int(graph.position[row]),
+            "index": int(graph.index[row]),
+            "token": words[row],
+            "activation": _number(graph.activation[row]),
+            "influence": _number(influence[row]),
+        }
+        for row in node_rows.tolist()
+    ]
+    edges = [
+        {
+            "source": ids[graph.source[row]],
+            "target": ids[graph.target[row]],
+            "weight": _number(graph.weight[row]),
+            "share": _number(share[row]),
+            "contribution": _number(contribution[row]),
+        }
+        for row in edge_rows.tolist()
+    ]
+    return {**_side(graph), "nodes": nodes, "edges": edges}
+
+
+def node_tokens(graph: AttributionGraph) -> list[str]:
+    """(n_nodes,) the output token of a logit, the prompt token at the position of any other node."""
+    outputs = iter(graph.target_tokens)
+    return [
+        next(outputs) if kind == NodeKind.LOGIT else graph.tokens[position]
+        for kind, position in zip(graph.kind.tolist(), graph.position.tolist(), strict=True)
+    ]
+
+
+def _side(graph: AttributionGraph) -> dict[str, Any]:
+    logit_ids = graph.index[graph.kind == NodeKind.LOGIT].tolist()
+    logits = [
+        {"token": token, "token_id": token_id, "probability": _number(p), "logit": _number(logit)}
+        for token, token_id, p, logit in zip(
+            graph.target_tokens, logit_ids, graph.target_probability, graph.target_logit, strict=True
+        )
+    ]
+    return {
+        "checkpoint": graph.key.checkpoint,
+        "prompt": graph.key.prompt,
+        "transcoders": graph.key.transcoders,
+        "tokens": list(graph.tokens),
+        "logits": logits,
+        "scores": {name: _number(value) for name, value in graph.fit.model_dump().items()},
+    }
+
+
+def _rows(table: pd.DataFrame, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    columns = []
+    for field in fields:
+        values = table[field].tolist()
+        columns.append([_number(v) for v in values] if table[field].dtype.kind == "f" else values)
+    return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
