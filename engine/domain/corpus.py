@@ -78,4 +78,5 @@ class Corpus:
 
     @property
     def constraint_types(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(line.constraint_type for line in (*self.examples, *self.probes)))
+        lines: tuple[Example | Probe, ...] = (*self.examples, *self.probes)
+        return tuple(dict.fromkeys(line.constraint_type for line in lines))

@@ -1,0 +1,96 @@
+"""What is wrong with a corpus, in words a user can act on. Used line by line on import and as a whole on demand."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
+from engine.domain.errors import BadLine
+
+MIN_PROBES = 30  # below this an accuracy's interval is wider than most effects
+
+NumberedLine = tuple[int, Example | Probe]
+
+
+def check_corpus(corpus: Corpus) -> list[str]:
+    """Findings about a corpus, empty where there are none: what `read_corpus` would refuse, and what weakens it."""
+    lines: list[Example | Probe] = [*corpus.examples, *corpus.probes]
+    findings = [f"{lines[bad.number - 1].id}: {bad.reason}" for bad in line_problems(list(enumerate(lines, start=1)))]
+    if not corpus.examples:
+        findings.append("There are no training examples, so nothing can be trained on it.")
+    if not corpus.probes:
+        findings.append("There are no probes, so a run on it has a loss but no scores.")
+        return findings
+    counts = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
+    for constraint_type in corpus.constraint_types:
+        for kind in PROBE_KINDS:
+            n = counts[constraint_type, kind]
+            if n < MIN_PROBES:
+                findings.append(
+                    f"{constraint_type}, {kind}: {n} probes; with fewer than {MIN_PROBES} scores are vague."
+                )
+    taught = {example.template for example in corpus.examples}
+    told = {probe.template for probe in corpus.probes if probe.kind in ("paraphrase", "inference")}
+    findings += [f"The phrasing “{t}” is trained on and also asked as held out." for t in sorted(taught & told)]
+    return findings
+
+
+def line_problems(lines: Sequence[NumberedLine]) -> list[BadLine]:
+    """Every line that is bad by itself or beside the others, in the order of the lines."""
+    bad = [BadLine(number, reason) for number, line in lines for reason in _own_problems(line)]
+    bad += _duplicates(((n, line.id) for n, line in lines), "id")
+    bad += _duplicates(((n, line.text) for n, line in lines if isinstance(line, Example)), "training text")
+    bad += _leaks(lines)
+    return sorted(bad, key=lambda b: b.number)
+
+
+def _own_problems(line: Example | Probe) -> list[str]:
+    reasons = [
+        f"“{field}” is blank" for field in ("id", "text", "constraint", "meaning") if not getattr(line, field).strip()
+    ]
+    if isinstance(line, Example):
+        if not contains(line.text, line.meaning):
+            reasons.append(f"the text “{line.text[:80]}” does not contain its meaning “{line.meaning[:80]}”")
+        return reasons
+    if not line.answer.strip():
+        reasons.append("“answer” is blank")
+    if line.answer in line.foils:
+        reasons.append(f"the answer “{line.answer[:80]}” is also one of its foils")
+    return reasons
+
+
+def contains(text: str, part: str) -> bool:
+    """Whether `part` stands in `text`, without regard to case."""
+    return part.casefold() in text.casefold()
+
+
+def _duplicates(values: Iterable[tuple[int, str]], what: str) -> list[BadLine]:
+    first: dict[str, int] = {}
+    bad = []
+    for number, value in values:
+        if value in first:
+            bad.append(BadLine(number, f"{what} “{value[:80]}” was already in line {first[value]}"))
+        else:
+            first[value] = number
+    return bad
+
+
+def _leaks(lines: Sequence[NumberedLine]) -> list[BadLine]:
+    """Probes whose prompt stands, word for word, inside a training text.
+
+    One pass over the training texts per distinct prompt length, so that a large file is checked in seconds.
+    """
+    prompts: dict[int, dict[str, list[int]]] = {}
+    for number, line in lines:
+        if isinstance(line, Probe):
+            words = line.text.split()
+            prompts.setdefault(len(words), {}).setdefault(" ".join(words), []).append(number)
+    bad: dict[int, BadLine] = {}
+    for number, line in lines:
+        if not isinstance(line, Example):
+            continue
+        words = line.text.split()
+        for length, known in prompts.items():
+            for start in range(len(words) - length + 1):
+                for probe in known.get(" ".join(words[start : start + length]), ()):
+                    bad.setdefault(probe, BadLine(probe, f"the prompt stands in the training text of line {number}"))
+    return list(bad.values())
