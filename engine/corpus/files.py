@@ -1,7 +1,6 @@
 """A user's corpus file: read whole or not at all, with every bad line named."""
 
 import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +95,8 @@ def _reasons(error: ValidationError) -> Iterator[str]:
         given = repr(finding["input"])[:60]
         match finding["type"]:
             case "json_invalid":
-                yield f"is not JSON ({finding['msg'].removeprefix('Invalid JSON: ')})"
+                message = finding["msg"].removeprefix("Invalid JSON: ").replace("at line 1 column", "at column")
+                yield f"is not JSON ({message})"
             case "union_tag_not_found" | "union_tag_invalid" | "model_attributes_type" | "dict_type":
                 yield 'must be an object with "split": "train" or "split": "probe"'
             case "missing":
@@ -108,8 +108,8 @@ def _reasons(error: ValidationError) -> Iterator[str]:
 
 
 def _read_csv(lines: list[tuple[int, str]]) -> tuple[list[NumberedLine], list[BadLine]]:
-    numbers = [number for number, _ in lines]
-    rows = csv.reader(io.StringIO("\n".join(line for _, line in lines)), strict=True)
+    numbers = [number for number, _ in lines] or [1]
+    rows = csv.reader((line + "\n" for _, line in lines), strict=True)
     columns: list[str] | None = None
     read: list[NumberedLine] = []
     bad: list[BadLine] = []
