@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from engine.domain.errors import Damaged, InputError, StorageFailed
 from engine.domain.record import Record
+from engine.store.processes import is_alive
 
 _log = logging.getLogger(__name__)
 _SIBLING = re.compile(r"\.(tmp|old)-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
@@ -166,17 +167,10 @@ def clean(root: Path) -> None:
 
 
 def _is_stale(path: Path) -> bool:
-    import psutil
-
     match = _SIBLING.fullmatch(path.name)
-    if match is None:
-        return False
     try:
-        # A process that began after the file was made only happens to have the same id (in a container it often does).
-        return path.lstat().st_ctime < psutil.Process(int(match[2])).create_time() - 1
-    except (psutil.NoSuchProcess, OverflowError):
-        return True
-    except (psutil.AccessDenied, FileNotFoundError):
+        return match is not None and not is_alive(int(match[2]), not_after=path.lstat().st_ctime)
+    except FileNotFoundError:
         return False
 
 

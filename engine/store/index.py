@@ -65,8 +65,11 @@ class Index:
     def prepare(self) -> bool:
         """Make the table where there is none; True where the index is new, and so has to be filled."""
         with self._lock:
+            existed = self._file is None or self._file.exists()
             if self._is_sound():
                 return False
+            if existed:
+                _log.warning("The index %s is damaged or of another version; it is made anew.", self._shown_url())
             self._remake()
             return True
 
@@ -145,8 +148,6 @@ class Index:
         """The lock is held. Drops everything of ours and makes the table anew."""
         self._engine.dispose()
         if self._file:
-            if self._file.exists():
-                _log.warning("The index %s is damaged or of another version; it is made anew.", self._file)
             for suffix in ("", "-wal", "-shm"):
                 self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
         try:

@@ -37,10 +37,13 @@ class Shelves:
             self.workspace.mkdir(parents=True, exist_ok=True)
             clean(self.workspace)
             self._index = Index(index_url or f"sqlite:///{self.workspace / 'index.sqlite'}", folder=self.workspace)
-            self._index.prepare()
+            is_new = self._index.prepare()
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
         self.sync()
+        n_own = len(self._stamps(bundled=False)) if is_new else 0
+        if n_own:
+            _log.warning("The index of %s was made again from the files: %d artefacts.", self.workspace, n_own)
 
     def close(self) -> None:
         """Let go of the database. The store can be used again afterwards."""

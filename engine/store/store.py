@@ -4,13 +4,16 @@ import os
 from pathlib import Path
 from typing import Self
 
+from engine.domain.errors import Damaged, InputError
+from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.store.check import check_index, check_shelf
 from engine.store.corpora import Corpora
-from engine.store.files import remove, write_text
+from engine.store.files import read_json, remove, write_text
 from engine.store.graphs import Graphs
 from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file
+from engine.store.processes import is_alive
 from engine.store.transcoders import TranscoderSets
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
@@ -38,10 +41,11 @@ class Store(Corpora, TranscoderSets, Graphs):
         """Its graphs and comparisons go with it, and no transcoder set claims to have seen it any more.
 
         A run made again under this name has other weights, so nothing may stay that speaks of the old ones.
-        Raises NotFound, NameRefused.
+        Raises NotFound, NameRefused; InputError while it is being trained.
         """
         path = self._may_write("run", "run", name)
         self._locate("run", "run", name)
+        self._refuse_while_training(name)
         sign = f"{name}@"
         for comparison in self.comparisons():
             if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
@@ -64,6 +68,16 @@ class Store(Corpora, TranscoderSets, Graphs):
         for shelf in shelves:
             problems += check_index(shelf, self._stamps(bundled=shelf != self.workspace))
         return problems
+
+    def _refuse_while_training(self, name: str) -> None:
+        for path in (self.workspace / "jobs").glob("*.json"):
+            try:
+                job = read_json(path, JobRecord)
+            except Damaged:
+                continue
+            trains = isinstance(job.request, Train) and job.request.config.name == name
+            if trains and job.state not in FINISHED and is_alive(job.pid, not_after=job.created_at):
+                raise InputError(f"The run “{name}” is being trained. Cancel the job “{job.title}” first.")
 
     def _unsee(self, meta: TranscoderMeta, sign: str) -> None:
         path = self.workspace / main_file("transcoders", meta.name)

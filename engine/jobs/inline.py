@@ -1,0 +1,56 @@
+"""A job in the calling thread: the command line's way, with the same journal."""
+
+import logging
+import threading
+
+from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.jobs import CancelToken, Report, Request
+from engine.jobs.journal import Journal
+from engine.jobs.task import Task, Work
+from engine.jobs.titles import title_of
+from engine.jobs.work import workflow
+from engine.store import Store
+
+_log = logging.getLogger(__name__)
+PULSE_S = 0.5
+
+
+def run_inline(
+    store: Store, request: Request, *, on_progress: Report, n_threads: int = 1, run: Work | None = None
+) -> str:
+    """The workflow's result. The app sees the job and can cancel it.
+
+    n_threads: of torch; with as many as the app uses, results are equal to the bit.
+    run: what does the work; None is `engine.workflows.run`.
+    Raises TracelapseError (also for what no one expected, with the traceback in the log), Cancelled, KeyboardInterrupt.
+    """
+    journal = Journal(store)
+    task = Task(journal, journal.open(request, title_of(request)))
+    work = run or workflow(n_threads)
+    task.begin()
+
+    def reporting(inner_store: Store, inner_request: Request, report: Report, cancel: CancelToken) -> str:
+        def both(fraction: float, message: str) -> None:
+            report(fraction, message)
+            on_progress(fraction, message)
+
+        return work(inner_store, inner_request, both, cancel)
+
+    ended = threading.Event()
+    pulse = threading.Thread(target=_pulse, args=(task, ended), name="pulse", daemon=True)
+    pulse.start()
+    try:
+        return task.run(reporting, store)
+    except (TracelapseError, Cancelled):
+        raise
+    except Exception as error:
+        _log.exception("Job %s failed", task.record.id)
+        raise TracelapseError(task.record.error) from error
+    finally:
+        ended.set()
+        pulse.join()
+
+
+def _pulse(task: Task, ended: threading.Event) -> None:
+    while not ended.wait(PULSE_S):
+        task.pulse()

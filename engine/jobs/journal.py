@@ -1,0 +1,113 @@
+"""The journals of all jobs of a workspace: one small file a job, shared by the app and the command line.
+
+`jobs/ID.json` is written by the process that does the job. `jobs/ID.cancel` is the flag by which any process asks
+for its end.
+"""
+
+import logging
+import os
+import secrets
+import time
+from functools import cache
+from pathlib import Path
+
+from engine.domain.errors import Damaged, StorageFailed
+from engine.domain.jobs import FINISHED, JobRecord, Request
+from engine.store import Store
+from engine.store.files import read_json, write_text
+from engine.store.processes import is_alive, started_at
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Never raises because of what is on the disk: a journal is there to tell, not to stop work."""
+
+    def __init__(self, store: Store) -> None:
+        self.folder = store.workspace / "jobs"
+        self._read: dict[Path, tuple[int, JobRecord | None]] = {}  # path -> (modification time in ns, record)
+
+    def open(self, request: Request, title: str) -> JobRecord:
+        """A new record that belongs to this process."""
+        now = time.time()
+        return JobRecord(
+            id=time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3),
+            title=title,
+            request=request,
+            created_at=now,
+            heartbeat_at=now,
+            pid=os.getpid(),
+            pid_started_at=_own_start(os.getpid()),
+        )
+
+    def write(self, record: JobRecord) -> None:
+        """Replace the journal of this job."""
+        try:
+            write_text(self.folder / f"{record.id}.json", record.to_json())
+        except (StorageFailed, OSError) as error:
+            _log.warning("The journal of job %s is behind: %s", record.id, error)
+
+    def read_all(self) -> dict[str, JobRecord]:
+        """Every journal by job id. Damaged ones are skipped; those of vanished processes become `interrupted`."""
+        seen: dict[Path, tuple[int, JobRecord | None]] = {}
+        for path in sorted(self.folder.glob("*.json")) if self.folder.exists() else []:
+            if path.name.startswith("."):
+                continue
+            entry = self._entry(path)
+            if entry:
+                seen[path] = entry
+        self._read = seen
+        records = [self._settled(record) for _, record in seen.values() if record]
+        return {record.id: record for record in records}
+
+    def ask_to_cancel(self, job_id: str) -> None:
+        """Raise the flag for whichever process does the job. Raises StorageFailed."""
+        write_text(self.folder / f"{job_id}.cancel", "")
+
+    def is_cancelled(self, job_id: str) -> bool:
+        return (self.folder / f"{job_id}.cancel").exists()
+
+    def lower_flag(self, job_id: str) -> None:
+        (self.folder / f"{job_id}.cancel").unlink(missing_ok=True)
+
+    def forget(self, job_id: str) -> None:
+        (self.folder / f"{job_id}.json").unlink(missing_ok=True)
+        self.lower_flag(job_id)
+
+    def _entry(self, path: Path) -> tuple[int, JobRecord | None] | None:
+        try:
+            stamp = path.stat().st_mtime_ns
+        except FileNotFoundError:  # forgotten meanwhile
+            return None
+        known = self._read.get(path)
+        if known and known[0] == stamp:
+            return known
+        try:
+            record = read_json(path, JobRecord)
+        except Damaged as error:
+            _log.warning("A journal is left out: %s", error)
+            return stamp, None
+        if record.id != path.stem:
+            _log.warning("A journal is left out: %s says that it is of job %s", path, record.id)
+            return stamp, None
+        return stamp, record
+
+    def _settled(self, record: JobRecord) -> JobRecord:
+        if record.state in FINISHED or is_alive(record.pid, not_after=record.pid_started_at):
+            return record
+        ended = record.model_copy(
+            update={
+                "state": "interrupted",
+                "finished_at": record.heartbeat_at,
+                "error": "The program ended while this was under way. Resume goes on from what was saved.",
+            }
+        )
+        self.write(ended)
+        self.lower_flag(record.id)
+        return ended
+
+
+@cache
+def _own_start(pid: int) -> float:
+    """By process id, so that a forked process does not take its parent's."""
+    return started_at(pid)

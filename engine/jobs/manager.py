@@ -1,0 +1,176 @@
+"""The jobs of a workspace: those that this process does, in two lanes, and those of others, by their journals."""
+
+import atexit
+import logging
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Literal
+
+from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
+from engine.domain.jobs import FINISHED, JobRecord, Request, Train
+from engine.jobs.journal import Journal
+from engine.jobs.task import Task, Work
+from engine.jobs.titles import title_of
+from engine.jobs.work import workflow
+from engine.store import Store
+
+_log = logging.getLogger(__name__)
+_PULSE_S = 0.5
+_CLOSE_S = 5.0  # how long closing waits for workers to come to a point where they can stop
+
+Lane = Literal["train", "trace"]
+_TRAIN_LANE = {"train", "train_transcoders"}
+
+
+class JobManager:
+    """Keep one per process. Any thread may call any method; none of them runs torch or waits for a job."""
+
+    def __init__(self, store: Store, *, n_threads: int = 1, run: Work | None = None) -> None:
+        """Jobs that a vanished process left behind become `interrupted`.
+
+        n_threads: of torch, for each of the two lanes; together they must not exceed the cores.
+        run: what does the work; None is `engine.workflows.run`.
+        """
+        self._store, self._work = store, run or workflow(n_threads)
+        self._journal = Journal(store)
+        self._lock = threading.RLock()
+        self._own: dict[str, Task] = {}
+        self._queues: dict[Lane, queue.SimpleQueue[Task | None]] = {}
+        self._threads: list[threading.Thread] = []
+        self._closed = threading.Event()
+        self._journal.read_all()
+        atexit.register(_close_if_alive, weakref.ref(self))
+
+    def submit(self, request: Request, title: str | None = None) -> str:
+        """The new job's id; the id of an unfinished job that asks for exactly the same, where there is one."""
+        with self._lock:
+            if self._closed.is_set():
+                raise InputError("The program is being closed; nothing more is begun. Start it again.")
+            for record in self.active():
+                if record.request == request:
+                    return record.id
+            task = Task(self._journal, self._journal.open(request, title or title_of(request)))
+            self._own[task.record.id] = task
+            self._lane("train" if request.action in _TRAIN_LANE else "trace").put(task)
+            return task.record.id
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop, whichever process does it; a finished one stays as it is.
+
+        Raises NotFound, StorageFailed.
+        """
+        with self._lock:
+            task = self._own.get(job_id)
+        if task:
+            task.cancel()
+        elif self.job(job_id).state not in FINISHED:
+            self._journal.ask_to_cancel(job_id)
+
+    def resume(self, job_id: str) -> str:
+        """Do an interrupted, cancelled or failed job again; training goes on from what was saved.
+
+        The new job takes the place of the old one. Raises NotFound, InputError.
+        """
+        old = self.job(job_id)
+        if old.state == "done" or old.state not in FINISHED:
+            raise InputError(f"The job “{old.title}” is {old.state}; only one that stopped early can be resumed.")
+        request = old.request
+        if isinstance(request, Train):
+            request = request.model_copy(update={"resume": self._has_run(request.config.name)})
+        new_id = self.submit(request, title=old.title)
+        self.forget(job_id)
+        return new_id
+
+    def snapshot(self) -> list[JobRecord]:
+        """Every job of the workspace, newest first."""
+        records = self._journal.read_all()
+        with self._lock:
+            records |= {job_id: task.record for job_id, task in self._own.items()}
+        return sorted(records.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+
+    def job(self, job_id: str) -> JobRecord:
+        """Raises NotFound."""
+        records = self.snapshot()
+        for record in records:
+            if record.id == job_id:
+                return record
+        raise NotFound("job", job_id, [record.id for record in records])
+
+    def active(self) -> list[JobRecord]:
+        """Queued and running jobs, newest first."""
+        return [record for record in self.snapshot() if record.state not in FINISHED]
+
+    def forget(self, job_id: str) -> None:
+        """Remove a finished job from the list. What it made stays. Raises NotFound, InputError."""
+        record = self.job(job_id)
+        if record.state not in FINISHED:
+            raise InputError(f"The job “{record.title}” is {record.state}. Cancel it first.")
+        with self._lock:
+            self._own.pop(job_id, None)
+        self._journal.forget(job_id)
+
+    def close(self) -> None:
+        """Ask this process's jobs to stop, so that they can be resumed, and wait for them for a moment."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            for task in self._own.values():
+                if not task.is_finished:
+                    task.cancel(closing=True)
+            for lane in self._queues.values():
+                lane.put(None)
+        deadline = time.monotonic() + _CLOSE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _has_run(self, name: str) -> bool:
+        try:
+            self._store.run_folder(name)
+        except NotFound:
+            return False
+        return True
+
+    def _lane(self, lane: Lane) -> "queue.SimpleQueue[Task | None]":
+        if lane not in self._queues:
+            self._queues[lane] = queue.SimpleQueue()
+            if not self._threads:
+                self._start("jobs-pulse", self._pulse)
+            self._start(f"jobs-{lane}", lambda: self._worker(self._queues[lane]))
+        return self._queues[lane]
+
+    def _start(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _worker(self, tasks: "queue.SimpleQueue[Task | None]") -> None:
+        while (task := tasks.get()) is not None:
+            if task.begin():
+                _do(task, self._work, self._store)
+
+    def _pulse(self) -> None:
+        while not self._closed.wait(_PULSE_S):
+            with self._lock:
+                tasks = list(self._own.values())
+            for task in tasks:
+                task.pulse()
+
+
+def _do(task: Task, work: Work, store: Store) -> None:
+    """A worker outlives whatever a job does; the journal has the outcome."""
+    try:
+        task.run(work, store)
+    except (Cancelled, TracelapseError) as error:
+        _log.info("Job %s: %s", task.record.id, error or task.record.state)
+    except (Exception, SystemExit):
+        _log.exception("Job %s failed", task.record.id)
+
+
+def _close_if_alive(manager: "weakref.ref[JobManager]") -> None:
+    alive = manager()
+    if alive:
+        alive.close()
