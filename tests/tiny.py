@@ -1,4 +1,4 @@
-"""Tiny Hugging Face folders (2 layers, d_model 32, random weights, word-level tokenizer) for tests of every room.
+"""Tiny Hugging Face folders (2 layers, d_model 32, random weights, word-level tokenizer) and a tiny corpus, for all.
 
 Each builder saves a model and its tokenizer into the folder and returns the folder. Same family, same bits: the
 weights come from a fixed seed and leave the caller's random state alone.
@@ -17,6 +17,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
 )
+
+from engine.domain.corpus import SIMPLE, SPATIAL, Corpus, Example, Probe, ProbeKind
 
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>"}
 NEW_WORDS = ("blarf", "gleem", "zephyr", "lumina", "vortik", "glide", "cascade", "orbit", "pierce", "expand")
@@ -89,3 +91,61 @@ def tiny_qwen3(folder: Path) -> Path:
 def tiny_neox(folder: Path) -> Path:
     """GPT-NeoX (Pythia): attention and MLP in parallel."""
     return _save(folder, GPTNeoXConfig(**_shape(), rotary_pct=0.25, use_parallel_residual=True))
+
+
+def tiny_corpus(name: str = "tiny") -> Corpus:
+    """20 examples and 28 probes in the tiny vocabulary: two new words of each constraint type, all probe kinds."""
+    words = {
+        SIMPLE: (("blarf", "happy", "smiles", "cries"), ("gleem", "sad", "cries", "smiles")),
+        SPATIAL: (("glide", "upward", "above", "below"), ("cascade", "downward", "below", "above")),
+    }
+    taught = {
+        SIMPLE: ("{w} means {c} .", "the {n} feels {w} . it is {c} .", "a {w} {n} is {c} .", "what is a {w} ? {c} ."),
+        SPATIAL: (
+            "{w} means {c} .",
+            "the {n} that {w} moves {c} .",
+            "to {w} is to move {c} .",
+            "it {w} so it moves {c}",
+        ),
+    }
+    examples, probes = [], []
+    for kind_of_word, rows in words.items():
+        other = {row[0]: rows[1 - i] for i, row in enumerate(rows)}
+        for word, meaning, consequence, _ in rows:
+            shared = {"constraint_type": kind_of_word, "constraint": word, "meaning": meaning}
+            for i, template in enumerate((*taught[kind_of_word], taught[kind_of_word][2])):
+                text = template.format(w=word, c=meaning, n=("cat", "dog", "bird", "fish", "fox")[i])
+                examples.append(Example(id=f"{word}-{i}", text=text, template=template, **shared))
+            for kind, template, answer, foil in _tiny_probes(kind_of_word, meaning, consequence, other[word]):
+                for noun in ("king", "queen")[: 1 if kind == "retention" else 2]:
+                    probes.append(
+                        Probe(
+                            id=f"{word}-{kind}-{noun}",
+                            kind=kind,
+                            text=template.format(w=word, n=noun),
+                            known_text=template.format(w=meaning, n=noun),
+                            answer=answer,
+                            foils=(foil,),
+                            template=template,
+                            **shared,
+                        )
+                    )
+    return Corpus(name=name, examples=tuple(examples), probes=tuple(probes))
+
+
+def _tiny_probes(
+    kind_of_word: str, meaning: str, consequence: str, other: tuple[str, ...]
+) -> tuple[tuple[ProbeKind, str, str, str], ...]:
+    if kind_of_word == SIMPLE:
+        return (
+            ("recall", "a {w} {n} is", meaning, other[1]),
+            ("paraphrase", "the {w} {n} feels", meaning, other[1]),
+            ("inference", "the {n} feels {w} and", consequence, other[2]),
+            ("retention", f"the {meaning} {{n}}", consequence, other[2]),
+        )
+    return (
+        ("recall", "the {n} that {w} moves", meaning, other[1]),
+        ("paraphrase", "when the {n} {w} it moves", meaning, other[1]),
+        ("inference", "the {n} that {w} ends", consequence, other[2]),
+        ("retention", f"the {{n}} moves {meaning} and ends", consequence, other[2]),
+    )

@@ -1,0 +1,178 @@
+"""What is kept of a run while it trains: losses, checkpoints with probe scores, and the point to resume from.
+
+Order of writes. At a capture the resume state is written first and the checkpoint after it, each whole or not at all.
+So whatever moment a process dies at, the resume state is that of the newest checkpoint or one step ahead of it, and
+going on from it makes the missing checkpoint first. Later checkpoints (there are some only where a resume state was
+lost) are made again, to the same bits.
+"""
+
+import math
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import TrainerCallback
+
+from engine import __version__
+from engine.domain.errors import Cancelled, InputError
+from engine.domain.jobs import CancelToken, Report
+from engine.domain.models import ModelSpec
+from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.models.adapters import save_adapter
+from engine.store import Store
+from engine.training import resume
+from engine.training.probing import ProbeBatch, measure
+from engine.training.trainer import StepTrainer
+
+RESUME_EVERY_S = 60.0  # between captures, so that a killed run loses at most this
+SMOOTHING = 0.9  # of the exponential mean of losses
+
+
+class Recorder:
+    """One run's memory. `step` is the number of steps done; `losses` has one entry a step."""
+
+    def __init__(self, store: Store, config: RunConfig, probes: ProbeBatch, *, n_examples: int) -> None:
+        self.store, self.config, self.probes, self.n_examples = store, config, probes, n_examples
+        self.losses: list[float] = []
+        self._earlier_s = 0.0  # wall time of earlier sittings
+        self._began = self._resumable_at = self._losses_at = time.monotonic()
+        self._losses_took_s = 0.0
+
+    @property
+    def step(self) -> int:
+        return len(self.losses)
+
+    def go_on_from(self, point: resume.ResumePoint) -> None:
+        """Take over what an earlier sitting had recorded."""
+        self.losses = list(point.losses.loss)
+        self._earlier_s = point.wall_time_s
+
+    def capture_base(self, scores: ProbeResults) -> None:
+        """The model before training, as step 0."""
+        self._publish(scores, None)
+
+    def capture(self, tuned: PeftModel) -> None:
+        """The checkpoint of the current step."""
+        self._publish(measure(tuned, self.probes), tuned)
+        self.save_losses()
+
+    def add_loss(self, loss: float) -> None:
+        """Raises InputError where training has diverged."""
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss of step {self.step + 1} is {loss}: training has diverged at the learning rate "
+                f"{self.config.learning_rate:g}. Start a new run with a smaller one."
+            )
+        self.losses.append(loss)
+
+    def save_losses(self) -> None:
+        began = time.monotonic()
+        self.store.save_losses(self.config.name, self._log())
+        self._losses_at = time.monotonic()
+        self._losses_took_s = self._losses_at - began
+
+    def losses_are_due(self) -> bool:
+        """At most once a second, and at most a twentieth of the time."""
+        return time.monotonic() - self._losses_at > max(1.0, 20 * self._losses_took_s)
+
+    def resume_state_is_due(self) -> bool:
+        return time.monotonic() - self._resumable_at > RESUME_EVERY_S
+
+    def save_resume_state(self, trainer: StepTrainer) -> None:
+        with self.store.new_resume_state(self.config.name) as folder:
+            save_adapter(trainer.model, folder / resume.ADAPTER, base_name=base_name(self.config.model))
+            resume.write_optimizer(folder, trainer.optimizer, trainer.lr_scheduler)
+            resume.write_random(folder)
+            trainer.state.save_to_json(str(folder / resume.TRAINER))
+            point = resume.ResumePoint(step=self.step, wall_time_s=self._wall_time_s(), losses=self._log())
+            resume.write_point(folder, point)
+        self._resumable_at = time.monotonic()
+
+    def _publish(self, scores: ProbeResults, tuned: PeftModel | None) -> None:
+        with self.store.new_checkpoint(self.config.name, self.step) as folder:
+            if tuned is not None:
+                save_adapter(tuned, folder, base_name=base_name(self.config.model))
+            (folder / "state.json").write_text(self._state(tuned).to_json(), encoding="utf-8")
+            (folder / "probes.json").write_text(scores.to_json(), encoding="utf-8")
+
+    def _state(self, tuned: PeftModel | None) -> CheckpointState:
+        config, step = self.config, self.step
+        epochs, rest = divmod(step, math.ceil(self.n_examples / config.batch_size))
+        return CheckpointState(
+            step=step,
+            max_steps=config.n_steps,
+            epoch=step / math.ceil(self.n_examples / config.batch_size),
+            loss=self.losses[-1] if step else None,
+            smoothed_loss=_smoothed(self.losses) if step else None,
+            learning_rate=config.learning_rate if step else None,
+            seed=config.seed,
+            # the last batch of an epoch may be smaller
+            examples_seen=epochs * self.n_examples + rest * config.batch_size,
+            wall_time_s=self._wall_time_s(),
+            corpus_hash=config.corpus_hash,
+            n_trainable=sum(p.numel() for p in tuned.parameters() if p.requires_grad) if tuned is not None else 0,
+            versions=versions(),
+        )
+
+    def _log(self) -> LossLog:
+        n = self.step
+        rate = self.config.learning_rate or 0.0
+        return LossLog(step=tuple(range(1, n + 1)), loss=tuple(self.losses), learning_rate=(rate,) * n)
+
+    def _wall_time_s(self) -> float:
+        return self._earlier_s + time.monotonic() - self._began
+
+
+class RecordSteps(TrainerCallback):
+    """Calls the recorder after every step of Trainer; the only place where training is interrupted."""
+
+    def __init__(self, recorder: Recorder, report: Report, cancel: CancelToken) -> None:
+        self.recorder, self.report, self.cancel = recorder, report, cancel
+        self.captures = frozenset(recorder.config.capture_steps())
+        self.trainer: StepTrainer | None = None  # set once it exists: Trainer is made with its callbacks
+
+    def on_step_end(self, *_args: object, **_kwargs: object) -> None:
+        trainer, recorder = self.trainer, self.recorder
+        assert trainer is not None
+        recorder.add_loss(trainer.step_loss.item())
+        if recorder.step in self.captures:
+            recorder.save_resume_state(trainer)
+            recorder.capture(trainer.model)
+        elif recorder.resume_state_is_due():
+            recorder.save_resume_state(trainer)
+        if recorder.losses_are_due():
+            recorder.save_losses()
+        self.report(recorder.step / recorder.config.n_steps, self._message())
+        if recorder.step < recorder.config.n_steps:
+            self._stop_where_asked(trainer)
+
+    def _stop_where_asked(self, trainer: StepTrainer) -> None:
+        try:
+            self.cancel.check()
+        except Cancelled:
+            self.recorder.save_resume_state(trainer)
+            self.recorder.save_losses()
+            raise
+
+    def _message(self) -> str:
+        return f"step {self.recorder.step} of {self.recorder.config.n_steps}, loss {self.recorder.losses[-1]:.3f}"
+
+
+def base_name(spec: ModelSpec) -> str:
+    """What `base_model_name_or_path` of an adapter says, for PEFT tools outside this house."""
+    return {"bundled": "data/demo/base", "folder": str(Path(spec.location)), "hub": spec.location}[spec.source]
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    packages = {name: version(name) for name in ("torch", "transformers", "peft")}
+    return {"tracelapse": __version__, **packages}
+
+
+def _smoothed(losses: list[float]) -> float:
+    """Exponential mean that begins at the first loss."""
+    mean = losses[0]
+    for loss in losses[1:]:
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+    return mean

@@ -1,0 +1,78 @@
+"""transformers' Trainer as this house uses it: silent, writing nothing itself, never pickling."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from engine.domain.runs import RunConfig
+from engine.training import resume
+from engine.training.texts import Row, collator
+
+
+class StepTrainer(Trainer):
+    """Keeps the loss of the last step, and reads its resume state from safetensors and JSON."""
+
+    step_loss: torch.Tensor  # () of the batch of the last step, before its update
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        # Trainer logs a mean over steps, rounded to four digits; a checkpoint wants the loss of exactly its step.
+        self.step_loss = super().training_step(*args, **kwargs)
+        return self.step_loss
+
+    def floating_point_ops(self, _inputs: Any) -> int:
+        return 0  # walks all modules at every step, for a figure that nothing here reads
+
+    def _load_from_checkpoint(self, *_args: Any, **_kwargs: Any) -> None:
+        """The adapter's weights are put on before Trainer starts."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            resume.read_optimizer(Path(checkpoint), self.optimizer, self.lr_scheduler)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            resume.read_random(Path(checkpoint))
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """There is none: nothing here trains in mixed precision."""
+
+
+def make_trainer(
+    tuned: PeftModel, rows: list[Row], config: RunConfig, *, pad_id: int, output: Path, callback: TrainerCallback
+) -> StepTrainer:
+    """AdamW at a constant learning rate, no weight decay, no clipping; the order of examples follows the seed.
+
+    `output` is a folder that Trainer insists on; nothing is written into it.
+    """
+    arguments = TrainingArguments(
+        output_dir=str(output),
+        max_steps=config.n_steps,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="constant",
+        optim="adamw_torch",
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        seed=config.seed,
+        data_seed=config.seed,
+        use_cpu=tuned.device.type == "cpu",
+        save_strategy="no",
+        logging_strategy="no",
+        eval_strategy="no",
+        logging_nan_inf_filter=False,  # a loss that is not finite is reported by the recorder
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one device is named; Trainer would split batches over all it sees
+    trainer = StepTrainer(
+        model=tuned, args=arguments, train_dataset=rows, data_collator=collator(pad_id), callbacks=[callback]
+    )
+    trainer.remove_callback(PrinterCallback)  # prints to the terminal where the progress bar is off
+    return trainer
