@@ -1,0 +1,89 @@
+"""One long-lived replacement model, into which checkpoints are swapped in place.
+
+Loading a replacement model takes half a second even for a small model; exchanging the tensors that fine-tuning
+changed takes milliseconds and gives the same bits (tests/models/test_replacement.py).
+"""
+
+import copy
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
+from circuit_tracer.transcoder import TranscoderSet
+from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
+from transformers import PreTrainedModel
+
+from engine.domain.errors import ComparisonRefused
+from engine.models.base import LoadedModel
+from engine.models.lens import lens_config, lens_weights
+
+
+class _Model(TransformerLensReplacementModel):
+    def __del__(self) -> None:
+        # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception.
+        if not sys.is_finalizing():
+            super().__del__()
+
+
+class Replacement:
+    """circuit-tracer's replacement model (TransformerLens backend) of one base model and one transcoder set.
+
+    `model` holds the base weights except inside `swapped`. Whoever runs it holds `lock`; `swapped` takes it itself.
+    Raises ModelUnavailable for a model that cannot be traced.
+    """
+
+    def __init__(self, loaded: LoadedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
+        self.loaded = loaded
+        self.lock = threading.RLock()
+        config = lens_config(loaded.model)
+        self.model = _Model(config)
+        # The weights stay as they are (nothing is folded or centred): a checkpoint's weights replace them one to one.
+        self.model.load_state_dict(lens_weights(loaded.model, config), strict=False)
+        # TransformerLens masks by its tokenizer's padding only where it pads on the left; a prompt has no padding,
+        # but one that begins with the padding token (a model without BOS) would lose its first position.
+        self.model.tokenizer = copy.copy(loaded.tokenizer)
+        self.model.tokenizer.padding_side = "right"
+        self.model._configure_replacement_model(transcoders)
+        self.model.eval()
+        self._parameters = {_plain(name): value for name, value in self.model.named_parameters()}
+
+    @contextmanager
+    def swapped(self, merged: PreTrainedModel | None) -> Iterator[_Model]:
+        """The replacement model with the weights of `merged` (None: the base); afterwards the base, bit for bit.
+
+        Only tensors that differ are exchanged, and the base's own tensors come back, so nothing is computed on the
+        way back. Gradients stay enabled: tracing needs them. Raises ComparisonRefused for a model of another shape.
+        """
+        with self.lock:
+            kept: dict[str, torch.Tensor] = {}
+            try:
+                if merged is not None:
+                    self._exchange(merged, kept)
+                yield self.model
+            finally:
+                for name, base in kept.items():
+                    self._parameters[name].data = base
+
+    def _exchange(self, merged: PreTrainedModel, kept: dict[str, torch.Tensor]) -> None:
+        for name, fresh in lens_weights(merged, self.model.cfg).items():
+            parameter = self._parameters.get(name)
+            if parameter is None:
+                continue
+            if parameter.shape != fresh.shape:
+                raise ComparisonRefused(
+                    f"The checkpoint's {name} has shape {tuple(fresh.shape)}, its base model has "
+                    f"{tuple(parameter.shape)}: it belongs to another model. Trace it with its own base."
+                )
+            fresh = fresh.detach().to(parameter.device, parameter.dtype)
+            if not torch.equal(parameter, fresh):
+                kept[name] = parameter.data
+                # A copy in the parameter's own layout, as a fresh load would have it: equal bits, equal sums.
+                parameter.data = torch.empty_like(parameter.data).copy_(fresh)
+
+
+def _plain(name: str) -> str:
+    """A parameter's name before circuit-tracer wrapped MLPs and the unembedding."""
+    return name.replace("mlp.old_mlp.", "mlp.").replace("unembed.old_unembed.", "unembed.")

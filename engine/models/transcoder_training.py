@@ -1,0 +1,183 @@
+"""Train one transcoder set for the base model and every checkpoint that is to be compared with it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from circuit_tracer.transcoder import TranscoderSet
+from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from engine.domain.errors import InputError, PromptRefused
+from engine.domain.jobs import CancelToken, Report
+from engine.domain.models import TranscoderTraining
+from engine.models.base import LoadedModel, token_ids
+from engine.models.replacement import Replacement
+from engine.models.transcoders import new_transcoders
+
+_log = logging.getLogger(__name__)
+# A checkpoint's merged model, made when it is its turn; None stands for the base.
+Weights = Callable[[], PreTrainedModel | None]
+_TEXTS_AT_ONCE = 128
+_CHECK_EVERY = 20  # steps between looks at the cancel token
+_COLLECTING = 0.1  # share of the progress bar
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained set and, per layer, the share of the MLP outputs' variance that it leaves unexplained."""
+
+    transcoders: TranscoderSet
+    unexplained_variance: tuple[float, ...]
+
+
+def train_transcoders(
+    loaded: LoadedModel,
+    checkpoints: Sequence[Weights],
+    texts: Sequence[str],
+    training: TranscoderTraining,
+    *,
+    report: Report,
+    cancel: CancelToken,
+    start: TranscoderSet | None = None,
+) -> Trained:
+    """One set for all `checkpoints`, on `training.n_texts` of `texts` shared evenly among them.
+
+    The same arguments give the same bits. `start` begins with the features of an existing set, so that they keep
+    their meaning while a checkpoint is added. Raises InputError where no text can be used, Cancelled.
+    """
+    transcoders = new_transcoders(loaded, training.n_features, training.top_k)
+    prompts = _tokenised(loaded, texts, max(1, training.n_texts // len(checkpoints)), training.seed)
+    # The replacement model's own hooks are read, so what is trained on is what will be replaced, in every family.
+    replacement = Replacement(loaded, transcoders)
+    inputs, outputs = _collect(replacement, checkpoints, prompts, report, cancel)
+    unexplained = []
+    for layer, transcoder in enumerate(transcoders):
+        generator = torch.Generator().manual_seed(1_000_003 * training.seed + layer)
+        x, y = torch.cat(inputs[layer]), torch.cat(outputs[layer])
+        inputs[layer], outputs[layer] = [], []
+        if start is None:
+            _initialise(transcoder, x, y, generator)
+        else:
+            transcoder.load_state_dict(start[layer].state_dict())
+
+        def progress(fraction: float, layer: int = layer) -> None:
+            cancel.check()
+            done = (layer + fraction) / loaded.n_layers
+            report(_COLLECTING + (1 - _COLLECTING) * done, f"Transcoder of layer {layer + 1} of {loaded.n_layers}")
+
+        unexplained.append(_fit(transcoder, x, y, training, generator, progress))
+    return Trained(transcoders, tuple(unexplained))
+
+
+def _tokenised(loaded: LoadedModel, texts: Sequence[str], n_texts: int, seed: int) -> list[torch.Tensor]:
+    """Up to `n_texts` different texts as token ids; those the model cannot read are left out."""
+    different = list(dict.fromkeys(texts))
+    order = torch.randperm(len(different), generator=torch.Generator().manual_seed(seed)).tolist()
+    prompts: list[torch.Tensor] = []
+    for row in order:
+        if len(prompts) == n_texts:
+            break
+        try:
+            prompts.append(torch.tensor(token_ids(loaded.tokenizer, different[row], limit=loaded.n_positions)))
+        except PromptRefused as error:
+            _log.info("A text was left out of transcoder training: %s", error)
+    if not prompts:
+        raise InputError(
+            f"Transcoders need texts to train on, and none of the {len(different)} given can be read by the model. "
+            "Name a corpus whose texts are made of the model's words."
+        )
+    return prompts
+
+
+def _collect(
+    replacement: Replacement,
+    checkpoints: Sequence[Weights],
+    prompts: Sequence[torch.Tensor],
+    report: Report,
+    cancel: CancelToken,
+) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
+    """What each MLP reads and writes, per layer a list of (n_tokens, d_model), without padding and position 0."""
+    n_layers = replacement.loaded.n_layers
+    inputs: list[list[torch.Tensor]] = [[] for _ in range(n_layers)]
+    outputs: list[list[torch.Tensor]] = [[] for _ in range(n_layers)]
+    for number, weights in enumerate(checkpoints):
+        cancel.check()
+        report(_COLLECTING * number / len(checkpoints), f"Activations of checkpoint {number + 1} of {len(checkpoints)}")
+        with replacement.swapped(weights()), torch.no_grad():
+            for first in range(0, len(prompts), _TEXTS_AT_ONCE):
+                _collect_batch(replacement, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)
+    return inputs, outputs
+
+
+def _collect_batch(
+    replacement: Replacement,
+    prompts: Sequence[torch.Tensor],
+    inputs: list[list[torch.Tensor]],
+    outputs: list[list[torch.Tensor]],
+) -> None:
+    device = replacement.loaded.model.device
+    # Padding stands on the right, where causal attention never lets it reach a token.
+    tokens = pad_sequence(list(prompts), batch_first=True).to(device)  # (n_prompts, n_pos)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    places = torch.arange(tokens.shape[1], device=device)
+    keep = (places > 0) & (places < lengths[:, None])
+
+    def into(store: list[torch.Tensor]) -> Callable[..., None]:
+        def hook(activations: torch.Tensor, **_: object) -> None:
+            store.append(activations[keep].float().cpu())
+
+        return hook
+
+    model = replacement.model
+    hooks = []
+    for layer in range(replacement.loaded.n_layers):
+        hooks.append((f"blocks.{layer}.{model.feature_input_hook}", into(inputs[layer])))
+        hooks.append((f"blocks.{layer}.{model.original_feature_output_hook}", into(outputs[layer])))
+    with model.hooks(fwd_hooks=hooks):
+        model(tokens, stop_at_layer=replacement.loaded.n_layers)
+
+
+@torch.no_grad()
+def _initialise(
+    transcoder: SingleLayerTranscoder, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+) -> None:
+    """Random directions scaled to pre-activations of about 1; decoders along their encoders; the mean as bias."""
+    d_model = x.shape[1]
+    directions = torch.randn(transcoder.W_enc.shape, generator=generator) / d_model**0.5 / x.std()
+    transcoder.W_enc.copy_(directions)
+    transcoder.W_dec.copy_(directions * 0.1)
+    transcoder.b_dec.copy_(y.mean(0))
+
+
+def _fit(
+    transcoder: SingleLayerTranscoder,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    training: TranscoderTraining,
+    generator: torch.Generator,
+    progress: Callable[[float], None],
+) -> float:
+    """Train one layer; returns the unexplained share of variance over all of x, y (n_tokens, d_model)."""
+    device, dtype = transcoder.W_enc.device, transcoder.W_enc.dtype
+    transcoder.float().requires_grad_(requires_grad=True)  # optimised in float32 whatever the model's dtype
+    variance = (y - y.mean(0)).pow(2).sum(-1).mean().clamp(min=1e-12)
+    optimizer = torch.optim.Adam(transcoder.parameters(), lr=training.learning_rate)
+    with torch.enable_grad():
+        for step in range(training.n_steps):
+            if step % _CHECK_EVERY == 0:
+                progress(step / training.n_steps)
+            rows = torch.randint(0, len(x), (training.batch_tokens,), generator=generator)
+            wanted = y[rows].to(device)
+            loss = (transcoder(x[rows].to(device)) - wanted).pow(2).sum(-1).mean() / variance
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    transcoder.requires_grad_(requires_grad=False)
+    with torch.no_grad():
+        chunks = zip(x.split(4096), y.split(4096), strict=True)
+        error = sum(float((transcoder(a.to(device)).cpu() - b).pow(2).sum()) for a, b in chunks) / len(x)
+    transcoder.to(dtype)
+    return error / float(variance)
