@@ -1,0 +1,72 @@
+"""Every colour of a figure, once. Checked by tests for contrast on the light and the dark background.
+
+Sign (PRGn) and difference (orange, blue) never share a colour, so that a negative weight never reads as a removed
+edge. All pairs stay apart for readers with deuteranopia or protanopia; lines also differ by marker.
+"""
+
+from typing import Final
+
+POSITIVE, NEGATIVE = "#1b7837", "#762a83"
+GAINED, LOST, FLIPPED, SAME = "#d9730d", "#2563a8", "#7b4bb3", "#7b8794"
+
+# What the graph component draws with, by theme.
+GRAPH: Final[dict[str, dict[str, str]]] = {
+    "light": {
+        "positive": POSITIVE,
+        "negative": NEGATIVE,
+        "gained": GAINED,
+        "lost": LOST,
+        "flipped": FLIPPED,
+        "same": SAME,
+        "node": "#ffffff",
+        "outline": "#1f2933",
+        "ghost": "#c3cad3",
+        "grid": "#e6e9ee",
+        "text": "#1f2933",
+        "muted": "#5f6c7b",
+        "ring": "#c2185b",
+        "answer": POSITIVE,
+        "other": "#9aa5b1",
+    },
+    "dark": {
+        "positive": "#6fca83",
+        "negative": "#cf9ddb",
+        "gained": "#f5a04a",
+        "lost": "#74aef5",
+        "flipped": "#b79cf0",
+        "same": "#8a96a3",
+        "node": "#1b222b",
+        "outline": "#e4e9ef",
+        "ghost": "#4a5563",
+        "grid": "#2c3541",
+        "text": "#eef2f6",
+        "muted": "#a3afbd",
+        "ring": "#ff6fa8",
+        "answer": "#6fca83",
+        "other": "#7c8896",
+    },
+}
+
+# Of charts, which have one set for both themes: 3:1 against white and against #0e1117.
+PROBE_KIND: Final[dict[str, str]] = {
+    "recall": "#1f9488",
+    "paraphrase": "#64748b",
+    "inference": "#d6296b",
+    "retention": "#a87a14",
+}
+PROBE_MARK: Final[dict[str, str]] = {
+    "recall": "triangle-up",
+    "paraphrase": "circle",
+    "inference": "square",
+    "retention": "diamond",
+}
+STATUS: Final[dict[str, str]] = {
+    "appeared": GAINED,
+    "strengthened": GAINED,
+    "vanished": "#3f7fc4",
+    "weakened": "#3f7fc4",
+    "flipped": "#8f63c7",
+    "unchanged": SAME,
+}
+LOSS = "#64748b"
+CURSOR = "#8a94a0"
