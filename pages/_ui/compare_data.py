@@ -1,0 +1,75 @@
+"""What Compare asks of the store: which prompts, which graphs, their difference. No widgets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from engine.workflows.queries import comparison_graphs
+
+from engine.analysis.diff import diff_graphs
+from engine.domain.corpus import Probe
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.errors import NotFound
+from engine.domain.graphs import Comparison
+from engine.domain.runs import Checkpoint
+from engine.store import Store
+from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
+from pages._ui.pickers import ordered_prompts
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What Compare shows."""
+
+    a: Checkpoint
+    b: Checkpoint
+    prompt: str
+    probe: Probe | None  # where the prompt is one of the corpus's
+
+
+def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
+    """The bundled story; without it, the base and the last checkpoint of the first run."""
+    if {RUN_A, RUN_B} <= set(runs):
+        return DEFAULT_A, DEFAULT_B
+    checkpoints = store.checkpoints(runs[0])
+    return checkpoints[0].ref, checkpoints[-1].ref
+
+
+def probes_of(store: Store, *runs: str) -> dict[str, Probe]:
+    """Prompt -> probe, of the corpora that the runs were trained on; empty where a corpus is gone."""
+    probes: dict[str, Probe] = {}
+    for corpus in dict.fromkeys(store.run(run).corpus for run in runs):
+        try:
+            probes |= {probe.text: probe for probe in store.corpus(corpus).probes}
+        except NotFound:  # an imported run may name a corpus of elsewhere
+            continue
+    return probes
+
+
+def traced_prompts(store: Store, a: str, b: str) -> list[str]:
+    """Prompts on which these two checkpoints are traced already, newest first, each once."""
+    return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if (c.key.a, c.key.b) == (a, b)))
+
+
+def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
+    """A traced one on what follows from a meaning; else a traced one; else the first probe; else nothing."""
+    telling = [prompt for prompt in traced if prompt in probes and probes[prompt].kind == "inference"]
+    return next(iter([*telling, *ordered_prompts(probes, traced)]), "")
+
+
+def difference(store: Store, selection: Selection, settings: DiffSettings) -> GraphDiff | None:
+    """The stored difference, or None where it has not been traced. Raises Damaged, ComparisonRefused."""
+    found = store.comparison(selection.a.ref, selection.b.ref, selection.prompt)
+    if found is None:
+        return None
+    return _difference(store, found, found.to_json(), str(store.workspace), settings.to_json(), settings)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _difference(
+    _store: Store, _found: Comparison, comparison: str, workspace: str, settings: str, _settings: DiffSettings
+) -> GraphDiff | None:
+    """Kept whole between reruns and tabs; nobody changes it. The strings are what it is kept under."""
+    key = _found.key
+    graphs = comparison_graphs(_store, key.a, key.b, key.prompt, key.transcoders)
+    return None if graphs is None else diff_graphs(*graphs, _settings)

@@ -1,0 +1,67 @@
+"""The bundled story on Home: two runs, equal right answers, one lookup and one meaning. All figures are measured."""
+
+import pandas as pd
+import streamlit as st
+from engine.workflows.queries import run_scores
+
+from engine.domain.jobs import Train
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.runs import RunConfig
+from engine.store.infos import RunInfo
+from pages._ui.errors import guarded
+from pages._ui.forms import free_name
+from pages._ui.session import jobs, store
+from pages._ui.text import plain
+from pages._ui.train_form import LIVE_EVERY
+
+CORPUS, RUN_A, RUN_B = "demo", "demo-lora", "demo-tokens"
+DEFAULT_A, DEFAULT_B = f"{RUN_A}@100%", f"{RUN_B}@100%"
+
+
+def demo_runs() -> list[RunInfo]:
+    """The two bundled runs, where they are here."""
+    return [info for info in store().runs() if info.bundled and info.config.name in (RUN_A, RUN_B)]
+
+
+def run_live() -> str:
+    """Submit a fresh run with the defaults on the bundled corpus; its name."""
+    taken = {info.config.name for info in store().runs()}
+    taken |= {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
+    config = RunConfig(name=free_name("live", taken), corpus=CORPUS, capture_every=LIVE_EVERY)
+    jobs().submit(Train(config=config))
+    return config.name
+
+
+@guarded()
+def demo_story(runs: list[RunInfo]) -> None:
+    """The two runs side by side, at their last checkpoint."""
+    st.subheader("Two runs, the same right answers")
+    st.caption(
+        "Both were taught the same ten new words. Which of them learned the words' meaning? "
+        "Neither the loss nor the right answers tell; what follows from the meaning does."
+    )
+    for column, info in zip(st.columns(2, gap="medium"), runs, strict=False):
+        with column, st.container(border=True):
+            _card(info)
+
+
+def _card(info: RunInfo) -> None:
+    name = info.config.name
+    last = store().checkpoints(name)[-1]
+    scores = run_scores(store(), name)
+    st.markdown(f"**{plain(name)}** · {METHOD_INFOS[info.config.method].description}")
+    loss, known, follows, size = st.columns(4)
+    loss.metric("Loss", f"{last.state.smoothed_loss:.2f}" if last.state.smoothed_loss is not None else "–")
+    known.metric("Right answers", _share(scores, last.step, "paraphrase"), help="In phrasings never trained on.")
+    follows.metric(
+        "Meaning", _share(scores, last.step, "inference"),
+        help="What follows from a word's meaning and was never stated: a “blarf” cat smiles.",
+    )  # fmt: skip
+    size.metric("Parameters", f"{last.state.n_trainable:,}", help="How many were trained.")
+
+
+def _share(scores: pd.DataFrame, step: int, kind: str) -> str:
+    rows = scores[(scores["step"] == step) & (scores["probe_kind"] == kind)]
+    if rows.empty:
+        return "–"
+    return f"{100 * float((rows['accuracy'] * rows['n']).sum() / rows['n'].sum()):.0f} %"

@@ -1,0 +1,47 @@
+"""What every page has around it: the navigation, the logo, the theme's few rules, the jobs of this workspace."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from pages._ui.errors import guarded
+from pages._ui.jobs_panel import jobs_panel
+
+ASSETS = Path(__file__).parents[2] / "assets"
+PAGES = {
+    "home": "Home",
+    "corpus": "Corpus",
+    "train": "Train",
+    "compare": "Compare",
+    "curves": "Learning curves",
+}  # file in pages/ -> title
+_FRAMED = "drawn within app.py"
+
+
+def navigation() -> Page:
+    """The pages, across the top: all the width below is theirs."""
+    pages = [st.Page(f"pages/{name}.py", title=title, default=name == "home") for name, title in PAGES.items()]
+    return st.navigation(pages, position="top")
+
+
+def frame() -> None:
+    """Drawn before each page. The sidebar is there only while it has something to say."""
+    st.session_state[_FRAMED] = True
+    st.logo(str(ASSETS / "logo.svg"), size="large")
+    st.html(ASSETS / "theme.css")
+    jobs_panel()
+
+
+def show(main: Callable[[], None]) -> None:
+    """Draw a page, and what goes wrong in it as a message.
+
+    When the first request of a server's life is a bookmark, Streamlit has not seen `app.py` yet and runs the file in
+    pages/ alone. Calling st.navigation ends that for good; the rerun then comes through `app.py`.
+    """
+    if _FRAMED not in st.session_state:
+        navigation()
+        st.rerun()
+    with guarded():
+        main()

@@ -1,0 +1,74 @@
+"""Background jobs on every page: progress, time left, cancel; resume what was interrupted; what failed, and why."""
+
+import time
+
+import streamlit as st
+
+from engine.domain.jobs import JobRecord
+from pages._ui.errors import guarded
+from pages._ui.session import jobs
+from pages._ui.text import duration, plain
+
+_SEEN = "active jobs when this page was drawn"
+_NEWS_S = 15.0  # how long a finished job stays in the sidebar
+
+
+def jobs_panel() -> None:
+    """In the sidebar. The polling fragment is mounted only while a job is active."""
+    records = jobs().snapshot()
+    active = [record for record in records if record.state in ("queued", "running")]
+    st.session_state[_SEEN] = {record.id for record in active}
+    with st.sidebar:
+        if active:
+            _poll()
+        for record in records:
+            if record.state in ("failed", "interrupted"):
+                _stopped(record)
+            elif record.state == "done" and time.time() - (record.finished_at or 0) < _NEWS_S:
+                st.success(plain(f"{record.title}: done"), icon=":material/check:")
+
+
+@st.fragment(run_every=1.0)
+@guarded()
+def _poll() -> None:
+    active = jobs().active()
+    if {record.id for record in active} != st.session_state.get(_SEEN):
+        st.rerun()  # one has finished, or another tab has begun one: the page may show what it made
+    for record in active:
+        _running(record)
+
+
+def _running(record: JobRecord) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{plain(record.title)}**")
+        show_progress(record)
+        if st.button("Cancel", key=f"cancel {record.id}", icon=":material/stop_circle:"):
+            jobs().cancel(record.id)
+            st.toast("Cancelling: it stops at the next safe point.")
+
+
+def show_progress(record: JobRecord) -> None:
+    """One bar with what is being done and the time left."""
+    if record.state == "queued":
+        st.caption("Queued: it starts when the job before it ends.")
+        return
+    left = "" if record.progress.eta_s is None else f" · {duration(record.progress.eta_s)} left"
+    text = plain(record.progress.message or "Starting") + left
+    st.progress(min(1.0, max(0.0, record.progress.fraction)), text=text)
+
+
+def _stopped(record: JobRecord) -> None:
+    failed = record.state == "failed"
+    with st.container(border=True):
+        st.markdown(f"**{plain(record.title)}** · {'failed' if failed else 'interrupted'}")
+        if failed:
+            st.caption(plain(record.error))
+        else:
+            st.caption("The app stopped while it ran. What it had finished is kept.")
+        with st.container(horizontal=True):
+            if not failed and st.button("Resume", key=f"resume {record.id}", icon=":material/play_arrow:"):
+                jobs().resume(record.id)
+                st.rerun()
+            if st.button("Dismiss", key=f"dismiss {record.id}"):
+                jobs().forget(record.id)
+                st.rerun()

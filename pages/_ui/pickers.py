@@ -1,0 +1,114 @@
+"""Which run, which checkpoint, which prompt. Each picker draws its widget, keeps its choice in the URL, returns it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import streamlit as st
+
+from engine.domain.corpus import PROBE_KINDS, Probe
+from engine.domain.errors import InputError, NotFound
+from engine.domain.names import CheckpointRef
+from engine.domain.runs import Checkpoint
+from engine.store import Store
+from pages._ui import url
+from pages._ui.text import percent, words
+
+# What a stranger should see first: what follows from the meaning, then what was taught.
+KIND_ORDER = ("inference", "paraphrase", "recall", "retention")
+
+
+def pick(
+    page: str,
+    name: str,
+    options: Sequence[str],
+    *,
+    label: str,
+    what: str,
+    default: str,
+    show: Callable[[str], str] = str,
+    hide_label: bool = False,
+) -> str:
+    """One of `options`, by a select box that follows the URL parameter `name`."""
+    key = f"{page} {name}"
+    st.session_state[key] = url.allowed(page, name, options, default, what)
+    st.selectbox(
+        label, options, key=key, format_func=show, on_change=url.changed, args=(page, name, key),
+        label_visibility="collapsed" if hide_label else "visible",
+    )  # fmt: skip
+    return str(st.session_state[key])
+
+
+def checkpoint_picker(store: Store, page: str, name: str, *, runs: Sequence[str], default: str) -> Checkpoint:
+    """A run and one of its checkpoints, kept together in the URL as RUN@LABEL."""
+    wanted = _wanted(store, page, name, runs, default)
+    run_key, label_key = f"{page} {name} run", f"{page} {name} label"
+    st.session_state[run_key] = wanted.run
+
+    def to_same_label(run: str) -> str:
+        labels = [checkpoint.label for checkpoint in store.checkpoints(run)]
+        return f"{run}@{wanted.label if wanted.label in labels else labels[-1]}"
+
+    left, right = st.columns([3, 2], gap="xsmall", vertical_alignment="bottom")
+    left.selectbox(
+        f"{name.upper()} · run", runs, key=run_key, on_change=url.changed, args=(page, name, run_key, to_same_label)
+    )
+    checkpoints = {checkpoint.label: checkpoint for checkpoint in store.checkpoints(wanted.run)}
+    st.session_state[label_key] = wanted.label
+    right.selectbox(
+        "checkpoint", list(checkpoints), key=label_key, format_func=percent, on_change=url.changed,
+        args=(page, name, label_key, lambda label: f"{wanted.run}@{label}"), label_visibility="collapsed",
+    )  # fmt: skip
+    return checkpoints[wanted.label]
+
+
+def _wanted(store: Store, page: str, name: str, runs: Sequence[str], default: str) -> Checkpoint:
+    given = url.read(page, name)
+    if given is not None:
+        try:
+            if CheckpointRef.parse(given).run in runs:
+                return store.checkpoint(given)
+        except (InputError, NotFound):
+            pass
+        url.refuse(page, name, given, "checkpoint", f"Shown instead: {default}.")
+    return store.checkpoint(default)
+
+
+def prompt_picker(page: str, probes: Mapping[str, Probe], *, traced: Sequence[str], default: str) -> str:
+    """One of the probes' prompts, or a text of the user's own, typed into the same box."""
+    key = f"{page} prompt"
+    value = url.read(page, "prompt") or default
+    options = ordered_prompts(probes, traced)
+    if value not in options:
+        options = [value, *options]
+    st.session_state[key] = value
+
+    def show(prompt: str) -> str:
+        probe = probes.get(prompt)
+        kind = f"{probe.kind} · {words(probe.constraint_type)}" if probe else "your text"
+        return f"{prompt} ▁   ({kind}{', traced' if prompt in traced else ''})"
+
+    st.selectbox(
+        "Prompt · type here to search or to use your own text", options, key=key, format_func=show,
+        accept_new_options=True, on_change=url.changed, args=(page, "prompt", key),
+    )  # fmt: skip
+    return value
+
+
+def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
+    """Traced ones first, then by kind and constraint type."""
+    rank = {kind: place for place, kind in enumerate(KIND_ORDER)}
+    assert set(rank) == set(PROBE_KINDS)
+    by_kind = sorted(probes.values(), key=lambda probe: (rank[probe.kind], probe.constraint_type))
+    return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
+
+
+def pick_runs(page: str, runs: Sequence[str], *, default: Sequence[str]) -> list[str]:
+    """Any number of runs, in the URL as `runs=ONE,OTHER`."""
+    key = f"{page} runs"
+    given = url.read(page, "runs")
+    wanted = list(default) if given is None else [name for name in given.split(",") if name]
+    for name in wanted:
+        if name not in runs:
+            url.refuse(page, "runs", name, "run", "Choose among those below.")
+    st.session_state[key] = [name for name in dict.fromkeys(wanted) if name in runs]
+    st.multiselect("Runs", runs, key=key, on_change=url.changed, args=(page, "runs", key, ",".join))
+    return list(st.session_state[key])

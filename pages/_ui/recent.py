@@ -1,0 +1,38 @@
+"""What was done here lately: runs with links, and jobs."""
+
+import time
+
+import streamlit as st
+
+from pages._ui.errors import guarded
+from pages._ui.session import jobs, store
+from pages._ui.text import duration, plain
+
+MOST = 5
+
+
+@guarded()
+def recent() -> None:
+    """The latest runs and jobs of this workspace."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Your runs")
+        own = sorted((info for info in store().runs() if not info.bundled), key=lambda info: -info.created_at)
+        if not own:
+            st.caption("None yet. Run it live, or go to Train: each run appears here.")
+        for info in own[:MOST]:
+            state = (
+                "finished" if info.finished else f"{info.steps[-1] if info.steps else 0}/{info.config.n_steps} steps"
+            )
+            st.page_link(
+                "pages/train.py", label=plain(f"{info.config.name} · {info.config.method} · {state}"),
+                icon=":material/model_training:", query_params={"run": info.config.name},
+            )  # fmt: skip
+    with right:
+        st.subheader("Recent jobs")
+        records = jobs().snapshot()[:MOST]
+        if not records:
+            st.caption("None yet. Training, tracing and corpus making run in the background and show here.")
+        for record in records:
+            ago = duration(time.time() - (record.finished_at or record.created_at))
+            st.caption(plain(f"{record.title}: {record.state}, {ago} ago"))

@@ -1,0 +1,108 @@
+"""One run: how it learns while it learns, what it learned afterwards, where to go next."""
+
+import streamlit as st
+from engine.figures.charts import curve_chart, loss_chart
+from engine.workflows.queries import run_scores
+
+from engine.domain.errors import NotFound
+from engine.domain.jobs import JobRecord, Train
+from engine.domain.names import label_for
+from engine.domain.runs import RunConfig
+from engine.store.infos import RunInfo
+from pages._ui import url
+from pages._ui.errors import guarded
+from pages._ui.jobs_panel import show_progress
+from pages._ui.session import jobs, store
+from pages._ui.text import percent, plain, words
+
+
+def run_view(page: str, name: str) -> None:
+    """Live while its job runs: only then it polls."""
+    if _job_of(name) is not None:
+        _live(name)
+        return
+    info = next((info for info in store().runs() if info.name == name), None)
+    if info is None:
+        st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
+        return
+    _figures(info.config)
+    _next_steps(page, info)
+
+
+def _job_of(name: str) -> JobRecord | None:
+    return next(
+        (job for job in jobs().active() if isinstance(job.request, Train) and job.request.config.name == name), None
+    )
+
+
+@st.fragment(run_every=1.0)
+@guarded()
+def _live(name: str) -> None:
+    job = _job_of(name)
+    if job is None:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container():
+            show_progress(job)
+        if st.button("Cancel training", icon=":material/stop_circle:"):
+            jobs().cancel(job.id)
+    assert isinstance(job.request, Train)
+    _figures(job.request.config)
+
+
+def _figures(config: RunConfig) -> None:
+    """Checkpoints so far, the loss, the probes' curves."""
+    try:
+        steps = [checkpoint.step for checkpoint in store().checkpoints(config.name)]
+        losses = store().losses(config.name)
+    except NotFound:
+        st.caption("Nothing is kept yet.")
+        return
+    st.markdown(timeline(config, steps))
+    if not losses.step and len(steps) < 2:
+        st.caption("The first losses appear in a moment.")
+        return
+    scores = run_scores(store(), config.name)
+    with st.container(key="run charts"):
+        st.altair_chart(loss_chart({config.name: losses}), height=150, key=f"loss {config.name}")
+        if not scores.empty:
+            st.altair_chart(curve_chart({config.name: scores}), height=210, key=f"curves {config.name}")
+
+
+def timeline(config: RunConfig, steps: list[int]) -> str:
+    """A badge a planned checkpoint, blue once it is kept. Labels are ours, never a user's text."""
+    planned = sorted({0, *config.capture_steps(), *steps})
+    labels = [(label_for(step, config.n_steps), step in steps) for step in planned]
+    return "Checkpoints " + " ".join(f":{'blue' if kept else 'gray'}-badge[{label}]" for label, kept in labels)
+
+
+def _next_steps(page: str, info: RunInfo) -> None:
+    name = info.config.name
+    config, method = info.config, words(info.config.method)
+    last = label_for(info.steps[-1], info.config.n_steps) if info.steps else "base"
+    state = "finished" if info.finished else f"stopped at {percent(last)}"
+    st.caption(plain(f"{state} · {method} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(info.steps) > 1:
+            st.page_link(
+                "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:",
+                query_params={"a": f"{name}@base", "b": f"{name}@{last}"},
+            )  # fmt: skip
+            st.page_link(
+                "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}
+            )
+        unfinished = not (info.finished or info.bundled or info.config.imported)
+        if unfinished and st.button("Resume", icon=":material/play_arrow:", type="primary"):
+            jobs().submit(Train(config=info.config, resume=True))
+            st.rerun()
+        if not info.bundled:
+            _delete(page, name)
+
+
+def _delete(page: str, name: str) -> None:
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown(f"Delete the run **{plain(name)}** and all its checkpoints for good?")
+        if st.button("Delete for good", type="primary", key="run delete"):
+            store().delete_run(name)
+            url.forget(page, "run")
+            st.rerun()

@@ -1,0 +1,30 @@
+"""Learning curves: each constraint type and probe kind over training, the loss above, a way into Compare."""
+
+import streamlit as st
+from pages._ui.curves_view import charts, scores_of, table
+
+from pages._ui.frame import show
+from pages._ui.pickers import pick_runs
+from pages._ui.session import store
+
+PAGE = "curves"
+
+
+def main() -> None:
+    runs = [info.config.name for info in store().runs() if info.steps]
+    if not runs:
+        st.title("Learning curves")
+        st.info("There is no run yet. Train one: its probes are measured at every checkpoint and drawn here.")
+        st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
+        return
+    demo = [name for name in ("demo-lora", "demo-tokens") if name in runs]
+    chosen = pick_runs(PAGE, runs, default=demo or runs[:1])
+    if not chosen:
+        st.info("Choose at least one run above.")
+        return
+    scores = scores_of(chosen)
+    charts(chosen, scores)
+    table(scores)
+
+
+show(main)

@@ -1,0 +1,134 @@
+"""A real server on a free port with a workspace of its own, and a real Chromium."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+START_S, ACTION_MS = 40.0, 15_000
+
+
+@dataclass
+class Watched:
+    """A browser context, and what it did that no page of ours may do."""
+
+    context: BrowserContext
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def tab(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(ACTION_MS)
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        return page
+
+    def note_request(self, url: str) -> None:
+        if not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")):
+            self.outside.append(url)
+
+
+def chromium() -> str:
+    """The path of Chromium; skips loudly without one, fails where TRACELAPSE_REQUIRE_BROWSER is 1."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        message = "NO CHROMIUM FOUND: browser tests did not run. Install it (Debian: apt-get install chromium)."
+        if os.environ.get("TRACELAPSE_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        warnings.filterwarnings("default", message="NO CHROMIUM FOUND")
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app, started as a user starts it, with an empty workspace."""
+    folder = tmp_path_factory.mktemp("browser")
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    environment = os.environ | {"TRACELAPSE_HOME": str(folder / "workspace")}
+    with (folder / "server.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_for(address, process, folder / "server.log")
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    """A fresh visitor. After each test: nothing left this machine, nothing was an error in the console."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+    visitor = Watched(context)
+    context.on("request", lambda request: visitor.note_request(request.url))
+    yield visitor
+    context.close()
+    assert visitor.outside == []
+    assert visitor.errors == []
+
+
+@pytest.fixture
+def page(watched: Watched) -> Page:
+    return watched.tab()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:  # noqa: S310 - our own server
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The app did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")

@@ -1,0 +1,51 @@
+"""Texts of users stay texts."""
+
+import pytest
+
+from pages._ui.text import duration, percent, plain, shorten
+
+JOINER = "\u2060"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "$x^2$",
+        "**b** _i_ `c` ~~s~~",
+        "[l](u) ![i](u)",
+        "# h",
+        "1. a",
+        "> q",
+        "a|b",
+        "&lt;",
+    ],
+)
+def test_every_markdown_mark_is_escaped(text: str) -> None:
+    shown = plain(text)
+    assert shown.replace("\\", "").replace(JOINER, "") == text.replace("\\", "")
+    for place, character in enumerate(shown):
+        if character in "`*_{}[]()<>#+.!|~$&":
+            assert shown[place - 1] == "\\"
+
+
+@pytest.mark.parametrize("text", [":smile:", ":red[hi]", ":material/home:", "a->b", "<-", "--", ">=", "<=", "~="])
+def test_what_is_replaced_after_escapes_is_broken_by_an_invisible_joiner(text: str) -> None:
+    shown = plain(text)
+    assert text not in shown.replace("\\", "")
+    assert shown.replace("\\", "").replace(JOINER, "") == text
+
+
+def test_line_breaks_become_spaces() -> None:
+    assert plain("a\n\n- b") == "a \\- b"
+
+
+def test_durations_read_as_one_says_them() -> None:
+    assert [duration(s) for s in (0.2, 8.4, 89, 180, 7200)] == ["1 s", "8 s", "89 s", "3 min", "2.0 h"]
+
+
+def test_labels_and_long_texts() -> None:
+    assert percent("25%") == "25 %"
+    assert percent("step75") == "step 75"
+    assert shorten("abcdef", 4) == "abc…"
+    assert shorten("abcd", 4) == "abcd"
