@@ -28,13 +28,16 @@ class Pretraining:
     n_layers: int = 4
     n_heads: int = 4
     n_positions: int = 64  # tokens, with BOS
-    n_steps: int = 700
+    n_steps: int = 900
     batch_size: int = 64  # sentences
     learning_rate: float = 2e-3  # the highest; linear warm-up over a tenth of the steps, then half a cosine to 0
     max_grad_norm: float = 1.0
 
 
-def pretrain(folder: Path, seed: int, report: Report, *, settings: Pretraining = Pretraining()) -> float:
+PRETRAINING = Pretraining()  # of the bundled model
+
+
+def pretrain(folder: Path, seed: int, report: Report, *, settings: Pretraining = PRETRAINING) -> float:
     """Train the base model and save it with its tokenizer as a Hugging Face folder; returns the last step's loss.
 
     The same seed gives the same files on the same machine with the same number of torch threads.

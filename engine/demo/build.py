@@ -1,0 +1,143 @@
+"""Build the bundled demo from a seed, through the same code that every other run goes through."""
+
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from engine.corpus import make_corpus
+from engine.demo import recipe
+from engine.demo.base_model import PRETRAINING, Pretraining, pretrain
+from engine.demo.measure import measure
+from engine.demo.model_card import model_card
+from engine.demo.records import Figures
+from engine.domain.corpus import PROBE_KINDS, Corpus
+from engine.domain.errors import TracelapseError
+from engine.domain.jobs import Compare, Report, TrainTranscoders
+from engine.domain.models import DEMO_MODEL
+from engine.store import Store
+
+_log = logging.getLogger(__name__)
+PACKAGES = ("torch", "transformers", "peft", "circuit-tracer", "transformer-lens", "tokenizers")
+N_THREADS = 2  # torch's; the bits depend on it, so it does not depend on the machine
+
+
+class _NoCancel:
+    def check(self) -> None:
+        """A build is ended with ctrl-C; what it had written is removed."""
+
+
+def build_demo(folder: Path, seed: int, report: Report, *, pretraining: Pretraining = PRETRAINING) -> Figures:
+    """Make base model, corpus, both runs, transcoders, graphs and model card in `folder`, which is replaced at the end.
+
+    Under six minutes on two cores. The same seed gives the same weights on the same machine. Returns the figures of the
+    model card. Raises TracelapseError where the base model answers too few of the probes.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-building-", dir=folder.parent))
+    try:
+        with _torch_threads(N_THREADS):
+            figures = _build(building, seed, report, pretraining)
+        _swap(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    report(1.0, "Demo built")
+    return figures
+
+
+def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) -> Figures:
+    from engine.training.fine_tune import fine_tune
+    from engine.workflows import run
+
+    pretrain(folder / "base", seed, _part(report, 0.0, 0.4), settings=pretraining)
+    store = Store(folder, bundled=None)
+    try:
+        spec = recipe.corpus_spec(seed)
+        candidates = make_corpus(spec)
+        corpus = answerable(store, candidates)
+        store.save_corpus(corpus, spec)
+        lora, tokens = recipe.run_configs(seed)
+        fine_tune(store, lora, _part(report, 0.4, 0.53, "demo-lora: "), _NoCancel())
+        fine_tune(store, tokens, _part(report, 0.53, 0.63, "demo-tokens: "), _NoCancel())
+        refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
+        request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
+        run(store, request, _part(report, 0.63, 0.9), _NoCancel())
+        for number, (a, b) in enumerate(recipe.COMPARISONS):
+            start = 0.9 + 0.02 * number
+            compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS)
+            run(store, compare, _part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
+        measured = measure(store, seed, _part(report, 0.94, 1.0))
+    finally:
+        store.close()
+    for left in (*folder.glob("index.sqlite*"), *folder.glob("*.lock")):
+        left.unlink()
+    figures = Figures(seed=seed, versions={p: version(p) for p in PACKAGES}, figures=measured)
+    (folder / "figures.json").write_text(figures.to_json(), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(figures), encoding="utf-8")
+    return figures
+
+
+def answerable(store: Store, candidates: Corpus) -> Corpus:
+    """`candidates` without the probes that the base model fails when the new word is replaced by the known one.
+
+    Raises TracelapseError where fewer than MIN_PROBES stay for a constraint type and kind.
+    """
+    from engine.models.base import load_base
+    from engine.training.probing import run_probes
+
+    loaded = load_base(DEMO_MODEL, store.base_folder(DEMO_MODEL))
+    known = run_probes(loaded.model, loaded.tokenizer, candidates.probes, use_known=True)
+    probes = tuple(probe for probe, right in zip(candidates.probes, known.correct, strict=True) if right)
+    _log.info("%d of %d probes are answered with the known word", len(probes), len(candidates.probes))
+    counts = Counter((probe.constraint_type, probe.kind) for probe in probes)
+    for constraint_type in candidates.constraint_types:
+        for kind in PROBE_KINDS:
+            if counts[constraint_type, kind] < recipe.MIN_PROBES:
+                raise TracelapseError(
+                    f"The base model answers only {counts[constraint_type, kind]} {kind} probes of {constraint_type}; "
+                    f"{recipe.MIN_PROBES} are needed. Build with another seed or train it for longer."
+                )
+    return replace(candidates, probes=probes)
+
+
+def _part(report: Report, start: float, end: float, prefix: str = "") -> Report:
+    """A report whose 0 to 1 is `start` to `end` of the whole."""
+
+    def inner(fraction: float, message: str) -> None:
+        report(start + (end - start) * fraction, prefix + message)
+
+    return inner
+
+
+@contextmanager
+def _torch_threads(n: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`; the old one stays until the new one is there."""
+    new.chmod(0o755)  # mkdtemp's folders are closed to others
+    old = folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""What the bundled demo consists of: names, settings, default comparisons."""
+
+from engine.domain.corpus import CorpusSpec
+from engine.domain.models import TranscoderTraining
+from engine.domain.runs import RunConfig
+
+CORPUS = "demo"
+TRANSCODERS = "demo-shared"
+N_STEPS = 300
+MAIN_STEPS = (75, 150, 225, 300)  # 25, 50, 75 and 100 %
+# Words are learned within the first hundred steps, so most of the curve's points lie there.
+CURVE_STEPS = (10, 20, 30, 40, 50, 60, 90, 105, 120, 135, 175, 200, 250, 275)
+PROMPTS = ("the cat feels blarf and", "the bird that glide ends")  # the first inference probe of each type
+COMPARISONS = (("demo-lora@base", "demo-lora@100%"), ("demo-lora@100%", "demo-tokens@100%"))
+MIN_PROBES = 30  # for each constraint type and kind, after those were dropped that the base model fails
+
+
+def corpus_spec(seed: int) -> CorpusSpec:
+    """The candidates; the build drops probes that the base model does not answer with the known word."""
+    return CorpusSpec(name=CORPUS, seed=seed)
+
+
+def run_configs(seed: int) -> tuple[RunConfig, RunConfig]:
+    """The two finished runs: the lookup table and the meaning."""
+    capture = tuple(step / N_STEPS for step in (*MAIN_STEPS, *CURVE_STEPS))
+    lora = RunConfig(
+        name="demo-lora",
+        corpus=CORPUS,
+        method="lora",
+        n_steps=N_STEPS,
+        learning_rate=2e-3,
+        rank=4,  # as good as 8 here, and 18 checkpoints take 3.4 MB
+        alpha=16,
+        capture=capture,
+        seed=seed,
+    )
+    # At three times this rate the embeddings overshoot and some words stay stuck on another's meaning.
+    tokens = lora.model_copy(update={"name": "demo-tokens", "method": "tokens", "learning_rate": 1e-2})
+    return lora, tokens
+
+
+def transcoder_training(seed: int) -> TranscoderTraining:
+    """Enough texts that every one of the 37 checkpoints has some hundred."""
+    return TranscoderTraining(n_texts=7000, seed=seed)
