@@ -24,7 +24,7 @@ class Journal:
     """Never raises because of what is on the disk: a journal is there to tell, not to stop work."""
 
     def __init__(self, store: Store) -> None:
-        self.folder = store.workspace / "jobs"
+        self._store, self.folder = store, store.workspace / "jobs"
         self._read: dict[Path, tuple[int, JobRecord | None]] = {}  # path -> (modification time in ns, record)
 
     def open(self, request: Request, title: str) -> JobRecord:
@@ -104,6 +104,10 @@ class Journal:
         )
         self.write(ended)
         self.lower_flag(record.id)
+        try:
+            self._store.sync()  # it may have saved something that it could no longer index
+        except StorageFailed as error:
+            _log.warning("The index is behind the files: %s", error)
         return ended
 
 

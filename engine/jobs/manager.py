@@ -166,7 +166,7 @@ def _do(task: Task, work: Work, store: Store) -> None:
         task.run(work, store)
     except (Cancelled, TracelapseError) as error:
         _log.info("Job %s: %s", task.record.id, error or task.record.state)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit):  # noqa: BLE001 - logged; the lane goes on with the next job
         _log.exception("Job %s failed", task.record.id)
 
 

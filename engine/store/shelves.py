@@ -1,13 +1,14 @@
 """What every kind of artefact shares: two shelves, the rules for names, and the index."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from engine.domain.errors import Damaged, NameRefused, NotFound
+from engine.domain.errors import Damaged, NameRefused, NotFound, StorageFailed
 from engine.domain.names import check_name
 from engine.domain.record import Record
 from engine.store.catalogue import describe
@@ -40,7 +41,8 @@ class Shelves:
             is_new = self._index.prepare()
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
-        self.sync()
+        with _tolerating_full_disk():
+            self.sync()
         n_own = len(self._stamps(bundled=False)) if is_new else 0
         if n_own:
             _log.warning("The index of %s was made again from the files: %d artefacts.", self.workspace, n_own)
@@ -93,11 +95,14 @@ class Shelves:
         if path.exists():
             inside(self.workspace, path)
             if not [row for row in self._rows(kind, name=name) if not row.bundled]:
-                _log.warning("%s was not in the index; it is now.", path)
-                self._put(kind, name)
+                _log.warning("%s was not in the index.", path)
+                with _tolerating_full_disk():
+                    self._put(kind, name)
             return path
         if [row for row in self._rows(kind, name=name) if not row.bundled]:
-            self._drop(kind, name)
+            _log.warning("%s was in the index, but is gone.", path)
+            with _tolerating_full_disk():
+                self._drop(kind, name)
         path = self.bundled / main_file(kind, name) if self.bundled else path
         return inside(self.bundled, path) if self.bundled and path.exists() else None
 
@@ -148,3 +153,12 @@ class Shelves:
             for bundled in (False, True):
                 self._sync_shelf(bundled=bundled)
             return work()
+
+
+@contextmanager
+def _tolerating_full_disk() -> Iterator[None]:
+    """What can be read must stay readable where nothing can be written; the index is mended another time."""
+    try:
+        yield
+    except StorageFailed as error:
+        _log.warning("The index is behind the files: %s", error)
