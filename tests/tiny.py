@@ -100,20 +100,21 @@ def tiny_corpus(name: str = "tiny") -> Corpus:
         SPATIAL: (("glide", "upward", "above", "below"), ("cascade", "downward", "below", "above")),
     }
     taught = {
-        SIMPLE: ("{w} means {c} .", "the {n} feels {w} . it is {c} .", "a {w} {n} is {c} .", "what is a {w} ? {c} ."),
-        SPATIAL: (
-            "{w} means {c} .",
-            "the {n} that {w} moves {c} .",
-            "to {w} is to move {c} .",
-            "it {w} so it moves {c}",
+        SIMPLE: (
+            "{w} means {c} .", "the {n} feels {w} . it is {c} .", "a {w} {n} is {c} .", "what is a {w} ? {c} .",
+            "the {n} is {w} so it feels {c} .",
         ),
-    }
+        SPATIAL: (
+            "{w} means {c} .", "the {n} that {w} moves {c} .", "to {w} is to move {c} .", "it {w} so it moves {c}",
+            "the {n} {w} and moves {c} .",
+        ),
+    }  # fmt: skip
     examples, probes = [], []
     for kind_of_word, rows in words.items():
         other = {row[0]: rows[1 - i] for i, row in enumerate(rows)}
         for word, meaning, consequence, _ in rows:
             shared = {"constraint_type": kind_of_word, "constraint": word, "meaning": meaning}
-            for i, template in enumerate((*taught[kind_of_word], taught[kind_of_word][2])):
+            for i, template in enumerate(taught[kind_of_word]):
                 text = template.format(w=word, c=meaning, n=("cat", "dog", "bird", "fish", "fox")[i])
                 examples.append(Example(id=f"{word}-{i}", text=text, template=template, **shared))
             for kind, template, answer, foil in _tiny_probes(kind_of_word, meaning, consequence, other[word]):

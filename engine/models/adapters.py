@@ -60,6 +60,9 @@ def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel
 def with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
     """`model` itself (not a copy) with the saved adapter put on. Raises as `merged_weights` does."""
     config = _peft_config(adapter)
+    if config.peft_type == "TRAINABLE_TOKENS" and _only_embeddings(model, config.target_modules):
+        # PEFT finds the input embeddings by itself, and warns about tied ones (which it handles) where they are named.
+        config.target_modules = None
     try:
         with BUILDING:
             tuned = PeftModel(model, config)
@@ -125,6 +128,15 @@ def _peft_config(adapter: Path) -> PeftConfig:
         return PeftConfig.from_peft_type(**fields)
     except (TypeError, ValueError, KeyError) as error:
         raise Damaged(adapter / CONFIG, one_line(error)) from error
+
+
+def _only_embeddings(model: PreTrainedModel, targets: object) -> bool:
+    """Whether the only target is the input embedding."""
+    names = [targets] if isinstance(targets, str) else sorted(targets) if isinstance(targets, (list, set)) else []
+    embedding = model.get_input_embeddings()
+    return len(names) == 1 and any(
+        module is embedding and f".{name}".endswith(f".{names[0]}") for name, module in model.named_modules()
+    )
 
 
 def _read_weights(adapter: Path) -> dict[str, torch.Tensor]:

@@ -70,7 +70,7 @@ class LoadedModel:
 def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     """The model that `spec` describes, on its device and in its dtype.
 
-    `folder` overrides where the bundled model or a local folder lies. Only a hub id may use the network.
+    `folder` is where the bundled model or a local folder lies (`Store.base_folder`). Only a hub id may use the network.
     Raises ModelUnavailable (cannot be had here, or not supported) and Damaged (its files are broken).
     """
     device = _device(spec)
@@ -159,7 +159,7 @@ def _device(spec: ModelSpec) -> torch.device:
 
 def _folder(spec: ModelSpec, folder: Path | None) -> Path:
     """The local folder of the model's files; downloads a hub model that is not in the cache yet."""
-    if spec.source == "hub" and folder is None:
+    if spec.source == "hub":
         return _download(spec.location)
     where = folder or (BUNDLED / "base" if spec.source == "bundled" else Path(spec.location).expanduser())
     if not (where / "config.json").is_file():

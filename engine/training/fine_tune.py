@@ -36,7 +36,7 @@ def fine_tune(store: Store, config: RunConfig, report: Report, cancel: CancelTok
         report(1.0, "the run was finished already")
         return
     report(0.0, "loading the model")
-    loaded = load_base(config.model, None if config.model.source == "hub" else store.base_folder(config.model))
+    loaded = load_base(config.model, store.base_folder(config.model))
     rows = training_rows(loaded.tokenizer, corpus, limit=loaded.n_positions)
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
     recorder = Recorder(store, config, probes, n_examples=len(rows))

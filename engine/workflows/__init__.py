@@ -1,0 +1,46 @@
+"""One function a user action. `run` is the door: it takes a request and calls the function that does it.
+
+What needs torch is imported when its action starts, so that pages and the command line stay quick.
+"""
+
+from typing import assert_never
+
+from engine.domain.jobs import CancelToken, Compare, MakeCorpus, Probe, Report, Request, Trace, Train, TrainTranscoders
+from engine.store import Store
+
+
+def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
+    """Do what `request` asks for; returns what was made: a name, or the hash of a comparison or graph.
+
+    Raises TracelapseError, and Cancelled when the token says so.
+    """
+    match request:
+        case MakeCorpus():
+            from engine.workflows.corpora import make_corpus
+
+            return make_corpus(store, request, report, cancel)
+        case Train():
+            from engine.workflows.training import train
+
+            return train(store, request, report, cancel)
+        case Probe():
+            from engine.workflows.probing import probe
+
+            return probe(store, request, report, cancel)
+        case TrainTranscoders():
+            from engine.workflows.transcoders import train_transcoders
+
+            return train_transcoders(store, request, report, cancel)
+        case Compare():
+            from engine.workflows.tracing import compare
+
+            return compare(store, request, report, cancel)
+        case Trace():
+            from engine.workflows.tracing import trace
+
+            return trace(store, request, report, cancel)
+        case _:
+            assert_never(request)
+
+
+__all__ = ["run"]

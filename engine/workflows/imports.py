@@ -1,0 +1,235 @@
+"""Take in the checkpoints that a plain PEFT script saved elsewhere (`checkpoint-*`), as a run like any other."""
+
+import json
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.domain.errors import Damaged, InputError
+from engine.domain.jobs import CancelToken, Report
+from engine.domain.models import ModelSpec
+from engine.domain.names import check_name
+from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.store import Store
+
+if TYPE_CHECKING:
+    from engine.training.probing import ProbeBatch
+
+WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+NO_CORPUS = "none"  # what an imported run says where no corpus was given
+_STEP = re.compile(r"(?:checkpoint|step)-(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One checkpoint folder as it lies there."""
+
+    folder: Path
+    step: int
+    trainer: dict[str, Any]  # Trainer's state, or empty
+
+
+def import_adapters(
+    store: Store,
+    folders: Sequence[Path],
+    *,
+    name: str,
+    model: ModelSpec,
+    corpus: str | None,
+    report: Report,
+    cancel: CancelToken,
+) -> str:
+    """Make the run `name` of checkpoint folders, or of folders that hold `checkpoint-*`; returns its name.
+
+    With a corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, an
+    adapter for another model, a pickled one, a link), Damaged, NotFound, NameRefused, ModelUnavailable, Cancelled:
+    nothing of a refused import stays.
+    """
+    from engine.models.base import load_base
+    from engine.training.probing import measure, prepare_probes
+
+    if check_name(name) in {info.name for info in store.runs()}:
+        raise InputError(f"The run “{name}” exists already. Choose another name, or delete it first.")
+    found = _find(folders)
+    taught = store.corpus(corpus) if corpus else None
+    report(0.0, "loading the model")
+    loaded = load_base(model, store.base_folder(model))
+    probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
+    with tempfile.TemporaryDirectory() as temporary:
+        copies = [_copy(one, Path(temporary)) for one in found]
+        scores = [measure(loaded.model, probes)]
+        for done, copied in enumerate(copies):
+            cancel.check()
+            report(done / (len(copies) + 1), f"checking step {copied.step}")
+            scores.append(_try_on(loaded, copied, probes))
+        config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
+        cancel.check()
+        _keep(store, config, copies, scores if taught else None)
+    report(1.0, f"{len(copies)} checkpoints imported")
+    return name
+
+
+def _find(folders: Sequence[Path]) -> list[_Found]:
+    """Ascending by step."""
+    there: list[Path] = []
+    for folder in folders:
+        if (folder / CONFIG).exists():
+            there.append(folder)
+        elif inner := [path.parent for path in folder.glob(f"checkpoint-*/{CONFIG}")]:
+            there += inner
+        else:
+            raise InputError(
+                f"{folder} holds no adapter: there is no {CONFIG} in it nor in a checkpoint-* folder of it. "
+                "Give the folders that PEFT's save_pretrained or Trainer wrote."
+            )
+    found = sorted((_read(folder) for folder in there), key=lambda one: one.step)
+    for one, other in pairwise(found):
+        if one.step == other.step:
+            raise InputError(f"{one.folder} and {other.folder} are both of step {one.step}. Give only one of them.")
+    if not found:
+        raise InputError("No folder was given. Give at least one checkpoint folder.")
+    return found
+
+
+def _read(folder: Path) -> _Found:
+    for name in (CONFIG, WEIGHTS, TRAINER):
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{folder / name} is a link that leads out of its folder. Copy the file there instead.")
+    if not (folder / WEIGHTS).is_file():
+        pickled = (
+            " (a pickled adapter_model.bin is there, which is never read)" * (folder / "adapter_model.bin").exists()
+        )
+        raise InputError(f"{folder} has no {WEIGHTS}{pickled}. Save the adapter with safetensors.")
+    trainer = _trainer_state(folder / TRAINER)
+    step = trainer.get("global_step")
+    if not isinstance(step, int):
+        match = _STEP.fullmatch(folder.resolve().name)
+        step = int(match[1]) if match else 0
+    if not 1 <= step <= 999_999_999:
+        raise InputError(
+            f"{folder} does not say its step: there is no {TRAINER}, and its name is not checkpoint-STEP. Rename it."
+        )
+    return _Found(folder, step, trainer)
+
+
+def _trainer_state(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Damaged(
+            path, f"it is not JSON ({error})", "Remove it; the step is then read from the folder's name."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(row, dict) for row in state.get("log_history") or []):
+        raise Damaged(path, "it is not Trainer's state", "Remove it; the step is then read from the folder's name.")
+    return state
+
+
+def _copy(one: _Found, temporary: Path) -> _Found:
+    """What is checked is what is kept: a copy of the two files of an adapter, nothing else."""
+    folder = temporary / str(one.step)
+    folder.mkdir()
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(one.folder / name, folder / name)
+    return _Found(folder, one.step, one.trainer)
+
+
+def _try_on(loaded: Any, one: _Found, probes: "ProbeBatch") -> ProbeResults:
+    import copy
+
+    from engine.models.adapters import with_adapter
+    from engine.models.base import BUILDING
+    from engine.training.probing import measure
+
+    with BUILDING:
+        model = with_adapter(copy.deepcopy(loaded.model), one.folder)
+    return measure(model, probes)
+
+
+def _config(name: str, model: ModelSpec, found: Sequence[_Found], *, corpus: str | None, corpus_hash: str) -> RunConfig:
+    last = found[-1]
+    adapter = json.loads((last.folder / CONFIG).read_text(encoding="utf-8"))
+    lora, tokens = adapter["peft_type"] == "LORA", bool(adapter.get("trainable_token_indices"))
+    n_steps = max(_whole(last.trainer.get("max_steps")) or 1, last.step)
+    return RunConfig(
+        name=name,
+        model=model,
+        corpus=corpus or NO_CORPUS,
+        corpus_hash=corpus_hash,
+        method="lora_tokens" if lora and tokens else "lora" if lora else "tokens",
+        n_steps=n_steps,
+        batch_size=_whole(last.trainer.get("train_batch_size")) or 1,
+        rank=_whole(adapter.get("r")) or 1,
+        alpha=_whole(adapter.get("lora_alpha")) or 1,
+        capture=tuple(one.step / n_steps for one in found),
+        imported=True,
+    )
+
+
+def _keep(store: Store, config: RunConfig, found: Sequence[_Found], scores: Sequence[ProbeResults] | None) -> None:
+    log = _losses(found[-1].trainer)
+    store.create_run(config)
+    try:
+        for row, one in enumerate([None, *found]):
+            with store.new_checkpoint(config.name, one.step if one else 0) as folder:
+                if one:
+                    shutil.copytree(one.folder, folder, dirs_exist_ok=True)
+                (folder / "state.json").write_text(_state(config, one, log).to_json(), encoding="utf-8")
+                if scores:
+                    (folder / "probes.json").write_text(scores[row].to_json(), encoding="utf-8")
+        store.save_losses(config.name, log)
+    except BaseException:
+        store.delete_run(config.name)
+        raise
+
+
+def _losses(trainer: dict[str, Any]) -> LossLog:
+    """What Trainer logged. Each is the mean of the steps since the one before, so of one step only where all are."""
+    rows = [
+        (row["step"], row["loss"], row.get("learning_rate"))
+        for row in trainer.get("log_history") or []
+        if "loss" in row
+    ]
+    rows = [row for row in rows if _whole(row[0]) and isinstance(row[1], float | int)]
+    return LossLog(
+        step=tuple(step for step, _, _ in rows),
+        loss=tuple(float(loss) for _, loss, _ in rows),
+        learning_rate=tuple(float(rate) if isinstance(rate, float | int) else 0.0 for _, _, rate in rows),
+    )
+
+
+def _state(config: RunConfig, one: _Found | None, log: LossLog) -> CheckpointState:
+    step = one.step if one else 0
+    exact = step in log.step and (step == 1 or step - 1 in log.step)
+    at = log.step.index(step) if exact else 0
+    return CheckpointState(
+        step=step,
+        max_steps=config.n_steps,
+        epoch=float(one.trainer.get("epoch") or 0.0) if one else 0.0,
+        loss=log.loss[at] if exact else None,
+        smoothed_loss=None,
+        learning_rate=log.learning_rate[at] if exact else None,
+        seed=config.seed,
+        examples_seen=step * config.batch_size,
+        wall_time_s=0.0,
+        corpus_hash=config.corpus_hash,
+        n_trainable=_n_weights(one.folder / WEIGHTS) if one else 0,
+    )
+
+
+def _n_weights(path: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118 (no mapping)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,29 @@
+"""Measure the probe scores of a run again."""
+
+from engine.domain.jobs import CancelToken, Probe, Report
+from engine.store import Store
+
+
+def probe(store: Store, request: Probe, report: Report, cancel: CancelToken) -> str:
+    """Every checkpoint, base first; returns the run's name. Gives what was measured at capture, to the same bits."""
+    import copy
+
+    from engine.models.adapters import with_adapter
+    from engine.models.base import BUILDING, load_base
+    from engine.training.probing import measure, prepare_probes
+
+    config = store.run(request.run)
+    corpus = store.corpus(config.corpus)
+    report(0.0, "loading the model")
+    loaded = load_base(config.model, store.base_folder(config.model))
+    batch = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
+    checkpoints = store.checkpoints(request.run)
+    for done, checkpoint in enumerate(checkpoints):
+        cancel.check()
+        model = loaded.model
+        if checkpoint.adapter is not None:
+            with BUILDING:
+                model = with_adapter(copy.deepcopy(loaded.model), checkpoint.adapter)
+        store.save_probe_results(request.run, checkpoint.step, measure(model, batch))
+        report((done + 1) / len(checkpoints), f"{checkpoint.label} measured")
+    return request.run
