@@ -142,7 +142,7 @@ def _replacement_score(
             transcoders=recipe.TRANSCODERS,
             transcoders_hash="",
         )
-        scores.append(trace_graph(replacement, key, merged).fit.replacement)
+        scores.append(trace_graph(replacement, key=key, merged=merged).fit.replacement)
     return min(scores)
 
 
