@@ -109,8 +109,11 @@ class JobManager:
         if record.state not in FINISHED:
             raise InputError(f"The job “{record.title}” is {record.state}. Cancel it first.")
         with self._lock:
-            self._own.pop(job_id, None)
-        self._journal.forget(job_id)
+            task = self._own.pop(job_id, None)
+        if task:
+            task.forget()
+        else:
+            self._journal.forget(job_id)
 
     def close(self) -> None:
         """Ask this process's jobs to stop, so that they can be resumed, and wait for them for a moment."""

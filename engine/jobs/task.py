@@ -28,7 +28,7 @@ class Task:
         self._stop = threading.Event()
         self._closing = False
         self._recent: deque[tuple[float, float]] = deque()  # (monotonic seconds, fraction)
-        self._is_written = False
+        self._is_forgotten = self._is_written = False
         self._written_at = 0.0
         self.write()
 
@@ -70,9 +70,17 @@ class Task:
     def write(self) -> None:
         """Write the journal. The latest record is taken under the lock: an older one never replaces a newer one."""
         with self._writing:
+            if self._is_forgotten:
+                return
             self._is_written = True
             self._journal.write(self._record)
             self._written_at = time.monotonic()
+
+    def forget(self) -> None:
+        """Remove the journal of a finished job; the worker may be just about to write it a last time."""
+        with self._writing:
+            self._is_forgotten = True
+            self._journal.forget(self._record.id)
 
     def begin(self) -> bool:
         """queued -> running; False where it was cancelled meanwhile."""

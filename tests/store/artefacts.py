@@ -57,8 +57,13 @@ def add_run(store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 
 
 def key(checkpoint: str = "one@base", prompt: str = "the cat is blarf") -> GraphKey:
     return GraphKey(
-        checkpoint=checkpoint, checkpoint_hash="c", prompt=prompt, transcoders="shared", transcoders_hash="t", targets=(7, 8)
-    )  # fmt: skip
+        checkpoint=checkpoint,
+        checkpoint_hash="c",
+        prompt=prompt,
+        transcoders="shared",
+        transcoders_hash="t",
+        targets=(7, 8),
+    )
 
 
 def graph(made_by: GraphKey | None = None, *, n_nodes: int = 12, n_edges: int = 30, seed: int = 0) -> AttributionGraph:

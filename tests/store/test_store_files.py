@@ -56,10 +56,15 @@ def test_a_library_that_wraps_the_systems_error_is_understood(tmp_path: Path) ->
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "runs" / "one"
-    with pytest.raises(ZeroDivisionError), files.new_folder(path) as folder:
-        (folder / "half").write_text("x", encoding="utf-8")
-        assert not path.exists()
-        raise ZeroDivisionError
+
+    def fail_halfway() -> None:
+        with files.new_folder(path) as folder:
+            (folder / "half").write_text("x", encoding="utf-8")
+            assert not path.exists()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert names(path.parent) == []
     with files.new_folder(path) as folder:
         (folder / "deep").mkdir()

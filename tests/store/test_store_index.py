@@ -176,7 +176,8 @@ def test_what_another_process_makes_is_seen(store: Store) -> None:
     add_run(store, "one")
     script = (
         "import sys; from pathlib import Path; from engine.store import Store; from tests.store.artefacts import *\n"
-        "store = Store(Path(sys.argv[1]), bundled=None); add_run(store, 'two'); add_comparison(store, 'one@base', 'two@50%')"
+        "store = Store(Path(sys.argv[1]), bundled=None)\n"
+        "add_run(store, 'two'); add_comparison(store, 'one@base', 'two@50%')"
     )
     subprocess.run([sys.executable, "-c", script, store.workspace], check=True)
     assert {info.name for info in store.runs()} == {"one", "two"}

@@ -123,9 +123,14 @@ def test_a_run_without_measurements(store: Store) -> None:
 
 def test_a_checkpoint_that_fails_is_not_there(store: Store) -> None:
     add_run(store, "one", steps=(0,))
-    with pytest.raises(ZeroDivisionError), store.new_checkpoint("one", 2) as folder:
-        write_checkpoint(folder, 2)
-        raise ZeroDivisionError
+
+    def fail_halfway() -> None:
+        with store.new_checkpoint("one", 2) as folder:
+            write_checkpoint(folder, 2)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     with pytest.raises(Damaged, match=r"state\.json"), store.new_checkpoint("one", 2):
         pass  # nothing was written into it
     assert [point.step for point in store.checkpoints("one")] == [0]
