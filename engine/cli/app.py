@@ -13,7 +13,10 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries click and has no public door to it
+from typer._click.exceptions import (
+    ClickException,
+    NoArgsIsHelpError,
+)  # typer carries click and has no public door to it
 from typer.core import TyperGroup
 
 from engine.cli import adapters, bench, corpus, demo, graphs, jobs, runs, store, training
@@ -39,7 +42,9 @@ class Commands(TyperGroup):
         words = workspace_first(sys.argv[1:] if args is None else list(args))
         sys.exit(self._exit_code(words, prog_name, complete_var, extra))
 
-    def _exit_code(self, args: list[str], prog_name: str | None, complete_var: str | None, extra: dict[str, Any]) -> int:
+    def _exit_code(
+        self, args: list[str], prog_name: str | None, complete_var: str | None, extra: dict[str, Any]
+    ) -> int:
         try:
             # typer returns the code of an Exit, and None from a command that came to its end
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0
@@ -51,7 +56,12 @@ class Commands(TyperGroup):
         except TracelapseError as error:
             return fail(str(error), 2)
         except ValidationError as error:
-            return fail("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.80})" for e in error.errors()), 2)
+            return fail(
+                "; ".join(
+                    f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.80})" for e in error.errors()
+                ),
+                2,
+            )
         except (typer.Abort, KeyboardInterrupt, Cancelled):
             return fail("Stopped.", 130)
         except BrokenPipeError:
@@ -59,7 +69,7 @@ class Commands(TyperGroup):
             return 1
         except OSError as error:
             return fail(f"{error.filename or 'The disk'}: {error.strerror or error}.", 2)
-        except Exception as error:  # noqa: BLE001  a fault of ours: still one line, the traceback on request
+        except Exception as error:
             logger.debug("unexpected", exc_info=error)
             return fail(f"Unexpected {type(error).__name__}: {error}. `--debug` before the command shows where.", 1)
 
@@ -103,7 +113,9 @@ def settings(
     *,
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Where runs, corpora and graphs are kept.", envvar="TRACELAPSE_HOME", show_default="data/runs"),
+        typer.Option(
+            help="Where runs, corpora and graphs are kept.", envvar="TRACELAPSE_HOME", show_default="data/runs"
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show warnings, logs and tracebacks.")] = False,
 ) -> None:
@@ -111,7 +123,8 @@ def settings(
 
     RUN@CKPT names a checkpoint: RUN@base, RUN@25%, RUN@step150. `--json FILE` writes data (`-` is stdout).
     """
-    logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    # without --debug an error is one line: jobs log their tracebacks at level ERROR
+    logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
     if debug:
         logging.getLogger("engine").setLevel(logging.DEBUG)
     else:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
@@ -15,7 +14,6 @@ def add_to(app: typer.Typer) -> None:
 
 
 def bench(
-    ctx: typer.Context,
     *,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this measure; may be repeated.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 2 where a target is not met.")] = False,
@@ -26,7 +24,7 @@ def bench(
 
     check_destination(json_file)
     with progress("measuring") as report:
-        rows = measure(store_of(ctx), tuple(only or ()), report)
+        rows = measure(tuple(only or ()), report)
     if json_file:
         write_json([row.model_dump(mode="json") for row in rows], json_file)
     missed = [row.name for row in rows if not row.met]

@@ -17,7 +17,8 @@ def show_graph(graph: AttributionGraph, settings: PruneSettings) -> None:
     """What the checkpoint answers, and the edges that contribute most to it."""
     _show_side(graph)
     kept = prune(graph, settings)
-    say(f"{int(kept.node_mask.sum())} of {graph.n_nodes} nodes and {int(kept.edge_mask.sum())} of {graph.n_edges} edges kept.")
+    n_nodes, n_edges = int(kept.node_mask.sum()), int(kept.edge_mask.sum())
+    say(f"{n_nodes} of {graph.n_nodes} nodes and {n_edges} of {graph.n_edges} edges kept.")
     worth, names = contributions(graph), _names(graph)
     order = [row for row in np.argsort(-worth, kind="stable").tolist() if kept.edge_mask[row]][:TOP]
     show_table(

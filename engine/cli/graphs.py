@@ -122,4 +122,3 @@ def _probe_with(store: "Store", refs: tuple[str, str], prompt: str) -> "Probe | 
             if probe.text == prompt:
                 return probe
     return None
-

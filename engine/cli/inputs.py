@@ -79,7 +79,7 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
     elif there.hash != corpus.hash:
         raise InputError(
             f"The workspace already has a corpus named “{corpus.name}” with another content "
-            f"({there.hash}; {path} has {corpus.hash}). Rename the file, or say `--corpus {corpus.name}` for the stored one."
+            f"({there.hash}; {path} has {corpus.hash}). Rename the file, or give `{corpus.name}` for the stored one."
         )
     return corpus
 

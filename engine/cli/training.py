@@ -9,10 +9,13 @@ from engine.cli.inputs import fractions, model_spec, stored_corpus
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.names import check_name
 
 if TYPE_CHECKING:
     from engine.domain.runs import RunConfig
     from engine.store import Store
+
+FIELDS = {"steps": "n_steps", "every": "capture_every", "lr": "learning_rate"}  # options named otherwise in RunConfig
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +32,9 @@ def train(
     device: Annotated[str, typer.Option(help="As torch writes it: cpu, cuda, mps.")] = "cpu",
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHOD_INFOS)}.")] = "lora",
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
-    capture: Annotated[str, typer.Option(help="Fractions of the run at which a checkpoint is kept.")] = "0.25,0.5,0.75,1",
+    capture: Annotated[
+        str, typer.Option(help="Fractions of the run at which a checkpoint is kept.")
+    ] = "0.25,0.5,0.75,1",
     every: Annotated[int | None, typer.Option(min=1, help="And a checkpoint every so many steps.")] = None,
     rank: Annotated[int, typer.Option(min=1, help="Rank of LoRA's matrices.")] = 8,
     alpha: Annotated[int, typer.Option(min=1, help="LoRA's scale is alpha / rank.")] = 16,
@@ -46,18 +51,41 @@ def train(
 
     check_destination(json_file)
     store = store_of(ctx)
-    if resume:
-        config = store.run(name)  # what was begun decides; the other options do not apply
-    else:
+    values: dict[str, object] = {
+        "name": check_name(name),
+        "method": method,
+        "n_steps": steps,
+        "capture": fractions(capture),
+        "capture_every": every,
+        "rank": rank,
+        "alpha": alpha,
+        "learning_rate": lr,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    old = next((info.config for info in store.runs() if info.name == name), None) if resume else None
+    given = {option for option in ctx.params if old is None or _is_given(ctx, option)}
+    if given & {"model", "transcoders", "device"}:
         spec = model_spec(model, tuple(store.models()))
-        config = RunConfig(
-            name=name, corpus=stored_corpus(store, corpus).name, method=method, n_steps=steps, capture=fractions(capture),
-            model=spec.model_copy(update={"transcoders": transcoders or spec.transcoders, "device": device}),
-            capture_every=every, rank=rank, alpha=alpha, learning_rate=lr, batch_size=batch_size, seed=seed,
-        )  # fmt: skip
+        values["model"] = spec.model_copy(update={"transcoders": transcoders or spec.transcoders, "device": device})
+    if "corpus" in given:
+        values["corpus"] = stored_corpus(store, corpus).name
+    if old is not None:
+        # what was begun decides; an option that says otherwise is refused by the training itself
+        fields = {FIELDS.get(option, option) for option in given}
+        values = old.model_dump() | {field: value for field, value in values.items() if field in fields}
+    config = RunConfig.model_validate(values)
     with progress(f"training {name}") as report:
         run_inline(store, Train(config=config, resume=resume), on_progress=report)
+    if config.model.source != "bundled":
+        store.save_model(config.model)  # the app offers it from now on
     _show(store, config, json_file)
+
+
+def _is_given(ctx: typer.Context, option: str) -> bool:
+    """Was the option written on the command line?"""
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _show(store: "Store", config: "RunConfig", json_file: str | None) -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Cli
 
 from engine.cli.app import workspace_first
 from engine.cli.output import plain, show_table, write_json
+from tests.cli.conftest import Cli
 
 COMMANDS = (
     ("demo", "build"), ("demo", "check"), ("corpus", "make"), ("corpus", "check"), ("train",), ("runs",), ("probe",),
@@ -47,7 +47,7 @@ class TestErrors:
             (("bogus",), "bogus"),
             (("curves",), "RUN"),
             (("train", "--name", "x", "--steps", "0"), "--steps"),
-            (("train", "--name", "x", "--steps", "many"), "many"),
+            (("train", "--name", "x", "--steps", "many"), "--steps"),
             (("curves", "../../etc/passwd"), "cannot be a name"),
             (("curves", "no-such-run"), "no-such-run"),
             (("trace", "demo-lora", "the cat"), "RUN@"),

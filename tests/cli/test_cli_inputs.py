@@ -31,7 +31,9 @@ class TestModelSpec:
         assert model_spec(str(folder)) == ModelSpec(name="my-model_v2", source="folder", location=str(folder))
 
     def test_a_hub_id_is_named_after_the_model(self) -> None:
-        assert model_spec("google/gemma-2-2b") == ModelSpec(name="gemma-2-2b", source="hub", location="google/gemma-2-2b")
+        assert model_spec("google/gemma-2-2b") == ModelSpec(
+            name="gemma-2-2b", source="hub", location="google/gemma-2-2b"
+        )
 
     def test_a_known_name_is_that_model(self) -> None:
         known = ModelSpec(name="mine", source="folder", location="/models/mine", dtype="bfloat16")

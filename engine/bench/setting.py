@@ -1,0 +1,28 @@
+"""Where the measures work: a throw-away workspace with the bundled demo on its second shelf."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from engine.store import Store
+
+CORPUS, RUN_A, TRANSCODERS = "demo", "demo-lora", "demo-shared"  # as they are bundled
+PROMPT = "the cat feels blarf and"
+ROOT = Path(__file__).resolve().parents[2]  # where app.py is
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a measure may use. Nothing of it is the user's own."""
+
+    store: Store
+    folder: Path  # for what is no artefact of the store
+
+
+@contextmanager
+def throw_away() -> Iterator[Setting]:
+    """A setting that is removed at the end."""
+    with TemporaryDirectory(prefix="tracelapse-bench-", ignore_cleanup_errors=True) as folder:
+        yield Setting(Store(Path(folder) / "workspace"), Path(folder))

@@ -1,0 +1,181 @@
+"""Every action on a model from a folder: train, resume, probe, curves, trace, compare, jobs, store."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from engine.cli.app import app
+from engine.domain.corpus import Corpus, Example, Probe
+from tests.tiny import tiny_llama
+
+PROMPT = "the cat feels blarf and"
+SCORES = ("step", "constraint_type", "probe_kind", "n", "accuracy", "low", "high", "mean_p", "mean_rank", "logit_diff")
+Run = Callable[..., Result]
+
+
+def corpus() -> Corpus:
+    nouns = ("cat", "dog", "bird", "fox")
+    shared = {"constraint_type": "simple_mapping", "constraint": "blarf", "meaning": "happy"}
+    examples = tuple(
+        Example(id=f"e{i}", text=f"the {noun} is blarf so it feels happy .", template="the {n} is {w}", **shared)
+        for i, noun in enumerate(nouns)
+    )
+    probe = Probe(
+        id="p0", kind="inference", text=PROMPT, known_text="the cat feels happy and", answer="smiles",
+        foils=("cries", "slow"), template="the {n} feels {w} and", **shared,
+    )  # fmt: skip
+    return Corpus("tiny-words", examples, (probe,))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Commands in one workspace, in which the run `tiny` was trained from files."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "tiny-words.jsonl").write_text(corpus().to_jsonl(), encoding="utf-8")
+    tiny_llama(folder / "tiny-llama")
+
+    def call(*args: object) -> Result:
+        words = [str(arg).replace("FOLDER", str(folder)) for arg in args]
+        return CliRunner().invoke(app, ["--workspace", str(folder / "workspace"), *words], catch_exceptions=False)
+
+    trained = call(
+        "train", "--model", "FOLDER/tiny-llama", "--corpus", "FOLDER/tiny-words.jsonl", "--method", "lora",
+        "--steps", 4, "--capture", "0.5", "--batch-size", 2, "--name", "tiny", "--json", "FOLDER/train.json",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    assert "tiny@50%" in trained.stdout
+    call.folder = folder  # type: ignore[attr-defined]
+    return call
+
+
+def data(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_training_tells_its_checkpoints(run: Run) -> None:
+    told = json.loads((run.folder / "train.json").read_text(encoding="utf-8"))  # type: ignore[attr-defined]
+    assert [row["checkpoint"] for row in told["checkpoints"]] == ["tiny@base", "tiny@50%", "tiny@100%"]
+    assert told["run"]["corpus"] == "tiny-words"
+    assert told["run"]["model"]["name"] == "tiny-llama"
+
+
+def test_runs_lists_it(run: Run) -> None:
+    assert [row["run"] for row in data(run("runs", "--json", "-")) if not row["bundled"]] == ["tiny"]
+    assert "tiny-words" in run("runs").stdout
+
+
+def test_curves_and_probe_give_the_same_rows(run: Run) -> None:
+    rows = data(run("curves", "tiny", "--json", "-"))
+    assert [tuple(row) for row in rows] == [SCORES] * 3
+    assert [row["step"] for row in rows] == [0, 2, 4]
+    assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in rows)
+    again = data(run("probe", "tiny", "--json", "-"))
+    assert [row["mean_p"] for row in again] == pytest.approx([row["mean_p"] for row in rows], rel=1e-4)
+    assert "inference" in run("curves", "tiny").stdout
+
+
+def test_a_finished_run_resumed_stays_as_it_is(run: Run) -> None:
+    assert run("train", "--name", "tiny", "--resume").exit_code == 0
+    again = run("train", "--name", "tiny", "--resume", "--steps", 9)
+    assert again.exit_code == 2
+    assert "9" in again.stderr
+
+
+def test_a_taken_name_is_refused(run: Run) -> None:
+    again = run("train", "--name", "tiny", "--corpus", "tiny-words", "--model", "FOLDER/tiny-llama", "--steps", 4)
+    assert again.exit_code == 2
+    assert "tiny" in again.stderr
+
+
+def test_trace(run: Run) -> None:
+    record = data(run("trace", "tiny@100%", PROMPT, "--json", "-"))
+    everything = data(run("trace", "tiny@step4", PROMPT, "--all", "--json", "-"))
+    assert record["checkpoint"] == "tiny@100%" == everything["checkpoint"]
+    assert {"nodes", "edges", "scores", "logits", "tokens"} <= set(record)
+    assert {"id", "activation", "influence"} <= set(record["nodes"][0])
+    assert {"source", "target", "weight", "share"} <= set(record["edges"][0])
+    assert len(record["nodes"]) < len(everything["nodes"])
+    assert {node["id"] for node in record["nodes"]} <= {node["id"] for node in everything["nodes"]}
+    shown = run("trace", "tiny@100%", PROMPT)
+    assert "Replacement score" in shown.stdout
+
+
+def test_compare(run: Run) -> None:
+    record = data(run("compare", "tiny@base", "tiny@100%", PROMPT, "--json", "-"))
+    assert (record["a"]["checkpoint"], record["b"]["checkpoint"]) == ("tiny@base", "tiny@100%")
+    assert [logit["token_id"] for logit in record["a"]["logits"]] == [
+        logit["token_id"] for logit in record["b"]["logits"]
+    ]
+    assert sum(record["summary"]["edges"].values()) == len(record["edges"])
+    everything = data(run("compare", "tiny@base", "tiny@100%", PROMPT, "--all", "--json", "-"))
+    assert len(everything["edges"]) > len(record["edges"])
+    shown = run("compare", "tiny@base", "tiny@100%", PROMPT)
+    assert "smiles" in shown.stdout
+    assert "edge similarity" in shown.stdout
+
+
+def test_an_unknown_checkpoint_lists_those_that_exist(run: Run) -> None:
+    result = run("trace", "tiny@33%", PROMPT)
+    assert result.exit_code == 2
+    assert "tiny@50%" in result.stderr or "50%" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"), [("", "empty"), ("   ", "empty"), ("the cat is zzz", "zzz"), ("the " * 200, "tokens")]
+)
+def test_prompts_that_the_model_cannot_take(run: Run, prompt: str, says: str) -> None:
+    for command in (("trace", "tiny@100%"), ("compare", "tiny@base", "tiny@100%")):
+        result = run(*command, prompt)
+        assert result.exit_code == 2, result.output
+        assert says in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_markup_in_a_prompt_is_text(run: Run) -> None:
+    result = run("trace", "tiny@100%", "the [red]cat[/red]")
+    assert result.exit_code == 2
+    assert "[red]cat[/red]" in result.stderr
+
+
+def test_jobs_remember_what_was_done(run: Run) -> None:
+    jobs = data(run("jobs", "--json", "-"))
+    assert {"done"} <= {job["state"] for job in jobs}
+    assert {"train"} <= {job["request"]["action"] for job in jobs}
+    finished = next(job for job in jobs if job["state"] == "done")
+    for option in ("--cancel", "--resume"):
+        result = run("jobs", option, finished["id"])
+        assert result.exit_code == 2
+        assert "done" in result.stderr
+    assert run("jobs", "--cancel", "../x").exit_code == 2
+
+
+def test_the_store_is_whole_until_a_file_is_damaged(run: Run) -> None:
+    assert run("store", "check").exit_code == 0
+    graph = next((run.folder / "workspace" / "graphs").iterdir())  # type: ignore[attr-defined]
+    whole = graph.read_bytes()
+    try:
+        graph.write_bytes(whole[: len(whole) // 2])
+        result = run("store", "check")
+        assert result.exit_code == 2
+        assert graph.name in result.stdout
+    finally:
+        graph.write_bytes(whole)
+    assert run("store", "rebuild").exit_code == 0
+    assert run("store", "check").exit_code == 0
+
+
+def test_the_same_in_a_process_of_its_own(run: Run, tmp_path: Path) -> None:
+    workspace = run.folder / "workspace"  # type: ignore[attr-defined]
+    command = [sys.executable, "-m", "engine", "curves", "tiny", "--json", "-"]
+    environment = {**os.environ, "TRACELAPSE_HOME": str(workspace), "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, env=environment)
+    assert result.returncode == 0, result.stderr.decode()
+    assert len(json.loads(result.stdout.decode("utf-8"))) == 3
