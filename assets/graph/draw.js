@@ -70,7 +70,7 @@ function drawEdges(ctx, scene, side, to, focus, colours) {
   const size = side === null ? (e) => Math.abs(scene.edges.change[e]) : (e) => part[e];
   shown.sort((p, q) => size(p) - size(q));
   const most = shown.length ? size(shown[shown.length - 1]) || 1 : 1;
-  for (const e of shown) strokeEdge(ctx, scene, side, to, e, 0.25 + 0.7 * Math.sqrt(size(e) / most), 1, colours);
+  for (const e of shown) strokeEdge(ctx, scene, side, to, e, 0.35 + 0.6 * Math.sqrt(size(e) / most), 1, colours);
 }
 
 function strokeEdge(ctx, scene, side, to, e, alpha, scale, colours) {

@@ -121,5 +121,5 @@ function themeColours(root, palette) {
   const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(probe.fillStyle);
   const [r, g, b] = hex ? hex.slice(1).map((part) => parseInt(part, 16)) : [255, 255, 255];
   const dark = 0.299 * r + 0.587 * g + 0.114 * b < 128;
-  return { ...(dark ? palette.dark : palette.light), font: style.fontFamily || "sans-serif" };
+  return { ...(dark ? palette.dark : palette.light), node: probe.fillStyle, font: style.fontFamily || "sans-serif" };
 }

@@ -77,7 +77,7 @@ function valueOn(node, side) {
 
 function radius(scene, node, side, pitch) {
   if (node.kind === "token" || node.kind === "logit") return 5;
-  const room = Math.max(3.4, Math.min(9, pitch * 0.62));
+  const room = Math.max(2.4, Math.min(9, pitch * 0.62));
   return Math.min(room, 3.2 + 5.8 * Math.sqrt(valueOn(node, side) / scene.largestValue));
 }
 

@@ -69,23 +69,23 @@ def _premise(probe: Probe | None) -> list[Piece]:
 def _judged(a: _Answer, b: _Answer, right: str) -> list[Piece]:
     if a.gives(right) and b.gives(right):
         return [
-            ("Both sides expect ", False),
+            ("Both sides expect the right answer, ", False),
             (right, True),
-            (f", as they should (A {a.how_likely(right)}; B {b.how_likely(right)}).", False),
+            (f" (A {a.how_likely(right)}; B {b.how_likely(right)}).", False),
         ]
     if a.gives(right) or b.gives(right):
         name, other, knows, fails = ("A", "B", a, b) if a.gives(right) else ("B", "A", b, a)
         return [
-            (f"Only {name} expects ", False),
+            (f"Only {name} expects the right answer, ", False),
             (right, True),
-            (f" ({knows.how_likely(right)}), as it should. {other} says ", False),
+            (f" ({knows.how_likely(right)}). {other} says ", False),
             *_words(fails),
             (f" and gives {right} {_percent(fails.p_right)}.", False),
         ]
     return [
-        ("Neither side expects ", False),
+        ("Neither side expects the right answer, ", False),
         (right, True),
-        (f", as it should (A {_percent(a.p_right)}, B {_percent(b.p_right)}): ", False),
+        (f" (A {_percent(a.p_right)}, B {_percent(b.p_right)}): ", False),
         *_both_say(a, b),
         (".", False),
     ]

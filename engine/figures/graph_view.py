@@ -165,12 +165,8 @@ def _side(
     kept_nodes: pd.Series,
     kept_edges: pd.Series,
 ) -> dict[str, Any]:
-    likely = sorted(
-        zip(graph.target_probability.tolist(), graph.target_tokens, strict=True), key=lambda item: -item[0]
-    )
-    bars = [
-        {"token": visible(token), "p": _short(p), "answer": token.strip() == answer} for p, token in likely[:_BARS]
-    ]
+    likely = sorted(zip(graph.target_probability.tolist(), graph.target_tokens, strict=True), key=lambda item: -item[0])
+    bars = [{"token": visible(token), "p": _short(p), "answer": token.strip() == answer} for p, token in likely[:_BARS]]
     replacement = graph.fit.replacement
     fit = f"features explain {int(100 * replacement)} %"  # rounded down: never at the limit while below it
     weak = "" if replacement >= FIT_LIMIT else f"Below {100 * FIT_LIMIT:.0f} %: part of this computation is not shown."
