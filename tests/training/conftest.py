@@ -1,0 +1,81 @@
+"""A tiny Llama, a tiny corpus, and what a run is asked with."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.errors import Cancelled
+from engine.domain.models import ModelSpec
+from engine.domain.runs import RunConfig
+from engine.store import Store
+from tests.tiny import tiny_corpus, tiny_llama
+
+
+class Never:
+    """A cancel token that is never set."""
+
+    def check(self) -> None:
+        return
+
+
+class After:
+    """A cancel token that is set at the `n`th time it is asked."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise Cancelled
+
+
+def quiet(_fraction: float, _message: str) -> None:
+    """A report that nobody reads."""
+
+
+def weights_hash(store: Store, run: str) -> dict[int, str]:
+    """sha256 of each checkpoint's adapter, by step."""
+    return {
+        checkpoint.step: hashlib.sha256((checkpoint.folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+        for checkpoint in store.checkpoints(run)
+        if checkpoint.step
+    }
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    folder = tiny_llama(tmp_path_factory.mktemp("llama") / "base")
+    return ModelSpec(name="tiny", source="folder", location=str(folder))
+
+
+@pytest.fixture
+def taught(store: Store) -> Store:
+    """A workspace with the tiny corpus."""
+    store.save_corpus(tiny_corpus())
+    return store
+
+
+@pytest.fixture
+def config(llama: ModelSpec) -> Any:
+    """Makes a short run's config; keyword arguments change it."""
+
+    def make(name: str = "run", **changes: Any) -> RunConfig:
+        # 20 examples in batches of 6: epochs of four batches, the last of them smaller
+        settings = {"n_steps": 14, "batch_size": 6, "capture": (0.5, 1.0), "learning_rate": 0.01, "rank": 4, "alpha": 8}
+        return RunConfig(name=name, model=llama, corpus="tiny", **{**settings, **changes})
+
+    return make
+
+
+def pickled(folder: Path) -> list[Path]:
+    """Files that are or look like pickles (also in zip form, as torch writes them)."""
+    suspects = []
+    for path in folder.rglob("*"):
+        if path.is_file() and (
+            path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle"} or path.read_bytes()[:2] in {b"\x80\x02", b"PK"}
+        ):
+            suspects.append(path)
+    return suspects

@@ -1,0 +1,140 @@
+"""Training texts as tokens, and what each method trains."""
+
+import copy
+import threading
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from engine.domain.errors import InputError, NotFound
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.models import ModelSpec
+from engine.models.base import LoadedModel, load_base
+from engine.training.methods import METHODS, method_named
+from engine.training.texts import OUTSIDE_LOSS, collator, training_rows
+from tests.tiny import D_MODEL, SPECIAL, tiny_corpus, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def loaded(llama: ModelSpec) -> LoadedModel:
+    return load_base(llama)
+
+
+def fresh(loaded: LoadedModel) -> Any:
+    return copy.deepcopy(loaded.model)
+
+
+def test_a_training_text_has_bos_and_eos() -> None:
+    tokenizer, corpus = tiny_tokenizer(), tiny_corpus()
+    rows = training_rows(tokenizer, corpus, limit=64)
+    assert tokenizer.decode(rows[0]["input_ids"]) == f"<bos> {corpus.examples[0].text} <eos>"
+
+
+def test_padding_and_bos_are_outside_the_loss() -> None:
+    batch = collator(0)([{"input_ids": [1, 7, 2]}, {"input_ids": [1, 7, 8, 9, 2]}])
+    out = OUTSIDE_LOSS
+    assert batch["input_ids"].tolist() == [[1, 7, 2, 0, 0], [1, 7, 8, 9, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+    assert batch["labels"].tolist() == [[out, 7, 2, out, out], [out, 7, 8, 9, 2]]
+
+
+def test_eos_is_learned_also_where_it_pads() -> None:
+    """GPT-NeoX pads with its end token."""
+    batch = collator(2)([{"input_ids": [2, 7, 2]}, {"input_ids": [2, 7, 8, 2]}])
+    assert batch["labels"].tolist() == [[OUTSIDE_LOSS, 7, 2, OUTSIDE_LOSS], [OUTSIDE_LOSS, 7, 8, 2]]
+
+
+def test_padding_changes_no_loss(loaded: LoadedModel) -> None:
+    rows = training_rows(loaded.tokenizer, tiny_corpus(), limit=64)
+    short, long = sorted(rows, key=lambda row: len(row["input_ids"]))[:: len(rows) - 1]
+
+    def summed(*batch: Any) -> float:
+        data = collator(0)(batch)
+        return float(loaded.model(**data).loss) * int((data["labels"] != OUTSIDE_LOSS).sum())
+
+    assert summed(short, long) == pytest.approx(summed(short) + summed(long), rel=1e-5)
+
+
+def test_a_bad_example_is_named() -> None:
+    corpus = tiny_corpus()
+    bad = corpus.examples[0].model_copy(update={"id": "bad-1", "text": "the flurb means happy"})
+    with pytest.raises(InputError, match=r"“bad-1”.*“flurb”"):
+        training_rows(tiny_tokenizer(), type(corpus)("c", (bad,), ()), limit=64)
+    with pytest.raises(InputError, match="no training examples"):
+        training_rows(tiny_tokenizer(), type(corpus)("c", (), corpus.probes), limit=64)
+    with pytest.raises(InputError, match="at most"):
+        training_rows(tiny_tokenizer(), corpus, limit=4)
+
+
+def test_the_registry_has_what_forms_show() -> None:
+    assert set(METHODS) == set(METHOD_INFOS)
+    with pytest.raises(NotFound, match=r"“magic”.*lora, tokens, lora_tokens"):
+        method_named("magic")
+
+
+def test_what_each_method_trains(loaded: LoadedModel, config: Any) -> None:
+    def trained(method: str) -> dict[str, int]:
+        tuned = METHODS[method].attach(fresh(loaded), config(rank=4), loaded.tokenizer, tiny_corpus())
+        return {name: p.numel() for name, p in tuned.named_parameters() if p.requires_grad}
+
+    lora, tokens, both = trained("lora"), trained("tokens"), trained("lora_tokens")
+    # rank x (in + out) of q, k, v, o (32 to 32) and gate, up, down (32 and 64), in two layers
+    assert sum(lora.values()) == 2 * 4 * (4 * (32 + 32) + 3 * (32 + 64))
+    assert not any("lm_head" in name or "embed" in name for name in lora)
+    assert sum(tokens.values()) == 4 * D_MODEL  # blarf, gleem, glide, cascade
+    assert sum(both.values()) == sum(lora.values()) + sum(tokens.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_starts_at_the_base(loaded: LoadedModel, config: Any, method: str) -> None:
+    ids = torch.tensor([[1, 68, 90, 69]])
+    tuned = METHODS[method].attach(fresh(loaded), config(), loaded.tokenizer, tiny_corpus())
+    assert torch.equal(tuned(input_ids=ids).logits, loaded.model(ids).logits)
+
+
+def test_the_start_of_lora_is_the_seeds_alone(loaded: LoadedModel, config: Any) -> None:
+    def start(seed: int) -> list[torch.Tensor]:
+        tuned = METHODS["lora"].attach(fresh(loaded), config(seed=seed), loaded.tokenizer, tiny_corpus())
+        return [p.detach() for p in tuned.parameters() if p.requires_grad]
+
+    first = start(0)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            torch.rand(8)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        again = start(0)
+    finally:
+        stop.set()
+        thread.join()
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, start(1), strict=True))
+
+
+def split_tokenizer() -> PreTrainedTokenizerFast:
+    """Knows letters and a few words only, so that new words fall into pieces."""
+    words = ["Ġmeans", "Ġhappy", "Ġ.", "blarf"]
+    vocab = {t: i for i, t in enumerate([*SPECIAL.values(), "Ġ", *"abcdefghijklmnopqrstuvwxyz.", *words])}
+    pieces = Tokenizer(models.WordPiece(vocab, unk_token=SPECIAL["unk_token"], continuing_subword_prefix=""))
+    pieces.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, **SPECIAL)
+
+
+@pytest.mark.parametrize("method", ["tokens", "lora_tokens"])
+def test_a_word_that_is_split_is_named(loaded: LoadedModel, config: Any, method: str) -> None:
+    with pytest.raises(InputError, match=r"splits “gleem” into 5 tokens"):
+        METHODS[method].attach(fresh(loaded), config(), split_tokenizer(), tiny_corpus())
+
+
+def test_a_corpus_without_its_words_has_no_tokens_to_train(loaded: LoadedModel, config: Any) -> None:
+    corpus = tiny_corpus()
+    example = corpus.examples[0].model_copy(update={"text": "happy means happy ."})
+    with pytest.raises(InputError, match="no new token"):
+        METHODS["tokens"].attach(fresh(loaded), config(), loaded.tokenizer, type(corpus)("c", (example,), ()))
