@@ -77,11 +77,11 @@ class Replacement:
                     f"The checkpoint's {name} has shape {tuple(fresh.shape)}, its base model has "
                     f"{tuple(parameter.shape)}: it belongs to another model. Trace it with its own base."
                 )
-            fresh = fresh.detach().to(parameter.device, parameter.dtype)
-            if not torch.equal(parameter, fresh):
+            value = fresh.detach().to(parameter.device, parameter.dtype)
+            if not torch.equal(parameter, value):
                 kept[name] = parameter.data
                 # A copy in the parameter's own layout, as a fresh load would have it: equal bits, equal sums.
-                parameter.data = torch.empty_like(parameter.data).copy_(fresh)
+                parameter.data = torch.empty_like(parameter.data).copy_(value)
 
 
 def _plain(name: str) -> str:

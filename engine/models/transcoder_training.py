@@ -1,6 +1,7 @@
 """Train one transcoder set for the base model and every checkpoint that is to be compared with it."""
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,23 +37,26 @@ class Trained:
 def train_transcoders(
     loaded: LoadedModel,
     checkpoints: Sequence[Weights],
-    texts: Sequence[str],
+    own: Sequence[str],
+    plain: Sequence[str],
     training: TranscoderTraining,
     *,
     report: Report,
     cancel: CancelToken,
     start: TranscoderSet | None = None,
 ) -> Trained:
-    """One set for all `checkpoints`, on `training.n_texts` of `texts` shared evenly among them.
+    """One set for all `checkpoints`, on `training.n_texts` texts shared evenly among them.
 
-    The same arguments give the same bits. `start` begins with the features of an existing set, so that they keep
-    their meaning while a checkpoint is added. Raises InputError where no text can be used, Cancelled.
+    Half of a checkpoint's texts are drawn from `own` (what it was fine-tuned and is asked on), half from `plain`;
+    where one has too few, the other fills up. The same arguments give the same bits. `start` begins with the features
+    of an existing set, so that they keep their meaning while a checkpoint is added.
+    Raises InputError where no text can be used, Cancelled.
     """
     transcoders = new_transcoders(loaded, training.n_features, training.top_k)
-    prompts = _tokenised(loaded, texts, max(1, training.n_texts // len(checkpoints)), training.seed)
+    draw = _Draw(loaded, own, plain, max(2, training.n_texts // len(checkpoints)), random.Random(training.seed))
     # The replacement model's own hooks are read, so what is trained on is what will be replaced, in every family.
     replacement = Replacement(loaded, transcoders)
-    inputs, outputs = _collect(replacement, checkpoints, prompts, report, cancel)
+    inputs, outputs = _collect(replacement, checkpoints, draw, report, cancel)
     unexplained = []
     for layer, transcoder in enumerate(transcoders):
         generator = torch.Generator().manual_seed(1_000_003 * training.seed + layer)
@@ -72,30 +76,41 @@ def train_transcoders(
     return Trained(transcoders, tuple(unexplained))
 
 
-def _tokenised(loaded: LoadedModel, texts: Sequence[str], n_texts: int, seed: int) -> list[torch.Tensor]:
-    """Up to `n_texts` different texts as token ids; those the model cannot read are left out."""
-    different = list(dict.fromkeys(texts))
-    order = torch.randperm(len(different), generator=torch.Generator().manual_seed(seed)).tolist()
-    prompts: list[torch.Tensor] = []
-    for row in order:
-        if len(prompts) == n_texts:
-            break
+class _Draw:
+    """Draws each checkpoint's texts; every call draws others, so that the set as a whole sees as many as there are."""
+
+    def __init__(
+        self, loaded: LoadedModel, own: Sequence[str], plain: Sequence[str], n_texts: int, rng: random.Random
+    ) -> None:
+        self._own, self._plain = _tokenised(loaded, own), _tokenised(loaded, plain)
+        self._n_texts, self._rng = n_texts, rng
+        if not self._own and not self._plain:
+            raise InputError(
+                f"Transcoders need texts to train on, and none of the {len(own) + len(plain)} given can be read by "
+                "the model. Name a corpus whose texts are made of the model's words."
+            )
+
+    def __call__(self) -> list[torch.Tensor]:
+        n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))
+        n_plain = min(len(self._plain), self._n_texts - n_own)
+        return self._rng.sample(self._own, n_own) + self._rng.sample(self._plain, n_plain)
+
+
+def _tokenised(loaded: LoadedModel, texts: Sequence[str]) -> list[torch.Tensor]:
+    """The different texts as token ids; those that the model cannot read are left out."""
+    prompts = []
+    for text in dict.fromkeys(texts):
         try:
-            prompts.append(torch.tensor(token_ids(loaded.tokenizer, different[row], limit=loaded.n_positions)))
+            prompts.append(torch.tensor(token_ids(loaded.tokenizer, text, limit=loaded.n_positions)))
         except PromptRefused as error:
             _log.info("A text was left out of transcoder training: %s", error)
-    if not prompts:
-        raise InputError(
-            f"Transcoders need texts to train on, and none of the {len(different)} given can be read by the model. "
-            "Name a corpus whose texts are made of the model's words."
-        )
     return prompts
 
 
 def _collect(
     replacement: Replacement,
     checkpoints: Sequence[Weights],
-    prompts: Sequence[torch.Tensor],
+    draw: "_Draw",
     report: Report,
     cancel: CancelToken,
 ) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
@@ -106,6 +121,7 @@ def _collect(
     for number, weights in enumerate(checkpoints):
         cancel.check()
         report(_COLLECTING * number / len(checkpoints), f"Activations of checkpoint {number + 1} of {len(checkpoints)}")
+        prompts = draw()
         with replacement.swapped(weights()), torch.no_grad():
             for first in range(0, len(prompts), _TEXTS_AT_ONCE):
                 _collect_batch(replacement, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)

@@ -9,9 +9,10 @@ and the same layer files) and its published sets by name ("gemma", "llama") or h
 import hashlib
 import logging
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency
 from circuit_tracer.transcoder import TranscoderSet
 from circuit_tracer.transcoder.activation_functions import TopK
 from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
@@ -27,7 +28,7 @@ from engine.models.lens import lens_of
 from engine.store.files import read_json, storing
 
 _log = logging.getLogger(__name__)
-AnyTranscoders = TranscoderSet | CrossLayerTranscoder
+AnyTranscoders: TypeAlias = TranscoderSet | CrossLayerTranscoder
 _TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec")
 _REMEDY = "Remove the set and train it again."
 
@@ -58,7 +59,7 @@ def new_transcoders(loaded: LoadedModel, n_features: int, top_k: int, *, scan: s
 
 
 def save_transcoders(folder: Path, transcoders: TranscoderSet) -> None:
-    """Write `layer_N.safetensors` into the folder; what they mean stands in its TranscoderMeta. Raises StorageFailed."""
+    """Write `layer_N.safetensors` into the folder; its TranscoderMeta says what they mean. Raises StorageFailed."""
     for layer, transcoder in enumerate(transcoders):
         path = folder / f"layer_{layer}.safetensors"
         with storing(path):
@@ -144,7 +145,7 @@ def _load_published(name: str, loaded: LoadedModel) -> AnyTranscoders:
         device, dtype = loaded.model.device, loaded.model.dtype
         transcoders, _ = load_transcoder_from_hub(name, device=device, dtype=dtype, lazy_decoder=True)
     # The loader passes on whatever the hub, the network or a foreign config raises.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         _log.warning("Transcoders “%s” could not be loaded", name, exc_info=True)
         raise ModelUnavailable(
             f"Transcoders “{name}” could not be had: {_first_line(error)}. If this is a folder, check its path. If it "

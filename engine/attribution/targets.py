@@ -1,0 +1,43 @@
+"""The output tokens that both sides of a comparison are traced to.
+
+Traced each to its own top tokens, two graphs would differ mostly in which logits they have.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from engine.domain.corpus import Probe
+from engine.models.base import LoadedModel, encode
+
+MAX_TARGETS = 12
+_FOILS = 5
+_TOP = 5  # of either side
+
+
+def common_targets(
+    loaded: LoadedModel, models: Sequence[PreTrainedModel], prompt: str, probe: Probe | None
+) -> tuple[int, ...]:
+    """Token ids: the probe's right answer and first foils, then the sides' most probable tokens in turn; each once.
+
+    At most MAX_TARGETS. Where the prompt is not a probe's (None), the top tokens alone. Raises PromptRefused.
+    """
+    tokens = encode(loaded, prompt)
+    with torch.no_grad():
+        tops = [model(input_ids=tokens).logits[0, -1].float().topk(_TOP).indices.tolist() for model in models]
+    asked = [] if probe is None else _single_tokens(loaded, [probe.answer, *probe.foils[:_FOILS]])
+    in_turn = [side[place] for place in range(_TOP) for side in tops]
+    return tuple(dict.fromkeys([*asked, *in_turn]))[:MAX_TARGETS]
+
+
+def _single_tokens(loaded: LoadedModel, words: Sequence[str]) -> list[int]:
+    """The words that are one token of the model each, as they stand after a blank."""
+    ids = []
+    for word in words:
+        for text in (f" {word}", word):  # byte-pair vocabularies have the blank inside the token
+            found = loaded.tokenizer(text, add_special_tokens=False).input_ids
+            if len(found) == 1 and found[0] != loaded.tokenizer.unk_token_id:
+                ids.append(found[0])
+                break
+    return ids

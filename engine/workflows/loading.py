@@ -1,0 +1,90 @@
+"""Models that stay loaded between jobs, so that the second trace is fast."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import ComparisonRefused
+from engine.domain.jobs import Report
+from engine.domain.models import ModelSpec
+from engine.domain.runs import Checkpoint
+from engine.models.kept import Kept
+from engine.store import Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from engine.models.base import LoadedModel
+    from engine.models.replacement import Replacement
+
+_MODELS: "Kept[LoadedModel]" = Kept(2)
+_REPLACEMENTS: "Kept[Replacement]" = Kept(2)
+
+
+def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
+    """The loaded base model, kept for the next job. Raises ModelUnavailable, Damaged."""
+    from engine.models.base import load_base
+
+    folder = None if spec.source == "hub" else store.base_folder(spec)
+    key = (spec.model_copy(update={"transcoders": "", "name": "any"}).to_json(), str(folder), _stamp(folder))
+    return _MODELS.get(key, lambda: load_base(spec, folder))
+
+
+def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedModel":
+    """The base model of all the checkpoints. Raises ComparisonRefused where they have different ones."""
+    specs = {checkpoint.run: store.run(checkpoint.run).model for checkpoint in checkpoints}
+    first, *others = specs.items()
+    loaded = base_model(store, first[1])
+    for run, spec in others:
+        if (spec.source, spec.location) == (first[1].source, first[1].location):
+            continue
+        if _identity(base_model(store, spec)) != _identity(loaded):
+            raise ComparisonRefused(
+                f"“{first[0]}” was trained on {_described(first[1])}, “{run}” on {_described(spec)}: another model or "
+                "another tokenizer. Compare checkpoints of one base model."
+            )
+    return loaded
+
+
+def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) -> "Replacement":
+    """The replacement model of a base and a transcoder set, kept for the next job. Raises what loading raises."""
+    from engine.models.replacement import Replacement
+    from engine.models.transcoders import load_transcoders
+
+    key = (id(loaded), str(source), digest)
+    # The kept replacement holds `loaded`, so that its id is not given to another while the key lives.
+    return _REPLACEMENTS.get(key, lambda: Replacement(loaded, load_transcoders(source, loaded)))
+
+
+def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":
+    """The checkpoint's merged model; None for the base itself. Raises Damaged, InputError."""
+    from engine.models.adapters import merged_weights
+
+    return None if checkpoint.adapter is None else merged_weights(loaded, checkpoint.adapter)
+
+
+def part(report: Report, start: float, end: float) -> Report:
+    """A report whose 0 to 1 is `start` to `end` of the whole."""
+
+    def inner(fraction: float, message: str) -> None:
+        report(start + (end - start) * fraction, message)
+
+    return inner
+
+
+def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Tells a model made again in the same place from the one before."""
+    files = sorted(folder.glob("*.safetensors")) if folder else []
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
+def _identity(loaded: "LoadedModel") -> tuple[str, str]:
+    from engine.models.adapters import base_hash
+
+    tokenizer = loaded.folder / "tokenizer.json"
+    return base_hash(loaded.folder), hashlib.sha256(tokenizer.read_bytes()).hexdigest()
+
+
+def _described(spec: ModelSpec) -> str:
+    return f"“{spec.name}” ({spec.location or spec.source})"
