@@ -85,4 +85,5 @@ def best_step(scores: pd.DataFrame) -> int | None:
     paraphrase = scores[scores["probe_kind"] == "paraphrase"]
     if paraphrase.empty:
         return None
-    return int(paraphrase.groupby("step")["accuracy"].min().idxmax())
+    worst = paraphrase.groupby("step")["accuracy"].min()
+    return int(worst.index[int(worst.to_numpy().argmax())])

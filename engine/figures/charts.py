@@ -87,7 +87,11 @@ def mini_curves(
         color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"], legend=None),
     )
     shape = _by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"], legend=None)
-    tips = ["step", alt.Tooltip("probe_kind:N", title="probes"), alt.Tooltip("accuracy:Q", format=".2f")]
+    tips = [
+        alt.Tooltip("step:Q", format="d"),
+        alt.Tooltip("probe_kind:N", title="probes"),
+        alt.Tooltip("accuracy:Q", format=".2f"),
+    ]
     layers: list[alt.Chart] = [
         base.mark_line(strokeWidth=2),
         base.mark_point(filled=True, size=26, opacity=1).encode(shape=shape, tooltip=tips),

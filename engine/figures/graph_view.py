@@ -3,6 +3,7 @@
 The payload is plain JSON. Text in it is text: the component never takes it as HTML.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,7 @@ def pair_view(
 
 
 def _nodes(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
+    rows: Iterable[Any] = nodes.itertuples()
     return [
         {
             "id": row.id,
@@ -101,7 +103,7 @@ def _nodes(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict
             "answer": row.kind == "logit" and row.token.strip() == answer,
             "tooltip": _tooltip(row),
         }
-        for row, x, y in zip(nodes.itertuples(), places.x.tolist(), places.y.tolist(), strict=True)
+        for row, x, y in zip(rows, places.x.tolist(), places.y.tolist(), strict=True)
     ]
 
 

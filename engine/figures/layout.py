@@ -64,11 +64,12 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
     x, y = np.zeros(len(nodes)), np.zeros(len(nodes))
     table = nodes.reset_index(drop=True)
     inner = table[table["kind"] != "logit"].sort_values(["layer", "position", "kind", "index"], kind="stable")
-    for (layer, position), cell in inner.groupby(["layer", "position"], sort=True):
-        rows = cell.index.to_numpy()
-        dx, dy = _pack(len(rows), limit)
-        x[rows] = columns[int(position)].x + dx
-        y[rows] = int(layer) + 1 + dy
+    layer, position = table["layer"].to_numpy(dtype=int), table["position"].to_numpy(dtype=int)
+    for rows in inner.groupby(["layer", "position"]).indices.values():
+        cell = inner.index.to_numpy()[rows]
+        dx, dy = _pack(len(cell), limit)
+        x[cell] = columns[position[cell[0]]].x + dx
+        y[cell] = layer[cell[0]] + 1 + dy
     width = columns[-1].right if columns else 1.0
     outputs = table[table["kind"] == "logit"]
     order = outputs.assign(p=-np.maximum(outputs["a"], outputs["b"])).sort_values(["p", "index"], kind="stable").index

@@ -67,7 +67,7 @@ def to_csv(table: pd.DataFrame) -> str:
     safe = table.copy()
     for column in safe.columns:
         if safe[column].dtype.kind not in "fiub":
-            safe[column] = [_as_text(value) for value in safe[column]]
+            safe[column] = safe[column].map(_as_text)
     safe.columns = [_as_text(name) for name in safe.columns]
     return safe.to_csv(index=False)
 

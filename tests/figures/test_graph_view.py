@@ -1,0 +1,111 @@
+"""The payload of the component: complete, finite, and text as text."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.analysis.diff import diff_graphs
+from engine.domain.diffs import STATUSES
+from engine.domain.graphs import Fit
+from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, pair_view
+from engine.figures.palette import GRAPH
+from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
+
+
+def test_nodes_and_edges_of_the_micro_pair():
+    diff = diff_graphs(micro_a(), micro_b())
+    view = pair_view(diff, probe=probe("x", "yes"), loss_a=0.8)
+    by_id = {node["id"]: node for node in view.nodes}
+    gone = by_id["feature/0/1/5"]
+    assert (gone["shape"], gone["kept"], gone["status"], gone["b"]) == ("circle", IN_A, "vanished", 0)
+    assert by_id["error/1/1/0"]["shape"] == "diamond"
+    assert by_id["error/1/1/0"]["kept"] == IN_B
+    assert (by_id["logit/2/1/20"]["answer"], by_id["logit/2/1/21"]["answer"]) == (True, False)
+    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nA p = 0.750 · B p = 0.250"
+    assert "pruned away in B" in by_id["feature/1/1/3"]["tooltip"]
+    assert "no part of the output in B" in gone["tooltip"]
+
+    names = [node["id"] for node in view.nodes]
+    pairs = [(names[s], names[t]) for s, t in zip(view.edges["from"], view.edges["to"], strict=True)]
+    assert pairs == list(zip(diff.edges["source"], diff.edges["target"], strict=True))
+    flipped = pairs.index(("feature/0/1/7", "feature/1/1/3"))
+    assert STATUSES[view.edges["status"][flipped]] == "flipped"
+    assert (view.edges["weight_a"][flipped], view.edges["weight_b"][flipped]) == (-1, 1)
+    assert view.sides[0]["title"] == "A · run@25%"
+    assert (view.sides[0]["loss"], view.sides[1]["loss"]) == ("loss 0.80", "")
+    assert view.sides[1]["bars"] == [
+        {"token": "no", "p": 0.75, "answer": False},
+        {"token": "yes", "p": 0.25, "answer": True},
+    ]
+
+
+def test_strongest_edges_are_those_of_the_largest_contribution():
+    diff = diff_graphs(random_graph(1), random_graph(2))
+    view = pair_view(diff, strongest=12)
+    show = np.array(view.edges["show"])
+    for bit, kept, part in (
+        (STRONG_A, diff.edges["kept_a"], diff.edges["contribution_a"]),
+        (STRONG_B, diff.edges["kept_b"], diff.edges["contribution_b"]),
+        (STRONG_CHANGE, diff.edges["status"] != "unchanged", diff.edges["change"].abs()),
+    ):
+        chosen = (show & bit) > 0
+        assert chosen.sum() == 12
+        assert kept[chosen].all()
+        assert part[chosen].min() >= part[kept & ~chosen].max()
+
+
+def test_a_graph_against_itself_shows_no_change():
+    view = pair_view(diff_graphs(micro_a(), micro_a()))
+    assert not any(show & STRONG_CHANGE for show in view.edges["show"])
+    assert {node["kept"] for node in view.nodes} == {IN_A | IN_B}
+
+
+def test_weak_fit_carries_a_warning_and_is_not_rounded_up():
+    weak = replace(micro_b(), fit=Fit(replacement=0.7996, completeness=0.9, error_share=0.2))
+    sides = pair_view(diff_graphs(micro_a(), weak)).sides
+    assert sides[0]["warning"] == ""
+    assert "80 %" in sides[1]["warning"]
+    assert sides[1]["fit"] == "features explain 79 %"
+
+
+def test_hostile_tokens_come_through_as_they_are():
+    hostile = ("<img src=x onerror=alert(1)>", "</script><script>")
+    a, b = (replace(side, target_tokens=hostile, tokens=("<bos>", hostile[0])) for side in (micro_a(), micro_b()))
+    payload = pair_view(diff_graphs(a, b)).payload()
+    assert hostile[0] in {node["token"] for node in payload["nodes"]}
+    assert hostile[0] in {column["token"] for column in payload["places"]["columns"]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_payload_is_finite_json_and_small(seed):
+    diff = diff_graphs(random_graph(seed), random_graph(seed + 20))
+    text = json.dumps(pair_view(diff).payload(), allow_nan=False)
+    assert json.loads(text)["statuses"] == list(STATUSES)
+    assert len(text) < 500 * len(diff.nodes) + 160 * len(diff.edges) + 3000
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "background"), [("light", "#ffffff"), ("dark", "#0e1117")])
+def test_colours_are_seen_on_their_background(theme, background):
+    colours = GRAPH[theme]
+    for name in ("text", "muted"):
+        assert _contrast(colours[name], background) >= 4.5
+    for name in ("positive", "negative", "gained", "lost", "flipped", "outline", "ring", "answer"):
+        assert _contrast(colours[name], background) >= 3, name
+
+
+def test_sign_and_difference_share_no_colour():
+    for colours in GRAPH.values():
+        assert len({colours[name] for name in ("positive", "negative", "gained", "lost", "flipped", "same")}) == 6

@@ -1,0 +1,71 @@
+"""Tables to read and to download."""
+
+import csv
+import io
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from engine.analysis.diff import diff_graphs
+from engine.figures.names import node_name, visible
+from engine.figures.tables import EDGE_COLUMNS, edge_table, neighbours, to_csv
+from tests.analysis.micro_graphs import micro_a, micro_b
+
+
+def test_edge_table_of_the_micro_pair():
+    table = edge_table(diff_graphs(micro_a(), micro_b()))
+    assert tuple(table.columns[:6]) == EDGE_COLUMNS
+    assert table["change"].abs().is_monotonic_decreasing
+    row = table[table["status"] == "flipped"].iloc[0]
+    assert (row["from"], row["to"]) == ("L0 · x · feature 7", "L1 · x · feature 3")
+    assert (row["in A"], row["in B"]) == (-0.140625, 0.03125)
+    assert "token x" in set(table["from"])
+    assert "output yes" in set(table["to"])
+
+
+def test_changed_only():
+    diff = diff_graphs(micro_a(), micro_b())
+    assert "unchanged" not in set(edge_table(diff, changed_only=True)["status"])
+    assert edge_table(diff_graphs(micro_a(), micro_a()), changed_only=True).empty
+
+
+def test_neighbours_of_a_node():
+    inputs, outputs = neighbours(diff_graphs(micro_a(), micro_b()), "feature/1/1/4")
+    assert inputs["node"].tolist() == ["L0 · x · feature 7", "L0 · x · error"]
+    assert set(outputs["node"]) == {"output yes", "output no"}
+    assert outputs.set_index("node").loc["output yes", "in A"] == -0.1875
+    assert all(part.empty for part in neighbours(diff_graphs(micro_a(), micro_b()), "feature/9/9/9"))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " ="])
+def test_no_cell_is_run_as_a_formula(start):
+    hostile = f'{start}cmd|" /C calc"!A0'
+    table = pd.DataFrame({"from": [hostile], "in A": [-0.5], "status": ["vanished"]})
+    (row,) = csv.DictReader(io.StringIO(to_csv(table)))
+    assert row["from"] == f"'{hostile}"
+    assert row["in A"] == "-0.5"  # a number stays a number
+
+
+def test_csv_of_hostile_tokens_reads_back():
+    outputs = ('=1+1,"x"\n', "no")
+    a, b = (replace(side, target_tokens=outputs) for side in (micro_a(), micro_b()))
+    text = to_csv(edge_table(diff_graphs(a, b)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 10
+    assert any(row["to"].startswith("output =1+1") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [("Ġcat", "cat"), ("▁cat", "cat"), (" cat", "cat"), ("\n", "↵"), (" ", "␣"), ("Ġ", "Ġ"), ("<bos>", "<bos>")],
+)
+def test_tokens_are_visible(token, shown):
+    assert visible(token) == shown
+
+
+def test_names():
+    assert node_name("feature", 3, "and", 490) == "L3 · and · feature 490"
+    assert node_name("token", -1, "<bos>", 1) == "token <bos>"
+    assert node_name("logit", 4, " smiles", 82) == "output smiles"
+    assert node_name("error", 0, "cat", 0) == "L0 · cat · error"
