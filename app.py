@@ -6,7 +6,7 @@ from pages._ui.errors import guarded
 from pages._ui.frame import frame, navigation
 
 st.set_page_config(
-    page_title="Tracelapse", page_icon="assets/icon.svg", layout="wide", initial_sidebar_state=280
+    page_title="Tracelapse", page_icon="assets/icon.svg", layout="wide", initial_sidebar_state=260
 )  # fmt: skip
 page = navigation()
 with guarded():

@@ -1,8 +1,9 @@
 """Learning curves: each constraint type and probe kind over training, the loss above, a way into Compare."""
 
 import streamlit as st
-from pages._ui.curves_view import charts, scores_of, table
 
+from pages._ui import url
+from pages._ui.curves_view import charts, scores_of, table
 from pages._ui.frame import show
 from pages._ui.pickers import pick_runs
 from pages._ui.session import store
@@ -22,8 +23,12 @@ def main() -> None:
     if not chosen:
         st.info("Choose at least one run above.")
         return
-    scores = scores_of(chosen)
-    charts(chosen, scores)
+    url.write(PAGE, runs=",".join(chosen))
+    scores = scores_of(store(), chosen)
+    if all(frame.empty for frame in scores.values()):
+        st.info("No probes were measured on these runs: an imported run may name a corpus that is not here.")
+        return
+    charts(scores)
     table(scores)
 
 

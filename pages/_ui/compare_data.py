@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
-from engine.workflows.queries import comparison_graphs
 
 from engine.analysis.diff import diff_graphs
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import NotFound
-from engine.domain.graphs import Comparison
 from engine.domain.runs import Checkpoint
 from engine.store import Store
+from engine.workflows.queries import comparison_graphs
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
 from pages._ui.pickers import ordered_prompts
 
@@ -48,7 +47,7 @@ def probes_of(store: Store, *runs: str) -> dict[str, Probe]:
 
 def traced_prompts(store: Store, a: str, b: str) -> list[str]:
     """Prompts on which these two checkpoints are traced already, newest first, each once."""
-    return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if (c.key.a, c.key.b) == (a, b)))
+    return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {a, b}))
 
 
 def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
@@ -59,17 +58,18 @@ def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
 
 def difference(store: Store, selection: Selection, settings: DiffSettings) -> GraphDiff | None:
     """The stored difference, or None where it has not been traced. Raises Damaged, ComparisonRefused."""
-    found = store.comparison(selection.a.ref, selection.b.ref, selection.prompt)
+    a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
+    found = store.comparison(a, b, prompt) or store.comparison(b, a, prompt)
     if found is None:
         return None
-    return _difference(store, found, found.to_json(), str(store.workspace), settings.to_json(), settings)
+    return _difference(store, settings, a, b, prompt, str(store.workspace), found.to_json(), settings.to_json())
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _difference(
-    _store: Store, _found: Comparison, comparison: str, workspace: str, settings: str, _settings: DiffSettings
+    _store: Store, _settings: DiffSettings, a: str, b: str, prompt: str, workspace: str, made_from: str, settings: str
 ) -> GraphDiff | None:
-    """Kept whole between reruns and tabs; nobody changes it. The strings are what it is kept under."""
-    key = _found.key
-    graphs = comparison_graphs(_store, key.a, key.b, key.prompt, key.transcoders)
+    """Kept whole between reruns and tabs; nobody changes it. The strings are what it is kept under: a run that is
+    made again under its old name has other graphs."""
+    graphs = comparison_graphs(_store, a, b, prompt)
     return None if graphs is None else diff_graphs(*graphs, _settings)

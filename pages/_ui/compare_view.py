@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import streamlit as st
-from engine.workflows.queries import run_scores
 
 from engine.analysis.headline import headline
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, PruneSettings
+from engine.figures.charts import mini_curves
 from engine.figures.graph_view import pair_view
 from engine.figures.tables import edge_table, to_csv
+from engine.workflows.queries import run_scores
 from pages._ui import url
 from pages._ui.compare_data import Selection, default_prompt, probes_of, traced_prompts
 from pages._ui.errors import guarded
@@ -26,7 +27,7 @@ MODES = ("Graphs", "Overlay", "Table")
 def choose(page: str, runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str, DiffSettings]:
     """One row: A, B, the prompt, how it is shown, the settings."""
     side_a, side_b, prompt_box, mode_box, settings_box = st.columns(
-        [3, 3, 5, 2.3, 0.6], vertical_alignment="bottom", gap="small"
+        [3, 3, 4.3, 2.9, 0.8], vertical_alignment="bottom", gap="small"
     )
     with side_a:
         a = checkpoint_picker(store(), page, "a", runs=runs, default=default_a)
@@ -98,7 +99,7 @@ def differences(diff: GraphDiff, selection: Selection, *, height: int) -> None:
     """Counts by status, the table ranked by change, its download."""
     rows = edge_table(diff)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**What differs** {status_chips(dict(diff.summary.edges))}", width="stretch")
+        st.markdown(f"**What differs** {status_chips(diff.summary.edges)}", width="stretch")
         st.download_button(
             "CSV", lambda: to_csv(rows), file_name=f"{selection.a.ref}-{selection.b.ref}.csv".replace("%", ""),
             mime="text/csv", icon=":material/download:", on_click="ignore", type="tertiary",
@@ -117,7 +118,12 @@ def beside(diff: GraphDiff, selection: Selection, node: str | None, *, height: i
 
 def over_training(selection: Selection, *, height: int) -> None:
     """Paraphrase and inference accuracy of both runs, with the chosen checkpoints marked."""
-    st.markdown("**Over training**")
+    st.markdown("**Over training** :gray-badge[● paraphrase] :red-badge[■ inference]")
     for side, checkpoint in (("A", selection.a), ("B", selection.b)):
+        st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step} of {checkpoint.state.max_steps}")
         scores = run_scores(store(), checkpoint.run)
-        st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
+        if scores.empty:
+            st.caption("No probes were measured.")
+            continue
+        chart = mini_curves(scores, cursor=checkpoint.step, height=(height - 60) // 2)
+        st.altair_chart(chart, key=f"mini {side}", width="stretch")

@@ -68,11 +68,11 @@ def counts(corpus: Corpus) -> list[dict[str, str | int]]:
     """One row a constraint type: how many training examples, how many probes of each kind."""
     trained = Counter(line.constraint_type for line in corpus.examples)
     held_out = Counter((line.constraint_type, line.kind) for line in corpus.probes)
-    return [
-        {"constraint type": words(name), "trained on": trained[name]}
-        | {f"{kind} probes": held_out[name, kind] for kind in PROBE_KINDS}
-        for name in corpus.constraint_types
-    ]
+    rows: list[dict[str, str | int]] = []
+    for name in corpus.constraint_types:
+        kinds = {f"{kind} probes": held_out[name, kind] for kind in PROBE_KINDS}
+        rows.append({"constraint type": words(name), "trained on": trained[name], **kinds})
+    return rows
 
 
 def _kinds() -> None:

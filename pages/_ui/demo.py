@@ -2,12 +2,13 @@
 
 import pandas as pd
 import streamlit as st
-from engine.workflows.queries import run_scores
 
 from engine.domain.jobs import Train
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
+from engine.figures.charts import mini_curves
 from engine.store.infos import RunInfo
+from engine.workflows.queries import run_scores
 from pages._ui.errors import guarded
 from pages._ui.forms import free_name
 from pages._ui.session import jobs, store
@@ -35,10 +36,10 @@ def run_live() -> str:
 @guarded()
 def demo_story(runs: list[RunInfo]) -> None:
     """The two runs side by side, at their last checkpoint."""
-    st.subheader("Two runs, the same right answers")
+    st.subheader("Two runs that were taught the same new words")
     st.caption(
-        "Both were taught the same ten new words. Which of them learned the words' meaning? "
-        "Neither the loss nor the right answers tell; what follows from the meaning does."
+        "Which of them learned what the words mean? Look at the loss, at the right answers in new phrasings, and at "
+        "what follows from a word's meaning but was never said: a “blarf” cat smiles."
     )
     for column, info in zip(st.columns(2, gap="medium"), runs, strict=False):
         with column, st.container(border=True):
@@ -49,15 +50,16 @@ def _card(info: RunInfo) -> None:
     name = info.config.name
     last = store().checkpoints(name)[-1]
     scores = run_scores(store(), name)
-    st.markdown(f"**{plain(name)}** · {METHOD_INFOS[info.config.method].description}")
+    st.markdown(f"**{plain(name)}** · {METHOD_INFOS[info.config.method].title}")
     loss, known, follows, size = st.columns(4)
     loss.metric("Loss", f"{last.state.smoothed_loss:.2f}" if last.state.smoothed_loss is not None else "–")
     known.metric("Right answers", _share(scores, last.step, "paraphrase"), help="In phrasings never trained on.")
     follows.metric(
         "Meaning", _share(scores, last.step, "inference"),
-        help="What follows from a word's meaning and was never stated: a “blarf” cat smiles.",
+        help="What follows from a word's meaning and was never stated.",
     )  # fmt: skip
     size.metric("Parameters", f"{last.state.n_trainable:,}", help="How many were trained.")
+    st.altair_chart(mini_curves(scores, height=110), key=f"mini {name}")
 
 
 def _share(scores: pd.DataFrame, step: int, kind: str) -> str:

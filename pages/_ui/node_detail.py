@@ -19,9 +19,6 @@ def node_detail(diff: GraphDiff, node: str, *, height: int) -> None:
         return
     row = found.iloc[0]
     name = node_name(row["kind"], int(row["layer"]), row["token"], int(row["index"]))
-    activation = (
-        f" · activation {row['activation_a']:.2f} | {row['activation_b']:.2f}" if row["kind"] == "feature" else ""
-    )
     inputs, outputs = neighbours(diff, node)
     st.markdown(f"**{plain(name)}** · {row['status']}")
     values = f"influence {row['a']:.3f} in A, {row['b']:.3f} in B"

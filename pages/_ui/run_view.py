@@ -1,14 +1,14 @@
 """One run: how it learns while it learns, what it learned afterwards, where to go next."""
 
 import streamlit as st
-from engine.figures.charts import curve_chart, loss_chart
-from engine.workflows.queries import run_scores
 
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Train
 from engine.domain.names import label_for
 from engine.domain.runs import RunConfig
+from engine.figures.charts import curve_chart, loss_chart
 from engine.store.infos import RunInfo
+from engine.workflows.queries import run_scores
 from pages._ui import url
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import show_progress
@@ -64,9 +64,11 @@ def _figures(config: RunConfig) -> None:
         return
     scores = run_scores(store(), config.name)
     with st.container(key="run charts"):
-        st.altair_chart(loss_chart({config.name: losses}), height=150, key=f"loss {config.name}")
+        st.altair_chart(
+            loss_chart({config.name: losses}, last_step=config.n_steps, height=140), key=f"loss {config.name}"
+        )
         if not scores.empty:
-            st.altair_chart(curve_chart({config.name: scores}), height=210, key=f"curves {config.name}")
+            st.altair_chart(curve_chart({config.name: scores}, width=370, height=170), key=f"curves {config.name}")
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:

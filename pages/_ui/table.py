@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from engine.domain.diffs import STATUSES
+from engine.domain.diffs import STATUSES, Status
 from engine.figures.palette import STATUS
 
 # As the graphs colour it: orange gained, blue lost.
@@ -43,7 +43,7 @@ def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> None:
     )  # fmt: skip
 
 
-def status_chips(counts: Mapping[str, int]) -> str:
+def status_chips(counts: Mapping[Status, int]) -> str:
     """Badges with the counts by status. Statuses are ours, never a user's text."""
     return " ".join(
         f":{_BADGE[status]}-badge[{counts[status]:,} {status}]" for status in STATUSES if counts.get(status)

@@ -15,9 +15,11 @@ _LAST = "last selection of page "
 
 
 def read(page: str, name: str) -> str | None:
-    """The parameter as it stands in the URL, else as this tab last had it on `page`."""
-    value = st.query_params.get(name)
-    return value if value is not None else st.session_state.get(_LAST + page, {}).get(name)
+    """The parameter as it stands in the URL; where the URL has none at all, as this tab last had it on `page`."""
+    if len(st.query_params):
+        return st.query_params.get(name)
+    last: dict[str, str] = st.session_state.get(_LAST + page, {})
+    return last.get(name)
 
 
 def write(page: str, **values: str) -> None:

@@ -1,0 +1,1 @@
+"""Streamlit pages, one thin file each, and the code they share."""

@@ -1,0 +1,81 @@
+"""Learning curves of one or several runs: the loss above, the probes below, a point opens its checkpoint."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from engine.domain.corpus import PROBE_KINDS
+from engine.domain.errors import NotFound
+from engine.figures.charts import curve_chart, loss_chart
+from engine.figures.tables import to_csv
+from engine.store import Store
+from engine.workflows.queries import run_scores
+from pages._ui.session import store
+from pages._ui.text import plain, words
+
+
+def scores_of(store: Store, runs: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Probe scores by run; a run whose corpus is gone says so and is left out."""
+    scores = {}
+    for run in runs:
+        try:
+            scores[run] = run_scores(store, run)
+        except NotFound as error:
+            st.warning(plain(f"{run}: {error}"), icon=":material/warning:")
+    return scores
+
+
+def charts(scores: Mapping[str, pd.DataFrame]) -> None:
+    """Loss, curves by constraint type, and what a click on a point leads to."""
+    losses = {run: store().losses(run) for run in scores}
+    if any(log.step for log in losses.values()):
+        st.altair_chart(loss_chart(losses, height=120).configure_legend(disable=True), key="curves loss")
+    kinds = st.pills(
+        "Probe kinds", PROBE_KINDS, selection_mode="multi", default=PROBE_KINDS, label_visibility="collapsed",
+        key="curves kinds",
+    )  # fmt: skip
+    chart = curve_chart(scores, kinds=[kind for kind in PROBE_KINDS if kind in kinds], width=510, height=230)
+    picked = st.altair_chart(chart, key="curves chart", on_select="rerun", width="content")
+    point = clicked(picked.get("selection", {}).get("checkpoint", []))
+    _lead(point)
+
+
+def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:
+    """(run, step) of the point that was clicked; None where none was."""
+    for point in points:
+        run, step = point.get("run"), point.get("step")
+        if isinstance(run, str) and isinstance(step, int | float):
+            return run, int(step)
+    return None
+
+
+def _lead(point: tuple[str, int] | None) -> None:
+    if point is None:
+        st.caption("Click a point to open its checkpoint in Compare. Bands are 95 % intervals (Wilson).")
+        return
+    run, step = point
+    checkpoint = next((c for c in store().checkpoints(run) if c.step == step), None)
+    if checkpoint is not None:
+        st.page_link(
+            "pages/compare.py", label=plain(f"Compare {checkpoint.ref} with its base"),
+            icon=":material/compare_arrows:", query_params={"a": f"{run}@base", "b": checkpoint.ref},
+        )  # fmt: skip
+
+
+def table(scores: Mapping[str, pd.DataFrame]) -> None:
+    """The figures behind the curves, and their download."""
+    rows = pd.concat([frame.assign(run=run) for run, frame in scores.items()], ignore_index=True)
+    rows = rows[["run", *(column for column in rows.columns if column != "run")]]
+    with st.expander("The figures", icon=":material/table_rows:"):
+        st.dataframe(
+            rows.assign(constraint_type=rows["constraint_type"].map(words)), hide_index=True, height=260,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f")
+                for name in ("accuracy", "low", "high", "mean_p", "mean_rank", "logit_diff")
+            },
+        )  # fmt: skip
+    st.download_button(
+        "Download CSV", lambda: to_csv(rows), file_name="learning-curves.csv", mime="text/csv",
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""Pages run by Streamlit's own test harness, in this process, with a store of the test's own."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from engine.store import BUNDLED, Store
+from pages._ui import session
+
+ROOT = Path(__file__).parents[2]
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenPage]:
+    """`open_page("compare", bundled=…, a="…")`: the page as a visitor with that address sees it."""
+    monkeypatch.chdir(ROOT)  # as `streamlit run app.py` does it
+    used: list[Store] = []
+
+    def open_(page: str, *, bundled: Path | None = BUNDLED, **params: str) -> AppTest:
+        if not used:
+            used.append(Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=bundled))
+            monkeypatch.setattr(session.Store, "open", lambda: used[0])
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+        for name, value in params.items():
+            app.query_params[name] = value
+        app.switch_page(f"pages/{page}.py")
+        return app.run()
+
+    _forget()
+    yield open_
+    if used:
+        session.jobs().close()
+    _forget()
+
+
+def _forget() -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()

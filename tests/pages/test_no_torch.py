@@ -1,0 +1,24 @@
+"""The first pages are quick: none of them imports torch, with data to show or without."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import sys
+from streamlit.testing.v1 import AppTest
+for page in ("home", "corpus", "train", "compare", "curves"):
+    app = AppTest.from_file("app.py", default_timeout=60)
+    app.switch_page(f"pages/{page}.py")
+    app.run()
+    assert not app.exception and not app.error, (page, app.exception, app.error)
+heavy = {"torch", "transformers", "peft", "circuit_tracer", "transformer_lens"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_no_page_imports_torch() -> None:
+    ran = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]

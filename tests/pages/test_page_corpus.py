@@ -1,0 +1,131 @@
+"""Corpus: look, make, take in, delete."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from page_texts import texts
+from streamlit.testing.v1 import AppTest
+
+from engine.corpus import make_corpus
+from engine.domain.corpus import Corpus, CorpusSpec, Example
+from engine.domain.jobs import MakeCorpus
+from engine.store import Store
+from pages._ui import session
+from pages._ui.corpus_view import counts
+
+OpenPage = Callable[..., AppTest]
+
+
+def _store() -> Store:
+    return Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)
+
+
+def _save(name: str = "mine") -> Corpus:
+    corpus = make_corpus(CorpusSpec(name=name))
+    _store().save_corpus(corpus)
+    return corpus
+
+
+def test_without_any_corpus_the_page_says_what_to_do(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    assert not app.exception
+    assert "Make one on the left" in texts(app)
+
+
+def test_shows_counts_and_keeps_train_and_held_out_apart(open_page: OpenPage) -> None:
+    corpus = _save()
+    app = open_page("corpus", bundled=None, corpus="mine")
+    assert {metric.label: metric.value for metric in app.metric}["Training examples"] == "50"
+    assert len(app.dataframe[0].value) == len(corpus.examples)
+    app.segmented_control[0].set_value("Held out").run()
+    assert len(app.dataframe[0].value) == len(corpus.probes)
+    assert set(app.dataframe[0].value["prompt"]).isdisjoint(line.text for line in corpus.examples)
+    app.segmented_control[0].set_value("Counts").run()
+    assert list(app.dataframe[0].value["trained on"]) == [25, 25]
+
+
+def test_counts_add_up() -> None:
+    corpus = make_corpus(CorpusSpec(name="x", n_probes=12))
+    rows = counts(corpus)
+    assert sum(int(row["trained on"]) for row in rows) == len(corpus.examples)
+    n_probes = sum(int(value) for row in rows for name, value in row.items() if name.endswith("probes"))
+    assert n_probes == len(corpus.probes)
+
+
+def test_making_one_is_a_job_with_what_was_typed(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    app.text_input(key="corpus new name").set_value("two")
+    next(field for field in app.number_input if field.label == "Seed").set_value(7)
+    next(button for button in app.button if button.label == "Make corpus").click().run()
+    assert not app.exception
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, MakeCorpus)
+    assert (request.spec.name, request.spec.seed) == ("two", 7)
+    assert app.query_params["corpus"] == "two"
+
+
+def test_a_bad_name_is_refused_in_words(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    app.text_input(key="corpus new name").set_value("../x")
+    next(button for button in app.button if button.label == "Make corpus").click().run()
+    assert not app.exception
+    assert "“../x” cannot be a name" in texts(app)
+    assert session.jobs().snapshot() == []
+
+
+def test_an_upload_is_taken_in_under_the_name_given(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    content = make_corpus(CorpusSpec(name="x")).to_jsonl().encode()
+    app.file_uploader[0].set_value(("My Words.jsonl", content, "application/jsonl")).run()
+    next(button for button in app.button if button.label == "Take it in").click().run()
+    assert not app.exception
+    assert _store().corpus("my-words").to_jsonl().encode() == content
+
+
+def test_every_bad_line_of_an_upload_is_listed_and_nothing_taken_in(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    bad = b'{"split": "train"}\nnot json\n<script>alert(1)</script>\n'
+    app.file_uploader[0].set_value(("bad.jsonl", bad, "application/jsonl")).run()
+    next(button for button in app.button if button.label == "Take it in").click().run()
+    assert not app.exception
+    assert "bad.jsonl: " in texts(app)
+    assert set(app.dataframe[0].value["line"]) == {1, 2, 3}
+    assert _store().corpora() == []
+
+
+def test_deleting_asks_first(open_page: OpenPage) -> None:
+    _save()
+    app = open_page("corpus", bundled=None)
+    assert "Delete the corpus **mine** for good?" in texts(app)  # inside the popover
+    app.button(key="corpus delete").click().run()
+    assert _store().corpora() == []
+    assert "Make one on the left" in texts(app)
+
+
+def test_hostile_texts_are_shown_as_they_are(open_page: OpenPage) -> None:
+    text = "<script>alert(1)</script> $x$ :smile: **b** means happy"
+    example = Example(
+        id="1", text=text, constraint_type="simple_mapping", constraint="<b>", meaning="happy", template="{w} {c}"
+    )
+    _store().save_corpus(Corpus("odd", (example,), ()))
+    app = open_page("corpus", bundled=None)
+    assert not app.exception
+    assert app.dataframe[0].value["text"][0] == text
+
+
+def test_an_address_that_names_no_corpus_says_so_and_falls_back(open_page: OpenPage) -> None:
+    _save()
+    app = open_page("corpus", bundled=None, corpus="<img src=x>")
+    assert "the corpus “<img src=x>”, which is not here. Shown instead: mine." in texts(app)
+    assert app.selectbox[0].value == "mine"
+
+
+def test_a_damaged_corpus_is_a_message_with_its_file(open_page: OpenPage) -> None:
+    _save()
+    _save("other")
+    path = Path(os.environ["TRACELAPSE_HOME"]) / "corpora" / "mine" / "corpus.jsonl"
+    path.write_bytes(path.read_bytes()[:500])
+    app = open_page("corpus", bundled=None, corpus="mine")
+    assert not app.exception
+    assert app.title[0].value == "Corpus"
