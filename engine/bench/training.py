@@ -77,7 +77,7 @@ def _batches(n_rows: int, size: int) -> Iterator[list[int]]:
         yield from (order[start : start + size] for start in range(0, n_rows, size))
 
 
-def _quiet(_fraction: float, _message: str) -> None:
+def _quiet(fraction: float, message: str) -> None:
     """Progress that nobody reads."""
 
 

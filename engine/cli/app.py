@@ -25,6 +25,7 @@ from engine.cli.output import plain
 from engine.domain.errors import Cancelled, TracelapseError
 
 logger = logging.getLogger(__name__)
+STOPPED = 130  # what a shell gives for Ctrl-C
 
 
 class Commands(TyperGroup):
@@ -46,8 +47,9 @@ class Commands(TyperGroup):
         self, args: list[str], prog_name: str | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
         try:
-            # typer returns the code of an Exit, and None from a command that came to its end
-            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0
+            # typer returns the code of an Exit, 130 for Ctrl-C, and None from a command that came to its end
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0
+            return stopped() if code == STOPPED else code
         except NoArgsIsHelpError as error:
             error.show()
             return 2
@@ -63,7 +65,7 @@ class Commands(TyperGroup):
                 2,
             )
         except (typer.Abort, KeyboardInterrupt, Cancelled):
-            return fail("Stopped.", 130)
+            return stopped()
         except BrokenPipeError:
             sys.stderr.close()  # the reader went away (`| head`): nobody is left to tell
             return 1
@@ -89,6 +91,12 @@ def workspace_first(args: list[str]) -> list[str]:
             rest.append(word)
         row += 1
     return front + rest + args[end:]
+
+
+def stopped() -> int:
+    """By Ctrl-C, or because another process cancelled the job. Returns the exit code."""
+    sys.stderr.write("Stopped.\n")
+    return STOPPED
 
 
 def fail(message: str, code: int) -> int:

@@ -95,12 +95,13 @@ def _show_findings(corpus: "Corpus") -> None:
 def _show(corpus: "Corpus", json_file: str | None) -> None:
     examples = Counter(example.constraint_type for example in corpus.examples)
     probes = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
-    rows = [
-        *({"constraint_type": of, "split": "train", "probe_kind": None, "n": n} for of, n in examples.items()),
-        *({"constraint_type": of, "split": "probe", "probe_kind": kind, "n": n} for (of, kind), n in probes.items()),
+    counts: list[tuple[str, str, str | None, int]] = [
+        *((of, "train", None, n) for of, n in examples.items()),
+        *((of, "probe", kind, n) for (of, kind), n in probes.items()),
     ]
+    rows = [dict(zip(("constraint_type", "split", "probe_kind", "n"), count, strict=True)) for count in counts]
     if json_file:
         write_json({"hash": corpus.hash, "counts": rows}, json_file)
     if json_file != "-":
         title = f"{corpus.name}: {len(corpus.examples)} examples, {len(corpus.probes)} probes, hash {corpus.hash}"
-        show_table(("constraint type", "split", "probe kind", "n"), [tuple(row.values()) for row in rows], title=title)
+        show_table(("constraint type", "split", "probe kind", "n"), counts, title=title)

@@ -43,13 +43,12 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
     )
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
-    top = diff.edges.loc[diff.edges["change"].abs().sort_values(ascending=False, kind="stable").index[:TOP]]
+    order = diff.edges["change"].abs().sort_values(ascending=False, kind="stable").index[:TOP]
+    fields = ["source", "target", "contribution_a", "contribution_b", "change", "status"]
+    top = diff.edges.loc[order, fields].values.tolist()
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "status"),
-        [
-            (names[e.source], names[e.target], e.contribution_a, e.contribution_b, e.change, e.status)
-            for e in top.itertuples()
-        ],
+        [(names[source], names[target], *values) for source, target, *values in top],
         title=f"The {len(top)} edges whose contribution to the output changed most",
     )
 

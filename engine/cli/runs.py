@@ -75,7 +75,8 @@ def curves(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> N
 def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
     from engine.workflows.queries import run_scores
 
-    rows = run_scores(store, run)[list(SCORE_COLUMNS)].to_dict(orient="records")
+    scores = run_scores(store, run)[list(SCORE_COLUMNS)]
+    rows = [dict(zip(SCORE_COLUMNS, values, strict=True)) for values in scores.astype(object).values.tolist()]
     if json_file:
         write_json(rows, json_file)
     if json_file != "-":

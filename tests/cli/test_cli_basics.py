@@ -67,6 +67,24 @@ class TestErrors:
         assert result.stderr.count("\n") == 1
         assert "Traceback" not in result.output
 
+    def test_ctrl_c_ends_with_130(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("engine.store.Store.runs", interrupted)
+        result = cli("runs")
+        assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
+
+    def test_a_fault_of_the_program_is_one_line_too(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: object) -> None:
+            raise RuntimeError("two\nlines")
+
+        monkeypatch.setattr("engine.store.Store.runs", broken)
+        result = cli("runs")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("Error: Unexpected RuntimeError: two lines")
+        assert result.stderr.count("\n") == 1
+
     def test_json_to_where_it_cannot_be_written_is_told_before_the_work(self, cli: Cli, tmp_path: Path) -> None:
         for place in (tmp_path, tmp_path / "none" / "file.json"):
             result = cli("curves", "no-such-run", "--json", place)

@@ -4,15 +4,21 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from engine.cli.app import app
 from engine.domain.corpus import Corpus, Example, Probe
+from engine.domain.jobs import TrainTranscoders
+from engine.domain.models import TranscoderTraining
+from engine.jobs import run_inline
+from engine.store import Store
 from tests.tiny import tiny_llama
 
 PROMPT = "the cat feels blarf and"
@@ -51,6 +57,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )  # fmt: skip
     assert trained.exit_code == 0, trained.output
     assert "tiny@50%" in trained.stdout
+    small = TranscoderTraining(n_features=32, top_k=4, n_steps=20, n_texts=50)
+    seen = TrainTranscoders(name="small", checkpoints=("tiny@base", "tiny@50%", "tiny@100%"), training=small)
+    run_inline(Store(folder / "workspace"), seen, on_progress=lambda *_: None)
     call.folder = folder  # type: ignore[attr-defined]
     return call
 
@@ -179,3 +188,39 @@ def test_the_same_in_a_process_of_its_own(run: Run, tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, env=environment)
     assert result.returncode == 0, result.stderr.decode()
     assert len(json.loads(result.stdout.decode("utf-8"))) == 3
+
+
+def test_a_job_cancelled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Run) -> None:
+    workspace, name = run.folder / "workspace", "cancelled"  # type: ignore[attr-defined]
+    command = [
+        sys.executable, "-m", "engine", "train", "--workspace", str(workspace), "--model", "tiny-llama", "--corpus",
+        "tiny-words", "--steps", "2", "--name", name,
+    ]  # fmt: skip
+    with (
+        FileLock(workspace / "train.lock"),  # another training: the job waits until it is stopped
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process,
+    ):
+        job = wait_for(lambda: next((j for j in data(run("jobs", "--json", "-")) if is_waiting(j)), None))
+        assert run("jobs", "--cancel", job["id"]).exit_code == 0
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in said
+    stopped = next(j for j in data(run("jobs", "--json", "-")) if j["id"] == job["id"])
+    assert stopped["state"] == "cancelled"
+    resumed = run("jobs", "--resume", job["id"])
+    assert resumed.exit_code == 0, resumed.output
+    assert data(run("curves", name, "--json", "-"))[-1]["step"] == 2
+
+
+def is_waiting(job: dict[str, Any]) -> bool:
+    return job["state"] == "running" and "waiting" in job["progress"]["message"]
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not happen within a minute")
