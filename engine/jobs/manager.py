@@ -50,7 +50,7 @@ class JobManager:
             if self._closed.is_set():
                 raise InputError("The program is being closed; nothing more is begun. Start it again.")
             for record in self.active():
-                if record.request == request:
+                if _wanted(record.request) == _wanted(request):
                     return record.id
             task = Task(self._journal, self._journal.open(request, title or title_of(request)))
             self._own[task.record.id] = task
@@ -81,7 +81,9 @@ class JobManager:
         if isinstance(request, Train):
             request = request.model_copy(update={"resume": self._has_run(request.config.name)})
         new_id = self.submit(request, title=old.title)
-        self.forget(job_id)
+        for record in self.snapshot():  # a crash may have left several of the same
+            if record.id == job_id or (record.state == "interrupted" and _wanted(record.request) == _wanted(request)):
+                self.forget(record.id)
         return new_id
 
     def snapshot(self) -> list[JobRecord]:
@@ -161,6 +163,11 @@ class JobManager:
                 tasks = list(self._own.values())
             for task in tasks:
                 task.pulse()
+
+
+def _wanted(request: Request) -> Request:
+    """What is to be made, however far it has come."""
+    return request.model_copy(update={"resume": False}) if isinstance(request, Train) else request
 
 
 def _do(task: Task, work: Work, store: Store) -> None:

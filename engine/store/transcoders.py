@@ -19,12 +19,13 @@ class TranscoderSets(Runs):
     def new_transcoder_set(self, meta: TranscoderMeta) -> Iterator[Path]:
         """Yields a temporary folder for the layers' files; set.json is in it already.
 
-        Raises InputError where the name is taken, NameRefused where the demo has it, StorageFailed.
+        The same set may be made again (a job that was killed right after it was saved is resumed). Raises InputError
+        where another set has the name, NameRefused where the demo has it, StorageFailed.
         """
         path = self._may_write("transcoders", "transcoder set", meta.name)
-        if path.exists():
-            raise InputError(f"There is a transcoder set “{meta.name}” already. Choose another name.")
-        with new_folder(path.parent) as folder:
+        if path.exists() and _request(read_meta(path)) != _request(meta):
+            raise InputError(f"There is another transcoder set “{meta.name}” already. Choose another name.")
+        with new_folder(path.parent, replace=True) as folder:
             write_text(folder / "set.json", meta.to_json())
             yield folder
         self._put("transcoders", meta.name)
@@ -55,6 +56,11 @@ class TranscoderSets(Runs):
             if models == {meta.model} and needed <= {_seen_as(ref) for ref in meta.checkpoints}:
                 return meta
         return None
+
+
+def _request(meta: TranscoderMeta) -> TranscoderMeta:
+    """What was asked for, without what was measured."""
+    return meta.model_copy(update={"unexplained_variance": ()})
 
 
 def _seen_as(ref: str) -> str:

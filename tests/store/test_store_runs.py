@@ -225,8 +225,9 @@ def test_transcoder_sets(store: Store) -> None:
     made = add_transcoders(store)
     assert store.transcoder_meta("shared") == made
     assert (store.transcoder_folder("shared") / "layer_1.safetensors").exists()
-    with pytest.raises(InputError, match="already"), store.new_transcoder_set(meta()):
-        pass
+    assert add_transcoders(store) == made  # the same again
+    with pytest.raises(InputError, match="already"):
+        add_transcoders(store, meta(checkpoints=("one@base",)))
     assert store.transcoder_sets() == store.transcoder_sets("demo") == [made]
     assert store.transcoder_sets("other") == []
     with pytest.raises(NotFound, match="shared"):
