@@ -38,7 +38,7 @@ def trace_graph(replacement: Replacement, *, key: GraphKey, merged: PreTrainedMo
     if unknown := [target for target in key.targets if not 0 <= target < n_vocab]:
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
     settings = key.settings
-    with replacement.swapped(merged) as model:
+    with replacement.swapped(merged) as model, torch.enable_grad():
         seen = _Seen()
         with model.hooks(fwd_hooks=seen.hooks(model)):
             graph = attribute(

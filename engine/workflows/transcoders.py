@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.errors import NotFound
 from engine.domain.jobs import CancelToken, Report, TrainTranscoders
-from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, part, weights
@@ -17,6 +17,7 @@ from engine.workflows.loading import common_model, part, weights
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
+SHARED_TRAINING = TranscoderTraining()  # of a set that a comparison trains for itself
 _FRACTIONS = (0.25, 0.5, 0.75, 1.0)  # of a run's last step: the checkpoints that a shared set is trained on by default
 
 
@@ -101,7 +102,7 @@ def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "Loa
     runs = list(dict.fromkeys(checkpoint.run for checkpoint in checkpoints))
     found = [c for run in runs for c in _milestones(store.checkpoints(run))] + list(checkpoints)
     members = sorted({c.ref: c for c in found}.values(), key=lambda c: (c.run, c.step))
-    draft = TrainTranscoders(name="draft", checkpoints=tuple(c.ref for c in members))
+    draft = TrainTranscoders(name="draft", checkpoints=tuple(c.ref for c in members), training=SHARED_TRAINING)
     digest = hashlib.sha256(draft.to_json().encode())
     for member in members:
         digest.update(checkpoint_hash(loaded, member.adapter).encode())
