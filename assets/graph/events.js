@@ -7,7 +7,7 @@ function listen(graphs, panel) {
     const box = stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const to = () => projection(graphs.scene.places, graphs.view, panel.width, panel.height);
+  const to = () => graphs.project(panel);
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;

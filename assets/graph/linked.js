@@ -3,15 +3,12 @@
 
 export default function linkedGraphs({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".tl");
-  let graphs = parentElement.tracelapse;
-  if (!graphs) {
-    graphs = parentElement.tracelapse = new LinkedGraphs(root);
-  }
+  const graphs = (root.graphs ??= new LinkedGraphs(root));
   graphs.report = (id) => setStateValue("selected", id);
   graphs.update(data);
   return () => {
     graphs.close();
-    delete parentElement.tracelapse;
+    delete root.graphs;
   };
 }
 
@@ -41,6 +38,7 @@ class LinkedGraphs {
 
   /** Takes a payload: keeps zoom, selection and pins where the same nodes are still there. */
   update(data) {
+    this.data = data;
     const { view: payload, mode, height, selected } = data;
     const id = (row) => (row >= 0 && this.scene ? this.scene.nodes[row].id : null);
     const kept = { selected: id(this.marks.selected), pins: [...this.marks.pins].map(id) };
@@ -118,6 +116,11 @@ class LinkedGraphs {
 
   zoomBy(factor) {
     this.look({ ...this.view, k: this.view.k * factor });
+  }
+
+  /** Layout points to pixels of a panel, as it is seen now. */
+  project(panel) {
+    return projection(this.scene.places, this.view, panel.width, panel.height);
   }
 
   hover(row) {
