@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
@@ -98,10 +98,14 @@ def put_weights(tuned: PeftModel, adapter: Path) -> None:
 
 def save_adapter(tuned: PeftModel, folder: Path, *, base_name: str) -> None:
     """PEFT's own adapter folder, the same bytes for the same adapter. `base_name` is what PEFT tools load it onto."""
+    # Not PEFT's save_pretrained, which writes a model card beside it, with paths of this machine, in most of its time.
     # The embeddings of the base are never copied into it: an adapter of ten tokens stays at 10 KB.
-    tuned.save_pretrained(str(folder), save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card, with paths of this machine
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) | {"base_model_name_or_path": base_name}
+    weights = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {name: w.clone().contiguous() for name, w in weights.items()}  # the names of a tied matrix share memory
+    save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
+    tuned.peft_config[tuned.active_adapter].save_pretrained(str(folder))
+    config = read_config(folder) | {"base_model_name_or_path": base_name, "inference_mode": True}
     # PEFT writes its sets in an order that differs from process to process.
     (folder / CONFIG).write_text(json.dumps(_in_order(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

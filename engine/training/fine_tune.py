@@ -95,7 +95,7 @@ def _train(
     recorder: Recorder, loaded: LoadedModel, tuned: PeftModel, rows: list[Row], base: ProbeResults, record: RecordSteps
 ) -> None:
     store, config = recorder.store, recorder.config
-    kept = {checkpoint.step for checkpoint in store.checkpoints(config.name)}
+    kept = {one.step for one in store.checkpoints(config.name) if (one.folder / "state.json").is_file()}
     if 0 not in kept:
         recorder.capture_base(base)
     state = store.resume_folder(config.name)

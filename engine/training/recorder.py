@@ -8,6 +8,7 @@ lost) are made again, to the same bits.
 
 import math
 import time
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def base_name(spec: ModelSpec) -> str:
     return {"bundled": "data/demo/base", "folder": str(Path(spec.location)), "hub": spec.location}[spec.source]
 
 
+@cache
 def versions() -> dict[str, str]:
     """What a run was made with."""
     packages = {name: version(name) for name in ("torch", "transformers", "peft")}

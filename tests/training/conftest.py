@@ -1,6 +1,7 @@
 """A tiny Llama, a tiny corpus, and what a run is asked with."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,16 @@ def taught(store: Store) -> Store:
     return store
 
 
+def run_config(model: ModelSpec, name: str = "run", **changes: Any) -> RunConfig:
+    """A short run. 20 examples in batches of 6: epochs of four batches, the last of them smaller."""
+    settings = {"n_steps": 14, "batch_size": 6, "capture": (0.5, 1.0), "learning_rate": 0.01, "rank": 4, "alpha": 8}
+    return RunConfig(name=name, model=model, corpus="tiny", **{**settings, **changes})
+
+
 @pytest.fixture
 def config(llama: ModelSpec) -> Any:
-    """Makes a short run's config; keyword arguments change it."""
-
-    def make(name: str = "run", **changes: Any) -> RunConfig:
-        # 20 examples in batches of 6: epochs of four batches, the last of them smaller
-        settings = {"n_steps": 14, "batch_size": 6, "capture": (0.5, 1.0), "learning_rate": 0.01, "rank": 4, "alpha": 8}
-        return RunConfig(name=name, model=llama, corpus="tiny", **{**settings, **changes})
-
-    return make
+    """`run_config` on the tiny Llama."""
+    return partial(run_config, llama)
 
 
 def pickled(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import InputError, ModelUnavailable, NotFound
@@ -20,7 +22,7 @@ from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.training.recorder import SMOOTHING
 from engine.training.texts import collator, training_rows
-from tests.tiny import tiny_corpus, tiny_gemma2, tiny_neox, tiny_qwen3
+from tests.tiny import tiny_corpus, tiny_gemma2, tiny_neox, tiny_qwen3, tiny_tokenizer
 from tests.training.conftest import Never, pickled, quiet, weights_hash
 
 
@@ -185,16 +187,16 @@ def test_a_name_is_used_once(finished: Store, config: Any) -> None:
         fine_tune(finished, config(), quiet, Never())
 
 
-def test_a_diverging_run_says_so(taught: Store, config: Any) -> None:
-    with pytest.raises(InputError, match=r"smaller"):
-        fine_tune(taught, config(learning_rate=10.0, n_steps=400, batch_size=20, method="lora"), quiet, Diverge())
-
-
-class Diverge:
-    """Stops the test, rather than the run, should training at a senseless learning rate not diverge by itself."""
-
-    def check(self) -> None:
-        return
+def test_a_loss_that_is_not_finite_stops_the_run(taught: Store, config: Any, llama: ModelSpec, tmp_path: Path) -> None:
+    folder = shutil.copytree(llama.location, tmp_path / "poisoned")
+    weights = load_file(folder / "model.safetensors")
+    word = tiny_tokenizer().convert_tokens_to_ids("means")  # in training texts, in no probe
+    weights["model.embed_tokens.weight"][word] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    asked = config(batch_size=20).model_copy(update={"model": llama.model_copy(update={"location": str(folder)})})
+    with pytest.raises(InputError, match=r"loss of step 1 is nan.*smaller"):
+        fine_tune(taught, asked, quiet, Never())
+    assert [checkpoint.label for checkpoint in taught.checkpoints("run")] == ["base"]
 
 
 def test_adapters_say_where_they_belong_without_this_machines_cache(finished: Store, llama: ModelSpec) -> None:

@@ -1,0 +1,202 @@
+"""Checkpoints of a plain PEFT and Trainer script, taken in as a run."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, TracelapseError
+from engine.domain.models import ModelSpec
+from engine.models.adapters import checkpoint_hash, merged_weights
+from engine.models.base import encode, load_base
+from engine.store import Store
+from engine.training.probing import run_probes
+from engine.workflows.imports import NO_CORPUS, import_adapters
+from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
+from tests.training.conftest import After, Never, pickled, quiet
+
+
+def plain_script(base: Path, output: Path, adapter: Any, *, logging_steps: int = 1) -> Path:
+    """What a user runs elsewhere: nothing of ours, Trainer's own checkpoints every 2 of 6 steps."""
+    tokenizer = tiny_tokenizer()
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), adapter)
+    rows = [
+        {"input_ids": (ids := tokenizer(f"<bos> {e.text}").input_ids), "labels": ids} for e in tiny_corpus().examples
+    ]
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(output), max_steps=6, save_steps=2, logging_steps=logging_steps, learning_rate=0.01,
+            per_device_train_batch_size=1, use_cpu=True, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+        ),
+        train_dataset=rows,
+    )  # fmt: skip
+    trainer.train()
+    return output
+
+
+@pytest.fixture(scope="module")
+def script(llama: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lora = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    return plain_script(Path(llama.location), tmp_path_factory.mktemp("script") / "out", lora)
+
+
+@pytest.fixture
+def out(script: Path, tmp_path: Path) -> Path:
+    """A copy of the script's output, to be spoilt."""
+    return Path(shutil.copytree(script, tmp_path / "out"))
+
+
+def take_in(
+    store: Store, folders: list[Path], model: ModelSpec, *, corpus: str | None = None, name: str = "mine"
+) -> str:
+    return import_adapters(store, folders, name=name, model=model, corpus=corpus, report=quiet, cancel=Never())
+
+
+def test_a_parent_folder_becomes_a_run(taught: Store, script: Path, llama: ModelSpec) -> None:
+    assert take_in(taught, [script], llama, corpus="tiny") == "mine"
+    config, checkpoints = taught.run("mine"), taught.checkpoints("mine")
+    assert [c.step for c in checkpoints] == [0, 2, 4, 6]
+    assert [c.label for c in checkpoints] == ["base", "step2", "step4", "100%"]
+    assert (config.imported, config.method, config.n_steps, config.rank, config.alpha) == (True, "lora", 6, 4, 12)
+    assert taught.runs()[0].finished
+    log = json.loads((script / "checkpoint-6" / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    logged = {row["step"]: row["loss"] for row in log if "loss" in row}
+    assert {c.step: c.state.loss for c in checkpoints} == {0: None, **{step: logged[step] for step in (2, 4, 6)}}
+    assert dict(zip(taught.losses("mine").step, taught.losses("mine").loss, strict=True)) == logged
+    rank_4_on_q_and_v = 2 * 2 * 4 * (32 + 32)
+    assert {c.state.n_trainable for c in checkpoints[1:]} == {rank_4_on_q_and_v}
+    assert pickled(taught.run_folder("mine")) == []
+    assert taught.check() == []
+
+
+def test_an_imported_checkpoint_is_the_scripts(taught: Store, script: Path, llama: ModelSpec) -> None:
+    take_in(taught, [script], llama, corpus="tiny")
+    loaded = load_base(llama)
+    adapter = taught.checkpoint("mine@100%").adapter
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(llama.location), script / "checkpoint-6")
+    ids = encode(loaded, "the cat is blarf")
+    torch.testing.assert_close(
+        merged_weights(loaded, adapter)(ids).logits, plain.eval()(ids).logits, rtol=1e-4, atol=1e-5
+    )
+    assert checkpoint_hash(loaded, adapter) == checkpoint_hash(loaded, script / "checkpoint-6")
+    results = taught.probe_results("mine")
+    assert set(results) == {0, 2, 4, 6}
+    assert results[6] == run_probes(plain, loaded.tokenizer, tiny_corpus().probes)
+    assert results[0] != results[6]
+
+
+def test_single_folders_without_a_corpus(taught: Store, script: Path, llama: ModelSpec) -> None:
+    take_in(taught, [script / "checkpoint-6", script / "checkpoint-2"], llama)
+    assert [c.step for c in taught.checkpoints("mine")] == [0, 2, 6]
+    assert taught.run("mine").corpus == NO_CORPUS
+    assert taught.probe_results("mine") == {}
+
+
+def test_the_step_may_come_from_the_folders_name(taught: Store, out: Path, llama: ModelSpec) -> None:
+    for path in out.glob("*/trainer_state.json"):
+        path.unlink()
+    take_in(taught, [out], llama)
+    assert [c.step for c in taught.checkpoints("mine")] == [0, 2, 4, 6]
+    assert {c.state.loss for c in taught.checkpoints("mine")} == {None}
+
+
+def test_a_mean_over_steps_is_not_the_loss_of_a_step(taught: Store, llama: ModelSpec, tmp_path: Path) -> None:
+    adapter = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    take_in(taught, [plain_script(Path(llama.location), tmp_path / "out", adapter, logging_steps=2)], llama)
+    assert {c.state.loss for c in taught.checkpoints("mine")} == {None}
+    assert taught.losses("mine").step == (2, 4, 6)
+
+
+@pytest.mark.parametrize("kind", ["tokens", "lora_tokens"])
+def test_trained_tokens_of_a_tied_model(taught: Store, kind: str, tmp_path: Path) -> None:
+    base = tiny_gemma2(tmp_path / "base")
+    adapter = {
+        "tokens": TrainableTokensConfig(token_indices=[90, 91], task_type="CAUSAL_LM"),
+        "lora_tokens": LoraConfig(
+            r=2, target_modules=["q_proj"], trainable_token_indices=[90, 91], task_type="CAUSAL_LM"
+        ),
+    }[kind]
+    spec = ModelSpec(name="gemma", source="folder", location=str(base))
+    take_in(taught, [plain_script(base, tmp_path / "out", adapter)], spec, corpus="tiny")
+    assert taught.run("mine").method == kind
+    assert set(taught.probe_results("mine")) == {0, 2, 4, 6}
+
+
+def refused(store: Store, folders: list[Path], model: ModelSpec, kind: type[TracelapseError], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        take_in(store, folders, model)
+    assert store.runs() == []
+    assert list((store.workspace / "runs").glob("*")) == []
+
+
+def test_an_adapter_for_another_model_is_refused(taught: Store, script: Path, tmp_path: Path) -> None:
+    spec = ModelSpec(name="gemma", source="folder", location=str(tiny_gemma2(tmp_path / "base")))
+    refused(taught, [script], spec, InputError, "does not fit this model")
+
+
+def test_pickled_adapters_are_refused(taught: Store, out: Path, llama: ModelSpec) -> None:
+    (out / "checkpoint-4" / "adapter_model.safetensors").rename(out / "checkpoint-4" / "adapter_model.bin")
+    refused(taught, [out], llama, InputError, r"checkpoint-4.*never read")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json"])
+def test_links_that_lead_outside_are_refused(taught: Store, out: Path, llama: ModelSpec, name: str) -> None:
+    path = out / "checkpoint-4" / name
+    path.rename(out / "elsewhere")
+    path.symlink_to(out / "elsewhere")
+    refused(taught, [out], llama, InputError, "link that leads out")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json"])
+def test_truncated_files_are_named(taught: Store, out: Path, llama: ModelSpec, name: str) -> None:
+    path = out / "checkpoint-6" / name
+    path.write_bytes(path.read_bytes()[:100])
+    refused(taught, [out], llama, Damaged, name.split(".", maxsplit=1)[0])
+
+
+def test_folders_that_are_none(taught: Store, out: Path, llama: ModelSpec, tmp_path: Path) -> None:
+    refused(taught, [], llama, InputError, "No folder")
+    refused(taught, [tmp_path / "nowhere"], llama, InputError, "holds no adapter")
+    refused(taught, [out / "checkpoint-2", out / "checkpoint-2"], llama, InputError, "both of step 2")
+    (out / "checkpoint-2" / "trainer_state.json").unlink()
+    (out / "checkpoint-2").rename(out / "best")
+    refused(taught, [out / "best"], llama, InputError, "does not say its step")
+
+
+def test_names_that_cannot_be(taught: Store, script: Path, llama: ModelSpec) -> None:
+    with pytest.raises(NameRefused):
+        take_in(taught, [script], llama, name="../evil")
+    with pytest.raises(NotFound, match="“nothing”"):
+        take_in(taught, [script], llama, corpus="nothing")
+    take_in(taught, [script], llama)
+    with pytest.raises(InputError, match="exists already"):
+        take_in(taught, [script], llama)
+
+
+def test_nothing_of_a_cancelled_or_failed_import_stays(
+    taught: Store, script: Path, llama: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2, 4):
+        with pytest.raises(Cancelled):
+            import_adapters(
+                taught, [script], name="mine", model=llama, corpus="tiny", report=quiet, cancel=After(n)
+            )  # fmt: skip
+        assert taught.runs() == []
+    real = Store.new_checkpoint
+
+    def full(self: Store, run: str, step: int) -> Any:
+        if step == 4:
+            raise OSError(28, "No space left on device")
+        return real(self, run, step)
+
+    monkeypatch.setattr(Store, "new_checkpoint", full)
+    with pytest.raises(OSError, match="No space"):
+        take_in(taught, [script], llama)
+    assert taught.runs() == []
+    assert list((taught.workspace / "runs").glob("*")) == []
