@@ -55,6 +55,7 @@ class LinkedGraphs {
     this.told = selected;
     const row = (name) => this.scene.rowOf.get(name) ?? -1;
     this.marks = { hover: -1, selected: row(wanted), pins: new Set(kept.pins.map(row).filter((pin) => pin >= 0)) };
+    if (kept.selected && wanted === kept.selected && row(wanted) < 0) this.report(null); // it went with the old data
     this.restyle();
     this.measure();
     this.tell();

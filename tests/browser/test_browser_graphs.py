@@ -202,6 +202,18 @@ def test_new_data_updates_and_the_overlay_replaces(graphs: Page) -> None:
     assert painted(graphs)[0] > 0.02
 
 
+def test_a_selection_goes_with_its_node(graphs: Page) -> None:
+    graphs.get_by_text("large", exact=True).click()
+    expect(graphs.get_by_text("edges 40000")).to_be_visible(timeout=60_000)
+    graphs.wait_for_timeout(500)
+    node = find(graphs, 0, "logit")  # the other graphs have outputs on another layer
+    graphs.mouse.click(*pixel(graphs, 0, node))
+    expect(graphs.get_by_text(f"selected: {node['id']}")).to_be_visible()
+    graphs.get_by_text("first", exact=True).click()
+    expect(graphs.get_by_text("selected: None")).to_be_visible()
+    assert data(graphs, "selected") == ""
+
+
 def test_markup_in_tokens_is_shown_as_text(graphs: Page) -> None:
     node = find(graphs, 0, "logit")
     for row in range(4):
@@ -234,3 +246,17 @@ def test_a_large_graph_is_drawn_within_two_seconds_and_pans_at_30_frames(graphs:
     )
     assert times["first"] / 1000 <= FIRST_DRAW_S
     assert times["frame"] <= FRAME_MS
+
+
+def test_a_change_of_theme_repaints_the_canvas(graphs: Page) -> None:
+    node = find(graphs, 0, "token")
+    middle = """(canvas, [x, y]) => {
+        const ratio = canvas.width / canvas.clientWidth;
+        return [...canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data];
+    }"""
+    canvas = graphs.locator(".tl-canvas").first
+    assert canvas.evaluate(middle, [node["x"], node["y"]]) == [255, 255, 255, 255]
+    graphs.emulate_media(color_scheme="dark")
+    graphs.wait_for_timeout(800)
+    assert max(canvas.evaluate(middle, [node["x"], node["y"]])[:3]) < 64
+    assert all(share > 0.02 for share in painted(graphs))
