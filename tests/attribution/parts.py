@@ -15,6 +15,7 @@ from engine.models.transcoders import new_transcoders
 from tests.tiny import tiny_gemma2, tiny_llama, tiny_qwen3
 
 FOLDERS = {"llama": tiny_llama, "gemma2": tiny_gemma2, "qwen3": tiny_qwen3}
+DEFAULT = TraceSettings()
 PROMPT = "the cat feels blarf and"
 # Silent here because pytest puts its own filters in the place of engine/attribution/trace.py's.
 BACKWARD_HOOK = "ignore:Full backward hook is firing:UserWarning"
@@ -46,7 +47,7 @@ def random_transcoders(loaded: LoadedModel, *, seed: int = 0, n_features: int = 
     return transcoders.requires_grad_(requires_grad=False)
 
 
-def key(prompt: str = PROMPT, *, targets: tuple[int, ...] = (), settings: TraceSettings = TraceSettings()) -> GraphKey:
+def key(prompt: str = PROMPT, *, targets: tuple[int, ...] = (), settings: TraceSettings = DEFAULT) -> GraphKey:
     return GraphKey(
         checkpoint="run@base", checkpoint_hash="0", prompt=prompt, transcoders="random", transcoders_hash="0",
         targets=targets, settings=settings,

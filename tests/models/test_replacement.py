@@ -91,7 +91,8 @@ def test_a_checkpoint_of_another_shape_is_refused_and_nothing_stays(tmp_path: Pa
                 "original_max_position_embeddings": 16,
             }
         },
-        {"num_key_value_heads": 1, "head_dim": 24, "tie_word_embeddings": True, "rope_theta": 5e5, "rms_norm_eps": 1e-3},
+        {"num_key_value_heads": 1, "head_dim": 24, "tie_word_embeddings": True},
+        {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
     ],
 )  # fmt: skip
 def test_variants_of_llama(tmp_path: Path, changed: dict[str, object]) -> None:
@@ -122,7 +123,7 @@ def test_what_the_conversion_would_drop_is_refused(changed: dict[str, object], n
 
 def test_an_unknown_family_is_refused_with_those_that_work(tmp_path: Path) -> None:
     neox = load_base(ModelSpec(name="neox", source="folder", location=str(tiny_neox(tmp_path))))
-    with pytest.raises(ModelUnavailable, match="gpt_neox.*gemma2, llama, qwen3"):
+    with pytest.raises(ModelUnavailable, match=r"gpt_neox.*gemma2, llama, qwen3"):
         lens_of(neox.model)
 
 

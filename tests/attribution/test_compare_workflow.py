@@ -1,0 +1,203 @@
+"""The whole path in every family: base, adapters, a shared transcoder set, two graphs to the same targets."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.analysis.diff import diff_graphs
+from engine.domain.errors import Cancelled, ComparisonRefused, NotFound, PromptRefused
+from engine.domain.graphs import NodeKind
+from engine.domain.jobs import Compare, Trace, TrainTranscoders
+from engine.domain.models import ModelSpec, TranscoderTraining
+from engine.domain.runs import CheckpointState, RunConfig
+from engine.models.base import LoadedModel
+from engine.models.transcoders import save_transcoders
+from engine.store import Store
+from engine.workflows import run
+from engine.workflows.loading import base_model
+from engine.workflows.queries import all_prompts, comparison_graphs, default_prompts, traced_graph
+from tests.attribution.parts import BACKWARD_HOOK, PROMPT, Never, load, random_adapter, random_transcoders, silent
+from tests.tiny import tiny_corpus, tiny_llama
+
+pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
+STEPS, SMALL = (0, 1, 2, 4), TranscoderTraining(n_features=64, top_k=8, n_steps=40, batch_tokens=64, n_texts=200)
+
+
+@pytest.fixture(autouse=True)
+def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.workflows.transcoders.SHARED_TRAINING", SMALL)
+
+
+def add_run(store: Store, loaded: LoadedModel, name: str, *, seed: int) -> None:
+    """A finished run whose checkpoints are random adapters."""
+    store.create_run(RunConfig(name=name, model=loaded.spec, corpus="tiny", n_steps=4))
+    for step in STEPS:
+        with store.new_checkpoint(name, step) as folder:
+            if step:
+                random_adapter(loaded, folder, seed=seed + step)
+            state = CheckpointState(
+                step=step, max_steps=4, epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,
+                examples_seen=0, wall_time_s=0, corpus_hash="",
+            )  # fmt: skip
+            (folder / "state.json").write_text(state.to_json(), encoding="utf-8")
+
+
+def workspace(store: Store, family: str, folder: Path) -> LoadedModel:
+    loaded = load(family, folder)
+    store.save_corpus(replace(tiny_corpus(), name="tiny"))
+    add_run(store, loaded, "one", seed=10)
+    add_run(store, loaded, "two", seed=20)
+    return loaded
+
+
+@pytest.mark.parametrize("family", ["gemma2", "qwen3"])
+def test_the_whole_path(family: str, store: Store, tmp_path: Path) -> None:
+    workspace(store, family, tmp_path / "base")
+    said: list[float] = []
+    request = Compare(a="one@base", b="two@step4", prompts=(PROMPT, "the dog rises"))
+    result = run(store, request, lambda fraction, message: said.append(fraction), Never())
+    assert said == sorted(said)
+    assert said[-1] == 1
+
+    (meta,) = store.transcoder_sets()  # trained on the way, on every checkpoint of both runs
+    labels = ("base", "25%", "50%", "100%")
+    assert set(meta.checkpoints) == {f"{name}@{label}" for name in ("one", "two") for label in labels}
+    assert {comparison.key.hash for comparison in store.comparisons()} == set(result.split(","))
+
+    graphs = comparison_graphs(store, "one@base", "two@100%", PROMPT)
+    assert graphs is not None
+    a, b = graphs
+    assert (a.key.checkpoint, b.key.checkpoint) == ("one@base", "two@100%")
+    assert a.key.checkpoint_hash != b.key.checkpoint_hash
+    assert np.array_equal(a.index[a.kind == NodeKind.LOGIT], b.index[b.kind == NodeKind.LOGIT])
+    assert diff_graphs(a, b).summary.edge_similarity < 1
+    turned = comparison_graphs(store, "two@100%", "one@base", PROMPT)
+    assert turned is not None
+    assert [graph.key for graph in turned] == [b.key, a.key]
+
+
+def test_what_is_stored_is_not_traced_again(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    request = Compare(a="one@100%", b="one@50%", prompts=(PROMPT,))
+    first = run(store, request, silent, Never())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("traced or trained again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.attribution.trace.trace_graph", refuse)
+        patched.setattr("engine.models.transcoder_training.train_transcoders", refuse)
+        assert run(store, request, silent, Never()) == first
+        assert len(store.transcoder_sets()) == 1
+
+    graph = store.comparison("one@100%", "one@50%", PROMPT).graph_a  # type: ignore[union-attr]
+    path = store.workspace / "graphs" / f"{graph.hash}.safetensors"
+    path.write_bytes(path.read_bytes()[:100])  # a damaged graph is traced again
+    assert run(store, request, silent, Never()) == first
+    assert store.graph(graph).key == graph
+
+
+def test_trace_one_checkpoint_to_its_own_top_tokens(store: Store, tmp_path: Path) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    assert traced_graph(store, "one@100%", PROMPT) is None
+    result = run(store, Trace(checkpoint="one@100%", prompts=(PROMPT,)), silent, Never())
+    graph = traced_graph(store, "one@100%", PROMPT)
+    assert graph is not None
+    assert graph.key.hash == result
+    assert (np.diff(graph.target_probability) <= 0).all()
+
+
+def test_a_named_set_and_the_models_own_set(store: Store, tmp_path: Path) -> None:
+    loaded = workspace(store, "llama", tmp_path / "base")
+    request = TrainTranscoders(name="mine", checkpoints=("one@base", "one@step4", "two@base"), training=SMALL)
+    assert run(store, request, silent, Never()) == "mine"
+    meta = store.transcoder_meta("mine")
+    assert meta.checkpoints == ("one@base", "one@100%", "two@base")
+    assert len(meta.unexplained_variance) == loaded.n_layers
+    run(store, Compare(a="one@25%", b="two@25%", prompts=(PROMPT,), transcoders="mine"), silent, Never())
+    assert comparison_graphs(store, "one@25%", "two@25%", PROMPT, "mine") is not None
+    assert comparison_graphs(store, "one@25%", "two@25%", PROMPT, "other") is None
+    with pytest.raises(NotFound, match="other"):
+        run(store, Compare(a="one@25%", b="two@25%", prompts=(PROMPT,), transcoders="other"), silent, Never())
+
+    given = tmp_path / "given"
+    given.mkdir()
+    save_transcoders(given, random_transcoders(loaded))
+    config = "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
+    (given / "config.yaml").write_text(config, encoding="utf-8")
+    spec = loaded.spec.model_copy(update={"transcoders": str(given), "name": "with-own"})
+    add_run(store, LoadedModel(**{**vars(loaded), "spec": spec}), "three", seed=30)
+    run(store, Trace(checkpoint="three@base", prompts=(PROMPT,)), silent, Never())
+    graph = traced_graph(store, "three@base", PROMPT)
+    assert graph is not None
+    assert graph.key.transcoders == str(given)
+
+
+def test_cancelled_between_prompts_keeps_what_is_done(store: Store, tmp_path: Path) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    run(store, TrainTranscoders(name="mine", checkpoints=("one@base", "one@25%"), training=SMALL), silent, Never())
+
+    class Token:
+        asked = 0
+
+        def check(self) -> None:
+            self.asked += 1
+            if self.asked == 2:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(store, Compare(a="one@base", b="one@25%", prompts=(PROMPT, "the dog rises")), silent, Token())
+    assert [comparison.key.prompt for comparison in store.comparisons()] == [PROMPT]
+
+
+def test_other_models_are_refused_and_the_same_one_elsewhere_is_not(store: Store, tmp_path: Path) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    copied = load("llama", tmp_path / "copy")
+    add_run(store, copied, "copied", seed=40)
+    run(store, Compare(a="one@base", b="copied@25%", prompts=(PROMPT,)), silent, Never())
+    add_run(store, load("qwen3", tmp_path / "qwen3"), "other", seed=50)
+    with pytest.raises(ComparisonRefused, match=r"“one” was trained on .*“other” on .*Compare checkpoints of one"):
+        run(store, Compare(a="one@base", b="other@base", prompts=(PROMPT,)), silent, Never())
+    # The same weights with another tokenizer
+    mixed = load("llama", tmp_path / "mixed")
+    text = (tmp_path / "mixed" / "tokenizer.json").read_text(encoding="utf-8")
+    swapped = text.replace('"cat"', '"_"').replace('"dog"', '"cat"').replace('"_"', '"dog"')
+    (tmp_path / "mixed" / "tokenizer.json").write_text(swapped, encoding="utf-8")
+    add_run(store, mixed, "mixed", seed=60)
+    with pytest.raises(ComparisonRefused, match="another tokenizer"):
+        run(store, Compare(a="one@base", b="mixed@base", prompts=(PROMPT,)), silent, Never())
+
+
+def test_bad_prompts_and_checkpoints(store: Store, tmp_path: Path) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    run(store, TrainTranscoders(name="mine", checkpoints=("one@base", "one@25%"), training=SMALL), silent, Never())
+    with pytest.raises(PromptRefused, match="qwertz"):
+        run(store, Compare(a="one@base", b="one@25%", prompts=("the qwertz",)), silent, Never())
+    with pytest.raises(NotFound, match="one@25%"):
+        run(store, Compare(a="one@base", b="one@75%", prompts=(PROMPT,)), silent, Never())
+    assert store.graphs() == []
+
+
+def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_path: Path) -> None:
+    folder = tiny_llama(tmp_path / "base")
+    spec = ModelSpec(name="tiny", source="folder", location=str(folder))
+    first = base_model(store, spec)
+    assert base_model(store, spec.model_copy(update={"transcoders": "gemma"})) is first
+    weights = folder / "model.safetensors"
+    os.utime(weights, (1e9, 1e9))
+    assert base_model(store, spec) is not first
+
+
+def test_prompts_of_a_run(store: Store, tmp_path: Path) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    probes = all_prompts(store, "one")
+    chosen = default_prompts(store, "one")
+    assert {(p.kind, p.constraint_type) for p in chosen} == {(p.kind, p.constraint_type) for p in probes}
+    kinds = [probe.kind for probe in chosen]
+    order = ["inference", "paraphrase", "recall", "retention"]
+    assert kinds == sorted(kinds, key=order.index)
+    store.create_run(RunConfig(name="imported", model=store.run("one").model, corpus="gone"))
+    assert default_prompts(store, "imported") == []
