@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
+from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, write_json
 from engine.cli.progress import progress
 
@@ -43,7 +44,7 @@ def trace(
     from engine.workflows.queries import traced_graph
 
     check_destination(json_file)
-    prune = _prune(node_threshold, edge_threshold)
+    prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref = store.checkpoint(checkpoint).ref
     graph = traced_graph(store, ref, prompt, transcoders)
@@ -84,7 +85,7 @@ def compare(
     from engine.workflows.queries import comparison_graphs
 
     check_destination(json_file)
-    prune = _prune(node_threshold, edge_threshold)
+    prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     graphs = comparison_graphs(store, ref_a, ref_b, prompt, transcoders)

@@ -84,6 +84,12 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
     return corpus
 
 
+def transcoder_set(text: str) -> str:
+    """The name of a stored set as it is, a folder as its whole path, so that the same set always has the same name."""
+    folder = Path(text).expanduser()
+    return str(folder.resolve()) if text.strip() and looks_like_file(text) and folder.is_dir() else text
+
+
 def fractions(text: str) -> tuple[float, ...]:
     """`0.25,0.5,1` -> (0.25, 0.5, 1.0); empty text gives none. Raises InputError."""
     values = []

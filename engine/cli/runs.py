@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.output import JsonFile, check_destination, show_table, write_json
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -81,17 +81,23 @@ def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
         write_json(rows, json_file)
     if json_file != "-":
         losses = {checkpoint.step: checkpoint.state.loss for checkpoint in store.checkpoints(run)}
-        _accuracy_table(rows, losses, title=f"{run}: share of probes answered right")
+        if not rows:
+            say(f"{run}: the corpus has no probes, so there are no scores.")
+        for constraint_type in dict.fromkeys(row["constraint_type"] for row in rows):
+            own = [row for row in rows if row["constraint_type"] == constraint_type]
+            _accuracy_table(own, losses, title=f"{run}, {constraint_type}: share of probes answered right")
 
 
 def _accuracy_table(rows: list[dict[str, Any]], losses: dict[int, float | None], *, title: str) -> None:
-    """One line a step: the loss, then the accuracy of every constraint type and probe kind."""
-    kinds = list(dict.fromkeys((row["constraint_type"], row["probe_kind"]) for row in rows))
-    accuracy = {(row["step"], row["constraint_type"], row["probe_kind"]): row["accuracy"] for row in rows}
+    """One line a step: the loss, then the accuracy of every probe kind with its interval."""
+    kinds = list(dict.fromkeys(row["probe_kind"] for row in rows))
+    shares = {
+        (row["step"], row["probe_kind"]): f"{row['accuracy']:.2f} ({row['low']:.2f}–{row['high']:.2f})" for row in rows
+    }
     show_table(
-        ("step", "loss", *(f"{of} {kind}" for of, kind in kinds)),
+        ("step", "loss", *kinds),
         [
-            (step, losses.get(step), *(accuracy.get((step, of, kind)) for of, kind in kinds))
+            (step, losses.get(step), *(shares.get((step, kind)) for kind in kinds))
             for step in dict.fromkeys(row["step"] for row in rows)
         ],
         title=title,

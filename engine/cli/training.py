@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import fractions, model_spec, stored_corpus
+from engine.cli.inputs import fractions, model_spec, stored_corpus, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.methods import METHOD_INFOS
@@ -67,7 +67,9 @@ def train(
     given = {option for option in ctx.params if old is None or _is_given(ctx, option)}
     if given & {"model", "transcoders", "device"}:
         spec = model_spec(model, tuple(store.models()))
-        values["model"] = spec.model_copy(update={"transcoders": transcoders or spec.transcoders, "device": device})
+        values["model"] = spec.model_copy(
+            update={"transcoders": transcoder_set(transcoders) or spec.transcoders, "device": device}
+        )
     if "corpus" in given:
         values["corpus"] = stored_corpus(store, corpus).name
     if old is not None:
