@@ -24,6 +24,7 @@ Weights = Callable[[], PreTrainedModel | None]
 _TEXTS_AT_ONCE = 128
 _CHECK_EVERY = 20  # steps between looks at the cancel token
 _COLLECTING = 0.1  # share of the progress bar
+_MEMORY = 2 * 2**30  # bytes of activations held at once; a large model is trained on fewer texts
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def train_transcoders(
     Raises InputError where no text can be used, Cancelled.
     """
     transcoders = new_transcoders(loaded, training.n_features, training.top_k)
-    draw = _Draw(loaded, own, plain, max(2, training.n_texts // len(checkpoints)), random.Random(training.seed))
+    n_texts = max(2, training.n_texts // len(checkpoints))
+    draw = _Draw(loaded, own, plain, n_texts, len(checkpoints), random.Random(training.seed))
     # The replacement model's own hooks are read, so what is trained on is what will be replaced, in every family.
     replacement = Replacement(loaded, transcoders)
     inputs, outputs = _collect(replacement, checkpoints, draw, report, cancel)
@@ -80,15 +82,27 @@ class _Draw:
     """Draws each checkpoint's texts; every call draws others, so that the set as a whole sees as many as there are."""
 
     def __init__(
-        self, loaded: LoadedModel, own: Sequence[str], plain: Sequence[str], n_texts: int, rng: random.Random
+        self,
+        loaded: LoadedModel,
+        own: Sequence[str],
+        plain: Sequence[str],
+        n_texts: int,
+        n_checkpoints: int,
+        rng: random.Random,
     ) -> None:
         self._own, self._plain = _tokenised(loaded, own), _tokenised(loaded, plain)
-        self._n_texts, self._rng = n_texts, rng
+        self._rng = rng
         if not self._own and not self._plain:
             raise InputError(
                 f"Transcoders need texts to train on, and none of the {len(own) + len(plain)} given can be read by "
                 "the model. Name a corpus whose texts are made of the model's words."
             )
+        prompts = self._own + self._plain
+        per_text = sum(map(len, prompts)) / len(prompts) * loaded.n_layers * 2 * loaded.d_model * 4  # bytes, float32
+        affordable = max(2, int(_MEMORY / per_text / n_checkpoints))
+        if affordable < n_texts:
+            _log.warning("Transcoders see %d texts a checkpoint instead of %d, to save memory", affordable, n_texts)
+        self._n_texts = min(n_texts, affordable)
 
     def __call__(self) -> list[torch.Tensor]:
         n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))

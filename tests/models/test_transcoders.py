@@ -155,6 +155,14 @@ def test_texts_that_the_model_cannot_read_are_left_out_and_none_at_all_is_refuse
         train(llama, texts=(["qwertz"], []))
 
 
+def test_a_large_model_sees_fewer_texts_rather_than_fill_the_memory(
+    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("engine.models.transcoder_training._MEMORY", 16_000)  # 8 tokens x 2 layers x 2 x 32 x 4 bytes
+    train(llama, SMALL.model_copy(update={"n_steps": 1}))
+    assert "Transcoders see 4 texts a checkpoint instead of 40" in caplog.text
+
+
 def test_more_active_features_than_features_is_refused(llama: LoadedModel) -> None:
     with pytest.raises(InputError, match=r"top_k is 9.*8 features"):
         new_transcoders(llama, 8, 9)
