@@ -26,14 +26,14 @@ def main() -> None:
         return
     sentence(diff, selection)
     if mode == "Table":
-        differences(diff, selection, height=480)
+        differences(diff, selection, height=520)
         return
     node = graphs(diff, selection, mode)
-    left, right = st.columns([7, 3], gap="medium")
+    left, right = st.columns([2, 1], gap="medium")
     with left:
-        differences(diff, selection, height=196)
+        differences(diff, selection, height=166)
     with right:
-        beside(diff, selection, node, height=190)
+        beside(diff, selection, node, height=166)
 
 
 show(main)

@@ -19,15 +19,16 @@ from pages._ui.node_detail import node_detail
 from pages._ui.pickers import checkpoint_picker, prompt_picker
 from pages._ui.session import store
 from pages._ui.table import edge_table_widget, status_chips
-from pages._ui.text import plain
+from pages._ui.text import CURVE_LEGEND, plain
 
 MODES = ("Graphs", "Overlay", "Table")
+GRAPH_PX = 250  # with everything around it the page then fits 1280 × 720
 
 
 def choose(page: str, runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str, DiffSettings]:
     """One row: A, B, the prompt, how it is shown, the settings."""
     side_a, side_b, prompt_box, mode_box, settings_box = st.columns(
-        [3, 3, 4.3, 2.9, 0.8], vertical_alignment="bottom", gap="small"
+        [3, 3, 4.5, 2.7, 0.8], vertical_alignment="bottom", gap="small"
     )
     with side_a:
         a = checkpoint_picker(store(), page, "a", runs=runs, default=default_a)
@@ -92,7 +93,7 @@ def graphs(diff: GraphDiff, selection: Selection, mode: str) -> str | None:
     view = pair_view(
         diff, probe=selection.probe, loss_a=selection.a.state.smoothed_loss, loss_b=selection.b.state.smoothed_loss
     )
-    return linked_graphs(view, key="graphs", mode="overlay" if mode == "Overlay" else "pair")
+    return linked_graphs(view, key="graphs", mode="overlay" if mode == "Overlay" else "pair", height=GRAPH_PX)
 
 
 def differences(diff: GraphDiff, selection: Selection, *, height: int) -> None:
@@ -118,12 +119,13 @@ def beside(diff: GraphDiff, selection: Selection, node: str | None, *, height: i
 
 def over_training(selection: Selection, *, height: int) -> None:
     """Paraphrase and inference accuracy of both runs, with the chosen checkpoints marked."""
-    st.markdown("**Over training** :gray-badge[● paraphrase] :red-badge[■ inference]")
-    for side, checkpoint in (("A", selection.a), ("B", selection.b)):
-        st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step} of {checkpoint.state.max_steps}")
-        scores = run_scores(store(), checkpoint.run)
-        if scores.empty:
-            st.caption("No probes were measured.")
-            continue
-        chart = mini_curves(scores, cursor=checkpoint.step, height=(height - 60) // 2)
-        st.altair_chart(chart, key=f"mini {side}", width="stretch")
+    st.markdown(f"**Over training** {CURVE_LEGEND}")
+    sides = (("A", selection.a), ("B", selection.b))
+    for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
+        with column:
+            st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
+            scores = run_scores(store(), checkpoint.run)
+            if scores.empty:
+                st.caption("No probes were measured.")
+                continue
+            st.altair_chart(mini_curves(scores, cursor=checkpoint.step, height=height - 40), key=f"mini {side}")

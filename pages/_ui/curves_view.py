@@ -11,6 +11,7 @@ from engine.figures.charts import curve_chart, loss_chart
 from engine.figures.tables import to_csv
 from engine.store import Store
 from engine.workflows.queries import run_scores
+from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
 from pages._ui.text import plain, words
 
@@ -35,7 +36,9 @@ def charts(scores: Mapping[str, pd.DataFrame]) -> None:
         "Probe kinds", PROBE_KINDS, selection_mode="multi", default=PROBE_KINDS, label_visibility="collapsed",
         key="curves kinds",
     )  # fmt: skip
-    chart = curve_chart(scores, kinds=[kind for kind in PROBE_KINDS if kind in kinds], width=510, height=230)
+    chart = curve_chart(
+        scores, kinds=[kind for kind in PROBE_KINDS if kind in kinds], width=panel_px(560, 420), height=230
+    )
     picked = st.altair_chart(chart, key="curves chart", on_select="rerun", width="content")
     point = clicked(picked.get("selection", {}).get("checkpoint", []))
     _lead(point)

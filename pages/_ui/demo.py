@@ -12,7 +12,7 @@ from engine.workflows.queries import run_scores
 from pages._ui.errors import guarded
 from pages._ui.forms import free_name
 from pages._ui.session import jobs, store
-from pages._ui.text import plain
+from pages._ui.text import CURVE_LEGEND, plain
 from pages._ui.train_form import LIVE_EVERY
 
 CORPUS, RUN_A, RUN_B = "demo", "demo-lora", "demo-tokens"
@@ -59,7 +59,8 @@ def _card(info: RunInfo) -> None:
         help="What follows from a word's meaning and was never stated.",
     )  # fmt: skip
     size.metric("Parameters", f"{last.state.n_trainable:,}", help="How many were trained.")
-    st.altair_chart(mini_curves(scores, height=110), key=f"mini {name}")
+    st.markdown(f"Over training {CURVE_LEGEND}")
+    st.altair_chart(mini_curves(scores, height=120), key=f"mini {name}")
 
 
 def _share(scores: pd.DataFrame, step: int, kind: str) -> str:

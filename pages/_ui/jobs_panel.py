@@ -10,6 +10,7 @@ from pages._ui.session import jobs
 from pages._ui.text import duration, plain
 
 _SEEN = "active jobs when this page was drawn"
+_SIDEBAR = "the sidebar has something to say"
 _NEWS_S = 15.0  # how long a finished job stays in the sidebar
 
 
@@ -18,14 +19,21 @@ def jobs_panel() -> None:
     records = jobs().snapshot()
     active = [record for record in records if record.state in ("queued", "running")]
     st.session_state[_SEEN] = {record.id for record in active}
+    stopped = [record for record in records if record.state in ("failed", "interrupted")]
+    fresh = [r for r in records if r.state == "done" and time.time() - (r.finished_at or 0) < _NEWS_S]
+    st.session_state[_SIDEBAR] = bool(active or stopped or fresh)
     with st.sidebar:
         if active:
             _poll()
-        for record in records:
-            if record.state in ("failed", "interrupted"):
-                _stopped(record)
-            elif record.state == "done" and time.time() - (record.finished_at or 0) < _NEWS_S:
-                st.success(plain(f"{record.title}: done"), icon=":material/check:")
+        for record in stopped:
+            _stopped(record)
+        for record in fresh:
+            st.success(plain(f"{record.title}: done"), icon=":material/check:")
+
+
+def panel_px(wide: int, narrow: int) -> int:
+    """The width of a chart that cannot stretch: `narrow` while the sidebar takes its part of the page."""
+    return narrow if st.session_state.get(_SIDEBAR) else wide
 
 
 @st.fragment(run_every=1.0)

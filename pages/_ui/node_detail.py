@@ -20,11 +20,10 @@ def node_detail(diff: GraphDiff, node: str, *, height: int) -> None:
     row = found.iloc[0]
     name = node_name(row["kind"], int(row["layer"]), row["token"], int(row["index"]))
     inputs, outputs = neighbours(diff, node)
-    st.markdown(f"**{plain(name)}** · {row['status']}")
-    values = f"influence {row['a']:.3f} in A, {row['b']:.3f} in B"
+    values = f"influence on the output: {row['a']:.3f} in A, {row['b']:.3f} in B"
     if row["kind"] == "feature":
-        values += f" · activation {row['activation_a']:.2f}, {row['activation_b']:.2f}"
-    st.caption(values)
+        values += f"; activation: {row['activation_a']:.2f} in A, {row['activation_b']:.2f} in B"
+    st.markdown(f"**{plain(name)}** · {row['status']}", help=values)
     parts = {f"Inputs ({len(inputs)})": inputs, f"Outputs ({len(outputs)})": outputs}
     for tab, (title, table) in zip(st.tabs(list(parts)), parts.items(), strict=True):
         with tab:
@@ -35,7 +34,7 @@ def _list(table: pd.DataFrame, *, height: int, key: str) -> None:
     if table.empty:
         st.caption("None that these settings keep.")
         return
-    number = st.column_config.NumberColumn(format="%+.3f", width="small")
+    number = st.column_config.NumberColumn(format="%+.2g", width=70)
     st.dataframe(
         table[["node", "in A", "in B", "status"]].head(MOST), hide_index=True, row_height=26, height=height, key=key,
         column_config={"in A": number, "in B": number},

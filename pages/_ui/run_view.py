@@ -11,7 +11,7 @@ from engine.store.infos import RunInfo
 from engine.workflows.queries import run_scores
 from pages._ui import url
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import show_progress
+from pages._ui.jobs_panel import panel_px, show_progress
 from pages._ui.session import jobs, store
 from pages._ui.text import percent, plain, words
 
@@ -68,7 +68,9 @@ def _figures(config: RunConfig) -> None:
             loss_chart({config.name: losses}, last_step=config.n_steps, height=140), key=f"loss {config.name}"
         )
         if not scores.empty:
-            st.altair_chart(curve_chart({config.name: scores}, width=370, height=170), key=f"curves {config.name}")
+            st.altair_chart(
+                curve_chart({config.name: scores}, width=panel_px(370, 278), height=170), key=f"curves {config.name}"
+            )
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:

@@ -9,6 +9,8 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$&\"'^=-])")
 _COLON = re.compile(r":(?=\S)")
 _SYMBOLS = re.compile(r"(?<=[<>~-])(?=[->=])")
 _JOINER = "\u2060"
+# The two lines of a small curve chart, in its colours and marks.
+CURVE_LEGEND = ":gray-badge[● right answers] :red-badge[■ meaning]"
 
 
 def plain(text: object) -> str:

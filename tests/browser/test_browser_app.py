@@ -1,13 +1,15 @@
 """What only a browser shows: the first visit, reload, two tabs, a live run."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-RUN_MS = 60_000  # until a live run has its first checkpoint, on a busy machine
+NewTab = Callable[[], Page]
+RUN_MS = 120_000  # until a live run has its first checkpoint, on a busy machine
 
 
 def _param(page: Page, name: str) -> str | None:
@@ -34,15 +36,15 @@ def test_a_first_visitor_sees_a_real_comparison_one_click_away(server: str, page
     expect(page.get_by_text(re.compile("stands for")).first).to_be_visible()
 
 
-def test_the_selection_survives_a_reload_and_tabs_do_not_share_it(server: str, watched, page: Page) -> None:
-    _open(page, f"{server}/compare?a=demo-lora@base&b=demo-lora@100%25&view=table")
+def test_the_selection_survives_a_reload_and_tabs_do_not_share_it(server: str, page: Page, new_tab: NewTab) -> None:
+    _open(page, f"{server}/compare?a=demo-tokens@100%25&b=demo-lora@100%25&view=table")
     expect(page.get_by_text("What differs")).to_be_visible()
-    other = watched.tab()
+    other = new_tab()
     _open(other, f"{server}/compare")
     _compare_is_drawn(other)
     page.reload()
     expect(page.get_by_text("What differs")).to_be_visible()
-    assert (_param(page, "a"), _param(page, "view")) == ("demo-lora@base", "table")
+    assert (_param(page, "a"), _param(page, "view")) == ("demo-tokens@100%", "table")
     assert (_param(other, "a"), _param(other, "view")) == ("demo-lora@100%", "graphs")
 
 
@@ -52,14 +54,16 @@ def test_a_bookmark_may_be_the_first_request_and_may_be_wrong(server: str, page:
     _compare_is_drawn(page)
 
 
-def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(server: str, watched, page: Page) -> None:
+def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
+    server: str, page: Page, new_tab: NewTab
+) -> None:
     _open(page, server)
     page.get_by_role("button", name=re.compile("Run it live")).click()
     expect(page.get_by_role("heading", name="Train")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel training")).to_be_visible()
     first = page.locator(".stMarkdownBadge", has_text="step25").first
     run = _param(page, "run")
-    other = watched.tab()
+    other = new_tab()
     _open(other, f"{server}/corpus")
     expect(other.get_by_text(f"Train {run}").first).to_be_visible()
     expect(first).to_be_visible(timeout=RUN_MS)
