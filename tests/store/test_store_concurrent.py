@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_two_processes_write_at_once(store: Store) -> None:
     while any(process.poll() is None for process in processes):
         for info in store.runs():  # a reader meanwhile
             assert info.config.corpus == "words"
+        time.sleep(0.02)
     assert [process.returncode for process in processes] == [0, 0]
     assert {info.name for info in store.runs()} == {f"{me}-{n}" for me in "ab" for n in range(12) if n % 4}
     assert len(store.graphs()) == 19
