@@ -24,7 +24,9 @@ from engine.store import Store
 
 _log = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "peft", "circuit-tracer", "transformer-lens", "tokenizers")
-N_THREADS = 2  # torch's; the bits depend on it, so it does not depend on the machine
+# torch's. The bits depend on it, so it does not depend on the machine; two gain little on so small a model, and lose a
+# lot where another process wants the cores.
+N_THREADS = 1
 
 
 class _NoCancel:
