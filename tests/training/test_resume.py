@@ -45,7 +45,7 @@ def assert_equal_runs(store: Store, whole: Store) -> None:
     assert pickled(store.run_folder("run")) == []
 
 
-@pytest.mark.parametrize("stop", [1, 2, 8, 10, 14])
+@pytest.mark.parametrize("stop", [1, 2, 8, 14])
 def test_a_cancelled_run_goes_on_to_the_same_bits(taught: Store, whole: Store, config: Any, stop: int) -> None:
     # The token is asked once before the first step, then after each step but the last.
     with pytest.raises(Cancelled):
@@ -71,7 +71,7 @@ def test_other_methods_resume_too(taught: Store, config: Any, method: str) -> No
 def test_a_run_interrupted_again_and_again_ends_equal(taught: Store, whole: Store, config: Any) -> None:
     for _ in range(20):
         try:
-            fine_tune(taught, config(**CAPTURES), quiet, After(4), resume=True)
+            fine_tune(taught, config(**CAPTURES), quiet, After(6), resume=True)
         except Cancelled:
             continue
         break
@@ -218,26 +218,22 @@ from engine.training.fine_tune import fine_tune
 class Never:
     def check(self): pass
 
-print("ready", flush=True)
 store = Store(Path(sys.argv[1]), bundled=None)
 fine_tune(store, RunConfig.model_validate_json(sys.argv[2]), lambda fraction, message: None, Never(), resume=True)
-print("finished", flush=True)
 """
 
 
-def _process(store: Store, config: RunConfig) -> subprocess.Popen[str]:
+def _process(store: Store, config: RunConfig) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(store.workspace), config.model_dump_json()],
-        stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        text=True,
     )
 
 
 @pytest.fixture
-def killed(taught: Store) -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
+def killed(taught: Store) -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
     yield started
     for process in started:
         process.kill()
@@ -245,7 +241,7 @@ def killed(taught: Store) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def test_a_process_killed_while_it_writes_loses_nothing(
-    taught: Store, config: Any, killed: list[subprocess.Popen[str]], tmp_path: Path
+    taught: Store, config: Any, killed: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     """Many captures, so that a kill after the first of them most likely falls into a write."""
     dense = {"n_steps": 30, "capture_every": 2, "capture": (1.0,)}
