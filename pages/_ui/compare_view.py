@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from engine.analysis.headline import headline
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, PruneSettings
+from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
 from engine.figures.graph_view import pair_view
 from engine.figures.tables import edge_table, to_csv
-from engine.workflows.queries import run_scores
 from pages._ui import url
+from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare_data import Selection, default_prompt, probes_of, traced_prompts
 from pages._ui.errors import guarded
 from pages._ui.linked_graphs import linked_graphs
@@ -124,8 +126,16 @@ def over_training(selection: Selection, *, height: int) -> None:
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:
             st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
-            scores = run_scores(store(), checkpoint.run)
-            if scores.empty:
+            found = scores(store(), checkpoint.run)
+            if found.empty:
                 st.caption("No probes were measured.")
                 continue
-            st.altair_chart(mini_curves(scores, cursor=checkpoint.step, height=height - 40), key=f"mini {side}")
+            _mini(found, checkpoint, height - 40, key=f"mini {side}")
+
+
+def _mini(found: pd.DataFrame, checkpoint: Checkpoint, height: int, *, key: str) -> None:
+    draw(
+        lambda: mini_curves(found, cursor=checkpoint.step, height=height),
+        "mini", str(store().workspace), checkpoint.ref, stamp(store(), checkpoint.run), height,
+        key=key,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from engine.domain.errors import NotFound
 from engine.figures.charts import curve_chart, loss_chart
 from engine.figures.tables import to_csv
 from engine.store import Store
-from engine.workflows.queries import run_scores
+from pages._ui.cached import scores as run_scores
 from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
 from pages._ui.text import plain, words

@@ -8,7 +8,7 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from engine.figures.charts import mini_curves
 from engine.store.infos import RunInfo
-from engine.workflows.queries import run_scores
+from pages._ui.cached import draw, scores, stamp
 from pages._ui.errors import guarded
 from pages._ui.forms import free_name
 from pages._ui.session import jobs, store
@@ -49,22 +49,29 @@ def demo_story(runs: list[RunInfo]) -> None:
 def _card(info: RunInfo) -> None:
     name = info.config.name
     last = store().checkpoints(name)[-1]
-    scores = run_scores(store(), name)
+    found = scores(store(), name)
     st.markdown(f"**{plain(name)}** · {METHOD_INFOS[info.config.method].title}")
     loss, known, follows, size = st.columns(4)
     loss.metric("Loss", f"{last.state.smoothed_loss:.2f}" if last.state.smoothed_loss is not None else "–")
-    known.metric("Right answers", _share(scores, last.step, "paraphrase"), help="In phrasings never trained on.")
+    known.metric("Right answers", _share(found, last.step, "paraphrase"), help="In phrasings never trained on.")
     follows.metric(
-        "Meaning", _share(scores, last.step, "inference"),
+        "Meaning", _share(found, last.step, "inference"),
         help="What follows from a word's meaning and was never stated.",
     )  # fmt: skip
     size.metric("Parameters", f"{last.state.n_trainable:,}", help="How many were trained.")
     st.markdown(f"Over training {CURVE_LEGEND}")
-    st.altair_chart(mini_curves(scores, height=120), key=f"mini {name}")
+    draw(
+        lambda: mini_curves(found, height=120),
+        "home",
+        str(store().workspace),
+        name,
+        stamp(store(), name),
+        key=f"mini {name}",
+    )
 
 
-def _share(scores: pd.DataFrame, step: int, kind: str) -> str:
-    rows = scores[(scores["step"] == step) & (scores["probe_kind"] == kind)]
+def _share(found: pd.DataFrame, step: int, kind: str) -> str:
+    rows = found[(found["step"] == step) & (found["probe_kind"] == kind)]
     if rows.empty:
         return "–"
     return f"{100 * float((rows['accuracy'] * rows['n']).sum() / rows['n'].sum()):.0f} %"

@@ -8,8 +8,8 @@ from engine.domain.names import label_for
 from engine.domain.runs import RunConfig
 from engine.figures.charts import curve_chart, loss_chart
 from engine.store.infos import RunInfo
-from engine.workflows.queries import run_scores
 from pages._ui import url
+from pages._ui.cached import draw, scores, stamp
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import panel_px, show_progress
 from pages._ui.session import jobs, store
@@ -62,15 +62,19 @@ def _figures(config: RunConfig) -> None:
     if not losses.step and len(steps) < 2:
         st.caption("The first losses appear in a moment.")
         return
-    scores = run_scores(store(), config.name)
-    with st.container(key="run charts"):
-        st.altair_chart(
-            loss_chart({config.name: losses}, last_step=config.n_steps, height=140), key=f"loss {config.name}"
-        )
-        if not scores.empty:
-            st.altair_chart(
-                curve_chart({config.name: scores}, width=panel_px(370, 278), height=170), key=f"curves {config.name}"
-            )
+    name, measured = config.name, stamp(store(), config.name)
+    draw(
+        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=140),
+        "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
+        key=f"loss {name}",
+    )  # fmt: skip
+    found, width = scores(store(), name), panel_px(370, 278)
+    if not found.empty:
+        draw(
+            lambda: curve_chart({name: found}, width=width, height=170),
+            "curves", str(store().workspace), name, measured, width,
+            key=f"curves {name}",
+        )  # fmt: skip
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:

@@ -1,6 +1,7 @@
 """Pages run by Streamlit's own test harness, in this process, with a store of the test's own."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from engine.domain.jobs import CancelToken, Report, Request
+from engine.jobs import JobManager
 from engine.store import BUNDLED, Store
 from pages._ui import session
 
@@ -25,6 +28,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenP
         if not used:
             used.append(Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=bundled))
             monkeypatch.setattr(session.Store, "open", lambda: used[0])
+            monkeypatch.setattr(session, "JobManager", lambda store: JobManager(store, run=_wait_for_cancel))
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
         for name, value in params.items():
             app.query_params[name] = value
@@ -36,6 +40,13 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenP
     if used:
         session.jobs().close()
     _forget()
+
+
+def _wait_for_cancel(_store: Store, _request: Request, _report: Report, cancel: CancelToken) -> str:
+    """Pages only submit and show jobs: what a job does is tested elsewhere, and must not load torch here."""
+    while True:
+        cancel.check()
+        time.sleep(0.01)
 
 
 def _forget() -> None:

@@ -1,0 +1,39 @@
+"""What a poll would compute again each second though nothing has changed: probe scores, and charts as specs.
+
+A page that polls shares the interpreter with the training it watches.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from engine.store import Store
+from engine.workflows.queries import run_scores
+
+
+def scores(store: Store, run: str) -> pd.DataFrame:
+    """`run_scores`, computed again when a checkpoint's probe results are new. Raises as it does."""
+    return _scores(store, str(store.workspace), run, stamp(store, run))
+
+
+def stamp(store: Store, run: str) -> tuple[tuple[int, int], ...]:
+    """(step, time of its probe results) of each checkpoint: equal while nothing was measured anew."""
+    files = ((checkpoint.step, checkpoint.folder / "probes.json") for checkpoint in store.checkpoints(run))
+    return tuple((step, file.stat().st_mtime_ns if file.exists() else 0) for step, file in files)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _scores(_store: Store, workspace: str, run: str, measured: Hashable) -> pd.DataFrame:
+    return run_scores(_store, run)
+
+
+def draw(make: Callable[[], Any], *made_from: Hashable, key: str) -> None:
+    """The Altair chart that `make` gives, made again only when `made_from` differs."""
+    st.vega_lite_chart(_spec(make, made_from), key=key)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _spec(_make: Callable[[], Any], made_from: Hashable) -> dict[str, Any]:
+    return dict(_make().to_dict())
