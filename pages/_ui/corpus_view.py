@@ -52,7 +52,7 @@ def corpus_view(info: CorpusInfo) -> None:
         _kinds()
     else:
         st.dataframe(examples if shown == "Trained on" else probes, height=330, hide_index=True)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "Download JSONL", corpus.to_jsonl(), file_name=f"{info.name}.jsonl", mime="application/jsonl",
             icon=":material/download:", on_click="ignore",

@@ -31,7 +31,7 @@ def charts(scores: Mapping[str, pd.DataFrame]) -> None:
     """Loss, curves by constraint type, and what a click on a point leads to."""
     losses = {run: store().losses(run) for run in scores}
     if any(log.step for log in losses.values()):
-        st.altair_chart(loss_chart(losses, height=120).configure_legend(disable=True), key="curves loss")
+        st.altair_chart(loss_chart(losses, height=120), key="curves loss")
     kinds = st.pills(
         "Probe kinds", PROBE_KINDS, selection_mode="multi", default=PROBE_KINDS, label_visibility="collapsed",
         key="curves kinds",

@@ -27,7 +27,7 @@ def node_detail(diff: GraphDiff, node: str, *, height: int) -> None:
     parts = {f"Inputs ({len(inputs)})": inputs, f"Outputs ({len(outputs)})": outputs}
     for tab, (title, table) in zip(st.tabs(list(parts)), parts.items(), strict=True):
         with tab:
-            _list(table, height=height, key=f"{title} {node}")
+            _list(table, height=height - 36, key=f"{title} {node}")
 
 
 def _list(table: pd.DataFrame, *, height: int, key: str) -> None:
