@@ -27,9 +27,9 @@ class TranscoderTraining(Record):
 
     n_features: Annotated[int, Field(ge=8)] = 512  # per layer
     top_k: Annotated[int, Field(ge=1)] = 16  # features active on a token
-    n_steps: Annotated[int, Field(ge=1)] = 600
-    batch_tokens: Annotated[int, Field(ge=16)] = 1024
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    n_steps: Annotated[int, Field(ge=1)] = 1800
+    batch_tokens: Annotated[int, Field(ge=16)] = 256
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3  # of Adam for the first tenth, then falling to 0 in a line
     n_texts: Annotated[int, Field(ge=1)] = 5000  # split evenly over the checkpoints
     seed: int = 0
 
