@@ -13,7 +13,7 @@ _BADGE = {
     "appeared": "orange", "strengthened": "orange", "vanished": "blue", "weakened": "blue", "flipped": "violet",
     "unchanged": "gray",
 }  # fmt: skip
-MOST_SHOWN = 500  # rows sent to the browser; the download has all
+MOST_SHOWN = 250  # rows sent to the browser, by change; the download has all
 
 
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> None:
