@@ -16,15 +16,23 @@ class Corpora(Shelves):
     def save_corpus(self, corpus: Corpus, spec: CorpusSpec | None = None) -> None:
         """Saving equal content again does nothing. Raises NameRefused; InputError where the name has other content."""
         path = self._may_write("corpus", "corpus", corpus.name)
-        if self._find("corpus", corpus.name):
-            if read_corpus(path).hash != corpus.hash:
-                raise InputError(f"There is another corpus “{corpus.name}”. Choose another name, or delete it first.")
+        if self._has_equal(corpus):
             return
-        with new_folder(path.parent) as folder:
-            write_text(folder / "corpus.jsonl", corpus.to_jsonl())
-            if spec:
-                write_text(folder / "spec.json", spec.to_json())
-        self._put("corpus", corpus.name)
+        try:
+            with new_folder(path.parent) as folder:
+                write_text(folder / "corpus.jsonl", corpus.to_jsonl())
+                if spec:
+                    write_text(folder / "spec.json", spec.to_json())
+        except InputError:  # the name was free a moment ago: another process has just saved one
+            if not self._has_equal(corpus):
+                raise
+        self._note("corpus", corpus.name)
+
+    def _has_equal(self, corpus: Corpus) -> bool:
+        path = self._find("corpus", corpus.name)
+        if path and read_corpus(path).hash != corpus.hash:
+            raise InputError(f"There is another corpus “{corpus.name}”. Choose another name, or delete it first.")
+        return path is not None
 
     def corpus(self, name: str) -> Corpus:
         """Raises NameRefused, NotFound, Damaged."""
@@ -46,7 +54,7 @@ class Corpora(Shelves):
         if users:
             raise InputError(f"The corpus “{name}” is needed by {', '.join(users[:5])}. Delete those runs first.")
         remove(path.parent)
-        self._drop("corpus", name)
+        self._note("corpus", name)
 
     def save_model(self, spec: ModelSpec) -> None:
         """Replaces a description of the same name: runs keep their own copy. Raises NameRefused for “demo”."""
@@ -56,7 +64,7 @@ class Corpora(Shelves):
         if spec.name == DEMO_MODEL.name:
             raise NameRefused(f"“{spec.name}” is the bundled model. Use another name.")
         write_text(path, spec.to_json())
-        self._put("model", spec.name)
+        self._note("model", spec.name)
 
     def model(self, name: str) -> ModelSpec:
         """Raises NameRefused, NotFound, Damaged."""

@@ -24,6 +24,8 @@ from engine.store.processes import is_alive
 _log = logging.getLogger(__name__)
 _SIBLING = re.compile(r"\.(tmp|old)-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+_TRIES = 100
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 R = TypeVar("R", bound=Record)
@@ -178,24 +180,31 @@ def _rename_new(temporary: Path, path: Path) -> None:
     try:
         temporary.rename(path)
     except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR} or path.exists():
+        if error.errno in _TAKEN or path.exists():
             raise InputError(f"“{path.name}” exists already. Choose another name, or delete it first.") from error
         raise
 
 
 def _replace_folder(temporary: Path, path: Path) -> None:
     aside = sibling(path, kind="old")
-    try:
-        path.rename(aside)
-    except FileNotFoundError:
-        temporary.rename(path)
+    for _ in range(_TRIES):
+        is_aside = True
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            is_aside = False
+        try:
+            temporary.rename(path)
+        except OSError as error:
+            if error.errno in _TAKEN:  # by another process, between the two renames; its folder is replaced in turn
+                _delete(aside)
+                continue
+            if is_aside:
+                aside.rename(path)
+            raise
+        _delete(aside)
         return
-    try:
-        temporary.rename(path)
-    except BaseException:
-        aside.rename(path)
-        raise
-    _delete(aside)
+    raise StorageFailed(f"{path} could not be replaced: others replace it all the time. Try again.")
 
 
 def _delete(path: Path) -> None:

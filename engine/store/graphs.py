@@ -15,7 +15,7 @@ class Graphs(Shelves):
     def save_graph(self, graph: AttributionGraph) -> None:
         """Raises StorageFailed; ValueError where the graph contradicts itself."""
         write_graph(self.workspace / main_file("graph", graph.key.hash), graph)
-        self._put("graph", graph.key.hash)
+        self._note("graph", graph.key.hash)
 
     def graph(self, key: GraphKey) -> AttributionGraph:
         """Raises NotFound, Damaged."""
@@ -36,7 +36,7 @@ class Graphs(Shelves):
     def save_comparison(self, comparison: Comparison) -> None:
         """Replaces one of the same key. Raises StorageFailed."""
         write_text(self.workspace / main_file("comparison", comparison.key.hash), comparison.to_json())
-        self._put("comparison", comparison.key.hash)
+        self._note("comparison", comparison.key.hash)
 
     def comparison(self, a: str, b: str, prompt: str, transcoders: str = "") -> Comparison | None:
         """The newest stored pair of these sides whose graphs are both there; by any transcoder set where none is

@@ -23,7 +23,7 @@ class Runs(Shelves):
         with new_folder(path.parent) as folder:
             write_text(folder / "run.json", config.to_json())
             (folder / "checkpoints").mkdir()
-        self._put("run", config.name)
+        self._note("run", config.name)
         return path.parent
 
     def run(self, name: str) -> RunConfig:
@@ -81,7 +81,7 @@ class Runs(Shelves):
         with new_folder(folder, replace=True) as temporary:
             yield temporary
             read_json(temporary / "state.json", CheckpointState)
-        self._put("checkpoint", f"{run}/{step}")
+        self._note("checkpoint", f"{run}/{step}")
 
     def probe_results(self, run: str) -> dict[int, ProbeResults]:
         """By step, ascending; steps that were not probed are left out. Raises NotFound, Damaged."""

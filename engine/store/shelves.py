@@ -1,7 +1,7 @@
 """What every kind of artefact shares: two shelves, the rules for names, and the index."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -57,34 +57,54 @@ class Shelves:
 
     def _sync_shelf(self, *, bundled: bool) -> int:
         known = self._index.stamps(bundled=bundled)
-        shelf = self.bundled if bundled else self.workspace
-        found = {(f.kind, f.name): f for f in scan(shelf)} if shelf else {}
-        rows = [self._row(f, bundled=bundled) for key, f in found.items() if known.get(key) != f.stamp]
-        self._index.put([row for row in rows if row])
-        gone = [key for key in known if key not in found]
-        # Another process may have made one since the scan, so look again before forgetting it.
-        gone = [key for key in gone if not shelf or not (shelf / main_file(*key)).exists()]
-        self._index.drop((bundled, kind, name) for kind, name in gone)
-        return len([row for row in rows if row]) + len(gone)
+        shelf = self._shelf(bundled=bundled)
+        found = {(f.kind, f.name): f.stamp for f in scan(shelf)} if shelf else {}
+        differing = [key for key in known.keys() | found.keys() if known.get(key) != found.get(key)]
+        self._settle(differing, bundled=bundled)
+        return len(differing)
 
-    def _row(self, found: Found, *, bundled: bool) -> Row | None:
+    def _settle(self, keys: Iterable[tuple[Kind, str]], *, bundled: bool) -> None:
+        """Make the index say of these artefacts what their files say.
+
+        Everyone changes the file first and the index after it. So a look at the files after the index was written
+        finds out whether another process came in between, and then it is done again.
+        """
+        files = {key: self._stamp(key, bundled=bundled) for key in keys}
+        while files:
+            rows = {key: self._row(key, stamp, bundled=bundled) for key, stamp in files.items()}
+            self._index.put([row for row in rows.values() if row])
+            self._index.drop((bundled, *key) for key, row in rows.items() if row is None)
+            now = {key: self._stamp(key, bundled=bundled) for key in files}
+            files = {key: stamp for key, stamp in now.items() if stamp != files[key]}
+
+    def _row(self, key: tuple[Kind, str], stamp: int | None, *, bundled: bool) -> Row | None:
+        shelf = self._shelf(bundled=bundled)
+        if stamp is None or shelf is None:
+            return None
+        found = Found(*key, shelf / main_file(*key), stamp)
         try:
-            inside(self.bundled if bundled and self.bundled else self.workspace, found.path)
+            inside(shelf, found.path)
             parent, record = describe(found)
         except Damaged as error:
-            _log.warning("Not listed: %s", error)
+            if found.path.exists():  # else it was removed this moment
+                _log.warning("Not listed: %s", error)
             return None
-        return Row(bundled, found.kind, found.name, parent, record.model_dump_json(), found.stamp)
+        return Row(bundled, found.kind, found.name, parent, record.model_dump_json(), stamp)
 
-    def _put(self, kind: Kind, name: str) -> None:
-        """Index an artefact of the workspace that was just written, or that the index turned out not to know."""
-        path = self.workspace / main_file(kind, name)
-        row = self._row(Found(kind, name, path, path.stat().st_mtime_ns), bundled=False)
-        if row:
-            self._with_index(lambda: self._index.put([row]))
+    def _stamp(self, key: tuple[Kind, str], *, bundled: bool) -> int | None:
+        """The modification time of the main file in ns; None where there is none."""
+        shelf = self._shelf(bundled=bundled)
+        try:
+            return (shelf / main_file(*key)).stat().st_mtime_ns if shelf else None
+        except OSError:
+            return None
 
-    def _drop(self, kind: Kind, name: str) -> None:
-        self._with_index(lambda: self._index.drop([(False, kind, name)]))
+    def _shelf(self, *, bundled: bool) -> Path | None:
+        return self.bundled if bundled else self.workspace
+
+    def _note(self, kind: Kind, name: str) -> None:
+        """Tell the index of an artefact of the workspace that was just written or removed."""
+        self._with_index(lambda: self._settle([(kind, name)], bundled=False))
 
     def _find(self, kind: Kind, name: str) -> Path | None:
         """The main file of an artefact, in the workspace first; None where neither shelf has it.
@@ -92,17 +112,15 @@ class Shelves:
         Puts right what the index of the workspace knows about it. Raises Damaged where a link leads out of the shelf.
         """
         path = self.workspace / main_file(kind, name)
-        if path.exists():
+        is_there = path.exists()
+        if is_there:
             inside(self.workspace, path)
-            if not [row for row in self._rows(kind, name=name) if not row.bundled]:
-                _log.warning("%s was not in the index.", path)
-                with _tolerating_full_disk():
-                    self._put(kind, name)
-            return path
-        if [row for row in self._rows(kind, name=name) if not row.bundled]:
-            _log.warning("%s was in the index, but is gone.", path)
+        if is_there == all(row.bundled for row in self._rows(kind, name=name)):
+            _log.warning("The index was wrong about %s.", path)
             with _tolerating_full_disk():
-                self._drop(kind, name)
+                self._note(kind, name)
+        if is_there:
+            return path
         path = self.bundled / main_file(kind, name) if self.bundled else path
         return inside(self.bundled, path) if self.bundled and path.exists() else None
 

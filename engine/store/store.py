@@ -56,10 +56,9 @@ class Store(Corpora, TranscoderSets, Graphs):
         for meta in self.transcoder_sets():
             if any(ref.startswith(sign) for ref in meta.checkpoints):
                 self._unsee(meta, sign)
-        steps = [row.name for row in self._rows("checkpoint", parent=name) if not row.bundled]
+        gone: list[tuple[Kind, str]] = [("checkpoint", row.name) for row in self._rows("checkpoint", parent=name)]
         remove(path.parent)
-        self._with_index(lambda: self._index.drop([(False, "checkpoint", step) for step in steps]))
-        self._drop("run", name)
+        self._with_index(lambda: self._settle([("run", name), *gone], bundled=False))
 
     def check(self) -> list[Problem]:
         """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""
@@ -84,8 +83,8 @@ class Store(Corpora, TranscoderSets, Graphs):
         if path.exists():
             seen = tuple(ref for ref in meta.checkpoints if not ref.startswith(sign))
             write_text(path, meta.model_copy(update={"checkpoints": seen}).to_json())
-            self._put("transcoders", meta.name)
+            self._note("transcoders", meta.name)
 
     def _remove_file(self, kind: Kind, name: str) -> None:
         remove(self.workspace / main_file(kind, name))
-        self._drop(kind, name)
+        self._note(kind, name)

@@ -28,7 +28,7 @@ class TranscoderSets(Runs):
         with new_folder(path.parent, replace=True) as folder:
             write_text(folder / "set.json", meta.to_json())
             yield folder
-        self._put("transcoders", meta.name)
+        self._note("transcoders", meta.name)
 
     def transcoder_sets(self, model: str | None = None) -> list[TranscoderMeta]:
         """Newest first, the bundled ones last; of one model where it is named."""

@@ -127,7 +127,7 @@ def test_other_requests_are_resumed_as_they_were(store: Store) -> None:
 def test_what_the_vanished_process_saved_last_is_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was killed after the rename and before the index knew."""
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_put", lambda *_: None)
+        patch.setattr(Store, "_note", lambda *_: None)
         store.save_graph(graph(key()))
     left_behind(store, "running")
     assert store.graphs() == []

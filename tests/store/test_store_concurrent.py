@@ -10,13 +10,13 @@ from pathlib import Path
 
 from engine.domain.errors import InputError
 from engine.domain.runs import RunConfig
-from engine.store import Store
+from engine.store import Store, files
 from tests.store.artefacts import add_run, corpus, graph, key, results, same_graph, write_checkpoint
 
 WRITER = """
 import sys
 from pathlib import Path
-from engine.store import Store
+from engine.store import Store, files
 from tests.store.artefacts import *
 me, workspace = sys.argv[1], Path(sys.argv[2])
 for n in range(12):
@@ -78,6 +78,26 @@ def test_one_name_is_given_once(store: Store) -> None:
     won = [number for number in in_threads(16, work) if number is not None]
     assert len(won) == 1
     assert store.run("wanted").seed == won[0]
+
+
+def test_equal_content_may_be_saved_by_all_at_once(store: Store) -> None:
+    in_threads(16, lambda _: store.save_corpus(corpus()))
+    assert store.corpus("words") == corpus()
+    assert store.check() == []
+
+
+def test_a_folder_is_replaced_by_many_at_once(tmp_path: Path) -> None:
+    """One of them stays, whole; nothing is left over."""
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            with files.new_folder(tmp_path / "resume", replace=True) as folder:
+                (folder / "a").write_text(str(number), encoding="utf-8")
+                (folder / "b").write_text(str(number), encoding="utf-8")
+
+    in_threads(6, work)
+    assert [path.name for path in tmp_path.iterdir()] == ["resume"]
+    assert len({path.read_text(encoding="utf-8") for path in (tmp_path / "resume").iterdir()}) == 1
 
 
 def test_many_open_a_new_workspace_at_once(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_records_that_cannot_be_read(store: Store) -> None:
 def test_a_crash_between_file_and_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every save renames its file before it tells the index."""
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_put", lambda *_: None)
+        patch.setattr(Store, "_note", lambda *_: None)
         fill(store)
     problems = store.check()
     assert {problem.kind for problem in problems} == {"index"}
