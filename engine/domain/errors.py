@@ -62,7 +62,8 @@ class NotFound(TracelapseError):
 
     def __init__(self, what: str, name: str, known: Sequence[str] = ()) -> None:
         self.what, self.name, self.known = what, name, tuple(known)
-        there = f" There is: {', '.join(self.known[:12])}." if self.known else " There is none yet."
+        more = f" and {len(self.known) - 24} more" if len(self.known) > 24 else ""
+        there = f" There is: {', '.join(self.known[:24])}{more}." if self.known else " There is none yet."
         super().__init__(f"No {what} named “{name}”.{there}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -102,6 +103,25 @@ def test_a_taken_name_is_refused(run: Run) -> None:
     again = run("train", "--name", "tiny", "--corpus", "tiny-words", "--model", "FOLDER/tiny-llama", "--steps", 4)
     assert again.exit_code == 2
     assert "tiny" in again.stderr
+
+
+def test_checkpoints_from_elsewhere_become_a_run(run: Run) -> None:
+    ours = run.folder / "workspace" / "runs" / "tiny" / "checkpoints"  # type: ignore[attr-defined]
+    for step in (2, 4):
+        theirs = run.folder / "out" / f"checkpoint-{step}"  # type: ignore[attr-defined]
+        theirs.mkdir(parents=True)
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copy(ours / f"step-{step:06}" / name, theirs)
+    words = ("--name", "theirs", "--model", "tiny-llama", "--corpus", "tiny-words")
+    told = run("import-adapter", "FOLDER/out", *words)
+    assert told.exit_code == 0, told.output
+    assert "base, 50%, 100%" in told.stdout
+    same = ("step", "n", "accuracy", "mean_rank")
+    tiny, theirs_too = (data(run("curves", name, "--json", "-")) for name in ("tiny", "theirs"))
+    assert [[row[key] for key in same] for row in tiny] == [[row[key] for key in same] for row in theirs_too]
+    again = run("import-adapter", "FOLDER/nothing", "--name", "other", "--model", "tiny-llama")
+    assert again.exit_code == 2
+    assert "nothing" in again.stderr
 
 
 def test_trace(run: Run) -> None:
