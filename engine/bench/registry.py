@@ -1,12 +1,16 @@
 """The measures by name. A new one is a file with a function and a line here."""
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from engine.bench import app, live_run, memory, swap, tracing, training
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
 from engine.domain.errors import NotFound
 from engine.domain.jobs import Report
+
+logger = logging.getLogger(__name__)
 
 MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "swap": swap.measure,
@@ -18,16 +22,29 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
 }
 
 
-def measure(only: Sequence[str], report: Report) -> list[BenchRow]:
+@dataclass(frozen=True)
+class Measured:
+    """Rows of the measures that could be made, and why the others could not, by name."""
+
+    rows: tuple[BenchRow, ...]
+    failures: dict[str, str]
+
+
+def measure(only: Sequence[str], report: Report) -> Measured:
     """The rows of the named measures, of all where none is named. Raises NotFound."""
     for name in only:
         if name not in MEASURES:
             raise NotFound("measure", name, tuple(MEASURES))
     chosen = [name for name in MEASURES if not only or name in only]
     rows: list[BenchRow] = []
+    failures: dict[str, str] = {}
     with throw_away() as setting:
         for done, name in enumerate(chosen):
             report(done / len(chosen), f"measuring {name}")
-            rows += MEASURES[name](setting)
+            try:
+                rows += MEASURES[name](setting)
+            except Exception as error:  # one that fails must not cost minutes of the others
+                logger.debug("measuring %s", name, exc_info=error)
+                failures[name] = str(error) or type(error).__name__
     report(1.0, "measured")
-    return rows
+    return Measured(tuple(rows), failures)

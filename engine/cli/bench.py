@@ -24,15 +24,21 @@ def bench(
 
     check_destination(json_file)
     with progress("measuring") as report:
-        rows = measure(tuple(only or ()), report)
+        measured = measure(tuple(only or ()), report)
     if json_file:
-        write_json([row.model_dump(mode="json") for row in rows], json_file)
-    missed = [row.name for row in rows if not row.met]
+        write_json([row.model_dump(mode="json") for row in measured.rows], json_file)
+    missed = [row.name for row in measured.rows if not row.met]
     if json_file != "-":
         show_table(
             ("measure", "value", "unit", "reference", "ratio", "target", "met"),
-            [(r.name, r.value, r.unit, r.reference, r.ratio, r.target, "yes" if r.met else "NO") for r in rows],
+            [
+                (r.name, r.value, r.unit, r.reference, r.ratio, r.target, "yes" if r.met else "NO")
+                for r in measured.rows
+            ],
         )
-        say(f"Not met: {', '.join(missed)}." if missed else "Every target is met.")
+        say(f"Not met: {', '.join(missed)}." if missed else "Every target measured is met.")
+    if measured.failures:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in measured.failures.items())
+        raise InputError(f"Could not be measured: {reasons}")
     if missed and strict:
         raise InputError(f"Targets not met: {', '.join(missed)}.")

@@ -115,10 +115,23 @@ def test_the_command_writes_rows_and_strict_decides_the_exit_code(monkeypatch: p
     assert "slow" in strict.stderr
 
 
+def test_a_measure_that_fails_does_not_cost_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_setting: object) -> list[BenchRow]:
+        raise RuntimeError("no browser")
+
+    row = at_most("quick", 1.0, "s", limit=2)
+    monkeypatch.setitem(MEASURES, "swap", broken)
+    monkeypatch.setitem(MEASURES, "trace", lambda _setting: [row])
+    told = CliRunner().invoke(app, ["bench", "--only", "swap", "--only", "trace", "--json", "-"])
+    assert told.exit_code == 2
+    assert [BenchRow.model_validate(found) for found in json.loads(told.stdout)] == [row]
+    assert told.stderr == "Error: Could not be measured: swap: no browser\n"
+
+
 @needs_demo
 @pytest.mark.filterwarnings("ignore")  # circuit-tracer's other backend warns on import; its warnings are not ours
 def test_a_real_measure_gives_whole_rows() -> None:
-    rows: list[Any] = [row.model_dump() for row in measure(("swap",), lambda *_: None)]
+    rows: list[Any] = [row.model_dump() for row in measure(("swap",), lambda *_: None).rows]
     assert rows
     for row in rows:
         assert set(row) == FIELDS
