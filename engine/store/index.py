@@ -108,10 +108,6 @@ class Index:
         if keys:
             self._call(lambda connection: _delete(connection, keys))
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._call(lambda connection: connection.execute(sa.delete(_ROWS)))
-
     def close(self) -> None:
         self._engine.dispose()
 

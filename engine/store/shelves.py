@@ -158,10 +158,18 @@ class Shelves:
         return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
 
     def rebuild(self) -> int:
-        """Forget the index and make it again from the files. Returns the number of artefacts indexed."""
-        self._with_index(self._index.clear)
-        self.sync()
+        """Make every entry of the index again from the files. Returns the number of artefacts indexed.
+
+        Never empties it in between: other processes are reading.
+        """
+        self._with_index(lambda: self._settle_shelf(bundled=False))
+        self._with_index(lambda: self._settle_shelf(bundled=True))
         return sum(len(self._stamps(bundled=bundled)) for bundled in (False, True))
+
+    def _settle_shelf(self, *, bundled: bool) -> None:
+        shelf = self._shelf(bundled=bundled)
+        found = [(f.kind, f.name) for f in scan(shelf)] if shelf else []
+        self._settle({*self._index.stamps(bundled=bundled), *found}, bundled=bundled)
 
     def _with_index(self, work: Callable[[], T]) -> T:
         try:

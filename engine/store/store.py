@@ -46,6 +46,7 @@ class Store(Corpora, TranscoderSets, Graphs):
         path = self._may_write("run", "run", name)
         self._locate("run", "run", name)
         self._refuse_while_training(name)
+        self.sync()  # nothing of it may be overlooked
         sign = f"{name}@"
         for comparison in self.comparisons():
             if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
