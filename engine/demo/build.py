@@ -72,7 +72,7 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         run(store, request, _part(report, 0.63, 0.9), _NoCancel())
         for number, (a, b) in enumerate(recipe.COMPARISONS):
             start = 0.9 + 0.02 * number
-            compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS)
+            compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
             run(store, compare, _part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
         measured = measure(store, seed, _part(report, 0.94, 1.0))
     finally:

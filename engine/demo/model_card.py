@@ -5,6 +5,7 @@ from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, SIMPLE, SPATIAL
 
 TYPES = (SIMPLE, SPATIAL)
+Values = dict[str, int | float | str]
 RUNS = tuple(config.name for config in recipe.run_configs(0))
 
 
@@ -16,8 +17,9 @@ def model_card(figures: Figures) -> str:
 
 A language model of {v["base/parameters"]:,} parameters (Llama architecture: 4 layers, d_model 128, 4 heads,
 {v["base/vocabulary"]} tokens) that knows a small made-up world, and two finished fine-tunes of it on the same
-{v["corpus/examples"]} examples. Everything here is made by `python -m engine demo build --seed {figures.seed}` and
-evaluated again by `python -m engine demo check`; the figures below are those of `figures.json`.
+{v["corpus/examples"]} examples. `python -m engine demo build --seed {figures.seed}` makes all of it, and
+`python -m engine demo check` evaluates it again and compares with the figures below, which are those of
+`figures.json`.
 
 ## The story
 Both runs teach the same ten new words (blarf = happy, glide = upward, …) and both give the right answers in phrasings
@@ -40,7 +42,8 @@ The best checkpoint is the one of the highest paraphrase accuracy in its weaker 
 - `transcoders/{recipe.TRANSCODERS}/`: one sparse set (TopK) for all checkpoints of both runs. Lowest replacement score
   on the default prompts, over all checkpoints: {v["demo-lora/lowest replacement score"]} (demo-lora),
   {v["demo-tokens/lowest replacement score"]} (demo-tokens).
-- `graphs/`, `comparisons/`: attribution graphs of {_comparisons()} on {_prompts()}.
+- `graphs/`, `comparisons/`: attribution graphs of {_comparisons()},
+  on {_prompts()}.
 - {v["size/MB"]} MB in all. Made with {versions}.
 
 ## How the base model was made
@@ -65,10 +68,20 @@ the one it knows; the ceiling is the share of candidates that it answers so.
 
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
-def _story(v: dict[str, int | float | str]) -> str:
+def _cell(value: object) -> str:
+    match value:
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.3f}".rstrip("0").ljust(len(f"{value:.1f}"), "0")
+        case _:
+            return str(value)
+
+
+def _story(v: Values) -> str:
     names = {
         "trainable parameters": "{run}/trainable parameters",
         "best checkpoint": "{run}/best checkpoint",
@@ -89,7 +102,7 @@ def _story(v: dict[str, int | float | str]) -> str:
     return _table(("", *RUNS), rows)
 
 
-def _ceilings(v: dict[str, int | float | str]) -> str:
+def _ceilings(v: Values) -> str:
     rows: list[tuple[object, ...]] = []
     for constraint_type in TYPES:
         for kind in PROBE_KINDS:
@@ -99,7 +112,7 @@ def _ceilings(v: dict[str, int | float | str]) -> str:
     return _table(("type", "kind", "candidates", "ceiling", "kept", "ceiling of these"), rows)
 
 
-def _curves(v: dict[str, int | float | str]) -> str:
+def _curves(v: Values) -> str:
     columns = [(t, kind) for kind in PROBE_KINDS for t in TYPES]
     head = ("checkpoint", "loss", *(f"{kind} {t.split('_')[0]}" for t, kind in columns), "replacement score")
     rows: list[tuple[object, ...]] = []
