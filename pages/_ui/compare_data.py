@@ -51,8 +51,8 @@ def traced_prompts(store: Store, a: str, b: str) -> list[str]:
 
 
 def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
-    """A traced one on what follows from a meaning; else a traced one; else the first probe; else nothing."""
-    telling = [prompt for prompt in traced if prompt in probes and probes[prompt].kind == "inference"]
+    """The corpus's first traced one on what follows from a meaning; else a traced one; else the first; else none."""
+    telling = [prompt for prompt, probe in probes.items() if probe.kind == "inference" and prompt in traced]
     return next(iter([*telling, *ordered_prompts(probes, traced)]), "")
 
 

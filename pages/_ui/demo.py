@@ -20,8 +20,9 @@ DEFAULT_A, DEFAULT_B = f"{RUN_A}@100%", f"{RUN_B}@100%"
 
 
 def demo_runs() -> list[RunInfo]:
-    """The two bundled runs, where they are here."""
-    return [info for info in store().runs() if info.bundled and info.config.name in (RUN_A, RUN_B)]
+    """The two bundled runs in the order of the story (A as in Compare), where they are here."""
+    bundled = {info.config.name: info for info in store().runs() if info.bundled}
+    return [bundled[name] for name in (RUN_A, RUN_B) if name in bundled]
 
 
 def run_live() -> str:
