@@ -7,7 +7,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,12 @@ def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Store:
     """An empty workspace without the bundled demo."""
-    yield Store(tmp_path / "workspace", bundled=None)
+    return Store(tmp_path / "workspace", bundled=None)
 
 
 @pytest.fixture
-def demo_store(tmp_path: Path) -> Iterator[Store]:
+def demo_store(tmp_path: Path) -> Store:
     """An empty workspace with the bundled demo on its second shelf."""
-    yield Store(tmp_path / "workspace", bundled=BUNDLED)
+    return Store(tmp_path / "workspace", bundled=BUNDLED)
