@@ -34,7 +34,7 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             name="tokens",
             title="New tokens only",
             description="Trains the embeddings of the new words alone: the network around them stays as it was.",
-            default_learning_rate=3e-2,
+            default_learning_rate=5e-3,
             uses_rank=False,
         ),
         MethodInfo(

@@ -161,7 +161,7 @@ def test_learning_rate_zero_moves_nothing(taught: Store, config: Any) -> None:
 
 def test_a_method_sets_its_own_learning_rate(taught: Store, config: Any) -> None:
     fine_tune(taught, config(method="tokens", learning_rate=None, n_steps=1), quiet, Never())
-    assert taught.run("run").learning_rate == taught.checkpoint("run@100%").state.learning_rate == 3e-2
+    assert taught.run("run").learning_rate == taught.checkpoint("run@100%").state.learning_rate == 5e-3
 
 
 def refused(store: Store, asked: Any, kind: type[Exception], match: str) -> None:
