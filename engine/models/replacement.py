@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
@@ -49,39 +50,50 @@ class Replacement:
         self.model._configure_replacement_model(transcoders)
         self.model.eval()
         self._parameters = {_plain(name): value for name, value in self.model.named_parameters()}
+        self._base = {name: value.data for name, value in self._parameters.items()}
+        self._changed: WeakKeyDictionary[PreTrainedModel, dict[str, torch.Tensor]] = WeakKeyDictionary()
 
     @contextmanager
     def swapped(self, merged: PreTrainedModel | None) -> Iterator[_Model]:
         """The replacement model with the weights of `merged` (None: the base); afterwards the base, bit for bit.
 
-        Only tensors that differ are exchanged, and the base's own tensors come back, so nothing is computed on the
-        way back. Gradients stay enabled: tracing needs them. Raises ComparisonRefused for a model of another shape.
+        The tensors that differ are worked out at the first swap and kept while `merged` lives, which must not be
+        changed; after that nothing is computed or copied, and the base's own tensors come back.
+        Gradients stay enabled: tracing needs them. Raises ComparisonRefused for a model of another shape.
         """
         with self.lock:
-            kept: dict[str, torch.Tensor] = {}
+            wanted = self._base if merged is None else self._base | self._changed_by(merged)
+            before = {name: value.data for name, value in self._parameters.items()}
             try:
-                if merged is not None:
-                    self._exchange(merged, kept)
+                self._put(wanted)
                 yield self.model
             finally:
-                for name, base in kept.items():
-                    self._parameters[name].data = base
+                self._put(before)
 
-    def _exchange(self, merged: PreTrainedModel, kept: dict[str, torch.Tensor]) -> None:
+    def _put(self, tensors: dict[str, torch.Tensor]) -> None:
+        for name, value in tensors.items():
+            self._parameters[name].data = value
+
+    def _changed_by(self, merged: PreTrainedModel) -> dict[str, torch.Tensor]:
+        """Parameter name -> the checkpoint's tensor, of those that differ from the base's."""
+        if merged not in self._changed:
+            self._changed[merged] = dict(self._differing(merged))
+        return self._changed[merged]
+
+    def _differing(self, merged: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
         for name, fresh in lens_weights(merged, self.model.cfg).items():
-            parameter = self._parameters.get(name)
-            if parameter is None:
+            base = self._base.get(name)
+            if base is None:
                 continue
-            if parameter.shape != fresh.shape:
+            if base.shape != fresh.shape:
                 raise ComparisonRefused(
                     f"The checkpoint's {name} has shape {tuple(fresh.shape)}, its base model has "
-                    f"{tuple(parameter.shape)}: it belongs to another model. Trace it with its own base."
+                    f"{tuple(base.shape)}: it belongs to another model. Trace it with its own base."
                 )
-            value = fresh.detach().to(parameter.device, parameter.dtype)
-            if not torch.equal(parameter, value):
-                kept[name] = parameter.data
+            value = fresh.detach().to(base.device, base.dtype)
+            if not torch.equal(base, value):
                 # A copy in the parameter's own layout, as a fresh load would have it: equal bits, equal sums.
-                parameter.data = torch.empty_like(parameter.data).copy_(value)
+                yield name, torch.empty_like(base).copy_(value)
 
 
 def _plain(name: str) -> str:
