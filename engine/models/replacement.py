@@ -7,7 +7,7 @@ changed takes milliseconds and gives the same bits (tests/models/test_replacemen
 import copy
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -23,9 +23,10 @@ from engine.models.lens import lens_config, lens_weights
 
 
 class _Model(TransformerLensReplacementModel):
-    def __del__(self) -> None:
-        # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception.
-        if not sys.is_finalizing():
+    # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception. This module is half
+    # gone then, too, so the question is bound as a default.
+    def __del__(self, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not exiting():
             super().__del__()
 
 
