@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._ui.demo import DEFAULT_A, DEFAULT_B, demo_runs, demo_story, run_live
+from pages._ui.demo import DEFAULT_A, DEFAULT_B, demo_runs, run_live
 from pages._ui.frame import show
 from pages._ui.recent import recent
 
@@ -22,6 +22,9 @@ def main() -> None:
         if st.button("Run it live (about a minute)", icon=":material/play_arrow:", disabled=not runs):
             st.switch_page("pages/train.py", query_params={"run": run_live()})
     if runs:
+        # pandas and Altair are imported when the words and buttons are on the screen already.
+        from pages._ui.story import demo_story
+
         demo_story(runs)
     else:
         st.info("The bundled demo is not here. Make a corpus and train on it: then there is something to compare.")

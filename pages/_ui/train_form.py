@@ -9,12 +9,11 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from pages._ui import url
+from pages._ui.demo import LIVE_EVERY
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, fractions, free_name
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
-
-LIVE_EVERY = 25  # steps between checkpoints of a run that is to be watched
 
 
 @dataclass(frozen=True)
