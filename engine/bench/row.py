@@ -34,3 +34,8 @@ def not_slower(name: str, value: float, unit: str, *, than: float, times: float)
 def at_most(name: str, value: float, unit: str, *, limit: float) -> BenchRow:
     """The promise is a plain limit in the same unit."""
     return BenchRow(name=name, value=value, unit=unit, target=f"≤ {limit:g} {unit}", met=value <= limit)
+
+
+def plain(name: str, value: float, unit: str) -> BenchRow:
+    """Nothing was promised; told so that the promise beside it can be judged."""
+    return BenchRow(name=name, value=value, unit=unit, target="–", met=True)
