@@ -111,7 +111,7 @@ def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "Loa
 
 
 def _named(store: Store, wanted: str, spec: ModelSpec) -> Chosen:
-    if wanted == spec.transcoders:
+    if wanted == spec.transcoders or (Path(wanted).is_absolute() and Path(wanted).is_dir()):
         return Chosen(wanted, wanted)
     return Chosen(wanted, store.transcoder_folder(wanted))
 

@@ -128,6 +128,10 @@ def test_a_named_set_and_the_models_own_set(store: Store, tmp_path: Path) -> Non
     save_transcoders(given, random_transcoders(loaded))
     config = "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
     (given / "config.yaml").write_text(config, encoding="utf-8")
+    run(store, Compare(a="one@25%", b="two@25%", prompts=(PROMPT,), transcoders=str(given)), silent, Never())
+    graphs = comparison_graphs(store, "one@25%", "two@25%", PROMPT, str(given))
+    assert graphs is not None
+    assert {graph.key.transcoders for graph in graphs} == {str(given)}
     spec = loaded.spec.model_copy(update={"transcoders": str(given), "name": "with-own"})
     add_run(store, LoadedModel(**{**vars(loaded), "spec": spec}), "three", seed=30)
     run(store, Trace(checkpoint="three@base", prompts=(PROMPT,)), silent, Never())
