@@ -19,7 +19,7 @@ def main() -> None:
     with st.container(horizontal=True):
         if st.button("See what two runs learned", type="primary", icon=":material/compare_arrows:", disabled=not runs):
             st.switch_page("pages/compare.py", query_params={"a": DEFAULT_A, "b": DEFAULT_B})
-        if st.button("Run it live (about a minute)", icon=":material/play_arrow:", disabled=not runs):
+        if st.button("Run it live (under a minute)", icon=":material/play_arrow:", disabled=not runs):
             st.switch_page("pages/train.py", query_params={"run": run_live()})
     if runs:
         # pandas and Altair are imported when the words and buttons are on the screen already.

@@ -20,7 +20,7 @@ def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> None:
     """`engine.figures.tables.edge_table`, with the change as a bar and the status in its colour."""
     shown = table.head(MOST_SHOWN).assign(size=lambda rows: rows["change"].abs())
     styled = shown.style.map(lambda status: f"color: {STATUS[status]}", subset=["status"])
-    part = "Share of all that the target receives, signed as the weight."
+    part = "Its contribution to the output (share × influence of the target), signed as the weight."
     st.dataframe(
         styled,
         key=key,
@@ -31,8 +31,8 @@ def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> None:
         column_config={
             "from": st.column_config.TextColumn("from", width="medium"),
             "to": st.column_config.TextColumn("to", width="medium"),
-            "in A": st.column_config.NumberColumn("in A", format="%+.2f", width=60, help=part),
-            "in B": st.column_config.NumberColumn("in B", format="%+.2f", width=60, help=part),
+            "in A": st.column_config.NumberColumn("in A", format="%+.3f", width=60, help=part),
+            "in B": st.column_config.NumberColumn("in B", format="%+.3f", width=60, help=part),
             "size": st.column_config.ProgressColumn(
                 "change of its part in the output", format="%.3f", min_value=0.0, color="gray", width=190,
                 max_value=max(float(shown["size"].max()) if len(shown) else 0.0, 1e-9),
