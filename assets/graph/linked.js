@@ -83,6 +83,7 @@ class LinkedGraphs {
     const ratio = window.devicePixelRatio || 1;
     for (const panel of this.panels) {
       panel.width = panel.stage.clientWidth;
+      panel.box.classList.toggle("tl-narrow", panel.width < 540);
       panel.height = panel.stage.clientHeight;
       const [w, h] = [Math.round(panel.width * ratio), Math.round(panel.height * ratio)];
       if (panel.canvas.width !== w || panel.canvas.height !== h) [panel.canvas.width, panel.canvas.height] = [w, h];

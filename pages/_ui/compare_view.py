@@ -16,6 +16,7 @@ from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare_data import Selection, default_prompt, probes_of, traced_prompts
 from pages._ui.errors import guarded
+from pages._ui.jobs_panel import sidebar_open
 from pages._ui.linked_graphs import linked_graphs
 from pages._ui.node_detail import node_detail
 from pages._ui.pickers import checkpoint_picker, prompt_picker
@@ -29,9 +30,8 @@ GRAPH_PX = 250  # with everything around it the page then fits 1280 × 720
 
 def choose(page: str, runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str, DiffSettings]:
     """One row: A, B, the prompt, how it is shown, the settings."""
-    side_a, side_b, prompt_box, mode_box, settings_box = st.columns(
-        [3, 3, 4.5, 2.7, 0.8], vertical_alignment="bottom", gap="small"
-    )
+    widths = [2.7, 2.7, 3.6, 3.2, 0.8] if sidebar_open() else [3, 3, 4.5, 2.7, 0.8]
+    side_a, side_b, prompt_box, mode_box, settings_box = st.columns(widths, vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), page, "a", runs=runs, default=default_a)
     with side_b:

@@ -11,7 +11,8 @@ from pages._ui.text import duration, plain
 
 _SEEN = "active jobs when this page was drawn"
 _SIDEBAR = "the sidebar has something to say"
-_NEWS_S = 15.0  # how long a finished job stays in the sidebar
+_TOLD = "finished jobs that this tab was told of"
+_NEWS_S = 15.0  # how long a finished job is news
 
 
 def jobs_panel() -> None:
@@ -20,20 +21,32 @@ def jobs_panel() -> None:
     active = [record for record in records if record.state in ("queued", "running")]
     st.session_state[_SEEN] = {record.id for record in active}
     stopped = [record for record in records if record.state in ("failed", "interrupted")]
-    fresh = [r for r in records if r.state == "done" and time.time() - (r.finished_at or 0) < _NEWS_S]
-    st.session_state[_SIDEBAR] = bool(active or stopped or fresh)
+    st.session_state[_SIDEBAR] = bool(active or stopped)
+    _tell_done([r for r in records if r.state == "done" and time.time() - (r.finished_at or 0) < _NEWS_S])
     with st.sidebar:
         if active:
             _poll()
         for record in stopped:
             _stopped(record)
-        for record in fresh:
-            st.success(plain(f"{record.title}: done"), icon=":material/check:")
+
+
+def _tell_done(records: list[JobRecord]) -> None:
+    """Each finished job is told once a tab, in passing: the page below keeps its width."""
+    told = st.session_state.setdefault(_TOLD, set())
+    for record in records:
+        if record.id not in told:
+            told.add(record.id)
+            st.toast(plain(f"{record.title}: done"), icon=":material/check:")
+
+
+def sidebar_open() -> bool:
+    """Whether the sidebar takes its part of the page."""
+    return bool(st.session_state.get(_SIDEBAR))
 
 
 def panel_px(wide: int, narrow: int) -> int:
     """The width of a chart that cannot stretch: `narrow` while the sidebar takes its part of the page."""
-    return narrow if st.session_state.get(_SIDEBAR) else wide
+    return narrow if sidebar_open() else wide
 
 
 @st.fragment(run_every=1.0)
