@@ -74,7 +74,8 @@ def show_progress(record: JobRecord) -> None:
         st.caption("Queued: it starts when the job before it ends.")
         return
     left = "" if record.progress.eta_s is None else f" · {duration(record.progress.eta_s)} left"
-    text = plain(record.progress.message or "Starting") + left
+    message = record.progress.message or "starting"
+    text = plain(message[0].upper() + message[1:]) + left
     st.progress(min(1.0, max(0.0, record.progress.fraction)), text=text)
 
 

@@ -87,7 +87,7 @@ def prompt_picker(page: str, probes: Mapping[str, Probe], *, traced: Sequence[st
         return f"{prompt} ▁   ({kind}{', traced' if prompt in traced else ''})"
 
     st.selectbox(
-        "Prompt · type here to search or to use your own text", options, key=key, format_func=show,
+        "Prompt · search, or type your own", options, key=key, format_func=show,
         accept_new_options=True, on_change=url.changed, args=(page, "prompt", key),
     )  # fmt: skip
     return value
