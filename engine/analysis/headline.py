@@ -115,7 +115,8 @@ def _words(answer: _Answer) -> list[Piece]:
     for place, token in enumerate(answer.said):
         if place:
             pieces.append((" or ", False))
-        pieces.append((token, True))
+        # A full stop that is said must not read as the sentence's own.
+        pieces.append((token if token.isalnum() else f"“{token}”", True))
     return pieces
 
 
