@@ -90,7 +90,7 @@ def test_markup_in_tokens_stays_text():
     graphs = diff(WRONG, OTHER)
     hostile = ("<script>", "**x**", "<b>hi</b>", "[a](javascript:1)")
     marked = replace(graphs, a=replace(graphs.a, target_tokens=hostile), b=replace(graphs.b, target_tokens=hostile))
-    assert ("<b>hi</b>", True) in headline(marked, None)
+    assert ("“<b>hi</b>”", True) in headline(marked, None)
 
 
 @pytest.mark.parametrize("seed", range(30))
