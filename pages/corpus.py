@@ -10,6 +10,7 @@ from pages._ui.errors import guarded
 from pages._ui.forms import checked, free_name
 from pages._ui.frame import show
 from pages._ui.pickers import pick
+from pages._ui.recent import unreadable
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
@@ -44,6 +45,7 @@ def main() -> None:
         "A handful of new words, each taught through sentences that contain its meaning. "
         "Probes are held out: no probe's text is ever trained on."
     )
+    unreadable()
     infos = {info.name: info for info in store().corpora()}
     side, view = st.columns([1, 3], gap="medium")
     with side:

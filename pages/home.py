@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, demo_runs, run_live
 from pages._ui.frame import show
-from pages._ui.recent import recent
+from pages._ui.recent import recent, unreadable
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
         st.info("The bundled demo is not here. Make a corpus and train on it: then there is something to compare.")
         st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
     recent()
+    unreadable()
 
 
 show(main)

@@ -54,15 +54,15 @@ def looks_like_file(text: str) -> bool:
 def stored_corpus(store: "Store", text: str) -> "Corpus":
     """The corpus stored under that name, or that file, read and saved in the workspace under its stem.
 
-    Raises NotFound, CorpusRefused (bad lines), InputError (another corpus has that name).
+    Raises NotFound, Damaged, CorpusRefused (bad lines), InputError (another corpus has that name).
     """
     path = Path(text).expanduser()
     if not looks_like_file(text):
-        known = [info.name for info in store.corpora()]
-        if text in known:
+        try:
             return store.corpus(text)
-        if not path.is_file():
-            raise NotFound("corpus", text, known)
+        except NotFound:
+            if not path.is_file():
+                raise
     return save_corpus_file(store, path)
 
 

@@ -19,6 +19,19 @@ from engine.store.layout import Found, Kind, inside, main_file, scan, step_of
 
 def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
     """Everything on one shelf; what it refers to may lie on any of `shelves`."""
+    for found in scan(shelf):
+        yield from check_artefact(shelf, found, shelves=shelves)
+    yield from _without_main_file(shelf)
+    for path in sorted((shelf / "base").glob("*.safetensors")):
+        yield from _reading(path, _open_tensors)
+    for path in sorted((shelf / "jobs").glob("*.json")):
+        yield from _reading(path, lambda path: read_json(path, JobRecord))
+    for path in leftovers(shelf):
+        yield Problem(path, "left unfinished by a killed process; opening the workspace removes it", "leftover")
+
+
+def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Iterator[Problem]:
+    """One artefact, read whole."""
     checks: dict[Kind, Callable[[Path], Iterator[Problem]]] = {
         "corpus": _check_corpus,
         "model": lambda path: _reading(path, read_model),
@@ -28,16 +41,8 @@ def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
         "graph": lambda path: _reading(path, read_graph),
         "comparison": lambda path: _check_comparison(path, shelves),
     }
-    for found in scan(shelf):
-        yield from _reading(found.path, lambda path: inside(shelf, path))
-        yield from checks[found.kind](found.path)
-    yield from _without_main_file(shelf)
-    for path in sorted((shelf / "base").glob("*.safetensors")):
-        yield from _reading(path, _open_tensors)
-    for path in sorted((shelf / "jobs").glob("*.json")):
-        yield from _reading(path, lambda path: read_json(path, JobRecord))
-    for path in leftovers(shelf):
-        yield Problem(path, "left unfinished by a killed process; opening the workspace removes it", "leftover")
+    yield from _reading(found.path, lambda path: inside(shelf, path))
+    yield from checks[found.kind](found.path)
 
 
 def check_index(shelf: Path, stamps: Mapping[tuple[Kind, str], int]) -> Iterator[Problem]:

@@ -7,12 +7,12 @@ from typing import Self
 from engine.domain.errors import Damaged, InputError
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
-from engine.store.check import check_index, check_shelf
+from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.corpora import Corpora
 from engine.store.files import read_json, remove, write_text
 from engine.store.graphs import Graphs
 from engine.store.infos import Problem
-from engine.store.layout import BUNDLED, Kind, main_file
+from engine.store.layout import BUNDLED, Kind, main_file, scan
 from engine.store.processes import is_alive
 from engine.store.transcoders import TranscoderSets
 
@@ -68,6 +68,13 @@ class Store(Corpora, TranscoderSets, Graphs):
         for shelf in shelves:
             problems += check_index(shelf, self._stamps(bundled=shelf != self.workspace))
         return problems
+
+    def unreadable(self) -> list[Problem]:
+        """What lies in the workspace but is in no list, because its main file is damaged. Quick: reads only those."""
+        known = self._stamps(bundled=False)
+        shelves = [self.workspace, *([self.bundled] if self.bundled else [])]
+        hidden = [found for found in scan(self.workspace) if (found.kind, found.name) not in known]
+        return [problem for one in hidden for problem in check_artefact(self.workspace, one, shelves=shelves)]
 
     def _refuse_while_training(self, name: str) -> None:
         for path in (self.workspace / "jobs").glob("*.json"):

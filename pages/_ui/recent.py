@@ -12,6 +12,13 @@ MOST = 5
 
 
 @guarded()
+def unreadable() -> None:
+    """What lies in the workspace and is in no list, because it is damaged: which file, and why."""
+    for problem in store().unreadable():
+        st.warning(plain(f"{problem.path} is left out: {problem.reason}."), icon=":material/warning:")
+
+
+@guarded()
 def recent() -> None:
     """The latest runs and jobs of this workspace."""
     left, right = st.columns(2, gap="medium")
