@@ -6,6 +6,7 @@ from pydantic import Field
 
 from engine.domain.corpus import CorpusSpec
 from engine.domain.graphs import TraceSettings
+from engine.domain.interventions import Factor, FeatureIds
 from engine.domain.models import TranscoderTraining
 from engine.domain.names import Name
 from engine.domain.record import Record
@@ -60,6 +61,38 @@ class Trace(Record):
     settings: TraceSettings = TraceSettings()
 
 
+class Timelapse(Record):
+    """Trace more checkpoints to the output targets of a stored comparison, so that all of them can be played."""
+
+    action: Literal["timelapse"] = "timelapse"
+    a: str  # RUN@LABEL; with b and the prompt they name the stored comparison
+    b: str
+    prompt: str
+    transcoders: str = ""  # of that comparison; empty: its newest
+    checkpoints: tuple[str, ...]  # RUN@LABEL in the order in which they are traced
+
+
+class Intervene(Record):
+    """Change features in both checkpoints of a stored comparison and measure their outputs."""
+
+    action: Literal["intervene"] = "intervene"
+    a: str
+    b: str
+    prompt: str
+    transcoders: str = ""
+    features: FeatureIds
+    factor: Factor = 0.0
+
+
+class DescribeFeatures(Record):
+    """Find out where features are active and what they write, in each of the checkpoints."""
+
+    action: Literal["describe_features"] = "describe_features"
+    checkpoints: tuple[str, ...]  # RUN@LABEL
+    transcoders: str  # name of the set
+    features: tuple[tuple[int, int], ...]  # (layer, index)
+
+
 class Probe(Record):
     """Measure the probe scores of every checkpoint of a run again."""
 
@@ -67,7 +100,10 @@ class Probe(Record):
     run: Name
 
 
-Request = Annotated[MakeCorpus | Train | TrainTranscoders | Compare | Trace | Probe, Field(discriminator="action")]
+Request = Annotated[
+    MakeCorpus | Train | TrainTranscoders | Compare | Trace | Timelapse | Intervene | DescribeFeatures | Probe,
+    Field(discriminator="action"),
+]
 
 
 class Progress(Record):

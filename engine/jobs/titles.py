@@ -1,6 +1,17 @@
 """What a job is called where no one gave it a title."""
 
-from engine.domain.jobs import Compare, MakeCorpus, Probe, Request, Trace, Train, TrainTranscoders
+from engine.domain.jobs import (
+    Compare,
+    DescribeFeatures,
+    Intervene,
+    MakeCorpus,
+    Probe,
+    Request,
+    Timelapse,
+    Trace,
+    Train,
+    TrainTranscoders,
+)
 
 
 def title_of(request: Request) -> str:
@@ -16,5 +27,12 @@ def title_of(request: Request) -> str:
             return f"Compare {request.a} with {request.b}"
         case Trace():
             return f"Trace {request.checkpoint}"
+        case Timelapse():
+            return f"Trace the time-lapse of {request.a} and {request.b}"
+        case Intervene():
+            verb = "Ablate" if request.factor == 0 else "Scale"
+            return f"{verb} {len(request.features)} feature{'s' if len(request.features) > 1 else ''}"
+        case DescribeFeatures():
+            return f"Look up {len(request.features)} features"
         case Probe():
             return f"Probe {request.run}"

@@ -1,19 +1,23 @@
 """Reads what a list shows of an artefact from its main file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from engine.domain.annotations import Annotations
 from engine.domain.corpus import Corpus, CorpusLine, Example, Probe
 from engine.domain.errors import Damaged
 from engine.domain.graphs import Comparison
+from engine.domain.interventions import Intervention
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.record import Record
 from engine.domain.runs import CheckpointState, RunConfig
+from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
-from engine.store.layout import Found, step_of
+from engine.store.layout import Found, Kind, step_of
 
 R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe] = TypeAdapter(CorpusLine)
@@ -30,30 +34,37 @@ class CorpusSummary(Record):
 
 def describe(found: Found) -> tuple[str, Record]:
     """(parent, record) of an artefact. Raises Damaged."""
-    path = found.path
-    match found.kind:
-        case "corpus":
-            corpus = read_corpus(path)
-            return "", CorpusSummary(
-                hash=corpus.hash,
-                n_examples=len(corpus.examples),
-                n_probes=len(corpus.probes),
-                constraint_types=corpus.constraint_types,
-            )
-        case "model":
-            return "", read_model(path)
-        case "run":
-            return "", read_run(path)
-        case "checkpoint":
-            return found.name.partition("/")[0], read_state(path)
-        case "transcoders":
-            return "", read_meta(path)
-        case "graph":
-            key = read_key(path)
-            return key.checkpoint, key
-        case "comparison":
-            comparison = read_comparison(path)
-            return comparison.key.a, comparison
+    return _DESCRIBE[found.kind](found)
+
+
+def _corpus_summary(found: Found) -> tuple[str, Record]:
+    corpus = read_corpus(found.path)
+    return "", CorpusSummary(
+        hash=corpus.hash,
+        n_examples=len(corpus.examples),
+        n_probes=len(corpus.probes),
+        constraint_types=corpus.constraint_types,
+    )
+
+
+def _graph_key(found: Found) -> tuple[str, Record]:
+    key = read_key(found.path)
+    return key.checkpoint, key
+
+
+def _comparison(found: Found) -> tuple[str, Record]:
+    comparison = read_comparison(found.path)
+    return comparison.key.a, comparison
+
+
+def _feature_key(found: Found) -> tuple[str, Record]:
+    key = read_feature_key(found.path)
+    return key.checkpoint, key
+
+
+def _intervention_key(found: Found) -> tuple[str, Record]:
+    key = read_intervention(found.path).key
+    return key.graph.checkpoint, key
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -104,7 +115,33 @@ def read_comparison(path: Path) -> Comparison:
     return _named(path, path.stem, comparison.key.hash, comparison)
 
 
+def read_intervention(path: Path) -> Intervention:
+    """`interventions/HASH.json`"""
+    intervention = read_json(path, Intervention)
+    return _named(path, path.stem, intervention.key.hash, intervention)
+
+
+def read_annotations(path: Path) -> Annotations:
+    """`annotations/TRANSCODERS_HASH.json`"""
+    annotations = read_json(path, Annotations)
+    return _named(path, path.stem, annotations.transcoders_hash, annotations)
+
+
 def _named(path: Path, expected: str, name: str, record: R) -> R:
     if name != expected:
         raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
     return record
+
+
+_DESCRIBE: dict[Kind, Callable[[Found], tuple[str, Record]]] = {
+    "corpus": _corpus_summary,
+    "model": lambda found: ("", read_model(found.path)),
+    "run": lambda found: ("", read_run(found.path)),
+    "checkpoint": lambda found: (found.name.partition("/")[0], read_state(found.path)),
+    "transcoders": lambda found: ("", read_meta(found.path)),
+    "graph": _graph_key,
+    "comparison": _comparison,
+    "features": _feature_key,
+    "intervention": _intervention_key,
+    "annotations": lambda found: ("", read_annotations(found.path)),
+}

@@ -10,7 +10,17 @@ from engine.domain.corpus import CorpusSpec
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
 from engine.domain.runs import LossLog, ProbeResults
-from engine.store.catalogue import read_comparison, read_corpus, read_meta, read_model, read_run, read_state
+from engine.store.catalogue import (
+    read_annotations,
+    read_comparison,
+    read_corpus,
+    read_intervention,
+    read_meta,
+    read_model,
+    read_run,
+    read_state,
+)
+from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
@@ -40,6 +50,9 @@ def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Ite
         "transcoders": _check_transcoders,
         "graph": lambda path: _reading(path, read_graph),
         "comparison": lambda path: _check_comparison(path, shelves),
+        "features": lambda path: _reading(path, read_features),
+        "intervention": lambda path: _reading(path, read_intervention),
+        "annotations": lambda path: _reading(path, read_annotations),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

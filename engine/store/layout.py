@@ -9,7 +9,10 @@ from typing import Literal
 from engine.domain.errors import Damaged, NameRefused
 from engine.domain.names import check_name
 
-Kind = Literal["corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison"]
+Kind = Literal[
+    "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
+    "annotations",
+]  # fmt: skip
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
 
@@ -47,6 +50,9 @@ def main_file(kind: Kind, name: str) -> Path:
         "transcoders": Path("transcoders", name, "set.json"),
         "graph": Path("graphs", f"{name}.safetensors"),
         "comparison": Path("comparisons", f"{name}.json"),
+        "features": Path("features", f"{name}.safetensors"),
+        "intervention": Path("interventions", f"{name}.json"),
+        "annotations": Path("annotations", f"{name}.json"),
     }[kind]
 
 
@@ -61,6 +67,9 @@ def scan(shelf: Path) -> Iterator[Found]:
     yield from _look(shelf, "transcoders", _folders(shelf / "transcoders"))
     yield from _look(shelf, "graph", _files(shelf / "graphs", ".safetensors"))
     yield from _look(shelf, "comparison", _files(shelf / "comparisons", ".json"))
+    yield from _look(shelf, "features", _files(shelf / "features", ".safetensors"))
+    yield from _look(shelf, "intervention", _files(shelf / "interventions", ".json"))
+    yield from _look(shelf, "annotations", _files(shelf / "annotations", ".json"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

@@ -13,6 +13,7 @@ from engine.store.files import read_json, remove, write_text
 from engine.store.graphs import Graphs
 from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file, scan
+from engine.store.notes import Notes
 from engine.store.processes import is_alive
 from engine.store.transcoders import TranscoderSets
 
@@ -20,7 +21,7 @@ HOME_VARIABLE = "TRACELAPSE_HOME"
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
 
 
-class Store(Corpora, TranscoderSets, Graphs):
+class Store(Corpora, TranscoderSets, Graphs, Notes):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -54,6 +55,10 @@ class Store(Corpora, TranscoderSets, Graphs):
         for key in self.graphs():
             if key.checkpoint.startswith(sign):
                 self._remove_file("graph", key.hash)
+        for kind in ("features", "intervention"):
+            for row in self._rows(kind):
+                if row.parent.startswith(sign) and not row.bundled:
+                    self._remove_file(kind, row.name)
         for meta in self.transcoder_sets():
             if any(ref.startswith(sign) for ref in meta.checkpoints):
                 self._unsee(meta, sign)

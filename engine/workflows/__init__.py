@@ -5,7 +5,20 @@ What needs torch is imported when its action starts, so that pages and the comma
 
 from typing import assert_never
 
-from engine.domain.jobs import CancelToken, Compare, MakeCorpus, Probe, Report, Request, Trace, Train, TrainTranscoders
+from engine.domain.jobs import (
+    CancelToken,
+    Compare,
+    DescribeFeatures,
+    Intervene,
+    MakeCorpus,
+    Probe,
+    Report,
+    Request,
+    Timelapse,
+    Trace,
+    Train,
+    TrainTranscoders,
+)
 from engine.store import Store
 
 
@@ -39,6 +52,18 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.tracing import trace
 
             return trace(store, request, report, cancel)
+        case Timelapse():
+            from engine.workflows.timelapse import timelapse
+
+            return timelapse(store, request, report, cancel)
+        case Intervene():
+            from engine.workflows.interventions import intervene
+
+            return intervene(store, request, report, cancel)
+        case DescribeFeatures():
+            from engine.workflows.features import describe_features
+
+            return describe_features(store, request, report, cancel)
         case _:
             assert_never(request)
 

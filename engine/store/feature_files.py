@@ -1,0 +1,142 @@
+"""Facts of features as one safetensors file: a row a feature; texts and tokens, which many share, once in its head."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.domain.errors import Damaged
+from engine.domain.features import FeatureFacts, FeatureKey, FeatureText
+from engine.domain.record import Record
+from engine.store.files import first_reason, write_bytes
+
+T = TypeVar("T")
+Facts = dict[tuple[int, int], FeatureFacts]  # by (layer, index)
+_ARRAYS = (
+    "layer", "index", "n_tokens", "n_active", "max_activation", "counts", "text", "activation", "promoted",
+    "promoted_by", "suppressed", "suppressed_by",
+)  # fmt: skip
+
+
+class _Header(Record):
+    key: FeatureKey
+    texts: tuple[tuple[str, ...], ...]
+    tokens: tuple[str, ...]
+
+
+def write_features(path: Path, key: FeatureKey, facts: Facts) -> None:
+    """Raises StorageFailed."""
+    rows = [facts[name] for name in sorted(facts)]
+    texts = _Numbered([text.tokens for row in rows for text in row.texts])
+    tokens = _Numbered([token for row in rows for token, _ in (*row.promoted, *row.suppressed)])
+    header = _Header(key=key, texts=tuple(texts.values), tokens=tuple(tokens.values))
+    activations = [text.activation for row in rows for text in row.texts]
+    arrays = {
+        "layer": np.array([row.layer for row in rows], np.int32),
+        "index": np.array([row.index for row in rows], np.int64),
+        "n_tokens": np.array([row.n_tokens for row in rows], np.int64),
+        "n_active": np.array([row.n_active for row in rows], np.int64),
+        "max_activation": np.array([row.max_activation for row in rows], np.float32),
+        "counts": np.array([row.counts for row in rows], np.int32).reshape(len(rows), -1),
+        "text": _ragged([[texts.number[text.tokens] for text in row.texts] for row in rows]),
+        "activation": np.concatenate([np.zeros(0), *activations]).astype(np.float32),  # in the order of `text`
+    }
+    for name in ("promoted", "suppressed"):
+        pairs = [getattr(row, name) for row in rows]
+        arrays[name] = _ragged([[tokens.number[token] for token, _ in row] for row in pairs])
+        arrays[f"{name}_by"] = np.array([by for row in pairs for _, by in row], np.float32)
+    write_bytes(path, save(arrays, metadata={"features": header.model_dump_json()}))
+
+
+def read_features(path: Path) -> Facts:
+    """Raises Damaged where anything about the file is not as `write_features` leaves it."""
+    try:
+        with safe_open(path, framework="np") as file:
+            header = _header(path, file.metadata())
+            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+        return _facts(header, arrays)
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"no whole safetensors file of feature facts ({error})") from error
+    except (IndexError, ValueError) as error:
+        raise Damaged(path, f"its columns do not fit together ({error})") from error
+
+
+def read_feature_key(path: Path) -> FeatureKey:
+    """What made the facts, from the head of the file alone. Raises Damaged."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return _header(path, file.metadata()).key
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"no whole safetensors file ({error})") from error
+
+
+class _Numbered(Generic[T]):
+    """The different values in the order in which they are met, and the number of each."""
+
+    def __init__(self, values: Sequence[T]) -> None:
+        self.values = list(dict.fromkeys(values))
+        self.number = {value: number for number, value in enumerate(self.values)}
+
+
+def _ragged(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """(n_rows, longest) int32, filled up with -1."""
+    width = max((len(row) for row in rows), default=0)
+    return np.array([[*row, *[-1] * (width - len(row))] for row in rows], np.int32).reshape(len(rows), width)
+
+
+def _facts(header: _Header, arrays: Mapping[str, np.ndarray]) -> Facts:
+    n_rows = len(arrays["layer"])
+    texts = _texts(header, arrays)
+    promoted, suppressed = (_weighted(header, arrays, name) for name in ("promoted", "suppressed"))
+    facts: Facts = {}
+    for row in range(n_rows):
+        layer, index = int(arrays["layer"][row]), int(arrays["index"][row])
+        facts[layer, index] = FeatureFacts(
+            layer=layer,
+            index=index,
+            n_tokens=int(arrays["n_tokens"][row]),
+            n_active=int(arrays["n_active"][row]),
+            max_activation=float(arrays["max_activation"][row]),
+            counts=arrays["counts"][row],
+            texts=texts[row],
+            promoted=promoted[row],
+            suppressed=suppressed[row],
+        )
+    return facts
+
+
+def _texts(header: _Header, arrays: Mapping[str, np.ndarray]) -> list[tuple[FeatureText, ...]]:
+    rows, start, values = [], 0, arrays["activation"]
+    for numbers in arrays["text"]:
+        found = []
+        for number in numbers[numbers >= 0]:
+            tokens = header.texts[number]
+            found.append(FeatureText(tokens, values[start : start + len(tokens)]))
+            start += len(tokens)
+        rows.append(tuple(found))
+    if start != len(values):
+        raise ValueError(f"{len(values)} activations for {start} tokens")
+    return rows
+
+
+def _weighted(header: _Header, arrays: Mapping[str, np.ndarray], name: str) -> list[tuple[tuple[str, float], ...]]:
+    rows, start, by = [], 0, arrays[f"{name}_by"]
+    for numbers in arrays[name]:
+        tokens = [header.tokens[number] for number in numbers[numbers >= 0]]
+        rows.append(tuple(zip(tokens, by[start : start + len(tokens)].tolist(), strict=True)))
+        start += len(tokens)
+    return rows
+
+
+def _header(path: Path, metadata: dict[str, str] | None) -> _Header:
+    try:
+        header = _Header.model_validate_json((metadata or {}).get("features", ""))
+    except ValidationError as error:
+        raise Damaged(path, f"its metadata is not that of feature facts ({first_reason(error)})") from error
+    if path.stem != header.key.hash:
+        raise Damaged(path, f"its name is not the hash of what made it ({header.key.hash})")
+    return header
