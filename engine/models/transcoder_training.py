@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from circuit_tracer.transcoder import TranscoderSet
 from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from engine.domain.errors import InputError, PromptRefused
+from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.models import TranscoderTraining
-from engine.models.base import LoadedModel, token_ids
+from engine.models.base import LoadedModel
+from engine.models.batches import padded, tokenised
 from engine.models.replacement import Replacement
 from engine.models.transcoders import new_transcoders
 
@@ -91,7 +91,7 @@ class _Draw:
         n_checkpoints: int,
         rng: random.Random,
     ) -> None:
-        self._own, self._plain = _tokenised(loaded, own), _tokenised(loaded, plain)
+        self._own, self._plain = tokenised(loaded, own), tokenised(loaded, plain)
         self._rng = rng
         if not self._own and not self._plain:
             raise InputError(
@@ -109,17 +109,6 @@ class _Draw:
         n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))
         n_plain = min(len(self._plain), self._n_texts - n_own)
         return self._rng.sample(self._own, n_own) + self._rng.sample(self._plain, n_plain)
-
-
-def _tokenised(loaded: LoadedModel, texts: Sequence[str]) -> list[torch.Tensor]:
-    """The different texts as token ids; those that the model cannot read are left out."""
-    prompts = []
-    for text in dict.fromkeys(texts):
-        try:
-            prompts.append(torch.tensor(token_ids(loaded.tokenizer, text, limit=loaded.n_positions)))
-        except PromptRefused as error:
-            _log.info("A text was left out of transcoder training: %s", error)
-    return prompts
 
 
 def _collect(
@@ -149,12 +138,7 @@ def _collect_batch(
     inputs: list[list[torch.Tensor]],
     outputs: list[list[torch.Tensor]],
 ) -> None:
-    device = replacement.loaded.model.device
-    # Padding stands on the right, where causal attention never lets it reach a token.
-    tokens = pad_sequence(list(prompts), batch_first=True).to(device)  # (n_prompts, n_pos)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    places = torch.arange(tokens.shape[1], device=device)
-    keep = (places > 0) & (places < lengths[:, None])
+    tokens, keep = padded(prompts, replacement.loaded.model.device)
 
     def into(store: list[torch.Tensor]) -> Callable[..., None]:
         def hook(activations: torch.Tensor, **_: object) -> None:

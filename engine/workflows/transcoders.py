@@ -1,18 +1,17 @@
 """Which transcoders a comparison uses, and training a shared set where there is none."""
 
 import hashlib
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.domain.errors import NotFound
 from engine.domain.jobs import CancelToken, Report, TrainTranscoders
 from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, part, weights
+from engine.workflows.texts import texts_of
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
@@ -41,7 +40,7 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
     checkpoints = [store.checkpoint(ref) for ref in dict.fromkeys(request.checkpoints)]
     loaded = common_model(store, checkpoints)
     different = [c for c in checkpoints if c.step] + [c for c in checkpoints if not c.step][:1]
-    own, plain = _texts(store, checkpoints, request.training.n_texts, request.training.seed)
+    own, plain = texts_of(store, checkpoints, request.training.n_texts, request.training.seed)
     trained = train(
         loaded,
         [lambda c=c: weights(loaded, c) for c in different],  # type: ignore[misc]
@@ -121,24 +120,3 @@ def _milestones(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
     last = checkpoints[-1].step
     wanted = [0.0, *(fraction * last for fraction in _FRACTIONS)]
     return [min(checkpoints, key=lambda c: abs(c.step - step)) for step in wanted]
-
-
-def _texts(store: Store, checkpoints: Sequence[Checkpoint], n_texts: int, seed: int) -> tuple[list[str], list[str]]:
-    """What the runs' corpora say (examples, probes with their answers), and plain texts of the model's own world."""
-    own: list[str] = []
-    configs = [store.run(run) for run in dict.fromkeys(c.run for c in checkpoints)]
-    for name in dict.fromkeys(config.corpus for config in configs):
-        try:
-            corpus = store.corpus(name)
-        except NotFound:  # an imported run, or a corpus removed since
-            continue
-        own += [example.text for example in corpus.examples]
-        for probe in corpus.probes:
-            own += [f"{probe.text} {probe.answer}", f"{probe.known_text} {probe.answer}"]
-    plain: list[str] = []
-    if configs[0].model.source == "bundled":
-        from engine.corpus.world import world_sentence
-
-        rng = random.Random(seed)
-        plain = [world_sentence(rng) for _ in range(n_texts)]
-    return own, plain
