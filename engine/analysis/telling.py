@@ -39,11 +39,9 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     by_layer = appeared.assign(layer=appeared["source"].map(layer)).sort_values("layer", kind="stable")
     best: dict[str, tuple[float, tuple[str, ...]]] = {}
     for source, target, change in zip(by_layer["source"], by_layer["target"], by_layer["change"], strict=True):
-        if source.startswith("token/"):
-            before = (math.inf, (source,))
-        elif source in best:
-            before = best[source]
-        else:
+        start = (math.inf, (source,)) if source.startswith("token/") else None
+        before = best.get(source, start)
+        if before is None:
             continue
         strength = min(before[0], float(change))
         if target not in best or strength > best[target][0]:

@@ -1,5 +1,7 @@
 """What is pointed at in a difference, on graphs small enough to see."""
 
+from itertools import pairwise
+
 from micro_graphs import F, T, Y, graph_of, random_graph
 
 from engine.analysis.diff import diff_graphs
@@ -47,7 +49,7 @@ def test_every_edge_of_the_path_appeared_in_random_graphs() -> None:
         diff = diff_graphs(random_graph(seed=seed), random_graph(seed=seed + 100), ALL)
         path = appeared_path(diff)
         appeared = diff.edges[diff.edges["status"] == "appeared"]
-        assert set(zip(path, path[1:], strict=False)) <= set(zip(appeared["source"], appeared["target"], strict=True))
+        assert set(pairwise(path)) <= set(zip(appeared["source"], appeared["target"], strict=True))
 
 
 def test_telling_features_are_strong_in_b_weak_in_a_and_at_the_right_places() -> None:
