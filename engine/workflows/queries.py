@@ -1,28 +1,107 @@
 """What pages and the command line ask of a store. Nothing here needs torch."""
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
 import pandas as pd
 
 from engine.analysis.curves import probe_scores
 from engine.domain.corpus import Probe
 from engine.domain.errors import NotFound
-from engine.domain.graphs import AttributionGraph
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
+from engine.domain.interventions import Intervention, InterventionKey
+from engine.domain.runs import Checkpoint
+from engine.domain.timelapse import Moment
 from engine.store import Store
 
-_ORDER = ("inference", "paraphrase", "recall", "retention")  # the most telling first
+
+def stored_comparison(store: Store, a: str, b: str, prompt: str, transcoders: str = "") -> Comparison | None:
+    """The stored pair (RUN@LABEL, canonical), or None where it has not been traced.
+
+    A pair stored the other way round is turned. Without `transcoders` the newest pair is taken. Raises Damaged.
+    """
+    if found := store.comparison(a, b, prompt, transcoders):
+        return found
+    if found := store.comparison(b, a, prompt, transcoders):
+        key = ComparisonKey(a=a, b=b, prompt=prompt, transcoders=found.key.transcoders)
+        return Comparison(key=key, graph_a=found.graph_b, graph_b=found.graph_a)
+    return None
+
+
+def comparison_found(store: Store, a: str, b: str, prompt: str, transcoders: str = "") -> Comparison:
+    """`stored_comparison`, with both names as a user writes them. Raises NotFound, InputError, Damaged."""
+    ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
+    if found := stored_comparison(store, ref_a, ref_b, prompt, transcoders):
+        return found
+    prompts = dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {ref_a, ref_b})
+    raise NotFound(f"comparison of {ref_a} with {ref_b}", prompt, list(prompts))
 
 
 def comparison_graphs(
     store: Store, a: str, b: str, prompt: str, transcoders: str = ""
 ) -> tuple[AttributionGraph, AttributionGraph] | None:
-    """The stored graphs of both sides (RUN@LABEL, canonical), or None where the pair has not been traced.
+    """The stored graphs of both sides, as `stored_comparison`. Raises Damaged."""
+    found = stored_comparison(store, a, b, prompt, transcoders)
+    return None if found is None else (store.graph(found.graph_a), store.graph(found.graph_b))
 
-    A pair stored the other way round is turned. Without `transcoders` the newest pair is taken. Raises Damaged.
+
+def moments(store: Store, a: str, b: str) -> tuple[Moment, ...]:
+    """What a time-lapse of two checkpoints shows, by ascending step, the base first.
+
+    Of two runs: every step at which either has a checkpoint, each side at its latest one by then. Of one run: A stays,
+    and B moves over all checkpoints. Raises NotFound, InputError.
     """
-    if found := store.comparison(a, b, prompt, transcoders):
-        return store.graph(found.graph_a), store.graph(found.graph_b)
-    if found := store.comparison(b, a, prompt, transcoders):
-        return store.graph(found.graph_b), store.graph(found.graph_a)
-    return None
+    side_a, side_b = store.checkpoint(a), store.checkpoint(b)
+    of_b = store.checkpoints(side_b.run)
+    if side_a.run == side_b.run:
+        return tuple(Moment(step=c.step, a=side_a.ref, b=c.ref) for c in of_b)
+    of_a = store.checkpoints(side_a.run)
+    steps = sorted({c.step for c in (*of_a, *of_b)})
+    return tuple(Moment(step=step, a=_latest(of_a, step).ref, b=_latest(of_b, step).ref) for step in steps)
+
+
+def timelapse_order(moments: Sequence[Moment], step: int) -> tuple[str, ...]:
+    """The checkpoints of all moments, each once, in the order in which to trace them: nearest to `step` first."""
+    places = sorted(moments, key=lambda moment: moment.step)
+    here = min(range(len(places)), key=lambda place: abs(places[place].step - step), default=0)
+    near = sorted(range(len(places)), key=lambda place: abs(place - here))
+    return tuple(dict.fromkeys(ref for place in near for ref in (places[place].a, places[place].b)))
+
+
+def timelapse_keys(
+    store: Store, a: str, b: str, prompt: str, transcoders: str = ""
+) -> dict[int, tuple[GraphKey, GraphKey]]:
+    """By step, the moments of (a, b) whose two graphs are stored, traced as the stored comparison of (a, b, prompt):
+    to the same targets, with the same transcoders and settings. Empty where there is no such comparison.
+
+    Raises NotFound, InputError, Damaged.
+    """
+    shown = moments(store, a, b)
+    pair = stored_comparison(store, store.checkpoint(a).ref, store.checkpoint(b).ref, prompt, transcoders)
+    if pair is None:
+        return {}
+    refs = dict.fromkeys(ref for moment in shown for ref in (moment.a, moment.b))
+    found = {ref: _traced_alike(store.graphs(ref), pair.graph_a) for ref in refs}
+    pairs = ((moment.step, found[moment.a], found[moment.b]) for moment in shown)
+    return {step: (key_a, key_b) for step, key_a, key_b in pairs if key_a and key_b}
+
+
+def timelapse_graphs(
+    store: Store, a: str, b: str, prompt: str, transcoders: str = ""
+) -> dict[int, tuple[AttributionGraph, AttributionGraph]]:
+    """The graphs of `timelapse_keys`; each file is read once. Raises as it does."""
+    keys = timelapse_keys(store, a, b, prompt, transcoders)
+    graphs = {key.hash: store.graph(key) for key in dict.fromkeys(key for pair in keys.values() for key in pair)}
+    return {step: (graphs[key_a.hash], graphs[key_b.hash]) for step, (key_a, key_b) in keys.items()}
+
+
+def stored_interventions(
+    store: Store, graphs: tuple[AttributionGraph, AttributionGraph], features: Iterable[str], factor: float
+) -> tuple[Intervention | None, Intervention | None]:
+    """What changing `features` by `factor` did to either side, as far as it is stored. Raises Damaged."""
+    chosen = tuple(sorted(set(features)))
+    a, b = (store.intervention(InterventionKey(graph=g.key, features=chosen, factor=factor)) for g in graphs)
+    return a, b
 
 
 def traced_graph(store: Store, checkpoint: str, prompt: str, transcoders: str = "") -> AttributionGraph | None:
@@ -38,25 +117,31 @@ def run_scores(store: Store, run: str) -> pd.DataFrame:
 
     Raises NotFound (the run, or its corpus), Damaged, InputError (the corpus is not the one that was measured).
     """
-    return probe_scores(all_prompts(store, run), store.probe_results(run))
+    return probe_scores(store.corpus(store.run(run).corpus).probes, store.probe_results(run))
 
 
-def all_prompts(store: Store, run: str) -> list[Probe]:
-    """Every probe of the run's corpus, in its order. Raises NotFound, Damaged."""
-    return list(store.corpus(store.run(run).corpus).probes)
+def probe_with(store: Store, runs: Iterable[str], prompt: str) -> Probe | None:
+    """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils."""
+    for run in runs:
+        try:
+            probes = store.corpus(store.run(run).corpus).probes
+        except NotFound:  # a run imported without its corpus, or one whose corpus was removed
+            continue
+        for probe in probes:
+            if probe.text == prompt:
+                return probe
+    return None
 
 
-def default_prompts(store: Store, run: str) -> list[Probe]:
-    """A few good probes to begin with: of each constraint type the first of each kind, the most telling kinds first.
+def _latest(checkpoints: Sequence[Checkpoint], step: int) -> Checkpoint:
+    """The last of the ascending checkpoints at or before the step; the base is before all."""
+    return checkpoints[max(0, bisect_right(checkpoints, step, key=lambda c: c.step) - 1)]
 
-    Empty where the run's corpus is not there. Raises NotFound for a run that does not exist, Damaged.
-    """
-    config = store.run(run)
-    try:
-        probes = store.corpus(config.corpus).probes
-    except NotFound:
-        return []
-    first: dict[tuple[str, str], Probe] = {}
-    for probe in probes:
-        first.setdefault((probe.kind, probe.constraint_type), probe)
-    return sorted(first.values(), key=lambda probe: _ORDER.index(probe.kind))
+
+def _traced_alike(keys: Iterable[GraphKey], like: GraphKey) -> GraphKey | None:
+    return next((key for key in keys if _asked(key) == _asked(like)), None)
+
+
+def _asked(key: GraphKey) -> GraphKey:
+    """What was asked of any checkpoint."""
+    return key.model_copy(update={"checkpoint": "", "checkpoint_hash": ""})

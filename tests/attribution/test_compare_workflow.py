@@ -18,7 +18,7 @@ from engine.models.transcoders import save_transcoders
 from engine.store import Store
 from engine.workflows import run
 from engine.workflows.loading import base_model
-from engine.workflows.queries import all_prompts, comparison_graphs, default_prompts, traced_graph
+from engine.workflows.queries import comparison_graphs, traced_graph
 from tests.attribution.parts import BACKWARD_HOOK, PROMPT, Never, load, random_adapter, random_transcoders, silent
 from tests.tiny import tiny_corpus, tiny_llama
 
@@ -194,14 +194,3 @@ def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_
     os.utime(weights, (1e9, 1e9))
     assert base_model(store, spec) is not first
 
-
-def test_prompts_of_a_run(store: Store, tmp_path: Path) -> None:
-    workspace(store, "llama", tmp_path / "base")
-    probes = all_prompts(store, "one")
-    chosen = default_prompts(store, "one")
-    assert {(p.kind, p.constraint_type) for p in chosen} == {(p.kind, p.constraint_type) for p in probes}
-    kinds = [probe.kind for probe in chosen]
-    order = ["inference", "paraphrase", "recall", "retention"]
-    assert kinds == sorted(kinds, key=order.index)
-    store.create_run(RunConfig(name="imported", model=store.run("one").model, corpus="gone"))
-    assert default_prompts(store, "imported") == []
