@@ -1,6 +1,6 @@
 """Facts of features as one safetensors file: a row a feature; texts and tokens, which many share, once in its head."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -52,13 +52,16 @@ def write_features(path: Path, key: FeatureKey, facts: Facts) -> None:
     write_bytes(path, save(arrays, metadata={"features": header.model_dump_json()}))
 
 
-def read_features(path: Path) -> Facts:
-    """Raises Damaged where anything about the file is not as `write_features` leaves it."""
+def read_features(path: Path, only: Collection[tuple[int, int]] | None = None) -> Facts:
+    """Of all features, or of those in `only` that are there: 1,000 take longer to make than the file to read.
+
+    Raises Damaged where anything about the file is not as `write_features` leaves it.
+    """
     try:
         with safe_open(path, framework="np") as file:
             header = _header(path, file.metadata())
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-        return _facts(header, arrays)
+        return _facts(header, arrays, only)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"no whole safetensors file of feature facts ({error})") from error
     except (IndexError, ValueError) as error:
@@ -88,48 +91,50 @@ def _ragged(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([[*row, *[-1] * (width - len(row))] for row in rows], np.int32).reshape(len(rows), width)
 
 
-def _facts(header: _Header, arrays: Mapping[str, np.ndarray]) -> Facts:
-    n_rows = len(arrays["layer"])
-    texts = _texts(header, arrays)
-    promoted, suppressed = (_weighted(header, arrays, name) for name in ("promoted", "suppressed"))
+def _facts(header: _Header, arrays: Mapping[str, np.ndarray], only: Collection[tuple[int, int]] | None) -> Facts:
+    lengths = np.array([*map(len, header.texts), 0])  # the last for -1, which fills up
+    starts = _starts(lengths[arrays["text"]].sum(1), arrays["activation"])
+    weighted = {name: _starts((arrays[name] >= 0).sum(1), arrays[f"{name}_by"]) for name in ("promoted", "suppressed")}
     facts: Facts = {}
-    for row in range(n_rows):
-        layer, index = int(arrays["layer"][row]), int(arrays["index"][row])
-        facts[layer, index] = FeatureFacts(
-            layer=layer,
-            index=index,
+    for row, feature in enumerate(zip(arrays["layer"].tolist(), arrays["index"].tolist(), strict=True)):
+        if only is not None and feature not in only:
+            continue
+        facts[feature] = FeatureFacts(
+            layer=feature[0],
+            index=feature[1],
             n_tokens=int(arrays["n_tokens"][row]),
             n_active=int(arrays["n_active"][row]),
             max_activation=float(arrays["max_activation"][row]),
             counts=arrays["counts"][row],
-            texts=texts[row],
-            promoted=promoted[row],
-            suppressed=suppressed[row],
+            texts=tuple(_texts(header, arrays, row, starts[row])),
+            promoted=_weighted(header, arrays, "promoted", row, weighted["promoted"][row]),
+            suppressed=_weighted(header, arrays, "suppressed", row, weighted["suppressed"][row]),
         )
     return facts
 
 
-def _texts(header: _Header, arrays: Mapping[str, np.ndarray]) -> list[tuple[FeatureText, ...]]:
-    rows, start, values = [], 0, arrays["activation"]
-    for numbers in arrays["text"]:
-        found = []
-        for number in numbers[numbers >= 0]:
+def _starts(counts: np.ndarray, values: np.ndarray) -> list[int]:
+    """Where each row begins among the values, of which it has `counts`. Raises ValueError where they do not add up."""
+    ends = np.cumsum(counts)
+    if len(values) != counts.sum():
+        raise ValueError(f"{len(values)} values for {counts.sum()} places")
+    return [int(start) for start in ends - counts]
+
+
+def _texts(header: _Header, arrays: Mapping[str, np.ndarray], row: int, start: int) -> Iterator[FeatureText]:
+    for number in arrays["text"][row]:
+        if number >= 0:
             tokens = header.texts[number]
-            found.append(FeatureText(tokens, values[start : start + len(tokens)]))
+            yield FeatureText(tokens, arrays["activation"][start : start + len(tokens)])
             start += len(tokens)
-        rows.append(tuple(found))
-    if start != len(values):
-        raise ValueError(f"{len(values)} activations for {start} tokens")
-    return rows
 
 
-def _weighted(header: _Header, arrays: Mapping[str, np.ndarray], name: str) -> list[tuple[tuple[str, float], ...]]:
-    rows, start, by = [], 0, arrays[f"{name}_by"]
-    for numbers in arrays[name]:
-        tokens = [header.tokens[number] for number in numbers[numbers >= 0]]
-        rows.append(tuple(zip(tokens, by[start : start + len(tokens)].tolist(), strict=True)))
-        start += len(tokens)
-    return rows
+def _weighted(
+    header: _Header, arrays: Mapping[str, np.ndarray], name: str, row: int, start: int
+) -> tuple[tuple[str, float], ...]:
+    tokens = [header.tokens[number] for number in arrays[name][row] if number >= 0]
+    by = arrays[f"{name}_by"][start : start + len(tokens)]
+    return tuple(zip(tokens, by.tolist(), strict=True))
 
 
 def _header(path: Path, metadata: dict[str, str] | None) -> _Header:

@@ -1,6 +1,6 @@
 """What was found out about features, and what a person wrote on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -22,13 +22,16 @@ _LOCK_S = 30.0
 class Notes(Shelves):
     """`features/HASH.safetensors`, `interventions/HASH.json`, `annotations/TRANSCODERS_HASH.json`."""
 
-    def features(self, key: FeatureKey) -> Facts:
-        """Facts by (layer, index); of both shelves together. Empty where none are stored. Raises Damaged."""
+    def features(self, key: FeatureKey, only: Collection[tuple[int, int]] | None = None) -> Facts:
+        """Facts by (layer, index), of all or of those in `only`; of both shelves together. Raises Damaged.
+
+        What is not stored is not in it.
+        """
         found: Facts = {}
         for shelf in filter(None, (self.bundled, self.workspace)):
             path = shelf / main_file("features", key.hash)
             if path.exists():
-                found |= read_features(path)
+                found |= read_features(path, only)
         return found
 
     def save_features(self, key: FeatureKey, facts: Facts) -> None:

@@ -1,0 +1,220 @@
+"""What transcoder features stand for in one checkpoint: the texts that wake them, the tokens that they write.
+
+The views that people know from circuit-tracer and Neuronpedia, computed here: where a feature is active over a list
+of texts, and the direct effect of its decoder on the logits (the “logit lens” of its decoder row).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from engine.domain.errors import InputError
+from engine.domain.features import FeatureFacts, FeatureText
+from engine.domain.jobs import CancelToken, Report
+from engine.models.base import LoadedModel
+from engine.models.batches import padded, tokenised
+from engine.models.replacement import Replacement
+
+N_BINS = 20  # of the histogram
+N_TOKENS = 8  # promoted, and as many suppressed
+Feature = tuple[int, int]  # (layer, index)
+Weighted = tuple[tuple[str, float], ...]
+# Memory: activations of one layer are worked out for so many places at once (134 MB for 16,384 features), and kept of
+# so many features and tokens at once (256 MB); more features are looked up in several passes over the texts.
+_PLACES_AT_ONCE = 2048
+_VALUES_AT_ONCE = 2**26
+_EFFECTS_AT_ONCE = 64  # features; each has an effect on the whole vocabulary
+
+
+def describe(
+    replacement: Replacement,
+    merged: PreTrainedModel | None,
+    texts: Sequence[str],
+    features: Sequence[Feature],
+    *,
+    n_texts: int,
+    report: Report,
+    cancel: CancelToken,
+) -> dict[Feature, FeatureFacts]:
+    """Facts of the named features in the checkpoint whose weights are `merged` (None: the base), over `texts`.
+
+    A text that the model cannot read is left out, a text that comes twice is taken once, and BOS is not looked at:
+    activations are those of circuit-tracer's `get_activations`. Active is above 0. `n_texts` are kept of each feature,
+    by their highest activation; of equals the one that comes first. Promoted and suppressed tokens are those of
+    `token_effects`. Per-layer and cross-layer transcoders alike. Safe in threads: it holds the replacement's lock.
+    Raises InputError (a feature that the set does not have; no text that the model can read), Cancelled.
+    """
+    wanted = sorted(set(features))
+    _check(replacement, wanted)
+    read = _Texts.of(replacement.loaded, texts)
+    facts: dict[Feature, FeatureFacts] = {}
+    per_pass = max(1, _VALUES_AT_ONCE // read.n_tokens)
+    with replacement.swapped(merged) as model, torch.no_grad():
+        for first in range(0, len(wanted), per_pass):
+            part = wanted[first : first + per_pass]
+
+            def progress(fraction: float, done: int = first, n: int = len(part)) -> None:
+                cancel.check()
+                report((done + n * fraction) / len(wanted), "Looking through the texts")
+
+            values = _activations(model, read, part, progress)
+            written = token_effects(model, replacement.loaded.tokenizer, part)
+            for feature, row in zip(part, values, strict=True):
+                facts[feature] = _facts(feature, row, read, n_texts, *written[feature])
+    return facts
+
+
+def token_effects(
+    model: TransformerLensReplacementModel, tokenizer: PreTrainedTokenizerFast, features: Sequence[Feature]
+) -> dict[Feature, tuple[Weighted, Weighted]]:
+    """The tokens that each feature's decoder promotes and suppresses most, with the effect of one unit of activation.
+
+    A decoder row (of a cross-layer transcoder: the sum of its rows) times the final norm's weight times the
+    unembedding, minus the mean over the vocabulary. This is the direct effect on a logit but for one factor that
+    differs from place to place and is left out: the final norm's denominator, which divides all of them alike.
+    Later layers that read the feature are not in it, nor is a soft cap.
+    """
+    names: dict[int, str] = {}
+
+    def weighted(values: torch.Tensor, ids: torch.Tensor) -> Weighted:
+        pairs = zip(ids.tolist(), values.tolist(), strict=True)
+        return tuple((names.setdefault(i, tokenizer.decode([i])), by) for i, by in pairs if by)
+
+    found: dict[Feature, tuple[Weighted, Weighted]] = {}
+    for layer, indices in _by_layer(features).items():
+        for part in torch.tensor(indices).split(_EFFECTS_AT_ONCE):
+            effects = _effects(model, layer, part)  # (n_part, n_vocab)
+            k = min(N_TOKENS, effects.shape[1])
+            most, least = effects.clamp(min=0).topk(k), (-effects).clamp(min=0).topk(k)
+            for row, index in enumerate(part.tolist()):
+                up = weighted(most.values[row], most.indices[row])
+                found[layer, index] = up, weighted(-least.values[row], least.indices[row])
+    return found
+
+
+def _effects(model: TransformerLensReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
+    """(n_features, n_vocab) float32 on the CPU: minus their mean over the vocabulary."""
+    rows = model.transcoders._get_decoder_vectors(layer, indices.to(model.unembed.W_U.device)).float()
+    if rows.ndim == 3:  # cross-layer: what it writes in each layer from its own on, (n_features, n_writes, d_model)
+        rows = rows.sum(1)
+    effects = (rows * model.ln_final.w.float()) @ model.unembed.W_U.float()
+    return (effects - effects.mean(-1, keepdim=True)).cpu()
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What is looked through. Tokens are counted over all the texts, without position 0."""
+
+    prompts: list[torch.Tensor]  # each (n_pos,) with BOS
+    tokens: list[tuple[str, ...]]  # each (n_pos - 1,)
+    starts: np.ndarray  # (n_texts,) where each begins among all the tokens
+    n_tokens: int
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, texts: Sequence[str]) -> "_Texts":
+        # Texts that differ only in their spaces are the same tokens.
+        prompts = list({tuple(prompt.tolist()): prompt for prompt in tokenised(loaded, texts)}.values())
+        if not prompts:
+            raise InputError(
+                f"Features are looked up in texts, and none of the {len(texts)} given can be read by the model. Use a "
+                "run whose corpus is made of the model's words."
+            )
+        names: dict[int, str] = {}
+        tokens = [
+            tuple(names.setdefault(i, loaded.tokenizer.decode([i])) for i in prompt.tolist()[1:]) for prompt in prompts
+        ]
+        ends = np.cumsum([len(text) for text in tokens])
+        return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]))
+
+    def batches(self) -> Iterator[tuple[int, list[torch.Tensor]]]:
+        """The number of the first text of each, and its prompts: at most _PLACES_AT_ONCE with their padding."""
+        batch: list[torch.Tensor] = []
+        for number, prompt in enumerate(self.prompts):
+            longest = max(len(other) for other in (*batch, prompt))
+            if batch and longest * (len(batch) + 1) > _PLACES_AT_ONCE:
+                yield number - len(batch), batch
+                batch = []
+            batch.append(prompt)
+        yield len(self.prompts) - len(batch), batch
+
+
+def _activations(
+    model: TransformerLensReplacementModel,
+    texts: _Texts,
+    features: Sequence[Feature],
+    progress: Callable[[float], None],
+) -> np.ndarray:
+    """(n_features, n_tokens) float32, in the order of `features`, which are sorted."""
+    values = np.zeros((len(features), texts.n_tokens), np.float32)
+    layers = _by_layer(features)
+    for first, prompts in texts.batches():
+        progress(first / len(texts.prompts))
+        tokens, keep = padded(prompts, model.unembed.W_U.device)
+        start = int(texts.starts[first])
+        stop = start + int(keep.sum())
+
+        def into(layer: int, row: int, window: slice, keep: torch.Tensor) -> Callable[..., None]:
+            indices = torch.tensor(layers[layer], device=keep.device)
+
+            def hook(reads: torch.Tensor, **_: object) -> None:
+                active = model.transcoders.encode_layer(reads[keep], layer)[:, indices]  # (n_kept, n_wanted)
+                values[row : row + len(indices), window] = active.T.float().cpu().numpy()
+
+            return hook
+
+        hooks, row = [], 0
+        for layer, indices in layers.items():
+            hooks.append((f"blocks.{layer}.{model.feature_input_hook}", into(layer, row, slice(start, stop), keep)))
+            row += len(indices)
+        with model.hooks(fwd_hooks=hooks):
+            model(tokens, stop_at_layer=max(layers) + 1)
+    return values
+
+
+def _facts(
+    feature: Feature, values: np.ndarray, texts: _Texts, n_texts: int, promoted: Weighted, suppressed: Weighted
+) -> FeatureFacts:
+    """`values`: (n_tokens,) its activation on every token."""
+    active = values[values > 0]
+    highest = float(active.max()) if len(active) else 0.0
+    counts, _ = np.histogram(active, bins=N_BINS, range=(0.0, highest or 1.0))
+    peaks = np.maximum.reduceat(values, texts.starts)  # (n_texts,)
+    best = [number for number in np.argsort(-peaks, kind="stable")[:n_texts].tolist() if peaks[number] > 0]
+    shown = []
+    for number in best:
+        start, tokens = texts.starts[number], texts.tokens[number]
+        shown.append(FeatureText(tokens, values[start : start + len(tokens)].copy()))
+    return FeatureFacts(
+        layer=feature[0],
+        index=feature[1],
+        n_tokens=len(values),
+        n_active=len(active),
+        max_activation=highest,
+        counts=counts,
+        texts=tuple(shown),
+        promoted=promoted,
+        suppressed=suppressed,
+    )
+
+
+def _by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:
+    """Layer -> indices, both in the order in which they come."""
+    layers: dict[int, list[int]] = {}
+    for layer, index in features:
+        layers.setdefault(layer, []).append(index)
+    return layers
+
+
+def _check(replacement: Replacement, features: Sequence[Feature]) -> None:
+    transcoders = replacement.model.transcoders
+    n_layers, n_features = transcoders.n_layers, transcoders.d_transcoder
+    for layer, index in features:
+        if not (0 <= layer < n_layers and 0 <= index < n_features):
+            raise InputError(
+                f"Feature {layer}/{index} does not exist: this transcoder set has layers 0 to {n_layers - 1} with "
+                f"features 0 to {n_features - 1} each."
+            )
