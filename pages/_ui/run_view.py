@@ -12,6 +12,7 @@ from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import panel_px, show_progress
+from pages._ui.report_button import report_button
 from pages._ui.session import jobs, store
 from pages._ui.text import percent, plain, words
 
@@ -99,6 +100,7 @@ def _next_steps(page: str, info: RunInfo) -> None:
             st.page_link(
                 "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}
             )
+            report_button(name)
         unfinished = not (info.finished or info.bundled or info.config.imported)
         if unfinished and st.button("Resume", icon=":material/play_arrow:", type="primary"):
             jobs().submit(Train(config=info.config, resume=True))

@@ -1,0 +1,101 @@
+"""One comparison as one HTML file that works offline: both graphs, what differs, and what made them."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from engine.analysis.headline import headline
+from engine.domain.corpus import Probe
+from engine.domain.diffs import STATUSES, GraphDiff
+from engine.domain.graphs import FIT_LIMIT, AttributionGraph
+from engine.export.networks import library, network
+from engine.export.pages import asset, content_policy, environment, inline_json
+from engine.export.scene import BACKGROUND, Panel, Side, Theme, alternative, panel
+from engine.export.svg import graph_svg
+from engine.export.versions import versions
+from engine.figures import palette
+from engine.figures.graph_view import GraphView
+from engine.figures.tables import edge_table
+
+WIDTH, HEIGHT = 620, 330  # of one graph, in pixels at zoom 1
+MOST_EDGES = 2000  # of one graph, beyond the strongest: with more the page opens slowly
+MOST_ROWS = 20  # of the table
+SIDES: tuple[Side, ...] = ("a", "b", "overlay")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One side in words."""
+
+    name: str  # A or B
+    checkpoint: str
+    checkpoint_hash: str
+    replacement: float
+    completeness: float
+    warning: str
+
+
+def graph_html(view: GraphView, diff: GraphDiff, *, probe: Probe | None = None, theme: Theme = "light") -> str:
+    """The page. `view` is drawn, `diff` is what it was made of; `probe`: where the prompt is one, for the sentence.
+
+    No text in it can run as code, and nothing is fetched: a Content-Security-Policy allows its two scripts alone.
+    """
+    panels = [panel(view, side, theme=theme, width=WIDTH, height=HEIGHT, most_edges=MOST_EDGES) for side in SIDES]
+    lib, script = library(), str(asset("graph.js"))
+    return (
+        environment()
+        .get_template("graph.html")
+        .render(
+            policy=content_policy(lib, script),
+            library=Markup(lib),  # noqa: S704 - of the pyvis package
+            script=Markup(script),  # noqa: S704 - our own file
+            style=asset("graph.css"),
+            theme=theme,
+            colours=palette.GRAPH[theme] | {"background": BACKGROUND[theme]},
+            data=inline_json({"panels": [_panel_data(one, view, theme) for one in panels], "names": _names(view)}),
+            panels=panels,
+            descriptions=[alternative(view, side) for side in SIDES],
+            still=Markup(graph_svg(view, theme=theme)),  # noqa: S704 - written through an XML tree
+            sentence=headline(diff, probe),
+            prompt=diff.a.key.prompt,
+            rows=edge_table(diff, changed_only=True).head(MOST_ROWS).to_dict("records"),
+            counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
+            status_colours=palette.STATUS,
+            sides=(_made("A", diff.a), _made("B", diff.b)),
+            diff=diff,
+            versions=versions(),
+        )
+    )
+
+
+def fit_warning(name: str, graph: AttributionGraph) -> str:
+    """A plain warning where a graph explains its checkpoint badly; else nothing."""
+    replacement = graph.fit.replacement
+    if replacement >= FIT_LIMIT:
+        return ""
+    return (
+        f"Only {int(100 * replacement)} % of {name}'s computation runs through features (replacement score under "
+        f"{FIT_LIMIT}). Read its graph with care: much of what it does hides in error nodes."
+    )
+
+
+def _made(name: str, graph: AttributionGraph) -> Made:
+    key, fit = graph.key, graph.fit
+    warning = fit_warning(name, graph)
+    return Made(name, key.checkpoint, key.checkpoint_hash, fit.replacement, fit.completeness, warning)
+
+
+def _names(view: GraphView) -> dict[str, str]:
+    return {node["id"]: node["label"] for node in view.nodes}
+
+
+def _panel_data(one: Panel, view: GraphView, theme: Theme) -> dict[str, object]:
+    return {
+        "side": one.side,
+        "width": one.width,
+        "height": one.height,
+        "rows": one.rows,
+        "texts": [vars(text) for text in one.texts],
+        "grid": palette.GRAPH[theme]["grid"],
+        **network(one, view, ring=palette.GRAPH[theme]["ring"]),
+    }

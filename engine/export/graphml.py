@@ -1,0 +1,61 @@
+"""Graphs for networkx, Gephi, Cytoscape and yEd: GraphML (Brandes et al. 2002), directed.
+
+A node's id is its identity, `kind/LAYER/POSITION/INDEX`. Every attribute is a string, an integer, a float or a boolean;
+what is not known is left out. Text is XML's: a character that XML forbids is made visible.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from engine.analysis.pruning import DEFAULT_PRUNING
+from engine.analysis.records import graph_record
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import AttributionGraph, PruneSettings
+from engine.export.tables import named
+from engine.export.texts import printable
+
+
+def to_graphml(diff: GraphDiff) -> str:
+    """The union of both graphs: every column of the difference's tables, and what made each side."""
+    facts: dict[str, Any] = {"prompt": diff.a.key.prompt, "transcoders": diff.a.key.transcoders}
+    for side, graph in (("a", diff.a), ("b", diff.b)):
+        facts |= {f"checkpoint_{side}": graph.key.checkpoint, f"replacement_{side}": graph.fit.replacement}
+    return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(diff.edges))
+
+
+def graph_graphml(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING) -> str:
+    """One graph after pruning: activation and influence of its nodes; weight, share and contribution of its edges."""
+    record = graph_record(graph, settings)
+    facts = {name: record[name] for name in ("checkpoint", "prompt", "transcoders")}
+    facts |= {name: record["scores"][name] for name in ("replacement", "completeness")}
+    return _write(facts | settings.model_dump(), record["nodes"], record["edges"])
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """One dict a row, of Python's own types."""
+    columns = [table[name].tolist() for name in table.columns]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _write(facts: Mapping[str, Any], nodes: Iterable[dict[str, Any]], edges: Iterable[dict[str, Any]]) -> str:
+    import networkx as nx
+
+    graph = nx.DiGraph(**_known(facts))
+    for node in nodes:
+        label = named(node["id"], node["kind"], node["layer"], node["token"], node["index"])
+        graph.add_node(node["id"], label=printable(label), **_known(node, without=("id",)))
+    for edge in edges:
+        graph.add_edge(edge["source"], edge["target"], **_known(edge, without=("source", "target")))
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join(nx.generate_graphml(graph)) + "\n"
+
+
+def _known(values: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    kept = {}
+    for name, value in values.items():
+        if name in without or value is None or (isinstance(value, float) and not math.isfinite(value)):
+            continue
+        kept[name] = printable(value) if isinstance(value, str) else value
+    return kept

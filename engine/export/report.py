@@ -1,0 +1,267 @@
+"""One run as one HTML page to keep, print or send: what it was taught, how it learned, what changed. No script."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+
+import pandas as pd
+from markupsafe import Markup
+
+from engine.analysis.curves import best_step, probe_scores
+from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
+from engine.domain.errors import Damaged, InputError, NotFound
+from engine.domain.graphs import FIT_LIMIT, Comparison
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.runs import Checkpoint, LossLog, RunConfig
+from engine.export.pages import asset, content_policy, environment
+from engine.export.raster import chart_svg
+from engine.export.report_comparison import ComparisonPart, comparison_part
+from engine.export.versions import versions
+from engine.figures.charts import curve_chart, loss_chart
+from engine.store import Store
+
+_EXAMPLES = 3  # shown of each constraint type
+_CHART_PX = 330  # width of one panel of the curves: two fit a printed page
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """One checkpoint of the table. Accuracies by probe kind; replacement scores of its stored graphs."""
+
+    label: str
+    step: int
+    loss: float | None
+    smoothed: float | None
+    accuracy: dict[str, float]
+    replacement: tuple[float, float] | None  # lowest, highest
+    n_graphs: int
+    best: bool
+
+
+@dataclass(frozen=True)
+class TypeCount:
+    """How much of a corpus is of one constraint type."""
+
+    name: str
+    n_examples: int
+    probes: dict[str, int]  # by kind
+    examples: tuple[str, ...]
+    words: tuple[tuple[str, str], ...]  # (new word, meaning)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What could not be told, and what needs care; each a sentence."""
+
+    missing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def run_report(store: Store, run: str) -> str:
+    """The page. What the workspace has lost (a corpus, a graph) is named in it, and the rest stays.
+
+    Raises NotFound, NameRefused, Damaged for the run itself.
+    """
+    config, checkpoints, losses = store.run(run), store.checkpoints(run), store.losses(run)
+    found = Findings()
+    corpus = _corpus(store, config, found)
+    scores = _scores(store, config, corpus, found)
+    rows = _checkpoint_rows(store, checkpoints, scores, found)
+    comparison = _comparison(store, checkpoints, corpus, found)
+    last = checkpoints[-1].state if checkpoints else None
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            policy=content_policy(),
+            style=asset("report.css"),
+            config=config,
+            method=METHOD_INFOS.get(config.method),
+            corpus=corpus,
+            types=_types(corpus) if corpus else (),
+            probe_kinds=PROBE_KINDS,
+            settings=_settings(config),
+            rows=rows,
+            shown_kinds=[kind for kind in PROBE_KINDS if any(kind in row.accuracy for row in rows)],
+            loss_svg=_loss_picture(config, losses),
+            curves_svg=_curves_picture(config, scores),
+            comparison=comparison,
+            warnings=[*found.warnings, *(comparison.warnings if comparison else ())],
+            missing=found.missing,
+            last=last,
+            versions=_trained_with(checkpoints),
+            exported_with=versions() | {"python": platform.python_version()},
+            written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            fit_limit=FIT_LIMIT,
+        )
+    )
+
+
+def _corpus(store: Store, config: RunConfig, found: Findings) -> Corpus | None:
+    try:
+        corpus = store.corpus(config.corpus)
+    except (NotFound, Damaged) as error:
+        found.missing.append(f"The corpus cannot be shown: {error}")
+        return None
+    if config.corpus_hash and corpus.hash != config.corpus_hash:
+        found.missing.append(
+            f"The corpus “{config.corpus}” is not the one that this run was trained on any more "
+            f"({corpus.hash} now, {config.corpus_hash} then), so what follows shows the new one."
+        )
+    return corpus
+
+
+def _scores(store: Store, config: RunConfig, corpus: Corpus | None, found: Findings) -> pd.DataFrame:
+    """Empty where nothing was measured, or the probes are gone."""
+    if corpus is None:
+        return probe_scores([], {})
+    try:
+        return probe_scores(corpus.probes, store.probe_results(config.name))
+    except (InputError, Damaged) as error:
+        found.missing.append(f"The learning curves cannot be shown: {error}")
+        return probe_scores([], {})
+
+
+def _checkpoint_rows(
+    store: Store, checkpoints: Sequence[Checkpoint], scores: pd.DataFrame, found: Findings
+) -> list[CheckpointRow]:
+    best = best_step(scores)
+    rows = []
+    for checkpoint in checkpoints:
+        fits = _replacement_scores(store, checkpoint, found)
+        state = checkpoint.state
+        rows.append(
+            CheckpointRow(
+                label=checkpoint.label,
+                step=checkpoint.step,
+                loss=state.loss,
+                smoothed=state.smoothed_loss,
+                accuracy=_accuracies(scores[scores["step"] == checkpoint.step]),
+                replacement=(min(fits), max(fits)) if fits else None,
+                n_graphs=len(fits),
+                best=checkpoint.step == best,
+            )
+        )
+        low = sum(fit < FIT_LIMIT for fit in fits)
+        if low:
+            found.warnings.append(
+                f"{low} of {len(fits)} stored graphs of {checkpoint.label} explain less than {100 * FIT_LIMIT:.0f} % "
+                "of the computation (replacement score): part of it is not shown in them."
+            )
+    return rows
+
+
+def _replacement_scores(store: Store, checkpoint: Checkpoint, found: Findings) -> list[float]:
+    fits = []
+    for key in store.graphs(checkpoint.ref):
+        try:
+            fits.append(store.graph(key).fit.replacement)
+        except (Damaged, NotFound) as error:
+            found.missing.append(f"A graph of {checkpoint.ref} is left out: {error}")
+    return fits
+
+
+def _accuracies(scores: pd.DataFrame) -> dict[str, float]:
+    """Over all probes of a kind, whatever their constraint type."""
+    groups = scores.assign(right=scores["accuracy"] * scores["n"]).groupby("probe_kind", sort=False)
+    return {str(kind): float(rows["right"].sum() / rows["n"].sum()) for kind, rows in groups}
+
+
+def _comparison(
+    store: Store, checkpoints: Sequence[Checkpoint], corpus: Corpus | None, found: Findings
+) -> ComparisonPart | None:
+    chosen = default_comparison(store, checkpoints, corpus.probes if corpus else ())
+    if chosen is None:
+        return None
+    try:
+        return comparison_part(store, chosen)
+    except (Damaged, NotFound, InputError) as error:
+        found.missing.append(f"The comparison of {chosen.key.a} with {chosen.key.b} is left out: {error}")
+        return None
+
+
+def default_comparison(
+    store: Store, checkpoints: Sequence[Checkpoint], probes: Sequence[Probe] = ()
+) -> Comparison | None:
+    """Of the stored ones the most telling for a run: its base against its last checkpoint; else one with its last
+    checkpoint, else any of its own. Of equals that of the first probe on what follows from a meaning, or the newest."""
+    if not checkpoints:
+        return None
+    refs = {checkpoint.ref for checkpoint in checkpoints}
+    base, last = checkpoints[0].ref, checkpoints[-1].ref
+    places = {probe.text: place for place, probe in enumerate(probes) if probe.kind == "inference"}
+
+    def rank(one: Comparison) -> tuple[int, int]:
+        sides = {one.key.a, one.key.b}
+        distance = 0 if sides == {base, last} else 1 if last in sides else 2
+        return distance, places.get(one.key.prompt, len(probes))
+
+    own = [one for one in store.comparisons() if refs & {one.key.a, one.key.b}]
+    return min(own, key=rank, default=None)
+
+
+def _types(corpus: Corpus) -> list[TypeCount]:
+    return [
+        TypeCount(
+            name=name.replace("_", " "),
+            n_examples=len(examples := [e for e in corpus.examples if e.constraint_type == name]),
+            probes={kind: len(list(of_kind)) for kind, of_kind in _by_kind(corpus.probes, name)},
+            examples=_spread(examples),
+            words=tuple(dict.fromkeys((e.constraint, e.meaning) for e in examples)),
+        )
+        for name in corpus.constraint_types
+    ]
+
+
+def _by_kind(probes: Sequence[Probe], constraint_type: str) -> "groupby[str, Probe]":
+    own = sorted((p for p in probes if p.constraint_type == constraint_type), key=lambda probe: probe.kind)
+    return groupby(own, key=lambda probe: probe.kind)
+
+
+def _spread(examples: Sequence[Example]) -> tuple[str, ...]:
+    """A few texts from all over the list, for neighbours are alike."""
+    stride = max(1, len(examples) // _EXAMPLES)
+    return tuple(example.text for example in examples[::stride][:_EXAMPLES])
+
+
+def _settings(config: RunConfig) -> list[tuple[str, str]]:
+    """In plain words, in the order in which one asks for them."""
+    method = METHOD_INFOS.get(config.method)
+    rate = config.learning_rate if config.learning_rate is not None else method and method.default_learning_rate
+    where = config.model.location or config.model.source
+    rows = [
+        ("Base model", f"{config.model.name} ({where}), {config.model.dtype}"),
+        ("Method", f"{method.title}: {method.description}" if method else config.method),
+        ("Steps", f"{config.n_steps:,}"),
+        ("Examples a step", str(config.batch_size)),
+        ("Learning rate", f"{rate:g}" if rate is not None else "the method's own"),
+        ("Seed", str(config.seed)),
+    ]
+    if method and method.uses_rank:
+        rows.insert(4, ("LoRA", f"rank {config.rank}, alpha {config.alpha}"))
+    if config.imported:
+        rows.insert(
+            0, ("Imported", "trained elsewhere; its checkpoints were copied in, and not all settings are known")
+        )
+    return rows
+
+
+def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:
+    if not losses.step:
+        return None
+    chart = loss_chart({config.name: losses}, last_step=config.n_steps, height=150)
+    return Markup(chart_svg(chart.properties(width=2 * _CHART_PX)))  # noqa: S704 - Vega escapes the texts of its SVG
+
+
+def _curves_picture(config: RunConfig, scores: pd.DataFrame) -> Markup | None:
+    if scores.empty:
+        return None
+    chart = curve_chart({config.name: scores}, width=_CHART_PX, height=170)
+    return Markup(chart_svg(chart))  # noqa: S704 - Vega escapes the texts of its SVG
+
+
+def _trained_with(checkpoints: Sequence[Checkpoint]) -> dict[str, str]:
+    """As the newest checkpoint that says so; the base's folder may."""
+    return next((c.state.versions for c in reversed(checkpoints) if c.state.versions), {})

@@ -1,0 +1,77 @@
+"""The part of a run's report that shows one stored comparison."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from engine.analysis.diff import diff_graphs
+from engine.analysis.headline import Piece, headline
+from engine.domain.corpus import Probe
+from engine.domain.diffs import STATUSES
+from engine.domain.errors import Damaged, NotFound
+from engine.domain.graphs import Comparison, ComparisonKey
+from engine.export.graph_page import fit_warning
+from engine.export.svg import graph_svg
+from engine.figures.graph_view import pair_view
+from engine.figures.palette import STATUS
+from engine.figures.tables import edge_table
+from engine.store import Store
+
+_ROWS = 12
+_WIDTH, _HEIGHT = 1000, 430  # of the picture; it is scaled to the page
+
+
+@dataclass(frozen=True)
+class ComparisonPart:
+    """What the template shows."""
+
+    key: ComparisonKey
+    sentence: tuple[Piece, ...]
+    pictures: tuple[Markup, ...]  # both graphs, then what differs
+    rows: list[dict[Hashable, Any]]
+    counts: dict[str, int]
+    colours: dict[str, str]  # by status
+    replacement: tuple[float, float]
+    warnings: tuple[str, ...]
+
+
+def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
+    """Raises Damaged, NotFound (a graph is gone), ComparisonRefused."""
+    key = comparison.key
+    diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
+    probe = probe_of(store, (key.a, key.b), key.prompt)
+    view = pair_view(diff, probe=probe, loss_a=_loss(store, key.a), loss_b=_loss(store, key.b))
+    pictures = [graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT) for side in ("pair", "overlay")]
+    sides = ((f"A ({key.a})", diff.a), (f"B ({key.b})", diff.b))
+    return ComparisonPart(
+        key=key,
+        sentence=headline(diff, probe),
+        pictures=tuple(map(Markup, pictures)),  # written through an XML tree
+        rows=edge_table(diff, changed_only=True).head(_ROWS).to_dict("records"),
+        counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
+        colours=dict(STATUS),
+        replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
+        warnings=tuple(warning for name, graph in sides if (warning := fit_warning(name, graph))),
+    )
+
+
+def probe_of(store: Store, refs: Sequence[str], prompt: str) -> Probe | None:
+    """The probe of either run's corpus that asks this prompt: it knows the right answer."""
+    for ref in refs:
+        try:
+            probes = store.corpus(store.run(ref.partition("@")[0]).corpus).probes
+        except (NotFound, Damaged):  # a run imported without its corpus, or one whose corpus was removed
+            continue
+        for probe in probes:
+            if probe.text == prompt:
+                return probe
+    return None
+
+
+def _loss(store: Store, ref: str) -> float | None:
+    try:
+        return store.checkpoint(ref).state.smoothed_loss
+    except (NotFound, Damaged):
+        return None

@@ -1,0 +1,101 @@
+"""The export menu: what is on screen as files to take away. Nothing is made before it is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine.domain.annotations import Annotations
+from engine.domain.corpus import Probe
+from engine.domain.diffs import GraphDiff
+from engine.figures.graph_view import GraphView
+
+
+@dataclass(frozen=True)
+class Export:
+    """One entry: `make` gives the file's content when it is clicked."""
+
+    label: str
+    explanation: str  # one plain sentence
+    file_name: str
+    mime: str
+    icon: str
+    make: Callable[[], str | bytes]
+
+
+def export_menu(
+    diff: GraphDiff,
+    view: GraphView,
+    *,
+    name: str,
+    probe: Probe | None = None,
+    annotations: Annotations | None = None,
+) -> None:
+    """A popover with a download a line. `name`: what the files are called after; made safe for any file system.
+
+    `probe`: where the prompt is one, so that the page's sentence can tell what is right.
+    `annotations`: labels and groups, which go into circuit-tracer's JSON.
+    """
+    with st.popover("Export", icon=":material/download:", type="tertiary", help="Take this comparison away as a file"):
+        for export in exports(diff, view, name=name, probe=probe, annotations=annotations):
+            st.download_button(
+                export.label, export.make, file_name=export.file_name, mime=export.mime, icon=export.icon,
+                on_click="ignore", width="stretch", key=f"export {export.file_name}",
+            )  # fmt: skip
+            st.caption(export.explanation)
+
+
+def exports(
+    diff: GraphDiff, view: GraphView, *, name: str, probe: Probe | None, annotations: Annotations | None
+) -> list[Export]:
+    """Everything on offer, in the order of the menu."""
+    from engine import export as to  # heavy, and seldom needed: not before the page is there
+    from engine.figures.tables import edge_table, to_csv
+
+    def tracer(side: str) -> str:
+        graph = diff.a if side == "a" else diff.b
+        slug = to.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
+        return to.tracer_json(graph, diff.settings.prune, slug=slug, annotations=annotations)
+
+    def named(suffix: str) -> str:
+        return to.file_name(name, suffix)
+
+    page, image, table, graph, data = (f":material/{icon}:" for icon in ("web", "image", "table", "hub", "data_object"))
+    return [
+        Export(
+            "Web page (HTML)", "Both graphs and what differs in one file that opens in any browser, offline.",
+            named(".html"), "text/html", page, lambda: to.graph_html(view, diff, probe=probe),
+        ),
+        Export(
+            "Both graphs (PNG)", "A picture for slides, as the graphs look when nothing is selected.",
+            named(".png"), "image/png", image, lambda: to.to_png(to.graph_svg(view)),
+        ),
+        Export(
+            "Both graphs (SVG)", "The same picture, sharp at any size, for papers and for editing.",
+            named(".svg"), "image/svg+xml", image, lambda: to.graph_svg(view),
+        ),
+        Export(
+            "What differs (SVG)", "The overlay: orange where B has more, blue where it has less.",
+            named("-difference.svg"), "image/svg+xml", image, lambda: to.graph_svg(view, side="overlay", width=900),
+        ),
+        Export(
+            "Edges (CSV)", "The table of edges with their values on both sides, for a spreadsheet.",
+            named("-edges.csv"), "text/csv", table, lambda: to_csv(edge_table(diff)),
+        ),
+        Export(
+            "Nodes (CSV)", "Every node with its influence and activation on both sides.",
+            named("-nodes.csv"), "text/csv", table, lambda: to_csv(to.node_table(diff)),
+        ),
+        Export(
+            "Network (GraphML)", "Both graphs as one network, for networkx, Gephi or Cytoscape.",
+            named(".graphml"), "application/xml", graph, lambda: to.to_graphml(diff),
+        ),
+        Export(
+            "Graph A (JSON)", "For circuit-tracer's own view and for Neuronpedia.",
+            named("-a.json"), "application/json", data, lambda: tracer("a"),
+        ),
+        Export(
+            "Graph B (JSON)", "The same of the other side.",
+            named("-b.json"), "application/json", data, lambda: tracer("b"),
+        ),
+    ]  # fmt: skip
