@@ -16,6 +16,7 @@ that much through zero. The status of a node follows the same rules on its influ
 probability); nodes do not flip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ def diff_graphs(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings
     _check(a, b)
     kept_a, kept_b = prune(a, settings.prune), prune(b, settings.prune)
     nodes, edges = _tables(a, b, kept_a, kept_b, settings)
-    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=_summary(nodes, edges), settings=settings)
+    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
 
 
 def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings = DEFAULT_SETTINGS) -> GraphDiff:
@@ -49,7 +50,7 @@ def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSett
     _check(a, b)
     full_a, full_b = (Pruned(np.ones(g.n_nodes, dtype=bool), np.ones(g.n_edges, dtype=bool)) for g in (a, b))
     nodes, edges = _tables(a, b, full_a, full_b, settings)
-    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=_summary(nodes, edges), settings=settings)
+    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
 
 
 def _check(a: AttributionGraph, b: AttributionGraph) -> None:
@@ -111,7 +112,7 @@ def _identities(graph: AttributionGraph) -> np.ndarray:
 
 def _align(a: AttributionGraph, b: AttributionGraph) -> tuple[np.ndarray, _Side, _Side]:
     """The identities of the union, (n_rows, 4), sorted, and both graphs on its rows."""
-    union, inverse = _unique_rows(np.concatenate([_identities(a), _identities(b)]))
+    union, inverse = unique_rows(np.concatenate([_identities(a), _identities(b)]))
     sides = []
     for graph, row in ((a, inverse[: a.n_nodes]), (b, inverse[a.n_nodes :])):
         key = row[graph.source].astype(np.int64) * len(union) + row[graph.target]
@@ -120,7 +121,7 @@ def _align(a: AttributionGraph, b: AttributionGraph) -> tuple[np.ndarray, _Side,
     return union, sides[0], sides[1]
 
 
-def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As `np.unique(rows, axis=0, return_inverse=True)`, ten times as fast on four integer columns."""
     order = np.lexsort(rows.T[::-1])
     ranked = rows[order]
@@ -175,7 +176,7 @@ def _node_table(
         }
     )
     change = value[1] - value[0]
-    table["status"] = _statuses(there[0], there[1], np.zeros(n, dtype=bool), change, np.maximum(*value), settings)
+    table["status"] = statuses(there[0], there[1], np.zeros(n, dtype=bool), change, np.maximum(*value), settings)
     return table[table["kept_a"] | table["kept_b"]].reset_index(drop=True)
 
 
@@ -189,9 +190,8 @@ def _edge_table(
     part = [side.edges(contributions(side.graph), keys) for side in sides]
     share = [side.edges(shares(side.graph), keys) for side in sides]
     kept = [side.edges(mask, keys) for side, mask in zip(sides, masks, strict=True)]
-    flipped = np.sign(weight[0]) * np.sign(weight[1]) < 0
-    change = np.where(flipped, np.sign(weight[1]) * (part[0] + part[1]), part[1] - part[0])
-    status = _statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)
+    flipped, change = edge_change(weight, part)
+    status = statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)
     table = pd.DataFrame(
         {
             "source": ids[keys // len(ids)],
@@ -207,7 +207,26 @@ def _edge_table(
     return table.iloc[np.argsort(-np.abs(change), kind="stable")].reset_index(drop=True)
 
 
-def _statuses(
+def edge_change(signed: Sequence[np.ndarray], part: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Which edges flipped, and the change of each, (n,) and (n,).
+
+    `signed`: of A and of B, values with the edge's sign (weights or shares); `part`: the contributions, >= 0.
+    """
+    flipped = np.sign(signed[0]) * np.sign(signed[1]) < 0
+    return flipped, np.where(flipped, np.sign(signed[1]) * (part[0] + part[1]), part[1] - part[0])
+
+
+def exists(nodes: pd.DataFrame, side: str) -> np.ndarray:
+    """(n_nodes,) bool: the nodes of a node table that side `a` or `b` has. A feature that is not active is no node."""
+    return ((nodes["kind"] != "feature") | (nodes[f"activation_{side}"] != 0)).to_numpy(dtype=bool)
+
+
+def signed_contribution(edges: pd.DataFrame, side: str) -> np.ndarray:
+    """(n_edges,) the contribution on side `a` or `b` of an edge table, with the sign of the edge."""
+    return (edges[f"contribution_{side}"] * np.sign(edges[f"share_{side}"])).to_numpy(dtype=float)
+
+
+def statuses(
     in_a: np.ndarray,
     in_b: np.ndarray,
     flipped: np.ndarray,
@@ -215,7 +234,7 @@ def _statuses(
     larger: np.ndarray,
     settings: DiffSettings,
 ) -> np.ndarray:
-    """(n,) status by the rules above; `larger` is the larger of the two values."""
+    """(n,) status by the rules above; `in_a`, `in_b`: it exists there; `larger`: the larger of the two values."""
     size = np.abs(change)
     small = (size < settings.min_change) | (size < settings.min_ratio * larger) | (size == 0)
     rules: list[tuple[np.ndarray, Status]] = [
@@ -228,7 +247,8 @@ def _statuses(
     return np.select([when for when, _ in rules], [status for _, status in rules], default="weakened").astype(object)
 
 
-def _summary(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:
+def summarise(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:
+    """The figures of a difference, from its tables."""
     return DiffSummary(
         node_jaccard=_jaccard(nodes),
         edge_jaccard=_jaccard(edges),

@@ -1,0 +1,290 @@
+"""One circuit of many prompts: the differences of each prompt, aligned by slot and averaged.
+
+Nodes are matched by kind, layer, slot (`engine.analysis.slots`) and feature. Outputs are matched by their role: the
+right answer of each prompt is one node, all its other outputs together are a second. A token node stands for whatever
+word the prompts have in its slot.
+
+What is averaged, for a node, is its influence and activation; for an edge, its *signed contribution* (contribution
+with the sign of the weight) and its weight. A prompt whose pruned graphs lack the node or edge on both sides counts
+as 0, so that the mean contributions into the outputs still add up to their mean probability. The share of a mean edge
+is its mean signed contribution over the mean influence of its target, the relation that holds in every single graph:
+so sign, share and contribution always agree.
+
+The spread is the standard deviation over prompts (ddof = 1; 0 for a single prompt). The statuses are those of
+`engine.analysis.diff` on the means; in addition a mean change within two standard errors of 0 is `unchanged`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise, unique_rows
+from engine.analysis.mean_graph import OTHER_OUTPUTS, RIGHT_ANSWER, mean_graph
+from engine.analysis.slots import Alignment, align, probe_slots
+from engine.domain.corpus import Probe
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.errors import ComparisonRefused, InputError
+from engine.domain.graphs import NodeKind
+
+_ROLES: Final = (RIGHT_ANSWER, OTHER_OUTPUTS)  # by the index of the logit nodes
+_STANDARD_ERRORS = 2.0  # a mean change must be larger than this many
+_CODE: Final = {kind.name.lower(): int(kind) for kind in NodeKind}
+
+Part = tuple[Probe, GraphDiff]
+
+
+def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
+    """The mean circuit of both sides over the prompts, as a difference like any other.
+
+    `recurring`: the share of the prompts that must keep a node or edge on a side for it to be kept there; what
+    neither side keeps is left out. nodes and edges have four columns more than those of a single prompt: n (prompts
+    in which either side keeps it), spread_a, spread_b, spread_change (of influence; of signed contribution).
+    In ids the position is the slot, the index of a token 0, of the right answer 0 and of the other outputs 1.
+
+    The order of the prompts does not matter. Raises InputError for no prompts, ComparisonRefused where they are not
+    of one constraint type and kind, of the same two checkpoints, transcoders and settings, or cannot be aligned.
+    """
+    parts = sorted(parts, key=lambda part: (part[0].text, part[0].id))
+    _check(parts)
+    slots = align([probe_slots(probe, diff.a.tokens) for probe, diff in parts])
+    settings = parts[0][1].settings
+    stack = _stack(parts, slots)
+    least = max(1, int(np.ceil(recurring * len(parts) - 1e-9)))
+    nodes = _node_table(stack, slots.names, settings)
+    edges = _edge_table(stack, nodes, settings)
+    nodes, edges = (_recurring(table, least) for table in (nodes, edges))
+    edges = edges.iloc[np.argsort(-edges["change"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+    title = group_title(parts[0][0].constraint_type, parts[0][0].kind, len(parts))
+    answers = [probe.answer for probe, _ in parts]
+    a = mean_graph([diff.a for _, diff in parts], answers, nodes, edges, side="a", title=title, names=slots.names)
+    b = mean_graph([diff.b for _, diff in parts], answers, nodes, edges, side="b", title=title, names=slots.names)
+    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
+
+
+def group_title(constraint_type: str, kind: str, n_prompts: int) -> str:
+    """`simple mapping · inference (40 prompts)`."""
+    return f"{constraint_type.replace('_', ' ')} · {kind} ({n_prompts} prompt{'' if n_prompts == 1 else 's'})"
+
+
+def _check(parts: Sequence[Part]) -> None:
+    if not parts:
+        raise InputError("There is no prompt to average over. Choose at least one.")
+    for probe, diff in parts:
+        if probe.text.split() != diff.a.key.prompt.split():
+            raise ComparisonRefused(
+                f"The graphs of “{diff.a.key.prompt[:200]}” were given for the probe “{probe.text[:200]}”. Give each "
+                "probe the graphs of its own prompt."
+            )
+    _same("are of different constraint types", [probe.constraint_type for probe, _ in parts], "Choose one type.")
+    _same("are of different kinds", [probe.kind for probe, _ in parts], "Choose one kind of probe.")
+    for side in "ab":
+        keys = [getattr(diff, side).key for _, diff in parts]
+        remedy = "Trace all of them on the same two checkpoints."
+        _same(f"were traced on different checkpoints as {side.upper()}", [key.checkpoint for key in keys], remedy)
+        _same(
+            f"were traced on different states of {keys[0].checkpoint}",
+            [key.checkpoint_hash for key in keys],
+            "The run was made again in between: trace the older ones again.",
+        )
+        remedy = "A feature number means another thing in each: trace all prompts with one set."
+        _same(
+            "were traced with different transcoders", [f"{k.transcoders} ({k.transcoders_hash})" for k in keys], remedy
+        )
+    _same("are of different depth", [str(diff.a.n_layers) for _, diff in parts], "Use one base model.")
+    _same("were pruned differently", [diff.settings.to_json() for _, diff in parts], "Use one setting for all.")
+
+
+def _same(what: str, values: Sequence[str], remedy: str) -> None:
+    different = list(dict.fromkeys(values))
+    if len(different) > 1:
+        named = ", ".join(f"“{value[:80]}”" for value in different[:4])
+        raise ComparisonRefused(f"The prompts {what}: {named}. {remedy}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Rows of all prompts, gathered twice: into cells (one node or edge of one prompt), and cells into groups."""
+
+    cell: np.ndarray  # (n_rows,) the cell of each row
+    group: np.ndarray  # (n_cells,) the node or edge of each cell
+    n_prompts: int
+
+    @classmethod
+    def of(cls, group: np.ndarray, prompt: np.ndarray, n_prompts: int) -> "_Cells":
+        keys, cell = np.unique(group * n_prompts + prompt, return_inverse=True)
+        return cls(cell, keys // n_prompts, n_prompts)
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """(n_cells,) the sum within each prompt."""
+        return np.bincount(self.cell, values, minlength=len(self.group))
+
+    def count(self, rows: np.ndarray) -> np.ndarray:
+        """(n_groups,) in how many prompts one of the rows (bool) is true."""
+        return np.bincount(self.group, self.total(rows) > 0).astype(int)
+
+    def mean(self, cells: np.ndarray) -> np.ndarray:
+        """(n_groups,) over all prompts; a prompt without the cell counts as 0."""
+        return np.bincount(self.group, cells) / self.n_prompts
+
+    def spread(self, cells: np.ndarray) -> np.ndarray:
+        """(n_groups,) standard deviation over all prompts, ddof = 1; 0 for a single prompt."""
+        mean = self.mean(cells)
+        squares = np.bincount(self.group, (cells - mean[self.group]) ** 2)
+        absent = self.n_prompts - np.bincount(self.group)
+        return np.sqrt((squares + absent * mean**2) / max(self.n_prompts - 1, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """Nodes and edges of all prompts under each other; `ends`: (n_edges, 2) the groups of source and target."""
+
+    identity: np.ndarray  # (n_groups, 4) layer, slot, kind, index: the order in which nodes are listed
+    nodes: pd.DataFrame
+    node_cells: _Cells
+    edges: pd.DataFrame
+    ends: np.ndarray
+    edge_cells: _Cells
+    edge_keys: np.ndarray  # (n_edge_groups,) source group x n_groups + target group
+
+
+def _numbered(tables: Sequence[pd.DataFrame]) -> np.ndarray:
+    """(n_rows,) the prompt of each row."""
+    return np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+
+
+def _stack(parts: Sequence[Part], slots: Alignment) -> _Stack:
+    nodes = pd.concat([diff.nodes for _, diff in parts], ignore_index=True)
+    edges = pd.concat([diff.edges for _, diff in parts], ignore_index=True)
+    own = np.concatenate(
+        [_identities(probe, diff.nodes, row) for (probe, diff), row in zip(parts, slots.rows, strict=True)]
+    )
+    identity, group = unique_rows(own)
+    first = np.cumsum([0, *(len(diff.nodes) for _, diff in parts)])
+    ends = np.concatenate(
+        [
+            np.stack(
+                [
+                    group[start + pd.Index(diff.nodes["id"]).get_indexer(diff.edges[end])]
+                    for end in ("source", "target")
+                ],
+                axis=1,
+            )
+            for start, (_, diff) in zip(first, parts, strict=False)
+        ]
+    )
+    edge_keys, edge_group = np.unique(ends[:, 0] * len(identity) + ends[:, 1], return_inverse=True)
+    return _Stack(
+        identity=identity,
+        nodes=nodes,
+        node_cells=_Cells.of(group, _numbered([diff.nodes for _, diff in parts]), len(parts)),
+        edges=edges,
+        ends=ends,
+        edge_cells=_Cells.of(edge_group, _numbered([diff.edges for _, diff in parts]), len(parts)),
+        edge_keys=edge_keys,
+    )
+
+
+def _identities(probe: Probe, nodes: pd.DataFrame, slot_of: np.ndarray) -> np.ndarray:
+    """(n_nodes, 4) layer, slot, kind, index; tokens lose theirs, outputs have that of their role."""
+    kind = nodes["kind"].map(_CODE).to_numpy(dtype=np.int64)
+    role = (nodes["token"].str.strip() != probe.answer.strip()).to_numpy(dtype=np.int64)
+    index = np.select([kind == NodeKind.TOKEN, kind == NodeKind.LOGIT], [0, role], nodes["index"].to_numpy())
+    return np.stack([nodes["layer"].to_numpy(), slot_of[nodes["position"].to_numpy()], kind, index], axis=1)
+
+
+def _node_table(stack: _Stack, names: Sequence[str], settings: DiffSettings) -> pd.DataFrame:
+    cells, rows = stack.node_cells, stack.nodes
+    layer, slot, kind, index = stack.identity.T
+    value = {side: cells.total(rows[side].to_numpy()) for side in "ab"}
+    mean = {side: cells.mean(value[side]) for side in "ab"}
+    there = [cells.count(exists(rows, side)) > 0 for side in "ab"]
+    kinds = [NodeKind(code).name.lower() for code in kind.tolist()]
+    table = pd.DataFrame(
+        {
+            "id": [f"{k}/{la}/{sl}/{ix}" for k, la, sl, ix in zip(kinds, layer, slot, index, strict=True)],
+            "kind": kinds,
+            "layer": layer,
+            "position": slot,
+            "index": index,
+            "token": [
+                _ROLES[ix] if k == NodeKind.LOGIT else names[sl] for k, sl, ix in zip(kind, slot, index, strict=True)
+            ],
+            "a": mean["a"],
+            "b": mean["b"],
+            **{
+                name: cells.mean(cells.total(rows[name].to_numpy(dtype=float)))
+                for name in ("activation_a", "activation_b")
+            },
+        }
+    )
+    still = np.zeros(len(table), dtype=bool)  # nodes do not flip
+    change = mean["b"] - mean["a"]
+    table["status"] = _status(there, still, change, np.maximum(mean["a"], mean["b"]), cells, value, settings)
+    return _with_counts(table, cells, rows, value)
+
+
+def _edge_table(stack: _Stack, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
+    cells, rows, n_nodes = stack.edge_cells, stack.edges, len(stack.identity)
+    source, target = np.divmod(stack.edge_keys, n_nodes)
+    weight = {side: cells.total(rows[f"weight_{side}"].to_numpy(dtype=float)) for side in "ab"}
+    signed = {side: cells.total(signed_contribution(rows, side)) for side in "ab"}
+    mean = {side: cells.mean(signed[side]) for side in "ab"}
+    part = [np.abs(mean[side]) for side in "ab"]
+    share = [_share(cells, rows, side, mean[side], nodes[side].to_numpy()[target]) for side in "ab"]
+    there = [cells.count(rows[f"weight_{side}"].to_numpy() != 0) > 0 for side in "ab"]
+    flipped, change = edge_change(share, part)
+    ids = nodes["id"].to_numpy()
+    table = pd.DataFrame(
+        {
+            "source": ids[source],
+            "target": ids[target],
+            **{f"weight_{side}": cells.mean(weight[side]) for side in "ab"},
+            **{f"share_{side}": values for side, values in zip("ab", share, strict=True)},
+            **{f"contribution_{side}": values for side, values in zip("ab", part, strict=True)},
+            "change": change,
+            "status": _status(there, flipped, change, np.maximum(*part), cells, signed, settings),
+        }
+    )
+    return _with_counts(table, cells, rows, signed)
+
+
+def _share(cells: _Cells, rows: pd.DataFrame, side: str, signed: np.ndarray, influence: np.ndarray) -> np.ndarray:
+    """(n_groups,) signed contribution over influence of the target; where that is 0, the mean of the shares."""
+    plain = cells.mean(cells.total(rows[f"share_{side}"].to_numpy(dtype=float)))
+    return np.divide(signed, influence, out=plain, where=influence > 0)
+
+
+def _status(
+    there: Sequence[np.ndarray],
+    flipped: np.ndarray,
+    change: np.ndarray,
+    larger: np.ndarray,
+    cells: _Cells,
+    values: dict[str, np.ndarray],
+    settings: DiffSettings,
+) -> np.ndarray:
+    """(n_groups,) as of a single prompt, and `unchanged` where the mean change may well be chance."""
+    error = cells.spread(values["b"] - values["a"]) / np.sqrt(cells.n_prompts)
+    by_size = statuses(there[0], there[1], flipped, change, larger, settings)
+    return np.where(np.abs(change) <= _STANDARD_ERRORS * error, "unchanged", by_size).astype(object)
+
+
+def _with_counts(table: pd.DataFrame, cells: _Cells, rows: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The table with in how many prompts each is kept (`kept_a`, `kept_b`: counts still), n, and the spreads."""
+    return table.assign(
+        kept_a=cells.count(rows["kept_a"].to_numpy()),
+        kept_b=cells.count(rows["kept_b"].to_numpy()),
+        n=np.bincount(cells.group),
+        spread_a=cells.spread(values["a"]),
+        spread_b=cells.spread(values["b"]),
+        spread_change=cells.spread(values["b"] - values["a"]),
+    )
+
+
+def _recurring(table: pd.DataFrame, least: int) -> pd.DataFrame:
+    """What at least `least` prompts keep on a side; the ends of a kept edge are kept there as often."""
+    kept = table.assign(kept_a=table["kept_a"] >= least, kept_b=table["kept_b"] >= least)
+    return kept[kept["kept_a"] | kept["kept_b"]].reset_index(drop=True)
