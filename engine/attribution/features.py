@@ -44,8 +44,9 @@ def describe(
 
     A text that the model cannot read is left out, a text that comes twice is taken once, and BOS is not looked at:
     activations are those of circuit-tracer's `get_activations`. Active is above 0. `n_texts` are kept of each feature,
-    by their highest activation; of equals the one that comes first. Promoted and suppressed tokens are those of
-    `token_effects`. Per-layer and cross-layer transcoders alike. Safe in threads: it holds the replacement's lock.
+    by their highest activation (of equals the first), and of texts that differ only behind it one. Promoted and
+    suppressed tokens are those of `token_effects`. Per-layer and cross-layer transcoders alike. Safe in threads: it
+    holds the replacement's lock.
     Raises InputError (a feature that the set does not have; no text that the model can read), Cancelled.
     """
     wanted = sorted(set(features))
@@ -182,12 +183,6 @@ def _facts(
     active = values[values > 0]
     highest = float(active.max()) if len(active) else 0.0
     counts, _ = np.histogram(active, bins=N_BINS, range=(0.0, highest or 1.0))
-    peaks = np.maximum.reduceat(values, texts.starts)  # (n_texts,)
-    best = [number for number in np.argsort(-peaks, kind="stable")[:n_texts].tolist() if peaks[number] > 0]
-    shown = []
-    for number in best:
-        start, tokens = texts.starts[number], texts.tokens[number]
-        shown.append(FeatureText(tokens, values[start : start + len(tokens)].copy()))
     return FeatureFacts(
         layer=feature[0],
         index=feature[1],
@@ -195,10 +190,26 @@ def _facts(
         n_active=len(active),
         max_activation=highest,
         counts=counts,
-        texts=tuple(shown),
+        texts=_most_active(values, texts, n_texts),
         promoted=promoted,
         suppressed=suppressed,
     )
+
+
+def _most_active(values: np.ndarray, texts: _Texts, n_texts: int) -> tuple[FeatureText, ...]:
+    """By the highest activation of each text; of those with the same words up to there only the first.
+
+    What stands behind does not change an activation (attention is causal), so they would all say the same.
+    """
+    peaks = np.maximum.reduceat(values, texts.starts)  # (n_texts,)
+    found: dict[tuple[str, ...], FeatureText] = {}
+    for number in np.argsort(-peaks, kind="stable").tolist():
+        if len(found) == n_texts or not peaks[number] > 0:
+            break
+        start, tokens = texts.starts[number], texts.tokens[number]
+        own = values[start : start + len(tokens)].copy()  # a view would keep all the values alive
+        found.setdefault(tokens[: int(own.argmax()) + 1], FeatureText(tokens, own))
+    return tuple(found.values())
 
 
 def _by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:

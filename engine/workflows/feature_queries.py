@@ -1,34 +1,44 @@
-"""What is known about the features of a graph. Nothing here needs torch."""
+"""What is known about features. Nothing here needs torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from engine.domain.features import FeatureFacts
+from engine.domain.features import FeatureFacts, FeatureKey
 from engine.domain.graphs import GraphKey
 from engine.store import Store
 
+Feature = tuple[int, int]  # (layer, index)
 
-def feature_facts(
-    store: Store, graph_key: GraphKey, features: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], FeatureFacts]:
-    """The newest stored facts of these features (layer, index) in the graph's checkpoint and transcoder set.
+
+def feature_facts(store: Store, graph_key: GraphKey, features: Sequence[Feature]) -> dict[Feature, FeatureFacts]:
+    """The newest stored facts of these features in the graph's checkpoint and transcoder set.
 
     Those of a run made again under its old name, or of another set of that name, are not taken. What was never looked
     up is missing. Raises Damaged.
     """
+    made_from = (graph_key.checkpoint_hash, graph_key.transcoders_hash)
+    keys = store.feature_keys(graph_key.checkpoint)
+    return _newest(store, (key for key in keys if (key.checkpoint_hash, key.transcoders_hash) == made_from), features)
+
+
+def newest_facts(
+    store: Store, checkpoint: str, transcoders: str, features: Sequence[Feature]
+) -> dict[Feature, FeatureFacts]:
+    """The same by names alone: the checkpoint (RUN@LABEL, canonical) and the transcoder set. Raises Damaged."""
+    keys = store.feature_keys(checkpoint)
+    return _newest(store, (key for key in keys if key.transcoders == transcoders), features)
+
+
+def missing_features(store: Store, graph_key: GraphKey, features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Those of which nothing is stored yet, in their order, each once. Raises Damaged."""
+    found = feature_facts(store, graph_key, features)
+    return tuple(feature for feature in dict.fromkeys(features) if feature not in found)
+
+
+def _newest(store: Store, keys: Iterable[FeatureKey], features: Sequence[Feature]) -> dict[Feature, FeatureFacts]:
     wanted = set(features)
-    found: dict[tuple[int, int], FeatureFacts] = {}
-    for key in store.feature_keys(graph_key.checkpoint):
-        if (key.checkpoint_hash, key.transcoders_hash) != (graph_key.checkpoint_hash, graph_key.transcoders_hash):
-            continue
+    found: dict[Feature, FeatureFacts] = {}
+    for key in keys:  # the newest comes first
         found |= store.features(key, wanted - found.keys())
         if len(found) == len(wanted):
             break
     return found
-
-
-def missing_features(
-    store: Store, graph_key: GraphKey, features: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, int], ...]:
-    """Those of which nothing is stored yet, in their order, each once. Raises Damaged."""
-    found = feature_facts(store, graph_key, features)
-    return tuple(feature for feature in dict.fromkeys(features) if feature not in found)
