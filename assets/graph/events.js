@@ -7,7 +7,6 @@ function listen(graphs, panel) {
     const box = stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const to = () => graphs.project(panel);
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -19,7 +18,7 @@ function listen(graphs, panel) {
     if (drag && (drag.moved || Math.hypot(px - drag.start[0], py - drag.start[1]) > 4)) {
       drag.moved = true;
       hideTip(panel);
-      const { sx, sy } = to();
+      const { sx, sy } = graphs.project(panel);
       graphs.look({
         ...drag.view,
         cx: drag.view.cx - (px - drag.start[0]) / sx,
@@ -27,25 +26,24 @@ function listen(graphs, panel) {
       });
       return;
     }
-    const row = nodeAt(graphs.scene, to(), panel.side, px, py);
-    graphs.hover(row);
-    if (row < 0) hideTip(panel);
-    else showTip(panel, graphs.scene.nodes[row].tooltip, px, py);
-    stage.style.cursor = row < 0 ? "" : "pointer";
+    const { row, edge } = under(graphs, panel, px, py);
+    graphs.hover(row, edge);
+    if (row >= 0) showTip(panel, nodeTip(graphs.scene, row), px, py);
+    else if (edge) showTip(panel, edgeTip(graphs.scene, edge), px, py);
+    else hideTip(panel);
+    stage.style.cursor = row < 0 && !edge ? "" : "pointer";
   });
   stage.addEventListener("pointerup", (event) => {
     const clicked = drag && !drag.moved;
     drag = null;
     if (!clicked) return;
-    const row = nodeAt(graphs.scene, to(), panel.side, ...at(event));
+    const { row, edge } = under(graphs, panel, ...at(event));
     if (event.ctrlKey || event.metaKey) graphs.pin(row);
+    else if (edge) graphs.selectEdge(edge);
     else graphs.select(row);
   });
   stage.addEventListener("pointercancel", () => (drag = null));
-  stage.addEventListener("pointerleave", () => {
-    hideTip(panel);
-    graphs.hover(-1);
-  });
+  stage.addEventListener("pointerleave", () => leave(graphs, panel));
   stage.addEventListener("contextmenu", (event) => event.ctrlKey && event.preventDefault()); // ctrl-click on a Mac
   stage.addEventListener("dblclick", () => graphs.look(wholeView(graphs.scene.places)));
   stage.addEventListener(
@@ -61,15 +59,24 @@ function listen(graphs, panel) {
     },
     { passive: false },
   );
-  stage.addEventListener("keydown", (event) => onKey(graphs, panel, to, event));
-  stage.addEventListener("blur", () => {
-    hideTip(panel);
-    graphs.hover(-1);
-  });
+  stage.addEventListener("keydown", (event) => onKey(graphs, panel, event));
+  stage.addEventListener("blur", () => leave(graphs, panel));
+}
+
+function leave(graphs, panel) {
+  hideTip(panel);
+  graphs.hover(-1, null);
+}
+
+/** The node under a pixel, else the drawn edge under it. */
+function under(graphs, panel, px, py) {
+  const row = nodeAt(graphs.scene, graphs.project(panel), panel.side, px, py);
+  const edge = row < 0 ? edgeAt(graphs.picture(panel), panel.shown, px, py) : null;
+  return { row, edge };
 }
 
 /** Arrows go from node to node, Enter selects, P pins, Escape clears, + - 0 zoom. */
-function onKey(graphs, panel, to, event) {
+function onKey(graphs, panel, event) {
   const { marks, scene } = graphs;
   const here = marks.hover >= 0 ? marks.hover : marks.selected;
   const actions = {
@@ -81,15 +88,27 @@ function onKey(graphs, panel, to, event) {
     "-": () => graphs.zoomBy(1 / 1.4),
     0: () => graphs.look(wholeView(scene.places)),
   };
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key.startsWith("Arrow")) {
     const row = nodeBeside(scene, panel.side, here, event.key);
     if (row >= 0) {
-      graphs.hover(row);
-      const node = scene.nodes[row];
-      showTip(panel, node.tooltip, to().x(node.x), to().y(node.y));
-      graphs.legend.status.textContent = node.label;
+      graphs.hover(row, null);
+      const [node, to] = [scene.nodes[row], graphs.project(panel)];
+      showTip(panel, nodeTip(scene, row), to.x(node.x), to.y(node.y));
+      graphs.legend.status.textContent = nameOf(node);
     }
-  } else if (actions[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) actions[event.key]();
+  } else if (actions[event.key]) actions[event.key]();
   else return;
   event.preventDefault();
+}
+
+/** Keys that work anywhere in the component but in its text box. */
+function onComponentKey(graphs, event) {
+  if (event.composedPath()[0].type === "search" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "f" || event.key === "F") toggleFull(graphs);
+  else if (event.key === "/") graphs.toolbar.input.focus();
+  else if (event.key === "Escape" && graphs.root.classList.contains("tl-full")) toggleFull(graphs);
+  else return;
+  event.preventDefault();
+  event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own
 }

@@ -1,11 +1,13 @@
-// Two attribution graphs in one layout, moved, hovered, selected and pinned together; or their overlay.
+// Two attribution graphs in one layout, moved, hovered, selected and pinned together; their overlay; a time-lapse.
 // Called again on the same element whenever the data changes: it then updates what is there.
+
+const FADE_MS = 100; // from one step of a time-lapse to the next
 
 export default function linkedGraphs({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".tl");
   const graphs = (root.graphs ??= new LinkedGraphs(root));
-  graphs.report = (id) => setStateValue("selected", id);
-  graphs.update(data);
+  graphs.send = (state) => setStateValue("marks", state);
+  graphs.take(data);
   return () => {
     graphs.close();
     delete root.graphs;
@@ -15,50 +17,87 @@ export default function linkedGraphs({ data, parentElement, setStateValue }) {
 class LinkedGraphs {
   constructor(root) {
     this.root = root;
-    this.report = () => {};
-    this.marks = { hover: -1, selected: -1, pins: new Set() };
+    this.send = () => {};
+    this.heard = 0;
+    this.scenes = new Map();
+    this.query = "";
+    this.found = [];
     this.frame = 0;
+    this.listening = new AbortController();
     root.replaceChildren();
+    this.toolbar = makeToolbar(root, this);
     this.row = element(root, "div", "tl-row");
     this.panels = [];
+    this.timeline = makeTimeline(root, this);
     this.legend = makeLegend(root);
+    this.report = makeReporter(this);
     this.sizes = new ResizeObserver(() => this.measure());
-    this.theme = () => this.restyle();
-    root.addEventListener("transitionend", this.theme); // fires when the theme's colours change, see linked.css
-    this.legend.closer.addEventListener("click", () => this.zoomBy(1.4));
-    this.legend.wider.addEventListener("click", () => this.zoomBy(1 / 1.4));
-    this.legend.whole.addEventListener("click", () => this.look(wholeView(this.scene.places)));
+    const until = { signal: this.listening.signal, capture: true };
+    root.addEventListener("transitionend", () => this.restyle(), until); // the theme has changed, see linked.css
+    root.addEventListener("fullscreenchange", () => this.followScreen(), until);
+    root.addEventListener("keydown", (event) => onComponentKey(this, event), until);
   }
 
   close() {
+    this.pause();
+    this.report.stop();
     this.sizes.disconnect();
     cancelAnimationFrame(this.frame);
-    this.root.removeEventListener("transitionend", this.theme);
+    this.listening.abort();
   }
 
-  /** Takes a payload: keeps zoom, selection and pins where the same nodes are still there. */
-  update(data) {
-    this.data = data;
-    const { view: payload, mode, height, selected } = data;
-    const id = (row) => (row >= 0 && this.scene ? this.scene.nodes[row].id : null);
-    const kept = { selected: id(this.marks.selected), pins: [...this.marks.pins].map(id) };
+  /** Takes what Python sends: a line of JSON about the view, then the graphs; those only where they are new. */
+  take(data) {
+    const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+    const cut = bytes.indexOf(10);
+    const decoder = new TextDecoder();
+    const head = JSON.parse(decoder.decode(bytes.subarray(0, cut)));
+    const payload = head.version === this.version ? this.payload : JSON.parse(decoder.decode(bytes.subarray(cut + 1)));
+    this.version = head.version;
+    this.update(head, payload);
+  }
+
+  /** Keeps zoom, marks and step where the same nodes are still there. */
+  update(head, payload) {
+    const before = this.scene ? stateOf(this) : null;
+    const wanted = withOrders(before, head, this.heard);
+    this.heard = Math.max(this.heard, ...Object.values(head.said));
     const places = JSON.stringify(payload.places);
-    const moved = this.places !== places;
+    const look = before && this.places !== places && wanted.look === before.look ? null : wanted.look;
+    this.install(payload, head.annotations, wanted.step);
     this.places = places;
-    this.scene = makeScene(payload);
-    if (moved) this.view = wholeView(payload.places);
-    if (this.mode !== mode) this.arrange(mode);
-    this.root.style.setProperty("--tl-height", `${height}px`);
-    this.panels.forEach((panel) => fillPanel(panel, payload));
-    // Python's word counts only when it says something new: its echo of a click must not undo a later one.
-    const wanted = this.told === selected ? kept.selected : selected;
-    this.told = selected;
-    const row = (name) => this.scene.rowOf.get(name) ?? -1;
-    this.marks = { hover: -1, selected: row(wanted), pins: new Set(kept.pins.map(row).filter((pin) => pin >= 0)) };
-    if (kept.selected && wanted === kept.selected && row(wanted) < 0) this.report(null); // it went with the old data
+    this.view = look ? bounded(payload.places, { k: look[0], cx: look[1], cy: look[2] }) : wholeView(payload.places);
+    this.marks = marksOf(this.scene, wanted);
+    this.found = findNodes(this.scene, this.query);
+    if (this.mode !== head.mode) this.arrange(head.mode);
+    this.root.style.setProperty("--tl-height", `${head.height}px`);
+    this.panels.forEach((panel) => fillPanel(panel, this.scene));
+    fillFilter(this.toolbar, this);
+    fillTimeline(this.timeline, this);
     this.restyle();
     this.measure();
     this.tell();
+    // Something went with the old data, or is not in this graph: Python must know.
+    if (JSON.stringify(stateOf(this)) !== JSON.stringify(wanted)) this.report.now();
+  }
+
+  /** The scenes of a payload are made when they are first shown. */
+  install(payload, annotations, step) {
+    const written = JSON.stringify(annotations);
+    if (payload !== this.payload || written !== this.written) this.scenes.clear();
+    Object.assign(this, { payload, annotations, written, film: payload.film, fade: null });
+    this.chosenStep = step;
+    if (!this.film) this.pause();
+    const { moments } = this.film ?? { moments: [] };
+    const latest = moments.filter((moment) => moment.ready).at(-1)?.step ?? null;
+    this.step = this.film ? nearestMoment(moments, step ?? latest).step : null;
+    this.shown = this.film ? frameFor(this.film, this.step) : null;
+    this.scene = this.sceneAt(this.shown);
+  }
+
+  sceneAt(step) {
+    if (!this.scenes.has(step)) this.scenes.set(step, makeScene(this.payload, step, this.annotations));
+    return this.scenes.get(step);
   }
 
   arrange(mode) {
@@ -71,10 +110,11 @@ class LinkedGraphs {
       listen(this, panel);
       this.sizes.observe(panel.stage);
     });
+    this.sizes.observe(this.timeline.strip);
   }
 
   restyle() {
-    this.colours = themeColours(this.root, this.scene.palette);
+    this.colours = themeColours(this.root, this.payload.palette);
     for (const [name, value] of Object.entries(this.colours)) this.root.style.setProperty(`--tl-${name}`, value);
     this.draw();
   }
@@ -88,6 +128,7 @@ class LinkedGraphs {
       const [w, h] = [Math.round(panel.width * ratio), Math.round(panel.height * ratio)];
       if (panel.canvas.width !== w || panel.canvas.height !== h) [panel.canvas.width, panel.canvas.height] = [w, h];
     }
+    measureTimeline(this.timeline, this);
     this.drawNow(); // a resized canvas is empty: waiting for the next frame would flicker
   }
 
@@ -101,23 +142,26 @@ class LinkedGraphs {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
+    if (this.fade) {
+      this.fade.t = (performance.now() - this.fade.start) / FADE_MS;
+      if (this.fade.t >= 1) this.fade = null;
+    }
     for (const panel of this.panels) {
       if (!panel.width || !panel.height) continue;
       const ctx = panel.canvas.getContext("2d");
       ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-      drawPanel(ctx, panel.width, panel.height, this.scene, panel.side, this.view, this.marks, this.colours);
+      panel.shown = drawPanel(ctx, this.picture(panel));
     }
-    this.root.dataset.view = JSON.stringify(this.view); // for tests, and for the curious
-    this.legend.whole.disabled = this.legend.wider.disabled = this.view.k <= 1;
+    updateToolbar(this.toolbar, this);
+    // For tests, and for the curious.
+    Object.assign(this.root.dataset, { view: JSON.stringify(this.view), drawn: this.fade ? "" : String(this.shown) });
+    if (this.fade) this.draw();
   }
 
-  look(view) {
-    this.view = bounded(this.scene.places, view);
-    this.draw();
-  }
-
-  zoomBy(factor) {
-    this.look({ ...this.view, k: this.view.k * factor });
+  /** What the drawing functions take, see draw.js. */
+  picture(panel) {
+    const { scene, marks, found, fade, colours } = this;
+    return { w: panel.width, h: panel.height, scene, side: panel.side, to: this.project(panel), marks, found, fade, colours };
   }
 
   /** Layout points to pixels of a panel, as it is seen now. */
@@ -125,47 +169,140 @@ class LinkedGraphs {
     return projection(this.scene.places, this.view, panel.width, panel.height);
   }
 
-  hover(row) {
-    if (row === this.marks.hover) return;
-    this.marks.hover = row;
+  look(view) {
+    this.view = bounded(this.scene.places, view);
+    this.report.soon();
     this.draw();
   }
 
-  /** Selects a row, or nothing with -1, here and in Python. */
-  select(row) {
-    if (row === this.marks.selected) return;
-    this.marks.selected = row;
-    this.report(row < 0 ? null : this.scene.nodes[row].id);
-    this.tell();
+  zoomBy(factor) {
+    this.look({ ...this.view, k: this.view.k * factor });
+  }
+
+  hover(row, edge) {
+    const { hover, hoverEdge } = this.marks;
+    if (row === hover && edge?.from === hoverEdge?.from && edge?.to === hoverEdge?.to) return;
+    Object.assign(this.marks, { hover: row, hoverEdge: edge });
     this.draw();
+  }
+
+  /** Selects a row, or nothing with -1. */
+  select(row) {
+    this.mark({ selected: row, edge: null });
+  }
+
+  /** Selects an edge, { from, to }. */
+  selectEdge(edge) {
+    this.mark({ selected: -1, edge });
   }
 
   pin(row) {
     if (row < 0) return;
-    if (!this.marks.pins.delete(row)) this.marks.pins.add(row);
-    this.tell();
-    this.draw();
+    const pins = new Set(this.marks.pins);
+    if (!pins.delete(row)) pins.add(row);
+    this.mark({ pins });
+  }
+
+  setShow(show) {
+    this.mark({ show });
+  }
+
+  toggleStatus(status) {
+    const statuses = new Set(this.marks.statuses);
+    if (!statuses.delete(status)) statuses.add(status);
+    this.mark({ statuses });
+  }
+
+  setFilter(filter) {
+    this.mark(filter, this.report.soon);
   }
 
   clear() {
-    this.marks.pins.clear();
-    this.marks.hover = -1;
     this.panels.forEach(hideTip);
-    this.select(-1);
+    this.mark({ ...NO_MARKS, pins: new Set() });
+  }
+
+  mark(change, report = this.report.now) {
+    Object.assign(this.marks, change);
+    report();
     this.tell();
     this.draw();
   }
 
+  search(text) {
+    this.query = text;
+    this.found = findNodes(this.scene, text);
+    this.draw();
+  }
+
+  /** Selects the next match, and moves there where it is out of sight. */
+  nextFound(back) {
+    const row = nextMatch(this.found, this.marks.selected, back);
+    if (row < 0) return;
+    this.look(viewOn(this.scene.places, this.view, this.scene.nodes[row]));
+    this.select(row);
+  }
+
+  /** Shows a step of the time-lapse, or the nearest one that is traced. */
+  goTo(step) {
+    if (step === this.step) return updateTimeline(this.timeline, this);
+    this.step = this.chosenStep = step;
+    const shown = frameFor(this.film, step);
+    if (shown !== this.shown) this.showFrame(shown);
+    updateTimeline(this.timeline, this);
+    if (!this.playing) this.report.soon(); // while it plays, the page would be drawn anew at each step
+  }
+
+  showFrame(step) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const from = this.scene;
+    this.shown = step;
+    this.scene = this.sceneAt(step);
+    this.fade = still ? null : { from, start: performance.now(), t: 0 };
+    this.found = findNodes(this.scene, this.query);
+    this.panels.forEach((panel) => fillPanel(panel, this.scene));
+    this.panels.forEach(hideTip); // it spoke of the step before
+    this.tell();
+    this.draw();
+  }
+
+  togglePlay() {
+    if (this.playing) return this.pause();
+    const { moments } = this.film;
+    this.playing = setInterval(() => this.advance(), PLAY_MS);
+    if (!nextReady(moments, this.step)) this.goTo(moments.find((moment) => moment.ready).step);
+    else this.advance();
+  }
+
+  advance() {
+    const next = nextReady(this.film.moments, this.step);
+    if (next) this.goTo(next.step);
+    if (!next || !nextReady(this.film.moments, this.step)) this.pause();
+  }
+
+  pause() {
+    if (!this.playing) return;
+    clearInterval(this.playing);
+    this.playing = 0;
+    updateTimeline(this.timeline, this);
+    this.report.soon();
+  }
+
+  /** The browser has left full screen (with Escape, say). */
+  followScreen() {
+    showFull(this, this.root.matches(":fullscreen"));
+  }
+
   tell() {
-    const { selected, pins } = this.marks;
+    const { selected, pins, edge } = this.marks;
+    const { nodes } = this.scene;
     const parts = [];
-    if (selected >= 0) parts.push(this.scene.nodes[selected].label);
+    if (selected >= 0) parts.push(nameOf(nodes[selected]));
+    if (edge) parts.push(`${nameOf(nodes[edge.from])} → ${nameOf(nodes[edge.to])}`);
     if (pins.size) parts.push(`${pins.size} pinned`);
     this.legend.status.textContent = parts.length ? `${parts.join(" · ")} (Esc clears)` : "";
-    const names = [...pins].map((row) => this.scene.nodes[row].id);
-    Object.assign(this.root.dataset, {
-      selected: selected >= 0 ? this.scene.nodes[selected].id : "",
-      pins: names.join(" "),
-    });
+    this.legend.status.title = parts.join(" · ");
+    const { selected: id, pins: ids, edge: ends } = stateOf(this);
+    Object.assign(this.root.dataset, { selected: id ?? "", pins: ids.join(" "), edge: (ends ?? []).join(" ") });
   }
 }

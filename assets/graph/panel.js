@@ -1,4 +1,4 @@
-// The DOM of the component: panels with a title, bars of output probabilities and a tooltip; a legend below.
+// The DOM of the component: panels with a title, bars of output probabilities, a stage and a tooltip; a legend below.
 // All text of the user's goes through textContent.
 
 function element(parent, tag, className, text) {
@@ -9,26 +9,37 @@ function element(parent, tag, className, text) {
   return made;
 }
 
+/** A button whose purpose is told to everyone: as tooltip and as name. */
+function makeButton(parent, text, label, act, className = "") {
+  const button = element(parent, "button", className, text);
+  button.type = "button";
+  button.title = label;
+  button.setAttribute("aria-label", label);
+  button.addEventListener("click", act);
+  return button;
+}
+
 /** One panel for `side` (0, 1, or null for the overlay). */
 function makePanel(parent, side) {
   const box = element(parent, "section", "tl-panel");
   const head = element(box, "header", "tl-head");
   const title = element(head, "strong", "tl-title");
   const facts = element(head, "span", "tl-facts");
+  const bars = element(box, "div", "tl-bars");
   const stage = element(box, "div", "tl-stage");
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
   const canvas = element(stage, "canvas", "tl-canvas");
   canvas.setAttribute("aria-hidden", "true");
-  const bars = element(stage, "div", "tl-bars");
   const tip = element(stage, "div", "tl-tip");
   tip.setAttribute("role", "tooltip");
-  return { side, box, title, facts, stage, canvas, bars, tip, width: 0, height: 0 };
+  return { side, box, title, facts, bars, stage, canvas, tip, shown: [], width: 0, height: 0 };
 }
 
-function fillPanel(panel, data) {
-  const shown = panel.side === null ? data.sides : [data.sides[panel.side]];
-  panel.title.textContent = shown.map((side) => side.title).join("  →  ");
+/** Titles, facts and bars of a scene. */
+function fillPanel(panel, scene) {
+  const shown = panel.side === null ? scene.sides : [scene.sides[panel.side]];
+  panel.title.textContent = panel.title.title = shown.map((side) => side.title).join("  →  ");
   panel.facts.replaceChildren();
   if (panel.side === null) {
     element(panel.facts, "span", "", "what differs: orange more in B, blue less in B");
@@ -40,39 +51,49 @@ function fillPanel(panel, data) {
       warning.title = side.warning;
     }
   }
-  panel.stage.setAttribute("aria-label", `${panel.title.textContent}. ${data.description}`);
-  panel.bars.replaceChildren();
-  for (const side of shown) {
-    const list = element(panel.bars, "div", "tl-barlist");
-    if (panel.side === null) element(list, "div", "tl-barhead", side.title.slice(0, 1));
-    for (const bar of side.bars) fillBar(list, bar);
-  }
+  panel.stage.setAttribute("aria-label", `${panel.title.textContent}. ${scene.description}`);
+  fillBars(panel, shown);
 }
 
-function fillBar(list, bar) {
-  const row = element(list, "div", "tl-bar");
-  element(row, "span", "tl-token", shortened(bar.token, 12));
-  const track = element(row, "span", "tl-track");
-  const fill = element(track, "span", bar.answer ? "tl-fill tl-answer" : "tl-fill");
-  fill.style.width = `${Math.max(1.5, 100 * bar.p)}%`;
-  element(row, "span", "tl-p", bar.p.toFixed(2));
-  row.title = `p(${bar.token}) = ${bar.p.toFixed(3)}${bar.answer ? ", the right answer" : ""}`;
+/** The bars stay the same elements while their tokens do, so that a step of a time-lapse only changes lengths. */
+function fillBars(panel, sides) {
+  const tokens = JSON.stringify(sides.map((side) => side.bars.map((bar) => [bar.token, bar.answer])));
+  if (panel.tokens !== tokens) {
+    panel.tokens = tokens;
+    panel.bars.replaceChildren();
+    panel.cells = sides.map((side) => {
+      const list = element(panel.bars, "div", "tl-barlist");
+      if (panel.side === null) element(list, "span", "tl-barhead", side.title.slice(0, 1));
+      return side.bars.map((bar) => makeBar(list, bar));
+    });
+  }
+  sides.forEach((side, i) => {
+    const most = Math.max(...side.bars.filter((bar) => !bar.others).map((bar) => bar.p));
+    side.bars.forEach((bar, j) => setBar(panel.cells[i][j], bar, !bar.others && bar.p === most));
+  });
+}
+
+function makeBar(list, bar) {
+  const box = element(list, "div", "tl-bar");
+  element(box, "span", bar.others ? "tl-token tl-rest" : "tl-token", bar.token);
+  const p = element(box, "span", "tl-p");
+  const fill = element(element(box, "span", "tl-track"), "span", bar.answer ? "tl-fill tl-answer" : "tl-fill");
+  return { box, p, fill };
+}
+
+function setBar({ box, p, fill }, bar, likeliest) {
+  box.title = bar.note;
+  box.classList.toggle("tl-likeliest", likeliest);
+  p.textContent = bar.p.toFixed(2);
+  fill.style.width = `${Math.max(1, 100 * bar.p)}%`;
 }
 
 function makeLegend(parent) {
   const legend = element(parent, "footer", "tl-legend");
   const keys = element(legend, "div", "tl-keys");
   const status = element(legend, "div", "tl-status");
-  status.setAttribute("aria-live", "polite");
-  const buttons = element(legend, "div", "tl-buttons");
-  const make = (text, label) => {
-    const button = element(buttons, "button", "", text);
-    button.type = "button";
-    button.title = label;
-    button.setAttribute("aria-label", label);
-    return button;
-  };
-  return { keys, status, closer: make("+", "Zoom in"), wider: make("−", "Zoom out"), whole: make("Fit", "Show all") };
+  status.setAttribute("role", "status");
+  return { keys, status };
 }
 
 function fillLegend(legend, overlay) {
@@ -111,6 +132,13 @@ function showTip(panel, text, px, py) {
 
 function hideTip(panel) {
   panel.tip.style.visibility = "hidden";
+}
+
+/** What a node's tooltip says: what a person wrote on it first. */
+function nodeTip(scene, row) {
+  const node = scene.nodes[row];
+  const groups = node.groups.map((place) => `in the group “${scene.groups[place].name}”`);
+  return [...(node.note ? [`“${node.note}”`] : []), node.tooltip, ...groups].join("\n");
 }
 
 /** Colours of the theme that is on: the page's background decides. */

@@ -1,28 +1,84 @@
 // What is drawn, and where: places, neighbours, the shared view. No DOM, no canvas.
 
-const PAD = { left: 36, right: 16, top: 40, bottom: 26 };
+const PAD = { left: 36, right: 16, top: 38, bottom: 26 };
 const MAX_ZOOM = 14;
 const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
+const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
 
-/** Reads a payload once: typed columns, the edges at each node, the largest values. */
-function makeScene(data) {
-  const { nodes, edges } = data;
+/**
+ * Reads one frame of a payload: the edges at each node, the largest values, what was written on features.
+ * `step`: of a time-lapse; all its scenes have the same nodes in the same rows, some of them absent (`kept` 0).
+ */
+function makeScene(payload, step, annotations) {
+  const { film } = payload;
+  const frame = film ? film.frames[step] : payload;
+  const nodes = withNotes(film ? frameNodes(payload, frame, step) : payload.nodes, annotations);
+  const { edges } = frame;
   const atNode = nodes.map(() => []);
+  const edgeOf = new Map();
   for (let e = 0; e < edges.from.length; e++) {
     atNode[edges.from[e]].push(e);
     atNode[edges.to[e]].push(e);
+    edgeOf.set(edges.from[e] * nodes.length + edges.to[e], e);
   }
-  const strong = (bit) => [...edges.show.keys()].filter((e) => edges.show[e] & bit);
-  const inner = nodes.filter((node) => node.kind === "feature" || node.kind === "error");
+  const strong = (bit) => edges.show.flatMap((show, e) => (show & bit ? [e] : []));
+  const inner = nodes.filter((node) => node.kind !== "token" && node.kind !== "logit");
+  const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
   return {
-    ...data,
+    nodes,
+    edges,
+    sides: frame.sides,
+    description: frame.description,
+    places: payload.places,
+    statuses: payload.statuses,
+    words: payload.status_words,
+    groups: annotations.supernodes.map((group, place) => ({
+      name: group.name,
+      colour: payload.groups[place % payload.groups.length],
+    })),
     atNode,
+    edgeOf,
     rowOf: new Map(nodes.map((node, row) => [node.id, row])),
     strongest: { a: strong(STRONG.a), b: strong(STRONG.b), overlay: strong(STRONG.overlay) },
-    largestValue: Math.max(1e-9, ...inner.map((node) => Math.max(node.a, node.b))),
-    largestChange: edges.change.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9),
+    largestValue: film ? film.largest.value : largest(inner.map((node) => Math.max(node.a, node.b))),
+    largestChange: film ? film.largest.change : largest(edges.change),
   };
+}
+
+/** The nodes of all steps with their values at this one. */
+function frameNodes(payload, frame, step) {
+  const absent = (node) => ({ ...node, ...ABSENT, tooltip: `${node.label}\nno part of the graphs at step ${step}` });
+  const nodes = payload.nodes.map(absent);
+  const { row, status, a, b, kept, tooltip } = frame.nodes;
+  row.forEach((place, i) =>
+    Object.assign(nodes[place], { status: status[i], a: a[i], b: b[i], kept: kept[i], tooltip: tooltip[i] }),
+  );
+  return nodes;
+}
+
+/** Nodes with what a person wrote on their features: `note` (the label, or "") and `groups` (places of supernodes). */
+function withNotes(nodes, { labels, supernodes }) {
+  const groups = new Map();
+  supernodes.forEach((group, place) =>
+    group.features.forEach((feature) => groups.set(feature, [...(groups.get(feature) ?? []), place])),
+  );
+  return nodes.map((node) => {
+    const feature = `${node.layer}/${node.index}`;
+    const written = node.kind === "feature";
+    const note = written && Object.hasOwn(labels, feature) ? labels[feature] : "";
+    return { ...node, note, groups: (written && groups.get(feature)) || [] };
+  });
+}
+
+/** A node in words, its label first where it has one. */
+function nameOf(node) {
+  return node.note ? `${node.note} (${node.label})` : node.label;
+}
+
+/** Place of the edge between two rows in this scene, or undefined where it has none. */
+function edgeBetween(scene, ends) {
+  return scene.edgeOf.get(ends.from * scene.nodes.length + ends.to);
 }
 
 /** The whole graph, not zoomed. `cx`, `cy`: the layout point in the middle; `k`: zoom. Shared by all panels. */
@@ -66,9 +122,16 @@ function zoomedAt(places, view, w, h, px, py, factor) {
   });
 }
 
-/** Is the node part of the graph on this side (0 A, 1 B, null overlay)? Else it is the other side's ghost. */
+/** A view in which the node can be seen: the same one where it can be already. */
+function viewOn(places, view, node) {
+  const half = { x: places.width / view.k / 2, y: places.height / view.k / 2 };
+  const seen = Math.abs(node.x - view.cx) <= half.x * 0.95 && Math.abs(node.y - view.cy) <= half.y * 0.95;
+  return seen ? view : bounded(places, { k: view.k, cx: node.x, cy: node.y });
+}
+
+/** Is the node part of the graph on this side (0 A, 1 B, null overlay)? Else it is the other side's ghost, or absent. */
 function onSide(node, side) {
-  return side === null || (node.kept & IN_SIDE[side]) !== 0;
+  return side === null ? node.kept !== 0 : (node.kept & IN_SIDE[side]) !== 0;
 }
 
 function valueOn(node, side) {
@@ -77,8 +140,14 @@ function valueOn(node, side) {
 
 function radius(scene, node, side, pitch) {
   if (node.kind === "token" || node.kind === "logit") return 5;
+  if (node.shape === "box") return 8;
   const room = Math.max(2.4, Math.min(9, pitch * 0.62));
-  return Math.min(room, 3.2 + 5.8 * Math.sqrt(valueOn(node, side) / scene.largestValue));
+  return Math.min(room, 3.2 + 5.8 * Math.sqrt(Math.min(1, valueOn(node, side) / scene.largestValue)));
+}
+
+/** Half the width of a group's box in pixels: what layout.py reserves for its name. */
+function boxHalf(node, pitch) {
+  return Math.max(14, ((0.8 + 0.62 * Math.min(14, [...node.label].length)) * pitch) / 2);
 }
 
 /** Row of the node nearest to a pixel, or -1. The graph's own nodes win over ghosts. */
@@ -86,7 +155,10 @@ function nodeAt(scene, to, side, px, py, reach = 10) {
   let best = -1;
   let nearest = reach;
   scene.nodes.forEach((node, row) => {
-    const distance = Math.hypot(to.x(node.x) - px, to.y(node.y) - py) + (onSide(node, side) ? 0 : 3);
+    if (!node.kept) return;
+    const wide = node.shape === "box" ? boxHalf(node, to.sx) : 0;
+    const dx = Math.max(0, Math.abs(to.x(node.x) - px) - wide);
+    const distance = Math.hypot(dx, to.y(node.y) - py) + (onSide(node, side) ? 0 : 3);
     if (distance < nearest) [best, nearest] = [row, distance];
   });
   return best;
@@ -94,21 +166,21 @@ function nodeAt(scene, to, side, px, py, reach = 10) {
 
 /** The node that an arrow key leads to from `row`: the nearest one in that direction, straight before slanted. */
 function nodeBeside(scene, side, row, key) {
-  const own = [...scene.nodes.keys()].filter((other) => other !== row && onSide(scene.nodes[other], side));
   if (row < 0) return firstNode(scene, side);
   const from = scene.nodes[row];
   const sideways = key === "ArrowLeft" || key === "ArrowRight";
   const sign = key === "ArrowRight" || key === "ArrowUp" ? 1 : -1;
   let best = row;
   let least = Infinity;
-  for (const other of own) {
-    const dx = scene.nodes[other].x - from.x;
-    const dy = (scene.nodes[other].y - from.y) * 8; // a layer is about as far as eight nodes
+  scene.nodes.forEach((node, other) => {
+    if (other === row || !onSide(node, side)) return;
+    const dx = node.x - from.x;
+    const dy = (node.y - from.y) * 8; // a layer is about as far as eight nodes
     const [along, across] = sideways ? [dx, dy] : [dy, dx];
-    if (along * sign <= 0.01) continue;
+    if (along * sign <= 0.01) return;
     const cost = sideways ? Math.abs(along) + 2 * Math.abs(across) : 3 * Math.abs(along) + Math.abs(across);
     if (cost < least) [best, least] = [other, cost];
-  }
+  });
   return best;
 }
 
@@ -116,7 +188,8 @@ function nodeBeside(scene, side, row, key) {
 function firstNode(scene, side) {
   let best = -1;
   scene.nodes.forEach((node, row) => {
-    if (node.kind === "logit" && (best < 0 || valueOn(node, side) > valueOn(scene.nodes[best], side))) best = row;
+    if (node.kind !== "logit" || !node.kept) return;
+    if (best < 0 || valueOn(node, side) > valueOn(scene.nodes[best], side)) best = row;
   });
   return best;
 }

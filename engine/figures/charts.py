@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from engine.analysis.curves import mean_accuracy
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LossLog
 from engine.figures import palette
@@ -79,8 +80,7 @@ def mini_curves(
     height: int = 120,
 ) -> alt.LayerChart:
     """One run at a glance: the mean accuracy over constraint types, a line a probe kind, the cursor's step marked."""
-    chosen = scores[scores["probe_kind"].isin(kinds)]
-    rows = chosen.groupby(["step", "probe_kind"], sort=False, as_index=False)["accuracy"].mean()
+    rows = mean_accuracy(scores, kinds)
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),

@@ -1,10 +1,13 @@
 """A difference of two graphs as what the linked graph component draws: places, words, colours; nothing to compute.
 
-The payload is plain JSON. Text in it is text: the component never takes it as HTML.
+The payload is plain JSON. Text in it is text: the component never takes it as HTML. `film_view` puts many differences
+into one layout out of the same parts.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,15 +15,16 @@ import pandas as pd
 
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
-from engine.domain.graphs import FIT_LIMIT, AttributionGraph
+from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
-from engine.figures.names import node_name, visible
+from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
 
-SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square"}
+SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
-_BARS = 4
+N_BARS = 4  # and one for all other tokens
+_NUMBERS = ("weight_a", "weight_b", "share_a", "share_b", "contribution_a", "contribution_b", "change")
 
 _STATUS_TEXT = {
     "appeared": "only in B",
@@ -50,9 +54,14 @@ class GraphView:
             "sides": self.sides,
             "places": self.places,
             "description": self.description,
-            "statuses": list(STATUSES),
-            "palette": palette.GRAPH,
+            "film": None,
+            **component_facts(),
         }
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The payload as JSON in UTF-8 on one line, made once."""
+        return json.dumps(self.payload(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def pair_view(
@@ -69,45 +78,68 @@ def pair_view(
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold.
     """
     places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
-    answer = probe.answer.strip() if probe is not None else None
-    sides = [
-        _side("A", diff.a, answer, loss_a, diff.nodes["kept_a"], diff.edges["kept_a"]),
-        _side("B", diff.b, answer, loss_b, diff.nodes["kept_b"], diff.edges["kept_b"]),
-    ]
+    answer = right_answer(probe)
+    sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b))
+    rows: Iterable[Any] = diff.nodes.itertuples()
+    fixed = fixed_parts(diff.nodes, places, answer)
     return GraphView(
-        nodes=_nodes(diff.nodes, places, answer),
-        edges=_edges(diff, strongest),
+        nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
+        edges=edge_columns(diff, diff.edges, diff.nodes["id"], strongest),
         sides=sides,
-        places=_places(places, probe),
-        description=_description(diff, sides),
+        places=frame_places(places, probe),
+        description=description(diff, sides),
     )
 
 
-def _nodes(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
+def component_facts() -> dict[str, Any]:
+    """What is the same in every payload: the statuses in their order and in words, the colours."""
+    return {
+        "statuses": list(STATUSES),
+        "status_words": _STATUS_TEXT,
+        "palette": palette.GRAPH,
+        "groups": list(palette.GROUPS),
+    }
+
+
+def right_answer(probe: Probe | None) -> str | None:
+    return probe.answer.strip() if probe is not None else None
+
+
+def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
+    """What a node is, whatever its values: one dict a row of `nodes`."""
     rows: Iterable[Any] = nodes.itertuples()
     return [
         {
             "id": row.id,
             "label": _label(row),
             "shape": SHAPES[row.kind],
-            "x": _short(x),
-            "y": _short(y),
+            "x": short(x),
+            "y": short(y),
             "kind": row.kind,
             "token": visible(row.token),
             "layer": int(row.layer),
             "position": int(row.position),
-            "status": row.status,
-            "a": _short(row.a),
-            "b": _short(row.b),
-            "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
+            "index": int(row.index),
             "answer": row.kind == "logit" and row.token.strip() == answer,
-            "tooltip": _tooltip(row),
         }
         for row, x, y in zip(rows, places.x.tolist(), places.y.tolist(), strict=True)
     ]
 
 
+def moving_part(row: Any) -> dict[str, Any]:
+    """What a node is worth in one difference; `row`: of its node table."""
+    return {
+        "status": row.status,
+        "a": short(row.a),
+        "b": short(row.b),
+        "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
+        "tooltip": _tooltip(row),
+    }
+
+
 def _label(row: Any) -> str:
+    if row.kind == SUPERNODE:
+        return supernode_name(row.id)
     return node_name(row.kind, row.layer, row.token, row.index)
 
 
@@ -115,10 +147,9 @@ def _tooltip(row: Any) -> str:
     """A few plain lines; users know the logit's from circuit-tracer's own view."""
     if row.kind == "logit":
         return f"Output “{visible(row.token)}”\nA p = {row.a:.3f} · B p = {row.b:.3f}"
-    lines = [
-        node_name(row.kind, row.layer, row.token, row.index),
-        f"part in the output: A {row.a:.3f} · B {row.b:.3f}",
-    ]
+    lines = [_label(row), f"part in the output: A {row.a:.3f} · B {row.b:.3f}"]
+    if row.kind == SUPERNODE:
+        lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
     if row.kind == "feature":
         lines.append(f"activation: A {row.activation_a:.2f} · B {row.activation_b:.2f}")
     lines.append(_STATUS_TEXT[row.status])
@@ -128,10 +159,11 @@ def _tooltip(row: Any) -> str:
     return "\n".join(lines)
 
 
-def _edges(diff: GraphDiff, strongest: int) -> dict[str, list[Any]]:
-    """Columns; `from` and `to` are places in `nodes`, `status` a place in STATUSES."""
-    edges = diff.edges
-    row_of = pd.Series(np.arange(len(diff.nodes)), index=diff.nodes["id"])
+def edge_columns(
+    diff: GraphDiff, edges: pd.DataFrame, ids: pd.Series, strongest: int, *, digits: int = 5
+) -> dict[str, list[Any]]:
+    """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES."""
+    row_of = pd.Series(np.arange(len(ids)), index=ids)
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
     changed = (edges["status"] != "unchanged").to_numpy(dtype=bool)
     show = (
@@ -139,11 +171,10 @@ def _edges(diff: GraphDiff, strongest: int) -> dict[str, list[Any]]:
         | STRONG_B * _top(edges["contribution_b"], kept_b, strongest)
         | STRONG_CHANGE * _top(edges["change"].abs(), changed, strongest)
     )
-    numbers = ("weight_a", "weight_b", "share_a", "share_b", "contribution_a", "contribution_b", "change")
     return {
         "from": row_of[edges["source"]].tolist(),
         "to": row_of[edges["target"]].tolist(),
-        **{name: [_short(value) for value in edges[name].tolist()] for name in numbers},
+        **{name: [short(value, digits) for value in edges[name].tolist()] for name in _NUMBERS},
         "kept": (IN_A * kept_a | IN_B * kept_b).tolist(),
         "status": edges["status"].map({status: place for place, status in enumerate(STATUSES)}).astype(int).tolist(),
         "show": show.tolist(),
@@ -159,16 +190,60 @@ def _top(values: pd.Series, among: np.ndarray, n: int) -> np.ndarray:
     return top
 
 
+def both_sides(
+    diff: GraphDiff, bars: Sequence[int], answer: str | None, losses: tuple[float | None, float | None]
+) -> list[dict[str, Any]]:
+    """A, then B; `bars`: ids of the output tokens that have one, in order."""
+    return [
+        _side("A", diff.a, bars, answer, losses[0], diff.nodes["kept_a"], diff.edges["kept_a"]),
+        _side("B", diff.b, bars, answer, losses[1], diff.nodes["kept_b"], diff.edges["kept_b"]),
+    ]
+
+
+def bar_tokens(graphs: Sequence[AttributionGraph], answer: str | None) -> list[int]:
+    """Ids of the N_BARS output tokens that are likeliest in any of `graphs`, the right answer always among them.
+
+    One order for all of them, so that a token's bar has one place on both sides and at every step.
+    """
+    outputs = [{token_id: (token, p) for token_id, token, p in _outputs(graph)} for graph in graphs]
+    shared = set.intersection(*(set(of) for of in outputs))
+    right = {token_id for token_id in shared if outputs[0][token_id][0].strip() == answer}
+    most = {token_id: max(of[token_id][1] for of in outputs) for token_id in shared}
+    ranked = sorted(shared, key=lambda token_id: (-most[token_id], token_id))
+    others = [token_id for token_id in ranked if token_id not in right][: N_BARS - len(right)]
+    return [token_id for token_id in ranked if token_id in right or token_id in others]
+
+
+def _outputs(graph: AttributionGraph) -> list[tuple[int, str, float]]:
+    """(token id, token, probability) of the targets."""
+    ids = graph.index[graph.kind == NodeKind.LOGIT].tolist()
+    return list(zip(ids, graph.target_tokens, graph.target_probability.tolist(), strict=True))
+
+
+def _bars(graph: AttributionGraph, shown: Sequence[int], answer: str | None) -> list[dict[str, Any]]:
+    """Of `shown`, then of all other tokens: what was not traced may be what the model says."""
+    outputs = {token_id: (token, p) for token_id, token, p in _outputs(graph)}
+    bars = []
+    for token, p in (outputs[token_id] for token_id in shown):
+        right = token.strip() == answer
+        note = f"p({visible(token)}) = {p:.3f}{', the right answer' if right else ''}"
+        bars.append({"token": visible(token), "p": short(p), "answer": right, "others": False, "note": note})
+    rest = max(0.0, 1 - sum(outputs[token_id][1] for token_id in shown))
+    untraced = max(0.0, 1 - sum(p for _, p in outputs.values()))
+    note = f"all other tokens together: {rest:.3f}, of it {untraced:.3f} on tokens that the graph was not traced to"
+    bars.append({"token": "all others", "p": short(rest), "answer": False, "others": True, "note": note})
+    return bars
+
+
 def _side(
     name: str,
     graph: AttributionGraph,
+    bars: Sequence[int],
     answer: str | None,
     loss: float | None,
     kept_nodes: pd.Series,
     kept_edges: pd.Series,
 ) -> dict[str, Any]:
-    likely = sorted(zip(graph.target_probability.tolist(), graph.target_tokens, strict=True), key=lambda item: -item[0])
-    bars = [{"token": visible(token), "p": _short(p), "answer": token.strip() == answer} for p, token in likely[:_BARS]]
     replacement = graph.fit.replacement
     fit = f"features explain {int(100 * replacement)} %"  # rounded down: never at the limit while below it
     weak = "" if replacement >= FIT_LIMIT else f"Below {100 * FIT_LIMIT:.0f} %: part of this computation is not shown."
@@ -177,13 +252,14 @@ def _side(
         "loss": "" if loss is None else f"loss {loss:.2f}",
         "fit": fit,
         "warning": weak,
-        "bars": bars,
+        "bars": _bars(graph, bars, answer),
         "n_nodes": int(kept_nodes.sum()),
         "n_edges": int(kept_edges.sum()),
     }
 
 
-def _places(places: Layout, probe: Probe | None) -> dict[str, Any]:
+def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
+    """The frame that nodes stand in: its size, prompt tokens below, layers at the left."""
     word = probe.constraint if probe is not None and probe.kind != "retention" else None
     return {
         "width": places.width,
@@ -196,17 +272,19 @@ def _places(places: Layout, probe: Probe | None) -> dict[str, Any]:
     }
 
 
-def _description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
+def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
+    """What is drawn, in words."""
     parts = [f"Two attribution graphs of “{diff.a.key.prompt}”."]
     for side in sides:
-        first = f", most likely output {side['bars'][0]['token']}" if side["bars"] else ""
-        parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{first}.")
+        traced = [bar for bar in side["bars"] if not bar["others"]]
+        likely = f", most likely output {max(traced, key=lambda bar: bar['p'])['token']}" if traced else ""
+        parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
     parts.append(", ".join(f"{counts[status]} {status}" for status in STATUSES) + " edges.")
-    parts.append("Arrow keys move between nodes, Enter selects, P pins, Escape clears.")
+    parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
     return " ".join(parts)
 
 
-def _short(value: float) -> float:
+def short(value: float, digits: int = 5) -> float:
     """Five significant digits: less to send, nothing lost to the eye."""
-    return float(f"{value:.5g}")
+    return float(f"{value:.{digits}g}")

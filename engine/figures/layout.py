@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from engine.figures.names import SUPERNODE, supernode_name
+
 _MAX_WIDTH = 48.0  # node pitches that fit beside each other at half of a laptop's width
 _GAP = 1.0  # between columns
 _PER_CHARACTER = 0.62  # width of a label's character, in node pitches
@@ -20,6 +22,7 @@ _LABEL_LIMIT = 10  # characters of a token that are given room
 _ROW_PITCH = 0.25  # between the wrapped rows of one cell, in layers
 _CELL_HEIGHT = 0.72  # most that one cell takes, in layers
 _OUTPUT_PITCH = 2.4  # between outputs, which carry labels
+_NAME_LIMIT = 14  # characters of a group's name that are given room
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,20 @@ class Layout:
 
 
 def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
-    """Places for `nodes` (columns kind, layer, position, index, and for outputs a and b, which order them).
+    """Places for `nodes` (columns id, kind, layer, position, index, and for outputs a and b, which order them).
 
     Nodes of one layer and position share a cell, by kind and index; a cell too wide for its column wraps into rows.
     """
-    counts = _cell_counts(nodes, len(tokens), n_layers)
-    limit = _wrap_limit(counts, tokens)
-    columns = _columns(counts, tokens, limit)
-    x, y = np.zeros(len(nodes)), np.zeros(len(nodes))
     table = nodes.reset_index(drop=True)
-    inner = table[table["kind"] != "logit"].sort_values(["layer", "position", "kind", "index"], kind="stable")
-    layer, position = table["layer"].to_numpy(dtype=int), table["position"].to_numpy(dtype=int)
-    for rows in inner.groupby(["layer", "position"]).indices.values():
-        cell = inner.index.to_numpy()[rows]
-        dx, dy = _pack(len(cell), limit)
-        x[cell] = columns[position[cell[0]]].x + dx
-        y[cell] = layer[cell[0]] + 1 + dy
+    cells = _cells(table)
+    widths = _node_widths(table)
+    limit = _wrap_limit([float(widths[cell].sum()) for cell in cells.values()], list(cells), tokens)
+    packed = {place: _pack(widths[cell], limit) for place, cell in cells.items()}
+    columns = _columns([(position, taken.width) for (_, position), taken in packed.items()], tokens)
+    x, y = np.zeros(len(table)), np.zeros(len(table))
+    for (layer, position), cell in cells.items():
+        x[cell] = columns[position].x + packed[layer, position].dx
+        y[cell] = layer + 1 + packed[layer, position].dy
     width = columns[-1].right if columns else 1.0
     outputs = table[table["kind"] == "logit"]
     order = outputs.assign(p=-np.maximum(outputs["a"], outputs["b"])).sort_values(["p", "index"], kind="stable").index
@@ -86,46 +87,78 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
     )
 
 
-def _cell_counts(nodes: pd.DataFrame, n_pos: int, n_layers: int) -> np.ndarray:
-    """(n_layers + 1, n_pos) nodes in each cell, outputs left out."""
-    counts = np.zeros((n_layers + 1, n_pos), dtype=int)
-    inner = nodes[nodes["kind"] != "logit"]
-    np.add.at(counts, (inner["layer"].to_numpy() + 1, inner["position"].to_numpy()), 1)
-    return counts
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """Offsets (n,), (n,) of the nodes of one cell around its middle, and the width that they take."""
+
+    dx: np.ndarray
+    dy: np.ndarray
+    width: float
 
 
-def _column_widths(counts: np.ndarray, tokens: Sequence[str], limit: int) -> np.ndarray:
-    labels = np.array([min(len(token), _LABEL_LIMIT) * _PER_CHARACTER for token in tokens])
-    return np.maximum(np.maximum(np.minimum(counts.max(axis=0, initial=0), limit), labels), 1.0)
+def _cells(table: pd.DataFrame) -> dict[tuple[int, int], np.ndarray]:
+    """(layer, position) -> rows of its nodes in their order, outputs left out."""
+    inner = table[table["kind"] != "logit"].sort_values(["layer", "position", "kind", "index", "id"], kind="stable")
+    order = inner.index.to_numpy()
+    groups = inner.groupby(["layer", "position"]).indices
+    return {(int(place[0]), int(place[1])): order[rows] for place, rows in groups.items()}  # type: ignore[index]
 
 
-def _wrap_limit(counts: np.ndarray, tokens: Sequence[str]) -> int:
-    """The most nodes beside each other in one cell: all of them, or as many as keep the whole within its width."""
-    limit = max(int(counts.max(initial=1)), 1)
-    while limit > 4 and (_column_widths(counts, tokens, limit) + _GAP).sum() > _MAX_WIDTH:
+def _node_widths(table: pd.DataFrame) -> np.ndarray:
+    """(n_nodes,) in node pitches: a group is drawn with its name in it."""
+    widths = np.ones(len(table))
+    for row in np.flatnonzero((table["kind"] == SUPERNODE).to_numpy()):
+        widths[row] = 1 + _PER_CHARACTER * min(len(supernode_name(table["id"].iloc[row])), _NAME_LIMIT)
+    return widths
+
+
+def _label_widths(tokens: Sequence[str]) -> np.ndarray:
+    return np.maximum([min(len(token), _LABEL_LIMIT) * _PER_CHARACTER for token in tokens], 1.0)
+
+
+def _wrap_limit(sizes: Sequence[float], places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> int:
+    """The widest that a cell may be: as wide as its nodes, or as narrow as keeps the whole within its width."""
+    widest = np.zeros(len(tokens))  # of the cells of each position
+    for (_, position), size in zip(places, sizes, strict=True):
+        widest[position] = max(widest[position], size)
+    most = max(widest.max(initial=1.0), 1.0)
+    labels = _label_widths(tokens)
+    limit = int(np.ceil(most))
+    while limit > 4 and (np.maximum(np.minimum(widest, limit), labels) + _GAP).sum() > _MAX_WIDTH:
         limit -= 1
     # A tall cell would run into the next layer: then the whole gets wider instead.
     tallest = int(_CELL_HEIGHT / _ROW_PITCH) * 2
-    return max(limit, int(np.ceil(counts.max(initial=1) / tallest)))
+    return max(limit, int(np.ceil(most / tallest)))
 
 
-def _columns(counts: np.ndarray, tokens: Sequence[str], limit: int) -> tuple[Column, ...]:
+def _columns(taken: Sequence[tuple[int, float]], tokens: Sequence[str]) -> tuple[Column, ...]:
+    """`taken`: (position, width) of every cell."""
+    widths = _label_widths(tokens)
+    for position, width in taken:
+        widths[position] = max(widths[position], width)
     columns, left = [], 0.0
-    for position, (token, width) in enumerate(zip(tokens, _column_widths(counts, tokens, limit), strict=True)):
-        right = left + float(width) + _GAP
+    for position, (token, width) in enumerate(zip(tokens, widths.tolist(), strict=True)):
+        right = left + width + _GAP
         columns.append(Column(position, token, (left + right) / 2, left, right))
         left = right
     return tuple(columns)
 
 
-def _pack(n: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (n,), (n,) of the nodes of one cell around its middle, in rows of equal length."""
-    n_rows = -(-n // limit)
-    per_row = -(-n // n_rows)
-    row, place = np.divmod(np.arange(n), per_row)
-    in_row = np.minimum(per_row, n - row * per_row)
+def _pack(widths: np.ndarray, limit: int) -> _Packed:
+    """One cell in rows of about equal width, each around the middle of the cell."""
+    ends = np.cumsum(widths)
+    middles, total = ends - widths / 2, float(ends[-1])
+    n_rows = -(-int(np.ceil(total)) // limit)
+    row = np.minimum((middles / total * n_rows).astype(int), n_rows - 1)
+    dx = np.zeros(len(widths))
+    widest = 0.0
+    for part in (row == which for which in range(n_rows)):
+        if part.any():
+            in_row = float(widths[part].sum())
+            dx[part] = np.cumsum(widths[part]) - widths[part] / 2 - in_row / 2
+            widest = max(widest, in_row)
     pitch = min(_ROW_PITCH, _CELL_HEIGHT / max(n_rows - 1, 1))
-    return place - (in_row - 1) / 2, (row - (n_rows - 1) / 2) * pitch
+    return _Packed(dx, (row - (n_rows - 1) / 2) * pitch, widest)
 
 
 def _output_places(n: int, width: float) -> np.ndarray:

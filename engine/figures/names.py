@@ -2,6 +2,8 @@
 
 from engine.domain.graphs import NodeKind
 
+SUPERNODE = "supernode"  # the kind of a row that stands for a group of features: `supernode/LAYER/POSITION/NAME`
+
 
 def node_name(kind: str, layer: int, token: str, index: int) -> str:
     """A node in words; `token` is the prompt token at its position, or the output token of a logit."""
@@ -13,6 +15,11 @@ def node_name(kind: str, layer: int, token: str, index: int) -> str:
     if kind == NodeKind.ERROR.name.lower():
         return f"L{layer} · {shown} · error"
     return f"L{layer} · {shown} · feature {index}"
+
+
+def supernode_name(node_id: str) -> str:
+    """The name that a group was given; a name may hold slashes."""
+    return node_id.split("/", 3)[3]
 
 
 def visible(token: str) -> str:

@@ -26,6 +26,10 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "ring": "#c2185b",
         "answer": POSITIVE,
         "other": "#9aa5b1",
+        "found": "#8a6100",
+        "marker": "#ffd84d",
+        "paraphrase": "#64748b",
+        "inference": "#d6296b",
     },
     "dark": {
         "positive": "#6fca83",
@@ -42,8 +46,15 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "ring": "#ff6fa8",
         "answer": "#6fca83",
         "other": "#7c8896",
+        "found": "#ffe27a",
+        "marker": "#b08900",
+        "paraphrase": "#94a3b8",
+        "inference": "#ff6fa8",
     },
 }
+
+# Soft halos behind the members of a group (Okabe and Ito 2008, told apart with any colour vision); drawn translucent.
+GROUPS: Final = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00")
 
 # Of charts, which have one set for both themes: 3:1 against white and against #0e1117.
 PROBE_KIND: Final[dict[str, str]] = {

@@ -5,18 +5,29 @@ Own canvas code instead of vis-network: a tenth of the size, ghosts and curved e
 here into the one module that the component takes.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
+from engine.domain.annotations import Annotations
+from engine.figures.film_view import FilmView
 from engine.figures.graph_view import GraphView
+from pages._ui.marks import Marks
+
+__all__ = ["HEIGHT", "Marks", "linked_graphs"]
 
 ASSETS = Path(__file__).parents[2] / "assets" / "graph"
-SCRIPTS = ("scene.js", "draw.js", "panel.js", "events.js", "linked.js")
-HEIGHT = 300  # of the drawing itself; title and legend take about 70 pixels more
+SCRIPTS = (
+    "scene.js", "search.js", "edges.js", "nodes.js", "labels.js", "draw.js", "panel.js", "toolbar.js",
+    "film.js", "timeline.js", "marks.js", "events.js", "linked.js",
+)  # fmt: skip
+HEIGHT = 300  # of the drawing itself; what is around it takes about 120 pixels more, a time-lapse about 100 more
 
 
 @cache
@@ -37,20 +48,88 @@ def _component() -> Callable[..., object]:
     )
 
 
+@dataclass
+class _Memory:
+    """What was said between a page and its component, so that the echo of a click is not taken for an order."""
+
+    passed: Marks | None = None  # by the page, last time
+    returned: Marks | None = None  # to the page, last time
+    orders: int = 0
+    said: dict[str, int] = field(default_factory=dict)  # field of Marks -> the last order that set it
+
+
 def linked_graphs(
-    view: GraphView,
+    view: GraphView | FilmView,
     *,
     key: str,
     mode: Literal["pair", "overlay"] = "pair",
-    selected: str | None = None,
+    marks: Marks | None = None,
     height: int = HEIGHT,
-) -> str | None:
-    """Draws `view`; returns the id of the selected node.
+    annotations: Annotations | None = None,
+) -> Marks:
+    """Draws `view`; returns what the user has marked.
 
-    `selected`: a node to select from Python (from the URL, say); the user's later clicks win until it changes.
-    `height`: of the drawing, in pixels.
+    `marks`: what Python wants marked. A field counts only when it says something new: neither what was passed the
+    last time nor what came back then, so that a page can pass on what it got (through the address, say).
+    `height`: of the drawing, in pixels. `annotations`: of the transcoders that the graphs were traced with.
     """
-    data = {"view": view.payload(), "mode": mode, "selected": selected, "height": height}
-    result = _component()(data=data, key=key, default={"selected": selected}, on_selected_change=lambda: None)
-    node = getattr(result, "selected", None)
-    return node if isinstance(node, str) else None
+    passed = marks or Marks()
+    memory: _Memory = st.session_state.setdefault(f"{key} marks", _Memory())
+    _listen(memory, passed)
+    head = {
+        "mode": mode,
+        "height": height,
+        "marks": passed.state(),
+        "said": memory.said,
+        "annotations": _annotated(annotations),
+        "version": hashlib.sha256(view.wire).hexdigest()[:16],
+    }
+    # Bytes, because Streamlit would write a dict as JSON twice at every run, and the view's is made once.
+    data = json.dumps(head).encode() + b"\n" + view.wire
+    result = _component()(data=data, key=key, default={"marks": None}, on_marks_change=lambda: None)
+    reported = getattr(result, "marks", None)
+    memory.returned = _in_force(memory, passed, reported)
+    return memory.returned
+
+
+def _listen(memory: _Memory, passed: Marks) -> None:
+    """Notes which fields of `passed` are orders."""
+    names = [each.name for each in fields(Marks)]
+    before = memory.passed
+    if before is not None:
+        new = [
+            name
+            for name in names
+            if getattr(passed, name) != getattr(before, name)
+            and getattr(passed, name) != getattr(memory.returned, name)
+        ]
+        if new:
+            memory.orders += 1
+            memory.said |= dict.fromkeys(new, memory.orders)
+    memory.passed = passed
+
+
+def _in_force(memory: _Memory, passed: Marks, reported: Any) -> Marks:
+    """What the component reports, with the orders that it has not heard yet."""
+    if not isinstance(reported, dict):
+        return passed
+    heard = reported.get("heard")
+    known = heard if isinstance(heard, int) else 0
+    unheard = {name: getattr(passed, name) for name, order in memory.said.items() if order > known}
+    return replace(Marks.from_state(reported), **_alone(unheard))
+
+
+def _alone(orders: dict[str, Any]) -> dict[str, Any]:
+    """An edge that is selected clears the node, and the other way round."""
+    if orders.get("edge"):
+        return {"selected": None, **orders}
+    if orders.get("selected"):
+        return {"edge": None, **orders}
+    return orders
+
+
+def _annotated(annotations: Annotations | None) -> dict[str, Any]:
+    if annotations is None:
+        return {"labels": {}, "supernodes": []}
+    groups = [{"name": group.name, "features": list(group.features)} for group in annotations.supernodes]
+    return {"labels": annotations.labels, "supernodes": groups}

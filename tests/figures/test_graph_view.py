@@ -35,10 +35,9 @@ def test_nodes_and_edges_of_the_micro_pair():
     assert (view.edges["weight_a"][flipped], view.edges["weight_b"][flipped]) == (-1, 1)
     assert view.sides[0]["title"] == "A · run@25%"
     assert (view.sides[0]["loss"], view.sides[1]["loss"]) == ("loss 0.80", "")
-    assert view.sides[1]["bars"] == [
-        {"token": "no", "p": 0.75, "answer": False},
-        {"token": "yes", "p": 0.25, "answer": True},
-    ]
+    bars = [[(bar["token"], bar["p"], bar["answer"]) for bar in side["bars"]] for side in view.sides]
+    assert bars[0] == [("yes", 0.75, True), ("no", 0.25, False), ("all others", 0, False)]
+    assert bars[1] == [("yes", 0.25, True), ("no", 0.75, False), ("all others", 0, False)]
 
 
 def test_strongest_edges_are_those_of_the_largest_contribution():

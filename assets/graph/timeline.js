@@ -1,0 +1,164 @@
+// The strip below a time-lapse: play, the slider over the steps, and the learning curves on the same axis.
+
+const PLAY_MS = 700; // a step
+const THUMB = 8; // half of the slider's thumb: its middle stands over the curves' points
+const CHART = { height: 58, top: 5, bottom: 12 };
+const SVG = "http://www.w3.org/2000/svg";
+
+function makeTimeline(parent, graphs) {
+  const box = element(parent, "section", "tl-film");
+  box.setAttribute("aria-label", "Time-lapse");
+  const play = makeButton(box, "", "Play", () => graphs.togglePlay(), "tl-play");
+  const strip = element(box, "div", "tl-strip");
+  const chart = strip.appendChild(document.createElementNS(SVG, "svg"));
+  chart.setAttribute("class", "tl-curves");
+  chart.setAttribute("role", "img");
+  const range = element(strip, "input", "tl-steps");
+  range.type = "range";
+  range.setAttribute("aria-label", "Training step");
+  const side = element(box, "div", "tl-filmside");
+  const step = element(side, "strong", "tl-step");
+  const note = element(side, "span", "tl-note");
+  note.setAttribute("role", "status");
+  const legend = element(side, "div", "tl-filmkeys");
+  const cap = element(side, "span", "tl-cap");
+  const timeline = { box, play, strip, chart, range, step, note, legend, cap, width: 0 };
+  range.addEventListener("input", () => graphs.goTo(nearestMoment(graphs.film.moments, Number(range.value)).step));
+  range.addEventListener("keydown", (event) => onStepKey(graphs, event));
+  chart.addEventListener("click", (event) => {
+    const { first, last } = filmRange(graphs.film);
+    const part = (event.clientX - chart.getBoundingClientRect().left - THUMB) / (timeline.width - 2 * THUMB);
+    graphs.goTo(nearestMoment(graphs.film.moments, first + part * (last - first)).step);
+  });
+  return timeline;
+}
+
+/** Keys go from checkpoint to checkpoint, which are not evenly spaced; the space bar plays. */
+function onStepKey(graphs, event) {
+  const { moments } = graphs.film;
+  const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 3, PageDown: -3, Home: -1e6, End: 1e6 };
+  if (event.key in by) graphs.goTo(momentBeside(moments, graphs.step, by[event.key]).step);
+  else if (event.key === " ") graphs.togglePlay();
+  else return;
+  event.preventDefault();
+}
+
+/** New data: the slider's range, the legend, the curves. */
+function fillTimeline(timeline, graphs) {
+  const { film } = graphs;
+  timeline.box.hidden = !film;
+  if (!film) return;
+  const { first, last } = filmRange(film);
+  Object.assign(timeline.range, { min: first, max: last, step: 1 });
+  timeline.cap.textContent = film.most_edges
+    ? `Each step shows its ${film.cap.toLocaleString("en")} largest edges of up to ${film.most_edges.toLocaleString("en")}.`
+    : "";
+  fillFilmKeys(timeline.legend, film.curves);
+  timeline.width = 0; // draw the curves again
+  measureTimeline(timeline, graphs);
+  updateTimeline(timeline, graphs);
+}
+
+function fillFilmKeys(legend, curves) {
+  legend.replaceChildren();
+  const add = (className, text, title) => {
+    const key = element(legend, "span", "tl-key");
+    key.title = title;
+    element(key, "i", className);
+    element(key, "span", "", text);
+  };
+  for (const probes of new Set(curves.map((curve) => curve.probes))) {
+    add(`tl-line tl-${probes}`, probes, `accuracy on ${probes} probes, the mean over constraint types`);
+  }
+  const runs = new Map(curves.map((curve) => [curve.place, curve.run]));
+  if (runs.size > 1) runs.forEach((run, place) => add(place ? "tl-run tl-run-b" : "tl-run", `${"AB"[place] ?? ""} ${run}`, run));
+}
+
+/** Draws the curves for the width that there is. */
+function measureTimeline(timeline, graphs) {
+  const width = timeline.strip.clientWidth - parseFloat(getComputedStyle(timeline.strip).paddingLeft);
+  if (!graphs.film || width <= 2 * THUMB || width === timeline.width) return;
+  timeline.width = width;
+  const { chart } = timeline;
+  chart.setAttribute("width", width);
+  chart.setAttribute("height", CHART.height);
+  chart.replaceChildren();
+  const at = chartScale(graphs.film, width);
+  for (const value of [0, 0.5, 1]) {
+    shape(chart, "line", { class: "tl-gridline", x1: 0, x2: width, y1: at.y(value), y2: at.y(value) });
+    if (value !== 0.5) shape(chart, "text", { class: "tl-axis", x: -5, y: at.y(value) + 3.5 }, String(value));
+  }
+  timeline.cursor = shape(chart, "line", { class: "tl-cursor", y1: 0, y2: CHART.height });
+  for (const curve of graphs.film.curves) drawCurve(chart, curve, at);
+  timeline.ticks = graphs.film.moments.map((moment) => drawTick(chart, moment, at));
+  chart.setAttribute("aria-label", chartText(graphs.film));
+  updateTimeline(timeline, graphs);
+}
+
+function chartScale(film, width) {
+  const { first, last } = filmRange(film);
+  const high = CHART.height - CHART.top - CHART.bottom;
+  return {
+    x: (step) => THUMB + ((step - first) / (last - first || 1)) * (width - 2 * THUMB),
+    y: (accuracy) => CHART.top + (1 - accuracy) * high,
+  };
+}
+
+function shape(parent, tag, attributes, text) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  parent.appendChild(made);
+  return made;
+}
+
+function drawCurve(chart, curve, at) {
+  const colour = `tl-of-${curve.probes}`;
+  const points = curve.steps.map((step, i) => [at.x(step), at.y(curve.accuracy[i])]);
+  shape(chart, "polyline", { class: `tl-curve ${colour} ${curve.place ? "tl-dash" : ""}`, points: points.join(" ") });
+  points.forEach(([x, y], i) => {
+    const mark =
+      curve.probes === "inference"
+        ? shape(chart, "rect", { class: `tl-point ${colour}`, x: x - 2.4, y: y - 2.4, width: 4.8, height: 4.8 })
+        : shape(chart, "circle", { class: `tl-point ${colour}`, cx: x, cy: y, r: 2.7 });
+    shape(mark, "title", {}, `${curve.run}, step ${curve.steps[i]}: ${curve.probes} ${curve.accuracy[i].toFixed(2)}`);
+  });
+}
+
+/** Solid where the step is traced, hollow where it is not. */
+function drawTick(chart, moment, at) {
+  const place = { cx: at.x(moment.step), cy: CHART.height - 4, r: 3.4 };
+  const tick = shape(chart, "circle", { class: moment.ready ? "tl-tick tl-ready" : "tl-tick", ...place });
+  shape(tick, "title", {}, `step ${moment.step}: ${moment.ready ? "traced" : "not traced yet"}`);
+  return tick;
+}
+
+function chartText({ moments, curves }) {
+  const ready = moments.filter((moment) => moment.ready).length;
+  const lines = curves.map(
+    ({ run, probes, steps, accuracy }) =>
+      `${run}, ${probes}: from ${accuracy[0].toFixed(2)} at step ${steps[0]} to ${accuracy.at(-1).toFixed(2)} at step ${steps.at(-1)}`,
+  );
+  return [`Learning curves; ${ready} of ${moments.length} checkpoints are traced`, ...lines].join(". ");
+}
+
+/** The chosen step, in the slider, in words and in the chart. */
+function updateTimeline(timeline, graphs) {
+  const { film, step } = graphs;
+  if (!film) return;
+  const { range, play } = timeline;
+  const [text, note] = [stepText(film, step), stepNote(film, step)];
+  range.value = step;
+  range.setAttribute("aria-valuetext", note ? `${text}, not traced yet` : text);
+  timeline.step.textContent = text;
+  timeline.note.textContent = note;
+  const label = graphs.playing ? "Pause" : "Play";
+  play.classList.toggle("tl-playing", Boolean(graphs.playing));
+  play.title = `${label} (space)`;
+  play.setAttribute("aria-label", label);
+  if (!timeline.cursor) return;
+  const x = chartScale(film, timeline.width).x(step);
+  timeline.cursor.setAttribute("x1", x);
+  timeline.cursor.setAttribute("x2", x);
+  film.moments.forEach((moment, i) => timeline.ticks[i].classList.toggle("tl-now", moment.step === step));
+}

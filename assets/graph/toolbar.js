@@ -1,0 +1,135 @@
+// The row of controls above the graphs: edges, search, filter of the overlay, zoom, full screen.
+
+const SHOWN_EDGES = [
+  ["both", "Both", "Edges into and out of what is marked"],
+  ["input", "Inputs", "Only edges into what is marked"],
+  ["output", "Outputs", "Only edges out of what is marked"],
+];
+const FILTER_STEPS = 100; // of the range, squared: most changes are small
+
+function makeToolbar(parent, graphs) {
+  const row = element(parent, "div", "tl-toolbar");
+  row.setAttribute("role", "group");
+  row.setAttribute("aria-label", "Graph tools");
+  const modes = makeGroup(row, "Edges of what is marked");
+  const buttons = SHOWN_EDGES.map(([show, text, label]) => [show, makeButton(modes, text, label, () => graphs.setShow(show))]);
+  const search = makeSearch(row, graphs);
+  const filter = makeFilter(row, graphs);
+  const views = makeGroup(row, "View");
+  views.classList.add("tl-views");
+  const closer = makeButton(views, "+", "Zoom in", () => graphs.zoomBy(1.4));
+  const wider = makeButton(views, "−", "Zoom out", () => graphs.zoomBy(1 / 1.4));
+  const whole = makeButton(views, "Fit", "Show all", () => graphs.look(wholeView(graphs.scene.places)));
+  const full = makeButton(views, "", "Fill the screen (F)", () => toggleFull(graphs), "tl-fullscreen");
+  full.setAttribute("aria-pressed", "false");
+  return { row, buttons, ...search, ...filter, closer, wider, whole, full };
+}
+
+function makeGroup(parent, label) {
+  const group = element(parent, "div", "tl-group");
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", label);
+  return group;
+}
+
+function makeSearch(row, graphs) {
+  const box = element(row, "div", "tl-search");
+  const input = element(box, "input", "");
+  input.type = "search";
+  input.placeholder = "Find: token, L2, 217, label";
+  input.title = "Find nodes by token, layer (L2), feature number (217) or label. Enter goes to the next, Esc empties.";
+  input.setAttribute("aria-label", "Find nodes");
+  input.spellcheck = false;
+  input.autocomplete = "off";
+  const count = element(box, "span", "tl-count");
+  count.setAttribute("role", "status");
+  input.addEventListener("input", () => graphs.search(input.value));
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") graphs.nextFound(event.shiftKey);
+    else if (event.key === "Escape") graphs.search((input.value = ""));
+    else return;
+    event.preventDefault();
+  });
+  return { input, count };
+}
+
+function makeFilter(row, graphs) {
+  const filter = makeGroup(row, "Changes drawn");
+  filter.classList.add("tl-filter");
+  const chips = new Map();
+  const range = element(null, "input", "tl-least");
+  Object.assign(range, { type: "range", min: 0, max: FILTER_STEPS, step: 1 });
+  range.title = "Smallest change that is drawn";
+  range.setAttribute("aria-label", range.title);
+  range.addEventListener("input", () => {
+    const part = Number(range.value) / FILTER_STEPS;
+    graphs.setFilter({ minChange: Math.round(1e4 * graphs.scene.largestChange * part * part) / 1e4 });
+  });
+  const least = element(null, "span", "tl-count");
+  return { filter, chips, range, least };
+}
+
+/** The chips of the overlay: one a status that is a change. */
+function fillFilter(toolbar, graphs) {
+  const { filter, chips, range, least } = toolbar;
+  filter.hidden = graphs.mode !== "overlay";
+  if (!chips.size) {
+    for (const status of graphs.scene.statuses.filter((each) => each !== "unchanged")) {
+      chips.set(status, makeButton(filter, status, "", () => graphs.toggleStatus(status), `tl-chip tl-is-${status}`));
+    }
+    filter.append(range, least);
+  }
+}
+
+/** Writes into the controls what is so now. */
+function updateToolbar(toolbar, graphs) {
+  const { marks, scene, view } = graphs;
+  for (const [show, button] of toolbar.buttons) button.setAttribute("aria-pressed", String(marks.show === show));
+  toolbar.whole.disabled = toolbar.wider.disabled = view.k <= 1;
+  toolbar.count.textContent = countText(graphs);
+  if (graphs.mode !== "overlay") return;
+  const counts = statusCounts(scene);
+  toolbar.chips.forEach((chip, status) => {
+    chip.textContent = `${status} ${counts.get(status) ?? 0}`;
+    chip.setAttribute("aria-pressed", String(marks.statuses.has(status)));
+    chip.title = `Draw edges that are ${scene.words[status]}`;
+    chip.setAttribute("aria-label", `${status}: ${counts.get(status) ?? 0} edges, ${scene.words[status]}`);
+  });
+  const place = Math.round(FILTER_STEPS * Math.sqrt(Math.min(1, marks.minChange / scene.largestChange)));
+  if (Number(toolbar.range.value) !== place && !toolbar.range.matches(":active")) toolbar.range.value = place;
+  toolbar.range.setAttribute("aria-valuetext", `at least ${marks.minChange.toFixed(4)}`);
+  toolbar.least.textContent = `≥ ${marks.minChange ? Number(marks.minChange.toPrecision(2)) : 0}`;
+}
+
+function countText({ query, found, marks }) {
+  if (!query.trim()) return "";
+  if (!found.length) return "none";
+  const place = found.indexOf(marks.selected);
+  return place < 0 ? `${found.length} found` : `${place + 1} of ${found.length}`;
+}
+
+function statusCounts(scene) {
+  if (!scene.statusCounts) {
+    scene.statusCounts = new Map();
+    for (const place of scene.edges.status) {
+      const status = scene.statuses[place];
+      scene.statusCounts.set(status, (scene.statusCounts.get(status) ?? 0) + 1);
+    }
+  }
+  return scene.statusCounts;
+}
+
+/** The component over the whole window; over the whole screen where the browser allows it. */
+function toggleFull(graphs) {
+  const { root } = graphs;
+  const full = !root.classList.contains("tl-full");
+  showFull(graphs, full);
+  if (full) root.requestFullscreen?.().catch(() => {}); // refused: the whole window is what there is
+  else if (root.matches(":fullscreen")) document.exitFullscreen();
+}
+
+function showFull(graphs, full) {
+  graphs.root.classList.toggle("tl-full", full);
+  graphs.toolbar.full.setAttribute("aria-pressed", String(full));
+  graphs.measure();
+}
