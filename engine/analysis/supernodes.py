@@ -1,0 +1,135 @@
+"""Features that a person grouped, as one node of the difference.
+
+A supernode names features of a transcoder set; those of them that are active at one position become one node there,
+`supernode/LAYER/POSITION/NAME`. Its layer is the rounded mean over all features of the group, so that it stands at
+one place in every graph and at every step.
+
+What is summed: for the node, influence and activation of its members; for an edge, weights and contributions, both
+with their sign, over all edges between the two ends. So an edge's contribution is the size of that sum, and its share
+the sum over the influence of its target. Edges between members of one node are gone. The influence of members that
+feed each other counts their common path once for each.
+"""
+
+import numpy as np
+import pandas as pd
+
+from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise
+from engine.domain.annotations import Annotations
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.errors import ComparisonRefused
+from engine.domain.graphs import NodeKind
+
+KIND = "supernode"
+_ORDER = {KIND: -1, **{kind.name.lower(): int(kind) for kind in NodeKind}}  # within one layer and position
+_MEAN_ONLY = ("n", "spread_a", "spread_b", "spread_change")  # columns of mean circuits
+
+
+def merge_supernodes(diff: GraphDiff, annotations: Annotations) -> GraphDiff:
+    """The difference with each group's members merged, by position; kept where one of them is. The rest is untouched.
+
+    `diff` itself where no group has a member in it. A feature in two groups belongs to the first; groups of one name
+    are one. Statuses follow `engine.analysis.diff` on the sums. In a mean circuit (`engine.analysis.aggregate`) n is
+    the largest of the members and the spreads are summed: at most as large as that of the sum.
+
+    Raises ComparisonRefused where the annotations are those of other transcoders.
+    """
+    if not annotations.supernodes:
+        return diff
+    if annotations.transcoders_hash != diff.a.key.transcoders_hash:
+        raise ComparisonRefused(
+            f"The groups belong to the transcoder set {annotations.transcoders_hash}, the graphs were traced with "
+            f"“{diff.a.key.transcoders}” ({diff.a.key.transcoders_hash}), in which a feature number means something "
+            "else. Use the groups of that set."
+        )
+    members = _members(diff.nodes, annotations)
+    if members.empty:
+        return diff
+    nodes = _nodes(diff.nodes, members, diff.settings)
+    edges = _edges(diff.edges, nodes, dict(zip(members["id"], members["group"], strict=True)), diff.settings)
+    return GraphDiff(
+        a=diff.a, b=diff.b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=diff.settings
+    )
+
+
+def _members(nodes: pd.DataFrame, annotations: Annotations) -> pd.DataFrame:
+    """The rows of `nodes` that belong to a group, with its number, its layer, and `group`: the id of their new node."""
+    features: dict[str, list[str]] = {}
+    for supernode in annotations.supernodes:
+        features.setdefault(supernode.name, []).extend(supernode.features)
+    owner: dict[tuple[int, int], tuple[int, int, str]] = {}  # feature -> number, layer, name of its group
+    for number, (name, members) in enumerate(features.items()):
+        pairs = [(int(layer), int(index)) for layer, index in (member.split("/") for member in members)]
+        place = round(sum(layer for layer, _ in pairs) / len(pairs))
+        for pair in pairs:
+            owner.setdefault(pair, (number, place, name))
+    rows = nodes[nodes["kind"] == "feature"]
+    found = [owner.get(pair) for pair in zip(rows["layer"].tolist(), rows["index"].tolist(), strict=True)]
+    rows = rows[[one is not None for one in found]]
+    kept = [one for one in found if one is not None]
+    return rows.assign(
+        number=[number for number, _, _ in kept],
+        place=[place for _, place, _ in kept],
+        group=[f"{KIND}/{place}/{at}/{name}" for (_, place, name), at in zip(kept, rows["position"], strict=True)],
+    )
+
+
+def _nodes(nodes: pd.DataFrame, members: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
+    there = members.assign(in_a=exists(members, "a"), in_b=exists(members, "b"))
+    summed = ("a", "b", "activation_a", "activation_b", *_MEAN_ONLY[1:])
+    groups = there.groupby("group", sort=False)
+    merged = groups.agg(
+        layer=("place", "first"),
+        index=("number", "first"),
+        **{name: (name, "first") for name in ("position", "token")},
+        **{name: (name, "sum") for name in summed if name in nodes},
+        **{name: (name, "any") for name in ("kept_a", "kept_b", "in_a", "in_b")},
+        **{name: (name, "max") for name in ("n",) if name in nodes},
+    ).reset_index(names="id")
+    merged["kind"] = KIND
+    a, b = (merged[side].to_numpy(dtype=float) for side in "ab")
+    in_a, in_b = (merged[name].to_numpy(dtype=bool) for name in ("in_a", "in_b"))
+    merged["status"] = statuses(in_a, in_b, np.zeros(len(merged), dtype=bool), b - a, np.maximum(a, b), settings)
+    rest = nodes[~nodes["id"].isin(members["id"])]
+    both = pd.concat([merged[list(nodes.columns)], rest], ignore_index=True)
+    keys = (both["index"], both["kind"].map(_ORDER), both["position"], both["layer"])
+    return both.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)
+
+
+def _edges(edges: pd.DataFrame, nodes: pd.DataFrame, group: dict[str, str], settings: DiffSettings) -> pd.DataFrame:
+    ends = {end: edges[end].map(lambda node: group.get(node, node)) for end in ("source", "target")}
+    touched = (ends["source"] != edges["source"]) | (ends["target"] != edges["target"])
+    outside = ends["source"] != ends["target"]
+    part = edges.assign(**ends, **{f"signed_{side}": signed_contribution(edges, side) for side in "ab"})
+    part = part.assign(in_a=edges["weight_a"] != 0, in_b=edges["weight_b"] != 0)[touched & outside]
+    summed = [f"{name}_{side}" for name in ("weight", "share", "signed") for side in "ab"]
+    merged = (
+        part.groupby(["source", "target"], sort=False)
+        .agg(
+            **{name: (name, "sum") for name in (*summed, *_MEAN_ONLY[1:]) if name in part},
+            **{name: (name, "any") for name in ("kept_a", "kept_b", "in_a", "in_b")},
+            **{name: (name, "max") for name in ("n",) if name in part},
+        )
+        .reset_index()
+    )
+    merged = _compared(merged, nodes, settings)
+    both = pd.concat([merged[list(edges.columns)], edges[~touched]], ignore_index=True)
+    return both.iloc[np.argsort(-both["change"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _compared(merged: pd.DataFrame, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
+    """The summed edges with share, contribution, change and status."""
+    share, part = [], []
+    for side in "ab":
+        signed = merged[f"signed_{side}"].to_numpy(dtype=float)
+        worth = merged["target"].map(nodes.set_index("id")[side]).to_numpy(dtype=float)
+        plain = merged[f"share_{side}"].to_numpy(dtype=float, copy=True)  # where the target has no influence
+        share.append(np.divide(signed, worth, out=plain, where=worth > 0))
+        part.append(np.abs(signed))
+    flipped, change = edge_change(share, part)
+    in_a, in_b = (merged[name].to_numpy(dtype=bool) for name in ("in_a", "in_b"))
+    return merged.assign(
+        **{f"share_{side}": values for side, values in zip("ab", share, strict=True)},
+        **{f"contribution_{side}": values for side, values in zip("ab", part, strict=True)},
+        change=change,
+        status=statuses(in_a, in_b, flipped, change, np.maximum(*part), settings),
+    )
