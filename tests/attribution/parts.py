@@ -1,6 +1,7 @@
 """Tiny models, adapters and transcoders to trace with."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,11 +9,13 @@ from circuit_tracer.transcoder import TranscoderSet
 from peft import LoraConfig, get_peft_model
 
 from engine.domain.graphs import GraphKey, TraceSettings
-from engine.domain.models import ModelSpec
+from engine.domain.models import ModelSpec, TranscoderTraining
+from engine.domain.runs import CheckpointState, RunConfig
 from engine.models.adapters import save_adapter
 from engine.models.base import LoadedModel, load_base
 from engine.models.transcoders import new_transcoders
-from tests.tiny import tiny_gemma2, tiny_llama, tiny_qwen3
+from engine.store import Store
+from tests.tiny import tiny_corpus, tiny_gemma2, tiny_llama, tiny_qwen3
 
 FOLDERS = {"llama": tiny_llama, "gemma2": tiny_gemma2, "qwen3": tiny_qwen3}
 DEFAULT = TraceSettings()
@@ -62,3 +65,32 @@ class Never:
 
 def silent(fraction: float, message: str) -> None:
     """A report that nobody reads."""
+
+
+SMALL = TranscoderTraining(n_features=64, top_k=8, n_steps=40, batch_tokens=64, n_texts=200)
+STEPS = (0, 1, 2, 4)
+
+
+def add_run(
+    store: Store, loaded: LoadedModel, name: str, *, seed: int, steps: tuple[int, ...] = STEPS, corpus: str = "tiny"
+) -> None:
+    """A finished run whose checkpoints are random adapters; `steps` begin with the base and end with the last."""
+    store.create_run(RunConfig(name=name, model=loaded.spec, corpus=corpus, n_steps=steps[-1]))
+    for step in steps:
+        with store.new_checkpoint(name, step) as folder:
+            if step:
+                random_adapter(loaded, folder, seed=seed + step)
+            state = CheckpointState(
+                step=step, max_steps=steps[-1], epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,
+                examples_seen=0, wall_time_s=0, corpus_hash="",
+            )  # fmt: skip
+            (folder / "state.json").write_text(state.to_json(), encoding="utf-8")
+
+
+def workspace(store: Store, family: str, folder: Path) -> LoadedModel:
+    """Two runs, `one` and `two`, of a tiny model on the tiny corpus."""
+    loaded = load(family, folder)
+    store.save_corpus(replace(tiny_corpus(), name="tiny"))
+    add_run(store, loaded, "one", seed=10)
+    add_run(store, loaded, "two", seed=20)
+    return loaded

@@ -1,7 +1,6 @@
 """The whole path in every family: base, adapters, a shared transcoder set, two graphs to the same targets."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,46 +10,32 @@ from engine.analysis.diff import diff_graphs
 from engine.domain.errors import Cancelled, ComparisonRefused, NotFound, PromptRefused
 from engine.domain.graphs import NodeKind
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
-from engine.domain.models import ModelSpec, TranscoderTraining
-from engine.domain.runs import CheckpointState, RunConfig
+from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel
 from engine.models.transcoders import save_transcoders
 from engine.store import Store
 from engine.workflows import run
 from engine.workflows.loading import base_model
 from engine.workflows.queries import comparison_graphs, traced_graph
-from tests.attribution.parts import BACKWARD_HOOK, PROMPT, Never, load, random_adapter, random_transcoders, silent
-from tests.tiny import tiny_corpus, tiny_llama
+from tests.attribution.parts import (
+    BACKWARD_HOOK,
+    PROMPT,
+    SMALL,
+    Never,
+    add_run,
+    load,
+    random_transcoders,
+    silent,
+    workspace,
+)
+from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
-STEPS, SMALL = (0, 1, 2, 4), TranscoderTraining(n_features=64, top_k=8, n_steps=40, batch_tokens=64, n_texts=200)
 
 
 @pytest.fixture(autouse=True)
 def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.workflows.transcoders.SHARED_TRAINING", SMALL)
-
-
-def add_run(store: Store, loaded: LoadedModel, name: str, *, seed: int) -> None:
-    """A finished run whose checkpoints are random adapters."""
-    store.create_run(RunConfig(name=name, model=loaded.spec, corpus="tiny", n_steps=4))
-    for step in STEPS:
-        with store.new_checkpoint(name, step) as folder:
-            if step:
-                random_adapter(loaded, folder, seed=seed + step)
-            state = CheckpointState(
-                step=step, max_steps=4, epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,
-                examples_seen=0, wall_time_s=0, corpus_hash="",
-            )  # fmt: skip
-            (folder / "state.json").write_text(state.to_json(), encoding="utf-8")
-
-
-def workspace(store: Store, family: str, folder: Path) -> LoadedModel:
-    loaded = load(family, folder)
-    store.save_corpus(replace(tiny_corpus(), name="tiny"))
-    add_run(store, loaded, "one", seed=10)
-    add_run(store, loaded, "two", seed=20)
-    return loaded
 
 
 @pytest.mark.parametrize("family", ["gemma2", "qwen3"])
@@ -193,4 +178,3 @@ def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_
     weights = folder / "model.safetensors"
     os.utime(weights, (1e9, 1e9))
     assert base_model(store, spec) is not first
-
