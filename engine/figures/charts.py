@@ -137,27 +137,6 @@ def loss_chart(
     return alt.layer(*layers).properties(height=height)
 
 
-def change_bars(table: pd.DataFrame, *, n: int = 10, height_per_bar: int = 20) -> alt.Chart:
-    """The `n` largest changes of `engine.figures.tables.edge_table` as bars: right of 0 more in B, left of 0 less."""
-    rows = table.head(n).assign(edge=lambda t: t["from"] + "  →  " + t["to"])[["edge", "change", "status"]]
-    used = [status for status in palette.STATUS if status in set(rows["status"])]
-    return (
-        alt.Chart(rows)
-        .mark_bar(height=max(4, height_per_bar // 2), cornerRadius=2)
-        .encode(
-            x=alt.X("change:Q", title="change of its part in the output"),
-            y=alt.Y("edge:N", title=None, sort=None, axis=alt.Axis(labelLimit=320, labelOverlap=False)),
-            color=alt.Color(
-                "status:N",
-                scale=alt.Scale(domain=used, range=[palette.STATUS[status] for status in used]),
-                legend=None,
-            ),
-            tooltip=["edge:N", "status:N", alt.Tooltip("change:Q", format="+.4f")],
-        )
-        .properties(height=max(1, len(rows)) * height_per_bar + 60)  # and the axis below
-    )
-
-
 def _curve_rows(scores_by_run: Mapping[str, pd.DataFrame], kinds: Sequence[str]) -> pd.DataFrame:
     """All runs' rows with `run`, a readable `type` and the interval as text."""
     frames = [scores.assign(run=run) for run, scores in scores_by_run.items() if not scores.empty]

@@ -2,42 +2,39 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 
+from engine.analysis.diff import signed_contribution
 from engine.domain.diffs import GraphDiff
-from engine.figures.names import node_name
+from engine.figures.names import SUPERNODE, node_name, supernode_name
 
-EDGE_COLUMNS = ("from", "to", "in A", "in B", "change", "status")
+EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", "change", "status")
+MEAN_COLUMNS = ("n", "spread_a", "spread_b", "spread_change")  # of the mean circuit of many prompts
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
-def edge_table(diff: GraphDiff, *, changed_only: bool = False) -> pd.DataFrame:
-    """Edges with the largest change of their part in the output first.
+def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None = None) -> pd.DataFrame:
+    """Edges with the largest change of their part in the output first; of one `node` (id) alone, where it is given.
 
-    Columns: from, to (node names), in A, in B (the contribution to the output, with the sign of the weight), change
-    (of the contribution's size, as in the diff), status; and the ids `source`, `target`.
+    Columns: from, to (node names), in A, in B (the contribution to the output, with the sign of the edge), share A,
+    share B (of what the target receives, signed), change (of the contribution's size, as in the diff), status; of a
+    mean circuit also n and the spreads of `engine.analysis.aggregate`; and the ids `source`, `target`.
     """
-    names = _names(diff)
-    edges = diff.edges[diff.edges["status"] != "unchanged"] if changed_only else diff.edges
+    edges = diff.edges
+    if changed_only:
+        edges = edges[edges["status"] != "unchanged"]
+    if node is not None:
+        edges = edges[(edges["source"] == node) | (edges["target"] == node)]
     edges = edges.iloc[(-edges["change"].abs()).argsort(kind="stable")]
-    return pd.DataFrame(
-        {
-            "from": edges["source"].map(names),
-            "to": edges["target"].map(names),
-            "in A": _signed(edges, "a"),
-            "in B": _signed(edges, "b"),
-            "change": edges["change"],
-            "status": edges["status"],
-            "source": edges["source"],
-            "target": edges["target"],
-        }
-    ).reset_index(drop=True)
+    names = _names(diff)
+    ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
+    ids = {end: edges[end] for end in ("source", "target")}
+    return pd.DataFrame({**ends, **_values(edges), **ids}).reset_index(drop=True)
 
 
 def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Inputs and outputs of one node: node (name), in A, in B (signed contributions), change, status, id.
+    """Inputs and outputs of one node: node (name), the values of `edge_table`, id.
 
     Ordered by the larger of both contributions. Empty where the node has none, or is not in the diff.
     """
@@ -47,18 +44,8 @@ def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFram
     for here, there in (("target", "source"), ("source", "target")):
         part = edges[edges[here] == node_id]
         part = part.loc[larger[part.index].sort_values(ascending=False, kind="stable").index]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "node": part[there].map(names),
-                    "in A": _signed(part, "a"),
-                    "in B": _signed(part, "b"),
-                    "change": part["change"],
-                    "status": part["status"],
-                    "id": part[there],
-                }
-            ).reset_index(drop=True)
-        )
+        rows = {"node": part[there].map(names), **_values(part), "id": part[there]}
+        tables.append(pd.DataFrame(rows).reset_index(drop=True))
     return tables[0], tables[1]
 
 
@@ -72,9 +59,14 @@ def to_csv(table: pd.DataFrame) -> str:
     return safe.to_csv(index=False)
 
 
-def _signed(edges: pd.DataFrame, side: str) -> pd.Series:
-    """The share would mislead here: half of what an unlikely output receives is next to nothing of the answer."""
-    return edges[f"contribution_{side}"] * np.sign(edges[f"weight_{side}"])
+def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
+    """What the tables tell of an edge: the share alone misleads, half of what an unlikely output receives is next to
+    nothing of the answer."""
+    return {
+        **{f"in {side.upper()}": pd.Series(signed_contribution(edges, side), edges.index) for side in "ab"},
+        **{f"share {side.upper()}": edges[f"share_{side}"] for side in "ab"},
+        **{name: edges[name] for name in ("change", "status", *MEAN_COLUMNS) if name in edges},
+    }
 
 
 def _as_text(value: object) -> object:
@@ -83,4 +75,7 @@ def _as_text(value: object) -> object:
 
 def _names(diff: GraphDiff) -> dict[str, str]:
     columns = zip(*(diff.nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
-    return {node_id: node_name(kind, layer, token, index) for node_id, kind, layer, token, index in columns}
+    return {
+        node_id: supernode_name(node_id) if kind == SUPERNODE else node_name(kind, layer, token, index)
+        for node_id, kind, layer, token, index in columns
+    }

@@ -4,12 +4,10 @@ import pandas as pd
 import pytest
 
 from engine.analysis.curves import probe_scores
-from engine.analysis.diff import diff_graphs
 from engine.domain.runs import LossLog, ProbeResults
-from engine.figures.charts import MOST_POINTS, change_bars, curve_chart, loss_chart, mini_curves
-from engine.figures.palette import PROBE_KIND, STATUS
-from engine.figures.tables import edge_table
-from tests.analysis.micro_graphs import micro_a, micro_b, probe
+from engine.figures.charts import MOST_POINTS, curve_chart, loss_chart, mini_curves
+from engine.figures.palette import PROBE_KIND
+from tests.analysis.micro_graphs import probe
 
 
 def scores() -> pd.DataFrame:
@@ -100,15 +98,6 @@ def test_empty_inputs_give_charts():
     mini_curves(empty).to_dict()
     loss_chart({"run": LossLog()}).to_dict()
     loss_chart({}).to_dict()
-    change_bars(edge_table(diff_graphs(micro_a(), micro_a()), changed_only=True)).to_dict()
-
-
-def test_change_bars_have_the_largest_changes_in_the_difference_colours():
-    spec = change_bars(edge_table(diff_graphs(micro_a(), micro_b())), n=3).to_dict()
-    rows = rows_of(spec)
-    assert [row["status"] for row in rows][:1] == ["weakened"]
-    scale = spec["encoding"]["color"]["scale"]
-    assert scale["range"] == [STATUS[status] for status in scale["domain"]]
 
 
 def test_no_chart_brings_a_background_of_its_own():

@@ -7,19 +7,23 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_graphs
+from engine.analysis.supernodes import merge_supernodes
+from engine.domain.annotations import Annotations, Supernode
 from engine.figures.names import node_name, visible
-from engine.figures.tables import EDGE_COLUMNS, edge_table, neighbours, to_csv
-from tests.analysis.micro_graphs import micro_a, micro_b
+from engine.figures.tables import EDGE_COLUMNS, MEAN_COLUMNS, edge_table, neighbours, to_csv
+from tests.analysis.micro_graphs import micro_a, micro_b, probe
 
 
 def test_edge_table_of_the_micro_pair():
     table = edge_table(diff_graphs(micro_a(), micro_b()))
-    assert tuple(table.columns[:6]) == EDGE_COLUMNS
+    assert tuple(table.columns) == (*EDGE_COLUMNS, "source", "target")
     assert table["change"].abs().is_monotonic_decreasing
     row = table[table["status"] == "flipped"].iloc[0]
     assert (row["from"], row["to"]) == ("L0 · x · feature 7", "L1 · x · feature 3")
     assert (row["in A"], row["in B"]) == (-0.140625, 0.03125)
+    assert (row["share A"], row["share B"]) == (-0.25, 0.25)
     assert "token x" in set(table["from"])
     assert "output yes" in set(table["to"])
 
@@ -30,11 +34,40 @@ def test_changed_only():
     assert edge_table(diff_graphs(micro_a(), micro_a()), changed_only=True).empty
 
 
+def test_the_edges_of_one_node():
+    table = edge_table(diff_graphs(micro_a(), micro_b()), node="feature/1/1/4")
+    assert sorted(zip(table["from"], table["to"], strict=True)) == [
+        ("L0 · x · error", "L1 · x · feature 4"),
+        ("L0 · x · feature 7", "L1 · x · feature 4"),
+        ("L1 · x · feature 4", "output no"),
+        ("L1 · x · feature 4", "output yes"),
+    ]
+    assert table["change"].abs().is_monotonic_decreasing
+    assert edge_table(diff_graphs(micro_a(), micro_b()), node="feature/9/9/9").empty
+
+
+def test_a_mean_circuit_shows_its_spreads():
+    own = probe().model_copy(update={"template": "x"})
+    mean = aggregate([(own, diff_graphs(micro_a(), micro_b()))])
+    table = edge_table(mean)
+    assert tuple(table.columns) == (*EDGE_COLUMNS, *MEAN_COLUMNS, "source", "target")
+    assert set(table["n"]) == {1}
+    assert tuple(neighbours(mean, "feature/1/1/4")[0].columns[1:-1]) == (*EDGE_COLUMNS[2:], *MEAN_COLUMNS)
+    assert "output right answer" in set(table["to"])
+
+
+def test_a_group_is_called_by_its_name():
+    named = Annotations(transcoders_hash="abc", supernodes=(Supernode(name="a/b", features=("1/3", "1/4")),))
+    sides = [replace(g, key=g.key.model_copy(update={"transcoders_hash": "abc"})) for g in (micro_a(), micro_b())]
+    table = edge_table(merge_supernodes(diff_graphs(*sides), named))
+    assert "a/b" in set(table["from"]) & set(table["to"])
+
+
 def test_neighbours_of_a_node():
     inputs, outputs = neighbours(diff_graphs(micro_a(), micro_b()), "feature/1/1/4")
     assert inputs["node"].tolist() == ["L0 · x · feature 7", "L0 · x · error"]
     assert set(outputs["node"]) == {"output yes", "output no"}
-    assert outputs.set_index("node").loc["output yes", "in A"] == -0.1875
+    assert outputs.set_index("node").loc["output yes", ["in A", "share A"]].tolist() == [-0.1875, -0.25]
     assert all(part.empty for part in neighbours(diff_graphs(micro_a(), micro_b()), "feature/9/9/9"))
 
 
