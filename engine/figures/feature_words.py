@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.domain.features import FeatureFacts, FeatureText
 
+Weighted = tuple[tuple[str, float], ...]  # (token, effect)
 MOST_TOKENS = 14  # of a text that are shown
 BARS = " ▁▂▃▄▅▆▇█"
 

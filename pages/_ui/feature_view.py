@@ -1,0 +1,33 @@
+"""What a feature stands for, A beside B: how often and how strongly it is active, on which texts, what it writes."""
+
+import streamlit as st
+
+from engine.domain.features import FeatureFacts
+from engine.figures.feature_charts import activation_chart
+from engine.figures.feature_html import facts_table
+from engine.figures.feature_words import activity
+
+CHART_PX = 56  # of a histogram's bars
+
+
+def feature_view(facts_a: FeatureFacts | None, facts_b: FeatureFacts | None, *, height: int) -> None:
+    """`height`: of the whole part, in pixels; what is longer scrolls. A side that was not looked up is None."""
+    with st.container(height=height, border=False):
+        if facts_a is None and facts_b is None:
+            st.caption("Not looked up yet. Press “Look it up”: some hundred texts are read, which takes seconds.")
+            return
+        sides = (("A", facts_a, facts_b), ("B", facts_b, facts_a))
+        for column, (side, facts, beside) in zip(st.columns(2, gap="small"), sides, strict=True):
+            with column:
+                _side(side, facts, beside)
+        st.html(facts_table(facts_a, facts_b))
+
+
+def _side(side: str, facts: FeatureFacts | None, beside: FeatureFacts | None) -> None:
+    if facts is None:
+        st.caption(f"**{side}** · not looked up yet")
+        return
+    st.caption(f"**{side}** · {activity(facts)}", help="Of the texts of the corpus and of the model's world.")
+    if facts.n_active:
+        key = f"activation {side}"
+        st.altair_chart(activation_chart(facts, beside=beside, height=CHART_PX), key=key)
