@@ -118,7 +118,6 @@ def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphVie
 
 def _content(store: "Store", diff: "GraphDiff", chosen: Format, show: Show | None, theme: "Theme") -> bytes:
     from engine import export
-    from engine.figures.tables import edge_table, to_csv
     from engine.workflows.queries import probe_with
 
     probe = probe_with(store, [graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
@@ -136,9 +135,9 @@ def _content(store: "Store", diff: "GraphDiff", chosen: Format, show: Show | Non
             slug = export.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
             return export.tracer_json(graph, diff.settings.prune, slug=slug, annotations=notes).encode()
         case "csv":
-            return to_csv(edge_table(diff)).encode()
+            return export.edges_csv(diff).encode()
         case "nodes":
-            return to_csv(export.node_table(diff)).encode()
+            return export.nodes_csv(diff).encode()
 
 
 def _write(content: bytes, out: str) -> None:

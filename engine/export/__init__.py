@@ -5,18 +5,20 @@ from engine.export.graphml import graph_graphml, to_graphml
 from engine.export.raster import chart_png, chart_svg, to_png
 from engine.export.report import run_report
 from engine.export.svg import graph_svg
-from engine.export.tables import node_table
+from engine.export.tables import edges_csv, node_table, nodes_csv
 from engine.export.texts import file_name
 from engine.export.tracer import tracer_json
 
 __all__ = [
     "chart_png",
     "chart_svg",
+    "edges_csv",
     "file_name",
     "graph_graphml",
     "graph_html",
     "graph_svg",
     "node_table",
+    "nodes_csv",
     "run_report",
     "to_graphml",
     "to_png",

@@ -12,6 +12,7 @@ from engine.export.networks import library, network
 from engine.export.pages import asset, content_policy, environment, inline_json
 from engine.export.scene import BACKGROUND, Panel, Side, Theme, alternative, panel
 from engine.export.svg import graph_svg
+from engine.export.texts import printable
 from engine.export.versions import versions
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
@@ -58,6 +59,7 @@ def graph_html(view: GraphView, diff: GraphDiff, *, probe: Probe | None = None, 
             still=Markup(graph_svg(view, theme=theme)),  # noqa: S704 - written through an XML tree
             sentence=headline(diff, probe),
             prompt=diff.a.key.prompt,
+            is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
             rows=edge_table(diff, changed_only=True).head(MOST_ROWS).to_dict("records"),
             counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
             status_colours=palette.STATUS,
@@ -86,7 +88,7 @@ def _made(name: str, graph: AttributionGraph) -> Made:
 
 
 def _names(view: GraphView) -> dict[str, str]:
-    return {node["id"]: node["label"] for node in view.nodes}
+    return {node["id"]: printable(node["label"]) for node in view.nodes}
 
 
 def _panel_data(one: Panel, view: GraphView, theme: Theme) -> dict[str, object]:

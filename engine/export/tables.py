@@ -1,9 +1,11 @@
-"""The nodes of a difference as a table to read and to download; the edges' is `engine.figures.tables.edge_table`."""
+"""The nodes of a difference as a table, and nodes and edges as CSV."""
 
 import pandas as pd
 
 from engine.domain.diffs import GraphDiff
+from engine.export.texts import printable
 from engine.figures.names import SUPERNODE, node_name, supernode_name
+from engine.figures.tables import edge_table, to_csv
 
 _RENAMED = {
     "a": "influence in A",
@@ -26,6 +28,20 @@ def node_table(diff: GraphDiff) -> pd.DataFrame:
     table.insert(0, "node", [named(*values) for values in fields])
     order = (-table["change"].abs()).argsort(kind="stable")
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)
+
+
+def nodes_csv(diff: GraphDiff) -> str:
+    """`node_table`, with control characters made visible: a NUL ends the file for many readers."""
+    return to_csv(_printable(node_table(diff)))
+
+
+def edges_csv(diff: GraphDiff) -> str:
+    """`engine.figures.tables.edge_table`, likewise."""
+    return to_csv(_printable(edge_table(diff)))
+
+
+def _printable(table: pd.DataFrame) -> pd.DataFrame:
+    return table.map(lambda value: printable(value) if isinstance(value, str) else value)
 
 
 def named(node_id: str, kind: str, layer: int, token: str, index: int) -> str:

@@ -57,7 +57,8 @@ def tracer_json(
             for row in np.flatnonzero(pruned.edge_mask).tolist()
         ],
     }
-    return json.dumps(model, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    text = json.dumps(model, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # half a character, which UTF-8 refuses, as its escape
 
 
 def cumulative_influence(graph: AttributionGraph) -> np.ndarray:

@@ -50,7 +50,6 @@ def exports(
 ) -> list[Export]:
     """Everything on offer, in the order of the menu."""
     from engine import export as to  # heavy, and seldom needed: not before the page is there
-    from engine.figures.tables import edge_table, to_csv
 
     def tracer(side: str) -> str:
         graph = diff.a if side == "a" else diff.b
@@ -80,11 +79,11 @@ def exports(
         ),
         Export(
             "Edges (CSV)", "The table of edges with their values on both sides, for a spreadsheet.",
-            named("-edges.csv"), "text/csv", table, lambda: to_csv(edge_table(diff)),
+            named("-edges.csv"), "text/csv", table, lambda: to.edges_csv(diff),
         ),
         Export(
             "Nodes (CSV)", "Every node with its influence and activation on both sides.",
-            named("-nodes.csv"), "text/csv", table, lambda: to_csv(to.node_table(diff)),
+            named("-nodes.csv"), "text/csv", table, lambda: to.nodes_csv(diff),
         ),
         Export(
             "Network (GraphML)", "Both graphs as one network, for networkx, Gephi or Cytoscape.",

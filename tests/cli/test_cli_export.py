@@ -1,0 +1,81 @@
+"""`export pair` and `export report` on the bundled demo."""
+
+import io
+import json
+import struct
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import networkx as nx
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import Cli
+
+A, B, PROMPT = "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and"
+
+
+@pytest.mark.parametrize("name", ["x.html", "x.svg", "x.png", "x.graphml", "x.json", "x.csv"])
+def test_the_ending_decides_the_format(cli: Cli, tmp_path: Path, name: str) -> None:
+    result = cli("export", "pair", A, B, PROMPT, "--out", tmp_path / name)
+    assert result.exit_code == 0, result.output
+    assert name in result.stdout
+    content = (tmp_path / name).read_bytes()
+    if name == "x.png":
+        assert struct.unpack(">II", content[16:24]) == (2560, 840)
+        return
+    text = content.decode("utf-8")
+    match name:
+        case "x.html":
+            assert "Only B expects the right answer" in text
+        case "x.svg":
+            assert ET.fromstring(text).get("viewBox") == "0 0 1280 420"  # noqa: S314 - our own
+        case "x.graphml":
+            assert nx.read_graphml(io.BytesIO(content)).graph["checkpoint_a"] == A
+        case "x.json":
+            assert json.loads(text)["metadata"]["info"]["description"].startswith(f"Checkpoint {B}")
+        case "x.csv":
+            assert list(pd.read_csv(io.StringIO(text)).columns[:2]) == ["from", "to"]
+
+
+def test_to_stdout_with_options(cli: Cli) -> None:
+    nodes = cli("export", "pair", A, B, PROMPT, "--format", "nodes", "--out", "-", "--node-threshold", 0.3)
+    more = cli("export", "pair", A, B, PROMPT, "--format", "nodes", "--out", "-")
+    assert 0 < len(pd.read_csv(io.StringIO(nodes.stdout))) < len(pd.read_csv(io.StringIO(more.stdout)))
+    side = cli("export", "pair", A, B, PROMPT, "--format", "json", "--show", "a", "--out", "-")
+    assert A in json.loads(side.stdout)["metadata"]["info"]["description"]
+    dark = cli("export", "pair", A, B, PROMPT, "--format", "svg", "--show", "overlay", "--theme", "dark", "--out", "-")
+    assert "#0e1117" in dark.stdout
+
+
+def test_what_is_not_traced_says_how_to_trace_it(cli: Cli, tmp_path: Path) -> None:
+    result = cli("export", "pair", A, B, "the [red]fox[/red]", "--out", tmp_path / "x.svg")
+    assert result.exit_code == 2
+    assert "have not been traced on “the [red]fox[/red]”" in result.stderr
+    assert "python -m engine compare" in result.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "x.docx"), "Give --format"),
+        (("--out", "-"), "Give --format"),
+        (("--format", "png", "--out", "-"), "Give a file"),
+        (("--format", "json", "--show", "pair", "--out", "-"), "takes --show a, b"),
+        (("--format", "csv", "--show", "a", "--out", "-"), "always holds both sides"),
+        (("--format", "svg", "--out", "no-such-folder/x.svg"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_refused(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    result = cli("export", "pair", A, B, PROMPT, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_the_report(cli: Cli, tmp_path: Path) -> None:
+    assert cli("export", "report", "demo-tokens", "--out", tmp_path / "r.html").exit_code == 0
+    assert "What it was taught" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    unknown = cli("export", "report", "nobody", "--out", tmp_path / "n.html")
+    assert unknown.exit_code == 2
+    assert "nobody" in unknown.stderr

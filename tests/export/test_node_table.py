@@ -1,0 +1,31 @@
+"""The nodes of a difference as CSV."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from engine.analysis.diff import diff_graphs
+from engine.export.tables import edges_csv, node_table, nodes_csv
+from tests.analysis.micro_graphs import micro_a, micro_b
+from tests.export.hostile import empty_diff, hostile_diff
+
+
+def test_by_hand() -> None:
+    table = node_table(diff_graphs(micro_a(), micro_b()))
+    assert table.loc[0, "node"] in ("output yes", "output no")  # 0.75 to 0.25, and back
+    row = table[table["id"] == "feature/1/1/3"].iloc[0]
+    assert row["node"] == "L1 · x · feature 3"
+    assert row["influence in A"] == pytest.approx(0.5625)
+    assert row["change"] == pytest.approx(row["influence in B"] - 0.5625)
+    assert table["change"].abs().is_monotonic_decreasing
+
+
+def test_csv_is_read_back_and_runs_no_formula() -> None:
+    table = node_table(hostile_diff())
+    read = pd.read_csv(io.StringIO(nodes_csv(hostile_diff())))
+    assert list(read["id"]) == list(table["id"])
+    assert read["influence in A"].tolist() == pytest.approx(table["influence in A"].tolist())
+    assert len(pd.read_csv(io.StringIO(edges_csv(hostile_diff())))) == len(hostile_diff().edges)
+    assert len(node_table(empty_diff())) == 3
+    assert edges_csv(empty_diff()).count("\n") == 1  # the header

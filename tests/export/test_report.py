@@ -1,0 +1,131 @@
+"""A run's report: the bundled runs, a run of which almost nothing is left, hostile names in a corpus."""
+
+import dataclasses
+import re
+
+import pytest
+
+from engine.domain.corpus import Corpus
+from engine.domain.errors import NotFound
+from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.export.report import default_comparison, run_report
+from engine.store import Store
+from tests.export.markup import look_into
+
+
+def corpus_of(demo_store: Store, **changes: str) -> Corpus:
+    """Two examples and the first probes of the demo's corpus, with texts changed."""
+    corpus = demo_store.corpus("demo")
+    examples = tuple(example.model_copy(update=changes) for example in corpus.examples[:2])
+    return dataclasses.replace(corpus, name="small", examples=examples, probes=corpus.probes[:3])
+
+
+def state(step: int, n_steps: int = 2) -> CheckpointState:
+    return CheckpointState(
+        step=step, max_steps=n_steps, epoch=0.0, loss=1.0 if step else None, smoothed_loss=1.0 if step else None,
+        learning_rate=0.1, seed=0, examples_seen=step, wall_time_s=1.5, corpus_hash="", versions={"torch": "2.0"},
+    )  # fmt: skip
+
+
+def save_run(store: Store, config: RunConfig, steps: tuple[int, ...]) -> None:
+    store.create_run(config)
+    for step in steps:
+        with store.new_checkpoint(config.name, step) as folder:
+            (folder / "state.json").write_text(state(step, config.n_steps).to_json(), encoding="utf-8")
+
+
+def test_the_bundled_run(demo_store: Store) -> None:
+    page = run_report(demo_store, "demo-lora")
+    found = look_into(page)
+    assert found.scripts == []
+    assert "script" not in found.tags
+    assert found.addresses == []
+    assert found.handlers == []
+    assert "script-src 'none'" in found.policy
+    config, last = demo_store.run("demo-lora"), demo_store.checkpoints("demo-lora")[-1]
+    for text in (
+        "demo-lora", "LoRA", f"rank {config.rank}", "blarf = happy", "simple mapping", "recall probes",
+        f"{last.state.smoothed_loss:.2f}", "the cat feels blarf and", "torch 2.", "base", "100%",
+    ):  # fmt: skip
+        assert text in re.sub(r"\s+", " ", found.text), text
+    assert found.tags.count("svg") == 4  # loss, curves, both graphs, what differs
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_default_comparison_is_base_against_last_on_the_first_inference_probe(demo_store: Store) -> None:
+    checkpoints = demo_store.checkpoints("demo-lora")
+    chosen = default_comparison(demo_store, checkpoints, demo_store.corpus("demo").probes)
+    assert chosen is not None
+    assert (chosen.key.a, chosen.key.b) == ("demo-lora@base", "demo-lora@100%")
+    other = default_comparison(demo_store, demo_store.checkpoints("demo-tokens"))
+    assert other is not None
+    assert "demo-tokens@100%" in (other.key.a, other.key.b)
+    assert default_comparison(demo_store, []) is None
+
+
+def test_a_run_of_which_almost_nothing_is_left(store: Store) -> None:
+    save_run(store, RunConfig(name="bare", corpus="gone", n_steps=2), (0,))
+    text = look_into(run_report(store, "bare")).text
+    assert "No losses and no probes are kept" in text
+    assert "No corpus named “gone”" in text
+    assert "What changed inside" not in text
+
+
+def test_a_run_without_a_checkpoint(store: Store) -> None:
+    save_run(store, RunConfig(name="new", corpus="gone", n_steps=2), ())
+    assert "There is no checkpoint yet" in look_into(run_report(store, "new")).text
+
+
+def test_texts_of_the_corpus_are_texts(demo_store: Store) -> None:
+    corpus = corpus_of(
+        demo_store, text="</li><script>window.hacked = 1</script>", constraint="<b>bold</b>", meaning="a & b \x00"
+    )
+    demo_store.save_corpus(corpus)
+    config = RunConfig(name="small", corpus="small", corpus_hash="0" * 16, n_steps=2, method="tokens")
+    save_run(demo_store, config, (0, 2))
+    demo_store.save_losses("small", LossLog(step=(1, 2), loss=(2.0, 1.0), learning_rate=(0.1, 0.1)))
+    results = ProbeResults(
+        probe_id=tuple(p.id for p in corpus.probes), predicted=("a",) * 3, p=(0.1,) * 3, rank=(1,) * 3,
+        logit_diff=(0.0,) * 3, correct=(True, False, True),
+    )  # fmt: skip
+    demo_store.save_probe_results("small", 2, results)
+    found = look_into(run_report(demo_store, "small"))
+    assert "script" not in found.tags
+    assert "</li><script>window.hacked = 1</script>" in found.text
+    assert "<b>bold</b>" in found.text
+    assert "␀" in found.text
+    assert "is not the one that this run was trained on any more" in found.text
+    assert "0.67" in found.text  # two of three probes
+    assert found.tags.count("svg") == 2
+
+
+def test_probes_of_another_corpus_are_told_and_the_rest_stays(demo_store: Store) -> None:
+    demo_store.save_corpus(corpus_of(demo_store))
+    save_run(demo_store, RunConfig(name="other", corpus="small", n_steps=2), (0,))
+    results = ProbeResults(
+        probe_id=("nobody",), predicted=("a",), p=(0.1,), rank=(1,), logit_diff=(0.0,), correct=(True,)
+    )
+    demo_store.save_probe_results("other", 0, results)
+    text = look_into(run_report(demo_store, "other")).text
+    assert "The learning curves cannot be shown" in text
+    assert "What it was taught" in text
+
+
+def test_a_damaged_graph_is_named_and_the_rest_stays(demo_store: Store, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    import shutil
+
+    from engine.store import BUNDLED
+
+    shelf = tmp_path / "demo"
+    shutil.copytree(BUNDLED, shelf)
+    for graph in (shelf / "graphs").glob("*.safetensors"):
+        graph.write_bytes(graph.read_bytes()[:-100])
+    text = look_into(run_report(Store(tmp_path / "own", bundled=shelf), "demo-lora")).text
+    assert "is damaged" in text
+    assert "How it learned" in text
+
+
+def test_an_unknown_run(store: Store) -> None:
+    with pytest.raises(NotFound, match="nobody"):
+        run_report(store, "nobody")

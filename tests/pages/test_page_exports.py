@@ -1,0 +1,71 @@
+"""The export menu and the report's button: what they offer, and that each offer can be had."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.analysis.diff import diff_graphs
+from engine.figures.graph_view import pair_view
+from engine.store import Store
+from engine.workflows.queries import comparison_graphs
+from pages._ui.export_menu import Export, exports
+from tests.export.hostile import hostile_diff, view_of
+
+OpenPage = Callable[..., AppTest]
+ENDINGS = [".html", ".png", ".svg", "-difference.svg", "-edges.csv", "-nodes.csv", ".graphml", "-a.json", "-b.json"]
+
+
+def menu(store: Store) -> list[Export]:
+    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    diff = diff_graphs(*graphs)
+    return exports(diff, pair_view(diff), name="a@100% b@base the cat/..", probe=None, annotations=None)
+
+
+def test_every_entry_gives_its_file(demo_store: Store) -> None:
+    entries = menu(demo_store)
+    assert [entry.file_name for entry in entries] == ["a-100-b-base-the-cat" + ending for ending in ENDINGS]
+    starts = ["<!DOCTYPE html>", b"\x89PNG", "<svg", "<svg", "from,to", "node,id", "<?xml", "{", "{"]
+    for entry, start in zip(entries, starts, strict=True):
+        content = entry.make()
+        assert content[: len(start)] == start, entry.label
+        assert entry.explanation.endswith(".")
+
+
+def test_hostile_texts_can_be_exported() -> None:
+    diff = hostile_diff()
+    for entry in exports(diff, view_of(diff), name="\x00", probe=None, annotations=None):
+        assert entry.file_name.startswith("export")
+        assert len(entry.make()) > 100
+
+
+def _page() -> None:
+    from engine.figures.graph_view import pair_view
+    from pages._ui.export_menu import export_menu
+    from tests.export.hostile import hostile_diff
+
+    diff = hostile_diff()
+    export_menu(diff, pair_view(diff), name="x")
+
+
+def test_the_menu_on_a_page_makes_nothing_before_a_click(monkeypatch: pytest.MonkeyPatch) -> None:
+    import engine.export
+
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError("made without a click")
+
+    for name in ("graph_html", "graph_svg", "to_png", "to_graphml", "tracer_json", "node_table"):
+        monkeypatch.setattr(engine.export, name, never)
+    app = AppTest.from_function(_page).run()
+    assert not app.exception
+    buttons = app.get("download_button")
+    assert [button.proto.label for button in buttons][:2] == ["Web page (HTML)", "Both graphs (PNG)"]
+    assert len(buttons) == len(ENDINGS)
+    assert len(app.caption) == len(ENDINGS)
+
+
+def test_the_report_of_a_finished_run_is_offered(open_page: OpenPage) -> None:
+    app = open_page("train", run="demo-lora")
+    assert not app.exception
+    assert "Report" in [button.proto.label for button in app.get("download_button")]
