@@ -19,7 +19,21 @@ from typer._click.exceptions import (
 )  # typer carries click and has no public door to it
 from typer.core import TyperGroup
 
-from engine.cli import adapters, bench, corpus, demo, export, features, graphs, jobs, runs, store, training
+from engine.cli import (
+    adapters,
+    bench,
+    corpus,
+    demo,
+    export,
+    features,
+    graphs,
+    interventions,
+    jobs,
+    runs,
+    store,
+    timelapse,
+    training,
+)
 from engine.cli.context import Settings
 from engine.cli.output import plain
 from engine.domain.errors import Cancelled, TracelapseError
@@ -140,5 +154,19 @@ def settings(
     ctx.obj = Settings(workspace)
 
 
-for room in (demo, corpus, training, runs, graphs, features, export, adapters, jobs, store, bench):
+for room in (
+    demo,
+    corpus,
+    training,
+    runs,
+    graphs,
+    timelapse,
+    interventions,
+    features,
+    export,
+    adapters,
+    jobs,
+    store,
+    bench,
+):
     room.add_to(app)

@@ -1,6 +1,7 @@
 """`trace`, `compare`."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -10,10 +11,11 @@ from engine.cli.output import JsonFile, check_destination, write_json
 from engine.cli.progress import progress
 
 if TYPE_CHECKING:
-    from engine.domain.corpus import Probe
-    from engine.domain.graphs import PruneSettings
+    from engine.domain.graphs import AttributionGraph, PruneSettings
+    from engine.domain.jobs import Request
     from engine.store import Store
 
+T = TypeVar("T")
 CheckpointArgument = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="RUN@base, RUN@25% or RUN@step150.")]
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="The text whose next token is explained.")]
 Transcoders = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Transcoder set; without it one that fits.")]
@@ -40,19 +42,14 @@ def trace(
 ) -> None:
     """Trace one checkpoint on a prompt: the graph of what led to its top tokens."""
     from engine.domain.jobs import Trace
-    from engine.jobs import run_inline
     from engine.workflows.queries import traced_graph
 
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref = store.checkpoint(checkpoint).ref
-    graph = traced_graph(store, ref, prompt, transcoders)
-    if graph is None:
-        with progress(f"tracing {ref}") as report:
-            run_inline(store, Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders), on_progress=report)
-        graph = traced_graph(store, ref, prompt, transcoders)
-    assert graph is not None  # the trace has stored it
+    request = Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders)
+    graph = found_or_made(store, lambda: traced_graph(store, ref, prompt, transcoders), request, f"tracing {ref}")
     if json_file:
         from engine.analysis.records import graph_record
 
@@ -80,46 +77,53 @@ def compare(
     from engine.analysis.diff import diff_graphs
     from engine.analysis.records import diff_record
     from engine.domain.diffs import DiffSettings
-    from engine.domain.jobs import Compare
-    from engine.jobs import run_inline
-    from engine.workflows.queries import comparison_graphs
+    from engine.workflows.queries import probe_with
 
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
-    ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
-    graphs = comparison_graphs(store, ref_a, ref_b, prompt, transcoders)
-    if graphs is None:
-        request = Compare(a=ref_a, b=ref_b, prompts=(prompt,), transcoders=transcoders)
-        with progress(f"comparing {ref_a} with {ref_b}") as report:
-            run_inline(store, request, on_progress=report)
-        graphs = comparison_graphs(store, ref_a, ref_b, prompt, transcoders)
-    assert graphs is not None  # the comparison has stored both
+    ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders)
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change))
     if json_file:
         write_json(diff_record(diff, everything=everything), json_file)
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
-        show_diff(diff, _probe_with(store, (ref_a, ref_b), prompt))
+        show_diff(diff, probe_with(store, [ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
+
+
+def found_or_made(store: "Store", look: Callable[[], T | None], request: "Request", title: str) -> T:
+    """What `look` finds; where it finds nothing, the job is done first and `look` asked again."""
+    from engine.jobs import run_inline
+
+    found = look()
+    if found is None:
+        with progress(title) as report:
+            run_inline(store, request, on_progress=report)
+        found = look()
+    assert found is not None  # the job has stored it
+    return found
+
+
+def compared(
+    store: "Store", a: str, b: str, prompt: str, transcoders: str
+) -> tuple[str, str, tuple["AttributionGraph", "AttributionGraph"]]:
+    """Both checkpoints' canonical names and both graphs, traced now where they are not stored."""
+    from engine.domain.jobs import Compare
+    from engine.workflows.queries import comparison_graphs
+
+    ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
+    request = Compare(a=ref_a, b=ref_b, prompts=(prompt,), transcoders=transcoders)
+    graphs = found_or_made(
+        store,
+        lambda: comparison_graphs(store, ref_a, ref_b, prompt, transcoders),
+        request,
+        f"comparing {ref_a} with {ref_b}",
+    )
+    return ref_a, ref_b, graphs
 
 
 def _prune(node_threshold: float, edge_threshold: float) -> "PruneSettings":
     from engine.domain.graphs import PruneSettings
 
     return PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
-
-
-def _probe_with(store: "Store", refs: tuple[str, str], prompt: str) -> "Probe | None":
-    """The probe of either run's corpus that asks this prompt: it knows the right answer."""
-    from engine.domain.errors import NotFound
-
-    for ref in refs:
-        try:
-            probes = store.corpus(store.run(ref.partition("@")[0]).corpus).probes
-        except NotFound:  # a run imported without its corpus, or one whose corpus was removed
-            continue
-        for probe in probes:
-            if probe.text == prompt:
-                return probe
-    return None
