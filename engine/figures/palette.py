@@ -79,3 +79,5 @@ STATUS: Final[dict[str, str]] = {
 }
 LOSS = "#64748b"
 CURSOR = "#8a94a0"
+# Of activation: bars, and the text marker behind a token, drawn with up to half its strength on either theme.
+ACTIVATION, MARKER = "#a87a14", (234, 179, 8)
