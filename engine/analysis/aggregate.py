@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise, unique_rows
-from engine.analysis.mean_graph import OTHER_OUTPUTS, RIGHT_ANSWER, mean_graph
+from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER, mean_graph
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.graphs import NodeKind
 
-_ROLES: Final = (RIGHT_ANSWER, OTHER_OUTPUTS)  # by the index of the logit nodes
+_ROLES: Final = (RIGHT_ANSWER, OTHER_ANSWERS)  # by the index of the logit nodes
 _STANDARD_ERRORS = 2.0  # a mean change must be larger than this many
 _CODE: Final = {kind.name.lower(): int(kind) for kind in NodeKind}
 

@@ -5,8 +5,9 @@ It is computed from the output probabilities alone, and claims nothing that they
 
 from dataclasses import dataclass
 
+from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.domain.corpus import Probe
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph
 
 Piece = tuple[str, bool]  # a text, and whether it is emphasised
@@ -36,14 +37,28 @@ def headline(diff: GraphDiff, probe: Probe | None = None) -> tuple[Piece, ...]:
     """The sentence as (text, emphasised) pieces, to be joined as they are.
 
     With the probe that the prompt belongs to, it says which side gives the right answer; without, what each says.
-    A probe whose answer neither graph was traced to is not used, nor one of another prompt.
+    A probe whose answer neither graph was traced to is not used, nor one of another prompt. Of a mean circuit
+    (`engine.analysis.aggregate`) it says how likely the right answer is on average.
     """
+    if MEAN_COLUMNS[0] in diff.nodes and RIGHT_ANSWER in diff.a.target_tokens:
+        return _on_average(_answer(diff.a, RIGHT_ANSWER), _answer(diff.b, RIGHT_ANSWER), diff.a.key.prompt)
     right = probe.answer.strip() if probe is not None and _belongs(probe, diff) else None
     a, b = _answer(diff.a, right), _answer(diff.b, right)
     if not a.said or not b.said:
         return (("Neither graph was traced to an output.", False),)
     body = _unjudged(a, b) if probe is None or right is None else _judged(a, b, right)
     return (*_premise(probe if right is not None else None), *body)
+
+
+def _on_average(a: _Answer, b: _Answer, prompts: str) -> tuple[Piece, ...]:
+    """`prompts`: what they are, in words."""
+    return (
+        (f"On average over {prompts} the right answer gets ", False),
+        (_percent(a.p_right), True),
+        (" in A and ", False),
+        (_percent(b.p_right), True),
+        (" in B.", False),
+    )
 
 
 def _belongs(probe: Probe, diff: GraphDiff) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from engine.domain.graphs import AttributionGraph, Fit, NodeKind
 
-RIGHT_ANSWER, OTHER_OUTPUTS = "right answer", "other outputs"
+RIGHT_ANSWER, OTHER_ANSWERS = "right answer", "other answers"
 
 
 def mean_graph(

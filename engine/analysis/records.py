@@ -12,7 +12,7 @@ import pandas as pd
 
 from engine.analysis.diff import diff_everything
 from engine.analysis.pruning import DEFAULT_PRUNING, contributions, output_influence, prune, shares
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
 NODE_FIELDS = ("id", "kind", "layer", "position", "index", "token", "a", "b", "status")
@@ -33,7 +33,8 @@ def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
     """Keys a, b (checkpoint, prompt, tokens, logits, scores), nodes, edges, summary.
 
     `everything`: all nodes and edges of both graphs before pruning, not only what either side keeps. The summary is
-    that of the pruned graphs either way.
+    that of the pruned graphs either way. In a mean circuit nodes and edges have n and the spreads
+    besides, and the token id of a target is the number of its role (0 the right answer, 1 the other outputs).
     """
     shown = diff_everything(diff.a, diff.b, diff.settings) if everything else diff
     return {
@@ -110,6 +111,7 @@ def _side(graph: AttributionGraph) -> dict[str, Any]:
 
 def _rows(table: pd.DataFrame, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     columns = []
+    fields = (*fields, *(name for name in MEAN_COLUMNS if name in table))
     for field in fields:
         values = table[field].tolist()
         columns.append([_number(v) for v in values] if table[field].dtype.kind == "f" else values)

@@ -15,13 +15,12 @@ import pandas as pd
 
 from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import NodeKind
 
 KIND = "supernode"
 _ORDER = {KIND: -1, **{kind.name.lower(): int(kind) for kind in NodeKind}}  # within one layer and position
-_MEAN_ONLY = ("n", "spread_a", "spread_b", "spread_change")  # columns of mean circuits
 
 
 def merge_supernodes(diff: GraphDiff, annotations: Annotations) -> GraphDiff:
@@ -75,7 +74,7 @@ def _members(nodes: pd.DataFrame, annotations: Annotations) -> pd.DataFrame:
 
 def _nodes(nodes: pd.DataFrame, members: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
     there = members.assign(in_a=exists(members, "a"), in_b=exists(members, "b"))
-    summed = ("a", "b", "activation_a", "activation_b", *_MEAN_ONLY[1:])
+    summed = ("a", "b", "activation_a", "activation_b", *MEAN_COLUMNS[1:])
     groups = there.groupby("group", sort=False)
     merged = groups.agg(
         layer=("place", "first"),
@@ -105,7 +104,7 @@ def _edges(edges: pd.DataFrame, nodes: pd.DataFrame, group: dict[str, str], sett
     merged = (
         part.groupby(["source", "target"], sort=False)
         .agg(
-            **{name: (name, "sum") for name in (*summed, *_MEAN_ONLY[1:]) if name in part},
+            **{name: (name, "sum") for name in (*summed, *MEAN_COLUMNS[1:]) if name in part},
             **{name: (name, "any") for name in ("kept_a", "kept_b", "in_a", "in_b")},
             **{name: (name, "max") for name in ("n",) if name in part},
         )

@@ -9,6 +9,7 @@ from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
+from engine.figures.tables import edge_table
 
 TOP = 15  # edges shown to a person
 
@@ -50,6 +51,30 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
         ("from", "to", "contribution a", "contribution b", "change", "status"),
         [(names[source], names[target], *values) for source, target, *values in top],
         title=f"The {len(top)} edges whose contribution to the output changed most",
+    )
+
+
+def show_mean(mean: GraphDiff) -> None:
+    """A mean circuit of many prompts: how both sides answer on average, and the edges that changed most."""
+    say("".join(text for text, _ in headline(mean)))
+    _show_side(mean.a)
+    _show_side(mean.b)
+    show_table(
+        ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
+    )
+    top = edge_table(mean, changed_only=True).head(TOP)
+    values = [
+        [
+            f"{value:+.3f} ± {spread:.3f}"
+            for value, spread in zip(top[f"in {side.upper()}"], top[f"spread_{side}"], strict=True)
+        ]
+        for side in "ab"
+    ]
+    change = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top["change"], top["spread_change"], strict=True)]
+    show_table(
+        ("from", "to", "contribution a", "contribution b", "change", "prompts", "status"),
+        list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),
+        title=f"The {len(top)} edges whose mean contribution changed most (± standard deviation over prompts)",
     )
 
 

@@ -71,7 +71,11 @@ def check_destination(destination: str | None) -> None:
 
 def write_json(data: object, destination: str) -> None:
     """UTF-8 JSON to a file (whole or not at all) or to stdout. NaN and infinities become null."""
-    text = json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_out(json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n", destination)
+
+
+def write_out(text: str, destination: str) -> None:
+    """The text as it is, in UTF-8, to a file (whole or not at all) or to stdout (`-`)."""
     if destination == "-":
         typer.echo(text, nl=False)
         return

@@ -12,6 +12,9 @@ from engine.domain.record import Record
 Status = Literal["appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged"]
 STATUSES: tuple[Status, ...] = ("appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged")
 
+# Further columns of nodes and edges where a difference is the mean over many prompts (`engine.analysis.aggregate`).
+MEAN_COLUMNS = ("n", "spread_a", "spread_b", "spread_change")
+
 
 class DiffSettings(Record):
     """What is kept, and what counts as a change."""

@@ -5,11 +5,10 @@ import re
 import pandas as pd
 
 from engine.analysis.diff import signed_contribution
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
 EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", "change", "status")
-MEAN_COLUMNS = ("n", "spread_a", "spread_b", "spread_change")  # of the mean circuit of many prompts
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 

@@ -106,7 +106,7 @@ def test_nodes_and_graphs_of_two_prompts_by_hand():
     nodes = mean.nodes.set_index("id")
     expected = {
         RIGHT: ("right answer", 0.375, 0.75, 2, 0.25 / np.sqrt(2), 0, "unchanged"),  # .25 and .5: se .125, change .375
-        OTHER: ("other outputs", 0.625, 0.25, 2, 0.25 / np.sqrt(2), 0, "weakened"),
+        OTHER: ("other answers", 0.625, 0.25, 2, 0.25 / np.sqrt(2), 0, "weakened"),
         F7: ("new word", 0.875, 0.9375, 2, 0.25 / np.sqrt(2), 0.125 / np.sqrt(2), "unchanged"),
         F3: ("noun", 0.125, 0, 1, 0.25 / np.sqrt(2), 0, "unchanged"),
     }
@@ -118,7 +118,7 @@ def test_nodes_and_graphs_of_two_prompts_by_hand():
     assert mean.a.tokens == ("<bos>", "noun", "new word")
     assert mean.a.key.prompt == "simple mapping · inference (2 prompts)"
     assert (mean.a.key.checkpoint, mean.b.key.checkpoint) == ("r@1%", "r@2%")
-    assert mean.b.target_tokens == ("right answer", "other outputs")
+    assert mean.b.target_tokens == ("right answer", "other answers")
     np.testing.assert_allclose(mean.b.target_probability, [0.75, 0.25])
     # logits 3, 1 and 3, 2, 1: the others of the second prompt are log(e² + e)
     np.testing.assert_allclose(mean.a.target_logit, [3, (1 + np.log(np.e**2 + np.e)) / 2], rtol=1e-6)
@@ -221,7 +221,7 @@ def test_the_component_draws_a_mean_circuit():
     view = pair_view(aggregate([random_part(seed, n_logits=4, noun=f"noun{seed}") for seed in range(3)]))
     payload = view.payload()
     assert [column["token"] for column in payload["places"]["columns"]] == ["<bos>", "noun", "new word", "word3"]
-    assert {bar["token"] for bar in payload["sides"][0]["bars"]} <= {"right answer", "other outputs", "all others"}
+    assert {bar["token"] for bar in payload["sides"][0]["bars"]} <= {"right answer", "other answers", "all others"}
     assert "simple mapping · inference (3 prompts)" in view.description
 
 

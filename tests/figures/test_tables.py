@@ -11,8 +11,9 @@ from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
+from engine.domain.diffs import MEAN_COLUMNS
 from engine.figures.names import node_name, visible
-from engine.figures.tables import EDGE_COLUMNS, MEAN_COLUMNS, edge_table, neighbours, to_csv
+from engine.figures.tables import EDGE_COLUMNS, edge_table, neighbours, to_csv
 from tests.analysis.micro_graphs import micro_a, micro_b, probe
 
 

@@ -1,0 +1,135 @@
+"""Many prompts of one kind: which there are, which to take, and what is stored of them. Nothing here needs torch."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.analysis.aggregate import group_title
+from engine.analysis.diff import diff_graphs
+from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.errors import Damaged, InputError, NotFound
+from engine.domain.graphs import AttributionGraph, Comparison
+from engine.store import Store
+
+
+@dataclass(frozen=True)
+class ProbeGroup:
+    """The probes of one constraint type and kind, no prompt twice."""
+
+    constraint_type: str
+    kind: ProbeKind
+    probes: tuple[Probe, ...]
+
+    @property
+    def title(self) -> str:
+        """`simple mapping · inference (40 prompts)`."""
+        return group_title(self.constraint_type, self.kind, len(self.probes))
+
+
+def probe_groups(store: Store, a: str, b: str) -> tuple[ProbeGroup, ...]:
+    """What the corpora of both runs ask, by constraint type (in the corpora's order), then by kind.
+
+    `a`, `b`: RUN@LABEL. Empty where the corpora are not there. Raises NotFound for a checkpoint, Damaged.
+    """
+    probes: dict[str, Probe] = {}
+    for run in dict.fromkeys(store.checkpoint(ref).run for ref in (a, b)):
+        try:
+            found = store.corpus(store.run(run).corpus).probes
+        except NotFound:  # a run imported without its corpus, or one whose corpus was removed
+            continue
+        for probe in found:
+            probes.setdefault(probe.text, probe)
+    groups: dict[tuple[str, ProbeKind], list[Probe]] = {}
+    for probe in probes.values():
+        groups.setdefault((probe.constraint_type, probe.kind), []).append(probe)
+    types = list(dict.fromkeys(constraint_type for constraint_type, _ in groups))
+    order = sorted(groups, key=lambda group: (types.index(group[0]), PROBE_KINDS.index(group[1])))
+    return tuple(ProbeGroup(*group, tuple(groups[group])) for group in order)
+
+
+def group_prompts(group: ProbeGroup, n: int) -> tuple[Probe, ...]:
+    """`n` probes of the group (all where it has fewer), spread evenly over phrasings and words.
+
+    The same each time, and fewer are the first of more: going from 6 to 12 traces 6. Raises InputError for n < 1.
+    """
+    if n < 1:
+        raise InputError(f"{n} prompts were asked for. Take at least one; the group has {len(group.probes)}.")
+    taken: list[Probe] = []
+    left = list(group.probes)
+    counts: Counter[tuple[str, ...]] = Counter()
+    while left and len(taken) < n:
+        probe = min(left, key=lambda probe: [counts[trait] for trait in _traits(probe)])  # of equals the first
+        counts.update(_traits(probe))
+        left.remove(probe)
+        taken.append(probe)
+    return tuple(taken)
+
+
+def _traits(probe: Probe) -> tuple[tuple[str, ...], ...]:
+    """What is to be spread evenly, the most important first."""
+    return (
+        ("phrasing", probe.template),
+        ("word", probe.constraint),
+        ("both", probe.template, probe.constraint),
+    )
+
+
+def group_transcoders(store: Store, a: str, b: str, probes: Sequence[Probe]) -> str:
+    """The transcoder set with which most of the prompts are traced (of equals the newest); empty where none is.
+
+    To be named in the request that traces the missing ones, so that all end up with one set.
+    """
+    used = Counter(comparison.key.transcoders for comparison in _stored(store, a, b, probes))
+    return max(used, key=lambda name: used[name], default="")
+
+
+def group_comparisons(
+    store: Store, a: str, b: str, probes: Sequence[Probe], settings: DiffSettings, *, transcoders: str = ""
+) -> tuple[list[tuple[Probe, GraphDiff]], list[str]]:
+    """The stored differences of the probes in their order, and the prompts that must be traced (again).
+
+    `a`, `b`: RUN@LABEL, canonical. All are of one transcoder set (without `transcoders`, that of
+    `group_transcoders`) and of the checkpoints as they were for the newest of them: what was traced before the set
+    or a run was made again counts as missing, and so does a file that is damaged or gone.
+    """
+    name = transcoders or group_transcoders(store, a, b, probes)
+    stored = [comparison for comparison in _stored(store, a, b, probes) if comparison.key.transcoders == name]
+    by_prompt = {found.key.prompt: found for found in stored if _made_from(found) == _made_from(stored[0])}
+    ready: list[tuple[Probe, GraphDiff]] = []
+    missing: list[str] = []
+    for probe in probes:
+        graphs = _graphs(store, by_prompt.get(probe.text))
+        if graphs is None:
+            missing.append(probe.text)
+        else:
+            ready.append((probe, diff_graphs(*graphs, settings)))
+    return ready, missing
+
+
+def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Comparison]:
+    """The newest of each prompt and transcoder set, newest first, `a` on side A whichever way it was stored."""
+    wanted = {probe.text for probe in probes}
+    found: dict[tuple[str, str], Comparison] = {}
+    for stored in store.comparisons():
+        key = stored.key
+        if key.prompt not in wanted or {key.a, key.b} != {a, b}:
+            continue
+        graphs = (stored.graph_a, stored.graph_b) if key.a == a else (stored.graph_b, stored.graph_a)
+        turned = Comparison(key=key.model_copy(update={"a": a, "b": b}), graph_a=graphs[0], graph_b=graphs[1])
+        found.setdefault((key.transcoders, key.prompt), turned)
+    return list(found.values())
+
+
+def _made_from(comparison: Comparison) -> tuple[str, ...]:
+    a, b = comparison.graph_a, comparison.graph_b
+    return a.checkpoint_hash, b.checkpoint_hash, a.transcoders_hash, b.transcoders_hash
+
+
+def _graphs(store: Store, comparison: Comparison | None) -> tuple[AttributionGraph, AttributionGraph] | None:
+    if comparison is None:
+        return None
+    try:
+        return store.graph(comparison.graph_a), store.graph(comparison.graph_b)
+    except (Damaged, NotFound):  # tracing it again puts a whole file in its place
+        return None
