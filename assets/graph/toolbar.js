@@ -61,12 +61,15 @@ function makeFilter(row, graphs) {
   Object.assign(range, { type: "range", min: 0, max: FILTER_STEPS, step: 1 });
   range.title = "Smallest change that is drawn";
   range.setAttribute("aria-label", range.title);
-  range.addEventListener("input", () => {
-    const part = Number(range.value) / FILTER_STEPS;
-    graphs.setFilter({ minChange: Math.round(1e4 * graphs.scene.largestChange * part * part) / 1e4 });
-  });
+  range.addEventListener("input", () => graphs.setFilter({ minChange: leastChange(range, graphs.scene) }));
   const least = element(null, "span", "tl-count");
   return { filter, chips, range, least };
+}
+
+/** The change that the range stands at, to four decimals, as Python keeps it. */
+function leastChange(range, scene) {
+  const part = Number(range.value) / FILTER_STEPS;
+  return Math.round(1e4 * scene.largestChange * part * part) / 1e4;
 }
 
 /** The chips of the overlay: one a status that is a change. */
@@ -95,8 +98,9 @@ function updateToolbar(toolbar, graphs) {
     chip.title = `Draw edges that are ${scene.words[status]}`;
     chip.setAttribute("aria-label", `${status}: ${counts.get(status) ?? 0} edges, ${scene.words[status]}`);
   });
-  const place = Math.round(FILTER_STEPS * Math.sqrt(Math.min(1, marks.minChange / scene.largestChange)));
-  if (Number(toolbar.range.value) !== place && !toolbar.range.matches(":active")) toolbar.range.value = place;
+  // Many places of the range round to one change: it is moved only where it says another.
+  if (leastChange(toolbar.range, scene) !== marks.minChange)
+    toolbar.range.value = Math.round(FILTER_STEPS * Math.sqrt(Math.min(1, marks.minChange / scene.largestChange)));
   toolbar.range.setAttribute("aria-valuetext", `at least ${marks.minChange.toFixed(4)}`);
   toolbar.least.textContent = `≥ ${marks.minChange ? Number(marks.minChange.toPrecision(2)) : 0}`;
 }

@@ -1,61 +1,16 @@
 """The linked graphs in a real browser: two canvases that move, mark and report together."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
+
+from pages._ui.marks import Marks
+from tests.browser.graph_page import choose, data, edge_pixel, find, order, painted, pixel, root, told
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
 FIRST_DRAW_S, FRAME_MS = 2.0, 33.0
-
-
-@pytest.fixture(scope="module")
-def graph_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of tests/figures/graph_app.py."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("graph_app") / "server.log"
-    script = str(ROOT / "tests/figures/graph_app.py")
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        script,
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=out, stderr=subprocess.STDOUT)
-        try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health", log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _wait(address: str, log: Path) -> None:
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"The graph page did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
 
 
 @pytest.fixture
@@ -66,58 +21,11 @@ def graphs(graph_app: str, page: Page) -> Page:
     return page
 
 
-def root(page: Page) -> Locator:
-    return page.locator(".tl")
-
-
-def data(page: Page, name: str) -> str:
-    return str(root(page).evaluate(f"element => element.dataset.{name}"))
-
-
-def find(page: Page, side: int, kind: str) -> dict[str, Any]:
-    """The node of this kind with the largest value on that side alone: id, label and its pixel in the stage."""
-    return (
-        page.locator(".tl-stage")
-        .nth(side)
-        .evaluate(
-            """(stage, [side, kind]) => {
-            const graphs = stage.getRootNode().querySelector(".tl").graphs;
-            const { scene, view, panels } = graphs;
-            const to = graphs.project(panels[side]);
-            const value = (node) => (side ? node.b : node.a);
-            const nodes = scene.nodes.filter((node) => node.kind === kind && node.kept & (side + 1));
-            nodes.sort((p, q) => value(q) - value(p));
-            const node = nodes[0];
-            return { id: node.id, label: node.label, x: to.x(node.x), y: to.y(node.y) };
-        }""",
-            [side, kind],
-        )
-    )
-
-
-def pixel(page: Page, side: int, node: dict[str, Any]) -> tuple[float, float]:
-    box = page.locator(".tl-stage").nth(side).bounding_box()
-    assert box is not None
-    return box["x"] + node["x"], box["y"] + node["y"]
-
-
-def painted(page: Page) -> list[float]:
-    """The share of each canvas that has colour."""
-    return page.locator(".tl-canvas").evaluate_all(
-        """canvases => canvases.map((canvas) => {
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            let count = 0;
-            for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
-            return (4 * count) / data.length;
-        })"""
-    )
-
-
 def test_both_sides_are_drawn_and_described(graphs: Page) -> None:
     assert all(share > 0.02 for share in painted(graphs))
     expect(graphs.locator(".tl-title").first).to_have_text("A · run@base")
     expect(graphs.locator(".tl-facts").first).to_contain_text("loss 0.80 · features explain")
-    expect(graphs.locator(".tl-bar")).to_have_count(8)
+    expect(graphs.locator(".tl-bar")).to_have_count(10)  # four tokens and all others, a side
     label = graphs.locator(".tl-stage").first.get_attribute("aria-label")
     assert label is not None
     assert "nodes" in label
@@ -222,6 +130,238 @@ def test_markup_in_tokens_is_shown_as_text(graphs: Page) -> None:
     assert graphs.evaluate("() => window.hacked") is None
 
 
+def shown_edges(page: Page, side: int) -> list[tuple[str, str]]:
+    """The ends of the edges that were drawn last."""
+    ends = root(page).evaluate(
+        """(root, side) => {
+            const { scene, panels } = root.graphs;
+            const id = (row) => scene.nodes[row].id;
+            return panels[side].shown.map(({ e }) => [id(scene.edges.from[e]), id(scene.edges.to[e])]);
+        }""",
+        side,
+    )
+    return [(source, target) for source, target in ends]
+
+
+def test_edges_into_and_out_of_the_selected_node(graphs: Page) -> None:
+    node = find(graphs, 0, "feature")["id"]
+    order(graphs, Marks(selected=node).to_text())
+    expect(graphs.get_by_text(f"selected: {node}")).to_be_visible()
+    quiet = {edge for edge in shown_edges(graphs, 0) if node not in edge}
+    both = [edge for edge in shown_edges(graphs, 0) if edge not in quiet]
+    graphs.get_by_role("button", name="Only edges into").click()
+    expect(graphs.get_by_role("button", name="Only edges into")).to_have_attribute("aria-pressed", "true")
+    expect(graphs.get_by_text(re.compile("marks: .*_i$"))).to_be_visible()
+    strong = """(root, side) => root.graphs.panels[side].shown.filter((item) => item.scale === 1)
+        .map(({ e }) => root.graphs.scene.nodes[root.graphs.scene.edges.to[e]].id)"""
+    targets = root(graphs).evaluate(strong, 0)
+    assert targets
+    assert set(targets) == {node}
+    graphs.get_by_role("button", name="Only edges out").click()
+    expect(graphs.get_by_text(re.compile("marks: .*_o$"))).to_be_visible()
+    outputs = root(graphs).evaluate(strong, 0)
+    assert node not in outputs
+    assert len(targets) + len(outputs) == len(both)
+
+
+def test_search_rings_counts_and_walks_through_the_matches(graphs: Page) -> None:
+    box = graphs.get_by_role("searchbox", name="Find nodes")
+    found = "root => root.graphs.found.map((row) => root.graphs.scene.nodes[row].id)"
+    box.fill("L2")
+    layer = root(graphs).evaluate(found)
+    assert layer
+    assert all(name.split("/")[1] == "2" for name in layer)
+    expect(graphs.locator(".tl-search .tl-count")).to_have_text(f"{len(layer)} found")
+    index = layer[-1].split("/")[3]
+    box.fill(f"L2 {index}")
+    assert set(root(graphs).evaluate(found)) == {name for name in layer if name.endswith(f"/{index}")}
+    box.fill("feels")
+    words = root(graphs).evaluate(found)
+    assert {"token", "logit"} <= {name.split("/")[0] for name in words}
+    box.press("Enter")
+    expect(graphs.get_by_text(f"selected: {words[0]}")).to_be_visible()
+    box.press("Enter")
+    expect(graphs.get_by_text(f"selected: {words[1]}")).to_be_visible()
+    expect(graphs.locator(".tl-search .tl-count")).to_have_text(f"2 of {len(words)}")
+    box.press("Shift+Enter")
+    expect(graphs.get_by_text(f"selected: {words[0]}")).to_be_visible()
+    box.fill("no such thing")
+    expect(graphs.locator(".tl-search .tl-count")).to_have_text("none")
+    box.press("Escape")
+    expect(box).to_have_value("")
+    expect(graphs.get_by_text(f"selected: {words[0]}")).to_be_visible()  # Escape emptied the box, no more
+
+
+def test_an_edge_is_hovered_and_picked(graphs: Page) -> None:
+    edge = edge_pixel(graphs, 0)
+    assert edge is not None
+    graphs.mouse.move(*pixel(graphs, 0, edge))
+    tip = graphs.locator(".tl-tip").first
+    expect(tip).to_contain_text("→")
+    expect(tip).to_contain_text(re.compile(r"A: [+−]\S+ of the output, \S+ % of what its target receives"))
+    expect(tip).to_contain_text(re.compile(r"change ([+−]\S+|0) · "))
+    graphs.mouse.click(*pixel(graphs, 0, edge))
+    expect(graphs.get_by_text("marks: e")).to_be_visible()
+    assert Marks.from_text(told(graphs)).edge == (edge["from"], edge["to"])
+    assert data(graphs, "edge") == f"{edge['from']} {edge['to']}"
+    node = find(graphs, 0, "feature")
+    graphs.mouse.click(*pixel(graphs, 0, node))
+    expect(graphs.get_by_text(f"selected: {node['id']}")).to_be_visible()
+    assert Marks.from_text(told(graphs)).edge is None  # a node or an edge, never both
+
+
+def test_an_edge_that_python_names_is_drawn_where_it_is_pruned_too(graphs: Page) -> None:
+    node = find(graphs, 0, "feature")["id"]
+    order(graphs, Marks(selected=node).to_text())
+    expect(graphs.get_by_text(f"selected: {node}")).to_be_visible()
+    ends = root(graphs).evaluate(
+        """root => {
+            const { scene } = root.graphs;
+            const e = scene.edges.kept.findIndex((kept) => kept === 1); // only A keeps it
+            return [scene.edges.from[e], scene.edges.to[e]].map((row) => scene.nodes[row].id);
+        }"""
+    )
+    order(graphs, Marks(edge=(ends[0], ends[1])).to_text())
+    expect(root(graphs)).to_have_attribute("data-edge", " ".join(ends))
+    assert data(graphs, "selected") == ""
+    ring = root(graphs).evaluate("root => root.graphs.colours.ring")
+    assert all(has_colour(graphs, panel, ring) for panel in (0, 1))
+
+
+def has_colour(page: Page, panel: int, colour: str) -> bool:
+    """Is at least one pixel of the canvas of just this colour?"""
+    return bool(
+        page.locator(".tl-canvas")
+        .nth(panel)
+        .evaluate(
+            """(canvas, colour) => {
+            const want = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            for (let i = 0; i < data.length; i += 4)
+                if (data[i + 3] === 255 && want.every((value, c) => Math.abs(data[i + c] - value) < 3)) return true;
+            return false;
+        }""",
+            colour,
+        )
+    )
+
+
+def test_marks_go_to_python_and_come_back(graphs: Page) -> None:
+    feature, output = find(graphs, 0, "feature")["id"], find(graphs, 1, "logit")["id"]
+    wanted = Marks(selected=feature, pins=(output,), show="input", look=(2.5, 10.0, 2.0))
+    order(graphs, wanted.to_text())
+    expect(graphs.get_by_text(f"marks: {wanted.to_text()}", exact=True)).to_be_visible()
+    assert data(graphs, "selected") == feature
+    assert data(graphs, "pins") == output
+    assert json.loads(data(graphs, "view"))["k"] == 2.5
+    graphs.locator(".tl-stage").first.focus()
+    graphs.keyboard.press("+")  # the hand comes to rest, then Python hears of it
+    expect(graphs.get_by_text(re.compile(r"marks: .*_z350\."))).to_be_visible()
+    order(graphs, "n no_such.node_e_t~~_z")
+    expect(graphs.get_by_text("selected: None")).to_be_visible()
+    assert json.loads(data(graphs, "view"))["k"] == 1
+
+
+def test_an_echo_does_not_undo_what_came_after(graphs: Page) -> None:
+    """Each click is told to Python, which says it back a moment later, when the next click has been made."""
+    nodes = root(graphs).evaluate(
+        "root => root.graphs.scene.nodes.filter((node) => node.kind === 'feature').map((node) => node.id).slice(0, 12)"
+    )
+    root(graphs).evaluate(
+        """async (root, nodes) => {
+            for (const id of nodes) {
+                root.graphs.select(root.graphs.scene.rowOf.get(id));
+                await new Promise((done) => setTimeout(done, 40));
+                if (root.dataset.selected !== id) throw new Error(`${id} was undone`);
+            }
+        }""",
+        nodes,
+    )
+    expect(graphs.get_by_text(f"selected: {nodes[-1]}")).to_be_visible()
+    assert data(graphs, "selected") == nodes[-1]
+
+
+def test_the_overlay_is_filtered_by_status_and_size(graphs: Page) -> None:
+    choose(graphs, "overlay")
+    chip = graphs.get_by_role("button", name=re.compile("^vanished: "))
+    chip.click()
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(graphs.get_by_text("marks: sv", exact=True)).to_be_visible()
+    statuses = """root => { const { scene, panels } = root.graphs;
+        return panels[0].shown.map(({ e }) => scene.statuses[scene.edges.status[e]]); }"""
+    drawn = root(graphs).evaluate(statuses)
+    assert set(drawn) == {"vanished"}
+    expect(chip).to_have_text(f"vanished {len(drawn)}")  # few enough here for all of them to be drawn
+    least = graphs.get_by_role("slider", name="Smallest change")
+    least.focus()
+    for _ in range(30):
+        least.press("ArrowRight")
+    expect(graphs.get_by_text(re.compile("marks: sv_c[0-9]+"))).to_be_visible()
+    smallest = Marks.from_text(told(graphs)).min_change
+    changes = root(graphs).evaluate(
+        "root => root.graphs.panels[0].shown.map(({ e }) => Math.abs(root.graphs.scene.edges.change[e]))"
+    )
+    assert 0 < len(changes) < len(drawn)
+    assert min(changes) >= smallest > 0
+    chip.click()
+    expect(chip).to_have_attribute("aria-pressed", "false")
+
+
+def test_full_screen_by_button_and_key(graphs: Page) -> None:
+    height = graphs.locator(".tl-stage").first.evaluate("stage => stage.clientHeight")
+    button = graphs.get_by_role("button", name="Fill the screen")
+    button.click()
+    expect(root(graphs)).to_have_class(re.compile("tl-full"))
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert graphs.locator(".tl-stage").first.evaluate("stage => stage.clientHeight") > 1.4 * height
+    assert all(share > 0.01 for share in painted(graphs))
+    button.click()
+    expect(root(graphs)).not_to_have_class(re.compile("tl-full"))
+    graphs.locator(".tl-stage").first.focus()
+    graphs.keyboard.press("f")
+    expect(root(graphs)).to_have_class(re.compile("tl-full"))
+    graphs.keyboard.press("Escape")
+    expect(root(graphs)).not_to_have_class(re.compile("tl-full"))
+    graphs.get_by_role("searchbox", name="Find nodes").fill("f")
+    expect(root(graphs)).not_to_have_class(re.compile("tl-full"))
+
+
+def test_labels_and_groups_are_shown_as_text(graphs: Page) -> None:
+    graphs.get_by_text("notes", exact=True).click()
+    graphs.wait_for_function(
+        """() => [...document.querySelectorAll("*")].some((host) =>
+            host.shadowRoot?.querySelector(".tl")?.graphs.scene.nodes.some((node) => node.note))"""
+    )
+    box = graphs.get_by_role("searchbox", name="Find nodes")
+    box.fill("onerror")  # the label of one feature and a group's name have it, and a token
+    box.press("Enter")
+    status = graphs.locator(".tl-status")
+    expect(status).to_contain_text("<img src=x onerror=window.hacked=1> (L")
+    for text in ("animals that feel", "happy"):
+        box.fill(text)
+        assert root(graphs).evaluate("root => root.graphs.found.length") >= 1
+    noted = root(graphs).evaluate(
+        """root => { const { scene, panels } = root.graphs; const to = root.graphs.project(panels[0]);
+            const node = scene.nodes.find((each) => each.note && each.kept & 1);
+            return { x: to.x(node.x), y: to.y(node.y), note: node.note }; }"""
+    )
+    graphs.mouse.move(*pixel(graphs, 0, noted))
+    expect(graphs.locator(".tl-tip").first).to_contain_text(noted["note"])
+    assert root(graphs).evaluate("element => element.getRootNode().querySelectorAll('img, script').length") == 0
+    assert graphs.evaluate("() => window.hacked") is None
+
+
+def test_bars_have_a_place_of_their_own(graphs: Page) -> None:
+    for stage, bars in zip(graphs.locator(".tl-stage").all(), graphs.locator(".tl-bars").all(), strict=True):
+        above, below = bars.bounding_box(), stage.bounding_box()
+        assert above is not None
+        assert below is not None
+        assert above["y"] + above["height"] <= below["y"]
+    expect(graphs.locator(".tl-rest").first).to_have_text("all others")
+    tokens = [panel.locator(".tl-token").all_inner_texts() for panel in graphs.locator(".tl-bars").all()]
+    assert tokens[0] == tokens[1]  # one order on both sides
+
+
 def test_a_large_graph_is_drawn_within_two_seconds_and_pans_at_30_frames(graphs: Page) -> None:
     graphs.get_by_text("large", exact=True).click()
     expect(graphs.get_by_text("edges 40000")).to_be_visible(timeout=60_000)
@@ -230,8 +370,12 @@ def test_a_large_graph_is_drawn_within_two_seconds_and_pans_at_30_frames(graphs:
         """root => {
             const graphs = root.graphs;
             const spent = (work) => { const start = performance.now(); work(); return performance.now() - start; };
-            const payload = JSON.parse(JSON.stringify(graphs.data));
-            const first = Math.min(...[0, 1, 2].map(() => spent(() => graphs.update(payload))));
+            const marks = { selected: null, pins: [], edge: null, show: "both" };
+            Object.assign(marks, { statuses: [], min_change: 0, step: null, look: null });
+            const facts = { mode: "pair", height: 300, marks, said: {}, annotations: { labels: {}, supernodes: [] } };
+            const body = JSON.stringify(graphs.payload);
+            const wire = (version) => new TextEncoder().encode(JSON.stringify({ ...facts, version }) + "\\n" + body);
+            const first = Math.min(...["1", "2", "3"].map(wire).map((data) => spent(() => graphs.take(data))));
             const frames = [];
             // The worst case: the output that most edges run to is selected, so that all of those are drawn too.
             const most = (best, edges, row, all) => (edges.length > all[best].length ? row : best);
