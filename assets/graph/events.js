@@ -5,7 +5,8 @@ function listen(graphs, panel) {
   let drag = null;
   const at = (event) => {
     const box = stage.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const zoom = zoomOf(stage);
+    return [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
   };
 
   stage.addEventListener("pointerdown", (event) => {
@@ -73,6 +74,11 @@ function under(graphs, panel, px, py) {
   const row = nodeAt(graphs.scene, graphs.project(panel), panel.side, px, py);
   const edge = row < 0 ? edgeAt(graphs.picture(panel), panel.shown, px, py) : null;
   return { row, edge };
+}
+
+/** How much larger the page shows the element than it was laid out: CSS zoom, as in the tour's full screen. */
+function zoomOf(element) {
+  return element.getBoundingClientRect().width / element.offsetWidth || 1;
 }
 
 /** Arrows go from node to node, Enter selects, P pins, Escape clears, + - 0 zoom. */

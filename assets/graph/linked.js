@@ -120,12 +120,12 @@ class LinkedGraphs {
   }
 
   measure() {
-    const ratio = window.devicePixelRatio || 1;
     for (const panel of this.panels) {
+      panel.ratio = (window.devicePixelRatio || 1) * zoomOf(panel.stage);
       panel.width = panel.stage.clientWidth;
       panel.box.classList.toggle("tl-narrow", panel.width < 540);
       panel.height = panel.stage.clientHeight;
-      const [w, h] = [Math.round(panel.width * ratio), Math.round(panel.height * ratio)];
+      const [w, h] = [Math.round(panel.width * panel.ratio), Math.round(panel.height * panel.ratio)];
       if (panel.canvas.width !== w || panel.canvas.height !== h) [panel.canvas.width, panel.canvas.height] = [w, h];
     }
     measureTimeline(this.timeline, this);
@@ -141,7 +141,6 @@ class LinkedGraphs {
   }
 
   drawNow() {
-    const ratio = window.devicePixelRatio || 1;
     if (this.fade) {
       this.fade.t = (performance.now() - this.fade.start) / FADE_MS;
       if (this.fade.t >= 1) this.fade = null;
@@ -149,7 +148,7 @@ class LinkedGraphs {
     for (const panel of this.panels) {
       if (!panel.width || !panel.height) continue;
       const ctx = panel.canvas.getContext("2d");
-      ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+      ctx.setTransform(panel.ratio, 0, 0, panel.ratio, 0, 0);
       panel.shown = drawPanel(ctx, this.picture(panel));
     }
     updateToolbar(this.toolbar, this);
