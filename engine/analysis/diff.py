@@ -18,11 +18,12 @@ probability); nodes do not flip.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from engine.analysis.pruning import Pruned, contributions, output_influence, prune, shares
+from engine.analysis.pruning import Pruned, output_influence, prune, shares
 from engine.domain.diffs import STATUSES, DiffSettings, DiffSummary, GraphDiff, Status
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import AttributionGraph, NodeKind
@@ -87,6 +88,21 @@ class _Side:
     row: np.ndarray
     key: np.ndarray
     order: np.ndarray
+
+    @cached_property
+    def worth(self) -> np.ndarray:
+        """(n_nodes,) `output_influence` of the graph's nodes."""
+        return output_influence(self.graph)
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """(n_edges,) `shares` of the graph's edges."""
+        return shares(self.graph)
+
+    @cached_property
+    def part(self) -> np.ndarray:
+        """(n_edges,) `contributions` of the graph's edges."""
+        return np.abs(self.share) * self.worth[self.graph.target]
 
     def nodes(self, values: np.ndarray, n_rows: int) -> np.ndarray:
         """(n_rows,) `values` of the graph's nodes, 0 (False) where the graph has no such node."""
@@ -158,7 +174,7 @@ def _node_table(
         for _, position, kind, index in union.tolist()
     ]
     there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool), n) for side in (side_a, side_b)]
-    value = [side.nodes(output_influence(side.graph), n) for side in (side_a, side_b)]
+    value = [side.nodes(side.worth, n) for side in (side_a, side_b)]
     table = pd.DataFrame(
         {
             "id": ids,
@@ -187,8 +203,8 @@ def _edge_table(
     sides = (side_a, side_b)
     keys = np.union1d(*(side.key[mask[side.order]] for side, mask in zip(sides, masks, strict=True)))
     weight = [side.edges(side.graph.weight, keys) for side in sides]
-    part = [side.edges(contributions(side.graph), keys) for side in sides]
-    share = [side.edges(shares(side.graph), keys) for side in sides]
+    part = [side.edges(side.part, keys) for side in sides]
+    share = [side.edges(side.share, keys) for side in sides]
     kept = [side.edges(mask, keys) for side, mask in zip(sides, masks, strict=True)]
     flipped, change = edge_change(weight, part)
     status = statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)

@@ -151,6 +151,15 @@ def test_compare(run: Run) -> None:
     assert "edge similarity" in shown.stdout
 
 
+def test_circuit_traces_what_is_missing(run: Run) -> None:
+    command = ("circuit", "tiny@50%", "tiny@100%", "--type", "simple_mapping", "--prompts", 5, "--json", "-")
+    record = data(run(*command))
+    assert record["a"]["prompt"] == "simple mapping · inference (1 prompt)"
+    pair = data(run("compare", "tiny@50%", "tiny@100%", PROMPT, "--json", "-"))
+    p = {logit["token"].strip(): logit["probability"] for logit in pair["b"]["logits"]}
+    assert record["b"]["logits"][0]["probability"] == pytest.approx(p["smiles"])
+
+
 def test_an_unknown_checkpoint_lists_those_that_exist(run: Run) -> None:
     result = run("trace", "tiny@33%", PROMPT)
     assert result.exit_code == 2
