@@ -78,7 +78,7 @@ function under(graphs, panel, px, py) {
 
 /** How much larger the page shows the element than it was laid out: CSS zoom, as in the tour's full screen. */
 function zoomOf(element) {
-  return element.getBoundingClientRect().width / element.offsetWidth || 1;
+  return element.currentCSSZoom ?? (element.getBoundingClientRect().width / element.offsetWidth || 1);
 }
 
 /** Arrows go from node to node, Enter selects, P pins, Escape clears, + - 0 zoom. */
