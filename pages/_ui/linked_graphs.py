@@ -20,7 +20,7 @@ from engine.figures.film_view import FilmView
 from engine.figures.graph_view import GraphView
 from pages._ui.marks import Marks
 
-__all__ = ["HEIGHT", "Marks", "linked_graphs"]
+__all__ = ["HEIGHT", "Marks", "insist", "linked_graphs"]
 
 ASSETS = Path(__file__).parents[2] / "assets" / "graph"
 SCRIPTS = (
@@ -56,6 +56,7 @@ class _Memory:
     returned: Marks | None = None  # to the page, last time
     orders: int = 0
     said: dict[str, int] = field(default_factory=dict)  # field of Marks -> the last order that set it
+    insisted: set[str] = field(default_factory=set)  # fields that count next time although they were passed before
 
 
 def linked_graphs(
@@ -92,21 +93,24 @@ def linked_graphs(
     return memory.returned
 
 
+def insist(key: str, *names: str) -> None:
+    """The named fields of the next `marks` count although the same was said before, as when a table's row is clicked
+    again after the user has marked something else."""
+    memory: _Memory = st.session_state.setdefault(f"{key} marks", _Memory())
+    memory.insisted |= set(names)
+
+
 def _listen(memory: _Memory, passed: Marks) -> None:
     """Notes which fields of `passed` are orders."""
     names = [each.name for each in fields(Marks)]
     before = memory.passed
     if before is not None:
-        new = [
-            name
-            for name in names
-            if getattr(passed, name) != getattr(before, name)
-            and getattr(passed, name) != getattr(memory.returned, name)
-        ]
+        other = [name for name in names if getattr(passed, name) != getattr(memory.returned, name)]
+        new = [name for name in other if name in memory.insisted or getattr(passed, name) != getattr(before, name)]
         if new:
             memory.orders += 1
             memory.said |= dict.fromkeys(new, memory.orders)
-    memory.passed = passed
+    memory.passed, memory.insisted = passed, set()
 
 
 def _in_force(memory: _Memory, passed: Marks, reported: Any) -> Marks:
