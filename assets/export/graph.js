@@ -46,10 +46,24 @@ function drawGrid(ctx, panel) {
     ctx.lineTo(panel.width - 6, y);
   }
   ctx.stroke();
+  ctx.globalAlpha = 0.32;
+  for (const halo of panel.halos) {
+    ctx.fillStyle = halo.colour;
+    ctx.beginPath();
+    ctx.arc(halo.x, halo.y, halo.r, 0, 2 * Math.PI);
+    ctx.fill();
+  }
+  ctx.globalAlpha = 1;
 }
 
 function drawText(ctx, text) {
   ctx.font = `${text.bold ? "700 " : ""}${text.size}px ${getComputedStyle(document.body).fontFamily}`;
+  if (text.backed) {
+    ctx.globalAlpha = 0.85;
+    ctx.fillStyle = text.backed;
+    ctx.fillRect(text.x - 2, text.y - 11, ctx.measureText(text.text).width + 4, 14);
+    ctx.globalAlpha = 1;
+  }
   ctx.fillStyle = text.colour;
   ctx.textAlign = { start: "left", middle: "center", end: "right" }[text.anchor];
   ctx.textBaseline = "alphabetic";

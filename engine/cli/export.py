@@ -14,7 +14,7 @@ from engine.domain.errors import InputError
 if TYPE_CHECKING:
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
-    from engine.export.scene import Theme
+    from engine.export.shapes import Theme
     from engine.figures.graph_view import GraphView
     from engine.store import Store
 
@@ -121,17 +121,18 @@ def _content(store: "Store", diff: "GraphDiff", chosen: Format, show: Show | Non
     from engine.workflows.queries import probe_with
 
     probe = probe_with(store, [graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
+    notes = store.annotations(diff.a.key.transcoders_hash)
     match chosen:
         case "html":
-            return export.graph_html(_view(store, diff, probe), diff, probe=probe, theme=theme).encode()
+            view = _view(store, diff, probe)
+            return export.graph_html(view, diff, probe=probe, theme=theme, annotations=notes).encode()
         case "svg" | "png":
-            svg = export.graph_svg(_view(store, diff, probe), side=show or "pair", theme=theme)
+            svg = export.graph_svg(_view(store, diff, probe), side=show or "pair", theme=theme, annotations=notes)
             return export.to_png(svg) if chosen == "png" else svg.encode()
         case "graphml":
             return export.to_graphml(diff).encode()
         case "json":
             graph = diff.a if show == "a" else diff.b
-            notes = store.annotations(graph.key.transcoders_hash)
             slug = export.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
             return export.tracer_json(graph, diff.settings.prune, slug=slug, annotations=notes).encode()
         case "csv":

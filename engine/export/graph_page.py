@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from engine.analysis.headline import headline
+from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph
 from engine.export.networks import library, network
+from engine.export.notes import features_of
 from engine.export.pages import asset, content_policy, environment, inline_json
-from engine.export.scene import BACKGROUND, Panel, Side, Theme, alternative, panel
+from engine.export.scene import BACKGROUND, alternative, panel
+from engine.export.shapes import Panel, Side, Theme
 from engine.export.svg import graph_svg
 from engine.export.texts import printable
 from engine.export.versions import versions
@@ -36,12 +39,23 @@ class Made:
     warning: str
 
 
-def graph_html(view: GraphView, diff: GraphDiff, *, probe: Probe | None = None, theme: Theme = "light") -> str:
+def graph_html(
+    view: GraphView,
+    diff: GraphDiff,
+    *,
+    probe: Probe | None = None,
+    theme: Theme = "light",
+    annotations: Annotations | None = None,
+) -> str:
     """The page. `view` is drawn, `diff` is what it was made of; `probe`: where the prompt is one, for the sentence.
+    `annotations`: labels and groups, shown as in the app.
 
     No text in it can run as code, and nothing is fetched: a Content-Security-Policy allows its two scripts alone.
     """
-    panels = [panel(view, side, theme=theme, width=WIDTH, height=HEIGHT, most_edges=MOST_EDGES) for side in SIDES]
+    panels = [
+        panel(view, side, theme=theme, width=WIDTH, height=HEIGHT, most_edges=MOST_EDGES, annotations=annotations)
+        for side in SIDES
+    ]
     lib, script = library(), str(asset("graph.js"))
     return (
         environment()
@@ -53,10 +67,12 @@ def graph_html(view: GraphView, diff: GraphDiff, *, probe: Probe | None = None, 
             style=asset("graph.css"),
             theme=theme,
             colours=palette.GRAPH[theme] | {"background": BACKGROUND[theme]},
-            data=inline_json({"panels": [_panel_data(one, view, theme) for one in panels], "names": _names(view)}),
+            data=inline_json(
+                {"panels": [_panel_data(one, view, theme) for one in panels], "names": _names(view, annotations)}
+            ),
             panels=panels,
             descriptions=[alternative(view, side) for side in SIDES],
-            still=Markup(graph_svg(view, theme=theme)),  # noqa: S704 - written through an XML tree
+            still=Markup(graph_svg(view, theme=theme, annotations=annotations)),  # noqa: S704 - written through an XML tree
             sentence=headline(diff, probe),
             prompt=diff.a.key.prompt,
             is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
@@ -87,8 +103,14 @@ def _made(name: str, graph: AttributionGraph) -> Made:
     return Made(name, key.checkpoint, key.checkpoint_hash, fit.replacement, fit.completeness, warning)
 
 
-def _names(view: GraphView) -> dict[str, str]:
-    return {node["id"]: printable(node["label"]) for node in view.nodes}
+def _names(view: GraphView, annotations: Annotations | None) -> dict[str, str]:
+    """By node id; a label goes first."""
+    labels, features = annotations.labels if annotations else {}, features_of(view.nodes)
+    named = {}
+    for node in view.nodes:
+        label = labels.get(features.get(node["id"], ""))
+        named[node["id"]] = printable(f"{label} ({node['label']})" if label else node["label"])
+    return named
 
 
 def _panel_data(one: Panel, view: GraphView, theme: Theme) -> dict[str, object]:
@@ -97,6 +119,7 @@ def _panel_data(one: Panel, view: GraphView, theme: Theme) -> dict[str, object]:
         "width": one.width,
         "height": one.height,
         "rows": one.rows,
+        "halos": [vars(halo) for halo in one.halos],
         "texts": [vars(text) for text in one.texts],
         "grid": palette.GRAPH[theme]["grid"],
         **network(one, view, ring=palette.GRAPH[theme]["ring"]),

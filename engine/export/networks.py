@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.export.scene import Arc, Mark, Panel
+from engine.export.shapes import Arc, Mark, Panel, shortened
 from engine.figures.graph_view import GraphView
 
-_SHAPES = {"circle": "dot", "square": "square", "diamond": "diamond", "box": "square"}
+_SHAPES = {"circle": "dot", "square": "square", "diamond": "diamond", "box": "box"}
 _OPTIONS = {
     "autoResize": True,
     "physics": False,
@@ -56,7 +56,7 @@ def library() -> str:
 
 
 def _node(mark: Mark, ring: str) -> dict[str, Any]:
-    return {
+    node = {
         "label": " ",  # of an empty one pyvis makes the id
         "shape": _SHAPES[mark.shape],
         "size": round(mark.r * (1.25 if mark.shape == "diamond" else 1), 2),
@@ -74,6 +74,10 @@ def _node(mark: Mark, ring: str) -> dict[str, Any]:
             "hover": {"border": ring, "background": mark.fill},
         },
     }
+    if mark.shape == "box":
+        size = {"widthConstraint": round(2 * mark.half), "heightConstraint": round(2 * mark.r), "margin": 0}
+        node |= size | {"label": shortened(mark.name, max(3, int(2 * mark.half / 5.6))) or " ", "font": {"size": 11}}
+    return node
 
 
 def _edge(arc: Arc, view: GraphView) -> dict[str, Any]:

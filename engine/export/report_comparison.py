@@ -43,7 +43,10 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
     probe = probe_of(store, (key.a, key.b), key.prompt)
     view = pair_view(diff, probe=probe, loss_a=_loss(store, key.a), loss_b=_loss(store, key.b))
-    pictures = [graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT) for side in ("pair", "overlay")]
+    notes = store.annotations(diff.a.key.transcoders_hash)
+    pictures = [
+        graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT, annotations=notes) for side in ("pair", "overlay")
+    ]
     sides = ((f"A ({key.a})", diff.a), (f"B ({key.b})", diff.b))
     return ComparisonPart(
         key=key,

@@ -1,117 +1,60 @@
-"""What a still picture of the graphs is made of: lines, shapes and texts at their pixels. No file format.
+"""A view of the graphs as still pictures.
 
 The same geometry and the same choices as the canvas of the app (`assets/graph/scene.js`, `draw.js`), as it stands when
 nothing is hovered, selected or zoomed. `graph_svg` writes it as it is; the standalone page hands it to vis-network.
 """
 
 import math
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.domain.annotations import Annotations
 from engine.domain.diffs import STATUSES
+from engine.export.notes import halos, notes
+from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.export.texts import printable
 from engine.figures import palette
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView
 
-Side = Literal["a", "b", "overlay"]
-Theme = Literal["light", "dark"]
-Anchor = Literal["start", "middle", "end"]
-
 BACKGROUND: dict[Theme, str] = {"light": "#ffffff", "dark": "#0e1117"}
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 16, 40, 26  # room around the layout, in pixels
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 16, 38, 26  # room around the layout, in pixels
 _IN = {"a": IN_A, "b": IN_B, "overlay": IN_A | IN_B}
 _STRONG = {"a": STRONG_A, "b": STRONG_B, "overlay": STRONG_CHANGE}
 _LABEL_PX, _OUTPUT_PX, _ROW_PX = 12.5, 11.5, 11.0
 
 
-@dataclass(frozen=True)
-class Text:
-    x: float
-    y: float  # of the base line
-    text: str
-    size: float  # pixels
-    colour: str
-    anchor: Anchor = "middle"
-    bold: bool = False
+def panel(
+    view: GraphView,
+    side: Side,
+    *,
+    theme: Theme,
+    width: float,
+    height: float,
+    most_edges: int = 0,
+    annotations: Annotations | None = None,
+) -> Panel:
+    """One side of a view, or what differs. `most_edges`: how many edges beyond the strongest are given too.
 
-
-@dataclass(frozen=True)
-class Mark:
-    """A node: `r` is the radius of a circle, half the side of a square, half the height of a box (a group)."""
-
-    id: str
-    shape: Literal["circle", "square", "diamond", "box"]
-    x: float
-    y: float
-    r: float
-    fill: str
-    stroke: str
-    stroke_width: float
-    dashed: bool  # a ghost: it exists on the other side only
-    tooltip: str
-
-
-@dataclass(frozen=True)
-class Arc:
-    """An edge, drawn from (x1, y1) up to (x2, y2); `row`: its place in the view's columns."""
-
-    row: int
-    source: str
-    target: str
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    colour: str
-    width: float
-    strong: bool  # drawn without being asked for
-
-
-@dataclass(frozen=True)
-class Bar:
-    """The probability of one likely output."""
-
-    token: str
-    p: float
-    answer: bool
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One graph in `width` x `height` pixels, the origin at the top left."""
-
-    side: Side
-    title: str
-    facts: str  # loss and fit in words
-    warning: str  # empty where the graph explains its checkpoint well
-    bars: tuple[tuple[Bar, ...], ...]  # of A and B in the overlay, of the one side else
-    width: float
-    height: float
-    rows: tuple[float, ...]  # y of the layers' lines
-    texts: tuple[Text, ...]
-    arcs: tuple[Arc, ...]  # the largest first
-    marks: tuple[Mark, ...]  # ghosts first
-
-
-def panel(view: GraphView, side: Side, *, theme: Theme, width: float, height: float, most_edges: int = 0) -> Panel:
-    """One side of a view, or what differs. `most_edges`: how many edges beyond the strongest are given too."""
+    `annotations`: labels are written beside their features where there is room, groups are marked and named.
+    """
     to = _Projection(view, width, height)
     colours = palette.GRAPH[theme] | {"node": BACKGROUND[theme]}
     shown = view.sides if side == "overlay" else [view.sides["ab".index(side)]]
+    marks = tuple(sorted(_marks(view, side, to, colours), key=lambda mark: not mark.dashed))
+    written = notes(view.nodes, marks, annotations, width, colours) if annotations else ()
     return Panel(
         side=side,
         title=printable("  →  ".join(one["title"] for one in shown)),
         facts="orange more in B, blue less in B" if side == "overlay" else _facts(shown[0]),
         warning="" if side == "overlay" else shown[0]["warning"],
-        bars=tuple(tuple(Bar(printable(b["token"]), b["p"], b["answer"]) for b in one["bars"]) for one in shown),
+        bars=tuple(tuple(map(_bar, one["bars"])) for one in shown),
         width=width,
         height=height,
         rows=tuple(round(to.y(row["y"])) + 0.5 for row in view.places["rows"]),
-        texts=(*_axis_texts(view, to, colours), *_output_labels(view, side, to, colours)),
+        halos=tuple(halos(view.nodes, marks, annotations)) if annotations else (),
+        texts=(*_axis_texts(view, to, colours), *_output_labels(view, side, to, colours), *written),
         arcs=tuple(_arcs(view, side, to, colours, most_edges)),
-        marks=tuple(sorted(_marks(view, side, to, colours), key=lambda mark: not mark.dashed)),
+        marks=marks,
     )
 
 
@@ -147,6 +90,10 @@ def _facts(side: dict[str, Any]) -> str:
     return " · ".join(filter(None, (side["loss"], side["fit"])))
 
 
+def _bar(bar: dict[str, Any]) -> Bar:
+    return Bar(printable(bar["token"]), bar["p"], bar["answer"], bar["others"])
+
+
 def _value(node: dict[str, Any], side: Side) -> float:
     return float(max(node["a"], node["b"]) if side == "overlay" else node[side])
 
@@ -155,25 +102,34 @@ def _marks(view: GraphView, side: Side, to: _Projection, colours: dict[str, str]
     inner = [n for n in view.nodes if n["kind"] not in ("token", "logit")]
     largest = max([1e-9, *(max(n["a"], n["b"]) for n in inner)])
     for node in view.nodes:
-        there = bool(node["kept"] & _IN[side])
+        there, is_box = bool(node["kept"] & _IN[side]), node["shape"] == "box"
         yield Mark(
             id=node["id"],
             shape=node["shape"],
             x=to.x(node["x"]),
             y=to.y(node["y"]),
-            r=_radius(node, _value(node, side) / largest, to.sx) if there else 2.4,
+            r=_radius(node, _value(node, side) / largest, to.sx) if there or is_box else 2.4,
             fill=colours["answer"] if there and node["answer"] else colours["node"],
             stroke=_outline(node, colours) if there else colours["ghost"],
             stroke_width=_outline_width(node) if there else 1.0,
             dashed=not there,
             tooltip=printable(node["tooltip"]),
+            half=_box_half(node, to.sx) if is_box else 0.0,
+            name=printable(node["label"]) if is_box and there else "",
         )
 
 
 def _radius(node: dict[str, Any], share: float, pitch: float) -> float:
     if node["kind"] in ("token", "logit"):
         return 5.0
+    if node["shape"] == "box":
+        return 8.0
     return min(max(2.4, min(9.0, pitch * 0.62)), 3.2 + 5.8 * math.sqrt(max(share, 0)))
+
+
+def _box_half(node: dict[str, Any], pitch: float) -> float:
+    """What the layout reserves for its name."""
+    return max(14.0, (0.8 + 0.62 * min(14, len(node["label"]))) * pitch / 2)
 
 
 def _outline(node: dict[str, Any], colours: dict[str, str]) -> str:
@@ -261,24 +217,3 @@ def _output_labels(view: GraphView, side: Side, to: _Projection, colours: dict[s
         taken[tier].append((x - half, x + half))
         colour = "answer" if node["answer"] else "text" if _value(node, side) >= 0.1 else "muted"
         yield Text(x, to.y(node["y"]) - 10 - 13 * tier, text, _OUTPUT_PX, colours[colour], bold=bold)
-
-
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """About as many pixels as `text` takes in a sans-serif font of `size` pixels; without a font at hand."""
-    return size * sum(_character_width(c) for c in text) * (1.06 if bold else 1.0)
-
-
-def _character_width(character: str) -> float:
-    """In parts of the font size."""
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.0
-    if character in "iljtfr.,:;'|!()[] ·I":
-        return 0.31
-    if character in "mwMW@%—":
-        return 0.86
-    return 0.68 if character.isupper() else 0.55

@@ -4,29 +4,18 @@ Written through an XML tree, so that no text of a user's can become markup; with
 into one page.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from engine.export.scene import (
-    BACKGROUND,
-    Arc,
-    Mark,
-    Panel,
-    Side,
-    Text,
-    Theme,
-    alternative,
-    panel,
-    shortened,
-    text_width,
-)
+from engine.domain.annotations import Annotations
+from engine.export.scene import BACKGROUND, alternative, panel
+from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
-_GAP, _MARGIN, _HEAD, _LEGEND = 16, 8, 26, 26  # pixels
-_BAR_PX, _BAR_ROW, _BAR_TOKEN = 84, 16, 60
-_BARS_LEFT, _BAR_LIST = 44, 200  # where the first list of probabilities begins, and how far the next is
+_GAP, _MARGIN, _HEAD, _BARS, _LEGEND = 16, 8, 26, 30, 26  # pixels
 
 _SIDE_KEYS = (
     ("circle", "outline", "feature"),
@@ -52,11 +41,13 @@ def graph_svg(
     side: Side | Literal["pair"] = "pair",
     theme: Theme = "light",
     width: int = 1280,
-    height: int = 420,
+    height: int = 440,
+    annotations: Annotations | None = None,
 ) -> str:
     """The two graphs beside each other, one of them, or what differs; title, probabilities and legend included.
 
-    `width`, `height`: of the whole, in pixels. The picture carries its own description for a screen reader.
+    `width`, `height`: of the whole, in pixels. `annotations`: labels and groups, shown as in the app.
+    The picture carries its own description for a screen reader.
     """
     colours = palette.GRAPH[theme]
     root = ET.Element(
@@ -75,15 +66,13 @@ def graph_svg(
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
     sides: tuple[Side, ...] = ("a", "b") if side == "pair" else (side,)
     inner = (width - 2 * _MARGIN - _GAP * (len(sides) - 1)) / len(sides)
-    stage = height - _MARGIN - _HEAD - _LEGEND
-    drawn = [panel(view, one, theme=theme, width=inner, height=stage) for one in sides]
-    strip = max(map(_bars_height, drawn)) if any(map(_bars_in_the_way, drawn)) else 0
-    if strip:
-        drawn = [panel(view, one, theme=theme, width=inner, height=stage - strip) for one in sides]
-    for place, one_panel in enumerate(drawn):
+    strip = _BARS * (2 if side == "overlay" else 1)  # which shows the probabilities of both
+    stage = height - _MARGIN - _HEAD - strip - _LEGEND
+    for place, one in enumerate(sides):
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
-        _draw_panel(group, one_panel, theme, strip)
+        drawn = panel(view, one, theme=theme, width=inner, height=stage, annotations=annotations)
+        _draw_panel(group, drawn, theme)
     legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - _LEGEND / 2})"})
     _draw_legend(legend, _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS, colours, width - 2 * _MARGIN)
     return ET.tostring(root, encoding="unicode")
@@ -95,8 +84,7 @@ def _title(side: Side | Literal["pair"]) -> str:
     return "What differs between two attribution graphs" if side == "overlay" else f"Attribution graph {side.upper()}"
 
 
-def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme, strip: float) -> None:
-    """`strip`: room above the graph for the probabilities; 0 where they lie beside the outputs."""
+def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme) -> None:
     colours = palette.GRAPH[theme]
     facts = f"{drawn.facts}   ⚠ low fit" if drawn.warning else drawn.facts
     room = drawn.width - text_width(facts, 12.5) - 24
@@ -104,15 +92,21 @@ def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme, strip: float) -> 
     _text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
     warned = colours["gained"] if drawn.warning else colours["muted"]
     _text(group, Text(drawn.width - 2, 16, facts, 12.5, warned, anchor="end"))
-    stage = ET.SubElement(group, "g", {"transform": f"translate(0 {_HEAD + strip})"})
+    stage = ET.SubElement(group, "g", {"transform": f"translate(0 {_HEAD + _BARS * len(drawn.bars)})"})
     for y in drawn.rows:
         line = {"x1": "36", "x2": _n(drawn.width - 6), "y1": _n(y), "y2": _n(y), "stroke": colours["grid"]}
         ET.SubElement(stage, "line", line)
     edges = ET.SubElement(stage, "g", {"fill": "none", "stroke-linecap": "round", "stroke-opacity": "0.55"})
     for arc in reversed(drawn.arcs):  # the weakest first, so that the strongest lie on top
         _draw_arc(edges, arc)
+    for halo in drawn.halos:
+        circle = {"cx": _n(halo.x), "cy": _n(halo.y), "r": _n(halo.r), "fill": halo.colour, "fill-opacity": "0.32"}
+        ET.SubElement(stage, "circle", circle)
     for mark in drawn.marks:
         _draw_mark(stage, mark)
+        if mark.name:
+            name = shortened(mark.name, max(3, int((2 * mark.half - 8) / 5.6)))
+            _text(stage, Text(mark.x, mark.y + 4, name, 11, colours["text"], bold=True))
     for text in drawn.texts:
         _text(stage, text)
     _draw_bars(ET.SubElement(group, "g", {"transform": f"translate(0 {_HEAD})"}), drawn, theme)
@@ -134,9 +128,9 @@ def _draw_mark(group: ET.Element, mark: Mark) -> None:
     if mark.shape == "circle":
         node = ET.SubElement(group, "circle", {"cx": _n(x), "cy": _n(y), "r": _n(r)} | look)
     elif mark.shape in ("square", "box"):
-        half = 1.5 * r if mark.shape == "box" else r
+        half = mark.half or r
         box = {"x": _n(x - half), "y": _n(y - r), "width": _n(2 * half), "height": _n(2 * r)}
-        node = ET.SubElement(group, "rect", box | look | ({"rx": "3"} if mark.shape == "box" else {}))
+        node = ET.SubElement(group, "rect", box | look | ({"rx": "5"} if mark.shape == "box" else {}))
     else:
         d = 1.25 * r
         points = f"{_n(x)},{_n(y - d)} {_n(x + d)},{_n(y)} {_n(x)},{_n(y + d)} {_n(x - d)},{_n(y)}"
@@ -145,35 +139,34 @@ def _draw_mark(group: ET.Element, mark: Mark) -> None:
         ET.SubElement(node, "title").text = mark.tooltip
 
 
-def _bars_height(drawn: Panel) -> float:
-    """The stage has room of its own above the outputs, which the last row may use."""
-    return _BAR_ROW * (max(map(len, drawn.bars), default=0) + (len(drawn.bars) > 1)) - 8
-
-
-def _bars_in_the_way(drawn: Panel) -> bool:
-    """Would the probabilities, top left, lie on the outputs, top right?"""
-    top = min(drawn.rows, default=0)
-    outputs = [mark.x for mark in drawn.marks if abs(mark.y - top) < 1]
-    return _BARS_LEFT + _BAR_LIST * len(drawn.bars) > min(outputs, default=drawn.width) - 30
-
-
 def _draw_bars(group: ET.Element, drawn: Panel, theme: Theme) -> None:
-    """The likeliest outputs; in the overlay those of A, then those of B."""
+    """The likeliest outputs over the whole width; in the overlay those of A, and below them those of B."""
     colours = palette.GRAPH[theme]
     for place, bars in enumerate(drawn.bars):
-        left, top = _BARS_LEFT + _BAR_LIST * place, 12.0
-        back = {"x": _n(left), "y": "0", "width": _n(_BAR_LIST - 14), "height": _n(_BAR_ROW * len(bars) + 4)}
-        ET.SubElement(group, "rect", back | {"fill": BACKGROUND[theme], "fill-opacity": "0.86"})
+        row = ET.SubElement(group, "g", {"transform": f"translate(0 {place * _BARS})"})
+        left = 4.0
         if len(drawn.bars) > 1:
-            _text(group, Text(left, top, "AB"[place], 11, colours["muted"], anchor="start"))
-            top += _BAR_ROW
-        for row, bar in enumerate(bars):
-            y, track = top + row * _BAR_ROW, left + _BAR_TOKEN + 6
-            _text(group, Text(left + _BAR_TOKEN, y, shortened(bar.token, 10), 12, colours["text"], anchor="end"))
-            look = {"x": _n(track), "y": _n(y - 8.5), "height": "8", "rx": "2"}
-            fill = colours["answer" if bar.answer else "other"]
-            ET.SubElement(group, "rect", look | {"width": _n(max(1.5, _BAR_PX * bar.p)), "fill": fill})
-            _text(group, Text(track + _BAR_PX + 6, y, f"{bar.p:.2f}", 11.5, colours["muted"], anchor="start"))
+            _text(row, Text(left, 18, "AB"[place], 13, colours["text"], anchor="start", bold=True))
+            left = 36.0
+        _draw_bar_list(row, bars, left, drawn.width - left, colours)
+    y = _n(_BARS * len(drawn.bars) - 2.5)
+    ET.SubElement(group, "line", {"x1": "0", "x2": _n(drawn.width), "y1": y, "y2": y, "stroke": colours["grid"]})
+
+
+def _draw_bar_list(group: ET.Element, bars: Sequence[Bar], left: float, width: float, colours: dict[str, str]) -> None:
+    pitch = width / max(len(bars), 1)
+    track = pitch - 12
+    likeliest = max((bar for bar in bars if not bar.others), key=lambda bar: bar.p, default=None)
+    for place, bar in enumerate(bars):
+        x, bold = left + place * pitch, bar is likeliest
+        colour = colours["muted" if bar.others else "text"]
+        token = shortened(bar.token, max(2, int((track - 30) / 6.8)))
+        _text(group, Text(x, 14, token, 12, colour, anchor="start", bold=bold))
+        _text(group, Text(x + track, 14, f"{bar.p:.2f}", 11.5, colours["muted"], anchor="end", bold=bold))
+        look = {"x": _n(x), "y": "18.5", "height": "4.5", "rx": "1"}
+        fill = colours["answer" if bar.answer else "other"]
+        ET.SubElement(group, "rect", look | {"width": _n(track), "fill": colours["grid"]})
+        ET.SubElement(group, "rect", look | {"width": _n(max(1.5, track * bar.p)), "fill": fill})
 
 
 def _draw_legend(
@@ -202,6 +195,10 @@ def _draw_legend(
 
 
 def _text(group: ET.Element, text: Text) -> None:
+    if text.backed:
+        width = text_width(text.text, text.size, bold=text.bold) + 4
+        back = {"x": _n(text.x - 2), "y": _n(text.y - 11), "width": _n(width), "height": "14", "fill": text.backed}
+        ET.SubElement(group, "rect", back | {"fill-opacity": "0.85"})
     look = {"x": _n(text.x), "y": _n(text.y), "font-size": _n(text.size), "fill": text.colour}
     if text.anchor != "start":
         look["text-anchor"] = text.anchor

@@ -10,6 +10,8 @@ from engine.domain.corpus import Probe
 from engine.domain.diffs import GraphDiff
 from engine.figures.graph_view import GraphView
 
+_BUTTON_PX = 165
+
 
 @dataclass(frozen=True)
 class Export:
@@ -34,15 +36,16 @@ def export_menu(
     """A popover with a download a line. `name`: what the files are called after; made safe for any file system.
 
     `probe`: where the prompt is one, so that the page's sentence can tell what is right.
-    `annotations`: labels and groups, which go into circuit-tracer's JSON.
+    `annotations`: labels and groups, shown in the pictures and told in circuit-tracer's JSON.
     """
     with st.popover("Export", icon=":material/download:", type="tertiary", help="Take this comparison away as a file"):
         for export in exports(diff, view, name=name, probe=probe, annotations=annotations):
-            st.download_button(
-                export.label, export.make, file_name=export.file_name, mime=export.mime, icon=export.icon,
-                on_click="ignore", width="stretch", key=f"export {export.file_name}",
-            )  # fmt: skip
-            st.caption(export.explanation)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.download_button(
+                    export.label, export.make, file_name=export.file_name, mime=export.mime, icon=export.icon,
+                    on_click="ignore", width=_BUTTON_PX, key=f"export {export.file_name}",
+                )  # fmt: skip
+                st.caption(export.explanation, width="stretch")
 
 
 def exports(
@@ -56,41 +59,44 @@ def exports(
         slug = to.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
         return to.tracer_json(graph, diff.settings.prune, slug=slug, annotations=annotations)
 
+    def overlay() -> str:
+        return to.graph_svg(view, side="overlay", annotations=annotations)
+
     def named(suffix: str) -> str:
         return to.file_name(name, suffix)
 
     page, image, table, graph, data = (f":material/{icon}:" for icon in ("web", "image", "table", "hub", "data_object"))
     return [
         Export(
-            "Web page (HTML)", "Both graphs and what differs in one file that opens in any browser, offline.",
-            named(".html"), "text/html", page, lambda: to.graph_html(view, diff, probe=probe),
+            "Web page", "One HTML file that opens in any browser, offline.",
+            named(".html"), "text/html", page, lambda: to.graph_html(view, diff, probe=probe, annotations=annotations),
         ),
         Export(
-            "Both graphs (PNG)", "A picture for slides, as the graphs look when nothing is selected.",
-            named(".png"), "image/png", image, lambda: to.to_png(to.graph_svg(view)),
+            "Picture (PNG)", "Both graphs, for slides.",
+            named(".png"), "image/png", image, lambda: to.to_png(to.graph_svg(view, annotations=annotations)),
         ),
         Export(
-            "Both graphs (SVG)", "The same picture, sharp at any size, for papers and for editing.",
-            named(".svg"), "image/svg+xml", image, lambda: to.graph_svg(view),
+            "Picture (SVG)", "The same, sharp at any size.",
+            named(".svg"), "image/svg+xml", image, lambda: to.graph_svg(view, annotations=annotations),
         ),
         Export(
-            "What differs (SVG)", "The overlay: orange where B has more, blue where it has less.",
-            named("-difference.svg"), "image/svg+xml", image, lambda: to.graph_svg(view, side="overlay", width=900),
+            "Difference (SVG)", "The overlay of both graphs.",
+            named("-difference.svg"), "image/svg+xml", image, overlay,
         ),
         Export(
-            "Edges (CSV)", "The table of edges with their values on both sides, for a spreadsheet.",
+            "Edges (CSV)", "For a spreadsheet, both sides.",
             named("-edges.csv"), "text/csv", table, lambda: to.edges_csv(diff),
         ),
         Export(
-            "Nodes (CSV)", "Every node with its influence and activation on both sides.",
+            "Nodes (CSV)", "Influence and activation on both sides.",
             named("-nodes.csv"), "text/csv", table, lambda: to.nodes_csv(diff),
         ),
         Export(
-            "Network (GraphML)", "Both graphs as one network, for networkx, Gephi or Cytoscape.",
+            "Network (GraphML)", "For networkx, Gephi or Cytoscape.",
             named(".graphml"), "application/xml", graph, lambda: to.to_graphml(diff),
         ),
         Export(
-            "Graph A (JSON)", "For circuit-tracer's own view and for Neuronpedia.",
+            "Graph A (JSON)", "For circuit-tracer's view and Neuronpedia.",
             named("-a.json"), "application/json", data, lambda: tracer("a"),
         ),
         Export(

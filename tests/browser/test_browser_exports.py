@@ -9,12 +9,14 @@ from playwright.sync_api import Browser, Page, expect
 from engine.analysis.diff import diff_graphs
 from engine.domain.diffs import GraphDiff
 from engine.export import graph_html, graph_svg, run_report
+from engine.export.scene import panel
 from engine.figures.graph_view import pair_view
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from tests.export.hostile import PROMPT, empty_diff, hostile_diff, view_of
 
 pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
 OpenFile = Callable[..., Page]
 INK = """(side) => {
   const canvas = document.querySelector(`[data-side="${side}"] canvas`);
@@ -154,6 +156,27 @@ def test_the_page_allows_no_script_but_its_own(browser: Browser, story: GraphDif
     assert len(said) == 1
     assert "Content Security Policy" in said[0]
     page.close()
+
+
+def test_pictures_have_the_geometry_of_the_apps_canvas(open_file: OpenFile, story: GraphDiff) -> None:
+    """Places and sizes of all nodes, computed by the component's own code and by ours."""
+    view = pair_view(story)
+    page = open_file("<!DOCTYPE html><title>x</title>")
+    page.add_script_tag(content=(ROOT / "assets" / "graph" / "scene.js").read_text(encoding="utf-8"))
+    theirs = page.evaluate(
+        """([payload, w, h]) => {
+          const scene = makeScene(payload, 0, { labels: {}, supernodes: [] });
+          const to = projection(scene.places, wholeView(scene.places), w, h);
+          return scene.nodes.map((node) => [node.id, to.x(node.x), to.y(node.y), radius(scene, node, 1, to.sx)]);
+        }""",
+        [view.payload(), 600, 300],
+    )
+    ours = {mark.id: mark for mark in panel(view, "b", theme="light", width=600, height=300).marks}
+    for node, x, y, r in theirs:
+        mark = ours[node]
+        assert (mark.x, mark.y) == pytest.approx((x, y))
+        if not mark.dashed:
+            assert mark.r == pytest.approx(r)
 
 
 def test_pictures_and_reports_are_drawn(open_file: OpenFile, story: GraphDiff, demo_store: Store) -> None:

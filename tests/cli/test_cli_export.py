@@ -22,14 +22,14 @@ def test_the_ending_decides_the_format(cli: Cli, tmp_path: Path, name: str) -> N
     assert name in result.stdout
     content = (tmp_path / name).read_bytes()
     if name == "x.png":
-        assert struct.unpack(">II", content[16:24]) == (2560, 840)
+        assert struct.unpack(">II", content[16:24]) == (2560, 880)
         return
     text = content.decode("utf-8")
     match name:
         case "x.html":
             assert "Only B expects the right answer" in text
         case "x.svg":
-            assert ET.fromstring(text).get("viewBox") == "0 0 1280 420"  # noqa: S314 - our own
+            assert ET.fromstring(text).get("viewBox") == "0 0 1280 440"  # noqa: S314 - our own
         case "x.graphml":
             assert nx.read_graphml(io.BytesIO(content)).graph["checkpoint_a"] == A
         case "x.json":

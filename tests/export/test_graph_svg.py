@@ -13,7 +13,8 @@ from engine.analysis.diff import diff_graphs
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import InputError
 from engine.export.raster import chart_png, chart_svg, to_png
-from engine.export.scene import panel, text_width
+from engine.export.scene import panel
+from engine.export.shapes import text_width
 from engine.export.svg import graph_svg
 from engine.figures.graph_view import STRONG_A, STRONG_CHANGE, pair_view
 from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
@@ -63,7 +64,7 @@ def test_by_hand() -> None:
     assert sorted(arc.colour for arc in drawn.arcs) == [positive] * 6 + [negative] * 2
     yes = next(mark for mark in own if mark.id == "logit/2/1/20")
     assert yes.fill == "#1b7837"  # the probe's right answer
-    assert list(drawn.rows) == [274.5, 196.5, 118.5, 40.5]  # embeddings, L0, L1, outputs
+    assert list(drawn.rows) == [274.5, 195.5, 117.5, 38.5]  # embeddings, L0, L1, outputs
     x = next(mark for mark in own if mark.id == "token/-1/1/2")
     arc = next(arc for arc in drawn.arcs if arc.source == "token/-1/1/2" and arc.target == "feature/0/1/5")
     assert (arc.x1, arc.y1) == (x.x, x.y)
@@ -98,20 +99,6 @@ def test_labels_do_not_lie_on_each_other() -> None:
     for spans in lines.values():
         spans.sort()
         assert all(left[1] < right[0] for left, right in pairwise(spans))
-
-
-def test_probabilities_get_a_strip_where_they_would_lie_on_the_outputs() -> None:
-    graphs = [random_graph(seed, n_logits=12) for seed in (1, 2)]
-    view = pair_view(diff_graphs(*graphs))
-
-    def outputs_y(width: int) -> float:
-        root = parsed(graph_svg(view, side="overlay", width=width))
-        lines = list(root.iter(f"{SVG}line"))
-        parents = {child: parent for parent in root.iter() for child in parent}
-        shift = str(parents[lines[0]].get("transform")).removesuffix(")").split(" ")[1]
-        return min(float(str(line.get("y1"))) for line in lines) + float(shift)
-
-    assert outputs_y(500) > outputs_y(3000) + 50
 
 
 def test_both_themes_differ_and_widths_are_kept() -> None:

@@ -60,7 +60,7 @@ def test_the_menu_on_a_page_makes_nothing_before_a_click(monkeypatch: pytest.Mon
     app = AppTest.from_function(_page).run()
     assert not app.exception
     buttons = app.get("download_button")
-    assert [button.proto.label for button in buttons][:2] == ["Web page (HTML)", "Both graphs (PNG)"]
+    assert [button.proto.label for button in buttons][:2] == ["Web page", "Picture (PNG)"]
     assert len(buttons) == len(ENDINGS)
     assert len(app.caption) == len(ENDINGS)
 

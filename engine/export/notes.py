@@ -1,0 +1,95 @@
+"""What a person wrote on features, in a still picture: labels beside their nodes, groups marked and named."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.domain.annotations import Annotations
+from engine.export.shapes import Halo, Mark, Text, shortened, text_width
+from engine.export.texts import printable
+from engine.figures import palette
+
+_PX = 11.0
+_LONGEST, _LONGEST_GROUP = 20, 28  # characters
+
+
+class _Box(NamedTuple):
+    left: float
+    top: float
+    width: float
+    height: float = 14.0
+
+    def meets(self, other: "_Box") -> bool:
+        apart = self.left >= other.left + other.width + 4 or other.left >= self.left + self.width + 4
+        return not (apart or self.top >= other.top + other.height or other.top >= self.top + self.height)
+
+
+def features_of(nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Node id -> LAYER/INDEX, of features alone."""
+    return {node["id"]: f"{node['layer']}/{node['index']}" for node in nodes if node["kind"] == "feature"}
+
+
+def halos(nodes: Sequence[Mapping[str, Any]], marks: Sequence[Mark], annotations: Annotations) -> Iterator[Halo]:
+    """Behind every member of a group on this side; a member of several has the colour of the first."""
+    features = features_of(nodes)
+    for mark in marks:
+        for place, group in enumerate(annotations.supernodes):
+            if not mark.dashed and features.get(mark.id) in group.features:
+                yield Halo(mark.x, mark.y, mark.r + 8, palette.GROUPS[place % len(palette.GROUPS)])
+                break
+
+
+def notes(
+    nodes: Sequence[Mapping[str, Any]],
+    marks: Sequence[Mark],
+    annotations: Annotations,
+    width: float,
+    colours: Mapping[str, str],
+) -> tuple[Text, ...]:
+    """Names of groups, above their highest member; labels, where they lie on no node and on no other text."""
+    features = features_of(nodes)
+    own = [mark for mark in marks if not mark.dashed]
+    taken: list[_Box] = []
+    texts = []
+    for group in annotations.supernodes:
+        members = [mark for mark in own if features.get(mark.id) in group.features]
+        if members:
+            top = min(members, key=lambda mark: mark.y)
+            texts.append(_write(group.name, top, own, taken, width, colours, above=True))
+    for mark in own:
+        label = annotations.labels.get(features.get(mark.id, ""))
+        if label:
+            texts.append(_write(label, mark, own, taken, width, colours, above=False))
+    return tuple(text for text in texts if text is not None)
+
+
+def _write(
+    label: str,
+    at: Mark,
+    marks: Sequence[Mark],
+    taken: list[_Box],
+    width: float,
+    colours: Mapping[str, str],
+    *,
+    above: bool,
+) -> Text | None:
+    """A group's name is written in any case, a label only where it is free."""
+    shown = shortened(printable(label), _LONGEST_GROUP if above else _LONGEST)
+    wide = text_width(shown, _PX, bold=above)
+    if above:
+        corners = [(at.x - wide / 2, at.y - at.r - 21), (at.x - wide / 2, at.y + at.r + 9)]
+    else:
+        corners = [(at.x + at.r + 4, at.y - 7), (at.x - at.r - 4 - wide, at.y - 7)]
+    boxes = [_Box(max(2, min(width - wide - 2, left)), max(1, top), wide) for left, top in corners]
+    free = [box for box in boxes if not any(map(box.meets, taken)) and not _covers(box, at, marks)]
+    if not free and not above:
+        return None
+    box = (free or boxes)[0]
+    taken.append(box)
+    colour = colours["text" if above else "muted"]
+    return Text(box.left, box.top + 11, shown, _PX, colour, anchor="start", bold=above, backed=colours["node"])
+
+
+def _covers(box: _Box, own: Mark, marks: Sequence[Mark]) -> bool:
+    nodes = (_Box(m.x - (m.half or m.r), m.y - m.r, 2 * (m.half or m.r), 2 * m.r) for m in marks if m is not own)
+    inner = _Box(box.left + 4, box.top, box.width - 8)  # `meets` keeps texts four pixels apart, nodes need none
+    return any(map(inner.meets, nodes))
