@@ -16,7 +16,7 @@ from engine.domain.errors import Cancelled, InputError
 from engine.domain.features import FeatureFacts
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
-from engine.models.transcoders import AnyTranscoders, new_transcoders
+from engine.models.transcoders import AnyTranscoders, load_transcoders, new_transcoders, save_transcoders
 from tests.attribution.parts import FOLDERS, Never, load, random_transcoders, silent
 from tests.tiny import N_LAYERS
 
@@ -118,13 +118,24 @@ def shaken(loaded: LoadedModel) -> PreTrainedModel:
     return model
 
 
-@pytest.fixture(scope="module", params=[*FOLDERS, "cross-layer"])
+def from_folder(loaded: LoadedModel, folder: Path) -> AnyTranscoders:
+    """As published sets are: circuit-tracer's own form, ReLU, its matrices read when they are needed."""
+    save_transcoders(folder, random_transcoders(loaded))
+    config = "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    return load_transcoders(folder, loaded)
+
+
+@pytest.fixture(scope="module", params=[*FOLDERS, "cross-layer", "from a folder"])
 def checkpoint(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Replacement, PreTrainedModel]:
-    family = "llama" if request.param == "cross-layer" else request.param
-    loaded = load(family, tmp_path_factory.mktemp(family) / "base")
-    transcoders: AnyTranscoders = cross_layer(loaded) if family != request.param else random_transcoders(loaded)
+    folder = tmp_path_factory.mktemp("features")
+    loaded = load(request.param if request.param in FOLDERS else "llama", folder / "base")
+    if request.param == "cross-layer":
+        transcoders: AnyTranscoders = cross_layer(loaded)
+    else:
+        transcoders = random_transcoders(loaded) if request.param in FOLDERS else from_folder(loaded, folder)
     return Replacement(loaded, transcoders), shaken(loaded)
 
 

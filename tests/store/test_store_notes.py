@@ -64,6 +64,10 @@ def test_feature_facts_come_back_as_they_were_and_are_added_to(store: Store) -> 
     assert same(found[3, 70_000], second)
     assert same(found[1, 2], third)
     assert found[0, 7].density == 0.07
+    some = store.features(feature_key(), {(3, 70_000), (1, 2), (9, 9)})
+    assert set(some) == {(3, 70_000), (1, 2)}
+    assert same(some[3, 70_000], second)
+    assert same(some[1, 2], third)
     assert store.features(feature_key("one@50%")) == {}
     assert store.feature_keys("one@base") == [feature_key()]
     assert store.check() == []
