@@ -38,6 +38,7 @@ class TrainTranscoders(Record):
     name: Name
     checkpoints: tuple[str, ...]
     training: TranscoderTraining = TranscoderTraining()
+    start: str = ""  # name of a set whose features it begins with; empty: from random ones
 
 
 class Compare(Record):

@@ -44,4 +44,5 @@ class TranscoderMeta(Record):
     n_layers: int
     d_model: int
     unexplained_variance: tuple[float, ...]  # per layer, over all the activations it was trained on
+    start: str = ""  # name of the set with whose features it began; empty: from random ones
     scan: str = ""  # the circuit-tracer id of a published set

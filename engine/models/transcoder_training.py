@@ -51,9 +51,14 @@ def train_transcoders(
 
     Half of a checkpoint's texts are drawn from `own` (what it was fine-tuned and is asked on), half from `plain`;
     where one has too few, the other fills up. The same arguments give the same bits. `start` begins with the features
-    of an existing set, so that they keep their meaning while a checkpoint is added.
-    Raises InputError where no text can be used, Cancelled.
+    of an existing set of the same size, so that they keep their meaning while a checkpoint is added.
+    Raises InputError where no text can be used or `start` has another size, Cancelled.
     """
+    if start is not None and start.d_transcoder != training.n_features:
+        raise InputError(
+            f"A set of {training.n_features:,} features a layer cannot go on from one of {start.d_transcoder:,}. Ask "
+            "for as many as that one has."
+        )
     transcoders = new_transcoders(loaded, training.n_features, training.top_k)
     n_texts = max(2, training.n_texts // len(checkpoints))
     draw = _Draw(loaded, own, plain, n_texts, len(checkpoints), random.Random(training.seed))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report, TrainTranscoders
 from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
@@ -16,8 +17,11 @@ from engine.workflows.texts import texts_of
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
-SHARED_TRAINING = TranscoderTraining()  # of a set that a comparison trains for itself
-_FRACTIONS = (0.25, 0.5, 0.75, 1.0)  # of a run's last step: the checkpoints that a shared set is trained on by default
+SHARED_TRAINING = TranscoderTraining()  # of a set that a comparison trains for itself from random features
+# Of one that goes on from a set of the same model: what differs from that set's own training.
+REFRESH: dict[str, float] = {"n_steps": 600, "n_texts": 5000, "learning_rate": 2e-3}
+_WELL = 0.1  # largest share of variance, in any layer, that a set to go on from may leave unexplained
+_MOST = 16  # checkpoints of a run that a shared set is trained on by default, besides the base
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,29 @@ class Chosen:
 
 
 def train_transcoders(store: Store, request: TrainTranscoders, report: Report, cancel: CancelToken) -> str:
-    """Train a shared set on the named checkpoints and store it. Returns its name.
+    """Train a shared set on the named checkpoints and store it. Returns its name. An equal one is not trained again.
 
-    Raises InputError (the name is taken), NotFound, ComparisonRefused (checkpoints of different models), Cancelled.
+    Raises InputError (another set has the name; a start of another size), NotFound, ComparisonRefused (checkpoints of
+    different models), Cancelled.
     """
     from engine.models.transcoder_training import train_transcoders as train
-    from engine.models.transcoders import save_transcoders
+    from engine.models.transcoders import load_transcoders, save_transcoders
 
     report(0.0, "Loading the model")
     checkpoints = [store.checkpoint(ref) for ref in dict.fromkeys(request.checkpoints)]
     loaded = common_model(store, checkpoints)
+    meta = TranscoderMeta(
+        name=request.name,
+        model=store.run(checkpoints[0].run).model,
+        training=request.training,
+        checkpoints=tuple(c.ref for c in checkpoints),
+        n_layers=loaded.n_layers,
+        d_model=loaded.d_model,
+        unexplained_variance=(),
+        start=request.start,
+    )
+    if _is_stored(store, meta):
+        return request.name
     different = [c for c in checkpoints if c.step] + [c for c in checkpoints if not c.step][:1]
     own, plain = texts_of(store, checkpoints, request.training.n_texts, request.training.seed)
     trained = train(
@@ -49,16 +66,9 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
         request.training,
         report=part(report, 0.02, 0.99),
         cancel=cancel,
+        start=load_transcoders(store.transcoder_folder(request.start), loaded) if request.start else None,
     )
-    meta = TranscoderMeta(
-        name=request.name,
-        model=store.run(checkpoints[0].run).model,
-        training=request.training,
-        checkpoints=tuple(c.ref for c in checkpoints),
-        n_layers=loaded.n_layers,
-        d_model=loaded.d_model,
-        unexplained_variance=trained.unexplained_variance,
-    )
+    meta = meta.model_copy(update={"unexplained_variance": trained.unexplained_variance})
     with store.new_transcoder_set(meta) as folder:
         save_transcoders(folder, trained.transcoders)
     report(1.0, f"Transcoders {request.name} trained")
@@ -92,21 +102,54 @@ def choose(
 
 
 def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "LoadedModel") -> TrainTranscoders:
-    """The training of a shared set: base, 25, 50, 75 and 100 % of every run concerned, and the checkpoints themselves.
+    """The training of a shared set: the base and up to 16 checkpoints of every run concerned, and these themselves.
 
-    Its name says the runs and follows from all that decides the result: the same request is never trained twice.
+    Where a set of the same model explains the base well, it goes on from that one's features, which keep what they
+    stand for, in a third of the time. Its name says the runs and follows from all that decides the result: the same
+    request is never trained twice.
     """
     from engine.models.adapters import checkpoint_hash
+    from engine.models.transcoders import transcoders_hash
 
     runs = list(dict.fromkeys(checkpoint.run for checkpoint in checkpoints))
-    found = [c for run in runs for c in _milestones(store.checkpoints(run))] + list(checkpoints)
+    found = [c for run in runs for c in _spread(store.checkpoints(run))] + list(checkpoints)
     members = sorted({c.ref: c for c in found}.values(), key=lambda c: (c.run, c.step))
-    draft = TrainTranscoders(name="draft", checkpoints=tuple(c.ref for c in members), training=SHARED_TRAINING)
+    refs = tuple(c.ref for c in members)
+    draft = TrainTranscoders(name="draft", checkpoints=refs, training=SHARED_TRAINING)
+    start = _start(store, store.run(runs[0]).model, refs)
+    if start:
+        training = start.training.model_copy(update=REFRESH)
+        draft = draft.model_copy(update={"training": training, "start": start.name})
     digest = hashlib.sha256(draft.to_json().encode())
     for member in members:
         digest.update(checkpoint_hash(loaded, member.adapter).encode())
+    if start:
+        digest.update(transcoders_hash(store.transcoder_folder(start.name)).encode())
     name = f"shared-{'-'.join(runs)[:40]}-{digest.hexdigest()[:8]}".replace("..", "--")
     return draft.model_copy(update={"name": name})
+
+
+def _start(store: Store, model: ModelSpec, refs: Sequence[str]) -> TranscoderMeta | None:
+    """The set to go on from: one that has seen as many of the checkpoints as possible; of equals the best trained."""
+    known = (
+        meta
+        for meta in store.transcoder_sets()
+        if meta.model == model
+        and any(ref.endswith("@base") for ref in meta.checkpoints)
+        and max(meta.unexplained_variance, default=1.0) <= _WELL
+    )
+    rank = lambda meta: (len(set(refs) & set(meta.checkpoints)), meta.training.n_steps)  # noqa: E731
+    return max(known, key=rank, default=None)
+
+
+def _is_stored(store: Store, meta: TranscoderMeta) -> bool:
+    """Whether an equal set is there. Raises InputError where another one has its name."""
+    for stored in store.transcoder_sets():
+        if stored.name == meta.name:
+            if stored.model_copy(update={"unexplained_variance": ()}) != meta:
+                raise InputError(f"There is another transcoder set “{meta.name}” already. Choose another name.")
+            return True
+    return False
 
 
 def _named(store: Store, wanted: str, spec: ModelSpec) -> Chosen:
@@ -115,8 +158,8 @@ def _named(store: Store, wanted: str, spec: ModelSpec) -> Chosen:
     return Chosen(wanted, store.transcoder_folder(wanted))
 
 
-def _milestones(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """The base, and those nearest to 25, 50, 75 and 100 % of the last step."""
-    last = checkpoints[-1].step
-    wanted = [0.0, *(fraction * last for fraction in _FRACTIONS)]
-    return [min(checkpoints, key=lambda c: abs(c.step - step)) for step in wanted]
+def _spread(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """The base and at most _MOST others, evenly over the captures, the last one among them."""
+    base, *others = checkpoints
+    n = min(_MOST, len(others))
+    return [base, *(others[(place + 1) * len(others) // n - 1] for place in range(n))]

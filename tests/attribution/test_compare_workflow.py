@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.analysis.diff import diff_graphs
-from engine.domain.errors import Cancelled, ComparisonRefused, NotFound, PromptRefused
+from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound, PromptRefused
 from engine.domain.graphs import NodeKind
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel
-from engine.models.transcoders import save_transcoders
+from engine.models.transcoders import load_transcoders, save_transcoders
 from engine.store import Store
 from engine.workflows import run
 from engine.workflows.loading import base_model
 from engine.workflows.queries import comparison_graphs, traced_graph
+from engine.workflows.transcoders import REFRESH, shared_request
 from tests.attribution.parts import (
     BACKWARD_HOOK,
     PROMPT,
@@ -31,6 +33,8 @@ from tests.attribution.parts import (
 from tests.tiny import tiny_llama
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
+
+LABELS = ("base", "25%", "50%", "100%")
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +52,7 @@ def test_the_whole_path(family: str, store: Store, tmp_path: Path) -> None:
     assert said[-1] == 1
 
     (meta,) = store.transcoder_sets()  # trained on the way, on every checkpoint of both runs
-    labels = ("base", "25%", "50%", "100%")
-    assert set(meta.checkpoints) == {f"{name}@{label}" for name in ("one", "two") for label in labels}
+    assert set(meta.checkpoints) == {f"{name}@{label}" for name in ("one", "two") for label in LABELS}
     assert {comparison.key.hash for comparison in store.comparisons()} == set(result.split(","))
 
     graphs = comparison_graphs(store, "one@base", "two@100%", PROMPT)
@@ -62,6 +65,75 @@ def test_the_whole_path(family: str, store: Store, tmp_path: Path) -> None:
     turned = comparison_graphs(store, "two@100%", "one@base", PROMPT)
     assert turned is not None
     assert [graph.key for graph in turned] == [b.key, a.key]
+
+
+def test_a_shared_set_sees_checkpoints_of_the_whole_run(store: Store, tmp_path: Path) -> None:
+    loaded = load("llama", tmp_path / "base")
+    add_run(store, loaded, "few", seed=1, steps=(0, 1, 2, 4))
+    add_run(store, loaded, "many", seed=2, steps=tuple(range(41)))
+    sides = [store.checkpoint("few@100%"), store.checkpoint("many@step3")]
+    request = shared_request(store, sides, loaded)
+    seen = [store.checkpoint(ref) for ref in request.checkpoints]
+    assert [c.step for c in seen if c.run == "few"] == [0, 1, 2, 4]
+    of_many = [c.step for c in seen if c.run == "many"]
+    assert of_many == sorted({0, 3, *(round(40 * place / 16 - 0.01) for place in range(1, 17))})
+    assert max(np.diff(of_many)) <= 3
+    assert shared_request(store, sides[::-1], loaded).checkpoints == request.checkpoints
+
+
+def test_a_new_run_goes_on_from_a_set_that_is_there(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = workspace(store, "llama", tmp_path / "base")
+    for name, checkpoints in (("one-run", ("one@base", "one@25%", "one@100%")), ("alone", ("one@100%",))):
+        run(store, TrainTranscoders(name=name, checkpoints=checkpoints, training=SMALL), silent, Never())
+    sides = [store.checkpoint("one@base"), store.checkpoint("two@100%")]
+    # Neither is good enough to go on from: so small, so shortly trained, they leave much unexplained.
+    assert shared_request(store, sides, loaded).start == ""
+    monkeypatch.setattr("engine.workflows.transcoders._WELL", 1.0)
+    request = shared_request(store, sides, loaded)
+    assert request.start == "one-run"  # the one that has seen more; `alone` has not even seen the base
+    assert request.training == SMALL.model_copy(update=REFRESH)
+    assert request.name.startswith("shared-one-two-")
+    monkeypatch.setattr("engine.workflows.transcoders.REFRESH", {"n_steps": 5})
+    run(store, Compare(a="one@base", b="two@100%", prompts=(PROMPT,)), silent, Never())
+    (meta,) = [m for m in store.transcoder_sets() if m.start]
+    assert (meta.start, meta.training.n_steps) == ("one-run", 5)
+    assert set(meta.checkpoints) == {f"{name}@{label}" for name in ("one", "two") for label in LABELS}
+    old, new = (load_transcoders(store.transcoder_folder(name), loaded) for name in ("one-run", meta.name))
+    for before, after in zip(old, new, strict=True):  # what a number stands for is kept
+        assert torch.cosine_similarity(before.W_dec, after.W_dec).min() > 0.9
+        assert not torch.equal(before.W_dec, after.W_dec)
+    # A set of the same size that was trained for longer is the better one to go on from.
+    longer = SMALL.model_copy(update={"n_steps": 60})
+    run(store, TrainTranscoders(name="longer", checkpoints=meta.checkpoints, training=longer), silent, Never())
+    add_run(store, loaded, "three", seed=30)
+    assert shared_request(store, [store.checkpoint("three@100%")], loaded).start == "longer"
+    other = SMALL.model_copy(update={"n_features": 8, "top_k": 2})
+    asked = TrainTranscoders(name="wrong", checkpoints=("one@base",), training=other, start="longer")
+    with pytest.raises(InputError, match="8 features"):
+        run(store, asked, silent, Never())
+    with pytest.raises(NotFound, match="gone"):
+        run(store, TrainTranscoders(name="x", checkpoints=("one@base",), start="gone"), silent, Never())
+
+
+def test_an_equal_set_is_not_trained_again(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    request = TrainTranscoders(name="mine", checkpoints=("one@base", "one@step4"), training=SMALL)
+    run(store, request, silent, Never())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("engine.models.transcoder_training.train_transcoders", refuse)
+    assert run(store, request, silent, Never()) == "mine"
+    for change in (
+        {"checkpoints": ("one@base",)},
+        {"training": SMALL.model_copy(update={"seed": 9})},
+        {"start": "mine"},
+    ):
+        with pytest.raises(InputError, match="another transcoder set “mine” already"):
+            run(store, request.model_copy(update=change), silent, Never())
 
 
 def test_what_is_stored_is_not_traced_again(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
