@@ -1,14 +1,12 @@
-"""Compare: two checkpoints, one prompt; two linked graphs, what differs, and where in training they stand."""
+"""Compare: two checkpoints, one prompt or many; two linked graphs, what differs, and any part of it looked into."""
 
 import streamlit as st
 
-from pages._ui.compare_data import default_sides, difference
-from pages._ui.compare_view import beside, choose, differences, graphs, sentence
+from pages._ui.compare_data import default_sides
+from pages._ui.compare_view import choose
 from pages._ui.frame import show
 from pages._ui.session import store
-from pages._ui.trace_here import trace_here
-
-PAGE = "compare"
+from pages._ui.workbench import workbench
 
 
 def main() -> None:
@@ -19,21 +17,7 @@ def main() -> None:
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
     a, b = default_sides(store(), runs)
-    selection, mode, settings = choose(PAGE, runs, default_a=a, default_b=b)
-    diff = difference(store(), selection, settings)
-    if diff is None:
-        trace_here(selection)
-        return
-    sentence(diff, selection)
-    if mode == "Table":
-        differences(diff, selection, height=520)
-        return
-    node = graphs(diff, selection, mode)
-    left, right = st.columns([2, 1], gap="medium")
-    with left:
-        differences(diff, selection, height=166)
-    with right:
-        beside(diff, selection, node, height=166)
+    workbench(*choose(runs, default_a=a, default_b=b))
 
 
 show(main)

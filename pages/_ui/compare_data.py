@@ -1,29 +1,20 @@
 """What Compare asks of the store: which prompts, which graphs, their difference. No widgets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import streamlit as st
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.supernodes import merge_supernodes
+from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import NotFound
-from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
 from pages._ui.pickers import ordered_prompts
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What Compare shows."""
-
-    a: Checkpoint
-    b: Checkpoint
-    prompt: str
-    probe: Probe | None  # where the prompt is one of the corpus's
+from pages._ui.selection import Selection, Shown
 
 
 def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
@@ -73,3 +64,13 @@ def _difference(
     made again under its old name has other graphs."""
     graphs = comparison_graphs(_store, a, b, prompt)
     return None if graphs is None else diff_graphs(*graphs, _settings)
+
+
+def annotations_of(store: Store, diff: GraphDiff) -> Annotations:
+    """What was written on the features of this comparison's transcoders."""
+    return store.annotations(diff.a.key.transcoders_hash)
+
+
+def drawn(diff: GraphDiff, annotations: Annotations, shown: Shown) -> GraphDiff:
+    """As it is to be drawn: with supernodes as one node each, where that is asked for."""
+    return merge_supernodes(diff, annotations) if shown.merged and annotations.supernodes else diff

@@ -1,4 +1,4 @@
-"""Learning curves of one or several runs: the loss above, the probes below, a point opens its checkpoint."""
+"""Learning curves of one or several runs: the loss above, the probes below; a point opens its checkpoint."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,8 +40,7 @@ def charts(scores: Mapping[str, pd.DataFrame]) -> None:
         scores, kinds=[kind for kind in PROBE_KINDS if kind in kinds], width=panel_px(560, 420), height=230
     )
     picked = st.altair_chart(chart, key="curves chart", on_select="rerun", width="content")
-    point = clicked(picked.get("selection", {}).get("checkpoint", []))
-    _lead(point)
+    _open(clicked(picked.get("selection", {}).get("checkpoint", [])))
 
 
 def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:
@@ -53,17 +52,13 @@ def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:
     return None
 
 
-def _lead(point: tuple[str, int] | None) -> None:
-    if point is None:
+def _open(point: tuple[str, int] | None) -> None:
+    """A clicked point opens its checkpoint in Compare, beside the base it came from."""
+    checkpoint = next((c for c in store().checkpoints(point[0]) if c.step == point[1]), None) if point else None
+    if checkpoint is None:
         st.caption("Click a point to open its checkpoint in Compare. Bands are 95 % intervals (Wilson).")
         return
-    run, step = point
-    checkpoint = next((c for c in store().checkpoints(run) if c.step == step), None)
-    if checkpoint is not None:
-        st.page_link(
-            "pages/compare.py", label=plain(f"Compare {checkpoint.ref} with its base"),
-            icon=":material/compare_arrows:", query_params={"a": f"{run}@base", "b": checkpoint.ref},
-        )  # fmt: skip
+    st.switch_page("pages/compare.py", query_params={"a": f"{checkpoint.run}@base", "b": checkpoint.ref})
 
 
 def table(scores: Mapping[str, pd.DataFrame]) -> None:

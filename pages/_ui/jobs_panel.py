@@ -1,6 +1,7 @@
 """Background jobs on every page: progress, time left, cancel; resume what was interrupted; what failed, and why."""
 
 import time
+from collections.abc import Iterable
 
 import streamlit as st
 
@@ -13,21 +14,34 @@ _SEEN = "active jobs when this page was drawn"
 _SIDEBAR = "the sidebar has something to say"
 _TOLD = "finished jobs that this tab was told of"
 _NEWS_S = 15.0  # how long a finished job is news
+# Short, and shown where they were asked for: a sidebar that opens for a second would push the page about.
+_IN_PLACE = {"intervene", "describe_features", "timelapse"}
+_LONG_S = 20.0  # after so long even these are told everywhere
 
 
 def jobs_panel() -> None:
     """In the sidebar. The polling fragment is mounted only while a job is active."""
     records = jobs().snapshot()
-    active = [record for record in records if record.state in ("queued", "running")]
+    active = _told(record for record in records if record.state in ("queued", "running"))
     st.session_state[_SEEN] = {record.id for record in active}
-    stopped = [record for record in records if record.state in ("failed", "interrupted")]
+    stopped = _told(record for record in records if record.state in ("failed", "interrupted"))
     st.session_state[_SIDEBAR] = bool(active or stopped)
-    _tell_done([r for r in records if r.state == "done" and time.time() - (r.finished_at or 0) < _NEWS_S])
+    _tell_done(_told(r for r in records if r.state == "done" and time.time() - (r.finished_at or 0) < _NEWS_S))
     with st.sidebar:
         if active:
             _poll()
         for record in stopped:
             _stopped(record)
+
+
+def _told(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """Those that every page tells of."""
+    now = time.time()
+    return [
+        record
+        for record in records
+        if record.request.action not in _IN_PLACE or (record.finished_at or now) - record.created_at > _LONG_S
+    ]
 
 
 def _tell_done(records: list[JobRecord]) -> None:
@@ -52,7 +66,7 @@ def panel_px(wide: int, narrow: int) -> int:
 @st.fragment(run_every=1.0)
 @guarded()
 def _poll() -> None:
-    active = jobs().active()
+    active = _told(jobs().active())
     if {record.id for record in active} != st.session_state.get(_SEEN):
         st.rerun()  # one has finished, or another tab has begun one: the page may show what it made
     for record in active:

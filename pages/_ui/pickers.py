@@ -72,19 +72,24 @@ def _wanted(store: Store, page: str, name: str, runs: Sequence[str], default: st
     return store.checkpoint(default)
 
 
-def prompt_picker(page: str, probes: Mapping[str, Probe], *, traced: Sequence[str], default: str) -> str:
-    """One of the probes' prompts, or a text of the user's own, typed into the same box."""
+def subject_picker(
+    page: str, probes: Mapping[str, Probe], *, groups: Sequence[str], traced: Sequence[str], default: str
+) -> str:
+    """One of the probes' prompts, a text of the user's own typed into the same box, or the title of a group."""
     key = f"{page} prompt"
     value = url.read(page, "prompt") or default
-    options = ordered_prompts(probes, traced)
+    prompts = ordered_prompts(probes, traced)
+    options = [*prompts[: len(traced)], *groups, *prompts[len(traced) :]]
     if value not in options:
         options = [value, *options]
     st.session_state[key] = value
 
-    def show(prompt: str) -> str:
-        probe = probes.get(prompt)
+    def show(subject: str) -> str:
+        if subject in groups:
+            return f"All of {subject}"
+        probe = probes.get(subject)
         kind = f"{probe.kind} · {words(probe.constraint_type)}" if probe else "your text"
-        return f"{prompt} ▁   ({kind}{', traced' if prompt in traced else ''})"
+        return f"{subject} ▁   ({kind}{', traced' if subject in traced else ''})"
 
     st.selectbox(
         "Prompt · search, or type your own", options, key=key, format_func=show,

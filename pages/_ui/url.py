@@ -4,6 +4,7 @@ The URL is the truth. A widget gets its value from it before it is drawn, and a 
 that is opened without parameters goes on where this tab left it, else at its defaults.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,29 @@ def allowed(page: str, name: str, options: Sequence[str], default: str, what: st
         return default if value is None else value
     refuse(page, name, value, what, f"Shown instead: {default}.")
     return default
+
+
+def number(page: str, name: str, low: float, high: float, default: float) -> float:
+    """The parameter if it is a number within its limits; else a message where it was given, and the default."""
+    value = read(page, name)
+    if value is None:
+        return default
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if low <= found <= high:
+        return found
+    refuse(page, name, value, f"{name} setting", f"Allowed is {low:g} to {high:g}. Used instead: {default:g}.")
+    return default
+
+
+def write_unless(page: str, name: str, value: str, default: str) -> None:
+    """As `write`; a value that is the default is taken out, so that addresses stay short."""
+    if value == default:
+        forget(page, name)
+    else:
+        write(page, **{name: value})
 
 
 def refuse(page: str, name: str, value: str, what: str, instead: str) -> None:

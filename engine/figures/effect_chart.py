@@ -1,0 +1,50 @@
+"""What an intervention did to the outputs: probabilities before and after; the change of the logits."""
+
+import altair as alt
+import pandas as pd
+
+from engine.domain.interventions import Intervention
+from engine.figures import palette
+from engine.figures.names import visible
+
+MOST = 6  # outputs shown: the likeliest before or after
+
+
+def effect_table(found: Intervention, *, n: int = MOST) -> pd.DataFrame:
+    """The `n` outputs that are likeliest before or after: output, before, after (probabilities), measured and
+    predicted (change of the centred logit)."""
+    table = pd.DataFrame(
+        {
+            "output": [visible(token) for token in found.tokens],
+            "before": found.p_before,
+            "after": found.p_after,
+            "measured": [after - before for before, after in zip(found.logit_before, found.logit_after, strict=True)],
+            "predicted": found.predicted,
+        }
+    )
+    larger = table[["before", "after"]].max(axis=1)
+    return table.loc[larger.sort_values(ascending=False, kind="stable").index[:n]].reset_index(drop=True)
+
+
+def effect_chart(found: Intervention, *, n: int = MOST, height_per_output: int = 30) -> alt.LayerChart:
+    """Two bars an output: pale before, full after."""
+    rows = effect_table(found, n=n)
+    order = rows["output"].tolist()
+    long = rows.melt(id_vars="output", value_vars=["before", "after"], var_name="when", value_name="p")
+    base = alt.Chart(long).encode(
+        y=alt.Y("output:N", sort=order, title=None, axis=alt.Axis(labelFontSize=12, labelOverlap=False)),
+        yOffset=alt.YOffset("when:N", sort=["before", "after"]),
+        x=alt.X("p:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=3, format=".1f")),
+        tooltip=["output:N", "when:N", alt.Tooltip("p:Q", format=".3f")],
+    )
+    bars = base.mark_bar(cornerRadius=2).encode(
+        color=alt.Color(
+            "when:N", sort=["before", "after"], legend=None,
+            scale=alt.Scale(domain=["before", "after"], range=[palette.SAME, palette.PROBE_KIND["recall"]]),
+        ),
+        opacity=alt.condition(alt.datum.when == "before", alt.value(0.45), alt.value(1)),
+    )  # fmt: skip
+    words = base.mark_text(align="left", dx=4, fontSize=11, color=palette.SAME).encode(
+        text=alt.Text("p:Q", format=".2f")
+    )
+    return alt.layer(bars, words).properties(height=max(1, len(rows)) * height_per_output)
