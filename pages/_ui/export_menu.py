@@ -38,7 +38,7 @@ def export_menu(
     `probe`: where the prompt is one, so that the page's sentence can tell what is right.
     `annotations`: labels and groups, shown in the pictures and told in circuit-tracer's JSON.
     """
-    with st.popover("Export", icon=":material/download:", type="tertiary", help="Take this comparison away as a file"):
+    with st.popover("Export", icon=":material/download:", type="tertiary"):
         for export in exports(diff, view, name=name, probe=probe, annotations=annotations):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.download_button(
