@@ -139,13 +139,12 @@ class _Cells:
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
-    """Nodes and edges of all prompts under each other; `ends`: (n_edges, 2) the groups of source and target."""
+    """Nodes and edges of all prompts under each other, and what they are gathered into."""
 
     identity: np.ndarray  # (n_groups, 4) layer, slot, kind, index: the order in which nodes are listed
     nodes: pd.DataFrame
     node_cells: _Cells
     edges: pd.DataFrame
-    ends: np.ndarray
     edge_cells: _Cells
     edge_keys: np.ndarray  # (n_edge_groups,) source group x n_groups + target group
 
@@ -162,29 +161,23 @@ def _stack(parts: Sequence[Part], slots: Alignment) -> _Stack:
         [_identities(probe, diff.nodes, row) for (probe, diff), row in zip(parts, slots.rows, strict=True)]
     )
     identity, group = unique_rows(own)
-    first = np.cumsum([0, *(len(diff.nodes) for _, diff in parts)])
-    ends = np.concatenate(
-        [
-            np.stack(
-                [
-                    group[start + pd.Index(diff.nodes["id"]).get_indexer(diff.edges[end])]
-                    for end in ("source", "target")
-                ],
-                axis=1,
-            )
-            for start, (_, diff) in zip(first, parts, strict=False)
-        ]
-    )
+    starts = np.cumsum([0, *(len(diff.nodes) for _, diff in parts)])
+    ends = np.concatenate([_ends(diff, group[start:]) for start, (_, diff) in zip(starts, parts, strict=False)])
     edge_keys, edge_group = np.unique(ends[:, 0] * len(identity) + ends[:, 1], return_inverse=True)
     return _Stack(
         identity=identity,
         nodes=nodes,
         node_cells=_Cells.of(group, _numbered([diff.nodes for _, diff in parts]), len(parts)),
         edges=edges,
-        ends=ends,
         edge_cells=_Cells.of(edge_group, _numbered([diff.edges for _, diff in parts]), len(parts)),
         edge_keys=edge_keys,
     )
+
+
+def _ends(diff: GraphDiff, group: np.ndarray) -> np.ndarray:
+    """(n_edges, 2) the groups of source and target; `group`: of the diff's nodes."""
+    row = pd.Index(diff.nodes["id"])
+    return group[np.stack([row.get_indexer(diff.edges[end]) for end in ("source", "target")], axis=1)]
 
 
 def _identities(probe: Probe, nodes: pd.DataFrame, slot_of: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_everything, diff_graphs
+from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused, InputError
@@ -246,6 +247,22 @@ def test_a_splitting_tokenizer():
     assert nodes.loc["feature/0/3/7", "n"] == 2  # where the answer is predicted
 
 
+def test_graphs_without_edges():
+    part = random_part(0)
+    empty = random_graph(0, density=0, n_logits=2)
+    sides = [replace(empty, tokens=g.tokens, key=g.key) for g in (part[1].a, part[1].b)]
+    mean = aggregate([(part[0], diff_graphs(*sides))])
+    assert mean.edges.empty
+    assert set(mean.nodes["kind"]) == {"token", "logit"}
+
+
+def test_the_headline_tells_averages():
+    said = "".join(text for text, _ in headline(aggregate(by_hand())))
+    assert said == (
+        "On average over simple mapping · inference (2 prompts) the right answer gets 38 % in A and 75 % in B."
+    )
+
+
 def changed(part: tuple[Probe, GraphDiff], **key: str) -> tuple[Probe, GraphDiff]:
     a, b = (replace(g, key=g.key.model_copy(update=key)) for g in (part[1].a, part[1].b))
     return part[0], replace(part[1], a=a, b=b)
@@ -273,7 +290,7 @@ def test_what_cannot_be_averaged_is_refused():
             aggregate([one, part])
 
 
-def test_40_prompts_of_40_000_edges_take_3_seconds():
+def test_40_prompts_of_40_000_edges_take_3_seconds_of_the_processor():
     a, b = (random_graph(seed, n_features=500, n_layers=6, n_pos=6, pool=512, n_edges=40_000) for seed in (1, 2))
     pairs = []
     for number in range(40):
@@ -285,8 +302,8 @@ def test_40_prompts_of_40_000_edges_take_3_seconds():
     assert min(g.n_edges for _, sides in pairs for g in sides) >= 39_000
 
     def run() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         aggregate([(own, diff_graphs(*sides)) for own, sides in pairs])
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert min(run() for _ in range(2)) <= 3

@@ -117,7 +117,7 @@ def test_what_cannot_be_aligned_is_refused(template, text, tokens, message):
 
 def test_a_hostile_template_takes_no_time():
     template = "{n}" * 300 + "{c}" * 300 + "x"
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ComparisonRefused):
         probe_slots(probe_of(template, "cat " * 400), words("cat " * 400))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
