@@ -17,6 +17,8 @@ def main() -> None:
     )
     runs = demo_runs()
     with st.container(horizontal=True):
+        if st.button("Show me in seven steps", icon=":material/slideshow:", disabled=not runs):
+            st.switch_page("pages/tour.py", query_params={"step": "1"})
         if st.button("See what two runs learned", type="primary", icon=":material/compare_arrows:", disabled=not runs):
             st.switch_page("pages/compare.py", query_params={"a": DEFAULT_A, "b": DEFAULT_B})
         if st.button("Run it live (under a minute)", icon=":material/play_arrow:", disabled=not runs):

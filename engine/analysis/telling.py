@@ -26,10 +26,10 @@ def telling_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> tuple[s
 
 
 def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
-    """Node ids of the strongest path from a prompt token to an output all of whose edges appeared.
+    """Node ids of the strongest path from a prompt token through features to an output, all of whose edges appeared.
 
-    A path is as strong as its weakest edge (by change of contribution). Where no such path is whole, the strongest
-    edge that appeared; empty where none did.
+    A path is as strong as its weakest edge (by change of contribution). An edge straight from token to output counts
+    only where no such path is whole: then it is the strongest edge that appeared. Empty where none did.
     """
     appeared = diff.edges[diff.edges["status"] == "appeared"]
     if appeared.empty:
@@ -41,7 +41,7 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     for source, target, change in zip(by_layer["source"], by_layer["target"], by_layer["change"], strict=True):
         start = (math.inf, (source,)) if source.startswith("token/") else None
         before = best.get(source, start)
-        if before is None:
+        if before is None or (start and target.startswith("logit/")):
             continue
         strength = min(before[0], float(change))
         if target not in best or strength > best[target][0]:

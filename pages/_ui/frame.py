@@ -12,6 +12,7 @@ from pages._ui.jobs_panel import jobs_panel
 ASSETS = Path(__file__).parents[2] / "assets"
 PAGES = {
     "home": "Home",
+    "tour": "Tour",
     "corpus": "Corpus",
     "train": "Train",
     "compare": "Compare",

@@ -9,9 +9,10 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from streamlit.testing.v1 import AppTest
-for page in ("home", "corpus", "train", "compare", "curves"):
+for page in ("home", "corpus", "train", "compare", "curves", *(f"tour {step}" for step in range(1, 8))):
     app = AppTest.from_file("app.py", default_timeout=60)
-    app.switch_page(f"pages/{page}.py")
+    name, _, app.query_params["step"] = page.partition(" ")
+    app.switch_page(f"pages/{name}.py")
     app.run()
     assert not app.exception and not app.error, (page, app.exception, app.error)
 heavy = {"torch", "transformers", "peft", "circuit_tracer", "transformer_lens"} & set(sys.modules)

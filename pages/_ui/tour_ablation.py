@@ -1,0 +1,58 @@
+"""Switching off the features that tell the two runs apart: what was measured, or the button that measures it now."""
+
+import streamlit as st
+
+from engine.domain.interventions import Intervention
+from engine.domain.jobs import Intervene
+from engine.figures.tour_charts import effect_chart
+from pages._ui.cached import draw
+from pages._ui.errors import guarded
+from pages._ui.jobs_panel import show_progress
+from pages._ui.session import jobs
+from pages._ui.text import plain
+from pages._ui.tour_facts import Compared
+
+_WIDTH, _HEIGHT = 1220, 126
+
+
+def effects_figure(effects: tuple[Intervention, Intervention], found: Compared) -> None:
+    """Before and after in A and in B, and B's change of the answer as predicted and as measured."""
+    a, b = effects
+    titled = {
+        f"{side} · {len(one.changed)} of {len(one.key.features)} active": one for side, one in (("A", a), ("B", b))
+    }
+    answer = found.probe.answer.strip()
+    draw(
+        lambda: effect_chart(titled, answer, width=_WIDTH, height=_HEIGHT),
+        "tour effect", a.to_json(), b.to_json(),
+        key="tour effect",
+        alt=f"Next words of A and B before and after {len(b.key.features)} features were switched off.",
+    )  # fmt: skip
+
+
+def ablation(found: Compared, features: tuple[str, ...]) -> None:
+    """The button, then the progress; the page shows the result when it is there."""
+    selection = found.selection
+    request = Intervene(
+        a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=found.diff.a.key.transcoders,
+        features=features,
+    )  # fmt: skip
+    job = next((job for job in jobs().snapshot() if job.request == request), None)
+    if job is not None and job.state in ("queued", "running"):
+        _wait(job.id)
+        return
+    if job is not None and job.state == "failed":
+        st.error(plain(job.error), icon=":material/error:")
+    if st.button("Switch them off now", type="primary", icon=":material/science:", key="tour_ablate"):
+        jobs().submit(request)
+        st.rerun()
+    st.caption("Both checkpoints run again with these features at zero. It takes some seconds.")
+
+
+@st.fragment(run_every=0.5)
+@guarded()
+def _wait(job_id: str) -> None:
+    job = jobs().job(job_id)
+    if job.state not in ("queued", "running"):
+        st.rerun()
+    show_progress(job)
