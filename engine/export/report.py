@@ -19,7 +19,6 @@ from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
 from engine.export.report_comparison import ComparisonPart, comparison_part
 from engine.export.versions import versions
-from engine.figures.charts import curve_chart, loss_chart
 from engine.store import Store
 
 _EXAMPLES = 3  # shown of each constraint type
@@ -251,6 +250,8 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
 def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:
     if not losses.step:
         return None
+    from engine.figures.charts import loss_chart  # altair is slow to import, and pages import this room
+
     chart = loss_chart({config.name: losses}, last_step=config.n_steps, height=150)
     return Markup(chart_svg(chart.properties(width=2 * _CHART_PX)))  # noqa: S704 - Vega escapes the texts of its SVG
 
@@ -258,6 +259,8 @@ def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:
 def _curves_picture(config: RunConfig, scores: pd.DataFrame) -> Markup | None:
     if scores.empty:
         return None
+    from engine.figures.charts import curve_chart
+
     chart = curve_chart({config.name: scores}, width=_CHART_PX, height=170)
     return Markup(chart_svg(chart))  # noqa: S704 - Vega escapes the texts of its SVG
 
