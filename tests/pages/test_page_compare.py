@@ -8,10 +8,15 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.domain.jobs import Compare
+from engine.analysis.diff import diff_graphs
+from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
 from engine.store import BUNDLED, Store
+from engine.workflows.many import probe_groups
+from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
 from pages._ui.compare_data import default_prompt, ordered_prompts, probes_of
+from pages._ui.marks import Marks
+from tests.store.artefacts import add_run
 
 OpenPage = Callable[..., AppTest]
 
@@ -118,3 +123,139 @@ def test_the_first_prompt_is_telling_and_traced() -> None:
     assert default_prompt(probes, [recall, inference]) == inference
     assert default_prompt({}, []) == ""
     assert ordered_prompts(probes, ["own text"])[0] == "own text"
+
+
+def _feature(store: Store) -> str:
+    """A feature that the default comparison's graph of B keeps."""
+    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    nodes = diff_graphs(*graphs).nodes
+    return str(nodes[(nodes["kind"] == "feature") & nodes["kept_b"]].sort_values("b").iloc[-1]["id"])
+
+
+def test_a_marked_node_is_inspected_with_its_inputs_and_outputs(open_page: OpenPage) -> None:
+    node = _feature(_store())
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    assert not app.exception
+    assert not app.error
+    assert "Activation:" in texts(app)
+    assert {tab.label.partition(" ")[0] for tab in app.tabs} >= {"Inputs", "Outputs", "Try", "Label"}
+    inputs = app.dataframe[0].value
+    assert inputs["id"].str.startswith(("feature/", "error/", "token/")).all()
+
+
+@pytest.mark.parametrize("node", ["feature/3/5/99999", "supernode/1/2/<b>x</b>", "logit/4/5/7"])
+def test_a_marked_node_of_no_graph_is_a_message(open_page: OpenPage, node: str) -> None:
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    assert not app.exception
+    assert not app.error
+    assert "is not in these graphs" in texts(app)
+
+
+def test_a_marked_edge_of_no_graph_is_a_message(open_page: OpenPage) -> None:
+    app = open_page("compare", marks=Marks(edge=("feature/3/5/99999", "logit/4/5/7")).to_text())
+    assert not app.exception
+    assert "selected edge is not in these graphs" in texts(app)
+
+
+def test_a_label_is_text_kept_in_the_workspace_and_can_be_taken_away(open_page: OpenPage) -> None:
+    node = _feature(_store())
+    hostile = "<script>alert(1)</script> :smile: $x$ **b**"
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    app.text_input[0].set_value(hostile).run()
+    assert not app.exception
+    assert hostile in texts(app)
+    again = open_page("compare", marks=Marks(selected=node).to_text())
+    assert again.text_input[0].value == hostile
+    again.text_input[0].set_value("").run()
+    assert hostile not in texts(again)
+
+
+def test_a_group_is_made_in_the_inspector_and_drawn_as_one_node(open_page: OpenPage) -> None:
+    node = _feature(_store())
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    groups = next(box for box in app.multiselect if box.label == "Groups")
+    key = str(groups.key).removeprefix("groups ").split(" ")
+    session.store().set_supernode(key[0], "happy things", [key[1]])
+    app = open_page("compare", marks=Marks(selected=node).to_text(), grouped="1")
+    assert not app.exception
+    assert "is not in these graphs" in texts(app)  # its place is taken by the group
+
+
+def test_what_a_feature_stands_for_is_looked_up_once_for_all_in_sight(open_page: OpenPage) -> None:
+    prompt = "the bird that glide ends"
+    app = open_page("compare", prompt=prompt)
+    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", prompt)
+    assert graphs is not None
+    nodes = diff_graphs(*graphs).nodes
+    features = nodes[nodes["kind"] == "feature"]
+    node = features.iloc[0]
+    app = open_page("compare", prompt=prompt, marks=Marks(selected=str(node["id"])).to_text())
+    assert not app.exception
+    asked = [job.request for job in session.jobs().snapshot() if isinstance(job.request, DescribeFeatures)]
+    if asked:  # else its facts are bundled
+        assert set(asked[0].features) == {(int(row.layer), int(row.index)) for row in features.itertuples(index=False)}
+
+
+def test_try_it_asks_for_exactly_what_was_chosen(open_page: OpenPage) -> None:
+    node = _feature(_store())
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    next(slider for slider in app.slider if slider.label.startswith("Multiply")).set_value(2.0).run()
+    next(button for button in app.button if button.label == "Scale in A and B").click().run()
+    assert not app.exception
+    asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Intervene))
+    assert (asked.features, asked.factor) == ((node,), 2.0)
+    assert (asked.a, asked.b) == ("demo-lora@100%", "demo-tokens@100%")
+
+
+def test_a_time_lapse_traces_what_is_missing_nearest_first(open_page: OpenPage) -> None:
+    app = open_page("compare", view="time-lapse")
+    assert not app.exception
+    asked = [job.request for job in session.jobs().snapshot() if isinstance(job.request, Timelapse)]
+    assert len(asked) == 1
+    points = moments(session.store(), "demo-lora@100%", "demo-tokens@100%")
+    assert set(asked[0].checkpoints) <= {ref for point in points for ref in (point.a, point.b)}
+    app.run()
+    assert len([job for job in session.jobs().snapshot() if isinstance(job.request, Timelapse)]) == 1
+
+
+def test_many_prompts_offer_to_trace_those_that_are_missing(open_page: OpenPage) -> None:
+    title = probe_groups(_store(), "demo-lora@100%", "demo-tokens@100%")[0].title
+    app = open_page("compare", prompt=title)
+    assert not app.exception
+    button = next(button for button in app.button if button.label.startswith("Trace "))
+    button.click().run()
+    asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Compare))
+    assert 1 < len(asked.prompts) <= 12
+
+
+@pytest.mark.parametrize(("name", "value"), [("nodes", "2"), ("edges", "x"), ("change", "-1"), ("n", "1000000")])
+def test_a_wrong_setting_in_the_address_says_so(open_page: OpenPage, name: str, value: str) -> None:
+    params = {name: value}
+    if name == "n":
+        params["prompt"] = probe_groups(_store(), "demo-lora@100%", "demo-tokens@100%")[0].title
+    app = open_page("compare", **params)
+    assert not app.exception
+    assert f"“{value}”, which is not here" in texts(app)
+
+
+def test_settings_are_in_the_address(open_page: OpenPage) -> None:
+    app = open_page("compare", nodes="0.5")
+    slider = next(slider for slider in app.slider if slider.label.startswith("Nodes"))
+    assert slider.value == 0.5
+    slider.set_value(0.8).run()
+    assert "nodes" not in app.query_params  # the default
+    assert "replacement" in texts(app)
+
+
+def test_a_run_deleted_in_another_tab_is_a_message(open_page: OpenPage) -> None:
+    app = open_page("compare")
+    store = session.store()
+    add_run(store, "mine")
+    app.query_params["a"] = "mine@base"
+    app.run()
+    assert not app.exception
+    store.delete_run("mine")
+    app.run()
+    assert not app.exception
+    assert "“mine@base”, which is not here" in texts(app)
