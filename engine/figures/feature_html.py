@@ -15,18 +15,19 @@ from engine.figures.names import visible
 _STRENGTH = 0.5  # of the marker at the highest activation: text on it stays readable on light and dark
 _MARKER = ",".join(map(str, palette.MARKER))
 _CSS = f"""
-.tl-facts {{ width: 100%; table-layout: fixed; border-collapse: collapse; font-size: 0.86rem; line-height: 1.45; }}
-.tl-facts th, .tl-facts td {{ padding: 1px 10px 3px 0; border: 0; text-align: left; vertical-align: top;
+.tl-feature {{ width: 100%; table-layout: fixed; border-collapse: collapse; font-size: 0.86rem; line-height: 1.45; }}
+.tl-feature th, .tl-feature td {{ padding: 1px 10px 3px 0; border: 0; text-align: left; vertical-align: top;
   overflow-wrap: anywhere; font-weight: 400; }}
-.tl-facts .lead {{ opacity: 0.72; }}
-.tl-facts .n {{ display: inline-block; min-width: 2.6em; opacity: 0.72; font-variant-numeric: tabular-nums; }}
-.tl-facts .k {{ border-radius: 3px; padding: 0 1px; }}
-.tl-facts .top {{ outline: 1.5px solid rgb({_MARKER}); font-weight: 600; }}
-.tl-facts .chip {{ display: inline-block; border-radius: 9px; padding: 0 7px; margin: 1px 4px 1px 0; }}
-.tl-facts .chip small {{ opacity: 0.8; font-variant-numeric: tabular-nums; }}
-.tl-facts .up {{ background: rgba(27, 135, 65, 0.2); }}
-.tl-facts .down {{ background: rgba(140, 70, 160, 0.24); }}
-.tl-facts .sr {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
+.tl-feature td:nth-child(2) {{ padding-left: 8px; }}
+.tl-feature .lead {{ opacity: 0.72; }}
+.tl-feature .n {{ display: inline-block; min-width: 2.6em; opacity: 0.72; font-variant-numeric: tabular-nums; }}
+.tl-feature .k {{ border-radius: 3px; padding: 0 1px; }}
+.tl-feature .top {{ outline: 1.5px solid rgb({_MARKER}); font-weight: 600; }}
+.tl-feature .chip {{ display: inline-block; border-radius: 9px; padding: 0 7px; margin: 1px 4px 1px 0; }}
+.tl-feature .chip small {{ opacity: 0.8; font-variant-numeric: tabular-nums; }}
+.tl-feature .up {{ background: rgba(27, 135, 65, 0.2); }}
+.tl-feature .down {{ background: rgba(140, 70, 160, 0.24); }}
+.tl-feature .sr {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
 """
 
 
@@ -43,7 +44,7 @@ def facts_table(a: FeatureFacts | None, b: FeatureFacts | None) -> str:
     rows = paired(a.texts if a else (), b.texts if b else ())
     body += [_row([_text(text, highest) for text in row]) for row in rows]
     head = "<thead class='sr'><tr><th scope='col'>A</th><th scope='col'>B</th></tr></thead>"
-    return f"<style>{_CSS}</style><table class='tl-facts'>{head}<tbody>{''.join(body)}</tbody></table>"
+    return f"<style>{_CSS}</style><table class='tl-feature'>{head}<tbody>{''.join(body)}</tbody></table>"
 
 
 def _tokens(verb: str, kind: str, sides: Sequence[Weighted]) -> str:
