@@ -121,8 +121,8 @@ function curveBetween({ scene, to }, fromRow, toRow) {
 function edgeColour(scene, side, e, colours) {
   const { edges } = scene;
   if (side !== null) {
-    const weight = side === 0 ? edges.weight_a[e] : edges.weight_b[e];
-    return weight >= 0 ? colours.positive : colours.negative;
+    const share = side === 0 ? edges.share_a[e] : edges.share_b[e]; // signed as its contribution, also of sums and means
+    return share >= 0 ? colours.positive : colours.negative;
   }
   const status = scene.statuses[edges.status[e]];
   if (status === "unchanged") return colours.same;
@@ -196,7 +196,9 @@ function edgeTip(scene, ends) {
   if (e === undefined) return [...lines, "not among the edges drawn here"].join("\n");
   for (const side of ["a", "b"]) lines.push(sideLine(scene.edges, e, side));
   const change = scene.edges.change[e];
-  lines.push(`change ${signed(change)} · ${scene.words[scene.statuses[scene.edges.status[e]]]}`);
+  const spread = scene.edges.spread_change ? ` ± ${plainNumber(scene.edges.spread_change[e])}` : "";
+  lines.push(`change ${signed(change)}${spread} · ${scene.words[scene.statuses[scene.edges.status[e]]]}`);
+  if (spread) lines.push(`mean of the prompts and its spread; in ${scene.edges.n[e]} of them`);
   return lines.join("\n");
 }
 
@@ -206,12 +208,18 @@ function sideLine(edges, e, side) {
   if (weight === 0) return `${name}: not there`;
   const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : ", pruned away";
   const part = signed(edges[`contribution_${side}`][e] * Math.sign(weight));
-  return `${name}: ${part} of the output, ${(100 * Math.abs(share)).toFixed(share && Math.abs(share) < 0.01 ? 1 : 0)} % of what its target receives${pruned}`;
+  const spread = edges.spread_a ? ` ± ${plainNumber(edges[`spread_${side}`][e])}` : "";
+  const percent = 100 * Math.abs(share);
+  return `${name}: ${part}${spread} of the output, ${percent.toFixed(percent && percent < 1 ? 1 : 0)} % of what its target receives${pruned}`;
 }
 
 /** `+0.032`, `−0.0041`, `0`. */
 function signed(value) {
-  if (!value) return "0";
-  const size = Math.abs(value);
-  return `${value > 0 ? "+" : "−"}${size >= 0.0995 ? size.toFixed(2) : Number(size.toPrecision(2)).toString()}`;
+  return value ? `${value > 0 ? "+" : "−"}${plainNumber(Math.abs(value))}` : "0";
+}
+
+/** Two digits that say something; small ones in full, never as 1e-7. */
+function plainNumber(size) {
+  if (size < 1e-5) return size ? "<0.00001" : "0";
+  return size >= 0.0995 ? size.toFixed(2) : size.toFixed(Math.min(6, 1 - Math.floor(Math.log10(size))));
 }

@@ -88,9 +88,9 @@ def _edge(arc: Arc, view: GraphView) -> dict[str, Any]:
         "hidden": not arc.strong,
         "strong": arc.strong,
         "color": {"color": arc.colour, "opacity": 0.55},
-        **{side: _signed(edges[f"contribution_{side}"][arc.row], edges[f"weight_{side}"][arc.row]) for side in "ab"},
+        **{side: _signed(edges[f"contribution_{side}"][arc.row], edges[f"share_{side}"][arc.row]) for side in "ab"},
     }
 
 
-def _signed(contribution: float, weight: float) -> float:
-    return round(-contribution if weight < 0 else contribution, 6)
+def _signed(contribution: float, share: float) -> float:
+    return round(-contribution if share < 0 else contribution, 6)

@@ -177,7 +177,7 @@ def _edge_colour(view: GraphView, side: Side, row: int, colours: dict[str, str])
     """By sign on a side; in the overlay by what was gained or lost: another palette, on purpose."""
     edges = view.edges
     if side != "overlay":
-        return colours["positive" if edges[f"weight_{side}"][row] >= 0 else "negative"]
+        return colours["positive" if edges[f"share_{side}"][row] >= 0 else "negative"]
     status = STATUSES[edges["status"][row]]
     if status in ("unchanged", "flipped"):
         return colours["same" if status == "unchanged" else "flipped"]

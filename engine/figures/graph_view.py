@@ -4,6 +4,7 @@ The payload is plain JSON. Text in it is text: the component never takes it as H
 into one layout out of the same parts.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.domain.corpus import Probe
-from engine.domain.diffs import STATUSES, GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
@@ -36,8 +38,25 @@ _STATUS_TEXT = {
 }
 
 
+class Sent:
+    """What the component is sent: a payload as bytes, made once."""
+
+    def payload(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The payload as JSON in UTF-8, on one line."""
+        return json.dumps(self.payload(), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+    @cached_property
+    def version(self) -> str:
+        """Equal for equal payloads."""
+        return hashlib.sha256(self.wire).hexdigest()[:16]
+
+
 @dataclass(frozen=True, eq=False)
-class GraphView:
+class GraphView(Sent):
     """What the component is given: `nodes` one dict a node, `edges` one list a column (graphs have many edges)."""
 
     nodes: list[dict[str, Any]]
@@ -58,11 +77,6 @@ class GraphView:
             **component_facts(),
         }
 
-    @cached_property
-    def wire(self) -> bytes:
-        """The payload as JSON in UTF-8 on one line, made once."""
-        return json.dumps(self.payload(), ensure_ascii=False, separators=(",", ":")).encode()
-
 
 def pair_view(
     diff: GraphDiff,
@@ -75,10 +89,11 @@ def pair_view(
     """Both sides and their overlay in one layout.
 
     `strongest`: edges drawn without being asked for, by contribution on each side and by |change| in the overlay.
-    `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold.
+    `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
+    the right answers are marked without one.
     """
     places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
-    answer = right_answer(probe)
+    answer = RIGHT_ANSWER if MEAN_COLUMNS[0] in diff.nodes else right_answer(probe)
     sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b))
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
@@ -101,8 +116,15 @@ def component_facts() -> dict[str, Any]:
     }
 
 
-def right_answer(probe: Probe | None) -> str | None:
+def right_answer(probe: Probe | None, nodes: pd.DataFrame) -> str | None:
+    """The output to mark: the probe's right answer; in the mean circuit of many prompts the node of all of theirs."""
+    if _is_mean(nodes):
+        return RIGHT_ANSWER
     return probe.answer.strip() if probe is not None else None
+
+
+def _is_mean(table: pd.DataFrame) -> bool:
+    return set(MEAN_COLUMNS) <= set(table.columns)
 
 
 def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
@@ -146,17 +168,26 @@ def _label(row: Any) -> str:
 def _tooltip(row: Any) -> str:
     """A few plain lines; users know the logit's from circuit-tracer's own view."""
     if row.kind == "logit":
-        return f"Output “{visible(row.token)}”\nA p = {row.a:.3f} · B p = {row.b:.3f}"
+        lines = [f"Output “{visible(row.token)}”", f"A p = {row.a:.3f} · B p = {row.b:.3f}"]
+        return "\n".join([*lines, *_spread(row)])
     lines = [_label(row), f"part in the output: A {row.a:.3f} · B {row.b:.3f}"]
     if row.kind == SUPERNODE:
         lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
     if row.kind == "feature":
         lines.append(f"activation: A {row.activation_a:.2f} · B {row.activation_b:.2f}")
     lines.append(_STATUS_TEXT[row.status])
+    lines += _spread(row)
     for name, kept, value in (("A", row.kept_a, row.a), ("B", row.kept_b, row.b)):
         if not kept:
             lines.append(f"pruned away in {name}: too small there" if value > 0 else f"no part of the output in {name}")
     return "\n".join(lines)
+
+
+def _spread(row: Any) -> list[str]:
+    """Of a mean circuit: over how many prompts, and how far they differ (standard deviation)."""
+    if not hasattr(row, "spread_a"):
+        return []
+    return [f"mean of the prompts, in {int(row.n)} of them; spread: A ± {row.spread_a:.3f} · B ± {row.spread_b:.3f}"]
 
 
 def edge_columns(
@@ -164,6 +195,7 @@ def edge_columns(
 ) -> dict[str, list[Any]]:
     """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES."""
     row_of = pd.Series(np.arange(len(ids)), index=ids)
+    numbers = (*_NUMBERS, *MEAN_COLUMNS) if _is_mean(edges) else _NUMBERS
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
     changed = (edges["status"] != "unchanged").to_numpy(dtype=bool)
     show = (
@@ -174,7 +206,7 @@ def edge_columns(
     return {
         "from": row_of[edges["source"]].tolist(),
         "to": row_of[edges["target"]].tolist(),
-        **{name: [short(value, digits) for value in edges[name].tolist()] for name in _NUMBERS},
+        **{name: [short(value, digits) for value in edges[name].tolist()] for name in numbers},
         "kept": (IN_A * kept_a | IN_B * kept_b).tolist(),
         "status": edges["status"].map({status: place for place, status in enumerate(STATUSES)}).astype(int).tolist(),
         "show": show.tolist(),

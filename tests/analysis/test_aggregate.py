@@ -223,6 +223,7 @@ def test_the_component_draws_a_mean_circuit():
     payload = view.payload()
     assert [column["token"] for column in payload["places"]["columns"]] == ["<bos>", "noun", "new word", "word3"]
     assert {bar["token"] for bar in payload["sides"][0]["bars"]} <= {"right answer", "other answers", "all others"}
+    assert [node["token"] for node in view.nodes if node["answer"]] == ["right answer"]
     assert "simple mapping · inference (3 prompts)" in view.description
 
 
