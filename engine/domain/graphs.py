@@ -44,7 +44,7 @@ class TraceSettings(Record):
     max_feature_nodes: Annotated[int, Field(ge=1)] | None = None  # None: all active features
     n_logits: Annotated[int, Field(ge=1, le=100)] = 10  # top output tokens, where no targets are given
     batch_size: Annotated[int, Field(ge=1)] = 64  # circuit-tracer's default of 512 is 3x slower on a CPU
-    max_edges: Annotated[int, Field(ge=1)] = 400_000  # the largest by |weight| are kept; the demo stays far below
+    max_edges: Annotated[int, Field(ge=1)] = 400_000  # those that contribute most are kept; the demo has 100,000
 
 
 class PruneSettings(Record):

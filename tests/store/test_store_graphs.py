@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from engine.domain.errors import Damaged, NotFound
+from engine.domain.graphs import AttributionGraph
 from engine.store import Store
 from tests.store.artefacts import add_comparison, add_run, comparison, graph, key, same_graph
 
@@ -195,3 +196,45 @@ def test_deleting_a_run_takes_what_speaks_of_it(store: Store) -> None:
     assert store.comparisons() == []
     assert {made_by.checkpoint for made_by in store.graphs()} == {"two@base", "two@50%"}
     assert store.check() == []
+
+
+def ordered() -> AttributionGraph:
+    """Edges by target, as they are traced."""
+    whole = graph()
+    order = np.argsort(whole.target, kind="stable")
+    return replace(whole, source=whole.source[order], target=whole.target[order], weight=whole.weight[order])
+
+
+def test_edges_in_order_of_their_targets_take_less_room(store: Store) -> None:
+    store.save_graph(graph())
+    loose = len(file_of(store).read_bytes())
+    store.save_graph(ordered())
+    assert "target" not in load_file(file_of(store))
+    assert len(file_of(store).read_bytes()) < loose
+    read = store.graph(key())
+    for name in ("source", "target", "weight"):
+        wanted = getattr(ordered(), name)
+        assert np.array_equal(getattr(read, name), wanted)
+        assert getattr(read, name).dtype == wanted.dtype
+    nothing = np.zeros(0, np.int32)
+    store.save_graph(replace(graph(), source=nothing, target=nothing, weight=nothing.astype(np.float32)))
+    assert store.graph(key()).n_edges == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        (np.zeros(12, np.uint16), "does not count 30 edges"),
+        (np.full(12, 2**31 - 1, np.int32), "does not count 30 edges"),
+        (np.array([31, -1, *[0] * 10], np.int32), "does not count 30 edges"),
+        (np.full((1, 1), 30, np.uint16), "does not count 30 edges"),
+        (np.full(12, 2.5, np.float32), "n_inputs is float32"),
+        (np.array([*[0] * 14, 30], np.uint16), "target goes from 14 to 14"),
+        (None, "it lacks target"),
+    ],
+)
+def test_counts_of_edges_that_cannot_be(store: Store, counts: np.ndarray | None, reason: str) -> None:
+    store.save_graph(ordered())
+    change(file_of(store), n_inputs=counts)
+    with pytest.raises(Damaged, match=reason):
+        store.graph(key())
