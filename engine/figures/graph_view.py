@@ -93,7 +93,7 @@ def pair_view(
     the right answers are marked without one.
     """
     places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
-    answer = RIGHT_ANSWER if MEAN_COLUMNS[0] in diff.nodes else right_answer(probe)
+    answer = right_answer(probe, diff.nodes)
     sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b))
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
