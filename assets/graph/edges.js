@@ -203,11 +203,11 @@ function edgeTip(scene, ends) {
 }
 
 function sideLine(edges, e, side) {
-  const [weight, share] = [edges[`weight_${side}`][e], edges[`share_${side}`][e]];
+  const [weight, share, size] = ["weight", "share", "contribution"].map((column) => edges[`${column}_${side}`][e]);
   const name = side.toUpperCase();
-  if (weight === 0) return `${name}: not there`;
+  if (weight === 0 && size === 0) return `${name}: not there`;
   const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : ", pruned away";
-  const part = signed(edges[`contribution_${side}`][e] * Math.sign(weight));
+  const part = signed(size * Math.sign(share));
   const spread = edges.spread_a ? ` ± ${plainNumber(edges[`spread_${side}`][e])}` : "";
   const percent = 100 * Math.abs(share);
   return `${name}: ${part}${spread} of the output, ${percent.toFixed(percent && percent < 1 ? 1 : 0)} % of what its target receives${pruned}`;

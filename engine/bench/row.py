@@ -36,6 +36,11 @@ def at_most(name: str, value: float, unit: str, *, limit: float) -> BenchRow:
     return BenchRow(name=name, value=value, unit=unit, target=f"≤ {limit:g} {unit}", met=value <= limit)
 
 
+def at_least(name: str, value: float, unit: str, *, limit: float) -> BenchRow:
+    """The promise is a plain lower limit in the same unit."""
+    return BenchRow(name=name, value=value, unit=unit, target=f"≥ {limit:g} {unit}", met=value >= limit)
+
+
 def plain(name: str, value: float, unit: str) -> BenchRow:
     """Nothing was promised; told so that the promise beside it can be judged."""
     return BenchRow(name=name, value=value, unit=unit, target="–", met=True)

@@ -48,10 +48,10 @@ class Server:
 
 
 @contextmanager
-def app_server(workspace: Path) -> Iterator[Server]:
-    """Starts the app on a free port and stops it at the end."""
+def app_server(workspace: Path, *, script: Path = Path("app.py")) -> Iterator[Server]:
+    """Starts the app (or another page of Streamlit's) on a free port and stops it at the end."""
     port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true", f"--server.port={port}"]
     with (workspace.parent / f"server-{port}.log").open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603  our own app with our own arguments

@@ -4,10 +4,8 @@ The layout is that of the union of the nodes of all steps that are traced, so th
 how large, never a place. All steps are sent at once: moving the slider asks the server nothing.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -18,6 +16,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
+    Sent,
     bar_tokens,
     both_sides,
     component_facts,
@@ -37,7 +36,7 @@ _DIGITS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class FilmView:
+class FilmView(Sent):
     """What the component is given: what does not move once, and a frame a step that is traced."""
 
     nodes: list[dict[str, Any]]  # of the union, without values
@@ -64,11 +63,6 @@ class FilmView:
             **component_facts(),
         }
 
-    @cached_property
-    def wire(self) -> bytes:
-        """The payload as JSON in UTF-8 on one line, made once."""
-        return json.dumps(self.payload(), ensure_ascii=False, separators=(",", ":")).encode()
-
 
 def film_view(
     moments: Sequence[Moment],
@@ -92,7 +86,7 @@ def film_view(
     union = _union(list(shown.values()))
     first = shown[ready[0].step]
     places = layout(union, first.a.tokens, first.a.n_layers)
-    answer = right_answer(probe)
+    answer = right_answer(probe, union)
     bars = bar_tokens([graph for diff in shown.values() for graph in (diff.a, diff.b)], answer)
     loss = losses or {}
     frames = {}

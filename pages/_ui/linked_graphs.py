@@ -5,7 +5,6 @@ Own canvas code instead of vis-network: a tenth of the size, ghosts and curved e
 here into the one module that the component takes.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -83,7 +82,7 @@ def linked_graphs(
         "marks": passed.state(),
         "said": memory.said,
         "annotations": _annotated(annotations),
-        "version": hashlib.sha256(view.wire).hexdigest()[:16],
+        "version": view.version,
     }
     # Bytes, because Streamlit would write a dict as JSON twice at every run, and the view's is made once.
     data = json.dumps(head).encode() + b"\n" + view.wire
