@@ -80,7 +80,7 @@ def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataF
 def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
     """step, probe_kind, accuracy: the mean over constraint types, of the probe kinds `kinds`."""
     chosen = scores[scores["probe_kind"].isin(kinds)]
-    return chosen.groupby(["step", "probe_kind"], sort=False, as_index=False)["accuracy"].mean()
+    return chosen.groupby(["step", "probe_kind"], sort=False, as_index=False)[["accuracy"]].mean()
 
 
 def best_step(scores: pd.DataFrame) -> int | None:
