@@ -34,7 +34,7 @@ def mean_circuit(selection: Selection, shown: Shown) -> GraphDiff | None:
     prompts = group_prompts(selection.group, int(_count()))
     ready, missing = _parts(store(), selection, [probe.text for probe in prompts], shown.settings)
     if missing:
-        _trace(selection, missing, n_ready=len(ready))
+        _trace(selection, prompts, missing)
     if not ready:
         return None
     st.caption(
@@ -74,7 +74,7 @@ def _mean(_ready: Parts, made_from: tuple[str, ...], settings: str) -> GraphDiff
     return aggregate(_ready)
 
 
-def _trace(selection: Selection, missing: list[str], *, n_ready: int) -> None:
+def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -> None:
     assert selection.group is not None
     a, b, title = selection.a.ref, selection.b.ref, plain(selection.group.title)
     job = next((job for job in jobs().active() if _is_for(job, selection)), None)
@@ -83,11 +83,11 @@ def _trace(selection: Selection, missing: list[str], *, n_ready: int) -> None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{len(missing)} of {n_ready + len(missing)} prompts of **{title}** are not traced yet: about a quarter of "
+            f"{len(missing)} of {len(prompts)} prompts of **{title}** are not traced yet: about a quarter of "
             "a second each on the demo's model."
         )
         if st.button(f"Trace {len(missing)} prompts", type="primary", icon=":material/conversion_path:"):
-            used = group_transcoders(store(), a, b, selection.group.probes)
+            used = group_transcoders(store(), a, b, prompts)
             jobs().submit(Compare(a=a, b=b, prompts=tuple(missing), transcoders=used))
             again()
 
