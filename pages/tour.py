@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages._ui.errors import guarded
 from pages._ui.frame import show
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -22,13 +23,16 @@ def main() -> None:
         st.page_link("pages/train.py", label="Or train a run of your own", icon=":material/model_training:")
         return
     number = step_number(len(STEPS))
-    step = STEPS[number - 1](found)
-    with st.container(key="tour_words"):
-        st.title(plain(step.words.title), anchor=False)
-        st.markdown("\n\n".join(plain(sentence) for sentence in step.words.sentences))
-    with st.container(height=HEIGHT, border=False, key="tour_figure"):
-        step.figure()
-    controls(number, len(STEPS), page=step.page, params=step.params)
+    page, params = "compare", dict[str, str]()
+    with guarded():  # what fails is told in its place: the way on stays
+        step = STEPS[number - 1](found)
+        page, params = step.page, dict(step.params)
+        with st.container(key="tour_words"):
+            st.title(plain(step.words.title), anchor=False)
+            st.markdown("\n\n".join(plain(sentence) for sentence in step.words.sentences))
+        with st.container(height=HEIGHT, border=False, key="tour_figure"):
+            step.figure()
+    controls(number, len(STEPS), page=page, params=params)
 
 
 show(main)

@@ -52,6 +52,7 @@ export default function fullScreen({ parentElement }) {
   document.addEventListener("fullscreenchange", follow);
   window.addEventListener("resize", fit);
   follow();
+  button.hidden = false;
   parentElement.leave = () => {
     window.removeEventListener("keydown", onKey, true);
     document.removeEventListener("fullscreenchange", follow);

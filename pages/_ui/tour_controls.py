@@ -58,7 +58,7 @@ def _full_screen() -> None:
 def _component() -> Callable[..., object]:
     return st.components.v2.component(
         "tracelapse_full_screen",
-        html='<button type="button">Full screen (F)</button>',
+        html='<button type="button" hidden></button>',  # shown once its keys are listened to
         css=(ASSETS / "full_screen.css").read_text(encoding="utf-8"),
         js=(ASSETS / "full_screen.js").read_text(encoding="utf-8"),
     )

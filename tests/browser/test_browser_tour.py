@@ -23,6 +23,7 @@ def _at(page: Page, step: int) -> None:
     expect(page.get_by_text(f"step {step} of {N_STEPS}")).to_be_visible()
     expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.locator(DRAWN).first).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("full screen", re.IGNORECASE))).to_be_visible()  # keys are heard
     expect(page.locator('.st-key-tour_figure [data-stale="true"]')).to_have_count(0)
     assert parse_qs(urlparse(page.url).query)["step"] == [str(step)]
 

@@ -211,6 +211,18 @@ def test_what_was_not_measured_is_measured_on_request_and_then_told(open_page: O
     assert not app.exception
 
 
+def test_a_damaged_graph_is_told_in_its_place_and_the_walk_goes_on(open_page: OpenPage, unmeasured: Path) -> None:
+    for graph in (unmeasured / "graphs").iterdir():
+        graph.write_bytes(graph.read_bytes()[:200])
+    app = open_page("tour", bundled=unmeasured, step="3")
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "graphs" in texts(app)
+    app.button(key="tour_next").click().run()
+    assert app.title[0].value == "Two runs, the same right answers"
+    assert not app.error
+
+
 def test_other_figures_give_other_sentences() -> None:
     good = {"A": 0.9, "B": 0.4}
     assert loss_words({"A": 1.0, "B": 2.0}, good, good).title == "Here the loss prefers the right one"
