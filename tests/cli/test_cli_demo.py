@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.store import BUNDLED
 from tests.cli.conftest import Cli
-
-pytestmark = pytest.mark.skipif(not BUNDLED.is_dir(), reason="the bundled demo is not here; `demo build` makes it")
 
 PROMPT = "the cat feels blarf and"
 COMPARISON = ("compare", "demo-lora@100%", "demo-tokens@100%", PROMPT)
