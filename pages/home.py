@@ -1,4 +1,4 @@
-"""Home: what this is, the bundled story with its figures, and the two ways in."""
+"""Home: what this is, the bundled story with its figures, and the three ways in."""
 
 import streamlit as st
 
@@ -17,10 +17,10 @@ def main() -> None:
     )
     runs = demo_runs()
     with st.container(horizontal=True):
-        if st.button("Show me in seven steps", icon=":material/slideshow:", disabled=not runs):
-            st.switch_page("pages/tour.py", query_params={"step": "1"})
         if st.button("See what two runs learned", type="primary", icon=":material/compare_arrows:", disabled=not runs):
             st.switch_page("pages/compare.py", query_params={"a": DEFAULT_A, "b": DEFAULT_B})
+        if st.button("Show me in seven steps", icon=":material/slideshow:", disabled=not runs):
+            st.switch_page("pages/tour.py", query_params={"step": "1"})
         if st.button("Run it live (under a minute)", icon=":material/play_arrow:", disabled=not runs):
             st.switch_page("pages/train.py", query_params={"run": run_live()})
     if runs:

@@ -157,7 +157,7 @@ def _prediction(found: Intervention, answer: str, width: int, height: int) -> al
     down = values["measured"] < 0
     texts = _text(base, "text:N", dx=-8 if down else 8, align="right" if down else "left")
     return alt.layer(bars, texts).properties(
-        width=width, height=height, title=_title(f"Logit of “{answer}” in B", _FONT, 6)
+        width=width, height=height, title=_title(f"Score (logit) of “{answer}” in B", _FONT, 6)
     )
 
 
@@ -182,12 +182,7 @@ def _panel(panel: Panel, width: int, height: int) -> alt.LayerChart:
     names = list(panel.values)
     base = alt.Chart(rows).encode(
         x=alt.X("side:N", sort=None, title=None, axis=_axis(labelAngle=0, size=_FONT, ticks=False, labelLimit=300)),
-        y=alt.Y(
-            "value:Q",
-            title=None,
-            scale=alt.Scale(domain=[0, 1.12 * panel.top]),
-            axis=_NO_AXIS,
-        ),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1.12 * panel.top]), axis=_NO_AXIS),
     )
     colour = alt.Color("side:N", legend=None, scale=alt.Scale(domain=names, range=[SIDE[name[0]] for name in names]))
     bars = base.mark_bar(cornerRadiusTopLeft=4, cornerRadiusTopRight=4, size=min(130, width // 3)).encode(color=colour)

@@ -33,7 +33,7 @@ def checkpoints_words(losses: LossLog, smoothed: float, n_checkpoints: int) -> W
         (
             f"In {len(losses.step)} small training steps the model’s loss, its error, {falls} "
             f"from {losses.loss[0]:.1f} to {smoothed:.1f}.",
-            f"Each of the {n_checkpoints} dots is a checkpoint: the whole model, saved as it was then.",
+            f"Each of the {n_checkpoints} dots is a checkpoint: the model, kept as it was then.",
         ),
     )
 
