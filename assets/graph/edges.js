@@ -206,11 +206,12 @@ function sideLine(edges, e, side) {
   const [weight, share, size] = ["weight", "share", "contribution"].map((column) => edges[`${column}_${side}`][e]);
   const name = side.toUpperCase();
   if (weight === 0 && size === 0) return `${name}: not there`;
-  const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : ", pruned away";
-  const part = signed(size * Math.sign(share));
+  const part = `part in the output ${signed(size * Math.sign(share))}`;
   const spread = edges.spread_a ? ` ± ${plainNumber(edges[`spread_${side}`][e])}` : "";
   const percent = 100 * Math.abs(share);
-  return `${name}: ${part}${spread} of the output, ${percent.toFixed(percent && percent < 1 ? 1 : 0)} % of what its target receives${pruned}`;
+  const of = `${percent.toFixed(percent && percent < 1 ? 1 : 0)} % of its target’s input`;
+  const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : " · pruned away: too small there";
+  return `${name}: ${part}${spread} · ${of}${pruned}`;
 }
 
 /** `+0.032`, `−0.0041`, `0`. */

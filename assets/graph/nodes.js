@@ -130,21 +130,25 @@ function drawRing(ctx, picture, row, dash, width) {
   ctx.setLineDash([]);
 }
 
-/** What the search has found, as if with a highlighter. */
+/** What the search has found, as if with a highlighter; a ghost of the other side is only circled. */
 function drawFound(ctx, picture, row) {
-  const { scene, to, colours } = picture;
+  const { scene, side, to, colours } = picture;
   const node = scene.nodes[row];
+  const there = onSide(node, side);
+  const [x, y, r] = [to.x(node.x), to.y(node.y), there ? sizeOf(picture, row) + 4 : 5.5];
   ctx.beginPath();
-  const [x, y, r] = [to.x(node.x), to.y(node.y), sizeOf(picture, row) + 5];
   if (node.shape === "box") ctx.roundRect(x - boxHalf(node, to.sx) - 4, y - r, 2 * boxHalf(node, to.sx) + 8, 2 * r, 8);
   else ctx.arc(x, y, r, 0, 2 * Math.PI);
-  ctx.globalAlpha = 0.6;
-  ctx.fillStyle = colours.marker;
-  ctx.fill();
-  ctx.globalAlpha = 1;
+  if (there) {
+    ctx.globalAlpha = 0.5;
+    ctx.fillStyle = colours.marker;
+    ctx.fill();
+    ctx.globalAlpha = 1;
+  } else ctx.setLineDash([2, 2]);
   ctx.strokeStyle = colours.found;
-  ctx.lineWidth = 1.6;
+  ctx.lineWidth = there ? 1.6 : 1;
   ctx.stroke();
+  ctx.setLineDash([]);
 }
 
 /** Members of a group share a soft colour behind them. */

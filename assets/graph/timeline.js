@@ -3,6 +3,7 @@
 const PLAY_MS = 700; // a step
 const THUMB = 8; // half of the slider's thumb: its middle stands over the curves' points
 const CHART = { height: 58, top: 5, bottom: 12 };
+const PROBE_WORDS = { paraphrase: "right answers", inference: "meaning" }; // as everywhere in the app
 const SVG = "http://www.w3.org/2000/svg";
 
 function makeTimeline(parent, graphs) {
@@ -68,7 +69,7 @@ function fillFilmKeys(legend, curves) {
     element(key, "span", "", text);
   };
   for (const probes of new Set(curves.map((curve) => curve.probes))) {
-    add(`tl-line tl-${probes}`, probes, `accuracy on ${probes} probes, the mean over constraint types`);
+    add(`tl-line tl-${probes}`, PROBE_WORDS[probes] ?? probes, `accuracy on ${probes} probes, the mean over constraint types`);
   }
   const runs = new Map(curves.map((curve) => [curve.place, curve.run]));
   if (runs.size > 1) runs.forEach((run, place) => add(place ? "tl-run tl-run-b" : "tl-run", `${"AB"[place] ?? ""} ${run}`, run));
