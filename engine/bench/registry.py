@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.bench import app, graphs, live_run, memory, swap, tracing, training
+from engine.bench import app, graphs, inspector, live_run, memory, swap, tracing, training
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
 from engine.domain.errors import NotFound
@@ -19,6 +19,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "live-run": live_run.measure,
     "app": app.measure,
     "graphs": graphs.measure,
+    "inspector": inspector.measure,
     "memory": memory.measure,
 }
 

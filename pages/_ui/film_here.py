@@ -38,7 +38,7 @@ def film(
     points = moments(store(), selection.a.ref, selection.b.ref)
     made = _film(selection, shown, annotations, points)
     if made.view is not None:
-        told = linked_graphs(made.view, key="film", marks=told, height=height, annotations=annotations)
+        told = linked_graphs(made.view, key="graphs", marks=told, height=height, annotations=annotations)
         mark(told)
     step = selection.b.step if told.step is None else told.step
     _trace_the_rest(selection, diff, points, set(made.diffs), step)

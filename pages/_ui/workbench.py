@@ -47,14 +47,16 @@ def workbench(selection: Selection, view: str) -> None:
             trace_here(selection)
         return
     annotations = annotations_of(store(), diff)
-    if view == "Time-lapse":
-        if selection.group:
-            st.info("A time-lapse plays one prompt. Step into one of the prompts behind this circuit.")
-        else:
-            selection, diff = film(selection, diff, shown, annotations, height=GRAPH_PX)
+    above = st.container()
+    if view == "Time-lapse" and not selection.group:
+        selection, diff = film(selection, diff, shown, annotations, height=GRAPH_PX)
     diff = drawn(diff, annotations, shown)
-    if view in ("Graphs", "Overlay"):
-        sentence(diff, selection)
+    if view != "Table":
+        with above:
+            sentence(diff, selection)
+    if view == "Time-lapse" and selection.group:
+        st.info("A time-lapse plays one prompt. Step into one of the prompts behind this circuit.")
+    elif view in ("Graphs", "Overlay"):
         graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
     _below(diff, selection, shown, annotations)
 

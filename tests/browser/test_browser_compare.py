@@ -1,0 +1,170 @@
+"""Compare as a person uses it: another side, a click, a pin, a filter, play, ablate, a label; all in the address."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from pages._ui.marks import Marks
+from tests.browser.graph_page import data, edge_pixel, find, pixel, root
+
+pytestmark = pytest.mark.browser
+NewTab = Callable[[], Page]
+FIRST_JOB_MS = 120_000  # the first job of a server's life loads torch
+STORY = "compare?a=demo-lora@100%25&b=demo-tokens@100%25&prompt=the+cat+feels+blarf+and"
+
+
+def marked(page: Page) -> Marks:
+    """What the address keeps."""
+    return Marks.from_text(parse_qs(urlparse(page.url).query).get("marks", [""])[0])
+
+
+def settled(page: Page) -> None:
+    expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
+
+
+@pytest.fixture
+def compare(server: str, page: Page) -> Page:
+    page.goto(f"{server}/{STORY}")
+    expect(page.locator(".tl-stage")).to_have_count(2)
+    expect(page.get_by_text("What differs")).to_be_visible()
+    settled(page)
+    return page
+
+
+def pick(page: Page, side: int, kind: str) -> str:
+    """Clicks the largest node of the kind; its id."""
+    node = find(page, side, kind)
+    page.mouse.click(*pixel(page, side, node))
+    expect(root(page)).to_have_attribute("data-selected", node["id"])
+    return str(node["id"])
+
+
+def test_another_checkpoint_gives_other_graphs(compare: Page) -> None:
+    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora@100%")
+    compare.get_by_role("combobox", name="checkpoint").first.click()
+    compare.get_by_role("option", name="base").click()
+    expect(compare).to_have_url(re.compile("a=demo-lora%40base"))
+    expect(compare.get_by_text("Not traced yet")).to_be_visible()
+    compare.get_by_role("combobox", name="B · run").click()
+    compare.get_by_role("option", name="demo-lora").click()
+    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora@base")
+    expect(compare.locator(".tl-title").last).to_have_text("B · demo-lora@100%")
+
+
+def test_a_click_inspects_a_pin_stays_and_escape_lets_all_go(compare: Page) -> None:
+    node = pick(compare, 1, "feature")
+    expect(compare.get_by_role("tab", name="What it stands for")).to_be_visible()
+    expect(compare.get_by_text(re.compile("Activation: .* in A"))).to_be_visible()
+    assert marked(compare).selected == node
+    other = find(compare, 0, "logit")
+    compare.keyboard.down("Control")
+    compare.mouse.click(*pixel(compare, 0, other))
+    compare.keyboard.up("Control")
+    expect(root(compare)).to_have_attribute("data-pins", other["id"])
+    settled(compare)
+    compare.reload()
+    expect(root(compare)).to_have_attribute("data-selected", node)
+    expect(root(compare)).to_have_attribute("data-pins", other["id"])
+    expect(compare.get_by_role("tab", name="What it stands for")).to_be_visible()
+    compare.locator(".tl-stage").first.focus()
+    compare.keyboard.press("Escape")
+    expect(compare.get_by_text("What differs")).to_be_visible()
+    assert marked(compare) == Marks()
+    assert data(compare, "pins") == ""
+
+
+def test_the_overlay_filters_by_status(compare: Page) -> None:
+    compare.get_by_role("radio", name="Overlay").or_(compare.get_by_text("Overlay", exact=True)).first.click()
+    expect(compare.locator(".tl-stage")).to_have_count(1)
+    chip = compare.get_by_role("button", name=re.compile("vanished"))
+    chip.click()
+    expect(compare).to_have_url(re.compile("marks=sv"))
+    shown = root(compare).evaluate(
+        "root => { const { scene, panels } = root.graphs;"
+        " return panels[0].shown.map(({ e }) => scene.statuses[scene.edges.status[e]]); }"
+    )
+    assert set(shown) == {"vanished"}
+
+
+def test_a_row_selects_its_edge_and_an_edge_is_inspected(compare: Page) -> None:
+    table = compare.get_by_test_id("stDataFrame").first
+    table.click(position={"x": 18, "y": 50})  # the box before the first row
+    expect(root(compare)).to_have_attribute("data-edge", re.compile(r"\S+ \S+"))
+    expect(compare.get_by_text("share of the target's input").or_(compare.get_by_text("from A to B"))).to_be_visible()
+    by_row = marked(compare).edge
+    assert by_row is not None
+    compare.get_by_role("button", name="All edges").click()
+    expect(compare.get_by_text("What differs")).to_be_visible()
+    drawn = edge_pixel(compare, 1)
+    compare.mouse.move(*pixel(compare, 1, drawn))
+    expect(compare.locator(".tl-tip").last).to_be_visible()
+    compare.mouse.click(*pixel(compare, 1, drawn))
+    expect(compare.get_by_role("button", name="All edges")).to_be_visible()
+    expect(compare.get_by_text("from A to B")).to_be_visible()
+    assert marked(compare).edge is not None
+
+
+def test_a_label_and_a_group_stay_and_are_shown_in_every_tab(compare: Page, new_tab: NewTab) -> None:
+    node = pick(compare, 1, "feature")
+    label = "happy <img src=x onerror=window.hacked=1>"
+    compare.get_by_role("tab", name="Label and group").click()
+    compare.get_by_role("textbox", name="Label").fill(label)
+    compare.keyboard.press("Enter")
+    expect(compare.get_by_text(f"“{label}”")).to_be_visible()
+    compare.reload()
+    expect(compare.get_by_text(f"“{label}”")).to_be_visible()
+    other = new_tab()
+    other.goto(compare.url)
+    expect(other.get_by_text(f"“{label}”")).to_be_visible()
+    assert data(other, "selected") == node
+    assert compare.evaluate("() => window.hacked") is None
+    compare.get_by_role("tab", name="Label and group").click()
+    compare.get_by_role("textbox", name="Label").fill("")
+    compare.keyboard.press("Enter")
+    expect(compare.get_by_text(f"“{label}”")).to_have_count(0)
+
+
+def test_ablating_a_feature_shows_both_sides_before_and_after(compare: Page) -> None:
+    pick(compare, 1, "feature")
+    compare.get_by_role("tab", name="Try it").click()
+    compare.get_by_role("button", name="Ablate in A and B").click()
+    expect(compare.get_by_text("outputs before and after").first).to_be_visible(timeout=FIRST_JOB_MS)
+    expect(compare.get_by_text(re.compile("as the graph's edges"))).to_be_visible()
+
+
+def test_a_time_lapse_plays_over_all_checkpoints(compare: Page) -> None:
+    compare.get_by_text("Time-lapse", exact=True).click()
+    slider = compare.get_by_role("slider", name="Training step")
+    expect(slider).to_be_visible()
+    expect(root(compare)).to_have_count(1)
+    ready = "root => Object.keys(root.graphs.film.frames).length"
+    for _ in range(120):  # the rest is traced meanwhile
+        if root(compare).evaluate(ready) == 17:
+            break
+        compare.wait_for_timeout(1000)
+    assert root(compare).evaluate(ready) == 17
+    slider.focus()
+    compare.keyboard.press("Home")
+    expect(root(compare)).to_have_attribute("data-drawn", "0")
+    compare.get_by_role("button", name=re.compile("^Play")).click()
+    expect(root(compare)).to_have_attribute("data-drawn", "300", timeout=60_000)
+    expect(compare).to_have_url(re.compile("marks=t300"))
+    slider.focus()
+    compare.keyboard.press("ArrowLeft")
+    expect(compare).to_have_url(re.compile("marks=t250"))
+    expect(compare.locator(".tl-title").first).to_contain_text("demo-lora@step250")
+
+
+def test_many_prompts_become_one_circuit_and_one_can_be_stepped_into(server: str, page: Page) -> None:
+    page.goto(f"{server}/compare?n=6&prompt=simple+mapping+·+inference+(40+prompts)")
+    page.get_by_role("button", name=re.compile("Trace [0-9]+ prompts")).click()
+    expect(page.get_by_text("Mean over 6 prompts")).to_be_visible(timeout=FIRST_JOB_MS)
+    expect(page.locator(".tl-stage")).to_have_count(2)
+    settled(page)
+    page.get_by_test_id("stDataFrame").last.click(position={"x": 18, "y": 50})
+    expect(page).to_have_url(re.compile("prompt=(?!simple)"))
+    expect(page.get_by_text("Mean over")).to_have_count(0)
+    expect(page.locator(".tl-stage")).to_have_count(2)
