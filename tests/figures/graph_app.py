@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.diff import diff_everything, diff_graphs
+from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
 from engine.domain.graphs import AttributionGraph
 from engine.domain.timelapse import Moment
@@ -30,7 +31,8 @@ TRACED = (0, 10, 60, 105, 200, 300)
 def graph(seed: int, checkpoint: str) -> AttributionGraph:
     """About 60 nodes after pruning."""
     made = random_graph(seed, n_features=180, pool=60, n_logits=6, density=0.2, checkpoint=checkpoint)
-    return replace(made, target_tokens=outputs(), tokens=words())
+    key = made.key.model_copy(update={"transcoders_hash": "a0"})
+    return replace(made, key=key, target_tokens=outputs(), tokens=words())
 
 
 @st.cache_resource
@@ -89,7 +91,13 @@ def words() -> tuple[str, ...]:
     return ("<bos>", "the", HOSTILE, "feels")
 
 
-VIEWS = {"first": lambda: small(1), "second": lambda: small(11), "large": large, "film": film}
+@st.cache_resource
+def grouped() -> GraphView:
+    """The first graph with the features of a group merged."""
+    return pair_view(merge_supernodes(diff_graphs(graph(1, "run@base"), graph(2, "run@base")), notes()))
+
+
+VIEWS = {"first": lambda: small(1), "second": lambda: small(11), "large": large, "film": film, "grouped": grouped}
 
 st.set_page_config(layout="wide", page_title="Linked graphs")
 with st.container(horizontal=True):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.supernodes import merge_supernodes
+from engine.domain.annotations import Annotations, Supernode
 from engine.domain.diffs import STATUSES
 from engine.domain.graphs import Fit
-from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, pair_view
+from engine.figures.graph_view import IN_A, IN_B, N_BARS, STRONG_A, STRONG_B, STRONG_CHANGE, pair_view
 from engine.figures.palette import GRAPH
 from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
 
@@ -77,6 +79,46 @@ def test_hostile_tokens_come_through_as_they_are():
     assert hostile[0] in {column["token"] for column in payload["places"]["columns"]}
 
 
+def test_bars_leave_nothing_unsaid():
+    """Four tokens in one order on both sides, the right answer among them, and all others."""
+    a, b = (random_graph(seed, n_logits=8) for seed in (1, 2))
+    unlikely = int(np.argmin(np.maximum(a.target_probability, b.target_probability)))
+    view = pair_view(diff_graphs(a, b), probe=probe("x", a.target_tokens[unlikely]))
+    tokens = [[bar["token"] for bar in side["bars"]] for side in view.sides]
+    assert tokens[0] == tokens[1]
+    assert len(tokens[0]) == N_BARS + 1
+    assert [bar["answer"] for bar in view.sides[0]["bars"]] == [False, False, False, True, False]
+    for side, graph in zip(view.sides, (a, b), strict=True):
+        shown = [bar["p"] for bar in side["bars"]]
+        assert sum(shown) == pytest.approx(1, abs=1e-4)
+        untraced = 1 - float(graph.target_probability.sum())
+        assert f"{untraced:.3f} on tokens" in side["bars"][-1]["note"]
+
+
+def test_a_group_of_features_is_one_wide_box():
+    diff = diff_graphs(random_graph(1), random_graph(2))
+    features = diff.nodes[diff.nodes["kind"] == "feature"]
+    names = tuple(dict.fromkeys(f"{la}/{ix}" for la, ix in zip(features["layer"], features["index"], strict=True)))
+    groups = Annotations(transcoders_hash="aa", supernodes=(Supernode(name="happy / joy", features=names[:6]),))
+    key = diff.a.key.model_copy(update={"transcoders_hash": "aa"})
+    merged = merge_supernodes(replace(diff, a=replace(diff.a, key=key)), groups)
+    boxes = [node for node in pair_view(merged).nodes if node["kind"] == "supernode"]
+    assert boxes
+    assert {(box["label"], box["shape"]) for box in boxes} == {("happy / joy", "box")}
+    assert boxes[0]["tooltip"].startswith("happy / joy\na group of features in layer")
+    beside = [node["x"] for node in pair_view(merged).nodes if node["y"] == boxes[0]["y"] and node not in boxes]
+    assert all(abs(x - boxes[0]["x"]) >= 4 for x in beside)  # room for half its name, in node pitches
+
+
+def test_a_mean_circuit_tells_its_spread():
+    diff = diff_graphs(random_graph(1), random_graph(2))
+    mean = {"n": 7, "spread_a": 0.25, "spread_b": 0.5, "spread_change": 0.125}
+    view = pair_view(replace(diff, nodes=diff.nodes.assign(**mean), edges=diff.edges.assign(**mean)))
+    assert "in 7 of them; spread: A ± 0.250 · B ± 0.500" in view.nodes[0]["tooltip"]
+    assert set(view.edges["spread_change"]) == {0.125}
+    assert "n" not in pair_view(diff).edges
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_payload_is_finite_json_and_small(seed):
     diff = diff_graphs(random_graph(seed), random_graph(seed + 20))
@@ -101,7 +143,19 @@ def test_colours_are_seen_on_their_background(theme, background):
     colours = GRAPH[theme]
     for name in ("text", "muted"):
         assert _contrast(colours[name], background) >= 4.5
-    for name in ("positive", "negative", "gained", "lost", "flipped", "outline", "ring", "answer"):
+    for name in (
+        "positive",
+        "negative",
+        "gained",
+        "lost",
+        "flipped",
+        "outline",
+        "ring",
+        "answer",
+        "found",
+        "paraphrase",
+        "inference",
+    ):
         assert _contrast(colours[name], background) >= 3, name
 
 
