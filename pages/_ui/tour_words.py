@@ -54,8 +54,8 @@ def word_words(word: str, meaning: str, rows: Sequence[Told]) -> Words:
 def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str) -> Words:
     """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
     n = diff.summary.edges["appeared"]
-    title = {0: "No path appeared", 1: "One path appeared"}.get(n, f"{n} paths appeared")
-    what = "Each dot is a part of the model at work, each line a path towards the next word."
+    title = {0: "No connection appeared", 1: "One connection appeared"}.get(n, f"{n} connections appeared")
+    what = "Each dot is a part of the model at work, each line a connection."
     if not path:
         return Words(title, (what,))
     start, *between, end = (_called(diff, node) for node in path)
