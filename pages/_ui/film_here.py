@@ -7,16 +7,18 @@ import streamlit as st
 from engine.analysis.diff import diff_graphs
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import JobRecord, Timelapse
 from engine.domain.timelapse import Moment
 from engine.figures.film_view import FilmView, film_view
 from engine.workflows.queries import moments, timelapse_graphs, timelapse_keys, timelapse_order
+from pages._ui import url
 from pages._ui.cached import scores, stamp
 from pages._ui.compare_data import drawn
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import show_progress
 from pages._ui.linked_graphs import linked_graphs
-from pages._ui.selection import Selection, Shown, mark, marks
+from pages._ui.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.session import again, jobs, store
 from pages._ui.text import plain
 
@@ -103,6 +105,15 @@ def _trace_the_rest(
         if st.button(f"Trace the {len(missing)} missing steps", icon=":material/conversion_path:"):
             _submit(selection, diff, missing, step)
             again()
+
+
+def compare_these(there: Selection, diff: GraphDiff) -> None:
+    """A step's two checkpoints as a comparison of their own: their graphs are stored, so nothing is traced again."""
+    if store().comparison(there.a.ref, there.b.ref, there.prompt, diff.a.key.transcoders) is None:
+        key = ComparisonKey(a=there.a.ref, b=there.b.ref, prompt=there.prompt, transcoders=diff.a.key.transcoders)
+        store().save_comparison(Comparison(key=key, graph_a=diff.a.key, graph_b=diff.b.key))
+    mark(replace(marks(), step=None))
+    url.write(PAGE, a=there.a.ref, b=there.b.ref, view="graphs")
 
 
 def _submit(selection: Selection, diff: GraphDiff, missing: tuple[Moment, ...], step: int) -> None:

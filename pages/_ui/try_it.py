@@ -7,7 +7,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene, JobRecord
 from engine.figures.effect_chart import effect_chart, effect_table
-from engine.workflows.queries import stored_interventions
+from engine.workflows.queries import stored_comparison, stored_interventions
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import show_progress
 from pages._ui.labels import feature_of
@@ -30,6 +30,10 @@ def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annota
     """Which features, by how much; then the outputs of A and B before and after."""
     if selection.group:
         st.caption("A mean circuit cannot be changed. Step into one of its prompts to try it there.")
+        return
+    a, b = selection.a.ref, selection.b.ref
+    if stored_comparison(store(), a, b, selection.prompt, diff.a.key.transcoders) is None:
+        st.caption("Press “Compare these two” above to try it at this step.")
         return
     targets = _targets(diff, at, annotations)
     if not targets:

@@ -19,7 +19,7 @@ from pages._ui.compare_data import annotations_of, difference, drawn
 from pages._ui.compare_view import over_training, sentence
 from pages._ui.errors import guarded
 from pages._ui.export_menu import export_menu
-from pages._ui.film_here import film
+from pages._ui.film_here import compare_these, film
 from pages._ui.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.linked_graphs import Marks, linked_graphs
 from pages._ui.many_here import mean_circuit, prompts_behind
@@ -82,6 +82,11 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
         st.markdown(_title(diff, at, annotations), width="stretch")
         if at.selected or at.edge:
             st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
+        if shown.view == "Time-lapse" and st.button(
+            "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
+            args=(selection, diff), help="This step's checkpoints as a comparison of their own",
+        ):  # fmt: skip
+            st.rerun()
         _settings(diff, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
         export_menu(diff, view_of(diff, selection), name=name, probe=selection.probe, annotations=annotations)
