@@ -30,11 +30,11 @@ def intervene(store: Store, request: Intervene, report: Report, cancel: CancelTo
         return ",".join(one.key.hash for one in stored if one)
     from engine.attribution.interventions import intervene_on
 
-    checkpoints = [store.checkpoint(pair.key.a), store.checkpoint(pair.key.b)]
-    scene = scene_of(store, pair, checkpoints, part(report, 0.0, _LOADED), cancel)
+    scene = scene_of(store, pair, part(report, 0.0, _LOADED), cancel)
     hashes = []
-    for number, (checkpoint, graph) in enumerate(zip(checkpoints, graphs, strict=True)):
+    for number, graph in enumerate(graphs):
         cancel.check()
+        checkpoint = store.checkpoint(graph.key.checkpoint)
         report(_LOADED + (1 - _LOADED) * number / 2, f"Measuring {checkpoint.ref}")
         if scene.key(checkpoint, graph.key.prompt, graph.key.targets) != graph.key:
             raise InputError(f"{checkpoint.ref} has changed since it was traced. Trace the comparison again.")

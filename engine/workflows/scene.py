@@ -1,5 +1,6 @@
 """What jobs that trace have in common: a model, a transcoder set, and the weights of the checkpoints in turn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,15 @@ def open_scene(
 
 
 def scene_of(
-    store: Store, pair: Comparison, checkpoints: list[Checkpoint], report: Report, cancel: CancelToken
+    store: Store, pair: Comparison, report: Report, cancel: CancelToken, *, more: Sequence[Checkpoint] = ()
 ) -> Scene:
-    """The scene in which a stored comparison was traced. Raises InputError where its transcoders are others now."""
+    """The scene in which a stored comparison was traced, for its own checkpoints and `more`.
+
+    Raises InputError where its transcoders are others now, ComparisonRefused where `more` are of another model.
+    """
     traced = pair.graph_a
-    scene = open_scene(store, checkpoints, traced.transcoders, traced.settings, report, cancel)
+    sides = [store.checkpoint(pair.key.a), store.checkpoint(pair.key.b)]
+    scene = open_scene(store, [*sides, *more], traced.transcoders, traced.settings, report, cancel)
     if scene.transcoders_hash != traced.transcoders_hash:
         raise InputError(
             f"The transcoder set “{traced.transcoders}” has been made again since {pair.key.a} and {pair.key.b} were "

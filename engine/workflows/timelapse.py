@@ -19,7 +19,7 @@ def timelapse(store: Store, request: Timelapse, report: Report, cancel: CancelTo
     """
     pair = comparison_found(store, request.a, request.b, request.prompt, request.transcoders)
     checkpoints = [store.checkpoint(ref) for ref in dict.fromkeys(request.checkpoints)]
-    scene = scene_of(store, pair, checkpoints, part(report, 0.0, _LOADED), cancel)
+    scene = scene_of(store, pair, part(report, 0.0, _LOADED), cancel, more=checkpoints)
     hashes = []
     for number, checkpoint in enumerate(checkpoints):
         cancel.check()

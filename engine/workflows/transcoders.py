@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARED_TRAINING = TranscoderTraining()  # of a set that a comparison trains for itself from random features
 # Of one that goes on from a set of the same model: what differs from that set's own training.
-REFRESH: dict[str, float] = {"n_steps": 600, "n_texts": 5000, "learning_rate": 2e-3}
+REFRESH: dict[str, float] = {"n_steps": 400, "n_texts": 5000, "learning_rate": 3e-3}
 _WELL = 0.1  # largest share of variance, in any layer, that a set to go on from may leave unexplained
 _MOST = 16  # checkpoints of a run that a shared set is trained on by default, besides the base
 
@@ -56,7 +56,9 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
     )
     if _is_stored(store, meta):
         return request.name
-    different = [c for c in checkpoints if c.step] + [c for c in checkpoints if not c.step][:1]
+    tuned, base = [c for c in checkpoints if c.step], [c for c in checkpoints if not c.step][:1]
+    # A set that goes on from another must not forget the base meanwhile: it reads a fifth of the texts.
+    different = tuned + base * (max(1, len(tuned) // 4) if request.start else 1)
     own, plain = texts_of(store, checkpoints, request.training.n_texts, request.training.seed)
     trained = train(
         loaded,

@@ -1,6 +1,7 @@
 """The whole path in every family: base, adapters, a shared transcoder set, two graphs to the same targets."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from tests.attribution.parts import (
     silent,
     workspace,
 )
-from tests.tiny import tiny_llama
+from tests.tiny import tiny_corpus, tiny_llama
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 
@@ -115,6 +116,29 @@ def test_a_new_run_goes_on_from_a_set_that_is_there(
         run(store, asked, silent, Never())
     with pytest.raises(NotFound, match="gone"):
         run(store, TrainTranscoders(name="x", checkpoints=("one@base",), start="gone"), silent, Never())
+
+
+def test_a_set_that_goes_on_reads_the_base_often_enough(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load("llama", tmp_path / "base")
+    store.save_corpus(tiny_corpus())
+    add_run(store, loaded, "many", seed=2, steps=tuple(range(9)))
+    refs = tuple(checkpoint.ref for checkpoint in store.checkpoints("many"))
+    request = TrainTranscoders(name="first", checkpoints=refs, training=SMALL)
+    run(store, request, silent, Never())
+    seen: list[bool] = []
+
+    def look(_: LoadedModel, checkpoints: list[Callable[[], object]], *__: object, **___: object) -> None:
+        seen.extend(weights() is None for weights in checkpoints)
+        raise Cancelled
+
+    monkeypatch.setattr("engine.models.transcoder_training.train_transcoders", look)
+    for change, n_base in (({"name": "plain"}, 1), ({"name": "next", "start": "first"}, 2)):
+        with pytest.raises(Cancelled):
+            run(store, request.model_copy(update=change), silent, Never())
+        assert (len(seen) - sum(seen), sum(seen)) == (8, n_base)
+        seen.clear()
 
 
 def test_an_equal_set_is_not_trained_again(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

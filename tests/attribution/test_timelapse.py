@@ -8,7 +8,7 @@ import pytest
 
 from engine.analysis.diff import diff_graphs
 from engine.attribution.trace import trace_graph
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound
 from engine.domain.graphs import NodeKind
 from engine.domain.jobs import Compare, Intervene, Timelapse, TrainTranscoders
 from engine.domain.timelapse import Moment
@@ -172,13 +172,17 @@ def test_what_is_stored_is_skipped_and_a_cancelled_job_keeps_what_it_has(
     assert list(timelapse_keys(compared, "one@50%", "two@100%", PROMPT)) == [0]
 
 
-def test_what_is_not_there_is_told(compared: Store) -> None:
+def test_what_is_not_there_is_told(compared: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"comparison of one@50% with two@100% named “the dog”.* There is: the cat"):
         run(compared, request("one@base", prompt="the dog"), silent, Never())
     with pytest.raises(NotFound, match="one@75%"):
         run(compared, request("one@75%"), silent, Never())
     with pytest.raises(NotFound, match="gone"):
         run(compared, request("one@base", a="gone@base"), silent, Never())
+    assert run(compared, request(), silent, Never()) == ""  # nothing asked for
+    add_run(compared, load("qwen3", tmp_path / "qwen3"), "other", seed=3)
+    with pytest.raises(ComparisonRefused, match=r"“one” was trained on .*“other” on"):
+        run(compared, request("other@base"), silent, Never())
     with pytest.raises(NotFound, match="comparison"):
         run(compared, request("one@base", transcoders="other"), silent, Never())
     folder = compared.transcoder_folder("small")
