@@ -21,7 +21,7 @@ from pages._ui.errors import guarded
 from pages._ui.export_menu import export_menu
 from pages._ui.film_here import compare_these, film
 from pages._ui.inspector import edge_title, inspect_edge, inspect_node, node_title
-from pages._ui.linked_graphs import Marks, linked_graphs
+from pages._ui.linked_graphs import Marks, insist, linked_graphs
 from pages._ui.many_here import mean_circuit, prompts_behind
 from pages._ui.selection import PAGE, Selection, Shown, mark, marks, settings_from_url
 from pages._ui.session import again, store
@@ -62,8 +62,19 @@ def workbench(selection: Selection, view: str) -> None:
 
 
 def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
+    """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
-    return pair_view(diff, probe=selection.probe, loss_a=losses[0], loss_b=losses[1])
+    probe = selection.probe
+    made_from = (
+        diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
+        len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
+    )  # fmt: skip
+    return _view(lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1]), made_from)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _view(_make: Callable[[], GraphView], made_from: tuple[object, ...]) -> GraphView:
+    return _make()
 
 
 def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
@@ -147,6 +158,7 @@ def _take(key: str, picked: Edge | None) -> None:
     """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
     if picked != st.session_state.get(_PICKED + key):
         st.session_state[_PICKED + key] = picked
+        insist("graphs", "edge")
         mark(replace(marks(), edge=picked))
         again()
 
