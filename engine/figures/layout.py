@@ -21,6 +21,8 @@ _PER_CHARACTER = 0.62  # width of a label's character, in node pitches
 _LABEL_LIMIT = 10  # characters of a token that are given room
 _ROW_PITCH = 0.25  # between the wrapped rows of one cell, in layers
 _CELL_HEIGHT = 0.72  # most that one cell takes, in layers
+_MOST_ROWS = 4  # of one cell
+_NARROWEST = 4.0  # a cell of so few nodes is not wrapped
 _OUTPUT_PITCH = 2.4  # between outputs, which carry labels
 _NAME_LIMIT = 14  # characters of a group's name that are given room
 
@@ -64,8 +66,8 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
     table = nodes.reset_index(drop=True)
     cells = _cells(table)
     widths = _node_widths(table)
-    limit = _wrap_limit([float(widths[cell].sum()) for cell in cells.values()], list(cells), tokens)
-    packed = {place: _pack(widths[cell], limit) for place, cell in cells.items()}
+    limits = _wrap_limits([float(widths[cell].sum()) for cell in cells.values()], list(cells), tokens)
+    packed = {place: _pack(widths[cell], limits[place[1]]) for place, cell in cells.items()}
     columns = _columns([(position, taken.width) for (_, position), taken in packed.items()], tokens)
     x, y = np.zeros(len(table)), np.zeros(len(table))
     for (layer, position), cell in cells.items():
@@ -116,19 +118,21 @@ def _label_widths(tokens: Sequence[str]) -> np.ndarray:
     return np.maximum([min(len(token), _LABEL_LIMIT) * _PER_CHARACTER for token in tokens], 1.0)
 
 
-def _wrap_limit(sizes: Sequence[float], places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> int:
-    """The widest that a cell may be: as wide as its nodes, or as narrow as keeps the whole within its width."""
+def _wrap_limits(sizes: Sequence[float], places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> list[int]:
+    """The widest that a cell of each position may be: with as few rows a cell as keep the whole within its width.
+
+    A crowded column so gets more of the width than an empty one. With more rows than _MOST_ROWS a cell would run into
+    the next layer: then the whole gets wider instead.
+    """
     widest = np.zeros(len(tokens))  # of the cells of each position
     for (_, position), size in zip(places, sizes, strict=True):
         widest[position] = max(widest[position], size)
-    most = max(widest.max(initial=1.0), 1.0)
     labels = _label_widths(tokens)
-    limit = int(np.ceil(most))
-    while limit > 4 and (np.maximum(np.minimum(widest, limit), labels) + _GAP).sum() > _MAX_WIDTH:
-        limit -= 1
-    # A tall cell would run into the next layer: then the whole gets wider instead.
-    tallest = int(_CELL_HEIGHT / _ROW_PITCH) * 2
-    return max(limit, int(np.ceil(most / tallest)))
+    for n_rows in range(1, _MOST_ROWS + 1):
+        limits = np.maximum(np.ceil(widest / n_rows), np.minimum(widest, _NARROWEST))
+        if (np.maximum(limits, labels) + _GAP).sum() <= _MAX_WIDTH:
+            break
+    return [max(int(limit), 1) for limit in np.ceil(limits)]
 
 
 def _columns(taken: Sequence[tuple[int, float]], tokens: Sequence[str]) -> tuple[Column, ...]:

@@ -24,8 +24,8 @@ def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | N
     """`engine.figures.tables.edge_table`, with the change as a bar and the status in its colour; the edge whose row
     a person picked."""
     shown = table.head(MOST_SHOWN).assign(size=lambda rows: rows["change"].abs())
-    spread = ["spread_change", "n"] if "spread_change" in shown else []
-    return _rows(shown, ["from", "to", "in A", "in B", *spread, "share A", "share B", "size", "status"], height, key)
+    rest = ["spread_change", "n"] if "spread_change" in shown else ["share A", "share B"]
+    return _rows(shown, ["from", "to", "in A", "in B", *rest, "size", "status"], height, key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
