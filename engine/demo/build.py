@@ -12,13 +12,15 @@ from pathlib import Path
 
 from engine.corpus import make_corpus
 from engine.demo import recipe
+from engine.demo.ablation import ablation_request
 from engine.demo.base_model import PRETRAINING, Pretraining, pretrain
+from engine.demo.features import add_feature_facts
 from engine.demo.measure import measure
 from engine.demo.model_card import model_card
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import TracelapseError
-from engine.domain.jobs import Compare, Report, TrainTranscoders
+from engine.domain.jobs import Compare, Report, Timelapse, TrainTranscoders
 from engine.domain.models import DEMO_MODEL
 from engine.store import Store
 
@@ -74,15 +76,31 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
             run(store, compare, _part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
-        measured = measure(store, seed, _part(report, 0.94, 1.0))
+        run(store, film_request(store), _part(report, 0.94, 0.95, "Time-lapse: "), _NoCancel())
+        add_feature_facts(store, store.comparisons())
+        run(store, ablation_request(store), _part(report, 0.95, 0.96, "Ablation: "), _NoCancel())
+        measured = measure(store, seed, _part(report, 0.96, 1.0))
     finally:
         store.close()
-    for left in (*folder.glob("index.sqlite*"), *folder.glob("*.lock")):
+    for left in (*folder.glob("index.sqlite*"), *folder.rglob("*.lock")):
         left.unlink()
     figures = Figures(seed=seed, versions={p: version(p) for p in PACKAGES}, figures=measured)
     (folder / "figures.json").write_text(figures.to_json(), encoding="utf-8")
     (folder / "README.md").write_text(model_card(figures), encoding="utf-8")
     return figures
+
+
+def film_request(store: Store) -> Timelapse:
+    """The time-lapse of the default comparison, at FILM_STEPS of both runs."""
+    a, b = recipe.COMPARISONS[-1]
+    checkpoints = [c for ref in (a, b) for c in store.checkpoints(ref.partition("@")[0]) if c.step in recipe.FILM_STEPS]
+    return Timelapse(
+        a=a,
+        b=b,
+        prompt=recipe.PROMPTS[0],
+        transcoders=recipe.TRANSCODERS,
+        checkpoints=tuple(checkpoint.ref for checkpoint in checkpoints),
+    )
 
 
 def answerable(store: Store, candidates: Corpus) -> Corpus:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.corpus import check_corpus, make_corpus
 from engine.demo import recipe
+from engine.demo.ablation import ablation_figures
 from engine.demo.meaning import meaning_overlap
 from engine.demo.records import Figure
 from engine.domain.corpus import PROBE_KINDS, Corpus, Probe
@@ -17,6 +18,7 @@ from engine.domain.jobs import Report
 from engine.domain.models import DEMO_MODEL
 from engine.domain.runs import Checkpoint, ProbeResults
 from engine.store import Store
+from engine.workflows.queries import timelapse_keys
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -76,6 +78,11 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
             measured.append(_measured(replacement, corpus, checkpoint, stored.get(checkpoint.step)))
             done += 1
         figures += _run_figures(run, measured, replacement)
+    a, b = recipe.COMPARISONS[-1]
+    film = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
+    figures.append(Figure(name="time-lapse/moments", value=sum(step in film for step in recipe.FILM_STEPS)))
+    figures.append(Figure(name="feature facts/checkpoints", value=_n_described(store)))
+    figures += ablation_figures(store, replacement)
     figures.append(
         Figure(name="size/MB", value=round(_size(store.base_folder(DEMO_MODEL).parent) / 1e6, 1), tolerance=0.1)
     )
@@ -198,6 +205,12 @@ def _by_kind(probes: tuple[Probe, ...], results: ProbeResults) -> dict[tuple[str
 
 def _mean(right: list[bool]) -> float:
     return round(sum(right) / len(right), 3)
+
+
+def _n_described(store: Store) -> int:
+    """Checkpoints of the default comparisons of which it is stored what their features stand for."""
+    refs = {ref for pair in recipe.COMPARISONS for ref in pair}
+    return sum(any(key.transcoders == recipe.TRANSCODERS for key in store.feature_keys(ref)) for ref in refs)
 
 
 def _size(folder: Path) -> int:

@@ -43,8 +43,22 @@ The best checkpoint is the one of the highest paraphrase accuracy in its weaker 
   on the default prompts, over all checkpoints: {v["demo-lora/lowest replacement score"]} (demo-lora),
   {v["demo-tokens/lowest replacement score"]} (demo-tokens).
 - `graphs/`, `comparisons/`: attribution graphs of {_comparisons()},
-  on {_prompts()}.
+  on {_prompts()}; of the 100,000 edges of each the {recipe.TRACING.max_edges:,} that contribute most. For a
+  time-lapse of the last pair on the first prompt, those of {v["time-lapse/moments"]} moments of training.
+- `features/`: where the features that these comparisons show are active, and what they write, in
+  {v["feature facts/checkpoints"]} checkpoints.
+- `interventions/`: what switching off the features that carry the answer does (below).
 - {v["size/MB"]} MB in all. Made with {versions}.
+
+## The features that carry the answer
+On “{recipe.PROMPTS[0]} ▁”, {v["ablation/features"]} features were chosen because the answer of
+`{recipe.COMPARISONS[-1][1]}` runs through them and that of `{recipe.COMPARISONS[-1][0]}` does not. Switched off, they
+take the probability of the right answer from {v["ablation/p of the answer before"]} to
+{v["ablation/p of the answer after"]}. Its logit changes by {v["ablation/change of the answer's logit, measured"]};
+the graph alone predicts {v["ablation/change of the answer's logit, predicted"]}. As a control, as many other active
+features were drawn at random, {v["ablation/draws of others"]} times: in
+{v["ablation/draws of others that keep the answer"]} of these draws the right answer stays the most probable one (its
+median probability is {v["ablation/p of the answer after others, median"]}).
 
 ## How the base model was made
 It is trained from scratch on sentences that a program writes: nouns with feelings, speeds, sizes and brightness, and

@@ -2,16 +2,24 @@
 
 import re
 
+import numpy as np
 import pytest
 
+from engine.analysis.diff import diff_graphs
+from engine.attribution.trace import trace_graph
 from engine.demo import recipe
+from engine.demo.ablation import ablation_request
 from engine.demo.check import check_demo
 from engine.demo.model_card import model_card
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, SIMPLE, SPATIAL
+from engine.domain.diffs import DiffSettings
+from engine.domain.graphs import PruneSettings, TraceSettings
 from engine.store import BUNDLED, Store
 from engine.store.files import read_json
-from engine.workflows.queries import comparison_graphs
+from engine.workflows.queries import comparison_found, comparison_graphs, stored_interventions, timelapse_graphs
+from engine.workflows.scene import scene_of
+from tests.attribution.parts import Never, silent
 
 TYPES = (SIMPLE, SPATIAL)
 
@@ -82,6 +90,76 @@ def test_the_default_comparisons_are_traced(store, a, b, prompt):
     assert left.tokens == right.tokens
     assert left.key.targets == right.key.targets
     assert min(left.fit.replacement, right.fit.replacement) >= 0.85
+
+
+def test_a_time_lapse_can_be_played_at_once(store):
+    a, b = recipe.COMPARISONS[-1]
+    pairs = timelapse_graphs(store, a, b, recipe.PROMPTS[0])
+    assert tuple(pairs) == recipe.FILM_STEPS == (0, 75, 150, 225, 300)
+    similarity = [diff_graphs(*pair).summary.edge_similarity for pair in pairs.values()]
+    assert similarity[0] == pytest.approx(1)  # one base
+    assert max(similarity[1:]) < 0.6
+    assert min(graph.fit.replacement for pair in pairs.values() for graph in pair) >= 0.85
+
+
+def test_the_features_that_carry_the_answer_do_and_others_do_not(stated, store):
+    v = stated.values()
+    assert v["ablation/p of the answer before"] > 0.5
+    assert v["ablation/p of the answer after"] < 0.05
+    assert v["ablation/draws of others that keep the answer"] >= 0.9 * v["ablation/draws of others"]
+    assert v["ablation/p of the answer after others, median"] > 0.5
+    request = ablation_request(store)
+    graphs = comparison_graphs(store, request.a, request.b, request.prompt)
+    a, b = stored_interventions(store, graphs, request.features, request.factor)
+    assert set(b.changed) == set(request.features)
+    assert len(a.changed) < len(b.changed)
+    assert b.p_after[0] == pytest.approx(v["ablation/p of the answer after"], abs=0.001)
+    assert b.tokens[int(np.argmax(b.p_before))].strip() == "smiles"
+    assert b.tokens[int(np.argmax(b.p_after))].strip() != "smiles"
+
+
+@pytest.mark.parametrize(("a", "b"), recipe.COMPARISONS)
+def test_what_the_default_views_show_is_described(store, a, b):
+    pair = comparison_found(store, a, b, recipe.PROMPTS[0])
+    nodes = diff_graphs(store.graph(pair.graph_a), store.graph(pair.graph_b)).nodes
+    shown = nodes[nodes["kind"] == "feature"]
+    wanted = set(zip(shown["layer"], shown["index"], strict=True))
+    assert len(wanted) > 20
+    for side in (a, b):
+        described = {feature for key in store.feature_keys(side) for feature in store.features(key)}
+        assert wanted <= described
+
+
+def test_the_cap_on_edges_changes_nothing_that_is_shown(store):
+    """Against the whole graphs, traced now: at the default pruning and at the far end of the sliders."""
+    pair = comparison_found(store, *recipe.COMPARISONS[-1], recipe.PROMPTS[0])
+    stored = [store.graph(key) for key in (pair.graph_a, pair.graph_b)]
+    assert [graph.n_edges for graph in stored] == [recipe.TRACING.max_edges] * 2
+    whole = _traced_whole(store, pair)
+    assert min(graph.n_edges for graph in whole) > 3 * recipe.TRACING.max_edges
+    for node_threshold, edge_threshold in ((0.8, 0.98), (0.95, 0.99)):
+        prune = PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
+        capped, full = (diff_graphs(*pair, DiffSettings(prune=prune)).edges for pair in (stored, whole))
+        both = full.merge(capped, on=["source", "target"], how="outer", suffixes=("", "_capped"))
+        for side in ("contribution_a", "contribution_b"):
+            there = both[[side, f"{side}_capped"]].dropna()
+            assert len(there) > 1000
+            assert (there[side] - there[f"{side}_capped"]).abs().max() <= 0.001
+            # An edge that only one of them shows is one that nobody would look at.
+            alone = both[both[side].isna() | both[f"{side}_capped"].isna()]
+            assert alone[[side, f"{side}_capped"]].max(axis=None) < 0.005
+
+
+def _traced_whole(store, pair):
+    scene = scene_of(store, pair, silent, Never())
+    return [
+        trace_graph(
+            scene.replacement(),
+            key=key.model_copy(update={"settings": TraceSettings()}),
+            merged=scene.weights(store.checkpoint(key.checkpoint)),
+        )
+        for key in (pair.graph_a, pair.graph_b)
+    ]
 
 
 def test_all_runs_have_their_checkpoints_with_scores(store):
