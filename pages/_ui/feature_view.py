@@ -6,6 +6,7 @@ from engine.domain.features import FeatureFacts
 from engine.figures.feature_charts import activation_chart
 from engine.figures.feature_html import facts_table
 from engine.figures.feature_words import activity
+from pages._ui.cached import draw
 
 CHART_PX = 56  # of a histogram's bars
 
@@ -29,5 +30,13 @@ def _side(side: str, facts: FeatureFacts | None, beside: FeatureFacts | None) ->
         return
     st.caption(f"**{side}** · {activity(facts)}", help="Of the texts of the corpus and of the model's world.")
     if facts.n_active:
-        key = f"activation {side}"
-        st.altair_chart(activation_chart(facts, beside=beside, height=CHART_PX), key=key)
+        draw(
+            lambda: activation_chart(facts, beside=beside, height=CHART_PX),
+            "activation", *(_drawn_from(one) for one in (facts, beside)),
+            key=f"activation {side}",
+        )  # fmt: skip
+
+
+def _drawn_from(facts: FeatureFacts | None) -> tuple[object, ...]:
+    """All that the histogram shows."""
+    return (facts.layer, facts.index, facts.max_activation, *facts.counts.tolist()) if facts else ()

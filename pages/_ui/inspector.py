@@ -14,6 +14,8 @@ from pages._ui.selection import Selection
 from pages._ui.text import plain
 from pages._ui.try_it import try_it
 
+TABS = ("What it stands for", "Try it", "Label and group")
+
 
 @guarded()
 def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annotations, *, height: int) -> None:
@@ -25,13 +27,16 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
     row = found.iloc[0]
     st.caption(_figures(row))
     if row["kind"] == "feature":
-        meaning, trying, writing = st.tabs(["What it stands for", "Try it", "Label and group"])
-        with meaning:
-            facts_here(diff, (int(row["layer"]), int(row["index"])), height=height - 90)
-        with trying:
-            try_it(diff, selection, at, annotations)
-        with writing:
-            label_form(diff, at, annotations)
+        meaning, trying, writing = st.tabs(TABS, key="inspector tab", on_change="rerun")  # only the open one is drawn
+        if meaning.open:
+            with meaning:
+                facts_here(diff, (int(row["layer"]), int(row["index"])), height=height - 90)
+        elif trying.open:
+            with trying:
+                try_it(diff, selection, at, annotations)
+        elif writing.open:
+            with writing:
+                label_form(diff, at, annotations)
     elif row["kind"] == "supernode":
         try_it(diff, selection, at, annotations)
     else:

@@ -147,11 +147,12 @@ def _all_edges(diff: GraphDiff, height: int) -> None:
 
 def _neighbours(diff: GraphDiff, node: str) -> None:
     inputs, outputs = neighbours(diff, node)
-    parts = {f"Inputs ({len(inputs)})": (inputs, True), f"Outputs ({len(outputs)})": (outputs, False)}
-    for tab, (title, (table, are_inputs)) in zip(st.tabs(list(parts)), parts.items(), strict=True):
-        with tab:
-            key = f"{title} {node}"
-            _take(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
+    tabs = st.tabs(("Inputs", "Outputs"), key="neighbours tab", on_change="rerun")  # only the open one is drawn
+    for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
+        if tab.open:
+            with tab:
+                key = f"inputs {node}" if are_inputs else f"outputs {node}"
+                _take(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
 
 
 def _take(key: str, picked: Edge | None) -> None:

@@ -133,6 +133,11 @@ def _feature(store: Store) -> str:
     return str(nodes[(nodes["kind"] == "feature") & nodes["kept_b"]].sort_values("b").iloc[-1]["id"])
 
 
+def _tab(app: AppTest, name: str) -> None:
+    app.session_state["inspector tab"] = name
+    app.run()
+
+
 def test_a_marked_node_is_inspected_with_its_inputs_and_outputs(open_page: OpenPage) -> None:
     node = _feature(_store())
     app = open_page("compare", marks=Marks(selected=node).to_text())
@@ -162,10 +167,12 @@ def test_a_label_is_text_kept_in_the_workspace_and_can_be_taken_away(open_page: 
     node = _feature(_store())
     hostile = "<script>alert(1)</script> :smile: $x$ **b**"
     app = open_page("compare", marks=Marks(selected=node).to_text())
+    _tab(app, "Label and group")
     app.text_input[0].set_value(hostile).run()
     assert not app.exception
     assert hostile in texts(app)
     again = open_page("compare", marks=Marks(selected=node).to_text())
+    _tab(again, "Label and group")
     assert again.text_input[0].value == hostile
     again.text_input[0].set_value("").run()
     assert hostile not in texts(again)
@@ -174,6 +181,7 @@ def test_a_label_is_text_kept_in_the_workspace_and_can_be_taken_away(open_page: 
 def test_a_group_is_made_in_the_inspector_and_drawn_as_one_node(open_page: OpenPage) -> None:
     node = _feature(_store())
     app = open_page("compare", marks=Marks(selected=node).to_text())
+    _tab(app, "Label and group")
     groups = next(box for box in app.multiselect if box.label == "Groups")
     key = str(groups.key).removeprefix("groups ").split(" ")
     session.store().set_supernode(key[0], "happy things", [key[1]])
@@ -200,6 +208,7 @@ def test_what_a_feature_stands_for_is_looked_up_once_for_all_in_sight(open_page:
 def test_try_it_asks_for_exactly_what_was_chosen(open_page: OpenPage) -> None:
     node = _feature(_store())
     app = open_page("compare", marks=Marks(selected=node).to_text())
+    _tab(app, "Try it")
     next(slider for slider in app.slider if slider.label.startswith("Multiply")).set_value(2.0).run()
     next(button for button in app.button if button.label == "Scale in A and B").click().run()
     assert not app.exception
