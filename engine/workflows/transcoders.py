@@ -107,7 +107,7 @@ def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "Loa
     """The training of a shared set: the base and up to 16 checkpoints of every run concerned, and these themselves.
 
     Where a set of the same model explains the base well, it goes on from that one's features, which keep what they
-    stand for, in a third of the time. Its name says the runs and follows from all that decides the result: the same
+    stand for, in less than half the time. Its name says the runs and follows from all that decides the result: the same
     request is never trained twice.
     """
     from engine.models.adapters import checkpoint_hash
