@@ -99,10 +99,12 @@ def _trace_the_rest(
         again()
     elif job.state in ("queued", "running"):
         _wait(job.id, len(ready))
+    elif len(timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)) > len(ready):
+        again()  # it ended while this was being drawn
     else:
         if job.state == "failed":
             st.error(plain(job.error), icon=":material/error:")
-        if st.button(f"Trace the {len(missing)} missing steps", icon=":material/conversion_path:"):
+        if st.button("Trace the missing steps", icon=":material/conversion_path:", help=f"{len(missing)} of them"):
             _submit(selection, diff, missing, step)
             again()
 
