@@ -12,7 +12,7 @@ from pages._ui.session import jobs
 from pages._ui.text import plain
 from pages._ui.tour_facts import Compared
 
-_WIDTH, _HEIGHT = 1220, 126
+_WIDTH, _HEIGHT = 1220, 124
 
 
 def effects_figure(effects: tuple[Intervention, Intervention], found: Compared) -> None:

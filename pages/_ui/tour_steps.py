@@ -40,7 +40,7 @@ from pages._ui.tour_words import (
 T = TypeVar("T")
 WIDTH, HEIGHT = 1220, 486  # of a figure, in pixels: with its words it fits 1280 × 720
 _CHART_PX = HEIGHT - 16
-_OVERLAY_PX, _PAIR_PX = 352, 190  # of the drawing itself
+_OVERLAY_PX, _PAIR_PX = 352, 185  # of the drawing itself
 _PANELS_PX = _CHART_PX - 75  # with a title above and names below
 
 

@@ -8,7 +8,7 @@ import pytest
 from engine.analysis.pruning import Pruned, prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
-from engine.store import BUNDLED, Store
+from engine.store import Store
 from tests.analysis.micro_graphs import micro_a, random_graph
 
 
@@ -70,7 +70,6 @@ def test_a_graph_that_explains_nothing():
     assert (scores.replacement, scores.n_edges) == (0, 0)
 
 
-@pytest.mark.skipif(not BUNDLED.is_dir(), reason="the bundled demo is not here; `demo build` makes it")
 def test_the_demo_graphs_have_the_scores_that_they_were_traced_with(demo_store: Store):
     """Within 0.015: they keep the 40,000 largest of some 100,000 edges, `fit` is of all."""
     keys = demo_store.graphs()

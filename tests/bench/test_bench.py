@@ -14,10 +14,8 @@ from engine.bench.tracing import largest_difference
 from engine.cli.app import app
 from engine.domain.errors import NotFound
 from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
-from engine.store import BUNDLED
 
 FIELDS = {"name", "value", "unit", "reference", "ratio", "target", "met"}
-needs_demo = pytest.mark.skipif(not BUNDLED.is_dir(), reason="the bundled demo is not here; `demo build` makes it")
 
 
 def test_faster_is_how_many_times() -> None:
@@ -128,7 +126,6 @@ def test_a_measure_that_fails_does_not_cost_the_others(monkeypatch: pytest.Monke
     assert told.stderr == "Error: Could not be measured: swap: no browser\n"
 
 
-@needs_demo
 @pytest.mark.filterwarnings("ignore")  # circuit-tracer's other backend warns on import; its warnings are not ours
 def test_a_real_measure_gives_whole_rows() -> None:
     rows: list[Any] = [row.model_dump() for row in measure(("swap",), lambda *_: None).rows]

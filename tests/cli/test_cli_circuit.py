@@ -9,10 +9,7 @@ import sys
 
 import pytest
 
-from engine.store import BUNDLED
 from tests.cli.conftest import Cli
-
-pytestmark = pytest.mark.skipif(not BUNDLED.is_dir(), reason="the bundled demo is not here; `demo build` makes it")
 
 CIRCUIT = ("circuit", "demo-lora@100%", "demo-tokens@100%", "--type", "simple_mapping", "--prompts", "1")
 

@@ -7,10 +7,8 @@ import sys
 
 import pytest
 
-from engine.store import BUNDLED
 from tests.cli.conftest import Cli
 
-pytestmark = pytest.mark.skipif(not BUNDLED.is_dir(), reason="the bundled demo is not here; `demo build` makes it")
 CHECKPOINT = "demo-lora@100%"
 
 
