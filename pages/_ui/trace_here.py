@@ -33,12 +33,15 @@ def trace_here(selection: Selection) -> None:
 
 
 def estimate(store: Store, selection: Selection) -> str:
-    """What it takes: seconds where transcoders have seen both sides, about a minute where they must learn first."""
+    """What it takes: seconds where transcoders have seen both sides, more where they must learn first."""
     if store.transcoders_for([selection.a.ref, selection.b.ref]) is not None:
         return "It takes a few seconds on the demo's model."
+    model = store.run(selection.a.run).model
+    known = any(meta.model == model for meta in store.transcoder_sets())
+    takes = "about twenty seconds" if known else "about a minute"
     return (
-        "No transcoders have seen both checkpoints, so a shared set is trained first: about a minute on the demo's "
-        "model, and only once for these two runs."
+        f"No transcoders have seen both checkpoints, so a shared set is trained first: {takes} on the demo's model, "
+        "and only once for these two runs."
     )
 
 
