@@ -118,9 +118,8 @@ def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphVie
 
 def _content(store: "Store", diff: "GraphDiff", chosen: Format, show: Show | None, theme: "Theme") -> bytes:
     from engine import export
-    from engine.workflows.queries import probe_with
 
-    probe = probe_with(store, [graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
+    probe = store.probe_with([graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
     notes = store.annotations(diff.a.key.transcoders_hash)
     match chosen:
         case "html":

@@ -77,7 +77,6 @@ def compare(
     from engine.analysis.diff import diff_graphs
     from engine.analysis.records import diff_record
     from engine.domain.diffs import DiffSettings
-    from engine.workflows.queries import probe_with
 
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
@@ -89,7 +88,7 @@ def compare(
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
-        show_diff(diff, probe_with(store, [ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
+        show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
 
 
 def found_or_made(store: "Store", look: Callable[[], T | None], request: "Request", title: str) -> T:

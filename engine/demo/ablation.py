@@ -12,7 +12,7 @@ from engine.demo.records import Figure
 from engine.domain.graphs import AttributionGraph, NodeKind
 from engine.domain.jobs import Intervene
 from engine.store import Store
-from engine.workflows.queries import comparison_found, probe_with, stored_interventions
+from engine.workflows.queries import comparison_found, stored_interventions
 
 if TYPE_CHECKING:
     from engine.models.replacement import Replacement
@@ -26,7 +26,7 @@ def ablation_request(store: Store) -> Intervene:
     a, b = recipe.COMPARISONS[-1]
     prompt = recipe.PROMPTS[0]
     graphs = _graphs(store)
-    probe = probe_with(store, [ref.partition("@")[0] for ref in (a, b)], prompt)
+    probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     assert probe is not None  # the default prompts are probes
     features = telling_features(diff_graphs(*graphs), word=probe.constraint)
     return Intervene(a=a, b=b, prompt=prompt, transcoders=recipe.TRANSCODERS, features=features)

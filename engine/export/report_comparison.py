@@ -1,6 +1,6 @@
 """The part of a run's report that shows one stored comparison."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.headline import Piece, headline
-from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import Comparison, ComparisonKey
@@ -41,7 +40,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     """Raises Damaged, NotFound (a graph is gone), ComparisonRefused."""
     key = comparison.key
     diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
-    probe = probe_of(store, (key.a, key.b), key.prompt)
+    probe = store.probe_with([ref.partition("@")[0] for ref in (key.a, key.b)], key.prompt)
     view = pair_view(diff, probe=probe, loss_a=_loss(store, key.a), loss_b=_loss(store, key.b))
     notes = store.annotations(diff.a.key.transcoders_hash)
     pictures = [
@@ -58,19 +57,6 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
         warnings=tuple(warning for name, graph in sides if (warning := fit_warning(name, graph))),
     )
-
-
-def probe_of(store: Store, refs: Sequence[str], prompt: str) -> Probe | None:
-    """The probe of either run's corpus that asks this prompt: it knows the right answer."""
-    for ref in refs:
-        try:
-            probes = store.corpus(store.run(ref.partition("@")[0]).corpus).probes
-        except (NotFound, Damaged):  # a run imported without its corpus, or one whose corpus was removed
-            continue
-        for probe in probes:
-            if probe.text == prompt:
-                return probe
-    return None
 
 
 def _loss(store: Store, ref: str) -> float | None:

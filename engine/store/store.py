@@ -1,10 +1,12 @@
 """The workspace on disk: artefact files, which are the truth, and their index."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from engine.domain.errors import Damaged, InputError
+from engine.domain.corpus import Probe
+from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.store.check import check_artefact, check_index, check_shelf
@@ -37,6 +39,21 @@ class Store(Corpora, TranscoderSets, Graphs, Notes):
         if spec.source == "bundled":
             return (self.bundled or self.workspace) / "base"
         return Path(spec.location).expanduser()
+
+    def probe_with(self, runs: Iterable[str], prompt: str) -> Probe | None:
+        """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils.
+
+        None where no corpus has one, or is there. Raises Damaged.
+        """
+        for run in dict.fromkeys(runs):
+            try:
+                probes = self.corpus(self.run(run).corpus).probes
+            except NotFound:  # a run imported without its corpus, or one whose corpus was removed
+                continue
+            for probe in probes:
+                if probe.text == prompt:
+                    return probe
+        return None
 
     def delete_run(self, name: str) -> None:
         """Its graphs and comparisons go with it, and no transcoder set claims to have seen it any more.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from engine.analysis.curves import probe_scores
-from engine.domain.corpus import Probe
 from engine.domain.errors import NotFound
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
@@ -118,19 +117,6 @@ def run_scores(store: Store, run: str) -> pd.DataFrame:
     Raises NotFound (the run, or its corpus), Damaged, InputError (the corpus is not the one that was measured).
     """
     return probe_scores(store.corpus(store.run(run).corpus).probes, store.probe_results(run))
-
-
-def probe_with(store: Store, runs: Iterable[str], prompt: str) -> Probe | None:
-    """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils."""
-    for run in runs:
-        try:
-            probes = store.corpus(store.run(run).corpus).probes
-        except NotFound:  # a run imported without its corpus, or one whose corpus was removed
-            continue
-        for probe in probes:
-            if probe.text == prompt:
-                return probe
-    return None
 
 
 def _latest(checkpoints: Sequence[Checkpoint], step: int) -> Checkpoint:

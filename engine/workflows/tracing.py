@@ -5,7 +5,6 @@ from engine.domain.jobs import CancelToken, Compare, Report, Trace
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import part
-from engine.workflows.queries import probe_with
 from engine.workflows.scene import Scene, open_scene
 
 _CHOSEN = 0.6  # share of the progress bar for transcoders; most of the time where they must be trained
@@ -51,7 +50,7 @@ def _compare_prompt(store: Store, scene: Scene, a: Checkpoint, b: Checkpoint, pr
 
     key = ComparisonKey(a=a.ref, b=b.ref, prompt=prompt, transcoders=scene.transcoders.name)
     models = [scene.weights(side) or scene.loaded.model for side in (a, b)]
-    targets = common_targets(scene.loaded, models, prompt, probe_with(store, (a.run, b.run), prompt))
+    targets = common_targets(scene.loaded, models, prompt, store.probe_with((a.run, b.run), prompt))
     keys = [scene.key(side, prompt, targets) for side in (a, b)]
     for side, graph_key in zip((a, b), keys, strict=True):
         scene.trace(store, side, graph_key)

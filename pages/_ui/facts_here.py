@@ -5,13 +5,13 @@ import streamlit as st
 from engine.domain.diffs import GraphDiff
 from engine.domain.jobs import DescribeFeatures, JobRecord
 from engine.workflows.feature_queries import feature_facts
-from pages._ui.errors import guarded
 from pages._ui.feature_view import feature_view
-from pages._ui.jobs_panel import show_progress
+from pages._ui.jobs_panel import wait_here
 from pages._ui.session import again, jobs, store
 from pages._ui.text import plain
 
 Feature = tuple[int, int]  # layer, index
+_FIRST_LOOK = "The first look reads some hundred texts; then every feature of these graphs opens at once."
 
 
 def facts_here(diff: GraphDiff, feature: Feature, *, height: int) -> None:
@@ -31,7 +31,9 @@ def _look_up(diff: GraphDiff, feature: Feature) -> None:
         jobs().submit(request)
         again()
     elif job.state in ("queued", "running"):
-        _wait(job.id)
+        wait_here(
+            job.id, note="The first look reads some hundred texts; then every feature of these graphs opens at once."
+        )
     else:
         if job.state == "failed":
             st.error(plain(job.error), icon=":material/error:")
@@ -60,13 +62,3 @@ def _covers(job: JobRecord, wanted: DescribeFeatures, feature: Feature) -> bool:
         and feature in asked.features
         and job.state != "done"  # one that is done and left nothing belongs to weights that are gone
     )
-
-
-@st.fragment(run_every=1.0)
-@guarded()
-def _wait(job_id: str) -> None:
-    job = jobs().job(job_id)
-    if job.state not in ("queued", "running"):
-        st.rerun()
-    show_progress(job)
-    st.caption("The first look reads some hundred texts; then every feature of these graphs opens at once.")

@@ -82,6 +82,18 @@ def _running(record: JobRecord) -> None:
             st.toast("Cancelling: it stops at the next safe point.")
 
 
+@st.fragment(run_every=0.7)
+@guarded()
+def wait_here(job_id: str, *, note: str = "") -> None:
+    """The job's progress where it was asked for; when it ends, the page is drawn with what it made."""
+    job = jobs().job(job_id)
+    if job.state not in ("queued", "running"):
+        st.rerun()
+    show_progress(job)
+    if note:
+        st.caption(note)
+
+
 def show_progress(record: JobRecord) -> None:
     """One bar with what is being done and the time left."""
     if record.state == "queued":

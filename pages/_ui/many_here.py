@@ -14,8 +14,7 @@ from engine.domain.jobs import Compare, JobRecord
 from engine.store import Store
 from engine.workflows.many import ProbeGroup, group_comparisons, group_prompts, group_transcoders
 from pages._ui import url
-from pages._ui.errors import guarded
-from pages._ui.jobs_panel import show_progress
+from pages._ui.jobs_panel import wait_here
 from pages._ui.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.session import again, jobs, store
 from pages._ui.text import plain
@@ -79,7 +78,7 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
     a, b, title = selection.a.ref, selection.b.ref, plain(selection.group.title)
     job = next((job for job in jobs().active() if _is_for(job, selection)), None)
     if job is not None:
-        _wait(job.id)
+        wait_here(job.id)
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
@@ -99,15 +98,6 @@ def _is_for(job: JobRecord, selection: Selection) -> bool:
         and len(asked.prompts) > 1
         and (asked.a, asked.b) == (selection.a.ref, selection.b.ref)
     )
-
-
-@st.fragment(run_every=1.0)
-@guarded()
-def _wait(job_id: str) -> None:
-    job = jobs().job(job_id)
-    if job.state not in ("queued", "running"):
-        st.rerun()
-    show_progress(job)
 
 
 def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:

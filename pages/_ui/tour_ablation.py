@@ -6,8 +6,7 @@ from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
 from engine.figures.tour_charts import effect_chart
 from pages._ui.cached import draw
-from pages._ui.errors import guarded
-from pages._ui.jobs_panel import show_progress
+from pages._ui.jobs_panel import wait_here
 from pages._ui.session import jobs
 from pages._ui.text import plain
 from pages._ui.tour_facts import Compared
@@ -39,7 +38,7 @@ def ablation(found: Compared, features: tuple[str, ...]) -> None:
     )  # fmt: skip
     job = next((job for job in jobs().snapshot() if job.request == request), None)
     if job is not None and job.state in ("queued", "running"):
-        _wait(job.id)
+        wait_here(job.id)
         return
     if job is not None and job.state == "failed":
         st.error(plain(job.error), icon=":material/error:")
@@ -47,12 +46,3 @@ def ablation(found: Compared, features: tuple[str, ...]) -> None:
         jobs().submit(request)
         st.rerun()
     st.caption("Both checkpoints run again with these features at zero. It takes some seconds.")
-
-
-@st.fragment(run_every=0.5)
-@guarded()
-def _wait(job_id: str) -> None:
-    job = jobs().job(job_id)
-    if job.state not in ("queued", "running"):
-        st.rerun()
-    show_progress(job)

@@ -5,11 +5,10 @@ import streamlit as st
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.interventions import Intervention
-from engine.domain.jobs import Intervene, JobRecord
+from engine.domain.jobs import Intervene
 from engine.figures.effect_chart import effect_chart, effect_table
 from engine.workflows.queries import stored_comparison, stored_interventions
-from pages._ui.errors import guarded
-from pages._ui.jobs_panel import show_progress
+from pages._ui.jobs_panel import wait_here
 from pages._ui.labels import feature_of
 from pages._ui.linked_graphs import Marks
 from pages._ui.selection import Selection
@@ -94,7 +93,7 @@ def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], facto
     )  # fmt: skip
     job = next((job for job in jobs().snapshot() if job.request == request), None)
     if job is not None and job.state in ("queued", "running"):
-        _wait(job.id)
+        wait_here(job.id)
         return
     if job is not None and job.state == "failed":
         st.error(plain(job.error), icon=":material/error:")
@@ -103,15 +102,6 @@ def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], facto
         jobs().submit(request)
         again()
     st.caption("Runs both checkpoints again with the change; everything after it is free to react.")
-
-
-@st.fragment(run_every=0.5)
-@guarded()
-def _wait(job_id: str) -> None:
-    job: JobRecord = jobs().job(job_id)
-    if job.state not in ("queued", "running"):
-        st.rerun()
-    show_progress(job)
 
 
 def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:

@@ -268,3 +268,19 @@ def test_a_run_deleted_in_another_tab_is_a_message(open_page: OpenPage) -> None:
     app.run()
     assert not app.exception
     assert "“mine@base”, which is not here" in texts(app)
+
+
+def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: OpenPage) -> None:
+    app = open_page("compare", view="time-lapse", marks=Marks(step=150).to_text())
+    assert not app.exception
+    next(button for button in app.button if button.label == "Compare these two").click().run()
+    assert not app.exception
+    assert (app.query_params["a"], app.query_params["b"]) == ("demo-lora@50%", "demo-tokens@50%")
+    assert app.query_params["view"] == "graphs"
+    assert "What differs" in texts(app)
+    stored = session.store().comparison("demo-lora@50%", "demo-tokens@50%", "the cat feels blarf and")
+    assert stored is not None
+    app = open_page(
+        "compare", a="demo-lora@50%", b="demo-tokens@50%", prompt="the cat feels blarf and", view="time-lapse"
+    )
+    assert not app.exception
