@@ -28,7 +28,7 @@ def main() -> None:
     if all(frame.empty for frame in scores.values()):
         st.info("No probes were measured on these runs: an imported run may name a corpus that is not here.")
         return
-    charts(scores)
+    charts(PAGE, scores)
     table(scores)
 
 

@@ -96,5 +96,5 @@ def _mini(found: pd.DataFrame, ref: str, step: int, height: int, *, key: str) ->
     draw(
         lambda: mini_curves(found, cursor=step, height=height),
         "mini", str(store().workspace), ref, stamp(store(), ref.partition("@")[0]), height,
-        key=key,
+        key=key, alt=f"Right answers and meaning over training, step {step} marked.",
     )  # fmt: skip

@@ -1,15 +1,18 @@
 """Learning curves of one or several runs: the loss above, the probes below; a point opens its checkpoint."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
-from engine.domain.corpus import PROBE_KINDS
+from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.errors import NotFound
 from engine.figures.charts import curve_chart, loss_chart
 from engine.figures.tables import to_csv
 from engine.store import Store
+from pages._ui import url
 from pages._ui.cached import scores as run_scores
 from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
@@ -27,20 +30,55 @@ def scores_of(store: Store, runs: Sequence[str]) -> dict[str, pd.DataFrame]:
     return scores
 
 
-def charts(scores: Mapping[str, pd.DataFrame]) -> None:
+def charts(page: str, scores: Mapping[str, pd.DataFrame]) -> None:
     """Loss, curves by constraint type, and what a click on a point leads to."""
     losses = {run: store().losses(run) for run in scores}
+    named = " and ".join(scores)
+    loss = loss_chart(losses, height=120)
     if any(log.step for log in losses.values()):
-        st.altair_chart(loss_chart(losses, height=120), key="curves loss")
-    kinds = st.pills(
-        "Probe kinds", PROBE_KINDS, selection_mode="multi", default=PROBE_KINDS, label_visibility="collapsed",
-        key="curves kinds",
+        st.altair_chart(loss, key="curves loss", alt=f"Training loss of {named} over steps.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        kinds = _kinds(page)
+        chart = curve_chart(scores, kinds=kinds, width=panel_px(560, 420), height=230)
+        _take_away({"loss": loss, "learning-curves": chart})
+    picked = st.altair_chart(
+        chart, key="curves chart", on_select="rerun", width="content",
+        alt=f"Share of probes that {named} answer right, by constraint type, probe kind and step.",
     )  # fmt: skip
-    chart = curve_chart(
-        scores, kinds=[kind for kind in PROBE_KINDS if kind in kinds], width=panel_px(560, 420), height=230
-    )
-    picked = st.altair_chart(chart, key="curves chart", on_select="rerun", width="content")
     _open(clicked(picked.get("selection", {}).get("checkpoint", [])))
+
+
+def _kinds(page: str) -> list[ProbeKind]:
+    """Which probe kinds are drawn; all but a smaller choice stay out of the address."""
+    key, everything = f"{page} kinds", ",".join(PROBE_KINDS)
+    given = (url.read(page, "kinds") or everything).split(",")
+    st.session_state[key] = [kind for kind in PROBE_KINDS if kind in given]
+
+    def write() -> None:
+        url.write_unless(page, "kinds", ",".join(k for k in PROBE_KINDS if k in st.session_state[key]), everything)
+
+    st.pills(
+        "Probe kinds", PROBE_KINDS, selection_mode="multi", label_visibility="collapsed", key=key, on_change=write,
+        width="stretch",
+    )  # fmt: skip
+    return list(st.session_state[key])
+
+
+def _take_away(figures: Mapping[str, alt.TopLevelMixin]) -> None:
+    """The figures as files; nothing is made before it is asked for."""
+    from engine.export import chart_png, chart_svg
+
+    with st.popover("Export", icon=":material/download:", type="tertiary", help="The figures as pictures"):
+        for name, chart in figures.items():
+            title = name.replace("-", " ").capitalize()
+            st.download_button(
+                f"{title} (PNG)", partial(chart_png, chart), file_name=f"{name}.png", mime="image/png",
+                on_click="ignore", width="stretch",
+            )  # fmt: skip
+            st.download_button(
+                f"{title} (SVG)", partial(chart_svg, chart), file_name=f"{name}.svg", mime="image/svg+xml",
+                on_click="ignore", width="stretch",
+            )  # fmt: skip
 
 
 def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:

@@ -67,14 +67,14 @@ def _figures(config: RunConfig) -> None:
     draw(
         lambda: loss_chart({name: losses}, last_step=config.n_steps, height=140),
         "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
-        key=f"loss {name}",
+        key=f"loss {name}", alt=f"Training loss of {name} over steps.",
     )  # fmt: skip
     found, width = scores(store(), name), panel_px(370, 278)
     if not found.empty:
         draw(
             lambda: curve_chart({name: found}, width=width, height=170),
             "curves", str(store().workspace), name, measured, width,
-            key=f"curves {name}",
+            key=f"curves {name}", alt=f"Share of probes that {name} answers right, over steps.",
         )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def _card(info: RunInfo) -> None:
         name,
         stamp(store(), name),
         key=f"mini {name}",
+        alt=f"Right answers and meaning of {name} over training.",
     )
 
 

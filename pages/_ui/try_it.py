@@ -112,7 +112,9 @@ def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
                 st.markdown(f"**{name}**: not active here, so nothing changes.")
                 continue
             st.markdown(f"**{name}**: outputs before and after")
-            st.altair_chart(effect_chart(one), key=f"effect {name}")
+            st.altair_chart(
+                effect_chart(one), key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after."
+            )
             st.dataframe(
                 effect_table(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
                 column_config=_COLUMNS,

@@ -11,7 +11,7 @@ import streamlit as st
 from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import edge_table, neighbours
 from pages._ui import url
@@ -110,11 +110,13 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
         return
     beside = _beside(shown, selection, at)
     if beside is None:
-        _all_edges(diff, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
+        if shown.view == "Table":
+            _filter(at)
+        _all_edges(diff, at, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
         return
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        _all_edges(diff, BELOW_PX)
+        _all_edges(diff, at, BELOW_PX)
     with right:
         beside(diff)
 
@@ -141,8 +143,30 @@ def _unpick() -> None:
     mark(replace(marks(), selected=None, edge=None))
 
 
-def _all_edges(diff: GraphDiff, height: int) -> None:
-    _take("edges", edge_table_widget(edge_table(diff), height=height, key="edges"))
+def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
+    """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
+    table = edge_table(diff)
+    if at.statuses:
+        table = table[table["status"].isin(at.statuses)]
+    if at.min_change:
+        table = table[table["change"].abs() >= at.min_change]
+    table = table.reset_index(drop=True)
+    _take("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+
+
+def _filter(at: Marks) -> None:
+    """The overlay's filter, where there is no overlay."""
+    key = f"{PAGE} statuses"
+    st.session_state[key] = list(at.statuses)
+    st.pills(
+        "Only these", STATUSES, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _filtered(key: str) -> None:
+    chosen = st.session_state[key]
+    mark(replace(marks(), statuses=tuple(status for status in STATUSES if status in chosen)))
 
 
 def _neighbours(diff: GraphDiff, node: str) -> None:

@@ -284,3 +284,12 @@ def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: 
         "compare", a="demo-lora@50%", b="demo-tokens@50%", prompt="the cat feels blarf and", view="time-lapse"
     )
     assert not app.exception
+
+
+def test_the_table_can_be_filtered_by_status(open_page: OpenPage) -> None:
+    app = open_page("compare", view="table")
+    pills = app.button_group(key="compare statuses")
+    pills.set_value(["vanished", "flipped"]).run()
+    assert not app.exception
+    assert set(app.dataframe[0].value["status"]) == {"vanished", "flipped"}
+    assert Marks.from_text(app.query_params["marks"]).statuses == ("vanished", "flipped")

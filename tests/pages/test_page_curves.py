@@ -54,3 +54,18 @@ def test_a_click_tells_run_and_step() -> None:
     assert clicked([{"run": "x", "step": 75}]) == ("x", 75)
     assert clicked([{"step": 3}, {}]) is None
     assert clicked([]) is None
+
+
+def test_the_address_names_the_probe_kinds(open_page: OpenPage) -> None:
+    app = open_page("curves", runs="demo-lora", kinds="inference")
+    assert not app.exception
+    pills = app.button_group(key="curves kinds")
+    assert pills.value == ["inference"]
+    pills.set_value(["recall", "paraphrase", "inference", "retention"]).run()
+    assert "kinds" not in app.query_params  # all of them is the default
+
+
+def test_both_figures_can_be_taken_away(open_page: OpenPage) -> None:
+    app = open_page("curves")
+    labels = {button.label for button in app.get("download_button")}
+    assert {"Loss (PNG)", "Loss (SVG)", "Learning curves (PNG)", "Learning curves (SVG)"} <= labels
