@@ -37,7 +37,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame]) -> None:
     loss = loss_chart(losses, height=120)
     if any(log.step for log in losses.values()):
         st.altair_chart(loss, key="curves loss", alt=f"Training loss of {named} over steps.")
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         kinds = _kinds(page)
         chart = curve_chart(scores, kinds=kinds, width=panel_px(560, 420), height=230)
         _take_away({"loss": loss, "learning-curves": chart})
@@ -59,7 +59,6 @@ def _kinds(page: str) -> list[ProbeKind]:
 
     st.pills(
         "Probe kinds", PROBE_KINDS, selection_mode="multi", label_visibility="collapsed", key=key, on_change=write,
-        width="stretch",
     )  # fmt: skip
     return list(st.session_state[key])
 

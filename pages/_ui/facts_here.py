@@ -37,6 +37,8 @@ def _look_up(diff: GraphDiff, feature: Feature) -> None:
     else:
         if job.state == "failed":
             st.error(plain(job.error), icon=":material/error:")
+        elif job.state == "done":  # asking again by itself would never end
+            st.caption("What was found belongs to other weights than these graphs. Trace the comparison again.")
         if st.button("Look it up", icon=":material/manage_search:", help="On which texts it is active in A and in B."):
             jobs().submit(request)
             again()
@@ -60,5 +62,4 @@ def _covers(job: JobRecord, wanted: DescribeFeatures, feature: Feature) -> bool:
         and asked.transcoders == wanted.transcoders
         and set(wanted.checkpoints) <= set(asked.checkpoints)
         and feature in asked.features
-        and job.state != "done"  # one that is done and left nothing belongs to weights that are gone
     )

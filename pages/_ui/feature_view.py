@@ -33,7 +33,7 @@ def _side(side: str, facts: FeatureFacts | None, beside: FeatureFacts | None) ->
         draw(
             lambda: activation_chart(facts, beside=beside, height=CHART_PX),
             "activation", *(_drawn_from(one) for one in (facts, beside)),
-            key=f"activation {side}", alt=f"How many tokens of the texts have which activation in {side}.",
+            key=f"activation {side}",
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Compare: the stored story without waiting, wrong addresses, what is not traced, what is damaged."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,8 +94,6 @@ def test_picking_a_checkpoint_goes_into_the_address(open_page: OpenPage) -> None
 def test_a_damaged_graph_is_a_message_and_the_selection_stays(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     shelf = tmp_path / "demo"
     shutil.copytree(BUNDLED, shelf)
     for graph in (shelf / "graphs").glob("*.safetensors"):
@@ -190,19 +189,26 @@ def test_a_group_is_made_in_the_inspector_and_drawn_as_one_node(open_page: OpenP
     assert "is not in these graphs" in texts(app)  # its place is taken by the group
 
 
-def test_what_a_feature_stands_for_is_looked_up_once_for_all_in_sight(open_page: OpenPage) -> None:
-    prompt = "the bird that glide ends"
-    app = open_page("compare", prompt=prompt)
-    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", prompt)
+def test_what_a_feature_stands_for_is_looked_up_once_for_all_in_sight(open_page: OpenPage, tmp_path: Path) -> None:
+    shelf = shutil.copytree(BUNDLED, tmp_path / "demo", ignore=shutil.ignore_patterns("features"))
+    node = _feature(_store())
+    app = open_page("compare", bundled=shelf, marks=Marks(selected=node).to_text())
+    assert not app.exception
+    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
     assert graphs is not None
     nodes = diff_graphs(*graphs).nodes
     features = nodes[nodes["kind"] == "feature"]
-    node = features.iloc[0]
-    app = open_page("compare", prompt=prompt, marks=Marks(selected=str(node["id"])).to_text())
-    assert not app.exception
-    asked = [job.request for job in session.jobs().snapshot() if isinstance(job.request, DescribeFeatures)]
-    if asked:  # else its facts are bundled
-        assert set(asked[0].features) == {(int(row.layer), int(row.index)) for row in features.itertuples(index=False)}
+    (asked,) = [job.request for job in session.jobs().snapshot() if isinstance(job.request, DescribeFeatures)]
+    assert set(asked.features) == {(int(row.layer), int(row.index)) for row in features.itertuples(index=False)}
+    assert asked.checkpoints == ("demo-lora@100%", "demo-tokens@100%")
+    app.run()
+    assert len([job for job in session.jobs().snapshot() if isinstance(job.request, DescribeFeatures)]) == 1
+
+
+def test_bundled_facts_need_no_job(open_page: OpenPage) -> None:
+    app = open_page("compare", marks=Marks(selected=_feature(_store())).to_text())
+    assert "active on" in texts(app)
+    assert session.jobs().snapshot() == []
 
 
 def test_try_it_asks_for_exactly_what_was_chosen(open_page: OpenPage) -> None:
