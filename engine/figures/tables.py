@@ -26,7 +26,7 @@ def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None 
     if node is not None:
         edges = edges[(edges["source"] == node) | (edges["target"] == node)]
     edges = edges.iloc[(-edges["change"].abs()).argsort(kind="stable")]
-    names = _names(diff)
+    names = node_names(diff)
     ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
     ids = {end: edges[end] for end in ("source", "target")}
     return pd.DataFrame({**ends, **_values(edges), **ids}).reset_index(drop=True)
@@ -37,7 +37,7 @@ def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFram
 
     Ordered by the larger of both contributions. Empty where the node has none, or is not in the diff.
     """
-    names, edges = _names(diff), diff.edges
+    names, edges = node_names(diff), diff.edges
     larger = edges[["contribution_a", "contribution_b"]].max(axis=1)
     tables = []
     for here, there in (("target", "source"), ("source", "target")):
@@ -72,7 +72,8 @@ def _as_text(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-def _names(diff: GraphDiff) -> dict[str, str]:
+def node_names(diff: GraphDiff) -> dict[str, str]:
+    """What each node is called, by id; a group by its own name."""
     columns = zip(*(diff.nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
     return {
         node_id: supernode_name(node_id) if kind == SUPERNODE else node_name(kind, layer, token, index)

@@ -5,7 +5,7 @@ import streamlit as st
 
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
-from engine.figures.names import node_name
+from engine.figures.tables import node_names
 from pages._ui.errors import guarded
 from pages._ui.facts_here import facts_here
 from pages._ui.labels import label_form
@@ -98,8 +98,4 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
 
 
 def _name(diff: GraphDiff, node: str) -> str:
-    found = diff.nodes[diff.nodes["id"] == node]
-    if found.empty:
-        return plain(node)
-    row = found.iloc[0]
-    return plain(node_name(row["kind"], int(row["layer"]), row["token"], int(row["index"])))
+    return plain(node_names(diff).get(node, node))

@@ -51,15 +51,15 @@ def _groups(digest: str, feature: str, at: Marks, annotations: Annotations) -> N
         on_change=_save_groups, args=(digest, feature, key, members),
         help="Features that you take for one thing. Settings can draw each group as one node.",
     )  # fmt: skip
-    pinned = [name for name in map(feature_of, at.pins) if name]
+    pinned = {name for name in map(feature_of, at.pins) if name} - {feature}
     if not pinned:
         st.caption("Ctrl-click nodes to pin them; pinned features can be grouped at once.")
         return
     name_box, button_box = st.columns([3, 2], vertical_alignment="bottom")
-    name = name_box.text_input("Name of a group of the pinned features", key="group name")
-    if button_box.button(f"Group {len(set(pinned))} pinned", disabled=not name.strip(), key="group pinned"):
+    name = name_box.text_input("Name of a group of this and the pinned features", key="group name")
+    if button_box.button(f"Group {len(pinned) + 1} features", disabled=not name.strip(), key="group pinned"):
         old = members.get(" ".join(name.split()), ())
-        _try(lambda: store().set_supernode(digest, name, [*old, *pinned]))
+        _try(lambda: store().set_supernode(digest, name, [*old, feature, *sorted(pinned)]))
         again()
 
 

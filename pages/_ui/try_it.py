@@ -20,8 +20,8 @@ _COLUMNS = {
     "output": st.column_config.TextColumn("output", width=70),
     "before": st.column_config.NumberColumn("before", format="%.2f", width=50),
     "after": st.column_config.NumberColumn("after", format="%.2f", width=50),
-    "measured": st.column_config.NumberColumn("logit, measured", format="%+.2f", width=70),
-    "predicted": st.column_config.NumberColumn("predicted", format="%+.2f", width=60),
+    "measured": st.column_config.NumberColumn("measured", format="%+.2f", width=65, help="Change of the logit."),
+    "predicted": st.column_config.NumberColumn("predicted", format="%+.2f", width=65, help="By the graph."),
 }
 
 

@@ -138,6 +138,15 @@ def page(watched: Watched) -> Page:
     return watched.tab()
 
 
+@pytest.fixture
+def graphs(graph_app: str, page: Page) -> Page:
+    """The linked graphs on a page of their own, drawn."""
+    page.goto(graph_app)
+    expect(page.locator(".tl-stage")).to_have_count(2)
+    expect(page.get_by_text("selected: None")).to_be_visible()
+    return page
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

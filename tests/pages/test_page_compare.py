@@ -10,6 +10,7 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.supernodes import merge_supernodes
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
 from engine.store import BUNDLED, Store
 from engine.workflows.many import probe_groups
@@ -299,3 +300,23 @@ def test_the_table_can_be_filtered_by_status(open_page: OpenPage) -> None:
     assert not app.exception
     assert set(app.dataframe[0].value["status"]) == {"vanished", "flipped"}
     assert Marks.from_text(app.query_params["marks"]).statuses == ("vanished", "flipped")
+
+
+def test_pinned_features_are_grouped_with_the_selected_one_and_the_group_is_named(open_page: OpenPage) -> None:
+    graphs = comparison_graphs(_store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    nodes = diff_graphs(*graphs).nodes
+    here = nodes[(nodes["kind"] == "feature") & nodes["kept_b"]].sort_values("b")["id"].tolist()
+    app = open_page("compare", marks=Marks(selected=here[-1], pins=tuple(here[-3:-1])).to_text())
+    _tab(app, "Label and group")
+    app.text_input(key="group name").set_value("happy things").run()
+    next(button for button in app.button if button.label == "Group 3 features").click().run()
+    assert not app.exception
+    (group,) = session.store().annotations(graphs[0].key.transcoders_hash).supernodes
+    assert len(group.features) == 3
+    merged = merge_supernodes(diff_graphs(*graphs), session.store().annotations(graphs[0].key.transcoders_hash))
+    node = next(name for name in merged.nodes["id"] if name.startswith("supernode/"))
+    app = open_page("compare", marks=Marks(selected=node).to_text(), grouped="1")
+    assert not app.exception
+    assert "happy things" in texts(app)
+    assert any("happy things" in str(option) for box in app.selectbox for option in box.options)  # it can be ablated
