@@ -5,6 +5,7 @@ the way through the socket and the drawing are all in it.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import permutations
@@ -32,31 +33,7 @@ ROUNDS = 5
 N_LAYERS, N_POS, N_FEATURES, N_EDGES = 6, 8, 1_434, 40_000  # with errors, tokens and outputs 1,500 nodes
 PAN_S = 2.0
 
-SCRIPT = """
-import json, sys
-from pathlib import Path
-sys.path.insert(0, {root!r})
-import streamlit as st
-from engine.figures.film_view import FilmView
-from engine.figures.graph_view import GraphView
-from pages._ui.linked_graphs import linked_graphs
-
-@st.cache_resource
-def views():
-    found = {{}}
-    for file in Path({folder!r}).glob("*.json"):
-        made = json.loads(file.read_text(encoding="utf-8"))
-        found[file.stem] = FilmView(**made) if "moments" in made else GraphView(**made)
-        found[file.stem].wire
-    return found
-
-chosen = None
-for name in sorted(views()):
-    if st.button(name):
-        chosen = name
-if chosen in views():
-    linked_graphs(views()[chosen], key=chosen)
-"""
+PAGE = ROOT / "assets" / "bench" / "graphs.py"
 
 # From the click on a button to the picture of that view.
 DRAW = """async (name) => {
@@ -147,9 +124,7 @@ def _write_page(folder: Path, views: Mapping[str, GraphView | FilmView]) -> Path
     folder.mkdir()
     for name, view in views.items():
         (folder / f"{name}.json").write_text(json.dumps(asdict(view)), encoding="utf-8")
-    script = folder / "page.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), folder=str(folder)), encoding="utf-8")
-    return script
+    return Path(shutil.copy(PAGE, folder))
 
 
 def _bundled(setting: Setting) -> list[GraphDiff]:
