@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Page, expect
+
+from engine.store import BUNDLED
 
 pytestmark = pytest.mark.browser
 NewTab = Callable[[], Page]
@@ -72,3 +75,14 @@ def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
     page.get_by_role("button", name="Cancel training").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=RUN_MS)
     expect(page.get_by_text(re.compile("stopped at"))).to_be_visible()
+
+
+def test_a_corpus_of_ones_own_is_uploaded_and_taken_in(server: str, page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    file.write_bytes((BUNDLED / "corpora" / "demo" / "corpus.jsonl").read_bytes())
+    _open(page, f"{server}/corpus")
+    page.get_by_text("Bring your own").click()
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Take it in").click()
+    expect(page).to_have_url(re.compile("corpus=theirs"))
+    expect(page.get_by_role("combobox", name="Look at")).to_be_visible()
