@@ -25,12 +25,11 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
         st.caption("The selected node is not in these graphs, or the settings do not keep it. Esc lets it go.")
         return
     row = found.iloc[0]
-    st.caption(_figures(row))
     if row["kind"] == "feature":
         meaning, trying, writing = st.tabs(TABS, key="inspector tab", on_change="rerun")  # only the open one is drawn
         if meaning.open:
             with meaning:
-                facts_here(diff, (int(row["layer"]), int(row["index"])), height=height - 90)
+                facts_here(diff, (int(row["layer"]), int(row["index"])), height=height - 46)
         elif trying.open:
             with trying:
                 try_it(diff, selection, at, annotations)
@@ -44,13 +43,14 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
 
 
 def node_title(diff: GraphDiff, node: str, annotations: Annotations) -> str:
-    """Its name, what became of it, and its label."""
+    """Its name, label, what became of it, its figures on both sides: one line, so that the rest stays in sight."""
     found = diff.nodes[diff.nodes["id"] == node]
     if found.empty:
         return f"**{plain(node)}**"
     row = found.iloc[0]
     label = annotations.labels.get(f"{row['layer']}/{row['index']}", "") if row["kind"] == "feature" else ""
-    return f"**{_name(diff, node)}** · {row['status']}" + (f" · “{plain(label)}”" if label else "")
+    named = f"**{_name(diff, node)}**" + (f" “{plain(label)}”" if label else "")
+    return f"{named} · {row['status']} :gray[· {_figures(row)}]"
 
 
 def edge_title(diff: GraphDiff, edge: tuple[str, str]) -> str:
@@ -66,12 +66,12 @@ _WHAT = {
 
 
 def _figures(row: pd.Series) -> str:
-    """In words, of a row of the difference's nodes."""
+    """Of a row of the difference's nodes."""
     if row["kind"] == "logit":
-        return f"Probability: {row['a']:.3f} in A, {row['b']:.3f} in B."
-    text = f"Influence on the output: {row['a']:.3f} in A, {row['b']:.3f} in B."
+        return f"probability A {row['a']:.3f}, B {row['b']:.3f}"
+    text = f"part in the output A {row['a']:.3f}, B {row['b']:.3f}"
     if row["kind"] == "feature":
-        text += f" Activation: {row['activation_a']:.2f} in A, {row['activation_b']:.2f} in B."
+        text += f" · activation A {row['activation_a']:.2f}, B {row['activation_b']:.2f}"
     return text
 
 

@@ -57,7 +57,7 @@ def test_another_checkpoint_gives_other_graphs(compare: Page) -> None:
 def test_a_click_inspects_a_pin_stays_and_escape_lets_all_go(compare: Page) -> None:
     node = pick(compare, 1, "feature")
     expect(compare.get_by_role("tab", name="What it stands for")).to_be_visible()
-    expect(compare.get_by_text(re.compile("Activation: .* in A"))).to_be_visible()
+    expect(compare.get_by_text(re.compile("· activation A [0-9.]+, B [0-9.]+"))).to_be_visible()
     expect(compare).to_have_url(re.compile("marks=nf"))
     assert marked(compare).selected == node
     other = find(compare, 0, "logit")
