@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from engine.domain.jobs import JobRecord
+from engine.domain.jobs import JobRecord, Request
 from pages._ui.errors import guarded
-from pages._ui.session import jobs
+from pages._ui.session import again, jobs
 from pages._ui.text import duration, plain
 
 _SEEN = "active jobs when this page was drawn"
@@ -92,6 +92,20 @@ def wait_here(job_id: str, *, note: str = "") -> None:
     show_progress(job)
     if note:
         st.caption(note)
+
+
+def ask_here(request: Request, *, label: str, icon: str, note: str, key: str) -> None:
+    """A button that asks for a job; its progress in the button's place while it runs, what failed above it."""
+    job = next((job for job in jobs().snapshot() if job.request == request), None)
+    if job is not None and job.state in ("queued", "running"):
+        wait_here(job.id)
+        return
+    if job is not None and job.state == "failed":
+        st.error(plain(job.error), icon=":material/error:")
+    if st.button(label, type="primary", icon=icon, key=key):
+        jobs().submit(request)
+        again()
+    st.caption(note)
 
 
 def show_progress(record: JobRecord) -> None:

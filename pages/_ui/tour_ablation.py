@@ -1,14 +1,10 @@
 """Switching off the features that tell the two runs apart: what was measured, or the button that measures it now."""
 
-import streamlit as st
-
 from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
 from engine.figures.tour_charts import effect_chart
 from pages._ui.cached import draw
-from pages._ui.jobs_panel import wait_here
-from pages._ui.session import jobs
-from pages._ui.text import plain
+from pages._ui.jobs_panel import ask_here
 from pages._ui.tour_facts import Compared
 
 _WIDTH, _HEIGHT = 1220, 124
@@ -36,13 +32,7 @@ def ablation(found: Compared, features: tuple[str, ...]) -> None:
         a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=found.diff.a.key.transcoders,
         features=features,
     )  # fmt: skip
-    job = next((job for job in jobs().snapshot() if job.request == request), None)
-    if job is not None and job.state in ("queued", "running"):
-        wait_here(job.id)
-        return
-    if job is not None and job.state == "failed":
-        st.error(plain(job.error), icon=":material/error:")
-    if st.button("Switch them off now", type="primary", icon=":material/science:", key="tour_ablate"):
-        jobs().submit(request)
-        st.rerun()
-    st.caption("Both checkpoints run again with these features at zero. It takes some seconds.")
+    ask_here(
+        request, label="Switch them off now", icon=":material/science:", key="tour_ablate",
+        note="Both checkpoints run again with these features at zero. It takes some seconds.",
+    )  # fmt: skip

@@ -8,12 +8,11 @@ from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
 from engine.figures.effect_chart import effect_chart, effect_table
 from engine.workflows.queries import stored_comparison, stored_interventions
-from pages._ui.jobs_panel import wait_here
+from pages._ui.jobs_panel import ask_here
 from pages._ui.labels import feature_of
 from pages._ui.linked_graphs import Marks
 from pages._ui.selection import Selection
-from pages._ui.session import again, jobs, store
-from pages._ui.text import plain
+from pages._ui.session import store
 
 MOST = 200  # features that one request may change
 _COLUMNS = {
@@ -91,17 +90,10 @@ def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], facto
         a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
         features=features, factor=factor,
     )  # fmt: skip
-    job = next((job for job in jobs().snapshot() if job.request == request), None)
-    if job is not None and job.state in ("queued", "running"):
-        wait_here(job.id)
-        return
-    if job is not None and job.state == "failed":
-        st.error(plain(job.error), icon=":material/error:")
-    verb = "Ablate" if factor == 0 else "Scale"
-    if st.button(f"{verb} in A and B", type="primary", icon=":material/science:", key="try run"):
-        jobs().submit(request)
-        again()
-    st.caption("Runs both checkpoints again with the change; everything after it is free to react.")
+    ask_here(
+        request, label=f"{'Ablate' if factor == 0 else 'Scale'} in A and B", icon=":material/science:", key="try run",
+        note="Runs both checkpoints again with the change; everything after it is free to react.",
+    )  # fmt: skip
 
 
 def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
