@@ -10,7 +10,6 @@ from pages._ui.marks import Marks
 from tests.browser.graph_page import data, find, order, painted, pixel, root
 
 pytestmark = pytest.mark.browser
-FIRST_DRAW_S, FRAME_MS = 2.0, 33.0
 
 
 def test_both_sides_are_drawn_and_described(graphs: Page) -> None:
@@ -240,34 +239,17 @@ def test_bars_have_a_place_of_their_own(graphs: Page) -> None:
     assert tokens[0] == tokens[1]  # one order on both sides
 
 
-def test_a_large_graph_is_drawn_within_two_seconds_and_pans_at_30_frames(graphs: Page) -> None:
+def test_a_large_graph_is_drawn_and_moves(graphs: Page) -> None:
+    """How fast is measured by `python -m engine bench --only graphs`."""
     graphs.get_by_text("large", exact=True).click()
     expect(graphs.get_by_text("edges 40000")).to_be_visible(timeout=60_000)
-    graphs.wait_for_timeout(500)
-    times = root(graphs).evaluate(
-        """root => {
-            const graphs = root.graphs;
-            const spent = (work) => { const start = performance.now(); work(); return performance.now() - start; };
-            const marks = { selected: null, pins: [], edge: null, show: "both" };
-            Object.assign(marks, { statuses: [], min_change: 0, step: null, look: null });
-            const facts = { mode: "pair", height: 300, marks, said: {}, annotations: { labels: {}, supernodes: [] } };
-            const body = JSON.stringify(graphs.payload);
-            const wire = (version) => new TextEncoder().encode(JSON.stringify({ ...facts, version }) + "\\n" + body);
-            const first = Math.min(...["1", "2", "3"].map(wire).map((data) => spent(() => graphs.take(data))));
-            const frames = [];
-            // The worst case: the output that most edges run to is selected, so that all of those are drawn too.
-            const most = (best, edges, row, all) => (edges.length > all[best].length ? row : best);
-            graphs.marks.selected = graphs.scene.atNode.reduce(most, 0);
-            for (let i = 0; i < 15; i++) {
-                graphs.view = { ...graphs.view, k: 1.5, cx: graphs.view.cx + 0.3 };
-                frames.push(spent(() => graphs.drawNow()));
-            }
-            frames.sort((p, q) => p - q);
-            return { first, frame: frames[7], drawn: graphs.scene.atNode[graphs.marks.selected].length };
-        }"""
-    )
-    assert times["first"] / 1000 <= FIRST_DRAW_S
-    assert times["frame"] <= FRAME_MS
+    expect(root(graphs)).to_have_attribute("data-drawn", re.compile("."))
+    graphs.wait_for_function("root => root.graphs.scene.edges.from.length === 40000", arg=root(graphs).element_handle())
+    before = painted(graphs)
+    assert min(before) > 0.02
+    root(graphs).evaluate("root => root.graphs.look({ ...root.graphs.view, k: 2 })")
+    expect(root(graphs)).to_have_attribute("data-view", re.compile('"k":2'))
+    assert painted(graphs) != before
 
 
 def test_a_change_of_theme_repaints_the_canvas(graphs: Page) -> None:
