@@ -28,12 +28,6 @@ def newest_facts(
     return _newest(store, (key for key in keys if key.transcoders == transcoders), features)
 
 
-def missing_features(store: Store, graph_key: GraphKey, features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Those of which nothing is stored yet, in their order, each once. Raises Damaged."""
-    found = feature_facts(store, graph_key, features)
-    return tuple(feature for feature in dict.fromkeys(features) if feature not in found)
-
-
 def _newest(store: Store, keys: Iterable[FeatureKey], features: Sequence[Feature]) -> dict[Feature, FeatureFacts]:
     wanted = set(features)
     found: dict[Feature, FeatureFacts] = {}

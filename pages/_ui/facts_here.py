@@ -31,9 +31,7 @@ def _look_up(diff: GraphDiff, feature: Feature) -> None:
         jobs().submit(request)
         again()
     elif job.state in ("queued", "running"):
-        wait_here(
-            job.id, note="The first look reads some hundred texts; then every feature of these graphs opens at once."
-        )
+        wait_here(job.id, note=_FIRST_LOOK)
     else:
         if job.state == "failed":
             st.error(plain(job.error), icon=":material/error:")

@@ -76,7 +76,7 @@ def _mean(_ready: Parts, made_from: tuple[str, ...], settings: str) -> GraphDiff
 def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -> None:
     assert selection.group is not None
     a, b, title = selection.a.ref, selection.b.ref, plain(selection.group.title)
-    job = next((job for job in jobs().active() if _is_for(job, selection)), None)
+    job = next((job for job in jobs().active() if _is_for(job, selection, missing)), None)
     if job is not None:
         wait_here(job.id)
         return
@@ -91,11 +91,11 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
             again()
 
 
-def _is_for(job: JobRecord, selection: Selection) -> bool:
+def _is_for(job: JobRecord, selection: Selection, missing: list[str]) -> bool:
     asked = job.request
     return (
         isinstance(asked, Compare)
-        and len(asked.prompts) > 1
+        and not set(asked.prompts).isdisjoint(missing)
         and (asked.a, asked.b) == (selection.a.ref, selection.b.ref)
     )
 

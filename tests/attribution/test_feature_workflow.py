@@ -1,5 +1,6 @@
 """Feature facts as a job: what is looked up, what is skipped, and what a page then finds without torch."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,19 @@ from engine.models.base import LoadedModel
 from engine.models.transcoders import save_transcoders, transcoders_hash
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.feature_queries import feature_facts, missing_features, newest_facts
+from engine.workflows.feature_queries import feature_facts, newest_facts
 from engine.workflows.features import MOST_OWN, MOST_TEXTS, texts_to_search
 from tests.attribution.parts import Never, add_run, random_transcoders, silent, workspace
 from tests.tiny import N_LAYERS, tiny_corpus
 
 FEATURES = ((0, 3), (1, 7), (1, 8))
 BOTH = ("one@100%", "two@50%")
+
+
+def missing(store: Store, graph_key: GraphKey, features: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Those of which nothing is stored, in their order, each once."""
+    found = feature_facts(store, graph_key, features)
+    return tuple(feature for feature in dict.fromkeys(features) if feature not in found)
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def graph_key(store: Store, loaded: LoadedModel, ref: str) -> GraphKey:
 
 def test_looked_up_stored_and_found_again(store: Store, loaded: LoadedModel) -> None:
     keys = [graph_key(store, loaded, ref) for ref in BOTH]
-    assert missing_features(store, keys[0], FEATURES) == FEATURES
+    assert missing(store, keys[0], FEATURES) == FEATURES
     said: list[float] = []
     result = run(store, request(), lambda fraction, message: said.append(fraction), Never())
     assert said == sorted(said)
@@ -69,7 +76,7 @@ def test_looked_up_stored_and_found_again(store: Store, loaded: LoadedModel) -> 
     assert set(a) == set(b) == set(FEATURES)
     assert a[0, 3].n_tokens == b[0, 3].n_tokens  # both were looked through the same texts
     assert a[0, 3].max_activation != b[0, 3].max_activation
-    assert missing_features(store, keys[0], [(0, 4), *FEATURES, (0, 4)]) == ((0, 4),)
+    assert missing(store, keys[0], [(0, 4), *FEATURES, (0, 4)]) == ((0, 4),)
     assert newest_facts(store, "one@100%", "random", FEATURES).keys() == a.keys()
     assert newest_facts(store, "one@100%", "other", FEATURES) == {}
 
@@ -118,8 +125,8 @@ def test_cancelled_in_the_second_checkpoint_keeps_the_first(store: Store, loaded
 
     with pytest.raises(Cancelled):
         run(store, request(), silent, Token())
-    assert missing_features(store, graph_key(store, loaded, "one@100%"), FEATURES) == ()
-    assert missing_features(store, graph_key(store, loaded, "two@50%"), FEATURES) == FEATURES
+    assert missing(store, graph_key(store, loaded, "one@100%"), FEATURES) == ()
+    assert missing(store, graph_key(store, loaded, "two@50%"), FEATURES) == FEATURES
 
 
 def test_what_cannot_be_looked_up(store: Store, loaded: LoadedModel) -> None:
@@ -163,7 +170,7 @@ def test_the_demos_default_views_have_facts_and_they_are_small(demo_store: Store
     for comparison in pairs:
         for key in (comparison.graph_a, comparison.graph_b):
             wanted = _features_in_sight(demo_store, comparison)
-            assert missing_features(demo_store, key, wanted) == ()
+            assert missing(demo_store, key, wanted) == ()
             name = demo_store.feature_keys(key.checkpoint)[0].hash
             sizes |= {path for s in (demo_store.bundled, demo_store.workspace) for path in s.glob(f"features/{name}.*")}
     assert sum(path.stat().st_size for path in sizes) < 350_000

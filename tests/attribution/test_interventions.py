@@ -16,22 +16,10 @@ from engine.domain.interventions import Intervention
 from engine.models.adapters import merged_weights
 from engine.models.base import encode
 from engine.models.replacement import Replacement
-from tests.attribution.parts import BACKWARD_HOOK, FOLDERS, PROMPT, key, load, random_adapter, random_transcoders
+from tests.attribution.parts import BACKWARD_HOOK, PROMPT, key, random_adapter
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 TARGETS = (20, 7, 33, 4)
-
-
-@pytest.fixture(scope="module", params=FOLDERS)
-def replacement(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replacement:
-    loaded = load(request.param, tmp_path_factory.mktemp(request.param))
-    return Replacement(loaded, random_transcoders(loaded))
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Replacement:
-    loaded = load("llama", tmp_path_factory.mktemp("llama"))
-    return Replacement(loaded, random_transcoders(loaded))
 
 
 def traced(replacement: Replacement, merged: torch.nn.Module | None = None) -> AttributionGraph:

@@ -28,18 +28,6 @@ TARGETS = (20, 7, 33, 4)
 ARRAYS = ("kind", "layer", "position", "index", "activation", "influence", "source", "target", "weight")
 
 
-@pytest.fixture(scope="module", params=FOLDERS)
-def replacement(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replacement:
-    loaded = load(request.param, tmp_path_factory.mktemp(request.param))
-    return Replacement(loaded, random_transcoders(loaded))
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Replacement:
-    loaded = load("llama", tmp_path_factory.mktemp("llama"))
-    return Replacement(loaded, random_transcoders(loaded))
-
-
 def dense(graph: AttributionGraph) -> np.ndarray:
     """(n_nodes, n_nodes), rows are targets."""
     matrix = np.zeros((graph.n_nodes, graph.n_nodes), np.float32)

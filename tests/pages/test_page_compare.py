@@ -14,7 +14,7 @@ from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
 from engine.store import BUNDLED, Store
-from engine.workflows.many import probe_groups
+from engine.workflows.many import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
 from pages._ui.compare_data import default_prompt, ordered_prompts, probes_of
@@ -321,3 +321,13 @@ def test_pinned_features_are_grouped_with_the_selected_one_and_the_group_is_name
     assert not app.exception
     assert "happy things" in texts(app)
     assert any("happy things" in str(option) for box in app.selectbox for option in box.options)  # it can be ablated
+
+
+def test_a_single_missing_prompt_is_waited_for_in_its_place(open_page: OpenPage) -> None:
+    group = probe_groups(_store(), "demo-lora@100%", "demo-tokens@100%")[0]
+    app = open_page("compare", prompt=group.title)
+    prompt = group_prompts(group, 12)[0].text
+    session.jobs().submit(Compare(a="demo-lora@100%", b="demo-tokens@100%", prompts=(prompt,)))
+    app.run()
+    assert not app.exception
+    assert not [button for button in app.button if button.label.startswith("Trace ")]
