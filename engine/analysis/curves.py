@@ -1,11 +1,13 @@
 """Probe results of many checkpoints as learning curves."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from engine.domain.corpus import Probe
+from engine.domain.corpus import Probe, ProbeKind
+from engine.domain.decisions import TypeScore
 from engine.domain.errors import InputError
 from engine.domain.runs import ProbeResults
 
@@ -54,6 +56,21 @@ def probe_scores(probes: Sequence[Probe], results_by_step: Mapping[int, ProbeRes
     n = scores["n"].to_numpy(dtype=float)
     scores["low"], scores["high"] = wilson(scores["accuracy"].to_numpy() * n, n)
     return scores[list(SCORE_COLUMNS)]
+
+
+def type_scores(probes: Sequence[Probe], results: ProbeResults) -> tuple[TypeScore, ...]:
+    """One checkpoint's probes by constraint type and kind, in the order of the probes. Raises as `probe_scores`."""
+    groups = _rows(probes, 0, results).groupby(["constraint_type", "probe_kind"], sort=False, observed=True)
+    return tuple(
+        TypeScore(
+            constraint_type=str(constraint_type),
+            probe_kind=cast(ProbeKind, kind),
+            n=len(rows),
+            n_correct=int(rows["correct"].sum()),
+            mean_p=float(rows["p"].mean()),
+        )
+        for (constraint_type, kind), rows in groups
+    )
 
 
 def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataFrame:

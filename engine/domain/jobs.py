@@ -4,13 +4,14 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from engine.domain.corpus import CorpusSpec
+from engine.domain.corpus import CorpusSpec, ProbeKind
 from engine.domain.graphs import TraceSettings
 from engine.domain.interventions import Factor, FeatureIds
 from engine.domain.models import TranscoderTraining
 from engine.domain.names import Name
 from engine.domain.record import Record
 from engine.domain.runs import RunConfig
+from engine.domain.series import SERIES_TRACING
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -94,6 +95,17 @@ class DescribeFeatures(Record):
     features: tuple[tuple[int, int], ...]  # (layer, index)
 
 
+class AnalyseRun(Record):
+    """Trace every checkpoint of a run on the same probes, and measure meaning overlap and what its circuits cause."""
+
+    action: Literal["analyse_run"] = "analyse_run"
+    run: Name
+    probe_kind: ProbeKind = "paraphrase"
+    n_prompts: Annotated[int, Field(ge=1, le=1000)] = 10  # of each constraint type
+    transcoders: str = ""  # empty: the set that has seen all of its checkpoints
+    settings: TraceSettings = SERIES_TRACING
+
+
 class Probe(Record):
     """Measure the probe scores of every checkpoint of a run again."""
 
@@ -102,7 +114,16 @@ class Probe(Record):
 
 
 Request = Annotated[
-    MakeCorpus | Train | TrainTranscoders | Compare | Trace | Timelapse | Intervene | DescribeFeatures | Probe,
+    MakeCorpus
+    | Train
+    | TrainTranscoders
+    | Compare
+    | Trace
+    | Timelapse
+    | Intervene
+    | DescribeFeatures
+    | AnalyseRun
+    | Probe,
     Field(discriminator="action"),
 ]
 

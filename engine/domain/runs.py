@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from engine.domain.decisions import DecisionSettings
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import Name, label_for
 from engine.domain.record import Record
@@ -29,6 +30,10 @@ class RunConfig(Record):
     capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps
     capture_every: Annotated[int, Field(ge=1)] | None = None  # and every so many steps
     seed: int = 0
+    stopping: Name = "none"  # a key of engine.decisions.STOPPING
+    curriculum: Name = "uniform"  # a key of engine.decisions.CURRICULA
+    decisions: DecisionSettings = DecisionSettings()
+    watch: bool = False  # trace circuits at each capture, even where no policy needs them
     imported: bool = False  # trained elsewhere; checkpoints were copied in
 
     @field_validator("capture")

@@ -1,6 +1,7 @@
 """What a job is called where no one gave it a title."""
 
 from engine.domain.jobs import (
+    AnalyseRun,
     Compare,
     DescribeFeatures,
     Intervene,
@@ -14,7 +15,7 @@ from engine.domain.jobs import (
 )
 
 
-def title_of(request: Request) -> str:
+def title_of(request: Request) -> str:  # noqa: C901 - a case an action
     """One short line, begun with a verb."""
     match request:
         case MakeCorpus():
@@ -34,5 +35,7 @@ def title_of(request: Request) -> str:
             return f"{verb} {len(request.features)} feature{'s' if len(request.features) > 1 else ''}"
         case DescribeFeatures():
             return f"Look up {len(request.features)} features"
+        case AnalyseRun():
+            return f"Analyse {request.run}"
         case Probe():
             return f"Probe {request.run}"

@@ -14,6 +14,8 @@ from engine.domain.interventions import Intervention
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.record import Record
 from engine.domain.runs import CheckpointState, RunConfig
+from engine.domain.series import GraphSeries
+from engine.domain.studies import Study
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
@@ -65,6 +67,11 @@ def _feature_key(found: Found) -> tuple[str, Record]:
 def _intervention_key(found: Found) -> tuple[str, Record]:
     key = read_intervention(found.path).key
     return key.graph.checkpoint, key
+
+
+def _series_key(found: Found) -> tuple[str, Record]:
+    key = read_series(found.path).key
+    return key.run, key
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -127,6 +134,18 @@ def read_annotations(path: Path) -> Annotations:
     return _named(path, path.stem, annotations.transcoders_hash, annotations)
 
 
+def read_series(path: Path) -> GraphSeries:
+    """`series/HASH.json`"""
+    series = read_json(path, GraphSeries)
+    return _named(path, path.stem, series.key.hash, series)
+
+
+def read_study(path: Path) -> Study:
+    """`studies/NAME/study.json`"""
+    study = read_json(path, Study)
+    return _named(path, path.parent.name, study.spec.name, study)
+
+
 def _named(path: Path, expected: str, name: str, record: R) -> R:
     if name != expected:
         raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
@@ -144,4 +163,6 @@ _DESCRIBE: dict[Kind, Callable[[Found], tuple[str, Record]]] = {
     "features": _feature_key,
     "intervention": _intervention_key,
     "annotations": lambda found: ("", read_annotations(found.path)),
+    "series": _series_key,
+    "study": lambda found: ("", read_study(found.path)),
 }

@@ -18,7 +18,9 @@ from engine.store.catalogue import (
     read_meta,
     read_model,
     read_run,
+    read_series,
     read_state,
+    read_study,
 )
 from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
@@ -53,6 +55,8 @@ def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Ite
         "features": lambda path: _reading(path, read_features),
         "intervention": lambda path: _reading(path, read_intervention),
         "annotations": lambda path: _reading(path, read_annotations),
+        "series": lambda path: _reading(path, read_series),
+        "study": lambda path: _reading(path, read_study),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

@@ -24,6 +24,13 @@ class Graphs(Shelves):
             raise NotFound("graph", f"{key.checkpoint}: {key.prompt}")
         return read_graph(path)
 
+    def graph_named(self, name: str) -> AttributionGraph:
+        """The graph whose key has this hash. Raises NotFound, Damaged."""
+        path = self._find("graph", name)
+        if path is None:
+            raise NotFound("graph", name)
+        return read_graph(path)
+
     def has_graph(self, key: GraphKey) -> bool:
         """Whether the file is there; reading it may still find it damaged."""
         return self._find("graph", key.hash) is not None

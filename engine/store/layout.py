@@ -11,7 +11,7 @@ from engine.domain.names import check_name
 
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
-    "annotations",
+    "annotations", "series", "study",
 ]  # fmt: skip
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
@@ -53,6 +53,8 @@ def main_file(kind: Kind, name: str) -> Path:
         "features": Path("features", f"{name}.safetensors"),
         "intervention": Path("interventions", f"{name}.json"),
         "annotations": Path("annotations", f"{name}.json"),
+        "series": Path("series", f"{name}.json"),
+        "study": Path("studies", name, "study.json"),
     }[kind]
 
 
@@ -70,6 +72,8 @@ def scan(shelf: Path) -> Iterator[Found]:
     yield from _look(shelf, "features", _files(shelf / "features", ".safetensors"))
     yield from _look(shelf, "intervention", _files(shelf / "interventions", ".json"))
     yield from _look(shelf, "annotations", _files(shelf / "annotations", ".json"))
+    yield from _look(shelf, "series", _files(shelf / "series", ".json"))
+    yield from _look(shelf, "study", _folders(shelf / "studies"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from engine.domain.errors import NotFound
+from engine.domain.decisions import RunDecisions
+from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store.catalogue import read_run, read_state
@@ -44,7 +45,8 @@ class Runs(Shelves):
             own = tuple(sorted(steps.get((row.bundled, row.name), [])))
             shelf = self.bundled if row.bundled and self.bundled else self.workspace
             resumable = (shelf / "runs" / row.name / "resume").exists()
-            finished = bool(own) and (config.imported or (own[-1] == config.n_steps and not resumable))
+            ended = bool(own) and (own[-1] == config.n_steps or own[-1] == self._stopped_at(shelf / "runs" / row.name))
+            finished = bool(own) and (config.imported or (ended and not resumable))
             infos.append(RunInfo(config, own, finished, row.bundled, row.stamp / 1e9))
         return sorted(infos, key=lambda info: (info.bundled, -info.created_at, info.config.name))
 
@@ -103,6 +105,25 @@ class Runs(Shelves):
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
         write_text(self.run_folder(run) / "losses.json", log.to_json())
+
+    def decisions(self, run: str) -> RunDecisions:
+        """What was looked at and decided while it trained; empty where nothing was. Raises NotFound, Damaged."""
+        path = self.run_folder(run) / "decisions.json"
+        return read_json(path, RunDecisions) if path.exists() else RunDecisions()
+
+    def save_decisions(self, run: str, decisions: RunDecisions) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        write_text(self.run_folder(run) / "decisions.json", decisions.model_dump_json() + "\n")
+
+    @staticmethod
+    def _stopped_at(folder: Path) -> int | None:
+        """The step at which a policy ended the run before its last."""
+        path = folder / "decisions.json"
+        try:
+            return read_json(path, RunDecisions).stopped_at if path.exists() else None
+        except Damaged:
+            return None
 
     def resume_folder(self, run: str) -> Path:
         """Where the optimizer and random state of an unfinished run lie; may not exist. Raises NotFound."""

@@ -17,13 +17,15 @@ from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file, scan
 from engine.store.notes import Notes
 from engine.store.processes import is_alive
+from engine.store.series import SeriesShelf
+from engine.store.studies import Studies
 from engine.store.transcoders import TranscoderSets
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
 
 
-class Store(Corpora, TranscoderSets, Graphs, Notes):
+class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, Studies):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -66,22 +68,28 @@ class Store(Corpora, TranscoderSets, Graphs, Notes):
         self._refuse_while_training(name)
         self.sync()  # nothing of it may be overlooked
         sign = f"{name}@"
-        for comparison in self.comparisons():
-            if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
-                self._remove_file("comparison", comparison.key.hash)
-        for key in self.graphs():
-            if key.checkpoint.startswith(sign):
-                self._remove_file("graph", key.hash)
-        for kind in ("features", "intervention"):
-            for row in self._rows(kind):
-                if row.parent.startswith(sign) and not row.bundled:
-                    self._remove_file(kind, row.name)
+        self._remove_what_speaks_of(name, sign)
         for meta in self.transcoder_sets():
             if any(ref.startswith(sign) for ref in meta.checkpoints):
                 self._unsee(meta, sign)
         gone: list[tuple[Kind, str]] = [("checkpoint", row.name) for row in self._rows("checkpoint", parent=name)]
         remove(path.parent)
         self._with_index(lambda: self._settle([("run", name), *gone], bundled=False))
+
+    def _remove_what_speaks_of(self, name: str, sign: str) -> None:
+        for comparison in self.comparisons():
+            if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
+                self._remove_file("comparison", comparison.key.hash)
+        for key in self.graphs():
+            if key.checkpoint.startswith(sign):
+                self._remove_file("graph", key.hash)
+        for row in self._rows("series", parent=name):
+            if not row.bundled:
+                self._remove_file("series", row.name)
+        for kind in ("features", "intervention"):
+            for row in self._rows(kind):
+                if row.parent.startswith(sign) and not row.bundled:
+                    self._remove_file(kind, row.name)
 
     def check(self) -> list[Problem]:
         """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""

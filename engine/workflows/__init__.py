@@ -6,6 +6,7 @@ What needs torch is imported when its action starts, so that pages and the comma
 from typing import assert_never
 
 from engine.domain.jobs import (
+    AnalyseRun,
     CancelToken,
     Compare,
     DescribeFeatures,
@@ -22,7 +23,7 @@ from engine.domain.jobs import (
 from engine.store import Store
 
 
-def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
+def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:  # noqa: C901 - a case an action
     """Do what `request` asks for; returns what was made: a name, or the hash of a comparison or graph.
 
     Raises TracelapseError, and Cancelled when the token says so.
@@ -64,6 +65,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.features import describe_features
 
             return describe_features(store, request, report, cancel)
+        case AnalyseRun():
+            from engine.workflows.analysis import analyse_run
+
+            return analyse_run(store, request, report, cancel)
         case _:
             assert_never(request)
 

@@ -1,0 +1,155 @@
+"""What is decided while a run trains: when to stop, what to train on, and what was looked at to decide it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.domain.corpus import ProbeKind, Slug
+from engine.domain.graphs import FIT_LIMIT
+from engine.domain.measures import Change, Floor, Measure
+from engine.domain.names import Name
+from engine.domain.record import Record
+
+
+class PolicyInfo(Record):
+    """A stopping or curriculum policy, as a form shows it."""
+
+    name: Name
+    title: str
+    description: str  # one sentence
+    needs_circuits: bool = False  # whether circuits are traced at each capture for it
+
+
+STOPPING_INFOS: dict[str, PolicyInfo] = {
+    info.name: info
+    for info in (
+        PolicyInfo(name="none", title="At the last step", description="Trains all the steps."),
+        PolicyInfo(
+            name="loss_plateau",
+            title="When the loss is flat",
+            description="Stops when the smoothed training loss no longer falls.",
+        ),
+        PolicyInfo(
+            name="probe_plateau",
+            title="When the probes are flat",
+            description="Stops when the held-out probes of no constraint type get better or worse.",
+        ),
+        PolicyInfo(
+            name="circuit_saturation",
+            title="When the circuits have formed",
+            description="Stops when the probes are flat and no circuit changes by more than the noise.",
+            needs_circuits=True,
+        ),
+    )
+}
+CURRICULUM_INFOS: dict[str, PolicyInfo] = {
+    info.name: info
+    for info in (
+        PolicyInfo(name="uniform", title="All alike", description="Every example is seen as often as every other."),
+        PolicyInfo(
+            name="under_learned",
+            title="What is not yet known",
+            description="Constraint types whose probes score low are sampled more often.",
+        ),
+        PolicyInfo(
+            name="circuit_change",
+            title="Where circuits still move",
+            description="Constraint types whose circuits still change are sampled more often.",
+            needs_circuits=True,
+        ),
+    )
+}
+
+
+class DecisionSettings(Record):
+    """The thresholds of all policies, and what is watched for them."""
+
+    patience: Annotated[int, Field(ge=1, le=100)] = 3  # captures in a row that must be quiet
+    loss_drop: Annotated[float, Field(ge=0, le=1)] = 0.02  # of the smoothed loss from capture to capture: less is flat
+    probe_kind: ProbeKind = "paraphrase"  # whose scores are followed, and whose prompts are traced
+    measure: Measure = "influence"  # of circuit change
+    min_fit: Annotated[float, Field(ge=0, le=1)] = FIT_LIMIT  # replacement score below which circuits tell nothing
+    n_prompts: Annotated[int, Field(ge=1, le=100)] = 4  # traced of each constraint type at each capture
+    least_share: Annotated[float, Field(gt=0, le=1)] = 0.2  # of the even share: no type is sampled less by a curriculum
+    refresh_steps: Annotated[int, Field(ge=0, le=100_000)] = 100  # of the transcoders, where the fit is low; 0: never
+
+
+class TypeScore(Record):
+    """The probes of one constraint type and kind at one checkpoint."""
+
+    constraint_type: Slug
+    probe_kind: ProbeKind
+    n: int
+    n_correct: int
+    mean_p: float  # probability of the right token
+
+
+class TypeLook(Record):
+    """The circuit of one constraint type at one capture."""
+
+    constraint_type: Slug
+    n_prompts: int
+    fit: float  # replacement score, mean over the prompts
+    lowest_fit: float
+    floor: dict[Measure, Floor] = Field(default_factory=dict)  # empty where there is one prompt
+    change: dict[Measure, Change] = Field(default_factory=dict)  # since the capture before; empty at the first
+    layers: tuple[float, ...] = ()  # share of the features' influence by layer, 0 to 1
+    own: tuple[float, ...] = ()  # meaning overlap by layer: new words with what they mean
+    other: tuple[float, ...] = ()  # … with the other meanings
+
+
+class Look(Record):
+    """What was seen of the circuits at one capture, while training went on."""
+
+    step: int
+    transcoders: str  # name of the set
+    transcoders_hash: str
+    refreshed: bool  # whether the set was trained on this capture first
+    types: tuple[TypeLook, ...]
+    trace_s: float  # wall time of tracing and measuring
+    refresh_s: float = 0.0  # of training transcoders
+
+    def of(self, constraint_type: str) -> TypeLook | None:
+        return next((one for one in self.types if one.constraint_type == constraint_type), None)
+
+
+class Capture(Record):
+    """All that a policy may know of one capture."""
+
+    step: int
+    smoothed_loss: float | None  # None for the base
+    scores: tuple[TypeScore, ...]
+    look: Look | None = None  # None where circuits are not watched, or not traced yet
+
+
+class Verdict(Record):
+    """What a stopping policy says of the captures so far."""
+
+    stop: bool
+    reason: str  # a sentence for people, with the figures it rests on
+    saturated: tuple[Slug, ...] = ()  # constraint types that are quiet by this policy
+
+
+class Decision(Record):
+    """What was decided at one capture."""
+
+    step: int
+    verdict: Verdict
+    weights: dict[Slug, float] = Field(default_factory=dict)  # of sampling, by constraint type, sum 1; empty: even
+
+
+class RunDecisions(Record):
+    """`decisions.json` of a run: everything it looked at and decided, so far."""
+
+    looks: tuple[Look, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    stopped_at: int | None = None  # the step at which the policy ended the run
+    waited_s: float = 0.0  # how long training stood still for looks
+
+    @property
+    def look_s(self) -> float:
+        """Wall time of all looks, refreshing transcoders included."""
+        return sum(look.trace_s + look.refresh_s for look in self.looks)
+
+
+Role = Literal["stopping", "curriculum"]
