@@ -102,6 +102,10 @@ class ProbeResults(Record):
     logit_diff: tuple[float, ...]  # right token's logit minus the best foil's
     correct: tuple[bool, ...]
 
+    def to_json(self) -> str:
+        """On one line: there is such a file beside every checkpoint."""
+        return self.model_dump_json() + "\n"
+
 
 class LossLog(Record):
     """`losses.json`: the loss of every step so far."""

@@ -4,10 +4,11 @@ import gzip
 from pathlib import Path
 
 from engine.domain.errors import Damaged
+from engine.domain.names import check_name
 from engine.domain.studies import RunOutcome, Study, StudyTables
 from engine.store.catalogue import read_study
 from engine.store.files import read_json, write_bytes, write_text
-from engine.store.layout import main_file
+from engine.store.layout import inside, main_file
 from engine.store.shelves import Shelves
 
 _TABLES = ("runs", "captures")
@@ -17,8 +18,11 @@ class Studies(Shelves):
     """`studies/NAME/study.json`, runs.csv.gz, captures.csv.gz; results/RUN.json while it is being done."""
 
     def save_study(self, study: Study, tables: StudyTables | None = None) -> Path:
-        """Its folder. The tables are written first: study.json names them. Raises NameRefused, StorageFailed."""
-        path = self._may_write("study", "study", study.spec.name)
+        """Its folder. The tables are written first: study.json stands for them. Raises NameRefused, StorageFailed.
+
+        The bundled study may be done again under its name, which then stands for the new one in this workspace.
+        """
+        path = self._own(study.spec.name)
         for name in _TABLES if tables else ():
             text: str = getattr(tables, name).to_csv(index=False)
             # The same table, the same bytes: no time in the header.
@@ -52,7 +56,6 @@ class Studies(Shelves):
 
     def save_outcome(self, study: str, outcome: RunOutcome) -> None:
         """One finished run of a study, at once. Raises NameRefused, StorageFailed."""
-        self._may_write("study", "study", study)
         write_text(self._outcomes(study) / f"{outcome.config.name}.json", outcome.model_dump_json() + "\n")
 
     def outcomes(self, study: str) -> dict[str, RunOutcome]:
@@ -65,5 +68,8 @@ class Studies(Shelves):
                 continue
         return found
 
+    def _own(self, study: str) -> Path:
+        return inside(self.workspace, self.workspace / main_file("study", check_name(study)))
+
     def _outcomes(self, study: str) -> Path:
-        return (self.workspace / main_file("study", study)).with_name("results")
+        return self._own(study).with_name("results")

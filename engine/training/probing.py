@@ -77,9 +77,9 @@ def measure(model: PreTrainedModel, batch: ProbeBatch) -> ProbeResults:
     return ProbeResults(
         probe_id=batch.ids,
         predicted=_words(batch.tokenizer, best.tolist()),
-        p=tuple(p.tolist()),
+        p=_shortest(p),
         rank=tuple(rank.tolist()),
-        logit_diff=tuple(diff.tolist()),
+        logit_diff=_shortest(diff),
         correct=tuple((best == batch.answers).tolist()),
     )
 
@@ -140,6 +140,11 @@ def _best_rival(logits: torch.Tensor, rows: torch.Tensor, batch: ProbeBatch) -> 
             others[batch.answers[row]] = -torch.inf
             rival[i] = others.max()
     return rival
+
+
+def _shortest(values: torch.Tensor) -> tuple[float, ...]:
+    """float32 values by the fewest digits that give the same float32 again: half the file."""
+    return tuple(float(str(value)) for value in values.numpy())
 
 
 def _words(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
