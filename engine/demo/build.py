@@ -46,6 +46,9 @@ def build_demo(folder: Path, seed: int, report: Report, *, pretraining: Pretrain
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-building-", dir=folder.parent))
     try:
+        # A study takes the better part of an hour: it is carried over, not done again.
+        if (folder / "studies").is_dir():
+            shutil.copytree(folder / "studies", building / "studies")
         with _torch_threads(N_THREADS):
             figures = _build(building, seed, report, pretraining)
         _swap(building, folder)

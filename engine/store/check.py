@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from engine.domain.corpus import CorpusSpec
+from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
 from engine.domain.runs import LossLog, ProbeResults
@@ -101,6 +102,8 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
     if (path.parent / "losses.json").exists():
         yield from _reading(path.parent / "losses.json", _read_losses)
+    if (path.parent / "decisions.json").exists():
+        yield from _reading(path.parent / "decisions.json", lambda path: read_json(path, RunDecisions))
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:
             yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")

@@ -49,7 +49,7 @@ class Studies(Shelves):
         for table in _TABLES:
             path = folder / f"{table}.csv.gz"
             try:
-                tables.append(pd.read_csv(path, compression="gzip", float_precision="round_trip"))
+                tables.append(pd.read_csv(path, compression="gzip"))
             except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
                 raise Damaged(path, f"it is no table ({error})") from error
         return StudyTables(*tables)
