@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from engine.domain.corpus import Probe
+from engine.domain.errors import InputError
 from engine.models.base import LoadedModel, encode
 
 MAX_TARGETS = 12
@@ -29,6 +30,20 @@ def common_targets(
     asked = [] if probe is None else _single_tokens(loaded, [probe.answer, *probe.foils[:_FOILS]])
     in_turn = [side[place] for place in range(_TOP) for side in tops]
     return tuple(dict.fromkeys([*asked, *in_turn]))[:MAX_TARGETS]
+
+
+def probe_targets(loaded: LoadedModel, probe: Probe) -> tuple[int, ...]:
+    """Token ids: the probe's right answer, its first foils, then the base model's most probable tokens; each once.
+
+    At most MAX_TARGETS, and the same for every checkpoint, so that all of a run's graphs can be laid together.
+    Raises PromptRefused; InputError where the answer is no single token, so that no output would stand for it.
+    """
+    if not _single_tokens(loaded, [probe.answer]):
+        raise InputError(
+            f"The answer “{probe.answer[:40]}” of probe “{probe.id}” is more than one token of the model, or none that "
+            "it knows. Circuits are traced to one token: give a probe with another answer."
+        )
+    return common_targets(loaded, [loaded.model], probe.text, probe)
 
 
 def _single_tokens(loaded: LoadedModel, words: Sequence[str]) -> list[int]:
