@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.pruning import Pruned, output_influence, prune, shares
 from engine.domain.diffs import STATUSES, DiffSettings, DiffSummary, GraphDiff, Status
 from engine.domain.errors import ComparisonRefused
@@ -268,7 +269,7 @@ def summarise(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:
     return DiffSummary(
         node_jaccard=_jaccard(nodes),
         edge_jaccard=_jaccard(edges),
-        edge_similarity=_weighted_jaccard(edges["share_a"].to_numpy(), edges["share_b"].to_numpy()),
+        edge_similarity=weighted_jaccard(edges["share_a"].to_numpy(), edges["share_b"].to_numpy()),
         nodes=_counts(nodes),
         edges=_counts(edges),
     )
@@ -282,10 +283,3 @@ def _counts(table: pd.DataFrame) -> dict[Status, int]:
 def _jaccard(table: pd.DataFrame) -> float:
     either = int((table["kept_a"] | table["kept_b"]).sum())
     return float((table["kept_a"] & table["kept_b"]).sum() / either) if either else 1.0
-
-
-def _weighted_jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """sum of min over sum of max, positive and negative parts apart, so that opposite signs share nothing."""
-    parts = [(np.maximum(sign * a, 0), np.maximum(sign * b, 0)) for sign in (1, -1)]
-    larger = sum(float(np.maximum(x, y).sum()) for x, y in parts)
-    return sum(float(np.minimum(x, y).sum()) for x, y in parts) / larger if larger else 1.0
