@@ -1,0 +1,29 @@
+"""Sample constraint types the more, the further the change of their circuits stands above the noise."""
+
+from collections.abc import Sequence
+
+from engine.decisions.curricula.shares import shares
+from engine.domain.decisions import Capture, DecisionSettings, TypeLook
+
+
+def weights(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str, float]:
+    """Proportional to how far the change of `measure` stands above its noise floor, in the newest look there is.
+
+    A type of which that cannot be told (a single prompt, or a replacement model that fits badly) counts as the mean
+    of the others. Empty where it can be told of none.
+    """
+    looks = [one.look for one in captures if one.look is not None]
+    found = {one.constraint_type: _need(one, settings) for one in (looks[-1].types if looks else ())}
+    known = [need for need in found.values() if need is not None]
+    if not known:
+        return {}
+    mean = sum(known) / len(known)
+    needs = {name: mean if need is None else need for name, need in found.items()}
+    return shares(needs, least_share=settings.least_share)
+
+
+def _need(look: TypeLook, settings: DecisionSettings) -> float | None:
+    change = look.change.get(settings.measure)
+    if change is None or change.edge is None or look.fit < settings.min_fit:
+        return None
+    return max(0.0, change.value - change.edge)

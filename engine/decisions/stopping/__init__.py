@@ -1,0 +1,1 @@
+"""Stopping policies: `decide(captures, settings)` gives a Verdict with the figures it rests on."""
