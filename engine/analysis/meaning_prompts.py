@@ -34,7 +34,7 @@ def meaning_prompts(probes: Sequence[Probe]) -> tuple[MeaningPrompts, ...]:
     other constraints of its type, where they can be in the same phrasing, else in any. Left out are probes whose
     known text is the same or differs in more than that word.
     """
-    found = {}
+    found: dict[tuple[str, str, str], tuple[Probe, str]] = {}
     for probe in probes:
         if (known := known_word(probe)) is not None:
             found.setdefault((probe.constraint_type, probe.constraint, probe.template), (probe, known))

@@ -55,7 +55,7 @@ def _last_activations(
     replacement: Replacement, merged: PreTrainedModel | None, prompts: dict[str, torch.Tensor]
 ) -> dict[str, np.ndarray]:
     """Prompt -> (n_layers, n_features) float32 at its last position."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     longest = max(map(len, prompts.values()), default=1)
     texts, size = list(prompts), max(1, _PLACES_AT_ONCE // longest)
     with replacement.swapped(merged) as model, torch.no_grad():

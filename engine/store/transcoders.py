@@ -8,7 +8,7 @@ from engine.domain.errors import InputError
 from engine.domain.models import TranscoderMeta
 from engine.domain.names import CheckpointRef
 from engine.store.catalogue import read_meta
-from engine.store.files import new_folder, write_text
+from engine.store.files import new_folder, remove, write_text
 from engine.store.runs import Runs
 
 
@@ -42,6 +42,13 @@ class TranscoderSets(Runs):
     def transcoder_folder(self, name: str) -> Path:
         """Raises NameRefused, NotFound."""
         return self._locate("transcoders", "transcoder set", name).parent
+
+    def remove_transcoder_set(self, name: str) -> None:
+        """Graphs that were traced with it stay. Raises NotFound, NameRefused (also for the demo's)."""
+        path = self._may_write("transcoders", "transcoder set", name)
+        self._locate("transcoders", "transcoder set", name)
+        remove(path.parent)
+        self._note("transcoders", name)
 
     def transcoders_for(self, refs: Sequence[str]) -> TranscoderMeta | None:
         """The newest set that has seen all of these checkpoints, or None.

@@ -131,17 +131,21 @@ def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "Loa
     return draft.model_copy(update={"name": name})
 
 
-def _start(store: Store, model: ModelSpec, refs: Sequence[str]) -> TranscoderMeta | None:
-    """The set to go on from: one that has seen as many of the checkpoints as possible; of equals the best trained."""
-    known = (
+def starts(store: Store, model: ModelSpec) -> list[TranscoderMeta]:
+    """The sets of this model that one may go on from, newest first: they have seen the base and explain it well."""
+    return [
         meta
         for meta in store.transcoder_sets()
         if meta.model == model
         and any(ref.endswith("@base") for ref in meta.checkpoints)
         and max(meta.unexplained_variance, default=1.0) <= _WELL
-    )
+    ]
+
+
+def _start(store: Store, model: ModelSpec, refs: Sequence[str]) -> TranscoderMeta | None:
+    """The set to go on from: one that has seen as many of the checkpoints as possible; of equals the best trained."""
     rank = lambda meta: (len(set(refs) & set(meta.checkpoints)), meta.training.n_steps)  # noqa: E731
-    return max(known, key=rank, default=None)
+    return max(starts(store, model), key=rank, default=None)
 
 
 def _is_stored(store: Store, meta: TranscoderMeta) -> bool:
