@@ -1,12 +1,10 @@
 """Build the bundled demo from a seed, through the same code that every other run goes through."""
 
-import logging
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,10 +19,9 @@ from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import TracelapseError
 from engine.domain.jobs import Compare, Report, Timelapse, TrainTranscoders
-from engine.domain.models import DEMO_MODEL
 from engine.store import Store
+from engine.workflows.corpora import answered_by_base
 
-_log = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "peft", "circuit-tracer", "transformer-lens", "tokenizers")
 # torch's. The bits depend on it, so it does not depend on the machine; two gain little on so small a model, and lose a
 # lot where another process wants the cores.
@@ -111,14 +108,8 @@ def answerable(store: Store, candidates: Corpus) -> Corpus:
 
     Raises TracelapseError where fewer than MIN_PROBES stay for a constraint type and kind.
     """
-    from engine.models.base import load_base
-    from engine.training.probing import run_probes
-
-    loaded = load_base(DEMO_MODEL, store.base_folder(DEMO_MODEL))
-    known = run_probes(loaded.model, loaded.tokenizer, candidates.probes, use_known=True)
-    probes = tuple(probe for probe, right in zip(candidates.probes, known.correct, strict=True) if right)
-    _log.info("%d of %d probes are answered with the known word", len(probes), len(candidates.probes))
-    counts = Counter((probe.constraint_type, probe.kind) for probe in probes)
+    corpus = answered_by_base(store, candidates)
+    counts = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
     for constraint_type in candidates.constraint_types:
         for kind in PROBE_KINDS:
             if counts[constraint_type, kind] < recipe.MIN_PROBES:
@@ -126,7 +117,7 @@ def answerable(store: Store, candidates: Corpus) -> Corpus:
                     f"The base model answers only {counts[constraint_type, kind]} {kind} probes of {constraint_type}; "
                     f"{recipe.MIN_PROBES} are needed. Build with another seed or train it for longer."
                 )
-    return replace(candidates, probes=probes)
+    return corpus
 
 
 def _part(report: Report, start: float, end: float, prefix: str = "") -> Report:

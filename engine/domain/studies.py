@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.domain.corpus import CorpusSpec, Slug
-from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, Capture, DecisionSettings
+from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, Capture, Decision, DecisionSettings
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.names import Name
 from engine.domain.record import Record
@@ -71,6 +71,7 @@ class RunOutcome(Record):
 
     config: RunConfig
     captures: tuple[Capture, ...]  # the base first
+    decisions: tuple[Decision, ...] = ()  # one a capture, where a policy was asked
     n_steps: int  # done
     stopped_at: int | None
     train_s: float  # wall time of the whole run, looks included where training waited for them
@@ -127,5 +128,6 @@ class Study(Record):
 
     spec: StudySpec
     n_runs: int = 0  # finished
+    failed: dict[Name, str] = Field(default_factory=dict)  # run -> why it has no outcome
     findings: tuple[Finding, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)

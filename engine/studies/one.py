@@ -1,0 +1,81 @@
+"""One run of a study, in whatever process it is done: everything comes in and goes out as text."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.domain.jobs import CancelToken, Train
+from engine.domain.runs import RunConfig
+from engine.domain.studies import RunOutcome
+from engine.store import Store
+from engine.store.files import write_text
+from engine.store.layout import main_file
+
+# torch's random state belongs to the process. A Dask worker with several threads does one run after the other.
+ALONE = threading.Lock()
+
+
+def do_run(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
+    """Train one run in a workspace that is thrown away; returns its RunOutcome as JSON.
+
+    One torch thread, so that the figures do not depend on where it runs. Raises TracelapseError, Cancelled.
+    """
+    config = RunConfig.model_validate_json(config_json)
+    if "torch" not in sys.modules:
+        os.environ["OMP_NUM_THREADS"] = "1"  # threads other than this one take it from here
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with ALONE, tempfile.TemporaryDirectory(prefix="tracelapse-run-") as folder, _one_thread():
+        # The bundled demo lies behind this workspace; a file in it goes before a bundled one of its name.
+        write_text(Path(folder) / main_file("corpus", config.corpus), corpus_jsonl)
+        store = Store(Path(folder))
+        try:
+            return _done(store, config, cancel).model_dump_json()
+        finally:
+            store.close()
+
+
+def _done(store: Store, config: RunConfig, cancel: CancelToken) -> RunOutcome:
+    from engine.workflows import run
+    from engine.workflows.changes import captures_of
+    from engine.workflows.training import train  # noqa: F401  (imports are not part of the time)
+
+    began = time.perf_counter()
+    run(store, Train(config=config), _unread, cancel)
+    train_s = time.perf_counter() - began
+    decided = store.decisions(config.name)
+    captures = captures_of(store, config.name)
+    return RunOutcome(
+        config=config,
+        captures=captures,
+        decisions=decided.decisions,
+        n_steps=captures[-1].step,
+        stopped_at=decided.stopped_at,
+        train_s=train_s,
+        look_s=decided.look_s,
+        refresh_s=sum(look.refresh_s for look in decided.looks),
+        waited_s=decided.waited_s,
+        versions=store.checkpoints(config.name)[-1].state.versions,
+    )
+
+
+def _unread(fraction: float, message: str) -> None:
+    """A study tells how many runs are done, not how far each of them is."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    import engine.training.fine_tune  # noqa: F401  (takes seconds, which are not the run's)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,228 @@
+"""A study file and the runs that it asks for."""
+
+import hashlib
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]  # it comes without types
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.domain.corpus import CorpusSpec
+from engine.domain.decisions import DecisionSettings
+from engine.domain.errors import InputError
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.runs import RunConfig
+from engine.domain.studies import Grid, StudyRun, StudySpec
+
+MAX_BYTES = 100_000
+MAX_DEPTH = 8  # of lists and mappings in each other; a study needs four
+MAX_RUNS = 10_000
+MAX_SEED = 2**32 - 1  # NumPy's largest
+MAX_NAME = 64
+_RANGE = re.compile(r"\s*(\d{1,10})\s*[-–]\s*(\d{1,10})\s*", re.ASCII)
+_REMEDY = "Mend the file and give it again."
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe types, numbers as 1e-3 too; a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  (yaml's signature)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key “{str(key.value)[:40]}” stands there twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+def read_study(path: Path) -> StudySpec:
+    """The study that a YAML file describes. Seeds are a list, or a range as “0-9”.
+
+    Raises InputError that names what is wrong: no such file, no YAML, unknown or doubled keys, wrong values, anchors,
+    more than MAX_RUNS runs.
+    """
+    data = _parsed(_text(path), path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no study: it must be a mapping with the keys {_keys(StudySpec)}. {_REMEDY}")
+    for number, grid in enumerate(data["grids"] if isinstance(data.get("grids"), list) else []):
+        if isinstance(grid, dict) and isinstance(grid.get("seeds"), str):
+            grid["seeds"] = _seeds(grid["seeds"], f"{path}: grids[{number}].seeds")
+    try:
+        # As JSON and strictly, so that neither “yes” nor "300" is taken for a number.
+        spec = StudySpec.model_validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{path}: {'; '.join(_problem(one) for one in error.errors()[:5])}. {_REMEDY}") from None
+    _check(spec, path)
+    return spec
+
+
+def study_runs(spec: StudySpec) -> tuple[StudyRun, ...]:
+    """Every run that the grids ask for, each once, in the order of the file.
+
+    A run is CORPUS-METHOD[-STOPPING][-CURRICULUM][-lrRATE]-sSEED; a name that is too long, or that two runs would
+    have, ends in six digits of its config's hash. Where any grid watches a run, it is watched: that changes nothing of
+    what is learned. The method's own learning rate is the same run as null.
+    """
+    watched: dict[RunConfig, bool] = {}
+    for grid in spec.grids:
+        for config in _grid_configs(spec, grid):
+            watched[config] = watched.get(config, False) or grid.watch
+    by_name: dict[str, list[RunConfig]] = defaultdict(list)
+    for config in watched:
+        by_name[_long_name(config)].append(config)
+    return tuple(
+        StudyRun(config=config.model_copy(update={"name": _name(config, by_name), "watch": watch}))
+        for config, watch in watched.items()
+    )
+
+
+def _grid_configs(spec: StudySpec, grid: Grid) -> Iterator[RunConfig]:
+    """Without a name of their own, and unwatched: what decides whether two are the same run."""
+    axes = (grid.corpora, grid.methods, grid.stopping, grid.curricula, grid.learning_rates, grid.seeds)
+    for corpus, method, stopping, curriculum, rate, seed in product(*axes):
+        own = METHOD_INFOS[method].default_learning_rate
+        yield RunConfig(
+            name="run",
+            corpus=corpus,
+            method=method,
+            n_steps=spec.n_steps,
+            learning_rate=None if rate == own else rate,
+            rank=spec.rank,
+            capture=(1.0,),
+            capture_every=spec.capture_every,
+            seed=seed,
+            stopping=stopping,
+            curriculum=curriculum,
+            decisions=spec.decisions,
+        )
+
+
+def _name(config: RunConfig, by_name: dict[str, list[RunConfig]]) -> str:
+    name = _long_name(config)
+    if len(name) <= MAX_NAME and len(by_name[name]) == 1:
+        return name
+    mark = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:6]
+    return f"{name[: MAX_NAME - 7].rstrip('.-_')}-{mark}"
+
+
+def _long_name(config: RunConfig) -> str:
+    parts = [config.corpus, config.method]
+    parts += [config.stopping] if config.stopping != "none" else []
+    parts += [config.curriculum] if config.curriculum != "uniform" else []
+    if config.learning_rate is not None:
+        short = f"{config.learning_rate:g}"
+        parts.append(f"lr{short if float(short) == config.learning_rate else repr(config.learning_rate)}")
+    # The corpus's own name stays as it is; names of methods and policies are slugs of ours.
+    return "-".join((parts[0], *(part.replace("_", "-") for part in parts[1:]), f"s{config.seed}"))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"There is no study file {path}. Give a YAML file; data/study.yaml is one.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give a YAML file.") from error
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path} is larger than the {MAX_BYTES:,} bytes that a study file may have. Shorten it.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+
+
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        _refuse_tangles(text, path)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # a date that is none; a key that is a list
+        raise InputError(f"{path} is no YAML that can be read: {_reason(error)}. {_REMEDY}") from error
+
+
+def _refuse_tangles(text: str, path: Path) -> None:
+    """Before anything is built: a few lines of anchors can stand for gigabytes, and deep nesting for a full stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            line = event.start_mark.line + 1
+            raise InputError(f"{path}, line {line}: anchors (&, *) are not allowed in a study file. Write it out.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise InputError(f"{path}, line {line}: lists in lists more than {MAX_DEPTH} deep. {_REMEDY}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())[:200]
+
+
+def _seeds(text: str, where: str) -> list[int]:
+    match = _RANGE.fullmatch(text)
+    first, last = (int(match[1]), int(match[2])) if match else (1, 0)
+    if last < first:
+        raise InputError(f"{where} is “{text[:40]}”. Give a list of whole numbers, or a range as 0-9. {_REMEDY}")
+    if last - first >= MAX_RUNS:
+        raise InputError(f"{where} is “{text[:40]}”: {last - first + 1:,} seeds; at most {MAX_RUNS:,} are allowed.")
+    return list(range(first, last + 1))
+
+
+def _problem(error: ErrorDetails) -> str:
+    """One of pydantic's findings in words: where, what was given, what is allowed."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        return f"“{where}” is no key that is known; allowed there are {_keys(_record_at(error['loc']))}"
+    if error["type"] == "missing":
+        return f"“{where}” is missing"
+    given = "" if error["type"] == "value_error" else f" (given: {json.dumps(error['input'], ensure_ascii=False)[:80]})"
+    return f"“{where}”: {error['msg'].removeprefix('Value error, ')}{given}"
+
+
+def _record_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    inner: dict[int | str, type[BaseModel]] = {"grids": Grid, "make": CorpusSpec, "decisions": DecisionSettings}
+    return inner[loc[0]] if len(loc) > 1 else StudySpec
+
+
+def _keys(record: type[BaseModel]) -> str:
+    return ", ".join(record.model_fields)
+
+
+def _check(spec: StudySpec, path: Path) -> None:
+    """What no single value says. Raises InputError."""
+    made = [corpus.name for corpus in spec.make]
+    if doubled := sorted({name for name in made if made.count(name) > 1}):
+        raise InputError(f"{path}: “make” names {', '.join(doubled)} more than once. Give each corpus its own name.")
+    n_runs = sum(
+        math.prod(len(getattr(grid, axis)) for axis in Grid.model_fields if axis != "watch") for grid in spec.grids
+    )
+    if n_runs > MAX_RUNS:
+        raise InputError(f"{path} asks for {n_runs:,} runs; at most {MAX_RUNS:,} are allowed. Split it.")
+    for number, grid in enumerate(spec.grids):
+        for seed in grid.seeds:
+            if not 0 <= seed <= MAX_SEED:
+                raise InputError(f"{path}: grids[{number}].seeds has {seed}; allowed are 0 to {MAX_SEED}. {_REMEDY}")
+    try:
+        study_runs(spec)
+    except ValidationError as error:  # a learning rate or a number of steps that no run may have
+        raise InputError(f"{path}: {'; '.join(_problem(one) for one in error.errors()[:5])}. {_REMEDY}") from None
