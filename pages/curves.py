@@ -1,8 +1,9 @@
-"""Learning curves: each constraint type and probe kind over training, the loss above, a way into Compare."""
+"""Learning curves: each constraint type and probe kind over training, the loss above, the circuits below."""
 
 import streamlit as st
 
 from pages._ui import url
+from pages._ui.change_view import how_circuits_changed
 from pages._ui.curves_view import charts, scores_of, table
 from pages._ui.frame import show
 from pages._ui.pickers import pick_runs
@@ -29,6 +30,8 @@ def main() -> None:
         st.info("No probes were measured on these runs: an imported run may name a corpus that is not here.")
         return
     charts(PAGE, scores)
+    measured = {run: frame for run, frame in scores.items() if not frame.empty}
+    how_circuits_changed(PAGE, measured, last_step=max(int(frame["step"].max()) for frame in measured.values()))
     table(scores)
 
 

@@ -79,5 +79,8 @@ STATUS: Final[dict[str, str]] = {
 }
 LOSS = "#64748b"
 CURSOR = "#8a94a0"
+# Of circuit change: its curve, the band of noise (drawn translucent), a step with a low replacement score, the mark of
+# saturation.
+CIRCUIT, NOISE, LOW_FIT, SATURATED = "#8f63c7", "#8a94a0", "#d9730d", "#1f9488"
 # Of activation: bars, and the text marker behind a token, drawn with up to half its strength on either theme.
 ACTIVATION, MARKER = "#a87a14", (234, 179, 8)

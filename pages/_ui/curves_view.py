@@ -1,9 +1,7 @@
 """Learning curves of one or several runs: the loss above, the probes below; a point opens its checkpoint."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -16,6 +14,7 @@ from pages._ui import url
 from pages._ui.cached import scores as run_scores
 from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
+from pages._ui.takeaway import take_away
 from pages._ui.text import plain, words
 
 
@@ -40,7 +39,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         kinds = _kinds(page)
         chart = curve_chart(scores, kinds=kinds, width=panel_px(560, 420), height=230)
-        _take_away({"loss": loss, "learning-curves": chart})
+        take_away({"loss": loss, "learning-curves": chart}, key="take away curves")
     picked = st.altair_chart(
         chart, key="curves chart", on_select="rerun", width="content",
         alt=f"Share of probes that {named} answer right, by constraint type, probe kind and step.",
@@ -61,23 +60,6 @@ def _kinds(page: str) -> list[ProbeKind]:
         "Probe kinds", PROBE_KINDS, selection_mode="multi", label_visibility="collapsed", key=key, on_change=write,
     )  # fmt: skip
     return list(st.session_state[key])
-
-
-def _take_away(figures: Mapping[str, alt.TopLevelMixin]) -> None:
-    """The figures as files; nothing is made before it is asked for."""
-    from engine.export import chart_png, chart_svg
-
-    with st.popover("Export", icon=":material/download:", type="tertiary", help="The figures as pictures"):
-        for name, chart in figures.items():
-            title = name.replace("-", " ").capitalize()
-            st.download_button(
-                f"{title} (PNG)", partial(chart_png, chart), file_name=f"{name}.png", mime="image/png",
-                on_click="ignore", width="stretch",
-            )  # fmt: skip
-            st.download_button(
-                f"{title} (SVG)", partial(chart_svg, chart), file_name=f"{name}.svg", mime="image/svg+xml",
-                on_click="ignore", width="stretch",
-            )  # fmt: skip
 
 
 def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:

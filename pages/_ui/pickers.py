@@ -26,13 +26,14 @@ def pick(
     default: str,
     show: Callable[[str], str] = str,
     hide_label: bool = False,
+    explain: str = "",
 ) -> str:
-    """One of `options`, by a select box that follows the URL parameter `name`."""
+    """One of `options`, by a select box that follows the URL parameter `name`. `explain`: its help text."""
     key = f"{page} {name}"
     st.session_state[key] = url.allowed(page, name, options, default, what)
     st.selectbox(
         label, options, key=key, format_func=show, on_change=url.changed, args=(page, name, key),
-        label_visibility="collapsed" if hide_label else "visible",
+        label_visibility="collapsed" if hide_label else "visible", help=explain or None,
     )  # fmt: skip
     return str(st.session_state[key])
 

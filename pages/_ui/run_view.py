@@ -10,6 +10,7 @@ from engine.figures.charts import curve_chart, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
+from pages._ui.decisions_view import decides, decisions_view, newest, stopped_by
 from pages._ui.errors import guarded
 from pages._ui.jobs_panel import panel_px, show_progress
 from pages._ui.report_button import report_button
@@ -60,6 +61,9 @@ def _figures(config: RunConfig) -> None:
         st.caption("Nothing is kept yet.")
         return
     st.markdown(timeline(config, steps))
+    decisions = store().decisions(config.name)
+    if decides(config):
+        st.markdown(newest(config, decisions))
     if not losses.step and len(steps) < 2:
         st.caption("The first losses appear in a moment.")
         return
@@ -76,6 +80,7 @@ def _figures(config: RunConfig) -> None:
             "curves", str(store().workspace), name, measured, width,
             key=f"curves {name}", alt=f"Share of probes that {name} answers right, over steps.",
         )  # fmt: skip
+    decisions_view(config, decisions)
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:
@@ -89,7 +94,8 @@ def _next_steps(page: str, info: RunInfo) -> None:
     name = info.config.name
     config, method = info.config, words(info.config.method)
     last = label_for(info.steps[-1], info.config.n_steps) if info.steps else "base"
-    state = "finished" if info.finished else f"stopped at {percent(last)}"
+    ended = stopped_by(config, store().decisions(name)) or "finished"
+    state = ended if info.finished else f"stopped at {percent(last)}"
     st.caption(plain(f"{state} · {method} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"))
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(info.steps) > 1:

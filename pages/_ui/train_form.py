@@ -9,6 +9,7 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from pages._ui import url
+from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
 from pages._ui.demo import LIVE_EVERY
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, fractions, free_name
@@ -27,32 +28,39 @@ class _More:
     rate: float | None  # None: the method's own
     batch: int
     seed: int
+    decided: Decided
 
 
 @guarded()
 def train_form(page: str, *, taken: list[str]) -> None:
     """What is trained, on what, how long; the rest behind “More”."""
-    corpora = [info.name for info in store().corpora()]
+    corpora = {info.name: info for info in store().corpora()}
     if not corpora:
         st.info("There is no corpus to train on yet.", icon=":material/info:")
         st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
         return
     wanted = st.query_params.get("corpus")
     first = wanted if wanted in corpora else "demo"
-    corpus = st.selectbox("Corpus", corpora, index=corpora.index(first) if first in corpora else 0)
+    names = list(corpora)
+    corpus = st.selectbox("Corpus", names, index=names.index(first) if first in corpora else 0)
     method = st.selectbox("Method", list(METHOD_INFOS), format_func=lambda key: METHOD_INFOS[key].title)
     st.caption(METHOD_INFOS[method].description)
     n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=300, step=50)
+    stopping, curriculum = policy_fields()
+    tell_cost = st.empty()
     suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
     name = st.text_input("Name of the run", value=suggestion, key=f"run name {suggestion}")
     with st.expander("More settings"):
-        more = _more(method)
+        more = _more(method, stopping, curriculum)
+    if more.decided.watched:
+        tell_cost.caption(cost(len(corpora[corpus].constraint_types), more.decided.settings.n_prompts))
     if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch"):
         config = checked(
             lambda: RunConfig(
                 name=name, corpus=corpus, method=method, n_steps=n_steps, model=more.model,
                 capture=fractions(more.capture), capture_every=more.every or None, rank=more.rank,
                 alpha=2 * more.rank, learning_rate=more.rate, batch_size=more.batch, seed=more.seed,
+                stopping=stopping, curriculum=curriculum, watch=more.decided.watch, decisions=more.decided.settings,
             )
         )  # fmt: skip
         if name in taken:
@@ -68,7 +76,7 @@ def start(page: str, config: RunConfig) -> None:
     url.write(page, run=config.name)
 
 
-def _more(method: str) -> _More:
+def _more(method: str, stopping: str, curriculum: str) -> _More:
     info = METHOD_INFOS[method]
     models = {spec.name: spec for spec in store().models()}
     model = st.selectbox("Base model", list(models))
@@ -87,4 +95,5 @@ def _more(method: str) -> _More:
     left, right = st.columns(2)
     batch = left.number_input("Batch size", min_value=1, max_value=4096, value=10)
     seed = right.number_input("Seed", min_value=0, value=0, help="The same seed makes the same run.")
-    return _More(models[model], capture, every, rank, rate, batch, seed)
+    decided = more_fields(stopping, curriculum)
+    return _More(models[model], capture, every, rank, rate, batch, seed, decided)

@@ -1,0 +1,110 @@
+"""What stopping rules and curricula saw and said, as rows to read and to draw. Pure."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+import pandas as pd
+
+from engine.decisions import Replay
+from engine.domain.corpus import ProbeKind
+from engine.domain.decisions import STOPPING_INFOS, Capture, Decision, Look, RunDecisions, TypeLook
+from engine.domain.measures import Measure
+from engine.figures.change_charts import CHANGE_COLUMNS
+
+STOPPING_COLUMNS: Final = ("rule", "stops at", "right then", "right at the end", "steps saved", "why")
+
+
+def looks_as_changes(looks: Sequence[Look]) -> pd.DataFrame:
+    """What was seen while a run trained, with the columns of `RunChanges.changes`; all to the look before."""
+    rows = [
+        (
+            look.step, one.constraint_type, "previous", before.step, measure, change.value, change.low, change.high,
+            change.edge, change.said, one.n_prompts, one.fit,
+        )
+        for before, look in pairwise(looks)
+        for one in look.types
+        for measure, change in one.change.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)).astype({"edge": float})
+
+
+def accuracy_of(capture: Capture, kind: ProbeKind) -> float | None:
+    """Share of the probes of this kind that the capture answers right, over all constraint types; None without any."""
+    scores = [score for score in capture.scores if score.probe_kind == kind]
+    n = sum(score.n for score in scores)
+    return sum(score.n_correct for score in scores) / n if n else None
+
+
+def stopping_rows(replays: Mapping[str, Replay], captures: Sequence[Capture], *, kind: ProbeKind) -> pd.DataFrame:
+    """A row a stopping rule, in the order of `replays`: what it would have done on these captures.
+
+    Columns: rule, stops at (step; none where it trains to the end), right then, right at the end (share of the probes
+    of `kind`), steps saved, why. Empty without captures.
+    """
+    if not captures:
+        return pd.DataFrame(columns=list(STOPPING_COLUMNS))
+    last, by_step = captures[-1], {capture.step: capture for capture in captures}
+    rows = []
+    for name, replay in replays.items():
+        stopped = last if replay.step is None else by_step[replay.step]
+        rows.append(
+            (
+                STOPPING_INFOS[name].title if name in STOPPING_INFOS else name, replay.step,
+                accuracy_of(stopped, kind), accuracy_of(last, kind), last.step - stopped.step, replay.verdict.reason,
+            )
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(STOPPING_COLUMNS)).astype({"stops at": "Int64"})
+
+
+def capture_rows(decisions: RunDecisions, *, measure: Measure) -> pd.DataFrame:
+    """A row a capture that was looked at or decided on, newest first.
+
+    Columns: step, decision, and a readable column a constraint type with what its circuit said. A look may come after
+    the decision of its step: looks are traced beside training.
+    """
+    looks = {look.step: look for look in decisions.looks}
+    said = {decision.step: decision for decision in decisions.decisions}
+    types = list(dict.fromkeys(one.constraint_type for look in decisions.looks for one in look.types))
+    rows = []
+    for step in sorted({*looks, *said}, reverse=True):
+        row: dict[str, object] = {"step": step}
+        saturated = said[step].verdict.saturated if step in said else ()
+        for name in types:
+            look = looks[step].of(name) if step in looks else None
+            row[name.replace("_", " ")] = circuit_words(look, measure) + (" · saturated" if name in saturated else "")
+        rows.append(row | {"decision": said[step].verdict.reason if step in said else ""})
+    columns = ["step", *(name.replace("_", " ") for name in types), "decision"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def circuit_words(look: TypeLook | None, measure: Measure) -> str:
+    """`0.32, noise to 0.44 · fit 0.93`: change, the noise's edge, the replacement score."""
+    if look is None:
+        return "not looked at yet"
+    change = look.change.get(measure)
+    if change is None:
+        return f"first look · fit {look.fit:.2f}"
+    noise = "noise unknown" if change.edge is None else f"noise to {change.edge:.2f}"
+    return f"{change.value:.2f}, {noise} · fit {look.fit:.2f}"
+
+
+def weight_rows(decisions: Sequence[Decision], *, last_step: int) -> pd.DataFrame:
+    """type, step, share: how often each type is sampled from each capture on, up to `last_step`; even where none says.
+
+    Empty where no decision weighs.
+    """
+    types = list(dict.fromkeys(name for decision in decisions for name in decision.weights))
+    if not types:
+        return pd.DataFrame(columns=["type", "step", "share"])
+    even = dict.fromkeys(types, 1 / len(types))
+    shares = {0: even} | {decision.step: decision.weights or even for decision in decisions}
+    shares[max(last_step, *shares)] = shares[max(shares)]  # what was decided last holds to the end
+    rows = [(name.replace("_", " "), step, shares[step].get(name, 0.0)) for name in types for step in sorted(shares)]
+    return pd.DataFrame(rows, columns=["type", "step", "share"])
+
+
+def seconds_a_step(wall_s: Mapping[int, float]) -> float | None:
+    """The run's own pace, from the wall time at its checkpoints by step; None with fewer than two of them."""
+    first, last = min(wall_s, default=0), max(wall_s, default=0)
+    return (wall_s[last] - wall_s[first]) / (last - first) if last > first else None
