@@ -1,0 +1,74 @@
+"""The shape that every question has: tables in, an answer out; what a study lacks is an answer too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Literal
+
+from engine.domain.studies import Finding, FindingFigure, StudySpec, StudyTables
+from engine.studies.statistics import Side
+
+Said = Literal["yes", "no", "partly", "cannot be told"]
+UNTOLD: Said = "cannot be told"
+
+
+class Missing(Exception):
+    """The study has no runs or columns for this question. Its text: what is missing, and what to add."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one question found: a `Finding` without what is the same for every finding of the question.
+
+    The chart draws a panel for each unit of the figures: its heading is what stands after the unit's first comma.
+    A reference other than 0 is drawn in the panels whose unit begins like the first one.
+    """
+
+    verdict: Said
+    text: str
+    figures: Sequence[FindingFigure]
+    reference: float | None = None
+    axis: str = ""
+    evidence: Sequence[str] = ()  # sentences
+
+
+Ask = Callable[[StudyTables, StudySpec], Answer]
+Find = Callable[[StudyTables, StudySpec, str], Finding]
+
+
+def asks(key: str, question: str) -> Callable[[Ask], Find]:
+    """Makes a `Finding` of what the function answers; of a study without the data for it, one that cannot tell."""
+
+    def wrap(ask: Ask) -> Find:
+        @wraps(ask)
+        def find(tables: StudyTables, spec: StudySpec, command: str) -> Finding:
+            try:
+                answer = ask(tables, spec)
+            except Missing as missing:
+                answer = Answer(UNTOLD, str(missing), ())
+            return Finding(
+                key=key,
+                question=question,
+                verdict=answer.verdict,
+                answer=answer.text,
+                figures=tuple(answer.figures),
+                reference=answer.reference,
+                axis=answer.axis,
+                evidence=" ".join(answer.evidence),
+                command=command,
+            )
+
+        return find
+
+    return wrap
+
+
+def of_all(sides: Sequence[Side], *, wanted: Side = "above") -> Said:
+    """One verdict of several intervals. Yes: all are where the question asks; partly: some; no: none, and each is
+    resolved to be elsewhere; else it cannot be told."""
+    n_wanted = sum(side == wanted for side in sides)
+    if sides and n_wanted == len(sides):
+        return "yes"
+    if n_wanted:
+        return "partly"
+    return UNTOLD if not sides or "open" in sides else "no"

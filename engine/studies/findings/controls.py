@@ -1,0 +1,120 @@
+"""Do the controls hold? Shuffled meanings cannot be learned, and without learning no circuit changes."""
+
+from collections.abc import Mapping
+
+from engine.corpus import make_corpus
+from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.select import at_end, captures_of, need, shuffled_corpora
+from engine.studies.findings.words import constraint_type, interval, number
+from engine.studies.statistics import LEAST_N, mean_interval, proportion, side
+
+_FAR = 0.5  # what stays below has not learned: 0.9 counts as learned
+_CHANGED = "share, of looks that saw a change"
+
+
+@asks("controls", "Do the controls hold: is nothing found where nothing can be learned?")
+def find(tables: StudyTables, spec: StudySpec) -> Answer:
+    """Two controls. Shuffled meanings: final paraphrase accuracy of each constraint type, mean over runs, stays at
+    chance where its interval reaches down to chance and ends below 0.5. Chance is one over the number of meanings of
+    the type, counted in the corpus as the study makes it. Learning rate 0: no look may say “change”.
+
+    Yes: both hold; no: none does; partly: one does and the other does not, or was not done; else, and where neither
+    was done, it cannot be told.
+    """
+    figures: list[FindingFigure] = []
+    said: list[bool | None] = []
+    sentences, reasons = [], []
+    chances = _chances(spec)
+    for control in (_shuffled, _no_learning):
+        try:
+            found, holds, sentence = control(tables, spec, chances)
+        except Missing as missing:
+            reasons.append(str(missing))
+            said.append(None)
+            continue
+        figures += found
+        said.append(holds)
+        sentences.append(sentence)
+    if not sentences:
+        raise Missing(reasons[0])
+    return Answer(
+        _verdict(said),
+        " ".join([*sentences, *reasons]),
+        figures,
+        reference=min(chances.values(), default=None) if figures and said[0] is not None else 0.0,
+        axis="controls (line: chance)" if said[0] is not None else "controls",
+        evidence=[
+            "All shuffled runs share one shuffling: by luck some word may meet its own meaning in the phrasing that "
+            "counts most.",
+        ]
+        if said[0] is not None
+        else [],
+    )
+
+
+def _verdict(said: list[bool | None]) -> Said:
+    if all(said):
+        return "yes"
+    if any(said):
+        return "partly"
+    return "no" if False in said else UNTOLD
+
+
+def _chances(spec: StudySpec) -> dict[str, float]:
+    """By constraint type: 1 / number of its meanings, counted in the shuffled corpora."""
+    meanings: dict[str, set[str]] = {}
+    for corpus in spec.make:
+        if corpus.shuffled_meanings:
+            for example in make_corpus(corpus).examples:
+                meanings.setdefault(example.constraint_type, set()).add(example.meaning)
+    return {kind: 1 / len(names) for kind, names in meanings.items()}
+
+
+def _shuffled(
+    tables: StudyTables, spec: StudySpec, chances: Mapping[str, float]
+) -> tuple[list[FindingFigure], bool | None, str]:
+    runs = need(tables.runs, ["run", "corpus"])
+    runs = runs[runs["corpus"].isin(shuffled_corpora(spec))]
+    if runs.empty:
+        raise Missing(
+            "No corpus with shuffled meanings was trained on: add one under `make` with `shuffled_meanings: true`, and "
+            "a grid that names it."
+        )
+    captures = captures_of(tables, runs, ["paraphrase"])
+    figures, held = [], []
+    for kind in dict.fromkeys(captures["constraint_type"]):
+        ends = at_end(captures[captures["constraint_type"] == kind], "paraphrase")
+        name = f"shuffled, {constraint_type(kind)}"
+        figure = mean_interval(name, ends, unit="paraphrase accuracy, meanings shuffled", bounds=(0.0, 1.0))
+        figures.append(figure)
+        held.append(_stays(figure, chances[kind]))
+    told = "; ".join(f"{figure.name.partition(', ')[2]} {interval(figure)}" for figure in figures)
+    chance = number(min(chances.values()))
+    holds = all(held) if None not in held else False if False in held else None
+    words = {True: "stays at chance", False: "does not stay at chance", None: "may or may not stay at chance"}[holds]
+    return figures, holds, f"With shuffled meanings paraphrase accuracy {words} ({chance}): {told}."
+
+
+def _stays(figure: FindingFigure, chance: float) -> bool | None:
+    """None: the interval says neither."""
+    if side(figure, null=chance) == "above":
+        return False
+    return True if side(figure, null=_FAR) == "below" else None
+
+
+def _no_learning(
+    tables: StudyTables, spec: StudySpec, chances: Mapping[str, float]
+) -> tuple[list[FindingFigure], bool | None, str]:
+    runs = need(tables.runs, ["run", "learning_rate"])
+    runs = runs[runs["learning_rate"] == 0]
+    if runs.empty:
+        raise Missing(
+            "No run was trained with learning rate 0: add a grid with `learning_rates: [0]` and `watch: true`."
+        )
+    said = captures_of(tables, runs, ["said"])["said"].dropna()
+    n_changed = int((said == "change").sum())
+    figure = proportion("learning rate 0", n_changed, len(said), unit=_CHANGED)
+    seen = f"{n_changed} of {len(said)} looks at a circuit said that it changed"
+    holds = n_changed == 0 if n_changed or len(said) >= LEAST_N else None
+    return [figure], holds, f"With learning rate 0, {seen}."

@@ -1,0 +1,114 @@
+"""Can stopping be decided from circuits at equal performance and less compute?"""
+
+from typing import Any
+
+import pandas as pd
+
+from engine.domain.decisions import STOPPING_INFOS
+from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.equality import kept, scores_at_end, surely_lost
+from engine.studies.findings.select import EQUAL, by_pair, chosen, full_runs, need
+from engine.studies.findings.words import interval, policy
+from engine.studies.statistics import paired_difference, side
+
+_RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
+_UNITS = {
+    "paraphrase": "difference, in paraphrase accuracy",
+    "inference": "difference, in inference accuracy",
+    "steps": "saved, steps",
+    "seconds": "saved, seconds net of looks",
+}
+Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
+
+
+@asks("stopping", "Can stopping be decided from circuits at equal performance and less compute?")
+def find(tables: StudyTables, spec: StudySpec) -> Answer:
+    """Each stopping rule against none, paired by corpus, method and seed: final scores, steps and seconds.
+
+    Seconds are those of training without the waiting for looks, plus all the looks that the rule needs: none for a
+    rule that asks no circuits, and none for the full run, even where it was watched for other questions.
+    A score is kept where the interval of its difference ends above -0.05, and surely lost where it lies below 0 and
+    reaches beyond -0.05. Yes: stopping by circuits keeps both scores and saves seconds (interval above 0); no: it
+    surely loses one, or keeps them but saves no steps, or surely costs seconds; partly: it keeps both scores and saves
+    steps, and whether it saves seconds is open; else, and with fewer than five pairs, it cannot be told.
+    """
+    full = full_runs(tables, spec)
+    ends = scores_at_end(tables)
+    rules: dict[str, Figures] = {}
+    reason = ""
+    for name in _RULES:
+        try:
+            rules[name] = _rule(name, chosen(tables, spec, stopping=name), full, ends)
+        except Missing as missing:
+            reason = reason or str(missing)
+    if "circuit_saturation" not in rules:
+        raise Missing(reason)
+    return _answer(rules)
+
+
+def _rule(name: str, stopped: pd.DataFrame, full: pd.DataFrame, ends: dict[str, "pd.Series[Any]"]) -> Figures:
+    def more(kind: str) -> FindingFigure:
+        return paired_difference(
+            policy(name), by_pair(stopped, ends[kind]), by_pair(full, ends[kind]), unit=_UNITS[kind]
+        )
+
+    def saved(kind: str, cost_full: "pd.Series[Any]", cost: "pd.Series[Any]") -> FindingFigure:
+        return paired_difference(policy(name), by_pair(full, cost_full), by_pair(stopped, cost), unit=_UNITS[kind])
+
+    looks = STOPPING_INFOS[name].needs_circuits
+    return {
+        "paraphrase": more("paraphrase"),
+        "inference": more("inference"),
+        "steps": saved("steps", _steps(full), _steps(stopped)),
+        "seconds": saved("seconds", _training(full), _training(stopped) + (_looks(stopped) if looks else 0.0)),
+    }
+
+
+def _steps(runs: pd.DataFrame) -> "pd.Series[Any]":
+    return need(runs, ["n_steps"]).set_index("run")["n_steps"]
+
+
+def _training(runs: pd.DataFrame) -> "pd.Series[Any]":
+    """Seconds by run, without the waiting for looks."""
+    by_run = need(runs, ["train_s", "waited_s"]).set_index("run")
+    return by_run["train_s"] - by_run["waited_s"].fillna(0.0)
+
+
+def _looks(runs: pd.DataFrame) -> "pd.Series[Any]":
+    return need(runs, ["look_s"]).set_index("run")["look_s"].fillna(0.0)
+
+
+def _verdict(rule: Figures) -> Said:
+    scores = [rule["paraphrase"], rule["inference"]]
+    if any(surely_lost(score) for score in scores):
+        return "no"
+    if not all(kept(score) for score in scores):
+        return UNTOLD
+    steps, seconds = side(rule["steps"]), side(rule["seconds"])
+    if steps in ("same", "below") or seconds == "below":
+        return "no"
+    if seconds == "above":
+        return "yes"
+    return "partly" if steps == "above" else UNTOLD
+
+
+def _answer(rules: dict[str, Figures]) -> Answer:
+    circuits = rules["circuit_saturation"]
+    text = (
+        f"Stopping by circuits changes final paraphrase accuracy by {interval(circuits['paraphrase'])} and inference "
+        f"by {interval(circuits['inference'])}; it saves {interval(circuits['steps'], 0)} steps and, with the cost of "
+        f"looking at the circuits, {interval(circuits['seconds'], 1)} seconds."
+    )
+    return Answer(
+        _verdict(circuits),
+        text,
+        [figures[kind] for kind in _UNITS for figures in rules.values()],
+        reference=0.0,
+        axis="with the rule against all the steps",
+        evidence=[
+            f"Equal means: the interval rules out a loss of {EQUAL:g} or more.",
+            "Looks run beside training and slow it on the same cores; both sides were watched.",
+            "One small model: a step of a large model costs more, and so does a look.",
+        ],
+    )
