@@ -32,6 +32,7 @@ from engine.cli import (
     many,
     runs,
     store,
+    study,
     timelapse,
     training,
 )
@@ -168,6 +169,7 @@ for room in (
     export,
     adapters,
     jobs,
+    study,
     store,
     bench,
 ):

@@ -30,10 +30,10 @@ def do_run(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
         os.environ["OMP_NUM_THREADS"] = "1"  # threads other than this one take it from here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with ALONE, tempfile.TemporaryDirectory(prefix="tracelapse-run-") as folder, _one_thread():
-        # The bundled demo lies behind this workspace; a file in it goes before a bundled one of its name.
-        write_text(Path(folder) / main_file("corpus", config.corpus), corpus_jsonl)
-        store = Store(Path(folder))
+        store = Store(Path(folder))  # with the bundled demo behind it, which would not let its own corpus be saved
         try:
+            write_text(store.workspace / main_file("corpus", config.corpus), corpus_jsonl)
+            store.sync()
             return _done(store, config, cancel).model_dump_json()
         finally:
             store.close()

@@ -1,0 +1,147 @@
+"""`study`."""
+
+import fnmatch
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.context import store_of
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from engine.domain.studies import Study, StudyTables
+
+GROUP = ["corpus", "method", "stopping", "curriculum", "learning_rate"]
+KINDS = ("paraphrase", "inference")
+
+
+class _Never:
+    """Ctrl-C ends a study; what is finished is kept."""
+
+    def check(self) -> None:
+        return
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(study)
+
+
+def study(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file, as data/study.yaml.")],
+    *,
+    workers: Annotated[int | None, typer.Option(min=1, show_default="cores", help="Runs at a time, here.")] = None,
+    scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="Of a Dask cluster that does the runs.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="RUN", help="Only this run, or all of a pattern with *; repeatable.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Do all runs of a study that are not done yet; tell what follows from them."""
+    from engine.studies.execute import run_study
+    from engine.studies.spec import read_study, study_runs
+
+    check_destination(json_file)
+    path = file.expanduser()
+    spec = read_study(path)
+    store = store_of(ctx)
+    command = shlex.join(["python", "-m", "engine", "study", str(file)])
+    with progress(f"study {spec.name}") as report:
+        done = run_study(
+            store,
+            spec,
+            report,
+            _Never(),
+            n_workers=workers or os.cpu_count() or 1,
+            scheduler=scheduler,
+            only=tuple(only or ()),
+            command=command,
+        )
+    tables = store.study_tables(spec.name)
+    rows = group_rows(tables, command)
+    if json_file:
+        write_json(
+            {
+                "study": done.model_dump(mode="json"),
+                "n_asked": len(study_runs(spec)),
+                "groups": rows,
+                "runs": tables.runs.to_dict("records"),
+            },
+            json_file,
+        )
+    if json_file != "-":
+        _show(done, rows, len(study_runs(spec)))
+        say(f"Kept in {store.workspace / 'studies' / spec.name}")
+
+
+def group_rows(tables: "StudyTables", command: str) -> list[dict[str, Any]]:
+    """A row for each corpus, method, stopping and curriculum policy and learning rate, in the order of the runs:
+    means over seeds with 95 % intervals, of the last capture of each run; `command` does the runs of the row.
+    """
+    from engine.studies.statistics import mean_interval
+
+    positive = (0.0, float("inf"))
+    if tables.runs.empty:
+        return []
+    last = tables.captures.sort_values("step", kind="stable").groupby(["run", "constraint_type"], sort=False).tail(1)
+    types = tuple(dict.fromkeys(tables.captures["constraint_type"]))
+    rows = []
+    for key, runs in tables.runs.groupby(GROUP, sort=False):
+        columns = {"steps": "n_steps", "seconds": "train_s"}
+        figures = [mean_interval(name, runs[column], bounds=positive) for name, column in columns.items()]
+        ended = last[last["run"].isin(runs["run"])]
+        for of in types:
+            scores = ended[ended["constraint_type"] == of]
+            figures += [mean_interval(f"{of} {kind}", scores[kind], bounds=(0.0, 1.0)) for kind in KINDS]
+        rows.append(
+            {
+                **dict(zip(GROUP, key, strict=True)),
+                "n": len(runs),
+                **{figure.name: figure.model_dump(include={"value", "low", "high"}) for figure in figures},
+                "command": f"{command} --only {_pattern(runs, tables.runs)}",
+            }
+        )
+    return rows
+
+
+def _pattern(runs: "pd.DataFrame", every: "pd.DataFrame") -> str:
+    """The option's value for these runs and no others: a pattern over seeds where one does, else name by name."""
+    names = list(runs["run"])
+    pattern = f"{names[0].rpartition('-s')[0]}-s*"
+    if len(names) > 1 and set(fnmatch.filter(every["run"], pattern)) == set(names):
+        return shlex.quote(pattern)
+    return " --only ".join(names)
+
+
+def _show(done: "Study", rows: list[dict[str, Any]], n_asked: int) -> None:
+    several_rates = len({(row["method"], row["learning_rate"]) for row in rows}) > len({r["method"] for r in rows})
+    names = [name for name in (rows[0] if rows else ()) if several_rates or name != "learning_rate"]
+    columns = [name for name in names if name != "command"]
+    title = f"{done.spec.name}: {done.n_runs} of {n_asked} runs; means with 95 % intervals"
+    show_table(columns, [[_cell(name, row[name]) for name in columns] for row in rows], title=title)
+    for row in rows:
+        say(row["command"])
+    for finding in done.findings:
+        say("")
+        say(finding.question)
+        say(f"{finding.verdict}: {finding.answer}")
+    if done.failed:
+        say("")
+        show_table(("run without a result", "why"), list(done.failed.items()))
+
+
+def _cell(name: str, value: Any) -> object:
+    """`0.95 (0.91–0.99)`; steps and seconds without digits."""
+    if not isinstance(value, dict):
+        return f"{value:g}" if isinstance(value, float) else value
+    if value["value"] is None:
+        return None
+    digits = 0 if name in ("steps", "seconds") else 2
+    text = f"{value['value']:.{digits}f}"
+    return text if value["low"] is None else f"{text} ({value['low']:.{digits}f}–{value['high']:.{digits}f})"
