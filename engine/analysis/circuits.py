@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.analysis.pruning import DEFAULT_PRUNING, output_influence, prune, shares
+from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
 from engine.analysis.slots import probe_slots
 from engine.domain.corpus import Probe
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
@@ -62,7 +62,8 @@ class PromptCircuit:
 
 def prompt_circuit(probe: Probe, graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING) -> PromptCircuit:
     """The graph's circuit, of `probe`'s prompt. Raises ComparisonRefused where the prompt is not the probe's."""
-    kept = prune(graph, settings)
+    known = flow(graph)
+    kept = prune(graph, settings, known=known)
     keys = _keys(probe, graph)[kept.node_mask]
     nodes, own = np.unique(keys, return_inverse=True)
     row = np.zeros(graph.n_nodes, dtype=np.int64)
@@ -75,10 +76,10 @@ def prompt_circuit(probe: Probe, graph: AttributionGraph, settings: PruneSetting
         fit=graph.fit.replacement,
         n_layers=graph.n_layers,
         nodes=nodes,
-        influence=np.bincount(own, output_influence(graph)[kept.node_mask], minlength=len(nodes)),
+        influence=np.bincount(own, known.worth[kept.node_mask], minlength=len(nodes)),
         source=source,
         target=target,
-        share=np.bincount(cell, shares(graph)[kept.edge_mask], minlength=len(edges)),
+        share=np.bincount(cell, known.share[kept.edge_mask], minlength=len(edges)),
     )
 
 

@@ -22,9 +22,25 @@ class Pruned:
     edge_mask: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """`shares`, `node_influence` and `output_influence` of one graph, for whoever needs more than one of them."""
+
+    share: np.ndarray  # (n_edges,)
+    influence: np.ndarray  # (n_nodes,)
+    worth: np.ndarray  # (n_nodes,)
+
+
+def flow(graph: AttributionGraph) -> Flow:
+    """Raises ValueError where the edges form a cycle."""
+    edges = _normalised(graph, np.arange(graph.n_edges))
+    influence = _influence(graph, edges)
+    return Flow(edges.share, influence, influence + _logit_weights(graph))
+
+
 def shares(graph: AttributionGraph) -> np.ndarray:
     """(n_edges,) float64: the signed weight over the summed absolute inputs of the edge's target."""
-    return _shares(graph, graph.weight.astype(np.float64))
+    return _normalised(graph, np.arange(graph.n_edges)).share
 
 
 def node_influence(graph: AttributionGraph) -> np.ndarray:
@@ -33,12 +49,12 @@ def node_influence(graph: AttributionGraph) -> np.ndarray:
     Equal to `compute_node_influence`: 0 for the logits themselves, which have no outgoing edges.
     Raises ValueError where the edges form a cycle.
     """
-    return _influence(graph, np.abs(shares(graph)))
+    return flow(graph).influence
 
 
 def output_influence(graph: AttributionGraph) -> np.ndarray:
     """(n_nodes,) float64: `node_influence`, and for each logit its probability: what a node's inputs are worth."""
-    return node_influence(graph) + _logit_weights(graph)
+    return flow(graph).worth
 
 
 def contributions(graph: AttributionGraph) -> np.ndarray:
@@ -46,44 +62,61 @@ def contributions(graph: AttributionGraph) -> np.ndarray:
 
     The contributions into all logits add up to the summed probability of the targets.
     """
-    return np.abs(shares(graph)) * output_influence(graph)[graph.target]
+    known = flow(graph)
+    return np.abs(known.share) * known.worth[graph.target]
 
 
-def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING) -> Pruned:
+def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *, known: Flow | None = None) -> Pruned:
     """The nodes and edges that `circuit_tracer.graph.prune_graph` keeps.
 
     Nodes are cut at a share of the summed node influence (tokens and logits always stay); edges, at a share of the
     summed edge influence on the graph of the kept nodes; then features without inputs and features and errors
     without outputs go, until none is left. An edge of weight 0 is no edge, at any threshold.
+    `known`: the graph's `flow`, where it is at hand.
     """
-    influence = node_influence(graph)
+    influence = (known or flow(graph)).influence
     fixed = graph.kind >= NodeKind.TOKEN
     nodes = (influence >= _threshold(influence, settings.node_threshold)) | fixed
 
-    inside = nodes[graph.source] & nodes[graph.target]
-    share = np.abs(_shares(graph, np.where(inside, graph.weight, 0).astype(np.float64)))
-    worth = _influence(graph, share) + _logit_weights(graph)
-    score = share * worth[graph.target]
-    edges = inside & (score >= _threshold(score, settings.edge_threshold))
-    return _drop_dead_ends(graph, nodes, edges)
+    inside = np.flatnonzero(nodes[graph.source] & nodes[graph.target])
+    edges = _normalised(graph, inside)
+    worth = _influence(graph, edges) + _logit_weights(graph)
+    score = np.abs(edges.share) * worth[edges.target]
+    return _drop_dead_ends(graph, nodes, inside[score >= _threshold(score, settings.edge_threshold)])
 
 
 def _drop_dead_ends(graph: AttributionGraph, nodes: np.ndarray, edges: np.ndarray) -> Pruned:
+    """`nodes` (n_nodes,) bool; `edges` the rows of those kept so far."""
     needs_output = graph.kind <= NodeKind.ERROR
     needs_input = graph.kind == NodeKind.FEATURE
+    source, target = graph.source[edges], graph.target[edges]
     while True:
-        has_output = np.bincount(graph.source[edges], minlength=graph.n_nodes) > 0
-        has_input = np.bincount(graph.target[edges], minlength=graph.n_nodes) > 0
+        has_output = np.bincount(source, minlength=graph.n_nodes) > 0
+        has_input = np.bincount(target, minlength=graph.n_nodes) > 0
         kept = nodes & (has_output | ~needs_output) & (has_input | ~needs_input)
-        edges = edges & kept[graph.source] & kept[graph.target]
+        stays = kept[source] & kept[target]
+        edges, source, target = edges[stays], source[stays], target[stays]
         if (kept == nodes).all():
-            return Pruned(node_mask=kept, edge_mask=edges)
+            mask = np.zeros(graph.n_edges, dtype=bool)
+            mask[edges] = True
+            return Pruned(node_mask=kept, edge_mask=mask)
         nodes = kept
 
 
-def _shares(graph: AttributionGraph, weight: np.ndarray) -> np.ndarray:
-    total = np.bincount(graph.target, np.abs(weight), minlength=graph.n_nodes)
-    return weight / np.maximum(total, _TINY)[graph.target]
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Some edges of a graph, with their signed share of what these bring to their target."""
+
+    source: np.ndarray
+    target: np.ndarray
+    share: np.ndarray  # float64
+
+
+def _normalised(graph: AttributionGraph, rows: np.ndarray) -> _Edges:
+    source, target = (side[rows] for side in (graph.source, graph.target))
+    weight = graph.weight[rows].astype(np.float64)
+    total = np.bincount(target, np.abs(weight), minlength=graph.n_nodes)
+    return _Edges(source, target, weight / np.maximum(total, _TINY)[target])
 
 
 def _logit_weights(graph: AttributionGraph) -> np.ndarray:
@@ -92,11 +125,33 @@ def _logit_weights(graph: AttributionGraph) -> np.ndarray:
     return weights
 
 
-def _influence(graph: AttributionGraph, share: np.ndarray) -> np.ndarray:
-    """Sum of the logit weights carried back over 1, 2, 3, ... edges; ends because the graph has no cycle."""
+def _influence(graph: AttributionGraph, edges: _Edges) -> np.ndarray:
+    """(n_nodes,) the sum over all paths to the logits of their weight times the absolute shares on the way."""
+    layer = graph.layer[edges.target]
+    if (graph.layer[edges.source] >= layer).any():
+        return _over_paths(graph, edges)
+    # Every edge goes up, as in each traced graph: from the highest layer down, a target's worth is known in time.
+    if (np.diff(layer) < 0).any():
+        order = np.argsort(layer, kind="stable")
+        edges, layer = _Edges(edges.source[order], edges.target[order], edges.share[order]), layer[order]
+    size = np.abs(edges.share)
+    total, worth = np.zeros(graph.n_nodes), _logit_weights(graph)
+    ends = [0, *(np.flatnonzero(np.diff(layer)) + 1).tolist(), len(layer)]
+    for start, end in zip(ends[-2::-1], ends[:0:-1], strict=True):
+        value = size[start:end] * worth[edges.target[start:end]]
+        added = np.bincount(edges.source[start:end], value, minlength=graph.n_nodes)
+        total += added
+        worth += added
+    return total
+
+
+def _over_paths(graph: AttributionGraph, edges: _Edges) -> np.ndarray:
+    """`_influence` for edges in any direction: the logit weights carried back over 1, 2, 3, ... edges; ends because the
+    graph has no cycle."""
+    size = np.abs(edges.share)
     total, current = np.zeros(graph.n_nodes), _logit_weights(graph)
     for _ in range(graph.n_nodes):
-        current = np.bincount(graph.source, share * current[graph.target], minlength=graph.n_nodes)
+        current = np.bincount(edges.source, size * current[edges.target], minlength=graph.n_nodes)
         if not current.any():
             return total
         total += current
