@@ -59,6 +59,7 @@ class CausalCheck(Record):
     constraint_type: Slug
     n_prompts: int
     n_features: float  # switched off, mean over prompts
+    n_others: float = 0.0  # of the others in each draw, mean over prompts: as many, or fewer where fewer are active
     p_before: float  # probability of the right answer, mean over prompts
     drop: Estimate  # of that probability, mean and interval over prompts
     random_drop: Estimate  # with equally many other active features switched off, mean over draws

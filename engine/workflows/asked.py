@@ -22,8 +22,8 @@ class Asked:
     targets: tuple[int, ...]
 
 
-def asked(loaded: "LoadedModel", probes: Sequence[Probe]) -> tuple[Asked, ...]:
-    """Those probes that can be traced and laid beside others; why the rest cannot is in the log.
+def asked(loaded: "LoadedModel", probes: Sequence[Probe]) -> tuple[tuple[Asked, ...], tuple[str, ...]]:
+    """Those probes that can be traced and laid beside others, and a sentence for each of the rest.
 
     Left out: a prompt that the model cannot take or that does not follow its template, an answer of several tokens.
     """
@@ -31,7 +31,7 @@ def asked(loaded: "LoadedModel", probes: Sequence[Probe]) -> tuple[Asked, ...]:
     from engine.attribution.targets import probe_targets
     from engine.models.base import encode
 
-    found = []
+    found, refused = [], []
     for probe in probes:
         try:
             ids = encode(loaded, probe.text)[0].tolist()
@@ -39,4 +39,5 @@ def asked(loaded: "LoadedModel", probes: Sequence[Probe]) -> tuple[Asked, ...]:
             found.append(Asked(probe, probe_targets(loaded, probe)))
         except InputError as error:
             _log.info("Probe “%s” is not traced: %s", probe.id, error)
-    return tuple(found)
+            refused.append(str(error))
+    return tuple(found), tuple(refused)

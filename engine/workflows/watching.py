@@ -118,7 +118,8 @@ class CircuitWatcher:
     def _asked(self) -> tuple[Asked, ...]:
         decisions = self._config.decisions
         corpus = self._store.corpus(self._config.corpus)
-        return asked(self._loaded, watched_probes(corpus, decisions.probe_kind, decisions.n_prompts))
+        found, _ = asked(self._loaded, watched_probes(corpus, decisions.probe_kind, decisions.n_prompts))
+        return found
 
     def _replacement(self, transcoders: WatchedSet) -> "Replacement":
         return replacement_model(self._loaded, transcoders.chosen.source, transcoders.digest)
