@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.corpus import check_corpus, make_corpus
 from engine.demo import recipe
 from engine.demo.ablation import ablation_figures
-from engine.demo.meaning import meaning_overlap
+from engine.demo.meaning import whole_overlap
 from engine.demo.records import Figure
 from engine.domain.corpus import PROBE_KINDS, Corpus, Probe
 from engine.domain.graphs import GraphKey
@@ -172,7 +172,7 @@ def _run_figures(run: str, measured: list[Measured], replacement: "Replacement")
     yield from _checkpoint_figures(f"{run}@best", best)
     inference = round(best.mean("inference"), 3)
     yield Figure(name=f"{run}@best/inference/mean", value=inference, tolerance=PROBE_TOLERANCE)
-    overlap = meaning_overlap(replacement, merged_weights(replacement.loaded, best.checkpoint.adapter))
+    overlap = whole_overlap(replacement, merged_weights(replacement.loaded, best.checkpoint.adapter))
     for name, value in (("own", overlap.own), ("other", overlap.other)):
         yield Figure(name=f"{run}@best/meaning overlap/{name}", value=round(value, 3), tolerance=SCORE_TOLERANCE)
 
