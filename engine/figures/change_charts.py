@@ -59,15 +59,15 @@ def change_rows(
         interval=[f"{low:.2f} to {high:.2f}" for low, high in zip(rows["low"], rows["high"], strict=True)],
         said_title=rows["said"].map(SAID_TITLES),
         low_fit=rows["fit"] < FIT_LIMIT,
-        saturated=None,
+        saturated=float("nan"),
     )
     order = list(dict.fromkeys(changes["constraint_type"]))  # panels stay in the order of the probe curves
     rows = rows.sort_values("constraint_type", key=lambda column: column.map(order.index), kind="stable")
-    rows = rows.reset_index(drop=True).astype({"saturated": object})
+    rows = rows.reset_index(drop=True)
     for constraint_type, step in (saturated or {}).items():
         here = rows.index[rows["constraint_type"] == constraint_type]
         if step is not None and len(here):
-            rows.loc[here[0], "saturated"] = step
+            rows.loc[here[0], "saturated"] = float(step)
     return rows
 
 
