@@ -436,7 +436,7 @@ def test_numbers_read_well() -> None:
     assert number(-1.5, 1) == "−1.5"
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
-    assert interval(FindingFigure(name="x", value=None, n=0)) == "not measured"
+    assert "unknown" in interval(FindingFigure(name="x", value=None, n=0))
     assert interval(FindingFigure(name="x", value=0.5, n=1)) == "0.50 (n = 1: no interval)"
     assert interval(FindingFigure(name="x", value=0.5, low=-0.1, high=1, n=9)) == (
         "0.50 (95 % interval −0.10 to 1.00, n = 9)"

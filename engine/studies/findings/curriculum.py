@@ -17,7 +17,7 @@ from engine.studies.findings.select import (
     full_runs,
     past_end,
 )
-from engine.studies.findings.words import interval, policy
+from engine.studies.findings.words import changes, policy, saves
 from engine.studies.statistics import paired_difference, side
 
 _CURRICULA = ("circuit_change", "under_learned")
@@ -92,10 +92,10 @@ def _answer(found: dict[str, Figures]) -> Answer:
     gains = [kind for kind, figure in circuits.items() if side(figure) == "above"]
     return Answer(
         _verdict(circuits),
-        "Drawing more often what circuits still move on changes final paraphrase accuracy by "
-        f"{interval(circuits['paraphrase'])} and inference by {interval(circuits['inference'])}, and saves "
-        f"{interval(circuits['steps'], 0)} steps until every type is learned"
-        f"{'.' if gains else ': nothing is surely gained.'}",
+        "Drawing more often the types whose circuits still move "
+        f"{changes(circuits['paraphrase'], 'final paraphrase accuracy')} and "
+        f"{changes(circuits['inference'], 'inference')}; it {saves(circuits['steps'], 'steps')} until every type is "
+        f"learned{'.' if gains else ', so nothing is surely gained.'}",
         [figures[kind] for kind in _UNITS for figures in found.values()],
         reference=0.0,
         axis="with the curriculum against examples drawn alike",

@@ -17,7 +17,7 @@ from engine.studies.findings.select import (
     of_method,
     past_end,
 )
-from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, number
+from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, number, turned
 from engine.studies.statistics import paired_difference, side
 
 
@@ -52,7 +52,7 @@ def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, methods: li
     means = {kind: number(float(steps.mean()), 0) if len(steps) else "no" for kind, steps in sides.items()}
     text = (
         f"Simple mappings reach nine right answers in ten after {means[SIMPLE]} steps and spatial relationships after "
-        f"{means[SPATIAL]}: simple ones are {interval(every, 0)} steps ahead."
+        f"{means[SPATIAL]}: {_who(every)}."
         if every.n
         else f"No run reached {LEARNED:g} right answers for either type, so there is nothing to compare."
     )
@@ -64,6 +64,12 @@ def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, methods: li
         axis="steps by which simple mappings are ahead (left of 0: behind)",
         evidence=[*_never(first), f"Scores are known every {spec.capture_every} steps only.", _few_words()],
     )
+
+
+def _who(figure: FindingFigure) -> str:
+    if figure.value is not None and figure.value < 0:
+        return f"spatial ones are ahead by {interval(turned(figure), 0, unit='steps')}"
+    return f"simple ones are ahead by {interval(figure, 0, unit='steps')}"
 
 
 def _never(first: pd.DataFrame) -> list[str]:

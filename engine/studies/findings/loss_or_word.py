@@ -8,7 +8,7 @@ from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Said, asks
 from engine.studies.findings.correlations import ACROSS, WITHIN, groups_of
 from engine.studies.findings.select import at_end, captures_of, full_runs, methods_in
-from engine.studies.findings.words import interval, listed, method, number
+from engine.studies.findings.words import coefficient, listed, method, number
 from engine.studies.statistics import mean_interval, rank_correlation, side
 
 _STRONG = 0.5
@@ -75,8 +75,8 @@ def _text(
         if loss.value is not None and score.value is not None
     ]
     return (
-        f"How low the loss is goes with inference by a rank correlation of {interval(across)} over all runs and "
-        f"{interval(within)} within methods: {listed(rows)}."
+        f"The rank correlation of a lower loss with inference is {coefficient(across)} over all runs and "
+        f"{coefficient(within)} within methods: {listed(rows)}."
     )
 
 

@@ -4,7 +4,7 @@ from engine.domain.studies import StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.correlations import OVERLAP, Correlation, correlations, predictors
 from engine.studies.findings.select import at_end, captures_of, full_runs, nearest, steps_in
-from engine.studies.findings.words import interval
+from engine.studies.findings.words import coefficient
 from engine.studies.statistics import side
 
 _EARLY = 0.25  # of the steps
@@ -34,9 +34,9 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     n_ties = int(((final >= 1) | (final <= 0)).sum())
     return Answer(
         _verdict(early, last),
-        f"At step {early.step}, how much more a new word wakes of its own meaning than of the others goes with "
-        f"inference at the end by a rank correlation of {interval(early.across)} over all runs and "
-        f"{interval(early.within)} within methods; at the end of the runs it agrees by {interval(last.across)}.",
+        f"At step {early.step}, how much more a new word wakes of its own meaning than of other meanings has a "
+        f"rank correlation with inference at the end of {coefficient(early.across)} over all runs and "
+        f"{coefficient(early.within)} within methods; at the last step it is {coefficient(last.across)}.",
         [*(one.within for one in found), *(one.across for one in found)],
         reference=0.0,
         axis="rank correlation with final inference accuracy",

@@ -8,7 +8,7 @@ import pandas as pd
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.select import EQUAL, PAIR, at_end, at_steps, by_pair, captures_of, chosen, full_runs
-from engine.studies.findings.words import interval, policy
+from engine.studies.findings.words import interval, listed, percent, policy
 from engine.studies.statistics import LEAST_N, mean_interval, paired_difference, proportion, side
 
 _RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
@@ -80,15 +80,16 @@ def _verdict(rule: _Rule) -> Said:
 def _answer(rules: dict[str, _Rule], spec: StudySpec) -> Answer:
     circuits = rules["circuit_saturation"]
     others = [
-        f"{policy(name)}: {interval(rule.gain)}, too early in {rule.early.value or 0:.0%} of its stops"
+        f"“{policy(name)}” leaves {interval(rule.gain)} and is too early in {percent(rule.early.value)}"
         for name, rule in rules.items()
         if name != "circuit_saturation"
     ]
     if circuits.gain.n:
         text = (
-            f"When the circuits' rule stops a run, {interval(circuits.gain)} of paraphrase accuracy is still to be "
-            f"gained; it stopped {circuits.fired.value or 0:.0%} of the runs, too early in "
-            f"{circuits.early.value or 0:.0%} of its stops ({'; '.join(others) or 'no other rule was run'})."
+            f"Where the circuits' rule stops a run, the full run gains {interval(circuits.gain)} more in paraphrase "
+            f"accuracy; the rule stopped {percent(circuits.fired.value)} of the runs, "
+            f"{percent(circuits.early.value)} of these too early"
+            f"{'. Beside it, ' if others else ''}{listed(others) if others else ''}."
         )
     else:
         text = f"The circuits' rule stopped none of {circuits.fired.n} runs, so nothing is known of its stops."

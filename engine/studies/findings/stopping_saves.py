@@ -9,7 +9,7 @@ from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
 from engine.studies.findings.select import EQUAL, by_pair, chosen, full_runs, need
-from engine.studies.findings.words import interval, policy
+from engine.studies.findings.words import changes, policy, saves
 from engine.studies.statistics import paired_difference, side
 
 _RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
@@ -95,10 +95,11 @@ def _verdict(rule: Figures) -> Said:
 
 def _answer(rules: dict[str, Figures]) -> Answer:
     circuits = rules["circuit_saturation"]
+    paraphrase = changes(circuits["paraphrase"], "final paraphrase accuracy")
     text = (
-        f"Stopping by circuits changes final paraphrase accuracy by {interval(circuits['paraphrase'])} and inference "
-        f"by {interval(circuits['inference'])}; it saves {interval(circuits['steps'], 0)} steps and, with the cost of "
-        f"looking at the circuits, {interval(circuits['seconds'], 1)} seconds."
+        f"Stopping by circuits {saves(circuits['steps'], 'steps')} and, counting the looks at the circuits, "
+        f"{saves(circuits['seconds'], 'seconds', 1)}; it {paraphrase} and "
+        f"{changes(circuits['inference'], 'inference')}."
     )
     return Answer(
         _verdict(circuits),

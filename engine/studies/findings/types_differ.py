@@ -8,7 +8,7 @@ from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.select import by_pair, captures_of, full_runs, methods_in, of_method
-from engine.studies.findings.words import ALL_METHODS, interval, method, number
+from engine.studies.findings.words import ALL_METHODS, interval, method, number, percent, turned
 from engine.studies.statistics import Side, paired_difference, side
 
 _LAST, _TOTAL = "steps, last change", "summed change, in all"
@@ -67,6 +67,12 @@ def _verdict(steps: list[Side], totals: list[Side]) -> Said:
     return "no" if all(one == "same" for one in steps) else UNTOLD
 
 
+def _later(figure: FindingFigure) -> str:
+    if figure.value is not None and figure.value < 0:
+        return f"{interval(turned(figure), 0, unit='steps')} earlier"
+    return f"{interval(figure, 0, unit='steps')} later"
+
+
 def _answer(
     figures: dict[str, list[FindingFigure]], last: pd.DataFrame, looked: pd.DataFrame, spec: StudySpec
 ) -> Answer:
@@ -77,13 +83,17 @@ def _answer(
     return Answer(
         _verdict(steps, totals),
         f"Circuits of spatial relationships last change at step {number(means[SPATIAL], 0)} on average, those of "
-        f"simple mappings at step {number(means[SIMPLE], 0)}: {interval(figures[_LAST][0], 0)} steps later, and the "
-        f"sum of their changes is larger by {interval(figures[_TOTAL][0])}.",
+        f"simple mappings at step {number(means[SIMPLE], 0)}: {_later(figures[_LAST][0])}; the sum "
+        f"of their changes differs by {interval(figures[_TOTAL][0])}.",
         [*figures[_LAST], *figures[_TOTAL]],
         reference=0.0,
         axis="spatial relationships minus simple mappings",
         evidence=[
-            *([f"At {low:.0%} of the looks the transcoders fit badly, and a change there says little."] if low else []),
+            *(
+                [f"At {percent(low)} of the looks the transcoders fit badly, and a change there says little."]
+                if low
+                else []
+            ),
             "The sum holds noise too: what changes within the noise floor adds to it.",
             "Two types of five words each: a difference may be of these words, not of the type.",
         ],

@@ -22,14 +22,48 @@ def number(value: float, digits: int = 2) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def interval(figure: FindingFigure, digits: int = 2) -> str:
-    """Such as “0.31 (95 % interval 0.20 to 0.42, n = 30)”."""
+def interval(figure: FindingFigure, digits: int = 2, *, unit: str = "") -> str:
+    """Such as “31 steps (95 % interval 20 to 42, n = 30)”."""
     if figure.value is None:
-        return "not measured"
+        return "an unknown amount (nothing to compare)"
+    value = f"{number(figure.value, digits)}{unit and ' '}{unit}"
     if figure.low is None or figure.high is None:
-        return f"{number(figure.value, digits)} (n = {figure.n}: no interval)"
-    ends = f"{number(figure.low, digits)} to {number(figure.high, digits)}"
-    return f"{number(figure.value, digits)} (95 % interval {ends}, n = {figure.n})"
+        return f"{value} (n = {figure.n}: no interval)"
+    return f"{value} (95 % interval {number(figure.low, digits)} to {number(figure.high, digits)}, n = {figure.n})"
+
+
+def changes(figure: FindingFigure, what: str) -> str:
+    """A difference of scores: “raises …”, “lowers …”, or by nothing."""
+    if figure.value is None:
+        return f"leaves it open what happens to {what}"
+    if number(abs(figure.value)) == "0.00":
+        return f"changes {what} by {interval(figure)}"
+    return (
+        f"raises {what} by {interval(figure)}" if figure.value > 0 else f"lowers {what} by {interval(turned(figure))}"
+    )
+
+
+def saves(figure: FindingFigure, unit: str, digits: int = 0) -> str:
+    """What is saved; a negative saving is a cost."""
+    if figure.value is None or figure.value >= 0:
+        return f"saves {interval(figure, digits, unit=unit)}"
+    return f"costs {interval(turned(figure), digits, unit=f'{unit} more')}"
+
+
+def coefficient(figure: FindingFigure) -> str:
+    """A rank correlation with its interval; where there is none, why."""
+    return "unknown (one of the two never varies)" if figure.value is None else interval(figure)
+
+
+def turned(figure: FindingFigure) -> FindingFigure:
+    """The same figure counted the other way."""
+    ends = {"low": figure.high, "high": figure.low}
+    turn = {name: None if end is None else -end for name, end in ends.items()}
+    return figure.model_copy(update={"value": None if figure.value is None else -figure.value, **turn})
+
+
+def percent(share: float | None) -> str:
+    return f"{100 * (share or 0.0):.0f} %"
 
 
 def method(name: str) -> str:
