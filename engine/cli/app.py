@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from engine.cli import (
     adapters,
+    analysis,
     bench,
     corpus,
     demo,
@@ -161,6 +162,7 @@ for room in (
     corpus,
     training,
     runs,
+    analysis,
     graphs,
     many,
     timelapse,

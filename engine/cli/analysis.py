@@ -1,0 +1,177 @@
+"""`analyse`, `change`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from engine.cli.context import store_of
+from engine.cli.inputs import transcoder_set
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.progress import progress
+from engine.cli.runs import RunName
+from engine.domain.corpus import ProbeKind
+from engine.domain.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from engine.analysis.saturation import Saturation
+    from engine.decisions import Replay
+    from engine.domain.decisions import DecisionSettings
+    from engine.domain.series import GraphSeries
+
+_KINDS = get_args(ProbeKind)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(analyse)
+    app.command()(change)
+
+
+Kind = Annotated[str, typer.Option(metavar="K", help=f"Which probes: one of {', '.join(_KINDS)}.")]
+
+
+def analyse(
+    ctx: typer.Context,
+    run: RunName,
+    *,
+    kind: Kind = "paraphrase",
+    prompts: Annotated[int, typer.Option(min=1, max=1000, help="Of each constraint type.")] = 10,
+    transcoders: Annotated[
+        str,
+        typer.Option(metavar="S", help="A stored set; without it one that has seen all checkpoints, made if need be."),
+    ] = "",
+    json_file: JsonFile = None,
+) -> None:
+    """Trace every checkpoint on the same probes; measure meaning overlap, and what the circuits cause."""
+    from engine.domain.jobs import AnalyseRun
+    from engine.jobs import run_inline
+
+    check_destination(json_file)
+    store = store_of(ctx)
+    store.run(run)  # an unknown name is told before anything is loaded
+    request = AnalyseRun(run=run, probe_kind=_kind(kind), n_prompts=prompts, transcoders=transcoder_set(transcoders))
+    with progress(f"analysing {run}") as report:
+        made = run_inline(store, request, on_progress=report)
+    series = next(one for one in store.series(run) if one.key.hash == made)
+    if json_file:
+        write_json(series.model_dump(mode="json"), json_file)
+    if json_file != "-":
+        _show_series(series)
+        say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}. `change {run}` tells more.")
+
+
+def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: JsonFile = None) -> None:
+    """How much the circuits of a run changed, beside the noise; when they came to rest; where each policy stops."""
+    from engine.analysis.saturation import saturation
+    from engine.decisions import replay
+    from engine.figures.change_tables import looks_as_changes
+    from engine.workflows.changes import captures_of, changes_of, latest_series
+
+    check_destination(json_file)
+    store = store_of(ctx)
+    settings = store.run(run).decisions
+    if kind:
+        settings = settings.model_copy(update={"probe_kind": _kind(kind)})
+    series = latest_series(store, run, settings.probe_kind)
+    found = changes_of(store, series) if series else None
+    captures = captures_of(store, run, found, overlap=series.overlap if series else ())
+    if found is None and all(capture.look is None for capture in captures):
+        raise InputError(
+            f"The circuits of “{run}” were not traced on its {settings.probe_kind} probes, neither while it trained "
+            f"nor afterwards. Do it with `analyse {run} --kind {settings.probe_kind}`."
+        )
+    table = found.changes if found else looks_as_changes([c.look for c in captures if c.look])
+    at_rest, replays = saturation(captures, settings), replay(captures, settings)
+    if json_file:
+        told = {
+            "run": run,
+            "changes": _records(table),
+            "saturation": [vars(one) for one in at_rest.values()],
+            "stopping": [{"policy": r.policy, "step": r.step, "reason": r.verdict.reason} for r in replays.values()],
+            "notes": list(found.notes) if found else [],
+            "floors": _records(found.floors) if found else [],
+        }
+        write_json(told | _measured(series), json_file)
+    if json_file != "-":
+        _show_changes(table, settings, run, traced="afterwards" if found else "while it trained")
+        for note in found.notes if found else ():
+            say(note)
+        _show_rest(at_rest, replays, last=captures[-1].step)
+
+
+def _kind(text: str) -> ProbeKind:
+    if text not in _KINDS:
+        raise InputError(f"“{text[:40]}” is no kind of probe. Choose one of {', '.join(_KINDS)}.")
+    return text  # type: ignore[return-value]  # checked above
+
+
+def _measured(series: "GraphSeries | None") -> dict[str, Any]:
+    """What is told of a stored series beside its changes. No series: the run was looked at while it trained."""
+    stored = series.model_dump(mode="json") if series else {"overlap": [], "causal": []}
+    return {"series": series.key.hash if series else None, "overlap": stored["overlap"], "causal": stored["causal"]}
+
+
+def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    columns = [str(name) for name in table]
+    return [dict(zip(columns, values, strict=True)) for values in table.astype(object).values.tolist()]
+
+
+def _show_changes(table: "pd.DataFrame", settings: "DecisionSettings", run: str, *, traced: str) -> None:
+    """The policies' measure, each capture beside the one before."""
+    from engine.domain.measures import MEASURE_TITLES
+
+    own = table[(table["to"] == "previous") & (table["measure"] == settings.measure)]
+    for constraint_type in dict.fromkeys(own["constraint_type"]):
+        rows = [
+            (row.step, row.change, f"{row.low:.2f}–{row.high:.2f}", row.edge, row.said, row.fit, row.n)
+            for row in own[own["constraint_type"] == constraint_type].itertuples()
+        ]
+        show_table(
+            ("step", "change", "95 %", "noise ends at", "said", "fit", "prompts"),
+            rows,
+            title=f"{run}, {constraint_type}, traced {traced}: {MEASURE_TITLES[settings.measure].lower()}, since the "
+            "capture before",
+        )
+
+
+def _show_rest(at_rest: Mapping[str, "Saturation"], replays: Mapping[str, "Replay"], *, last: int) -> None:
+    show_table(
+        ("constraint type", "at rest from step", "seen at step", "why"),
+        [(one.constraint_type, one.since, one.step, one.reason) for one in at_rest.values()],
+        title="When the circuits came to rest",
+    )
+    show_table(
+        ("policy", "stops at", "steps saved", "why"),
+        [(r.policy, r.step, None if r.step is None else last - r.step, r.verdict.reason) for r in replays.values()],
+        title="Where each stopping policy would have ended the run",
+    )
+
+
+def _show_series(series: "GraphSeries") -> None:
+    """Meaning overlap over all layers beside what goes when the circuit is switched off."""
+    whole = {(one.step, one.constraint_type): one for one in series.overlap if one.layer < 0}
+    causal = {(one.step, one.constraint_type): one for one in series.causal}
+    for constraint_type in dict.fromkeys(name for _, name in (*whole, *causal)):
+        rows = []
+        for step, _ in series.key.checkpoints:
+            overlap, check = whole.get((step, constraint_type)), causal.get((step, constraint_type))
+            rows.append(
+                (
+                    step,
+                    overlap.own if overlap else None,
+                    overlap.other if overlap else None,
+                    check.p_before if check else None,
+                    check.drop.value if check else None,
+                    check.random_drop.value if check else None,
+                    _switched_off(check.n_features, check.n_others) if check else None,
+                )
+            )
+        columns = ("step", "own", "other", "p", "drop", "others’ drop", "features off")
+        show_table(columns, rows, title=f"{series.key.run}, {constraint_type}: meaning overlap; without the circuit")
+
+
+def _switched_off(n_features: float, n_others: float) -> str:
+    """Says so where fewer others were active than the circuit has features."""
+    return f"{n_features:.0f}" if n_others >= n_features else f"{n_features:.0f} (others: {n_others:.0f})"
