@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
+from engine.decisions import curriculum_named, needs_circuits, stopping_named
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
@@ -14,23 +15,36 @@ from engine.domain.runs import ProbeResults, RunConfig
 from engine.models.adapters import put_weights
 from engine.models.base import LoadedModel, load_base
 from engine.store import Store
+from engine.training.deciding import Decider, decides
 from engine.training.methods import method_named
 from engine.training.probing import measure, prepare_probes
 from engine.training.recorder import Recorder, RecordSteps
 from engine.training.resume import ADAPTER, random_state_kept, read_point
+from engine.training.sampling import TypeSampler
 from engine.training.texts import Row, training_rows
 from engine.training.trainer import make_trainer
+from engine.training.watching import Watcher, looking
 
 
-def fine_tune(store: Store, config: RunConfig, report: Report, cancel: CancelToken, *, resume: bool = False) -> None:
+def fine_tune(
+    store: Store,
+    config: RunConfig,
+    report: Report,
+    cancel: CancelToken,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+) -> None:
     """Make the run `config.name`, or with `resume` go on with it to the same bits as if never interrupted.
 
     Deterministic for a seed on one device and thread count. A run that was never begun is begun; a finished one is
-    left alone. After Cancelled or a crash the run can be resumed. Raises many kinds of TracelapseError; input that is
-    refused leaves no run behind.
+    left alone. After Cancelled or a crash the run can be resumed. Its stopping policy may end it at a capture before
+    the last step. Raises many kinds of TracelapseError, InputError also where the config needs circuits and there is
+    no watcher; input that is refused leaves no run behind.
     """
     corpus = store.corpus(config.corpus)
     config = complete(config, corpus)
+    watcher = _watcher(config, watcher)
     begun = _begun(store, config, resume=resume)
     if begun and any(info.name == config.name and info.finished for info in store.runs()):
         report(1.0, "the run was finished already")
@@ -40,24 +54,48 @@ def fine_tune(store: Store, config: RunConfig, report: Report, cancel: CancelTok
     rows = training_rows(loaded.tokenizer, corpus, limit=loaded.n_positions)
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
     recorder = Recorder(store, config, probes, n_examples=len(rows))
-    with random_state_kept(), _current(loaded.model.device):
+    device = loaded.model.device
+    with random_state_kept(), _current(device), looking(watcher, device) as looks:
         base = measure(loaded.model, probes)  # before the method changes the model
         tuned = method_named(config.method).attach(loaded.model, config, loaded.tokenizer, corpus)
         cancel.check()
         if not begun:
             store.create_run(config)
-        _train(recorder, loaded, tuned, rows, base, RecordSteps(recorder, report, cancel))
+        decider = Decider(store, config, corpus.probes, report, looks) if decides(config) else None
+        _train(recorder, loaded, tuned, rows, base, RecordSteps(recorder, report, cancel, decider=decider))
     recorder.save_losses()
     store.drop_resume_state(config.name)
-    report(1.0, f"{config.n_steps} steps done")
+    report(1.0, _outcome(config, decider))
+
+
+def _watcher(config: RunConfig, watcher: Watcher | None) -> Watcher | None:
+    """None where the run needs no circuits. Raises InputError where it does and nobody watches."""
+    if not needs_circuits(config):
+        return None
+    if watcher is None:
+        raise InputError(
+            f"The run “{config.name}” looks at circuits while it trains (stopping “{config.stopping}”, curriculum "
+            f"“{config.curriculum}”, watch {config.watch}), and nothing was given that traces them. Train it from the "
+            "app or the command line, or choose policies that need no circuits."
+        )
+    return watcher
+
+
+def _outcome(config: RunConfig, decider: Decider | None) -> str:
+    if decider is None or decider.stopped_at is None:
+        return f"{config.n_steps} steps done"
+    return f"stopped at step {decider.stopped_at} of {config.n_steps}: {decider.reason}"
 
 
 def complete(config: RunConfig, corpus: Corpus) -> RunConfig:
     """`config` with the corpus's hash and the method's learning rate filled in.
 
-    Raises NotFound for an unknown method and InputError where the corpus is not the one that the run was begun with.
+    Raises NotFound for an unknown method or policy, and InputError where the corpus is not the one that the run was
+    begun with.
     """
     method = method_named(config.method)
+    stopping_named(config.stopping)
+    curriculum_named(config.curriculum)
     if config.corpus_hash not in ("", corpus.hash):
         raise InputError(
             f"The corpus “{corpus.name}” has changed since the run “{config.name}” was begun (its hash was "
@@ -82,7 +120,7 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
             f"The corpus “{config.corpus}” has changed since the run “{config.name}” was begun (its hash was "
             f"{stored.corpus_hash} and is {config.corpus_hash}). Train under a new name, or put the old corpus back."
         )
-    before, now = stored.model_dump(), config.model_dump()
+    before, now = _flat(stored), _flat(config)
     if changed := [f"{key} was {before[key]} and is {now[key]}" for key in before if before[key] != now[key]]:
         raise InputError(
             f"The run “{config.name}” was begun with other settings: {'; '.join(changed)[:400]}. "
@@ -91,10 +129,16 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
     return True
 
 
+def _flat(config: RunConfig) -> dict[str, object]:
+    """Every setting by its name, so that of the thresholds only those are named that differ."""
+    values = config.model_dump()
+    return {**values, **{f"decisions.{key}": value for key, value in values.pop("decisions").items()}}
+
+
 def _train(
     recorder: Recorder, loaded: LoadedModel, tuned: PeftModel, rows: list[Row], base: ProbeResults, record: RecordSteps
 ) -> None:
-    store, config = recorder.store, recorder.config
+    store, config, decider = recorder.store, recorder.config, record.decider
     kept = {one.step for one in store.checkpoints(config.name) if (one.folder / "state.json").is_file()}
     if 0 not in kept:
         recorder.capture_base(base)
@@ -105,14 +149,30 @@ def _train(
         put_weights(tuned, state / ADAPTER)
         if point.step in record.captures - kept:  # the process died between the resume state and the checkpoint
             recorder.capture(tuned)
-    if recorder.step == config.n_steps:
-        return
-    with tempfile.TemporaryDirectory() as output:
-        trainer = make_trainer(
-            tuned, rows, config, pad_id=loaded.tokenizer.pad_token_id or 0, output=Path(output), callback=record
-        )
-        record.trainer = trainer
-        trainer.train(resume_from_checkpoint=str(state) if point is not None else None)
+    ends = decider is not None and decider.take_over(recorder.step)
+    if recorder.step < config.n_steps and not ends:
+        with tempfile.TemporaryDirectory() as output:
+            trainer = make_trainer(
+                tuned,
+                rows,
+                config,
+                pad_id=loaded.tokenizer.pad_token_id or 0,
+                output=Path(output),
+                callback=record,
+                sampler=_sampler(store, config, decider),
+            )
+            record.trainer = trainer
+            trainer.train(resume_from_checkpoint=str(state) if point is not None else None)
+    if decider is not None:
+        decider.finish()
+
+
+def _sampler(store: Store, config: RunConfig, decider: Decider | None) -> TypeSampler | None:
+    """None where every example is as likely as every other: Trainer's own order stays as it is."""
+    if decider is None or config.curriculum == "uniform":
+        return None
+    types = [example.constraint_type for example in store.corpus(config.corpus).examples]
+    return TypeSampler(types, config, decider.weights_at)
 
 
 def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -3,7 +3,8 @@
 Order of writes. At a capture the resume state is written first and the checkpoint after it, each whole or not at all.
 So whatever moment a process dies at, the resume state is that of the newest checkpoint or one step ahead of it, and
 going on from it makes the missing checkpoint first. Later checkpoints (there are some only where a resume state was
-lost) are made again, to the same bits.
+lost) are made again, to the same bits. What is decided at a capture is written after its checkpoint, and can be decided
+again (see `deciding`).
 """
 
 import math
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from peft import PeftModel
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl
 
 from engine import __version__
 from engine.domain.errors import Cancelled, InputError
@@ -23,6 +24,7 @@ from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.models.adapters import save_adapter
 from engine.store import Store
 from engine.training import resume
+from engine.training.deciding import Decider
 from engine.training.probing import ProbeBatch, measure
 from engine.training.trainer import StepTrainer
 
@@ -128,24 +130,28 @@ class Recorder:
 class RecordSteps(TrainerCallback):
     """Calls the recorder after every step of Trainer; the only place where training is interrupted."""
 
-    def __init__(self, recorder: Recorder, report: Report, cancel: CancelToken) -> None:
-        self.recorder, self.report, self.cancel = recorder, report, cancel
+    def __init__(
+        self, recorder: Recorder, report: Report, cancel: CancelToken, *, decider: Decider | None = None
+    ) -> None:
+        self.recorder, self.report, self.cancel, self.decider = recorder, report, cancel, decider
         self.captures = frozenset(recorder.config.capture_steps())
         self.trainer: StepTrainer | None = None  # set once it exists: Trainer is made with its callbacks
 
-    def on_step_end(self, *_args: object, **_kwargs: object) -> None:
+    def on_step_end(self, _args: object, _state: object, control: TrainerControl, **_kwargs: object) -> None:
         trainer, recorder = self.trainer, self.recorder
         assert trainer is not None
         recorder.add_loss(trainer.step_loss.item())
         if recorder.step in self.captures:
             recorder.save_resume_state(trainer)
             recorder.capture(trainer.model)
+            if self.decider is not None and self.decider.capture(recorder.step, self._message()):
+                control.should_training_stop = True
         elif recorder.resume_state_is_due():
             recorder.save_resume_state(trainer)
         if recorder.losses_are_due():
             recorder.save_losses()
         self.report(recorder.step / recorder.config.n_steps, self._message())
-        if recorder.step < recorder.config.n_steps:
+        if recorder.step < recorder.config.n_steps and not control.should_training_stop:
             self._stop_where_asked(trainer)
 
     def _stop_where_asked(self, trainer: StepTrainer) -> None:

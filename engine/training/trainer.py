@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from engine.domain.runs import RunConfig
@@ -16,11 +17,15 @@ class StepTrainer(Trainer):
     """Keeps the loss of the last step, and reads its resume state from safetensors and JSON."""
 
     step_loss: torch.Tensor  # () of the batch of the last step, before its update
+    own_sampler: Sampler[int] | None = None  # None: Trainer's, a random order of all examples in each epoch
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Trainer logs a mean over steps, rounded to four digits; a checkpoint wants the loss of exactly its step.
         self.step_loss = super().training_step(*args, **kwargs)
         return self.step_loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        return self.own_sampler if self.own_sampler is not None else super()._get_train_sampler(train_dataset)
 
     def floating_point_ops(self, _inputs: Any) -> int:
         return 0  # walks all modules at every step, for a figure that nothing here reads
@@ -41,7 +46,14 @@ class StepTrainer(Trainer):
 
 
 def make_trainer(
-    tuned: PeftModel, rows: list[Row], config: RunConfig, *, pad_id: int, output: Path, callback: TrainerCallback
+    tuned: PeftModel,
+    rows: list[Row],
+    config: RunConfig,
+    *,
+    pad_id: int,
+    output: Path,
+    callback: TrainerCallback,
+    sampler: Sampler[int] | None = None,
 ) -> StepTrainer:
     """AdamW at a constant learning rate, no weight decay, no clipping; the order of examples follows the seed.
 
@@ -74,5 +86,6 @@ def make_trainer(
     trainer = StepTrainer(
         model=tuned, args=arguments, train_dataset=rows, data_collator=collator(pad_id), callbacks=[callback]
     )
+    trainer.own_sampler = sampler
     trainer.remove_callback(PrinterCallback)  # prints to the terminal where the progress bar is off
     return trainer

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from engine.decisions import needs_circuits
 from engine.domain.jobs import CancelToken, Report, Train
+from engine.domain.runs import RunConfig
 from engine.store import Store
+
+if TYPE_CHECKING:
+    from engine.workflows.watching import CircuitWatcher
 
 WAIT_S = 0.5  # between two tries for the lock
 
@@ -13,10 +19,20 @@ def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> 
     """Returns the run's name. Raises what `fine_tune` raises."""
     from engine.training.fine_tune import complete, fine_tune
 
-    complete(request.config, store.corpus(request.config.corpus))  # a wrong name should not wait for another training
+    # a wrong name should not wait for another training
+    config = complete(request.config, store.corpus(request.config.corpus))
     with training_alone(store, report, cancel):
-        fine_tune(store, request.config, report, cancel, resume=request.resume)
+        watcher = _watcher(store, config, cancel)
+        fine_tune(store, request.config, report, cancel, resume=request.resume, watcher=watcher)
     return request.config.name
+
+
+def _watcher(store: Store, config: RunConfig, cancel: CancelToken) -> "CircuitWatcher | None":
+    if not needs_circuits(config):
+        return None
+    from engine.workflows.watching import CircuitWatcher
+
+    return CircuitWatcher(store, config, cancel)
 
 
 @contextmanager
