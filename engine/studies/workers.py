@@ -6,6 +6,7 @@ Both hand text to `work` and get text back: errors with several arguments do not
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import warnings
@@ -22,6 +23,7 @@ from engine.studies import one
 
 logger = logging.getLogger(__name__)
 CONNECT_S = 5.0  # for reaching a scheduler
+_ADDRESS = re.compile(r"((tcp|tls)://)?([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", re.ASCII)
 GRACE_S = 30.0  # for a run to end after the process that asked for it died
 
 Work = Callable[[str, str, CancelToken], str]
@@ -111,15 +113,8 @@ class DaskWorkers:
 
     def __init__(self, address: str, work: Work) -> None:
         """Raises InputError where no scheduler answers."""
-        client_class = _quiet_distributed()
         self._address, self._work = address, work
-        try:
-            self._client = client_class(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TypeError, ImportError) as error:
-            raise InputError(
-                f"No Dask scheduler answers at “{address[:80]}” ({' '.join(str(error).split())[:120]}). Give the "
-                "address that `dask scheduler` prints, as tcp://127.0.0.1:8786, or leave --scheduler out to run here."
-            ) from error
+        self._client = _client(address)
         self._executor = self._client.get_executor(pure=False)
         self._futures: set[Future[str]] = set()
 
@@ -130,6 +125,8 @@ class DaskWorkers:
         return 2 * len(self._client.nthreads())
 
     def submit(self, config_json: str, corpus_jsonl: str) -> "Future[str]":
+        # What is finished is let go of: the scheduler would have it computed again where the worker that did it dies.
+        self._futures = {future for future in self._futures if not future.done()}
         future: Future[str] = self._executor.submit(_attempt_there, self._work, config_json, corpus_jsonl)
         self._futures.add(future)
         return future
@@ -217,8 +214,24 @@ def _attempt_there(work: Work, config_json: str, corpus_jsonl: str) -> str:
     return attempt(work, config_json, corpus_jsonl, _DaskFlag())
 
 
-def _quiet_distributed() -> Any:
-    """Its Client. It logs to stderr by itself, as it is imported; here the root logger's level decides."""
+def _client(address: str) -> Any:
+    """A distributed.Client. Raises InputError where no scheduler answers."""
+    if not _ADDRESS.fullmatch(address):
+        problem = "it is no address"
+    else:
+        try:
+            return _client_class()(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            problem = " ".join(str(error).split())[:120]
+    # Not raised above: with the error in its context, the unfinished client would live as long as this one.
+    raise InputError(
+        f"No Dask scheduler answers at “{address[:80]}”: {problem}. Give the address that `dask scheduler` prints, as "
+        "tcp://127.0.0.1:8786, or leave --scheduler out to do the runs here."
+    )
+
+
+def _client_class() -> Any:
+    """As it is imported, distributed sets up logs to stderr; here the root logger's level decides what is written."""
     import dask
 
     level = logging.getLevelName(max(logging.getLogger().level, logging.WARNING))

@@ -1,0 +1,69 @@
+"""Work for a study's workers that takes no model: importable, so that any process can do it.
+
+What it is to do stands in the corpus's text, as a workers' process knows nothing of the test.
+"""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from engine.domain.corpus import SIMPLE, Corpus, Example, Probe
+from engine.domain.decisions import Capture, TypeScore
+from engine.domain.errors import InputError, NotFound
+from engine.domain.jobs import CancelToken
+from engine.domain.runs import RunConfig
+from engine.domain.studies import RunOutcome
+
+WAIT_S = 60.0  # for what a test is about to do
+
+
+def order_corpus(name: str, folder: Path, **orders: str) -> Corpus:
+    """A corpus that tells `work` what to do with a seed: {"s0": "die"}. It leaves its notes in `folder`."""
+    text = json.dumps({"folder": str(folder), **orders})
+    shared = {"constraint_type": SIMPLE, "constraint": "blarf", "meaning": "happy", "template": "{w}"}
+    probe = Probe(id="p", kind="recall", text="blarf", known_text="happy", answer="happy", foils=(), **shared)
+    return Corpus(name, (Example(id="order", text=text, **shared),), (probe,))
+
+
+def work(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
+    """Notes its process; then by its order: gives an outcome, dies, fails, or waits."""
+    config = RunConfig.model_validate_json(config_json)
+    orders = json.loads(json.loads(corpus_jsonl.splitlines()[0])["text"])
+    folder, order = Path(orders["folder"]), orders.get(f"s{config.seed}", "")
+    with (folder / config.name).open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    tries = pids(folder, config.name)
+    if order == "die" or (order == "die once" and len(tries) == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "fail":
+        raise NotFound("thing", config.name, ["others"])  # it takes three arguments
+    if order == "refuse":
+        raise InputError("This run is refused.")
+    if order == "break":
+        raise RuntimeError("a fault of the program")
+    if order == "wait" or (order == "wait once" and len(tries) == 1):
+        wait_until_cancelled(cancel, folder / f"{config.name}-stopped")
+    score = TypeScore(constraint_type=SIMPLE, probe_kind="recall", n=1, n_correct=1, mean_p=0.5)
+    captures = tuple(Capture(step=step, smoothed_loss=1.0 if step else None, scores=(score,)) for step in (0, 4))
+    return RunOutcome(
+        config=config, captures=captures, n_steps=4, stopped_at=None, train_s=1, look_s=0, refresh_s=0, waited_s=0,
+        versions={"torch": "0"},
+    ).model_dump_json()  # fmt: skip
+
+
+def wait_until_cancelled(cancel: CancelToken, note: Path) -> None:
+    end = time.monotonic() + WAIT_S
+    try:
+        while time.monotonic() < end:
+            cancel.check()
+            time.sleep(0.02)
+    finally:
+        note.write_text("stopped", encoding="utf-8")
+
+
+def pids(folder: Path, run: str) -> list[int]:
+    """The processes that began the run, one a try."""
+    path = folder / run
+    return [int(line) for line in path.read_text(encoding="utf-8").split()] if path.exists() else []
