@@ -13,6 +13,7 @@ from engine.demo import recipe
 from engine.demo.ablation import ablation_request
 from engine.demo.base_model import PRETRAINING, Pretraining, pretrain
 from engine.demo.features import add_feature_facts
+from engine.demo.looks import add_looks
 from engine.demo.measure import measure
 from engine.demo.model_card import model_card
 from engine.demo.records import Figures
@@ -71,7 +72,10 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         fine_tune(store, tokens, _part(report, 0.53, 0.63, "demo-tokens: "), _NoCancel())
         refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
         request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
-        run(store, request, _part(report, 0.63, 0.9), _NoCancel())
+        run(store, request, _part(report, 0.63, 0.88), _NoCancel())
+        for number, config in enumerate((lora, tokens)):
+            start = 0.88 + 0.01 * number
+            add_looks(store, store.run(config.name), _part(report, start, start + 0.01), _NoCancel())
         for number, (a, b) in enumerate(recipe.COMPARISONS):
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
