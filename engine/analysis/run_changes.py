@@ -134,7 +134,16 @@ class _Type:
         found = floor_of(self._stack(step), [one.probe for one in side], seed=self.seed) if len(side) > 1 else {}
         self.floors[step] = found
         return [
-            (step, self.name, measure, floor.halves, floor.halves_high, floor.paraphrases, floor.edge, len(side))
+            (
+                step,
+                self.name,
+                measure,
+                floor.halves,
+                floor.halves_high,
+                _number(floor.paraphrases),
+                floor.edge,
+                len(side),
+            )
             for measure, floor in found.items()
         ]
 
@@ -144,7 +153,7 @@ class _Type:
             return []
         fit = min(float(np.mean([c.fit for c in self.circuits[s] if c.probe.id in common])) for s in (step, to_step))
         return [
-            (step, self.name, to, to_step, measure, c.value, c.low, c.high, c.edge, c.said, len(common), fit)
+            (step, self.name, to, to_step, measure, c.value, c.low, c.high, _number(c.edge), c.said, len(common), fit)
             for measure, c in self._changes(step, to_step, common).items()
         ]
 
@@ -170,3 +179,8 @@ class _Type:
 
     def _forget(self, *, but: set[int]) -> None:
         self._means = {key: means for key, means in self._means.items() if key[0] in but}
+
+
+def _number(value: float | None) -> float:
+    """So that a column without any figure is one of floats all the same."""
+    return float("nan") if value is None else value

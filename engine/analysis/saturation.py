@@ -3,7 +3,8 @@
 Saturated at a capture: in the last `patience` captures the circuit changed by no more than the noise (with graphs that
 fit well enough to say so), and the probe score neither rose nor fell: the Wilson intervals of those captures and of the
 one before them all overlap. A circuit at rest alone says nothing (nothing may be learned yet and the score still rise),
-nor do flat scores.
+nor do flat scores. Circuits that differ from prompt to prompt as much as from step to step are inside their noise:
+there the scores alone decide.
 """
 
 from collections.abc import Sequence
