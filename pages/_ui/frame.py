@@ -17,6 +17,7 @@ PAGES = {
     "train": "Train",
     "compare": "Compare",
     "curves": "Learning curves",
+    "findings": "Findings",
 }  # file in pages/ -> title
 _FRAMED = "drawn within app.py"
 

@@ -130,14 +130,14 @@ def test_types_differ(last: Callable[[Run, Rng], tuple[float, float]], verdict: 
 def test_the_last_change_is_a_captured_step() -> None:
     finding = found("types_differ", grid(lambda run, _: replace(run, last_change=(110, 200))))
     # 110 lies after the capture at 100: 200 - 100
-    assert figure(finding, "all methods", "steps, last change").value == 100
+    assert figure(finding, "all methods", "difference, in the step of the last change").value == 100
     # Four captures more at 0.6 instead of 0.05: 4 · 0.55
-    assert figure(finding, "all methods", "summed change, in all").value == pytest.approx(2.2)
+    assert figure(finding, "all methods", "difference, in the sum of all changes").value == pytest.approx(2.2)
 
 
 def test_a_circuit_that_never_changed_counts_from_the_base() -> None:
     finding = found("types_differ", grid(lambda run, _: replace(run, last_change=(0, 100))))
-    assert figure(finding, "LoRA", "steps, last change").value == 100
+    assert figure(finding, "LoRA", "difference, in the step of the last change").value == 100
 
 
 # 4 and 8. prediction
@@ -180,7 +180,7 @@ def test_prediction_from_few_runs_cannot_be_told() -> None:
 def test_methods_that_lie_apart_are_told_as_that() -> None:
     finding = found("prediction", _many(_tells(0, apart=2)))
     assert "tells the methods apart" in finding.answer
-    assert "within a method nothing tells" in finding.answer
+    assert "within a method nothing surely tells" in finding.answer
 
 
 @pytest.mark.parametrize(("truth", "verdict"), [(_tells(1), "yes"), (_tells(0, apart=2), "partly"), (_tells(0), "no")])
@@ -235,12 +235,14 @@ def test_costs_worked_by_hand() -> None:
     ]
     finding = found("stopping", waiting)
     # 300 steps of 0.1 s against 200 of 0.1 s and 8 looks of 0.5 s; the waiting counts on neither side.
-    assert figure(finding, "circuits have formed", "saved, seconds net of looks").value == pytest.approx(30 - 20 - 4)
-    assert figure(finding, "circuits have formed", "saved, steps").value == 100
+    assert figure(finding, "circuits have formed", "difference, seconds saved net of looks").value == pytest.approx(
+        30 - 20 - 4
+    )
+    assert figure(finding, "circuits have formed", "difference, steps saved").value == 100
     probes = [replace(run, stopping="probe_plateau") for run in waiting if run.stopping != "none"]
     finding = found("stopping", waiting + probes)
     # The probes' rule needs no looks, though the run was watched.
-    assert figure(finding, "probes are flat", "saved, seconds net of looks").value == pytest.approx(30 - 20)
+    assert figure(finding, "probes are flat", "difference, seconds saved net of looks").value == pytest.approx(30 - 20)
 
 
 # 6. curricula

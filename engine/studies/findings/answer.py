@@ -21,7 +21,7 @@ class Answer:
     """What one question found: a `Finding` without what is the same for every finding of the question.
 
     The chart draws a panel for each unit of the figures: its heading is what stands after the unit's first comma.
-    A reference other than 0 is drawn in the panels whose unit begins like the first one.
+    The reference is drawn in the panels whose unit begins, up to that comma, like the first one.
     """
 
     verdict: Said

@@ -43,7 +43,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         " ".join([*sentences, *reasons]),
         figures,
         reference=min(chances.values(), default=None) if figures and said[0] is not None else 0.0,
-        axis="controls (line: chance)" if said[0] is not None else "controls",
+        axis="paraphrase accuracy (line: chance)" if said[0] is not None else "share of looks",
         evidence=[
             "All shuffled runs share one shuffling: by luck some word may meet its own meaning in the phrasing that "
             "counts most.",

@@ -24,7 +24,7 @@ _CURRICULA = ("circuit_change", "under_learned")
 _UNITS = {
     "paraphrase": "difference, in paraphrase accuracy",
     "inference": "difference, in inference accuracy",
-    "steps": "saved, steps until all types are learned",
+    "steps": "difference, steps saved until all is learned",
 }
 Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
 
@@ -98,7 +98,7 @@ def _answer(found: dict[str, Figures]) -> Answer:
         f"learned{'.' if gains else ', so nothing is surely gained.'}",
         [figures[kind] for kind in _UNITS for figures in found.values()],
         reference=0.0,
-        axis="with the curriculum against examples drawn alike",
+        axis="difference to examples drawn alike",
         evidence=[
             f"Equal means: the interval rules out a loss of {EQUAL:g} or more. Learned means {LEARNED:g} accuracy; "
             "a run that never got there counts as just past its end.",

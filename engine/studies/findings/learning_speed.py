@@ -6,7 +6,7 @@ import pandas as pd
 
 from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, asks, of_all
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.select import (
     LEARNED,
     by_pair,
@@ -18,7 +18,7 @@ from engine.studies.findings.select import (
     past_end,
 )
 from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, number, turned
-from engine.studies.statistics import paired_difference, side
+from engine.studies.statistics import Side, paired_difference, side
 
 
 @asks("learning_speed", "Do simple mappings learn faster than spatial relationships?")
@@ -26,8 +26,9 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Over full runs: the first captured step at which paraphrase accuracy is 0.9, spatial minus simple, by run.
 
     Where one type never gets there it counts as one capture past the end, the least it can be; a run in which neither
-    does is left out. Yes: the interval of every method lies above 0; partly: of some; no: of none, and each lies below
-    0 or within one capture of it; else it cannot be told.
+    does is left out. Yes: the interval over all methods lies above 0, and that of no method lies below it or within one
+    capture of it; partly: one of these intervals lies above 0, but others do not agree; no: none does, and the one over
+    all methods lies below 0 or within one capture of it; else it cannot be told.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["paraphrase"])
@@ -48,7 +49,7 @@ def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, methods: li
         name: ahead(method(name), {kind: of_method(steps, name) for kind, steps in sides.items()}) for name in methods
     }
     every = ahead(ALL_METHODS, sides)
-    verdict = of_all([side(figure, margin=spec.capture_every) for figure in each.values()])
+    verdict = _verdict(*(side(figure, margin=spec.capture_every) for figure in (every, *each.values())))
     means = {kind: number(float(steps.mean()), 0) if len(steps) else "no" for kind, steps in sides.items()}
     text = (
         f"Simple mappings reach nine right answers in ten after {means[SIMPLE]} steps and spatial relationships after "
@@ -64,6 +65,14 @@ def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, methods: li
         axis="steps by which simple mappings are ahead (left of 0: behind)",
         evidence=[*_never(first), f"Scores are known every {spec.capture_every} steps only.", _few_words()],
     )
+
+
+def _verdict(every: Side, *each: Side) -> Said:
+    if every == "above" and not {"below", "same"} & set(each):
+        return "yes"
+    if "above" in (every, *each):
+        return "partly"
+    return "no" if every in ("below", "same") else UNTOLD
 
 
 def _who(figure: FindingFigure) -> str:

@@ -33,7 +33,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         _text(runs, across, within, means),
         [across, within, *means["loss"], *means["inference"]],
         reference=0.0,
-        axis="at the end of the run",
+        axis="rank correlation with inference",
         evidence=[
             f"Over all runs the {len(methods_in(runs))} methods are told apart, which differ in more than their loss.",
             *_ceiling(final),

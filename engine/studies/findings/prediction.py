@@ -94,10 +94,10 @@ def _text(found: dict[str, list[Correlation]], firsts: dict[str, _Earliest], hal
     if apart:
         step, name = apart[0]
         return (
-            f"From step {step} on, {name} tells the methods apart, but within a method nothing tells before the end "
-            f"which run will end well{strongest}."
+            f"From step {step} on, {name} tells the methods apart, but within a method nothing surely tells before "
+            f"the end which run will end well{strongest}."
         )
-    return f"Nothing that was measured tells before the end which run will end well{strongest}."
+    return f"Nothing that was measured surely tells before the end which run will end well{strongest}."
 
 
 def _strength(one: Correlation) -> float:

@@ -99,7 +99,7 @@ def _answer(rules: dict[str, _Rule], spec: StudySpec) -> Answer:
         text,
         [getattr(rule, kind) for kind in kinds for rule in rules.values()],
         reference=EQUAL,
-        axis="by stopping rule",
+        axis="paraphrase accuracy still to be gained (line: 0.05)",
         evidence=[*_beside(rules), *_few(circuits), f"Of {spec.n_steps} steps, scored every {spec.capture_every}."],
     )
 

@@ -11,7 +11,7 @@ from engine.studies.findings.select import by_pair, captures_of, full_runs, meth
 from engine.studies.findings.words import ALL_METHODS, interval, method, number, percent, turned
 from engine.studies.statistics import Side, paired_difference, side
 
-_LAST, _TOTAL = "steps, last change", "summed change, in all"
+_LAST, _TOTAL = "difference, in the step of the last change", "difference, in the sum of all changes"
 
 
 @asks("types_differ", "Do patterns differ by constraint type?")
@@ -19,8 +19,10 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Over full, watched runs: the step of a type's last change above the noise floor (0: it never changed), and the
     sum of its changes from capture to capture; spatial minus simple, by run.
 
-    A method differs where either interval excludes 0. Yes: every method does; partly: some; no: none does, and every
-    interval of the step lies within one capture of 0; else it cannot be told.
+    They differ where either interval excludes 0. Yes: over all methods together, and no method says the opposite or
+    that there is no difference (step within one capture of 0); partly: together or in some method, but others do not
+    agree; no: nowhere, and the interval of the step over all methods lies within one capture of 0; else it cannot be
+    told.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["change", "said", "fit"])
@@ -56,15 +58,14 @@ def _figures(table: pd.DataFrame, runs: pd.DataFrame, unit: str) -> list[Finding
 
 
 def _verdict(steps: list[Side], totals: list[Side]) -> Said:
-    moved = [
-        by_step in ("above", "below") or in_all in ("above", "below")
-        for by_step, in_all in zip(steps, totals, strict=True)
-    ]
-    if all(moved):
+    """Of all methods together first, then of each."""
+    beyond = [bool({by_step, in_all} & {"above", "below"}) for by_step, in_all in zip(steps, totals, strict=True)]
+    settled = any(one == "same" and not other for one, other in zip(steps[1:], beyond[1:], strict=True))
+    if beyond[0] and not settled and not {"above", "below"} <= set(steps[1:]):
         return "yes"
-    if any(moved):
+    if any(beyond):
         return "partly"
-    return "no" if all(one == "same" for one in steps) else UNTOLD
+    return "no" if steps[0] == "same" else UNTOLD
 
 
 def _later(figure: FindingFigure) -> str:
@@ -76,8 +77,8 @@ def _later(figure: FindingFigure) -> str:
 def _answer(
     figures: dict[str, list[FindingFigure]], last: pd.DataFrame, looked: pd.DataFrame, spec: StudySpec
 ) -> Answer:
-    steps = [side(figure, margin=spec.capture_every) for figure in figures[_LAST][1:]]
-    totals = [side(figure) for figure in figures[_TOTAL][1:]]
+    steps = [side(figure, margin=spec.capture_every) for figure in figures[_LAST]]
+    totals = [side(figure) for figure in figures[_TOTAL]]
     low = float((looked["fit"] < spec.decisions.min_fit).mean())
     means = last.mean()
     return Answer(

@@ -1,0 +1,116 @@
+"""What the Findings page shows of one study: who was asked, the answers at a glance, and each with its figures."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final, Literal
+
+import streamlit as st
+
+from engine.domain.errors import Damaged, NotFound
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.studies import Finding, Study, StudyTables
+from engine.figures.finding_chart import describe, finding_chart, finding_table
+from engine.figures.tables import to_csv
+from engine.store import Store
+from pages._ui.jobs_panel import panel_px
+from pages._ui.text import plain, words
+
+Colour = Literal["green", "blue", "orange", "gray"]
+BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
+    "yes": ("green", ":material/check:"),
+    "no": ("blue", ":material/close:"),
+    "partly": ("orange", ":material/contrast:"),
+    "cannot be told": ("gray", ":material/question_mark:"),
+}
+_READING = (
+    "A dot is a mean over runs, or a rank correlation; its bar is the 95 % interval. A filled dot’s interval "
+    "leaves the dashed line out; a hollow one’s does not. **Paraphrase**: right answers in phrasings never trained on. "
+    "**Inference**: right answers to what follows from a word’s meaning, never stated in training. **Circuit**: the "
+    "paths in the network on which the model arrives at its answer. Intervals are not corrected for the number of "
+    "questions: of twenty, one may miss by chance."
+)
+
+
+def head(store: Store, study: Study) -> None:
+    """One sentence on what the study is, from its tables; and how to read the figures."""
+    tables = _tables(store, study)
+    if tables is not None and len(tables.runs):
+        runs = tables.runs
+        methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
+        n_seeds = runs["seed"].nunique()
+        st.markdown(
+            f"**{len(runs)} fine-tunes** of a small language model ({n_seeds} seed{'s' if n_seeds != 1 else ''}; "
+            f"{plain(', '.join(methods))}; up to {study.spec.n_steps} steps, a snapshot every "
+            f"{study.spec.capture_every}), all of them alike but for one thing at a time, asked "
+            f"{len(study.findings)} questions."
+        )
+    st.caption(_READING)
+
+
+def _tables(store: Store, study: Study) -> StudyTables | None:
+    """None, with a message, where they cannot be read: the findings stand by themselves."""
+    try:
+        return store.study_tables(study.spec.name)
+    except (Damaged, NotFound) as error:
+        st.warning(plain(f"The study’s tables are left out: {error}"), icon=":material/warning:")
+        return None
+
+
+def summary(study: Study) -> None:
+    """Every question with its verdict, each a way down to its figures."""
+    columns = st.columns(2, gap="medium")
+    half = -(-len(study.findings) // 2)
+    for place, finding in enumerate(study.findings):
+        colour, icon = BADGE[finding.verdict]
+        with columns[place // half]:
+            st.markdown(f"[{plain(finding.question)}](#{finding.key}) :{colour}-badge[{icon} {finding.verdict}]")
+
+
+def findings(study: Study) -> None:
+    """Each question: verdict, answer, figure, weak spots, the numbers, the command."""
+    for finding in study.findings:
+        st.divider()
+        _finding(finding)
+
+
+def _finding(finding: Finding) -> None:
+    colour, icon = BADGE[finding.verdict]
+    st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
+    st.markdown(plain(finding.answer))
+    chart = finding_chart(finding, width=panel_px(1190, 930))
+    if chart is not None:
+        st.altair_chart(chart, key=f"finding {finding.key}", width="content", alt=describe(finding))
+    if finding.evidence:
+        st.caption(f"**Where it is weak.** {plain(finding.evidence)}")
+    with st.expander("The figures, and the command that makes them", icon=":material/table_rows:"):
+        if finding.figures:
+            st.dataframe(
+                finding_table(finding), hide_index=True, height="content", key=f"figures {finding.key}",
+                column_config={
+                    "low": st.column_config.NumberColumn("95 % from", format="%.3f"),
+                    "high": st.column_config.NumberColumn("to", format="%.3f"),
+                    "value": st.column_config.NumberColumn(format="%.3f"),
+                    "n": st.column_config.NumberColumn(format="%d"),
+                },
+            )  # fmt: skip
+        st.code(finding.command, language="bash")
+
+
+def export(store: Store, study: Study) -> None:
+    """The findings and the tables they rest on, as files; nothing is read before it is asked for."""
+    name = study.spec.name
+    with st.popover("Export", icon=":material/download:", type="tertiary"):
+        st.download_button(
+            "Findings (JSON)", study.to_json, file_name=f"{name}-findings.json", mime="application/json",
+            icon=":material/data_object:", on_click="ignore", width="stretch",
+        )  # fmt: skip
+        for table in ("runs", "captures"):
+            st.download_button(
+                f"{table.capitalize()} (CSV)", partial(_csv, store, name, table),
+                file_name=f"{name}-{table}.csv", mime="text/csv", icon=":material/table:", on_click="ignore",
+                width="stretch",
+            )  # fmt: skip
+
+
+def _csv(store: Store, name: str, table: str) -> str:
+    return to_csv(getattr(store.study_tables(name), table))
