@@ -1,10 +1,12 @@
 """How the circuits of a run changed, as Altair charts that line up with its learning curves. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from engine.domain.graphs import FIT_LIMIT
@@ -44,13 +46,22 @@ _CHANGE_TIPS = [
 ]
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A vertical rule in the panel of one constraint type."""
+
+    step: int
+    label: str
+    lasting: bool = True  # the others are grey: a rest that ended
+
+
 def change_rows(
-    changes: pd.DataFrame, *, to: To, measure: Measure, run: str = "", saturated: Mapping[str, int | None] | None = None
+    changes: pd.DataFrame, *, to: To, measure: Measure, run: str = "", marks: Mapping[str, Sequence[Mark]] | None = None
 ) -> pd.DataFrame:
     """What one change curve shows: the rows of `changes` (as `RunChanges.changes`) of one measure and comparison.
 
-    Adds run, type (readable), interval, said_title, low_fit (a replacement score below 0.8), and in one row a type
-    `saturated`, the step of its mark, where `saturated` has one.
+    Adds run, type (readable), interval, said_title, low_fit (a replacement score below 0.8), and for the `marks` of a
+    constraint type, one in each of its first rows: mark (step), mark_label, lasting.
     """
     rows = changes[(changes["to"] == to) & (changes["measure"] == measure)].sort_values("step", kind="stable")
     rows = rows.assign(
@@ -59,15 +70,19 @@ def change_rows(
         interval=[f"{low:.2f} to {high:.2f}" for low, high in zip(rows["low"], rows["high"], strict=True)],
         said_title=rows["said"].map(SAID_TITLES),
         low_fit=rows["fit"] < FIT_LIMIT,
-        saturated=float("nan"),
+        mark=float("nan"),
+        mark_label="",
+        lasting=False,
     )
     order = list(dict.fromkeys(changes["constraint_type"]))  # panels stay in the order of the probe curves
     rows = rows.sort_values("constraint_type", key=lambda column: column.map(order.index), kind="stable")
     rows = rows.reset_index(drop=True)
-    for constraint_type, step in (saturated or {}).items():
-        here = rows.index[rows["constraint_type"] == constraint_type]
-        if step is not None and len(here):
-            rows.loc[here[0], "saturated"] = float(step)
+    for constraint_type, own in (marks or {}).items():
+        places = np.flatnonzero(rows["constraint_type"] == constraint_type)[: len(own)]
+        for place, one in zip(places.tolist(), own, strict=False):
+            rows.loc[place, "mark"] = float(one.step)
+            rows.loc[place, "mark_label"] = one.label
+            rows.loc[place, "lasting"] = one.lasting
     return rows
 
 
@@ -89,7 +104,7 @@ def change_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height
         base.transform_filter("datum.low_fit")
         .mark_point(filled=True, opacity=1, size=45, shape="triangle-up", color=palette.LOW_FIT)
         .encode(y=alt.value(height - 5), tooltip=_CHANGE_TIPS),
-        *_saturation_marks(last_step, height),
+        *_marks(last_step),
         # A ring has a hole: what is clicked and hovered is a disc over it that is not seen.
         base.mark_point(filled=True, opacity=0, size=220).encode(y=y, tooltip=_CHANGE_TIPS).add_params(clicked),
     ]
@@ -271,19 +286,20 @@ def _said(channel: Any) -> Any:
     return channel("said_title:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", symbolSize=100))
 
 
-def _saturation_marks(last_step: int, height: int) -> list[alt.Chart]:
-    """A rule and its label a type; the label stands where there is room."""
-    base = alt.Chart().transform_filter("isValid(datum.saturated)")
-    x = alt.X("saturated:Q")
-    rule = base.mark_rule(strokeWidth=1.5, strokeDash=[5, 3], color=palette.SATURATED).encode(x=x)
-    labels = [
-        base.transform_filter(f"datum.saturated {where} {0.6 * last_step}")
-        .transform_calculate(label="'saturated at ' + datum.saturated")
-        .mark_text(align=align, dx=dx, baseline="top", fontSize=12, fontWeight=600, color=palette.SATURATED)
-        .encode(x=x, y=alt.value(3), text="label:N")
-        for where, align, dx in (("<=", "left", 5), (">", "right", -5))
-    ]
-    return [rule, *labels]
+def _marks(last_step: int) -> list[alt.Chart]:
+    """A rule and its label a mark; the label stands where there is room, that of a rest that ended one line lower."""
+    base = alt.Chart().transform_filter("isValid(datum.mark)").encode(x=alt.X("mark:Q"))
+    drawn = []
+    for lasting, colour, y in (("datum.lasting", palette.SATURATED, 3), ("!datum.lasting", palette.CURSOR, 19)):
+        one = base.transform_filter(lasting)
+        drawn.append(one.mark_rule(strokeWidth=1.5, strokeDash=[5, 3], color=colour))
+        drawn += [
+            one.transform_filter(f"datum.mark {where} {0.55 * last_step}")
+            .mark_text(align=align, dx=dx, baseline="top", fontSize=12, fontWeight=600, color=colour)
+            .encode(y=alt.value(y), text="mark_label:N")
+            for where, align, dx in (("<=", "left", 5), (">", "right", -5))
+        ]
+    return drawn
 
 
 def _two_lines(

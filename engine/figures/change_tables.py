@@ -10,7 +10,7 @@ from engine.decisions import Replay
 from engine.domain.corpus import ProbeKind
 from engine.domain.decisions import STOPPING_INFOS, Capture, Decision, Look, RunDecisions, TypeLook
 from engine.domain.measures import Measure
-from engine.figures.change_charts import CHANGE_COLUMNS
+from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
 
 STOPPING_COLUMNS: Final = ("rule", "stops at", "right then", "right at the end", "steps saved", "why")
 
@@ -27,6 +27,31 @@ def looks_as_changes(looks: Sequence[Look]) -> pd.DataFrame:
         for measure, change in one.change.items()
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)).astype({"edge": float})
+
+
+def looks_as_layers(looks: Sequence[Look]) -> pd.DataFrame:
+    """The share of influence of each layer at each look, with the columns of `RunChanges.layers`."""
+    rows = [
+        (look.step, one.constraint_type, layer, share)
+        for look in looks
+        for one in look.types
+        for layer, share in enumerate(one.layers)
+    ]
+    return pd.DataFrame(rows, columns=["step", "constraint_type", "layer", "share"])
+
+
+def looks_as_overlap(looks: Sequence[Look], *, layer: int) -> pd.DataFrame:
+    """Meaning overlap at one layer with the columns of `change_charts.overlap_rows`; looks have no intervals."""
+    rows = [
+        (one.constraint_type, one.constraint_type.replace("_", " "), look.step, which, values[layer],
+         one.own[layer] - one.other[layer], "not measured", one.n_prompts)
+        for look in looks
+        for one in look.types
+        if layer < min(len(one.own), len(one.other))
+        for which, values in ((OWN, one.own), (OTHER, one.other))
+    ]  # fmt: skip
+    columns = ["constraint_type", "type", "step", "which", "overlap", "gap", "interval", "n"]
+    return pd.DataFrame(rows, columns=columns).assign(low=float("nan"), high=float("nan"))
 
 
 def accuracy_of(capture: Capture, kind: ProbeKind) -> float | None:

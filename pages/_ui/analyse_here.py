@@ -7,15 +7,16 @@ from engine.domain.jobs import AnalyseRun, JobRecord, Train
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
+from pages._ui.change_data import Seen
 from pages._ui.jobs_panel import wait_here
 from pages._ui.session import again, jobs, store
 from pages._ui.text import duration, plain
 
-TRACE_S = 0.1  # one prompt on the demo's model, on one core
+TRACE_S = 0.25  # one prompt on the demo's model, on one core, what else is measured on its checkpoint included
 _TRANSCODERS_S = 50.0  # a shared set for a run's checkpoints
 
 
-def analyse_here(run: str, kind: ProbeKind, series: GraphSeries | None, *, n_types: int) -> None:
+def analyse_here(run: str, kind: ProbeKind, found: Seen | None, *, n_types: int) -> None:
     """Progress while the run is being traced; an offer where nothing or not everything is traced; else nothing."""
     job = _newest(run, kind)
     if job is not None and job.state in ("queued", "running"):
@@ -28,10 +29,12 @@ def analyse_here(run: str, kind: ProbeKind, series: GraphSeries | None, *, n_typ
         st.info("This run is still training. Its circuits can be traced when it has finished.")
     elif len(checkpoints) < 2:
         st.info("This run has no checkpoint but its base, so there is nothing to compare yet.")
-    elif series is None:
+    elif found is None:
         _offer(run, kind, checkpoints, n_types)
-    elif lacking := missing(series, checkpoints):
-        _rest(run, kind, series, lacking)
+    elif found.series is None:
+        _more(run, kind, found, checkpoints, n_types)
+    elif lacking := missing(found.series, checkpoints):
+        _rest(run, kind, found.series, lacking)
 
 
 def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
@@ -64,6 +67,22 @@ def _offer(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
             "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits formed and when "
             "they came to rest, whether the new words wake what they mean, and whether the answer depends on what was "
             "found."
+        )
+        if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
+            jobs().submit(request)
+            again()
+        st.caption(estimate(store(), checkpoints, request.n_prompts * n_types))
+
+
+def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint], n_types: int) -> None:
+    """What was seen in passing is there; the whole run can still be traced."""
+    request = AnalyseRun(run=run, probe_kind=kind)
+    n_prompts = max((one.n_prompts for look in found.looks for one in look.types), default=0)
+    with st.container(border=True):
+        st.markdown(
+            f"Not measured yet. What stands above was seen on {n_prompts} prompts of each type. Tracing every "
+            f"checkpoint on {request.n_prompts} adds this check, the base and the last checkpoint to compare with, and "
+            "intervals."
         )
         if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
             jobs().submit(request)

@@ -1,30 +1,56 @@
 """What the change charts are drawn from, kept between reruns: a series' circuits are a thousand graphs."""
 
 import hashlib
+from dataclasses import dataclass
 
+import pandas as pd
 import streamlit as st
 
 from engine.analysis.run_changes import RunChanges
-from engine.domain.decisions import Capture
+from engine.domain.corpus import ProbeKind
+from engine.domain.decisions import Capture, Look, RunDecisions
 from engine.domain.series import GraphSeries
+from engine.figures.change_tables import looks_as_changes, looks_as_layers
 from engine.store import Store
-from engine.workflows.changes import captures_of, changes_of
+from engine.workflows.changes import captures_of, changes_of, latest_series
 from pages._ui.cached import stamp
 
 
-def changes(store: Store, series: GraphSeries) -> RunChanges:
-    """`changes_of`, computed again only when the series has other graphs. Raises as it does."""
-    return _changes(store, series, str(store.workspace), _content(series))
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The circuits of one run: traced afterwards, or looked at while it trained."""
+
+    changes: pd.DataFrame  # as `RunChanges.changes`
+    layers: pd.DataFrame  # as `RunChanges.layers`
+    captures: tuple[Capture, ...]
+    notes: tuple[str, ...]  # what is missing
+    series: GraphSeries | None  # None: the looks are all there is
+    looks: tuple[Look, ...]
 
 
-def captures(store: Store, series: GraphSeries) -> tuple[Capture, ...]:
-    """All that is known of each checkpoint of the run, the circuits of the series among it."""
-    return _captures(store, series, str(store.workspace), _content(series), stamp(store, series.key.run))
+def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
+    """What is known of the run's circuits on probes of this kind; None where nothing is. Raises as `changes_of`."""
+    series = latest_series(store, run, kind)
+    if series is not None and series.graphs:
+        content = _digest(series.model_dump_json())
+        found = _changes(store, series, str(store.workspace), content)
+        known = _of_series(store, series, str(store.workspace), content, stamp(store, run))
+        return Seen(found.changes, found.layers, known, found.notes, series, ())
+    decisions = store.decisions(run)
+    if not decisions.looks or store.run(run).decisions.probe_kind != kind:
+        return None
+    known = _of_looks(store, run, str(store.workspace), _digest(decisions.model_dump_json()), stamp(store, run))
+    return Seen(looks_as_changes(decisions.looks), looks_as_layers(decisions.looks), known, (), None, decisions.looks)
 
 
-def _content(series: GraphSeries) -> str:
+def stamp_of(decisions: RunDecisions) -> str:
+    """Equal while nothing was seen or decided anew."""
+    return f"{len(decisions.looks)} {len(decisions.decisions)} {decisions.stopped_at}"
+
+
+def _digest(text: str) -> str:
     """A series is saved while it grows: its name alone would keep its first graphs."""
-    return hashlib.sha256(series.model_dump_json().encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @st.cache_data(max_entries=16, show_spinner="Laying the circuits of all checkpoints side by side …")
@@ -33,8 +59,15 @@ def _changes(_store: Store, _series: GraphSeries, workspace: str, content: str) 
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _captures(
+def _of_series(
     _store: Store, _series: GraphSeries, workspace: str, content: str, measured: tuple[tuple[int, int], ...]
 ) -> tuple[Capture, ...]:
     found = _changes(_store, _series, workspace, content)
     return captures_of(_store, _series.key.run, found, overlap=_series.overlap)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _of_looks(
+    _store: Store, run: str, workspace: str, content: str, measured: tuple[tuple[int, int], ...]
+) -> tuple[Capture, ...]:
+    return captures_of(_store, run)

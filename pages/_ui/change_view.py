@@ -1,26 +1,24 @@
 """How the circuits of one run changed, below its learning curves: what is compared, the curve, what follows from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.run_changes import RunChanges
-from engine.analysis.saturation import Saturation, saturation
+from engine.analysis.rests import Rests, rests
 from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.decisions import DecisionSettings
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.measures import MEASURE_TITLES, MEASURES, TO, Measure, To
-from engine.domain.series import GraphSeries
-from engine.figures.change_charts import change_chart, change_rows, layer_changes, layer_chart
+from engine.figures.change_charts import Mark, change_chart, change_rows, layer_changes, layer_chart
 from engine.figures.tables import to_csv
-from engine.workflows.changes import latest_series
 from pages._ui import url
 from pages._ui.analyse_here import analyse_here
-from pages._ui.change_data import captures, changes
+from pages._ui.change_data import Seen, seen
 from pages._ui.decision_fields import KIND_HELP, MEASURE_HELP, measures_help
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
@@ -33,9 +31,16 @@ from pages._ui.takeaway import take_away
 from pages._ui.text import plain, words
 
 TO_TITLES: Final[dict[To, str]] = {"previous": "checkpoint before", "base": "base model", "last": "last checkpoint"}
+_PICK_PX: Final = 150
 _WHAT: Final = (
     "How different the circuit of each constraint type is from the one it is laid beside: 0 is the same circuit, 1 "
     "shares nothing with it. In the grey band it differs no more than two halves of the same prompts do."
+)
+
+
+_TO_HELP: Final = (
+    "The checkpoint before shows when it changes, the base model how far it has come, the last checkpoint how far it "
+    "still is from the end."
 )
 
 
@@ -54,21 +59,27 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
     """The section of one of these runs. `last_step`: where the axis of the probe curves ends."""
     st.subheader("How the circuits changed", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        run = _pick_run(page, list(scores))
-        kind = _pick_kind(page, scores[run])
-        series = latest_series(store(), run, kind)
-        chosen = _pick_comparison(page, run, kind) if series is not None and series.graphs else None
-    analyse_here(run, kind, series, n_types=max(1, scores[run]["constraint_type"].nunique()))
-    if series is not None and chosen is not None:
-        _section(page, series, chosen, last_step)
+        with st.container(width=_PICK_PX):
+            run = _pick_run(page, list(scores))
+        with st.container(width=_PICK_PX):
+            kind = _pick_kind(page, scores[run])
+        found = seen(store(), run, kind)
+        chosen = _pick_comparison(page, run, kind, found) if found is not None else None
+    analyse = partial(analyse_here, run, kind, found, n_types=max(1, scores[run]["constraint_type"].nunique()))
+    if found is None or chosen is None:
+        analyse()
+        return
+    if found.series is not None:
+        analyse()
+    _section(page, found, chosen, last_step, analyse)
 
 
-def _section(page: str, series: GraphSeries, chosen: Chosen, last_step: int) -> None:
-    found, known = changes(store(), series), captures(store(), series)
-    saturated = saturation(known, chosen.settings)
+def _section(page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]) -> None:
+    """`analyse` offers to trace what is not there; it is drawn in the place of what is missing."""
+    quiet = rests(found.captures, chosen.settings)
     rows = change_rows(
         found.changes, to=chosen.to, measure=chosen.measure, run=chosen.run,
-        saturated={name: one.step for name, one in saturated.items()},
+        marks={name: marks(one) for name, one in quiet.items()},
     )  # fmt: skip
     for note in found.notes:
         st.caption(plain(note), width="stretch")
@@ -77,13 +88,13 @@ def _section(page: str, series: GraphSeries, chosen: Chosen, last_step: int) -> 
     head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
     head.caption(_WHAT, width="stretch")
     figures = {"circuit-change": _curve(rows, chosen, last_step)}
-    _saturation_lines(saturated)
-    stopping_table(page, known, chosen.run, chosen.settings)
-    figures["influence-by-layer"] = _layers(found, chosen, last_step)
-    figures |= meaning_view(page, series, last_step=last_step)
+    _saturation_lines(quiet)
+    stopping_table(page, found.captures, chosen.run, chosen.settings)
+    figures["influence-by-layer"] = _layers(found.layers, chosen, last_step)
+    figures |= meaning_view(page, found, last_step=last_step, analyse=analyse)
     with head:
         take_away(figures, key="take away changes")
-    _figures(found, chosen.run)
+    _figures(found.changes, chosen.run)
 
 
 def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
@@ -94,12 +105,12 @@ def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart
         alt=f"How much the circuits of {chosen.run} differ from the {TO_TITLES[chosen.to]}, by step, and the noise.",
     )  # fmt: skip
     _open(clicked_pair(picked.get("selection", {}).get("change", [])))
-    st.caption(_caption(rows, chosen.measure))
+    st.caption(_caption(rows, chosen))
     return chart
 
 
-def _layers(found: RunChanges, chosen: Chosen, last_step: int) -> alt.FacetChart:
-    cells = layer_changes(found.layers, to=chosen.to)
+def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
+    cells = layer_changes(layers, to=chosen.to)
     chart = layer_chart(cells, last_step=last_step, width=panel_px(560, 420), height=84)
     st.markdown("**Which layers the influence moved to**")
     st.altair_chart(
@@ -108,8 +119,10 @@ def _layers(found: RunChanges, chosen: Chosen, last_step: int) -> alt.FacetChart
     return chart
 
 
-def _caption(rows: pd.DataFrame, measure: Measure) -> str:
-    told = f"Measured: {MEASURE_HELP[measure]}. Click a point to open both checkpoints in Compare."
+def _caption(rows: pd.DataFrame, chosen: Chosen) -> str:
+    told = f"Measured: {MEASURE_HELP[chosen.measure]}. Click a point to open both checkpoints in Compare."
+    if chosen.to != "previous":
+        told += " When a circuit is saturated is told by its change since the checkpoint before."
     if rows["low_fit"].any():
         told += (
             f" An orange triangle marks a replacement score below {FIT_LIMIT:g}: there the graphs explain too little "
@@ -118,11 +131,33 @@ def _caption(rows: pd.DataFrame, measure: Measure) -> str:
     return told
 
 
-def _saturation_lines(saturated: Mapping[str, Saturation]) -> None:
+def marks(quiet: Rests) -> list[Mark]:
+    """Where a circuit came to rest, in the chart."""
+    return [
+        Mark(rest.step, f"saturated at {rest.step}")
+        if rest is quiet.lasting
+        else Mark(rest.step, f"quiet at {rest.step}, moved again", lasting=False)
+        for rest in quiet.found
+    ]
+
+
+def _saturation_lines(quiet: Mapping[str, Rests]) -> None:
     """One line a constraint type: whether it has come to rest, and the figures that say so."""
-    for name, one in saturated.items():
-        mark = ":gray-badge[not saturated]" if one.step is None else f":green-badge[saturated at step {one.step}]"
-        st.markdown(f"**{plain(words(name))}** {mark} {plain(one.reason)}")
+    for name, one in quiet.items():
+        badge, told = saturation_words(one)
+        st.markdown(f"**{plain(words(name))}** {badge} {plain(told)}")
+
+
+def saturation_words(quiet: Rests) -> tuple[str, str]:
+    """A badge and what stands behind it; a rest that ended is told, because a rule would have stopped there."""
+    lasting = quiet.lasting
+    badge = f":green-badge[saturated at step {lasting.step}]" if lasting else ":gray-badge[not saturated]"
+    ended = "".join(
+        f" It had been quiet at step {rest.step} already, but moved again at step {rest.moved_at}."
+        for rest in quiet.found
+        if rest is not lasting
+    )
+    return badge, (lasting.reason if lasting else quiet.lacks) + ended
 
 
 def clicked_pair(points: Sequence[Mapping[str, object]]) -> tuple[str, int, int] | None:
@@ -144,7 +179,7 @@ def _open(pair: tuple[str, int, int] | None) -> None:
 
 
 def _pick_run(page: str, runs: list[str]) -> str:
-    return runs[0] if len(runs) == 1 else pick(page, "of", runs, label="Run", what="run", default=runs[0])
+    return pick(page, "of", runs, label="Run", what="run", default=runs[0])
 
 
 def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
@@ -158,12 +193,12 @@ def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
     return cast(ProbeKind, chosen)
 
 
-def _pick_comparison(page: str, run: str, kind: ProbeKind) -> Chosen:
-    key = f"{page} to"
-    st.session_state[key] = url.allowed(page, "to", TO, "previous", "comparison")
+def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chosen:
+    key, there = f"{page} to", [to for to in TO if to in set(found.changes["to"])] or list(TO)
+    st.session_state[key] = url.allowed(page, "to", there, there[0], "comparison")
     st.segmented_control(
-        "Compared with the", TO, key=key, format_func=lambda to: TO_TITLES[to], required=True,
-        on_change=url.changed, args=(page, "to", key),
+        "Compared with the", there, key=key, format_func=lambda to: TO_TITLES[to], required=True,
+        on_change=url.changed, args=(page, "to", key), help=_TO_HELP,
     )  # fmt: skip
     to = st.session_state[key]
     measure = pick(
@@ -184,16 +219,16 @@ def _pick_comparison(page: str, run: str, kind: ProbeKind) -> Chosen:
     return Chosen(run, to, cast(Measure, measure), base.model_copy(update=settings))
 
 
-def _figures(found: RunChanges, run: str) -> None:
+def _figures(changes: pd.DataFrame, run: str) -> None:
     """The figures behind the charts, and their download."""
     with st.expander("The figures of circuit change", icon=":material/table_rows:"):
         st.dataframe(
-            found.changes.assign(constraint_type=found.changes["constraint_type"].map(words)), hide_index=True,
+            changes.assign(constraint_type=changes["constraint_type"].map(words)), hide_index=True,
             height=260, column_config={
                 name: st.column_config.NumberColumn(format="%.3f") for name in ("change", "low", "high", "edge", "fit")
             },
         )  # fmt: skip
     st.download_button(
-        "Download the changes (CSV)", lambda: to_csv(found.changes.assign(run=run)),
+        "Download the changes (CSV)", lambda: to_csv(changes.assign(run=run)),
         file_name=f"circuit-change-{run}.csv", mime="text/csv", icon=":material/download:", on_click="ignore",
     )  # fmt: skip

@@ -1,15 +1,14 @@
 """What was seen and decided while a run trained: the newest verdict, each capture, the sampling, what it cost."""
 
-from collections.abc import Hashable
-
 import pandas as pd
 import streamlit as st
 
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, RunDecisions
 from engine.domain.runs import Checkpoint, RunConfig
-from engine.figures.change_charts import change_chart, change_rows, weights_chart
+from engine.figures.change_charts import Mark, change_chart, change_rows, weights_chart
 from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
+from pages._ui.change_data import stamp_of
 from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
 from pages._ui.text import duration, plain
@@ -83,7 +82,7 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
     """Circuit change so far, with the steps at which a type was first called saturated."""
     rows = change_rows(
         looks_as_changes(decisions.looks), to="previous", measure=config.decisions.measure, run=config.name,
-        saturated=first_saturated(decisions),
+        marks=saturation_marks(decisions),
     )  # fmt: skip
     if rows.empty:
         return
@@ -91,17 +90,17 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
     st.markdown("Change of the circuits since the checkpoint before")
     draw(
         lambda: change_chart(rows, last_step=last_step, width=width, height=110),
-        "decisions", str(store().workspace), config.name, _stamp(decisions), last_step, width,
+        "decisions", str(store().workspace), config.name, stamp_of(decisions), last_step, width,
         key=f"changes {config.name}", alt=f"How much the circuits of {config.name} changed, by step, and the noise.",
     )  # fmt: skip
 
 
-def first_saturated(decisions: RunDecisions) -> dict[str, int | None]:
-    """By constraint type the first step whose verdict calls it saturated."""
-    found: dict[str, int | None] = {}
+def saturation_marks(decisions: RunDecisions) -> dict[str, list[Mark]]:
+    """By constraint type the first step whose verdict called it saturated."""
+    found: dict[str, list[Mark]] = {}
     for decision in decisions.decisions:
         for name in decision.verdict.saturated:
-            found.setdefault(name, decision.step)
+            found.setdefault(name, [Mark(decision.step, f"saturated at {decision.step}")])
     return found
 
 
@@ -113,15 +112,10 @@ def _sampling(config: RunConfig, decisions: RunDecisions) -> None:
     st.markdown(f"How often each constraint type is sampled: {plain((info.title if info else '').lower())}")
     draw(
         lambda: weights_chart(rows, last_step=int(rows["step"].max())),
-        "weights", str(store().workspace), config.name, _stamp(decisions),
+        "weights", str(store().workspace), config.name, stamp_of(decisions),
         key=f"weights {config.name}", alt=f"How often {config.name} samples each constraint type, by step.",
     )  # fmt: skip
 
 
 def _last_step(decisions: RunDecisions) -> int:
     return max((decision.step for decision in decisions.decisions), default=0)
-
-
-def _stamp(decisions: RunDecisions) -> Hashable:
-    """Equal while nothing was seen or decided anew."""
-    return len(decisions.looks), len(decisions.decisions), decisions.stopped_at

@@ -17,6 +17,7 @@ from engine.figures.change_charts import (
     OTHER,
     OWN,
     RANDOM,
+    Mark,
     causal_chart,
     causal_rows,
     change_chart,
@@ -82,14 +83,20 @@ def test_one_curve_has_one_comparison_and_measure_and_keeps_the_order_of_the_typ
 
 
 def test_a_saturation_mark_stands_once_in_the_panel_of_its_type():
-    marks = {SIMPLE: 100, SPATIAL: None, "unheard_of": 7}
-    rows = change_rows(changes(), to="previous", measure="influence", saturated=marks)
-    marked = rows[rows["saturated"].notna()]
-    assert marked[["constraint_type", "saturated"]].to_numpy().tolist() == [[SIMPLE, 100]]
+    marks = {
+        SIMPLE: [Mark(50, "quiet", lasting=False), Mark(100, "saturated")],
+        SPATIAL: [],
+        "unheard_of": [Mark(7, "")],
+    }
+    rows = change_rows(changes(), to="previous", measure="influence", marks=marks)
+    marked = rows[rows["mark"].notna()]
+    assert marked[["constraint_type", "mark", "mark_label", "lasting"]].to_numpy().tolist() == [
+        [SIMPLE, 50, "quiet", False], [SIMPLE, 100, "saturated", True],
+    ]  # fmt: skip
 
 
 def test_the_chart_draws_noise_band_curve_and_what_is_said():
-    rows = change_rows(changes(), to="previous", measure="influence", saturated={SIMPLE: 100})
+    rows = change_rows(changes(), to="previous", measure="influence", marks={SIMPLE: [Mark(100, "saturated at 100")]})
     chart = change_chart(rows, last_step=300)
     spec = chart.to_dict()
     assert spec["facet"]["column"] == {
@@ -105,7 +112,7 @@ def test_the_chart_draws_noise_band_curve_and_what_is_said():
     assert points["encoding"]["color"]["scale"]["domain"] == ["a change", "within the noise", "unclear"]
     assert points["encoding"]["shape"]["scale"]["domain"] == points["encoding"]["color"]["scale"]["domain"]
     assert len(set(points["encoding"]["shape"]["scale"]["range"])) == 3  # told apart without colour
-    assert [row["saturated"] for row in rows_of(chart)] == [None, None, 100, None]
+    assert [row["mark"] for row in rows_of(chart)] == [None, None, 100, None]
 
 
 def test_a_click_tells_both_checkpoints():
