@@ -101,8 +101,7 @@ def _scores(capture: Capture, constraint_type: str) -> dict[str, Any]:
 
 
 def _looked(look: TypeLook | None, measure: Measure) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(("fit", "change", "low", "high", "edge", "own", "other"), NAN)
-    row["said"] = None
+    row: dict[str, Any] = dict.fromkeys(("fit", "change", "low", "high", "edge", "said", "own", "other"), NAN)
     if look is None:
         return row
     row["fit"] = look.fit
