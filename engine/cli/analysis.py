@@ -71,13 +71,13 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
 
     check_destination(json_file)
     store = store_of(ctx)
-    settings = store.run(run).decisions
-    if kind:
-        settings = settings.model_copy(update={"probe_kind": _kind(kind)})
+    watched = store.run(run).decisions
+    settings = watched.model_copy(update={"probe_kind": _kind(kind)}) if kind else watched
     series = latest_series(store, run, settings.probe_kind)
     found = changes_of(store, series) if series else None
     captures = captures_of(store, run, found, overlap=series.overlap if series else ())
-    if found is None and all(capture.look is None for capture in captures):
+    seen = settings == watched and any(capture.look for capture in captures)  # looks are at probes of one kind
+    if found is None and not seen:
         raise InputError(
             f"The circuits of “{run}” were not traced on its {settings.probe_kind} probes, neither while it trained "
             f"nor afterwards. Do it with `analyse {run} --kind {settings.probe_kind}`."
