@@ -233,7 +233,7 @@ def causal_chart(rows: pd.DataFrame, *, last_step: int, width: int = 240, height
     return _two_lines(rows, "drop", "what", colours, tips, (low, 1.0), last_step, width, height)
 
 
-def weights_chart(rows: pd.DataFrame, *, last_step: int, height: int = 140) -> alt.Chart:
+def weights_chart(rows: pd.DataFrame, *, last_step: int, height: int = 130) -> alt.Chart:
     """How often each constraint type is sampled, over steps, stacked to 1. `rows`: of `change_tables.weight_rows`."""
     types = list(dict.fromkeys(rows["type"]))
     colours = [palette.GROUPS[(2 + place) % len(palette.GROUPS)] for place in range(len(types))]
@@ -245,7 +245,7 @@ def weights_chart(rows: pd.DataFrame, *, last_step: int, height: int = 140) -> a
             y=alt.Y("share:Q", title="sampled", stack="zero", scale=alt.Scale(domain=[0, 1]), axis=_unit_axis()),
             color=alt.Color(
                 "type:N", scale=alt.Scale(domain=types, range=colours),
-                legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+                legend=alt.Legend(title=None, orient="right", symbolOpacity=1),
             ),
             tooltip=[
                 alt.Tooltip("step:Q", format="d"), alt.Tooltip("type:N"), alt.Tooltip("share:Q", format=".0%"),

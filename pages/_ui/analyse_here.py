@@ -44,7 +44,11 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
     if newer:
         return f"{len(newer)} checkpoint{'' if len(newer) == 1 else 's'} of this run came after it was traced."
     left = len(series.key.checkpoints) * len(series.key.probes) - len(series.graphs)
-    return f"{left} of its graphs are not traced: it was stopped on the way." if left > 0 else ""
+    return (
+        f"{left} of its graphs {'is' if left == 1 else 'are'} not traced: it was stopped on the way."
+        if left > 0
+        else ""
+    )
 
 
 def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str:

@@ -23,7 +23,7 @@ KIND_HELP: Final[dict[ProbeKind, str]] = {
     "retention": "what the base model knew before",
 }
 _DEFAULTS: Final = DecisionSettings()
-_TRACE_S: Final = 0.1  # of one prompt on the demo's model, on one core
+_TRACE_S: Final = 0.2  # of one prompt on the demo's model, on one core, with what is measured beside it
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""What the pages say of circuit change and of what was decided, as pure functions."""
+
+import pandas as pd
+import pytest
+
+from engine.analysis.rests import Rest, Rests
+from engine.domain.decisions import Decision, DecisionSettings, Look, RunDecisions, Verdict
+from engine.domain.measures import MEASURES
+from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
+from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
+from engine.store import Store
+from pages._ui.analyse_here import estimate, missing
+from pages._ui.change_view import clicked_pair, marks, saturation_words
+from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
+from pages._ui.decisions_view import costs, decides, newest, saturation_marks, stopped_by
+from pages._ui.stopping_view import readable
+
+CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
+
+
+def checkpoint(step: int, wall_s: float = 0.0) -> Checkpoint:
+    state = CheckpointState(
+        step=step, max_steps=300, epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0, examples_seen=0,
+        wall_time_s=wall_s, corpus_hash="",
+    )  # fmt: skip
+    return Checkpoint("mine", state, folder=None)  # type: ignore[arg-type]
+
+
+def series(steps: tuple[int, ...], n_graphs: int) -> GraphSeries:
+    key = SeriesKey(
+        run="mine", checkpoints=tuple((step, "w") for step in steps), corpus_hash="c", probe_kind="paraphrase",
+        probes=("p1", "p2"), transcoders="t", transcoders_hash="h",
+    )  # fmt: skip
+    return GraphSeries(key=key, graphs=(SeriesGraph(step=0, probe_id="p1", graph="g"),) * n_graphs)
+
+
+def decided(step: int, *, stop: bool = False, saturated: tuple[str, ...] = ()) -> Decision:
+    return Decision(step=step, verdict=Verdict(stop=stop, reason=f"Reason of {step}.", saturated=saturated))
+
+
+def look(step: int, trace_s: float, refresh_s: float = 0.0) -> Look:
+    return Look(
+        step=step, transcoders="t", transcoders_hash="h", refreshed=refresh_s > 0, types=(), trace_s=trace_s,
+        refresh_s=refresh_s,
+    )  # fmt: skip
+
+
+def test_a_click_tells_both_checkpoints_the_earlier_one_first():
+    assert clicked_pair([{"run": "x", "step": 75, "to_step": 50}]) == ("x", 50, 75)
+    assert clicked_pair([{"run": "x", "step": 75, "to_step": 300}]) == ("x", 75, 300)
+    assert clicked_pair([{"run": "x", "step": 75}, {}]) is None
+    assert clicked_pair([]) is None
+
+
+def test_a_rest_that_lasts_is_saturation_and_one_that_ended_is_told():
+    quiet = Rests((Rest(30, "Quiet.", 120), Rest(250, "At rest.", None)), "")
+    assert [(mark.step, mark.label, mark.lasting) for mark in marks(quiet)] == [
+        (30, "quiet at 30, moved again", False), (250, "saturated at 250", True),
+    ]  # fmt: skip
+    badge, told = saturation_words(quiet)
+    assert badge == ":green-badge[saturated at step 250]"
+    assert told == "At rest. It had been quiet at step 30 already, but moved again at step 120."
+    badge, told = saturation_words(Rests((Rest(30, "Quiet.", 120),), "Still moves."))
+    assert badge == ":gray-badge[not saturated]"
+    assert told == "Still moves. It had been quiet at step 30 already, but moved again at step 120."
+
+
+def test_a_series_says_what_it_lacks():
+    both = [checkpoint(0), checkpoint(50)]
+    assert missing(series((0, 50), 4), both) == ""  # 2 checkpoints x 2 prompts
+    assert missing(series((0, 50), 3), both) == "1 of its graphs is not traced: it was stopped on the way."
+    assert missing(series((0,), 2), both) == "1 checkpoint of this run came after it was traced."
+
+
+def test_the_estimate_counts_graphs_and_tells_of_transcoders(demo_store: Store):
+    checkpoints = demo_store.checkpoints("demo-lora")
+    told = estimate(demo_store, checkpoints, 20)
+    assert told.startswith(f"{len(checkpoints)} checkpoints × 20 prompts: {len(checkpoints) * 20} graphs, about ")
+    assert "No transcoders" not in told
+
+
+def test_the_estimate_is_longer_where_transcoders_must_learn_first(demo_store: Store):
+    demo_store.create_run(RunConfig(name="mine", corpus="demo"))
+    told = estimate(demo_store, [checkpoint(0), checkpoint(50)], 4)
+    assert "a shared set is trained first" in told
+    assert "8 graphs, about 52 s" in told  # 8 x 0.25 s and 50 s
+
+
+def test_every_measure_has_its_sentence():
+    assert set(MEASURE_HELP) == set(MEASURES)
+    assert measures_help().count("\n") == len(MEASURES) - 1
+    assert cost(2, 4).startswith("Traces 8 prompts at every checkpoint")
+    assert cost(1, 1).startswith("Traces 1 prompt at")
+
+
+def test_rows_of_stopping_rules_are_readable():
+    rows = pd.DataFrame(
+        [("At the last step", None, 0.99, 0.99, 0, "All."), ("When <b>", 40, 0.29, 0.99, 260, "Flat."),
+         ("No probes", 40, None, None, 260, "")],
+        columns=["rule", "stops at", "right then", "right at the end", "steps saved", "why"],
+    ).astype({"stops at": "Int64"})  # fmt: skip
+    table = readable(rows, 0.1, 300)
+    assert table["Stops at"].tolist() == ["the end", "step 40", "step 40"]
+    assert table["Right then"].tolist() == ["99 %", "29 %", "–"]
+    assert table["Steps saved"].tolist()[:2] == ["–", "260 of 300, about 26 s"]
+    assert readable(rows, None, 300)["Steps saved"].tolist()[1] == "260 of 300"
+    assert "\\<b" in table["Rule"][1]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (CONFIG, True),
+        (CONFIG.model_copy(update={"stopping": "none"}), False),
+        (CONFIG.model_copy(update={"stopping": "none", "watch": True}), True),
+        (CONFIG.model_copy(update={"stopping": "none", "curriculum": "under_learned"}), True),
+    ],
+)
+def test_what_is_decided_is_shown_only_where_something_is(config: RunConfig, expected: bool):
+    assert decides(config) is expected
+
+
+def test_the_newest_verdict_in_one_line():
+    assert "first checkpoint" in newest(CONFIG, RunDecisions())
+    going = RunDecisions(decisions=(decided(25), decided(50)))
+    assert newest(CONFIG, going) == ":blue-badge[step 50: goes on] Reason of 50\\."
+    ended = RunDecisions(decisions=(decided(25), decided(50, stop=True)), stopped_at=50)
+    assert newest(CONFIG, ended) == ":green-badge[stopped at step 50] Reason of 50\\."
+    assert stopped_by(CONFIG, ended) == "stopped at step 50 by “When the circuits have formed”"
+    assert stopped_by(CONFIG, going) == ""
+    assert stopped_by(CONFIG.model_copy(update={"stopping": "gone"}), ended) == "stopped at step 50 by “gone”"
+
+
+def test_saturation_is_marked_where_it_was_first_said():
+    decisions = RunDecisions(decisions=(decided(25), decided(50, saturated=("a",)), decided(75, saturated=("a", "b"))))
+    found = {name: [mark.step for mark in own] for name, own in saturation_marks(decisions).items()}
+    assert found == {"a": [50], "b": [75]}
+
+
+def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
+    decisions = RunDecisions(looks=(look(0, 2.0), look(25, 2.0, 3.0)), stopped_at=200, waited_s=1.6)
+    # 0 to 200 in 10 s: 0.05 s a step; 100 steps are saved
+    told = costs(CONFIG, decisions, [checkpoint(0, 1.0), checkpoint(200, 11.0)])
+    assert told == (
+        "Looking at 2 checkpoints took 4 s of tracing, training transcoders on them 3 s, beside training, which waited "
+        "2 s for it. Stopping saved 100 of 300 steps, about 5 s at this run's own pace."
+    )
+    assert costs(CONFIG, RunDecisions(), []) == ""
+    quick = costs(CONFIG, RunDecisions(looks=(look(0, 2.0),)), [])
+    assert "Looking at 1 checkpoint took 2 s of tracing, beside training, which waited 0 s" in quick
+
+
+def test_the_defaults_of_the_form_are_those_of_the_engine():
+    assert DecisionSettings() == RunConfig(name="x", corpus="demo").decisions
