@@ -71,7 +71,8 @@ def _unread(fraction: float, message: str) -> None:
 def _one_thread() -> Iterator[None]:
     import torch
 
-    import engine.training.fine_tune  # noqa: F401  (takes seconds, which are not the run's)
+    import engine.attribution.trace
+    import engine.training.fine_tune  # noqa: F401  (they take seconds, which are not the run's)
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
