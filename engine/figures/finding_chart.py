@@ -33,7 +33,7 @@ def finding_table(finding: Finding) -> pd.DataFrame:
     return table.astype({"value": float, "low": float, "high": float})
 
 
-def finding_chart(finding: Finding, *, width: int = _WIDTH) -> alt.HConcatChart | alt.LayerChart | None:
+def finding_chart(finding: Finding, *, width: int = _WIDTH) -> alt.HConcatChart | None:
     """A panel a unit, a row a figure; None where no figure has a value. `width`: of all panels, in pixels.
 
     A filled blue dot has an interval that leaves the line out; a grey, hollow one has not, or has no interval. Where
@@ -59,9 +59,8 @@ def finding_chart(finding: Finding, *, width: int = _WIDTH) -> alt.HConcatChart 
         )
         for unit, figures in panels.items()
     ]
-    return (
-        charts[0] if len(charts) == 1 else alt.hconcat(*charts, spacing=_GAP, autosize=alt.AutoSizeParams(type="pad"))
-    )
+    # Streamlit sizes a single view to the height it guesses: even one panel is a row of panels.
+    return alt.hconcat(*charts, spacing=_GAP, autosize=alt.AutoSizeParams(type="pad"))
 
 
 def describe(finding: Finding) -> str:
@@ -97,12 +96,9 @@ def _panel(
         "name:N", sort=None, title=None,
         axis=alt.Axis(labels=names == "shown", ticks=False, domain=False, labelLimit=_LABELS, **_AXIS),
     )  # fmt: skip
-    x = alt.X(
-        "value:Q",
-        title=axis,
-        scale=alt.Scale(domain=_domain(rows, reference), nice=False),
-        axis=alt.Axis(tickCount=5, grid=True, **_AXIS),
-    )
+    # All layers say the scale: one that does not would stretch it to 0.
+    scale = alt.Scale(domain=_domain(rows, reference), nice=False, zero=False)
+    x = alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(tickCount=5, grid=True, **_AXIS))
     base = alt.Chart(rows).encode(y=y)
     colour = alt.Color("colour:N", legend=None, scale=None)
     tips = [
@@ -112,14 +108,16 @@ def _panel(
         alt.Tooltip("n:Q", format="d"),
     ]
     layers = [
-        base.mark_rule(strokeWidth=3, opacity=0.7).encode(x=alt.X("low:Q", title=axis), x2="high:Q", color=colour),
+        base.mark_rule(strokeWidth=3, opacity=0.7).encode(
+            x=alt.X("low:Q", title=axis, scale=scale), x2="high:Q", color=colour
+        ),
         base.mark_point(size=80, opacity=1, strokeWidth=2).encode(
             x=x, color=colour, tooltip=tips,
             fill=alt.Fill("fill:N", legend=None, scale=None),
         ),
     ]  # fmt: skip
     if reference is not None:
-        layers.insert(0, _line(reference))
+        layers.insert(0, _line(reference, scale))
     sized = alt.layer(*layers).properties(width=width, height=max(_LEAST_HEIGHT, _ROW * len(rows)))
     if title is None:
         return sized
@@ -136,10 +134,10 @@ def _domain(rows: pd.DataFrame, reference: float | None) -> list[float]:
     return [low - room, high + room]
 
 
-def _line(at: float) -> alt.Chart:
+def _line(at: float, scale: alt.Scale) -> alt.Chart:
     line = alt.Chart(pd.DataFrame({"line": [at]}))
     return line.mark_rule(strokeDash=[4, 3], strokeWidth=1.5, color=palette.CURSOR).encode(
-        x="line:Q", tooltip=[alt.Tooltip("line:Q", title="line")]
+        x=alt.X("line:Q", scale=scale), tooltip=[alt.Tooltip("line:Q", title="line")]
     )
 
 

@@ -1,7 +1,7 @@
 """Figures with their 95 % intervals: means, proportions, paired differences, rank correlations.
 
-Closed formulas throughout: they need no random draws, and say something sensible of data that are all equal. A figure
-of fewer than two values has no interval, one of none has no value; `side` calls both open.
+Closed formulas throughout: they need no random draws, and say something sensible of data that are all equal. A mean
+of fewer than three values has no interval, one of none has no value; `side` calls both open.
 """
 
 import math
@@ -17,6 +17,7 @@ from engine.domain.studies import FindingFigure
 
 LEAST_N = 5  # values that a figure must rest on before anything is said of it
 _DIGITS = 5
+_SPREAD_N = 3  # for an interval: that of two values is 13 times as wide as they lie apart
 _Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 # above, below: the whole interval lies beyond the null; same: all of it is within a margin of the null.
 Side = Literal["above", "below", "same", "open"]
@@ -38,7 +39,7 @@ def mean_interval(
     if n == 0:
         return FindingFigure(name=name, value=None, n=0, unit=unit)
     mean = float(kept.mean())
-    if n == 1:
+    if n < _SPREAD_N:
         return _figure(name, mean, None, n, unit)
     # Means of equal values differ from them in the last digit: that is no spread.
     spread = 0.0 if np.ptp(kept) == 0 else float(kept.std(ddof=1))

@@ -82,7 +82,8 @@ def _finding(finding: Finding) -> None:
         st.altair_chart(chart, key=f"finding {finding.key}", width="content", alt=describe(finding))
     if finding.evidence:
         st.caption(f"**Where it is weak.** {plain(finding.evidence)}")
-    with st.expander("The figures, and the command that makes them", icon=":material/table_rows:"):
+    label = "The figures, and the command that makes them" if finding.figures else "The command that makes it"
+    with st.expander(label, icon=":material/table_rows:"):
         if finding.figures:
             st.dataframe(
                 finding_table(finding), hide_index=True, height="content", key=f"figures {finding.key}",

@@ -78,7 +78,7 @@ def _shuffled(
     runs = runs[runs["corpus"].isin(shuffled_corpora(spec))]
     if runs.empty:
         raise Missing(
-            "No corpus with shuffled meanings was trained on: add one under `make` with `shuffled_meanings: true`, and "
+            "No corpus with shuffled meanings was trained on: add one under “make” with “shuffled_meanings: true”, and "
             "a grid that names it."
         )
     captures = captures_of(tables, runs, ["paraphrase"])
@@ -110,7 +110,7 @@ def _no_learning(
     runs = runs[runs["learning_rate"] == 0]
     if runs.empty:
         raise Missing(
-            "No run was trained with learning rate 0: add a grid with `learning_rates: [0]` and `watch: true`."
+            "No run was trained with learning rate 0: add a grid with “learning_rates: [0]” and “watch: true”."
         )
     said = captures_of(tables, runs, ["said"])["said"].dropna()
     n_changed = int((said == "change").sum())

@@ -34,7 +34,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     captures = captures_of(tables, runs, ["paraphrase"])
     first = first_steps(captures)
     if not {SIMPLE, SPATIAL} <= set(first.columns):
-        raise Missing("The study's corpus does not have both constraint types. Use one that has, such as `demo`.")
+        raise Missing("The study's corpus does not have both constraint types. Use one that has, such as “demo”.")
     some = first[first[[SIMPLE, SPATIAL]].notna().any(axis=1)]
     held = some.apply(lambda column: column.fillna(past_end(captures, spec).reindex(column.index)))
     sides = {kind: by_pair(runs, held[kind]) for kind in (SIMPLE, SPATIAL)}

@@ -23,11 +23,11 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     captures = captures_of(tables, runs, ["own", "other", "inference"])
     steps = steps_in(captures)
     if not steps:
-        raise Missing("The runs have no capture after the base. Set a smaller `capture_every` in the study file.")
+        raise Missing("The runs have no capture after the base. Set a smaller “capture_every” in the study file.")
     shown = sorted({nearest(steps, _EARLY * steps[-1]), nearest(steps, 0.5 * steps[-1]), steps[-1]})
     known = predictors(captures, shown)
     if OVERLAP not in known:
-        raise Missing("Meaning overlap was never measured. Add `watch: true` to the grid that trains all the steps.")
+        raise Missing("Meaning overlap was never measured. Add “watch: true” to the grid that trains all the steps.")
     final = at_end(captures, "inference")
     found = correlations(OVERLAP, known[OVERLAP], final, runs)
     early, last = found[0], found[-1]

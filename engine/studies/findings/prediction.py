@@ -41,7 +41,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     last = int(captures["step"].max())
     early = [step for step in steps_in(captures) if step < last]
     if not early:
-        raise Missing("The runs have no capture before their end. Set a smaller `capture_every` in the study file.")
+        raise Missing("The runs have no capture before their end. Set a smaller “capture_every” in the study file.")
     found = {name: correlations(name, values, final, runs) for name, values in predictors(captures, early).items()}
     firsts = {name: _earliest(each) for name, each in found.items()}
     half = nearest(early, last / 2)

@@ -13,7 +13,6 @@ from engine.studies.findings.answer import Missing
 PAIR = ["corpus", "method", "seed"]  # what two runs share that differ in a policy alone
 LEARNED = 0.9  # accuracy that counts as learned
 EQUAL = 0.05  # of accuracy: a difference within it is called none
-FULL_GRID = "a grid with `stopping: [none]` and `curricula: [uniform]` and at least five seeds"
 
 
 def shuffled_corpora(spec: StudySpec) -> list[str]:
@@ -29,7 +28,7 @@ def chosen(
     wanted = (runs["stopping"] == stopping) & (runs["curriculum"] == curriculum)
     found = runs[wanted & ~runs["corpus"].isin(shuffled_corpora(spec)) & _own_rate(runs)].drop_duplicates(PAIR)
     if found.empty:
-        grid = f"`stopping: [{stopping}]` and `curricula: [{curriculum}]`"
+        grid = f"“stopping: [{stopping}]” and “curricula: [{curriculum}]”"
         raise Missing(f"The study has no run with {grid}. Add a grid with them to the study file, with five seeds.")
     return found
 
@@ -68,7 +67,7 @@ def captures_of(tables: StudyTables, runs: pd.DataFrame, columns: Sequence[str])
 def _nothing_in(column: str) -> str:
     if column in ("fit", "change", "low", "high", "edge", "said", "own", "other"):
         return (
-            f"No run of the study looked at its circuits (there is no “{column}”). Add `watch: true` to the grid that "
+            f"No run of the study looked at its circuits (there is no “{column}”). Add “watch: true” to the grid that "
             "trains all the steps."
         )
     return f"The study's runs have no “{column}”: their corpus has no probes of this kind. Use one that has them."

@@ -28,7 +28,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     captures = captures_of(tables, runs, ["change", "said", "fit"])
     looked = captures[captures["change"].notna()]
     if not {SIMPLE, SPATIAL} <= set(looked["constraint_type"]):
-        raise Missing("Circuits of both constraint types are needed. Use a corpus that has both, such as `demo`.")
+        raise Missing("Circuits of both constraint types are needed. Use a corpus that has both, such as “demo”.")
     last = _last_changes(looked)
     total = looked.groupby(["run", "constraint_type"])["change"].sum().unstack("constraint_type")
     figures = {unit: _figures(table, runs, unit) for unit, table in ((_LAST, last), (_TOTAL, total))}
