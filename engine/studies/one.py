@@ -3,7 +3,6 @@
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,20 +15,18 @@ from engine.store import Store
 from engine.store.files import write_text
 from engine.store.layout import main_file
 
-# torch's random state belongs to the process. A Dask worker with several threads does one run after the other.
-ALONE = threading.Lock()
-
 
 def do_run(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
     """Train one run in a workspace that is thrown away; returns its RunOutcome as JSON.
 
-    One torch thread, so that the figures do not depend on where it runs. Raises TracelapseError, Cancelled.
+    One torch thread, so that the figures do not depend on where it runs. Not to be called by two threads of a process
+    at once: torch's random state belongs to the process. Raises TracelapseError, Cancelled.
     """
     config = RunConfig.model_validate_json(config_json)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = "1"  # threads other than this one take it from here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with ALONE, tempfile.TemporaryDirectory(prefix="tracelapse-run-") as folder, _one_thread():
+    with tempfile.TemporaryDirectory(prefix="tracelapse-run-") as folder, _one_thread():
         store = Store(Path(folder))  # with the bundled demo behind it, which would not let its own corpus be saved
         try:
             write_text(store.workspace / main_file("corpus", config.corpus), corpus_jsonl)

@@ -19,12 +19,14 @@ from typing import Any, Literal, Protocol
 from engine.domain.errors import Cancelled, InputError, TracelapseError
 from engine.domain.jobs import CancelToken
 from engine.domain.record import Record
-from engine.studies import one
 
 logger = logging.getLogger(__name__)
 CONNECT_S = 5.0  # for reaching a scheduler
 _ADDRESS = re.compile(r"((tcp|tls)://)?([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", re.ASCII)
 GRACE_S = 30.0  # for a run to end after the process that asked for it died
+
+# A process does one run at a time, also as a Dask worker with several threads: torch's random state belongs to it.
+_BUSY = threading.Lock()
 
 Work = Callable[[str, str, CancelToken], str]
 
@@ -58,7 +60,8 @@ class Workers(Protocol):
 def attempt(work: Work, config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
     """The Answer to one run, whatever happens in it."""
     try:
-        answer = Answer(state="done", text=work(config_json, corpus_jsonl, cancel))
+        with _BUSY:
+            answer = Answer(state="done", text=work(config_json, corpus_jsonl, cancel))
     except Cancelled:
         answer = Answer(state="stopped")
     except TracelapseError as error:
@@ -202,7 +205,7 @@ def _end_with_parent(stop: Event) -> None:
     assert parent is not None  # this is a worker
     parent.join()
     stop.set()
-    one.ALONE.acquire(timeout=GRACE_S)  # until the run has cleaned up after itself
+    _BUSY.acquire(timeout=GRACE_S)  # until the run has cleaned up after itself
     os._exit(1)
 
 
