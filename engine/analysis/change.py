@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine.analysis.circuits import PromptCircuit
-from engine.analysis.mean_circuits import CircuitPair, CircuitStack, MeanCircuits, by_probe, node_axis
+from engine.analysis.mean_circuits import CircuitPair, CircuitStack, MeanCircuits, Weighting, by_probe, node_axis
 from engine.analysis.measures import MEASURES
 from engine.analysis.resampling import bootstrap_counts, interval
 from engine.domain.errors import ComparisonRefused
@@ -32,8 +32,8 @@ def circuit_change(
     before, after = by_probe(before), by_probe(after)
     _check(before, after)
     axis = node_axis([*before, *after])
-    counts = change_counts(len(before), n_boot=n_boot, seed=seed)
-    a, b = (CircuitStack.of(side, axis).means(counts) for side in (before, after))
+    by = Weighting(change_counts(len(before), n_boot=n_boot, seed=seed))
+    a, b = (CircuitStack.of(side, axis).means(by) for side in (before, after))
     return changes_between(a, b, floors)
 
 
@@ -43,7 +43,7 @@ def change_counts(n: int, *, n_boot: int = N_BOOT, seed: int = 0) -> np.ndarray:
 
 
 def changes_between(a: MeanCircuits, b: MeanCircuits, floors: tuple[Floors, Floors]) -> dict[Measure, Change]:
-    """By measure; the columns of both sides are those of `change_counts`."""
+    """By measure; both sides have one `Weighting`, with the columns of `change_counts`."""
     pair = CircuitPair.of(a, b)
     changes = {}
     for measure, change in MEASURES.items():

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from engine.analysis.circuits import PromptCircuit
-from engine.analysis.mean_circuits import CircuitPair, CircuitStack, by_probe, node_axis
+from engine.analysis.mean_circuits import CircuitPair, CircuitStack, Weighting, by_probe, node_axis
 from engine.analysis.measures import MEASURES
 from engine.domain.corpus import Probe
 from engine.domain.measures import Floor, Measure
@@ -36,12 +36,13 @@ def noise_floor(circuits: Sequence[PromptCircuit], *, n_splits: int = N_SPLITS, 
 def floor_of(
     stack: CircuitStack, probes: Sequence[Probe], n_splits: int = N_SPLITS, seed: int = 0
 ) -> dict[Measure, Floor]:
-    """Of two or more prompts, `probes` in the order of the stack."""
+    """Of two or more prompts, `probes` in the order of the stack's circuits."""
     rng = np.random.default_rng(seed)
     sides = [split_halves(probes, rng) for _ in range(n_splits)]
     sides += _phrasings(probes, rng)
-    first, second = (np.stack([side[place] for side in sides], axis=1).astype(np.int64) for place in (0, 1))
-    pair = CircuitPair.of(stack.means(first), stack.means(second))
+    counts = np.zeros((2, stack.n_prompts, len(sides)), dtype=np.int64)
+    counts[:, stack.rows] = np.array(sides).transpose(1, 2, 0)
+    pair = CircuitPair.of(*(stack.means(Weighting(half)) for half in counts))
     floors = {}
     for measure, change in MEASURES.items():
         halves, paraphrases = np.split(change(pair), [n_splits])

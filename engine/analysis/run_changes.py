@@ -10,7 +10,7 @@ import pandas as pd
 from engine.analysis.change import N_BOOT, Floors, change_counts, changes_between
 from engine.analysis.circuits import PromptCircuit
 from engine.analysis.layers import layer_shares
-from engine.analysis.mean_circuits import CircuitStack, MeanCircuits, by_probe, node_axis
+from engine.analysis.mean_circuits import CircuitStack, MeanCircuits, Weighting, by_probe, node_axis
 from engine.analysis.noise_floor import floor_of
 from engine.analysis.run_notes import notes_on
 from engine.domain.errors import ComparisonRefused
@@ -99,8 +99,10 @@ class _Type:
         self.name, self.circuits, self.n_boot, self.seed = name, circuits, n_boot, seed
         self.steps = list(circuits)
         self.axis = node_axis([one for side in circuits.values() for one in side])
+        self.prompts = sorted({one.probe.id for side in circuits.values() for one in side})
         self.stacks: dict[int, CircuitStack] = {}
         self.floors: dict[int, Floors] = {}
+        self._weightings: dict[tuple[str, ...], Weighting] = {}
         self._means: dict[tuple[int, tuple[str, ...]], MeanCircuits] = {}
         self._found: dict[tuple[int, int], dict[Measure, Change]] = {}
 
@@ -126,7 +128,7 @@ class _Type:
 
     def _stack(self, step: int) -> CircuitStack:
         if step not in self.stacks:
-            self.stacks[step] = CircuitStack.of(self.circuits[step], self.axis)
+            self.stacks[step] = CircuitStack.of(self.circuits[step], self.axis, self.prompts)
         return self.stacks[step]
 
     def _floor_rows(self, step: int) -> list[tuple[object, ...]]:
@@ -170,11 +172,13 @@ class _Type:
         return self._found[early, late]
 
     def _mean(self, step: int, common: tuple[str, ...]) -> MeanCircuits:
-        if (step, common) not in self._means:
-            rows = [row for row, one in enumerate(self.circuits[step]) if one.probe.id in common]
-            counts = np.zeros((len(self.circuits[step]), 1 + self.n_boot), dtype=np.int64)
+        if common not in self._weightings:
+            counts = np.zeros((len(self.prompts), 1 + self.n_boot), dtype=np.int64)
+            rows = [row for row, name in enumerate(self.prompts) if name in common]
             counts[rows] = change_counts(len(rows), n_boot=self.n_boot, seed=self.seed)
-            self._means[step, common] = self._stack(step).means(counts)
+            self._weightings[common] = Weighting(counts)
+        if (step, common) not in self._means:
+            self._means[step, common] = self._stack(step).means(self._weightings[common])
         return self._means[step, common]
 
     def _forget(self, *, but: set[int]) -> None:

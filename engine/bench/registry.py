@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.bench import analysis, app, graphs, inspector, live_run, memory, swap, tracing, training
+from engine.bench import analysis, app, circuits, graphs, inspector, live_run, look, memory, swap, tracing, training
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
 from engine.domain.errors import NotFound
@@ -17,8 +17,10 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "trace": tracing.measure,
     "train": training.measure,
     "live-run": live_run.measure,
+    "look": look.measure,
     "app": app.measure,
     "analysis": analysis.measure,
+    "circuits": circuits.measure,
     "graphs": graphs.measure,
     "inspector": inspector.measure,
     "memory": memory.measure,
