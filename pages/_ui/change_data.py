@@ -39,13 +39,18 @@ def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
     decisions = store.decisions(run)
     if not decisions.looks or store.run(run).decisions.probe_kind != kind:
         return None
-    known = _of_looks(store, run, str(store.workspace), _digest(decisions.model_dump_json()), stamp(store, run))
+    known = captures_seen(store, run, decisions)
     return Seen(looks_as_changes(decisions.looks), looks_as_layers(decisions.looks), known, (), None, decisions.looks)
+
+
+def captures_seen(store: Store, run: str, decisions: RunDecisions) -> tuple[Capture, ...]:
+    """All that is known of each checkpoint, with what was looked at while the run trained."""
+    return _of_looks(store, run, str(store.workspace), stamp_of(decisions), stamp(store, run))
 
 
 def stamp_of(decisions: RunDecisions) -> str:
     """Equal while nothing was seen or decided anew."""
-    return f"{len(decisions.looks)} {len(decisions.decisions)} {decisions.stopped_at}"
+    return f"{len(decisions.looks)} {len(decisions.decisions)} {decisions.stopped_at} {decisions.look_s}"
 
 
 def _digest(text: str) -> str:

@@ -14,7 +14,7 @@ from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.decisions import DecisionSettings
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.measures import MEASURE_TITLES, MEASURES, TO, Measure, To
-from engine.figures.change_charts import Mark, change_chart, change_rows, layer_changes, layer_chart
+from engine.figures.change_charts import change_chart, change_rows, layer_changes, layer_chart
 from engine.figures.tables import to_csv
 from pages._ui import url
 from pages._ui.analyse_here import analyse_here
@@ -25,6 +25,7 @@ from pages._ui.fields import number_field
 from pages._ui.jobs_panel import panel_px
 from pages._ui.meaning_view import meaning_view
 from pages._ui.pickers import pick
+from pages._ui.rest_words import marks, saturation_words
 from pages._ui.session import store
 from pages._ui.stopping_view import stopping_table
 from pages._ui.takeaway import take_away
@@ -131,33 +132,11 @@ def _caption(rows: pd.DataFrame, chosen: Chosen) -> str:
     return told
 
 
-def marks(quiet: Rests) -> list[Mark]:
-    """Where a circuit came to rest, in the chart."""
-    return [
-        Mark(rest.step, f"saturated at {rest.step}")
-        if rest is quiet.lasting
-        else Mark(rest.step, f"quiet at {rest.step}, moved again", lasting=False)
-        for rest in quiet.found
-    ]
-
-
 def _saturation_lines(quiet: Mapping[str, Rests]) -> None:
     """One line a constraint type: whether it has come to rest, and the figures that say so."""
     for name, one in quiet.items():
         badge, told = saturation_words(one)
         st.markdown(f"**{plain(words(name))}** {badge} {plain(told)}")
-
-
-def saturation_words(quiet: Rests) -> tuple[str, str]:
-    """A badge and what stands behind it; a rest that ended is told, because a rule would have stopped there."""
-    lasting = quiet.lasting
-    badge = f":green-badge[saturated at step {lasting.step}]" if lasting else ":gray-badge[not saturated]"
-    ended = "".join(
-        f" It had been quiet at step {rest.step} already, but moved again at step {rest.moved_at}."
-        for rest in quiet.found
-        if rest is not lasting
-    )
-    return badge, (lasting.reason if lasting else quiet.lacks) + ended
 
 
 def clicked_pair(points: Sequence[Mapping[str, object]]) -> tuple[str, int, int] | None:

@@ -84,7 +84,7 @@ def table(scores: Mapping[str, pd.DataFrame]) -> None:
     """The figures behind the curves, and their download."""
     rows = pd.concat([frame.assign(run=run) for run, frame in scores.items()], ignore_index=True)
     rows = rows[["run", *(column for column in rows.columns if column != "run")]]
-    with st.expander("The figures", icon=":material/table_rows:"):
+    with st.expander("The figures of the probes", icon=":material/table_rows:"):
         st.dataframe(
             rows.assign(constraint_type=rows["constraint_type"].map(words)), hide_index=True, height=260,
             column_config={

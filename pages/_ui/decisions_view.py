@@ -1,15 +1,18 @@
 """What was seen and decided while a run trained: the newest verdict, each capture, the sampling, what it cost."""
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.rests import rests
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, RunDecisions
 from engine.domain.runs import Checkpoint, RunConfig
-from engine.figures.change_charts import Mark, change_chart, change_rows, weights_chart
+from engine.figures.change_charts import change_chart, change_rows, weights_chart
 from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
-from pages._ui.change_data import stamp_of
+from pages._ui.change_data import captures_seen, stamp_of
 from pages._ui.jobs_panel import panel_px
+from pages._ui.rest_words import marks
 from pages._ui.session import store
 from pages._ui.text import duration, plain
 
@@ -80,29 +83,25 @@ def costs(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoi
 
 
 def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoint]) -> None:
-    """Circuit change so far, with the steps at which a type was first called saturated."""
-    rows = change_rows(
-        looks_as_changes(decisions.looks), to="previous", measure=config.decisions.measure, run=config.name,
-        marks=saturation_marks(decisions),
-    )  # fmt: skip
-    if rows.empty:
+    """Circuit change so far, and where each type's circuit came to rest."""
+    if not any(one.change for look in decisions.looks for one in look.types):
         return
     last_step, width = max(checkpoint.step for checkpoint in checkpoints), panel_px(370, 278)
     st.markdown("Change of the circuits since the checkpoint before")
     draw(
-        lambda: change_chart(rows, last_step=last_step, width=width, height=110),
+        lambda: _change_chart(config, decisions, last_step, width),
         "decisions", str(store().workspace), config.name, stamp_of(decisions), last_step, width,
         key=f"changes {config.name}", alt=f"How much the circuits of {config.name} changed, by step, and the noise.",
     )  # fmt: skip
 
 
-def saturation_marks(decisions: RunDecisions) -> dict[str, list[Mark]]:
-    """By constraint type the first step whose verdict called it saturated."""
-    found: dict[str, list[Mark]] = {}
-    for decision in decisions.decisions:
-        for name in decision.verdict.saturated:
-            found.setdefault(name, [Mark(decision.step, f"saturated at {decision.step}")])
-    return found
+def _change_chart(config: RunConfig, decisions: RunDecisions, last_step: int, width: int) -> alt.FacetChart:
+    quiet = rests(captures_seen(store(), config.name, decisions), config.decisions)
+    rows = change_rows(
+        looks_as_changes(decisions.looks), to="previous", measure=config.decisions.measure, run=config.name,
+        marks={name: marks(one) for name, one in quiet.items()},
+    )  # fmt: skip
+    return change_chart(rows, last_step=last_step, width=width, height=110)
 
 
 def _sampling(config: RunConfig, decisions: RunDecisions) -> None:

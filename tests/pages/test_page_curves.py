@@ -1,14 +1,19 @@
-"""Learning curves: one run or several, wrong addresses, the way into Compare."""
+"""Learning curves: one run or several, wrong addresses, the way into Compare; how the circuits changed below."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.store import Store
+from engine.domain.jobs import AnalyseRun
+from engine.domain.measures import Estimate
+from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
+from engine.store import BUNDLED, Store
 from engine.workflows.queries import run_scores
+from pages._ui import session
 from pages._ui.curves_view import clicked
 
 OpenPage = Callable[..., AppTest]
@@ -27,7 +32,7 @@ def test_both_demo_runs_at_first_and_the_figures_behind_them(open_page: OpenPage
     assert app.query_params["runs"] == "demo-lora,demo-tokens"
     store = Store(Path(os.environ["TRACELAPSE_HOME"]))
     rows = sum(len(run_scores(store, run)) for run in ("demo-lora", "demo-tokens"))
-    assert len(app.dataframe[0].value) == rows
+    assert [len(frame.value) for frame in app.dataframe if "accuracy" in frame.value] == [rows]
 
 
 def test_the_address_names_the_runs(open_page: OpenPage) -> None:
@@ -69,3 +74,123 @@ def test_both_figures_can_be_taken_away(open_page: OpenPage) -> None:
     app = open_page("curves")
     labels = {button.label for button in app.get("download_button")}
     assert {"Loss (PNG)", "Loss (SVG)", "Learning curves (PNG)", "Learning curves (SVG)"} <= labels
+
+
+def _press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def _stored_series() -> GraphSeries:
+    """Of demo-lora's first and last checkpoint on the two prompts whose graphs the demo brings; the rest is missing."""
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=BUNDLED)
+    corpus = {probe.text: probe for probe in store.corpus("demo").probes}
+    pairs = [one for one in store.comparisons() if (one.key.a, one.key.b) == ("demo-lora@base", "demo-lora@100%")]
+    probes = [corpus[pair.key.prompt] for pair in pairs]
+    gap = Estimate(value=0.1, low=0.0, high=0.2)
+    series = GraphSeries(
+        key=SeriesKey(
+            run="demo-lora", checkpoints=tuple((c.step, "w") for c in store.checkpoints("demo-lora")),
+            corpus_hash=store.run("demo-lora").corpus_hash, probe_kind="inference",
+            probes=tuple(probe.id for probe in probes), transcoders="demo-shared", transcoders_hash="h",
+        ),
+        graphs=tuple(
+            SeriesGraph(step=step, probe_id=probe.id, graph=graph.hash)
+            for pair, probe in zip(pairs, probes, strict=True)
+            for step, graph in ((0, pair.graph_a), (300, pair.graph_b))
+        ),
+        overlap=tuple(
+            Overlap(step=300, constraint_type=probe.constraint_type, layer=layer, own=0.3, other=0.2, gap=gap, n=2)
+            for probe in probes
+            for layer in (-1, 0)
+        ),
+        causal=tuple(
+            CausalCheck(
+                step=300, constraint_type=probe.constraint_type, n_prompts=1, n_features=3, p_before=0.5, drop=gap,
+                random_drop=gap, n_draws=1,
+            )
+            for probe in probes
+        ),
+    )  # fmt: skip
+    store.save_series(series)
+    return series
+
+
+def test_circuits_that_were_looked_at_are_drawn_with_what_each_rule_would_have_done(open_page: OpenPage) -> None:
+    app = open_page("curves", runs="demo-lora")
+    assert not app.exception
+    assert not app.error
+    shown = texts(app)
+    assert "How the circuits changed" in shown
+    assert "simple mapping" in shown
+    assert "What each stopping rule would have done on this run" in shown
+    rules = next(table.value for table in app.table)
+    assert rules["Rule"].tolist() == [
+        "At the last step", "When the loss is flat", "When the probes are flat", "When the circuits have formed",
+    ]  # fmt: skip
+    assert rules["Stops at"].tolist()[0] == "the end"
+    assert all(rules["Why"].str.len() > 0)
+    labels = {button.label for button in app.get("download_button")}
+    assert {"Circuit change (PNG)", "Influence by layer (SVG)", "Download the changes (CSV)"} <= labels
+
+
+def test_patience_and_measure_are_in_the_address_and_move_what_is_said(open_page: OpenPage) -> None:
+    app = open_page("curves", runs="demo-tokens", patience="2", measure="edge_jaccard")
+    field = next(field for field in app.number_input if field.label == "Patience")
+    assert field.value == 2
+    assert next(box for box in app.selectbox if box.label == "Measure").value == "edge_jaccard"
+    assert "which paths belong to the circuit" in texts(app)
+    field.set_value(16).run()
+    assert not app.exception
+    assert app.query_params["patience"] == "16"
+    assert ":gray-badge[not saturated]" in texts(app)  # 17 checkpoints hold one window of 16, and it learns in it
+    next(field for field in app.number_input if field.label == "Patience").set_value(3).run()
+    assert "patience" not in app.query_params  # the default
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("patience", "0"), ("fit", "nan"), ("to", "sideways"), ("measure", "<b>"), ("of", "nobody")]
+)
+def test_wrong_values_in_the_address_are_told_and_the_defaults_used(open_page: OpenPage, name: str, value: str) -> None:
+    app = open_page("curves", runs="demo-lora", **{name: value})
+    assert not app.exception
+    assert f"“{value}”, which is not here" in texts(app)
+    assert next(field for field in app.number_input if field.label == "Patience").value == 3
+
+
+def test_where_nothing_was_traced_the_page_offers_it_and_shows_it_on_the_spot(open_page: OpenPage) -> None:
+    app = open_page("curves", runs="demo-lora", on="inference")
+    assert not app.exception
+    shown = texts(app)
+    assert "have not been traced yet" in shown
+    assert "17 checkpoints × 20 prompts: 340 graphs" in shown
+    _press(app, "Trace all checkpoints")
+    assert not app.exception
+    assert [job.request for job in session.jobs().snapshot()] == [AnalyseRun(run="demo-lora", probe_kind="inference")]
+    assert "Tracing the circuits of every checkpoint" in texts(app)
+    assert "Trace all checkpoints" not in [button.label for button in app.button]
+    next(button for button in app.button if button.key == "analyse cancel").click().run()
+    assert not app.exception
+
+
+def test_what_a_cancelled_job_left_is_drawn_and_the_rest_is_offered(open_page: OpenPage) -> None:
+    _stored_series()
+    app = open_page("curves", runs="demo-lora", on="inference", to="base")
+    assert not app.exception
+    assert not app.error
+    assert "30 of its graphs are not traced" in texts(app)  # 17 checkpoints x 2 prompts, 4 are there
+    figures = next(frame.value for frame in app.dataframe if "to_step" in frame.value)
+    assert set(figures["to"]) == {"previous", "base", "last"}
+    assert set(figures["step"]) == {0, 300}
+    assert set(figures["said"]) == {"unclear"}  # of one prompt no noise can be measured
+    assert next(box for box in app.selectbox if box.label == "Layer").options == ["All layers", "Layer 0"]
+    _press(app, "Trace the rest")
+    request = AnalyseRun(run="demo-lora", probe_kind="inference", n_prompts=1)
+    assert [job.request for job in session.jobs().snapshot()] == [request]
+
+
+def test_the_figures_of_change_can_be_taken_away(open_page: OpenPage) -> None:
+    _stored_series()
+    app = open_page("curves", runs="demo-lora", on="inference")
+    labels = {button.label for button in app.get("download_button")}
+    pictures = {"Circuit change", "Influence by layer", "Meaning overlap", "Causal check"}
+    assert {f"{name} ({kind})" for name in pictures for kind in ("PNG", "SVG")} <= labels

@@ -1,6 +1,7 @@
-"""Train: the form, a run that has finished, one that was interrupted, one that is not there."""
+"""Train: the form, a run that has finished, one that was stopped or interrupted, one that is not there."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.domain.decisions import Decision, DecisionSettings, RunDecisions, Verdict
 from engine.domain.jobs import Train
 from engine.domain.runs import RunConfig
-from engine.store import Store
+from engine.store import BUNDLED, Store
 from pages._ui import session
 from pages._ui.run_view import timeline
 
@@ -95,3 +97,100 @@ def test_the_timeline_tells_kept_from_planned() -> None:
     config = RunConfig(name="x", corpus="demo", n_steps=100, capture=(0.5, 1.0))
     expected = "Checkpoints :blue-badge[base] :blue-badge[50%] :gray-badge[100%]"
     assert timeline(config, [0, 50]) == expected
+
+
+def _select(app: AppTest, label: str, option: str) -> AppTest:
+    return next(box for box in app.selectbox if box.label == label).select(option).run()
+
+
+def test_policies_and_what_they_watch_are_asked_for_as_chosen(open_page: OpenPage) -> None:
+    app = open_page("train")
+    assert "Traces" not in texts(app)  # nothing is traced by default
+    _select(app, "Stop", "circuit_saturation")
+    _select(app, "Sample examples", "under_learned")
+    _select(app, "What is followed", "inference")
+    _select(app, "What counts as change", "edge_similarity")
+    next(field for field in app.number_input if field.label == "Patience").set_value(2)
+    next(field for field in app.number_input if field.label == "Prompts watched").set_value(6).run()
+    shown = texts(app)
+    assert "Stops when the probes are flat and no circuit changes by more than the noise." in shown
+    assert "Traces 12 prompts at every checkpoint" in shown  # 2 constraint types x 6
+    _press(app, "Start training")
+    assert not app.exception
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Train)
+    assert (request.config.stopping, request.config.curriculum) == ("circuit_saturation", "under_learned")
+    assert request.config.decisions == DecisionSettings(
+        patience=2, probe_kind="inference", measure="edge_similarity", n_prompts=6
+    )
+
+
+def test_circuits_can_be_watched_without_a_policy_that_needs_them(open_page: OpenPage) -> None:
+    app = open_page("train")
+    box = next(box for box in app.checkbox if box.label.startswith("Watch the circuits"))
+    assert not box.disabled
+    box.check().run()
+    assert "Traces 8 prompts at every checkpoint" in texts(app)
+    _press(app, "Start training")
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Train)
+    assert request.config.watch
+    assert request.config.stopping == "none"
+
+
+def test_a_policy_that_needs_circuits_watches_them_by_itself(open_page: OpenPage) -> None:
+    app = open_page("train")
+    _select(app, "Sample examples", "circuit_change")
+    box = next(box for box in app.checkbox if box.label.startswith("Watch the circuits"))
+    assert (box.disabled, box.value) == (True, True)
+    _press(app, "Start training")
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Train)
+    assert request.config.curriculum == "circuit_change"
+
+
+def _copy_of_the_demo(name: str, **changes: object) -> Store:
+    """A finished run of the workspace's own, with checkpoints and looks of demo-lora."""
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=BUNDLED)
+    folder = store.workspace / "runs" / name
+    shutil.copytree(BUNDLED / "runs" / "demo-lora", folder)
+    config = store.run("demo-lora").model_copy(update={"name": name, **changes})
+    (folder / "run.json").write_text(config.to_json(), encoding="utf-8")
+    store.rebuild()
+    return store
+
+
+def test_a_run_that_a_policy_ended_says_at_which_step_by_which_and_what_it_saved(open_page: OpenPage) -> None:
+    store = _copy_of_the_demo("early", n_steps=400, stopping="probe_plateau", curriculum="under_learned")
+    decided = tuple(
+        Decision(
+            step=step, verdict=Verdict(stop=step == 300, reason=f"Flat <b>since</b> {step - 50}."),
+            weights={"simple_mapping": 0.75, "spatial_relationship": 0.25},
+        )
+        for step in (250, 300)
+    )  # fmt: skip
+    looks = store.decisions("early").looks
+    store.save_decisions("early", RunDecisions(looks=looks, decisions=decided, stopped_at=300, waited_s=2.0))
+    app = open_page("train", run="early")
+    assert not app.exception
+    assert not app.error
+    shown = texts(app)
+    assert "stopped at step 300 by “When the probes are flat” · lora on demo" in shown
+    assert ":green-badge[stopped at step 300] Flat <b>since</b> 250." in shown
+    assert "Stopping saved 100 of 400 steps, about " in shown
+    assert f"Looking at {len(looks)} checkpoints took" in shown
+    assert "How often each constraint type is sampled: what is not yet known" in shown
+    table = app.table[0].value
+    assert table["Step"].tolist()[:2] == ["300", "250"]
+    assert "noise to" in table["Simple mapping"][0]
+
+
+def test_a_run_at_which_nobody_looked_says_nothing_of_it(open_page: OpenPage) -> None:
+    store = _copy_of_the_demo("plain")
+    store.save_decisions("plain", RunDecisions())
+    app = open_page("train", run="plain")
+    assert not app.exception
+    shown = texts(app)
+    assert "finished · lora on demo" in shown
+    assert "Looking at" not in shown
+    assert list(app.table) == []

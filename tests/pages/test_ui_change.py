@@ -10,9 +10,10 @@ from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
 from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
 from engine.store import Store
 from pages._ui.analyse_here import estimate, missing
-from pages._ui.change_view import clicked_pair, marks, saturation_words
+from pages._ui.change_view import clicked_pair
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
-from pages._ui.decisions_view import costs, decides, newest, saturation_marks, stopped_by
+from pages._ui.decisions_view import costs, decides, newest, stopped_by
+from pages._ui.rest_words import marks, saturation_words
 from pages._ui.stopping_view import readable
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
@@ -129,12 +130,6 @@ def test_the_newest_verdict_in_one_line():
     assert stopped_by(CONFIG, ended) == "stopped at step 50 by “When the circuits have formed”"
     assert stopped_by(CONFIG, going) == ""
     assert stopped_by(CONFIG.model_copy(update={"stopping": "gone"}), ended) == "stopped at step 50 by “gone”"
-
-
-def test_saturation_is_marked_where_it_was_first_said():
-    decisions = RunDecisions(decisions=(decided(25), decided(50, saturated=("a",)), decided(75, saturated=("a", "b"))))
-    found = {name: [mark.step for mark in own] for name, own in saturation_marks(decisions).items()}
-    assert found == {"a": [50], "b": [75]}
 
 
 def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
