@@ -7,8 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.domain.studies import Finding, FindingFigure, StudyTables
+from engine.domain.corpus import SIMPLE, SPATIAL
+from engine.domain.decisions import Capture, Look, TypeLook, TypeScore
+from engine.domain.measures import Change
+from engine.domain.runs import RunConfig
+from engine.domain.studies import Finding, FindingFigure, Grid, RunOutcome, Study, StudySpec, StudyTables
+from engine.store import Store
 from engine.studies.findings import QUESTIONS, findings
+from engine.studies.spec import study_runs
+from engine.studies.tables import study_tables
 from tests.studies.made_tables import SPEC, Run, grid, stopped, tables
 
 COMMAND = "python -m engine study studies/made.yaml"
@@ -443,3 +450,59 @@ def test_numbers_read_well() -> None:
     assert interval(FindingFigure(name="x", value=0.5, low=-0.1, high=1, n=9)) == (
         "0.50 (95 % interval −0.10 to 1.00, n = 9)"
     )
+
+
+def test_tables_read_back_from_disk_say_the_same(store: Store) -> None:
+    made = tables([*_stopping(), *_curriculum()[30:], *_controls()[30:]])
+    said = findings(made, SPEC, command=COMMAND)
+    store.save_study(Study(spec=SPEC, n_runs=len(made.runs), findings=said), made)
+    assert findings(store.study_tables(SPEC.name), SPEC, command=COMMAND) == said
+
+
+def test_tables_of_real_outcomes_are_understood() -> None:
+    """Through `engine.studies.tables`: six seeds in which simple mappings are learned at 100 and spatial ones at 200,
+    watched at every capture, their circuits changing until then."""
+    spec = StudySpec(name="real", grids=(Grid(seeds=tuple(range(6)), watch=True),))
+    made = study_tables([_outcome(run.config) for run in study_runs(spec)], spec)
+    said = {finding.key: finding for finding in findings(made, spec, command=COMMAND)}
+    assert said["learning_speed"].verdict == said["types_differ"].verdict == "yes"
+    assert figure(said["learning_speed"], "all methods").value == 100
+    assert figure(said["types_differ"], "LoRA", "difference, in the step of the last change").value == 100
+    assert said["lookup"].verdict == "no"
+
+
+def _outcome(config: RunConfig) -> RunOutcome:
+    reached = {SIMPLE: 100, SPATIAL: 200}
+    captures = [
+        Capture(
+            step=step,
+            smoothed_loss=3 - step / 200 if step else None,
+            scores=tuple(
+                TypeScore(constraint_type=kind, probe_kind=probes, n=40, n_correct=n_correct, mean_p=0.5)
+                for kind, at in reached.items()
+                for probes, n_correct in (("paraphrase", 38 if step >= at else 10), ("inference", 4))
+            ),
+            look=Look(
+                step=step,
+                transcoders="x",
+                transcoders_hash="y",
+                refreshed=False,
+                types=tuple(_look(kind, changed=0 < step <= at, first=step == 0) for kind, at in reached.items()),
+                trace_s=0.5,
+            ),
+        )
+        for step in range(0, 301, 25)
+    ]
+    return RunOutcome(
+        config=config, captures=tuple(captures), n_steps=300, stopped_at=None, train_s=9.0, look_s=6.5, refresh_s=0.0,
+        waited_s=1.0,
+    )  # fmt: skip
+
+
+def _look(kind: str, *, changed: bool, first: bool) -> TypeLook:
+    value = 0.6 if changed else 0.05
+    change = Change(value=value, low=value - 0.02, high=value + 0.02, edge=0.3)
+    return TypeLook(
+        constraint_type=kind, n_prompts=4, fit=0.9, lowest_fit=0.85, change={} if first else {"influence": change},
+        own=(0.3, 0.4), other=(0.1, 0.1),
+    )  # fmt: skip
