@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine.analysis.pruning import contributions, node_influence, prune, shares
+from engine.analysis.pruning import contributions, flow, node_influence, output_influence, prune, shares
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
 
@@ -135,3 +135,23 @@ def test_8_000_nodes_need_no_dense_matrix():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < graph.n_nodes**2  # bytes: not even a bool matrix
+
+
+def test_edges_in_any_order_and_direction():
+    """Layer by layer where every edge goes up, however they are ordered; path by path where one does not: the same."""
+    graph = random_graph(3)
+    mixed = np.random.default_rng(0).permutation(graph.n_edges)
+    shuffled = replace(graph, source=graph.source[mixed], target=graph.target[mixed], weight=graph.weight[mixed])
+    np.testing.assert_allclose(node_influence(shuffled), node_influence(graph), atol=1e-15)
+    np.testing.assert_array_equal(prune(shuffled).edge_mask, prune(graph).edge_mask[mixed])
+    flat = replace(graph, layer=np.zeros_like(graph.layer))  # the same edges, none of which goes up by its layers
+    np.testing.assert_allclose(node_influence(flat), node_influence(graph), atol=1e-15)
+    np.testing.assert_array_equal(prune(flat).edge_mask, prune(graph).edge_mask)
+
+
+def test_what_is_known_of_a_graph_need_not_be_computed_again():
+    graph = random_graph(5)
+    known = flow(graph)
+    np.testing.assert_array_equal(known.worth, output_influence(graph))
+    np.testing.assert_array_equal(known.share, shares(graph))
+    np.testing.assert_array_equal(prune(graph, known=known).edge_mask, prune(graph).edge_mask)
