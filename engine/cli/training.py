@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
+from engine.cli.deciding import decision_settings
 from engine.cli.inputs import fractions, model_spec, stored_corpus, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.names import check_name
 
@@ -15,7 +17,14 @@ if TYPE_CHECKING:
     from engine.domain.runs import RunConfig
     from engine.store import Store
 
-FIELDS = {"steps": "n_steps", "every": "capture_every", "lr": "learning_rate"}  # options named otherwise in RunConfig
+FIELDS = {  # options named otherwise in RunConfig
+    "steps": "n_steps",
+    "every": "capture_every",
+    "lr": "learning_rate",
+    "patience": "decisions",
+    "decide": "decisions",
+}
+DEFAULTS = DecisionSettings()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +50,20 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Learning rate; without it the method's own.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed makes the same run.")] = 0,
+    stopping: Annotated[str, typer.Option(help=f"When it ends: one of {', '.join(STOPPING_INFOS)}.")] = "none",
+    curriculum: Annotated[
+        str, typer.Option(help=f"What it is trained on: one of {', '.join(CURRICULUM_INFOS)}.")
+    ] = "uniform",
+    patience: Annotated[
+        int | None, typer.Option(help=f"Captures in a row that must be quiet. [default: {DEFAULTS.patience}]")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch/--no-watch", help="Trace circuits at each capture, for no policy.")
+    ] = False,
+    decide: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help=f"Set what policies go by: {', '.join(DecisionSettings.model_fields)}."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -62,8 +85,13 @@ def train(
         "learning_rate": lr,
         "batch_size": batch_size,
         "seed": seed,
+        "stopping": stopping,
+        "curriculum": curriculum,
+        "watch": watch,
     }
     old = next((info.config for info in store.runs() if info.name == name), None) if resume else None
+    pairs = [*([] if patience is None else [f"patience={patience}"]), *(decide or ())]
+    values["decisions"] = decision_settings(pairs, DEFAULTS if old is None else old.decisions)
     given = {option for option in ctx.params if old is None or _is_given(ctx, option)}
     if given & {"model", "transcoders", "device"}:
         spec = model_spec(model, tuple(store.models()))
@@ -92,6 +120,7 @@ def _is_given(ctx: typer.Context, option: str) -> bool:
 
 def _show(store: "Store", config: "RunConfig", json_file: str | None) -> None:
     results = store.probe_results(config.name)
+    decided = store.decisions(config.name)
     rows = []
     for checkpoint in store.checkpoints(config.name):
         scored = results.get(checkpoint.step)
@@ -106,7 +135,11 @@ def _show(store: "Store", config: "RunConfig", json_file: str | None) -> None:
             }
         )
     if json_file:
-        write_json({"run": config.model_dump(mode="json"), "checkpoints": rows}, json_file)
+        data = {"run": config.model_dump(mode="json"), "checkpoints": rows, "stopped_at": decided.stopped_at}
+        write_json(data | {"decisions": [one.model_dump(mode="json") for one in decided.decisions]}, json_file)
     if json_file != "-":
         show_table(("checkpoint", "step", "loss", "right", "probes"), [tuple(row.values()) for row in rows])
+        if decided.decisions:
+            end = f"Stopped at step {decided.stopped_at}" if decided.stopped_at is not None else "Not stopped"
+            say(f"{end}. {decided.decisions[-1].verdict.reason}")
         say(f"Kept in {store.run_folder(config.name)}")

@@ -132,7 +132,8 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
 def _flat(config: RunConfig) -> dict[str, object]:
     """Every setting by its name, so that of the thresholds only those are named that differ."""
     values = config.model_dump()
-    return {**values, **{f"decisions.{key}": value for key, value in values.pop("decisions").items()}}
+    decisions = values.pop("decisions")
+    return values | {f"decisions.{key}": value for key, value in decisions.items()}
 
 
 def _train(
