@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import streamlit as st
 
@@ -77,9 +77,9 @@ def _finding(finding: Finding) -> None:
     colour, icon = BADGE[finding.verdict]
     st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
     st.markdown(plain(finding.answer))
-    chart = finding_chart(finding, width=panel_px(1190, 930))
-    if chart is not None:
-        st.altair_chart(chart, key=f"finding {finding.key}", width="content", alt=describe(finding))
+    spec = _spec(finding.to_json(), panel_px(1190, 930))
+    if spec:
+        st.vega_lite_chart(spec, key=f"finding {finding.key}", width="content", alt=describe(finding))
     if finding.evidence:
         st.caption(f"**Where it is weak.** {plain(finding.evidence)}")
     label = "The figures, and the command that makes them" if finding.figures else "The command that makes it"
@@ -95,6 +95,14 @@ def _finding(finding: Finding) -> None:
                 },
             )  # fmt: skip
         st.code(finding.command, language="bash")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _spec(finding: str, width: int) -> dict[str, Any]:
+    """Of the finding's chart; empty without one. Ten charts with all their checks would take half of the page's time:
+    they are made once, and the tests check them."""
+    chart = finding_chart(Finding.model_validate_json(finding), width=width)
+    return {} if chart is None else dict(chart.to_dict(validate=False))
 
 
 def export(store: Store, study: Study) -> None:
