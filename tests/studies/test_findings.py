@@ -202,13 +202,13 @@ def test_overlap_of_few_runs_cannot_be_told() -> None:
 # 5. stopping
 
 
-def _stopping(*, at: float = 200, loses: float = 0.0, spread: float = 0.01, look_s: float = 0.1) -> list[Run]:
+def _stopping(*, at: float = 200, loses: float = 0.0, spread: float = 0.01, waited_s: float = 0.1) -> list[Run]:
     def full(run: Run, rng: Rng) -> Run:
-        return replace(run, paraphrase=0.95, look_s=look_s, inference=0.5)
+        return replace(run, paraphrase=0.95, inference=0.5)
 
     def rule(run: Run, rng: Rng) -> Run:
         lost = loses + spread * rng.normal()
-        return stopped(run, at, paraphrase=0.95 - lost, look_s=look_s, inference=0.5 * 300 / min(at, 300))
+        return stopped(run, at, paraphrase=0.95 - lost, waited_s=waited_s, inference=0.5 * 300 / min(at, 300))
 
     return [*grid(full), *grid(rule, stopping="circuit_saturation")]
 
@@ -218,7 +218,7 @@ def _stopping(*, at: float = 200, loses: float = 0.0, spread: float = 0.01, look
     [
         (_stopping(), "yes"),
         (_stopping(loses=0.3), "no"),
-        (_stopping(look_s=50.0), "no"),  # looks cost more than they save
+        (_stopping(waited_s=50.0), "no"),  # looks cost more than they save
         (_stopping(at=300), "no"),  # nothing saved
         (_stopping(spread=0.4), "cannot be told"),
     ],
@@ -230,26 +230,29 @@ def test_stopping(runs: list[Run], verdict: str) -> None:
 def test_stopping_with_open_seconds_is_partly() -> None:
     rng = np.random.default_rng(0)
     runs = [
-        replace(run, look_s=float(1.25 + rng.normal() * 0.5)) if run.stopping != "none" else run for run in _stopping()
+        replace(run, waited_s=float(10 + rng.normal() * 4)) if run.stopping != "none" else run for run in _stopping()
     ]
-    assert found("stopping", runs).verdict == "partly"  # 8 looks of 1.25 s for 100 steps of 0.1 s
+    assert found("stopping", runs).verdict == "partly"  # some 10 s of waiting for 100 steps of 0.1 s
 
 
 def test_costs_worked_by_hand() -> None:
+    seconds = "difference, seconds saved net of looks"
     waiting = [
-        replace(run, waited_s=3.0, look_s=0.5) if run.stopping != "none" else replace(run, waited_s=7.0)
-        for run in _stopping()
+        replace(run, waited_s=3.0) if run.stopping != "none" else replace(run, waited_s=7.0) for run in _stopping()
     ]
     finding = found("stopping", waiting)
-    # 300 steps of 0.1 s against 200 of 0.1 s and 8 looks of 0.5 s; the waiting counts on neither side.
-    assert figure(finding, "circuits have formed", "difference, seconds saved net of looks").value == pytest.approx(
-        30 - 20 - 4
-    )
+    # 300 steps of 0.1 s (the waiting of a watched full run is not its own) against 200 of 0.1 s and 3 s of waiting.
+    assert figure(finding, "circuits have formed", seconds).value == pytest.approx(30 - 20 - 3)
     assert figure(finding, "circuits have formed", "difference, steps saved").value == 100
-    probes = [replace(run, stopping="probe_plateau") for run in waiting if run.stopping != "none"]
+    # Where runs without looks tell the pace of training alone (0.05 s a step), the full run's seconds are at that pace.
+    probes = [
+        replace(run, stopping="probe_plateau", watched=False, step_s=0.05, waited_s=0.0)
+        for run in waiting
+        if run.stopping != "none"
+    ]
     finding = found("stopping", waiting + probes)
-    # The probes' rule needs no looks, though the run was watched.
-    assert figure(finding, "probes are flat", "difference, seconds saved net of looks").value == pytest.approx(30 - 20)
+    assert figure(finding, "circuits have formed", seconds).value == pytest.approx(15 - 20 - 3)
+    assert figure(finding, "probes are flat", seconds).value == pytest.approx(15 - 10)
 
 
 # 6. curricula

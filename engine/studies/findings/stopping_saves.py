@@ -4,7 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from engine.domain.decisions import STOPPING_INFOS
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
@@ -26,14 +25,15 @@ Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Each stopping rule against none, paired by corpus, method and seed: final scores, steps and seconds.
 
-    Seconds are those of training without the waiting for looks, plus all the looks that the rule needs: none for a
-    rule that asks no circuits, and none for the full run, even where it was watched for other questions.
+    Seconds are wall time, the waiting for looks included. Full runs may be watched for other questions, which slows
+    them: theirs are their steps at the median pace of the method's runs that looked at nothing.
     A score is kept where the interval of its difference ends above -0.05, and surely lost where it lies below 0 and
     reaches beyond -0.05. Yes: stopping by circuits keeps both scores and saves seconds (interval above 0); no: it
     surely loses one, or keeps them but saves no steps, or surely costs seconds; partly: it keeps both scores and saves
     steps, and whether it saves seconds is open; else, and with fewer than five pairs, it cannot be told.
     """
     full = full_runs(tables, spec)
+    full = full.assign(seconds=_unwatched(full, tables.runs))
     ends = scores_at_end(tables)
     rules: dict[str, Figures] = {}
     reason = ""
@@ -44,7 +44,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
             reason = reason or str(missing)
     if "circuit_saturation" not in rules:
         raise Missing(reason)
-    return _answer(rules, _caveats(full))
+    return _answer(rules)
 
 
 def _rule(name: str, stopped: pd.DataFrame, full: pd.DataFrame, ends: dict[str, "pd.Series[Any]"]) -> Figures:
@@ -53,30 +53,26 @@ def _rule(name: str, stopped: pd.DataFrame, full: pd.DataFrame, ends: dict[str, 
             policy(name), by_pair(stopped, ends[kind]), by_pair(full, ends[kind]), unit=_UNITS[kind]
         )
 
-    def saved(kind: str, cost_full: "pd.Series[Any]", cost: "pd.Series[Any]") -> FindingFigure:
-        return paired_difference(policy(name), by_pair(full, cost_full), by_pair(stopped, cost), unit=_UNITS[kind])
+    def saved(kind: str, column: str) -> FindingFigure:
+        whole, ended = (by_pair(runs, runs.set_index("run")[column]) for runs in (full, stopped))
+        return paired_difference(policy(name), whole, ended, unit=_UNITS[kind])
 
-    looks = STOPPING_INFOS[name].needs_circuits
+    stopped = need(stopped, ["n_steps", "train_s"]).assign(seconds=stopped["train_s"])
     return {
         "paraphrase": more("paraphrase"),
         "inference": more("inference"),
-        "steps": saved("steps", _steps(full), _steps(stopped)),
-        "seconds": saved("seconds", _training(full), _training(stopped) + (_looks(stopped) if looks else 0.0)),
+        "steps": saved("steps", "n_steps"),
+        "seconds": saved("seconds", "seconds"),
     }
 
 
-def _steps(runs: pd.DataFrame) -> "pd.Series[Any]":
-    return need(runs, ["n_steps"]).set_index("run")["n_steps"]
-
-
-def _training(runs: pd.DataFrame) -> "pd.Series[Any]":
-    """Seconds by run, without the waiting for looks."""
-    by_run = need(runs, ["train_s", "waited_s"]).set_index("run")
-    return by_run["train_s"] - by_run["waited_s"].fillna(0.0)
-
-
-def _looks(runs: pd.DataFrame) -> "pd.Series[Any]":
-    return need(runs, ["look_s"]).set_index("run")["look_s"].fillna(0.0)
+def _unwatched(full: pd.DataFrame, runs: pd.DataFrame) -> "pd.Series[Any]":
+    """Seconds of each full run as they are where nobody looks at circuits."""
+    need(runs, ["method", "n_steps", "train_s", "look_s", "waited_s"])
+    plain = runs[runs["look_s"].fillna(0.0) == 0]
+    pace = (plain["train_s"] / plain["n_steps"]).groupby(plain["method"]).median()
+    own = full["train_s"] - full["waited_s"].fillna(0.0)
+    return (full["method"].map(pace) * full["n_steps"]).fillna(own)
 
 
 def _verdict(rule: Figures) -> Said:
@@ -93,19 +89,7 @@ def _verdict(rule: Figures) -> Said:
     return "partly" if steps == "above" else UNTOLD
 
 
-def _caveats(full: pd.DataFrame) -> list[str]:
-    slowed = (
-        [
-            "Looks run beside training and slow it, and the full runs were watched for other questions: rules without "
-            "looks save less time than they seem to."
-        ]
-        if (_looks(full) > 0).any()
-        else []
-    )
-    return [*slowed, "One small model: a step of a large model costs more, and so does a look."]
-
-
-def _answer(rules: dict[str, Figures], caveats: list[str]) -> Answer:
+def _answer(rules: dict[str, Figures]) -> Answer:
     circuits = rules["circuit_saturation"]
     paraphrase = changes(circuits["paraphrase"], "final paraphrase accuracy")
     text = (
@@ -121,6 +105,6 @@ def _answer(rules: dict[str, Figures], caveats: list[str]) -> Answer:
         axis="difference to training all the steps",
         evidence=[
             f"Equal means: the interval rules out a loss of {EQUAL:g} or more.",
-            *caveats,
+            "One small model: a step of a large model costs more, and so does a look.",
         ],
     )
