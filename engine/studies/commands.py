@@ -5,9 +5,6 @@ import shlex
 from engine.domain.decisions import DecisionSettings
 from engine.domain.runs import RunConfig
 
-# Options of `train` for the fields of DecisionSettings.
-DECISION_OPTIONS = {field: f"--{field.replace('_', '-')}" for field in DecisionSettings.model_fields}
-
 
 def train_command(config: RunConfig) -> str:
     """`python -m engine train …` with every setting that is not the option's default; gives an equal RunConfig.
@@ -25,7 +22,7 @@ def train_command(config: RunConfig) -> str:
     words += ["--stopping", config.stopping] if config.stopping != "none" else []
     words += ["--curriculum", config.curriculum] if config.curriculum != "uniform" else []
     words += ["--watch"] if config.watch else []
-    for field, option in DECISION_OPTIONS.items():
+    for field, usual in DecisionSettings():
         value = getattr(config.decisions, field)
-        words += [option, str(value)] if value != getattr(DecisionSettings(), field) else []
+        words += ["--decide", f"{field}={value}"] if value != usual else []
     return shlex.join(["python", "-m", "engine", "train", *words])

@@ -113,7 +113,7 @@ class _Sitting:
 
     def _take_in(self, workers: Workers) -> None:
         if not self._under_way:
-            self._report(self._fraction(), f"{self.told()}; no worker is there yet: start some with `dask worker`")
+            self._report(self._fraction(), f"{self.told()}; no worker yet: start some with `python -m dask worker`")
             time.sleep(TICK_S)
             return
         ended, _ = wait(self._under_way, timeout=TICK_S, return_when=FIRST_COMPLETED)

@@ -21,7 +21,7 @@ from engine.domain.jobs import CancelToken
 from engine.domain.record import Record
 
 logger = logging.getLogger(__name__)
-CONNECT_S = 5.0  # for reaching a scheduler
+CONNECT_S = 10.0  # for reaching a scheduler
 _ADDRESS = re.compile(r"((tcp|tls)://)?([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", re.ASCII)
 GRACE_S = 30.0  # for a run to end after the process that asked for it died
 
@@ -112,7 +112,7 @@ class LocalWorkers:
 
 
 class DaskWorkers:
-    """The workers of the cluster at `address`. They import this package, of this version, from where they stand."""
+    """The workers of the cluster at `address`. Like its scheduler they import this program from where they stand."""
 
     def __init__(self, address: str, work: Work) -> None:
         """Raises InputError where no scheduler answers."""
@@ -142,8 +142,11 @@ class DaskWorkers:
 
         if isinstance(error, KilledWorker):
             return "Its worker died again and again: look at the workers' memory and logs."
-        if isinstance(error, ImportError):
-            return f"The worker cannot import this program ({error}): start it in a folder with the same version of it."
+        if isinstance(error, ImportError) or "deserialization" in str(error):
+            raise InputError(
+                f"The Dask cluster at {self._address} cannot import this program. Start its scheduler and its workers "
+                "in a folder that has this version of it, with `python -m dask scheduler` and `python -m dask worker`."
+            )
         if self._client.status != "running":
             raise self._lost()
         return f"Unexpected {type(error).__name__}: {error}"
@@ -228,7 +231,7 @@ def _client(address: str) -> Any:
             problem = " ".join(str(error).split())[:120]
     # Not raised above: with the error in its context, the unfinished client would live as long as this one.
     raise InputError(
-        f"No Dask scheduler answers at “{address[:80]}”: {problem}. Give the address that `dask scheduler` prints, as "
+        f"No Dask scheduler answers at “{address[:80]}”: {problem}. Give the address that its scheduler prints, as "
         "tcp://127.0.0.1:8786, or leave --scheduler out to do the runs here."
     )
 

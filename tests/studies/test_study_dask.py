@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,21 +73,19 @@ def test_the_same_here_and_there_and_in_this_process(
     corpus = demo_store.corpus("demo")
     probes = tuple(probe for probe in corpus.probes if probe.id.endswith("-1"))
     demo_store.save_corpus(replace(corpus, name="few", probes=probes))
-    spec = StudySpec(
-        name="tried", n_steps=4, capture_every=2, grids=(Grid(corpora=("few",), methods=("lora", "tokens")),)
-    )
+    spec = StudySpec(name="tried", n_steps=4, capture_every=2, grids=(Grid(corpora=("few",), methods=("tokens",)),))
     there = done(demo_store, spec, cluster.scheduler_address)
     outcomes = demo_store.outcomes("tried")
-    assert (there.n_runs, there.failed) == (2, {})
+    assert (there.n_runs, there.failed) == (1, {})
     here = Store(tmp_path / "here")
     here.save_corpus(demo_store.corpus("few"))
-    assert done(here, spec, "").n_runs == 2
+    assert done(here, spec, "").n_runs == 1
     for name, outcome in here.outcomes("tried").items():
         assert without_times(outcome) == without_times(outcomes[name])
         assert outcome.train_s > 0
         inline = do_run(outcome.config.model_dump_json(), here.corpus("few").to_jsonl(), Never())
         assert without_times(RunOutcome.model_validate_json(inline)) == without_times(outcome)
-    assert set(here.outcomes("tried")) == set(outcomes) == {"few-lora-s0", "few-tokens-s0"}
+    assert set(here.outcomes("tried")) == set(outcomes) == {"few-tokens-s0"}
 
 
 def test_it_listens_on_this_machine_alone(
@@ -168,24 +167,40 @@ def test_a_cluster_without_workers_and_one_that_goes_away(
 ) -> None:
     monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
     spec = study_of(store, tmp_path, 1)
-    told = tmp_path / "scheduler.json"
-    command = [
-        sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-        "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(told),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scheduler:
-        assert scheduler.stderr is not None
-        address = next(part for line in scheduler.stderr for part in line.split() if part.startswith("tcp://127"))
+    with started("scheduler", "--port", "0", cwd=Path.cwd()) as (scheduler, address):
         said: list[str] = []
 
         def end_it(_fraction: float, message: str) -> None:
             said.append(message)
-            if "no worker is there" in message:
+            if "no worker yet" in message:
                 scheduler.kill()
 
         with pytest.raises(InputError, match=r"went away. What is finished is kept"):
             done(store, spec, address, end_it)
         assert any("dask worker" in message for message in said)
+
+
+def test_a_cluster_that_was_started_elsewhere_cannot_import_this_program(store: Store, tmp_path: Path) -> None:
+    spec = study_of(store, tmp_path, 1)
+    with (
+        started("scheduler", "--port", "0", cwd=tmp_path) as (_, address),
+        started("worker", address, "--no-nanny", cwd=tmp_path),
+        pytest.raises(InputError, match="cannot import this program"),
+    ):
+        done(store, spec, address)
+
+
+@contextmanager
+def started(part: str, *options: str, cwd: Path) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """`dask scheduler` or `dask worker` as a process, and the address that it says it listens on."""
+    quiet = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+    command = [sys.executable, "-m", "dask", part, *options, *quiet]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
+        try:
+            assert process.stderr is not None
+            yield process, next(word for line in process.stderr for word in line.split() if word.startswith("tcp://"))
+        finally:
+            process.kill()
 
 
 def wait_for(so: Callable[[], bool]) -> None:
