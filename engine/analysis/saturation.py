@@ -2,9 +2,8 @@
 
 Saturated at a capture: in the last `patience` captures the circuit changed by no more than the noise (with graphs that
 fit well enough to say so), and the probe score neither rose nor fell: the Wilson intervals of those captures and of the
-one before them all overlap. A circuit at rest alone says nothing (nothing may be learned yet and the score still rise),
-nor do flat scores. Circuits that differ from prompt to prompt as much as from step to step are inside their noise:
-there the scores alone decide.
+one before them all overlap. And before that it changed once, surely by more than the noise: a circuit that has not
+formed yet is at rest too, with flat scores, and so is one that is not trained at all (learning rate 0).
 """
 
 from collections.abc import Sequence
@@ -38,7 +37,9 @@ def saturation(captures: Sequence[Capture], settings: DecisionSettings) -> dict[
 def _of_type(constraint_type: str, captures: Sequence[Capture], settings: DecisionSettings) -> Saturation:
     for last in range(settings.patience, len(captures)):
         window = captures[last - settings.patience : last + 1]
-        if not _lacks(constraint_type, window, settings):
+        if _has_moved(constraint_type, captures[: last - settings.patience + 1], settings) and not _lacks(
+            constraint_type, window, settings
+        ):
             return Saturation(
                 constraint_type, window[-1].step, window[1].step, _at_rest(constraint_type, window, settings)
             )
@@ -48,8 +49,17 @@ def _of_type(constraint_type: str, captures: Sequence[Capture], settings: Decisi
             f"{'is' if len(captures) == 1 else 'are'} {len(captures)}."
         )
     else:
-        reason = _lacks(constraint_type, captures[-settings.patience - 1 :], settings)
+        reason = _lacks(constraint_type, captures[-settings.patience - 1 :], settings) or (
+            "Its circuit has not changed by more than the noise yet: nothing has formed that could be at rest."
+        )
     return Saturation(constraint_type, None, None, reason)
+
+
+def _has_moved(constraint_type: str, earlier: Sequence[Capture], settings: DecisionSettings) -> bool:
+    """Whether its circuit surely changed at one of these captures."""
+    looks = [capture.look.of(constraint_type) for capture in earlier if capture.look]
+    changes = [look.change.get(settings.measure) for look in looks if look and look.fit >= settings.min_fit]
+    return any(change is not None and change.said == "change" for change in changes)
 
 
 def _lacks(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
