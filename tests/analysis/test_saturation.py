@@ -27,7 +27,7 @@ def capture(
     step: int, n_correct: int, value: float | None = 0.1, *, edge: float | None = 0.2, fit: float = 0.9, n: int = 40
 ) -> Capture:
     """`value`: of the change; None: no circuits were traced."""
-    change = {"influence": Change(value=value, low=0, high=1, edge=edge)} if value is not None else {}
+    change = {"influence": Change(value=value, low=0.9 * value, high=1, edge=edge)} if value is not None else {}
     look = TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=change)
     return Capture(
         step=step,
@@ -71,11 +71,34 @@ def test_by_hand():
     ],
 )
 def test_what_keeps_it_from_being_saturated(last, reason):
-    quiet = [capture(step, 40) for step in (0, 25, 50, 75)]
-    assert saturation([*quiet[1:], capture(100, 40)], SETTINGS)[SIMPLE].step == 100
-    found = saturation([*quiet[1:], last], SETTINGS)[SIMPLE]
+    quiet = [capture(25, 40, 0.9), capture(50, 40), capture(75, 40)]
+    assert saturation([*quiet, capture(100, 40)], SETTINGS)[SIMPLE].step == 100
+    found = saturation([*quiet, last], SETTINGS)[SIMPLE]
     assert found.step is None
     assert re.search(reason, found.reason)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        capture(25, 40, 0.1),
+        capture(25, 40, 0.21),  # its interval begins at 0.189, within the noise: not surely a change
+        capture(25, 40, 0.9, fit=0.7),
+        capture(25, 40, None),
+    ],
+)
+def test_a_circuit_that_never_surely_changed_has_not_formed(first):
+    found = saturation([first, capture(50, 40), capture(75, 40), capture(100, 40)], SETTINGS)[SIMPLE]
+    assert found.step is None
+    assert "nothing has formed" in found.reason
+
+
+def test_rest_before_a_circuit_forms_does_not_count():
+    """Quiet from the start with flat scores; it forms at 125; from 150 it is at rest: saturated at 200."""
+    captures = [capture(step, 8) for step in (0, 25, 50, 75, 100)]
+    captures += [capture(125, 36, 0.8), capture(150, 38), capture(175, 38), capture(200, 38)]
+    found = saturation(captures, SETTINGS)[SIMPLE]
+    assert (found.step, found.since) == (200, 150)
 
 
 def test_scores_are_those_of_the_probe_kind():
@@ -104,7 +127,7 @@ def test_each_type_for_itself():
             step=step,
             smoothed_loss=1,
             scores=(score(40), score(40, constraint_type=SPATIAL)),
-            look=look_of(step, *(one.look.types[0] for one in [capture(step, 40)] if one.look)),
+            look=look_of(step, *(one.look.types[0] for one in [capture(step, 40, 0.1 if step else 0.9)] if one.look)),
         )
         for step in (0, 25, 50, 75)
     ]
@@ -155,7 +178,7 @@ def test_a_series_that_never_settles_is_never_saturated(seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_fresh_random_graphs_do_not_saturate(seed):
     """Where all prompts of a step share one random graph, the change is seen. Where each prompt has its own, prompts
-    differ as much as steps do: the change is inside the noise, and the scores alone decide."""
+    differ as much as steps do: no change is ever surely outside the noise, so nothing has formed."""
 
     def alike(place: int, own: Probe, _rng: np.random.Generator) -> PromptCircuit:
         return random_circuit(1000 * seed + place, own)
@@ -167,8 +190,9 @@ def test_fresh_random_graphs_do_not_saturate(seed):
     def apart(_place: int, own: Probe, rng: np.random.Generator) -> PromptCircuit:
         return random_circuit(int(rng.integers(2**32)), own)
 
-    rising = series(apart, seed=seed, n_correct=lambda place: 3 * place)
-    assert saturation(rising, SETTINGS.model_copy(update={"patience": 5}))[SIMPLE].step is None
+    found = saturation(series(apart, seed=seed, n_correct=lambda _: 40), SETTINGS)[SIMPLE]
+    assert found.step is None
+    assert "nothing has formed" in found.reason
 
 
 def test_badly_fitting_graphs_do_not_saturate_and_say_so():
@@ -190,4 +214,6 @@ def test_learning_rate_0_changes_nothing():
     changes = [c for one in captures[1:] if one.look for c in one.look.types[0].change.values()]
     assert len(changes) == 4 * (len(STEPS) - 1)
     assert all(c.value == c.high == 0 and c.said == "within" for c in changes)
-    assert saturation(captures, SETTINGS)[SIMPLE].step == STEPS[3]
+    found = saturation(captures, SETTINGS)[SIMPLE]
+    assert found.step is None
+    assert "nothing has formed" in found.reason

@@ -41,9 +41,9 @@ def test_it_says_what_the_policies_said_at_each_capture(run: Run) -> None:
 
 
 def test_a_look_at_the_last_capture_comes_too_late(run: Run) -> None:
-    captures = run([None, *[1.0] * 2], [40] * 3, [0.0, 0.1, 0.1])
+    captures = run([None, *[1.0] * 2], [40] * 3, [0.9, 0.1, 0.1])
     assert replay(captures, SETTINGS)["circuit_saturation"].step is None
-    more = run([None, *[1.0] * 3], [40] * 4, [0.0, 0.1, 0.1, None])
+    more = run([None, *[1.0] * 3], [40] * 4, [0.9, 0.1, 0.1, None])
     assert replay(more, SETTINGS)["circuit_saturation"].step == 75
 
 

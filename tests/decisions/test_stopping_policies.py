@@ -166,7 +166,7 @@ def test_the_newest_capture_may_lack_its_look(run: Run) -> None:
 
 
 def test_a_type_without_probes_of_the_kind_does_not_hold_up_the_rest(run: Run) -> None:
-    captures = run([1.0] * 4, [40] * 4, [0.0] * 4)
+    captures = run([1.0] * 4, [40] * 4, [0.9, 0.0, 0.0, 0.0])
     more = tuple(
         one.model_copy(update={"scores": (*one.scores, score("other", 1, kind="retention"))}) for one in captures
     )
