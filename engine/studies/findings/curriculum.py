@@ -102,6 +102,8 @@ def _answer(found: dict[str, Figures]) -> Answer:
         evidence=[
             f"Equal means: the interval rules out a loss of {EQUAL:g} or more. Learned means {LEARNED:g} accuracy; "
             "a run that never got there counts as just past its end.",
-            "There are two types to choose between only, and where both end near 1.0 there is little to gain.",
+            "There are two types to choose between only, and where both end near 1.0 there is little to gain. Runs "
+            "with a curriculum draw examples by type, where the others see each example once an epoch: part of a "
+            "difference may come from that.",
         ],
     )
