@@ -86,8 +86,8 @@ def _section(page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Ca
         st.caption(plain(note), width="stretch")
     if rows.empty:
         return
-    head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
-    head.caption(_WHAT, width="stretch")
+    what, head = st.columns([9, 1], vertical_alignment="center")
+    what.caption(_WHAT)
     figures = {"circuit-change": _curve(rows, chosen, last_step)}
     _saturation_lines(quiet)
     stopping_table(page, found.captures, chosen.run, chosen.settings)

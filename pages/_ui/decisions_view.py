@@ -70,9 +70,10 @@ def costs(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoi
         refreshed = sum(look.refresh_s for look in decisions.looks)
         transcoders = f", training transcoders on them {duration(refreshed)}" if refreshed else ""
         n = len(decisions.looks)
+        waited = f"{duration(decisions.waited_s)}" if decisions.waited_s >= 0.5 else "0 s"
+        beside = f", beside training, which waited {waited} for it" if decides(config) else ""
         told.append(
-            f"Looking at {n} checkpoint{'' if n == 1 else 's'} took {duration(traced)} of tracing{transcoders}, beside "
-            f"training, which waited {duration(decisions.waited_s) if decisions.waited_s >= 0.5 else '0 s'} for it."
+            f"Looking at {n} checkpoint{'' if n == 1 else 's'} took {duration(traced)} of tracing{transcoders}{beside}."
         )
     saved = config.n_steps - decisions.stopped_at if decisions.stopped_at is not None else 0
     if saved:

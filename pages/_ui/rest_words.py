@@ -19,7 +19,8 @@ def saturation_words(quiet: Rests) -> tuple[str, str]:
     lasting = quiet.lasting
     badge = f":green-badge[saturated at step {lasting.step}]" if lasting else ":gray-badge[not saturated]"
     ended = "".join(
-        f" It had been quiet at step {rest.step} already, but moved again at step {rest.moved_at}."
+        f" It had been quiet at step {rest.step} already, but changed by more than the noise again at step "
+        f"{rest.moved_at}."
         for rest in quiet.found
         if rest is not lasting
     )

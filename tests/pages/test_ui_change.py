@@ -60,10 +60,15 @@ def test_a_rest_that_lasts_is_saturation_and_one_that_ended_is_told():
     ]  # fmt: skip
     badge, told = saturation_words(quiet)
     assert badge == ":green-badge[saturated at step 250]"
-    assert told == "At rest. It had been quiet at step 30 already, but moved again at step 120."
+    assert (
+        told == "At rest. It had been quiet at step 30 already, but changed by more than the noise again at step 120."
+    )
     badge, told = saturation_words(Rests((Rest(30, "Quiet.", 120),), "Still moves."))
     assert badge == ":gray-badge[not saturated]"
-    assert told == "Still moves. It had been quiet at step 30 already, but moved again at step 120."
+    assert (
+        told
+        == "Still moves. It had been quiet at step 30 already, but changed by more than the noise again at step 120."
+    )
 
 
 def test_a_series_says_what_it_lacks():
