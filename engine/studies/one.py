@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.decisions import needs_circuits
 from engine.domain.jobs import CancelToken, Train
 from engine.domain.runs import RunConfig
 from engine.domain.studies import RunOutcome
@@ -39,8 +40,8 @@ def do_run(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
 def _done(store: Store, config: RunConfig, cancel: CancelToken) -> RunOutcome:
     from engine.workflows import run
     from engine.workflows.changes import captures_of
-    from engine.workflows.training import train  # noqa: F401  (imports are not part of the time)
 
+    _import_all(config)
     began = time.perf_counter()
     run(store, Train(config=config), _unread, cancel)
     train_s = time.perf_counter() - began
@@ -62,6 +63,19 @@ def _done(store: Store, config: RunConfig, cancel: CancelToken) -> RunOutcome:
 
 def _unread(fraction: float, message: str) -> None:
     """A study tells how many runs are done, not how far each of them is."""
+
+
+def _import_all(config: RunConfig) -> None:
+    """Takes seconds in a new process, which are not the run's."""
+    import engine.training.fine_tune
+    import engine.workflows.training
+
+    if needs_circuits(config):
+        import engine.attribution.overlap
+        import engine.attribution.trace
+        import engine.models.replacement
+        import engine.models.transcoder_training
+        import engine.workflows.watching  # noqa: F401
 
 
 @contextmanager
