@@ -58,7 +58,8 @@ class Chosen:
 @guarded()
 def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_step: int) -> None:
     """The section of one of these runs. `last_step`: where the axis of the probe curves ends."""
-    st.subheader("How the circuits changed", anchor=False)
+    title, head = st.columns([9, 1], vertical_alignment="center")
+    title.subheader("How the circuits changed", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=_PICK_PX):
             run = _pick_run(page, list(scores))
@@ -72,11 +73,16 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
         return
     if found.series is not None:
         analyse()
-    _section(page, found, chosen, last_step, analyse)
+    figures = _section(page, found, chosen, last_step, analyse)
+    if figures:
+        with head:
+            take_away(figures, key="take away changes")
 
 
-def _section(page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]) -> None:
-    """`analyse` offers to trace what is not there; it is drawn in the place of what is missing."""
+def _section(
+    page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]
+) -> dict[str, alt.FacetChart]:  # fmt: skip
+    """Gives its figures. `analyse` offers to trace what is not there; it is drawn in the place of what is missing."""
     quiet = rests(found.captures, chosen.settings)
     rows = change_rows(
         found.changes, to=chosen.to, measure=chosen.measure, run=chosen.run,
@@ -85,17 +91,17 @@ def _section(page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Ca
     for note in found.notes:
         st.caption(plain(note), width="stretch")
     if rows.empty:
-        return
-    what, head = st.columns([9, 1], vertical_alignment="center")
-    what.caption(_WHAT)
+        if found.series is None:  # a single look: it is laid beside nothing
+            analyse()
+        return {}
+    st.caption(_WHAT)
     figures = {"circuit-change": _curve(rows, chosen, last_step)}
     _saturation_lines(quiet)
     stopping_table(page, found.captures, chosen.run, chosen.settings)
     figures["influence-by-layer"] = _layers(found.layers, chosen, last_step)
     figures |= meaning_view(page, found, last_step=last_step, analyse=analyse)
-    with head:
-        take_away(figures, key="take away changes")
     _figures(found.changes, chosen.run)
+    return figures
 
 
 def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
