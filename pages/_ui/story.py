@@ -23,6 +23,11 @@ def demo_story(runs: list[RunInfo]) -> None:
     for column, info in zip(st.columns(2, gap="medium"), runs, strict=False):
         with column, st.container(border=True):
             _card(info)
+    if studies := store().studies():
+        st.page_link(
+            "pages/findings.py", label=f"Does it hold for other seeds and settings? What {studies[0].n_runs} runs say",
+            icon=":material/science:",
+        )  # fmt: skip
 
 
 def _card(info: RunInfo) -> None:
