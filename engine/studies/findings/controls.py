@@ -15,9 +15,10 @@ _CHANGED = "share, of looks that saw a change"
 
 @asks("controls", "Do the controls hold: is nothing found where nothing can be learned?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
-    """Two controls. Shuffled meanings: final paraphrase accuracy of each constraint type, mean over runs, stays at
-    chance where its interval reaches down to chance and ends below 0.5. Chance is one over the number of meanings of
-    the type, counted in the corpus as the study makes it. Learning rate 0: no look may say “change”.
+    """Two controls. Shuffled meanings: final paraphrase accuracy of each constraint type stays at chance where its
+    interval reaches down to chance and ends below 0.5. It is a mean over corpora and seeds, each first meaned over its
+    methods, which share what luck gave its words. Chance is one over the number of meanings of the type, counted in the
+    corpora as the study makes them. Learning rate 0: no look may say “change”.
 
     Yes: both hold; no: none does; partly: one does and the other does not, or was not done; else, and where neither
     was done, it cannot be told.
@@ -44,13 +45,19 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         figures,
         reference=min(chances.values(), default=None) if figures and said[0] is not None else 0.0,
         axis="paraphrase accuracy (line: chance)" if said[0] is not None else "share of looks",
-        evidence=[
-            "All shuffled runs share one shuffling: by luck some word may meet its own meaning in the phrasing that "
-            "counts most.",
-        ]
-        if said[0] is not None
-        else [],
+        evidence=_evidence(spec) if said[0] is not None else [],
     )
+
+
+def _evidence(spec: StudySpec) -> list[str]:
+    n = len(shuffled_corpora(spec))
+    shared = (
+        "All shuffled runs share one shuffling: by luck some word may meet its own meaning more often than others."
+        if n == 1
+        else f"There are {n} shuffled corpora, each counted once, with ten words each: by luck some word meets its own "
+        "meaning more often than others."
+    )
+    return [shared]
 
 
 def _verdict(said: list[bool | None]) -> Said:
@@ -74,7 +81,7 @@ def _chances(spec: StudySpec) -> dict[str, float]:
 def _shuffled(
     tables: StudyTables, spec: StudySpec, chances: Mapping[str, float]
 ) -> tuple[list[FindingFigure], bool | None, str]:
-    runs = need(tables.runs, ["run", "corpus"])
+    runs = need(tables.runs, ["run", "corpus", "seed"])
     runs = runs[runs["corpus"].isin(shuffled_corpora(spec))]
     if runs.empty:
         raise Missing(
@@ -84,7 +91,8 @@ def _shuffled(
     captures = captures_of(tables, runs, ["paraphrase"])
     figures, held = [], []
     for kind in dict.fromkeys(captures["constraint_type"]):
-        ends = at_end(captures[captures["constraint_type"] == kind], "paraphrase")
+        by_run = at_end(captures[captures["constraint_type"] == kind], "paraphrase")
+        ends = runs.assign(right=runs["run"].map(by_run)).groupby(["corpus", "seed"])["right"].mean()
         name = f"shuffled, {constraint_type(kind)}"
         figure = mean_interval(name, ends, unit="paraphrase accuracy, meanings shuffled", bounds=(0.0, 1.0))
         figures.append(figure)
