@@ -78,11 +78,13 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
             measured.append(_measured(replacement, corpus, checkpoint, stored.get(checkpoint.step)))
             done += 1
         figures += _run_figures(run, measured, replacement)
+        figures.append(Figure(name=f"{run}/looks at its circuits", value=len(store.decisions(run).looks)))
     a, b = recipe.COMPARISONS[-1]
     film = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
     figures.append(Figure(name="time-lapse/moments", value=sum(step in film for step in recipe.FILM_STEPS)))
     figures.append(Figure(name="feature facts/checkpoints", value=_n_described(store)))
     figures += ablation_figures(store, replacement)
+    figures.append(Figure(name="study/runs", value=sum(study.n_runs for study in store.studies())))
     figures.append(
         Figure(name="size/MB", value=round(_size(store.base_folder(DEMO_MODEL).parent) / 1e6, 1), tolerance=0.1)
     )

@@ -48,6 +48,8 @@ The best checkpoint is the one of the highest paraphrase accuracy in its weaker 
 - `features/`: where the features that these comparisons show are active, and what they write, in
   {v["feature facts/checkpoints"]} checkpoints.
 - `interventions/`: what switching off the features that carry the answer does (below).
+- `runs/*/decisions.json`: a look at the circuits of each of the {v["demo-lora/looks at its circuits"]} checkpoints: how
+  much they changed since the one before, beside the noise.{_study(v)}
 - {v["size/MB"]} MB in all. Made with {versions}.
 
 ## The features that carry the answer
@@ -93,6 +95,14 @@ def _cell(value: object) -> str:
             return f"{value:.3f}".rstrip("0").ljust(len(f"{value:.1f}"), "0")
         case _:
             return str(value)
+
+
+def _study(v: Values) -> str:
+    if not v["study/runs"]:
+        return ""
+    return f"""
+- `studies/`: what {v["study/runs"]} runs like these two say to ten questions. The build carries it over; it is made by
+  `python -m engine study data/study.yaml`."""
 
 
 def _story(v: Values) -> str:

@@ -39,7 +39,7 @@ def store(tmp_path_factory):
 def test_it_is_small_and_holds_nothing_pickled():
     files = [path for path in BUNDLED.rglob("*") if path.is_file() and not path.name.startswith("index.sqlite")]
     assert sum(path.stat().st_size for path in files) < 15_000_000
-    assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".md"}
+    assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".md", ".gz"}
 
 
 def test_every_file_can_be_read_whole(store):
