@@ -73,7 +73,7 @@ def test_the_table_has_a_row_for_each_way_to_train(
 
 
 def test_what_cannot_be_done_is_one_line(cli: Cli, tmp_path: Path, workspace: Store) -> None:
-    assert not workspace.studies()
+    before = workspace.studies()
     file = study_file(tmp_path, "grids: [{corpora: [nothing]}]")
     for words, says in (
         (("study", tmp_path / "no.yaml"), "There is no study file"),
@@ -86,6 +86,7 @@ def test_what_cannot_be_done_is_one_line(cli: Cli, tmp_path: Path, workspace: St
         assert result.exit_code == 2, result.output
         assert says in result.stderr
         assert "Traceback" not in result.stderr
+    assert workspace.studies() == before
 
 
 def test_killed_as_a_whole_it_goes_on_where_it_was(tmp_path: Path, workspace: Store) -> None:
