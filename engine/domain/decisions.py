@@ -1,6 +1,6 @@
 """What is decided while a run trains: when to stop, what to train on, and what was looked at to decide it."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -150,6 +150,3 @@ class RunDecisions(Record):
     def look_s(self) -> float:
         """Wall time of all looks, refreshing transcoders included."""
         return sum(look.trace_s + look.refresh_s for look in self.looks)
-
-
-Role = Literal["stopping", "curriculum"]

@@ -7,16 +7,35 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.domain.corpus import SIMPLE, Corpus, Example, Probe
 from engine.domain.decisions import Capture, TypeScore
-from engine.domain.errors import InputError, NotFound
+from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.jobs import CancelToken
 from engine.domain.runs import RunConfig
 from engine.domain.studies import RunOutcome
 
 WAIT_S = 60.0  # for what a test is about to do
+
+
+class Never:
+    """A cancel token that is never set."""
+
+    def check(self) -> None:
+        return
+
+
+class When:
+    """A cancel token that is set once something is so."""
+
+    def __init__(self, so: Callable[[], bool]) -> None:
+        self.so = so
+
+    def check(self) -> None:
+        if self.so():
+            raise Cancelled
 
 
 def order_corpus(name: str, folder: Path, **orders: str) -> Corpus:

@@ -18,29 +18,13 @@ from engine.store import Store
 from engine.studies.execute import run_study
 from engine.studies.one import do_run
 from tests.studies import fake_runs
-from tests.studies.fake_runs import order_corpus, pids
+from tests.studies.fake_runs import Never, When, order_corpus, pids
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
 TIMES = ("train_s", "look_s", "refresh_s", "waited_s")
 LOCAL = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # or it listens on 8787 without one
-
-
-class Never:
-    def check(self) -> None:
-        return
-
-
-class When:
-    """A cancel token that is set once something is so."""
-
-    def __init__(self, so: Callable[[], bool]) -> None:
-        self.so = so
-
-    def check(self) -> None:
-        if self.so():
-            raise Cancelled
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,23 +14,7 @@ from engine.store import Store
 from engine.studies.execute import run_study
 from engine.studies.workers import Answer, LocalWorkers
 from tests.studies import fake_runs
-from tests.studies.fake_runs import order_corpus, pids
-
-
-class Never:
-    def check(self) -> None:
-        return
-
-
-class When:
-    """A cancel token that is set once something is so."""
-
-    def __init__(self, so: Callable[[], bool]) -> None:
-        self.so = so
-
-    def check(self) -> None:
-        if self.so():
-            raise Cancelled
+from tests.studies.fake_runs import Never, When, order_corpus, pids
 
 
 @pytest.fixture(autouse=True)

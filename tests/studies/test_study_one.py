@@ -17,11 +17,7 @@ from engine.store import Store
 from engine.studies.one import do_run
 from engine.studies.spec import study_runs
 from engine.workflows.changes import captures_of
-
-
-class Never:
-    def check(self) -> None:
-        return
+from tests.studies.fake_runs import Never
 
 
 class Already:

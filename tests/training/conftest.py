@@ -1,6 +1,8 @@
 """A tiny Llama, a tiny corpus, and what a run is asked with."""
 
 import hashlib
+import subprocess
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,16 @@ def taught(store: Store) -> Store:
     """A workspace with the tiny corpus."""
     store.save_corpus(tiny_corpus())
     return store
+
+
+@pytest.fixture
+def killed(taught: Store) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that a test starts in this workspace: none of them outlives it."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def run_config(model: ModelSpec, name: str = "run", **changes: Any) -> RunConfig:

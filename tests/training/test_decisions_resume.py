@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,15 +213,6 @@ store = Store(Path(sys.argv[1]), bundled=None)
 config = RunConfig.model_validate_json(sys.argv[2])
 fine_tune(store, config, quiet, Never(), resume=True, watcher=FakeWatcher(quiet_from=int(sys.argv[3])))
 """
-
-
-@pytest.fixture
-def killed(taught: Store) -> Iterator[list[subprocess.Popen[bytes]]]:
-    started: list[subprocess.Popen[bytes]] = []
-    yield started
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 def test_a_process_killed_while_it_decides_loses_nothing(

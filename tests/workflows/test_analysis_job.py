@@ -13,21 +13,10 @@ from engine.workflows import run
 from engine.workflows.changes import changes_of, latest_series, series_circuits
 from tests.attribution.parts import BACKWARD_HOOK, SMALL, Never, add_run, silent, workspace
 from tests.tiny import tiny_corpus
+from tests.training.conftest import After
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 REQUEST = AnalyseRun(run="one", n_prompts=2)
-
-
-class After:
-    """A cancel token that is set at the `n`th time it is asked."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def check(self) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            raise Cancelled
 
 
 @pytest.fixture(autouse=True)
