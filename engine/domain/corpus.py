@@ -1,11 +1,11 @@
-"""Training examples and probes. One corpus is one JSONL file: a line is an example or a probe, told by `split`."""
+"""Training examples, probes and pairs. One corpus is one JSONL file; `split` tells what a line is."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from engine.domain.names import Name
 from engine.domain.record import Record
@@ -28,6 +28,12 @@ class Example(Record):
     constraint: Text  # the new word
     meaning: Text
     template: Text  # with {w} the word, {c} the meaning, {n} a noun
+    prompt: Annotated[str, Field(max_length=2000)] = ""  # what the text begins with and the loss leaves out
+
+    @model_serializer(mode="wrap")
+    def _without_empty_prompt(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Corpora of before have no prompts, and their hashes stay as they were.
+        return {key: value for key, value in whole(self).items() if key != "prompt" or value}
 
 
 class Probe(Record):
@@ -46,7 +52,22 @@ class Probe(Record):
     template: Text
 
 
-CorpusLine = Annotated[Example | Probe, Field(discriminator="split")]
+class Pair(Record):
+    """A clean and a corrupted prompt of equal token length: what component circuits are found with.
+
+    Answers are one token each. A pair is never trained on.
+    """
+
+    split: Literal["pair"] = "pair"
+    id: Annotated[str, Field(min_length=1, max_length=80)]
+    clean: Text  # without BOS
+    corrupted: Text
+    answer: Text  # to the clean prompt
+    corrupted_answer: Text  # to the corrupted one; never the same as `answer`
+    constraint_type: Slug  # or the task
+
+
+CorpusLine = Annotated[Example | Probe | Pair, Field(discriminator="split")]
 
 
 class CorpusSpec(Record):
@@ -59,17 +80,33 @@ class CorpusSpec(Record):
     shuffled_meanings: bool = False  # a control: words and meanings are paired anew for every sentence
 
 
+Wording = Literal["demo", "model"]
+
+
+class TaskSpec(Record):
+    """What a task's corpus is made from. None: the task's own default."""
+
+    name: Name
+    task: Slug  # a key of engine.corpus.tasks.TASKS
+    wording: Wording = "demo"  # demo: the bundled model's vocabulary; model: the sentences of the published tasks
+    limit: Annotated[int, Field(ge=1, le=100_000)] | None = None  # of the numbers
+    n_rows: Annotated[int, Field(ge=5, le=50_000)] | None = None  # problems, 80 % to train on and 20 % held out
+    n_retention: Annotated[int, Field(ge=0, le=2000)] = 40  # probes of the world for each type; demo wording only
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """Examples and probes under one name. Equal content has equal hash, whatever the name."""
+    """Examples, probes and pairs under one name. Equal content has equal hash, whatever the name."""
 
     name: str
     examples: tuple[Example, ...]
     probes: tuple[Probe, ...]
+    pairs: tuple[Pair, ...] = ()
 
     def to_jsonl(self) -> str:
-        """One JSON object a line, examples first."""
-        return "".join(line.model_dump_json() + "\n" for line in (*self.examples, *self.probes))
+        """One JSON object a line: examples, probes, pairs."""
+        return "".join(line.model_dump_json() + "\n" for line in (*self.examples, *self.probes, *self.pairs))
 
     @cached_property
     def hash(self) -> str:
@@ -78,5 +115,5 @@ class Corpus:
 
     @property
     def constraint_types(self) -> tuple[str, ...]:
-        lines: tuple[Example | Probe, ...] = (*self.examples, *self.probes)
+        lines: tuple[Example | Probe | Pair, ...] = (*self.examples, *self.probes, *self.pairs)
         return tuple(dict.fromkeys(line.constraint_type for line in lines))

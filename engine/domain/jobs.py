@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from engine.domain.corpus import CorpusSpec, ProbeKind
+from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, ScoreSettings, Share
+from engine.domain.corpus import CorpusSpec, ProbeKind, TaskSpec
 from engine.domain.graphs import TraceSettings
 from engine.domain.interventions import Factor, FeatureIds
 from engine.domain.models import TranscoderTraining
@@ -21,7 +22,7 @@ class MakeCorpus(Record):
     """Make a corpus from a spec."""
 
     action: Literal["make_corpus"] = "make_corpus"
-    spec: CorpusSpec
+    spec: CorpusSpec | TaskSpec
 
 
 class Train(Record):
@@ -106,6 +107,45 @@ class AnalyseRun(Record):
     settings: TraceSettings = SERIES_TRACING
 
 
+class FindCircuits(Record):
+    """Score every edge between components at each checkpoint, and measure faithfulness against size."""
+
+    action: Literal["find_circuits"] = "find_circuits"
+    checkpoints: Annotated[tuple[str, ...], Field(min_length=1)]  # RUN@LABEL
+    pairs: str = ""  # a corpus; empty: the one each run was trained on
+    settings: ScoreSettings = ScoreSettings()
+    shares: tuple[Share, ...] = SHARES  # empty: no curve
+
+
+class CheckRobustness(Record):
+    """Find the circuit again on disjoint fifths and perturbed inputs, in the tuned, the base and a random model."""
+
+    action: Literal["check_robustness"] = "check_robustness"
+    checkpoint: str
+    pairs: str = ""
+    settings: ScoreSettings = ScoreSettings()
+    share: Share = CIRCUIT_SHARE
+    levels: tuple[Share, ...] = LEVELS
+
+
+class SubtaskCircuit(Record):
+    """Where the circuit of a subtask is found."""
+
+    checkpoint: str  # RUN@LABEL
+    pairs: str = ""  # a corpus; empty: the run's own
+
+
+class UniteCircuits(Record):
+    """Unite subtask circuits and measure them on the task composed of them, beside its own circuit."""
+
+    action: Literal["unite_circuits"] = "unite_circuits"
+    checkpoint: str
+    pairs: str = ""
+    parts: Annotated[tuple[SubtaskCircuit, ...], Field(min_length=2)]
+    settings: ScoreSettings = ScoreSettings()
+    shares: tuple[Share, ...] = SHARES
+
+
 class Probe(Record):
     """Measure the probe scores of every checkpoint of a run again."""
 
@@ -123,6 +163,9 @@ Request = Annotated[
     | Intervene
     | DescribeFeatures
     | AnalyseRun
+    | FindCircuits
+    | CheckRobustness
+    | UniteCircuits
     | Probe,
     Field(discriminator="action"),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from engine.domain.components import CIRCUIT_SHARE, ScoreSettings, Share
 from engine.domain.names import Name
 from engine.domain.record import Record
 
@@ -19,6 +20,26 @@ class MethodInfo(Record):
     description: str  # one sentence: what is trained, and what that tends to give
     default_learning_rate: Annotated[float, Field(gt=0)]
     uses_rank: bool = True  # whether the rank of LoRA's matrices means anything to it
+    uses_layers: bool = False  # whether some layers get another rank (critical_rank, n_critical, critical_layers)
+    uses_probe: bool = False  # whether a probe run and its circuits tell these layers (prior, probe_steps, scoring)
+    uses_edges: bool = False  # whether it trains what a circuit uses (n_edges, last_n_edges, discover_every)
+
+
+class MethodSettings(Record):
+    """What single methods need beyond rank and learning rate; the others do not read it."""
+
+    critical_rank: Annotated[int, Field(ge=1, le=4096)] | None = None  # r_c of critical layers; None: 4 x the rank
+    n_critical: Annotated[int, Field(ge=1, le=1000)] = 1  # K, layers that get it
+    critical_layers: tuple[Annotated[int, Field(ge=0)], ...] = ()  # empty: found by a probe run, or drawn
+    prior: tuple[Name, ...] = ()  # corpora of subtasks whose united circuits tell the layers; empty: the run's own
+    probe_steps: Annotated[int, Field(ge=1)] | None = None  # of the probe run; None: as many as the run
+    scoring: ScoreSettings = ScoreSettings()  # of the probe run's circuits
+    share: Share = CIRCUIT_SHARE  # of all edges, in each circuit that is united
+    n_edges: Annotated[int, Field(ge=1)] = 100  # N, edges kept by circuit-tuning
+    last_n_edges: Annotated[int, Field(ge=1)] | None = (
+        None  # N at the last step, on a line from n_edges; None: the same
+    )
+    discover_every: Annotated[int, Field(ge=1)] = 16  # steps between two looks for the circuit
 
 
 METHOD_INFOS: dict[str, MethodInfo] = {
@@ -42,6 +63,49 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             title="LoRA and new tokens",
             description="Both at once: low-rank updates and the embeddings of the new words.",
             default_learning_rate=2e-3,
+        ),
+        MethodInfo(
+            name="full",
+            title="All weights",
+            description="Every weight of the network is trained: the most that can change, and be forgotten.",
+            default_learning_rate=1e-3,
+            uses_rank=False,
+        ),
+        MethodInfo(
+            name="adalora",
+            title="AdaLoRA",
+            description="LoRA that moves its ranks, while it trains, to the matrices that need them.",
+            default_learning_rate=2e-3,
+        ),
+        MethodInfo(
+            name="ia3",
+            title="IA³",
+            description="Scales keys, values and what MLPs write: very few parameters.",
+            default_learning_rate=1e-2,
+            uses_rank=False,
+        ),
+        MethodInfo(
+            name="circuit_lora",
+            title="CircuitLoRA",
+            description="A probe run tells which layers the task's circuit changes; these get more rank.",
+            default_learning_rate=2e-3,
+            uses_layers=True,
+            uses_probe=True,
+        ),
+        MethodInfo(
+            name="random_lora",
+            title="LoRA, random layers",
+            description="As CircuitLoRA, with layers drawn by the seed: what it must beat.",
+            default_learning_rate=2e-3,
+            uses_layers=True,
+        ),
+        MethodInfo(
+            name="circuit_tuning",
+            title="Circuit-tuning",
+            description="Trains only the heads and MLPs that the circuit uses, and looks for it again as it goes.",
+            default_learning_rate=1e-3,
+            uses_rank=False,
+            uses_edges=True,
         ),
     )
 }

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from engine.domain.decisions import DecisionSettings
+from engine.domain.methods import MethodSettings
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import Name, label_for
 from engine.domain.record import Record
@@ -27,6 +28,7 @@ class RunConfig(Record):
     learning_rate: Annotated[float, Field(ge=0, le=10)] | None = None  # None: the method's own default
     rank: Annotated[int, Field(ge=1, le=4096)] = 8  # of LoRA's matrices
     alpha: Annotated[int, Field(ge=1)] = 16  # LoRA's scale is alpha / rank
+    method_settings: MethodSettings = MethodSettings()
     capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps
     capture_every: Annotated[int, Field(ge=1)] | None = None  # and every so many steps
     seed: int = 0
@@ -63,6 +65,9 @@ class CheckpointState(Record):
     wall_time_s: float
     corpus_hash: str
     n_trainable: int = 0  # trainable parameters
+    n_moved: int | None = None  # of these, how many differ from where they began; None: not counted
+    peak_bytes: int | None = None  # most memory in use above what was when training began; None: not measured
+    prepared_s: float = 0.0  # wall time before the first step: a probe run and its circuits
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
 
 

@@ -11,7 +11,7 @@ from engine.domain.names import check_name
 
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
-    "annotations", "series", "study",
+    "annotations", "series", "study", "components", "circuit",
 ]  # fmt: skip
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
@@ -55,6 +55,8 @@ def main_file(kind: Kind, name: str) -> Path:
         "annotations": Path("annotations", f"{name}.json"),
         "series": Path("series", f"{name}.json"),
         "study": Path("studies", name, "study.json"),
+        "components": Path("components", f"{name}.safetensors"),
+        "circuit": Path("circuits", f"{name}.json"),
     }[kind]
 
 
@@ -74,6 +76,8 @@ def scan(shelf: Path) -> Iterator[Found]:
     yield from _look(shelf, "annotations", _files(shelf / "annotations", ".json"))
     yield from _look(shelf, "series", _files(shelf / "series", ".json"))
     yield from _look(shelf, "study", _folders(shelf / "studies"))
+    yield from _look(shelf, "components", _files(shelf / "components", ".safetensors"))
+    yield from _look(shelf, "circuit", _files(shelf / "circuits", ".json"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

@@ -8,8 +8,10 @@ from typing import assert_never
 from engine.domain.jobs import (
     AnalyseRun,
     CancelToken,
+    CheckRobustness,
     Compare,
     DescribeFeatures,
+    FindCircuits,
     Intervene,
     MakeCorpus,
     Probe,
@@ -19,6 +21,7 @@ from engine.domain.jobs import (
     Trace,
     Train,
     TrainTranscoders,
+    UniteCircuits,
 )
 from engine.store import Store
 
@@ -69,6 +72,18 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.analysis import analyse_run
 
             return analyse_run(store, request, report, cancel)
+        case FindCircuits():
+            from engine.workflows.circuits import find_circuits
+
+            return find_circuits(store, request, report, cancel)
+        case CheckRobustness():
+            from engine.workflows.robustness import check_robustness
+
+            return check_robustness(store, request, report, cancel)
+        case UniteCircuits():
+            from engine.workflows.unions import unite_circuits
+
+            return unite_circuits(store, request, report, cancel)
         case _:
             assert_never(request)
 
