@@ -1,8 +1,9 @@
 """Component circuits: attention heads and MLPs, the edges between them, and how much the behaviour rests on each.
 
 Nodes are `input` (the embeddings), heads `a{LAYER}.h{HEAD}`, MLPs `m{LAYER}` and `logits`. A head has three inputs (q,
-k, v), every other node one. An edge runs from a node's output to one input of a later node. Counts as in Hanna et al. 2024
-(arXiv 2403.17806): 1 + L(H+1) sources, L(3H+1) + 1 inputs; GPT-2-small has 32,491 edges, Llama-3.2-1B 386,713.
+k, v), every other node one. An edge runs from a node's output to one input of a later node. Counts as in Hanna et al.
+2024 (arXiv 2403.17806): 1 + L (H + 1) sources, L (3 H + 1) + 1 inputs; GPT-2-small has 32,491 edges, Llama-3.2-1B
+386,713.
 """
 
 import hashlib
