@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from engine.domain.annotations import Annotations
+from engine.domain.components import CircuitReport
 from engine.domain.corpus import Corpus, CorpusLine, Example, Probe
 from engine.domain.errors import Damaged
 from engine.domain.graphs import Comparison
@@ -16,6 +17,7 @@ from engine.domain.record import Record
 from engine.domain.runs import CheckpointState, RunConfig
 from engine.domain.series import GraphSeries
 from engine.domain.studies import Study
+from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
@@ -23,6 +25,8 @@ from engine.store.layout import Found, Kind, step_of
 
 R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe] = TypeAdapter(CorpusLine)
+
+_CIRCUIT: TypeAdapter[CircuitReport] = TypeAdapter(CircuitReport)
 
 
 class CorpusSummary(Record):
@@ -72,6 +76,16 @@ def _intervention_key(found: Found) -> tuple[str, Record]:
 def _series_key(found: Found) -> tuple[str, Record]:
     key = read_series(found.path).key
     return key.run, key
+
+
+def _component_key(found: Found) -> tuple[str, Record]:
+    key = read_component_key(found.path)
+    return key.run, key
+
+
+def _circuit_key(found: Found) -> tuple[str, Record]:
+    report = read_circuit(found.path)
+    return report.run, report.key
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -146,6 +160,16 @@ def read_study(path: Path) -> Study:
     return _named(path, path.parent.name, study.spec.name, study)
 
 
+def read_circuit(path: Path) -> CircuitReport:
+    """`circuits/HASH.json`, of any kind."""
+    text = read_text(path)
+    try:
+        report = _CIRCUIT.validate_json(text)
+    except ValidationError as error:
+        raise Damaged(path, first_reason(error)) from error
+    return _named(path, path.stem, report.hash, report)
+
+
 def _named(path: Path, expected: str, name: str, record: R) -> R:
     if name != expected:
         raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
@@ -165,4 +189,6 @@ _DESCRIBE: dict[Kind, Callable[[Found], tuple[str, Record]]] = {
     "annotations": lambda found: ("", read_annotations(found.path)),
     "series": _series_key,
     "study": lambda found: ("", read_study(found.path)),
+    "components": _component_key,
+    "circuit": _circuit_key,
 }

@@ -13,6 +13,7 @@ from engine.domain.jobs import JobRecord
 from engine.domain.runs import LossLog, ProbeResults
 from engine.store.catalogue import (
     read_annotations,
+    read_circuit,
     read_comparison,
     read_corpus,
     read_intervention,
@@ -23,6 +24,7 @@ from engine.store.catalogue import (
     read_state,
     read_study,
 )
+from engine.store.component_files import read_components
 from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
@@ -58,6 +60,8 @@ def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Ite
         "annotations": lambda path: _reading(path, read_annotations),
         "series": lambda path: _reading(path, read_series),
         "study": lambda path: _reading(path, read_study),
+        "components": lambda path: _reading(path, read_components),
+        "circuit": lambda path: _reading(path, read_circuit),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

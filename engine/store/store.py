@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from engine.domain.components import UnionReport
 from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.store.check import check_artefact, check_index, check_shelf
+from engine.store.components import ComponentShelf
 from engine.store.corpora import Corpora
 from engine.store.files import read_json, remove, write_text
 from engine.store.graphs import Graphs
@@ -25,7 +27,7 @@ HOME_VARIABLE = "TRACELAPSE_HOME"
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
 
 
-class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, Studies):
+class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, ComponentShelf, Studies):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -86,10 +88,21 @@ class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, Studies):
         for row in self._rows("series", parent=name):
             if not row.bundled:
                 self._remove_file("series", row.name)
+        self._remove_components(name, sign)
         for kind in ("features", "intervention"):
             for row in self._rows(kind):
                 if row.parent.startswith(sign) and not row.bundled:
                     self._remove_file(kind, row.name)
+
+    def _remove_components(self, name: str, sign: str) -> None:
+        """Scores and reports of the run, and unions that have a part of it."""
+        for row in self._rows("components", parent=name):
+            if not row.bundled:
+                self._remove_file("components", row.name)
+        for report in self.circuit_reports():
+            keys = (report.key, *(report.parts if isinstance(report, UnionReport) else ()))
+            if any(key.checkpoint.startswith(sign) for key in keys):
+                self._remove_file("circuit", report.hash)
 
     def check(self) -> list[Problem]:
         """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""
