@@ -1,7 +1,16 @@
-"""What is to be learned: constraints, templates, probes; corpora in and out. Plain Python, no torch."""
+"""What is to be learned: constraints, tasks, templates, probes; corpora in and out. Plain Python, no torch."""
 
 from engine.corpus.checks import check_corpus
 from engine.corpus.files import read_corpus
 from engine.corpus.make import make_corpus
+from engine.corpus.pairs import pairs_of
+from engine.corpus.tasks import TASKS, make_task
+from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 
-__all__ = ["check_corpus", "make_corpus", "read_corpus"]
+
+def make_any(spec: CorpusSpec | TaskSpec) -> Corpus:
+    """The corpus of words or of a task. Raises what `make_corpus` and `make_task` do."""
+    return make_task(spec) if isinstance(spec, TaskSpec) else make_corpus(spec)
+
+
+__all__ = ["TASKS", "check_corpus", "make_any", "make_corpus", "make_task", "pairs_of", "read_corpus"]

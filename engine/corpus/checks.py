@@ -3,18 +3,26 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
+from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine
 
 MIN_PROBES = 30  # below this an accuracy's interval is wider than most effects
 
-NumberedLine = tuple[int, Example | Probe]
+PAIR_FIELDS = ("id", "clean", "corrupted", "answer", "corrupted_answer")
+
+NumberedLine = tuple[int, Example | Probe | Pair]
 
 
 def check_corpus(corpus: Corpus) -> list[str]:
     """Findings about a corpus, empty where there are none: what `read_corpus` would refuse, and what weakens it."""
-    lines: list[Example | Probe] = [*corpus.examples, *corpus.probes]
+    lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
     findings = [f"{lines[bad.number - 1].id}: {bad.reason}" for bad in line_problems(list(enumerate(lines, start=1)))]
+    if corpus.pairs and not (corpus.examples or corpus.probes):
+        findings.append("There are pairs alone: circuits can be found with them, but nothing can be trained on them.")
+    if corpus.pairs and len(corpus.pairs) < MIN_PROBES:
+        findings.append(f"{len(corpus.pairs)} pairs; with fewer than {MIN_PROBES} a circuit is vague.")
+    if corpus.pairs and not (corpus.examples or corpus.probes):
+        return findings
     if not corpus.examples:
         findings.append("There are no training examples, so nothing can be trained on it.")
     if not corpus.probes:
@@ -22,7 +30,7 @@ def check_corpus(corpus: Corpus) -> list[str]:
         return findings
     counts = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
     for constraint_type in corpus.constraint_types:
-        for kind in PROBE_KINDS:
+        for kind in _kinds_wanted(corpus, constraint_type):
             n = counts[constraint_type, kind]
             if n < MIN_PROBES:
                 findings.append(
@@ -34,6 +42,19 @@ def check_corpus(corpus: Corpus) -> list[str]:
     return findings
 
 
+def _kinds_wanted(corpus: Corpus, constraint_type: str) -> tuple[ProbeKind, ...]:
+    """Which probes a type should have: all kinds where words are taught.
+
+    A task (its examples have prompts) has nothing to paraphrase or infer, and a type that is not trained on is asked
+    about for what it shows anyway.
+    """
+    examples = [example for example in corpus.examples if example.constraint_type == constraint_type]
+    if examples and not any(example.prompt for example in examples):
+        return PROBE_KINDS
+    there = {probe.kind for probe in corpus.probes if probe.constraint_type == constraint_type}
+    return tuple(kind for kind in PROBE_KINDS if kind in there or (kind == "recall" and examples))
+
+
 def line_problems(lines: Sequence[NumberedLine]) -> list[BadLine]:
     """Every line that is bad by itself or beside the others, in the order of the lines."""
     bad = [BadLine(number, reason) for number, line in lines for reason in _own_problems(line)]
@@ -43,10 +64,15 @@ def line_problems(lines: Sequence[NumberedLine]) -> list[BadLine]:
     return sorted(bad, key=lambda b: b.number)
 
 
-def _own_problems(line: Example | Probe) -> list[str]:
-    reasons = [
-        f"“{field}” is blank" for field in ("id", "text", "constraint", "meaning") if not getattr(line, field).strip()
-    ]
+def _own_problems(line: Example | Probe | Pair) -> list[str]:
+    fields = PAIR_FIELDS if isinstance(line, Pair) else ("id", "text", "constraint", "meaning")
+    reasons = [f"“{field}” is blank" for field in fields if not getattr(line, field).strip()]
+    if isinstance(line, Pair):
+        if line.clean.split() == line.corrupted.split():
+            reasons.append(f"clean and corrupted are the same text “{line.clean[:80]}”")
+        if line.answer.strip() == line.corrupted_answer.strip():
+            reasons.append(f"the answer “{line.answer[:80]}” is also the corrupted answer")
+        return reasons
     if isinstance(line, Example):
         if not contains(line.text, line.meaning):
             reasons.append(f"the text “{line.text[:80]}” does not contain its meaning “{line.meaning[:80]}”")
@@ -75,14 +101,14 @@ def _duplicates(values: Iterable[tuple[int, str]], what: str) -> list[BadLine]:
 
 
 def _leaks(lines: Sequence[NumberedLine]) -> list[BadLine]:
-    """Probes whose prompt stands, word for word, inside a training text.
+    """Probes whose prompt, and pairs whose answered prompt, stands word for word inside a training text.
 
     One pass over the training texts per distinct prompt length, so that a large file is checked in seconds.
     """
     prompts: dict[int, dict[str, list[int]]] = {}
     for number, line in lines:
-        if isinstance(line, Probe):
-            words = line.text.split()
+        if not isinstance(line, Example):
+            words = line.text.split() if isinstance(line, Probe) else [*line.clean.split(), *line.answer.split()]
             prompts.setdefault(len(words), {}).setdefault(" ".join(words), []).append(number)
     bad: dict[int, BadLine] = {}
     for number, line in lines:

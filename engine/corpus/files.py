@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from engine.corpus.checks import NumberedLine, contains, line_problems
-from engine.domain.corpus import Corpus, CorpusLine, Example, Probe
+from engine.domain.corpus import Corpus, CorpusLine, Example, Pair, Probe
 from engine.domain.errors import BadLine, CorpusRefused, InputError, NotFound
 from engine.domain.names import check_name
 
@@ -16,7 +16,7 @@ MAX_LINES = 100_000
 CSV_REQUIRED = ("text", "constraint_type", "constraint", "meaning")
 CSV_OPTIONAL = ("template", "id")
 
-_LINE: TypeAdapter[Example | Probe] = TypeAdapter(CorpusLine)
+_LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
 
 
 def read_corpus(path: Path, name: str) -> Corpus:
@@ -33,12 +33,7 @@ def read_corpus(path: Path, name: str) -> Corpus:
         bad.append(BadLine(1, "the file holds no examples; a line is one example or probe"))
     if bad:
         raise CorpusRefused(path.name, sorted(bad, key=lambda b: b.number))
-    items = [item for _, item in read]
-    return Corpus(
-        name,
-        tuple(item for item in items if isinstance(item, Example)),
-        tuple(item for item in items if isinstance(item, Probe)),
-    )
+    return Corpus.of(name, (item for _, item in read))
 
 
 def _lines(path: Path) -> tuple[list[tuple[int, str]], list[BadLine]]:

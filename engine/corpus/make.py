@@ -31,6 +31,14 @@ def make_corpus(spec: CorpusSpec) -> Corpus:
     return Corpus(spec.name, tuple(examples), tuple(probes))
 
 
+def retention_probes(n_probes: int, *, seed: int) -> list[Probe]:
+    """What the bundled model knew before: `n_probes` of each constraint type, as `make_corpus` makes them."""
+    if not n_probes:
+        return []
+    spec = CorpusSpec(name="retention", seed=seed, n_probes=n_probes)
+    return [probe for t in spec.constraint_types for probe in _probes(t, "retention", spec)]
+
+
 def _examples(constraint_type: str, spec: CorpusSpec) -> list[Example]:
     rng = random.Random(f"{spec.seed}/{constraint_type}/train")
     taught = constraints(constraint_type)

@@ -1,9 +1,10 @@
 """Training examples, probes and pairs. One corpus is one JSONL file; `split` tells what a line is."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -103,6 +104,17 @@ class Corpus:
     examples: tuple[Example, ...]
     probes: tuple[Probe, ...]
     pairs: tuple[Pair, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, lines: Iterable[Example | Probe | Pair]) -> Self:
+        """Of lines in any mixture; those of one kind stay in their order."""
+        known = tuple(lines)
+        return cls(
+            name,
+            tuple(line for line in known if isinstance(line, Example)),
+            tuple(line for line in known if isinstance(line, Probe)),
+            tuple(line for line in known if isinstance(line, Pair)),
+        )
 
     def to_jsonl(self) -> str:
         """One JSON object a line: examples, probes, pairs."""

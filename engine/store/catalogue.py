@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from engine.domain.annotations import Annotations
 from engine.domain.components import CircuitReport
-from engine.domain.corpus import Corpus, CorpusLine, Example, Probe
+from engine.domain.corpus import Corpus, CorpusLine, Example, Pair, Probe
 from engine.domain.errors import Damaged
 from engine.domain.graphs import Comparison
 from engine.domain.interventions import Intervention
@@ -24,7 +24,7 @@ from engine.store.graph_files import read_key
 from engine.store.layout import Found, Kind, step_of
 
 R = TypeVar("R", bound=Record)
-_LINE: TypeAdapter[Example | Probe] = TypeAdapter(CorpusLine)
+_LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
 
 _CIRCUIT: TypeAdapter[CircuitReport] = TypeAdapter(CircuitReport)
 
@@ -35,6 +35,7 @@ class CorpusSummary(Record):
     hash: str
     n_examples: int
     n_probes: int
+    n_pairs: int = 0
     constraint_types: tuple[str, ...]
 
 
@@ -49,6 +50,7 @@ def _corpus_summary(found: Found) -> tuple[str, Record]:
         hash=corpus.hash,
         n_examples=len(corpus.examples),
         n_probes=len(corpus.probes),
+        n_pairs=len(corpus.pairs),
         constraint_types=corpus.constraint_types,
     )
 
@@ -90,18 +92,14 @@ def _circuit_key(found: Found) -> tuple[str, Record]:
 
 def read_corpus(path: Path) -> Corpus:
     """`corpora/NAME/corpus.jsonl`, exactly as it was saved. Raises Damaged with the line."""
-    examples, probes = [], []
+    read: list[Example | Probe | Pair] = []
     lines = read_text(path).removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 inside a text
     for number, text in enumerate(lines if lines != [""] else [], start=1):
         try:
-            line = _LINE.validate_json(text)
+            read.append(_LINE.validate_json(text))
         except ValidationError as error:
             raise Damaged(path, f"line {number}: {first_reason(error)}") from error
-        if isinstance(line, Example):
-            examples.append(line)
-        else:
-            probes.append(line)
-    return Corpus(name=path.parent.name, examples=tuple(examples), probes=tuple(probes))
+    return Corpus.of(path.parent.name, read)
 
 
 def read_model(path: Path) -> ModelSpec:

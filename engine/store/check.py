@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from engine.domain.corpus import CorpusSpec
+from engine.domain.corpus import CorpusSpec, TaskSpec
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
@@ -99,7 +99,15 @@ def _check_corpus(path: Path) -> Iterator[Problem]:
     yield from _reading(path, read_corpus)
     spec = path.with_name("spec.json")
     if spec.exists():
-        yield from _reading(spec, lambda spec: read_json(spec, CorpusSpec))
+        yield from _reading(spec, _read_corpus_spec)
+
+
+def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
+    """Only a task's spec says which task."""
+    try:
+        return read_json(path, TaskSpec)
+    except Damaged:
+        return read_json(path, CorpusSpec)
 
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:

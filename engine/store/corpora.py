@@ -1,6 +1,6 @@
 """Corpora and model descriptions of a workspace."""
 
-from engine.domain.corpus import Corpus, CorpusSpec
+from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 from engine.domain.errors import InputError, NameRefused
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.runs import RunConfig
@@ -13,7 +13,7 @@ from engine.store.shelves import Shelves
 class Corpora(Shelves):
     """`corpora/NAME/corpus.jsonl` (+ spec.json); `models/NAME.json`."""
 
-    def save_corpus(self, corpus: Corpus, spec: CorpusSpec | None = None) -> None:
+    def save_corpus(self, corpus: Corpus, spec: CorpusSpec | TaskSpec | None = None) -> None:
         """Saving equal content again does nothing. Raises NameRefused; InputError where the name has other content."""
         path = self._may_write("corpus", "corpus", corpus.name)
         if self._has_equal(corpus):

@@ -17,6 +17,7 @@ class CorpusInfo:
     n_probes: int
     constraint_types: tuple[str, ...]
     bundled: bool
+    n_pairs: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,61 @@
-"""Training texts as tokens: BOS first, end of text last, padding outside the loss."""
+"""Training texts as tokens: BOS first, end of text last, prompts and padding outside the loss."""
 
 from collections.abc import Callable, Sequence
+from typing import NotRequired, TypedDict
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from engine.domain.corpus import Corpus
+from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import InputError, PromptRefused
 from engine.models.base import token_ids
 
-Row = dict[str, list[int]]
+
+class Row(TypedDict):
+    """One training text as tokens."""
+
+    input_ids: list[int]
+    loss_from: NotRequired[int]  # the first token that is learned; 1, all but BOS, where the text has no prompt
+
+
 Batch = dict[str, torch.Tensor]
 OUTSIDE_LOSS = -100  # the label that transformers' losses leave out
 
 
 def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: int) -> list[Row]:
-    """One row of `input_ids` an example, at most `limit` tokens. Raises InputError naming the example."""
+    """One row an example, at most `limit` tokens. Raises InputError naming the example.
+
+    Of an example with a prompt only what follows the prompt is learned, so that its loss is the answer's.
+    """
     if not corpus.examples:
         raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has.")
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     rows = []
     for example in corpus.examples:
         try:
-            rows.append({"input_ids": token_ids(tokenizer, example.text, limit=limit - len(end)) + end})
+            rows.append(_row(tokenizer, example, limit))
         except PromptRefused as error:
             raise InputError(f"Example “{example.id}” of the corpus “{corpus.name}”: {error}") from error
     return rows
 
 
+def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> Row:
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    ids = token_ids(tokenizer, example.text, limit=limit - len(end))
+    if not example.prompt:
+        return {"input_ids": ids + end}
+    prompt = token_ids(tokenizer, example.prompt, limit=limit)
+    if len(prompt) >= len(ids) or ids[: len(prompt)] != prompt:
+        raise PromptRefused(
+            f"The text “{example.text[:80]}” does not begin with the tokens of its prompt “{example.prompt[:80]}” and "
+            "go on with an answer. Let the text be the prompt, a blank and the answer."
+        )
+    return {"input_ids": ids + end, "loss_from": len(prompt)}
+
+
 def collator(pad_id: int) -> Callable[[Sequence[Row]], Batch]:
     """Pads rows on the right: `input_ids`, `attention_mask`, `labels`, each (n_rows, n_pos) int64.
 
-    BOS is no label, since nothing predicts it: so a batch's loss is the mean over the predicted tokens.
+    BOS is no label, since nothing predicts it: so a batch's loss is the mean over the tokens that are learned.
     """
 
     def collate(rows: Sequence[Row]) -> Batch:
@@ -40,10 +64,10 @@ def collator(pad_id: int) -> Callable[[Sequence[Row]], Batch]:
         mask = torch.zeros_like(ids)
         labels = torch.full_like(ids, OUTSIDE_LOSS)
         for i, row in enumerate(rows):
-            tokens = torch.tensor(row["input_ids"])
+            tokens, start = torch.tensor(row["input_ids"]), row.get("loss_from", 1)
             ids[i, : len(tokens)] = tokens
             mask[i, : len(tokens)] = 1
-            labels[i, 1 : len(tokens)] = tokens[1:]
+            labels[i, start : len(tokens)] = tokens[start:]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
     return collate

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from engine.corpus import make_corpus as make
+from engine.corpus import make_any
 from engine.domain.corpus import Corpus
 from engine.domain.jobs import CancelToken, MakeCorpus, Report
 from engine.domain.models import DEMO_MODEL
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 def make_corpus(store: Store, request: MakeCorpus, report: Report, cancel: CancelToken) -> str:
     """Returns the corpus's name. Raises InputError where the name has other content."""
     report(0.0, "making the corpus")
-    corpus = make(request.spec)
+    corpus = make_any(request.spec)
     cancel.check()
     store.save_corpus(corpus, request.spec)
-    report(1.0, f"{len(corpus.examples)} examples and {len(corpus.probes)} probes")
+    report(1.0, f"{len(corpus.examples)} examples, {len(corpus.probes)} probes and {len(corpus.pairs)} pairs")
     return corpus.name
 
 
