@@ -194,6 +194,7 @@ function edgeTip(scene, ends) {
   const lines = [`${nameOf(scene.nodes[ends.from])}  →  ${nameOf(scene.nodes[ends.to])}`];
   const e = edgeBetween(scene, ends);
   if (e === undefined) return [...lines, "not among the edges drawn here"].join("\n");
+  if (scene.edges.tip) return scene.edges.tip[e];
   for (const side of ["a", "b"]) lines.push(sideLine(scene.edges, e, side));
   const change = scene.edges.change[e];
   const spread = scene.edges.spread_change ? ` ± ${plainNumber(scene.edges.spread_change[e])}` : "";

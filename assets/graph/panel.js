@@ -42,16 +42,17 @@ function fillPanel(panel, scene) {
   panel.title.textContent = panel.title.title = shown.map((side) => side.title).join("  →  ");
   panel.facts.replaceChildren();
   if (panel.side === null) {
-    element(panel.facts, "span", "", "what differs: orange more in B, blue less in B");
+    element(panel.facts, "span", "", scene.wording?.difference ?? "what differs: orange more in B, blue less in B");
   } else {
     const [side] = shown;
     element(panel.facts, "span", "", [side.loss, side.fit].filter(Boolean).join(" · "));
     if (side.warning) {
-      const warning = element(panel.facts, "span", "tl-warning", "⚠ low fit");
+      const warning = element(panel.facts, "span", "tl-warning", scene.wording?.warning ?? "⚠ low fit");
       warning.title = side.warning;
     }
   }
   panel.stage.setAttribute("aria-label", `${panel.title.textContent}. ${scene.description}`);
+  panel.bars.hidden = shown.every((side) => !side.bars.length);
   fillBars(panel, shown);
 }
 
@@ -96,8 +97,8 @@ function makeLegend(parent) {
   return { keys, status };
 }
 
-function fillLegend(legend, overlay) {
-  const entries = [
+function fillLegend(legend, overlay, wording) {
+  const entries = wording?.[overlay ? "overlay" : "pair"] ?? [
     ["tl-circle", "feature"],
     ["tl-square", "token, output"],
     ["tl-diamond", "unexplained"],

@@ -4,6 +4,8 @@ const PAD = { left: 36, right: 16, top: 38, bottom: 26 };
 const MAX_ZOOM = 14;
 const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
+const BOTH_SIDES = 3;
+const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
 const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
 
 /**
@@ -23,7 +25,7 @@ function makeScene(payload, step, annotations) {
     edgeOf.set(edges.from[e] * nodes.length + edges.to[e], e);
   }
   const strong = (bit) => edges.show.flatMap((show, e) => (show & bit ? [e] : []));
-  const inner = nodes.filter((node) => node.kind !== "token" && node.kind !== "logit");
+  const inner = nodes.filter((node) => !ENDS.has(node.kind));
   const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
   return {
     nodes,
@@ -33,6 +35,7 @@ function makeScene(payload, step, annotations) {
     places: payload.places,
     statuses: payload.statuses,
     words: payload.status_words,
+    wording: payload.wording ?? null, // of graphs of heads and MLPs
     groups: annotations.supernodes.map((group, place) => ({
       name: group.name,
       colour: payload.groups[place % payload.groups.length],
@@ -131,7 +134,7 @@ function viewOn(places, view, node) {
 
 /** Is the node part of the graph on this side (0 A, 1 B, null overlay)? Else it is the other side's ghost, or absent. */
 function onSide(node, side) {
-  return side === null ? node.kept !== 0 : (node.kept & IN_SIDE[side]) !== 0;
+  return (node.kept & (side === null ? BOTH_SIDES : IN_SIDE[side])) !== 0;
 }
 
 function valueOn(node, side) {
@@ -147,6 +150,7 @@ function radius(scene, node, side, pitch) {
 
 /** Half the width of a group's box in pixels: what layout.py reserves for its name. */
 function boxHalf(node, pitch) {
+  if (ENDS.has(node.kind)) return 30;
   return Math.max(14, ((0.8 + 0.62 * Math.min(14, [...node.label].length)) * pitch) / 2);
 }
 
@@ -188,7 +192,7 @@ function nodeBeside(scene, side, row, key) {
 function firstNode(scene, side) {
   let best = -1;
   scene.nodes.forEach((node, row) => {
-    if (node.kind !== "logit" || !node.kept) return;
+    if ((node.kind !== "logit" && node.kind !== "output") || !node.kept) return;
     if (best < 0 || valueOn(node, side) > valueOn(scene.nodes[best], side)) best = row;
   });
   return best;

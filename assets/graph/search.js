@@ -11,9 +11,9 @@ function findNodes(scene, text) {
 /** One word: a layer, a feature's number, the beginning of its token, or a part of what is written on it. */
 function fitsWord(scene, node, word) {
   const layer = /^l(\d+)$/.exec(word);
-  if (layer && node.kind !== "logit" && node.layer === Number(layer[1])) return true;
+  if (layer && node.kind !== "logit" && node.kind !== "output" && node.layer === Number(layer[1])) return true;
   if (/^\d+$/.test(word) && node.kind === "feature" && node.index === Number(word)) return true;
-  if (node.token.toLowerCase().startsWith(word)) return true;
+  if (node.token.toLowerCase().startsWith(word) || node.alias === word) return true;
   const written = [node.note, ...node.groups.map((place) => scene.groups[place].name)];
   if (node.shape === "box") written.push(node.label);
   return word === node.kind || written.some((part) => part.toLowerCase().includes(word));

@@ -53,6 +53,11 @@ function makeSearch(row, graphs) {
   return { input, count };
 }
 
+/** What can be found, where it is not features. */
+function fillSearch({ input }, wording) {
+  if (wording) Object.assign(input, { placeholder: wording.search, title: wording.search_title });
+}
+
 function makeFilter(row, graphs) {
   const filter = makeGroup(row, "Changes drawn");
   filter.classList.add("tl-filter");

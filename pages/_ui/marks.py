@@ -12,10 +12,13 @@ from engine.domain.diffs import STATUSES
 Show = Literal["both", "input", "output"]
 T = TypeVar("T")
 
-_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode"}
+_KINDS = {
+    "f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode",
+    "h": "head", "m": "mlp", "i": "input", "o": "output",
+}  # fmt: skip
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _SHOW: dict[str, Show] = {"i": "input", "o": "output"}
-_NODE = re.compile(r"(feature|error|token|logit|supernode)/(-?\d{1,9})/(-?\d{1,9})/(.{1,200})", re.DOTALL)
+_NODE = re.compile(rf"({'|'.join(_KINDS.values())})/(-?\d{{1,9}})/(-?\d{{1,9}})/(.{{1,200}})", re.DOTALL)
 _TEXT_LIMIT, _MOST_PINS = 8_000, 200
 
 

@@ -1,0 +1,380 @@
+"""Two circuits of attention heads and MLPs as what the linked graph component draws, and as one table of edges.
+
+Layers go up, heads stand side by side in their order, a layer's MLP at its right. The queries, keys and values of a
+head are drawn as one edge, whose score is their sum; the table and the tooltips name all three.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.analysis.components.pruning import node_mask, owner_of_input
+from engine.domain.components import QKV, Circuit, ComponentScores, ComponentShape
+from engine.domain.diffs import Status
+from engine.domain.errors import ComparisonRefused
+from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
+
+IN_MODEL = 4  # a bit of `kept`: in neither circuit, drawn as a ghost so that the whole model is in sight
+MOST_EDGES = 1_500  # sent: more are not told apart
+STATUSES: tuple[Status, ...] = ("appeared", "vanished", "flipped", "unchanged")
+STATUS_WORDS: dict[Status, str] = {
+    "appeared": "only in the circuit of B",
+    "vanished": "only in the circuit of A",
+    "flipped": "in both, with its sign turned",
+    "unchanged": "in both circuits",
+}
+_SHAPES = {"input": "box", "head": "circle", "mlp": "square", "output": "box"}
+_WHAT = {
+    "input": "the words of the prompt, as the model reads them",
+    "head": "an attention head: carries information from earlier words to later ones",
+    "mlp": "an MLP: looks up what belongs to what stands at one word",
+    "output": "the model’s scores for the next word",
+}
+_HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.16, 0.24, 0.0  # within a layer; where the MLP reads the heads it stands above them
+_LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
+_PAIR_LEGEND = [
+    *_LEGEND,
+    ["tl-line tl-positive", "helps the right answer"],
+    ["tl-line tl-negative", "works against it"],
+    ["tl-circle tl-ring-lost", "in A alone"],
+    ["tl-circle tl-ring-gained", "in B alone"],
+    ["tl-circle tl-dashed", "not in this circuit"],
+]
+_OVERLAY_LEGEND = [
+    *_LEGEND,
+    ["tl-line tl-gained", "appeared: only in B"],
+    ["tl-line tl-lost", "lost: only in A"],
+    ["tl-line tl-flipped", "sign turned"],
+    ["tl-line tl-same", "in both"],
+    ["tl-circle tl-dashed", "in neither"],
+]
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentSide:
+    """One checkpoint: the scores of its edges, and the circuit that was chosen from them."""
+
+    scores: ComponentScores
+    circuit: Circuit
+    loss: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentView(GraphView):
+    """What the component is given: as `GraphView`, with the words of component graphs."""
+
+    def payload(self) -> dict[str, Any]:
+        """JSON-able, without NaN or infinity."""
+        return super().payload() | {
+            "statuses": list(STATUSES),
+            "status_words": STATUS_WORDS,
+            "wording": {
+                "pair": _PAIR_LEGEND,
+                "overlay": _OVERLAY_LEGEND,
+                "difference": "what differs: orange appeared in B, blue is lost from A",
+                "warning": "⚠ not learned here",
+                "search": "Find: L2, h3, mlp, a1.h3",
+                "search_title": "Find nodes by layer (L2), head (h3), kind (mlp) or published name (a1.h3). "
+                "Enter goes to the next, Esc empties.",
+            },
+        }
+
+
+def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
+    """Every edge of either circuit once, q, k and v of a head in one row, the largest change of score first.
+
+    Columns: source, target (ids); from, to (names); score_a, score_b (sums over q, k, v); in_a, in_b; via_a, via_b
+    (which of q, k, v are in the circuit; empty for other targets); q_a, k_a, v_a, q_b, k_b, v_b (NaN for other
+    targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
+    """
+    shape = _shared_shape(a, b)
+    inside = [collapse(side.circuit.edges, shape) for side in (a, b)]
+    scores = [collapse(side.scores.scores, shape) for side in (a, b)]
+    rows, columns = np.nonzero(inside[0] | inside[1])
+    ids, names = node_ids(shape), node_names(shape)
+    table = pd.DataFrame(
+        {
+            "source": [ids[column] for column in columns],
+            "target": [ids[row + 1] for row in rows],
+            "from": [names[column] for column in columns],
+            "to": [names[row + 1] for row in rows],
+        }
+    )
+    for side, (name, known) in zip((a, b), (("a", 0), ("b", 1)), strict=True):
+        table[f"score_{name}"] = scores[known][rows, columns]
+        table[f"in_{name}"] = inside[known][rows, columns]
+        table[f"via_{name}"] = _via(side.circuit.edges, shape, rows, columns)
+        for place, which in enumerate(QKV):
+            table[f"{which}_{name}"] = _of_heads(side.scores.scores, shape, rows, columns, place)
+    table["change"] = table["score_b"] - table["score_a"]
+    turned = np.sign(table["score_a"]) * np.sign(table["score_b"]) < 0
+    both = table["in_a"] & table["in_b"]
+    table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "unchanged", "appeared"], "vanished")
+    order = (-table["change"].abs()).argsort(kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def component_nodes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
+    """Every component of the model: id, name, alias, kind, layer, position, a, b (the summed |score| of its edges in
+    the circuit, out of it, of the output into it), in_a, in_b, status."""
+    shape = _shared_shape(a, b)
+    ids = node_ids(shape)
+    parts = [node_id.split("/") for node_id in ids]
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "name": node_names(shape),
+            "alias": [*shape.sources(), "logits"],
+            "kind": [part[0] for part in parts],
+            "layer": [int(part[1]) for part in parts],
+            "position": [int(part[2]) for part in parts],
+        }
+    )
+    for name, side in (("a", a), ("b", b)):
+        size = collapse(np.abs(side.scores.scores) * side.circuit.edges, shape)
+        table[name] = np.append(size.sum(axis=0), size[-1].sum())
+        table[f"in_{name}"] = node_mask(side.circuit)
+    table["status"] = np.select(
+        [table["in_a"] & table["in_b"], table["in_b"], table["in_a"]],
+        ["unchanged", "appeared", "vanished"],
+        "unchanged",
+    )
+    return table
+
+
+def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -> ComponentView:
+    """Both circuits and their difference in one layout. `strongest`: edges drawn without being asked for, a side by
+    |score|; in the difference all that changed come first, then the shared ones.
+
+    Raises ComparisonRefused where the models have other components.
+    """
+    shape = _shared_shape(a, b)
+    nodes, edges = component_nodes(a, b), component_edges(a, b)
+    places = _places(shape)
+    sides = [
+        _side(name, side, nodes[f"in_{name.lower()}"], nodes, edges[f"in_{name.lower()}"])
+        for name, side in (("A", a), ("B", b))
+    ]
+    return ComponentView(
+        nodes=_drawn_nodes(nodes, edges, shape, places["width"]),
+        edges=_drawn_edges(edges, nodes["id"], strongest),
+        sides=sides,
+        places=places,
+        description=_description(sides, edges),
+    )
+
+
+def collapse(per_edge: np.ndarray, shape: ComponentShape) -> np.ndarray:
+    """(n_inputs, n_sources) -> (n_layers (H + 1) + 1, n_sources): q, k and v of a head summed, of bools any.
+
+    Row r is the input of node r + 1 in the order of `node_ids`.
+    """
+    summed = np.zeros((shape.n_nodes - 1, shape.n_sources))
+    np.add.at(summed, owner_of_input(shape) - 1, per_edge)
+    return summed > 0 if per_edge.dtype == bool else summed
+
+
+def node_ids(shape: ComponentShape) -> list[str]:
+    """`input`, then layer by layer the heads and the MLP, then `output`: as `KIND/LAYER/POSITION/0`."""
+    inner = [
+        f"head/{layer}/{place}/0" if place < shape.n_heads else f"mlp/{layer}/{place}/0"
+        for layer in range(shape.n_layers)
+        for place in range(shape.n_heads + 1)
+    ]
+    return ["input/-1/0/0", *inner, f"output/{shape.n_layers}/0/0"]
+
+
+def node_names(shape: ComponentShape) -> list[str]:
+    """In words, in the order of `node_ids`: `L1 · head 3`, `L1 · MLP`."""
+    inner = [
+        f"L{layer} · head {place}" if place < shape.n_heads else f"L{layer} · MLP"
+        for layer in range(shape.n_layers)
+        for place in range(shape.n_heads + 1)
+    ]
+    return ["input", *inner, "output"]
+
+
+def signed(value: float) -> str:
+    """Three digits that say something, with a sign: `+0.0123`, `−1.2`, `0`."""
+    if value == 0 or not np.isfinite(value):
+        return "0"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    if digits > 6:
+        return f"{'+' if value > 0 else '−'}{abs(value):.0e}"
+    return f"{'+' if value > 0 else '−'}{abs(value):.{digits}f}"
+
+
+def _shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
+    if a.scores.shape != b.scores.shape:
+        has = [f"{side.scores.shape.n_layers} layers of {side.scores.shape.n_heads} heads" for side in (a, b)]
+        raise ComparisonRefused(
+            f"{a.scores.key.checkpoint} has {has[0]}, {b.scores.key.checkpoint} {has[1]}. Circuits of components can "
+            "be compared between checkpoints of one model only."
+        )
+    return a.scores.shape
+
+
+def _head_rows(shape: ComponentShape, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of collapsed rows: whether each is a head, and its q input (0 for others)."""
+    layer, place = np.divmod(rows, shape.n_heads + 1)
+    is_head = (place < shape.n_heads) & (layer < shape.n_layers)
+    return is_head, np.where(is_head, layer * (3 * shape.n_heads + 1) + place, 0)
+
+
+def _of_heads(
+    per_edge: np.ndarray, shape: ComponentShape, rows: np.ndarray, columns: np.ndarray, which: int
+) -> np.ndarray:
+    is_head, first = _head_rows(shape, rows)
+    values = per_edge[first + which * shape.n_heads * is_head, columns].astype(float)
+    return np.where(is_head, values, np.nan)
+
+
+def _via(edges: np.ndarray, shape: ComponentShape, rows: np.ndarray, columns: np.ndarray) -> list[str]:
+    parts = [_of_heads(edges, shape, rows, columns, place) > 0 for place in range(3)]
+    return [" ".join(which for which, there in zip(QKV, row, strict=True) if there) for row in zip(*parts, strict=True)]
+
+
+def _places(shape: ComponentShape) -> dict[str, Any]:
+    columns = [{"token": f"h{head}", "x": head + 1.0, "bold": False} for head in range(shape.n_heads)]
+    columns.append({"token": "MLP", "x": shape.n_heads + 1.6, "bold": False})
+    labels = ["in", *(f"L{layer}" for layer in range(shape.n_layers)), "out"]
+    return {
+        "width": shape.n_heads + 2.4,
+        "height": float(shape.n_layers + 1),
+        "columns": columns,
+        "rows": [{"label": label, "y": float(place)} for place, label in enumerate(labels)],
+    }
+
+
+def _drawn_nodes(
+    nodes: pd.DataFrame, edges: pd.DataFrame, shape: ComponentShape, width: float
+) -> list[dict[str, Any]]:  # fmt: skip
+    heads_y, mlp_y = (_PARALLEL_Y, _PARALLEL_Y) if shape.parallel else (_HEADS_Y, _MLP_Y)
+    largest = [float(nodes.loc[nodes["kind"].isin(["head", "mlp"]), side].max()) or 1.0 for side in ("a", "b")]
+    counts = {
+        (end, side): edges.loc[edges[f"in_{side}"], end].value_counts() for end in ("source", "target") for side in "ab"
+    }
+    drawn = []
+    for row in nodes.to_dict("records"):
+        kind, layer = row["kind"], int(row["layer"])
+        x = {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, width / 2)
+        y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
+        drawn.append(
+            {
+                "id": row["id"],
+                "label": row["name"],
+                "alias": row["alias"],
+                "shape": _SHAPES[kind],
+                "x": short(x),
+                "y": short(y),
+                "kind": kind,
+                "token": {"head": f"h{row['position']}", "mlp": "MLP"}.get(kind, kind),
+                "layer": layer,
+                "position": int(row["position"]),
+                "index": 0,
+                "answer": False,
+                "status": row["status"],
+                "a": short(row["a"] / largest[0]),
+                "b": short(row["b"] / largest[1]),
+                "kept": IN_A * row["in_a"] | IN_B * row["in_b"] | IN_MODEL,
+                "tooltip": _node_tip(row, counts),
+            }
+        )
+    return drawn
+
+
+def _node_tip(row: Mapping[Any, Any], counts: dict[tuple[str, str], pd.Series]) -> str:
+    named = row["name"] if row["alias"] == row["name"] else f"{row['name']} ({row['alias']})"
+    lines = [named, _WHAT[row["kind"]]]
+    for side in "ab":
+        n_in, n_out = (int(counts[end, side].get(row["id"], 0)) for end in ("target", "source"))
+        parts = [f"{n} {word}" for n, word in ((n_in, "in"), (n_out, "out")) if n]
+        told = f"edges: {', '.join(parts)}" if row[f"in_{side}"] else "not in the circuit"
+        lines.append(f"{side.upper()}: {told}")
+    return "\n".join(lines)
+
+
+def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[str, list[Any]]:
+    """Columns, as `edge_columns` of attribution graphs; `tip` instead of weights. What changed comes first."""
+    size = pd.concat([edges[f"score_{side}"].abs() * edges[f"in_{side}"] for side in "ab"], axis=1).max(axis=1)
+    shared = edges["status"] == "unchanged"
+    order = pd.DataFrame({"shared": shared, "size": -size}).sort_values(["shared", "size"], kind="stable").index
+    if len(order) > MOST_EDGES:
+        order = order[np.isin(order, size.sort_values(ascending=False, kind="stable").index[:MOST_EDGES])]
+    edges = edges.loc[order]
+    row_of = pd.Series(np.arange(len(ids)), index=ids)
+    share = {side: _shares(edges, side) for side in "ab"}
+    columns: dict[str, list[Any]] = {"from": row_of[edges["source"]].tolist(), "to": row_of[edges["target"]].tolist()}
+    for side in "ab":
+        columns[f"share_{side}"] = [short(value) for value in share[side].tolist()]
+        columns[f"contribution_{side}"] = [short(abs(value)) for value in share[side].tolist()]
+    in_a, in_b = edges["in_a"].to_numpy(dtype=bool), edges["in_b"].to_numpy(dtype=bool)
+    size_a, size_b = np.abs(share["a"]) * in_a, np.abs(share["b"]) * in_b
+    flipped = (edges["status"] == "flipped").to_numpy()
+    columns["change"] = [short(value) for value in np.where(flipped, size_a + size_b, size_b - size_a).tolist()]
+    columns["kept"] = (IN_A * in_a | IN_B * in_b).tolist()
+    columns["status"] = [STATUSES.index(status) for status in edges["status"]]
+    show = STRONG_A * _first(size_a, strongest) | STRONG_B * _first(size_b, strongest)
+    columns["show"] = (show | STRONG_CHANGE * (np.arange(len(edges)) < 2 * strongest)).tolist()
+    columns["tip"] = [_edge_tip(row) for row in edges.to_dict("records")]
+    return columns
+
+
+def _shares(edges: pd.DataFrame, side: str) -> np.ndarray:
+    """Signed scores over the strongest edge of this side's circuit."""
+    scores = edges[f"score_{side}"].to_numpy(dtype=float)
+    largest = float(np.abs(scores * edges[f"in_{side}"].to_numpy(dtype=bool)).max(initial=0.0)) or 1.0
+    return np.clip(scores / largest, -1, 1)
+
+
+def _first(sizes: np.ndarray, n: int) -> np.ndarray:
+    """(n_edges,) int: 1 for the `n` largest above 0."""
+    chosen = np.zeros(len(sizes), dtype=np.int64)
+    best = np.argsort(-sizes, kind="stable")[:n]
+    chosen[best[sizes[best] > 0]] = 1
+    return chosen
+
+
+def _edge_tip(row: Mapping[Any, Any]) -> str:
+    lines = [f"{row['from']}  →  {row['to']}"]
+    for side in "ab":
+        inside = "in the circuit" if row[f"in_{side}"] else "not in the circuit"
+        lines.append(f"{side.upper()}: score {signed(row[f'score_{side}'])}, {inside}")
+        if not np.isnan(row[f"q_{side}"]):
+            lines.append("     " + ", ".join(f"{which} {signed(row[f'{which}_{side}'])}" for which in QKV))
+    lines.append(STATUS_WORDS[row["status"]])
+    return "\n".join(lines)
+
+
+def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame, edges: pd.Series) -> dict[str, Any]:
+    is_part = nodes["kind"].isin(["head", "mlp"])
+    n_nodes, n_edges = int((inside & is_part).sum()), int(edges.sum())
+    scores = side.scores
+    clean = float(np.average(scores.clean, weights=scores.n_pairs))
+    unlearned = scores.key.settings.metric == "logit_diff" and clean <= 0
+    return {
+        "title": f"{name} · {scores.key.checkpoint}",
+        "loss": "" if side.loss is None else f"loss {side.loss:.2f}",
+        "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {n_edges:,} edges",
+        "warning": (
+            f"This checkpoint does not prefer the right answer yet (by {signed(clean)} logits): what is drawn is what "
+            "tells the two prompts apart, not how they are answered."
+            if unlearned
+            else ""
+        ),
+        "bars": [],
+        "n_nodes": n_nodes,
+        "n_edges": n_edges,
+    }
+
+
+def _description(sides: list[dict[str, Any]], edges: pd.DataFrame) -> str:
+    parts = ["Two circuits of attention heads and MLPs."]
+    parts += [f"{side['title']}: {side['fit']}." for side in sides]
+    counts = edges["status"].value_counts()
+    parts.append(", ".join(f"{int(counts.get(status, 0))} {status}" for status in STATUSES) + " edges.")
+    parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
+    return " ".join(parts)
