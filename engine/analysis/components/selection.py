@@ -47,8 +47,8 @@ def select(
         size = f"|score| >= {threshold:g}" if threshold is not None else "those with the largest |score|"
         remedy = ", or choose them greedily, from the logits upward" if how == "top" else ""
         raise InputError(
-            f"The circuit is empty: {chosen.n_edges} of {shape.n_edges} edges were chosen ({size}), and none of them lies "
-            f"on a path from the input to the logits. Ask for more edges{remedy}."
+            f"The circuit is empty: {chosen.n_edges} of {shape.n_edges} edges were chosen ({size}), and none of them "
+            f"lies on a path from the input to the logits. Ask for more edges{remedy}."
         )
     return circuit
 
