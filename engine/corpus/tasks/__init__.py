@@ -2,7 +2,12 @@
 
 from engine.corpus.tasks.addition_subtraction import ADDITION_SUBTRACTION
 from engine.corpus.tasks.composition import COMPOSITION
+from engine.corpus.tasks.constraints import CONSTRAINTS
+from engine.corpus.tasks.least_common_multiple import LEAST_COMMON_MULTIPLE
+from engine.corpus.tasks.linear_functions import LINEAR_FUNCTIONS
+from engine.corpus.tasks.multiplication_division import MULTIPLICATION_DIVISION
 from engine.corpus.tasks.problems import Defaults, Task
+from engine.corpus.tasks.sequences import SEQUENCES
 from engine.domain.corpus import Corpus, TaskSpec
 from engine.domain.errors import NotFound
 
@@ -10,7 +15,12 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         ADDITION_SUBTRACTION,
+        MULTIPLICATION_DIVISION,
+        SEQUENCES,
+        LEAST_COMMON_MULTIPLE,
+        LINEAR_FUNCTIONS,
         COMPOSITION,
+        CONSTRAINTS,
     )
 }
 

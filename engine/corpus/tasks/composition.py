@@ -3,10 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from engine.corpus.tasks.problems import Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
-
-TOP = 999  # answers above are several tokens of most tokenizers
 
 
 def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
@@ -15,7 +13,7 @@ def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
     low, high = sorted((a, b)) if inner == "+" else (a, b)
     key = f"{low} {inner} {high} {outer} {c}"
     clean = _asked(wording, a, inner, b, outer, c)
-    return paired(wording, key, clean, _corruptions(rng, wording, (a, inner, b, outer, c), limit))
+    return paired(wording, clean, _corruptions(rng, wording, (a, inner, b, outer, c), limit), key=key)
 
 
 def _corruptions(
@@ -33,7 +31,7 @@ def _asked(wording: Wording, a: int, inner: str, b: int, outer: str, c: int) -> 
         return None
     answer = first * c if outer == "*" else first // c
     sum_of = f"( {a} {inner} {b} )" if wording == "demo" else f"({a} {inner} {b})"
-    return Question(f"{sum_of} {outer} {c}", answer) if answer <= TOP else None
+    return Question(f"{sum_of} {outer} {c}", answer) if answer <= TOP_ANSWER else None
 
 
 COMPOSITION = number_task(

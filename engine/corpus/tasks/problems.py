@@ -10,6 +10,7 @@ from engine.corpus.world import NUMBERS
 from engine.domain.corpus import Corpus, Example, Pair, Probe, TaskSpec, Wording
 from engine.domain.errors import InputError
 
+TOP_ANSWER = 999  # a number above is several tokens of most tokenizers
 HELD_OUT = 0.2  # of the problems
 _IN_VAIN = 20  # times as many draws without a new problem as there are problems: then no more are expected
 _DIGITS = re.compile(r"\d+")
@@ -87,7 +88,9 @@ def number_task(
     return Task(name, title, description, defaults, make)
 
 
-def paired(wording: Wording, key: str, clean: Question | None, candidates: Iterable[Question | None]) -> Problem | None:
+def paired(
+    wording: Wording, clean: Question | None, candidates: Iterable[Question | None], *, key: str = ""
+) -> Problem | None:
     """`clean` with the first candidate that has another answer and the same shape: digit for digit, sign for sign.
 
     None where there is no clean question, where no candidate will do, or where a number is none that the bundled model
@@ -97,7 +100,7 @@ def paired(wording: Wording, key: str, clean: Question | None, candidates: Itera
         return None
     for other in candidates:
         if other and other.answer != clean.answer and _shape(other) == _shape(clean) and _known(wording, other):
-            return Problem(key, clean, other)
+            return Problem(key or clean.problem, clean, other)
     return None
 
 

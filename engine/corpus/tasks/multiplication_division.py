@@ -1,0 +1,36 @@
+"""6 * 7 and 42 / 7; the corrupted prompt has another first operand with as many digits."""
+
+import random
+
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, as_long, number_task, paired
+from engine.domain.corpus import Wording
+
+
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+    a, b = rng.randint(0, limit), rng.randint(1, limit)
+    if rng.random() < 0.5:
+        low, high = sorted((a, b))
+        others = (_product(n, b) for n in as_long(rng, a, limit))
+        return paired(wording, _product(a, b), others, key=f"{low} * {high}")
+    return paired(wording, _quotient(a, b), (_quotient(n // b, b) for n in as_long(rng, a * b, limit * b)))
+
+
+def _product(a: int, b: int) -> Question | None:
+    return Question(f"{a} * {b}", a * b) if a * b <= TOP_ANSWER else None
+
+
+def _quotient(answer: int, b: int) -> Question:
+    return Question(f"{answer * b} / {b}", answer)
+
+
+MULTIPLICATION_DIVISION = number_task(
+    name="multiplication_division",
+    title="Multiplication and division",
+    description="A product, or a quotient without remainder; the corrupted prompt has another first operand.",
+    phrasing={
+        "demo": "{w} =",
+        "model": "Calculate the result of the following arithmetic expression and provide only the final answer: {w} =",
+    },
+    defaults={"demo": Defaults(limit=12, n_rows=300), "model": Defaults(limit=100, n_rows=2000)},
+    draw=_draw,
+)
