@@ -11,11 +11,13 @@ from engine.store.files import read_json, write_bytes, write_text
 from engine.store.layout import inside, main_file
 from engine.store.shelves import Shelves
 
-_TABLES = ("runs", "captures")
+_TABLES = ("runs", "captures", "components", "circuits")
+_TEXTS = ("variant", "critical_layers", "subject", "layer_change")  # columns in which an empty text is one
+_LATER = _TABLES[2:]  # a study of before has none
 
 
 class Studies(Shelves):
-    """`studies/NAME/study.json`, runs.csv.gz, captures.csv.gz; results/RUN.json while it is being done."""
+    """`studies/NAME/study.json` and its tables as NAME.csv.gz; results/RUN.json while it is being done."""
 
     def save_study(self, study: Study, tables: StudyTables | None = None) -> Path:
         """Its folder. The tables are written first: study.json stands for them. Raises NameRefused, StorageFailed.
@@ -24,7 +26,10 @@ class Studies(Shelves):
         """
         path = self._own(study.spec.name)
         for name in _TABLES if tables else ():
-            text: str = getattr(tables, name).to_csv(index=False)
+            table = getattr(tables, name)
+            if not len(table.columns):
+                continue
+            text: str = table.to_csv(index=False)
             # The same table, the same bytes: no time in the header.
             write_bytes(path.with_name(f"{name}.csv.gz"), gzip.compress(text.encode(), mtime=0))
         write_text(path, study.to_json())
@@ -41,17 +46,21 @@ class Studies(Shelves):
         return [study for _, study in sorted(rows, key=lambda pair: (pair[0].bundled, -pair[0].stamp, pair[0].name))]
 
     def study_tables(self, name: str) -> StudyTables:
-        """Raises NameRefused, NotFound, Damaged."""
+        """Those that a study of before has not are empty. Raises NameRefused, NotFound, Damaged."""
         import pandas as pd  # 0.4 s that the first page does not need
 
         folder = self._locate("study", "study", name).parent
         tables = []
         for table in _TABLES:
             path = folder / f"{table}.csv.gz"
+            if table in _LATER and not path.exists():
+                tables.append(pd.DataFrame())
+                continue
             try:
-                tables.append(pd.read_csv(path, compression="gzip"))
+                read = pd.read_csv(path, compression="gzip", dtype=dict.fromkeys(_TEXTS, str))
             except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
                 raise Damaged(path, f"it is no table ({error})") from error
+            tables.append(read.fillna({name: "" for name in _TEXTS if name in read}))
         return StudyTables(*tables)
 
     def save_outcome(self, study: str, outcome: RunOutcome) -> None:

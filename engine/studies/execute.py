@@ -3,19 +3,19 @@
 import fnmatch
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
-from engine.corpus import make_corpus
-from engine.domain.corpus import Corpus
+from engine.corpus import make_any
+from engine.domain.corpus import Corpus, TaskSpec
 from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
-from engine.domain.runs import RunConfig
-from engine.domain.studies import RunOutcome, Study, StudySpec
+from engine.domain.studies import STAGES, RunOutcome, Stage, Study, StudyRun, StudySpec
 from engine.store import Store
-from engine.studies.one import do_run
-from engine.studies.spec import study_runs
+from engine.studies.one import CorpusTexts, corpora_of, do_run
+from engine.studies.search import found_rates
+from engine.studies.spec import search_key, study_runs
 from engine.studies.tables import study_tables
 from engine.studies.workers import Answer, DaskWorkers, LocalWorkers, Workers
 
@@ -48,68 +48,94 @@ def run_study(
         report(0.0, "reading the corpora")
         corpora = _corpora(store, spec)
         cancel.check()
-        wanted = {run.name: _with_hash(run.config, corpora) for run in study_runs(spec)}
-        done = {name: one for name, one in store.outcomes(spec.name).items() if wanted.get(name) == one.config}
-        sitting = _Sitting(store, spec.name, corpora, report, cancel)
-        sitting.n_done, sitting.n_wanted = sum(name in done for name in names), len(names)
-        todo = [wanted[name] for name in names if name not in done]
+        sitting = _Sitting(store, spec, corpora, report, cancel)
+        sitting.begin(names)
         try:
-            if todo:
-                sitting.do(todo, lambda: _workers(n_workers, scheduler))
+            if not sitting.is_done:
+                with closing(_workers(n_workers, scheduler)) as workers:
+                    for stage in STAGES:
+                        sitting.do(stage, workers)
         finally:
-            done |= sitting.outcomes
-            study = _publish(store, spec, list(done.values()), sitting.failed, command)
+            study = _publish(store, spec, sitting.outcomes, sitting.failed, command)
     report(1.0, sitting.told())
     return study
 
 
 class _Sitting:
-    """One go at the missing runs."""
+    """One go at the missing runs: those of a search first, since they decide the learning rate of others."""
 
     def __init__(
-        self, store: Store, study: str, corpora: Mapping[str, Corpus], report: Report, cancel: CancelToken
+        self, store: Store, spec: StudySpec, corpora: Mapping[str, Corpus], report: Report, cancel: CancelToken
     ) -> None:
-        self._store, self._study, self._corpora = store, study, corpora
+        self._store, self._spec, self._corpora = store, spec, corpora
         self._report, self._cancel = report, cancel
-        self.outcomes: dict[str, RunOutcome] = {}
+        self.outcomes: dict[str, RunOutcome] = {}  # of before and of now, of runs as they are asked for now
         self.failed: dict[str, str] = {}
-        self.n_done = self.n_wanted = 0
+        self._names: list[str] = []
+        self._n_before = 0
         self._deaths: Counter[str] = Counter()
-        self._todo: deque[RunConfig] = deque()
-        self._under_way: dict[Future[str], RunConfig] = {}
+        self._todo: deque[StudyRun] = deque()
+        self._under_way: dict[Future[str], StudyRun] = {}
         self._began = time.monotonic()
 
-    def do(self, todo: Sequence[RunConfig], open_workers: Callable[[], Workers]) -> None:
-        self._todo.extend(todo)
+    @property
+    def is_done(self) -> bool:
+        return all(name in self.outcomes for name in self._names)
+
+    def begin(self, names: Sequence[str]) -> None:
+        """What there is already of all runs of the study. Outcomes of the search tell which of the others still fit."""
+        self._names = list(names)
+        kept = self._store.outcomes(self._spec.name)
+        for stage in STAGES:
+            for run in self._runs(stage):
+                outcome = kept.get(run.name)
+                if outcome is not None and _answers(outcome, run, self._corpora):
+                    self.outcomes[run.name] = outcome
+        self._n_before = sum(name in self.outcomes for name in names)
+
+    def do(self, stage: Stage, workers: Workers) -> None:
+        """Every run of this stage that has no outcome; with a search's rates, once its runs have ended."""
+        rates = self._rates()
+        for run in self._runs(stage):
+            if run.name in self._names and run.name not in self.outcomes:
+                if run.searched and search_key(run) not in rates:
+                    self.failed[run.name] = "No learning rate of its search was tried on all of its seeds."
+                else:
+                    self._todo.append(run)
         self._report(self._fraction(), self.told())
-        workers = open_workers()
-        try:
-            while self._todo or self._under_way:
-                self._cancel.check()
-                self._hand_out(workers)
-                self._take_in(workers)
-        finally:
-            workers.close()
+        while self._todo or self._under_way:
+            self._cancel.check()
+            self._hand_out(workers)
+            self._take_in(workers)
+
+    def _runs(self, stage: Stage) -> list[StudyRun]:
+        runs = study_runs(self._spec, self._rates())
+        return [_with_hash(run, self._corpora) for run in runs if run.stage == stage]
+
+    def _rates(self) -> dict[str, float]:
+        return found_rates(self._spec, self.outcomes.values())
 
     def told(self) -> str:
         """`12 of 60 runs, 1 failed, about 4 min left`"""
-        n_here = len(self.outcomes) + len(self.failed)
-        text = f"{self.n_done + len(self.outcomes)} of {self.n_wanted} runs"
+        n_done = sum(name in self.outcomes for name in self._names)
+        n_here = n_done - self._n_before + len(self.failed)
+        text = f"{n_done} of {len(self._names)} runs"
         if self.failed:
             text += f", {len(self.failed)} failed"
-        if left := self.n_wanted - self.n_done - n_here:
+        if left := len(self._names) - self._n_before - n_here:
             text += f", about {_duration((time.monotonic() - self._began) / n_here * left)} left" if n_here else ""
         return text
 
     def _fraction(self) -> float:
-        return (self.n_done + len(self.outcomes) + len(self.failed)) / self.n_wanted
+        n_done = sum(name in self.outcomes for name in self._names)
+        return (n_done + len(self.failed)) / len(self._names)
 
     def _hand_out(self, workers: Workers) -> None:
         room = workers.room()
         while self._todo and len(self._under_way) < room:
-            config = self._todo.popleft()
-            corpus = self._corpora[config.corpus]
-            self._under_way[workers.submit(config.model_dump_json(), corpus.to_jsonl())] = config
+            run = self._todo.popleft()
+            texts = CorpusTexts(jsonl={name: self._corpora[name].to_jsonl() for name in corpora_of(run.config)})
+            self._under_way[workers.submit(run.model_dump_json(), texts.model_dump_json())] = run
 
     def _take_in(self, workers: Workers) -> None:
         if not self._under_way:
@@ -121,37 +147,43 @@ class _Sitting:
             self._settle(workers, future, self._under_way.pop(future))
         self._report(self._fraction(), self.told())
 
-    def _settle(self, workers: Workers, future: "Future[str]", config: RunConfig) -> None:
+    def _settle(self, workers: Workers, future: "Future[str]", run: StudyRun) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             answer = Answer.model_validate_json(future.result())
             if answer.state == "done":
                 outcome = RunOutcome.model_validate_json(answer.text)
-                self._store.save_outcome(self._study, outcome)
-                self.outcomes[config.name] = outcome
+                self._store.save_outcome(self._spec.name, outcome)
+                self.outcomes[run.name] = outcome
             elif answer.state == "failed":
-                self.failed[config.name] = answer.text
+                self.failed[run.name] = answer.text
             else:  # the worker was told to stop, not by us
-                self._todo.append(config)
+                self._todo.append(run)
         elif not workers.died(error):
-            self.failed[config.name] = workers.explain(error)
+            self.failed[run.name] = workers.explain(error)
         else:
-            self._deaths[config.name] += 1
-            if self._deaths[config.name] < MAX_DEATHS:
-                self._todo.append(config)
+            self._deaths[run.name] += 1
+            if self._deaths[run.name] < MAX_DEATHS:
+                self._todo.append(run)
             else:
-                self.failed[config.name] = (
+                self.failed[run.name] = (
                     f"Its worker process died {MAX_DEATHS} times. Where memory is short, take fewer --workers."
                 )
 
 
 def _chosen(spec: StudySpec, only: Sequence[str]) -> list[str]:
-    """The names of the runs to do, in the study's order. Raises NotFound."""
-    names = [run.name for run in study_runs(spec)]
+    """The names of the runs to do, in the study's order, their searches with them. Raises NotFound."""
+    runs = study_runs(spec)
+    names = [run.name for run in runs]
     for pattern in only:
         if not fnmatch.filter(names, pattern):
             raise NotFound(f"run of the study {spec.name}", pattern, names)
-    return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
+    if not only:
+        return names
+    chosen = {name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in only)}
+    searches = {search_key(run) for run in runs if run.searched and run.name in chosen}
+    chosen |= {run.name for run in runs if run.stage == "search" and search_key(run) in searches}
+    return [name for name in names if name in chosen]
 
 
 @contextmanager
@@ -182,17 +214,27 @@ def _corpora(store: Store, spec: StudySpec) -> dict[str, Corpus]:
 
     made = {corpus.name: corpus for corpus in spec.make}
     corpora = {}
-    for name in dict.fromkeys(name for grid in spec.grids for name in grid.corpora):
+    for name in dict.fromkeys(name for run in study_runs(spec) for name in corpora_of(run.config)):
         if name in made:
-            corpora[name] = answered_by_base(store, make_corpus(made[name]))
-            store.save_corpus(corpora[name], made[name])
+            corpus, asked = make_any(made[name]), made[name]
+            # Nothing is put in the place of a number: what the base cannot answer is what there is to be learned.
+            corpora[name] = corpus if isinstance(asked, TaskSpec) else answered_by_base(store, corpus)
+            store.save_corpus(corpora[name], asked)
         else:
             corpora[name] = store.corpus(name)
     return corpora
 
 
-def _with_hash(config: RunConfig, corpora: Mapping[str, Corpus]) -> RunConfig:
-    return config.model_copy(update={"corpus_hash": corpora[config.corpus].hash})
+def _with_hash(run: StudyRun, corpora: Mapping[str, Corpus]) -> StudyRun:
+    config = run.config.model_copy(update={"corpus_hash": corpora[run.config.corpus].hash})
+    return run.model_copy(update={"config": config})
+
+
+def _answers(outcome: RunOutcome, run: StudyRun, corpora: Mapping[str, Corpus]) -> bool:
+    """Whether it is the outcome of this run, with all that is to be measured."""
+    priors = {name: corpora[name].hash for name in run.config.method_settings.prior}
+    measured = set(run.measure) <= set(outcome.measured) and (not run.measure or outcome.scoring == run.scoring)
+    return outcome.config == run.config and outcome.prior_hashes == priors and measured
 
 
 def _workers(n: int, scheduler: str) -> Workers:
@@ -200,23 +242,23 @@ def _workers(n: int, scheduler: str) -> Workers:
 
 
 def _publish(
-    store: Store, spec: StudySpec, outcomes: Sequence[RunOutcome], failed: Mapping[str, str], command: str
+    store: Store, spec: StudySpec, outcomes: Mapping[str, RunOutcome], failed: Mapping[str, str], command: str
 ) -> Study:
     from engine.studies.findings import findings
 
-    tables = study_tables(outcomes, spec)
+    tables = study_tables(list(outcomes.values()), spec)
     study = Study(
         spec=spec,
         n_runs=len(outcomes),
         failed=dict(failed),
         findings=findings(tables, spec, command=command or f"python -m engine study {spec.name}.yaml"),
-        versions=_versions(outcomes),
+        versions=_versions(outcomes.values()),
     )
     store.save_study(study, tables)
     return study
 
 
-def _versions(outcomes: Sequence[RunOutcome]) -> dict[str, str]:
+def _versions(outcomes: Iterable[RunOutcome]) -> dict[str, str]:
     """Of each package; all that there were, where workers had different ones."""
     found: dict[str, set[str]] = {}
     for outcome in outcomes:

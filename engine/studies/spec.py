@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import yaml  # type: ignore[import-untyped]  # it comes without types
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.domain.corpus import CorpusSpec
+from engine.domain.components import ScoreSettings
+from engine.domain.corpus import CorpusSpec, TaskSpec
 from engine.domain.decisions import DecisionSettings
 from engine.domain.errors import InputError
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.runs import RunConfig
-from engine.domain.studies import Grid, StudyRun, StudySpec
+from engine.domain.studies import MEASURED, Grid, Measured, RateSearch, StudyRun, StudySpec
 
 MAX_BYTES = 100_000
 MAX_DEPTH = 8  # of lists and mappings in each other; a study needs four
@@ -27,6 +28,16 @@ MAX_RUNS = 10_000
 MAX_SEED = 2**32 - 1  # NumPy's largest
 MAX_NAME = 64
 _RANGE = re.compile(r"\s*(\d{1,10})\s*[-–]\s*(\d{1,10})\s*", re.ASCII)
+_AXES = ("corpora", "methods", "seeds", "stopping", "curricula", "learning_rates")
+_INNER: dict[int | str, type[BaseModel]] = {
+    "grids": Grid,
+    "settings": MethodSettings,
+    "scoring": ScoreSettings,
+    "corpus": CorpusSpec,  # tags of what `make` holds
+    "task": TaskSpec,
+    "decisions": DecisionSettings,
+    "search": RateSearch,
+}
 _REMEDY = "Mend the file and give it again."
 
 
@@ -61,6 +72,8 @@ def read_study(path: Path) -> StudySpec:
     for number, grid in enumerate(data["grids"] if isinstance(data.get("grids"), list) else []):
         if isinstance(grid, dict) and isinstance(grid.get("seeds"), str):
             grid["seeds"] = _seeds(grid["seeds"], f"{path}: grids[{number}].seeds")
+    if isinstance(search := data.get("search"), dict) and isinstance(search.get("seeds"), str):
+        search["seeds"] = _seeds(search["seeds"], f"{path}: search.seeds")
     try:
         # As JSON and strictly, so that neither “yes” nor "300" is taken for a number.
         spec = StudySpec.model_validate_json(json.dumps(data, default=str), strict=True)
@@ -70,38 +83,71 @@ def read_study(path: Path) -> StudySpec:
     return spec
 
 
-def study_runs(spec: StudySpec) -> tuple[StudyRun, ...]:
-    """Every run that the grids ask for, each once, in the order of the file.
+def study_runs(spec: StudySpec, rates: Mapping[str, float] | None = None) -> tuple[StudyRun, ...]:
+    """Every run that the study asks for, each once: those that search for learning rates first, then the grids in the
+    order of the file.
 
-    A run is CORPUS-METHOD[-STOPPING][-CURRICULUM][-lrRATE]-sSEED; a name that is too long, or that two runs would
-    have, ends in six digits of its config's hash. Where any grid watches a run, it is watched: that changes nothing of
-    what is learned. The method's own learning rate is the same run as null.
+    A run is CORPUS-METHOD[-VARIANT][-STOPPING][-CURRICULUM][-search][-lrRATE]-sSEED; a name that is too long, or that
+    two runs would have, ends in six digits of its config's hash. Where any grid watches or measures a run, that is
+    done: it changes nothing of what is learned. The method's own learning rate is the same run as null. rates: by
+    `search_key`, what the searches found; where it is not known yet, a searched run's config has none.
     """
-    watched: dict[RunConfig, bool] = {}
+    asked: dict[StudyRun, tuple[bool, tuple[Measured, ...]]] = {}
+    for run, grid in _asked(spec):
+        watch, measure = asked.get(run, (False, ()))
+        asked[run] = watch or grid.watch, tuple(one for one in MEASURED if one in (*measure, *grid.measure))
+    by_name: dict[str, list[StudyRun]] = defaultdict(list)
+    for run in asked:
+        by_name[_long_name(run)].append(run)
+    found = []
+    for run, (watch, measure) in asked.items():
+        changes: dict[str, Any] = {"name": _name(run, by_name)}
+        if run.searched:
+            changes["learning_rate"] = _unless_own(run.config.method, (rates or {}).get(search_key(run)))
+        compared = run.stage == "grid"
+        config = run.config.model_copy(update=changes | {"watch": watch and compared})
+        found.append(run.model_copy(update={"config": config, "measure": measure if compared else ()}))
+    return tuple(sorted(found, key=lambda run: run.stage != "search"))  # stable
+
+
+def search_key(run: StudyRun) -> str:
+    """The same for the runs of one search and those that train at the rate that it finds."""
+    config = run.config.model_copy(update={"name": "run", "seed": 0, "learning_rate": None, "watch": False})
+    return f"{run.variant} {config.model_copy(update={'corpus_hash': ''}).model_dump_json()}"
+
+
+def _asked(spec: StudySpec) -> Iterator[tuple[StudyRun, Grid]]:
+    """Without names, unwatched and unmeasured: what decides whether two are the same run."""
     for grid in spec.grids:
-        for config in _grid_configs(spec, grid):
-            watched[config] = watched.get(config, False) or grid.watch
-    by_name: dict[str, list[RunConfig]] = defaultdict(list)
-    for config in watched:
-        by_name[_long_name(config)].append(config)
-    return tuple(
-        StudyRun(config=config.model_copy(update={"name": _name(config, by_name), "watch": watch}))
-        for config, watch in watched.items()
-    )
+        variant, scoring = grid.variant, spec.scoring
+        for config in _grid_configs(spec, grid, grid.learning_rates, grid.seeds):
+            yield StudyRun(config=config, searched=grid.search, variant=variant, scoring=scoring), grid
+        if grid.search and spec.search is not None:
+            for method in grid.methods:
+                own = METHOD_INFOS[method].default_learning_rate
+                tried = tuple(float(f"{factor * own:.6g}") for factor in spec.search.factors)
+                only = grid.model_copy(update={"methods": (method,)})
+                for config in _grid_configs(spec, only, tried, spec.search.seeds):
+                    yield StudyRun(config=config, stage="search", variant=variant, scoring=scoring), grid
 
 
-def _grid_configs(spec: StudySpec, grid: Grid) -> Iterator[RunConfig]:
-    """Without a name of their own, and unwatched: what decides whether two are the same run."""
-    axes = (grid.corpora, grid.methods, grid.stopping, grid.curricula, grid.learning_rates, grid.seeds)
+def _grid_configs(
+    spec: StudySpec, grid: Grid, rates: tuple[float | None, ...], seeds: tuple[int, ...]
+) -> Iterator[RunConfig]:
+    rank = spec.rank if grid.rank is None else grid.rank
+    usual = 2 * grid.rank if grid.rank is not None else RunConfig.model_fields["alpha"].default
+    axes = (grid.corpora, grid.methods, grid.stopping, grid.curricula, rates, seeds)
     for corpus, method, stopping, curriculum, rate, seed in product(*axes):
-        own = METHOD_INFOS[method].default_learning_rate
         yield RunConfig(
             name="run",
             corpus=corpus,
             method=method,
-            n_steps=spec.n_steps,
-            learning_rate=None if rate == own else rate,
-            rank=spec.rank,
+            n_steps=spec.n_steps if grid.n_steps is None else grid.n_steps,
+            batch_size=spec.batch_size if grid.batch_size is None else grid.batch_size,
+            learning_rate=_unless_own(method, rate),
+            rank=rank,
+            alpha=usual if grid.alpha is None else grid.alpha,
+            method_settings=grid.settings or MethodSettings(),
             capture=(1.0,),
             capture_every=spec.capture_every,
             seed=seed,
@@ -111,21 +157,34 @@ def _grid_configs(spec: StudySpec, grid: Grid) -> Iterator[RunConfig]:
         )
 
 
-def _name(config: RunConfig, by_name: dict[str, list[RunConfig]]) -> str:
-    name = _long_name(config)
+def _unless_own(method: str, rate: float | None) -> float | None:
+    return None if rate == METHOD_INFOS[method].default_learning_rate else rate
+
+
+def _name(run: StudyRun, by_name: dict[str, list[StudyRun]]) -> str:
+    name = _long_name(run)
     if len(name) <= MAX_NAME and len(by_name[name]) == 1:
         return name
-    mark = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:6]
+    text = run.config.model_dump_json()
+    if run.stage == "search" or run.searched or run.variant:
+        text += f"{run.stage} {run.searched} {run.variant}"
+    mark = hashlib.sha256(text.encode()).hexdigest()[:6]
     return f"{name[: MAX_NAME - 7].rstrip('.-_')}-{mark}"
 
 
-def _long_name(config: RunConfig) -> str:
+def _long_name(run: StudyRun) -> str:
+    config = run.config
     parts = [config.corpus, config.method]
+    parts += [run.variant] if run.variant else []
     parts += [config.stopping] if config.stopping != "none" else []
     parts += [config.curriculum] if config.curriculum != "uniform" else []
-    if config.learning_rate is not None:
-        short = f"{config.learning_rate:g}"
-        parts.append(f"lr{short if float(short) == config.learning_rate else repr(config.learning_rate)}")
+    parts += ["search"] if run.stage == "search" else []
+    rate = config.learning_rate
+    if rate is None and run.stage == "search":
+        rate = METHOD_INFOS[config.method].default_learning_rate
+    if rate is not None:
+        short = f"{rate:g}"
+        parts.append(f"lr{short if float(short) == rate else repr(rate)}")
     # The corpus's own name stays as it is; names of methods and policies are slugs of ours.
     return "-".join((parts[0], *(part.replace("_", "-") for part in parts[1:]), f"s{config.seed}"))
 
@@ -190,7 +249,8 @@ def _seeds(text: str, where: str) -> list[int]:
 
 def _problem(error: ErrorDetails) -> str:
     """One of pydantic's findings in words: where, what was given, what is allowed."""
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    parts = [part for place, part in enumerate(error["loc"]) if not (place == 2 and error["loc"][0] == "make")]  # a tag
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     if error["type"] == "extra_forbidden":
         return f"“{where}” is no key that is known; allowed there are {_keys(_record_at(error['loc']))}"
     if error["type"] == "missing":
@@ -200,8 +260,11 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def _record_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    inner: dict[int | str, type[BaseModel]] = {"grids": Grid, "make": CorpusSpec, "decisions": DecisionSettings}
-    return inner[loc[0]] if len(loc) > 1 else StudySpec
+    """Of an unknown key: whose key it would be."""
+    record: type[BaseModel] = StudySpec
+    for part in loc[:-1]:
+        record = _INNER.get(part, record)
+    return record
 
 
 def _keys(record: type[BaseModel]) -> str:
@@ -213,16 +276,24 @@ def _check(spec: StudySpec, path: Path) -> None:
     made = [corpus.name for corpus in spec.make]
     if doubled := sorted({name for name in made if made.count(name) > 1}):
         raise InputError(f"{path}: “make” names {', '.join(doubled)} more than once. Give each corpus its own name.")
-    n_runs = sum(
-        math.prod(len(getattr(grid, axis)) for axis in Grid.model_fields if axis != "watch") for grid in spec.grids
-    )
+    n_runs = sum(_n_runs(spec, grid) for grid in spec.grids)
     if n_runs > MAX_RUNS:
         raise InputError(f"{path} asks for {n_runs:,} runs; at most {MAX_RUNS:,} are allowed. Split it.")
-    for number, grid in enumerate(spec.grids):
-        for seed in grid.seeds:
+    seeds = {f"grids[{number}].seeds": grid.seeds for number, grid in enumerate(spec.grids)}
+    if spec.search is not None:
+        seeds["search.seeds"] = spec.search.seeds
+    for where, given in seeds.items():
+        for seed in given:
             if not 0 <= seed <= MAX_SEED:
-                raise InputError(f"{path}: grids[{number}].seeds has {seed}; allowed are 0 to {MAX_SEED}. {_REMEDY}")
+                raise InputError(f"{path}: {where} has {seed}; allowed are 0 to {MAX_SEED}. {_REMEDY}")
     try:
         study_runs(spec)
     except ValidationError as error:  # a learning rate or a number of steps that no run may have
         raise InputError(f"{path}: {'; '.join(_problem(one) for one in error.errors()[:5])}. {_REMEDY}") from None
+
+
+def _n_runs(spec: StudySpec, grid: Grid) -> int:
+    n = math.prod(len(getattr(grid, axis)) for axis in _AXES)
+    if spec.search is None or not grid.search:
+        return n
+    return n + n // len(grid.seeds) * len(spec.search.factors) * len(spec.search.seeds)

@@ -1,15 +1,16 @@
 """The outcomes of a study as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.components import RobustnessReport, UnionReport
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.decisions import Capture, TypeLook
 from engine.domain.measures import Measure
-from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
-from engine.domain.studies import RunOutcome, StudySpec, StudyTables
+from engine.domain.studies import STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
 from engine.studies.commands import train_command
+from engine.studies.search import accuracy, found_rates, learning_rate, retained
 from engine.studies.spec import study_runs
 
 if TYPE_CHECKING:
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
 DIGITS = 5
 NAN = float("nan")
 RUN_COLUMNS = (
-    "run", "corpus", "method", "seed", "stopping", "curriculum", "learning_rate", "n_steps", "stopped_at", "train_s",
-    "look_s", "refresh_s", "waited_s", "command",
+    "run", "corpus", "method", "variant", "stage", "seed", "stopping", "curriculum", "learning_rate", "rank",
+    "n_steps", "stopped_at", "accuracy", "accuracy_base", "retained", "retained_base", "n_trainable", "n_moved",
+    "train_s", "prepared_s", "peak_mb", "critical_layers", "look_s", "refresh_s", "waited_s", "command",
 )  # fmt: skip
 CAPTURE_COLUMNS = (
     "run", "step", "loss", "constraint_type", *PROBE_KINDS, "p_paraphrase", "p_inference", "n_paraphrase",
     "n_inference", "fit", "change", "low", "high", "edge", "said", "own", "other", "weight",
 )  # fmt: skip
+COMPONENT_COLUMNS = (
+    "run", "step", "n_edges", "n_nodes", "node_jaccard", "edge_jaccard", "node_jaccard_base", "edge_jaccard_base",
+    "nodes_appeared", "nodes_vanished", "edges_appeared", "edges_vanished", "delta_nodes", "delta_edges",
+    "layer_change", "faithfulness", "faithfulness_low", "faithfulness_high",
+)  # fmt: skip
+CIRCUIT_COLUMNS = ("run", "kind", "subject", "measure", "level", "value", "low", "high", "n", "n_edges")
 
 
 def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables:
@@ -33,13 +41,27 @@ def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables
 
     `weight` is NaN where no curriculum decides what is sampled; `own` and `other` are means over the layers.
     """
-    asked = {run.config: number for number, run in enumerate(study_runs(spec))}
-    found = {asked[key]: one for one in outcomes if (key := without_hash(one.config)) in asked}
-    rows = [found[number] for number in sorted(found)]
+    rows = _in_order(outcomes, spec)
     return StudyTables(
-        runs=_frame([_run_row(one) for one in rows], RUN_COLUMNS),
-        captures=_frame([row for one in rows for row in _capture_rows(one, spec.decisions.measure)], CAPTURE_COLUMNS),
+        runs=_frame([_run_row(run, one) for run, one in rows], RUN_COLUMNS),
+        captures=_frame(
+            [row for _, one in rows for row in _capture_rows(one, spec.decisions.measure)], CAPTURE_COLUMNS
+        ),
+        components=_frame([row for _, one in rows for row in _component_rows(one)], COMPONENT_COLUMNS),
+        circuits=_frame([row for _, one in rows for row in _circuit_rows(one)], CIRCUIT_COLUMNS),
     )
+
+
+def _in_order(outcomes: Sequence[RunOutcome], spec: StudySpec) -> list[tuple[StudyRun, RunOutcome]]:
+    """The searches' first: they tell at which rate the others must have been trained."""
+    found: list[tuple[StudyRun, RunOutcome]] = []
+    given: dict[RunConfig, RunOutcome] = {}
+    for one in outcomes:
+        given.setdefault(without_hash(one.config), one)
+    for stage in STAGES:
+        runs = study_runs(spec, found_rates(spec, [outcome for _, outcome in found]))
+        found += [(run, given[run.config]) for run in runs if run.stage == stage and run.config in given]
+    return found
 
 
 def without_hash(config: RunConfig) -> RunConfig:
@@ -47,25 +69,80 @@ def without_hash(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"corpus_hash": ""})
 
 
-def _run_row(outcome: RunOutcome) -> dict[str, Any]:
-    config = outcome.config
-    own = METHOD_INFOS[config.method].default_learning_rate
+def _run_row(run: StudyRun, outcome: RunOutcome) -> dict[str, Any]:
+    config, base, end = run.config, outcome.captures[:1], outcome.captures[-1:]
     return {
         "run": config.name,
         "corpus": config.corpus,
         "method": config.method,
+        "variant": run.variant,
+        "stage": run.stage,
         "seed": config.seed,
         "stopping": config.stopping,
         "curriculum": config.curriculum,
-        "learning_rate": own if config.learning_rate is None else config.learning_rate,
+        "learning_rate": learning_rate(config),
+        "rank": config.rank,
         "n_steps": outcome.n_steps,
-        "stopped_at": NAN if outcome.stopped_at is None else float(outcome.stopped_at),
+        "stopped_at": _number(outcome.stopped_at),
+        "accuracy": _number(*map(accuracy, end)),
+        "accuracy_base": _number(*map(accuracy, base)),
+        "retained": _number(*map(retained, end)),
+        "retained_base": _number(*map(retained, base)),
+        "n_trainable": outcome.n_trainable,
+        "n_moved": _number(outcome.n_moved),
         "train_s": outcome.train_s,
+        "prepared_s": outcome.prepared_s,
+        "peak_mb": NAN if outcome.peak_bytes is None else outcome.peak_bytes / 2**20,
+        "critical_layers": " ".join(map(str, outcome.critical_layers)),
         "look_s": outcome.look_s,
         "refresh_s": outcome.refresh_s,
         "waited_s": outcome.waited_s,
-        "command": train_command(without_hash(config)),
+        "command": train_command(config),
     }
+
+
+def _number(value: float | None = None) -> float:
+    return NAN if value is None else float(value)
+
+
+def _component_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
+    rows = []
+    for step in outcome.components:
+        fields = step.model_dump(exclude={"faithfulness", "layer_change"})
+        known = step.faithfulness
+        rows.append(
+            {
+                "run": outcome.config.name,
+                **{name: _number(value) if value is None else value for name, value in fields.items()},
+                "layer_change": " ".join(f"{change:.{DIGITS}g}" for change in step.layer_change),
+                "faithfulness": known.value if known else NAN,
+                "faithfulness_low": known.low if known else NAN,
+                "faithfulness_high": known.high if known else NAN,
+            }
+        )
+    return rows
+
+
+def _circuit_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
+    rows = [*_robustness_rows(outcome.robustness), *_union_rows(outcome.union)]
+    return [dict.fromkeys(CIRCUIT_COLUMNS, NAN) | {"subject": "", "run": outcome.config.name} | row for row in rows]
+
+
+def _robustness_rows(report: RobustnessReport | None) -> Iterator[dict[str, Any]]:
+    for one in report.subjects if report else ():
+        for level, likeness in [(0.0, one.fifths), *((p.level, p.likeness) for p in one.perturbed)]:
+            for name, figure in (("nodes", likeness.nodes), ("edges", likeness.edges)):
+                said = {"subject": one.subject, "measure": name, "level": level, "n": likeness.n}
+                yield {"kind": "robustness", **said, **figure.model_dump()}
+
+
+def _union_rows(report: UnionReport | None) -> Iterator[dict[str, Any]]:
+    for point in report.points if report else ():
+        for name, circuit in (("union", point.union), ("direct", point.direct)):
+            figure = circuit.faithfulness.model_dump() if circuit.faithfulness else {}
+            yield {"kind": "union", "measure": name, "level": point.share, "n_edges": circuit.n_edges, **figure}
+        for name, value in (("nodes", point.nodes), ("edges", point.edges)):
+            yield {"kind": "union", "measure": name, "level": point.share, "value": value}
 
 
 def _capture_rows(outcome: RunOutcome, measure: Measure) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Workers(Protocol):
     def room(self) -> int:
         """How many runs may be under way; 0 where there is no worker at the moment."""
 
-    def submit(self, config_json: str, corpus_jsonl: str) -> "Future[str]":
+    def submit(self, run_json: str, corpora_json: str) -> "Future[str]":
         """The future of an Answer as JSON; it raises what `died` knows where the worker's process died."""
 
     def died(self, error: BaseException) -> bool:
@@ -57,11 +57,11 @@ class Workers(Protocol):
         """Stop what is under way, and let go of everything."""
 
 
-def attempt(work: Work, config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
+def attempt(work: Work, run_json: str, corpora_json: str, cancel: CancelToken) -> str:
     """The Answer to one run, whatever happens in it."""
     try:
         with _BUSY:
-            answer = Answer(state="done", text=work(config_json, corpus_jsonl, cancel))
+            answer = Answer(state="done", text=work(run_json, corpora_json, cancel))
     except Cancelled:
         answer = Answer(state="stopped")
     except TracelapseError as error:
@@ -85,14 +85,14 @@ class LocalWorkers:
     def room(self) -> int:
         return len(self._pools)
 
-    def submit(self, config_json: str, corpus_jsonl: str) -> "Future[str]":
+    def submit(self, run_json: str, corpora_json: str) -> "Future[str]":
         place = next(p for p in range(len(self._pools)) if p not in self._busy or self._busy[p].done())
         try:
-            future = self._pools[place].submit(_attempt_here, self._work, config_json, corpus_jsonl)
+            future = self._pools[place].submit(_attempt_here, self._work, run_json, corpora_json)
         except BrokenProcessPool:  # its process died, during the run before this one or while it waited
             self._pools[place].shutdown(wait=False)
             self._pools[place] = self._new_pool()
-            future = self._pools[place].submit(_attempt_here, self._work, config_json, corpus_jsonl)
+            future = self._pools[place].submit(_attempt_here, self._work, run_json, corpora_json)
         self._busy[place] = future
         return future
 
@@ -127,10 +127,10 @@ class DaskWorkers:
             raise self._lost()
         return 2 * len(self._client.nthreads())
 
-    def submit(self, config_json: str, corpus_jsonl: str) -> "Future[str]":
+    def submit(self, run_json: str, corpora_json: str) -> "Future[str]":
         # What is finished is let go of: the scheduler would have it computed again where the worker that did it dies.
         self._futures = {future for future in self._futures if not future.done()}
-        future: Future[str] = self._executor.submit(_attempt_there, self._work, config_json, corpus_jsonl)
+        future: Future[str] = self._executor.submit(_attempt_there, self._work, run_json, corpora_json)
         self._futures.add(future)
         return future
 
@@ -212,12 +212,12 @@ def _end_with_parent(stop: Event) -> None:
     os._exit(1)
 
 
-def _attempt_here(work: Work, config_json: str, corpus_jsonl: str) -> str:
-    return attempt(work, config_json, corpus_jsonl, _flags[0])
+def _attempt_here(work: Work, run_json: str, corpora_json: str) -> str:
+    return attempt(work, run_json, corpora_json, _flags[0])
 
 
-def _attempt_there(work: Work, config_json: str, corpus_jsonl: str) -> str:
-    return attempt(work, config_json, corpus_jsonl, _DaskFlag())
+def _attempt_there(work: Work, run_json: str, corpora_json: str) -> str:
+    return attempt(work, run_json, corpora_json, _DaskFlag())
 
 
 def _client(address: str) -> Any:

@@ -14,8 +14,8 @@ from engine.domain.corpus import SIMPLE, Corpus, Example, Probe
 from engine.domain.decisions import Capture, TypeScore
 from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.jobs import CancelToken
-from engine.domain.runs import RunConfig
-from engine.domain.studies import RunOutcome
+from engine.domain.studies import RunOutcome, StudyRun
+from engine.studies.one import CorpusTexts
 
 WAIT_S = 60.0  # for what a test is about to do
 
@@ -46,10 +46,12 @@ def order_corpus(name: str, folder: Path, **orders: str) -> Corpus:
     return Corpus(name, (Example(id="order", text=text, **shared),), (probe,))
 
 
-def work(config_json: str, corpus_jsonl: str, cancel: CancelToken) -> str:
+def work(run_json: str, corpora_json: str, cancel: CancelToken) -> str:
     """Notes its process; then by its order: gives an outcome, dies, fails, or waits."""
-    config = RunConfig.model_validate_json(config_json)
-    orders = json.loads(json.loads(corpus_jsonl.splitlines()[0])["text"])
+    run = StudyRun.model_validate_json(run_json)
+    config = run.config
+    corpora = CorpusTexts.model_validate_json(corpora_json).jsonl
+    orders = json.loads(json.loads(corpora[config.corpus].splitlines()[0])["text"])
     folder, order = Path(orders["folder"]), orders.get(f"s{config.seed}", "")
     with (folder / config.name).open("a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")

@@ -13,17 +13,17 @@ import psutil
 import pytest
 
 from engine.domain.errors import Cancelled, InputError
-from engine.domain.studies import Grid, RunOutcome, Study, StudySpec
+from engine.domain.studies import Grid, RunOutcome, Study, StudyRun, StudySpec
 from engine.store import Store
 from engine.studies.execute import run_study
-from engine.studies.one import do_run
+from engine.studies.one import CorpusTexts, do_run
 from tests.studies import fake_runs
 from tests.studies.fake_runs import Never, When, order_corpus, pids
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
-TIMES = ("train_s", "look_s", "refresh_s", "waited_s")
+TIMES = ("train_s", "look_s", "refresh_s", "waited_s", "prepared_s")
 LOCAL = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # or it listens on 8787 without one
 
 
@@ -48,7 +48,7 @@ def study_of(store: Store, folder: Path, n_seeds: int, **orders: str) -> StudySp
 
 
 def without_times(outcome: RunOutcome) -> RunOutcome:
-    return outcome.model_copy(update=dict.fromkeys(TIMES, 0.0))
+    return outcome.model_copy(update=dict.fromkeys(TIMES, 0.0) | {"peak_bytes": None})
 
 
 def test_the_same_here_and_there_and_in_this_process(
@@ -67,7 +67,8 @@ def test_the_same_here_and_there_and_in_this_process(
     for name, outcome in here.outcomes("tried").items():
         assert without_times(outcome) == without_times(outcomes[name])
         assert outcome.train_s > 0
-        inline = do_run(outcome.config.model_dump_json(), here.corpus("few").to_jsonl(), Never())
+        run = StudyRun(config=outcome.config).model_dump_json()
+        inline = do_run(run, CorpusTexts(jsonl={"few": here.corpus("few").to_jsonl()}).model_dump_json(), Never())
         assert without_times(RunOutcome.model_validate_json(inline)) == without_times(outcome)
     assert set(here.outcomes("tried")) == set(outcomes) == {"few-tokens-s0"}
 

@@ -168,8 +168,8 @@ def test_no_workers_are_refused(store: Store, tmp_path: Path) -> None:
 
 def test_a_worker_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
     workers = LocalWorkers(1, fake_runs.work)
-    corpus = order_corpus("orders", tmp_path).to_jsonl()
-    config = json.dumps({"name": "a", "corpus": "orders"})
+    corpus = json.dumps({"jsonl": {"orders": order_corpus("orders", tmp_path).to_jsonl()}})
+    config = json.dumps({"config": {"name": "a", "corpus": "orders"}})
     try:
         assert Answer.model_validate_json(workers.submit(config, corpus).result()).state == "done"
         psutil.Process(pids(tmp_path, "a")[0]).kill()  # its exit status is for multiprocessing to read

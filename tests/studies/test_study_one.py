@@ -9,12 +9,12 @@ import torch
 
 from engine.domain.corpus import Corpus
 from engine.domain.errors import Cancelled, InputError
-from engine.domain.jobs import Train
+from engine.domain.jobs import CancelToken, Train
 from engine.domain.runs import RunConfig
-from engine.domain.studies import Grid, RunOutcome, StudySpec
+from engine.domain.studies import Grid, RunOutcome, StudyRun, StudySpec
 from engine.jobs import run_inline
 from engine.store import Store
-from engine.studies.one import do_run
+from engine.studies.one import CorpusTexts, do_run
 from engine.studies.spec import study_runs
 from engine.workflows.changes import captures_of
 from tests.studies.fake_runs import Never
@@ -51,6 +51,13 @@ def few_probes(corpus: Corpus, name: str = "few") -> Corpus:
     return replace(corpus, name=name, probes=tuple(p for p in corpus.probes if p.id.endswith(("-1", "-2"))))
 
 
+def done(config: RunConfig, corpus: Corpus, cancel: CancelToken) -> RunOutcome:
+    texts = CorpusTexts(jsonl={corpus.name: corpus.to_jsonl()})
+    return RunOutcome.model_validate_json(
+        do_run(StudyRun(config=config).model_dump_json(), texts.model_dump_json(), cancel)
+    )
+
+
 def config_for(corpus: Corpus) -> RunConfig:
     spec = StudySpec(name="x", n_steps=4, capture_every=2, grids=(Grid(corpora=(corpus.name,), seeds=(3,)),))
     return study_runs(spec)[0].config.model_copy(update={"corpus_hash": corpus.hash})
@@ -61,7 +68,7 @@ def test_it_is_the_run_that_the_command_line_would_do(demo_store: Store, tmp_pat
     config = config_for(corpus)
     n_threads = torch.get_num_threads()
     looking = Looking(tmp_path)
-    outcome = RunOutcome.model_validate_json(do_run(config.model_dump_json(), corpus.to_jsonl(), looking))
+    outcome = done(config, corpus, looking)
     assert looking.seen == 1
     demo_store.save_corpus(corpus)
     run_inline(demo_store, Train(config=config), on_progress=lambda *_: None)
@@ -76,7 +83,7 @@ def test_it_is_the_run_that_the_command_line_would_do(demo_store: Store, tmp_pat
 
 def test_the_bundled_corpus_goes_in_under_its_own_name(demo_store: Store) -> None:
     corpus = few_probes(demo_store.corpus("demo"), "demo")
-    outcome = RunOutcome.model_validate_json(do_run(config_for(corpus).model_dump_json(), corpus.to_jsonl(), Never()))
+    outcome = done(config_for(corpus), corpus, Never())
     assert sum(score.n for score in outcome.captures[0].scores) == len(corpus.probes)
 
 
@@ -84,12 +91,12 @@ def test_another_corpus_than_the_config_names_is_refused(demo_store: Store, tmp_
     corpus = few_probes(demo_store.corpus("demo"))
     config = config_for(corpus).model_copy(update={"corpus_hash": "0" * 16})
     with pytest.raises(InputError, match="changed"):
-        do_run(config.model_dump_json(), corpus.to_jsonl(), Never())
+        done(config, corpus, Never())
     assert left_in(tmp_path) == []
 
 
 def test_cancelled_it_leaves_nothing(demo_store: Store, tmp_path: Path) -> None:
     corpus = few_probes(demo_store.corpus("demo"))
     with pytest.raises(Cancelled):
-        do_run(config_for(corpus).model_dump_json(), corpus.to_jsonl(), Already())
+        done(config_for(corpus), corpus, Already())
     assert left_in(tmp_path) == []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from engine.corpus import make_corpus
+from engine.domain.corpus import CorpusSpec
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.select import at_end, captures_of, need, shuffled_corpora
@@ -72,7 +73,7 @@ def _chances(spec: StudySpec) -> dict[str, float]:
     """By constraint type: 1 / number of its meanings, counted in the shuffled corpora."""
     meanings: dict[str, set[str]] = {}
     for corpus in spec.make:
-        if corpus.shuffled_meanings:
+        if isinstance(corpus, CorpusSpec) and corpus.shuffled_meanings:
             for example in make_corpus(corpus).examples:
                 meanings.setdefault(example.constraint_type, set()).add(example.meaning)
     return {kind: 1 / len(names) for kind, names in meanings.items()}

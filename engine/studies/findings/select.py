@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.domain.corpus import CorpusSpec
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.studies import StudySpec, StudyTables
 from engine.studies.findings.answer import Missing
@@ -17,7 +18,7 @@ EQUAL = 0.05  # of accuracy: a difference within it is called none
 
 def shuffled_corpora(spec: StudySpec) -> list[str]:
     """Names of the controls in which words and meanings go together by chance."""
-    return [corpus.name for corpus in spec.make if corpus.shuffled_meanings]
+    return [corpus.name for corpus in spec.make if isinstance(corpus, CorpusSpec) and corpus.shuffled_meanings]
 
 
 def chosen(

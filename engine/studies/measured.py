@@ -1,0 +1,121 @@
+"""What a study measures of the components of one run, after it was trained."""
+
+from dataclasses import dataclass
+
+from engine.analysis.components.compare import edge_jaccard, flips, layer_change, node_jaccard
+from engine.analysis.components.pruning import collapsed, n_nodes, pruned
+from engine.analysis.components.selection import n_of_share, top_edges
+from engine.domain.components import (
+    CIRCUIT_SHARE,
+    Circuit,
+    ComponentScores,
+    CurveReport,
+    RobustnessReport,
+    UnionReport,
+)
+from engine.domain.jobs import (
+    CancelToken,
+    CheckRobustness,
+    FindCircuits,
+    Report,
+    SubtaskCircuit,
+    UniteCircuits,
+)
+from engine.domain.measures import Estimate
+from engine.domain.studies import ComponentStep, StudyRun
+from engine.store import Store
+
+UNION_SHARES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1)  # of which a union's faithfulness is published
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Empty or None: not asked for."""
+
+    components: tuple[ComponentStep, ...] = ()
+    robustness: RobustnessReport | None = None
+    union: UnionReport | None = None
+
+
+def measure(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> Measurements:
+    """What `run.measure` asks for, of the finished run in this workspace. Raises TracelapseError, Cancelled."""
+    return Measurements(
+        _components(store, run, report, cancel) if "circuits" in run.measure else (),
+        _robustness(store, run, report, cancel) if "robustness" in run.measure else None,
+        _union(store, run, report, cancel) if "union" in run.measure else None,
+    )
+
+
+def component_steps(
+    scores: dict[int, ComponentScores], faithfulness: Estimate | None = None
+) -> tuple[ComponentStep, ...]:
+    """A row a step, ascending; the first is the base. A head's q, k and v count as one input, as published figures do.
+
+    `faithfulness`: of the last circuit.
+    """
+    steps = sorted(scores)
+    circuits = [_circuit(scores[step]) for step in steps]
+    found = []
+    for place, (step, circuit) in enumerate(zip(steps, circuits, strict=True)):
+        edges = int(collapsed(circuit).sum())
+        last = faithfulness if place == len(steps) - 1 else None
+        row = ComponentStep(step=step, n_edges=edges, n_nodes=n_nodes(circuit), faithfulness=last)
+        if place:
+            change = layer_change(scores[steps[place - 1]].scores, scores[step].scores, scores[step].shape)
+            row = row.model_copy(update={"layer_change": tuple(change.tolist()), **_changes(circuits[: place + 1])})
+        found.append(row)
+    return tuple(found)
+
+
+def _changes(circuits: list[Circuit]) -> dict[str, object]:
+    """The fields of the last of these circuits that the ones before it decide."""
+    so_far, last = flips(circuits, qkv="merged"), circuits[-1]
+    return {
+        **{field: getattr(so_far.steps[-1], field) for field in so_far.steps[-1].__dataclass_fields__},
+        "node_jaccard_base": node_jaccard(circuits[0], last),
+        "edge_jaccard_base": edge_jaccard(circuits[0], last, qkv="merged"),
+        "delta_nodes": so_far.delta_nodes,
+        "delta_edges": so_far.delta_edges,
+    }
+
+
+def _circuit(scores: ComponentScores) -> Circuit:
+    """Nothing may be left of it after pruning."""
+    return pruned(top_edges(scores.scores, scores.shape, n_of_share(scores.shape, CIRCUIT_SHARE)))
+
+
+def _components(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> tuple[ComponentStep, ...]:
+    from engine.workflows import run as do
+
+    name = run.config.name
+    checkpoints = store.checkpoints(name)
+    refs = tuple(checkpoint.ref for checkpoint in checkpoints)
+    do(store, FindCircuits(checkpoints=refs, settings=run.scoring, shares=()), report, cancel)
+    do(store, FindCircuits(checkpoints=refs[-1:], settings=run.scoring, shares=(CIRCUIT_SHARE,)), report, cancel)
+    keys = {key.checkpoint: key for key in store.component_keys(name)}
+    scores = {one.step: store.components(keys[one.ref].hash) for one in checkpoints}
+    curve = next(one for one in store.circuit_reports(name) if isinstance(one, CurveReport))
+    return component_steps(scores, curve.points[-1].faithfulness)
+
+
+def _robustness(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> RobustnessReport:
+    from engine.workflows import run as do
+
+    do(store, CheckRobustness(checkpoint=_last(store, run.config.name), settings=run.scoring), report, cancel)
+    return next(one for one in store.circuit_reports(run.config.name) if isinstance(one, RobustnessReport))
+
+
+def _union(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> UnionReport:
+    from engine.workflows import run as do
+
+    probes = (f"{run.config.name}-probe-{corpus}" for corpus in run.config.method_settings.prior)
+    parts = tuple(SubtaskCircuit(checkpoint=_last(store, probe)) for probe in probes)
+    request = UniteCircuits(
+        checkpoint=_last(store, run.config.name), parts=parts, settings=run.scoring, shares=UNION_SHARES
+    )
+    do(store, request, report, cancel)
+    return next(one for one in store.circuit_reports(run.config.name) if isinstance(one, UnionReport))
+
+
+def _last(store: Store, run: str) -> str:
+    return store.checkpoints(run)[-1].ref
