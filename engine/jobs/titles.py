@@ -2,8 +2,10 @@
 
 from engine.domain.jobs import (
     AnalyseRun,
+    CheckRobustness,
     Compare,
     DescribeFeatures,
+    FindCircuits,
     Intervene,
     MakeCorpus,
     Probe,
@@ -12,6 +14,7 @@ from engine.domain.jobs import (
     Trace,
     Train,
     TrainTranscoders,
+    UniteCircuits,
 )
 
 
@@ -37,5 +40,12 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"Look up {len(request.features)} features"
         case AnalyseRun():
             return f"Analyse {request.run}"
+        case FindCircuits():
+            n_more = len(request.checkpoints) - 1
+            return f"Find the circuits of {request.checkpoints[0]}{f' and {n_more} more' if n_more else ''}"
+        case CheckRobustness():
+            return f"Check the circuit of {request.checkpoint}"
+        case UniteCircuits():
+            return f"Unite {len(request.parts)} circuits for {request.checkpoint}"
         case Probe():
             return f"Probe {request.run}"

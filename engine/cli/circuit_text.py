@@ -1,0 +1,241 @@
+"""Component circuits, their change, robustness and unions as tables; and the records that `--json` gives of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.cli.output import say, show_table
+from engine.domain.components import (
+    CIRCUIT_SHARE,
+    Circuit,
+    ComponentKey,
+    ComponentScores,
+    CurveReport,
+    Likeness,
+    RobustnessReport,
+    ScoreSettings,
+    UnionReport,
+)
+from engine.domain.measures import Estimate
+
+if TYPE_CHECKING:
+    from engine.store import Store
+    from engine.workflows.component_queries import ComponentChange, FeatureLikeness
+
+_NODES_SHOWN = 60
+
+
+def found_records(
+    store: "Store", checkpoints: Sequence[str], pairs: str, settings: ScoreSettings
+) -> list[dict[str, Any]]:
+    """What was found at each checkpoint, in their order."""
+    from engine.workflows.component_queries import checkpoint_scores, curve_of
+
+    records = []
+    for ref in checkpoints:
+        corpus = pairs or store.run(ref.partition("@")[0]).corpus
+        scores = checkpoint_scores(store, ref, pairs=corpus, settings=settings)
+        curve = curve_of(store, scores.key)
+        records.append(
+            {
+                "checkpoint": ref,
+                "pairs": corpus,
+                "hash": scores.key.hash,
+                "n_pairs": int(scores.n_pairs.sum()),
+                "clean": float(np.average(scores.clean, weights=scores.n_pairs)),
+                "corrupted": float(np.average(scores.corrupted, weights=scores.n_pairs)),
+                "n_edges": scores.shape.n_edges,
+                "points": [point.model_dump(mode="json") for point in curve.points] if curve else [],
+            }
+        )
+    return records
+
+
+def show_found(records: Sequence[Mapping[str, Any]]) -> None:
+    """A line a checkpoint; the circuit's size and faithfulness at the published share, or the nearest measured."""
+    rows = []
+    for record in records:
+        point = min(record["points"], key=lambda point: abs(point["share"] - CIRCUIT_SHARE), default=None)
+        rows.append(
+            (
+                record["checkpoint"],
+                record["pairs"],
+                record["n_pairs"],
+                record["clean"],
+                record["corrupted"],
+                f"{point['share']:.0%}" if point else None,
+                point["n_edges"] if point else None,
+                point["n_nodes"] if point else None,
+                _known(point["faithfulness"]) if point else None,
+            )
+        )
+    columns = ("checkpoint", "pairs of", "n", "clean", "corrupted", "share", "edges", "nodes", "faithfulness")
+    show_table(columns, rows)
+    say("`circuits show RUN@CKPT` shows one; `circuits change RUN` what changed between them.")
+
+
+def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport | None, *, top: int) -> None:
+    """Size after pruning, the nodes by layer, the largest edges, and the curve where it was measured."""
+    from engine.export.component_graph import component_edges, component_nodes
+
+    nodes = component_nodes(circuit)
+    say(f"{scores.key.checkpoint} {_made_with(scores.key)}")
+    say(
+        f"{circuit.n_edges} of {circuit.shape.n_edges} edges ({circuit.n_edges / circuit.shape.n_edges:.1%}) and "
+        f"{len(nodes)} of {circuit.shape.n_nodes} nodes are left after pruning."
+    )
+    more = f" and {len(nodes) - _NODES_SHOWN} more" if len(nodes) > _NODES_SHOWN else ""
+    say(f"Nodes: {' '.join(nodes[:_NODES_SHOWN])}{more}.")
+    edges = component_edges(scores, circuit).head(top)
+    if len(edges):
+        rows = [(edge.source, edge.target, edge.input, f"{edge.score:+.4f}") for edge in edges.itertuples()]
+        title = f"The {len(edges)} edges with the largest scores: how the metric changes where one carries its corrupted value"
+        show_table(("from", "to", "input", "score"), rows, title=title)
+    if curve:
+        _show_curve(curve)
+
+
+def change_record(
+    found: "ComponentChange",
+    layers: Sequence[int],
+    features: Mapping[tuple[int, int], Sequence["FeatureLikeness"]],
+    *,
+    share: float,
+    qkv: str,
+) -> dict[str, Any]:
+    """What changed over a run's checkpoints."""
+    from engine.analysis.components.pruning import n_nodes
+
+    where, records = found.found, []
+    for place, (step, circuit) in enumerate(zip(where.steps, found.circuits, strict=True)):
+        record: dict[str, Any] = {
+            "step": step,
+            "checkpoint": where.checkpoints[place],
+            "n_edges": circuit.n_edges,
+            "n_nodes": n_nodes(circuit),
+        }
+        if place:
+            known = features.get((step, where.steps[place - 1]), ())
+            record |= vars(found.flips.steps[place - 1])
+            record["layers"] = found.layers[place - 1].tolist()
+            record["feature_graphs"] = [vars(one) for one in known]
+        records.append(record)
+    return {
+        "run": where.keys[0].run,
+        "pairs": where.pairs,
+        "settings": where.settings.model_dump(mode="json"),
+        "share": share,
+        "qkv": qkv,
+        "steps": records,
+        "delta_edges": found.flips.delta_edges,
+        "delta_nodes": found.flips.delta_nodes,
+        "layers": found.whole.tolist(),
+        "critical": list(layers),
+    }
+
+
+def show_change(record: Mapping[str, Any]) -> None:
+    """Of `change_record`."""
+    say(
+        f"{record['run']}, {record['share']:.0%} of all edges, found with the pairs of “{record['pairs']}”: "
+        "since the checkpoint before"
+    )
+    steps = record["steps"]
+    show_table(
+        ("step", "edges", "came", "went", "Jaccard", "nodes", "came", "went", "Jaccard", "layers changed most",
+         "feature graphs: edges", "nodes"),
+        [_step_row(step) for step in steps],
+    )  # fmt: skip
+    for what in ("edges", "nodes"):
+        delta = record[f"delta_{what}"]
+        if delta is not None:
+            counted = ", those into a head’s q, k and v as one" if (what, record["qkv"]) == ("edges", "merged") else ""
+            say(
+                f"Δ_S of {what}{counted}: {delta:.2f} (all that came or went, over the {what} at the first checkpoint)."
+            )
+    by_layer = ", ".join(f"{layer} ({record['layers'][layer]:.3g})" for layer in record["critical"])
+    say(f"Critical layers, |change of score| from the first checkpoint to the last: {by_layer}.")
+    if not any(step.get("feature_graphs") for step in steps):
+        say(f"Feature graphs of these checkpoints are not there; `analyse {record['run']}` traces them.")
+
+
+def show_robustness(report: RobustnessReport) -> None:
+    say(
+        f"{report.key.checkpoint}, {report.share:.0%} of all edges, {_made_with(report.key)}: "
+        "Jaccard with 95 % interval"
+    )
+    rows = []
+    for subject in report.subjects:
+        rows.append((subject.subject, "disjoint parts of the data", *_alike(subject.fifths)))
+        rows += [
+            (subject.subject, f"{one.level:.0%} of the tokens replaced", *_alike(one.likeness))
+            for one in subject.perturbed
+        ]
+    show_table(("model", "circuits of", "nodes", "edges", "compared"), rows)
+
+
+def show_union(report: UnionReport) -> None:
+    parts = ", ".join(f"{part.checkpoint} on “{part.pairs}”" for part in report.parts)
+    say(f"The union of {parts}, measured at {report.key.checkpoint} {_made_with(report.key)}")
+    rows = [
+        (
+            f"{point.share:.0%}", point.union.n_edges, point.direct.n_edges, _estimate(point.union.faithfulness),
+            _estimate(point.direct.faithfulness), point.nodes, point.edges,
+        )
+        for point in report.points
+    ]  # fmt: skip
+    columns = (
+        "share",
+        "edges of union",
+        "of direct",
+        "faithfulness of union",
+        "of direct",
+        "node Jaccard",
+        "edge Jaccard",
+    )
+    show_table(columns, rows)
+
+
+def _show_curve(curve: CurveReport) -> None:
+    show_table(
+        ("share", "edges", "nodes", "faithfulness", "completeness"),
+        [
+            (f"{p.share:.0%}", p.n_edges, p.n_nodes, _estimate(p.faithfulness), _estimate(p.completeness))
+            for p in curve.points
+        ],
+        title="What circuits of each size do of what the whole model does, with 95 % interval",
+    )
+
+
+def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
+    """The first checkpoint has no change."""
+    if "layers" not in step:
+        return (step["step"], step["n_edges"], *[None] * 3, step["n_nodes"], *[None] * 6)
+    most = np.argsort(-np.array(step["layers"]), kind="stable")[:2]
+    features = step["feature_graphs"]
+    return (
+        step["step"], step["n_edges"], step["edges_appeared"], step["edges_vanished"], step["edge_jaccard"],
+        step["n_nodes"], step["nodes_appeared"], step["nodes_vanished"], step["node_jaccard"],
+        ", ".join(f"{layer} ({step['layers'][layer]:.3g})" for layer in most),
+        float(np.mean([one["edges"] for one in features])) if features else None,
+        float(np.mean([one["nodes"] for one in features])) if features else None,
+    )  # fmt: skip
+
+
+def _made_with(key: ComponentKey) -> str:
+    settings = key.settings
+    method = f"EAP-IG, m = {settings.n_steps}" if settings.n_steps > 1 else "EAP"
+    return f"on at most {settings.n_pairs} pairs of “{key.pairs}” ({method}, {settings.metric})"
+
+
+def _alike(likeness: Likeness) -> tuple[str, str, int]:
+    return _estimate(likeness.nodes) or "", _estimate(likeness.edges) or "", likeness.n
+
+
+def _estimate(value: Estimate | None) -> str | None:
+    return None if value is None else f"{value.value:.2f} ({value.low:.2f}–{value.high:.2f})"
+
+
+def _known(value: Mapping[str, float] | None) -> str | None:
+    return None if value is None else _estimate(Estimate(**value))

@@ -1,0 +1,206 @@
+"""What pages and the command line ask about the component circuits of a run. Nothing here needs torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+
+from engine.analysis.components.compare import Flips, Qkv, flips, layer_change
+from engine.analysis.components.selection import How, select
+from engine.domain.components import (
+    CIRCUIT_SHARE,
+    Circuit,
+    ComponentKey,
+    ComponentScores,
+    CurveReport,
+    RobustnessReport,
+    ScoreSettings,
+    UnionReport,
+)
+from engine.domain.corpus import ProbeKind
+from engine.domain.errors import ComparisonRefused, InputError, NotFound
+from engine.store import Store
+from engine.workflows.changes import captures_of, changes_of, latest_series
+
+R = TypeVar("R", CurveReport, RobustnessReport, UnionReport)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One way in which circuits of a run were looked for, and at which checkpoints."""
+
+    pairs: str  # the corpus
+    pairs_hash: str
+    settings: ScoreSettings
+    steps: tuple[int, ...]  # ascending
+    checkpoints: tuple[str, ...]  # RUN@LABEL, in the order of steps
+    keys: tuple[ComponentKey, ...]  # likewise
+
+
+@dataclass(frozen=True)
+class FeatureLikeness:
+    """How alike the feature graphs of two captures in a row are: one minus the change, mean over prompts."""
+
+    constraint_type: str
+    nodes: float  # Jaccard
+    edges: float
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentChange:
+    """The circuits of a run's checkpoints, in order of steps, and what changed from each to the next."""
+
+    found: Found
+    circuits: tuple[Circuit, ...]
+    flips: Flips  # one step fewer than there are checkpoints
+    layers: np.ndarray  # (n_checkpoints - 1, n_layers): |change of score| by layer, since the checkpoint before
+    whole: np.ndarray  # (n_layers,): the same from the first to the last checkpoint; says which layers are critical
+
+
+def settings_found(store: Store, run: str) -> tuple[Found, ...]:
+    """Every pair of corpus and settings with which circuits of the run are stored, the newest first.
+
+    Of scores that were made again for other weights of a checkpoint, the newest count. Raises NotFound (the run).
+    """
+    steps = {checkpoint.ref: checkpoint.step for checkpoint in store.checkpoints(run)}
+    ways: dict[tuple[str, str, ScoreSettings], dict[str, ComponentKey]] = {}
+    for key in store.component_keys(run):
+        if key.checkpoint in steps:
+            ways.setdefault((key.pairs, key.pairs_hash, key.settings), {}).setdefault(key.checkpoint, key)
+    return tuple(_found(way, keys, steps) for way, keys in ways.items())
+
+
+def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None) -> Found:
+    """The newest of `settings_found` on this corpus and with these settings; without them, the newest at all.
+
+    Raises NotFound (the run), InputError where there is none, saying what there is.
+    """
+    there = settings_found(store, run)
+    for one in there:
+        if pairs in ("", one.pairs) and settings in (None, one.settings):
+            return one
+    asked = [f" on the pairs of “{pairs}”" if pairs else "", " with these settings" if settings else ""]
+    known = ", ".join(f"on “{one.pairs}” at {', '.join(one.checkpoints)}" for one in there)
+    raise InputError(
+        f"No circuits of “{run}” were found{''.join(asked)} so far"
+        f"{f'; there are those {known}' if known else ''}. Find them first: circuits find {run}"
+        f"{f' --pairs {pairs}' if pairs else ''}"
+    )
+
+
+def component_series(store: Store, run: str, *, pairs: str, settings: ScoreSettings) -> tuple[ComponentScores, ...]:
+    """The stored scores of a run's checkpoints on the pairs of this corpus, in order of steps; empty where there are
+    none. Raises NotFound (the run), Damaged."""
+    for one in settings_found(store, run):
+        if (one.pairs, one.settings) == (pairs, settings):
+            return tuple(store.components(key.hash) for key in one.keys)
+    return ()
+
+
+def checkpoint_scores(
+    store: Store, checkpoint: str, *, pairs: str = "", settings: ScoreSettings | None = None
+) -> ComponentScores:
+    """The newest stored scores of one checkpoint (RUN@LABEL as a user writes it), as `found_with` chooses.
+
+    Raises NotFound (the checkpoint), InputError where its circuit was not found yet, Damaged.
+    """
+    ref = store.checkpoint(checkpoint).ref
+    run = ref.partition("@")[0]
+    there = [one for one in settings_found(store, run) if ref in one.checkpoints]
+    for one in there:
+        if pairs in ("", one.pairs) and settings in (None, one.settings):
+            return store.components(one.keys[one.checkpoints.index(ref)].hash)
+    known = ", ".join(dict.fromkeys(f"“{one.pairs}”" for one in there))
+    raise InputError(
+        f"The circuit of {ref} was not found{f' on the pairs of “{pairs}”' if pairs else ''} yet"
+        f"{f'; there is that on {known}' if known else ''}. Find it first: circuits find {ref}"
+        f"{f' --pairs {pairs}' if pairs else ''}"
+    )
+
+
+def component_change(
+    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "apart"
+) -> ComponentChange:
+    """What changed over the checkpoints of `found`. Raises InputError (fewer than two of them; nothing left after
+    pruning), ComparisonRefused (models of different shape), NotFound, Damaged."""
+    if len(found.keys) < 2:
+        raise InputError(
+            f"The circuit of “{found.keys[0].run}” was found at one checkpoint alone, {found.checkpoints[0]}, and one "
+            f"is no change. Find those of others too: circuits find {found.keys[0].run}"
+        )
+    series = [store.components(key.hash) for key in found.keys]
+    circuits = tuple(_selected(one, share=share, how=how) for one in series)
+    shape = series[0].shape
+    if any(one.shape != shape for one in series):
+        raise ComparisonRefused(f"The checkpoints of “{found.keys[0].run}” are of models of different shape.")
+    layers = [layer_change(a.scores, b.scores, shape) for a, b in pairwise(series)]
+    whole = layer_change(series[0].scores, series[-1].scores, shape)
+    return ComponentChange(found, circuits, flips(circuits, qkv=qkv), np.stack(layers), whole)
+
+
+def feature_likeness(
+    store: Store, run: str, probe_kind: ProbeKind = "paraphrase"
+) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:
+    """The same of feature graphs, by (step, step before): from the newest stored series of the run, else from what was
+    looked at while it trained; empty where there is neither. Takes seconds where there is a series.
+
+    Raises NotFound (the run; its corpus, where there is a series), Damaged, InputError (the corpus was changed since).
+    """
+    series = latest_series(store, run, probe_kind)
+    if series is None:
+        looks = store.decisions(run).looks
+    else:
+        captures = captures_of(store, run, changes_of(store, series))
+        looks = tuple(capture.look for capture in captures if capture.look)
+    found: dict[tuple[int, int], tuple[FeatureLikeness, ...]] = {}
+    for before, look in pairwise(sorted(looks, key=lambda look: look.step)):
+        rows = tuple(
+            FeatureLikeness(
+                one.constraint_type, 1 - one.change["node_jaccard"].value, 1 - one.change["edge_jaccard"].value
+            )
+            for one in look.types
+            if {"node_jaccard", "edge_jaccard"} <= one.change.keys()
+        )
+        if rows:
+            found[look.step, before.step] = rows
+    return found
+
+
+def reports_of(store: Store, run: str, kind: type[R]) -> tuple[R, ...]:
+    """The stored reports of one kind, the newest first. Raises Damaged."""
+    return tuple(report for report in store.circuit_reports(run) if isinstance(report, kind))
+
+
+def curve_of(store: Store, key: ComponentKey) -> CurveReport | None:
+    """Faithfulness of the circuits that these scores choose; None where it was not measured. Raises Damaged."""
+    try:
+        report = store.circuit_report(CurveReport(key=key, points=()).hash)
+    except NotFound:
+        return None
+    return report if isinstance(report, CurveReport) else None
+
+
+def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], steps: dict[str, int]) -> Found:
+    refs = sorted(keys, key=lambda ref: steps[ref])
+    return Found(
+        pairs=way[0],
+        pairs_hash=way[1],
+        settings=way[2],
+        steps=tuple(steps[ref] for ref in refs),
+        checkpoints=tuple(refs),
+        keys=tuple(keys[ref] for ref in refs),
+    )
+
+
+def _selected(scores: ComponentScores, *, share: float, how: How) -> Circuit:
+    try:
+        return select(scores.scores, scores.shape, share=share, how=how)
+    except InputError as error:
+        raise InputError(f"{scores.key.checkpoint}: {error}") from error
+
+
+def feature_means(rows: Sequence[FeatureLikeness]) -> tuple[float, float]:
+    """Mean Jaccard of nodes and of edges over constraint types."""
+    return float(np.mean([row.nodes for row in rows])), float(np.mean([row.edges for row in rows]))

@@ -1,0 +1,144 @@
+"""Is the circuit one of the behaviour, or of these very inputs? Disjoint data, perturbed inputs, three models."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.analysis.components.compare import edge_jaccard, likeness, node_jaccard
+from engine.analysis.components.selection import select
+from engine.analysis.resampling import bootstrap_counts, interval
+from engine.domain.components import (
+    Circuit,
+    ComponentShape,
+    Likeness,
+    Perturbed,
+    RobustnessReport,
+    Share,
+    Subject,
+    SubjectRobustness,
+)
+from engine.domain.errors import Damaged, InputError, NotFound
+from engine.domain.jobs import CancelToken, CheckRobustness, Report
+from engine.domain.measures import Estimate
+from engine.store import Store
+from engine.workflows.circuits import Bench, Place, shortage
+from engine.workflows.loading import part
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from engine.circuits.pairs import TokenPairs
+
+_N_BOOT = 1000
+_SHOWN: dict[Subject, str] = {"tuned": "{}", "base": "the base model of {}", "random": "a random model"}
+
+
+def check_robustness(store: Store, request: CheckRobustness, report: Report, cancel: CancelToken) -> str:
+    """The circuit of disjoint parts of the data and of perturbed inputs, in the tuned, the base and a random model;
+    returns the report's hash.
+
+    Where the checkpoint is the base itself there is no tuned model. A report that is stored with the same levels is not
+    made again. Raises as `find_circuits`, and InputError where there are fewer than two parts, or a circuit has no edge
+    left after pruning.
+    """
+    if request.settings.n_groups < 2:
+        raise InputError("Robustness compares circuits of disjoint parts of the data: ask for 2 parts or more, as 5.")
+    report(0.0, "Loading the model")
+    bench = Bench(store, request.settings)
+    place = bench.place(request.checkpoint, request.pairs)
+    if len(place.pairs.ids) < 2 * request.settings.n_groups:
+        raise InputError(
+            f"“{place.key.pairs}” has {len(place.pairs.ids)} pairs, too few for {request.settings.n_groups} parts of 2 "
+            "or more. Ask for fewer parts, or more pairs."
+        )
+    named = RobustnessReport(key=place.key, share=request.share, subjects=())
+    levels = tuple(sorted(set(request.levels)))
+    if _is_stored(store, named, levels):
+        report(1.0, f"The robustness of {place.checkpoint.ref} is stored already")
+        return named.hash
+    subjects: list[Subject] = ["tuned", "base", "random"] if place.checkpoint.adapter else ["base", "random"]
+    found = []
+    for number, subject in enumerate(subjects):
+        within = part(report, number / len(subjects), (number + 1) / len(subjects))
+        found.append(_Check(bench, place, subject, request.share).run(levels, within, cancel))
+    store.save_circuit_report(named.model_copy(update={"subjects": tuple(found)}))
+    report(1.0, f"The robustness of {place.checkpoint.ref} is measured{shortage([place])}")
+    return named.hash
+
+
+class _Check:
+    """One model."""
+
+    def __init__(self, bench: Bench, place: Place, subject: Subject, share: Share) -> None:
+        self._bench, self._subject, self._share = bench, subject, share
+        self._name = _SHOWN[subject].format(place.checkpoint.ref)
+        self._place = place if subject != "base" else bench.base_of(place)
+
+    def run(self, levels: tuple[Share, ...], report: Report, cancel: CancelToken) -> SubjectRobustness:
+        from engine.circuits.pairs import perturbed
+
+        each = 1 / (1 + len(levels))
+        shape, groups = self._whole(part(report, 0.0, each), cancel)
+        own = self._circuits(groups, shape, "of a part of the data")
+        found = []
+        for number, level in enumerate(levels, start=1):
+            cancel.check()
+            within = part(report, number * each, (number + 1) * each)
+            within(0.0, f"Scoring the edges of {self._name} with {level:.0%} of the tokens replaced")
+            pairs = perturbed(self._place.pairs, level, seed=self._bench.settings.seed)
+            _, groups = self._score(pairs, within, cancel)
+            others = self._circuits(groups, shape, f"of inputs perturbed by {level:.0%}")
+            found.append(Perturbed(level=level, likeness=paired_likeness(own, others)))
+        return SubjectRobustness(subject=self._subject, fifths=likeness(own), perturbed=tuple(found))
+
+    def _whole(self, report: Report, cancel: CancelToken) -> tuple[ComponentShape, np.ndarray]:
+        """Of the inputs as they are: kept, but for the random model, which nothing else asks for."""
+        cancel.check()
+        if self._subject == "random":
+            report(0.0, f"Scoring the edges of {self._name}")
+            return self._score(self._place.pairs, report, cancel)
+        scores = self._bench.scores(self._place, report, cancel)
+        return scores.shape, scores.groups
+
+    def _score(self, pairs: "TokenPairs", report: Report, cancel: CancelToken) -> tuple[ComponentShape, np.ndarray]:
+        from engine.circuits.scores import score_edges
+
+        made = score_edges(self._model(), pairs, self._bench.settings, report=report, cancel=cancel)
+        return made.shape, made.groups
+
+    def _model(self) -> "PreTrainedModel":
+        random = self._subject == "random"
+        return self._bench.random_model(self._place) if random else self._bench.model(self._place)
+
+    def _circuits(self, groups: np.ndarray, shape: ComponentShape, of: str) -> list[Circuit]:
+        try:
+            return [select(scores, shape, share=self._share) for scores in groups]
+        except InputError as error:
+            raise InputError(f"The circuit of {self._name} {of} cannot be compared: {error}") from error
+
+
+def paired_likeness(one: Sequence[Circuit], other: Sequence[Circuit]) -> Likeness:
+    """Of the circuits at equal places: mean Jaccard with a 95 % bootstrap interval over places."""
+    counts = bootstrap_counts(len(one), _N_BOOT, 0) / len(one)
+
+    def mean(values: list[float]) -> Estimate:
+        value = float(np.mean(values))
+        low, high = interval(value, np.array(values) @ counts)
+        return Estimate(value=value, low=low, high=high)
+
+    return Likeness(
+        nodes=mean([node_jaccard(a, b) for a, b in zip(one, other, strict=True)]),
+        edges=mean([edge_jaccard(a, b) for a, b in zip(one, other, strict=True)]),
+        n=len(one),
+    )
+
+
+def _is_stored(store: Store, named: RobustnessReport, levels: tuple[Share, ...]) -> bool:
+    try:
+        stored = store.circuit_report(named.hash)
+    except (NotFound, Damaged):
+        return False
+    if not isinstance(stored, RobustnessReport):
+        return False
+    return all({one.level for one in subject.perturbed} == set(levels) for subject in stored.subjects)
