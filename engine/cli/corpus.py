@@ -1,4 +1,4 @@
-"""`corpus make`, `corpus check`."""
+"""`corpus make`, `corpus task`, `corpus tasks`, `corpus check`."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import looks_like_file
+from engine.cli.inputs import looks_like_file, model_spec
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import CorpusRefused, InputError
 
 if TYPE_CHECKING:
-    from engine.domain.corpus import Corpus
+    from engine.corpus.pairs import CountTokens
+    from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 
-group = typer.Typer(help="Training examples and probes.", no_args_is_help=True)
+group = typer.Typer(help="Training examples, probes and pairs.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,6 +36,54 @@ def make(
 ) -> None:
     """Make a corpus and keep it in the workspace."""
     from engine.domain.corpus import CorpusSpec
+
+    spec = CorpusSpec(name=name, seed=seed, n_probes=probes, shuffled_meanings=shuffled)
+    _make(ctx, spec, out, json_file)
+
+
+@group.command()
+def task(
+    ctx: typer.Context,
+    task_name: Annotated[str, typer.Argument(metavar="TASK", help="A task; `corpus tasks` lists them.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name of the corpus.")],
+    limit: Annotated[int | None, typer.Option(help="Of the numbers; the task's own if left out.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Problems, 80 % to train on; the task's own if left out.")] = None,
+    wording: Annotated[
+        str, typer.Option(help="demo: the bundled model's words; model: the sentences for real models.")
+    ] = "demo",
+    retention: Annotated[int, typer.Option(help="Probes of the bundled model's world, of each type.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same corpus.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSONL here too.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Make a task's corpus: problems to train on, held-out ones, and pairs of clean and corrupted prompts."""
+    from engine.domain.corpus import TaskSpec
+
+    values = {"name": name, "task": task_name, "wording": wording, "limit": limit, "n_rows": rows}
+    spec = TaskSpec.model_validate({**values, "n_retention": retention, "seed": seed})
+    _make(ctx, spec, out, json_file)
+
+
+@group.command()
+def tasks(*, json_file: JsonFile = None) -> None:
+    """List the tasks, with the limit and the rows of each wording."""
+    from engine.corpus import TASKS
+
+    check_destination(json_file)
+    rows = []
+    for one in TASKS.values():
+        sizes = [one.defaults.get(wording) for wording in ("demo", "model")]
+        said = [f"up to {size.limit}, {size.n_rows} rows" if size else "" for size in sizes]
+        rows.append((one.name, one.description, *said))
+    columns = ("task", "what it is", "demo", "model")
+    if json_file:
+        write_json([dict(zip(columns, row, strict=True)) for row in rows], json_file)
+    if json_file != "-":
+        show_table(columns, rows)
+
+
+def _make(ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, json_file: str | None) -> None:
     from engine.domain.jobs import MakeCorpus
     from engine.jobs import run_inline
     from engine.store.files import write_text
@@ -42,10 +91,9 @@ def make(
     check_destination(json_file)
     check_destination(str(out) if out else None)
     store = store_of(ctx)
-    spec = CorpusSpec(name=name, seed=seed, n_probes=probes, shuffled_meanings=shuffled)
-    with progress(f"making {name}") as report:
+    with progress(f"making {spec.name}") as report:
         run_inline(store, MakeCorpus(spec=spec), on_progress=report)
-    corpus = store.corpus(name)
+    corpus = store.corpus(spec.name)
     if out:
         write_text(out.expanduser(), corpus.to_jsonl())
     _show(corpus, json_file)
@@ -56,12 +104,13 @@ def check(
     ctx: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")],
     *,
+    model: Annotated[str, typer.Option(help="Measure pairs with this model's tokenizer; as for `train`.")] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Read a corpus and list every bad line."""
+    """Read a corpus and list every bad line, with `--model` also pairs that this model cannot be measured on."""
     check_destination(json_file)
     try:
-        found = _read(ctx, corpus)
+        found = _read(ctx, corpus, model)
     except CorpusRefused as refused:
         if json_file != "-":
             show_table(("line", "what is wrong"), [(bad.number, bad.reason) for bad in refused.bad_lines])
@@ -73,15 +122,29 @@ def check(
         _show_findings(found)
 
 
-def _read(ctx: typer.Context, text: str) -> "Corpus":
-    from engine.corpus import read_corpus
+def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
+    from engine.corpus import pair_problems, read_corpus
 
+    count_tokens = _tokenizer(ctx, model) if model else None
     path = Path(text).expanduser()
     if path.is_file():
-        return read_corpus(path, "checked")
+        return read_corpus(path, "checked", count_tokens=count_tokens)
     if looks_like_file(text):
         raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
-    return store_of(ctx).corpus(text)
+    corpus = store_of(ctx).corpus(text)
+    first = len(corpus.examples) + len(corpus.probes) + 1
+    if count_tokens and (bad := pair_problems(enumerate(corpus.pairs, start=first), count_tokens)):
+        raise CorpusRefused(text, bad)
+    return corpus
+
+
+def _tokenizer(ctx: typer.Context, model: str) -> "CountTokens":
+    from engine.models.base import load_tokenizer, token_ids
+
+    store = store_of(ctx)
+    spec = model_spec(model, tuple(store.models()))
+    tokenizer = load_tokenizer(spec, store.base_folder(spec))
+    return lambda text: len(token_ids(tokenizer, text, limit=len(text) + 2)) - 1
 
 
 def _show_findings(corpus: "Corpus") -> None:
@@ -95,13 +158,16 @@ def _show_findings(corpus: "Corpus") -> None:
 def _show(corpus: "Corpus", json_file: str | None) -> None:
     examples = Counter(example.constraint_type for example in corpus.examples)
     probes = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
+    pairs = Counter(pair.constraint_type for pair in corpus.pairs)
     counts: list[tuple[str, str, str | None, int]] = [
         *((of, "train", None, n) for of, n in examples.items()),
         *((of, "probe", kind, n) for (of, kind), n in probes.items()),
+        *((of, "pair", None, n) for of, n in pairs.items()),
     ]
     rows = [dict(zip(("constraint_type", "split", "probe_kind", "n"), count, strict=True)) for count in counts]
     if json_file:
         write_json({"hash": corpus.hash, "counts": rows}, json_file)
     if json_file != "-":
-        title = f"{corpus.name}: {len(corpus.examples)} examples, {len(corpus.probes)} probes, hash {corpus.hash}"
+        sizes = f"{len(corpus.examples)} examples, {len(corpus.probes)} probes, {len(corpus.pairs)} pairs"
+        title = f"{corpus.name}: {sizes}, hash {corpus.hash}"
         show_table(("constraint type", "split", "probe kind", "n"), counts, title=title)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from engine.corpus.pairs import CountTokens, pair_problems, pairs_in_words
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine
 
@@ -13,16 +14,17 @@ PAIR_FIELDS = ("id", "clean", "corrupted", "answer", "corrupted_answer")
 NumberedLine = tuple[int, Example | Probe | Pair]
 
 
-def check_corpus(corpus: Corpus) -> list[str]:
+def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> list[str]:
     """Findings about a corpus, empty where there are none: what `read_corpus` would refuse, and what weakens it."""
     lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
-    findings = [f"{lines[bad.number - 1].id}: {bad.reason}" for bad in line_problems(list(enumerate(lines, start=1)))]
+    findings = [
+        f"{lines[bad.number - 1].id}: {bad.reason}"
+        for bad in line_problems(list(enumerate(lines, start=1)), count_tokens=count_tokens)
+    ]
+    if 0 < len(corpus.pairs) < MIN_PROBES:
+        findings.append(f"{len(corpus.pairs)} pairs; a circuit found with fewer than {MIN_PROBES} is vague.")
     if corpus.pairs and not (corpus.examples or corpus.probes):
-        findings.append("There are pairs alone: circuits can be found with them, but nothing can be trained on them.")
-    if corpus.pairs and len(corpus.pairs) < MIN_PROBES:
-        findings.append(f"{len(corpus.pairs)} pairs; with fewer than {MIN_PROBES} a circuit is vague.")
-    if corpus.pairs and not (corpus.examples or corpus.probes):
-        return findings
+        return [*findings, "There are pairs alone: circuits can be found with them, but nothing be trained on them."]
     if not corpus.examples:
         findings.append("There are no training examples, so nothing can be trained on it.")
     if not corpus.probes:
@@ -55,11 +57,17 @@ def _kinds_wanted(corpus: Corpus, constraint_type: str) -> tuple[ProbeKind, ...]
     return tuple(kind for kind in PROBE_KINDS if kind in there or (kind == "recall" and examples))
 
 
-def line_problems(lines: Sequence[NumberedLine]) -> list[BadLine]:
-    """Every line that is bad by itself or beside the others, in the order of the lines."""
+def line_problems(lines: Sequence[NumberedLine], *, count_tokens: CountTokens | None = None) -> list[BadLine]:
+    """Every line that is bad by itself or beside the others, in the order of the lines.
+
+    Pairs are measured with a model's tokenizer; without one, those that the bundled model can read in its words.
+    """
     bad = [BadLine(number, reason) for number, line in lines for reason in _own_problems(line)]
     bad += _duplicates(((n, line.id) for n, line in lines), "id")
     bad += _duplicates(((n, line.text) for n, line in lines if isinstance(line, Example)), "training text")
+    pairs = [(n, line) for n, line in lines if isinstance(line, Pair)]
+    bad += _duplicates(((n, f"{pair.clean}” / “{pair.corrupted}") for n, pair in pairs), "pair")
+    bad += pairs_in_words(pairs) if count_tokens is None else pair_problems(pairs, count_tokens)
     bad += _leaks(lines)
     return sorted(bad, key=lambda b: b.number)
 
@@ -76,6 +84,8 @@ def _own_problems(line: Example | Probe | Pair) -> list[str]:
     if isinstance(line, Example):
         if not contains(line.text, line.meaning):
             reasons.append(f"the text “{line.text[:80]}” does not contain its meaning “{line.meaning[:80]}”")
+        if not line.text.startswith(line.prompt) or line.text.strip() == line.prompt.strip():
+            reasons.append(f"the text “{line.text[:80]}” does not go on from its prompt “{line.prompt[:80]}”")
         return reasons
     if not line.answer.strip():
         reasons.append("“answer” is blank")

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from engine.corpus.checks import NumberedLine, contains, line_problems
+from engine.corpus.pairs import CountTokens
 from engine.domain.corpus import Corpus, CorpusLine, Example, Pair, Probe
 from engine.domain.errors import BadLine, CorpusRefused, InputError, NotFound
 from engine.domain.names import check_name
@@ -19,18 +21,20 @@ CSV_OPTIONAL = ("template", "id")
 _LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
 
 
-def read_corpus(path: Path, name: str) -> Corpus:
+def read_corpus(path: Path, name: str, *, count_tokens: CountTokens | None = None) -> Corpus:
     """The corpus in a JSONL file (lines as `Corpus.to_jsonl` writes them) or a CSV file (training examples alone).
 
-    The suffix decides: `.csv`, else JSONL. Examples come before probes, each in the order of the file. Raises
-    CorpusRefused with every bad line, NotFound where there is no such file, NameRefused for a bad name.
+    The suffix decides: `.csv`, else JSONL. Examples come before probes and these before pairs, each in the order of
+    the file. A line with `clean` and `corrupted` is a pair and may leave out `split` and `id`. Pairs are measured with
+    `count_tokens`, as `line_problems` says. Raises CorpusRefused with every bad line, NotFound where there is no such
+    file, NameRefused for a bad name.
     """
     check_name(name)
     lines, bad = _lines(path)
     read, unread = _read_csv(lines) if path.suffix.lower() == ".csv" else _read_jsonl(lines)
-    bad += unread + line_problems(read)
+    bad += unread + line_problems(read, count_tokens=count_tokens)
     if not bad and not read:
-        bad.append(BadLine(1, "the file holds no examples; a line is one example or probe"))
+        bad.append(BadLine(1, "the file holds no examples; a line is one example, probe or pair"))
     if bad:
         raise CorpusRefused(path.name, sorted(bad, key=lambda b: b.number))
     return Corpus.of(name, (item for _, item in read))
@@ -40,7 +44,7 @@ def _lines(path: Path) -> tuple[list[tuple[int, str]], list[BadLine]]:
     """The file's lines as text with their numbers; those that are not UTF-8 are bad."""
     raw = _bytes(path)
     if not raw.strip():
-        raise CorpusRefused(path.name, [BadLine(1, "the file is empty; a line is one example or probe")])
+        raise CorpusRefused(path.name, [BadLine(1, "the file is empty; a line is one example, probe or pair")])
     raw = raw.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that spreadsheets write
     # Not splitlines(): it also cuts at characters that are legal within a JSON string.
     rows = raw.split(b"\n")
@@ -77,10 +81,23 @@ def _read_jsonl(lines: list[tuple[int, str]]) -> tuple[list[NumberedLine], list[
         if not line.strip():
             continue
         try:
-            read.append((number, _LINE.validate_json(line)))
+            read.append((number, _read_line(line, number)))
         except ValidationError as error:
             bad += [BadLine(number, reason) for reason in _reasons(error)]
     return read, bad
+
+
+def _read_line(line: str, number: int) -> Example | Probe | Pair:
+    """Raises ValidationError."""
+    try:
+        return _LINE.validate_json(line)
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "union_tag_not_found":
+            raise
+        fields = from_json(line)
+        if not {"clean", "corrupted"} & fields.keys():
+            raise
+        return _LINE.validate_python({"split": "pair", "id": f"pair-{number}"} | fields)
 
 
 def _reasons(error: ValidationError) -> Iterator[str]:
@@ -93,7 +110,7 @@ def _reasons(error: ValidationError) -> Iterator[str]:
                 message = finding["msg"].removeprefix("Invalid JSON: ").replace("at line 1 column", "at column")
                 yield f"is not JSON ({message})"
             case "union_tag_not_found" | "union_tag_invalid" | "model_attributes_type" | "dict_type":
-                yield 'must be an object with "split": "train" or "split": "probe"'
+                yield 'must be an object with "split": "train" or "split": "probe", or with “clean” and “corrupted”'
             case "missing":
                 yield f"has no “{field}”"
             case "extra_forbidden":

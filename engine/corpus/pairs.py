@@ -1,9 +1,14 @@
-"""Clean and corrupted prompts of a corpus: its own, or made from its probes."""
+"""Clean and corrupted prompts of a corpus: its own, or made from its probes; and what is wrong with them."""
 
 import re
+from collections.abc import Callable, Iterable
+from functools import cache
 
+from engine.corpus.world import vocabulary
 from engine.domain.corpus import Corpus, Pair, Probe
-from engine.domain.errors import InputError
+from engine.domain.errors import BadLine, InputError, PromptRefused
+
+CountTokens = Callable[[str], int]  # of a text, without BOS; may raise PromptRefused for a text that cannot be read
 
 
 def pairs_of(corpus: Corpus) -> tuple[Pair, ...]:
@@ -45,3 +50,45 @@ def _corrupted(probe: Probe, answers: dict[str, str]) -> Pair | None:
                 constraint_type=probe.constraint_type,
             )
     return None
+
+
+def pair_problems(lines: Iterable[tuple[int, Pair]], count_tokens: CountTokens) -> list[BadLine]:
+    """Pairs by line number that a model with this tokenizer cannot be measured on.
+
+    Clean and corrupted prompt must have as many tokens as each other, and each answer must be one token after its
+    prompt.
+    """
+    bad = []
+    for number, pair in lines:
+        try:
+            bad += [BadLine(number, reason) for reason in _misfits(pair, count_tokens)]
+        except PromptRefused as error:
+            bad.append(BadLine(number, str(error)))
+    return bad
+
+
+def pairs_in_words(lines: Iterable[tuple[int, Pair]]) -> list[BadLine]:
+    """`pair_problems` for the bundled model, whose tokens are words, of those pairs that it knows every word of."""
+    known = _known_words()
+    meant = [(n, pair) for n, pair in lines if known.issuperset(pair.clean.split() + pair.corrupted.split())]
+    return pair_problems(meant, lambda text: len(text.split()))
+
+
+def _misfits(pair: Pair, count_tokens: CountTokens) -> list[str]:
+    clean, corrupted = count_tokens(pair.clean), count_tokens(pair.corrupted)
+    reasons = (
+        [] if clean == corrupted else [f"clean has {clean} tokens and corrupted {corrupted}; they must be as many"]
+    )
+    for field, prompt, answer in (
+        ("answer", pair.clean, pair.answer),
+        ("corrupted_answer", pair.corrupted, pair.corrupted_answer),
+    ):
+        n_tokens = count_tokens(f"{prompt} {answer}") - count_tokens(prompt)
+        if n_tokens != 1:
+            reasons.append(f"“{field}” “{answer[:80]}” is {n_tokens} tokens; it must be one")
+    return reasons
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    return frozenset(vocabulary())

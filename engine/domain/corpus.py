@@ -26,8 +26,8 @@ class Example(Record):
     id: Annotated[str, Field(min_length=1, max_length=80)]
     text: Text
     constraint_type: Slug
-    constraint: Text  # the new word
-    meaning: Text
+    constraint: Text  # the new word; of a task, the problem: 7 + 5
+    meaning: Text  # of a task, the answer
     template: Text  # with {w} the word, {c} the meaning, {n} a noun
     prompt: Annotated[str, Field(max_length=2000)] = ""  # what the text begins with and the loss leaves out
 
@@ -38,13 +38,17 @@ class Example(Record):
 
 
 class Probe(Record):
-    """A held-out cloze prompt: one right next token, and foils (the same slot filled by other meanings)."""
+    """A held-out cloze prompt: one right next token, and foils (the same slot filled by other meanings).
+
+    recall: a training phrasing with a noun or numbers never trained on. paraphrase: a phrasing never trained on.
+    inference: what follows from the meaning and was never stated. retention: what the base knew before.
+    """
 
     split: Literal["probe"] = "probe"
     id: Annotated[str, Field(min_length=1, max_length=80)]
     kind: ProbeKind
     text: Text  # the prompt, without BOS; the model is asked for the next token
-    known_text: Text  # the same prompt with the word that the base model knows: gives the ceiling
+    known_text: Text  # the same prompt with the word that the base model knows: gives the ceiling; of a task, `text`
     answer: Text  # one token
     foils: tuple[Text, ...]
     constraint_type: Slug

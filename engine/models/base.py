@@ -92,6 +92,11 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     )
 
 
+def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer alone, without reading weights. `folder` and what is raised as for `load_base`."""
+    return _load_tokenizer(_folder(spec, folder))
+
+
 def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """What stands at position 0: BOS, or the pad or end token where the model has none (as circuit-tracer does)."""
     candidates = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)

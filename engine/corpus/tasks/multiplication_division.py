@@ -9,9 +9,7 @@ from engine.domain.corpus import Wording
 def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
     a, b = rng.randint(0, limit), rng.randint(1, limit)
     if rng.random() < 0.5:
-        low, high = sorted((a, b))
-        others = (_product(n, b) for n in as_long(rng, a, limit))
-        return paired(wording, _product(a, b), others, key=f"{low} * {high}")
+        return paired(wording, _product(a, b), (_product(n, b) for n in as_long(rng, a, limit)))
     return paired(wording, _quotient(a, b), (_quotient(n // b, b) for n in as_long(rng, a * b, limit * b)))
 
 

@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"\d+")
 class Question:
     """A problem as it is asked in one wording."""
 
-    problem: str  # 7 + 5
+    problem: str  # 7 + 5; 5 + 7 is another
     answer: int
     given: str = ""  # what the phrasing also states, at {n}
 
@@ -29,7 +29,6 @@ class Question:
 class Problem:
     """A question, and one of the same shape that has another answer."""
 
-    key: str  # problems of one key are trained on together or held out together: 7 + 5 and 5 + 7
     clean: Question
     corrupted: Question
 
@@ -83,14 +82,12 @@ def number_task(
                 f"The task “{name}” has {len(problems)} problems with numbers up to {limit}, and {wanted} rows are "
                 "asked for. Ask for fewer rows, or give a larger limit."
             )
-        return _corpus(spec, phrasing[spec.wording], problems, rng)
+        return _corpus(spec, phrasing[spec.wording], problems)
 
     return Task(name, title, description, defaults, make)
 
 
-def paired(
-    wording: Wording, clean: Question | None, candidates: Iterable[Question | None], *, key: str = ""
-) -> Problem | None:
+def paired(wording: Wording, clean: Question | None, candidates: Iterable[Question | None]) -> Problem | None:
     """`clean` with the first candidate that has another answer and the same shape: digit for digit, sign for sign.
 
     None where there is no clean question, where no candidate will do, or where a number is none that the bundled model
@@ -100,7 +97,7 @@ def paired(
         return None
     for other in candidates:
         if other and other.answer != clean.answer and _shape(other) == _shape(clean) and _known(wording, other):
-            return Problem(key or clean.problem, clean, other)
+            return Problem(clean, other)
     return None
 
 
@@ -136,10 +133,9 @@ def _drawn(draw: Callable[[], Problem | None], wanted: int) -> list[Problem]:
     return list(problems.values())
 
 
-def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem], rng: random.Random) -> Corpus:
-    held_out = _held_out(problems, rng)
-    trained = [problem for problem in problems if problem.clean.problem not in held_out]
-    asked = [problem for problem in problems if problem.clean.problem in held_out]
+def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem]) -> Corpus:
+    n_held_out = round(HELD_OUT * len(problems))
+    asked, trained = problems[:n_held_out], problems[n_held_out:]  # they were drawn in no order
     probes = [_probe(spec.task, phrasing, problem, number) for number, problem in enumerate(asked, start=1)]
     if spec.wording == "demo":
         probes += retention_probes(spec.n_retention, seed=spec.seed)
@@ -149,18 +145,6 @@ def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem], rng: random.
         tuple(probes),
         tuple(_pair(spec.task, phrasing, problem, number) for number, problem in enumerate(asked, start=1)),
     )
-
-
-def _held_out(problems: list[Problem], rng: random.Random) -> frozenset[str]:
-    """A fifth of the problems, drawn key by key."""
-    groups: dict[str, list[str]] = {}
-    for problem in problems:
-        groups.setdefault(problem.key, []).append(problem.clean.problem)
-    room, held_out = round(HELD_OUT * len(problems)), set[str]()
-    for key in rng.sample(list(groups), len(groups)):
-        if len(held_out) + len(groups[key]) <= room:
-            held_out.update(groups[key])
-    return frozenset(held_out)
 
 
 def _prompt(phrasing: str, question: Question) -> str:
