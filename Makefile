@@ -1,13 +1,15 @@
 # One command each: run, test, check, bench.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that test side by side: about 2 GB of memory each.
+WORKERS ?= 2
 
 .PHONY: run test check bench format demo clean
 run: .venv/ready
 	$(BIN)/streamlit run app.py
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from engine.domain.studies import Study
 from engine.store import Store
@@ -37,11 +37,17 @@ def _open(page: Page, studied: str, study: Study) -> None:
     expect(page.get_by_role("heading", name=study.findings[-1].question)).to_be_visible()
 
 
-def test_charts_are_drawn_and_fit_the_page(studied: str, study: Study, page: Page) -> None:
-    _open(page, studied, study)
+def _drawn(page: Page, study: Study) -> Locator:
+    """The charts, once all of them have their height: until then what is below them moves."""
     with_figures = [f for f in study.findings if any(figure.value is not None for figure in f.figures)]
     charts = page.locator('[data-testid="stVegaLiteChart"] svg.marks')
     expect(charts).to_have_count(len(with_figures))
+    return charts
+
+
+def test_charts_are_drawn_and_fit_the_page(studied: str, study: Study, page: Page) -> None:
+    _open(page, studied, study)
+    charts = _drawn(page, study)
     boxes = charts.evaluate_all("all => all.map((one) => one.getBoundingClientRect()).map((r) => [r.right, r.height])")
     for right, height in boxes:
         assert height > 60
@@ -51,6 +57,7 @@ def test_charts_are_drawn_and_fit_the_page(studied: str, study: Study, page: Pag
 
 def test_a_question_on_top_leads_down_to_its_answer(studied: str, study: Study, page: Page) -> None:
     _open(page, studied, study)
+    _drawn(page, study)
     finding = study.findings[6]
     page.get_by_role("link", name=finding.question).first.click()
     expect(page).to_have_url(re.compile(rf"study={study.spec.name}#{finding.key}$"))
