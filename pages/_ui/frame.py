@@ -16,6 +16,7 @@ PAGES = {
     "corpus": "Corpus",
     "train": "Train",
     "compare": "Compare",
+    "circuits": "Circuits",
     "curves": "Learning curves",
     "findings": "Findings",
 }  # file in pages/ -> title

@@ -1,0 +1,127 @@
+"""What the Circuits page asks of the store, kept between reruns. No widgets, no torch."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from engine.analysis.components.selection import How, select
+from engine.corpus import pairs_of
+from engine.domain.components import Circuit, ComponentKey, ComponentScores, Metric, ScoreSettings
+from engine.domain.errors import InputError, TracelapseError
+from engine.figures.component_view import ComponentSide, ComponentView, component_view
+from engine.store import Store
+from engine.workflows.changes import latest_series
+from engine.workflows.component_queries import (
+    ComponentChange,
+    FeatureLikeness,
+    Found,
+    component_change,
+    feature_likeness,
+    settings_found,
+)
+from pages._ui.cached import stamp
+
+
+def corpora_with_pairs(store: Store, run: str) -> list[str]:
+    """Corpora that circuits of the run can be found with: its own first, then those they were found with, then all
+    others that have pairs."""
+    own = store.run(run).corpus
+    infos = {info.name: info for info in store.corpora()}
+    known = [one.pairs for one in settings_found(store, run)]
+    return [
+        name
+        for name in dict.fromkeys([own, *known, *infos])
+        if name in known or (name in infos and _has_pairs(store, name, str(store.workspace), infos[name].hash))
+    ]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _has_pairs(_store: Store, name: str, workspace: str, content: str) -> bool:
+    try:
+        return bool(pairs_of(_store.corpus(name)))
+    except TracelapseError:
+        return False
+
+
+def default_pairs(store: Store, run: str, there: list[str]) -> str:
+    """The corpus that circuits were found with last, else the run's own, else the first."""
+    wanted = [*(one.pairs for one in settings_found(store, run)), store.run(run).corpus]
+    return next((name for name in wanted if name in there), there[0])
+
+
+def found_for(store: Store, run: str, pairs: str, metric: Metric) -> Found | None:
+    """The newest way in which circuits of the run were found with this metric on these pairs."""
+    ways = settings_found(store, run)
+    return next((one for one in ways if one.pairs == pairs and one.settings.metric == metric), None)
+
+
+def settings_for(found: Found | None, metric: Metric) -> ScoreSettings:
+    """What is asked for: the same as before, so that what is there need not be made again."""
+    return found.settings if found else ScoreSettings(metric=metric)
+
+
+def keys_by_step(found: Found) -> Mapping[int, ComponentKey]:
+    return dict(zip(found.steps, found.keys, strict=True))
+
+
+def scores_of(store: Store, key: ComponentKey) -> ComponentScores:
+    """Raises NotFound, Damaged."""
+    return _scores(store, str(store.workspace), key.hash)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _scores(_store: Store, workspace: str, digest: str) -> ComponentScores:
+    return _store.components(digest)
+
+
+def circuit_of(store: Store, key: ComponentKey, share: float, how: How) -> Circuit:
+    """The pruned circuit. Raises InputError, with the checkpoint's name, where pruning leaves nothing."""
+    return _circuit(store, key, str(store.workspace), key.hash, share, how)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, share: float, how: How) -> Circuit:
+    scores = scores_of(_store, _key)
+    try:
+        return select(scores.scores, scores.shape, share=share, how=how)
+    except InputError as error:
+        raise InputError(f"{_key.checkpoint}: {error}") from error
+
+
+def view_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> ComponentView:
+    """What is drawn; made once for each pair of checkpoints, share and way of choosing."""
+    return _view(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.loss, b.loss)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _view(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> ComponentView:
+    return component_view(_a, _b)
+
+
+def change_of(store: Store, found: Found, share: float, how: How) -> ComponentChange:
+    """What changed over the checkpoints, q, k and v of a head as one edge. Raises as `component_change`."""
+    return _change(store, found, str(store.workspace), tuple(key.hash for key in found.keys), share, how)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _change(
+    _store: Store, _found: Found, workspace: str, keys: tuple[str, ...], share: float, how: How
+) -> ComponentChange:  # fmt: skip
+    return component_change(_store, _found, share=share, how=how, qkv="merged")
+
+
+def features_of(store: Store, run: str) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:
+    """The likeness of feature graphs; empty where there are none or they cannot be laid side by side."""
+    series = latest_series(store, run)
+    seen = (len(store.decisions(run).looks), len(series.graphs) if series else 0)
+    return _features(store, str(store.workspace), run, stamp(store, run), seen)
+
+
+@st.cache_data(max_entries=16, show_spinner="Laying the feature graphs of all checkpoints side by side …")
+def _features(
+    _store: Store, workspace: str, run: str, measured: object, seen: tuple[int, int]
+) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:
+    try:
+        return feature_likeness(_store, run)
+    except TracelapseError:
+        return {}

@@ -1,0 +1,106 @@
+"""The circuits of two checkpoints: one sentence, the linked graphs, the table of edges, what was picked in them.
+
+One fragment: a click in the graphs or the table draws only this part of the page again.
+"""
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from engine.domain.components import ComponentKey
+from engine.figures.component_view import ComponentSide, component_edges, component_nodes
+from pages._ui.circuit_choice import Chosen, mark, marks
+from pages._ui.circuit_data import circuit_of, scores_of, view_of
+from pages._ui.circuit_export import export_menu
+from pages._ui.circuit_table import chips, edge_parts, edge_rows, edge_title, node_title
+from pages._ui.circuit_words import overlap, sentence
+from pages._ui.errors import guarded
+from pages._ui.linked_graphs import Marks, insist, linked_graphs
+from pages._ui.session import again, store
+from pages._ui.table import Edge
+
+GRAPH_PX, TABLE_PX = 270, 250
+KEY = "circuit graphs"
+_PICKED = "circuit edge picked in "
+_HOW_TO_READ = (
+    "A **head** brings what earlier words say to a later word; an **MLP** looks up what belongs to the word it stands "
+    "at. An **edge** is what one hands on to another, and its **score** is how much the right answer rests on that. "
+    "The strongest edges are the **circuit**; the rest of the model is faint."
+)
+
+
+def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[ComponentSide, ComponentSide]:
+    """Both checkpoints with their circuits. Raises InputError (an empty circuit), NotFound, Damaged."""
+    a, b = (
+        ComponentSide(
+            scores_of(store(), key), circuit_of(store(), key, chosen.share, chosen.how), checkpoint.state.smoothed_loss
+        )
+        for key, checkpoint in ((key_a, chosen.a), (key_b, chosen.b))
+    )
+    return a, b
+
+
+@st.fragment
+@guarded()
+def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
+    """Everything about one selection whose circuits are stored."""
+    a, b = sides_of(chosen, key_a, key_b)
+    st.markdown(sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step), width="stretch")
+    st.caption(_HOW_TO_READ)
+    mark(
+        linked_graphs(
+            view_of(a, b, chosen.share, chosen.how), key=KEY, marks=marks(), height=GRAPH_PX,
+            mode="overlay" if chosen.mode == "difference" else "pair",
+        )
+    )  # fmt: skip
+    _below(component_edges(a, b), component_nodes(a, b), a, b)
+
+
+def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
+    at = marks()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(_title(edges, nodes, at), width="stretch")
+        if at.selected or at.edge:
+            st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
+        export_menu(edges, a.scores, b.scores)
+    if at.selected:
+        of_node = edges[(edges["source"] == at.selected) | (edges["target"] == at.selected)].reset_index(drop=True)
+        if of_node.empty:
+            st.caption("No edge of either circuit begins or ends here. Esc lets it go.")
+        else:
+            _take(f"edges {at.selected}", edge_rows(of_node, height=TABLE_PX, key=f"circuit edges {at.selected}"))
+    elif at.edge:
+        left, right = st.columns([2, 1], gap="medium")
+        with left:
+            _all_edges(edges, at)
+        with right:
+            edge_parts(edges, at.edge)
+    else:
+        _all_edges(edges, at)
+
+
+def _title(edges: pd.DataFrame, nodes: pd.DataFrame, at: Marks) -> str:
+    if at.selected:
+        return node_title(nodes, at.selected)
+    return edge_title(nodes, at.edge) if at.edge else f"**The edges** {chips(edges)}"
+
+
+def _all_edges(edges: pd.DataFrame, at: Marks) -> None:
+    """All of them, or those that the difference's filter leaves."""
+    if at.statuses:
+        edges = edges[edges["status"].isin(at.statuses)].reset_index(drop=True)
+    _take("edges", edge_rows(edges, height=TABLE_PX, key=f"circuit edges {at.statuses}"))
+
+
+def _unpick() -> None:
+    mark(replace(marks(), selected=None, edge=None))
+
+
+def _take(key: str, picked: Edge | None) -> None:
+    """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
+    if picked != st.session_state.get(_PICKED + key):
+        st.session_state[_PICKED + key] = picked
+        insist(KEY, "edge")
+        mark(replace(marks(), edge=picked))
+        again()

@@ -1,0 +1,63 @@
+"""Circuits: which heads and MLPs an answer rests on at two checkpoints, and which edges between them changed."""
+
+import streamlit as st
+
+from engine.domain.runs import Checkpoint
+from pages._ui.frame import show
+from pages._ui.session import store
+from pages._ui.text import plain
+
+
+def main() -> None:
+    runs = [info.config.name for info in store().runs() if info.steps]
+    if not runs:
+        st.title("Circuits")
+        st.info(
+            "There is no run yet. Train one: the circuit of each of its checkpoints can then be found and compared."
+        )
+        st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
+        return
+    # pandas and NumPy are imported only when there is something to draw.
+    from pages._ui.circuit_choice import choose, default_run
+    from pages._ui.circuit_data import found_for, keys_by_step, settings_for
+    from pages._ui.circuit_jobs import find_here
+    from pages._ui.circuit_measures import measures
+    from pages._ui.circuit_view import circuits
+
+    chosen = choose(runs, default=default_run(runs))
+    if not chosen.pairs:
+        _without_pairs(chosen.run)
+        return
+    found = found_for(store(), chosen.run, chosen.pairs, chosen.metric)
+    keys = keys_by_step(found) if found else {}
+    missing = [one for one in store().checkpoints(chosen.run) if one.step not in keys]
+    settings = settings_for(found, chosen.metric)
+    if not keys or chosen.a.step not in keys or chosen.b.step not in keys:
+        _name_missing(chosen.a, chosen.b, keys)
+        find_here(chosen.run, missing, chosen.pairs, settings, rest=bool(keys))
+        return
+    circuits(chosen, keys[chosen.a.step], keys[chosen.b.step])
+    if missing:
+        find_here(chosen.run, missing, chosen.pairs, settings, rest=True)
+    assert found is not None
+    measures(chosen, found)
+
+
+def _without_pairs(run: str) -> None:
+    corpus = store().run(run).corpus
+    st.info(
+        f"Circuits are found with pairs of prompts that differ in one word and so in the right answer. The corpus "
+        f"“{plain(corpus)}” that {plain(run)} was trained on has none here, and no other corpus has any. Make one, or "
+        "bring your own with pairs."
+    )
+    st.page_link("pages/corpus.py", label="To the corpora", icon=":material/add:")
+
+
+def _name_missing(a: Checkpoint, b: Checkpoint, keys: object) -> None:
+    """Which of both sides has no circuit, where the other checkpoints have."""
+    lacking = [one.ref for one in (a, b) if keys and one.step not in keys]  # type: ignore[operator]
+    if lacking:
+        st.info(f"The circuit of {plain(' and '.join(dict.fromkeys(lacking)))} has not been found yet.")
+
+
+show(main)
