@@ -118,3 +118,12 @@ class LossLog(Record):
     step: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()
     learning_rate: tuple[float, ...] = ()
+
+
+class TuningLog(Record):
+    """`tuning.json`: what circuit-tuning allowed to move, one entry each time it looked for the circuit."""
+
+    step: tuple[int, ...] = ()  # the first that was trained so
+    n_edges: tuple[int, ...] = ()  # kept
+    nodes: tuple[tuple[str, ...], ...] = ()  # whose weights were trained, in the order of the network
+    share: tuple[float, ...] = ()  # of the model's parameters

@@ -1,10 +1,16 @@
-"""PEFT adapters on a base model: put on, merge, save, and name by content."""
+"""What fine-tuning made of a base model: put on, merged, saved, and named by content.
+
+A checkpoint's folder holds a PEFT adapter or, where the model's own weights were trained, those that changed
+(`plain_weights`). The functions here take both.
+"""
 
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -14,11 +20,13 @@ from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
 from engine.models.base import BUILDING, LoadedModel, one_line
+from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, save_plain
 
+Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-METHOD_TYPES = ("LORA", "TRAINABLE_TOKENS")  # PEFT's types whose merge is exact and tested here
+METHOD_TYPES = ("LORA", "TRAINABLE_TOKENS", "ADALORA", "IA3")  # PEFT's types whose merge is exact and tested here
 # What says where an adapter was made, not what it does.
-_ORIGIN = {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
+_ORIGIN = {"base", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
 
 
 def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
@@ -28,12 +36,13 @@ def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
     """
     digest = hashlib.sha256(base_hash(base.folder if isinstance(base, LoadedModel) else base).encode())
     if adapter is not None:
-        config = {key: value for key, value in read_config(adapter).items() if key not in _ORIGIN}
+        about, tensors = (read_about, TENSORS) if is_plain(adapter) else (read_config, WEIGHTS)
+        config = {key: value for key, value in about(adapter).items() if key not in _ORIGIN}
         digest.update(json.dumps(_in_order(config), sort_keys=True).encode())
         try:
-            digest.update((adapter / WEIGHTS).read_bytes())
+            digest.update((adapter / tensors).read_bytes())
         except OSError as error:
-            raise Damaged(adapter / WEIGHTS, one_line(error)) from error
+            raise Damaged(adapter / tensors, one_line(error)) from error
     return digest.hexdigest()[:20]
 
 
@@ -53,12 +62,16 @@ def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel
     with BUILDING:
         model = copy.deepcopy(loaded.model)
         if adapter is not None:
-            model = with_adapter(model, adapter).merge_and_unload()
+            tuned = with_adapter(model, adapter)
+            model = tuned.merge_and_unload() if isinstance(tuned, PeftModel) else tuned
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
-    """`model` itself (not a copy) with the saved adapter put on. Raises as `merged_weights` does."""
+def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
+    """`model` itself (not a copy) with what was saved put on. Raises as `merged_weights` does."""
+    if is_plain(adapter):
+        put_plain(model, adapter)
+        return model
     config = _peft_config(adapter)
     if config.peft_type == "TRAINABLE_TOKENS" and _only_embeddings(model, config.target_modules):
         # PEFT finds the input embeddings by itself, and warns about tied ones (which it handles) where they are named.
@@ -74,10 +87,16 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
     return tuned
 
 
-def put_weights(tuned: PeftModel, adapter: Path) -> None:
-    """Set the adapter weights of `tuned` to those saved in a folder, all of them or none."""
+def put_weights(tuned: Tuned, adapter: Path) -> None:
+    """Set the weights of `tuned`, as its method began, to those saved in a folder, all of them or none."""
+    if not isinstance(tuned, PeftModel):
+        put_plain(tuned, adapter)
+        return
     weights = _read_weights(adapter)
-    expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    try:
+        expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:  # ranks that AdaLoRA never gave
+        raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     for name, tensor in expected.items():
         found = weights.get(name)
         if found is None or found.shape != tensor.shape:
@@ -88,7 +107,7 @@ def put_weights(tuned: PeftModel, adapter: Path) -> None:
             )
     try:
         result = set_peft_model_state_dict(tuned, weights)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     if result.unexpected_keys:
         raise InputError(
@@ -96,18 +115,42 @@ def put_weights(tuned: PeftModel, adapter: Path) -> None:
         )
 
 
-def save_adapter(tuned: PeftModel, folder: Path, *, base_name: str) -> None:
-    """PEFT's own adapter folder, the same bytes for the same adapter. `base_name` is what PEFT tools load it onto."""
+def save_adapter(
+    tuned: Tuned, folder: Path, *, base_name: str, method: str = "full", start: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """A checkpoint's folder, the same bytes for the same weights: PEFT's own files, or a plain model's.
+
+    `base_name` is what PEFT tools load it onto. A plain model needs `start`, the parameters where it began, and
+    `method`, which is written beside its weights.
+    """
+    if not isinstance(tuned, PeftModel):
+        save_plain(tuned, folder, method=method, base_name=base_name, start=start or {})
+        return
     # Not PEFT's save_pretrained, which writes a model card beside it, with paths of this machine, in most of its time.
     # The embeddings of the base are never copied into it: an adapter of ten tokens stays at 10 KB.
-    weights = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    weights = _weights_of(tuned)
     folder.mkdir(parents=True, exist_ok=True)
     own = {name: w.clone().contiguous() for name, w in weights.items()}  # the names of a tied matrix share memory
     save_file(own, folder / WEIGHTS, metadata={"format": "pt"})
     tuned.peft_config[tuned.active_adapter].save_pretrained(str(folder))
     config = read_config(folder) | {"base_model_name_or_path": base_name, "inference_mode": True}
+    if config.get("peft_type") == "ADALORA":
+        config["rank_pattern"] = None
     # PEFT writes its sets in an order that differs from process to process.
     (folder / CONFIG).write_text(json.dumps(_in_order(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _weights_of(tuned: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's tensors; AdaLoRA's with the ranks that it has masked (there they are zero), so of one shape."""
+    config = tuned.peft_config[tuned.active_adapter]
+    pattern = getattr(config, "rank_pattern", None)
+    if config.peft_type != "ADALORA" or pattern is None:
+        return get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    config.rank_pattern = None
+    try:
+        return get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    finally:
+        config.rank_pattern = pattern
 
 
 def read_config(adapter: Path) -> dict[str, object]:

@@ -10,7 +10,7 @@ from engine.domain.corpus import CorpusSpec, TaskSpec
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
-from engine.domain.runs import LossLog, ProbeResults
+from engine.domain.runs import LossLog, ProbeResults, TuningLog
 from engine.store.catalogue import (
     read_annotations,
     read_circuit,
@@ -30,6 +30,9 @@ from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import Found, Kind, inside, main_file, scan, step_of
+
+
+PLAIN_FILES = ("weights.json", "weights.safetensors")
 
 
 def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
@@ -114,6 +117,8 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
     if (path.parent / "losses.json").exists():
         yield from _reading(path.parent / "losses.json", _read_losses)
+    if (path.parent / "tuning.json").exists():
+        yield from _reading(path.parent / "tuning.json", lambda path: read_json(path, TuningLog))
     if (path.parent / "decisions.json").exists():
         yield from _reading(path.parent / "decisions.json", lambda path: read_json(path, RunDecisions))
     for folder in sorted((path.parent / "checkpoints").glob("*")):
@@ -140,8 +145,11 @@ def _check_checkpoint(path: Path) -> Iterator[Problem]:
         yield from _reading(probes, _read_probes)
     if step_of(path.parent.name) == 0:
         return
-    yield from _reading(path.with_name("adapter_config.json"), _read_adapter_config)
-    yield from _reading(path.with_name("adapter_model.safetensors"), _open_tensors)
+    # A checkpoint holds PEFT's adapter, or the weights of the model itself.
+    files = ("adapter_config.json", "adapter_model.safetensors")
+    about, tensors = PLAIN_FILES if path.with_name(PLAIN_FILES[0]).exists() else files
+    yield from _reading(path.with_name(about), _read_adapter_config)
+    yield from _reading(path.with_name(tensors), _open_tensors)
 
 
 def _check_transcoders(path: Path) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
-from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig, TuningLog
 from engine.store.catalogue import read_run, read_state
 from engine.store.files import new_folder, read_json, remove, write_text
 from engine.store.infos import RunInfo
@@ -105,6 +105,16 @@ class Runs(Shelves):
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
         write_text(self.run_folder(run) / "losses.json", log.to_json())
+
+    def tuning(self, run: str) -> TuningLog:
+        """What circuit-tuning trained; empty where another method was. Raises NotFound, Damaged."""
+        path = self.run_folder(run) / "tuning.json"
+        return read_json(path, TuningLog) if path.exists() else TuningLog()
+
+    def save_tuning(self, run: str, log: TuningLog) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        write_text(self.run_folder(run) / "tuning.json", log.model_dump_json() + "\n")
 
     def decisions(self, run: str) -> RunDecisions:
         """What was looked at and decided while it trained; empty where nothing was. Raises NotFound, Damaged."""

@@ -5,14 +5,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 
 from engine.decisions import curriculum_named, needs_circuits, stopping_named
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import ProbeResults, RunConfig
-from engine.models.adapters import put_weights
 from engine.models.base import LoadedModel, load_base
 from engine.store import Store
 from engine.training.deciding import Decider, decides
@@ -23,6 +21,7 @@ from engine.training.resume import ADAPTER, random_state_kept, read_point
 from engine.training.sampling import TypeSampler
 from engine.training.texts import Row, training_rows
 from engine.training.trainer import make_trainer
+from engine.training.tuning import tuning_of
 from engine.training.watching import Watcher, looking
 
 
@@ -53,16 +52,18 @@ def fine_tune(
     loaded = load_base(config.model, store.base_folder(config.model))
     rows = training_rows(loaded.tokenizer, corpus, limit=loaded.n_positions)
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
-    recorder = Recorder(store, config, probes, n_examples=len(rows))
+    config = with_layers(config, loaded.n_layers)
     device = loaded.model.device
     with random_state_kept(), _current(device), looking(watcher, device) as looks:
         base = measure(loaded.model, probes)  # before the method changes the model
         tuned = method_named(config.method).attach(loaded.model, config, loaded.tokenizer, corpus)
+        recorder = Recorder(store, tuning_of(tuned, config), probes, n_examples=len(rows))
         cancel.check()
         if not begun:
             store.create_run(config)
         decider = Decider(store, config, corpus.probes, report, looks) if decides(config) else None
-        _train(recorder, loaded, tuned, rows, base, RecordSteps(recorder, report, cancel, decider=decider))
+        with recorder.memory:
+            _train(recorder, loaded, rows, base, RecordSteps(recorder, report, cancel, decider=decider))
     recorder.save_losses()
     store.drop_resume_state(config.name)
     report(1.0, _outcome(config, decider))
@@ -105,6 +106,15 @@ def complete(config: RunConfig, corpus: Corpus) -> RunConfig:
     return config.model_copy(update={"corpus_hash": corpus.hash, "learning_rate": rate})
 
 
+def with_layers(config: RunConfig, n_layers: int) -> RunConfig:
+    """`config` with the critical layers that its method draws, where it draws them. Raises InputError."""
+    draw = method_named(config.method).layers
+    if draw is None or config.method_settings.critical_layers:
+        return config
+    settings = config.method_settings.model_copy(update={"critical_layers": draw(config, n_layers)})
+    return config.model_copy(update={"method_settings": settings})
+
+
 def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
     """Whether the run exists. Raises InputError where it may not be gone on with."""
     try:
@@ -120,7 +130,7 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
             f"The corpus “{config.corpus}” has changed since the run “{config.name}” was begun (its hash was "
             f"{stored.corpus_hash} and is {config.corpus_hash}). Train under a new name, or put the old corpus back."
         )
-    before, now = _flat(stored), _flat(config)
+    before, now = _flat(stored), _flat(with_layers_of(config, stored))
     if changed := [f"{key} was {before[key]} and is {now[key]}" for key in before if before[key] != now[key]]:
         raise InputError(
             f"The run “{config.name}” was begun with other settings: {'; '.join(changed)[:400]}. "
@@ -129,16 +139,24 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
     return True
 
 
+def with_layers_of(config: RunConfig, stored: RunConfig) -> RunConfig:
+    """`config` with the critical layers that were found when the run was begun, where it gives none of its own."""
+    if config.method_settings.critical_layers:
+        return config
+    found = stored.method_settings.critical_layers
+    settings = config.method_settings.model_copy(update={"critical_layers": found})
+    return config.model_copy(update={"method_settings": settings})
+
+
 def _flat(config: RunConfig) -> dict[str, object]:
     """Every setting by its name, so that of the thresholds only those are named that differ."""
     values = config.model_dump()
-    decisions = values.pop("decisions")
-    return values | {f"decisions.{key}": value for key, value in decisions.items()}
+    for group in ("decisions", "method_settings"):
+        values |= {f"{group}.{key}": value for key, value in values.pop(group).items()}
+    return values
 
 
-def _train(
-    recorder: Recorder, loaded: LoadedModel, tuned: PeftModel, rows: list[Row], base: ProbeResults, record: RecordSteps
-) -> None:
+def _train(recorder: Recorder, loaded: LoadedModel, rows: list[Row], base: ProbeResults, record: RecordSteps) -> None:
     store, config, decider = recorder.store, recorder.config, record.decider
     kept = {one.step for one in store.checkpoints(config.name) if (one.folder / "state.json").is_file()}
     if 0 not in kept:
@@ -147,19 +165,20 @@ def _train(
     point = read_point(state)
     if point is not None:
         recorder.go_on_from(point)
-        put_weights(tuned, state / ADAPTER)
+        recorder.tuning.put(state / ADAPTER)
         if point.step in record.captures - kept:  # the process died between the resume state and the checkpoint
-            recorder.capture(tuned)
+            recorder.capture()
     ends = decider is not None and decider.take_over(recorder.step)
     if recorder.step < config.n_steps and not ends:
         with tempfile.TemporaryDirectory() as output:
             trainer = make_trainer(
-                tuned,
+                recorder.tuning.model,
                 rows,
                 config,
                 pad_id=loaded.tokenizer.pad_token_id or 0,
                 output=Path(output),
                 callback=record,
+                steps=recorder.tuning.steps,
                 sampler=_sampler(store, config, decider),
             )
             record.trainer = trainer

@@ -9,24 +9,23 @@ again (see `deciding`).
 
 import math
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
-from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl
 
 from engine import __version__
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
-from engine.domain.models import ModelSpec
-from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
-from engine.models.adapters import save_adapter
+from engine.domain.runs import CheckpointState, LossLog, ProbeResults
 from engine.store import Store
 from engine.training import resume
 from engine.training.deciding import Decider
+from engine.training.memory import PeakMemory
 from engine.training.probing import ProbeBatch, measure
 from engine.training.trainer import StepTrainer
+from engine.training.tuning import Tuning
 
 RESUME_EVERY_S = 60.0  # between captures, so that a killed run loses at most this
 SMOOTHING = 0.9  # of the exponential mean of losses
@@ -35,8 +34,14 @@ SMOOTHING = 0.9  # of the exponential mean of losses
 class Recorder:
     """One run's memory. `step` is the number of steps done; `losses` has one entry a step."""
 
-    def __init__(self, store: Store, config: RunConfig, probes: ProbeBatch, *, n_examples: int) -> None:
-        self.store, self.config, self.probes, self.n_examples = store, config, probes, n_examples
+    def __init__(
+        self, store: Store, tuning: Tuning, probes: ProbeBatch, *, n_examples: int, prepared_s: float = 0.0
+    ) -> None:
+        """`prepared_s` is what was needed before the first step."""
+        self.store, self.tuning, self.probes, self.n_examples = store, tuning, probes, n_examples
+        self.config = tuning.config
+        self.memory = PeakMemory(tuning.model.device)
+        self._prepared_s = prepared_s
         self.losses: list[float] = []
         self._earlier_s = 0.0  # wall time of earlier sittings
         self._began = self._resumable_at = self._losses_at = time.monotonic()
@@ -50,14 +55,17 @@ class Recorder:
         """Take over what an earlier sitting had recorded."""
         self.losses = list(point.losses.loss)
         self._earlier_s = point.wall_time_s
+        self.memory.count(point.peak_bytes)
+        with suppress(NotFound):
+            self._prepared_s = self.store.checkpoint(f"{self.config.name}@base").state.prepared_s
 
     def capture_base(self, scores: ProbeResults) -> None:
         """The model before training, as step 0."""
-        self._publish(scores, None)
+        self._publish(scores)
 
-    def capture(self, tuned: PeftModel) -> None:
+    def capture(self) -> None:
         """The checkpoint of the current step."""
-        self._publish(measure(tuned, self.probes), tuned)
+        self._publish(measure(self.tuning.model, self.probes))
         self.save_losses()
 
     def add_loss(self, loss: float) -> None:
@@ -84,22 +92,25 @@ class Recorder:
 
     def save_resume_state(self, trainer: StepTrainer) -> None:
         with self.store.new_resume_state(self.config.name) as folder:
-            save_adapter(trainer.model, folder / resume.ADAPTER, base_name=base_name(self.config.model))
+            self.tuning.save(folder / resume.ADAPTER)
+            self.tuning.steps.save(folder)
             resume.write_optimizer(folder, trainer.optimizer, trainer.lr_scheduler)
             resume.write_random(folder)
             trainer.state.save_to_json(str(folder / resume.TRAINER))
-            point = resume.ResumePoint(step=self.step, wall_time_s=self._wall_time_s(), losses=self._log())
+            point = resume.ResumePoint(
+                step=self.step, wall_time_s=self._wall_time_s(), peak_bytes=self.memory.peak(), losses=self._log()
+            )
             resume.write_point(folder, point)
         self._resumable_at = time.monotonic()
 
-    def _publish(self, scores: ProbeResults, tuned: PeftModel | None) -> None:
+    def _publish(self, scores: ProbeResults) -> None:
         with self.store.new_checkpoint(self.config.name, self.step) as folder:
-            if tuned is not None:
-                save_adapter(tuned, folder, base_name=base_name(self.config.model))
-            (folder / "state.json").write_text(self._state(tuned).to_json(), encoding="utf-8")
+            if self.step:
+                self.tuning.save(folder)
+            (folder / "state.json").write_text(self._state().to_json(), encoding="utf-8")
             (folder / "probes.json").write_text(scores.to_json(), encoding="utf-8")
 
-    def _state(self, tuned: PeftModel | None) -> CheckpointState:
+    def _state(self) -> CheckpointState:
         config, step = self.config, self.step
         epochs, rest = divmod(step, math.ceil(self.n_examples / config.batch_size))
         return CheckpointState(
@@ -114,7 +125,10 @@ class Recorder:
             examples_seen=epochs * self.n_examples + rest * config.batch_size,
             wall_time_s=self._wall_time_s(),
             corpus_hash=config.corpus_hash,
-            n_trainable=sum(p.numel() for p in tuned.parameters() if p.requires_grad) if tuned is not None else 0,
+            n_trainable=self.tuning.n_trainable if step else 0,
+            n_moved=self.tuning.n_moved() if step else None,
+            peak_bytes=self.memory.peak() if step else None,
+            prepared_s=self._prepared_s,
             versions=versions(),
         )
 
@@ -143,7 +157,7 @@ class RecordSteps(TrainerCallback):
         recorder.add_loss(trainer.step_loss.item())
         if recorder.step in self.captures:
             recorder.save_resume_state(trainer)
-            recorder.capture(trainer.model)
+            recorder.capture()
             if self.decider is not None and self.decider.capture(recorder.step, self._message()):
                 control.should_training_stop = True
         elif recorder.resume_state_is_due():
@@ -164,11 +178,6 @@ class RecordSteps(TrainerCallback):
 
     def _message(self) -> str:
         return f"step {self.recorder.step} of {self.recorder.config.n_steps}, loss {self.recorder.losses[-1]:.3f}"
-
-
-def base_name(spec: ModelSpec) -> str:
-    """What `base_model_name_or_path` of an adapter says, for PEFT tools outside this house."""
-    return {"bundled": "data/demo/base", "folder": str(Path(spec.location)), "hub": spec.location}[spec.source]
 
 
 @cache

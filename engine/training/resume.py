@@ -32,6 +32,7 @@ class ResumePoint(Record):
 
     step: int
     wall_time_s: float
+    peak_bytes: int = 0
     losses: LossLog
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch.utils.data import Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from engine.domain.runs import RunConfig
+from engine.models.adapters import Tuned
 from engine.training import resume
+from engine.training.methods import Steps
 from engine.training.texts import Row, collator
 
 
@@ -18,11 +19,15 @@ class StepTrainer(Trainer):
 
     step_loss: torch.Tensor  # () of the batch of the last step, before its update
     own_sampler: Sampler[int] | None = None  # None: Trainer's, a random order of all examples in each epoch
+    own_steps: Steps  # the method's
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         # Trainer logs a mean over steps, rounded to four digits; a checkpoint wants the loss of exactly its step.
-        self.step_loss = super().training_step(*args, **kwargs)
-        return self.step_loss
+        inputs = self._prepare_inputs(inputs)
+        self.own_steps.before(self.state.global_step + 1, inputs)
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self.step_loss = loss - self.own_steps.penalty()
+        return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         return self.own_sampler if self.own_sampler is not None else super()._get_train_sampler(train_dataset)
@@ -36,6 +41,7 @@ class StepTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             resume.read_optimizer(Path(checkpoint), self.optimizer, self.lr_scheduler)
+            self.own_steps.load(Path(checkpoint))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
@@ -45,14 +51,28 @@ class StepTrainer(Trainer):
         """There is none: nothing here trains in mixed precision."""
 
 
+class _Updates(TrainerCallback):
+    """Tells the method's steps when the weights change."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def on_pre_optimizer_step(self, _args: object, state: TrainerState, _control: object, **_kwargs: object) -> None:
+        self._steps.before_update(state.global_step + 1)
+
+    def on_optimizer_step(self, _args: object, state: TrainerState, _control: object, **_kwargs: object) -> None:
+        self._steps.after_update(state.global_step + 1)
+
+
 def make_trainer(
-    tuned: PeftModel,
+    tuned: Tuned,
     rows: list[Row],
     config: RunConfig,
     *,
     pad_id: int,
     output: Path,
     callback: TrainerCallback,
+    steps: Steps,
     sampler: Sampler[int] | None = None,
 ) -> StepTrainer:
     """AdamW at a constant learning rate, no weight decay, no clipping; the order of examples follows the seed.
@@ -84,8 +104,12 @@ def make_trainer(
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # one device is named; Trainer would split batches over all it sees
     trainer = StepTrainer(
-        model=tuned, args=arguments, train_dataset=rows, data_collator=collator(pad_id), callbacks=[callback]
+        model=tuned,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=collator(pad_id),
+        callbacks=[callback, _Updates(steps)],
     )
-    trainer.own_sampler = sampler
+    trainer.own_sampler, trainer.own_steps = sampler, steps
     trainer.remove_callback(PrinterCallback)  # prints to the terminal where the progress bar is off
     return trainer

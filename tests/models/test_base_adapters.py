@@ -139,7 +139,7 @@ def test_a_pickled_adapter_is_never_read(adapter: Path, llama: LoadedModel) -> N
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"peft_type": "IA3"}, "IA3"),
+        ({"peft_type": "LOHA"}, "LOHA"),
         ({"megatron_config": {"x": 1}, "megatron_core": "os"}, "Megatron"),
         ({"r": 8}, "shape"),
     ],

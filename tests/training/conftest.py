@@ -40,9 +40,11 @@ def quiet(_fraction: float, _message: str) -> None:
 
 
 def weights_hash(store: Store, run: str) -> dict[int, str]:
-    """sha256 of each checkpoint's adapter, by step."""
+    """sha256 of each checkpoint's adapter or weights, by step."""
     return {
-        checkpoint.step: hashlib.sha256((checkpoint.folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+        checkpoint.step: hashlib.sha256(
+            b"".join(path.read_bytes() for path in sorted(checkpoint.folder.glob("*.safetensors")))
+        ).hexdigest()
         for checkpoint in store.checkpoints(run)
         if checkpoint.step
     }

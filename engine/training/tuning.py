@@ -1,0 +1,52 @@
+"""What a run trains, and where it began."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.domain.models import ModelSpec
+from engine.domain.runs import RunConfig
+from engine.models.adapters import Tuned, put_weights, save_adapter
+from engine.training.methods import Steps, method_named
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """A model with a method attached."""
+
+    model: Tuned
+    steps: Steps
+    config: RunConfig
+    start: Mapping[str, torch.Tensor]  # parameter name -> its value at the start, of all that is trained
+
+    @property
+    def n_trainable(self) -> int:
+        """Parameters that may move."""
+        return sum(value.numel() for value in self.start.values())
+
+    def n_moved(self) -> int:
+        """How many of them are not where they began."""
+        own = dict(self.model.named_parameters())
+        return sum(int((own[name].detach() != value).sum()) for name, value in self.start.items())
+
+    def save(self, folder: Path) -> None:
+        """As a checkpoint's folder holds it."""
+        config = self.config
+        save_adapter(self.model, folder, base_name=base_name(config.model), method=config.method, start=self.start)
+
+    def put(self, folder: Path) -> None:
+        """Set the weights, which are those of the start, to saved ones."""
+        put_weights(self.model, folder)
+
+
+def tuning_of(model: Tuned, config: RunConfig) -> Tuning:
+    """What `config.method` has been attached to."""
+    start = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    return Tuning(model, method_named(config.method).steps(model, config), config, start)
+
+
+def base_name(spec: ModelSpec) -> str:
+    """What `base_model_name_or_path` of an adapter says, for PEFT tools outside this house."""
+    return {"bundled": "data/demo/base", "folder": str(Path(spec.location)), "hub": spec.location}[spec.source]
