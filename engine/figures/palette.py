@@ -84,3 +84,10 @@ CURSOR = "#8a94a0"
 CIRCUIT, NOISE, LOW_FIT, SATURATED = "#8f63c7", "#8a94a0", "#d9730d", "#1f9488"
 # Of activation: bars, and the text marker behind a token, drawn with up to half its strength on either theme.
 ACTIVATION, MARKER = "#a87a14", (234, 179, 8)
+# Of series that mean nothing by their colour (checkpoints, methods): told apart by shape too.
+SERIES: Final = (
+    "#8f63c7", "#1f9488", "#d6296b", "#a87a14", "#3f7fc4", "#4d8f3a", "#d9730d", "#64748b", "#8a6d5b",
+)  # fmt: skip
+SHAPES: Final = (
+    "circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left", "wedge",
+)  # fmt: skip
