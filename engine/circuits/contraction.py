@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.circuits.batches import written_tokens
 from engine.circuits.model import ComponentModel
 from engine.circuits.tape import Gradients, Tape
-
-CHUNK_BYTES = 48 << 20  # of the sources' changes written out: (n_sources, n_tokens, d_model) float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class Sensitivity:
         shape = self.model.shape
         total = torch.zeros(shape.n_inputs, shape.n_sources, dtype=torch.float64, device=rows.device)
         n_pos = changes.embedded.shape[1]
-        size = max(1, CHUNK_BYTES // (4 * shape.n_sources * self.model.d_model * n_pos))
+        size = max(1, written_tokens(self.model) // n_pos)
         for part in rows.split(size):
             self._meet(self._written(changes, part), part, total)
         return total
