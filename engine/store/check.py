@@ -31,7 +31,6 @@ from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import Found, Kind, inside, main_file, scan, step_of
 
-
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
 
@@ -115,12 +114,14 @@ def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
-    if (path.parent / "losses.json").exists():
-        yield from _reading(path.parent / "losses.json", _read_losses)
-    if (path.parent / "tuning.json").exists():
-        yield from _reading(path.parent / "tuning.json", lambda path: read_json(path, TuningLog))
-    if (path.parent / "decisions.json").exists():
-        yield from _reading(path.parent / "decisions.json", lambda path: read_json(path, RunDecisions))
+    beside: dict[str, Callable[[Path], object]] = {
+        "losses.json": _read_losses,
+        "tuning.json": lambda path: read_json(path, TuningLog),
+        "decisions.json": lambda path: read_json(path, RunDecisions),
+    }
+    for name, read in beside.items():
+        if (path.parent / name).exists():
+            yield from _reading(path.parent / name, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:
             yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")

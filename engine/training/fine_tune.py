@@ -10,9 +10,11 @@ from engine.decisions import curriculum_named, needs_circuits, stopping_named
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
+from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import ProbeResults, RunConfig
 from engine.models.base import LoadedModel, load_base
 from engine.store import Store
+from engine.training.critical import find_layers, part, probes_of
 from engine.training.deciding import Decider, decides
 from engine.training.methods import method_named
 from engine.training.probing import measure, prepare_probes
@@ -45,6 +47,7 @@ def fine_tune(
     config = complete(config, corpus)
     watcher = _watcher(config, watcher)
     begun = _begun(store, config, resume=resume)
+    config = begun or config
     if begun and any(info.name == config.name and info.finished for info in store.runs()):
         report(1.0, "the run was finished already")
         return
@@ -52,12 +55,12 @@ def fine_tune(
     loaded = load_base(config.model, store.base_folder(config.model))
     rows = training_rows(loaded.tokenizer, corpus, limit=loaded.n_positions)
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
-    config = with_layers(config, loaded.n_layers)
+    config, prepared_s, report = _with_layers(store, config, loaded, report, cancel)
     device = loaded.model.device
     with random_state_kept(), _current(device), looking(watcher, device) as looks:
         base = measure(loaded.model, probes)  # before the method changes the model
         tuned = method_named(config.method).attach(loaded.model, config, loaded.tokenizer, corpus)
-        recorder = Recorder(store, tuning_of(tuned, config), probes, n_examples=len(rows))
+        recorder = Recorder(store, tuning_of(tuned, config), probes, n_examples=len(rows), prepared_s=prepared_s)
         cancel.check()
         if not begun:
             store.create_run(config)
@@ -106,21 +109,44 @@ def complete(config: RunConfig, corpus: Corpus) -> RunConfig:
     return config.model_copy(update={"corpus_hash": corpus.hash, "learning_rate": rate})
 
 
-def with_layers(config: RunConfig, n_layers: int) -> RunConfig:
-    """`config` with the critical layers that its method draws, where it draws them. Raises InputError."""
-    draw = method_named(config.method).layers
-    if draw is None or config.method_settings.critical_layers:
-        return config
-    settings = config.method_settings.model_copy(update={"critical_layers": draw(config, n_layers)})
+def _with_layers(
+    store: Store, config: RunConfig, loaded: LoadedModel, report: Report, cancel: CancelToken
+) -> tuple[RunConfig, float, Report]:
+    """`config` with the critical layers filled in that its method draws, or finds by probe runs.
+
+    And how many seconds that took, and a report whose 0 to 1 is what is left of the whole.
+    """
+    draw, finds = method_named(config.method).layers, METHOD_INFOS[config.method].uses_probe
+    given = config.method_settings.critical_layers
+    if given or not (draw or finds):
+        return config, _prepared_s(store, config), report
+    if draw is not None:
+        return _naming(config, draw(config, loaded.n_layers)), 0.0, report
+    n_before = sum(probe.n_steps for probe in probes_of(config))
+    share = n_before / (n_before + config.n_steps)
+    found = find_layers(store, config, loaded, part(report, 0.0, share), cancel, train=fine_tune)
+    return _naming(config, found.layers), found.took_s, part(report, share, 1.0)
+
+
+def _naming(config: RunConfig, layers: tuple[int, ...]) -> RunConfig:
+    settings = config.method_settings.model_copy(update={"critical_layers": layers})
     return config.model_copy(update={"method_settings": settings})
 
 
-def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
-    """Whether the run exists. Raises InputError where it may not be gone on with."""
+def _prepared_s(store: Store, config: RunConfig) -> float:
+    """What an earlier sitting needed before the first step."""
+    try:
+        return store.checkpoint(f"{config.name}@base").state.prepared_s
+    except NotFound:
+        return 0.0
+
+
+def _begun(store: Store, config: RunConfig, *, resume: bool) -> RunConfig | None:
+    """The run as it was begun, if it was. Raises InputError where it may not be gone on with."""
     try:
         stored = store.run(config.name)
     except NotFound:
-        return False
+        return None
     if not resume:
         raise InputError(f"The run “{config.name}” exists already. Choose another name, delete it, or resume it.")
     if stored.imported:
@@ -130,22 +156,15 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> bool:
             f"The corpus “{config.corpus}” has changed since the run “{config.name}” was begun (its hash was "
             f"{stored.corpus_hash} and is {config.corpus_hash}). Train under a new name, or put the old corpus back."
         )
-    before, now = _flat(stored), _flat(with_layers_of(config, stored))
+    # a run that found its layers itself knows them; who asks for it again need not
+    given = config.method_settings.critical_layers or stored.method_settings.critical_layers
+    before, now = _flat(stored), _flat(_naming(config, given))
     if changed := [f"{key} was {before[key]} and is {now[key]}" for key in before if before[key] != now[key]]:
         raise InputError(
             f"The run “{config.name}” was begun with other settings: {'; '.join(changed)[:400]}. "
             "Resume it with its own, or train under a new name."
         )
-    return True
-
-
-def with_layers_of(config: RunConfig, stored: RunConfig) -> RunConfig:
-    """`config` with the critical layers that were found when the run was begun, where it gives none of its own."""
-    if config.method_settings.critical_layers:
-        return config
-    found = stored.method_settings.critical_layers
-    settings = config.method_settings.model_copy(update={"critical_layers": found})
-    return config.model_copy(update={"method_settings": settings})
+    return stored
 
 
 def _flat(config: RunConfig) -> dict[str, object]:

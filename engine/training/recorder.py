@@ -9,14 +9,13 @@ again (see `deciding`).
 
 import math
 import time
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 
 from transformers import TrainerCallback, TrainerControl
 
 from engine import __version__
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults
 from engine.store import Store
@@ -56,8 +55,6 @@ class Recorder:
         self.losses = list(point.losses.loss)
         self._earlier_s = point.wall_time_s
         self.memory.count(point.peak_bytes)
-        with suppress(NotFound):
-            self._prepared_s = self.store.checkpoint(f"{self.config.name}@base").state.prepared_s
 
     def capture_base(self, scores: ProbeResults) -> None:
         """The model before training, as step 0."""
