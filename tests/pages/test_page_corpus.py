@@ -7,8 +7,8 @@ from pathlib import Path
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.corpus import make_corpus
-from engine.domain.corpus import Corpus, CorpusSpec, Example
+from engine.corpus import make_corpus, make_task
+from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, TaskSpec
 from engine.domain.jobs import MakeCorpus
 from engine.store import Store
 from pages._ui import session
@@ -65,6 +65,48 @@ def test_making_one_is_a_job_with_what_was_typed(open_page: OpenPage) -> None:
     assert app.query_params["corpus"] == "two"
 
 
+def test_a_task_is_made_with_its_limit_and_rows(open_page: OpenPage) -> None:
+    app = open_page("corpus", bundled=None)
+    app.selectbox(key="corpus what").set_value("sequences").run()
+    assert "another step" in texts(app)
+    assert app.text_input(key="corpus new name sequences").value == "sequences"
+    app.number_input(key="corpus limit sequences demo").set_value(30)
+    app.number_input(key="corpus rows sequences demo").set_value(50)
+    next(button for button in app.button if button.label == "Make corpus").click().run()
+    assert not app.exception
+    spec = session.jobs().snapshot()[0].request.spec
+    assert spec == TaskSpec(name="sequences", task="sequences", limit=30, n_rows=50, seed=1)
+
+
+def test_pairs_have_a_part_of_their_own(open_page: OpenPage) -> None:
+    corpus = make_task(TaskSpec(name="sums", task="addition_subtraction", n_rows=50))
+    _store().save_corpus(corpus)
+    app = open_page("corpus", bundled=None, corpus="sums")
+    assert {metric.label: metric.value for metric in app.metric}["Pairs"] == "10"
+    app.segmented_control[0].set_value("Pairs").run()
+    assert list(app.dataframe[0].value["clean prompt"]) == [f"{pair.clean} ▁" for pair in corpus.pairs]
+    assert "made from its probes" not in texts(app)
+    assert sum(int(row["pairs"]) for row in counts(corpus)) == 10
+
+
+def test_a_corpus_of_pairs_alone_shows_them(open_page: OpenPage) -> None:
+    text = "<script>alert(1)</script> $x$ :smile:"
+    pair = Pair(id="1", clean=text, corrupted="7 - 5 =", answer="12", corrupted_answer="2", constraint_type="adds")
+    _store().save_corpus(Corpus("two", (), (), (pair,)))
+    app = open_page("corpus", bundled=None)
+    assert not app.exception
+    assert app.dataframe[0].value["clean prompt"][0] == f"{text} ▁"
+    assert app.segmented_control[0].options == ["Counts", "Pairs"]
+
+
+def test_pairs_that_are_made_from_probes_say_so(open_page: OpenPage) -> None:
+    _save()
+    app = open_page("corpus", bundled=None)
+    app.segmented_control[0].set_value("Pairs").run()
+    assert "made from its probes" in texts(app)
+    assert len(app.dataframe[0].value) == 240
+
+
 def test_a_bad_name_is_refused_in_words(open_page: OpenPage) -> None:
     app = open_page("corpus", bundled=None)
     app.text_input(key="corpus new name").set_value("../x")
@@ -118,7 +160,7 @@ def test_an_address_that_names_no_corpus_says_so_and_falls_back(open_page: OpenP
     _save()
     app = open_page("corpus", bundled=None, corpus="<img src=x>")
     assert "the corpus “<img src=x>”, which is not here. Shown instead: mine." in texts(app)
-    assert app.selectbox[0].value == "mine"
+    assert next(box for box in app.selectbox if box.label == "Look at").value == "mine"
 
 
 def test_a_damaged_corpus_is_a_message_with_its_file(open_page: OpenPage) -> None:
