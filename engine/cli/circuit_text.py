@@ -64,7 +64,7 @@ def show_found(records: Sequence[Mapping[str, Any]]) -> None:
                 record["n_pairs"],
                 record["clean"],
                 record["corrupted"],
-                f"{point['share']:.0%}" if point else None,
+                f"{100 * point['share']:g}%" if point else None,
                 point["n_edges"] if point else None,
                 point["n_nodes"] if point else None,
                 _known(point["faithfulness"]) if point else None,
@@ -90,7 +90,7 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
     edges = component_edges(scores, circuit).head(top)
     if len(edges):
         rows = [(edge.source, edge.target, edge.input, f"{edge.score:+.4f}") for edge in edges.itertuples()]
-        title = f"The {len(edges)} edges with the largest scores: how the metric changes where one carries its corrupted value"
+        title = f"The {len(edges)} largest edges: how the metric changes where an edge carries its corrupted value"
         show_table(("from", "to", "input", "score"), rows, title=title)
     if curve:
         _show_curve(curve)
@@ -138,7 +138,7 @@ def change_record(
 def show_change(record: Mapping[str, Any]) -> None:
     """Of `change_record`."""
     say(
-        f"{record['run']}, {record['share']:.0%} of all edges, found with the pairs of “{record['pairs']}”: "
+        f"{record['run']}, {100 * record['share']:g}% of all edges, found with the pairs of “{record['pairs']}”: "
         "since the checkpoint before"
     )
     steps = record["steps"]
@@ -162,14 +162,14 @@ def show_change(record: Mapping[str, Any]) -> None:
 
 def show_robustness(report: RobustnessReport) -> None:
     say(
-        f"{report.key.checkpoint}, {report.share:.0%} of all edges, {_made_with(report.key)}: "
+        f"{report.key.checkpoint}, {100 * report.share:g}% of all edges, {_made_with(report.key)}: "
         "Jaccard with 95 % interval"
     )
     rows = []
     for subject in report.subjects:
         rows.append((subject.subject, "disjoint parts of the data", *_alike(subject.fifths)))
         rows += [
-            (subject.subject, f"{one.level:.0%} of the tokens replaced", *_alike(one.likeness))
+            (subject.subject, f"{100 * one.level:g}% of the tokens replaced", *_alike(one.likeness))
             for one in subject.perturbed
         ]
     show_table(("model", "circuits of", "nodes", "edges", "compared"), rows)
@@ -180,7 +180,7 @@ def show_union(report: UnionReport) -> None:
     say(f"The union of {parts}, measured at {report.key.checkpoint} {_made_with(report.key)}")
     rows = [
         (
-            f"{point.share:.0%}", point.union.n_edges, point.direct.n_edges, _estimate(point.union.faithfulness),
+            f"{100 * point.share:g}%", point.union.n_edges, point.direct.n_edges, _estimate(point.union.faithfulness),
             _estimate(point.direct.faithfulness), point.nodes, point.edges,
         )
         for point in report.points
@@ -201,7 +201,7 @@ def _show_curve(curve: CurveReport) -> None:
     show_table(
         ("share", "edges", "nodes", "faithfulness", "completeness"),
         [
-            (f"{p.share:.0%}", p.n_edges, p.n_nodes, _estimate(p.faithfulness), _estimate(p.completeness))
+            (f"{100 * p.share:g}%", p.n_edges, p.n_nodes, _estimate(p.faithfulness), _estimate(p.completeness))
             for p in curve.points
         ],
         title="What circuits of each size do of what the whole model does, with 95 % interval",

@@ -7,7 +7,7 @@ import typer
 from engine.analysis.components.compare import Qkv
 from engine.analysis.components.selection import How
 from engine.cli.context import store_of
-from engine.cli.inputs import fractions, stored_corpus
+from engine.cli.inputs import stored_corpus
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
 from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, Metric, ScoreSettings
@@ -68,7 +68,7 @@ def find(
         checkpoints=tuple(dict.fromkeys(ref for text in checkpoints for ref in _refs(store, text))),
         pairs=_corpus(store, pairs),
         settings=ScoreSettings(n_pairs=n_pairs, n_steps=steps, metric=metric, n_groups=groups, seed=seed),
-        shares=fractions(shares),
+        shares=_shares(shares),
     )
     with progress("finding circuits") as report:
         run_inline(store, request, on_progress=report)
@@ -178,7 +178,7 @@ def robustness(
         pairs=_corpus(store, pairs),
         settings=ScoreSettings(n_pairs=n_pairs, n_steps=steps, metric=metric, n_groups=groups, seed=seed),
         share=share,
-        levels=fractions(levels),
+        levels=_shares(levels),
     )
     with progress(f"checking {request.checkpoint}") as report:
         made = store.circuit_report(run_inline(store, request, on_progress=report))
@@ -221,7 +221,7 @@ def union(
         pairs=_corpus(store, pairs),
         parts=tuple(_part(store, text) for text in part),
         settings=ScoreSettings(n_pairs=n_pairs, n_steps=steps, metric=metric, n_groups=groups, seed=seed),
-        shares=fractions(shares),
+        shares=_shares(shares),
     )
     with progress(f"uniting {len(part)} circuits") as report:
         made = store.circuit_report(run_inline(store, request, on_progress=report))
@@ -240,6 +240,20 @@ def _refs(store: "Store", text: str) -> list[str]:
     if not found:
         raise InputError(f"The run “{text}” has no checkpoint yet. Resume its training first.")
     return found
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    """`0.01,0.05` -> (0.01, 0.05); empty text gives none. Raises InputError."""
+    values = []
+    for piece in filter(None, (piece.strip() for piece in text.split(","))):
+        try:
+            value = float(piece)
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= 1:
+            raise InputError(f"“{piece[:40]}” is no share. Give numbers above 0 up to 1, as 0.01,0.05,1.")
+        values.append(value)
+    return tuple(values)
 
 
 def _corpus(store: "Store", text: str) -> str:

@@ -59,7 +59,8 @@ class Bench:
 
     def __init__(self, store: Store, settings: ScoreSettings) -> None:
         self.store, self.settings = store, settings
-        self._pairs: dict[tuple[int, str], tuple[TokenPairs, int]] = {}
+        self._corpora: dict[str, tuple[str, tuple[Pair, ...]]] = {}
+        self._pairs: dict[tuple[int, str], TokenPairs] = {}
         self._merged: Kept[PreTrainedModel] = Kept(1)
 
     def place(self, checkpoint: str, pairs: str) -> Place:
@@ -68,18 +69,17 @@ class Bench:
 
         found = self.store.checkpoint(checkpoint)
         config = self.store.run(found.run)
-        corpus = self.store.corpus(pairs or config.corpus)
-        there = pairs_of(corpus)  # before the model is loaded: a corpus without pairs is told at once
+        name = pairs or config.corpus
+        corpus_hash, there = self._corpus(name)  # before the model is loaded: no pairs are told at once
         loaded = base_model(self.store, config.model)
-        drawn, n_there = self._drawn(loaded, corpus.hash, there)
         key = ComponentKey(
             checkpoint=found.ref,
             checkpoint_hash=checkpoint_hash(loaded, found.adapter),
-            pairs=corpus.name,
-            pairs_hash=corpus.hash,
+            pairs=name,
+            pairs_hash=corpus_hash,
             settings=self.settings,
         )
-        return Place(found, loaded, drawn, n_there, key)
+        return Place(found, loaded, self._drawn(loaded, name), len(there), key)
 
     def model(self, place: Place) -> "PreTrainedModel":
         """The merged weights, a copy also of the base: hooks are put into it while other jobs use the base."""
@@ -102,10 +102,11 @@ class Bench:
         from engine.circuits.scores import score_edges
 
         if stored := self._stored(place.key):
-            report(1.0, f"The circuit of {place.checkpoint.ref} is stored already")
+            report(1.0, f"{place.checkpoint.ref}: scored before")
             return stored
-        report(0.0, f"Scoring the edges of {place.checkpoint.ref}")
-        made = score_edges(self.model(place), place.pairs, self.settings, report=report, cancel=cancel)
+        told = told_of(report, place.checkpoint.ref)
+        told(0.0, "scoring the edges")
+        made = score_edges(self.model(place), place.pairs, self.settings, report=told, cancel=cancel)
         scores = ComponentScores(
             key=place.key,
             shape=made.shape,
@@ -123,14 +124,26 @@ class Bench:
         except (NotFound, Damaged):
             return None
 
-    def _drawn(self, loaded: "LoadedModel", corpus_hash: str, pairs: tuple[Pair, ...]) -> "tuple[TokenPairs, int]":
+    def _corpus(self, name: str) -> tuple[str, tuple[Pair, ...]]:
+        """Its hash and pairs; a run's checkpoints share them."""
+        if name not in self._corpora:
+            corpus = self.store.corpus(name)
+            self._corpora[name] = corpus.hash, pairs_of(corpus)
+        return self._corpora[name]
+
+    def _drawn(self, loaded: "LoadedModel", corpus: str) -> "TokenPairs":
         from engine.circuits.pairs import drawn, prepare_pairs
 
-        key = (id(loaded), corpus_hash)
+        key = (id(loaded), corpus)
         if key not in self._pairs:
-            ready = prepare_pairs(loaded.tokenizer, pairs, limit=loaded.n_positions)
-            self._pairs[key] = drawn(ready, self.settings), len(pairs)
+            _, pairs = self._corpus(corpus)
+            self._pairs[key] = drawn(prepare_pairs(loaded.tokenizer, pairs, limit=loaded.n_positions), self.settings)
         return self._pairs[key]
+
+
+def told_of(report: Report, name: str) -> Report:
+    """A report whose messages say what they are about."""
+    return lambda fraction, message: report(fraction, f"{name}: {message}")
 
 
 def shortage(places: list[Place]) -> str:
@@ -153,12 +166,13 @@ def _measure_curve(
 
     asked = tuple(sorted(set(shares)))
     if _has_shares(bench.store, place.key, asked):
-        report(1.0, f"The faithfulness of {place.checkpoint.ref} is stored already")
+        report(1.0, f"{place.checkpoint.ref}: faithfulness measured before")
         return
-    report(0.0, f"Measuring the faithfulness of {place.checkpoint.ref}")
+    told = told_of(report, place.checkpoint.ref)
+    told(0.0, "measuring faithfulness")
     points = faithfulness_curve(
         bench.model(place), place.pairs, scores.scores, scores.shape, asked, bench.settings.metric,
-        report=report, cancel=cancel,
+        report=told, cancel=cancel,
     )  # fmt: skip
     bench.store.save_circuit_report(CurveReport(key=place.key, points=points))
 

@@ -22,7 +22,7 @@ from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, CheckRobustness, Report
 from engine.domain.measures import Estimate
 from engine.store import Store
-from engine.workflows.circuits import Bench, Place, shortage
+from engine.workflows.circuits import Bench, Place, shortage, told_of
 from engine.workflows.loading import part
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_robustness(store: Store, request: CheckRobustness, report: Report, can
     named = RobustnessReport(key=place.key, share=request.share, subjects=())
     levels = tuple(sorted(set(request.levels)))
     if _is_stored(store, named, levels):
-        report(1.0, f"The robustness of {place.checkpoint.ref} is stored already")
+        report(1.0, f"{place.checkpoint.ref}: robustness measured before")
         return named.hash
     subjects: list[Subject] = ["tuned", "base", "random"] if place.checkpoint.adapter else ["base", "random"]
     found = []
@@ -85,10 +85,10 @@ class _Check:
         for number, level in enumerate(levels, start=1):
             cancel.check()
             within = part(report, number * each, (number + 1) * each)
-            within(0.0, f"Scoring the edges of {self._name} with {level:.0%} of the tokens replaced")
+            within = told_of(within, f"{self._name}, {100 * level:g}% of the tokens replaced")
             pairs = perturbed(self._place.pairs, level, seed=self._bench.settings.seed)
             _, groups = self._score(pairs, within, cancel)
-            others = self._circuits(groups, shape, f"of inputs perturbed by {level:.0%}")
+            others = self._circuits(groups, shape, f"of inputs perturbed by {100 * level:g}%")
             found.append(Perturbed(level=level, likeness=paired_likeness(own, others)))
         return SubjectRobustness(subject=self._subject, fifths=likeness(own), perturbed=tuple(found))
 
@@ -96,14 +96,14 @@ class _Check:
         """Of the inputs as they are: kept, but for the random model, which nothing else asks for."""
         cancel.check()
         if self._subject == "random":
-            report(0.0, f"Scoring the edges of {self._name}")
-            return self._score(self._place.pairs, report, cancel)
+            return self._score(self._place.pairs, told_of(report, self._name), cancel)
         scores = self._bench.scores(self._place, report, cancel)
         return scores.shape, scores.groups
 
     def _score(self, pairs: "TokenPairs", report: Report, cancel: CancelToken) -> tuple[ComponentShape, np.ndarray]:
         from engine.circuits.scores import score_edges
 
+        report(0.0, "scoring the edges")
         made = score_edges(self._model(), pairs, self._bench.settings, report=report, cancel=cancel)
         return made.shape, made.groups
 

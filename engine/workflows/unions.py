@@ -1,15 +1,15 @@
 """Unite the circuits of subtasks, and measure them beside the circuit of the task that is composed of them."""
 
+from collections.abc import Collection
+
 from engine.analysis.components.compare import edge_jaccard, node_jaccard
-from engine.analysis.components.normalised import normalised
-from engine.analysis.components.pruning import n_nodes
-from engine.analysis.components.selection import n_of_share, select
+from engine.analysis.components.selection import select
 from engine.analysis.components.union import united
-from engine.domain.components import Circuit, ComponentScores, CurvePoint, Share, UnionPoint, UnionReport
+from engine.domain.components import Circuit, ComponentScores, Share, UnionPoint, UnionReport
 from engine.domain.errors import ComparisonRefused, Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, Report, UniteCircuits
 from engine.store import Store
-from engine.workflows.circuits import Bench, Place, shortage
+from engine.workflows.circuits import Bench, Place, shortage, told_of
 from engine.workflows.loading import common_model, part
 
 _SCORED = 0.7  # share of the time for scores, where none are stored
@@ -23,6 +23,8 @@ def unite_circuits(store: Store, request: UniteCircuits, report: Report, cancel:
     A report that is stored with the same shares is not made again. Raises as `find_circuits`, ComparisonRefused
     (checkpoints of different models), and InputError (the same part twice; every share left out).
     """
+    if not request.shares:
+        raise InputError("A union is measured at some sizes. Give one share of the edges or more, as 0.05.")
     report(0.0, "Loading the model")
     asked = [(request.checkpoint, request.pairs), *((one.checkpoint, one.pairs) for one in request.parts)]
     common_model(store, [store.checkpoint(checkpoint) for checkpoint, _ in asked])
@@ -30,21 +32,19 @@ def unite_circuits(store: Store, request: UniteCircuits, report: Report, cancel:
     direct, *parts = places = [bench.place(*one) for one in asked]
     _refuse_twice(parts)
     named = UnionReport(key=direct.key, parts=tuple(place.key for place in parts), points=())
-    shares = tuple(sorted(set(request.shares)))
-    if _is_stored(store, named, shares):
-        report(1.0, f"The union for {direct.checkpoint.ref} is stored already")
-        return named.hash
     scores = []
     for number, place in enumerate(places):
         cancel.check()
         within = part(report, _SCORED * number / len(places), _SCORED * (number + 1) / len(places))
         scores.append(bench.scores(place, within, cancel))
-    circuits, left_out = _pairs_of_circuits(scores, shares)
+    circuits, left_out = _pairs_of_circuits(scores, tuple(sorted(set(request.shares))))
+    if _is_stored(store, named, circuits.keys()):
+        report(1.0, f"{direct.checkpoint.ref}: union measured before")
+        return named.hash
     points = _measured(bench, direct, circuits, part(report, _SCORED, 1.0), cancel)
     store.save_circuit_report(named.model_copy(update={"points": points}))
-    without = (
-        f"; nothing is left after pruning at {', '.join(f'{share:.0%}' for share in left_out)}" if left_out else ""
-    )
+    told = ", ".join(f"{100 * share:g}%" for share in left_out)
+    without = f"; nothing is left after pruning at {told}" if told else ""
     report(1.0, f"The union for {direct.checkpoint.ref} is measured{shortage(places)}{without}")
     return named.hash
 
@@ -87,31 +87,21 @@ def _measured(
     cancel: CancelToken,
 ) -> tuple[UnionPoint, ...]:
     """Both circuits of every share on the direct pairs."""
-    from engine.circuits.patched import run_circuits, run_metric
+    from engine.circuits.faithfulness import circuit_points
 
-    model, metric = bench.model(direct), bench.settings.metric
-    report(0.0, f"Measuring {direct.checkpoint.ref} whole")
-    whole, corrupted = run_metric(model, direct.pairs, metric)
-    points = []
-    for number, (share, both) in enumerate(circuits.items(), start=1):
-        cancel.check()
-        report(number / (len(circuits) + 1), f"Measuring the circuits of {share:.0%} of the edges")
-        union, own = (
-            CurvePoint(
-                share=share,
-                n_asked=n_of_share(circuit.shape, share),
-                n_edges=circuit.n_edges,
-                n_nodes=n_nodes(circuit),
-                faithfulness=normalised(values, whole, corrupted),
-            )
-            for circuit, values in zip(both, run_circuits(model, direct.pairs, both, metric), strict=True)
-        )
-        jaccards = {"nodes": node_jaccard(*both), "edges": edge_jaccard(*both)}
-        points.append(UnionPoint(share=share, union=union, direct=own, **jaccards))
-    return tuple(points)
+    told, flat = (
+        told_of(report, direct.checkpoint.ref),
+        [(share, one) for share, both in circuits.items() for one in both],
+    )
+    told(0.0, "measuring the circuits")
+    points = circuit_points(bench.model(direct), direct.pairs, flat, bench.settings.metric, report=told, cancel=cancel)
+    return tuple(
+        UnionPoint(share=share, union=union, direct=own, nodes=node_jaccard(*both), edges=edge_jaccard(*both))
+        for (share, both), union, own in zip(circuits.items(), points[::2], points[1::2], strict=True)
+    )
 
 
-def _is_stored(store: Store, named: UnionReport, shares: tuple[Share, ...]) -> bool:
+def _is_stored(store: Store, named: UnionReport, shares: Collection[Share]) -> bool:
     try:
         stored = store.circuit_report(named.hash)
     except (NotFound, Damaged):
