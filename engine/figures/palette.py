@@ -88,6 +88,7 @@ ACTIVATION, MARKER = "#a87a14", (234, 179, 8)
 SERIES: Final = (
     "#8f63c7", "#1f9488", "#d6296b", "#a87a14", "#3f7fc4", "#4d8f3a", "#d9730d", "#64748b", "#8a6d5b",
 )  # fmt: skip
+_STAR = "M0,-1L0.29,-0.4L0.95,-0.31L0.48,0.15L0.59,0.81L0,0.5L-0.59,0.81L-0.48,0.15L-0.95,-0.31L-0.29,-0.4Z"
 SHAPES: Final = (
-    "circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left", "wedge",
+    "circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left", _STAR,
 )  # fmt: skip
