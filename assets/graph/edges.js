@@ -106,7 +106,8 @@ function drawStroke(ctx, picture, { from, to, alpha, width, colour }) {
   ctx.lineWidth = width;
   ctx.beginPath();
   ctx.moveTo(curve.x1, curve.y1);
-  ctx.bezierCurveTo(curve.x1, curve.y1 - curve.bend, curve.x2, curve.y2 + curve.bend, curve.x2, curve.y2);
+  const [x1, x2] = [curve.x1 + curve.bow, curve.x2 + curve.bow];
+  ctx.bezierCurveTo(x1, curve.y1 - curve.bend, x2, curve.y2 + curve.bend, curve.x2, curve.y2);
   ctx.stroke();
   ctx.globalAlpha = 1;
 }
@@ -114,7 +115,13 @@ function drawStroke(ctx, picture, { from, to, alpha, width, colour }) {
 function curveBetween({ scene, to }, fromRow, toRow) {
   const [from, target] = [scene.nodes[fromRow], scene.nodes[toRow]];
   const [x1, y1, x2, y2] = [to.x(from.x), to.y(from.y), to.x(target.x), to.y(target.y)];
-  return { x1, y1, x2, y2, bend: (y1 - y2) * 0.5 };
+  return { x1, y1, x2, y2, bend: (y1 - y2) * 0.5, bow: scene.wording ? bowOf(from, target, to.sx) : 0 };
+}
+
+/** Straight up one column an edge would run through the heads or MLPs between: the more of them, the farther around. */
+function bowOf(from, target, pitch) {
+  if (Math.abs(from.x - target.x) > 0.01) return 0;
+  return pitch * Math.min(0.75, 0.22 * (target.layer - from.layer - 1));
 }
 
 /** By sign on a side; in the overlay by what was gained or lost: another palette, on purpose. */
@@ -173,13 +180,13 @@ function edgeAt(picture, shown, px, py, reach = 5) {
 }
 
 /** Pixels from a point to the curve, taken as short straight pieces. */
-function curveDistance({ x1, y1, x2, y2, bend }, px, py) {
+function curveDistance({ x1, y1, x2, y2, bend, bow }, px, py) {
   let least = Infinity;
   let [ax, ay] = [x1, y1];
   for (let i = 1; i <= CURVE_STEPS; i++) {
     const t = i / CURVE_STEPS;
     const u = 1 - t;
-    const bx = u * u * (u + 3 * t) * x1 + t * t * (t + 3 * u) * x2;
+    const bx = u * u * (u + 3 * t) * x1 + t * t * (t + 3 * u) * x2 + 3 * u * t * bow;
     const by = u * u * u * y1 + 3 * u * u * t * (y1 - bend) + 3 * u * t * t * (y2 + bend) + t * t * t * y2;
     const [dx, dy] = [bx - ax, by - ay];
     const along = Math.max(0, Math.min(1, ((px - ax) * dx + (py - ay) * dy) / (dx * dx + dy * dy || 1)));

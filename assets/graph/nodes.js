@@ -62,7 +62,8 @@ function drawGhost(ctx, picture, row) {
   ctx.strokeStyle = colours.ghost;
   ctx.lineWidth = 1;
   ctx.setLineDash([1.5, 1.5]);
-  tracePath(ctx, node, to.x(node.x), to.y(node.y), node.shape === "box" ? 8 : 2.4, to.sx);
+  const r = node.shape === "box" ? 8 : scene.wording ? Math.min(5, 0.3 * to.sx) : 2.4; // every head and MLP is there to be found
+  tracePath(ctx, node, to.x(node.x), to.y(node.y), r, to.sx);
   ctx.stroke();
   ctx.setLineDash([]);
   ctx.globalAlpha = 1;

@@ -1,7 +1,7 @@
 """Two circuits of attention heads and MLPs as what the linked graph component draws, and as one table of edges.
 
 Layers go up, heads stand side by side in their order, a layer's MLP at its right. The queries, keys and values of a
-head are drawn as one edge, whose score is their sum; the table and the tooltips name all three.
+head are drawn as one edge, whose effect is their sum; the table and the tooltips name all three.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.components.pruning import node_mask, owner_of_input
-from engine.domain.components import QKV, Circuit, ComponentScores, ComponentShape
+from engine.domain.components import QKV, Circuit, ComponentScores, ComponentShape, Metric
 from engine.domain.diffs import Status
 from engine.domain.errors import ComparisonRefused
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
@@ -33,7 +33,9 @@ _WHAT = {
     "mlp": "an MLP: looks up what belongs to what stands at one word",
     "output": "the model’s scores for the next word",
 }
-_HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.16, 0.24, 0.0  # within a layer; where the MLP reads the heads it stands above them
+_HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
+# A score is what the metric changes by without the edge: the lead of the right answer falls, the divergence grows.
+_RESTS: dict[Metric, int] = {"logit_diff": -1, "kl": 1}
 _LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
 _PAIR_LEGEND = [
     *_LEGEND,
@@ -46,7 +48,7 @@ _PAIR_LEGEND = [
 _OVERLAY_LEGEND = [
     *_LEGEND,
     ["tl-line tl-gained", "appeared: only in B"],
-    ["tl-line tl-lost", "lost: only in A"],
+    ["tl-line tl-lost", "vanished: only in A"],
     ["tl-line tl-flipped", "sign turned"],
     ["tl-line tl-same", "in both"],
     ["tl-circle tl-dashed", "in neither"],
@@ -61,6 +63,11 @@ class ComponentSide:
     circuit: Circuit
     loss: float | None = None
 
+    @property
+    def effects(self) -> np.ndarray:
+        """(n_inputs, n_sources): how much the right answer rests on each edge; above 0 where it does worse without."""
+        return _RESTS[self.scores.key.settings.metric] * self.scores.scores
+
 
 @dataclass(frozen=True, eq=False)
 class ComponentView(GraphView):
@@ -74,7 +81,7 @@ class ComponentView(GraphView):
             "wording": {
                 "pair": _PAIR_LEGEND,
                 "overlay": _OVERLAY_LEGEND,
-                "difference": "what differs: orange appeared in B, blue is lost from A",
+                "difference": "what differs: orange appeared in B, blue vanished from A",
                 "warning": "⚠ not learned here",
                 "search": "Find: L2, h3, mlp, a1.h3",
                 "search_title": "Find nodes by layer (L2), head (h3), kind (mlp) or published name (a1.h3). "
@@ -84,15 +91,16 @@ class ComponentView(GraphView):
 
 
 def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
-    """Every edge of either circuit once, q, k and v of a head in one row, the largest change of score first.
+    """Every edge of either circuit once, q, k and v of a head in one row, the largest change of effect first.
 
-    Columns: source, target (ids); from, to (names); score_a, score_b (sums over q, k, v); in_a, in_b; via_a, via_b
+    Columns: source, target (ids); from, to (names); effect_a, effect_b (sums over q, k, v; see
+    `ComponentSide.effects`); in_a, in_b; via_a, via_b
     (which of q, k, v are in the circuit; empty for other targets); q_a, k_a, v_a, q_b, k_b, v_b (NaN for other
     targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
     """
     shape = _shared_shape(a, b)
     inside = [collapse(side.circuit.edges, shape) for side in (a, b)]
-    scores = [collapse(side.scores.scores, shape) for side in (a, b)]
+    scores = [collapse(side.effects, shape) for side in (a, b)]
     rows, columns = np.nonzero(inside[0] | inside[1])
     ids, names = node_ids(shape), node_names(shape)
     table = pd.DataFrame(
@@ -104,13 +112,13 @@ def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
         }
     )
     for side, (name, known) in zip((a, b), (("a", 0), ("b", 1)), strict=True):
-        table[f"score_{name}"] = scores[known][rows, columns]
+        table[f"effect_{name}"] = scores[known][rows, columns]
         table[f"in_{name}"] = inside[known][rows, columns]
         table[f"via_{name}"] = _via(side.circuit.edges, shape, rows, columns)
         for place, which in enumerate(QKV):
-            table[f"{which}_{name}"] = _of_heads(side.scores.scores, shape, rows, columns, place)
-    table["change"] = table["score_b"] - table["score_a"]
-    turned = np.sign(table["score_a"]) * np.sign(table["score_b"]) < 0
+            table[f"{which}_{name}"] = _of_heads(side.effects, shape, rows, columns, place)
+    table["change"] = table["effect_b"] - table["effect_a"]
+    turned = np.sign(table["effect_a"]) * np.sign(table["effect_b"]) < 0
     both = table["in_a"] & table["in_b"]
     table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "unchanged", "appeared"], "vanished")
     order = (-table["change"].abs()).argsort(kind="stable")
@@ -159,7 +167,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
         for name, side in (("A", a), ("B", b))
     ]
     return ComponentView(
-        nodes=_drawn_nodes(nodes, edges, shape, places["width"]),
+        nodes=_drawn_nodes(nodes, edges, shape),
         edges=_drawn_edges(edges, nodes["id"], strongest),
         sides=sides,
         places=places,
@@ -250,7 +258,7 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
 
 
 def _drawn_nodes(
-    nodes: pd.DataFrame, edges: pd.DataFrame, shape: ComponentShape, width: float
+    nodes: pd.DataFrame, edges: pd.DataFrame, shape: ComponentShape
 ) -> list[dict[str, Any]]:  # fmt: skip
     heads_y, mlp_y = (_PARALLEL_Y, _PARALLEL_Y) if shape.parallel else (_HEADS_Y, _MLP_Y)
     largest = [float(nodes.loc[nodes["kind"].isin(["head", "mlp"]), side].max()) or 1.0 for side in ("a", "b")]
@@ -260,7 +268,7 @@ def _drawn_nodes(
     drawn = []
     for row in nodes.to_dict("records"):
         kind, layer = row["kind"], int(row["layer"])
-        x = {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, width / 2)
+        x = {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
         y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
         drawn.append(
             {
@@ -299,7 +307,7 @@ def _node_tip(row: Mapping[Any, Any], counts: dict[tuple[str, str], pd.Series]) 
 
 def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[str, list[Any]]:
     """Columns, as `edge_columns` of attribution graphs; `tip` instead of weights. What changed comes first."""
-    size = pd.concat([edges[f"score_{side}"].abs() * edges[f"in_{side}"] for side in "ab"], axis=1).max(axis=1)
+    size = pd.concat([edges[f"effect_{side}"].abs() * edges[f"in_{side}"] for side in "ab"], axis=1).max(axis=1)
     shared = edges["status"] == "unchanged"
     order = pd.DataFrame({"shared": shared, "size": -size}).sort_values(["shared", "size"], kind="stable").index
     if len(order) > MOST_EDGES:
@@ -324,8 +332,8 @@ def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[st
 
 
 def _shares(edges: pd.DataFrame, side: str) -> np.ndarray:
-    """Signed scores over the strongest edge of this side's circuit."""
-    scores = edges[f"score_{side}"].to_numpy(dtype=float)
+    """Signed effects over the strongest edge of this side's circuit."""
+    scores = edges[f"effect_{side}"].to_numpy(dtype=float)
     largest = float(np.abs(scores * edges[f"in_{side}"].to_numpy(dtype=bool)).max(initial=0.0)) or 1.0
     return np.clip(scores / largest, -1, 1)
 
@@ -342,7 +350,7 @@ def _edge_tip(row: Mapping[Any, Any]) -> str:
     lines = [f"{row['from']}  →  {row['to']}"]
     for side in "ab":
         inside = "in the circuit" if row[f"in_{side}"] else "not in the circuit"
-        lines.append(f"{side.upper()}: score {signed(row[f'score_{side}'])}, {inside}")
+        lines.append(f"{side.upper()}: effect {signed(row[f'effect_{side}'])}, {inside}")
         if not np.isnan(row[f"q_{side}"]):
             lines.append("     " + ", ".join(f"{which} {signed(row[f'{which}_{side}'])}" for which in QKV))
     lines.append(STATUS_WORDS[row["status"]])

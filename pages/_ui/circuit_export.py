@@ -12,7 +12,7 @@ from engine.domain.components import ComponentScores
 from engine.figures.tables import to_csv
 
 _CSV_COLUMNS = [
-    "from", "to", "score_a", "score_b", "change", "status", "in_a", "in_b", "via_a", "via_b",
+    "from", "to", "effect_a", "effect_b", "change", "status", "in_a", "in_b", "via_a", "via_b",
     "q_a", "k_a", "v_a", "q_b", "k_b", "v_b",
 ]  # fmt: skip
 

@@ -12,10 +12,10 @@ from pages._ui.table import MOST_SHOWN, Edge
 from pages._ui.text import plain
 
 _BADGE = {"appeared": "orange", "vanished": "blue", "flipped": "violet", "unchanged": "gray"}
-_NAMES = {"appeared": "appeared", "vanished": "lost", "flipped": "sign turned", "unchanged": "in both"}
-_SCORE = (
-    "What the right answer’s lead would change by, about, if this edge carried what the corrupted prompt puts there. "
-    "Above 0: the edge helps the right answer."
+_NAMES = {"appeared": "appeared", "vanished": "vanished", "flipped": "sign turned", "unchanged": "in both"}
+_EFFECT = (
+    "What the right answer’s lead would lose, about, if this edge carried what the corrupted prompt puts there. Below "
+    "0 the answer would do better without it."
 )
 _VIA = "Which inputs of the head the edge reaches: q asks, k is asked, v is what is handed on."
 _QKV_WORDS = {"q": "q, what the head looks for", "k": "k, where it looks", "v": "v, what it hands on"}
@@ -41,7 +41,7 @@ def edge_rows(edges: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     picked = st.dataframe(
         styled, key=key, height=height, row_height=27, hide_index=True, on_select="rerun",
         selection_mode="single-row", column_config=_columns(shown),
-        column_order=["from", "to", "via", "score_a", "score_b", "size", "said"],
+        column_order=["from", "to", "via", "effect_a", "effect_b", "size", "said"],
     )  # fmt: skip
     rows = picked["selection"]["rows"]
     if not rows or rows[0] >= len(shown):
@@ -57,7 +57,7 @@ def edge_parts(edges: pd.DataFrame, edge: Edge) -> None:
         st.caption("The selected edge is in neither of these circuits. Esc lets it go.")
         return
     row = found.iloc[0]
-    lines = {"all together" if row.notna()["q_a"] else "score": ("score_a", "score_b")}
+    lines = {"all together" if row.notna()["q_a"] else "effect": ("effect_a", "effect_b")}
     if row.notna()["q_a"]:
         lines |= {_QKV_WORDS[which]: (f"{which}_a", f"{which}_b") for which in QKV}
     st.markdown(f":{_BADGE[row['status']]}-badge[{_NAMES[row['status']]}]")
@@ -100,11 +100,11 @@ def _columns(shown: pd.DataFrame) -> dict[str, Any]:
         "from": text("from", width=120),
         "to": text("to", width=120),
         "via": text("through", width=90, help=_VIA),
-        "score_a": number("score A", format="%+.3f", width=70, help=_SCORE),
-        "score_b": number("score B", format="%+.3f", width=70, help=_SCORE),
+        "effect_a": number("effect A", format="%+.3f", width=70, help=_EFFECT),
+        "effect_b": number("effect B", format="%+.3f", width=70, help=_EFFECT),
         "size": st.column_config.ProgressColumn(
             "change", format="%.3f", min_value=0.0, max_value=largest, color="gray", width=130,
-            help="How far the score moved from A to B.",
+            help="How far the effect moved from A to B.",
         ),
         "said": text("status", width=90),
     }  # fmt: skip

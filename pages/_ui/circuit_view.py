@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import ComponentKey
-from engine.figures.component_view import ComponentSide, component_edges, component_nodes
+from engine.figures.component_view import ComponentSide, ComponentView, component_edges, component_nodes
 from pages._ui.circuit_choice import Chosen, mark, marks
 from pages._ui.circuit_data import circuit_of, scores_of, view_of
 from pages._ui.circuit_export import export_menu
@@ -20,12 +20,12 @@ from pages._ui.linked_graphs import Marks, insist, linked_graphs
 from pages._ui.session import again, store
 from pages._ui.table import Edge
 
-GRAPH_PX, TABLE_PX = 270, 250
+GRAPH_PX, TABLE_PX = 290, 250
 KEY = "circuit graphs"
 _PICKED = "circuit edge picked in "
 _HOW_TO_READ = (
     "A **head** brings what earlier words say to a later word; an **MLP** looks up what belongs to the word it stands "
-    "at. An **edge** is what one hands on to another, and its **score** is how much the right answer rests on that. "
+    "at. An **edge** is what one hands on to another, and its **effect** is how much the right answer rests on that. "
     "The strongest edges are the **circuit**; the rest of the model is faint."
 )
 
@@ -46,15 +46,25 @@ def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[
 def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
-    st.markdown(sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step), width="stretch")
+    view = view_of(a, b, chosen.share, chosen.how)
+    told = sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step)
+    st.markdown(f"{told}{_unlearned(view)}", width="stretch")
     st.caption(_HOW_TO_READ)
     mark(
         linked_graphs(
-            view_of(a, b, chosen.share, chosen.how), key=KEY, marks=marks(), height=GRAPH_PX,
+            view, key=KEY, marks=marks(), height=GRAPH_PX,
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
     _below(component_edges(a, b), component_nodes(a, b), a, b)
+
+
+def _unlearned(view: ComponentView) -> str:
+    """A sentence on the sides that do not answer right yet: their circuits are not of answering right."""
+    sides = [name for name, side in zip("AB", view.sides, strict=True) if side["warning"]]
+    if not sides:
+        return ""
+    return f" {' and '.join(sides)} {'do' if len(sides) > 1 else 'does'} not prefer the right answers yet."
 
 
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:

@@ -51,8 +51,8 @@ def side(scores: ComponentScores, *, share: float = 0.05, loss: float | None = N
 
 
 def micro_side(edges: dict[tuple[str, str], float], checkpoint: str, shape: ComponentShape) -> ComponentSide:
-    """`edges`: (source, input) by name -> score; all of them are the circuit."""
+    """`edges`: (source, input) by name -> effect, how far the answer rests on it; all of them are the circuit."""
     values = np.zeros((shape.n_inputs, shape.n_sources))
-    for (source, target), score in edges.items():
-        values[shape.inputs().index(target), shape.sources().index(source)] = score
+    for (source, target), effect in edges.items():
+        values[shape.inputs().index(target), shape.sources().index(source)] = -effect
     return ComponentSide(scores_of(values, shape, key(checkpoint)), Circuit(shape, values != 0))

@@ -38,7 +38,7 @@ def test_a_table_worked_by_hand():
         ("L0 · MLP", "output"),
     }  # fmt: skip
     head = rows["input", "L0 · head 0"]
-    assert (head["score_a"], head["score_b"]) == pytest.approx((0.3, 0.1))  # q and v add up
+    assert (head["effect_a"], head["effect_b"]) == pytest.approx((0.3, 0.1))  # q and v add up
     assert (head["via_a"], head["via_b"], head["status"]) == ("q v", "q", "unchanged")
     assert [head[f"{which}_a"] for which in "qkv"] == pytest.approx([0.5, 0.0, -0.2])
     assert (head["source"], head["target"]) == ("input/-1/0/0", "head/0/0/0")
@@ -79,7 +79,7 @@ def test_a_payload_worked_by_hand():
     place = tips["L0 · MLP  →  output"]
     assert (edges["kept"][place], STATUSES[edges["status"][place]], edges["share_b"][place]) == (IN_B, "appeared", 1)
     assert edges["change"][place] == 1
-    assert "A: score 0, not in the circuit" in edges["tip"][place]
+    assert "A: effect 0, not in the circuit" in edges["tip"][place]
     assert "     q +0.500, k 0, v −0.200" in edges["tip"][tips["input  →  L0 · head 0"]]
     assert payload["sides"][0]["title"] == "A · run@base"
     assert payload["sides"][1]["fit"] == "2 of 3 heads and MLPs · 5 edges"
