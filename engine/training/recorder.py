@@ -77,6 +77,8 @@ class Recorder:
     def save_losses(self) -> None:
         began = time.monotonic()
         self.store.save_losses(self.config.name, self._log())
+        if (log := self.tuning.steps.log) is not None:
+            self.store.save_tuning(self.config.name, log)
         self._losses_at = time.monotonic()
         self._losses_took_s = self._losses_at - began
 

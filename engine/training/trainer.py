@@ -57,8 +57,10 @@ class _Updates(TrainerCallback):
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    def on_pre_optimizer_step(self, _args: object, state: TrainerState, _control: object, **_kwargs: object) -> None:
-        self._steps.before_update(state.global_step + 1)
+    def on_pre_optimizer_step(
+        self, _args: object, state: TrainerState, _control: object, *, optimizer: torch.optim.Optimizer, **_: object
+    ) -> None:
+        self._steps.before_update(state.global_step + 1, optimizer)
 
     def on_optimizer_step(self, _args: object, state: TrainerState, _control: object, **_kwargs: object) -> None:
         self._steps.after_update(state.global_step + 1)

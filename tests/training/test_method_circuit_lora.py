@@ -104,7 +104,7 @@ def test_a_prior_has_a_probe_run_for_each_subtask(taught: Store, config: Any) ->
         examples = tuple(one for one in corpus.examples if (one.constraint_type == SIMPLE) == simple)
         probes = tuple(one for one in corpus.probes if (one.constraint_type == SIMPLE) == simple)
         taught.save_corpus(Corpus(name, examples, probes))
-    settings = MethodSettings(prior=("one", "two"), probe_steps=2, scoring=SCORING, share=0.2)
+    settings = MethodSettings(prior=("one", "two"), probe_steps=2, scoring=SCORING, share=0.6)
     fine_tune(taught, config(**SHORT, method_settings=settings), quiet, Never())
     assert {info.name for info in taught.runs()} == {"run", "run-probe-one", "run-probe-two"}
     assert taught.run("run-probe-two").n_steps == 2

@@ -10,7 +10,17 @@ from engine.domain.errors import NotFound
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from engine.models.adapters import Tuned
-from engine.training.methods import adalora, circuit_lora, full, ia3, lora, lora_tokens, random_lora, tokens
+from engine.training.methods import (
+    adalora,
+    circuit_lora,
+    circuit_tuning,
+    full,
+    ia3,
+    lora,
+    lora_tokens,
+    random_lora,
+    tokens,
+)
 from engine.training.methods.steps import Steps
 
 Attach = Callable[[PreTrainedModel, RunConfig, PreTrainedTokenizerFast, Corpus], Tuned]
@@ -55,6 +65,7 @@ METHODS: dict[str, Method] = {
         _method("ia3", ia3.attach),
         _method("circuit_lora", circuit_lora.attach),
         _method("random_lora", random_lora.attach, layers=random_lora.layers),
+        _method("circuit_tuning", circuit_tuning.attach, steps=circuit_tuning.CircuitTuningSteps),
     )
 }
 

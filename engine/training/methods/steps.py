@@ -4,11 +4,14 @@ from pathlib import Path
 
 import torch
 
+from engine.domain.runs import TuningLog
 from engine.training.texts import Batch
 
 
 class Steps:
     """Called at every step, in this order; does nothing. Steps are counted from 1."""
+
+    log: TuningLog | None = None  # what is kept beside the losses
 
     def before(self, step: int, batch: Batch) -> None:
         """Before the forward pass. `batch` is on the model's device."""
@@ -17,7 +20,7 @@ class Steps:
         """What the method adds to the loss, at the weights of the forward pass: it is not recorded as loss."""
         return 0.0
 
-    def before_update(self, step: int) -> None:
+    def before_update(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         """The gradients are there."""
 
     def after_update(self, step: int) -> None:
