@@ -71,17 +71,19 @@ def likeness(circuits: Sequence[Circuit], *, qkv: Qkv = "apart") -> Likeness:
     return _likeness(circuits, pairs, weights, qkv)
 
 
-def likeness_to(one: Circuit, circuits: Sequence[Circuit], *, qkv: Qkv = "apart") -> Likeness:
-    """Of `one` with each of `circuits`: mean Jaccard with a 95 % bootstrap interval over these.
+def paired_likeness(one: Sequence[Circuit], other: Sequence[Circuit], *, qkv: Qkv = "apart") -> Likeness:
+    """Of the circuits at equal places: mean Jaccard with a 95 % bootstrap interval over places.
 
-    Raises InputError for none, ComparisonRefused for different shapes.
+    Raises InputError for none or for sides of different length, ComparisonRefused for different shapes.
     """
-    if not circuits:
-        raise InputError("There is no circuit to lay beside this one. Give at least one.")
-    everything = [one, *circuits]
+    if not one or len(one) != len(other):
+        raise InputError(
+            f"{len(one)} circuits cannot be laid beside {len(other)} one by one. Give as many of each, at least one."
+        )
+    everything = [*one, *other]
     _check_shapes(everything)
-    pairs = [(0, place) for place in range(1, len(everything))]
-    return _likeness(everything, pairs, bootstrap_counts(len(circuits), N_BOOT, 0), qkv)
+    pairs = [(place, len(one) + place) for place in range(len(one))]
+    return _likeness(everything, pairs, bootstrap_counts(len(one), N_BOOT, 0), qkv)
 
 
 def flips(circuits: Sequence[Circuit], *, qkv: Qkv = "apart") -> Flips:

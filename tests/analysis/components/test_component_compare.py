@@ -12,8 +12,8 @@ from engine.analysis.components.compare import (
     flips,
     layer_change,
     likeness,
-    likeness_to,
     node_jaccard,
+    paired_likeness,
 )
 from engine.domain.components import Circuit, ComponentShape
 from engine.domain.errors import ComparisonRefused, InputError
@@ -45,12 +45,13 @@ def test_the_likeness_of_three_is_the_mean_of_three_pairs():
     assert likeness([A, B, C]) == found
 
 
-def test_the_likeness_to_one():
-    found = likeness_to(A, [B, C])
-    assert found.n == 2
-    assert found.edges.value == pytest.approx((1 / 4 + 0) / 2)
-    assert (found.edges.low, found.edges.high) == (0, pytest.approx(1 / 4))
-    assert likeness_to(A, [B], qkv="merged").edges.low == pytest.approx(2 / 3)
+def test_the_likeness_of_circuits_at_equal_places():
+    found = paired_likeness([A, A, B], [B, C, B])
+    assert found.n == 3
+    assert found.edges.value == pytest.approx((1 / 4 + 0 + 1) / 3)
+    assert found.nodes.value == pytest.approx((1 + 1 / 2 + 1) / 3)
+    assert (found.edges.low, found.edges.high) == (0, 1)  # of all draws: one pair alone
+    assert paired_likeness([A], [B], qkv="merged").edges.low == pytest.approx(2 / 3)
 
 
 def test_equal_circuits_are_alike_without_doubt():
@@ -62,7 +63,9 @@ def test_too_few_and_others_are_refused():
     with pytest.raises(InputError, match="There is 1 circuit; it takes at least 2"):
         likeness([A])
     with pytest.raises(InputError, match="at least one"):
-        likeness_to(A, [])
+        paired_likeness([], [])
+    with pytest.raises(InputError, match="1 circuits cannot be laid beside 2"):
+        paired_likeness([A], [A, B])
     with pytest.raises(InputError, match="at least one"):
         flips([])
     for compare in (edge_jaccard, node_jaccard):
