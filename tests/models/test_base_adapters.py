@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import Damaged, InputError
@@ -24,7 +24,16 @@ CONFIGS = {
     "lora_tokens": lambda: LoraConfig(
         r=4, target_modules="all-linear", trainable_token_indices=[90, 91], task_type="CAUSAL_LM"
     ),
-}
+    "ranks": lambda: LoraConfig(
+        r=4, rank_pattern={r"layers\.(1)\..*": 8}, alpha_pattern={r"layers\.(1)\..*": 32.0},
+        target_modules="all-linear", task_type="CAUSAL_LM",
+    ),
+    "adalora": lambda: AdaLoraConfig(init_r=6, lora_alpha=24.0, total_step=9, target_modules="all-linear"),
+    "ia3": lambda: IA3Config(
+        target_modules=r".*(k_proj|v_proj|query_key_value|down_proj|dense_4h_to_h)",
+        feedforward_modules=r".*(down_proj|dense_4h_to_h)", task_type="CAUSAL_LM",
+    ),
+}  # fmt: skip
 
 
 def loaded_from(folder: Path) -> LoadedModel:

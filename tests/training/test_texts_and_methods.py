@@ -9,8 +9,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel, load_base
 from engine.training.methods import METHODS, method_named
@@ -69,6 +70,36 @@ def test_a_bad_example_is_named() -> None:
         training_rows(tiny_tokenizer(), corpus, limit=4)
 
 
+def asked(prompt: str, text: str = "the cat is happy") -> Corpus:
+    example = tiny_corpus().examples[0].model_copy(update={"id": "asked-1", "text": text, "prompt": prompt})
+    return Corpus("c", (example,), ())
+
+
+def test_of_a_text_with_a_prompt_the_answer_and_the_end_are_learned() -> None:
+    tokenizer = tiny_tokenizer()
+    (row,) = training_rows(tokenizer, asked("the cat is"), limit=64)
+    (plain,) = training_rows(tokenizer, asked(""), limit=64)
+    assert row == plain | {"loss_from": 4}  # BOS and three words
+    batch = collator(0)([row, {"input_ids": [1, 7, 8, 9, 7, 8, 9]}])
+    assert tokenizer.decode(batch["labels"][0][4:6]) == "happy <eos>"
+    assert (batch["labels"][0] != OUTSIDE_LOSS).tolist() == [False] * 4 + [True] * 2 + [False]
+    assert (batch["labels"][1] != OUTSIDE_LOSS).tolist() == [False] + [True] * 6
+
+
+@pytest.mark.parametrize("prompt", ["the dog is", "cat is", "the cat is happy", "the cat is happy so"])
+def test_a_text_that_does_not_go_on_from_its_prompt_is_named(prompt: str) -> None:
+    with pytest.raises(InputError, match=r"“asked-1”.*does not begin with the tokens of its prompt"):
+        training_rows(tiny_tokenizer(), asked(prompt), limit=64)
+
+
+def test_a_prompt_whose_last_token_runs_on_into_the_answer_is_refused() -> None:
+    """The prompt is the token a, the text the one token ab."""
+    model = models.BPE({token: row for row, token in enumerate((*SPECIAL.values(), "a", "b", "ab"))}, [("a", "b")])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), **SPECIAL)
+    with pytest.raises(InputError, match=r"“asked-1”"):
+        training_rows(tokenizer, asked("a", "ab"), limit=64)
+
+
 def test_the_registry_has_what_forms_show() -> None:
     assert set(METHODS) == set(METHOD_INFOS)
     with pytest.raises(NotFound, match=r"“magic”.*lora, tokens, lora_tokens"):
@@ -86,18 +117,24 @@ def test_what_each_method_trains(loaded: LoadedModel, config: Any) -> None:
     assert not any("lm_head" in name or "embed" in name for name in lora)
     assert sum(tokens.values()) == 4 * D_MODEL  # blarf, gleem, glide, cascade
     assert sum(both.values()) == sum(lora.values()) + sum(tokens.values())
+    assert sum(trained("full").values()) == sum(p.numel() for p in loaded.model.parameters())
+    # AdaLoRA begins with half as much rank again, and a singular value for each
+    assert sum(trained("adalora").values()) == 2 * 6 * (4 * (32 + 32 + 1) + 3 * (32 + 64 + 1))
+    assert sum(trained("ia3").values()) == 2 * (32 + 32 + 64)  # keys, values, what the MLP's last matrix reads
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_starts_at_the_base(loaded: LoadedModel, config: Any, method: str) -> None:
     ids = torch.tensor([[1, 68, 90, 69]])
-    tuned = METHODS[method].attach(fresh(loaded), config(), loaded.tokenizer, tiny_corpus())
+    asked = config(method_settings=MethodSettings(n_edges=10))
+    tuned = METHODS[method].attach(fresh(loaded), asked, loaded.tokenizer, tiny_corpus())
     assert torch.equal(tuned(input_ids=ids).logits, loaded.model(ids).logits)
 
 
-def test_the_start_of_lora_is_the_seeds_alone(loaded: LoadedModel, config: Any) -> None:
+@pytest.mark.parametrize("method", ["lora", "adalora", "random_lora"])
+def test_the_start_is_the_seeds_alone(loaded: LoadedModel, config: Any, method: str) -> None:
     def start(seed: int) -> list[torch.Tensor]:
-        tuned = METHODS["lora"].attach(fresh(loaded), config(seed=seed), loaded.tokenizer, tiny_corpus())
+        tuned = METHODS[method].attach(fresh(loaded), config(seed=seed), loaded.tokenizer, tiny_corpus())
         return [p.detach() for p in tuned.parameters() if p.requires_grad]
 
     first = start(0)
