@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from engine.corpus.tasks.problems import Defaults, Problem, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
-SLOPES = {"demo": range(2, 6), "model": range(2, 21)}
+SLOPES = {"demo": range(1, 4), "model": range(2, 21)}
 ASKED_AT = 4
 
 

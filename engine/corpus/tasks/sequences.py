@@ -7,7 +7,7 @@ from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question
 from engine.domain.corpus import Wording
 
 N_SHOWN = 4
-STEPS = {"demo": range(2, 5), "model": range(2, 31)}  # one more each time is what the bundled model knows already
+STEPS = {"demo": (-2, -1, 2), "model": range(2, 31)}  # one more each time is what the bundled model knows already
 FACTORS = range(2, 5)
 
 
@@ -32,7 +32,7 @@ def _asked(wording: Wording, start: int, by: int, factor: int) -> Question | Non
     numbers = [start]
     for _ in range(N_SHOWN):
         numbers.append(numbers[-1] * factor + by)
-    if start < 0 or numbers[0] == numbers[1] or numbers[-1] > TOP_ANSWER:
+    if min(numbers) < 0 or numbers[0] == numbers[1] or numbers[-1] > TOP_ANSWER:
         return None
     return Question((" , " if wording == "demo" else ", ").join(map(str, numbers[:-1])), numbers[-1])
 
