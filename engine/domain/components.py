@@ -172,7 +172,7 @@ class CurvePoint(Record):
     n_asked: int  # edges
     n_edges: int  # after pruning
     n_nodes: int
-    faithfulness: Estimate | None  # (m(C) - m(corrupted)) / (m(whole) - m(corrupted)); None: both are equal
+    faithfulness: Estimate | None  # (m(C) - m(corrupted)) / (m(whole) - m(corrupted)); None: not surely apart
     completeness: Estimate | None = None  # 1 minus the same of the model without the circuit's edges
 
 
