@@ -75,13 +75,16 @@ def work(run_json: str, corpora_json: str, cancel: CancelToken) -> str:
 
 
 def wait_until_cancelled(cancel: CancelToken, note: Path) -> None:
+    """Leaves a note where it was cancelled; a run that nobody cancels or kills in time fails."""
     end = time.monotonic() + WAIT_S
-    try:
-        while time.monotonic() < end:
+    while time.monotonic() < end:
+        try:
             cancel.check()
-            time.sleep(0.02)
-    finally:
-        note.write_text("stopped", encoding="utf-8")
+        except Cancelled:
+            note.write_text("stopped", encoding="utf-8")
+            raise
+        time.sleep(0.02)
+    raise TimeoutError("Nothing happened to this run.")
 
 
 def pids(folder: Path, run: str) -> list[int]:
