@@ -38,9 +38,10 @@ def right_answer(task: str, prompt: str) -> int:
         assert numbers[:3] == [4, 6, 12]
         return math.lcm(*numbers[3:])
     if task == "linear_functions":
-        slope, start, *rest = numbers
-        assert rest == [1, 2, 3, 4, *(slope * x + start for x in (1, 2, 3))]
-        return slope * 4 + start
+        slope, start, *xs = numbers[:6]
+        assert xs == list(range(xs[0], xs[0] + 4))
+        assert numbers[6:] == [slope * x + start for x in xs[:3]]
+        return slope * xs[3] + start
     expression = prompt.rpartition(":")[2].removesuffix("=")
     assert re.fullmatch(r"[\d ()+*/-]+", expression)
     value = eval(expression)  # noqa: S307 - digits and operators alone, as just asserted

@@ -7,18 +7,18 @@ from engine.domain.corpus import Wording
 
 
 def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
-    a, b = rng.randint(0, limit), rng.randint(1, limit)
+    a, b = rng.randint(1, limit), rng.randint(1, limit)
     if rng.random() < 0.5:
         return paired(wording, _product(a, b), (_product(n, b) for n in as_long(rng, a, limit)))
     return paired(wording, _quotient(a, b), (_quotient(n // b, b) for n in as_long(rng, a * b, limit * b)))
 
 
 def _product(a: int, b: int) -> Question | None:
-    return Question(f"{a} * {b}", a * b) if a * b <= TOP_ANSWER else None
+    return Question(f"{a} * {b}", a * b) if 0 < a * b <= TOP_ANSWER else None
 
 
-def _quotient(answer: int, b: int) -> Question:
-    return Question(f"{answer * b} / {b}", answer)
+def _quotient(answer: int, b: int) -> Question | None:
+    return Question(f"{answer * b} / {b}", answer) if answer else None
 
 
 MULTIPLICATION_DIVISION = number_task(
@@ -29,6 +29,6 @@ MULTIPLICATION_DIVISION = number_task(
         "demo": "{w} =",
         "model": "Calculate the result of the following arithmetic expression and provide only the final answer: {w} =",
     },
-    defaults={"demo": Defaults(limit=12, n_rows=300), "model": Defaults(limit=100, n_rows=2000)},
+    defaults={"demo": Defaults(limit=9, n_rows=300), "model": Defaults(limit=100, n_rows=2000)},
     draw=_draw,
 )

@@ -29,6 +29,7 @@ class Question:
 class Problem:
     """A question, and one of the same shape that has another answer."""
 
+    key: str  # of problems with one key only one is asked
     clean: Question
     corrupted: Question
 
@@ -87,7 +88,9 @@ def number_task(
     return Task(name, title, description, defaults, make)
 
 
-def paired(wording: Wording, clean: Question | None, candidates: Iterable[Question | None]) -> Problem | None:
+def paired(
+    wording: Wording, clean: Question | None, candidates: Iterable[Question | None], *, key: str = ""
+) -> Problem | None:
     """`clean` with the first candidate that has another answer and the same shape: digit for digit, sign for sign.
 
     None where there is no clean question, where no candidate will do, or where a number is none that the bundled model
@@ -97,7 +100,7 @@ def paired(wording: Wording, clean: Question | None, candidates: Iterable[Questi
         return None
     for other in candidates:
         if other and other.answer != clean.answer and _shape(other) == _shape(clean) and _known(wording, other):
-            return Problem(clean, other)
+            return Problem(key or clean.problem, clean, other)
     return None
 
 
@@ -125,10 +128,10 @@ def _drawn(draw: Callable[[], Problem | None], wanted: int) -> list[Problem]:
     in_vain = 0
     while len(problems) < wanted and in_vain < _IN_VAIN * (len(problems) + 50):
         problem = draw()
-        if problem is None or problem.clean.problem in problems:
+        if problem is None or problem.key in problems:
             in_vain += 1
         else:
-            problems[problem.clean.problem] = problem
+            problems[problem.key] = problem
             in_vain = 0
     return list(problems.values())
 
