@@ -22,7 +22,7 @@ def main() -> None:
     from pages._ui.circuit_data import found_for, keys_by_step, settings_for
     from pages._ui.circuit_jobs import find_here
     from pages._ui.circuit_measures import measures
-    from pages._ui.circuit_view import circuits
+    from pages._ui.circuit_view import circuits, sides_of
 
     chosen = choose(runs, default=default_run(runs))
     if not chosen.pairs:
@@ -36,7 +36,9 @@ def main() -> None:
         _name_missing(chosen.a, chosen.b, keys)
         find_here(chosen.run, missing, chosen.pairs, settings, rest=bool(keys))
         return
-    circuits(chosen, keys[chosen.a.step], keys[chosen.b.step])
+    sides = keys[chosen.a.step], keys[chosen.b.step]
+    sides_of(chosen, *sides)  # what is wrong with a side is told here, once
+    circuits(chosen, *sides)
     if missing:
         find_here(chosen.run, missing, chosen.pairs, settings, rest=True)
     assert found is not None

@@ -205,6 +205,15 @@ def node_names(shape: ComponentShape) -> list[str]:
     return ["input", *inner, "output"]
 
 
+def unlearned(scores: ComponentScores) -> bool:
+    """Whether the right answers are not ahead of the corrupted ones. False where the metric cannot tell."""
+    return scores.key.settings.metric == "logit_diff" and _lead(scores) <= 0
+
+
+def _lead(scores: ComponentScores) -> float:
+    return float(np.average(scores.clean, weights=scores.n_pairs))
+
+
 def signed(value: float) -> str:
     """Three digits that say something, with a sign: `+0.0123`, `−1.2`, `0`."""
     if value == 0 or not np.isfinite(value):
@@ -361,16 +370,14 @@ def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame
     is_part = nodes["kind"].isin(["head", "mlp"])
     n_nodes, n_edges = int((inside & is_part).sum()), int(edges.sum())
     scores = side.scores
-    clean = float(np.average(scores.clean, weights=scores.n_pairs))
-    unlearned = scores.key.settings.metric == "logit_diff" and clean <= 0
     return {
         "title": f"{name} · {scores.key.checkpoint}",
         "loss": "" if side.loss is None else f"loss {side.loss:.2f}",
         "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {n_edges:,} edges",
         "warning": (
-            f"This checkpoint does not prefer the right answer yet (by {signed(clean)} logits): what is drawn is what "
-            "tells the two prompts apart, not how they are answered."
-            if unlearned
+            f"This checkpoint does not prefer the right answer yet (it leads by {signed(_lead(scores))} logits): what "
+            "is drawn is what tells the two prompts apart, not how they are answered."
+            if unlearned(scores)
             else ""
         ),
         "bars": [],

@@ -4,7 +4,7 @@ give the same one, and whether a task is the union of its parts."""
 import altair as alt
 import streamlit as st
 
-from engine.domain.components import ComponentKey, CurvePoint, CurveReport, RobustnessReport
+from engine.domain.components import ComponentKey, CurveReport, RobustnessReport
 from engine.domain.jobs import CheckRobustness, FindCircuits
 from engine.figures.change_charts import layer_changes
 from engine.figures.component_charts import (
@@ -15,10 +15,11 @@ from engine.figures.component_charts import (
     robustness_chart,
 )
 from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, layer_rows, robustness_rows
+from engine.figures.component_view import unlearned
 from engine.workflows.component_queries import ComponentChange, Found, curve_of, feature_means, reports_of
 from pages._ui.change_data import seen
 from pages._ui.circuit_choice import Chosen
-from pages._ui.circuit_data import change_of, features_of, keys_by_step
+from pages._ui.circuit_data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuit_jobs import ROBUSTNESS_S, ask_for, checks, finds
 from pages._ui.circuit_union import union
 from pages._ui.errors import guarded
@@ -62,16 +63,8 @@ def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figure
     st.subheader("Does the circuit do the work alone?", anchor=False)
     unique = {key.hash: key for key in ours.values()}
     curves = {digest: curve for digest, key in unique.items() if (curve := curve_of(store(), key)) is not None}
-    told = [
-        f"{side}’s circuit keeps **{100 * point.faithfulness.value:.0f} %**"
-        for side, key in ours.items()
-        if key.hash in curves
-        and (point := _nearest(curves[key.hash], chosen.share)) is not None
-        and point.faithfulness is not None
-    ]
-    if told:
-        share = min(_shares(curves), key=lambda share: abs(share - chosen.share))
-        st.markdown(f"With {100 * share:g} % of the edges, {' and '.join(told)} of what the whole model does.")
+    if told := _kept(chosen, ours, curves):
+        st.markdown(told)
     if curves:
         rows = curve_rows(list(curves.values()))
         figures["faithfulness"] = chart = faithfulness_chart(rows, width=panel_px(530, 400), height=190)
@@ -87,12 +80,19 @@ def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figure
         )  # fmt: skip
 
 
-def _shares(curves: dict[str, CurveReport]) -> list[float]:
-    return [point.share for curve in curves.values() for point in curve.points]
-
-
-def _nearest(curve: CurveReport, share: float) -> CurvePoint | None:
-    return min(curve.points, key=lambda point: abs(point.share - share), default=None)
+def _kept(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
+    """What the circuits of about this size do of the whole model's work. Where it does not answer right, there is none
+    to be done."""
+    told, share = [], 0.0
+    for side, key in ours.items():
+        points = curves[key.hash].points if key.hash in curves else ()
+        nearest = min(points, key=lambda point: abs(point.share - chosen.share), default=None)
+        if nearest is not None and nearest.faithfulness is not None and not unlearned(scores_of(store(), key)):
+            told.append(f"{side}’s circuit does **{100 * nearest.faithfulness.value:.0f} %**")
+            share = nearest.share
+    if not told:
+        return ""
+    return f"With {100 * share:g} % of the edges, {' and '.join(told)} of what the whole model does."
 
 
 @guarded()

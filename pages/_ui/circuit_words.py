@@ -41,8 +41,8 @@ def sentence(found: Overlap, *, step_a: int, step_b: int) -> str:
     kept_nodes = f"kept **{found.nodes_both} of {found.nodes_a}** heads and MLPs"
     if found.nodes_both == found.nodes_a:
         kept_nodes = f"kept all **{found.nodes_a}** heads and MLPs"
-    if not lost and found.edges_b == found.edges_a:
-        return f"{who} {kept_nodes} and all **{found.edges_a:,}** edges between them."
+    if not lost:
+        return f"{who} {kept_nodes} and all **{found.edges_a:,}** edges between them{_new(found)}."
     gone = f"**{lost:,} of {found.edges_a:,}** edges between them"
     stayed = found.nodes_both / max(found.nodes_a, 1)
     join = ", but" if stayed - (found.edges_both / max(found.edges_a, 1)) > 0.15 else " and"
@@ -51,8 +51,13 @@ def sentence(found: Overlap, *, step_a: int, step_b: int) -> str:
 
 
 def _new(found: Overlap) -> str:
-    new = found.nodes_b - found.nodes_both
-    return f"; {_parts(new)} joined" if new else ""
+    """What B has more: parts, or where there are none, edges that took nobody's place."""
+    parts, edges = found.nodes_b - found.nodes_both, found.edges_b - found.edges_both
+    if parts:
+        return f"; {_parts(parts)} joined"
+    if edges and found.edges_both == found.edges_a:
+        return f"; {edges:,} {'edge is' if edges == 1 else 'edges are'} new"
+    return ""
 
 
 def _parts(n: int) -> str:

@@ -1,0 +1,373 @@
+"""Circuits: no run, no pairs, nothing found yet; the stored circuits in every view; what is asked for; exports."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_texts import texts
+from streamlit.testing.v1 import AppTest
+
+from engine.domain.components import (
+    CIRCUIT_SHARE,
+    SHARES,
+    ComponentKey,
+    ComponentScores,
+    CurvePoint,
+    CurveReport,
+    Likeness,
+    Perturbed,
+    RobustnessReport,
+    ScoreSettings,
+    SubjectRobustness,
+    UnionPoint,
+    UnionReport,
+)
+from engine.domain.corpus import Pair
+from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
+from engine.domain.measures import Estimate
+from engine.figures.component_view import component_edges
+from engine.store import Store
+from pages._ui import session
+from pages._ui.circuit_export import edges_csv, scores_json
+from pages._ui.circuit_words import Overlap, overlap, sentence
+from pages._ui.marks import Marks
+from tests.figures.component_makers import SHAPE, random_scores, scores_of, side
+from tests.store.artefacts import add_run, corpus
+
+OpenPage = Callable[..., AppTest]
+ROOT = Path(__file__).parents[2]
+REFS = ("one@base", "one@50%", "one@100%")
+PAIR = Pair(
+    id="p", clean="2 plus 3 is", corrupted="2 minus 3 is", answer="5", corrupted_answer="1", constraint_type="sums"
+)
+
+
+def store() -> Store:
+    return Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)
+
+
+def ready(*, pairs: bool = True) -> Store:
+    """A run of three checkpoints, and a corpus whose pairs its circuits can be found with."""
+    made = store()
+    add_run(made)
+    if pairs:
+        made.save_corpus(replace(corpus("sums"), pairs=(PAIR,)))
+    return made
+
+
+def keep(made: Store, ref: str, place: int, *, clean: float = 1.5) -> ComponentScores:
+    scores = random_scores(1, checkpoint=ref, drift=place / 4, clean=clean)
+    key = ComponentKey(checkpoint=ref, checkpoint_hash=f"c{place}", pairs="sums", pairs_hash="p")
+    scores = replace(scores, key=key)
+    made.save_components(scores)
+    return scores
+
+
+def found(*, refs: tuple[str, ...] = REFS) -> tuple[ComponentScores, ...]:
+    """Circuits of these checkpoints are stored."""
+    made = ready()
+    return tuple(keep(made, ref, REFS.index(ref)) for ref in refs)
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.1, high=value + 0.1)
+
+
+def point(share: float, faithfulness: float) -> CurvePoint:
+    return CurvePoint(share=share, n_asked=9, n_edges=8, n_nodes=7, faithfulness=estimate(faithfulness))
+
+
+def press(app: AppTest, label: str) -> None:
+    next(button for button in app.button if button.label == label).click().run()
+
+
+def requests() -> list[object]:
+    return [job.request for job in session.jobs().snapshot()]
+
+
+def stopped() -> None:
+    """The newest job has come to its end."""
+    for _ in range(200):
+        if session.jobs().snapshot()[0].state == "cancelled":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the job did not stop")
+
+
+def test_without_a_run_the_page_leads_to_train(open_page: OpenPage) -> None:
+    app = open_page("circuits", bundled=None)
+    assert not app.exception
+    assert "There is no run yet." in texts(app)
+
+
+def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
+    ready(pairs=False)
+    app = open_page("circuits", bundled=None)
+    assert not app.exception
+    assert "The corpus “words” that one was trained on has none here" in texts(app)
+    assert not app.button
+
+
+def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:
+    ready()
+    app = open_page("circuits", bundled=None, metric="kl")
+    assert "The circuits of one have not been found yet" in texts(app)
+    assert "3 checkpoints × up to 100 pairs" in texts(app)
+    press(app, "Find the circuits of all checkpoints")
+    assert requests() == [FindCircuits(checkpoints=REFS, pairs="sums", settings=ScoreSettings(metric="kl"))]
+    assert "Finding circuits" in texts(app)
+    assert "Find the circuits of all checkpoints" not in [button.label for button in app.button]
+    next(button for button in app.button if str(button.key).startswith("cancel here")).click().run()
+    stopped()
+    app.run()
+    assert "Find the circuits of all checkpoints" in [button.label for button in app.button]
+
+
+def test_the_default_is_base_beside_the_last(open_page: OpenPage) -> None:
+    first, _, last = found()
+    app = open_page("circuits", bundled=None)
+    assert not app.exception
+    assert not app.error
+    address = {"run": "one", "a": "base", "b": "100%", "share": "0.05", "how": "top", "mode": "graphs",
+               "metric": "logit_diff"}  # fmt: skip
+    assert {name: app.query_params[name] for name in address} == address
+    counts = overlap(side(first).circuit, side(last).circuit)
+    assert sentence(counts, step_a=0, step_b=4) in [line.value for line in app.markdown]
+    table = app.dataframe[0].value
+    assert len(table) == len(component_edges(side(first), side(last)))
+    assert table["change"].abs().is_monotonic_decreasing
+    assert "times** the size of the first circuit (Δ_S of edges)" in texts(app)
+    assert "-badge[" in texts(app)
+
+
+def test_share_and_way_of_choosing_choose_at_once(open_page: OpenPage) -> None:
+    first, _, last = found()
+    app = open_page("circuits", bundled=None)
+    small = len(app.dataframe[0].value)
+    app.slider(key="circuits share").set_value(20).run()
+    assert app.query_params["share"] == "0.2"
+    large = len(app.dataframe[0].value)
+    assert large == len(component_edges(side(first, share=0.2), side(last, share=0.2))) > small
+    app = open_page("circuits", bundled=None, share="0.2", how="greedy", mode="difference")
+    assert not app.exception
+    assert not app.error
+    assert len(app.dataframe[0].value) != large
+    assert requests() == []  # nothing of it is a job
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("run", "nobody"), ("a", "33%"), ("b", "<b>x</b>"), ("share", "0.9"), ("how", "best"), ("mode", "$x$"),
+     ("metric", "loss"), ("pairs", "gone")],
+)  # fmt: skip
+def test_a_wrong_address_says_so_and_falls_back(open_page: OpenPage, name: str, value: str) -> None:
+    found()
+    app = open_page("circuits", bundled=None, **{name: value})
+    assert not app.exception
+    assert not app.error
+    assert f"“{value}”, which is not here" in texts(app)
+    assert "The edges" in texts(app)
+
+
+def test_another_run_keeps_the_checkpoints_that_it_has(open_page: OpenPage) -> None:
+    add_run(ready(), "two", steps=(0, 4))
+    app = open_page("circuits", bundled=None, run="one", a="50%", b="100%")
+    app.selectbox(key="circuits run").select("two").run()
+    assert not app.warning
+    assert (app.query_params["run"], app.query_params["a"], app.query_params["b"]) == ("two", "base", "100%")
+
+
+def test_a_checkpoint_without_a_circuit_is_named_and_offered(open_page: OpenPage) -> None:
+    found(refs=REFS[:2])
+    app = open_page("circuits", bundled=None)
+    assert "The circuit of one@100% has not been found yet" in texts(app)
+    press(app, "Find the rest")
+    assert requests() == [FindCircuits(checkpoints=("one@100%",), pairs="sums", settings=ScoreSettings())]
+    app = open_page("circuits", bundled=None, a="base", b="50%")
+    assert "The edges" in texts(app)
+
+
+def test_a_marked_edge_tells_of_q_k_and_v(open_page: OpenPage) -> None:
+    first, _, last = found()
+    edges = component_edges(side(first), side(last))
+    row = edges[edges["target"].str.startswith("head/")].iloc[0]
+    app = open_page("circuits", bundled=None, marks=Marks(edge=(row["source"], row["target"])).to_text())
+    assert not app.exception
+    assert f"{row['from']} → {row['to']}" in texts(app)
+    parts = app.dataframe[1].value
+    assert len(parts) == 4
+    assert list(parts.columns) == ["", "A", "B"]
+
+
+def test_a_marked_component_shows_its_own_edges(open_page: OpenPage) -> None:
+    first, _, last = found()
+    node = component_edges(side(first), side(last)).iloc[0]["source"]
+    app = open_page("circuits", bundled=None, marks=Marks(selected=node).to_text())
+    table = app.dataframe[0].value
+    assert ((table["source"] == node) | (table["target"] == node)).all()
+
+
+@pytest.mark.parametrize("marks", [Marks(selected="head/9/9/0"), Marks(edge=("mlp/7/4/0", "output/4/0/0"))])
+def test_marks_of_no_circuit_are_a_message(open_page: OpenPage, marks: Marks) -> None:
+    found()
+    app = open_page("circuits", bundled=None, marks=marks.to_text())
+    assert not app.exception
+    assert not app.error
+    assert "Esc lets it go" in texts(app)
+
+
+def test_an_empty_circuit_is_a_message_and_the_choices_stay(open_page: OpenPage) -> None:
+    made = ready()
+    for ref in REFS:
+        own = keep(made, ref, REFS.index(ref))
+        values = np.zeros((SHAPE.n_inputs, SHAPE.n_sources))
+        values[SHAPE.mlp_input(3), 1:] = 1  # nothing leads there from the input
+        made.save_components(scores_of(values * SHAPE.edge_mask(), SHAPE, own.key))
+    app = open_page("circuits", bundled=None, share="0.01")
+    assert not app.exception
+    (error,) = app.error
+    assert "one@base: The circuit is empty" in error.value.replace("\\", "").replace("\u2060", "")
+    assert app.slider(key="circuits share").value == 1
+
+
+def test_damaged_scores_are_a_message(open_page: OpenPage) -> None:
+    found()
+    for file in Path(os.environ["TRACELAPSE_HOME"]).glob("components/*"):
+        file.write_bytes(file.read_bytes()[:-64])
+    app = open_page("circuits", bundled=None)
+    assert not app.exception
+    assert "damaged" in texts(app) or "have not been found yet" in texts(app)
+    assert app.selectbox(key="circuits run").value == "one"
+
+
+def test_an_unlearned_side_is_told(open_page: OpenPage) -> None:
+    made = ready()
+    for place, ref in enumerate(REFS):
+        keep(made, ref, place, clean=place - 0.5)
+    assert "A does not prefer the right answers yet." in texts(open_page("circuits", bundled=None))
+
+
+def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
+    _, _, last = found()
+    points = tuple(point(share, min(1.0, 10 * share)) for share in SHARES)
+    store().save_circuit_report(CurveReport(key=last.key, points=points))
+    app = open_page("circuits", bundled=None)
+    assert not app.exception
+    assert "With 5 % of the edges, B’s circuit does **50 %** of what the whole model does." in texts(app)
+    press(app, "Measure faithfulness")
+    assert requests() == [FindCircuits(checkpoints=("one@base",), pairs="sums", settings=ScoreSettings())]
+
+
+def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:
+    _, _, last = found()
+    app = open_page("circuits", bundled=None)
+    press(app, "Check B’s circuit")
+    asked = CheckRobustness(checkpoint="one@100%", pairs="sums", share=CIRCUIT_SHARE)
+    assert requests() == [asked]
+    likeness = Likeness(nodes=estimate(0.8), edges=estimate(0.4), n=10)
+    subjects = tuple(
+        SubjectRobustness(subject=subject, fifths=likeness, perturbed=(Perturbed(level=0.5, likeness=likeness),))
+        for subject in ("tuned", "base", "random")
+    )
+    store().save_circuit_report(RobustnessReport(key=last.key, share=CIRCUIT_SHARE, subjects=subjects))
+    session.jobs().cancel(session.jobs().snapshot()[0].id)
+    stopped()
+    app.run()
+    assert not app.exception
+    assert "B, one@100%, circuits of 5 % of the edges" in texts(app)
+    assert "Check B’s circuit" not in [button.label for button in app.button]
+
+
+def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
+    _, middle, last = found()
+    for name in ("sum", "product"):
+        add_run(store(), name)
+    points = tuple(
+        UnionPoint(share=share, union=point(share, 0.5), direct=point(share, 0.6), nodes=0.7, edges=0.3)
+        for share in SHARES
+    )
+    store().save_circuit_report(UnionReport(key=last.key, parts=(middle.key, middle.key), points=points))
+    app = open_page("circuits", bundled=None, run="one")
+    assert not app.exception
+    assert "one@100% on sums, united from one@50% and one@50%" in texts(app).replace("**", "")
+    next(box for box in app.multiselect if box.label == "Runs of the subtasks").set_value(["sum", "product"]).run()
+    press(app, "Unite and measure")
+    parts = tuple(SubtaskCircuit(checkpoint=f"{name}@100%") for name in ("sum", "product"))
+    (asked,) = requests()
+    assert isinstance(asked, UniteCircuits)
+    assert (asked.checkpoint, asked.pairs, set(asked.parts)) == ("one@100%", "sums", set(parts))
+
+
+def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
+    first, _, last = found()
+    edges = component_edges(side(first), side(last))
+    table = edges_csv(edges, first, last).splitlines()
+    assert len(table) == len(edges) + 1
+    assert table[0].startswith("from,to,effect_a,effect_b,change,status")
+    given = json.loads(scores_json(first, last))
+    assert given["a"]["made_by"]["checkpoint"] == "one@base"
+    values = np.array([[np.nan if one is None else one for one in row] for row in given["b"]["scores"]], float)
+    there = SHAPE.edge_mask()
+    np.testing.assert_array_equal(np.isnan(values), ~there)
+    np.testing.assert_allclose(values[there], last.scores[there], rtol=1e-5)
+    app = open_page("circuits", bundled=None)
+    labels = [button.label for button in app.get("download_button")]
+    assert labels[:2] == ["Edges (CSV)", "Scores (JSON)"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "steps", "told"),
+    [
+        (
+            (14, 14, 9, 60, 60, 19), (0, 300),
+            "Fine-tuning kept **9 of 14** heads and MLPs, but exchanged **41 of 60** edges between them; 5 heads and "
+            "MLPs joined.",
+        ),
+        (
+            (14, 14, 14, 60, 60, 60), (0, 300),
+            "Fine-tuning kept all **14** heads and MLPs and all **60** edges between them.",
+        ),
+        (
+            (4, 3, 2, 10, 5, 5), (10, 20),
+            "Training from step 10 to 20 kept **2 of 4** heads and MLPs and dropped **5 of 10** edges between them; 1 "
+            "head or MLP joined.",
+        ),
+        ((4, 4, 4, 9, 9, 9), (7, 7), "Both sides are the same checkpoint: **4 heads and MLPs** and **9 edges** between "
+         "them."),
+        (
+            (4, 4, 4, 9, 9, 1), (20, 10),
+            "Going back from step 20 to 10 kept all **4** heads and MLPs, but exchanged **8 of 9** edges between them.",
+        ),
+        ((2, 2, 2, 9, 11, 9), (0, 1), "Fine-tuning kept all **2** heads and MLPs and all **9** edges between them; 2 "
+         "edges are new."),
+    ],
+)  # fmt: skip
+def test_the_sentence(counts: tuple[int, ...], steps: tuple[int, int], told: str) -> None:
+    assert sentence(Overlap(*counts), step_a=steps[0], step_b=steps[1]) == told
+
+
+SCRIPT = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60)
+app.query_params["run"] = "one"
+app.switch_page("pages/circuits.py")
+app.run()
+assert not app.exception and not app.error, (app.exception, app.error)
+assert app.dataframe
+heavy = {"torch", "transformers", "peft", "engine.circuits"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_the_page_needs_no_torch() -> None:
+    found()
+    ran = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
