@@ -76,6 +76,10 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
     if config.peft_type == "TRAINABLE_TOKENS" and _only_embeddings(model, config.target_modules):
         # PEFT finds the input embeddings by itself, and warns about tied ones (which it handles) where they are named.
         config.target_modules = None
+    # PEFT reads it only with the weights, and would warn that it names no modules.
+    ranks = config.rank_pattern if config.peft_type == "ADALORA" else None
+    if ranks is not None:
+        config.rank_pattern = None
     try:
         with BUILDING:
             tuned = PeftModel(model, config)
@@ -83,6 +87,8 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
         raise InputError(
             f"{adapter} does not fit this model: {one_line(error)}. Use the model it was made for."
         ) from error
+    if ranks is not None:
+        config.rank_pattern = ranks
     put_weights(tuned, adapter)
     return tuned
 
@@ -94,8 +100,16 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
         return
     weights = _read_weights(adapter)
     try:
-        expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)
-    except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:  # ranks that AdaLoRA never gave
+        # PEFT warns of a matrix that AdaLoRA left no rank, but not in a state dict that it is given.
+        expected = get_peft_model_state_dict(tuned, state_dict=tuned.state_dict(), save_embedding_layers=False)
+    except (
+        RuntimeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    ) as error:  # ranks that AdaLoRA never gave
         raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     for name, tensor in expected.items():
         found = weights.get(name)

@@ -62,7 +62,9 @@ class Recorder:
 
     def capture(self) -> None:
         """The checkpoint of the current step."""
-        self._publish(measure(self.tuning.model, self.probes))
+        with self.tuning.at_rest():
+            scores = measure(self.tuning.model, self.probes)
+        self._publish(scores)
         self.save_losses()
 
     def add_loss(self, loss: float) -> None:

@@ -1,6 +1,7 @@
 """What a run trains, and where it began."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,18 @@ class Tuning:
         """How many of them are not where they began."""
         own = dict(self.model.named_parameters())
         return sum(int((own[name].detach() != value).sum()) for name, value in self.start.items())
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """No weight wants a gradient: so a model computes the same bits as when it is loaded from its checkpoint."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        try:
+            for p in trained:
+                p.requires_grad_(requires_grad=False)
+            yield
+        finally:
+            for p in trained:
+                p.requires_grad_(requires_grad=True)
 
     def save(self, folder: Path) -> None:
         """As a checkpoint's folder holds it."""

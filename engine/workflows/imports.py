@@ -1,4 +1,7 @@
-"""Take in the checkpoints that a plain PEFT script saved elsewhere (`checkpoint-*`), as a run like any other."""
+"""Take in checkpoints that were made elsewhere (`checkpoint-*`, `step-*`), as a run like any other.
+
+They hold what a plain PEFT script saves, or the changed weights of the model itself as this house saves them.
+"""
 
 import json
 import math
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from engine.training.probing import ProbeBatch
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
+METHODS = {"LORA": "lora", "TRAINABLE_TOKENS": "tokens", "ADALORA": "adalora", "IA3": "ia3"}  # by PEFT's type
 NO_CORPUS = "none"  # what an imported run says where no corpus was given
 _STEP = re.compile(r"(?:checkpoint|step)-(\d{1,9})")
 
@@ -33,6 +38,11 @@ class _Found:
     folder: Path
     step: int
     trainer: dict[str, Any]  # Trainer's state, or empty
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """What says which kind it is, and its tensors."""
+        return _files(self.folder)
 
 
 def import_adapters(
@@ -79,14 +89,14 @@ def _find(folders: Sequence[Path]) -> list[_Found]:
     """Ascending by step."""
     there: list[Path] = []
     for folder in folders:
-        if (folder / CONFIG).exists():
+        if _is_checkpoint(folder):
             there.append(folder)
-        elif inner := [path.parent for path in folder.glob(f"checkpoint-*/{CONFIG}")]:
+        elif inner := [one for name in ("checkpoint-*", "step-*") for one in folder.glob(name) if _is_checkpoint(one)]:
             there += inner
         else:
             raise InputError(
-                f"{folder} holds no adapter: there is no {CONFIG} in it nor in a checkpoint-* folder of it. "
-                "Give the folders that PEFT's save_pretrained or Trainer wrote."
+                f"{folder} holds no adapter: there is no {CONFIG} (nor {PLAIN_CONFIG}) in it or in a checkpoint-* or "
+                "step-* folder of it. Give the folders that PEFT's save_pretrained or Trainer wrote."
             )
     found = sorted((_read(folder) for folder in there), key=lambda one: one.step)
     for one, other in pairwise(found):
@@ -97,15 +107,24 @@ def _find(folders: Sequence[Path]) -> list[_Found]:
     return found
 
 
+def _is_checkpoint(folder: Path) -> bool:
+    return (folder / CONFIG).exists() or (folder / PLAIN_CONFIG).exists()
+
+
+def _files(folder: Path) -> tuple[str, str]:
+    return (PLAIN_CONFIG, PLAIN_WEIGHTS) if (folder / PLAIN_CONFIG).exists() else (CONFIG, WEIGHTS)
+
+
 def _read(folder: Path) -> _Found:
-    for name in (CONFIG, WEIGHTS, TRAINER):
+    about, weights = _files(folder)
+    for name in (about, weights, TRAINER):
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{folder / name} is a link that leads out of its folder. Copy the file there instead.")
-    if not (folder / WEIGHTS).is_file():
+    if not (folder / weights).is_file():
         pickled = (
             " (a pickled adapter_model.bin is there, which is never read)" * (folder / "adapter_model.bin").exists()
         )
-        raise InputError(f"{folder} has no {WEIGHTS}{pickled}. Save the adapter with safetensors.")
+        raise InputError(f"{folder} has no {weights}{pickled}. Save it with safetensors.")
     trainer = _trainer_state(folder / TRAINER)
     step = trainer.get("global_step")
     if not isinstance(step, int):
@@ -133,10 +152,10 @@ def _trainer_state(path: Path) -> dict[str, Any]:
 
 
 def _copy(one: _Found, temporary: Path) -> _Found:
-    """What is checked is what is kept: a copy of the two files of an adapter, nothing else."""
+    """What is checked is what is kept: a copy of the two files of a checkpoint, nothing else."""
     folder = temporary / str(one.step)
     folder.mkdir()
-    for name in (CONFIG, WEIGHTS):
+    for name in one.files:
         shutil.copyfile(one.folder / name, folder / name)
     return _Found(folder, one.step, one.trainer)
 
@@ -155,22 +174,29 @@ def _try_on(loaded: Any, one: _Found, probes: "ProbeBatch") -> ProbeResults:
 
 def _config(name: str, model: ModelSpec, found: Sequence[_Found], *, corpus: str | None, corpus_hash: str) -> RunConfig:
     last = found[-1]
-    adapter = json.loads((last.folder / CONFIG).read_text(encoding="utf-8"))
-    lora, tokens = adapter["peft_type"] == "LORA", bool(adapter.get("trainable_token_indices"))
+    about = json.loads((last.folder / last.files[0]).read_text(encoding="utf-8"))
     n_steps = max(_whole(last.trainer.get("max_steps")) or 1, last.step)
     return RunConfig(
         name=name,
         model=model,
         corpus=corpus or NO_CORPUS,
         corpus_hash=corpus_hash,
-        method="lora_tokens" if lora and tokens else "lora" if lora else "tokens",
+        method=_method(about),
         n_steps=n_steps,
         batch_size=_whole(last.trainer.get("train_batch_size")) or 1,
-        rank=_whole(adapter.get("r")) or 1,
-        alpha=_whole(adapter.get("lora_alpha")) or 1,
+        rank=_whole(about.get("target_r" if about.get("peft_type") == "ADALORA" else "r")) or 1,
+        alpha=_whole(about.get("lora_alpha")) or 1,
         capture=tuple(one.step / n_steps for one in found),
         imported=True,
     )
+
+
+def _method(about: dict[str, Any]) -> str:
+    """The method that makes such a checkpoint. What could not be put onto the model has been refused before."""
+    if "peft_type" not in about:
+        return str(about["type"])
+    method = METHODS[about["peft_type"]]
+    return "lora_tokens" if method == "lora" and about.get("trainable_token_indices") else method
 
 
 def _keep(store: Store, config: RunConfig, found: Sequence[_Found], scores: Sequence[ProbeResults] | None) -> None:
@@ -220,7 +246,7 @@ def _state(config: RunConfig, one: _Found | None, log: LossLog) -> CheckpointSta
         examples_seen=step * config.batch_size,
         wall_time_s=0.0,
         corpus_hash=config.corpus_hash,
-        n_trainable=_n_weights(one.folder / WEIGHTS) if one else 0,
+        n_trainable=_n_weights(one.folder / one.files[1]) if one else 0,
     )
 
 

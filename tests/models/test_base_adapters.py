@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,3 +166,49 @@ def test_adapters_of_other_kinds_are_refused(
 def test_an_adapter_for_another_model_is_refused(adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not fit this model"):
         merged_weights(loaded_from(tiny_qwen3(tmp_path / "qwen")), adapter)
+
+
+def pruned_adalora(llama: LoadedModel, folder: Path) -> PeftModel:
+    """As PEFT itself saves it: the ranks that the allocator took away are cut out."""
+    tuned = get_peft_model(
+        copy.deepcopy(llama.model), AdaLoraConfig(init_r=6, target_r=3, total_step=4, target_modules="all-linear")
+    )
+    for step in range(1, 5):
+        tuned.zero_grad()
+        with torch.no_grad():
+            for name, p in tuned.named_parameters():
+                if "lora_E" in name:
+                    p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(step)))
+        tuned(input_ids=torch.tensor([[1, 5, 6]]), labels=torch.tensor([[1, 5, 6]])).loss.backward()
+        tuned.base_model.update_and_allocate(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT's own, of a matrix that has no rank left
+        tuned.save_pretrained(folder)
+    return tuned.eval()
+
+
+def test_adalora_as_peft_saves_it(llama: LoadedModel, tmp_path: Path) -> None:
+    tuned = pruned_adalora(llama, tmp_path / "adapter")
+    ids = encode(llama, "the cat is blarf")
+    merged = merged_weights(llama, tmp_path / "adapter")
+    torch.testing.assert_close(merged(ids).logits, tuned(ids).logits, rtol=1e-4, atol=1e-5)
+    save_adapter(tuned, tmp_path / "ours", base_name="x")
+    torch.testing.assert_close(
+        merged_weights(llama, tmp_path / "ours")(ids).logits, tuned(ids).logits, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [lambda kept: [], lambda kept: [True] * 99, lambda kept: 5, lambda kept: "x", lambda kept: None]
+)
+def test_ranks_that_adalora_never_gave_are_refused(
+    llama: LoadedModel, tmp_path: Path, change: Callable[[object], object]
+) -> None:
+    pruned_adalora(llama, tmp_path / "adapter")
+    path = tmp_path / "adapter" / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    first = next(iter(config["rank_pattern"]))
+    config["rank_pattern"][first] = change(config["rank_pattern"][first])
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(InputError, match="does not fit"):
+        merged_weights(llama, tmp_path / "adapter")

@@ -15,10 +15,11 @@ from engine.domain.models import ModelSpec
 from engine.models.adapters import checkpoint_hash, merged_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
+from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows.imports import NO_CORPUS, import_adapters
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
-from tests.training.conftest import After, Never, pickled, quiet
+from tests.training.conftest import After, Never, pickled, quiet, run_config
 
 
 def plain_script(base: Path, output: Path, adapter: Any, *, logging_steps: int = 1) -> Path:
@@ -126,6 +127,23 @@ def test_trained_tokens_of_a_tied_model(taught: Store, kind: str, tmp_path: Path
     take_in(taught, [plain_script(base, tmp_path / "out", adapter)], spec, corpus="tiny")
     assert taught.run("mine").method == kind
     assert set(taught.probe_results("mine")) == {0, 2, 4, 6}
+
+
+def test_what_a_run_of_this_house_kept_can_be_taken_in(taught: Store, llama: ModelSpec) -> None:
+    fine_tune(taught, run_config(llama, method="full"), quiet, Never())
+    kept = taught.run_folder("run") / "checkpoints"
+    take_in(taught, [kept], llama, corpus="tiny")
+    config = taught.run("mine")
+    assert (config.method, config.imported) == ("full", True)
+    assert [c.step for c in taught.checkpoints("mine")] == [0, 7, 14]
+    assert taught.probe_results("mine") == taught.probe_results("run")
+    loaded = load_base(llama)
+    hashes = [checkpoint_hash(loaded, taught.checkpoint(f"{run}@step14").adapter) for run in ("run", "mine")]
+    assert hashes[0] == hashes[1]
+    assert taught.check() == []
+    (kept / "step-000007" / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no weights\.safetensors"):
+        take_in(taught, [kept / "step-000007"], llama, name="other")
 
 
 def refused(store: Store, folders: list[Path], model: ModelSpec, kind: type[TracelapseError], match: str) -> None:
