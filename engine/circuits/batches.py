@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.circuits.model import ComponentModel
+from engine.circuits.pairs import TokenPairs
+from engine.circuits.passes import shared
 
 # Memory of a forward pass that keeps what its backward pass needs, roughly; more is not faster.
 PASS_BYTES = {"cpu": 256 << 20}
@@ -24,13 +26,20 @@ def written_tokens(model: ComponentModel) -> int:
     return max(1, WRITTEN_BYTES // (4 * model.shape.n_sources * model.d_model))
 
 
-def micro_batches(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Rows (n,) of each batch: those of like length together, at most `tokens` with padding, or one row alone."""
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens:
-            stop += 1
-        yield order[start:stop]
-        start = stop
+def micro_batches(pairs: TokenPairs, tokens: int) -> Iterator[np.ndarray]:
+    """Rows (n,) of each batch, those together that are alike in length and in what their prompts share.
+
+    At most `tokens` that are not shared, with padding, or one row alone; what is shared counts for an eighth, as
+    nothing but its keys and values is held.
+    """
+    lengths, n_shared = pairs.lengths.numpy(), shared(pairs)
+    order = np.lexsort((n_shared, lengths))
+    start, before = 0, n_shared[order[0]] if len(order) else 0
+    for place, row in enumerate(order):
+        before = min(before, n_shared[row])
+        each = lengths[row] - before + before / 8
+        if place > start and (place + 1 - start) * each > tokens:
+            yield order[start:place]
+            start, before = place, n_shared[row]
+    if len(order):
+        yield order[start:]

@@ -52,7 +52,7 @@ class Sensitivity:
             x, scale = model.standardised(layer.before_attention, tape.streams[number])
             outputs = torch.stack(model.split(tape.projected[number])).float()  # (3, n, n_pos, H, d_head)
             gradient = torch.stack(model.split(found.heads[number])).float()
-            _, offset = model.input_weights(number)
+            offset = model.input_offsets[number]
             if offset is not None:
                 outputs = outputs - offset.view(3, 1, 1, model.n_heads, model.d_head)
             gradient = gradient / scale[..., None]
@@ -102,8 +102,7 @@ class Sensitivity:
 
     def _head_gradients(self, number: int, rows: torch.Tensor) -> torch.Tensor:
         """(3 n_heads, N, d_model)"""
-        weight, _ = self.model.input_weights(number)
-        gradient = torch.bmm(self._heads[number][:, rows].flatten(1, 2), weight)
+        gradient = torch.bmm(self._heads[number][:, rows].flatten(1, 2), self.model.input_weights(number))
         for x, along in zip(self._standard[number], self._along[number], strict=True):
             gradient.addcmul_(along[:, rows].flatten(1)[..., None], x[rows].flatten(0, 1)[None])
         return gradient

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from operator import attrgetter
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from engine.circuits.families import Layer, family_of, layers_of
 from engine.domain.components import ComponentShape
@@ -60,10 +61,29 @@ class ComponentModel:
             for attention in attentions:
                 attention.num_key_value_groups = self.groups  # type: ignore[assignment]
 
-    def logits(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(n, n_pos, d_vocab), or fewer positions where a hook lets only some through."""
-        logits: torch.Tensor = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    def logits(
+        self, ids: torch.Tensor, mask: torch.Tensor | None = None, *, cache: Cache | None = None
+    ) -> torch.Tensor:
+        """(n, n_pos, d_vocab), or fewer positions where a hook lets only some through.
+
+        mask: (n, n_pos) int64, 1 for tokens; None: padding, if any, is on the right, where nothing that matters sees
+        it. cache: keys and values of the positions before.
+        """
+        n_before = 0 if cache is None else cache.get_seq_length()
+        if mask is None:
+            mask = self._causal(len(ids), ids.shape[1], n_before)
+        logits: torch.Tensor = self.model(
+            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=False
+        ).logits
         return logits
+
+    def _causal(self, n: int, n_pos: int, n_before: int) -> torch.Tensor:
+        """A mask for `model`: made here where all layers see everything before, as transformers' own takes its time."""
+        if any(getattr(layer.attention, "sliding_window", None) is not None for layer in self.layers):
+            return torch.ones(n, n_before + n_pos, dtype=torch.int64, device=self.device)
+        dtype = self.model.dtype
+        lowest = torch.full((n_pos, n_before + n_pos), torch.finfo(dtype).min, dtype=dtype, device=self.device)
+        return lowest.triu(n_before + 1)[None, None]
 
     def per_head(self, which: int, output: torch.Tensor) -> torch.Tensor:
         """A projection's output (n, n_pos, …) with a k and v of its own for each query head that shares one."""
@@ -80,22 +100,32 @@ class ComponentModel:
             q, k, v = (output.unflatten(-1, (self.n_heads, self.d_head)) for output in outputs)
         return q, k, v
 
-    def input_weights(self, layer: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """W (3 n_heads, d_head, d_model) and b (3 n_heads, d_head): a projection of a head is W x̂ + b.
+    def input_weights(self, layer: int) -> torch.Tensor:
+        """W (3 n_heads, d_head, d_model): a head's projection of the stream is W x̂ plus `input_offsets`.
 
-        x̂ is what `standardised` makes of the stream: the norm's own weight and bias are folded in, and so is, for a
-        LayerNorm, the subtraction of the mean. All q, then all k, all v.
+        x̂ is what `standardised` makes of the stream: the norm's own weight is folded in, and so is, for a LayerNorm,
+        the subtraction of the mean. All q, then all k, all v.
         """
         parts = self.layers[layer]
-        norm = parts.before_attention
-        weight = self._by_head([projection.weight for projection in parts.projections], self.d_model)
-        bias = getattr(norm, "bias", None)
-        offset = None if bias is None else weight @ bias.float()  # (3 H, d_head)
-        if parts.projections[0].bias is not None:
-            own = self._by_head([projection.bias[:, None] for projection in parts.projections], 1)[..., 0]
-            offset = own if offset is None else offset + own
-        weight = weight * self._scale(norm)
-        return (weight - weight.mean(-1, keepdim=True) if self._centred(norm) else weight), offset
+        weight = self._projection_weights(layer) * self._scale(parts.before_attention)
+        return weight - weight.mean(-1, keepdim=True) if self._centred(parts.before_attention) else weight
+
+    @cached_property
+    def input_offsets(self) -> tuple[torch.Tensor | None, ...]:
+        """A layer an entry, (3 n_heads, d_head): what the biases of norm and projection put out; None: no bias."""
+        return tuple(self._offset(number) for number in range(len(self.layers)))
+
+    def _offset(self, layer: int) -> torch.Tensor | None:
+        parts = self.layers[layer]
+        bias = getattr(parts.before_attention, "bias", None)
+        offset = None if bias is None else self._projection_weights(layer) @ bias.float()
+        if parts.projections[0].bias is None:
+            return offset
+        own = self._by_head([projection.bias[:, None] for projection in parts.projections], 1)[..., 0]
+        return own if offset is None else offset + own
+
+    def _projection_weights(self, layer: int) -> torch.Tensor:
+        return self._by_head([projection.weight for projection in self.layers[layer].projections], self.d_model)
 
     def output_weights(self, layer: int) -> torch.Tensor:
         """(n_heads, d_head, d_model): z_h times this is what head h adds (see `Tape.heads` where a norm follows)."""

@@ -19,6 +19,7 @@ from engine.circuits.batches import micro_batches, written_tokens
 from engine.circuits.metrics import values
 from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
+from engine.circuits.passes import Passes
 from engine.circuits.tape import Tape, at, taped
 from engine.domain.components import Circuit, Metric
 from engine.domain.errors import InputError
@@ -61,7 +62,7 @@ def run_all(
             )
     found = np.zeros((len(circuits), len(pairs)))
     ends = np.zeros((2, len(pairs)))
-    batches = list(micro_batches(pairs.lengths.numpy(), written_tokens(parts)))
+    batches = list(micro_batches(pairs, written_tokens(parts)))
     with parts.prepared():
         for number, rows in enumerate(batches):
             runs = _Runs(parts, pairs.part(rows), metric)
@@ -81,13 +82,12 @@ class _Runs:
 
     def __init__(self, parts: ComponentModel, pairs: TokenPairs, metric: Metric) -> None:
         self._parts, self._pairs, self._metric = parts, pairs, metric
-        self._last = (pairs.lengths - 1).to(parts.device)
-        self._ids = pairs.clean.to(parts.device)
-        with taped(parts) as clean:
-            self._logits = at(parts.logits(self._ids), self._last)[:, 0]
+        self._passes = Passes(parts, pairs)
+        with taped(parts, last=self._passes.last) as clean:
+            self._logits = self._passes.logits(self._passes.clean)[:, 0]
         self._embedded = clean.embedded
         with taped(parts) as self._tape:
-            corrupted = at(parts.logits(pairs.corrupted.to(parts.device)), self._last)[:, 0]
+            corrupted = at(self._passes.logits(self._passes.corrupted), self._passes.last)[:, 0]
         self.clean, self.corrupted = self._values(self._logits), self._values(corrupted)  # (n,) float64
         self._weights = [parts.input_weights(number) for number in range(parts.shape.n_layers)]
 
@@ -98,7 +98,7 @@ class _Runs:
             taped(self._parts, start=self._embedded) as now,
             self._patching(_Streams(self._parts, self._tape, now, edges)),
         ):
-            logits = self._parts.logits(self._ids)[:, 0]
+            logits = self._passes.logits(self._passes.clean)[:, 0]
         return self._values(logits)
 
     def _values(self, logits: torch.Tensor) -> np.ndarray:
@@ -107,7 +107,7 @@ class _Runs:
 
     @contextmanager
     def _patching(self, streams: "_Streams") -> Iterator[None]:
-        parts, last = self._parts, self._last
+        parts, last = self._parts, self._passes.last
         shape = parts.shape
 
         def projected(number: int, which: int) -> Any:
@@ -118,7 +118,7 @@ class _Runs:
             def hook(module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
                 inputs = streams.at(first, n_rows, self._tape.streams[number])  # (n_rows, n, n_pos, d_model)
                 x, _ = parts.standardised(parts.layers[number].before_attention, inputs)
-                weight, offset = self._weights[number]
+                weight, offset = self._weights[number], parts.input_offsets[number]
                 heads = torch.bmm(x.flatten(1, 2), weight[rows].transpose(1, 2)).unflatten(1, x.shape[1:3])
                 if offset is not None:
                     heads = heads + offset[rows][:, None, None]

@@ -16,6 +16,7 @@ from engine.circuits.contraction import Changes, Sensitivity
 from engine.circuits.metrics import values
 from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs, drawn, grouped
+from engine.circuits.passes import Passes
 from engine.circuits.tape import taped
 from engine.domain.components import ComponentShape, ScoreSettings
 from engine.domain.jobs import CancelToken, Report
@@ -56,7 +57,7 @@ def score_edges(
     metrics = np.zeros((2, len(n_pairs)))  # clean, corrupted
     done = 0
     with parts.prepared():
-        for rows in micro_batches(pairs.lengths.numpy(), token_budget(parts)):
+        for rows in micro_batches(pairs, token_budget(parts)):
             if cancel is not None:
                 cancel.check()
             batch = _Batch(parts, pairs.part(rows), settings)
@@ -79,12 +80,12 @@ class _Batch:
 
     def __init__(self, parts: ComponentModel, pairs: TokenPairs, settings: ScoreSettings) -> None:
         self._parts, self._pairs, self._settings = parts, pairs, settings
-        self._last = (pairs.lengths - 1).to(parts.device)
-        self._ids = pairs.clean.to(parts.device)
+        self._passes = Passes(parts, pairs)
+        self._last = self._passes.last
         with torch.no_grad(), taped(parts, last=self._last) as corrupted:
-            corrupted_logits = parts.logits(pairs.corrupted.to(parts.device))[:, 0]
+            corrupted_logits = self._passes.logits(self._passes.corrupted)[:, 0]
         with torch.enable_grad(), taped(parts, last=self._last) as clean:
-            logits = parts.logits(self._ids)[:, 0]
+            logits = self._passes.logits(self._passes.clean)[:, 0]
             metric = values(logits, pairs, settings.metric, logits.detach())
             total = metric.sum()
         self._logits = logits.detach()
@@ -111,6 +112,6 @@ class _Batch:
         clean, corrupted = self._ends
         start = torch.lerp(corrupted, clean, share)
         with torch.enable_grad(), taped(self._parts, start=start, last=self._last) as tape:
-            logits = self._parts.logits(self._ids)[:, 0]
+            logits = self._passes.logits(self._passes.clean)[:, 0]
             metric = values(logits, self._pairs, self._settings.metric, self._logits).sum()
         sensitivity.add(tape, tape.gradients(metric))
