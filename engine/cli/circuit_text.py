@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from engine.workflows.component_queries import ComponentChange, FeatureLikeness
 
 _NODES_SHOWN = 60
+_UNSURE = (
+    "– is where the model does not surely tell the clean prompts from the corrupted ones: nothing to be faithful to."
+)
 
 
 def found_records(
@@ -72,6 +75,8 @@ def show_found(records: Sequence[Mapping[str, Any]]) -> None:
         )
     columns = ("checkpoint", "pairs of", "n", "clean", "corrupted", "share", "edges", "nodes", "faithfulness")
     show_table(columns, rows)
+    if any(row[5] and row[-1] is None for row in rows):
+        say(_UNSURE)
     say("`circuits show RUN@CKPT` shows one; `circuits change RUN` what changed between them.")
 
 
@@ -161,6 +166,7 @@ def show_change(record: Mapping[str, Any]) -> None:
 
 
 def show_robustness(report: RobustnessReport) -> None:
+    """How alike the circuits of one model are, model by model."""
     say(
         f"{report.key.checkpoint}, {100 * report.share:g}% of all edges, {_made_with(report.key)}: "
         "Jaccard with 95 % interval"
@@ -175,7 +181,8 @@ def show_robustness(report: RobustnessReport) -> None:
     show_table(("model", "circuits of", "nodes", "edges", "compared"), rows)
 
 
-def show_union(report: UnionReport) -> None:
+def show_union(report: UnionReport, asked: Sequence[float]) -> None:
+    """`asked`: shares, of which some may have left nothing."""
     parts = ", ".join(f"{part.checkpoint} on “{part.pairs}”" for part in report.parts)
     say(f"The union of {parts}, measured at {report.key.checkpoint} {_made_with(report.key)}")
     rows = [
@@ -195,6 +202,12 @@ def show_union(report: UnionReport) -> None:
         "edge Jaccard",
     )
     show_table(columns, rows)
+    if any(point.direct.faithfulness is None for point in report.points):
+        say(_UNSURE)
+    left_out = sorted(set(asked) - {point.share for point in report.points})
+    if left_out:
+        shares = ", ".join(f"{100 * share:g}%" for share in left_out)
+        say(f"Left out: {shares}, where nothing of a circuit is left after pruning.")
 
 
 def _show_curve(curve: CurveReport) -> None:
@@ -206,6 +219,8 @@ def _show_curve(curve: CurveReport) -> None:
         ],
         title="What circuits of each size do of what the whole model does, with 95 % interval",
     )
+    if any(point.faithfulness is None for point in curve.points):
+        say(_UNSURE)
 
 
 def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
@@ -234,7 +249,10 @@ def _alike(likeness: Likeness) -> tuple[str, str, int]:
 
 
 def _estimate(value: Estimate | None) -> str | None:
-    return None if value is None else f"{value.value:.2f} ({value.low:.2f}–{value.high:.2f})"
+    if value is None:
+        return None
+    figure, low, high = (f"{round(each, 2) + 0.0:.2f}" for each in (value.value, value.low, value.high))  # no -0.00
+    return f"{figure} ({low}–{high})"
 
 
 def _known(value: Mapping[str, float] | None) -> str | None:

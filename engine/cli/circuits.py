@@ -26,6 +26,9 @@ Pairs = Annotated[
     str,
     typer.Option(metavar="CORPUS", help="Whose pairs; a stored corpus or a JSONL file.", show_default="the run's own"),
 ]
+PairsName = Annotated[
+    str, typer.Option(metavar="CORPUS", help="Found with whose pairs.", show_default="those used last")
+]
 NPairs = Annotated[int, typer.Option(help="At most so many pairs, drawn by the seed, types evenly.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]
 MetricOption = Annotated[Metric, typer.Option(help="logit_diff: right minus corrupted answer; kl: from clean outputs.")]
@@ -88,7 +91,7 @@ def show(
     n: Annotated[int | None, typer.Option("--n", help="So many edges, before pruning.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Edges whose |score| is as large or larger.")] = None,
     how: Annotated[How, typer.Option(help="top: anywhere; greedy: grown from the logits upward.")] = "top",
-    pairs: Pairs = "",
+    pairs: PairsName = "",
     top: Annotated[int, typer.Option(min=0, help="How many edges are shown.")] = 15,
     json_file: JsonFile = None,
     csv_file: Annotated[
@@ -130,7 +133,7 @@ def change(
     critical: Annotated[
         int | None, typer.Option(metavar="K", help="How many layers are called critical.", show_default="5, or all")
     ] = None,
-    pairs: Pairs = "",
+    pairs: PairsName = "",
     json_file: JsonFile = None,
 ) -> None:
     """What changed from checkpoint to checkpoint: nodes, edges, layers; beside it the same of feature graphs."""
@@ -229,7 +232,7 @@ def union(
     if json_file:
         write_json(made.model_dump(mode="json"), json_file)
     if json_file != "-":
-        show_union(made)
+        show_union(made, request.shares)
 
 
 def _refs(store: "Store", text: str) -> list[str]:

@@ -1,17 +1,14 @@
 """Is the circuit one of the behaviour, or of these very inputs? Disjoint data, perturbed inputs, three models."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.analysis.components.compare import edge_jaccard, likeness, node_jaccard
+from engine.analysis.components.compare import likeness, paired_likeness
 from engine.analysis.components.selection import select
-from engine.analysis.resampling import bootstrap_counts, interval
 from engine.domain.components import (
     Circuit,
     ComponentShape,
-    Likeness,
     Perturbed,
     RobustnessReport,
     Share,
@@ -20,7 +17,6 @@ from engine.domain.components import (
 )
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, CheckRobustness, Report
-from engine.domain.measures import Estimate
 from engine.store import Store
 from engine.workflows.circuits import Bench, Place, shortage, told_of
 from engine.workflows.loading import part
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
 
     from engine.circuits.pairs import TokenPairs
 
-_N_BOOT = 1000
 _SHOWN: dict[Subject, str] = {"tuned": "{}", "base": "the base model of {}", "random": "a random model"}
 
 
@@ -49,8 +44,8 @@ def check_robustness(store: Store, request: CheckRobustness, report: Report, can
     place = bench.place(request.checkpoint, request.pairs)
     if len(place.pairs.ids) < 2 * request.settings.n_groups:
         raise InputError(
-            f"“{place.key.pairs}” has {len(place.pairs.ids)} pairs, too few for {request.settings.n_groups} parts of 2 "
-            "or more. Ask for fewer parts, or more pairs."
+            f"{len(place.pairs.ids)} pairs of “{place.key.pairs}” are too few for {request.settings.n_groups} parts of "
+            "2 or more. Ask for fewer parts, or more pairs."
         )
     named = RobustnessReport(key=place.key, share=request.share, subjects=())
     levels = tuple(sorted(set(request.levels)))
@@ -116,22 +111,6 @@ class _Check:
             return [select(scores, shape, share=self._share) for scores in groups]
         except InputError as error:
             raise InputError(f"The circuit of {self._name} {of} cannot be compared: {error}") from error
-
-
-def paired_likeness(one: Sequence[Circuit], other: Sequence[Circuit]) -> Likeness:
-    """Of the circuits at equal places: mean Jaccard with a 95 % bootstrap interval over places."""
-    counts = bootstrap_counts(len(one), _N_BOOT, 0) / len(one)
-
-    def mean(values: list[float]) -> Estimate:
-        value = float(np.mean(values))
-        low, high = interval(value, np.array(values) @ counts)
-        return Estimate(value=value, low=low, high=high)
-
-    return Likeness(
-        nodes=mean([node_jaccard(a, b) for a, b in zip(one, other, strict=True)]),
-        edges=mean([edge_jaccard(a, b) for a, b in zip(one, other, strict=True)]),
-        n=len(one),
-    )
 
 
 def _is_stored(store: Store, named: RobustnessReport, levels: tuple[Share, ...]) -> bool:

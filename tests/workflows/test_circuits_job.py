@@ -14,13 +14,14 @@ from engine.domain.corpus import Corpus, Pair
 from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.jobs import FindCircuits
 from engine.domain.models import ModelSpec
-from engine.models.base import LoadedModel, load_base
+from engine.models.base import load_base
 from engine.store import Store
 from engine.store.layout import main_file
 from engine.workflows import run
 from engine.workflows.component_queries import component_series, curve_of
-from tests.attribution.parts import Never, add_run, silent, workspace
+from tests.attribution.parts import Never, add_run, silent
 from tests.tiny import tiny_corpus, tiny_neox
+from tests.workflows.component_runs import copied, two_runs
 
 ALL = ("one@base", "one@25%", "one@50%", "one@100%")
 SETTINGS = ScoreSettings(n_pairs=8, n_steps=2, n_groups=2)
@@ -28,13 +29,13 @@ REQUEST = FindCircuits(checkpoints=ALL, settings=SETTINGS, shares=())
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("base") / "llama"
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_runs(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture
-def loaded(store: Store, base: Path) -> LoadedModel:
-    return workspace(store, "llama", base)
+def runs(store: Store, made: Path) -> Store:
+    return copied(made, store)
 
 
 class Stored:
@@ -52,21 +53,20 @@ def refuse(*_: object, **__: object) -> None:
     raise AssertionError("done again")
 
 
-def test_every_checkpoint_is_scored_and_measured(
-    store: Store, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_checkpoint_is_scored_and_measured(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[float, str]] = []
-    request = REQUEST.model_copy(update={"shares": (0.5, 0.2, 1.0)})
-    made = run(store, request, lambda *told: said.append(told), Never())
-    series = component_series(store, "one", pairs="tiny", settings=SETTINGS)
+    settings = SETTINGS.model_copy(update={"metric": "kl"})  # of which even random weights surely have some
+    request = REQUEST.model_copy(update={"settings": settings, "shares": (0.5, 0.2, 1.0)})
+    made = run(runs, request, lambda *told: said.append(told), Never())
+    series = component_series(runs, "one", pairs="tiny", settings=settings)
     assert [scores.key.checkpoint for scores in series] == list(ALL)
     assert series[-1].key.hash == made
-    assert {scores.key.pairs_hash for scores in series} == {store.corpus("tiny").hash}
+    assert {scores.key.pairs_hash for scores in series} == {runs.corpus("tiny").hash}
     assert len({scores.key.checkpoint_hash for scores in series}) == 4
     for scores in series:
         assert scores.n_pairs.tolist() == [4, 4]
         assert scores.scores.any()
-        curve = curve_of(store, scores.key)
+        curve = curve_of(runs, scores.key)
         assert curve is not None
         assert [point.share for point in curve.points] == [0.2, 0.5, 1.0]
         assert curve.points[-1].n_edges == scores.shape.n_edges
@@ -77,25 +77,23 @@ def test_every_checkpoint_is_scored_and_measured(
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
     assert said[-1][1] == "Circuits of 4 checkpoints found"
     assert any(message.startswith("one@50%: ") for _, message in said)
-    assert store.check() == []
+    assert runs.check() == []
 
     for name in ("scores.score_edges", "faithfulness.faithfulness_curve"):
         monkeypatch.setattr(f"engine.circuits.{name}", refuse)
-    assert run(store, request, silent, Never()) == made
+    assert run(runs, request, silent, Never()) == made
     fewer = request.model_copy(update={"shares": (0.5,)})  # of a curve that has more
-    assert run(store, fewer, silent, Never()) == made
+    assert run(runs, fewer, silent, Never()) == made
 
 
-def test_a_cancelled_one_goes_on_where_it_was(
-    store: Store, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_one_goes_on_where_it_was(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Cancelled):
-        run(store, REQUEST, silent, Stored(store, 2))
-    assert [key.checkpoint for key in store.component_keys()] == ["one@25%", "one@base"]
+        run(runs, REQUEST, silent, Stored(runs, 2))
+    assert [key.checkpoint for key in runs.component_keys()] == ["one@25%", "one@base"]
     scored = counted(monkeypatch)
-    run(store, REQUEST, silent, Never())
+    run(runs, REQUEST, silent, Never())
     assert len(scored) == 2
-    assert len(store.component_keys("one")) == 4
+    assert len(runs.component_keys("one")) == 4
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
@@ -133,13 +131,11 @@ run(Store(WORKSPACE, bundled=None), FindCircuits.model_validate_json(REQUEST), l
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_a_killed_one_goes_on_after_the_first_checkpoint(
-    store: Store, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = f"WORKSPACE, REQUEST = {str(store.workspace)!r}, {REQUEST.to_json()!r}\n{KILLED}"
+def test_a_killed_one_goes_on_after_the_first_checkpoint(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"WORKSPACE, REQUEST = {str(runs.workspace)!r}, {REQUEST.to_json()!r}\n{KILLED}"
     ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    again = Store(store.workspace, bundled=None)
+    again = Store(runs.workspace, bundled=None)
     assert [key.checkpoint for key in again.component_keys()] == ["one@base"]
     assert again.check() == []
     scored = counted(monkeypatch)
@@ -148,37 +144,37 @@ def test_a_killed_one_goes_on_after_the_first_checkpoint(
     assert len(again.component_keys("one")) == 4
 
 
-def test_damaged_scores_and_curves_are_made_again(store: Store, loaded: LoadedModel) -> None:
+def test_damaged_scores_and_curves_are_made_again(runs: Store) -> None:
     request = FindCircuits(checkpoints=("one@100%",), settings=SETTINGS, shares=(1.0,))
-    made = run(store, request, silent, Never())
-    whole = store.components(made)
+    made = run(runs, request, silent, Never())
+    whole = runs.components(made)
     curve = CurveReport(key=whole.key, points=()).hash
     for path in (main_file("components", made), main_file("circuit", curve)):
-        (store.workspace / path).write_bytes((store.workspace / path).read_bytes()[:-9])
-    assert len(store.check()) >= 2
-    assert run(store, request, silent, Never()) == made
-    assert (store.components(made).groups == whole.groups).all()
-    assert len(store.circuit_report(curve).points) == 1  # type: ignore[union-attr]
-    assert store.check() == []
+        (runs.workspace / path).write_bytes((runs.workspace / path).read_bytes()[:-9])
+    assert len(runs.check()) >= 2
+    assert run(runs, request, silent, Never()) == made
+    assert (runs.components(made).groups == whole.groups).all()
+    assert len(runs.circuit_report(curve).points) == 1  # type: ignore[union-attr]
+    assert runs.check() == []
 
 
-def test_other_pairs_and_other_settings_are_kept_apart(store: Store, loaded: LoadedModel) -> None:
+def test_other_pairs_and_other_settings_are_kept_apart(runs: Store) -> None:
     corpus = tiny_corpus()
     pair = Pair(
         id="p", clean="a blarf king is", corrupted="a gleem king is", answer="happy", corrupted_answer="sad",
         constraint_type="simple_mapping",
     )  # fmt: skip
-    store.save_corpus(replace(corpus, name="pairs", pairs=(pair,)))
+    runs.save_corpus(replace(corpus, name="pairs", pairs=(pair,)))
     plain = REQUEST.model_copy(update={"checkpoints": ("one@base",)})
-    run(store, plain, silent, Never())
+    run(runs, plain, silent, Never())
     said: list[str] = []
     other = plain.model_copy(update={"pairs": "pairs"})
-    made = run(store, other, lambda _, message: said.append(message), Never())
-    assert store.components(made).n_pairs.tolist() == [1]  # all there are
+    made = run(runs, other, lambda _, message: said.append(message), Never())
+    assert runs.components(made).n_pairs.tolist() == [1]  # all there are
     assert said[-1] == "Circuits of 1 checkpoint found; with all 1 of “pairs”, where 8 pairs were asked for"
     eap = plain.model_copy(update={"settings": ScoreSettings(n_pairs=8, n_steps=1, n_groups=2)})
-    run(store, eap, silent, Never())
-    assert len(store.component_keys("one")) == 3
+    run(runs, eap, silent, Never())
+    assert len(runs.component_keys("one")) == 3
 
 
 def test_gpt_neox_works_although_it_cannot_be_traced(store: Store, tmp_path: Path) -> None:
@@ -201,22 +197,20 @@ def test_gpt_neox_works_although_it_cannot_be_traced(store: Store, tmp_path: Pat
         ({"clean": "a qwertz king is"}, "“odd”.*qwertz"),
     ],
 )
-def test_pairs_that_cannot_be_used_are_named(
-    store: Store, loaded: LoadedModel, changed: dict[str, str], message: str
-) -> None:
+def test_pairs_that_cannot_be_used_are_named(runs: Store, changed: dict[str, str], message: str) -> None:
     good = {"clean": "a blarf is", "corrupted": "a gleem is", "answer": "happy", "corrupted_answer": "sad"}
     pairs = tuple(
         Pair(id=name, constraint_type="simple_mapping", **(good | more))
         for name, more in (("fine", {}), ("odd", changed))
     )
-    store.save_corpus(replace(tiny_corpus(), name="odd", pairs=pairs))
+    runs.save_corpus(replace(tiny_corpus(), name="odd", pairs=pairs))
     with pytest.raises(InputError, match=message):
-        run(store, REQUEST.model_copy(update={"pairs": "odd"}), silent, Never())
-    assert store.component_keys() == []
+        run(runs, REQUEST.model_copy(update={"pairs": "odd"}), silent, Never())
+    assert runs.component_keys() == []
 
 
-def test_what_is_not_there_is_told_before_anything_is_made(store: Store, loaded: LoadedModel) -> None:
-    store.save_corpus(Corpus("bare", tiny_corpus().examples, ()))
+def test_what_is_not_there_is_told_before_anything_is_made(runs: Store) -> None:
+    runs.save_corpus(Corpus("bare", tiny_corpus().examples, ()))
     asked = {
         r"corpus.*gone": {"pairs": "gone"},
         "nobody": {"checkpoints": ("one@base", "nobody@base")},
@@ -224,17 +218,17 @@ def test_what_is_not_there_is_told_before_anything_is_made(store: Store, loaded:
     }
     for message, change in asked.items():
         with pytest.raises(NotFound, match=message):
-            run(store, REQUEST.model_copy(update=change), silent, Never())
+            run(runs, REQUEST.model_copy(update=change), silent, Never())
     with pytest.raises(InputError, match="“bare” has no pairs"):
-        run(store, REQUEST.model_copy(update={"pairs": "bare"}), silent, Never())
-    assert store.component_keys() == []
+        run(runs, REQUEST.model_copy(update={"pairs": "bare"}), silent, Never())
+    assert runs.component_keys() == []
 
 
-def test_the_base_that_other_jobs_use_stays_as_it_is(store: Store, loaded: LoadedModel) -> None:
+def test_the_base_that_other_jobs_use_stays_as_it_is(runs: Store) -> None:
     from engine.workflows.loading import base_model
 
-    used = base_model(store, store.run("one").model)
+    used = base_model(runs, runs.run("one").model)
     before = {name: weight.clone() for name, weight in used.model.state_dict().items()}
-    run(store, REQUEST, silent, Never())
+    run(runs, REQUEST, silent, Never())
     assert not any(module._forward_hooks for module in used.model.modules())
     assert all((weight == before[name]).all() for name, weight in used.model.state_dict().items())
