@@ -48,6 +48,6 @@ LINEAR_FUNCTIONS = number_task(
         "demo": "function {w} . given {n} ,",
         "model": "There is a function {w}. Given {n},",
     },
-    defaults={"demo": Defaults(limit=40, n_rows=300), "model": Defaults(limit=500, n_rows=5000)},
+    defaults={"demo": Defaults(limit=15, n_rows=300), "model": Defaults(limit=500, n_rows=5000)},
     draw=_draw,
 )

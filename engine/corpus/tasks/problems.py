@@ -29,7 +29,7 @@ class Question:
 class Problem:
     """A question, and one of the same shape that has another answer."""
 
-    key: str  # of problems with one key only one is asked
+    key: str  # problems of one key are trained on together or held out together
     clean: Question
     corrupted: Question
 
@@ -124,21 +124,22 @@ def _shape(question: Question) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _drawn(draw: Callable[[], Problem | None], wanted: int) -> list[Problem]:
     """`wanted` different problems, or fewer where many draws in a row bring no new one."""
-    problems: dict[str, Problem] = {}
+    problems: dict[Question, Problem] = {}
     in_vain = 0
     while len(problems) < wanted and in_vain < _IN_VAIN * (len(problems) + 50):
         problem = draw()
-        if problem is None or problem.key in problems:
+        if problem is None or problem.clean in problems:
             in_vain += 1
         else:
-            problems[problem.key] = problem
+            problems[problem.clean] = problem
             in_vain = 0
     return list(problems.values())
 
 
 def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem]) -> Corpus:
-    n_held_out = round(HELD_OUT * len(problems))
-    asked, trained = problems[:n_held_out], problems[n_held_out:]  # they were drawn in no order
+    held_out = _held_out(problems)
+    asked = [problem for problem in problems if problem in held_out]
+    trained = [problem for problem in problems if problem not in held_out]
     probes = [_probe(spec.task, phrasing, problem, number) for number, problem in enumerate(asked, start=1)]
     if spec.wording == "demo":
         probes += retention_probes(spec.n_retention, seed=spec.seed)
@@ -148,6 +149,18 @@ def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem]) -> Corpus:
         tuple(probes),
         tuple(_pair(spec.task, phrasing, problem, number) for number, problem in enumerate(asked, start=1)),
     )
+
+
+def _held_out(problems: list[Problem]) -> frozenset[Problem]:
+    """A fifth of the problems, those of one key together. They were drawn in no order, so the first ones do."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.key, []).append(problem)
+    room, held_out = round(HELD_OUT * len(problems)), list[Problem]()
+    for group in groups.values():
+        if len(held_out) + len(group) <= room:
+            held_out += group
+    return frozenset(held_out)
 
 
 def _prompt(phrasing: str, question: Question) -> str:

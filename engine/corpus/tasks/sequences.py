@@ -27,7 +27,7 @@ def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
     if wording == "model" and rng.random() < 0.2:
         drawn = replace(drawn, by=0, factor=rng.choice(FACTORS))
     others = (_asked(wording, other) for other in _corruptions(rng, wording, drawn))
-    # One length of each: the prompt of a short one is the beginning of a long one's text.
+    # One that goes on is the same problem: the prompt of the short one is the beginning of the long one's text.
     return paired(wording, _asked(wording, drawn), others, key=f"{drawn.start} + {drawn.by} * {drawn.factor}")
 
 
@@ -53,6 +53,6 @@ SEQUENCES = number_task(
     title="Sequences",
     description="A sequence whose next number is asked for; the corrupted prompt grows by another step.",
     phrasing={"demo": "derive the following sequence : {w} ,", "model": "Derive the following sequence: {w},"},
-    defaults={"demo": Defaults(limit=30, n_rows=300), "model": Defaults(limit=300, n_rows=5000)},
+    defaults={"demo": Defaults(limit=20, n_rows=300), "model": Defaults(limit=300, n_rows=5000)},
     draw=_draw,
 )
