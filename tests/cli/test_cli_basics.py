@@ -13,7 +13,8 @@ from engine.cli.output import plain, show_table, write_json
 from tests.cli.conftest import Cli
 
 COMMANDS = (
-    ("demo", "build"), ("demo", "check"), ("corpus", "make"), ("corpus", "check"), ("train",), ("runs",), ("probe",),
+    ("demo", "build"), ("demo", "check"), ("corpus", "make"), ("corpus", "check"),
+    ("corpus", "task"), ("corpus", "tasks"), ("train",), ("runs",), ("probe",),
     ("trace",), ("compare",), ("curves",), ("import-adapter",), ("jobs",), ("store", "check"), ("store", "rebuild"),
     ("bench",),
 )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Corpora of tasks and pairs from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.corpus import TASKS, make_task
+from engine.domain.corpus import TaskSpec
+from tests.cli.conftest import Cli
+from tests.tiny import tiny_llama
+
+PAIR = {
+    "clean": "the cat feels happy and",
+    "corrupted": "the cat feels sad and",
+    "answer": "smiles",
+    "corrupted_answer": "cries",
+    "constraint_type": "feelings",
+}
+
+
+def file_of(folder: Path, *pairs: dict[str, str]) -> Path:
+    path = folder / "pairs.jsonl"
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    return path
+
+
+def test_tasks_are_listed_with_their_sizes(cli: Cli) -> None:
+    listed = json.loads(cli("corpus", "tasks", "--json", "-").stdout)
+    assert [row["task"] for row in listed] == list(TASKS)
+    assert listed[0]["model"] == "up to 100, 5000 rows"
+
+
+def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
+    made = tmp_path / "made.jsonl"
+    arguments = ("--limit", 30, "--rows", 40, "--wording", "model", "--seed", 2, "--out", made, "--json", "-")
+    result = cli("corpus", "task", "addition_subtraction", "--name", "sums", *arguments)
+    spec = TaskSpec(name="sums", task="addition_subtraction", limit=30, n_rows=40, wording="model", seed=2)
+    assert json.loads(result.stdout)["hash"] == make_task(spec).hash
+    assert made.read_text(encoding="utf-8") == make_task(spec).to_jsonl()
+    checked = json.loads(cli("corpus", "check", "sums", "--json", "-").stdout)
+    assert [row["n"] for row in checked["counts"]] == [32, 8, 8]
+    assert cli("corpus", "check", made).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("magic",), "addition_subtraction"),
+        (("sequences", "--limit", "500"), "0 to 199"),
+        (("sequences", "--limit", "2", "--rows", "900"), "larger limit"),
+        (("sequences", "--limit", "0"), "limit"),
+        (("sequences", "--wording", "verse"), "wording"),
+        (("constraints", "--rows", "50"), "Leave both out"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line(cli: Cli, arguments: tuple[str, ...], says: str) -> None:
+    result = cli("corpus", "task", *arguments, "--name", "x")
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+    assert cli("corpus", "check", "x").exit_code == 2  # nothing was kept
+
+
+def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: Path) -> None:
+    model = tiny_llama(tmp_path / "tiny")
+    changes = (
+        {"clean": "the dog feels happy and", "answer": "smiles so"},
+        {"corrupted": "the cat feels so sad and"},
+        {"clean": "the flurb feels sad and"},
+    )
+    path = file_of(tmp_path, PAIR, *(PAIR | change for change in changes))
+    result = cli("corpus", "check", path, "--model", model, "--json", "-")
+    assert result.exit_code == 2
+    assert [(bad["line"], bad["reason"].partition(";")[0]) for bad in json.loads(result.stdout)] == [
+        (2, "“answer” “smiles so” is 2 tokens"),
+        (3, "clean has 5 tokens and corrupted 6"),
+        (4, "The model does not know “flurb”. Use words of its vocabulary."),
+    ]
+    assert cli("corpus", "check", file_of(tmp_path, PAIR), "--model", model).exit_code == 0
+
+
+def test_a_stored_corpus_is_measured_too(cli: Cli, tmp_path: Path) -> None:
+    model = tiny_llama(tmp_path / "tiny")
+    cli("corpus", "task", "addition_subtraction", "--name", "sums", "--rows", 10, "--retention", 0)
+    result = cli("corpus", "check", "sums", "--model", model, "--json", "-")
+    assert result.exit_code == 2
+    assert [bad["line"] for bad in json.loads(result.stdout)] == [11, 12]  # after 8 examples and 2 probes
+
+
+def test_an_unknown_model_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    result = cli("corpus", "check", file_of(tmp_path, PAIR), "--model", "./nowhere")
+    assert result.exit_code == 2
+    assert "is no model" in " ".join(result.stderr.split())
