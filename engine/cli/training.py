@@ -7,10 +7,11 @@ import typer
 from engine.cli.context import store_of
 from engine.cli.deciding import decision_settings
 from engine.cli.inputs import fractions, model_spec, stored_corpus, transcoder_set
+from engine.cli.methods import OPTIONS, PANEL, method_settings
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.names import check_name
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ FIELDS = {  # options named otherwise in RunConfig
     "lr": "learning_rate",
     "patience": "decisions",
     "decide": "decisions",
+    **dict.fromkeys(OPTIONS, "method_settings"),
 }
 DEFAULTS = DecisionSettings()
+METHOD_DEFAULTS = MethodSettings()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,6 +67,55 @@ def train(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help=f"Set what policies go by: {', '.join(DecisionSettings.model_fields)}."),
     ] = None,
+    critical_rank: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=PANEL, help="Rank of critical layers. Default: 4 times --rank.")
+    ] = None,
+    critical_layers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=1,
+            rich_help_panel=PANEL,
+            help=f"How many layers get it: circuit_lora finds them, random_lora draws them. "
+            f"Default: {METHOD_DEFAULTS.n_critical}.",
+        ),
+    ] = None,
+    layer: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=0, rich_help_panel=PANEL, help="These layers instead; give it once for each."),
+    ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            rich_help_panel=PANEL,
+            help="Corpus of a subtask whose circuit, united with the others', tells the layers; once for each.",
+        ),
+    ] = None,
+    probe_steps: Annotated[
+        int | None,
+        typer.Option(min=1, rich_help_panel=PANEL, help="Steps of the probe run. Default: as many as --steps."),
+    ] = None,
+    edges: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            rich_help_panel=PANEL,
+            help=f"Edges that circuit_tuning keeps. Default: {METHOD_DEFAULTS.n_edges}.",
+        ),
+    ] = None,
+    last_edges: Annotated[
+        int | None, typer.Option(metavar="N", min=1, rich_help_panel=PANEL, help="And at the end, on a line to there.")
+    ] = None,
+    discover_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=PANEL,
+            help=f"Steps until it looks for the circuit again. Default: {METHOD_DEFAULTS.discover_every}.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -92,6 +144,9 @@ def train(
     old = next((info.config for info in store.runs() if info.name == name), None) if resume else None
     pairs = [*([] if patience is None else [f"patience={patience}"]), *(decide or ())]
     values["decisions"] = decision_settings(pairs, DEFAULTS if old is None else old.decisions)
+    own = {option: ctx.params[option] for option in OPTIONS}
+    own["prior"] = [stored_corpus(store, name).name for name in prior or ()]
+    values["method_settings"] = method_settings(own, METHOD_DEFAULTS if old is None else old.method_settings)
     given = {option for option in ctx.params if old is None or _is_given(ctx, option)}
     if given & {"model", "transcoders", "device"}:
         spec = model_spec(model, tuple(store.models()))

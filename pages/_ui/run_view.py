@@ -5,7 +5,7 @@ import streamlit as st
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Train
 from engine.domain.names import label_for
-from engine.domain.runs import RunConfig
+from engine.domain.runs import Checkpoint, RunConfig, TuningLog
 from engine.figures.charts import curve_chart, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
@@ -15,7 +15,7 @@ from pages._ui.errors import guarded
 from pages._ui.jobs_panel import panel_px, show_progress
 from pages._ui.report_button import report_button
 from pages._ui.session import jobs, store
-from pages._ui.text import percent, plain, words
+from pages._ui.text import duration, percent, plain, words
 
 
 def run_view(page: str, name: str) -> None:
@@ -28,6 +28,8 @@ def run_view(page: str, name: str) -> None:
         st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
         return
     _figures(info.config)
+    if cost := costs(store().checkpoints(name), store().tuning(name)):
+        st.caption(cost)
     _next_steps(page, info)
 
 
@@ -88,6 +90,25 @@ def timeline(config: RunConfig, steps: list[int]) -> str:
     planned = sorted({0, *config.capture_steps(), *steps})
     labels = [(label_for(step, config.n_steps), step in steps) for step in planned]
     return "Checkpoints " + " ".join(f":{'blue' if kept else 'gray'}-badge[{label}]" for label, kept in labels)
+
+
+def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
+    """What the run trained and took, as far as it was counted; empty for one that has no checkpoint yet."""
+    state = checkpoints[-1].state if checkpoints else None
+    if state is None or not state.step or not state.n_trainable:
+        return ""
+    moved = "" if state.n_moved is None else f", {state.n_moved:,} of them moved"
+    told = [f"{state.n_trainable:,} parameters could be trained{moved}"]
+    if tuning.share:
+        low, high = min(tuning.share), max(tuning.share)
+        told.append(f"{low:.0%} to {high:.0%} of the model at a time, in {len(tuning.share)} circuits")
+    if state.wall_time_s:
+        told.append(f"trained for {duration(state.wall_time_s)}")
+    if state.prepared_s:
+        told.append(f"{duration(state.prepared_s)} of probe runs before")
+    if state.peak_bytes is not None:
+        told.append(f"at most {state.peak_bytes / 1e6:,.0f} MB more memory")
+    return " · ".join(told)
 
 
 def _next_steps(page: str, info: RunInfo) -> None:

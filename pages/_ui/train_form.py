@@ -13,6 +13,7 @@ from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
 from pages._ui.demo import LIVE_EVERY
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, fractions, free_name
+from pages._ui.method_fields import method_fields
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
@@ -45,6 +46,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
     corpus = st.selectbox("Corpus", names, index=names.index(first) if first in corpora else 0)
     method = st.selectbox("Method", list(METHOD_INFOS), format_func=lambda key: METHOD_INFOS[key].title)
     st.caption(METHOD_INFOS[method].description)
+    own = method_fields(method, names)
     n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=300, step=50)
     stopping, curriculum = policy_fields()
     tell_cost = st.empty()
@@ -61,6 +63,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
                 capture=fractions(more.capture), capture_every=more.every or None, rank=more.rank,
                 alpha=2 * more.rank, learning_rate=more.rate, batch_size=more.batch, seed=more.seed,
                 stopping=stopping, curriculum=curriculum, watch=more.decided.watch, decisions=more.decided.settings,
+                method_settings=own,
             )
         )  # fmt: skip
         if name in taken:

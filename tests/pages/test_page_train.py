@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from engine.domain.decisions import Decision, DecisionSettings, RunDecisions, Verdict
 from engine.domain.jobs import Train
-from engine.domain.runs import RunConfig
+from engine.domain.methods import MethodSettings
+from engine.domain.runs import Checkpoint, CheckpointState, RunConfig, TuningLog
 from engine.store import BUNDLED, Store
 from pages._ui import session
-from pages._ui.run_view import timeline
+from pages._ui.run_view import costs, timeline
 
 OpenPage = Callable[..., AppTest]
 
@@ -147,6 +148,57 @@ def test_a_policy_that_needs_circuits_watches_them_by_itself(open_page: OpenPage
     request = session.jobs().snapshot()[0].request
     assert isinstance(request, Train)
     assert request.config.curriculum == "circuit_change"
+
+
+def _set(app: AppTest, label: str, value: object) -> None:
+    next(field for field in app.number_input if field.label == label).set_value(value)
+
+
+def test_a_method_asks_for_what_it_alone_needs(open_page: OpenPage) -> None:
+    app = open_page("train")
+    own = {"Critical layers", "Their rank", "Edges kept", "Edges at the end"}
+    assert not own & {field.label for field in app.number_input}
+    assert not app.multiselect
+    _select(app, "Method", "random_lora")
+    assert own & {field.label for field in app.number_input} == {"Critical layers", "Their rank"}
+    assert not app.multiselect
+    _select(app, "Method", "circuit_lora")
+    assert "Trains a probe run first" in texts(app)
+    _set(app, "Critical layers", 2)
+    _set(app, "Their rank", 32)
+    app.multiselect[0].select("demo").run()
+    _press(app, "Start training")
+    assert not app.exception
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Train)
+    assert request.config.method_settings == MethodSettings(n_critical=2, critical_rank=32, prior=("demo",))
+
+
+def test_circuit_tuning_asks_for_edges(open_page: OpenPage) -> None:
+    app = open_page("train")
+    _select(app, "Method", "circuit_tuning")
+    _set(app, "Edges kept", 40)
+    _set(app, "Edges at the end", 20)
+    _set(app, "Look for the circuit every so many steps", 1)
+    _press(app, "Start training")
+    assert not app.exception
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Train)
+    assert request.config.method_settings == MethodSettings(n_edges=40, last_n_edges=20, discover_every=1)
+
+
+def test_what_a_run_took_is_told() -> None:
+    state = CheckpointState(
+        step=4, max_steps=4, epoch=1, loss=1, smoothed_loss=1, learning_rate=1e-3, seed=0, examples_seen=40,
+        wall_time_s=12, corpus_hash="", n_trainable=1000, n_moved=250, peak_bytes=35_200_000, prepared_s=20,
+    )  # fmt: skip
+    base = Checkpoint("r", state.model_copy(update={"step": 0}), Path())
+    assert costs([], TuningLog()) == costs([base], TuningLog()) == ""
+    told = costs([base, Checkpoint("r", state, Path())], TuningLog(share=(0.05, 0.2)))
+    assert told == (
+        "1,000 parameters could be trained, 250 of them moved · 5% to 20% of the model at a time, in 2 circuits · "
+        "trained for 12 s · 20 s of probe runs before · at most 35 MB more memory"
+    )
 
 
 def _copy_of_the_demo(name: str, **changes: object) -> Store:
