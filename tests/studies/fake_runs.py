@@ -16,6 +16,7 @@ from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.jobs import CancelToken
 from engine.domain.studies import RunOutcome, StudyRun
 from engine.studies.one import CorpusTexts
+from engine.studies.search import learning_rate
 
 WAIT_S = 60.0  # for what a test is about to do
 
@@ -66,12 +67,19 @@ def work(run_json: str, corpora_json: str, cancel: CancelToken) -> str:
         raise RuntimeError("a fault of the program")
     if order == "wait" or (order == "wait once" and len(tries) == 1):
         wait_until_cancelled(cancel, folder / f"{config.name}-stopped")
-    score = TypeScore(constraint_type=SIMPLE, probe_kind="recall", n=1, n_correct=1, mean_p=0.5)
+    right = int(orders.get(f"lr{learning_rate(config):g}", 10))  # of 10
+    score = TypeScore(constraint_type=SIMPLE, probe_kind="recall", n=10, n_correct=right, mean_p=0.5)
     captures = tuple(Capture(step=step, smoothed_loss=1.0 if step else None, scores=(score,)) for step in (0, 4))
     return RunOutcome(
         config=config, captures=captures, n_steps=4, stopped_at=None, train_s=1, look_s=0, refresh_s=0, waited_s=0,
-        versions={"torch": "0"},
+        versions={"torch": "0"}, measured=run.measure, scoring=run.scoring,
+        prior_hashes={name: _hash(name, corpora[name]) for name in config.method_settings.prior},
     ).model_dump_json()  # fmt: skip
+
+
+def _hash(name: str, jsonl: str) -> str:
+    lines = [json.loads(line) for line in jsonl.splitlines()]
+    return Corpus(name, tuple(Example(**line) for line in lines[:1]), tuple(Probe(**line) for line in lines[1:])).hash
 
 
 def wait_until_cancelled(cancel: CancelToken, note: Path) -> None:

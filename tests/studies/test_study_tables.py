@@ -9,7 +9,7 @@ import pytest
 from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.decisions import Capture, Decision, DecisionSettings, Look, TypeLook, TypeScore, Verdict
 from engine.domain.measures import Change, Floor
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.runs import RunConfig
 from engine.domain.studies import Grid, RunOutcome, Study, StudySpec
 from engine.store import Store
@@ -123,6 +123,10 @@ ODD = RunConfig(
         patience=2, loss_drop=0.1, probe_kind="inference", measure="edge_jaccard", min_fit=0.5, n_prompts=2,
         least_share=0.5, refresh_steps=0,
     ),
+    method_settings=MethodSettings(
+        critical_rank=32, n_critical=2, critical_layers=(0, 3), prior=("words", "others"), probe_steps=5, n_edges=40,
+        last_n_edges=20, discover_every=4,
+    ),
 )  # fmt: skip
 
 
@@ -141,7 +145,8 @@ def test_the_command_asks_for_the_same_run(config: RunConfig, monkeypatch: pytes
         raise KeyboardInterrupt
 
     monkeypatch.setattr("engine.jobs.run_inline", instead)
-    store.save_corpus(tiny_corpus("words"))
+    for name in ("words", "others"):
+        store.save_corpus(tiny_corpus(name))
     python, m, engine, *words = shlex.split(train_command(config))
     assert (python, m, engine) == ("python", "-m", "engine")
     result = CliRunner().invoke(app, words)

@@ -4,18 +4,27 @@ Every rule for a verdict is stated in its `find`'s docstring and rests on 95 % i
 the number of questions asked.
 """
 
-from engine.domain.studies import Finding, StudySpec, StudyTables
+from collections.abc import Mapping
+
+from engine.domain.studies import Finding, Questions, StudySpec, StudyTables
 from engine.studies.findings import (
+    circuit_lora_gain,
+    circuit_lora_layers,
+    circuit_tuning_retained,
+    circuit_tuning_task,
     controls,
     curriculum,
+    edge_robustness,
     learning_speed,
     lookup_or_meaning,
     loss_or_word,
+    nodes_stay,
     overlap_predicts,
     prediction,
     saturation_stop,
     stopping_saves,
     types_differ,
+    union_circuit,
 )
 from engine.studies.findings.answer import Find
 
@@ -31,14 +40,24 @@ QUESTIONS: tuple[Find, ...] = (
     lookup_or_meaning.find,
     controls.find,
 )
+METHOD_QUESTIONS: tuple[Find, ...] = (
+    nodes_stay.find,
+    circuit_lora_gain.find,
+    circuit_lora_layers.find,
+    union_circuit.find,
+    circuit_tuning_task.find,
+    circuit_tuning_retained.find,
+    edge_robustness.find,
+)
+_ASKED: Mapping[Questions, tuple[Find, ...]] = {"learning": QUESTIONS, "methods": METHOD_QUESTIONS}
 
 
 def findings(tables: StudyTables, spec: StudySpec, *, command: str) -> tuple[Finding, ...]:
-    """One finding a question, in the order of the page; what the study lacks is said in the finding's answer.
+    """One finding a question of `spec.asks`, in the order of the page; what the study lacks is said in its answer.
 
     `command`: makes the study again.
     """
-    return tuple(find(tables, spec, command) for find in QUESTIONS)
+    return tuple(find(tables, spec, command) for find in _ASKED[spec.asks])
 
 
-__all__ = ["QUESTIONS", "findings"]
+__all__ = ["METHOD_QUESTIONS", "QUESTIONS", "findings"]

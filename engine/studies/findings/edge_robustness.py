@@ -1,0 +1,85 @@
+"""Are the circuits of a tuned model robust: on other data, and on perturbed inputs?"""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.compared import grid_runs
+from engine.studies.findings.select import need
+from engine.studies.findings.words import interval, percent
+from engine.studies.statistics import mean_interval, paired_difference, side
+
+_SUBJECTS: Final = {"tuned": "tuned", "base": "before training", "random": "random weights"}
+_HALF = 0.5
+_FIFTHS = 0.0
+
+
+@asks("edge_robustness", "Are the circuits of a tuned model robust against other data and perturbed inputs?")
+def find(tables: StudyTables, spec: StudySpec) -> Answer:
+    """Edge Jaccard of circuits found on disjoint fifths of the pairs, and of those on perturbed pairs with the one on
+    the pairs as they are; in the tuned model, in the base and in one of random weights, means over runs.
+
+    Of the fifths: yes: the tuned model's interval lies above 0.5, and it surely exceeds both others (paired by run);
+    partly: it lies above 0.5, or surely exceeds one of them; no: it lies below 0.5 and surely exceeds neither; else it
+    cannot be told.
+    """
+    rows = _rows(tables)
+    edges = rows[rows["measure"] == "edges"]
+    fifths = {subject: _mean(edges, subject, _FIFTHS, "fifths of the data") for subject in _SUBJECTS}
+    over = [
+        paired_difference(subject, _at(edges, "tuned", _FIFTHS), _at(edges, subject, _FIFTHS))
+        for subject in ("base", "random")
+    ]
+    levels = sorted(level for level in edges["level"].unique() if level > 0)
+    perturbed = [
+        _mean(edges, subject, float(level), f"{words}, perturbed", name=f"{percent(float(level))} replaced")
+        for subject, words in _SUBJECTS.items()
+        for level in levels
+    ]
+    nodes = [_mean(rows[rows["measure"] == "nodes"], subject, _FIFTHS, "nodes, of fifths") for subject in _SUBJECTS]
+    return Answer(
+        _verdict(fifths["tuned"], over),
+        f"Circuits of disjoint fifths of the data share {interval(fifths['tuned'])} of their edges in the tuned model, "
+        f"{interval(fifths['base'])} before training and {interval(fifths['random'])} with random weights (Jaccard).",
+        [*fifths.values(), *nodes, *perturbed],
+        reference=_HALF,
+        axis="edge Jaccard of circuits on fifths of the data (line: half is shared)",
+        evidence=[
+            "A fifth holds few pairs, so that circuits differ by chance as well: the random model tells by how much.",
+            "A perturbed prompt has some of its tokens replaced, and may ask nothing sensible.",
+        ],
+    )
+
+
+def _rows(tables: StudyTables) -> pd.DataFrame:
+    lacking = "No run of the study measured how robust its circuit is. Add “measure: [robustness]” to a grid."
+    runs = grid_runs(tables)
+    if tables.circuits.empty:
+        raise Missing(lacking)
+    circuits = need(tables.circuits, ["run", "kind", "subject", "measure", "level", "value"])
+    rows = circuits[(circuits["kind"] == "robustness") & circuits["run"].isin(runs["run"])]
+    if rows.empty:
+        raise Missing(lacking)
+    return rows
+
+
+def _at(rows: pd.DataFrame, subject: str, level: float) -> "pd.Series[Any]":
+    """By run."""
+    return rows[(rows["subject"] == subject) & (rows["level"] == level)].set_index("run")["value"].astype(float)
+
+
+def _mean(rows: pd.DataFrame, subject: str, level: float, unit: str, *, name: str = "") -> FindingFigure:
+    values = _at(rows, subject, level)
+    return mean_interval(name or _SUBJECTS[subject], values, unit=f"Jaccard, {unit}", bounds=(0.0, 1.0))
+
+
+def _verdict(tuned: FindingFigure, over: list[FindingFigure]) -> Said:
+    where = side(tuned, null=_HALF)
+    exceeds = [side(figure) == "above" for figure in over]
+    if where == "above" and all(exceeds):
+        return "yes"
+    if where == "above" or any(exceeds):
+        return "partly"
+    return "no" if where == "below" and "open" not in [side(figure) for figure in over] else UNTOLD
