@@ -105,6 +105,7 @@ def change_record(
     found: "ComponentChange",
     layers: Sequence[int],
     features: Mapping[tuple[int, int], Sequence["FeatureLikeness"]],
+    parts: Sequence[Likeness | None],
     *,
     share: float,
     qkv: str,
@@ -119,6 +120,7 @@ def change_record(
             "checkpoint": where.checkpoints[place],
             "n_edges": circuit.n_edges,
             "n_nodes": n_nodes(circuit),
+            "parts": alike.model_dump(mode="json") if (alike := parts[place]) else None,
         }
         if place:
             known = features.get((step, where.steps[place - 1]), ())
@@ -148,10 +150,11 @@ def show_change(record: Mapping[str, Any]) -> None:
     )
     steps = record["steps"]
     show_table(
-        ("step", "edges", "came", "went", "Jaccard", "nodes", "came", "went", "Jaccard", "layers changed most",
-         "feature graphs: edges", "nodes"),
+        ("step", "edges", "came", "went", "Jaccard", "of parts", "nodes", "came", "went", "Jaccard", "of parts",
+         "layers changed most", "feature graphs: edges", "nodes"),
         [_step_row(step) for step in steps],
     )  # fmt: skip
+    say("Jaccard: what both have, of what either has. Of parts: circuits of disjoint parts of the pairs at this step.")
     for what in ("edges", "nodes"):
         delta = record[f"delta_{what}"]
         if delta is not None:
@@ -225,13 +228,14 @@ def _show_curve(curve: CurveReport) -> None:
 
 def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
     """The first checkpoint has no change."""
+    edges, nodes = (step["parts"][what]["value"] if step["parts"] else None for what in ("edges", "nodes"))
     if "layers" not in step:
-        return (step["step"], step["n_edges"], *[None] * 3, step["n_nodes"], *[None] * 6)
+        return (step["step"], step["n_edges"], *[None] * 3, edges, step["n_nodes"], *[None] * 3, nodes, *[None] * 3)
     most = np.argsort(-np.array(step["layers"]), kind="stable")[:2]
     features = step["feature_graphs"]
     return (
-        step["step"], step["n_edges"], step["edges_appeared"], step["edges_vanished"], step["edge_jaccard"],
-        step["n_nodes"], step["nodes_appeared"], step["nodes_vanished"], step["node_jaccard"],
+        step["step"], step["n_edges"], step["edges_appeared"], step["edges_vanished"], step["edge_jaccard"], edges,
+        step["n_nodes"], step["nodes_appeared"], step["nodes_vanished"], step["node_jaccard"], nodes,
         ", ".join(f"{layer} ({step['layers'][layer]:.3g})" for layer in most),
         float(np.mean([one["edges"] for one in features])) if features else None,
         float(np.mean([one["nodes"] for one in features])) if features else None,

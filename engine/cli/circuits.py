@@ -139,14 +139,15 @@ def change(
     """What changed from checkpoint to checkpoint: nodes, edges, layers; beside it the same of feature graphs."""
     from engine.analysis.components.compare import critical_layers
     from engine.cli.circuit_text import change_record, show_change
-    from engine.workflows.component_queries import component_change, feature_likeness, found_with
+    from engine.workflows.component_queries import component_change, feature_likeness, found_with, parts_likeness
 
     check_destination(json_file)
     store = store_of(ctx)
-    found = component_change(store, found_with(store, run, pairs=pairs), share=share, how=how, qkv=qkv)
+    where = found_with(store, run, pairs=pairs)
+    found = component_change(store, where, share=share, how=how, qkv=qkv)
     layers = critical_layers(found.whole, min(5, len(found.whole)) if critical is None else critical)
-    features = feature_likeness(store, run)
-    record = change_record(found, layers, features, share=share, qkv=qkv)
+    features, parts = feature_likeness(store, run), parts_likeness(store, where, share=share, how=how, qkv=qkv)
+    record = change_record(found, layers, features, parts, share=share, qkv=qkv)
     if json_file:
         write_json(record, json_file)
     if json_file != "-":

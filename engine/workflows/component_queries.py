@@ -7,14 +7,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine.analysis.components.compare import Flips, Qkv, flips, layer_change
-from engine.analysis.components.selection import How, select
+from engine.analysis.components.compare import Flips, Qkv, flips, layer_change, likeness
+from engine.analysis.components.pruning import pruned
+from engine.analysis.components.selection import How, greedy_edges, n_of_share, select, top_edges
 from engine.domain.components import (
     CIRCUIT_SHARE,
     Circuit,
     ComponentKey,
     ComponentScores,
     CurveReport,
+    Likeness,
     RobustnessReport,
     ScoreSettings,
     UnionReport,
@@ -140,6 +142,18 @@ def component_change(
     return ComponentChange(found, circuits, flips(circuits, qkv=qkv), np.stack(layers), whole)
 
 
+def parts_likeness(
+    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "apart"
+) -> tuple[Likeness | None, ...]:
+    """How alike the circuits of disjoint parts of the pairs are, at each checkpoint of `found`: what a change between
+    checkpoints is to be seen beside. Parts have fewer pairs each, so they differ rather more than the whole would.
+
+    None where there is one part, or one of them has no edge left after pruning. Raises InputError (a share outside
+    (0, 1]), NotFound, Damaged.
+    """
+    return tuple(_parts(store.components(key.hash), share=share, how=how, qkv=qkv) for key in found.keys)
+
+
 def feature_likeness(
     store: Store, run: str, probe_kind: ProbeKind = "paraphrase"
 ) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:
@@ -192,6 +206,15 @@ def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], s
         checkpoints=tuple(refs),
         keys=tuple(keys[ref] for ref in refs),
     )
+
+
+def _parts(scores: ComponentScores, *, share: float, how: How, qkv: Qkv) -> Likeness | None:
+    chosen = greedy_edges if how == "greedy" else top_edges
+    n = n_of_share(scores.shape, share)
+    circuits = [pruned(chosen(part, scores.shape, n)) for part in scores.groups]
+    if len(circuits) < 2 or not all(circuit.n_edges for circuit in circuits):
+        return None
+    return likeness(circuits, qkv=qkv)
 
 
 def _selected(scores: ComponentScores, *, share: float, how: How) -> Circuit:

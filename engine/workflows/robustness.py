@@ -33,9 +33,9 @@ def check_robustness(store: Store, request: CheckRobustness, report: Report, can
     """The circuit of disjoint parts of the data and of perturbed inputs, in the tuned, the base and a random model;
     returns the report's hash.
 
-    Where the checkpoint is the base itself there is no tuned model. A report that is stored with the same levels is not
-    made again. Raises as `find_circuits`, and InputError where there are fewer than two parts, or a circuit has no edge
-    left after pruning.
+    Where the checkpoint is the base itself there is no tuned model. The report is stored after each model, and what it
+    has with the same levels is not made again. Raises as `find_circuits`, and InputError where there are fewer than two
+    parts, or a circuit has no edge left after pruning.
     """
     if request.settings.n_groups < 2:
         raise InputError("Robustness compares circuits of disjoint parts of the data: ask for 2 parts or more, as 5.")
@@ -47,19 +47,18 @@ def check_robustness(store: Store, request: CheckRobustness, report: Report, can
             f"{len(place.pairs.ids)} pairs of “{place.key.pairs}” are too few for {request.settings.n_groups} parts of "
             "2 or more. Ask for fewer parts, or more pairs."
         )
-    named = RobustnessReport(key=place.key, share=request.share, subjects=())
+    made = RobustnessReport(key=place.key, share=request.share, subjects=())
     levels = tuple(sorted(set(request.levels)))
-    if _is_stored(store, named, levels):
-        report(1.0, f"{place.checkpoint.ref}: robustness measured before")
-        return named.hash
     subjects: list[Subject] = ["tuned", "base", "random"] if place.checkpoint.adapter else ["base", "random"]
-    found = []
+    before = _measured_before(store, made, levels)
     for number, subject in enumerate(subjects):
         within = part(report, number / len(subjects), (number + 1) / len(subjects))
-        found.append(_Check(bench, place, subject, request.share).run(levels, within, cancel))
-    store.save_circuit_report(named.model_copy(update={"subjects": tuple(found)}))
+        found = before.get(subject) or _Check(bench, place, subject, request.share).run(levels, within, cancel)
+        made = made.model_copy(update={"subjects": (*made.subjects, found)})
+        if subject not in before:
+            store.save_circuit_report(made)
     report(1.0, f"The robustness of {place.checkpoint.ref} is measured{shortage([place])}")
-    return named.hash
+    return made.hash
 
 
 class _Check:
@@ -113,11 +112,13 @@ class _Check:
             raise InputError(f"The circuit of {self._name} {of} cannot be compared: {error}") from error
 
 
-def _is_stored(store: Store, named: RobustnessReport, levels: tuple[Share, ...]) -> bool:
+def _measured_before(
+    store: Store, named: RobustnessReport, levels: tuple[Share, ...]
+) -> dict[Subject, SubjectRobustness]:
+    """What is stored of it with these levels."""
     try:
         stored = store.circuit_report(named.hash)
     except (NotFound, Damaged):
-        return False
-    if not isinstance(stored, RobustnessReport):
-        return False
-    return all({one.level for one in subject.perturbed} == set(levels) for subject in stored.subjects)
+        return {}
+    subjects = stored.subjects if isinstance(stored, RobustnessReport) else ()
+    return {one.subject: one for one in subjects if {each.level for each in one.perturbed} == set(levels)}

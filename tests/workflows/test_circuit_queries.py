@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 
 import networkx as nx
@@ -30,6 +31,7 @@ from engine.workflows.component_queries import (
     curve_of,
     feature_likeness,
     found_with,
+    parts_likeness,
     reports_of,
     settings_found,
 )
@@ -160,6 +162,23 @@ def test_change_needs_two_checkpoints_of_one_shape_with_something_left(told: Sto
     kept(told, scores("one@50%", {}, shape=ComponentShape(n_layers=1, n_heads=1)))
     with pytest.raises(ComparisonRefused, match="different shape"):
         component_change(told, whole, share=1.0)
+
+
+def test_parts_of_the_pairs_say_how_much_is_noise(told: Store) -> None:
+    (found,) = settings_found(told, "one")
+    share = 2 / SHAPE.n_edges
+    assert parts_likeness(told, found) == (None, None, None)  # of one part nothing can be said
+    whole, direct = scores("one@base", DIRECT | BY_MLP), scores("one@base", DIRECT | BY_HEAD)
+    two = np.concatenate([whole.groups, direct.groups])
+    kept(told, replace(whole, groups=two, n_pairs=np.array([2, 2]), clean=np.zeros(2), corrupted=np.zeros(2)))
+    alike, *_ = parts_likeness(told, found, share=3 / SHAPE.n_edges)
+    assert alike is not None
+    # input -> logits of five edges; input and logits of four nodes.
+    assert (alike.edges.value, alike.nodes.value, alike.n) == (pytest.approx(1 / 5), pytest.approx(1 / 2), 1)
+    assert parts_likeness(told, found, share=share, how="greedy")[0] is not None
+    kept(told, replace(whole, groups=np.concatenate([whole.groups, scores("one@base", {"a0.h0->m0": 1}).groups]),
+                       n_pairs=np.array([2, 2]), clean=np.zeros(2), corrupted=np.zeros(2)))  # fmt: skip
+    assert parts_likeness(told, found, share=1 / SHAPE.n_edges)[0] is None  # nothing is left of a part
 
 
 def look(step: int, change: float | None) -> Look:

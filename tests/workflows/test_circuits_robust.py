@@ -14,9 +14,8 @@ from engine.workflows import run
 from engine.workflows.component_queries import reports_of
 from tests.attribution.parts import Never, add_run, silent
 from tests.tiny import tiny_neox
-from tests.training.conftest import After
 from tests.workflows.component_runs import copied, two_runs
-from tests.workflows.test_circuits_job import refuse
+from tests.workflows.test_circuits_job import counted, refuse
 
 # Of kl the whole model surely has more than the corrupted prompts, whatever its weights.
 SETTINGS = ScoreSettings(n_pairs=9, n_steps=2, n_groups=3, metric="kl")
@@ -91,12 +90,30 @@ def test_the_base_is_not_tuned(runs: Store) -> None:
     assert [subject.subject for subject in report.subjects] == ["base", "random"]
 
 
-def test_a_check_can_be_cancelled_anywhere(runs: Store) -> None:
-    for n in (1, 4, 9):
+class Told:
+    """A report, and a cancel token that is set when a message says so."""
+
+    def __init__(self, sign: str) -> None:
+        self._sign, self._seen = sign, False
+
+    def __call__(self, _fraction: float, message: str) -> None:
+        self._seen = self._seen or self._sign in message
+
+    def check(self) -> None:
+        if self._seen:
+            raise Cancelled
+
+
+def test_a_check_that_was_cancelled_goes_on_with_the_next_model(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sign, n_subjects in (("one@100%, 30%", 0), ("base model of one@100%, 90%", 1), ("random", 2)):
+        told = Told(sign)
         with pytest.raises(Cancelled):
-            run(runs, CHECK, silent, After(n))
-    assert runs.circuit_reports() == []
+            run(runs, CHECK, told, told)
+        kept = [report.subjects for report in reports_of(runs, "one", RobustnessReport)]
+        assert [len(subjects) for subjects in kept] == ([n_subjects] if n_subjects else [])
+    scored = counted(monkeypatch)
     assert len(checked(runs, CHECK).subjects) == 3
+    assert len(scored) == 3  # the random model, as it is and at both levels
 
 
 @pytest.mark.parametrize(
