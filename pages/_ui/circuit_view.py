@@ -104,6 +104,7 @@ def _all_edges(edges: pd.DataFrame, at: Marks) -> None:
 
 
 def _unpick() -> None:
+    insist(KEY, "selected", "edge")
     mark(replace(marks(), selected=None, edge=None))
 
 
