@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from engine.corpus.pairs import pairs_of
 from engine.domain.components import ComponentKey, ComponentScores, CurveReport, ScoreSettings, Share
 from engine.domain.corpus import Pair
-from engine.domain.errors import Damaged, NotFound
+from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, FindCircuits, Report
 from engine.domain.runs import Checkpoint
 from engine.models.kept import Kept
 from engine.store import Store
 from engine.workflows.component_queries import curve_of
+from engine.workflows.imports import NO_CORPUS
 from engine.workflows.loading import base_model, part
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Bench:
         found = self.store.checkpoint(checkpoint)
         config = self.store.run(found.run)
         name = pairs or config.corpus
+        if name == NO_CORPUS and config.imported:
+            raise InputError(f"The run “{found.run}” was imported without a corpus. Name one whose pairs to take.")
         corpus_hash, there = self._corpus(name)  # before the model is loaded: no pairs are told at once
         loaded = base_model(self.store, config.model)
         key = ComponentKey(

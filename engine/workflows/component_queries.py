@@ -15,6 +15,7 @@ from engine.domain.components import (
     Circuit,
     ComponentKey,
     ComponentScores,
+    ComponentShape,
     CurveReport,
     Likeness,
     RobustnessReport,
@@ -132,14 +133,19 @@ def component_change(
             f"The circuit of “{found.keys[0].run}” was found at one checkpoint alone, {found.checkpoints[0]}, and one "
             f"is no change. Find those of others too: circuits find {found.keys[0].run}"
         )
-    series = [store.components(key.hash) for key in found.keys]
-    circuits = tuple(_selected(one, share=share, how=how) for one in series)
-    shape = series[0].shape
-    if any(one.shape != shape for one in series):
-        raise ComparisonRefused(f"The checkpoints of “{found.keys[0].run}” are of models of different shape.")
-    layers = [layer_change(a.scores, b.scores, shape) for a, b in pairwise(series)]
-    whole = layer_change(series[0].scores, series[-1].scores, shape)
-    return ComponentChange(found, circuits, flips(circuits, qkv=qkv), np.stack(layers), whole)
+    shape: ComponentShape | None = None
+    circuits, series = [], []  # of the scores only the means are held: the parts of a large model take five times that
+    for key in found.keys:
+        scores = store.components(key.hash)
+        shape = shape or scores.shape
+        if scores.shape != shape:
+            raise ComparisonRefused(f"The checkpoints of “{key.run}” are of models of different shape.")
+        circuits.append(_selected(scores, share=share, how=how))
+        series.append(scores.scores)
+    assert shape is not None  # there are two or more
+    layers = [layer_change(before, after, shape) for before, after in pairwise(series)]
+    whole = layer_change(series[0], series[-1], shape)
+    return ComponentChange(found, tuple(circuits), flips(circuits, qkv=qkv), np.stack(layers), whole)
 
 
 def parts_likeness(

@@ -12,8 +12,9 @@ import pytest
 from engine.domain.components import CurveReport, ScoreSettings
 from engine.domain.corpus import Corpus, Pair
 from engine.domain.errors import Cancelled, InputError, NotFound
-from engine.domain.jobs import FindCircuits
+from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.models import ModelSpec
+from engine.jobs.titles import title_of
 from engine.models.base import load_base
 from engine.store import Store
 from engine.store.layout import main_file
@@ -222,6 +223,24 @@ def test_what_is_not_there_is_told_before_anything_is_made(runs: Store) -> None:
     with pytest.raises(InputError, match="“bare” has no pairs"):
         run(runs, REQUEST.model_copy(update={"pairs": "bare"}), silent, Never())
     assert runs.component_keys() == []
+
+
+def test_a_run_imported_without_a_corpus_needs_the_name_of_one(runs: Store) -> None:
+    config = runs.run("one")
+    imported = config.model_copy(update={"corpus": "none", "imported": True})
+    (runs.workspace / main_file("run", "one")).write_text(imported.to_json(), encoding="utf-8")
+    request = REQUEST.model_copy(update={"checkpoints": ("one@base",)})
+    with pytest.raises(InputError, match="“one” was imported without a corpus"):
+        run(runs, request, silent, Never())
+    assert run(runs, request.model_copy(update={"pairs": "tiny"}), silent, Never())
+
+
+def test_jobs_are_called_by_what_they_do() -> None:
+    assert title_of(REQUEST) == "Find the circuits of one@base and 3 more"
+    assert title_of(FindCircuits(checkpoints=("one@base",))) == "Find the circuits of one@base"
+    assert title_of(CheckRobustness(checkpoint="one@base")) == "Check the circuit of one@base"
+    parts = (SubtaskCircuit(checkpoint="one@50%"), SubtaskCircuit(checkpoint="two@50%"))
+    assert title_of(UniteCircuits(checkpoint="one@base", parts=parts)) == "Unite 2 circuits for one@base"
 
 
 def test_the_base_that_other_jobs_use_stays_as_it_is(runs: Store) -> None:
