@@ -40,6 +40,6 @@ COMPOSITION = number_task(
     title="Two operations in one",
     description="(a ± b) times or divided by c; the corrupted prompt swaps + and −.",
     phrasing={"demo": "{w} =", "model": "{w} ="},
-    defaults={"demo": Defaults(limit=8, n_rows=400), "model": Defaults(limit=100, n_rows=5000)},
+    defaults={"demo": Defaults(limit=6, n_rows=400), "model": Defaults(limit=100, n_rows=5000)},
     draw=_draw,
 )

@@ -31,6 +31,6 @@ LEAST_COMMON_MULTIPLE = number_task(
         "demo": "least common multiple 4 , 6 = 12 . least common multiple {w} =",
         "model": "The least common multiple of 4 and 6 is 12. The least common multiple of {w} is",
     },
-    defaults={"demo": Defaults(limit=20, n_rows=300), "model": Defaults(limit=100, n_rows=2500)},
+    defaults={"demo": Defaults(limit=13, n_rows=300), "model": Defaults(limit=100, n_rows=2500)},
     draw=_draw,
 )
