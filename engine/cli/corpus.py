@@ -54,6 +54,7 @@ def task(
     ] = "demo",
     retention: Annotated[int, typer.Option(help="Probes of the bundled model's world, of each type.")] = 40,
     seed: Annotated[int, typer.Option(help="The same seed makes the same corpus.")] = 0,
+    model: Annotated[str, typer.Option(help="Leave out held-out problems that do not fit its tokenizer.")] = "",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSONL here too.")] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -62,7 +63,7 @@ def task(
 
     values = {"name": name, "task": task_name, "wording": wording, "limit": limit, "n_rows": rows}
     spec = TaskSpec.model_validate({**values, "n_retention": retention, "seed": seed})
-    _make(ctx, spec, out, json_file)
+    _make(ctx, spec, out, json_file, model)
 
 
 @group.command()
@@ -83,7 +84,10 @@ def tasks(*, json_file: JsonFile = None) -> None:
         show_table(columns, rows)
 
 
-def _make(ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, json_file: str | None) -> None:
+def _make(
+    ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, json_file: str | None, model: str = ""
+) -> None:
+    from engine.corpus import fitting, make_any
     from engine.domain.jobs import MakeCorpus
     from engine.jobs import run_inline
     from engine.store.files import write_text
@@ -91,8 +95,11 @@ def _make(ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, j
     check_destination(json_file)
     check_destination(str(out) if out else None)
     store = store_of(ctx)
-    with progress(f"making {spec.name}") as report:
-        run_inline(store, MakeCorpus(spec=spec), on_progress=report)
+    if model:  # kept without its spec, which alone would make another corpus
+        store.save_corpus(fitting(make_any(spec), _tokenizer(ctx, model)))
+    else:
+        with progress(f"making {spec.name}") as report:
+            run_inline(store, MakeCorpus(spec=spec), on_progress=report)
     corpus = store.corpus(spec.name)
     if out:
         write_text(out.expanduser(), corpus.to_jsonl())

@@ -3,7 +3,7 @@
 from engine.corpus.checks import check_corpus
 from engine.corpus.files import read_corpus
 from engine.corpus.make import make_corpus
-from engine.corpus.pairs import pair_problems, pairs_of
+from engine.corpus.pairs import fitting, pair_problems, pairs_of
 from engine.corpus.tasks import TASKS, make_task
 from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 
@@ -13,4 +13,14 @@ def make_any(spec: CorpusSpec | TaskSpec) -> Corpus:
     return make_task(spec) if isinstance(spec, TaskSpec) else make_corpus(spec)
 
 
-__all__ = ["TASKS", "check_corpus", "make_any", "make_corpus", "make_task", "pair_problems", "pairs_of", "read_corpus"]
+__all__ = [
+    "TASKS",
+    "check_corpus",
+    "fitting",
+    "make_any",
+    "make_corpus",
+    "make_task",
+    "pair_problems",
+    "pairs_of",
+    "read_corpus",
+]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 
 from engine.corpus.world import vocabulary
@@ -65,6 +66,22 @@ def pair_problems(lines: Iterable[tuple[int, Pair]], count_tokens: CountTokens) 
         except PromptRefused as error:
             bad.append(BadLine(number, str(error)))
     return bad
+
+
+def fitting(corpus: Corpus, count_tokens: CountTokens) -> Corpus:
+    """Without the pairs that `pair_problems` finds, and without the probes of the same prompts.
+
+    Raises InputError where no pair is left.
+    """
+    bad = {problem.number for problem in pair_problems(enumerate(corpus.pairs), count_tokens)}
+    left_out = {corpus.pairs[number].clean for number in bad}
+    pairs = tuple(pair for number, pair in enumerate(corpus.pairs) if number not in bad)
+    if not pairs:
+        raise InputError(
+            f"None of the {len(corpus.pairs)} pairs of “{corpus.name}” fits this model's tokenizer: prompts of unequal "
+            "length, or answers of several tokens. Give a smaller limit, or use a model that has numbers as tokens."
+        )
+    return replace(corpus, pairs=pairs, probes=tuple(probe for probe in corpus.probes if probe.text not in left_out))
 
 
 def pairs_in_words(lines: Iterable[tuple[int, Pair]]) -> list[BadLine]:

@@ -87,6 +87,16 @@ def test_a_stored_corpus_is_measured_too(cli: Cli, tmp_path: Path) -> None:
     assert [bad["line"] for bad in json.loads(result.stdout)] == [11, 12]  # after 8 examples and 2 probes
 
 
+def test_a_task_is_made_to_fit_a_model(cli: Cli, tmp_path: Path) -> None:
+    model = tiny_llama(tmp_path / "tiny")  # whose words lack “+” and “=”
+    task = ("corpus", "task", "addition_subtraction", "--name", "sums", "--rows", 10)
+    result = cli(*task, "--model", model)
+    assert result.exit_code == 2
+    assert "None of the 2 pairs" in " ".join(result.stderr.split())
+    assert cli(*task, "--model", "demo").exit_code == 0
+    assert cli("corpus", "check", "sums", "--model", "demo").exit_code == 0
+
+
 def test_an_unknown_model_is_one_line(cli: Cli, tmp_path: Path) -> None:
     result = cli("corpus", "check", file_of(tmp_path, PAIR), "--model", "./nowhere")
     assert result.exit_code == 2

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.corpus import check_corpus, make_corpus, make_task, pair_problems, pairs_of, read_corpus
+from engine.corpus import check_corpus, fitting, make_corpus, make_task, pair_problems, pairs_of, read_corpus
 from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, Probe, TaskSpec
 from engine.domain.errors import CorpusRefused, InputError, PromptRefused
 
@@ -182,6 +182,24 @@ def test_a_models_own_tokenizer_counts():
         (9, "“answer” “12” is 3 tokens; it must be one"),
         (9, "“corrupted_answer” “2” is 2 tokens; it must be one"),
     ]
+
+
+def test_what_does_not_fit_a_tokenizer_is_left_out_of_what_is_held_out():
+    """A tokenizer that has the numbers up to 12, and cuts larger ones in two."""
+    corpus = make_task(TaskSpec(name="t", task="addition_subtraction", n_rows=100))
+
+    def count(text):
+        return sum(1 + (word.isdigit() and int(word) > 12) for word in text.split())
+
+    fitted = fitting(corpus, count)
+    small = [p for p in corpus.pairs if int(p.answer) <= 12 and int(p.corrupted_answer) <= 12]
+    assert list(fitted.pairs) == small
+    assert 0 < len(small) < len(corpus.pairs)
+    assert [p.text for p in fitted.probes if p.kind == "recall"] == [p.clean for p in small]
+    assert fitted.examples == corpus.examples
+    assert pair_problems(enumerate(fitted.pairs), count) == []
+    with pytest.raises(InputError, match="None of the 20 pairs"):
+        fitting(corpus, len)
 
 
 def test_words_that_a_model_cannot_read_are_named_with_their_line():
