@@ -1,14 +1,22 @@
 """What the Circuits page asks of the store, kept between reruns. No widgets, no torch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import pandas as pd
 import streamlit as st
 
 from engine.analysis.components.selection import How, select
 from engine.corpus import pairs_of
 from engine.domain.components import Circuit, ComponentKey, ComponentScores, Metric, ScoreSettings
 from engine.domain.errors import InputError, TracelapseError
-from engine.figures.component_view import ComponentSide, ComponentView, component_view
+from engine.figures.component_view import (
+    ComponentSide,
+    ComponentView,
+    component_edges,
+    component_nodes,
+    component_view,
+)
 from engine.store import Store
 from engine.workflows.changes import latest_series
 from engine.workflows.component_queries import (
@@ -88,14 +96,23 @@ def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, sha
         raise InputError(f"{_key.checkpoint}: {error}") from error
 
 
-def view_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> ComponentView:
-    """What is drawn; made once for each pair of checkpoints, share and way of choosing."""
-    return _view(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.loss, b.loss)
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Two circuits as they are drawn and as tables."""
+
+    view: ComponentView
+    edges: pd.DataFrame  # of `component_edges`
+    nodes: pd.DataFrame  # of `component_nodes`
+
+
+def drawn_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Drawn:
+    """Made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
+    return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.loss, b.loss)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _view(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> ComponentView:
-    return component_view(_a, _b)
+def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
+    return Drawn(component_view(_a, _b), component_edges(_a, _b), component_nodes(_a, _b))
 
 
 def change_of(store: Store, found: Found, share: float, how: How) -> ComponentChange:

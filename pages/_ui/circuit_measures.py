@@ -83,16 +83,22 @@ def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figure
 def _kept(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
     """What the circuits of about this size do of the whole model's work. Where it does not answer right, there is none
     to be done."""
-    told, share = [], 0.0
+    told, share, idle = [], 0.0, []
     for side, key in ours.items():
         points = curves[key.hash].points if key.hash in curves else ()
         nearest = min(points, key=lambda point: abs(point.share - chosen.share), default=None)
-        if nearest is not None and nearest.faithfulness is not None and not unlearned(scores_of(store(), key)):
+        if nearest is None or nearest.faithfulness is None:
+            continue
+        if unlearned(scores_of(store(), key)):
+            idle.append(side)
+        else:
             told.append(f"{side}’s circuit does **{100 * nearest.faithfulness.value:.0f} %**")
             share = nearest.share
-    if not told:
-        return ""
-    return f"With {100 * share:g} % of the edges, {' and '.join(told)} of what the whole model does."
+    kept = f"With {100 * share:g} % of the edges, {' and '.join(told)} of what the whole model does." if told else ""
+    if not idle:
+        return kept
+    who = f"{' and '.join(idle)} {'do' if len(idle) > 1 else 'does'}"
+    return f"{kept} {who} not prefer the right answers, so there is little that a circuit could keep."
 
 
 @guarded()

@@ -18,7 +18,7 @@ _EFFECT = (
     "0 the answer would do better without it."
 )
 _VIA = "Which inputs of the head the edge reaches: q asks, k is asked, v is what is handed on."
-_QKV_WORDS = {"q": "q, what the head looks for", "k": "k, where it looks", "v": "v, what it hands on"}
+_QKV_WORDS = {"q": "q, what the head looks for", "k": "k, what it is matched with", "v": "v, what it hands on"}
 
 
 def chips(edges: pd.DataFrame) -> str:

@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import ComponentKey
-from engine.figures.component_view import ComponentSide, ComponentView, component_edges, component_nodes
+from engine.figures.component_view import ComponentSide, ComponentView
 from pages._ui.circuit_choice import Chosen, mark, marks
-from pages._ui.circuit_data import circuit_of, scores_of, view_of
+from pages._ui.circuit_data import circuit_of, drawn_of, scores_of
 from pages._ui.circuit_export import export_menu
 from pages._ui.circuit_table import chips, edge_parts, edge_rows, edge_title, node_title
 from pages._ui.circuit_words import overlap, sentence
@@ -46,17 +46,17 @@ def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[
 def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
-    view = view_of(a, b, chosen.share, chosen.how)
+    drawn = drawn_of(a, b, chosen.share, chosen.how)
     told = sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{told}{_unlearned(view)}", width="stretch")
+    st.markdown(f"{told}{_unlearned(drawn.view)}", width="stretch")
     st.caption(_HOW_TO_READ)
     mark(
         linked_graphs(
-            view, key=KEY, marks=marks(), height=GRAPH_PX,
+            drawn.view, key=KEY, marks=marks(), height=GRAPH_PX,
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
-    _below(component_edges(a, b), component_nodes(a, b), a, b)
+    _below(drawn.edges, drawn.nodes, a, b)
 
 
 def _unlearned(view: ComponentView) -> str:
