@@ -27,7 +27,8 @@ Pairs = Annotated[
     typer.Option(metavar="CORPUS", help="Whose pairs; a stored corpus or a JSONL file.", show_default="the run's own"),
 ]
 PairsName = Annotated[
-    str, typer.Option(metavar="CORPUS", help="Found with whose pairs.", show_default="those used last")
+    str,
+    typer.Option(metavar="CORPUS", help="Found with whose pairs.", show_default="the run's own, else those used last"),
 ]
 NPairs = Annotated[int, typer.Option(help="At most so many pairs, drawn by the seed, types evenly.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]

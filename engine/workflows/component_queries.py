@@ -63,20 +63,17 @@ class ComponentChange:
 
 
 def settings_found(store: Store, run: str) -> tuple[Found, ...]:
-    """Every pair of corpus and settings with which circuits of the run are stored, the newest first.
+    """Every pair of corpus and settings with which circuits of the run are stored: first those on the run's own corpus,
+    then those at more checkpoints, then the newer ones. A union leaves circuits on other pairs at one checkpoint.
 
     Of scores that were made again for other weights of a checkpoint, the newest count. Raises NotFound (the run).
     """
-    steps = {checkpoint.ref: checkpoint.step for checkpoint in store.checkpoints(run)}
-    ways: dict[tuple[str, str, ScoreSettings], dict[str, ComponentKey]] = {}
-    for key in store.component_keys(run):
-        if key.checkpoint in steps:
-            ways.setdefault((key.pairs, key.pairs_hash, key.settings), {}).setdefault(key.checkpoint, key)
-    return tuple(_found(way, keys, steps) for way, keys in ways.items())
+    own = store.run(run).corpus
+    return tuple(sorted(_newest_first(store, run), key=lambda one: (one.pairs != own, -len(one.steps))))
 
 
 def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None) -> Found:
-    """The newest of `settings_found` on this corpus and with these settings; without them, the newest at all.
+    """The first of `settings_found` on this corpus and with these settings; without them, the first of all.
 
     Raises NotFound (the run), InputError where there is none, saying what there is.
     """
@@ -96,7 +93,7 @@ def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettin
 def component_series(store: Store, run: str, *, pairs: str, settings: ScoreSettings) -> tuple[ComponentScores, ...]:
     """The stored scores of a run's checkpoints on the pairs of this corpus, in order of steps; empty where there are
     none. Raises NotFound (the run), Damaged."""
-    for one in settings_found(store, run):
+    for one in _newest_first(store, run):
         if (one.pairs, one.settings) == (pairs, settings):
             return tuple(store.components(key.hash) for key in one.keys)
     return ()
@@ -105,13 +102,16 @@ def component_series(store: Store, run: str, *, pairs: str, settings: ScoreSetti
 def checkpoint_scores(
     store: Store, checkpoint: str, *, pairs: str = "", settings: ScoreSettings | None = None
 ) -> ComponentScores:
-    """The newest stored scores of one checkpoint (RUN@LABEL as a user writes it), as `found_with` chooses.
+    """The newest stored scores of one checkpoint (RUN@LABEL as a user writes it), those on its run's own corpus first.
 
     Raises NotFound (the checkpoint), InputError where its circuit was not found yet, Damaged.
     """
     ref = store.checkpoint(checkpoint).ref
     run = ref.partition("@")[0]
-    there = [one for one in settings_found(store, run) if ref in one.checkpoints]
+    own = store.run(run).corpus
+    there = sorted(
+        (one for one in _newest_first(store, run) if ref in one.checkpoints), key=lambda one: one.pairs != own
+    )
     for one in there:
         if pairs in ("", one.pairs) and settings in (None, one.settings):
             return store.components(one.keys[one.checkpoints.index(ref)].hash)
@@ -200,6 +200,15 @@ def curve_of(store: Store, key: ComponentKey) -> CurveReport | None:
     except NotFound:
         return None
     return report if isinstance(report, CurveReport) else None
+
+
+def _newest_first(store: Store, run: str) -> list[Found]:
+    steps = {checkpoint.ref: checkpoint.step for checkpoint in store.checkpoints(run)}
+    ways: dict[tuple[str, str, ScoreSettings], dict[str, ComponentKey]] = {}
+    for key in store.component_keys(run):
+        if key.checkpoint in steps:
+            ways.setdefault((key.pairs, key.pairs_hash, key.settings), {}).setdefault(key.checkpoint, key)
+    return [_found(way, keys, steps) for way, keys in ways.items()]
 
 
 def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], steps: dict[str, int]) -> Found:
