@@ -48,7 +48,7 @@ def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
     [
         (("magic",), "addition_subtraction"),
         (("sequences", "--limit", "500"), "0 to 199"),
-        (("sequences", "--limit", "2", "--rows", "900"), "larger limit"),
+        (("sequences", "--limit", "2", "--rows", "900"), "another limit"),
         (("sequences", "--limit", "0"), "limit"),
         (("sequences", "--wording", "verse"), "wording"),
         (("constraints", "--rows", "50"), "Leave both out"),

@@ -155,7 +155,7 @@ def test_all_problems_there_are() -> None:
 def test_what_cannot_be_made_is_said(task: str) -> None:
     with pytest.raises(InputError, match=r"up to 200 .* knows 0 to 199"):
         made(task, limit=200)
-    with pytest.raises(InputError, match=r"fewer rows, or give a larger limit"):
+    with pytest.raises(InputError, match=r"fewer rows, or give another limit"):
         made(task, limit=3, n_rows=50_000)
 
 

@@ -81,7 +81,7 @@ def number_task(
         if len(problems) < (spec.n_rows or 5):
             raise InputError(
                 f"The task “{name}” has {len(problems)} problems with numbers up to {limit}, and {wanted} rows are "
-                "asked for. Ask for fewer rows, or give a larger limit."
+                "asked for. Ask for fewer rows, or give another limit."
             )
         return _corpus(spec, phrasing[spec.wording], problems)
 
