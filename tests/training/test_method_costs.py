@@ -1,5 +1,6 @@
 """What each method's checkpoints tell of its costs, and that all that reads checkpoints reads every method's."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -100,3 +101,12 @@ def test_peak_memory_is_above_the_start_and_keeps_an_earlier_one() -> None:
         assert memory.peak() >= 50e6
         memory.count(10**12)
     assert memory.peak() == 10**12
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked to give back what was freed")
+def test_what_an_earlier_run_freed_counts_again() -> None:
+    for _ in range(2):
+        with PeakMemory(torch.device("cpu")) as memory:
+            held = [torch.ones(1 << 14) for _ in range(1000)]  # 64 MB in blocks that stay in the process when freed
+            assert memory.peak() >= 50e6
+            del held
