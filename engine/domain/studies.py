@@ -44,6 +44,7 @@ class Grid(Record):
     alpha: Annotated[int, Field(ge=1)] | None = None  # null: twice the rank where the grid has a rank, else RunConfig's
     settings: MethodSettings | None = None
     n_steps: Annotated[int, Field(ge=1)] | None = None
+    capture_every: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     variant: Annotated[str, Field(pattern=r"^([a-z][a-z0-9]{0,19})?$")] = ""  # what is special about it; in run names
     measure: tuple[Measured, ...] = ()  # of the components, after training
@@ -167,6 +168,7 @@ class RunOutcome(Record):
     components: tuple[ComponentStep, ...] = ()  # the base first, where circuits were measured
     robustness: RobustnessReport | None = None
     union: UnionReport | None = None
+    unmeasured: dict[Measured, str] = Field(default_factory=dict)  # of `measured`, what could not be, and why
 
 
 def _no_rows() -> "pd.DataFrame":
@@ -235,5 +237,6 @@ class Study(Record):
     spec: StudySpec
     n_runs: int = 0  # finished
     failed: dict[Name, str] = Field(default_factory=dict)  # run -> why it has no outcome
+    unmeasured: dict[Name, str] = Field(default_factory=dict)  # run -> what of its circuits could not be measured
     findings: tuple[Finding, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)

@@ -251,6 +251,7 @@ def _publish(
         spec=spec,
         n_runs=len(outcomes),
         failed=dict(failed),
+        unmeasured={name: " ".join(one.unmeasured.values()) for name, one in outcomes.items() if one.unmeasured},
         findings=findings(tables, spec, command=command or f"python -m engine study {spec.name}.yaml"),
         versions=_versions(outcomes.values()),
     )

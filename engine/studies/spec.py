@@ -149,7 +149,7 @@ def _grid_configs(
             alpha=usual if grid.alpha is None else grid.alpha,
             method_settings=grid.settings or MethodSettings(),
             capture=(1.0,),
-            capture_every=spec.capture_every,
+            capture_every=spec.capture_every if grid.capture_every is None else grid.capture_every,
             seed=seed,
             stopping=stopping,
             curriculum=curriculum,
