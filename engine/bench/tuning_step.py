@@ -48,7 +48,7 @@ def _step_s(store: "Store", config: RunConfig) -> float:
 
     at: dict[int, float] = {}
 
-    def note(fraction: float, _message: str) -> None:
+    def note(fraction: float, message: str) -> None:
         at[round(fraction * config.n_steps)] = time.perf_counter()
 
     fine_tune(store, config, note, _Never())
