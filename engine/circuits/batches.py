@@ -8,10 +8,10 @@ from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
 from engine.circuits.passes import shared
 
-# Memory of a forward pass that keeps what its backward pass needs, roughly; more is not faster.
-PASS_BYTES = {"cpu": 256 << 20}
+# Memory of a forward pass that keeps what its backward pass needs, roughly. On a CPU more is not faster.
+PASS_BYTES = {"cpu": 16 << 20}
 ACCELERATOR_BYTES = 4 << 30
-WRITTEN_BYTES = 48 << 20
+WRITTEN_BYTES = 8 << 20
 
 
 def token_budget(model: ComponentModel) -> int:
