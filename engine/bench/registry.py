@@ -4,7 +4,21 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.bench import analysis, app, circuits, graphs, inspector, live_run, look, memory, swap, tracing, training
+from engine.bench import (
+    analysis,
+    app,
+    circuits,
+    component_scores,
+    graphs,
+    inspector,
+    live_run,
+    look,
+    memory,
+    swap,
+    tracing,
+    training,
+    tuning_step,
+)
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
 from engine.domain.errors import NotFound
@@ -21,9 +35,11 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "app": app.measure,
     "analysis": analysis.measure,
     "circuits": circuits.measure,
+    "component-scores": component_scores.measure,
     "graphs": graphs.measure,
     "inspector": inspector.measure,
     "memory": memory.measure,
+    "tuning-step": tuning_step.measure,
 }
 
 

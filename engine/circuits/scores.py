@@ -1,4 +1,5 @@
-"""EAP and EAP-IG: what the metric would lose if an edge carried its corrupted value (Hanna et al. 2024, 2403.17806).
+"""EAP and EAP-IG: by how much the metric would change if an edge carried its corrupted value (Hanna et al. 2024,
+2403.17806).
 
 S[v, u] = mean over pairs, mean over k = 1…m, sum over positions of
 ⟨a_u(corrupted) - a_u(clean), ∂metric/∂input_v at z_k⟩, z_k = z_corrupted + k/m (z_clean - z_corrupted) in layer 0.
