@@ -111,14 +111,14 @@ def change_record(
     qkv: str,
 ) -> dict[str, Any]:
     """What changed over a run's checkpoints."""
-    from engine.analysis.components.pruning import n_nodes
+    from engine.analysis.components.pruning import collapsed, n_nodes
 
     where, records = found.found, []
     for place, (step, circuit) in enumerate(zip(where.steps, found.circuits, strict=True)):
         record: dict[str, Any] = {
             "step": step,
             "checkpoint": where.checkpoints[place],
-            "n_edges": circuit.n_edges,
+            "n_edges": int(collapsed(circuit).sum()) if qkv == "merged" else circuit.n_edges,
             "n_nodes": n_nodes(circuit),
             "parts": alike.model_dump(mode="json") if (alike := parts[place]) else None,
         }

@@ -130,7 +130,7 @@ def change(
     *,
     share: Share = CIRCUIT_SHARE,
     how: Annotated[How, typer.Option(help="top: anywhere; greedy: grown from the logits upward.")] = "top",
-    qkv: Annotated[Qkv, typer.Option(help="Whether edges into a head's q, k and v count apart or as one.")] = "apart",
+    qkv: Annotated[Qkv, typer.Option(help="Whether edges into a head's q, k and v count apart or as one.")] = "merged",
     critical: Annotated[
         int | None, typer.Option(metavar="K", help="How many layers are called critical.", show_default="5, or all")
     ] = None,

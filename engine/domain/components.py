@@ -149,7 +149,10 @@ class ComponentKey(Record):
 
 @dataclass(frozen=True, eq=False)
 class ComponentScores:
-    """Scores of every edge of one checkpoint: what the metric would lose if the edge carried its corrupted value."""
+    """Scores of every edge of one checkpoint: how the metric would change if the edge carried its corrupted value.
+
+    So an edge that the right answer rests on has a score below 0 in `logit_diff`.
+    """
 
     key: ComponentKey
     shape: ComponentShape

@@ -124,7 +124,7 @@ def checkpoint_scores(
 
 
 def component_change(
-    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "apart"
+    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
 ) -> ComponentChange:
     """What changed over the checkpoints of `found`. Raises InputError (fewer than two of them; nothing left after
     pruning), ComparisonRefused (models of different shape), NotFound, Damaged."""
@@ -149,7 +149,7 @@ def component_change(
 
 
 def parts_likeness(
-    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "apart"
+    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
 ) -> tuple[Likeness | None, ...]:
     """How alike the circuits of disjoint parts of the pairs are, at each checkpoint of `found`: what a change between
     checkpoints is to be seen beside. Parts have fewer pairs each, so they differ rather more than the whole would.

@@ -31,7 +31,7 @@ _SHOWN: dict[Subject, str] = {"tuned": "{}", "base": "the base model of {}", "ra
 
 def check_robustness(store: Store, request: CheckRobustness, report: Report, cancel: CancelToken) -> str:
     """The circuit of disjoint parts of the data and of perturbed inputs, in the tuned, the base and a random model;
-    returns the report's hash.
+    returns the report's hash. Edges into a head's q, k and v count as one.
 
     Where the checkpoint is the base itself there is no tuned model. The report is stored after each model, and what it
     has with the same levels is not made again. Raises as `find_circuits`, and InputError where there are fewer than two
@@ -83,8 +83,8 @@ class _Check:
             pairs = perturbed(self._place.pairs, level, seed=self._bench.settings.seed)
             _, groups = self._score(pairs, within, cancel)
             others = self._circuits(groups, shape, f"of inputs perturbed by {100 * level:g}%")
-            found.append(Perturbed(level=level, likeness=paired_likeness(own, others)))
-        return SubjectRobustness(subject=self._subject, fifths=likeness(own), perturbed=tuple(found))
+            found.append(Perturbed(level=level, likeness=paired_likeness(own, others, qkv="merged")))
+        return SubjectRobustness(subject=self._subject, fifths=likeness(own, qkv="merged"), perturbed=tuple(found))
 
     def _whole(self, report: Report, cancel: CancelToken) -> tuple[ComponentShape, np.ndarray]:
         """Of the inputs as they are: kept, but for the random model, which nothing else asks for."""

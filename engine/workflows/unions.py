@@ -96,7 +96,9 @@ def _measured(
     told(0.0, "measuring the circuits")
     points = circuit_points(bench.model(direct), direct.pairs, flat, bench.settings.metric, report=told, cancel=cancel)
     return tuple(
-        UnionPoint(share=share, union=union, direct=own, nodes=node_jaccard(*both), edges=edge_jaccard(*both))
+        UnionPoint(
+            share=share, union=union, direct=own, nodes=node_jaccard(*both), edges=edge_jaccard(*both, qkv="merged")
+        )
         for (share, both), union, own in zip(circuits.items(), points[::2], points[1::2], strict=True)
     )
 
