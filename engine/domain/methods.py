@@ -75,13 +75,13 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             name="adalora",
             title="AdaLoRA",
             description="LoRA that moves its ranks, while it trains, to the matrices that need them.",
-            default_learning_rate=2e-3,
+            default_learning_rate=1e-2,
         ),
         MethodInfo(
             name="ia3",
             title="IA³",
             description="Scales keys, values and what MLPs write: very few parameters.",
-            default_learning_rate=1e-2,
+            default_learning_rate=5e-2,
             uses_rank=False,
         ),
         MethodInfo(
