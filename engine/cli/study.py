@@ -15,9 +15,11 @@ from engine.cli.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from engine.domain.studies import Study, StudyTables
+    from engine.domain.studies import Questions, Study, StudyTables
 
-GROUP = ["corpus", "method", "stopping", "curriculum", "learning_rate"]
+GROUP = ["corpus", "method", "variant", "stopping", "curriculum", "learning_rate"]
+ALIKE = ("variant", "stopping", "curriculum")  # columns left out of the table where all rows have the usual value
+USUAL = ("", "none", "uniform")
 KINDS = ("paraphrase", "inference")
 
 
@@ -64,7 +66,7 @@ def study(
             command=command,
         )
     tables = store.study_tables(spec.name)
-    rows = group_rows(tables, command)
+    rows = group_rows(tables, command, spec.asks)
     if json_file:
         write_json(
             {
@@ -80,9 +82,11 @@ def study(
         say(f"Kept in {store.workspace / 'studies' / spec.name}")
 
 
-def group_rows(tables: "StudyTables", command: str) -> list[dict[str, Any]]:
-    """A row for each corpus, method, stopping and curriculum policy and learning rate, in the order of the runs:
-    means over seeds with 95 % intervals, of the last capture of each run; `command` does the runs of the row.
+def group_rows(tables: "StudyTables", command: str, asks: "Questions" = "learning") -> list[dict[str, Any]]:
+    """A row for each way to train a corpus, in the order of the runs; those that search for a rate are left out.
+
+    Means over seeds with 95 % intervals, of the last capture of each run: of a study of methods accuracy, what is
+    retained and the trainable parameters, else the probes by constraint type. `command` does the runs of the row.
     """
     from engine.studies.statistics import mean_interval
 
@@ -90,11 +94,14 @@ def group_rows(tables: "StudyTables", command: str) -> list[dict[str, Any]]:
     if tables.runs.empty:
         return []
     last = tables.captures.sort_values("step", kind="stable").groupby(["run", "constraint_type"], sort=False).tail(1)
-    types = tuple(dict.fromkeys(tables.captures["constraint_type"]))
+    types = tuple(dict.fromkeys(tables.captures["constraint_type"])) if asks == "learning" else ()
     rows = []
-    for key, runs in tables.runs.groupby(GROUP, sort=False):
+    for key, runs in tables.runs[tables.runs["stage"] == "grid"].groupby(GROUP, sort=False):
         columns = {"steps": "n_steps", "seconds": "train_s"}
         figures = [mean_interval(name, runs[column], bounds=positive) for name, column in columns.items()]
+        if asks == "methods":
+            figures += [mean_interval(name, runs[name], bounds=(0.0, 1.0)) for name in ("accuracy", "retained")]
+            figures.append(mean_interval("parameters", runs["n_trainable"], bounds=positive))
         ended = last[last["run"].isin(runs["run"])]
         for of in types:
             scores = ended[ended["constraint_type"] == of]
@@ -113,16 +120,18 @@ def group_rows(tables: "StudyTables", command: str) -> list[dict[str, Any]]:
 def _pattern(runs: "pd.DataFrame", every: "pd.DataFrame") -> str:
     """The option's value for these runs and no others: a pattern over seeds where one does, else name by name."""
     names = list(runs["run"])
-    pattern = f"{names[0].rpartition('-s')[0]}-s*"
-    if len(names) > 1 and set(fnmatch.filter(every["run"], pattern)) == set(names):
-        return shlex.quote(pattern)
+    for seeds in ("s*", "s[0-9]*"):  # the second where the search's runs begin alike
+        pattern = f"{names[0].rpartition('-s')[0]}-{seeds}"
+        if len(names) > 1 and set(fnmatch.filter(every["run"], pattern)) == set(names):
+            return shlex.quote(pattern)
     return " --only ".join(names)
 
 
 def _show(done: "Study", rows: list[dict[str, Any]], n_asked: int) -> None:
     several_rates = len({(row["method"], row["learning_rate"]) for row in rows}) > len({r["method"] for r in rows})
-    names = [name for name in (rows[0] if rows else ()) if several_rates or name != "learning_rate"]
-    columns = [name for name in names if name != "command"]
+    hidden = {"command"} if several_rates else {"command", "learning_rate"}
+    hidden |= {name for name, usual in zip(ALIKE, USUAL, strict=True) if all(row[name] == usual for row in rows)}
+    columns = [name for name in (rows[0] if rows else ()) if name not in hidden]
     title = f"{done.spec.name}: {done.n_runs} of {n_asked} runs; means with 95 % intervals"
     show_table(columns, [[_cell(name, row[name]) for name in columns] for row in rows], title=title)
     for row in rows:
@@ -131,6 +140,9 @@ def _show(done: "Study", rows: list[dict[str, Any]], n_asked: int) -> None:
         say("")
         say(finding.question)
         say(f"{finding.verdict}: {finding.answer}")
+    if done.unmeasured:
+        say("")
+        show_table(("run with a circuit that was not measured", "why"), list(done.unmeasured.items()))
     if done.failed:
         say("")
         show_table(("run without a result", "why"), list(done.failed.items()))
@@ -142,6 +154,6 @@ def _cell(name: str, value: Any) -> object:
         return f"{value:g}" if isinstance(value, float) else value
     if value["value"] is None:
         return None
-    digits = 0 if name in ("steps", "seconds") else 2
+    digits = 0 if name in ("steps", "seconds", "parameters") else 2
     text = f"{value['value']:.{digits}f}"
     return text if value["low"] is None else f"{text} ({value['low']:.{digits}f}–{value['high']:.{digits}f})"

@@ -24,13 +24,16 @@ _AXIS: Final = {
 
 
 def finding_table(finding: Finding) -> pd.DataFrame:
-    """A row a figure: measured (what, as its panel's heading), of (its name), value, low, high, n. NaN: not known."""
+    """A row a figure: measured (what, as its panel's heading), of (its name), value, low, high, n; published where some
+    figure was published. NaN: not known."""
     rows = [
         (_words(figure.unit), figure.name, figure.value, figure.low, figure.high, figure.n)
         for figure in finding.figures
     ]
     table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
-    return table.astype({"value": float, "low": float, "high": float})
+    table = table.astype({"value": float, "low": float, "high": float})
+    published = pd.Series([figure.published for figure in finding.figures], dtype=float)
+    return table if published.isna().all() else table.assign(published=published)
 
 
 def finding_chart(finding: Finding, *, width: int = _WIDTH) -> alt.HConcatChart | None:
@@ -38,7 +41,7 @@ def finding_chart(finding: Finding, *, width: int = _WIDTH) -> alt.HConcatChart 
 
     A filled blue dot has an interval that leaves the line out; a grey, hollow one has not, or has no interval. Where
     there is no line, dots with an interval are filled. The line stands in the panels whose unit begins, up to a comma,
-    like the first one; what follows the comma is the panel's heading.
+    like the first one; what follows the comma is the panel's heading. A diamond is the published figure.
     """
     panels = _panels(finding.figures)
     if not panels:
@@ -116,6 +119,8 @@ def _panel(
             fill=alt.Fill("fill:N", legend=None, scale=None),
         ),
     ]  # fmt: skip
+    if rows["published"].notna().any():
+        layers.append(_diamonds(base, rows, x))
     if reference is not None:
         layers.insert(0, _line(reference, scale))
     sized = alt.layer(*layers).properties(width=width, height=max(_LEAST_HEIGHT, _ROW * len(rows)))
@@ -129,9 +134,22 @@ def _panel(
 def _domain(rows: pd.DataFrame, reference: float | None) -> list[float]:
     """All dots, bars and the line, with some room; where they are one point, room beside it."""
     ends = [*rows["low"], *rows["high"], *rows["value"], *([] if reference is None else [reference])]
+    ends += [*rows["published"].dropna()]
     low, high = float(min(ends)), float(max(ends))
     room = 0.06 * (high - low) if high - low > _POINT else 0.5
     return [low - room, high + room]
+
+
+def _diamonds(base: alt.Chart, rows: pd.DataFrame, x: alt.X) -> alt.Chart:
+    """Beside the dots, which they do not cover: only an outline."""
+    return (
+        base.transform_filter("isValid(datum.published)")
+        .mark_point(shape="diamond", size=150, strokeWidth=2, opacity=1, filled=False, color=palette.CURSOR)
+        .encode(
+            x=alt.X("published:Q", title=x.title, scale=x.scale),
+            tooltip=[alt.Tooltip("name:N", title="figure"), alt.Tooltip("published:Q", format=".3f")],
+        )
+    )
 
 
 def _line(at: float, scale: alt.Scale) -> alt.Chart:
@@ -153,6 +171,7 @@ def _row(figure: FindingFigure, reference: float | None) -> dict[str, object]:
         "high": high if known else figure.value,
         "interval": f"{low:.3f} to {high:.3f}" if low is not None and high is not None else "too few",
         "n": figure.n,
+        "published": figure.published,
         "colour": _BEYOND if filled else _OPEN,
         "fill": _BEYOND if filled else "transparent",
     }

@@ -112,3 +112,20 @@ def test_words_for_those_who_do_not_see_it() -> None:
 @pytest.mark.parametrize("name", [HOSTILE, "a.b[c]:Q", "", "\\"])
 def test_names_are_data_and_nothing_else(name: str) -> None:
     assert list(drawn(finding(figure(name, 1, 0, 2)))) == [name]
+
+
+def test_the_published_figure_stands_beside_the_measured_one() -> None:
+    measured = FindingFigure(name="nodes", value=0.6, low=0.5, high=0.7, n=5, unit="Jaccard", published=0.8)
+    own = FindingFigure(name="edges", value=0.3, low=0.2, high=0.4, n=5, unit="Jaccard")
+    found = finding(measured, own)
+    table = finding_table(found)
+    assert table["published"].dropna().tolist() == [0.8]
+    assert "published" not in finding_table(finding(own)).columns
+    layers = finding_chart(found).to_dict()["hconcat"][0]["layer"]  # type: ignore[union-attr]
+    (diamond,) = [layer for layer in layers if layer["mark"].get("shape") == "diamond"]
+    assert diamond["encoding"]["x"]["field"] == "published"
+    low, high = diamond["encoding"]["x"]["scale"]["domain"]
+    assert low < 0.2
+    assert high > 0.8
+    plain = finding_chart(finding(own)).to_dict()["hconcat"][0]["layer"]  # type: ignore[union-attr]
+    assert not [layer for layer in plain if layer["mark"].get("shape") == "diamond"]
