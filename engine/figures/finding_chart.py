@@ -120,7 +120,7 @@ def _panel(
         ),
     ]  # fmt: skip
     if rows["published"].notna().any():
-        layers.append(_diamonds(base, rows, x))
+        layers.append(_diamonds(base, axis, scale))
     if reference is not None:
         layers.insert(0, _line(reference, scale))
     sized = alt.layer(*layers).properties(width=width, height=max(_LEAST_HEIGHT, _ROW * len(rows)))
@@ -140,13 +140,13 @@ def _domain(rows: pd.DataFrame, reference: float | None) -> list[float]:
     return [low - room, high + room]
 
 
-def _diamonds(base: alt.Chart, rows: pd.DataFrame, x: alt.X) -> alt.Chart:
+def _diamonds(base: alt.Chart, title: str, scale: alt.Scale) -> alt.Chart:
     """Beside the dots, which they do not cover: only an outline."""
     return (
         base.transform_filter("isValid(datum.published)")
         .mark_point(shape="diamond", size=150, strokeWidth=2, opacity=1, filled=False, color=palette.CURSOR)
         .encode(
-            x=alt.X("published:Q", title=x.title, scale=x.scale),
+            x=alt.X("published:Q", title=title, scale=scale),
             tooltip=[alt.Tooltip("name:N", title="figure"), alt.Tooltip("published:Q", format=".3f")],
         )
     )
