@@ -102,7 +102,7 @@ def train(
             metavar="N",
             min=1,
             rich_help_panel=PANEL,
-            help=f"Edges that circuit_tuning keeps. Default: {METHOD_DEFAULTS.n_edges}.",
+            help="Edges that circuit_tuning keeps. Default: the published share, 500 of 32,491.",
         ),
     ] = None,
     last_edges: Annotated[

@@ -35,9 +35,9 @@ class MethodSettings(Record):
     probe_steps: Annotated[int, Field(ge=1)] | None = None  # of the probe run; None: as many as the run
     scoring: ScoreSettings = ScoreSettings()  # of the probe run's circuits
     share: Share = CIRCUIT_SHARE  # of all edges, in each circuit that is united
-    n_edges: Annotated[int, Field(ge=1)] = 100  # N, edges kept by circuit-tuning
+    n_edges: Annotated[int, Field(ge=1)] | None = None  # N, kept by circuit-tuning; None: the published share of all
     last_n_edges: Annotated[int, Field(ge=1)] | None = (
-        None  # N at the last step, on a line from n_edges; None: the same
+        None  # N at the last step, on a line from the first; None: the same
     )
     discover_every: Annotated[int, Field(ge=1)] = 16  # steps between two looks for the circuit
 

@@ -14,7 +14,7 @@ def next_token(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
     if ids[: len(start)] != start or len(ids) != len(start) + 1:
         pieces = tokenizer.convert_ids_to_tokens(ids[len(start) :])
         raise PromptRefused(
-            f"“{word}” is {len(pieces)} tokens of this model ({' '.join(pieces)[:80]}), and an answer must be one. "
-            "Choose another word, or another model."
+            f"“{word}” is {len(pieces)} tokens of this model ({' '.join(pieces)[:80]}), and an answer or foil must "
+            "be one. Choose another word, or another model."
         )
     return int(ids[-1])

@@ -12,6 +12,7 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import InputError, PromptRefused
 from engine.domain.runs import ProbeResults
 from engine.models.base import token_ids
+from engine.models.next_token import next_token as one_token
 
 BATCH_TOKENS = 4096  # tokens of one forward pass
 
@@ -41,7 +42,7 @@ def prepare_probes(
             prompts.append(token_ids(tokenizer, probe.known_text if use_known else probe.text, limit=limit))
             for word in (probe.answer, *probe.foils):
                 if word not in next_token:
-                    next_token[word] = _next_token(tokenizer, word)
+                    next_token[word] = one_token(tokenizer, word)
         except PromptRefused as error:
             raise InputError(f"Probe “{probe.id}”: {error}") from error
         answers.append(next_token[probe.answer])
@@ -102,20 +103,6 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _next_token(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
-    """The one token that `word` is as the continuation of a prompt: for most tokenizers that is “ word”."""
-    token_ids(tokenizer, word, limit=1000)  # refuses what the model does not know
-    start = tokenizer("the", add_special_tokens=False)["input_ids"]
-    ids = tokenizer(f"the {word.strip()}", add_special_tokens=False)["input_ids"]
-    if ids[: len(start)] != start or len(ids) != len(start) + 1:
-        pieces = tokenizer.convert_ids_to_tokens(ids[len(start) :])
-        raise PromptRefused(
-            f"“{word}” is {len(pieces)} tokens of this model ({' '.join(pieces)[:80]}), and an answer or foil must be "
-            "one. Choose another word, or another model."
-        )
-    return int(ids[-1])
 
 
 def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

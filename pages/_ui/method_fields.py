@@ -50,8 +50,9 @@ def _probe(corpora: Sequence[str]) -> dict[str, object]:
 def _edges() -> dict[str, object]:
     left, right = st.columns(2)
     n_edges = left.number_input(
-        "Edges kept", min_value=1, value=_DEFAULTS.n_edges, help="The strongest ones; what they connect is trained."
-    )
+        "Edges kept", min_value=1, value=None, placeholder="the published share",
+        help="The strongest ones; what they connect is trained. Published: 500 of 32,491 edges.",
+    )  # fmt: skip
     last = right.number_input(
         "Edges at the end", min_value=1, value=None, placeholder="as many",
         help="The number moves on a straight line to this one over the run.",

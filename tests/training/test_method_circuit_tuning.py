@@ -196,10 +196,12 @@ def test_moments_begin_at_zero_outside_of_the_first_circuit(monkeypatch: pytest.
 
 def test_the_number_of_edges_goes_on_a_line(config: Any) -> None:
     settings = MethodSettings(n_edges=10, last_n_edges=4)
-    assert [edges_at(step, config(n_steps=4, method_settings=settings)) for step in (1, 2, 3, 4)] == [10, 8, 6, 4]
-    assert edges_at(1, config(n_steps=1, method_settings=settings)) == 10
+    assert [edges_at(step, config(n_steps=4, method_settings=settings), 46) for step in (1, 2, 3, 4)] == [10, 8, 6, 4]
+    assert edges_at(1, config(n_steps=1, method_settings=settings), 46) == 10
     same = MethodSettings(n_edges=7)
-    assert {edges_at(step, config(n_steps=4, method_settings=same)) for step in (1, 2, 3, 4)} == {7}
+    assert {edges_at(step, config(n_steps=4, method_settings=same), 46) for step in (1, 2, 3, 4)} == {7}
+    # Without a number of its own it keeps the published share, 500 of 32,491.
+    assert [edges_at(1, config(n_steps=4), n) for n in (32_491, 479, 10)] == [500, 7, 1]
 
 
 TUNED = {"method": "circuit_tuning", "method_settings": MethodSettings(n_edges=12, last_n_edges=4, discover_every=4)}

@@ -25,6 +25,7 @@ from engine.models.adapters import Tuned
 from engine.training.methods.steps import Steps
 from engine.training.texts import Batch
 
+PUBLISHED_SHARE = 500 / 32_491  # of GPT-2-small's edges
 CIRCUIT, LOG = "circuit.safetensors", "tuning.json"  # in the resume state
 
 
@@ -36,7 +37,7 @@ def attach(
     Raises ModelUnavailable for a family without hooks, InputError for more edges than the model has.
     """
     nodes, settings = NodeParameters(model), config.method_settings
-    asked = max(settings.n_edges, settings.last_n_edges or 1)
+    asked = max(settings.n_edges or 1, settings.last_n_edges or 1)
     if asked > nodes.shape.n_edges:
         raise InputError(
             f"Circuit-tuning was asked to keep {asked} edges, and this model has {nodes.shape.n_edges}. "
@@ -48,9 +49,10 @@ def attach(
     return model
 
 
-def edges_at(step: int, config: RunConfig) -> int:
-    """N at a step (from 1): on a line from `n_edges` at the first to `last_n_edges` at the last."""
-    first, last = config.method_settings.n_edges, config.method_settings.last_n_edges
+def edges_at(step: int, config: RunConfig, n_edges: int) -> int:
+    """N at a step (from 1) in a model of `n_edges`: on a line from the settings' `n_edges` to their `last_n_edges`."""
+    settings = config.method_settings
+    first, last = settings.n_edges or max(1, round(PUBLISHED_SHARE * n_edges)), settings.last_n_edges
     if last is None or config.n_steps == 1:
         return first
     return round(first + (last - first) * (step - 1) / (config.n_steps - 1))
@@ -76,7 +78,7 @@ class CircuitTuningSteps(Steps):
         if (step - 1) % self._config.method_settings.discover_every:
             return
         scores = mean_ablation_scores(self._model, batch["input_ids"], batch["attention_mask"], batch["labels"])
-        self._train(top_edges(scores, self._nodes.shape, edges_at(step, self._config)))
+        self._train(top_edges(scores, self._nodes.shape, edges_at(step, self._config, self._nodes.shape.n_edges)))
         self._note(step)
 
     def before_update(self, step: int, optimizer: torch.optim.Optimizer) -> None:
