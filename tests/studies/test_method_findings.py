@@ -1,0 +1,183 @@
+"""Every question of a study of methods gets the verdict that its rule states, on studies whose truth is known."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.domain.studies import Finding, Study, StudyTables
+from engine.store import Store
+from engine.studies.findings import METHOD_QUESTIONS, QUESTIONS, findings
+from tests.studies.made_methods import COMMAND, SPEC, Truth, figure, found, method_tables
+
+
+def better(method: str, by: float, column: str = "accuracy", *, spread: float = 0.005, not_on: str = "") -> Truth:
+    """`method` is better than all others by so much, but as much worse on the task `not_on`."""
+
+    def truth(corpus: str, name: str, variant: str, seed: int, rng: np.random.Generator) -> dict[str, object]:
+        gain = (-by if corpus == not_on else by) if name == method and not variant else 0.0
+        return {column: 0.5 + gain + spread * rng.normal()}
+
+    return truth
+
+
+@pytest.mark.parametrize(
+    ("truth", "verdict"),
+    [
+        (better("circuit_lora", 0.05), "yes"),
+        (better("circuit_lora", 0.05, not_on="demo"), "partly"),
+        (better("circuit_lora", 0.0), "no"),  # the published gain is ruled out
+        (better("circuit_lora", -0.05), "no"),
+        (better("circuit_lora", 0.0, spread=0.2), "cannot be told"),
+    ],
+)
+def test_circuit_lora_against_lora_and_random_layers(truth: Truth, verdict: str) -> None:
+    made = method_tables(truth)
+    for key in ("circuit_lora", "circuit_layers"):
+        finding = found(key, made)
+        assert finding.verdict == verdict
+        assert [one.name for one in finding.figures] == ["all tasks", "add-sub", "mul-div", "composition", "demo"]
+        assert finding.figures[0].n == 20
+    assert found("circuit_lora", made).figures[0].published == 0.0246
+    assert found("circuit_layers", made).figures[0].published is None
+
+
+def test_a_difference_is_paired_by_task_and_seed() -> None:
+    """Tasks and seeds differ by far more than the methods: the interval does not see it."""
+
+    def truth(corpus: str, name: str, variant: str, seed: int, rng: np.random.Generator) -> dict[str, object]:
+        return {"accuracy": 0.1 * seed + (0.3 if corpus == "demo" else 0.0) + (0.03 if name == "circuit_lora" else 0)}
+
+    every = found("circuit_lora", method_tables(truth)).figures[0]
+    assert (every.value, every.low, every.high) == (0.03, 0.03, 0.03)
+
+
+def test_how_often_chance_drew_the_circuits_layers() -> None:
+    def truth(corpus: str, name: str, variant: str, seed: int, rng: np.random.Generator) -> dict[str, object]:
+        return {"critical_layers": "1" if name == "random_lora" and seed else "3"}
+
+    assert "In 4 of 20 pairs chance drew the very layers" in found("circuit_layers", method_tables(truth)).evidence
+
+
+@pytest.mark.parametrize(
+    ("key", "column"), [("circuit_tuning_task", "accuracy"), ("circuit_tuning_retained", "retained")]
+)
+def test_circuit_tuning_against_lora(key: str, column: str) -> None:
+    for by, verdict in ((0.1, "yes"), (-0.1, "no"), (0.0, "no")):
+        finding = found(key, method_tables(better("circuit_tuning", by, column)))
+        assert finding.verdict == verdict
+        assert finding.figures[0].value == pytest.approx(by, abs=0.01)
+
+
+def test_what_each_moved_stands_beside_it() -> None:
+    def truth(corpus: str, name: str, variant: str, seed: int, rng: np.random.Generator) -> dict[str, object]:
+        return {"n_moved": 800_000.0} if name == "circuit_tuning" else {}
+
+    finding = found("circuit_tuning_task", method_tables(truth))
+    assert figure(finding, "circuit-tuning", "parameters, moved").value == 800_000
+    assert figure(finding, "LoRA", "parameters, moved").value == 164_864
+
+
+@pytest.mark.parametrize(
+    ("jaccard", "verdict"),
+    [
+        ((0.8, 0.4), "yes"),
+        ((0.45, 0.3), "partly"),  # neither stays, but nodes more than edges
+        ((0.3, 0.3), "no"),
+        ((0.8, 0.7), "partly"),
+        ((0.7, 0.8), "no"),
+    ],
+)
+def test_nodes_stay_while_edges_change(jaccard: tuple[float, float], verdict: str) -> None:
+    finding = found("nodes_stay", method_tables(jaccard=jaccard))
+    assert finding.verdict == verdict
+    units = {one.unit: one for one in finding.figures if one.name == "all runs"}
+    assert [one.published for one in units.values()] == [0.8, 0.4, 0.22, 0.82]
+    assert units["Jaccard with the base, nodes"].value == pytest.approx(jaccard[0], abs=0.01)
+    assert units["change over the run, nodes"].value == pytest.approx(0.2, abs=0.01)  # of the last capture, not before
+    assert figure(finding, "demo, Circuit-tuning").n == 5
+
+
+@pytest.mark.parametrize(
+    ("faithful", "by", "verdict"),
+    [
+        ((0.8, 0.8), 0.0, "yes"),
+        ((0.4, 0.8), 0.0, "partly"),
+        ((0.8, 0.8), -0.2, "partly"),
+        ((0.4, 0.8), -0.2, "no"),
+    ],
+)
+def test_the_union_in_place_of_the_direct_circuit(faithful: tuple[float, float], by: float, verdict: str) -> None:
+    def truth(corpus: str, name: str, variant: str, seed: int, rng: np.random.Generator) -> dict[str, object]:
+        return {"accuracy": 0.5 + (by if variant else 0.0) + 0.005 * rng.normal()}
+
+    finding = found("union", method_tables(truth, faithful=faithful))
+    assert finding.verdict == verdict
+    union = [one for one in finding.figures if one.unit == "faithfulness, union of the subtasks"]
+    assert [one.name for one in union] == ["1 %", "2 %", "3 %", "4 %", "5 %", "10 %"]
+    assert [one.published for one in union] == [0.674, 0.794, 0.837, 0.872, 0.892, 0.897]
+    assert union[4].value == pytest.approx(faithful[0], abs=0.02)
+    assert figure(finding, "union minus direct").value == pytest.approx(by, abs=0.01)
+    assert figure(finding, "5 %", "nodes, Jaccard").value == 0.8
+
+
+@pytest.mark.parametrize(
+    ("robust", "verdict"),
+    [
+        ((0.7, 0.4, 0.1), "yes"),
+        ((0.4, 0.3, 0.1), "partly"),  # above the others, but less than half
+        ((0.7, 0.7, 0.8), "partly"),
+        ((0.2, 0.4, 0.4), "no"),
+    ],
+)
+def test_robustness_of_tuned_base_and_random(robust: tuple[float, float, float], verdict: str) -> None:
+    finding = found("edge_robustness", method_tables(robust=robust))
+    assert finding.verdict == verdict
+    assert figure(finding, "random weights", "Jaccard, fifths of the data").value == pytest.approx(robust[2], abs=0.01)
+    assert figure(finding, "50 % replaced", "Jaccard, tuned, perturbed").value == pytest.approx(robust[0] * 0.75, abs=0.01)  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize("question", METHOD_QUESTIONS)
+def test_a_study_without_the_data_says_what_to_add(question: Callable[..., Finding]) -> None:
+    whole = method_tables()
+    ia3 = StudyTables(whole.runs.assign(method="ia3"), whole.captures)
+    finding = question(ia3, SPEC, COMMAND)
+    assert finding.verdict == "cannot be told"
+    assert "Add " in finding.answer
+    assert finding.command == COMMAND
+
+
+def test_tables_without_rows_or_columns_break_nothing() -> None:
+    whole = method_tables()
+    empty = StudyTables(*(getattr(whole, n).iloc[:0] for n in ("runs", "captures", "components", "circuits")))
+    bare = StudyTables(pd.DataFrame(), pd.DataFrame())
+    searching = StudyTables(whole.runs.iloc[:1], whole.captures, whole.components, whole.circuits)
+    for made in (empty, bare, searching):
+        said = findings(made, SPEC, command=COMMAND)
+        assert [one.verdict for one in said] == ["cannot be told"] * len(METHOD_QUESTIONS)
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_few_runs_tell_nothing_of_single_tasks(n_seeds: int) -> None:
+    for finding in findings(method_tables(n_seeds=n_seeds), SPEC, command=COMMAND):
+        assert finding.answer.endswith(".")
+        for one in finding.figures:
+            assert one.n >= 4 or one.low is None
+
+
+def test_runs_that_are_all_equal_warn_of_nothing() -> None:
+    said = findings(method_tables(spread=0.0), SPEC, command=COMMAND)
+    assert len(said) == len(METHOD_QUESTIONS) == 7
+    assert next(one for one in said if one.key == "circuit_lora").verdict == "no"
+
+
+def test_a_study_answers_the_questions_that_it_asks(store: Store) -> None:
+    made = method_tables()
+    said = findings(made, SPEC, command=COMMAND)
+    assert len(findings(made, SPEC.model_copy(update={"asks": "learning"}), command=COMMAND)) == len(QUESTIONS)
+    for finding in said:
+        assert finding.question.endswith("?")
+        assert Finding.model_validate_json(finding.model_dump_json()) == finding
+    store.save_study(Study(spec=SPEC, n_runs=len(made.runs), findings=said), made)
+    assert findings(store.study_tables("methods"), SPEC, command=COMMAND) == said
