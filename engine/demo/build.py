@@ -19,7 +19,7 @@ from engine.demo.model_card import model_card
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import TracelapseError
-from engine.domain.jobs import Compare, Report, Timelapse, TrainTranscoders
+from engine.domain.jobs import CheckRobustness, Compare, FindCircuits, Report, Timelapse, TrainTranscoders
 from engine.store import Store
 from engine.workflows.corpora import answered_by_base
 
@@ -80,7 +80,9 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
             run(store, compare, _part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
-        run(store, film_request(store), _part(report, 0.94, 0.95, "Time-lapse: "), _NoCancel())
+        film = film_request(store)
+        run(store, film, _part(report, 0.94, 0.945, "Time-lapse: "), _NoCancel())
+        add_circuits(store, film.checkpoints, _part(report, 0.945, 0.95))
         add_feature_facts(store, store.comparisons())
         run(store, ablation_request(store), _part(report, 0.95, 0.96, "Ablation: "), _NoCancel())
         measured = measure(store, seed, _part(report, 0.96, 1.0))
@@ -105,6 +107,16 @@ def film_request(store: Store) -> Timelapse:
         transcoders=recipe.TRANSCODERS,
         checkpoints=tuple(checkpoint.ref for checkpoint in checkpoints),
     )
+
+
+def add_circuits(store: Store, checkpoints: tuple[str, ...], report: Report) -> None:
+    """Component circuits of these checkpoints with their faithfulness, and how robust they are at the end."""
+    from engine.workflows import run
+
+    run(store, FindCircuits(checkpoints=checkpoints), _part(report, 0.0, 0.4, "Circuits: "), _NoCancel())
+    for number, ref in enumerate(recipe.COMPARISONS[-1]):
+        within = _part(report, 0.4 + 0.3 * number, 0.7 + 0.3 * number, "Robustness: ")
+        run(store, CheckRobustness(checkpoint=ref), within, _NoCancel())
 
 
 def answerable(store: Store, candidates: Corpus) -> Corpus:
