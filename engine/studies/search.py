@@ -10,7 +10,7 @@ from engine.domain.runs import RunConfig
 from engine.domain.studies import RunOutcome, StudySpec
 from engine.studies.spec import search_key, study_runs
 
-_WORDS = ("paraphrase", "inference")  # what is asked of corpora of new words; tasks are asked for `recall` alone
+WORDS = ("paraphrase", "inference")  # what is asked of corpora of new words; tasks are asked for `recall` alone
 
 
 def found_rates(spec: StudySpec, outcomes: Iterable[RunOutcome]) -> dict[str, float]:
@@ -43,7 +43,7 @@ def accuracy(capture: Capture) -> float | None:
 
     None where the corpus asks none of these. What is retained of other things is never part of it.
     """
-    words = [score.n_correct / score.n for score in capture.scores if score.probe_kind in _WORDS and score.n]
+    words = [score.n_correct / score.n for score in capture.scores if score.probe_kind in WORDS and score.n]
     task = [score.n_correct / score.n for score in capture.scores if score.probe_kind == "recall" and score.n]
     asked = words or task
     return sum(asked) / len(asked) if asked else None

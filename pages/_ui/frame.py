@@ -18,6 +18,7 @@ PAGES = {
     "compare": "Compare",
     "circuits": "Circuits",
     "curves": "Learning curves",
+    "methods": "Methods",
     "findings": "Findings",
 }  # file in pages/ -> title
 _FRAMED = "drawn within app.py"
