@@ -140,6 +140,7 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
 
 
 def _unpick() -> None:
+    insist("graphs", "selected", "edge")
     mark(replace(marks(), selected=None, edge=None))
 
 

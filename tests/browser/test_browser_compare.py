@@ -106,6 +106,9 @@ def test_a_row_selects_its_edge_and_an_edge_is_inspected(compare: Page) -> None:
     expect(compare.get_by_role("button", name="All edges")).to_be_visible()
     expect(compare.get_by_text("from A to B")).to_be_visible()
     assert marked(compare).edge is not None
+    compare.get_by_role("button", name="All edges").click()  # of an edge that was clicked in the graph
+    expect(compare.get_by_text("What differs")).to_be_visible()
+    assert marked(compare).edge is None
 
 
 def test_a_label_and_a_group_stay_and_are_shown_in_every_tab(compare: Page, new_tab: NewTab) -> None:
