@@ -38,8 +38,8 @@ class _Axis(NamedTuple):
 
 
 _AXES: Final[dict[Against, _Axis]] = {
-    "n_trainable": _Axis("trainable parameters (about equal ones side by side)", "~s", log=True),
-    "n_moved": _Axis("parameters that moved (about equal ones side by side)", "~s", log=True),
+    "n_trainable": _Axis("trainable parameters", "~s", log=True),
+    "n_moved": _Axis("parameters that moved", "~s", log=True),
     "train_s": _Axis("training time, seconds", ",.2~f"),
     "peak_mb": _Axis("peak memory, MiB", ",.2~f"),
     "accuracy": _Axis(_JUDGED["accuracy"], ".2f"),

@@ -28,12 +28,13 @@ class _View(NamedTuple):
 VIEWS: Final[dict[str, _View]] = {
     "parameters": _View("Against parameters", "n_trainable", "accuracy", "Accuracy by trainable parameters"),
     "time": _View("Against time", "train_s", "accuracy", "Accuracy by training time"),
-    "retained": _View("What is retained", "accuracy", "retained", "What is retained, by accuracy"),
+    "retained": _View("Retained against accuracy", "accuracy", "retained", "What is retained, by accuracy"),
 }
 _READING = (
     "**Accuracy**: right answers to problems never trained on; of new words, the mean over phrasings never trained on "
     "and what follows from a word. **Retained**: right answers to what the model knew before. Each figure is a mean "
-    "over seeds with its 95 % interval."
+    "over seeds with its 95 % interval; in the charts pale dots are single runs, and methods of about equal size stand "
+    "side by side."
 )
 
 

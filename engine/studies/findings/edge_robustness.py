@@ -26,26 +26,29 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     cannot be told.
     """
     rows = _rows(tables)
-    edges = rows[rows["measure"] == "edges"]
+    edges, nodes = (rows[rows["measure"] == measure] for measure in ("edges", "nodes"))
     fifths = {subject: _mean(edges, subject, _FIFTHS, "fifths of the data") for subject in _SUBJECTS}
     over = [
         paired_difference(subject, _at(edges, "tuned", _FIFTHS), _at(edges, subject, _FIFTHS))
         for subject in ("base", "random")
     ]
-    levels = sorted(level for level in edges["level"].unique() if level > 0)
-    perturbed = [
-        _mean(edges, subject, float(level), f"{words}, perturbed", name=f"{percent(float(level))} replaced")
-        for subject, words in _SUBJECTS.items()
-        for level in levels
+    levels = sorted(float(level) for level in edges["level"].unique() if level > 0)
+    figures = [
+        figure
+        for subject in _SUBJECTS
+        for figure in (
+            fifths[subject],
+            _mean(nodes, subject, _FIFTHS, "fifths of the data, nodes"),
+            *(_mean(edges, subject, level, f"{percent(level)} of the tokens replaced") for level in levels),
+        )
     ]
-    nodes = [_mean(rows[rows["measure"] == "nodes"], subject, _FIFTHS, "nodes, of fifths") for subject in _SUBJECTS]
     return Answer(
         _verdict(fifths["tuned"], over),
         f"Circuits of disjoint fifths of the data share {interval(fifths['tuned'])} of their edges in the tuned model, "
         f"{interval(fifths['base'])} before training and {interval(fifths['random'])} with random weights (Jaccard).",
-        [*fifths.values(), *nodes, *perturbed],
+        figures,
         reference=_HALF,
-        axis="edge Jaccard of circuits on fifths of the data (line: half is shared)",
+        axis="Jaccard (line: half is shared)",
         evidence=[
             "A fifth holds few pairs, so that circuits differ by chance as well: the random model tells by how much.",
             "A perturbed prompt has some of its tokens replaced, and may ask nothing sensible.",
@@ -70,9 +73,8 @@ def _at(rows: pd.DataFrame, subject: str, level: float) -> "pd.Series[Any]":
     return rows[(rows["subject"] == subject) & (rows["level"] == level)].set_index("run")["value"].astype(float)
 
 
-def _mean(rows: pd.DataFrame, subject: str, level: float, unit: str, *, name: str = "") -> FindingFigure:
-    values = _at(rows, subject, level)
-    return mean_interval(name or _SUBJECTS[subject], values, unit=f"Jaccard, {unit}", bounds=(0.0, 1.0))
+def _mean(rows: pd.DataFrame, subject: str, level: float, name: str) -> FindingFigure:
+    return mean_interval(name, _at(rows, subject, level), unit=f"Jaccard, {_SUBJECTS[subject]}", bounds=(0.0, 1.0))
 
 
 def _verdict(tuned: FindingFigure, over: list[FindingFigure]) -> Said:

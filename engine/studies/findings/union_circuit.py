@@ -32,13 +32,14 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     union, direct = (_curve(rows, name) for name in ("union", "direct"))
     at_5 = _difference(rows)
     accuracy, told = _as_prior(runs)
-    likeness = [_mean(rows, name, CIRCUIT_SHARE, f"{name}, Jaccard") for name in ("nodes", "edges")]
+    nodes, edges = (_mean(rows, name, CIRCUIT_SHARE, "") for name in ("nodes", "edges"))
     faithful, own = (_mean(rows, name, CIRCUIT_SHARE, "") for name in ("union", "direct"))
     return Answer(
         _verdict(at_5, accuracy),
         f"With 5 % of the edges the union reaches a faithfulness of {interval(faithful)} (published 0.89), the direct "
-        f"circuit {interval(own)}; the difference is {interval(at_5)}. {told}",
-        [*union, *direct, *_of_prior(accuracy), *likeness],
+        f"circuit {interval(own)}; the difference is {interval(at_5)}. They share {interval(nodes)} of their nodes and "
+        f"{interval(edges)} of their edges (Jaccard). {told}",
+        [*union, *direct, *_of_prior(accuracy)],
         axis="faithfulness",
         evidence=[
             "Faithfulness 1 is what the whole model does, 0 what it does on the corrupted prompt; one task, one model.",
