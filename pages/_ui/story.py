@@ -23,11 +23,18 @@ def demo_story(runs: list[RunInfo]) -> None:
     for column, info in zip(st.columns(2, gap="medium"), runs, strict=False):
         with column, st.container(border=True):
             _card(info)
-    if studies := store().studies():
-        st.page_link(
-            "pages/findings.py", label=f"Does it hold for other seeds and settings? What {studies[0].n_runs} runs say",
-            icon=":material/science:",
-        )  # fmt: skip
+    studies = {study.spec.asks: study for study in reversed(store().studies())}  # the newest of each kind
+    with st.container(horizontal=True):
+        if learning := studies.get("learning"):
+            st.page_link(
+                "pages/findings.py", query_params={"study": learning.spec.name}, icon=":material/science:",
+                label=f"Does it hold for other seeds and settings? What {learning.n_runs} runs say",
+            )  # fmt: skip
+        if methods := studies.get("methods"):
+            st.page_link(
+                "pages/methods.py", query_params={"from": methods.spec.name}, icon=":material/balance:",
+                label=f"And with other methods and tasks? {methods.n_runs} runs beside each other",
+            )  # fmt: skip
 
 
 def _card(info: RunInfo) -> None:
