@@ -151,6 +151,7 @@ def _runs(
     """The runs behind the picked figure (else all), one of which is open."""
     rows = rows.assign(way=[method_name(m, v) for m, v in zip(rows["method"], rows["variant"].fillna(""), strict=True)])
     chosen = rows if cell is None else rows[(rows["task"] == cell[0]) & (rows["way"] == cell[1])]
+    below_chart = st.container()  # where a click on a dot is answered: the table is further down
     what = "All runs" if cell is None else f"Runs of {cell[1]} on {cell[0]}"
     st.markdown(f"**{plain(what)}** · pick one to open it; a click on a figure above shows the runs behind it.")
     picked = st.dataframe(
@@ -161,16 +162,17 @@ def _runs(
         column_config=_COLUMNS,
     )  # fmt: skip
     selected = picked["selection"]["rows"]
-    name = str(chosen["run"].iloc[selected[0]]) if selected and selected[0] < len(chosen) else clicked
-    if name is not None:
-        url.write(page, run=name)
+    row = str(chosen["run"].iloc[selected[0]]) if selected and selected[0] < len(chosen) else None
     st.download_button(
         "Download CSV", lambda: to_csv(rows.drop(columns="way")), file_name="methods.csv", mime="text/csv",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
-    name = name or url.read(page, "run")
-    if name is not None and name in set(rows["run"]):
-        open_run(rows[rows["run"] == name].iloc[0], study)
+    if (now := row or clicked) is not None:
+        url.write(page, run=now)
+    name = now or url.read(page, "run")
+    if name in set(rows["run"]):
+        with st.container() if row else below_chart:
+            open_run(rows[rows["run"] == name].iloc[0], study)
 
 
 _NUMBER = st.column_config.NumberColumn

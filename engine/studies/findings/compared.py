@@ -69,8 +69,8 @@ def budgets(*sides: pd.DataFrame) -> str:
     parts = []
     for runs in sides:
         name = method(str(runs["method"].iloc[0]))
-        parts.append(f"{name} trains {runs['n_trainable'].mean():,.0f}".replace(",", " "))
-    return f"Of the parameters {' and '.join(parts)}."
+        parts.append(f"{name} {runs['n_trainable'].mean():,.0f}")
+    return f"Trainable parameters: {'; '.join(parts)}."
 
 
 def chance_note(runs: pd.DataFrame) -> str:

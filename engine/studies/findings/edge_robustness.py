@@ -9,6 +9,7 @@ from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
 from engine.studies.findings.compared import grid_runs
 from engine.studies.findings.select import need
 from engine.studies.findings.words import interval, percent
+from engine.studies.measured import ROBUST_SHARE
 from engine.studies.statistics import mean_interval, paired_difference, side
 
 _SUBJECTS: Final = {"tuned": "tuned", "base": "before training", "random": "random weights"}
@@ -50,6 +51,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         reference=_HALF,
         axis="Jaccard (line: half is shared)",
         evidence=[
+            f"Circuits of {percent(ROBUST_SHARE)} of the edges: of the published 5 %, some of so small a model are empty.",
             "A fifth holds few pairs, so that circuits differ by chance as well: the random model tells by how much.",
             "A perturbed prompt has some of its tokens replaced, and may ask nothing sensible.",
         ],
