@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from streamlit.testing.v1 import AppTest
-for page in ("home", "corpus", "train", "compare", "curves", "circuits", "findings", *(f"tour {step}" for step in range(1, 8))):
+pages = ("home", "corpus", "train", "compare", "curves", "circuits", "methods", "findings")
+for page in (*pages, *(f"tour {step}" for step in range(1, 8))):
     app = AppTest.from_file("app.py", default_timeout=60)
     name, _, app.query_params["step"] = page.partition(" ")
     app.switch_page(f"pages/{name}.py")
