@@ -41,9 +41,9 @@ class Studies(Shelves):
         return read_study(self._locate("study", "study", name))
 
     def studies(self) -> list[Study]:
-        """Newest first, the bundled ones last."""
-        rows = self._records("study", Study)
-        return [study for _, study in sorted(rows, key=lambda pair: (pair[0].bundled, -pair[0].stamp, pair[0].name))]
+        """Newest first; the bundled ones last and by name, since the times of their files tell nothing."""
+        rows = sorted(self._records("study", Study), key=lambda pair: pair[0].name)
+        return [study for _, study in sorted(rows, key=lambda p: (p[0].bundled, 0 if p[0].bundled else -p[0].stamp))]
 
     def study_tables(self, name: str) -> StudyTables:
         """Those that a study of before has not are empty. Raises NameRefused, NotFound, Damaged."""

@@ -134,3 +134,24 @@ def wait_for(so: Callable[[], object]) -> None:
     while not so():
         assert time.monotonic() < end, "it did not happen within a minute"
         time.sleep(0.05)
+
+
+def test_a_study_of_methods_shows_what_it_compares_and_not_its_search(
+    cli: Cli, tmp_path: Path, workspace: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
+    workspace.save_corpus(order_corpus("orders", tmp_path, **{"lr0.002": "7", "lr0.004": "5"}))
+    file = study_file(
+        tmp_path,
+        "asks: methods\nsearch: {factors: [1, 2], seeds: [9]}\n"
+        "grids: [{corpora: [orders], seeds: 0-1, search: true}, {corpora: [orders], variant: big, rank: 16}]",
+    )
+    told = cli("study", file, "--workers", 1)
+    assert told.exit_code == 0, told.output
+    assert "5 of 5 runs" in told.stdout
+    assert "Is CircuitLoRA better than LoRA" in told.stdout
+    assert "--only 'orders-lora-s[0-9]*'\n" in told.stdout  # and not the runs of the search, which begin alike
+    rows = json.loads(cli("study", file, "--json", "-").stdout)["groups"]
+    assert [(row["variant"], row["n"], row["learning_rate"]) for row in rows] == [("", 2, 0.002), ("big", 1, 0.002)]
+    assert rows[0]["accuracy"]["value"] == 0.7
+    assert "orders paraphrase" not in rows[0]

@@ -51,7 +51,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         reference=_HALF,
         axis="Jaccard (line: half is shared)",
         evidence=[
-            f"Circuits of {percent(ROBUST_SHARE)} of the edges: of the published 5 %, some of so small a model are empty.",
+            f"Circuits of {percent(ROBUST_SHARE)} of the edges: with 5 %, some of so small a model are empty.",
             "A fifth holds few pairs, so that circuits differ by chance as well: the random model tells by how much.",
             "A perturbed prompt has some of its tokens replaced, and may ask nothing sensible.",
         ],
