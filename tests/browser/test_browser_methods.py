@@ -1,0 +1,61 @@
+"""Methods in a real browser: the page fits, a figure leads to its runs, a dot and a row open theirs."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from engine.domain.studies import Grid, Study, StudySpec
+from engine.store import Store
+from tests.browser.conftest import _served
+from tests.studies.made_methods import CORPORA, method_tables
+
+pytestmark = pytest.mark.browser
+SPEC = StudySpec(name="methods", asks="methods", grids=(Grid(corpora=CORPORA, seeds=(0, 1, 2)),))
+ROW = 35  # pixels of a table's row
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with a study of methods in its workspace."""
+    folder = tmp_path_factory.mktemp("methods")
+    made = method_tables(n_seeds=3)
+    Store(folder / "workspace", bundled=None).save_study(Study(spec=SPEC, n_runs=len(made.runs)), made)
+    with _served("app.py", folder) as address:
+        yield address
+
+
+def opened(page: Page, compared: str) -> None:
+    page.goto(f"{compared}/methods?from=methods")
+    expect(page.locator('[data-testid="stVegaLiteChart"] svg.marks')).to_be_visible()
+
+
+def test_everything_fits_the_page(compared: str, page: Page) -> None:
+    opened(page, compared)
+    chart = page.locator('[data-testid="stVegaLiteChart"] svg.marks').bounding_box()
+    assert chart is not None
+    assert chart["x"] + chart["width"] <= 1280
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_figure_of_the_table_shows_its_runs(compared: str, page: Page) -> None:
+    opened(page, compared)
+    table = page.locator('[data-testid="stDataFrame"]').first
+    box = table.bounding_box()
+    assert box is not None
+    table.click(position={"x": box["width"] * 0.3, "y": 2.5 * ROW})  # second row, second column
+    expect(page.get_by_text(re.compile(r"Runs of .+ on mul-div"))).to_be_visible()
+
+
+def test_a_dot_and_a_row_open_their_runs(compared: str, page: Page) -> None:
+    opened(page, compared)
+    dots = page.locator('[data-testid="stVegaLiteChart"] svg.marks path[aria-roledescription="point"]')
+    dots.last.click(force=True)
+    expect(page).to_have_url(re.compile(r"run=demo-"))
+    expect(page.get_by_text("does not ask for this run").or_(page.get_by_text("thrown away"))).to_be_visible()
+    rows = page.locator('[data-testid="stDataFrame"]').nth(1)
+    rows.scroll_into_view_if_needed()
+    rows.click(position={"x": 18, "y": 1.5 * ROW})
+    expect(page).to_have_url(re.compile(r"run=add-sub-lora-s0"))
+    expect(page.get_by_text("python -m engine train --name add-sub-lora-s0")).to_be_visible()
