@@ -9,7 +9,6 @@ from engine.studies.findings import METHOD_QUESTIONS, findings
 from engine.studies.spec import read_study, study_runs
 
 FOLDER = BUNDLED / "studies" / "methods"
-pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the study of methods is not bundled yet")
 
 
 @pytest.fixture(scope="module")
