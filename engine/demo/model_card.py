@@ -48,8 +48,8 @@ The best checkpoint is the one of the highest paraphrase accuracy in its weaker 
 - `features/`: where the features that these comparisons show are active, and what they write, in
   {v["feature facts/checkpoints"]} checkpoints.
 - `interventions/`: what switching off the features that carry the answer does (below).
-- `components/`, `circuits/`: edges between heads and MLPs at the main checkpoints, their faithfulness, and how robust the
-  circuits of both ends are.
+- `components/`, `circuits/`: edges between heads and MLPs at the main checkpoints, their faithfulness, and how robust
+  the circuits of both ends are.
 - `runs/*/decisions.json`: a look at the circuits of each of the {v["demo-lora/looks at its circuits"]} checkpoints: how
   much they changed since the one before, beside the noise.{_study(v)}
 - {v["size/MB"]} MB in all. Made with {versions}.
@@ -103,8 +103,8 @@ def _study(v: Values) -> str:
     if not v["study/runs"]:
         return ""
     return f"""
-- `studies/`: what {v["study/runs"]} runs in all say to questions of learning and of methods. The build carries them over;
-  they are made by `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml`."""
+- `studies/`: what {v["study/runs"]} runs in all say to questions of learning and of methods. The build carries them
+  over; they are made by `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml`."""
 
 
 def _story(v: Values) -> str:
