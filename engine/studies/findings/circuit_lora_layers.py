@@ -1,5 +1,7 @@
 """Is it the circuit that tells the right layers? CircuitLoRA against layers drawn at random."""
 
+import pandas as pd
+
 from engine.domain.studies import StudySpec, StudyTables
 from engine.studies.findings.answer import Answer, asks
 from engine.studies.findings.compared import (
@@ -9,6 +11,7 @@ from engine.studies.findings.compared import (
     gains,
     grid_runs,
     of_method,
+    same_layers,
 )
 from engine.studies.findings.words import changes
 
@@ -30,15 +33,11 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         figures,
         reference=0.0,
         axis="accuracy of CircuitLoRA minus that of random layers",
-        evidence=[budgets(ours, theirs), chance_note(ours), _same_layers(tables, spec)],
+        evidence=[budgets(ours, theirs), chance_note(ours), _by_chance(ours, theirs)],
     )
 
 
-def _same_layers(tables: StudyTables, spec: StudySpec) -> str:
-    """How often chance drew the circuit's own layers: such a pair says nothing."""
-    runs = grid_runs(tables)
-    drawn = of_method(runs, "random_lora").set_index(["corpus", "seed"])["critical_layers"]
-    found = of_method(runs, "circuit_lora").set_index(["corpus", "seed"])["critical_layers"]
-    both = drawn.index.intersection(found.index)
-    n_same = int((drawn.loc[both] == found.loc[both]).sum())
-    return f"In {n_same} of {len(both)} pairs chance drew the very layers of the circuit."
+def _by_chance(ours: pd.DataFrame, theirs: pd.DataFrame) -> str:
+    """Such a pair says nothing."""
+    n_same, n = same_layers(ours, theirs)
+    return f"In {n_same} of {n} pairs chance drew the very layers of the circuit."

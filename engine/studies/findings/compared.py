@@ -82,6 +82,13 @@ def chance_note(runs: pd.DataFrame) -> str:
     )
 
 
+def same_layers(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int, int]:
+    """In how many pairs, and of how many, both gave more rank to the very same layers."""
+    a, b = (runs.set_index(PAIR)["critical_layers"] for runs in (left, right))
+    both = a.index.intersection(b.index)
+    return int((a.loc[both] == b.loc[both]).sum()), len(both)
+
+
 def means(runs: pd.DataFrame, column: str) -> str:
     value = runs[column].mean()
     return number(float(value)) if pd.notna(value) else "unknown"

@@ -7,7 +7,7 @@ import pandas as pd
 from engine.domain.components import CIRCUIT_SHARE
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
-from engine.studies.findings.compared import gains, grid_runs, of_method
+from engine.studies.findings.compared import gains, grid_runs, of_method, same_layers
 from engine.studies.findings.equality import kept, surely_lost
 from engine.studies.findings.select import EQUAL, need
 from engine.studies.findings.words import changes, interval
@@ -94,7 +94,11 @@ def _as_prior(runs: pd.DataFrame) -> tuple[FindingFigure | None, str]:
         figure = gains(ours, theirs, "accuracy", unit="accuracy")[0]
     except Missing as missing:
         return None, str(missing)
-    return figure, f"As CircuitLoRA's prior, in place of the direct circuit, it {changes(figure, 'accuracy')}."
+    n_same, n = same_layers(ours, theirs)
+    return figure, (
+        f"As CircuitLoRA's prior, in place of the direct circuit, it {changes(figure, 'accuracy')}; in {n_same} of {n} "
+        "runs both name the same layers, which makes them the same run."
+    )
 
 
 def _of_prior(accuracy: FindingFigure | None) -> list[FindingFigure]:
