@@ -9,7 +9,7 @@ from engine.circuits.pairs import TokenPairs
 from engine.circuits.passes import shared
 
 # Memory of a forward pass that keeps what its backward pass needs, roughly. On a CPU more is not faster.
-PASS_BYTES = {"cpu": 10 << 20}
+PASS_BYTES = {"cpu": 12 << 20}
 ACCELERATOR_BYTES = 4 << 30
 WRITTEN_BYTES = 8 << 20
 
