@@ -19,7 +19,7 @@ from engine.demo.model_card import model_card
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import TracelapseError
-from engine.domain.jobs import CheckRobustness, Compare, FindCircuits, Report, Timelapse, TrainTranscoders
+from engine.domain.jobs import CheckRobustness, Compare, FindCircuits, Report, Timelapse, TrainTranscoders, part
 from engine.store import Store
 from engine.workflows.corpora import answered_by_base
 
@@ -60,7 +60,7 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
     from engine.training.fine_tune import fine_tune
     from engine.workflows import run
 
-    pretrain(folder / "base", seed, _part(report, 0.0, 0.4), settings=pretraining)
+    pretrain(folder / "base", seed, part(report, 0.0, 0.4), settings=pretraining)
     store = Store(folder, bundled=None)
     try:
         spec = recipe.corpus_spec(seed)
@@ -68,24 +68,24 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         corpus = answerable(store, candidates)
         store.save_corpus(corpus, spec)
         lora, tokens = recipe.run_configs(seed)
-        fine_tune(store, lora, _part(report, 0.4, 0.53, "demo-lora: "), _NoCancel())
-        fine_tune(store, tokens, _part(report, 0.53, 0.63, "demo-tokens: "), _NoCancel())
+        fine_tune(store, lora, part(report, 0.4, 0.53, "demo-lora: "), _NoCancel())
+        fine_tune(store, tokens, part(report, 0.53, 0.63, "demo-tokens: "), _NoCancel())
         refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
         request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
-        run(store, request, _part(report, 0.63, 0.88), _NoCancel())
+        run(store, request, part(report, 0.63, 0.88), _NoCancel())
         for number, config in enumerate((lora, tokens)):
             start = 0.88 + 0.01 * number
-            add_looks(store, store.run(config.name), _part(report, start, start + 0.01), _NoCancel())
+            add_looks(store, store.run(config.name), part(report, start, start + 0.01), _NoCancel())
         for number, (a, b) in enumerate(recipe.COMPARISONS):
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
-            run(store, compare, _part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
+            run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
         film = film_request(store)
-        run(store, film, _part(report, 0.94, 0.945, "Time-lapse: "), _NoCancel())
-        add_circuits(store, film.checkpoints, _part(report, 0.945, 0.95))
+        run(store, film, part(report, 0.94, 0.945, "Time-lapse: "), _NoCancel())
+        add_circuits(store, film.checkpoints, part(report, 0.945, 0.95))
         add_feature_facts(store, store.comparisons())
-        run(store, ablation_request(store), _part(report, 0.95, 0.96, "Ablation: "), _NoCancel())
-        measured = measure(store, seed, _part(report, 0.96, 1.0))
+        run(store, ablation_request(store), part(report, 0.95, 0.96, "Ablation: "), _NoCancel())
+        measured = measure(store, seed, part(report, 0.96, 1.0))
     finally:
         store.close()
     for left in (*folder.glob("index.sqlite*"), *folder.rglob("*.lock")):
@@ -113,9 +113,9 @@ def add_circuits(store: Store, checkpoints: tuple[str, ...], report: Report) -> 
     """Component circuits of these checkpoints with their faithfulness, and how robust they are at the end."""
     from engine.workflows import run
 
-    run(store, FindCircuits(checkpoints=checkpoints), _part(report, 0.0, 0.4, "Circuits: "), _NoCancel())
+    run(store, FindCircuits(checkpoints=checkpoints), part(report, 0.0, 0.4, "Circuits: "), _NoCancel())
     for number, ref in enumerate(recipe.COMPARISONS[-1]):
-        within = _part(report, 0.4 + 0.3 * number, 0.7 + 0.3 * number, "Robustness: ")
+        within = part(report, 0.4 + 0.3 * number, 0.7 + 0.3 * number, "Robustness: ")
         run(store, CheckRobustness(checkpoint=ref), within, _NoCancel())
 
 
@@ -134,15 +134,6 @@ def answerable(store: Store, candidates: Corpus) -> Corpus:
                     f"{recipe.MIN_PROBES} are needed. Build with another seed or train it for longer."
                 )
     return corpus
-
-
-def _part(report: Report, start: float, end: float, prefix: str = "") -> Report:
-    """A report whose 0 to 1 is `start` to `end` of the whole."""
-
-    def inner(fraction: float, message: str) -> None:
-        report(start + (end - start) * fraction, prefix + message)
-
-    return inner
 
 
 @contextmanager

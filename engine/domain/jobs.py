@@ -204,6 +204,15 @@ class Report(Protocol):
         """`fraction` of the whole action done, 0 to 1; never calls back up into the app."""
 
 
+def part(report: Report, start: float, end: float, prefix: str = "") -> Report:
+    """A report whose 0 to 1 is `start` to `end` of the whole."""
+
+    def inner(fraction: float, message: str) -> None:
+        report(start + (end - start) * fraction, prefix + message)
+
+    return inner
+
+
 class CancelToken(Protocol):
     """Asked between steps; raises Cancelled when the user wants the job to stop."""
 

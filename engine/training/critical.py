@@ -21,7 +21,7 @@ from engine.corpus.pairs import pairs_of
 from engine.domain.components import ComponentKey, ComponentScores, ComponentShape
 from engine.domain.corpus import Corpus
 from engine.domain.errors import NotFound
-from engine.domain.jobs import CancelToken, Report
+from engine.domain.jobs import CancelToken, Report, part
 from engine.domain.methods import MethodSettings
 from engine.domain.names import check_name
 from engine.domain.runs import Checkpoint, RunConfig
@@ -153,12 +153,3 @@ class _Scoring:
         scores = ComponentScores(key, edges.shape, edges.groups, edges.n_pairs, edges.clean, edges.corrupted)
         self.store.save_components(scores)
         return scores
-
-
-def part(report: Report, start: float, end: float, prefix: str = "") -> Report:
-    """A report whose 0 to 1 is `start` to `end` of the whole."""
-
-    def inner(fraction: float, message: str) -> None:
-        report(start + (end - start) * fraction, prefix + message)
-
-    return inner

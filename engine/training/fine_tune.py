@@ -9,12 +9,12 @@ import torch
 from engine.decisions import curriculum_named, needs_circuits, stopping_named
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
-from engine.domain.jobs import CancelToken, Report
+from engine.domain.jobs import CancelToken, Report, part
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import ProbeResults, RunConfig
 from engine.models.base import LoadedModel, load_base
 from engine.store import Store
-from engine.training.critical import find_layers, part, probes_of
+from engine.training.critical import find_layers, probes_of
 from engine.training.deciding import Decider, decides
 from engine.training.methods import method_named
 from engine.training.probing import measure, prepare_probes

@@ -11,12 +11,11 @@ from engine.analysis.overlap import meaning_overlap
 from engine.analysis.watched import watched_probes
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.errors import InputError
-from engine.domain.jobs import AnalyseRun, CancelToken, Report
+from engine.domain.jobs import AnalyseRun, CancelToken, Report, part
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
 from engine.workflows.asked import Asked, asked
-from engine.workflows.loading import part
 from engine.workflows.scene import Scene, open_scene
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from engine.corpus.pairs import pairs_of
 from engine.domain.components import ComponentKey, ComponentScores, CurveReport, ScoreSettings, Share
 from engine.domain.corpus import Pair
 from engine.domain.errors import Damaged, InputError, NotFound
-from engine.domain.jobs import CancelToken, FindCircuits, Report
+from engine.domain.jobs import CancelToken, FindCircuits, Report, part
 from engine.domain.runs import Checkpoint
 from engine.models.kept import Kept
 from engine.store import Store
 from engine.workflows.component_queries import curve_of
 from engine.workflows.imports import NO_CORPUS
-from engine.workflows.loading import base_model, part
+from engine.workflows.loading import base_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

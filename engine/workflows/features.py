@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.domain.features import FeatureKey
-from engine.domain.jobs import CancelToken, DescribeFeatures, Report
+from engine.domain.jobs import CancelToken, DescribeFeatures, Report, part
 from engine.domain.runs import Checkpoint
 from engine.store import Store
-from engine.workflows.loading import common_model, part, replacement_model, weights
+from engine.workflows.loading import common_model, replacement_model, weights
 from engine.workflows.texts import texts_of
 from engine.workflows.transcoders import choose
 

@@ -1,9 +1,8 @@
 """Change features in both checkpoints of a stored comparison and measure their outputs."""
 
 from engine.domain.errors import InputError
-from engine.domain.jobs import CancelToken, Intervene, Report
+from engine.domain.jobs import CancelToken, Intervene, Report, part
 from engine.store import Store
-from engine.workflows.loading import part
 from engine.workflows.queries import comparison_found, stored_interventions
 from engine.workflows.scene import scene_of
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import ComparisonRefused
-from engine.domain.jobs import Report
 from engine.domain.models import ModelSpec
 from engine.domain.runs import Checkpoint
 from engine.models.kept import Kept
@@ -62,15 +61,6 @@ def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel |
     from engine.models.adapters import merged_weights
 
     return None if checkpoint.adapter is None else merged_weights(loaded, checkpoint.adapter)
-
-
-def part(report: Report, start: float, end: float) -> Report:
-    """A report whose 0 to 1 is `start` to `end` of the whole."""
-
-    def inner(fraction: float, message: str) -> None:
-        report(start + (end - start) * fraction, message)
-
-    return inner
 
 
 def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:

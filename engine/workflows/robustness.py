@@ -16,10 +16,9 @@ from engine.domain.components import (
     SubjectRobustness,
 )
 from engine.domain.errors import Damaged, InputError, NotFound
-from engine.domain.jobs import CancelToken, CheckRobustness, Report
+from engine.domain.jobs import CancelToken, CheckRobustness, Report, part
 from engine.store import Store
 from engine.workflows.circuits import Bench, Place, shortage, told_of
-from engine.workflows.loading import part
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -1,8 +1,7 @@
 """Trace more checkpoints of a stored comparison, so that all of its moments can be shown."""
 
-from engine.domain.jobs import CancelToken, Report, Timelapse
+from engine.domain.jobs import CancelToken, Report, Timelapse, part
 from engine.store import Store
-from engine.workflows.loading import part
 from engine.workflows.queries import comparison_found
 from engine.workflows.scene import scene_of
 

@@ -1,10 +1,9 @@
 """Trace checkpoints: two to the same output targets, or one to its own top tokens."""
 
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.jobs import CancelToken, Compare, Report, Trace
+from engine.domain.jobs import CancelToken, Compare, Report, Trace, part
 from engine.domain.runs import Checkpoint
 from engine.store import Store
-from engine.workflows.loading import part
 from engine.workflows.scene import Scene, open_scene
 
 _CHOSEN = 0.6  # share of the progress bar for transcoders; most of the time where they must be trained

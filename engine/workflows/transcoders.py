@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import InputError
-from engine.domain.jobs import CancelToken, Report, TrainTranscoders
+from engine.domain.jobs import CancelToken, Report, TrainTranscoders, part
 from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
 from engine.store import Store
-from engine.workflows.loading import common_model, part, weights
+from engine.workflows.loading import common_model, weights
 from engine.workflows.texts import texts_of
 
 if TYPE_CHECKING:

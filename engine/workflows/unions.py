@@ -7,10 +7,10 @@ from engine.analysis.components.selection import select
 from engine.analysis.components.union import united
 from engine.domain.components import Circuit, ComponentScores, Share, UnionPoint, UnionReport
 from engine.domain.errors import ComparisonRefused, Damaged, InputError, NotFound
-from engine.domain.jobs import CancelToken, Report, UniteCircuits
+from engine.domain.jobs import CancelToken, Report, UniteCircuits, part
 from engine.store import Store
 from engine.workflows.circuits import Bench, Place, shortage, told_of
-from engine.workflows.loading import common_model, part
+from engine.workflows.loading import common_model
 
 _SCORED = 0.7  # share of the time for scores, where none are stored
 
