@@ -18,11 +18,11 @@ def main() -> None:
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
     # pandas and NumPy are imported only when there is something to draw.
-    from pages._ui.circuit_choice import choose, default_run
-    from pages._ui.circuit_data import found_for, keys_by_step, settings_for
-    from pages._ui.circuit_jobs import find_here
-    from pages._ui.circuit_measures import measures
-    from pages._ui.circuit_view import circuits, sides_of
+    from pages._ui.circuits.choice import choose, default_run
+    from pages._ui.circuits.data import found_for, keys_by_step, settings_for
+    from pages._ui.circuits.jobs import find_here
+    from pages._ui.circuits.measures import measures
+    from pages._ui.circuits.view import circuits, sides_of
 
     chosen = choose(runs, default=default_run(runs))
     if not chosen.pairs:

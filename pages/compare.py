@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages._ui.compare_data import default_sides
-from pages._ui.compare_view import choose
+from pages._ui.compare.choice import choose
+from pages._ui.compare.data import default_sides
+from pages._ui.compare.workbench import workbench
 from pages._ui.frame import show
 from pages._ui.session import store
-from pages._ui.workbench import workbench
 
 
 def main() -> None:

@@ -4,11 +4,11 @@ import streamlit as st
 
 from engine.domain.jobs import MakeCorpus
 from pages._ui import url
-from pages._ui.corpus_form import make
-from pages._ui.corpus_view import corpus_view, upload
+from pages._ui.corpus.form import make
+from pages._ui.corpus.view import corpus_view, upload
 from pages._ui.frame import show
+from pages._ui.home.recent import unreadable
 from pages._ui.pickers import pick
-from pages._ui.recent import unreadable
 from pages._ui.session import jobs, store
 
 PAGE = "corpus"

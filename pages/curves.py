@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages._ui import url
-from pages._ui.change_view import how_circuits_changed
-from pages._ui.curves_view import charts, scores_of, table
+from pages._ui.curves.change_view import how_circuits_changed
+from pages._ui.curves.scores_view import charts, scores_of, table
 from pages._ui.frame import show
 from pages._ui.pickers import pick_runs
 from pages._ui.session import store

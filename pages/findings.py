@@ -21,7 +21,7 @@ def main() -> None:
         st.code("python -m engine study data/study.yaml", language="bash")
         return
     # pandas and Altair are imported only when there is something to draw.
-    from pages._ui.findings_view import export, findings, head, summary
+    from pages._ui.findings.view import export, findings, head, summary
 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.title("Findings", width="content")

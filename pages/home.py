@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, demo_runs, run_live
 from pages._ui.frame import show
-from pages._ui.recent import recent, unreadable
+from pages._ui.home.recent import recent, unreadable
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
             st.switch_page("pages/train.py", query_params={"run": run_live()})
     if runs:
         # pandas and Altair are imported when the words and buttons are on the screen already.
-        from pages._ui.story import demo_story
+        from pages._ui.home.story import demo_story
 
         demo_story(runs)
     else:

@@ -17,8 +17,8 @@ def main() -> None:
     if not studies and not store().runs():
         _nothing()
         return
-    from pages._ui.methods_data import own_runs, runs_of_study
-    from pages._ui.methods_view import comparison, told_of_own, told_of_study
+    from pages._ui.methods.data import own_runs, runs_of_study
+    from pages._ui.methods.view import comparison, told_of_own, told_of_study
 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.title("Methods", width="content")

@@ -6,9 +6,9 @@ from pages._ui.errors import guarded
 from pages._ui.frame import show
 from pages._ui.session import store
 from pages._ui.text import plain
-from pages._ui.tour_controls import ASSETS, controls, step_number
-from pages._ui.tour_facts import tour
-from pages._ui.tour_steps import HEIGHT, STEPS
+from pages._ui.tour.controls import ASSETS, controls, step_number
+from pages._ui.tour.facts import tour
+from pages._ui.tour.steps import HEIGHT, STEPS
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.frame import show
 from pages._ui.pickers import pick
-from pages._ui.run_view import run_view
 from pages._ui.session import jobs, store
-from pages._ui.train_form import train_form
+from pages._ui.train.form import train_form
+from pages._ui.train.run_view import run_view
 
 PAGE = "train"
 

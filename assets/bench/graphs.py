@@ -13,7 +13,7 @@ import streamlit as st
 
 from engine.figures.film_view import FilmView
 from engine.figures.graph_view import GraphView
-from pages._ui.linked_graphs import linked_graphs
+from pages._ui.graphs.linked_graphs import linked_graphs
 
 
 @st.cache_resource

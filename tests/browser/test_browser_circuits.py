@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from engine.domain.components import ComponentKey
 from engine.store import Store
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.browser.conftest import _served
 from tests.browser.graph_page import edge_pixel, find, painted, pixel, root
 from tests.figures.component_makers import random_scores

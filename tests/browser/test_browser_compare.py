@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Page, expect
 
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import data, edge_pixel, find, pixel, root
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import choose, data, edge_pixel, find, order, pixel, root, told
 
 pytestmark = pytest.mark.browser

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import choose, order, painted, root, told
 from tests.figures.graph_app import STEPS, TRACED
 

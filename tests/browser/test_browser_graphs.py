@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import data, find, order, painted, pixel, root
 
 pytestmark = pytest.mark.browser

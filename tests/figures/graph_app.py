@@ -20,7 +20,7 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.timelapse import Moment
 from engine.figures.film_view import FilmView, film_view
 from engine.figures.graph_view import GraphView, pair_view
-from pages._ui.linked_graphs import Marks, linked_graphs
+from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from tests.analysis.micro_graphs import probe, random_graph
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"

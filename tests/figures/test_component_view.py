@@ -21,7 +21,7 @@ from engine.figures.component_view import (
     signed,
 )
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE
-from pages._ui.marks import Marks
+from pages._ui.graphs.marks import Marks
 from tests.figures.component_makers import SHAPE, micro_side, random_scores, side
 
 MICRO = ComponentShape(n_layers=1, n_heads=2)

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from engine.domain.features import FeatureFacts, FeatureText
-from pages._ui.feature_view import feature_view
+from pages._ui.compare.feature_facts import feature_view
 
 HOSTILE = (
     "<script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "</td></table>", "' onclick='hacked=1",

@@ -7,7 +7,7 @@ def script(which: str) -> None:
     import numpy as np
 
     from engine.domain.features import FeatureFacts, FeatureText
-    from pages._ui.feature_view import feature_view
+    from pages._ui.compare.feature_facts import feature_view
 
     def facts(n_active: int, token: str) -> FeatureFacts:
         text = FeatureText(("the", token), np.array([0.0, 2.0], np.float32))

@@ -35,9 +35,9 @@ from engine.domain.measures import Estimate
 from engine.figures.component_view import component_edges
 from engine.store import Store
 from pages._ui import session
-from pages._ui.circuit_export import edges_csv, scores_json
-from pages._ui.circuit_words import Overlap, overlap, sentence
-from pages._ui.marks import Marks
+from pages._ui.circuits.export import edges_csv, scores_json
+from pages._ui.circuits.words import Overlap, overlap, sentence
+from pages._ui.graphs.marks import Marks
 from tests.figures.component_makers import SHAPE, random_scores, scores_of, side
 from tests.store.artefacts import add_run, corpus
 

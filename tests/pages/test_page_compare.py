@@ -17,8 +17,8 @@ from engine.store import BUNDLED, Store
 from engine.workflows.many import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
-from pages._ui.compare_data import default_prompt, ordered_prompts, probes_of
-from pages._ui.marks import Marks
+from pages._ui.compare.data import default_prompt, ordered_prompts, probes_of
+from pages._ui.graphs.marks import Marks
 from tests.store.artefacts import add_run
 
 OpenPage = Callable[..., AppTest]

@@ -12,7 +12,7 @@ from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, TaskSpec
 from engine.domain.jobs import MakeCorpus
 from engine.store import Store
 from pages._ui import session
-from pages._ui.corpus_view import counts
+from pages._ui.corpus.view import counts
 
 OpenPage = Callable[..., AppTest]
 

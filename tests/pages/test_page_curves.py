@@ -14,7 +14,7 @@ from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph,
 from engine.store import BUNDLED, Store
 from engine.workflows.queries import run_scores
 from pages._ui import session
-from pages._ui.curves_view import clicked
+from pages._ui.curves.scores_view import clicked
 
 OpenPage = Callable[..., AppTest]
 

@@ -9,7 +9,7 @@ from engine.analysis.diff import diff_graphs
 from engine.figures.graph_view import pair_view
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
-from pages._ui.export_menu import Export, exports
+from pages._ui.compare.export_menu import Export, exports
 from tests.export.hostile import hostile_diff, view_of
 
 OpenPage = Callable[..., AppTest]
@@ -42,7 +42,7 @@ def test_hostile_texts_can_be_exported() -> None:
 
 def _page() -> None:
     from engine.figures.graph_view import pair_view
-    from pages._ui.export_menu import export_menu
+    from pages._ui.compare.export_menu import export_menu
     from tests.export.hostile import hostile_diff
 
     diff = hostile_diff()

@@ -130,7 +130,7 @@ def test_what_can_be_taken_away(open_page: OpenPage) -> None:
 
 
 def test_the_csv_and_the_json_hold_the_study(open_page: OpenPage) -> None:
-    from pages._ui.findings_view import _csv
+    from pages._ui.findings.view import _csv
 
     study = keep("one")
     store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)

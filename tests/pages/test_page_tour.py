@@ -18,8 +18,8 @@ from engine.domain.runs import LossLog
 from engine.store import BUNDLED, Store
 from engine.workflows.queries import comparison_graphs, run_scores
 from pages._ui import session
-from pages._ui.tour_facts import Told
-from pages._ui.tour_words import (
+from pages._ui.tour.facts import Told
+from pages._ui.tour.words import (
     MOST_WORDS,
     Words,
     answers_words,

@@ -15,7 +15,7 @@ from engine.domain.methods import MethodSettings
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig, TuningLog
 from engine.store import BUNDLED, Store
 from pages._ui import session
-from pages._ui.run_view import costs, timeline
+from pages._ui.train.run_view import costs, timeline
 
 OpenPage = Callable[..., AppTest]
 

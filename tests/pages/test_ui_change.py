@@ -9,12 +9,12 @@ from engine.domain.measures import MEASURES
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
 from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
 from engine.store import Store
-from pages._ui.analyse_here import estimate, missing
-from pages._ui.change_view import clicked_pair
+from pages._ui.curves.analyse import estimate, missing
+from pages._ui.curves.change_view import clicked_pair
+from pages._ui.curves.stopping_view import readable
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
-from pages._ui.decisions_view import costs, decides, newest, stopped_by
-from pages._ui.rest_words import marks, saturation_words
-from pages._ui.stopping_view import readable
+from pages._ui.saturation_text import marks, saturation_words
+from pages._ui.train.decisions_view import costs, decides, newest, stopped_by
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
 

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from engine.domain.diffs import STATUSES
-from pages._ui.linked_graphs import _in_force, _listen, _Memory
-from pages._ui.marks import Marks
+from pages._ui.graphs.linked_graphs import _in_force, _listen, _Memory
+from pages._ui.graphs.marks import Marks
 
 FEATURE, OUTPUT = "feature/3/4/217", "logit/5/9/20"
 GROUP = "supernode/2/4/happy_ways. ~100 % <b>“ü”</b>/2"

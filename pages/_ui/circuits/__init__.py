@@ -1,0 +1,1 @@
+"""Circuits: heads and MLPs at two checkpoints."""

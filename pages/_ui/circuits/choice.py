@@ -1,0 +1,154 @@
+"""What the Circuits page shows: a run, two of its checkpoints, how large a circuit is and how it is chosen.
+
+All of it is in the URL.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
+
+import streamlit as st
+
+from engine.analysis.components.selection import How
+from engine.domain.components import CIRCUIT_SHARE, Metric
+from engine.domain.runs import Checkpoint
+from pages._ui import url
+from pages._ui.circuits.data import corpora_with_pairs, default_pairs
+from pages._ui.demo import RUN_A
+from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.jobs_panel import sidebar_open
+from pages._ui.pickers import pick
+from pages._ui.session import store
+from pages._ui.text import percent
+
+PAGE = "circuits"
+MODES: Final = {"graphs": "Side by side", "difference": "Difference"}
+HOWS: Final[dict[How, str]] = {"top": "Strongest", "greedy": "From the output"}
+METRICS: Final[dict[Metric, str]] = {
+    "logit_diff": "Lead of the right answer (logits)",
+    "kl": "All outputs (KL divergence)",
+}
+_MARKS = "marks"
+_SHARES: Final = (0.01, 0.2)
+_SHARE_HELP = (
+    "How many of all edges belong to the circuit, the strongest first. Edges without a path from the input to the "
+    "output are then dropped."
+)
+_HOW_HELP = (
+    "**Strongest**: the edges with the largest scores, wherever they are (top-n). **From the output**: grown from the "
+    "output down, always by the strongest edge into what is already there (greedy)."
+)
+_METRIC_HELP = (
+    "What an edge’s score is measured by. **Lead of the right answer**: how far the right answer is ahead of the "
+    "corrupted prompt’s answer. **All outputs**: how far the probabilities of all next words move."
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The selection of the page."""
+
+    run: str
+    a: Checkpoint
+    b: Checkpoint
+    share: float  # of all edges
+    how: How
+    mode: str  # a key of MODES
+    metric: Metric
+    pairs: str  # the corpus that the pairs come from; empty where there is none with pairs
+
+
+def choose(runs: Sequence[str], *, default: str) -> Chosen:
+    """One row of widgets above the graphs."""
+    wide, narrow = [2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], [1.6, 1.2, 1.2, 1.5, 2.8, 2.5, 1.4]
+    boxes = st.columns(narrow if sidebar_open() else wide, vertical_alignment="bottom", gap="small")
+    with boxes[0]:
+        run = _pick_run(runs, default)
+    checkpoints = {checkpoint.label: checkpoint for checkpoint in store().checkpoints(run)}
+    labels = list(checkpoints)
+    with boxes[1]:
+        a = pick(PAGE, "a", labels, label="A", what="checkpoint", default=labels[0], show=percent)
+    with boxes[2]:
+        b = pick(PAGE, "b", labels, label="B", what="checkpoint", default=labels[-1], show=percent)
+    with boxes[3]:
+        share = _pick_share()
+    with boxes[4]:
+        how = _segments("how", "Edges chosen", HOWS, "top", explain=_HOW_HELP)
+    with boxes[5]:
+        mode = _segments("mode", "View", MODES, "graphs")
+    with boxes[6]:
+        metric, pairs = _settings(run)
+    url.write(PAGE, run=run, a=a, b=b, share=f"{share:g}", how=how, mode=mode, metric=metric)
+    return Chosen(
+        run, checkpoints[a], checkpoints[b], share, cast(How, how), mode, cast(Metric, metric), pairs
+    )  # fmt: skip
+
+
+def marks() -> Marks:
+    """What a person marked in the graphs, as the address has it."""
+    return Marks.from_text(url.read(PAGE, _MARKS) or "")
+
+
+def mark(new: Marks) -> None:
+    """Into the address. Without any mark the address stays short."""
+    url.write_unless(PAGE, _MARKS, new.to_text(), Marks().to_text())
+
+
+def _pick_run(runs: Sequence[str], default: str) -> str:
+    key = f"{PAGE} run"
+    st.session_state[key] = url.allowed(PAGE, "run", runs, default, "run")
+
+    def changed() -> None:
+        run = st.session_state[key]
+        there = {checkpoint.label for checkpoint in store().checkpoints(run)}
+        url.forget(PAGE, "pairs", *(name for name in "ab" if url.read(PAGE, name) not in there))
+        url.write(PAGE, run=run)
+
+    st.selectbox("Run", runs, key=key, on_change=changed)
+    return str(st.session_state[key])
+
+
+def _pick_share() -> float:
+    key = f"{PAGE} share"
+    given = url.number(PAGE, "share", *_SHARES, CIRCUIT_SHARE)
+    st.session_state[key] = min(20, max(1, round(100 * given)))
+
+    def changed() -> None:
+        url.write(PAGE, share=f"{st.session_state[key] / 100:g}")
+
+    st.slider("Share of edges", 1, 20, key=key, format="%d %%", on_change=changed, help=_SHARE_HELP)
+    return float(st.session_state[key]) / 100
+
+
+def _segments(name: str, label: str, options: Mapping[Any, str], default: str, *, explain: str = "") -> str:
+    key = f"{PAGE} {name}"
+    st.session_state[key] = url.allowed(PAGE, name, list(options), default, label.lower())
+    st.segmented_control(
+        label, list(options), key=key, format_func=options.__getitem__, required=True, on_change=url.changed,
+        args=(PAGE, name, key), help=explain or None,
+    )  # fmt: skip
+    return str(st.session_state[key])
+
+
+def _settings(run: str) -> tuple[str, str]:
+    """Metric and corpus, which few will want to change."""
+    with st.popover("Settings", icon=":material/tune:", type="tertiary"):
+        metric = pick(
+            PAGE, "metric", get_args(Metric), label="An edge’s score measures", what="metric", default="logit_diff",
+            show=lambda metric: METRICS[cast(Metric, metric)], explain=_METRIC_HELP,
+        )  # fmt: skip
+        there = corpora_with_pairs(store(), run)
+        if not there:
+            return metric, ""
+        default = default_pairs(store(), run, there)
+        pairs = pick(
+            PAGE, "pairs", there, label="Prompts from the corpus", what="corpus with pairs of prompts", default=default
+        )
+        url.write_unless(PAGE, "pairs", pairs, default)
+    return metric, pairs
+
+
+def default_run(runs: Sequence[str]) -> str:
+    """One whose circuits are there, else the bundled one, else the first."""
+    found = dict.fromkeys(key.run for key in store().component_keys())
+    return next((run for run in (*found, RUN_A) if run in runs), runs[0])

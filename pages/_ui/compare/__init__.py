@@ -1,0 +1,1 @@
+"""Compare: two checkpoints, one prompt or many."""

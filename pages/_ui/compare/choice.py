@@ -1,0 +1,100 @@
+"""The parts of Compare around the graphs: what is chosen, the sentence on top, the place in training."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from engine.analysis.headline import headline
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import FIT_LIMIT
+from engine.figures.charts import mini_curves
+from engine.workflows.many import probe_groups
+from pages._ui import url
+from pages._ui.cached import draw, scores, stamp
+from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
+from pages._ui.compare.mean_circuit import group_named
+from pages._ui.compare.selection import PAGE, VIEWS, Selection
+from pages._ui.jobs_panel import sidebar_open
+from pages._ui.pickers import checkpoint_picker, subject_picker
+from pages._ui.session import store
+from pages._ui.text import CURVE_LEGEND, plain
+
+
+def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
+    """One row: A, B, the prompt or many, how it is shown."""
+    widths = [2.7, 2.7, 3.4, 3.5] if sidebar_open() else [3, 3, 4, 3.3]
+    side_a, side_b, prompt_box, view_box = st.columns(widths, vertical_alignment="bottom", gap="small")
+    with side_a:
+        a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
+    with side_b:
+        b = checkpoint_picker(store(), PAGE, "b", runs=runs, default=default_b)
+    probes = probes_of(store(), a.run, b.run)
+    traced = traced_prompts(store(), a.ref, b.ref)
+    groups = probe_groups(store(), a.ref, b.ref)
+    with prompt_box:
+        subject = subject_picker(
+            PAGE, probes, groups=[group.title for group in groups], traced=traced,
+            default=default_prompt(probes, traced),
+        )  # fmt: skip
+    with view_box:
+        view = _view()
+    url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
+    group = group_named(groups, subject)
+    prompt = "" if group else subject
+    return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
+
+
+def _view() -> str:
+    key = f"{PAGE} view"
+    names = {view.lower(): view for view in VIEWS}
+    st.session_state[key] = names[url.allowed(PAGE, "view", list(names), "graphs", "view")]
+    st.segmented_control(
+        "View", VIEWS, key=key, required=True, label_visibility="collapsed", on_change=url.changed,
+        args=(PAGE, "view", key, str.lower),
+    )  # fmt: skip
+    return str(st.session_state[key])
+
+
+def sentence(diff: GraphDiff, selection: Selection) -> None:
+    """What the two sides answer; a plain warning where a graph explains its checkpoint badly."""
+    pieces = headline(diff, selection.probe)
+    st.markdown(
+        "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces), width="stretch"
+    )
+    for name, graph in (("A", diff.a), ("B", diff.b)):
+        if graph.fit.replacement < FIT_LIMIT:
+            st.warning(
+                f"Only {100 * graph.fit.replacement:.0f} % of {name}'s computation runs through features "
+                f"(replacement score under {FIT_LIMIT}). Read its graph with care: much of what it does hides in "
+                "error nodes. Transcoders that have seen this checkpoint would explain it better.",
+                icon=":material/warning:",
+            )
+
+
+def plain_piece(text: str) -> str:
+    """`plain`, with the spaces at both ends that join it to its neighbours."""
+    lead, trail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return lead + plain(text) + trail
+
+
+def over_training(selection: Selection, *, height: int) -> None:
+    """Paraphrase and inference accuracy of both runs, with the chosen checkpoints marked."""
+    st.markdown(f"**Over training** {CURVE_LEGEND}")
+    sides = (("A", selection.a), ("B", selection.b))
+    for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
+        with column:
+            st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
+            found = scores(store(), checkpoint.run)
+            if found.empty:
+                st.caption("No probes were measured.")
+                continue
+            _mini(found, checkpoint.ref, checkpoint.step, height - 40, key=f"mini {side}")
+
+
+def _mini(found: pd.DataFrame, ref: str, step: int, height: int, *, key: str) -> None:
+    draw(
+        lambda: mini_curves(found, cursor=step, height=height),
+        "mini", str(store().workspace), ref, stamp(store(), ref.partition("@")[0]), height,
+        key=key, alt=f"Right answers and meaning over training, step {step} marked.",
+    )  # fmt: skip

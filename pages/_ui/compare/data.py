@@ -1,0 +1,76 @@
+"""What Compare asks of the store: which prompts, which graphs, their difference. No widgets."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from engine.analysis.diff import diff_graphs
+from engine.analysis.supernodes import merge_supernodes
+from engine.domain.annotations import Annotations
+from engine.domain.corpus import Probe
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.errors import NotFound
+from engine.store import Store
+from engine.workflows.queries import comparison_graphs
+from pages._ui.compare.selection import Selection, Shown
+from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
+from pages._ui.pickers import ordered_prompts
+
+
+def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
+    """The bundled story; without it, the base and the last checkpoint of the first run."""
+    if {RUN_A, RUN_B} <= set(runs):
+        return DEFAULT_A, DEFAULT_B
+    checkpoints = store.checkpoints(runs[0])
+    return checkpoints[0].ref, checkpoints[-1].ref
+
+
+def probes_of(store: Store, *runs: str) -> dict[str, Probe]:
+    """Prompt -> probe, of the corpora that the runs were trained on; empty where a corpus is gone."""
+    probes: dict[str, Probe] = {}
+    for corpus in dict.fromkeys(store.run(run).corpus for run in runs):
+        try:
+            probes |= {probe.text: probe for probe in store.corpus(corpus).probes}
+        except NotFound:  # an imported run may name a corpus of elsewhere
+            continue
+    return probes
+
+
+def traced_prompts(store: Store, a: str, b: str) -> list[str]:
+    """Prompts on which these two checkpoints are traced already, newest first, each once."""
+    return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {a, b}))
+
+
+def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
+    """The corpus's first traced one on what follows from a meaning; else a traced one; else the first; else none."""
+    telling = [prompt for prompt, probe in probes.items() if probe.kind == "inference" and prompt in traced]
+    return next(iter([*telling, *ordered_prompts(probes, traced)]), "")
+
+
+def difference(store: Store, selection: Selection, settings: DiffSettings) -> GraphDiff | None:
+    """The stored difference, or None where it has not been traced. Raises Damaged, ComparisonRefused."""
+    a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
+    found = store.comparison(a, b, prompt) or store.comparison(b, a, prompt)
+    if found is None:
+        return None
+    return _difference(store, settings, a, b, prompt, str(store.workspace), found.to_json(), settings.to_json())
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _difference(
+    _store: Store, _settings: DiffSettings, a: str, b: str, prompt: str, workspace: str, made_from: str, settings: str
+) -> GraphDiff | None:
+    """Kept whole between reruns and tabs; nobody changes it. The strings are what it is kept under: a run that is
+    made again under its old name has other graphs."""
+    graphs = comparison_graphs(_store, a, b, prompt)
+    return None if graphs is None else diff_graphs(*graphs, _settings)
+
+
+def annotations_of(store: Store, diff: GraphDiff) -> Annotations:
+    """What was written on the features of this comparison's transcoders."""
+    return store.annotations(diff.a.key.transcoders_hash)
+
+
+def drawn(diff: GraphDiff, annotations: Annotations, shown: Shown) -> GraphDiff:
+    """As it is to be drawn: with supernodes as one node each, where that is asked for."""
+    return merge_supernodes(diff, annotations) if shown.merged and annotations.supernodes else diff

@@ -1,0 +1,148 @@
+"""Compare's time-lapse: every checkpoint of the runs in one layout; what is not traced yet is traced meanwhile."""
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from engine.analysis.diff import diff_graphs
+from engine.domain.annotations import Annotations
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import Comparison, ComparisonKey
+from engine.domain.jobs import JobRecord, Timelapse
+from engine.domain.timelapse import Moment
+from engine.figures.film_view import FilmView, film_view
+from engine.workflows.queries import moments, timelapse_graphs, timelapse_keys, timelapse_order
+from pages._ui import url
+from pages._ui.cached import scores, stamp
+from pages._ui.compare.data import drawn
+from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
+from pages._ui.errors import guarded
+from pages._ui.graphs.linked_graphs import linked_graphs
+from pages._ui.jobs_panel import show_progress
+from pages._ui.session import again, jobs, store
+from pages._ui.text import plain
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What is traced of it: the differences by step, and what the component plays (None where nothing is traced)."""
+
+    diffs: dict[int, GraphDiff]
+    view: FilmView | None
+
+
+def film(
+    selection: Selection, diff: GraphDiff, shown: Shown, annotations: Annotations, *, height: int
+) -> tuple[Selection, GraphDiff]:
+    """Draws it. Returns what it stands at: the checkpoints of that step, and their difference."""
+    at = marks()
+    told = replace(at, step=selection.b.step if at.step is None else at.step)
+    points = moments(store(), selection.a.ref, selection.b.ref)
+    made = _film(selection, shown, annotations, points)
+    if made.view is not None:
+        told = linked_graphs(made.view, key="graphs", marks=told, height=height, annotations=annotations)
+        mark(told)
+    step = selection.b.step if told.step is None else told.step
+    _trace_the_rest(selection, diff, points, set(made.diffs), step)
+    if not made.diffs:
+        return selection, diff
+    nearest = min(made.diffs, key=lambda ready: abs(ready - step))
+    point = next(point for point in points if point.step == nearest)
+    there = replace(selection, a=store().checkpoint(point.a), b=store().checkpoint(point.b))
+    return there, made.diffs[nearest]
+
+
+def _film(selection: Selection, shown: Shown, annotations: Annotations, points: tuple[Moment, ...]) -> Film:
+    """Made again only when another step is traced, or something else that it is made from has changed."""
+    keys = timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)
+    runs = dict.fromkeys((selection.a.run, selection.b.run))
+    made_from = (
+        str(store().workspace),
+        shown.settings.to_json(),
+        annotations.to_json() if shown.merged else "",
+        *(f"{step} {key_a.hash} {key_b.hash}" for step, (key_a, key_b) in keys.items()),
+        *(str(stamp(store(), run)) for run in runs),
+    )
+    return _made(selection, shown, annotations, points, made_from, selection.a.ref, selection.b.ref, selection.prompt)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Laying the steps over each other …")
+def _made(
+    _selection: Selection, _shown: Shown, _annotations: Annotations, _points: tuple[Moment, ...],
+    made_from: tuple[str, ...], a: str, b: str, prompt: str,
+) -> Film:  # fmt: skip
+    graphs = timelapse_graphs(store(), a, b, prompt)
+    diffs = {step: diff_graphs(*pair, _shown.settings) for step, pair in graphs.items()}
+    if not diffs:
+        return Film({}, None)
+    runs = dict.fromkeys((_selection.a.run, _selection.b.run))
+    view = film_view(
+        _points,
+        {step: drawn(diff, _annotations, _shown) for step, diff in diffs.items()},
+        {run: scores(store(), run) for run in runs},
+        probe=_selection.probe,
+        losses={c.ref: c.state.smoothed_loss for run in runs for c in store().checkpoints(run)},
+    )
+    return Film(diffs, view)
+
+
+def _trace_the_rest(
+    selection: Selection, diff: GraphDiff, points: tuple[Moment, ...], ready: set[int], step: int
+) -> None:
+    """Begun by itself, neighbours of the shown step first; only once, so that it stays cancelled where it was."""
+    missing = tuple(point for point in points if point.step not in ready)
+    if not missing:
+        return
+    job = next((job for job in jobs().snapshot() if _is_for(job, selection)), None)
+    if job is None:
+        _submit(selection, diff, missing, step)
+        again()
+    elif job.state in ("queued", "running"):
+        _wait(job.id, len(ready))
+    elif len(timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)) > len(ready):
+        again()  # it ended while this was being drawn
+    else:
+        if job.state == "failed":
+            st.error(plain(job.error), icon=":material/error:")
+        if st.button("Trace the missing steps", icon=":material/conversion_path:", help=f"{len(missing)} of them"):
+            _submit(selection, diff, missing, step)
+            again()
+
+
+def compare_these(there: Selection, diff: GraphDiff) -> None:
+    """A step's two checkpoints as a comparison of their own: their graphs are stored, so nothing is traced again."""
+    if store().comparison(there.a.ref, there.b.ref, there.prompt, diff.a.key.transcoders) is None:
+        key = ComparisonKey(a=there.a.ref, b=there.b.ref, prompt=there.prompt, transcoders=diff.a.key.transcoders)
+        store().save_comparison(Comparison(key=key, graph_a=diff.a.key, graph_b=diff.b.key))
+    mark(replace(marks(), step=None))
+    url.write(PAGE, a=there.a.ref, b=there.b.ref, view="graphs")
+
+
+def _submit(selection: Selection, diff: GraphDiff, missing: tuple[Moment, ...], step: int) -> None:
+    jobs().submit(
+        Timelapse(
+            a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
+            checkpoints=timelapse_order(missing, step),
+        )
+    )  # fmt: skip
+
+
+def _is_for(job: JobRecord, selection: Selection) -> bool:
+    asked = job.request
+    return isinstance(asked, Timelapse) and (asked.a, asked.b, asked.prompt) == (
+        selection.a.ref, selection.b.ref, selection.prompt,
+    )  # fmt: skip
+
+
+@st.fragment(run_every=1.0)
+@guarded()
+def _wait(job_id: str, n_ready: int) -> None:
+    """Draws the film again whenever another step has come."""
+    job = jobs().job(job_id)
+    if job.state not in ("queued", "running"):
+        st.rerun()
+    asked = job.request
+    assert isinstance(asked, Timelapse)
+    if len(timelapse_keys(store(), asked.a, asked.b, asked.prompt)) != n_ready:
+        st.rerun()
+    show_progress(job)

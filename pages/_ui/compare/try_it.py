@@ -1,0 +1,117 @@
+"""Try it: change features in both checkpoints and see what that does, beside what the graph predicted."""
+
+import streamlit as st
+
+from engine.domain.annotations import Annotations
+from engine.domain.diffs import GraphDiff
+from engine.domain.interventions import Intervention
+from engine.domain.jobs import Intervene
+from engine.figures.effect_chart import effect_chart, effect_table
+from engine.workflows.queries import stored_comparison, stored_interventions
+from pages._ui.compare.labels import feature_of
+from pages._ui.compare.selection import Selection
+from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.jobs_panel import ask_here
+from pages._ui.session import store
+
+MOST = 200  # features that one request may change
+_COLUMNS = {
+    "output": st.column_config.TextColumn("output", width=70),
+    "before": st.column_config.NumberColumn("before", format="%.2f", width=50),
+    "after": st.column_config.NumberColumn("after", format="%.2f", width=50),
+    "measured": st.column_config.NumberColumn("measured", format="%+.2f", width=65, help="Change of the logit."),
+    "predicted": st.column_config.NumberColumn("predicted", format="%+.2f", width=65, help="By the graph."),
+}
+
+
+def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annotations) -> None:
+    """Which features, by how much; then the outputs of A and B before and after."""
+    if selection.group:
+        st.caption("A mean circuit cannot be changed. Step into one of its prompts to try it there.")
+        return
+    a, b = selection.a.ref, selection.b.ref
+    if stored_comparison(store(), a, b, selection.prompt, diff.a.key.transcoders) is None:
+        st.caption("Press “Compare these two” above to try it at this step.")
+        return
+    targets = _targets(diff, at, annotations)
+    if not targets:
+        st.caption("Only features can be changed.")
+        return
+    left, right = st.columns([3, 2], vertical_alignment="bottom", gap="small")
+    what = left.selectbox(
+        "Change", list(targets), key="try what", format_func=lambda name: f"{name} ({_many(targets[name])})"
+    )
+    factor = right.slider(
+        "Multiply its activation by",
+        0.0,
+        3.0,
+        0.0,
+        0.25,
+        key="try factor",
+        help="0 takes it away (ablation), 1 leaves it.",
+    )
+    features = tuple(sorted(targets[what]))[:MOST]
+    found = stored_interventions(store(), (diff.a, diff.b), features, factor)
+    if all(found):
+        _outcome(found)
+        return
+    _run(diff, selection, features, factor)
+
+
+def _targets(diff: GraphDiff, at: Marks, annotations: Annotations) -> dict[str, list[str]]:
+    """What can be changed together: the selected node, its feature everywhere, the pinned ones, each group of it."""
+    nodes = diff.nodes[diff.nodes["kind"] == "feature"]["id"].tolist()
+    graph_nodes = [node for graph in (diff.a, diff.b) for node in graph.node_ids() if node.startswith("feature/")]
+    nodes = list(dict.fromkeys([*nodes, *graph_nodes]))
+    targets: dict[str, list[str]] = {}
+    selected = at.selected or ""
+    feature = feature_of(selected)
+    if feature and selected in nodes:
+        targets["this node"] = [selected]
+        same = [node for node in nodes if feature_of(node) == feature]
+        if len(same) > 1:
+            targets["this feature at every token"] = same
+    if pinned := [node for node in at.pins if node in nodes]:
+        targets["the pinned nodes"] = list(dict.fromkeys([*pinned, *targets.get("this node", [])]))
+    for group in annotations.supernodes:
+        members = [node for node in nodes if feature_of(node) in group.features]
+        chosen = feature in group.features or selected.startswith("supernode/")
+        if members and chosen:
+            targets[f"the group “{group.name}”"] = members
+    return targets
+
+
+def _many(nodes: list[str]) -> str:
+    return f"{min(len(nodes), MOST)} node{'s' if len(nodes) > 1 else ''}"
+
+
+def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], factor: float) -> None:
+    request = Intervene(
+        a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
+        features=features, factor=factor,
+    )  # fmt: skip
+    ask_here(
+        request, label=f"{'Ablate' if factor == 0 else 'Scale'} in A and B", icon=":material/science:", key="try run",
+        note="Runs both checkpoints again with the change; everything after it is free to react.",
+    )  # fmt: skip
+
+
+def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
+    for column, (name, one) in zip(st.columns(2, gap="medium"), zip("AB", found, strict=True), strict=True):
+        assert one is not None
+        with column:
+            if not one.changed:
+                st.markdown(f"**{name}**: not active here, so nothing changes.")
+                continue
+            st.markdown(f"**{name}**: outputs before and after")
+            st.altair_chart(
+                effect_chart(one), key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after."
+            )
+            st.dataframe(
+                effect_table(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
+                column_config=_COLUMNS,
+            )  # fmt: skip
+    st.caption(
+        "Bars: probability before (pale) and after. Table: change of the logit, as measured, and as the graph's edges "
+        "alone predict it. Where the two part, something reacted that the graph holds still."
+    )

@@ -1,0 +1,224 @@
+"""Below Compare's choices: the linked graphs, what differs, and whatever was picked in them, inspected.
+
+One fragment: a click in the graphs or the table, and every setting in here, draws only this part of the page again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import streamlit as st
+
+from engine.analysis.pruning import prune
+from engine.analysis.scores import pruned_scores
+from engine.domain.annotations import Annotations
+from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.figures.graph_view import GraphView, pair_view
+from engine.figures.tables import edge_table, neighbours
+from pages._ui import url
+from pages._ui.compare.choice import over_training, sentence
+from pages._ui.compare.data import annotations_of, difference, drawn
+from pages._ui.compare.export_menu import export_menu
+from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
+from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
+from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks, settings_from_url
+from pages._ui.compare.table import Edge, edge_table_widget, neighbour_table, status_chips
+from pages._ui.compare.time_lapse import compare_these, film
+from pages._ui.compare.trace import trace_here
+from pages._ui.errors import guarded
+from pages._ui.graphs.linked_graphs import Marks, insist, linked_graphs
+from pages._ui.session import again, store
+from pages._ui.text import plain
+
+GRAPH_PX = 235  # with everything around it the page then fits 1280 × 720
+BELOW_PX = 150  # of the table, while nothing is picked
+PICKED_PX = 380
+TABLE_PX = 470
+_PICKED = "row picked in "
+
+
+@st.fragment
+@guarded()
+def workbench(selection: Selection, view: str) -> None:
+    """Everything about one selection. Where its circuits are not stored, how to get them."""
+    shown = Shown(view=view, settings=settings_from_url(), merged=url.read(PAGE, "grouped") == "1")
+    diff = mean_circuit(selection, shown) if selection.group else difference(store(), selection, shown.settings)
+    if diff is None:
+        if not selection.group:
+            trace_here(selection)
+        return
+    annotations = annotations_of(store(), diff)
+    above = st.container()
+    if view == "Time-lapse" and not selection.group:
+        selection, diff = film(selection, diff, shown, annotations, height=GRAPH_PX)
+    diff = drawn(diff, annotations, shown)
+    if view != "Table":
+        with above:
+            sentence(diff, selection)
+    if view == "Time-lapse" and selection.group:
+        st.info("A time-lapse plays one prompt. Step into one of the prompts behind this circuit.")
+    elif view in ("Graphs", "Overlay"):
+        graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
+    _below(diff, selection, shown, annotations)
+
+
+def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
+    """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
+    losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
+    probe = selection.probe
+    made_from = (
+        diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
+        len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
+    )  # fmt: skip
+    return _view(lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1]), made_from)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _view(_make: Callable[[], GraphView], made_from: tuple[object, ...]) -> GraphView:
+    return _make()
+
+
+def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
+    """The linked graphs; what a person marks in them goes into the address."""
+    mark(
+        linked_graphs(
+            view, key="graphs", mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
+            annotations=annotations,
+        )
+    )  # fmt: skip
+
+
+def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations) -> None:
+    at = marks()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(_title(diff, at, annotations), width="stretch")
+        if at.selected or at.edge:
+            st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
+        if shown.view == "Time-lapse" and st.button(
+            "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
+            args=(selection, diff), help="This step's checkpoints as a comparison of their own",
+        ):  # fmt: skip
+            st.rerun()
+        _settings(diff, shown)
+        name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
+        export_menu(diff, view_of(diff, selection), name=name, probe=selection.probe, annotations=annotations)
+    if at.selected:
+        left, right = st.columns([5, 6], gap="medium")
+        with left:
+            _neighbours(diff, at.selected)
+        with right:
+            inspect_node(diff, selection, at, annotations, height=PICKED_PX)
+        return
+    beside = _beside(shown, selection, at)
+    if beside is None:
+        if shown.view == "Table":
+            _filter(at)
+        _all_edges(diff, at, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
+        return
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        _all_edges(diff, at, BELOW_PX)
+    with right:
+        beside(diff)
+
+
+def _title(diff: GraphDiff, at: Marks, annotations: Annotations) -> str:
+    if at.selected:
+        return node_title(diff, at.selected, annotations)
+    return edge_title(diff, at.edge) if at.edge else f"**What differs** {status_chips(diff.summary.edges)}"
+
+
+def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDiff], None] | None:
+    """What stands right of the table; None where the table has all the width."""
+    edge = at.edge
+    if edge:
+        return lambda diff: inspect_edge(diff, edge)
+    if shown.view in ("Table", "Time-lapse"):  # the time-lapse has its curves in its own strip
+        return None
+    if selection.group:
+        return lambda diff: prompts_behind(selection, shown, height=BELOW_PX)
+    return lambda diff: over_training(selection, height=BELOW_PX)
+
+
+def _unpick() -> None:
+    insist("graphs", "selected", "edge")
+    mark(replace(marks(), selected=None, edge=None))
+
+
+def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
+    """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
+    table = edge_table(diff)
+    if at.statuses:
+        table = table[table["status"].isin(at.statuses)]
+    if at.min_change:
+        table = table[table["change"].abs() >= at.min_change]
+    table = table.reset_index(drop=True)
+    _take("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+
+
+def _filter(at: Marks) -> None:
+    """The overlay's filter, where there is no overlay."""
+    key = f"{PAGE} statuses"
+    st.session_state[key] = list(at.statuses)
+    st.pills(
+        "Only these", STATUSES, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _filtered(key: str) -> None:
+    chosen = st.session_state[key]
+    mark(replace(marks(), statuses=tuple(status for status in STATUSES if status in chosen)))
+
+
+def _neighbours(diff: GraphDiff, node: str) -> None:
+    inputs, outputs = neighbours(diff, node)
+    tabs = st.tabs(("Inputs", "Outputs"), key="neighbours tab", on_change="rerun")  # only the open one is drawn
+    for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
+        if tab.open:
+            with tab:
+                key = f"inputs {node}" if are_inputs else f"outputs {node}"
+                _take(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
+
+
+def _take(key: str, picked: Edge | None) -> None:
+    """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
+    if picked != st.session_state.get(_PICKED + key):
+        st.session_state[_PICKED + key] = picked
+        insist("graphs", "edge")
+        mark(replace(marks(), edge=picked))
+        again()
+
+
+def _settings(diff: GraphDiff, shown: Shown) -> None:
+    """Sliders that prune the stored graphs again, with what that leaves of each side."""
+    default = DiffSettings()
+    settings = shown.settings
+    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as a change"):
+        _slider("Nodes: share of influence kept", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
+                default.prune.node_threshold)  # fmt: skip
+        _slider("Edges: share of influence kept", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
+                default.prune.edge_threshold)  # fmt: skip
+        _slider("Smallest change that counts", "change", 0.0, 0.05, 0.001, settings.min_change, default.min_change)
+        key = f"{PAGE} grouped"
+        st.session_state[key] = shown.merged
+        st.toggle("Draw each group of features as one node", key=key, on_change=_grouped, args=(key,))
+        for name, graph in (("A", diff.a), ("B", diff.b)):
+            scores = pruned_scores(graph, prune(graph, settings.prune))
+            st.caption(
+                f"{name}: {scores.n_nodes:,} nodes and {scores.n_edges:,} edges kept · "
+                f"replacement {scores.replacement:.2f} · completeness {scores.completeness:.2f}"
+            )
+
+
+def _grouped(key: str) -> None:
+    url.write_unless(PAGE, "grouped", "1" if st.session_state[key] else "", "")
+
+
+def _slider(label: str, name: str, low: float, high: float, step: float, value: float, default: float) -> None:
+    key = f"{PAGE} {name}"
+
+    def write() -> None:
+        url.write_unless(PAGE, name, f"{st.session_state[key]:g}", f"{default:g}")
+
+    st.session_state[key] = value
+    st.slider(plain(label), low, high, key=key, step=step, on_change=write, format="%.3g")

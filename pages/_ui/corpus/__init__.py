@@ -1,0 +1,1 @@
+"""Corpus: make, import and read one."""

@@ -1,0 +1,219 @@
+"""How the circuits of one run changed, below its learning curves: what is compared, the curve, what follows from it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, cast
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from engine.analysis.rests import Rests, rests
+from engine.domain.corpus import PROBE_KINDS, ProbeKind
+from engine.domain.decisions import DecisionSettings
+from engine.domain.graphs import FIT_LIMIT
+from engine.domain.measures import MEASURE_TITLES, MEASURES, TO, Measure, To
+from engine.figures.change_charts import change_chart, change_rows, layer_changes, layer_chart
+from engine.figures.tables import to_csv
+from pages._ui import url
+from pages._ui.chart_export import take_away
+from pages._ui.curves.analyse import analyse_here
+from pages._ui.curves.change_data import Seen, seen
+from pages._ui.curves.meaning_view import meaning_view
+from pages._ui.curves.stopping_view import stopping_table
+from pages._ui.decision_fields import KIND_HELP, MEASURE_HELP, measures_help
+from pages._ui.errors import guarded
+from pages._ui.fields import number_field
+from pages._ui.jobs_panel import panel_px
+from pages._ui.pickers import pick
+from pages._ui.saturation_text import marks, saturation_words
+from pages._ui.session import store
+from pages._ui.text import plain, words
+
+TO_TITLES: Final[dict[To, str]] = {"previous": "checkpoint before", "base": "base model", "last": "last checkpoint"}
+_PICK_PX: Final = 150
+_WHAT: Final = (
+    "How different the circuit of each constraint type is from the one it is laid beside: 0 is the same circuit, 1 "
+    "shares nothing with it. In the grey band it differs no more than two halves of the same prompts do."
+)
+
+
+_TO_HELP: Final = (
+    "The checkpoint before shows when it changes, the base model how far it has come, the last checkpoint how far it "
+    "still is from the end."
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the section shows."""
+
+    run: str
+    to: To
+    measure: Measure
+    settings: DecisionSettings
+
+
+@guarded()
+def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_step: int) -> None:
+    """The section of one of these runs. `last_step`: where the axis of the probe curves ends."""
+    title, head = st.columns([9, 1], vertical_alignment="center")
+    title.subheader("How the circuits changed", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=_PICK_PX):
+            run = _pick_run(page, list(scores))
+        with st.container(width=_PICK_PX):
+            kind = _pick_kind(page, scores[run])
+        found = seen(store(), run, kind)
+        chosen = _pick_comparison(page, run, kind, found) if found is not None else None
+    analyse = partial(analyse_here, run, kind, found, n_types=max(1, scores[run]["constraint_type"].nunique()))
+    if found is None or chosen is None:
+        analyse()
+        return
+    if found.series is not None:
+        analyse()
+    figures = _section(page, found, chosen, last_step, analyse)
+    if figures:
+        with head:
+            take_away(figures, key="take away changes")
+
+
+def _section(
+    page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]
+) -> dict[str, alt.FacetChart]:  # fmt: skip
+    """Gives its figures. `analyse` offers to trace what is not there; it is drawn in the place of what is missing."""
+    quiet = rests(found.captures, chosen.settings)
+    rows = change_rows(
+        found.changes, to=chosen.to, measure=chosen.measure, run=chosen.run,
+        marks={name: marks(one) for name, one in quiet.items()},
+    )  # fmt: skip
+    for note in found.notes:
+        st.caption(plain(note), width="stretch")
+    if rows.empty:
+        if found.series is None:  # a single look: it is laid beside nothing
+            analyse()
+        return {}
+    st.caption(_WHAT)
+    figures = {"circuit-change": _curve(rows, chosen, last_step)}
+    _saturation_lines(quiet)
+    stopping_table(page, found.captures, chosen.run, chosen.settings)
+    figures["influence-by-layer"] = _layers(found.layers, chosen, last_step)
+    figures |= meaning_view(page, found, last_step=last_step, analyse=analyse)
+    _figures(found.changes, chosen.run)
+    return figures
+
+
+def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
+    """The change curve, and what a click on a point leads to."""
+    chart = change_chart(rows, last_step=last_step, width=panel_px(560, 420), height=170)
+    picked = st.altair_chart(
+        chart, key="curves change", on_select="rerun", width="content",
+        alt=f"How much the circuits of {chosen.run} differ from the {TO_TITLES[chosen.to]}, by step, and the noise.",
+    )  # fmt: skip
+    _open(clicked_pair(picked.get("selection", {}).get("change", [])))
+    st.caption(_caption(rows, chosen))
+    return chart
+
+
+def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
+    cells = layer_changes(layers, to=chosen.to)
+    chart = layer_chart(cells, last_step=last_step, width=panel_px(560, 420), height=84)
+    st.markdown("**Which layers the influence moved to**")
+    st.altair_chart(
+        chart, key="curves layers", width="content", alt=f"Change of each layer's influence in {chosen.run}, by step."
+    )
+    return chart
+
+
+def _caption(rows: pd.DataFrame, chosen: Chosen) -> str:
+    told = f"Measured: {MEASURE_HELP[chosen.measure]}. Click a point to open both checkpoints in Compare."
+    if chosen.to != "previous":
+        told += " When a circuit is saturated is told by its change since the checkpoint before."
+    if rows["low_fit"].any():
+        told += (
+            f" An orange triangle marks a replacement score below {FIT_LIMIT:g}: there the graphs explain too little "
+            "of the model for its change to say much."
+        )
+    return told
+
+
+def _saturation_lines(quiet: Mapping[str, Rests]) -> None:
+    """One line a constraint type: whether it has come to rest, and the figures that say so."""
+    for name, one in quiet.items():
+        badge, told = saturation_words(one)
+        st.markdown(f"**{plain(words(name))}** {badge} {plain(told)}")
+
+
+def clicked_pair(points: Sequence[Mapping[str, object]]) -> tuple[str, int, int] | None:
+    """(run, earlier step, later step) of the change that was clicked; None where none was."""
+    for point in points:
+        run, step, to_step = point.get("run"), point.get("step"), point.get("to_step")
+        if isinstance(run, str) and isinstance(step, int | float) and isinstance(to_step, int | float):
+            return run, int(min(step, to_step)), int(max(step, to_step))
+    return None
+
+
+def _open(pair: tuple[str, int, int] | None) -> None:
+    """Both checkpoints of a clicked change in Compare."""
+    if pair is None:
+        return
+    refs = {checkpoint.step: checkpoint.ref for checkpoint in store().checkpoints(pair[0])}
+    if pair[1] in refs and pair[2] in refs:
+        st.switch_page("pages/compare.py", query_params={"a": refs[pair[1]], "b": refs[pair[2]]})
+
+
+def _pick_run(page: str, runs: list[str]) -> str:
+    return pick(page, "of", runs, label="Run", what="run", default=runs[0])
+
+
+def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
+    """Of the probe kinds that the run was measured on."""
+    kinds = [kind for kind in PROBE_KINDS if kind in set(scores["probe_kind"])]
+    default = "paraphrase" if "paraphrase" in kinds else kinds[0]
+    chosen = pick(
+        page, "on", kinds, label="Traced on", what="probe kind", default=default,
+        explain="\n".join(f"- **{kind}**: {KIND_HELP[kind]}" for kind in kinds),
+    )  # fmt: skip
+    return cast(ProbeKind, chosen)
+
+
+def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chosen:
+    key, there = f"{page} to", [to for to in TO if to in set(found.changes["to"])] or list(TO)
+    st.session_state[key] = url.allowed(page, "to", there, there[0], "comparison")
+    st.segmented_control(
+        "Compared with the", there, key=key, format_func=lambda to: TO_TITLES[to], required=True,
+        on_change=url.changed, args=(page, "to", key), help=_TO_HELP,
+    )  # fmt: skip
+    to = st.session_state[key]
+    measure = pick(
+        page, "measure", MEASURES, label="Measure", what="measure", default=MEASURES[0],
+        show=lambda measure: MEASURE_TITLES[cast(Measure, measure)], explain=measures_help(),
+    )  # fmt: skip
+    base = store().run(run).decisions
+    patience = number_field(
+        page, "patience", "Patience", 1, 20, base.patience,
+        explain="Checkpoints in a row that must be within the noise, with probe scores that stay the same, until a "
+        "circuit counts as saturated.",
+    )  # fmt: skip
+    fit = number_field(
+        page, "fit", "Lowest fit", 0.0, 1.0, base.min_fit, step=0.05,
+        explain="Replacement score below which a circuit is not called saturated.",
+    )  # fmt: skip
+    settings = {"patience": patience, "min_fit": fit, "probe_kind": kind, "measure": measure}
+    return Chosen(run, to, cast(Measure, measure), base.model_copy(update=settings))
+
+
+def _figures(changes: pd.DataFrame, run: str) -> None:
+    """The figures behind the charts, and their download."""
+    with st.expander("The figures of circuit change", icon=":material/table_rows:"):
+        st.dataframe(
+            changes.assign(constraint_type=changes["constraint_type"].map(words)), hide_index=True,
+            height=260, column_config={
+                name: st.column_config.NumberColumn(format="%.3f") for name in ("change", "low", "high", "edge", "fit")
+            },
+        )  # fmt: skip
+    st.download_button(
+        "Download the changes (CSV)", lambda: to_csv(changes.assign(run=run)),
+        file_name=f"circuit-change-{run}.csv", mime="text/csv", icon=":material/download:", on_click="ignore",
+    )  # fmt: skip

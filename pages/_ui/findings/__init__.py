@@ -1,0 +1,1 @@
+"""Findings: what a study of many runs says."""

@@ -1,0 +1,1 @@
+"""What Compare and Circuits share: two linked graphs and what is marked in them."""

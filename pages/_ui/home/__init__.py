@@ -1,0 +1,1 @@
+"""Home: the bundled story and recent work."""

@@ -1,0 +1,1 @@
+"""Methods: ways to fine-tune beside each other."""

@@ -1,0 +1,1 @@
+"""Tour: seven steps for people who have never heard of a circuit."""

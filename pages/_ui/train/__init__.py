@@ -1,0 +1,1 @@
+"""Train: the form, and a run while and after it trains."""

@@ -1,0 +1,102 @@
+"""The form of a new run."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine.domain.jobs import Train
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.models import ModelSpec
+from engine.domain.runs import RunConfig
+from pages._ui import url
+from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
+from pages._ui.demo import LIVE_EVERY
+from pages._ui.errors import guarded
+from pages._ui.forms import checked, fractions, free_name
+from pages._ui.session import jobs, store
+from pages._ui.text import plain
+from pages._ui.train.method_fields import method_fields
+
+
+@dataclass(frozen=True)
+class _More:
+    """What is behind “More settings”, as typed."""
+
+    model: ModelSpec
+    capture: str  # percentages
+    every: int  # 0: only at the percentages
+    rank: int
+    rate: float | None  # None: the method's own
+    batch: int
+    seed: int
+    decided: Decided
+
+
+@guarded()
+def train_form(page: str, *, taken: list[str]) -> None:
+    """What is trained, on what, how long; the rest behind “More”."""
+    corpora = {info.name: info for info in store().corpora()}
+    if not corpora:
+        st.info("There is no corpus to train on yet.", icon=":material/info:")
+        st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
+        return
+    wanted = st.query_params.get("corpus")
+    first = wanted if wanted in corpora else "demo"
+    names = list(corpora)
+    corpus = st.selectbox("Corpus", names, index=names.index(first) if first in corpora else 0)
+    method = st.selectbox("Method", list(METHOD_INFOS), format_func=lambda key: METHOD_INFOS[key].title)
+    st.caption(METHOD_INFOS[method].description)
+    own = method_fields(method, names)
+    n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=300, step=50)
+    stopping, curriculum = policy_fields()
+    tell_cost = st.empty()
+    suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
+    name = st.text_input("Name of the run", value=suggestion, key=f"run name {suggestion}")
+    with st.expander("More settings"):
+        more = _more(method, stopping, curriculum)
+    if more.decided.watched:
+        tell_cost.caption(cost(len(corpora[corpus].constraint_types), more.decided.settings.n_prompts))
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch"):
+        config = checked(
+            lambda: RunConfig(
+                name=name, corpus=corpus, method=method, n_steps=n_steps, model=more.model,
+                capture=fractions(more.capture), capture_every=more.every or None, rank=more.rank,
+                alpha=2 * more.rank, learning_rate=more.rate, batch_size=more.batch, seed=more.seed,
+                stopping=stopping, curriculum=curriculum, watch=more.decided.watch, decisions=more.decided.settings,
+                method_settings=own,
+            )
+        )  # fmt: skip
+        if name in taken:
+            st.error(plain(f"There is a run named “{name}” already. Choose another name."))
+            return
+        start(page, config)
+        st.rerun()
+
+
+def start(page: str, config: RunConfig) -> None:
+    """Submit the run and select it."""
+    jobs().submit(Train(config=config))
+    url.write(page, run=config.name)
+
+
+def _more(method: str, stopping: str, curriculum: str) -> _More:
+    info = METHOD_INFOS[method]
+    models = {spec.name: spec for spec in store().models()}
+    model = st.selectbox("Base model", list(models))
+    capture = st.text_input("Checkpoints at (% of the run)", value="25, 50, 75, 100")
+    every = st.number_input(
+        "… and every so many steps", min_value=0, value=LIVE_EVERY, help="0: only at the percentages."
+    )
+    rank = st.number_input(
+        "Rank", min_value=1, max_value=4096, value=RunConfig.model_fields["rank"].default, disabled=not info.uses_rank,
+        help="Of LoRA's matrices; their scale (alpha) is twice it.",
+    )  # fmt: skip
+    rate = st.number_input(
+        "Learning rate", min_value=0.0, max_value=10.0, value=None, format="%g", step=1e-4,
+        placeholder=f"{info.default_learning_rate:g}, the method's own",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    batch = left.number_input("Batch size", min_value=1, max_value=4096, value=10)
+    seed = right.number_input("Seed", min_value=0, value=0, help="The same seed makes the same run.")
+    decided = more_fields(stopping, curriculum)
+    return _More(models[model], capture, every, rank, rate, batch, seed, decided)
