@@ -1,0 +1,58 @@
+"""How a number is written for people: one form everywhere, with a true minus sign and never a negative zero.
+
+For files and JSON the numbers themselves are written, not these texts.
+"""
+
+import math
+
+MISSING = "–"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """`0.87`, `−1.20`, `0.00`; a dash where it is not known."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """`+0.87`, `−0.52`; `0.00` has no sign."""
+    text = decimal(value, digits)
+    return text if text[0] in f"−{MISSING}" or float(text.replace(",", "")) == 0 else f"+{text}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share from 0 to 1: `82%`. What is not quite nothing, or not quite all, does not read as it: `<1%`, `>99%`."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    text = f"{100 * share:.{digits}f}".removeprefix("-")
+    smallest = f"{10**-digits:g}"
+    if 0 < share < 1:
+        if float(text) == 0:
+            return f"<{smallest}%"
+        if float(text) == 100:
+            return f">{100 - 10**-digits:g}%"
+    return f"{'−' if share < 0 and float(text) else ''}{text}%"
+
+
+def count(n: int) -> str:
+    """`12,345`."""
+    return f"{n:,}"
+
+
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """`1 run`, `2 runs`, `3 analyses` (with `nouns`)."""
+    return f"{count(n)} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """As one says it: `8 s`, `3 min`, `1.5 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def step_name(step: int) -> str:
+    """A checkpoint in a list or a title: `base`, `step 75`."""
+    return "base" if step == 0 else f"step {count(step)}"

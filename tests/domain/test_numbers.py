@@ -1,0 +1,40 @@
+"""How numbers are written."""
+
+import math
+
+import pytest
+
+from engine.domain.numbers import count, decimal, duration, percent, plural, signed, step_name
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.871, 2, "0.87"), (-1.2, 2, "−1.20"), (-0.0004, 3, "0.000"), (-0.0, 2, "0.00"), (12345.6, 1, "12,345.6"),
+     (None, 2, "–"), (math.nan, 2, "–"), (math.inf, 2, "–")],
+)  # fmt: skip
+def test_a_decimal_has_a_true_minus_and_no_negative_zero(value: float | None, digits: int, text: str) -> None:
+    assert decimal(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.001, "0.00"), (-0.001, "0.00"), (None, "–")]
+)
+def test_a_signed_number_shows_its_sign_only_where_it_has_one(value: float | None, text: str) -> None:
+    assert signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [(0.82, 0, "82%"), (0.0, 0, "0%"), (1.0, 0, "100%"), (0.004, 0, "<1%"), (0.996, 0, ">99%"), (0.0004, 1, "<0.1%"),
+     (0.9999, 1, ">99.9%"), (-0.25, 0, "−25%"), (None, 0, "–")],
+)  # fmt: skip
+def test_a_share_never_reads_as_all_or_nothing_when_it_is_not(share: float | None, digits: int, text: str) -> None:
+    assert percent(share, digits) == text
+
+
+def test_counts_durations_and_steps() -> None:
+    assert (count(12345), plural(1, "run"), plural(2, "run"), plural(0, "analysis", "analyses")) == (
+        "12,345", "1 run", "2 runs", "0 analyses",
+    )  # fmt: skip
+    assert [duration(s) for s in (0.2, 8, 180, 5400)] == ["1 s", "8 s", "3 min", "1.5 h"]
+    assert [step_name(step) for step in (0, 75, 1500)] == ["base", "step 75", "step 1,500"]
