@@ -9,7 +9,7 @@ import pandas as pd
 from engine.domain.corpus import Probe, ProbeKind
 from engine.domain.decisions import TypeScore
 from engine.domain.errors import InputError
-from engine.domain.runs import ProbeResults
+from engine.domain.runs import LOSS_SMOOTHING, ProbeResults
 
 SCORE_COLUMNS = (
     "step",
@@ -92,6 +92,11 @@ def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataF
             "logit_diff": results.logit_diff,
         }
     )
+
+
+def smoothed(losses: Sequence[float], smoothing: float = LOSS_SMOOTHING) -> np.ndarray:
+    """(n,) exponential mean that begins at the first loss: `smoothing` of the mean so far, the rest of the new loss."""
+    return pd.Series(losses, dtype=float).ewm(alpha=1 - smoothing, adjust=False).mean().to_numpy()
 
 
 def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:

@@ -69,6 +69,12 @@ PROBE_MARK: Final[dict[str, str]] = {
     "inference": "square",
     "retention": "diamond",
 }
+PROBE_DASH: Final[dict[str, tuple[int, ...]]] = {  # where color tells the run
+    "recall": (2, 2),
+    "paraphrase": (1, 0),
+    "inference": (7, 3),
+    "retention": (7, 3, 2, 3),
+}
 STATUS: Final[dict[str, str]] = {
     "appeared": GAINED,
     "strengthened": GAINED,
@@ -77,6 +83,11 @@ STATUS: Final[dict[str, str]] = {
     "flipped": "#8f63c7",
     "unchanged": SAME,
 }
+# Of runs: twelve that stay apart for readers with and without deuteranopia or protanopia, as far as twelve can.
+RUNS: Final = (
+    "#e87008", "#5060c8", "#287810", "#c80080", "#5098c0", "#d81000", "#8830f8", "#60a040", "#f848b8", "#087078",
+    "#c07088", "#b868e8",
+)  # fmt: skip
 LOSS = "#64748b"
 CURSOR = "#8a94a0"
 # Of circuit change: its curve, the band of noise (drawn translucent), a step with a low replacement score, the mark of
