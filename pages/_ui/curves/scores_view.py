@@ -57,7 +57,8 @@ def _kinds(page: str) -> list[ProbeKind]:
         url.write_unless(page, "kinds", ",".join(k for k in PROBE_KINDS if k in st.session_state[key]), everything)
 
     st.pills(
-        "Probe kinds", PROBE_KINDS, selection_mode="multi", label_visibility="collapsed", key=key, on_change=write,
+        "Probe kinds", list(PROBE_KINDS), selection_mode="multi", label_visibility="collapsed", key=key,
+        on_change=write,
     )  # fmt: skip
     return list(st.session_state[key])
 
