@@ -1,12 +1,11 @@
 """Probe results of many checkpoints as learning curves."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from engine.domain.corpus import Probe, ProbeKind
+from engine.domain.corpus import Probe
 from engine.domain.decisions import TypeScore
 from engine.domain.errors import InputError
 from engine.domain.runs import LOSS_SMOOTHING, ProbeResults
@@ -64,7 +63,7 @@ def type_scores(probes: Sequence[Probe], results: ProbeResults) -> tuple[TypeSco
     return tuple(
         TypeScore(
             constraint_type=str(constraint_type),
-            probe_kind=cast(ProbeKind, kind),
+            probe_kind=str(kind),
             n=len(rows),
             n_correct=int(rows["correct"].sum()),
             mean_p=float(rows["p"].mean()),

@@ -50,7 +50,7 @@ def run_colors(runs: Sequence[str], known: Sequence[str] = ()) -> dict[str, str]
 def curve_chart(
     scores_by_run: Mapping[str, pd.DataFrame],
     *,
-    kinds: Sequence[str] = PROBE_KINDS,
+    kinds: Sequence[str] = tuple(PROBE_KINDS),
     width: int = 420,
     height: int = 200,
 ) -> alt.FacetChart:
@@ -70,7 +70,7 @@ def curve_chart(
 def curve_panels(
     scores_by_run: Mapping[str, pd.DataFrame],
     *,
-    kinds: Sequence[str] = PROBE_KINDS,
+    kinds: Sequence[str] = tuple(PROBE_KINDS),
     types: Sequence[str] | None = None,
     colors: Mapping[str, str] | None = None,
     highlighted: Sequence[str] = (),
@@ -108,9 +108,9 @@ def mini_curves(
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),
-        color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"], legend=None),
+        color=_by_kind(alt.Color, "color", rows["probe_kind"], legend=None),
     )
-    shape = _by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"], legend=None)
+    shape = _by_kind(alt.Shape, "mark", rows["probe_kind"], legend=None)
     tips = [
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("probe_kind:N", title="probe kind"),
@@ -194,9 +194,9 @@ def _curve_layers(
     """Bands, lines and points. `run_legend`: None where another chart has it. `steps`: of all panels, for the axis."""
     runs, kinds = list(dict.fromkeys(rows["run"])), rows["probe_kind"]
     several = len(colors) > 1
-    shape = _by_kind(alt.Shape, palette.PROBE_MARK, kinds, color=palette.LOSS if several else None)
-    dash = _by_kind(alt.StrokeDash, palette.PROBE_DASH, kinds, color=palette.LOSS)
-    color = _run_color(runs, colors, run_legend) if several else _by_kind(alt.Color, palette.PROBE_KIND, kinds)
+    shape = _by_kind(alt.Shape, "mark", kinds, color=palette.LOSS if several else None)
+    dash = _by_kind(alt.StrokeDash, "dash", kinds, color=palette.LOSS)
+    color = _run_color(runs, colors, run_legend) if several else _by_kind(alt.Color, "color", kinds)
     base = alt.Chart().encode(
         x=_step_axis(rows["step"] if steps is None else steps), color=color, detail=["run:N", "probe_kind:N"]
     )
@@ -270,18 +270,18 @@ def _accuracy_axis(title: str | None) -> alt.Y:
 
 def _by_kind(
     channel: Any,
-    values: Mapping[str, Any],
+    hint: str,
     kinds: "pd.Series[Any]",
     *,
     legend: Any = alt.Undefined,
     color: str | None = None,
 ) -> Any:
-    """Color, shape or dash of the probe kinds that are there; the channels make one legend. `color`: of its marks."""
+    """Color, mark or dash (`hint`) of the probe kinds that are there; the channels make one legend. `color`: of its marks."""
     used = [kind for kind in PROBE_KINDS if kind in set(kinds)]
     if legend is alt.Undefined:
         fill = {} if color is None else {"symbolFillColor": color, "symbolStrokeWidth": 0}
         legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90, **fill)
-    scale = alt.Scale(domain=used, range=[values[kind] for kind in used])
+    scale = alt.Scale(domain=used, range=[getattr(PROBE_KINDS[kind], hint) for kind in used])
     return channel("probe_kind:N", scale=scale, legend=legend)
 
 

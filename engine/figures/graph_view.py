@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.mean_graph import RIGHT_ANSWER
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.figures import palette
@@ -292,7 +292,7 @@ def _side(
 
 def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
     """The frame that nodes stand in: its size, prompt tokens below, layers at the left."""
-    word = probe.constraint if probe is not None and probe.kind != "retention" else None
+    word = probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else None
     return {
         "width": places.width,
         "height": places.height,

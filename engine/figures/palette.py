@@ -56,25 +56,8 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
 # Soft halos behind the members of a group (Okabe and Ito 2008, told apart with any colour vision); drawn translucent.
 GROUPS: Final = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00")
 
-# Of charts, which have one set for both themes: 3:1 against white and against #0e1117.
-PROBE_KIND: Final[dict[str, str]] = {
-    "recall": "#1f9488",
-    "paraphrase": "#64748b",
-    "inference": "#d6296b",
-    "retention": "#a87a14",
-}
-PROBE_MARK: Final[dict[str, str]] = {
-    "recall": "triangle-up",
-    "paraphrase": "circle",
-    "inference": "square",
-    "retention": "diamond",
-}
-PROBE_DASH: Final[dict[str, tuple[int, ...]]] = {  # where color tells the run
-    "recall": (2, 2),
-    "paraphrase": (1, 0),
-    "inference": (7, 3),
-    "retention": (7, 3, 2, 3),
-}
+# Of charts, which have one set for both themes: 3:1 against white and against #0e1117. (Those of the probe kinds are in
+# their registry, engine.domain.corpus.PROBE_KINDS.)
 STATUS: Final[dict[str, str]] = {
     "appeared": GAINED,
     "strengthened": GAINED,

@@ -22,7 +22,7 @@ from pages._ui.curves.analyse import offer_to_trace
 from pages._ui.curves.change_data import Seen, seen
 from pages._ui.curves.meaning_view import meaning_view
 from pages._ui.curves.stopping_view import stopping_table
-from pages._ui.decision_fields import KIND_HELP, MEASURE_HELP, measures_help
+from pages._ui.decision_fields import MEASURE_HELP, measures_help
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
 from pages._ui.pickers import pick
@@ -170,11 +170,10 @@ def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
     """Of the probe kinds that the run was measured on."""
     kinds = [kind for kind in PROBE_KINDS if kind in set(scores["probe_kind"])]
     default = "paraphrase" if "paraphrase" in kinds else kinds[0]
-    chosen = pick(
+    return pick(
         page, "on", kinds, label="Traced on", what="probe kind", default=default,
-        explain="\n".join(f"- **{kind}**: {KIND_HELP[kind]}" for kind in kinds),
+        explain="\n".join(f"- **{kind}**: {PROBE_KINDS[kind].help}" for kind in kinds),
     )  # fmt: skip
-    return cast(ProbeKind, chosen)
 
 
 def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chosen:

@@ -10,7 +10,6 @@ import streamlit as st
 from engine.domain.corpus import PROBE_KINDS
 from engine.figures.run_rows import run_rows
 from pages._ui.curves.scores_view import colors_of
-from pages._ui.decision_fields import KIND_HELP
 from pages._ui.session import store
 
 _ROW_PX: Final = 35
@@ -67,7 +66,7 @@ def _columns() -> dict[str, object]:
     column = st.column_config
     kinds = {
         kind: column.NumberColumn(
-            kind, format="%d%%", width="small", help=f"Right at the last checkpoint: probes of {KIND_HELP[kind]}."
+            kind, format="%d%%", width="small", help=f"Right at the last checkpoint: probes of {PROBE_KINDS[kind].help}."
         )
         for kind in PROBE_KINDS
     }

@@ -111,7 +111,7 @@ def _settings(page: str, scores: Mapping[str, pd.DataFrame]) -> "tuple[_Settings
     """One row above the charts; and the place for the export menu at its end."""
     types = list(dict.fromkeys(name for frame in scores.values() for name in frame["constraint_type"]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        most = PROBE_KINDS if len(scores) <= _RUNS_OF_ALL_KINDS else _KINDS_OF_MANY
+        most = list(PROBE_KINDS) if len(scores) <= _RUNS_OF_ALL_KINDS else _KINDS_OF_MANY
         kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most)
         chosen = _several(page, "types", "Constraint types", types, types) if len(types) > 1 else types
         with st.container(width=190):
