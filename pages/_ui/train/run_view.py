@@ -31,17 +31,15 @@ def run_view(page: str, name: str) -> None:
         st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
         return
     training = is_active(job)
-    if not training and info is not None and (info.finished or info.bundled or config.imported):
-        _ended(config)
-    else:
-        job_button(
-            Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
-            key="train run", covers=lambda request: _trains(request, name), live=partial(_figures, config),
-            note=plain(_settings(config) if training else f"{_stopped_at(info)} · {_settings(config)}"),
-        )  # fmt: skip
+    ended = "" if training or info is None else _ended(info)
+    job_button(
+        Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
+        key="train run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
+        note=plain(_settings(config) if training or ended or info is None else f"{_stopped(info)} · {_settings(config)}"),
+        finished=ended,
+    )  # fmt: skip
     if training or info is None:
         return
-    _figures(config)
     if cost := costs(store().checkpoints(name), store().tuning(name)):
         st.caption(cost)
     _next_steps(page, info)
@@ -61,23 +59,20 @@ def _config(info: RunInfo | None, job: JobRecord | None) -> RunConfig | None:
     return job.request.config
 
 
-def _ended(config: RunConfig) -> None:
-    """As high as the progress that stood there before."""
-    with st.container(key="job ended", gap="xsmall"):
-        with st.container(key="job row ended"):
-            ended = stopped_by(config, store().decisions(config.name)) or "finished"
-            st.markdown(f":green[:material/check:] {plain(ended[0].upper() + ended[1:])}")
-        st.caption(plain(_settings(config)))
+def _ended(info: RunInfo) -> str:
+    """How the run ended; empty where it can be resumed."""
+    if not (info.finished or info.bundled or info.config.imported):
+        return ""
+    ended = stopped_by(info.config, store().decisions(info.config.name)) or "finished"
+    return f":green[:material/check:] {plain(ended[0].upper() + ended[1:])}"
+
+
+def _stopped(info: RunInfo) -> str:
+    return f"stopped at {step_name(info.steps[-1]) if info.steps else 'base'}"
 
 
 def _settings(config: RunConfig) -> str:
     return f"{words(config.method)} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"
-
-
-def _stopped_at(info: RunInfo | None) -> str:
-    if info is None:
-        return "not begun"
-    return f"stopped at {step_name(info.steps[-1]) if info.steps else 'base'}"
 
 
 def _figures(config: RunConfig) -> None:
