@@ -14,14 +14,15 @@ from engine.domain.graphs import Comparison
 from engine.domain.interventions import Intervention
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.record import Record
-from engine.domain.runs import CheckpointState, RunConfig
+from engine.domain.runs import RunConfig
 from engine.domain.series import GraphSeries
 from engine.domain.studies import Study
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
-from engine.store.layout import Found, Kind, step_of
+from engine.store.layout import Found, Kind
+from engine.store.run_files import read_state
 
 R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
@@ -112,14 +113,6 @@ def read_run(path: Path) -> RunConfig:
     """`runs/NAME/run.json`"""
     config = read_json(path, RunConfig)
     return _named(path, path.parent.name, config.name, config)
-
-
-def read_state(path: Path) -> CheckpointState:
-    """`state.json` of a checkpoint, whose step its folder must name."""
-    state = read_json(path, CheckpointState)
-    if state.step != step_of(path.parent.name):
-        raise Damaged(path, f"it is of step {state.step}, its folder of {path.parent.name}")
-    return state
 
 
 def read_meta(path: Path) -> TranscoderMeta:

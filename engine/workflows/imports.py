@@ -204,12 +204,10 @@ def _keep(store: Store, config: RunConfig, found: Sequence[_Found], scores: Sequ
     store.create_run(config)
     try:
         for row, one in enumerate([None, *found]):
-            with store.new_checkpoint(config.name, one.step if one else 0) as folder:
+            probes = scores[row] if scores else None
+            with store.new_checkpoint(config.name, _state(config, one, log), probes) as folder:
                 if one:
                     shutil.copytree(one.folder, folder, dirs_exist_ok=True)
-                (folder / "state.json").write_text(_state(config, one, log).to_json(), encoding="utf-8")
-                if scores:
-                    (folder / "probes.json").write_text(scores[row].to_json(), encoding="utf-8")
         store.save_losses(config.name, log)
     except BaseException:
         store.delete_run(config.name)

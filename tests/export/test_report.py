@@ -30,8 +30,8 @@ def state(step: int, n_steps: int = 2) -> CheckpointState:
 def save_run(store: Store, config: RunConfig, steps: tuple[int, ...]) -> None:
     store.create_run(config)
     for step in steps:
-        with store.new_checkpoint(config.name, step) as folder:
-            (folder / "state.json").write_text(state(step, config.n_steps).to_json(), encoding="utf-8")
+        with store.new_checkpoint(config.name, state(step, config.n_steps)):
+            pass  # a report reads no weights
 
 
 def test_the_bundled_run(demo_store: Store) -> None:
