@@ -13,7 +13,8 @@ from engine.figures import palette
 TABLE_COLUMNS = ("measured", "of", "value", "low", "high", "null", "n")
 _BEYOND, _OPEN = palette.STATUS["vanished"], palette.SAME  # blue: the interval leaves the row's null out
 _LABELS = 170  # pixels of a row's name
-_ROW, _FRAME, _LEAST_ROWS, _POINT = 26, 56, 2, 1e-6  # pixels: of a row, of axis and title; rows; no width
+_ROW, _FRAME, _TITLE = 26, 56, 30  # pixels: of a row, of the axis, of a title
+_LEAST_ROWS, _POINT = 2, 1e-6  # a width below _POINT is none
 _BANDS: Final = alt.Scale(type="band", padding=0)
 _AXIS: Final = {
     "labelFontSize": 12,
@@ -54,7 +55,7 @@ def finding_charts(finding: Finding) -> tuple[alt.LayerChart, ...]:
             figures,
             title=_heading(unit) if len(panels) > 1 else None,
             axis=finding.axis if len(panels) == 1 else _axis_title(finding, unit, first),
-            height=_FRAME + _ROW * max(_LEAST_ROWS, n_rows),
+            height=_FRAME + (_TITLE if len(panels) > 1 else 0) + _ROW * max(_LEAST_ROWS, n_rows),
         )
         for unit, figures in panels.items()
     )
@@ -113,7 +114,9 @@ def _panel(figures: Sequence[FindingFigure], *, title: str | None, axis: str, he
         ),
     ]
     made: alt.LayerChart = alt.layer(*layers).properties(width="container", height=height)
-    return made if title is None else made.properties(title=alt.TitleParams(title, fontSize=13, anchor="start"))
+    return (
+        made if title is None else made.properties(title=alt.TitleParams(title, fontSize=13, anchor="start", offset=4))
+    )
 
 
 def _domain(rows: pd.DataFrame) -> list[float]:

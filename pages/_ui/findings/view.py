@@ -24,18 +24,24 @@ BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
     "cannot be told": ("gray", ":material/question_mark:"),
 }
 _READING = (
-    "Each dot is a mean over runs, or a rank correlation, with its 95% interval. The dashed line in a row is what it would "
-    "be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it does not. "
-    "Intervals are not corrected for the number of questions, so one in twenty may miss by chance."
+    "Each dot is a mean over runs, or a rank correlation, with its 95% interval. The dashed line in a row is what it "
+    "would be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it "
+    "does not. Intervals are not corrected for the number of questions, so one in twenty may miss by chance."
 )
-_TERMS: Final[Mapping[Questions, str]] = {
-    "learning": "**Paraphrase**: accuracy in phrasings never trained on.\n\n**Inference**: accuracy on what follows from "
-    "a word’s meaning and is never stated in training.\n\n**Circuit**: the paths through the network on which the model "
-    "arrives at its answer.",
-    "methods": "**Accuracy**: problems answered right that were never trained on; for new words, the mean of paraphrase and "
-    "inference.\n\n**Retained**: accuracy on what the model knew before.\n\n**Circuit**: the heads and MLPs that the answer "
-    "rests on, with the strongest edges between them.\n\n**Jaccard**: the share of all edges (or nodes) of two circuits "
-    "that both have.\n\n**Diamond**: the published figure, of another and larger model.",
+_TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
+    "learning": (
+        "**Paraphrase**: accuracy in phrasings never trained on.",
+        "**Inference**: accuracy on what follows from a word’s meaning and is never stated in training.",
+        "**Circuit**: the paths through the network on which the model arrives at its answer.",
+    ),
+    "methods": (
+        "**Accuracy**: problems answered right that were never trained on; for new words, the mean of paraphrase and "
+        "inference.",
+        "**Retained**: accuracy on what the model knew before.",
+        "**Circuit**: the heads and MLPs that the answer rests on, with the strongest edges between them.",
+        "**Jaccard**: of all edges (or nodes) that either of two circuits has, the share that both have.",
+        "**Diamond**: the published figure, of another and larger model.",
+    ),
 }
 
 
@@ -46,14 +52,15 @@ def head(store: Store, study: Study) -> None:
         runs, searched = _compared(tables)
         methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
         st.markdown(
-            f"**{len(runs)} fine-tunes** of the bundled small model answer {plural(len(study.findings), 'question')}: "
-            f"{plural(runs['seed'].nunique(), 'seed')}; {plain(', '.join(methods))}; up to {study.spec.n_steps} steps, a "
-            f"checkpoint every {study.spec.capture_every}{searched}."
+            f"**{len(runs)} fine-tunes** of a small language model answer "
+            f"{plural(len(study.findings), 'question')}: "
+            f"{plural(runs['seed'].nunique(), 'seed')}; {plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, "
+            f"a checkpoint every {study.spec.capture_every}{searched}."
         )
     st.caption(_READING)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Terms", icon=":material/menu_book:", type="tertiary"):
-            st.markdown(_TERMS[study.spec.asks])
+            st.markdown("\n\n".join(_TERMS[study.spec.asks]))
         if study.spec.asks == "methods":
             st.page_link("pages/methods.py", label="Compare the methods", icon=":material/table_chart:",
                          query_params={"from": study.spec.name})  # fmt: skip
@@ -90,8 +97,8 @@ def summary(study: Study) -> None:
 
 def findings(study: Study) -> None:
     for finding in study.findings:
-        st.divider()
-        _finding(finding)
+        with st.container(border=True):
+            _finding(finding)
 
 
 def _finding(finding: Finding) -> None:
