@@ -4,30 +4,45 @@ BIN := .venv/bin
 # Processes that test side by side: about 2 GB of memory each.
 WORKERS ?= 2
 
-.PHONY: run test check bench format demo clean
+.PHONY: run test check bench format demo
 run: .venv/ready
 	$(BIN)/streamlit run app.py
 
-test: .venv/ready
+test: .venv/ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: .venv/ready
+check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-bench: .venv/ready
+bench: .venv/ready-dev
 	$(BIN)/python -m engine bench
 
-format: .venv/ready
+format: .venv/ready-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 demo: .venv/ready
 	$(BIN)/python -m engine demo build --seed 0
 
+# One environment: `make run` installs what the app needs, the others add the tools.
 .venv/ready: requirements.txt
+	@$(PYTHON) -c "$$OLD_PYTHON"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# Written so that any Python can read it.
+define OLD_PYTHON
+import sys
+found = "%d.%d" % sys.version_info[:2]
+if sys.version_info < (3, 11):
+    sys.exit("Tracelapse needs Python 3.11 or newer; $(PYTHON) is %s. Try: make run PYTHON=python3.12" % found)
+endef
+export OLD_PYTHON

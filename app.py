@@ -1,18 +1,25 @@
 """Tracelapse: page config and navigation, nothing else. Start with `streamlit run app.py`."""
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before the imports, which an older Python cannot read
+    sys.exit("Tracelapse needs Python 3.11 or newer; this is " + sys.version.split()[0])
+
 import streamlit as st
 
 from pages._ui.errors import guarded
 from pages._ui.frame import PAGES, frame, navigation
+from pages._ui.jobs.indicator import job_indicator
 from pages._ui.serving import open_browser, page_routes
 
 app = st.App(__file__, routes=page_routes(PAGES), lifespan=open_browser)  # what `streamlit run` serves
 
 if __name__ == "__main__":  # a visitor's run of the script; the server only imports it
     st.set_page_config(
-        page_title="Tracelapse", page_icon="assets/icon.svg", layout="wide", initial_sidebar_state=260
+        page_title="Tracelapse", page_icon="assets/icon.svg", layout="wide", initial_sidebar_state="collapsed"
     )  # fmt: skip
     page = navigation()
     with guarded():
         frame()
         page.run()
+        job_indicator()

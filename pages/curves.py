@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages._ui import url
 from pages._ui.curves.change_view import how_circuits_changed
+from pages._ui.curves.runs_view import runs_table, shown_runs
 from pages._ui.curves.scores_view import charts, scores_of, table
 from pages._ui.frame import show
 from pages._ui.pickers import pick_runs
@@ -27,12 +28,13 @@ def main() -> None:
     url.write(PAGE, runs=",".join(chosen))
     scores = scores_of(store(), chosen)
     if all(frame.empty for frame in scores.values()):
-        st.info("No probes were measured on these runs: an imported run may name a corpus that is not here.")
+        st.info("No probes were measured on these runs. An imported run may name a corpus that is not here.")
         return
-    charts(PAGE, scores)
+    charts(PAGE, scores, shown_runs(list(scores)))
+    runs_table(scores)
+    table(scores)
     measured = {run: frame for run, frame in scores.items() if not frame.empty}
     how_circuits_changed(PAGE, measured, last_step=max(int(frame["step"].max()) for frame in measured.values()))
-    table(scores)
 
 
 show(main)

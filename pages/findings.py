@@ -32,9 +32,7 @@ def main() -> None:
             export(store(), study)
     head(store(), study)
     if not study.findings:
-        st.info(
-            f"This study has no findings yet; {plural(study.n_runs, 'run')} finished. Run its command again to continue."
-        )
+        st.info(f"No findings yet; {plural(study.n_runs, 'run')} finished. Run the study’s command again to continue.")
         return
     summary(study)
     findings(study)

@@ -76,7 +76,7 @@ def prompt_circuit(probe: Probe, graph: AttributionGraph, settings: PruneSetting
         fit=graph.fit.replacement,
         n_layers=graph.n_layers,
         nodes=nodes,
-        influence=np.bincount(own, known.worth[kept.node_mask], minlength=len(nodes)),
+        influence=np.bincount(own, known.output_influence[kept.node_mask], minlength=len(nodes)),
         source=source,
         target=target,
         share=np.bincount(cell, known.share[kept.edge_mask], minlength=len(edges)),

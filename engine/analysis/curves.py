@@ -1,15 +1,14 @@
 """Probe results of many checkpoints as learning curves."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from engine.domain.corpus import Probe, ProbeKind
+from engine.domain.corpus import Probe
 from engine.domain.decisions import TypeScore
 from engine.domain.errors import InputError
-from engine.domain.runs import ProbeResults
+from engine.domain.runs import LOSS_SMOOTHING, ProbeResults
 
 SCORE_COLUMNS = (
     "step",
@@ -64,7 +63,7 @@ def type_scores(probes: Sequence[Probe], results: ProbeResults) -> tuple[TypeSco
     return tuple(
         TypeScore(
             constraint_type=str(constraint_type),
-            probe_kind=cast(ProbeKind, kind),
+            probe_kind=str(kind),
             n=len(rows),
             n_correct=int(rows["correct"].sum()),
             mean_p=float(rows["p"].mean()),
@@ -92,6 +91,11 @@ def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataF
             "logit_diff": results.logit_diff,
         }
     )
+
+
+def smoothed(losses: Sequence[float], smoothing: float = LOSS_SMOOTHING) -> np.ndarray:
+    """(n,) exponential mean that begins at the first loss: `smoothing` of the mean so far, the rest of the new loss."""
+    return pd.Series(losses, dtype=float).ewm(alpha=1 - smoothing, adjust=False).mean().to_numpy()
 
 
 def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:

@@ -18,18 +18,18 @@ probability); nodes do not flip.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from engine.analysis.overlap import weighted_jaccard
-from engine.analysis.pruning import Pruned, output_influence, prune, shares
+from engine.analysis.pruning import Flow, Pruned, flow, prune
 from engine.domain.diffs import STATUSES, DiffSettings, DiffSummary, GraphDiff, Status
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import AttributionGraph, NodeKind
 
 DEFAULT_SETTINGS = DiffSettings()
+_KINDS = [kind.name.lower() for kind in NodeKind]
 
 
 def diff_graphs(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings = DEFAULT_SETTINGS) -> GraphDiff:
@@ -39,8 +39,9 @@ def diff_graphs(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings
     Raises ComparisonRefused where tokens, transcoders, depth or output targets differ.
     """
     _check(a, b)
-    kept_a, kept_b = prune(a, settings.prune), prune(b, settings.prune)
-    nodes, edges = _tables(a, b, kept_a, kept_b, settings)
+    flows = flow(a), flow(b)
+    kept_a, kept_b = (prune(g, settings.prune, known=known) for g, known in zip((a, b), flows, strict=True))
+    nodes, edges = _tables(_align(a, b, flows), kept_a, kept_b, settings)
     return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
 
 
@@ -51,7 +52,7 @@ def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSett
     """
     _check(a, b)
     full_a, full_b = (Pruned(np.ones(g.n_nodes, dtype=bool), np.ones(g.n_edges, dtype=bool)) for g in (a, b))
-    nodes, edges = _tables(a, b, full_a, full_b, settings)
+    nodes, edges = _tables(_align(a, b, (flow(a), flow(b))), full_a, full_b, settings)
     return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
 
 
@@ -86,24 +87,10 @@ class _Side:
     """One graph on the rows of the union: `row` (n_nodes,), and its edges sorted by `key` (n_edges,)."""
 
     graph: AttributionGraph
+    flow: Flow
     row: np.ndarray
     key: np.ndarray
     order: np.ndarray
-
-    @cached_property
-    def worth(self) -> np.ndarray:
-        """(n_nodes,) `output_influence` of the graph's nodes."""
-        return output_influence(self.graph)
-
-    @cached_property
-    def share(self) -> np.ndarray:
-        """(n_edges,) `shares` of the graph's edges."""
-        return shares(self.graph)
-
-    @cached_property
-    def part(self) -> np.ndarray:
-        """(n_edges,) `contributions` of the graph's edges."""
-        return np.abs(self.share) * self.worth[self.graph.target]
 
     def nodes(self, values: np.ndarray, n_rows: int) -> np.ndarray:
         """(n_rows,) `values` of the graph's nodes, 0 (False) where the graph has no such node."""
@@ -127,15 +114,18 @@ def _identities(graph: AttributionGraph) -> np.ndarray:
     return np.stack([graph.layer, graph.position, graph.kind, graph.index], axis=1).astype(np.int64)
 
 
-def _align(a: AttributionGraph, b: AttributionGraph) -> tuple[np.ndarray, _Side, _Side]:
+def _align(
+    a: AttributionGraph, b: AttributionGraph, flows: tuple[Flow, Flow]
+) -> tuple[np.ndarray, tuple[_Side, _Side]]:
     """The identities of the union, (n_rows, 4), sorted, and both graphs on its rows."""
     union, inverse = unique_rows(np.concatenate([_identities(a), _identities(b)]))
-    sides = []
-    for graph, row in ((a, inverse[: a.n_nodes]), (b, inverse[a.n_nodes :])):
+
+    def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         key = row[graph.source].astype(np.int64) * len(union) + row[graph.target]
         order = np.argsort(key, kind="stable")
-        sides.append(_Side(graph, row, key[order], order))
-    return union, sides[0], sides[1]
+        return _Side(graph, known, row, key[order], order)
+
+    return union, (side(a, flows[0], inverse[: a.n_nodes]), side(b, flows[1], inverse[a.n_nodes :]))
 
 
 def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +139,10 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tables(
-    a: AttributionGraph, b: AttributionGraph, kept_a: Pruned, kept_b: Pruned, settings: DiffSettings
+    aligned: tuple[np.ndarray, tuple[_Side, _Side]], kept_a: Pruned, kept_b: Pruned, settings: DiffSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    union, side_a, side_b = _align(a, b)
-    ids = np.array([f"{NodeKind(k).name.lower()}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
+    union, (side_a, side_b) = aligned
+    ids = np.array([f"{_KINDS[k]}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
     nodes = _node_table(union, ids, side_a, side_b, kept_a, kept_b, settings)
     edges = _edge_table(ids, side_a, side_b, kept_a, kept_b, settings)
     return nodes, edges
@@ -175,11 +165,11 @@ def _node_table(
         for _, position, kind, index in union.tolist()
     ]
     there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool), n) for side in (side_a, side_b)]
-    value = [side.nodes(side.worth, n) for side in (side_a, side_b)]
+    value = [side.nodes(side.flow.output_influence, n) for side in (side_a, side_b)]
     table = pd.DataFrame(
         {
             "id": ids,
-            "kind": [NodeKind(kind).name.lower() for kind in union[:, 2].tolist()],
+            "kind": [_KINDS[kind] for kind in union[:, 2].tolist()],
             "layer": union[:, 0],
             "position": union[:, 1],
             "index": union[:, 3],
@@ -204,8 +194,8 @@ def _edge_table(
     sides = (side_a, side_b)
     keys = np.union1d(*(side.key[mask[side.order]] for side, mask in zip(sides, masks, strict=True)))
     weight = [side.edges(side.graph.weight, keys) for side in sides]
-    part = [side.edges(side.part, keys) for side in sides]
-    share = [side.edges(side.share, keys) for side in sides]
+    part = [side.edges(side.flow.contribution, keys) for side in sides]
+    share = [side.edges(side.flow.share, keys) for side in sides]
     kept = [side.edges(mask, keys) for side, mask in zip(sides, masks, strict=True)]
     flipped, change = edge_change(weight, part)
     status = statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)

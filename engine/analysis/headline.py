@@ -6,7 +6,7 @@ It is computed from the output probabilities alone, and claims nothing that they
 from dataclasses import dataclass
 
 from engine.analysis.mean_graph import RIGHT_ANSWER
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph
 
@@ -76,7 +76,7 @@ def _answer(graph: AttributionGraph, right: str | None) -> _Answer:
 
 def _premise(probe: Probe | None) -> list[Piece]:
     """What the new word means, where the prompt has it."""
-    if probe is None or probe.kind == "retention" or probe.constraint not in probe.text.split():
+    if probe is None or PROBE_KINDS[probe.kind].known_words or probe.constraint not in probe.text.split():
         return []
     return [(probe.constraint, True), (" stands for ", False), (probe.meaning, True), (". ", False)]
 

@@ -44,7 +44,6 @@ def mean_graph(
         position=own["position"].to_numpy(dtype=np.int32),
         index=own["index"].to_numpy(dtype=np.int64),
         activation=own[f"activation_{side}"].to_numpy(dtype=np.float32),
-        influence=np.where(own["kind"] == "logit", 0, own[side]).astype(np.float32),
         source=source[real].astype(np.int32),
         target=target[real].astype(np.int32),
         weight=weight[real],

@@ -24,46 +24,38 @@ class Pruned:
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`shares`, `node_influence` and `output_influence` of one graph, for whoever needs more than one of them."""
+    """What every measure of one graph starts from. Computed once a graph and handed on.
 
-    share: np.ndarray  # (n_edges,)
-    influence: np.ndarray  # (n_nodes,)
-    worth: np.ndarray  # (n_nodes,)
+    share: the signed weight over the summed absolute inputs of the edge's target.
+    influence: on the probability-weighted logits over all paths of one edge or more, as circuit-tracer's
+    `compute_node_influence`: 0 for the logits themselves, which have no outgoing edges.
+    output_influence: the influence, and for each logit its probability: what a node's inputs contribute to.
+    """
+
+    share: np.ndarray  # (n_edges,) float64
+    influence: np.ndarray  # (n_nodes,) float64
+    output_influence: np.ndarray  # (n_nodes,) float64
+    contribution: (
+        np.ndarray
+    )  # (n_edges,) float64 >= 0, |share| x output influence of the target: its part in the output
 
 
 def flow(graph: AttributionGraph) -> Flow:
     """Raises ValueError where the edges form a cycle."""
     edges = _normalised(graph, np.arange(graph.n_edges))
     influence = _influence(graph, edges)
-    return Flow(edges.share, influence, influence + _logit_weights(graph))
-
-
-def shares(graph: AttributionGraph) -> np.ndarray:
-    """(n_edges,) float64: the signed weight over the summed absolute inputs of the edge's target."""
-    return _normalised(graph, np.arange(graph.n_edges)).share
+    total = influence + _logit_weights(graph)
+    return Flow(edges.share, influence, total, np.abs(edges.share) * total[graph.target])
 
 
 def node_influence(graph: AttributionGraph) -> np.ndarray:
-    """(n_nodes,) float64: influence on the probability-weighted logits over all paths of one edge or more.
-
-    Equal to `compute_node_influence`: 0 for the logits themselves, which have no outgoing edges.
-    Raises ValueError where the edges form a cycle.
-    """
+    """(n_nodes,) float64: `Flow.influence`. Raises ValueError where the edges form a cycle."""
     return flow(graph).influence
 
 
-def output_influence(graph: AttributionGraph) -> np.ndarray:
-    """(n_nodes,) float64: `node_influence`, and for each logit its probability: what a node's inputs are worth."""
-    return flow(graph).worth
-
-
 def contributions(graph: AttributionGraph) -> np.ndarray:
-    """(n_edges,) float64 >= 0: |share| x output influence of the target: the edge's part in the output.
-
-    The contributions into all logits add up to the summed probability of the targets.
-    """
-    known = flow(graph)
-    return np.abs(known.share) * known.worth[graph.target]
+    """(n_edges,) float64 >= 0: `Flow.contribution`. Those into all logits add up to the targets' summed probability."""
+    return flow(graph).contribution
 
 
 def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *, known: Flow | None = None) -> Pruned:
@@ -80,8 +72,8 @@ def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *,
 
     inside = np.flatnonzero(nodes[graph.source] & nodes[graph.target])
     edges = _normalised(graph, inside)
-    worth = _influence(graph, edges) + _logit_weights(graph)
-    score = np.abs(edges.share) * worth[edges.target]
+    total = _influence(graph, edges) + _logit_weights(graph)
+    score = np.abs(edges.share) * total[edges.target]
     return _drop_dead_ends(graph, nodes, inside[score >= _threshold(score, settings.edge_threshold)])
 
 
@@ -130,18 +122,18 @@ def _influence(graph: AttributionGraph, edges: _Edges) -> np.ndarray:
     layer = graph.layer[edges.target]
     if (graph.layer[edges.source] >= layer).any():
         return _over_paths(graph, edges)
-    # Every edge goes up, as in each traced graph: from the highest layer down, a target's worth is known in time.
+    # Every edge goes up, as in each traced graph: from the highest layer down, a target's influence is known in time.
     if (np.diff(layer) < 0).any():
         order = np.argsort(layer, kind="stable")
         edges, layer = _Edges(edges.source[order], edges.target[order], edges.share[order]), layer[order]
     size = np.abs(edges.share)
-    total, worth = np.zeros(graph.n_nodes), _logit_weights(graph)
+    total, with_logits = np.zeros(graph.n_nodes), _logit_weights(graph)
     ends = [0, *(np.flatnonzero(np.diff(layer)) + 1).tolist(), len(layer)]
     for start, end in zip(ends[-2::-1], ends[:0:-1], strict=True):
-        value = size[start:end] * worth[edges.target[start:end]]
+        value = size[start:end] * with_logits[edges.target[start:end]]
         added = np.bincount(edges.source[start:end], value, minlength=graph.n_nodes)
         total += added
-        worth += added
+        with_logits += added
     return total
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.diff import diff_everything
-from engine.analysis.pruning import DEFAULT_PRUNING, contributions, output_influence, prune, shares
+from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
@@ -51,11 +51,11 @@ def graph_record(
 ) -> dict[str, Any]:
     """Keys checkpoint, prompt, tokens, logits, scores, nodes (with activation, influence), edges (with share,
     contribution); all of them before pruning with `everything`."""
-    pruned = prune(graph, settings)
+    known = flow(graph)
+    pruned = prune(graph, settings, known=known)
     node_rows = np.arange(graph.n_nodes) if everything else np.flatnonzero(pruned.node_mask)
     edge_rows = np.arange(graph.n_edges) if everything else np.flatnonzero(pruned.edge_mask)
-    ids, words, influence = graph.node_ids(), node_tokens(graph), output_influence(graph)
-    share, contribution = shares(graph), contributions(graph)
+    ids, words = graph.node_ids(), node_tokens(graph)
     nodes = [
         {
             "id": ids[row],
@@ -65,7 +65,7 @@ def graph_record(
             "index": int(graph.index[row]),
             "token": words[row],
             "activation": _number(graph.activation[row]),
-            "influence": _number(influence[row]),
+            "influence": _number(known.output_influence[row]),
         }
         for row in node_rows.tolist()
     ]
@@ -74,8 +74,8 @@ def graph_record(
             "source": ids[graph.source[row]],
             "target": ids[graph.target[row]],
             "weight": _number(graph.weight[row]),
-            "share": _number(share[row]),
-            "contribution": _number(contribution[row]),
+            "share": _number(known.share[row]),
+            "contribution": _number(known.contribution[row]),
         }
         for row in edge_rows.tolist()
     ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.analysis.pruning import Pruned, output_influence, shares
+from engine.analysis.pruning import Pruned, flow
 from engine.domain.graphs import AttributionGraph, NodeKind
 
 
@@ -28,14 +28,15 @@ def pruned_scores(graph: AttributionGraph, pruned: Pruned) -> PrunedScores:
     """
     edges = pruned.edge_mask
     kept = replace(graph, source=graph.source[edges], target=graph.target[edges], weight=graph.weight[edges])
-    worth = output_influence(kept)
-    tokens, errors = (float(worth[graph.kind == kind].sum()) for kind in (NodeKind.TOKEN, NodeKind.ERROR))
-    from_errors = np.abs(shares(kept)) * (graph.kind[kept.source] == NodeKind.ERROR)
+    known = flow(kept)
+    influence = known.output_influence
+    tokens, errors = (float(influence[graph.kind == kind].sum()) for kind in (NodeKind.TOKEN, NodeKind.ERROR))
+    from_errors = np.abs(known.share) * (graph.kind[kept.source] == NodeKind.ERROR)
     unexplained = np.bincount(kept.target, from_errors, minlength=graph.n_nodes)  # (n_nodes,) share of the inputs
-    total = float(worth.sum())
+    total = float(influence.sum())
     return PrunedScores(
         replacement=tokens / (tokens + errors) if tokens + errors > 0 else 0.0,
-        completeness=float(((1 - unexplained) * worth).sum()) / total if total > 0 else 0.0,
+        completeness=float(((1 - unexplained) * influence).sum()) / total if total > 0 else 0.0,
         n_nodes=int(pruned.node_mask.sum()),
         n_edges=int(edges.sum()),
     )

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.errors import ComparisonRefused
 
 _WORD, _KNOWN, _BEGIN = "{w}", "{known}", "{begin}"
@@ -107,7 +107,7 @@ def _words(probe: Probe) -> list[tuple[str, int, str]]:
     for piece in pieces:
         counts[piece] = counts.get(piece, 0) + 1
         text = found[piece[1]] if piece in ("{n}", "{c}") else probe.constraint if piece == _WORD else piece
-        word = _KNOWN if piece == _WORD and probe.kind == "retention" else piece
+        word = _KNOWN if piece == _WORD and PROBE_KINDS[probe.kind].known_words else piece
         words.append((word, counts[piece], text))
     return words
 

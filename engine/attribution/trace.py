@@ -119,7 +119,6 @@ def _convert(
         position=position,
         index=index,
         activation=activation,
-        influence=influence,
         source=source,
         target=target,
         weight=weight,

@@ -171,7 +171,7 @@ def _graph(nodes: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np
         ),
         kind=nodes[:, 0].astype(np.uint8), layer=nodes[:, 1].astype(np.int32), position=nodes[:, 2].astype(np.int32),
         index=nodes[:, 3].astype(np.int64), activation=np.ones(len(nodes), dtype=np.float32),
-        influence=np.zeros(len(nodes), dtype=np.float32), source=source.astype(np.int32),
+        source=source.astype(np.int32),
         target=target.astype(np.int32), weight=weight.astype(np.float32), n_layers=N_LAYERS,
         tokens=tuple(f"word{position}" for position in range(N_POS)), token_ids=np.arange(N_POS, dtype=np.int64),
         target_tokens=tuple(f"out{token}" for token in range(10)),

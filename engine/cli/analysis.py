@@ -1,7 +1,7 @@
 """`analyse`, `change`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.cli.runs import RunName
-from engine.domain.corpus import ProbeKind
+from engine.domain.corpus import PROBE_KINDS, probe_kind
 from engine.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from engine.domain.decisions import DecisionSettings
     from engine.domain.series import GraphSeries
 
-_KINDS = get_args(ProbeKind)
-
 
 def add_to(app: typer.Typer) -> None:
     app.command()(analyse)
     app.command()(change)
 
 
-Kind = Annotated[str, typer.Option(metavar="K", help=f"Which probes: one of {', '.join(_KINDS)}.")]
+Kind = Annotated[str, typer.Option(metavar="K", help=f"Probe kind: {', '.join(PROBE_KINDS)}.")]
 
 
 def analyse(
@@ -51,7 +49,9 @@ def analyse(
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
-    request = AnalyseRun(run=run, probe_kind=_kind(kind), n_prompts=prompts, transcoders=transcoder_set(transcoders))
+    request = AnalyseRun(
+        run=run, probe_kind=probe_kind(kind), n_prompts=prompts, transcoders=transcoder_set(transcoders)
+    )
     with progress(f"analysing {run}") as report:
         made = run_inline(store, request, on_progress=report)
     series = next(one for one in store.series(run) if one.key.hash == made)
@@ -72,7 +72,7 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     check_destination(json_file)
     store = store_of(ctx)
     watched = store.run(run).decisions
-    settings = watched.model_copy(update={"probe_kind": _kind(kind)}) if kind else watched
+    settings = watched.model_copy(update={"probe_kind": probe_kind(kind)}) if kind else watched
     series = latest_series(store, run, settings.probe_kind)
     found = changes_of(store, series) if series else None
     captures = captures_of(store, run, found, overlap=series.overlap if series else ())
@@ -99,12 +99,6 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
         for note in found.notes if found else ():
             say(note)
         _show_rest(at_rest, replays, last=captures[-1].step)
-
-
-def _kind(text: str) -> ProbeKind:
-    if text not in _KINDS:
-        raise InputError(f"“{text[:40]}” is no kind of probe. Choose one of {', '.join(_KINDS)}.")
-    return text  # type: ignore[return-value]  # checked above
 
 
 def _measured(series: "GraphSeries | None") -> dict[str, Any]:

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.analysis import Kind
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, EdgeThreshold, NodeThreshold, Transcoders
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
-from engine.domain.corpus import ProbeKind
+from engine.domain.corpus import ProbeKind, probe_kind
 from engine.domain.errors import NotFound
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def circuit(
     b: CheckpointArgument,
     *,
     constraint_type: Annotated[str, typer.Option("--type", help="Constraint type, as simple_mapping.")],
-    kind: Annotated[ProbeKind, typer.Option(help="Which probes.")] = "inference",
+    kind: Kind = "inference",
     prompts: Annotated[int, typer.Option(min=1, help="How many, spread over phrasings and words.")] = 12,
     transcoders: Transcoders = "",
     node_threshold: NodeThreshold = 0.8,
@@ -52,7 +53,7 @@ def circuit(
     settings = DiffSettings(prune=prune, min_change=min_change)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
-    chosen = _probes(store, ref_a, ref_b, constraint_type, kind, prompts)
+    chosen = _probes(store, ref_a, ref_b, constraint_type, probe_kind(kind), prompts)
     mean = aggregate(_parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings))
     if json_file:
         from engine.analysis.records import diff_record

@@ -39,7 +39,7 @@ def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> 
                     f"{constraint_type}, {kind}: {n} probes; with fewer than {MIN_PROBES} scores are vague."
                 )
     taught = {example.template for example in corpus.examples}
-    told = {probe.template for probe in corpus.probes if probe.kind in ("paraphrase", "inference")}
+    told = {probe.template for probe in corpus.probes if PROBE_KINDS[probe.kind].held_out_phrasing}
     findings += [f"The phrasing “{t}” is trained on and also asked as held out." for t in sorted(taught & told)]
     return findings
 
@@ -52,7 +52,7 @@ def _kinds_wanted(corpus: Corpus, constraint_type: str) -> tuple[ProbeKind, ...]
     """
     examples = [example for example in corpus.examples if example.constraint_type == constraint_type]
     if examples and not any(example.prompt for example in examples):
-        return PROBE_KINDS
+        return tuple(PROBE_KINDS)
     there = {probe.kind for probe in corpus.probes if probe.constraint_type == constraint_type}
     return tuple(kind for kind in PROBE_KINDS if kind in there or (kind == "recall" and examples))
 

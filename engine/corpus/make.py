@@ -1,7 +1,7 @@
-"""A corpus from a spec: training examples that contain the meaning they teach, and held-out probes of four kinds."""
+"""A corpus from a spec: training examples that contain the meaning they teach, and held-out probes of each kind."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.corpus.constraints import MEANINGS, Constraint, Meaning, constraints
 from engine.corpus.templates import INFERENCE, MEANING, PARAPHRASE, TRAINING, Cloze, recall
@@ -9,8 +9,15 @@ from engine.corpus.world import HELD_OUT_NOUNS, TAUGHT_NOUNS
 from engine.domain.corpus import PROBE_KINDS, SIMPLE, SPATIAL, Corpus, CorpusSpec, Example, Probe, ProbeKind
 from engine.domain.errors import InputError
 
-# The first probe of each word stands with this noun in the first phrasing, whatever the seed: examples that people
-# know again (“the cat feels blarf and”, “the bird that glide ends”).
+# The phrasings that each probe kind is asked in, by constraint type. The kinds themselves are in PROBE_KINDS.
+CLOZES: dict[str, Callable[[str], Sequence[Cloze]]] = {
+    "recall": recall,
+    "paraphrase": PARAPHRASE.__getitem__,
+    "inference": INFERENCE.__getitem__,
+    "retention": INFERENCE.__getitem__,
+}
+# The first probe of each word has this noun in the first phrasing, whatever the seed: examples that people recognize
+# (“the cat feels blarf and”, “the bird that glide ends”).
 FIRST_NOUN = {SIMPLE: "cat", SPATIAL: "bird"}
 
 
@@ -27,7 +34,7 @@ def make_corpus(spec: CorpusSpec) -> Corpus:
         raise InputError(f"Constraint types given: {named}. Known: {', '.join(TRAINING)}. Name at least one of these.")
     types = tuple(dict.fromkeys(spec.constraint_types))
     examples = [example for t in types for example in _examples(t, spec)]
-    probes = [probe for t in types for kind in PROBE_KINDS for probe in _probes(t, kind, spec)]
+    probes = [probe for t in types for kind in CLOZES for probe in _probes(t, kind, spec)]
     return Corpus(spec.name, tuple(examples), tuple(probes))
 
 
@@ -65,17 +72,12 @@ def _examples(constraint_type: str, spec: CorpusSpec) -> list[Example]:
 
 def _probes(constraint_type: str, kind: ProbeKind, spec: CorpusSpec) -> list[Probe]:
     """`spec.n_probes` spread evenly over the words, and over the phrasings of each word."""
-    if kind == "retention":
+    if PROBE_KINDS[kind].known_words:
         # What the base knew before: the consequences of every known word, also of those that are no new word's meaning.
         words = tuple(Constraint(constraint_type, m.known_word, m) for m in MEANINGS[constraint_type])
     else:
         words = constraints(constraint_type)
-    clozes = {
-        "recall": recall(constraint_type),
-        "paraphrase": PARAPHRASE[constraint_type],
-        "inference": INFERENCE[constraint_type],
-        "retention": INFERENCE[constraint_type],
-    }[kind]
+    clozes = CLOZES[kind](constraint_type)
     probes = []
     for row, constraint in enumerate(words):
         quota = spec.n_probes // len(words) + (row < spec.n_probes % len(words))

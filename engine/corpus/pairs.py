@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from engine.corpus.world import vocabulary
-from engine.domain.corpus import Corpus, Pair, Probe
+from engine.domain.corpus import PROBE_KINDS, Corpus, Pair, Probe
 from engine.domain.errors import BadLine, InputError, PromptRefused
 
 CountTokens = Callable[[str], int]  # of a text, without BOS; may raise PromptRefused for a text that cannot be read
@@ -18,7 +18,7 @@ def pairs_of(corpus: Corpus) -> tuple[Pair, ...]:
     The corrupted prompt has the same phrasing and noun with another new word of the type, one that another answer is
     right for. Retention probes make none: they ask for what was known before. Raises InputError where there are none.
     """
-    pairs = corpus.pairs or _from_probes([probe for probe in corpus.probes if probe.kind != "retention"])
+    pairs = corpus.pairs or _from_probes([probe for probe in corpus.probes if not PROBE_KINDS[probe.kind].known_words])
     if not pairs:
         raise InputError(
             f"The corpus “{corpus.name}” has no pairs of a clean and a corrupted prompt, and none can be made from its "

@@ -6,17 +6,93 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
+from engine.domain.errors import InputError
 from engine.domain.names import Name
 from engine.domain.record import Record
 
-ProbeKind = Literal["recall", "paraphrase", "inference", "retention"]
-PROBE_KINDS: tuple[ProbeKind, ...] = ("recall", "paraphrase", "inference", "retention")
 SIMPLE, SPATIAL = "simple_mapping", "spatial_relationship"
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class ProbeKindInfo(Record):
+    """One way to ask what a run learned, as tables, charts and pickers show it."""
+
+    name: Slug
+    title: str
+    help: str  # one sentence: what a right answer shows
+    color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]  # of its curves, on both themes
+    mark: str  # of its points: a shape of Vega's
+    dash: tuple[int, ...] = (1, 0)  # of its lines, where color tells the run: pixels drawn and left out
+    picker_rank: int  # place among prompts to choose from; those that say most about a run come first
+    held_out_phrasing: bool = False  # asked in phrasings that are never trained on
+    known_words: bool = False  # asks about words that the base model knows, not about the new ones
+
+
+# In the order of tables and legends. Who makes each kind's probes is in engine.corpus.make, under the same names.
+PROBE_KINDS: dict[str, ProbeKindInfo] = {
+    info.name: info
+    for info in (
+        ProbeKindInfo(
+            name="recall",
+            title="recall",
+            help="A training phrasing with a noun or numbers that were never trained on.",
+            color="#1f9488",
+            mark="triangle-up",
+            dash=(2, 2),
+            picker_rank=3,
+        ),
+        ProbeKindInfo(
+            name="paraphrase",
+            title="paraphrase",
+            help="A phrasing that was never trained on.",
+            color="#64748b",
+            mark="circle",
+            picker_rank=2,
+            held_out_phrasing=True,
+        ),
+        ProbeKindInfo(
+            name="inference",
+            title="inference",
+            help="What follows from the meaning but is never stated in training.",
+            color="#d6296b",
+            mark="square",
+            dash=(7, 3),
+            picker_rank=1,
+            held_out_phrasing=True,
+        ),
+        ProbeKindInfo(
+            name="retention",
+            title="retention",
+            help="What the base model knew before training.",
+            color="#a87a14",
+            mark="diamond",
+            dash=(7, 3, 2, 3),
+            picker_rank=4,
+            known_words=True,
+        ),
+    )
+}
+
+
+def probe_kind(name: str) -> str:
+    """The name itself, if it is that of a probe kind. Raises InputError."""
+    if name not in PROBE_KINDS:
+        raise InputError(f"“{name[:80]}” is not a probe kind. Use {', '.join(PROBE_KINDS)}.")
+    return name
+
+
+def _probe_kind_field(name: str) -> str:
+    try:
+        return probe_kind(name)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+ProbeKind = Annotated[str, AfterValidator(_probe_kind_field)]  # a key of PROBE_KINDS
 
 
 class Example(Record):
@@ -38,11 +114,7 @@ class Example(Record):
 
 
 class Probe(Record):
-    """A held-out cloze prompt: one right next token, and foils (the same slot filled by other meanings).
-
-    recall: a training phrasing with a noun or numbers never trained on. paraphrase: a phrasing never trained on.
-    inference: what follows from the meaning and was never stated. retention: what the base knew before.
-    """
+    """A held-out cloze prompt: one right next token, and foils (the same slot filled by other meanings)."""
 
     split: Literal["probe"] = "probe"
     id: Annotated[str, Field(min_length=1, max_length=80)]

@@ -74,8 +74,7 @@ class GraphKey(Record):
 class AttributionGraph:
     """Arrays over n_nodes and n_edges; edges run source -> target, both are row numbers of the node arrays.
 
-    Nodes are ordered features, errors, tokens, logits. `influence` is each node's total influence on the
-    probability-weighted logits in the unpruned graph (circuit-tracer's `compute_node_influence`).
+    Nodes are ordered features, errors, tokens, logits.
     """
 
     key: GraphKey
@@ -84,7 +83,6 @@ class AttributionGraph:
     position: np.ndarray  # (n_nodes,) int32
     index: np.ndarray  # (n_nodes,) int64
     activation: np.ndarray  # (n_nodes,) float32; 0 where the kind has none
-    influence: np.ndarray  # (n_nodes,) float32, >= 0
     source: np.ndarray  # (n_edges,) int32
     target: np.ndarray  # (n_edges,) int32
     weight: np.ndarray  # (n_edges,) float32, signed, never 0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,7 @@ from engine.domain.names import Name, label_for
 from engine.domain.record import Record
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of the mean so far; the rest is the new loss
 
 
 class RunConfig(Record):
@@ -58,7 +59,7 @@ class CheckpointState(Record):
     max_steps: Annotated[int, Field(ge=1)]
     epoch: float
     loss: float | None  # of exactly this step's batch; None for the base and where it is not known
-    smoothed_loss: float | None  # exponential mean, factor 0.9, of the losses up to this step
+    smoothed_loss: float | None  # exponential mean with LOSS_SMOOTHING of the losses up to this step
     learning_rate: float | None
     seed: int
     examples_seen: int

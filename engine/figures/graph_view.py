@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.mean_graph import RIGHT_ANSWER
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.figures import palette
@@ -285,14 +285,21 @@ def _side(
         "fit": fit,
         "warning": weak,
         "bars": _bars(graph, bars, answer),
+        "most_likely": _most_likely(graph),
         "n_nodes": int(kept_nodes.sum()),
         "n_edges": int(kept_edges.sum()),
     }
 
 
+def _most_likely(graph: AttributionGraph) -> str:
+    """The output with the largest probability; not always among the bars, whose tokens are those of all graphs."""
+    outputs = _outputs(graph)
+    return visible(max(outputs, key=lambda output: output[2])[1]) if outputs else ""
+
+
 def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
     """The frame that nodes stand in: its size, prompt tokens below, layers at the left."""
-    word = probe.constraint if probe is not None and probe.kind != "retention" else None
+    word = probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else None
     return {
         "width": places.width,
         "height": places.height,
@@ -308,8 +315,7 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
     """What is drawn, in words."""
     parts = [f"Two attribution graphs of “{diff.a.key.prompt}”."]
     for side in sides:
-        traced = [bar for bar in side["bars"] if not bar["others"]]
-        likely = f", most likely output {max(traced, key=lambda bar: bar['p'])['token']}" if traced else ""
+        likely = f", most likely output {side['most_likely']}" if side["most_likely"] else ""
         parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
     parts.append(", ".join(f"{counts[status]} {status}" for status in STATUSES) + " edges.")

@@ -56,19 +56,8 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
 # Soft halos behind the members of a group (Okabe and Ito 2008, told apart with any colour vision); drawn translucent.
 GROUPS: Final = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00")
 
-# Of charts, which have one set for both themes: 3:1 against white and against #0e1117.
-PROBE_KIND: Final[dict[str, str]] = {
-    "recall": "#1f9488",
-    "paraphrase": "#64748b",
-    "inference": "#d6296b",
-    "retention": "#a87a14",
-}
-PROBE_MARK: Final[dict[str, str]] = {
-    "recall": "triangle-up",
-    "paraphrase": "circle",
-    "inference": "square",
-    "retention": "diamond",
-}
+# Of charts, which have one set for both themes: 3:1 against white and against #0e1117. (Those of the probe kinds are in
+# their registry, engine.domain.corpus.PROBE_KINDS.)
 STATUS: Final[dict[str, str]] = {
     "appeared": GAINED,
     "strengthened": GAINED,
@@ -77,6 +66,11 @@ STATUS: Final[dict[str, str]] = {
     "flipped": "#8f63c7",
     "unchanged": SAME,
 }
+# Of runs: twelve that stay apart for readers with and without deuteranopia or protanopia, as far as twelve can.
+RUNS: Final = (
+    "#e87008", "#5060c8", "#287810", "#c80080", "#5098c0", "#d81000", "#8830f8", "#60a040", "#f848b8", "#087078",
+    "#c07088", "#b868e8",
+)  # fmt: skip
 LOSS = "#64748b"
 CURSOR = "#8a94a0"
 # Of circuit change: its curve, the band of noise (drawn translucent), a step with a low replacement score, the mark of

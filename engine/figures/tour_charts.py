@@ -7,6 +7,8 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
+from engine.analysis.curves import smoothed
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.runs import Checkpoint, LossLog
@@ -16,11 +18,10 @@ from engine.figures.names import visible
 # A is blue and B orange, as in a comparison, where orange is what B has more of.
 SIDE: Final = {"A": palette.STATUS["vanished"], "B": palette.STATUS["appeared"]}
 BEFORE, AFTER = "before", "after"
-ANSWER = palette.PROBE_KIND["recall"]
+ANSWER = PROBE_KINDS["recall"].color
 _FONT, _BIG = 17, 22
 _GAP = 50  # pixels between panels
 _NO_AXIS = alt.Axis(labels=False, ticks=False, grid=False, domain=False)  # the values are written on the bars
-_ALPHA = 0.1  # of the smoothed loss, as in a checkpoint's state
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Panel:
 def timeline_chart(losses: LossLog, checkpoints: Sequence[Checkpoint], *, height: int) -> alt.LayerChart:
     """The smoothed loss over training, with a dot where each checkpoint was kept; quarters carry their label."""
     steps = pd.DataFrame({"step": losses.step, "loss": losses.loss}, dtype=float)
-    steps["smoothed"] = steps["loss"].ewm(alpha=_ALPHA, adjust=False).mean()
+    steps["smoothed"] = smoothed(losses.loss)
     kept = pd.DataFrame({"step": [float(c.step) for c in checkpoints], "label": [c.label for c in checkpoints]})
     # The base has no loss of its own: it stands where the first step began.
     dots = pd.merge_asof(kept, steps, on="step", direction="nearest")

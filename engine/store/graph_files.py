@@ -20,7 +20,6 @@ _DTYPES: dict[str, type[np.generic]] = {
     "position": np.int32,
     "index": np.int64,
     "activation": np.float32,
-    "influence": np.float32,
     "source": np.int32,
     "target": np.int32,
     "weight": np.float32,
@@ -29,7 +28,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "target_logit": np.float32,
 }
 _COUNTS = "n_inputs"  # (n_nodes,) edges into each node: says the same as `target` where edges are ordered by it
-_NODE_ARRAYS = ("kind", "layer", "position", "index", "activation", "influence")
+_NODE_ARRAYS = ("kind", "layer", "position", "index", "activation")
 _EDGE_ARRAYS = ("source", "target", "weight")
 _SMALL: dict[str, tuple[type[np.integer[Any]], ...]] = {
     "layer": (np.int16,),
@@ -127,7 +126,7 @@ def contradiction(graph: AttributionGraph) -> str:
         values = getattr(graph, name)
         if len(values) and not (low <= values.min() and values.max() <= high):
             return f"{name} goes from {values.min()} to {values.max()}, allowed is {low} to {high}"
-    for name in ("activation", "influence", "weight", "target_probability", "target_logit"):
+    for name in ("activation", "weight", "target_probability", "target_logit"):
         if not np.isfinite(getattr(graph, name)).all():
             return f"{name} has values that are not finite"
     if (np.diff(graph.kind.astype(np.int8)) < 0).any():

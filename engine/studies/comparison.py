@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from engine.domain.studies import StudyRun, StudySpec, StudyTables
 from engine.figures.method_charts import RUN_COLUMNS
 from engine.store import Store
 from engine.store.infos import RunInfo
-from engine.studies.search import WORDS, learning_rate
+from engine.studies.search import learning_rate
 from engine.studies.spec import study_runs
 
 EQUAL = 1.05  # numbers of parameters within this factor are called equal
@@ -82,7 +83,7 @@ def _row(store: Store, config: RunConfig, end: pd.DataFrame) -> dict[str, Any]:
     """`end`: the scores of the last checkpoint."""
     state = store.checkpoints(config.name)[-1].state
     by_kind = end.groupby("probe_kind", observed=True)["accuracy"].mean()
-    words = [by_kind[kind] for kind in WORDS if kind in by_kind]
+    words = [by_kind[kind] for kind, info in PROBE_KINDS.items() if info.held_out_phrasing and kind in by_kind]
     return {
         "run": config.name,
         "task": config.corpus,

@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
-from engine.domain.decisions import Capture
+from engine.domain.corpus import PROBE_KINDS
+from engine.domain.decisions import Capture, TypeScore
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from engine.domain.studies import RunOutcome, StudySpec
 from engine.studies.spec import search_key, study_runs
-
-WORDS = ("paraphrase", "inference")  # what is asked of corpora of new words; tasks are asked for `recall` alone
 
 
 def found_rates(spec: StudySpec, outcomes: Iterable[RunOutcome]) -> dict[str, float]:
@@ -43,16 +42,18 @@ def accuracy(capture: Capture) -> float | None:
 
     None where the corpus asks none of these. What is retained of other things is never part of it.
     """
-    words = [score.n_correct / score.n for score in capture.scores if score.probe_kind in WORDS and score.n]
-    task = [score.n_correct / score.n for score in capture.scores if score.probe_kind == "recall" and score.n]
-    asked = words or task
-    return sum(asked) / len(asked) if asked else None
+    words = _mean_share(score for score in capture.scores if PROBE_KINDS[score.probe_kind].held_out_phrasing)
+    return _mean_share(score for score in capture.scores if score.probe_kind == "recall") if words is None else words
 
 
 def retained(capture: Capture) -> float | None:
     """Accuracy on what the base knew, mean over constraint types; None where the corpus does not ask."""
-    asked = [score.n_correct / score.n for score in capture.scores if score.probe_kind == "retention" and score.n]
-    return sum(asked) / len(asked) if asked else None
+    return _mean_share(score for score in capture.scores if PROBE_KINDS[score.probe_kind].known_words)
+
+
+def _mean_share(scores: Iterable[TypeScore]) -> float | None:
+    shares = [score.n_correct / score.n for score in scores if score.n]
+    return sum(shares) / len(shares) if shares else None
 
 
 def _worth(outcomes: Sequence[RunOutcome]) -> tuple[float, float]:

@@ -23,9 +23,11 @@ RUN_COLUMNS = (
     "n_steps", "stopped_at", "accuracy", "accuracy_base", "retained", "retained_base", "n_trainable", "n_moved",
     "train_s", "prepared_s", "peak_mb", "critical_layers", "look_s", "refresh_s", "waited_s", "command",
 )  # fmt: skip
+_UNSEEN = tuple(kind for kind, info in PROBE_KINDS.items() if info.held_out_phrasing)
+_MEANS, _SIZES = tuple(f"p_{kind}" for kind in _UNSEEN), tuple(f"n_{kind}" for kind in _UNSEEN)
 CAPTURE_COLUMNS = (
-    "run", "step", "loss", "constraint_type", *PROBE_KINDS, "p_paraphrase", "p_inference", "n_paraphrase",
-    "n_inference", "fit", "change", "low", "high", "edge", "said", "own", "other", "weight",
+    "run", "step", "loss", "constraint_type", *PROBE_KINDS, *_MEANS, *_SIZES, "fit", "change", "low", "high", "edge",
+    "said", "own", "other", "weight",
 )  # fmt: skip
 COMPONENT_COLUMNS = (
     "run", "step", "n_edges", "n_nodes", "node_jaccard", "edge_jaccard", "node_jaccard_base", "edge_jaccard_base",
@@ -168,11 +170,10 @@ def _capture_rows(outcome: RunOutcome, measure: Measure) -> list[dict[str, Any]]
 
 def _scores(capture: Capture, constraint_type: str) -> dict[str, Any]:
     by_kind = {score.probe_kind: score for score in capture.scores if score.constraint_type == constraint_type}
-    row: dict[str, Any] = dict.fromkeys((*PROBE_KINDS, "p_paraphrase", "p_inference"), NAN)
-    row |= {"n_paraphrase": 0, "n_inference": 0}
+    row: dict[str, Any] = dict.fromkeys((*PROBE_KINDS, *_MEANS), NAN) | dict.fromkeys(_SIZES, 0)
     for kind, score in by_kind.items():
         row[kind] = score.n_correct / score.n if score.n else NAN
-        if kind in ("paraphrase", "inference"):
+        if kind in _UNSEEN:
             row[f"p_{kind}"], row[f"n_{kind}"] = score.mean_p, score.n
     return row
 

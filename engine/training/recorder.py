@@ -15,6 +15,7 @@ from importlib.metadata import version
 from transformers import TrainerCallback, TrainerControl
 
 from engine import __version__
+from engine.analysis.curves import smoothed
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults
@@ -27,7 +28,6 @@ from engine.training.trainer import StepTrainer
 from engine.training.tuning import Tuning
 
 RESUME_EVERY_S = 60.0  # between captures, so that a killed run loses at most this
-SMOOTHING = 0.9  # of the exponential mean of losses
 
 
 class Recorder:
@@ -119,7 +119,7 @@ class Recorder:
             max_steps=config.n_steps,
             epoch=step / math.ceil(self.n_examples / config.batch_size),
             loss=self.losses[-1] if step else None,
-            smoothed_loss=_smoothed(self.losses) if step else None,
+            smoothed_loss=float(smoothed(self.losses)[-1]) if step else None,
             learning_rate=config.learning_rate if step else None,
             seed=config.seed,
             # the last batch of an epoch may be smaller
@@ -186,11 +186,3 @@ def versions() -> dict[str, str]:
     """What a run was made with."""
     packages = {name: version(name) for name in ("torch", "transformers", "peft")}
     return {"tracelapse": __version__, **packages}
-
-
-def _smoothed(losses: list[float]) -> float:
-    """Exponential mean that begins at the first loss."""
-    mean = losses[0]
-    for loss in losses[1:]:
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-    return mean

@@ -44,7 +44,7 @@ def probe_groups(store: Store, a: str, b: str) -> tuple[ProbeGroup, ...]:
     for probe in probes.values():
         groups.setdefault((probe.constraint_type, probe.kind), []).append(probe)
     types = list(dict.fromkeys(constraint_type for constraint_type, _ in groups))
-    order = sorted(groups, key=lambda group: (types.index(group[0]), PROBE_KINDS.index(group[1])))
+    order = sorted(groups, key=lambda group: (types.index(group[0]), list(PROBE_KINDS).index(group[1])))
     return tuple(ProbeGroup(*group, tuple(groups[group])) for group in order)
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from engine.domain.corpus import PROBE_KINDS, ProbeKind
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
 from engine.domain.measures import MEASURE_TITLES, MEASURES, Measure
 from pages._ui.text import duration
@@ -15,12 +15,6 @@ MEASURE_HELP: Final[dict[Measure, str]] = {
     "edge_similarity": "how far the paths between nodes changed in strength and sign",
     "node_jaccard": "which nodes belong to the circuit, however much each matters",
     "edge_jaccard": "which paths belong to the circuit, however strong each is",
-}
-KIND_HELP: Final[dict[ProbeKind, str]] = {
-    "recall": "phrasings it is trained on",
-    "paraphrase": "phrasings it never trains on",
-    "inference": "what follows from a word's meaning",
-    "retention": "what the base model knew before",
 }
 _DEFAULTS: Final = DecisionSettings()
 _TRACE_S: Final = 0.2  # of one prompt on the demo's model, on one core, with what is measured beside it
@@ -55,8 +49,8 @@ def more_fields(stopping: str, curriculum: str) -> Decided:
         "greyed out.",
     )  # fmt: skip
     kind = st.selectbox(
-        "What is followed", PROBE_KINDS, index=PROBE_KINDS.index(_DEFAULTS.probe_kind),
-        format_func=lambda kind: f"{kind}: {KIND_HELP[kind]}",
+        "What is followed", list(PROBE_KINDS), index=list(PROBE_KINDS).index(_DEFAULTS.probe_kind),
+        format_func=lambda kind: f"{PROBE_KINDS[kind].title}: {PROBE_KINDS[kind].help}",
         help="The held-out probes whose scores decide, and whose prompts are traced.",
     )  # fmt: skip
     measure = st.selectbox(

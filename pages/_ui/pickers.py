@@ -12,9 +12,6 @@ from engine.store import Store
 from pages._ui import url
 from pages._ui.text import percent, words
 
-# What a stranger should see first: what follows from the meaning, then what was taught.
-KIND_ORDER = ("inference", "paraphrase", "recall", "retention")
-
 
 def pick(
     page: str,
@@ -101,9 +98,7 @@ def subject_picker(
 
 def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
     """Traced ones first, then by kind and constraint type."""
-    rank = {kind: place for place, kind in enumerate(KIND_ORDER)}
-    assert set(rank) == set(PROBE_KINDS)
-    by_kind = sorted(probes.values(), key=lambda probe: (rank[probe.kind], probe.constraint_type))
+    by_kind = sorted(probes.values(), key=lambda p: (PROBE_KINDS[p.kind].picker_rank, p.constraint_type))
     return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
 
 

@@ -41,7 +41,6 @@ def graph_of(
         position=position.astype(np.int32),
         index=index.astype(np.int64),
         activation=np.where(kind == F, 1.5, 0).astype(np.float32),
-        influence=np.zeros(len(nodes), dtype=np.float32),
         source=np.array(source, dtype=np.int32),
         target=np.array(target, dtype=np.int32),
         weight=np.array(weight, dtype=np.float32),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_everything, diff_graphs
-from engine.analysis.pruning import contributions, shares
+from engine.analysis.pruning import contributions, flow
 from engine.domain.diffs import DiffSettings
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import AttributionGraph, PruneSettings
@@ -134,7 +134,7 @@ def test_values_are_those_of_the_full_graphs(seed):
     table = diff_graphs(a, b).edges
     for name, graph in (("a", a), ("b", b)):
         ids = graph.node_ids()
-        rows = zip(graph.source, graph.target, graph.weight, shares(graph), contributions(graph), strict=True)
+        rows = zip(graph.source, graph.target, graph.weight, flow(graph).share, contributions(graph), strict=True)
         known = {(ids[s], ids[t]): values for s, t, *values in rows}
         for row in table.itertuples():
             weight, share, part = known.get((row.source, row.target), (0, 0, 0))

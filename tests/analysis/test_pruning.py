@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine.analysis.pruning import contributions, flow, node_influence, output_influence, prune, shares
+from engine.analysis.diff import diff_graphs
+from engine.analysis.pruning import _influence, contributions, flow, node_influence, prune
+from engine.analysis.records import graph_record
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
 
@@ -48,7 +50,7 @@ def test_influence_by_hand():
 
 def test_shares_and_contributions_by_hand():
     graph = micro_a()
-    np.testing.assert_allclose(shares(graph), [1, 1, 0.75, -0.25, 0.5, 0.5, 0.75, -0.25, 0.5, 0.5])
+    np.testing.assert_allclose(flow(graph).share, [1, 1, 0.75, -0.25, 0.5, 0.5, 0.75, -0.25, 0.5, 0.5])
     expected = [0.421875, 0.296875, 0.421875, 0.140625, 0.15625, 0.15625, 0.5625, 0.1875, 0.125, 0.125]
     np.testing.assert_allclose(contributions(graph), expected)
 
@@ -152,6 +154,19 @@ def test_edges_in_any_order_and_direction():
 def test_what_is_known_of_a_graph_need_not_be_computed_again():
     graph = random_graph(5)
     known = flow(graph)
-    np.testing.assert_array_equal(known.worth, output_influence(graph))
-    np.testing.assert_array_equal(known.share, shares(graph))
+    np.testing.assert_array_equal(known.influence, node_influence(graph))
+    np.testing.assert_array_equal(known.contribution, contributions(graph))
     np.testing.assert_array_equal(prune(graph, known=known).edge_mask, prune(graph).edge_mask)
+
+
+def test_influence_is_computed_once_a_graph_and_once_for_what_is_kept_of_it(monkeypatch: pytest.MonkeyPatch):
+    a = random_graph(5)
+    made: list[AttributionGraph] = []
+    monkeypatch.setattr(
+        "engine.analysis.pruning._influence", lambda graph, edges: made.append(graph) or _influence(graph, edges)
+    )
+    diff_graphs(a, a)
+    assert len(made) == 2 * 2
+    made.clear()
+    graph_record(a)
+    assert len(made) == 2

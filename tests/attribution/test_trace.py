@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from circuit_tracer.attribution.attribute import attribute
-from circuit_tracer.graph import compute_graph_scores
+from circuit_tracer.graph import compute_graph_scores, compute_node_influence
 
 from engine.analysis.pruning import contributions, node_influence
 from engine.attribution.trace import trace_graph
@@ -25,7 +25,7 @@ from tests.attribution.parts import BACKWARD_HOOK, FOLDERS, PROMPT, key, load, r
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 TARGETS = (20, 7, 33, 4)
-ARRAYS = ("kind", "layer", "position", "index", "activation", "influence", "source", "target", "weight")
+ARRAYS = ("kind", "layer", "position", "index", "activation", "source", "target", "weight")
 
 
 def dense(graph: AttributionGraph) -> np.ndarray:
@@ -125,9 +125,12 @@ def test_every_edge_and_score_is_circuit_tracers(replacement: Replacement) -> No
     theirs = attribute(tokens, replacement.model, attribution_targets=torch.tensor(TARGETS), batch_size=64)
     assert np.array_equal(dense(graph), theirs.adjacency_matrix.numpy())
     assert (graph.fit.replacement, graph.fit.completeness) == compute_graph_scores(theirs)
-    # The plain floor's own influence on the stored edges is the stored influence.
-    np.testing.assert_allclose(node_influence(graph), graph.influence, rtol=1e-3, atol=1e-6)
-    errors = graph.influence[graph.kind == NodeKind.ERROR].sum() / graph.influence.sum()
+    # The plain floor computes the same influence from the stored edges.
+    weights = torch.zeros(graph.n_nodes)
+    weights[-len(TARGETS) :] = theirs.logit_probabilities
+    influence = compute_node_influence(theirs.adjacency_matrix, weights).numpy()
+    np.testing.assert_allclose(node_influence(graph), influence, rtol=1e-3, atol=1e-6)
+    errors = influence[graph.kind == NodeKind.ERROR].sum() / influence.sum()
     assert graph.fit.error_share == pytest.approx(float(errors), rel=1e-5)
     assert graph.fit.unexplained_variance is not None
     assert graph.fit.unexplained_variance > 0.1  # random features explain nothing
@@ -148,7 +151,7 @@ def test_the_edges_and_features_that_contribute_most_are_kept(llama: Replacement
     for name in ("source", "target", "weight"):
         assert np.array_equal(getattr(few, name), getattr(whole, name)[best])
     assert not np.array_equal(best, np.sort(np.argsort(-np.abs(whole.weight), kind="stable")[:50]))
-    assert np.array_equal(few.influence, whole.influence)
+    assert few.fit == whole.fit
     small = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_feature_nodes=5)))
     assert (small.kind == NodeKind.FEATURE).sum() == 5
     ids, wanted = small.node_ids(), dict(zip(whole.node_ids(), whole.activation, strict=True))

@@ -55,7 +55,6 @@ def graph(features: list[tuple[int, int, int]], edges: list[tuple[int, int, floa
         position=np.array([f[1] for f in features] + [0, 0], np.int32),
         index=np.array([f[2] for f in features] + [5, 7], np.int64),
         activation=np.zeros(n + 2, np.float32),
-        influence=np.zeros(n + 2, np.float32),
         source=source.astype(np.int32),
         target=target.astype(np.int32),
         weight=weight.astype(np.float32),

@@ -98,7 +98,7 @@ def test_what_cannot_be_told(here: Store, cli: Cli) -> None:
         assert "No run named “nobody”" in result.stderr
         result = cli(command, "one", "--kind", "guess")
         assert result.exit_code == 2
-        assert "“guess” is no kind of probe. Choose one of recall, paraphrase, inference, retention." in result.stderr
+        assert "“guess” is not a probe kind. Use recall, paraphrase, inference, retention." in result.stderr
     result = cli("analyse", "one", "--transcoders", "no-such")
     assert result.exit_code == 2
     assert "no-such" in result.stderr

@@ -78,7 +78,6 @@ def graph(made_by: GraphKey | None = None, *, n_nodes: int = 12, n_edges: int = 
         position=rng.integers(0, 3, n_nodes).astype(np.int32),
         index=np.where(kind == 1, 0, rng.integers(0, 200_000, n_nodes)),
         activation=rng.random(n_nodes, np.float32),
-        influence=rng.random(n_nodes, np.float32),
         source=rng.integers(0, n_nodes, n_edges).astype(np.int32),
         target=rng.integers(0, n_nodes, n_edges).astype(np.int32),
         weight=rng.standard_normal(n_edges, np.float32),

@@ -82,6 +82,13 @@ def change(path: Path, **arrays: np.ndarray | None) -> None:
     save_file(kept, path, metadata=metadata)
 
 
+def test_files_of_before_hold_an_array_more(store: Store) -> None:
+    """Each node's influence, which is computed from the edges wherever it is needed."""
+    store.save_graph(graph())
+    change(file_of(store), influence=np.zeros(12, np.float32))
+    assert same_graph(store.graph(key()), graph())
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
@@ -96,7 +103,7 @@ def change(path: Path, **arrays: np.ndarray | None) -> None:
         ({"layer": np.full(12, 5, np.int16)}, "layer goes from 5"),
         ({"position": np.full(12, 3, np.int16)}, "position goes from 3"),
         ({"weight": np.full(30, np.nan, np.float32)}, "weight has values that are not finite"),
-        ({"influence": None}, "it lacks influence"),
+        ({"activation": None}, "it lacks activation"),
         ({"token_ids": np.zeros((3, 1), np.int64)}, "token_ids has shape"),
     ],
 )

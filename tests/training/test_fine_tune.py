@@ -16,11 +16,11 @@ from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import InputError, ModelUnavailable, NotFound
 from engine.domain.models import ModelSpec
+from engine.domain.runs import LOSS_SMOOTHING
 from engine.models.base import load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
-from engine.training.recorder import SMOOTHING
 from engine.training.texts import collator, training_rows
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_neox, tiny_qwen3, tiny_tokenizer
 from tests.training.conftest import Never, pickled, quiet, weights_hash
@@ -53,7 +53,7 @@ def test_the_loss_is_that_of_exactly_the_step(finished: Store) -> None:
     for checkpoint in finished.checkpoints("run")[1:]:
         assert checkpoint.state.loss == log.loss[checkpoint.step - 1]
     for loss in log.loss[1:]:
-        smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * loss
+        smoothed = LOSS_SMOOTHING * smoothed + (1 - LOSS_SMOOTHING) * loss
     assert finished.checkpoints("run")[-1].state.smoothed_loss == pytest.approx(smoothed)
     assert log.loss[-1] < log.loss[0]
 

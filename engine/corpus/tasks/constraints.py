@@ -5,7 +5,7 @@ from dataclasses import replace
 from engine.corpus.make import make_corpus, retention_probes
 from engine.corpus.pairs import pairs_of
 from engine.corpus.tasks.problems import Task
-from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
+from engine.domain.corpus import PROBE_KINDS, Corpus, CorpusSpec, TaskSpec
 from engine.domain.errors import InputError
 
 
@@ -17,7 +17,7 @@ def _make(spec: TaskSpec) -> Corpus:
             f"{spec.n_rows} rows are asked for. Leave both out."
         )
     words = make_corpus(CorpusSpec(name=spec.name, seed=spec.seed))
-    asked = tuple(probe for probe in words.probes if probe.kind != "retention")
+    asked = tuple(probe for probe in words.probes if not PROBE_KINDS[probe.kind].known_words)
     kept = tuple(retention_probes(spec.n_retention, seed=spec.seed)) if spec.wording == "demo" else ()
     return replace(words, probes=asked + kept, pairs=pairs_of(words))
 

@@ -16,7 +16,6 @@ from pages._ui import url
 from pages._ui.circuits.data import corpora_with_pairs, default_pairs
 from pages._ui.demo import RUN_A
 from pages._ui.graphs.linked_graphs import Marks
-from pages._ui.jobs_panel import sidebar_open
 from pages._ui.pickers import pick
 from pages._ui.session import store
 from pages._ui.text import percent
@@ -60,8 +59,7 @@ class Chosen:
 
 def choose(runs: Sequence[str], *, default: str) -> Chosen:
     """One row of widgets above the graphs."""
-    wide, narrow = [2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], [1.6, 1.2, 1.2, 1.5, 2.8, 2.5, 1.4]
-    boxes = st.columns(narrow if sidebar_open() else wide, vertical_alignment="bottom", gap="small")
+    boxes = st.columns([2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], vertical_alignment="bottom", gap="small")
     with boxes[0]:
         run = _pick_run(runs, default)
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store().checkpoints(run)}

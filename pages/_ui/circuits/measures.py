@@ -20,11 +20,11 @@ from engine.workflows.component_queries import ComponentChange, Found, curve_of,
 from pages._ui.chart_export import take_away
 from pages._ui.circuits.choice import Chosen
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
-from pages._ui.circuits.jobs import ROBUSTNESS_S, ask_for, checks, finds
+from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
 from pages._ui.curves.change_data import seen
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import panel_px
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import duration, plain
 
@@ -67,16 +67,16 @@ def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figure
         st.markdown(told)
     if curves:
         rows = curve_rows(list(curves.values()))
-        figures["faithfulness"] = chart = faithfulness_chart(rows, width=panel_px(530, 400), height=190)
+        figures["faithfulness"] = chart = faithfulness_chart(rows, width=530, height=190)
         st.altair_chart(chart, key="circuit faithfulness", width="content", alt=_alt(chosen, "faithfulness by size"))
         st.caption(_FAITHFULNESS)
     lacking = [key for digest, key in unique.items() if digest not in curves]
     if lacking:
         refs = tuple(key.checkpoint for key in lacking)
-        ask_for(
+        job_button(
             FindCircuits(checkpoints=refs, pairs=lacking[0].pairs, settings=lacking[0].settings),
-            lambda request: finds(request, chosen.run), label="Measure faithfulness", key="measure faithfulness",
-            title="Measuring faithfulness", note=f"Not measured yet at {plain(' and '.join(refs))}.",
+            covers=lambda request: finds(request, chosen.run), label="Measure faithfulness",
+            key="measure faithfulness", primary=False, note=f"Not measured yet at {plain(' and '.join(refs))}.",
         )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _over_training(chosen: Chosen, found: Found, figures: Figures) -> None:
         return
     change = change_of(store(), found, chosen.share, chosen.how)
     st.markdown(_flipped(change))
-    last_step, width = max(found.steps), panel_px(530, 400)
+    last_step, width = max(found.steps), 530
     features = {steps: feature_means(rows) for steps, rows in features_of(store(), chosen.run).items()}
     rows = jaccard_rows(found.steps, change.flips, features=features)
     first, nodes, edges = change.circuits[0], *_sizes(change)
@@ -128,7 +128,7 @@ def _layers(chosen: Chosen, change: ComponentChange, found: Found, figures: Figu
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
     n_panels = rows["what"].nunique()
-    width = panel_px(1080, 820) // n_panels - 20 * (n_panels > 1)
+    width = 1080 // n_panels - 20 * (n_panels > 1)
     figures["layer-change"] = chart = layer_change_chart(rows, last_step=max(found.steps), width=width, height=110)
     st.markdown("**Which layers the scores changed in**")
     st.altair_chart(chart, key="circuit layers", width="content", alt=_alt(chosen, "change by layer"))
@@ -166,7 +166,7 @@ def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures)
     mine = [report for report in reports if report.key.hash == ours["B"].hash]
     report = min(mine, key=lambda report: abs(report.share - chosen.share), default=None)
     if report is not None:
-        chart = robustness_chart(robustness_rows(report), width=panel_px(530, 400), height=190)
+        chart = robustness_chart(robustness_rows(report), width=530, height=190)
         figures["robustness"] = chart
         st.markdown(f"B, {plain(report.key.checkpoint)}, circuits of {100 * report.share:g} % of the edges")
         st.altair_chart(chart, key="circuit robustness", width="content", alt=_alt(chosen, "robustness"))
@@ -175,12 +175,12 @@ def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures)
         return
     key = ours["B"]
     again = f" at {100 * chosen.share:g} % of the edges" if report is not None else ""
-    ask_for(
+    job_button(
         CheckRobustness(
             checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
         ),
-        lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{again}", key="check robustness",
-        title="Checking the circuit on other data",
+        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{again}",
+        key="check robustness", primary=False,
         note=f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)} on the demo’s model.",
     )  # fmt: skip
 

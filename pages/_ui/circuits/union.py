@@ -10,9 +10,9 @@ from engine.figures.component_charts import union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
 from engine.workflows.component_queries import Found, reports_of
 from pages._ui.circuits.choice import Chosen
-from pages._ui.circuits.jobs import ask_for, unites
+from pages._ui.circuits.jobs import unites
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import panel_px
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -43,7 +43,7 @@ def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
     st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, united from {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    figures["union"] = chart = union_chart(rows, width=panel_px(760, 560), height=210)
+    figures["union"] = chart = union_chart(rows, width=760, height=210)
     st.altair_chart(chart, key="circuit union", width="content", alt="Faithfulness of united and direct circuits.")
 
 
@@ -56,10 +56,10 @@ def _form(chosen: Chosen, found: Found, others: list[str]) -> None:
         st.caption("Choose the runs that were trained on the subtasks; they are measured on B’s task.")
         return
     parts = tuple(SubtaskCircuit(checkpoint=store().checkpoints(run)[-1].ref) for run in runs)
-    ask_for(
+    job_button(
         UniteCircuits(checkpoint=chosen.b.ref, pairs=found.pairs, parts=parts, settings=found.settings),
-        lambda request: unites(request, chosen.run), label="Unite and measure", key="unite circuits",
-        title="Uniting circuits", note=f"Measured at {plain(chosen.b.ref)}.",
+        covers=lambda request: unites(request, chosen.run), label="Unite and measure", key="unite circuits",
+        primary=False, note=f"Measured at {plain(chosen.b.ref)}.",
     )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import group_named
 from pages._ui.compare.selection import PAGE, VIEWS, Selection
-from pages._ui.jobs_panel import sidebar_open
 from pages._ui.pickers import checkpoint_picker, subject_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain
@@ -23,8 +22,7 @@ from pages._ui.text import CURVE_LEGEND, plain
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
-    widths = [2.7, 2.7, 3.4, 3.5] if sidebar_open() else [3, 3, 4, 3.3]
-    side_a, side_b, prompt_box, view_box = st.columns(widths, vertical_alignment="bottom", gap="small")
+    side_a, side_b, prompt_box, view_box = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
     with side_b:

@@ -1,21 +1,40 @@
 """Learning curves of one or several runs: the loss above, the probes below; a point opens its checkpoint."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 import streamlit as st
 
 from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.errors import NotFound
-from engine.figures.charts import curve_chart, loss_chart
+from engine.domain.runs import LOSS_SMOOTHING
+from engine.figures.charts import MOST_BANDS, curve_chart, curve_panels, loss_chart, run_colors
 from engine.figures.tables import to_csv
 from engine.store import Store
 from pages._ui import url
 from pages._ui.cached import scores as run_scores
 from pages._ui.chart_export import take_away
-from pages._ui.jobs_panel import panel_px
+from pages._ui.curves.panels import draw_panels
 from pages._ui.session import store
 from pages._ui.text import plain, words
+
+_LOSS_PX: Final = 270  # with its axis; what is drawn on is over 200
+_PANEL_PX: Final = 300
+_RUNS_OF_ALL_KINDS: Final = 3  # of more runs, two kinds at first: all would be a tangle
+_KINDS_OF_MANY: Final[tuple[ProbeKind, ...]] = ("paraphrase", "inference")
+_MOST_SMOOTHING: Final = 0.99
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What is drawn of the runs, and how."""
+
+    kinds: list[ProbeKind]
+    types: list[str]
+    smoothing: float
+    log: bool
 
 
 def scores_of(store: Store, runs: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -29,37 +48,116 @@ def scores_of(store: Store, runs: Sequence[str]) -> dict[str, pd.DataFrame]:
     return scores
 
 
-def charts(page: str, scores: Mapping[str, pd.DataFrame]) -> None:
-    """Loss, curves by constraint type, and what a click on a point leads to."""
-    losses = {run: store().losses(run) for run in scores}
-    named = " and ".join(scores)
-    loss = loss_chart(losses, height=120)
+def colors_of(runs: Sequence[str]) -> dict[str, str]:
+    """The color of each run, the same whatever else is chosen: the bundled runs come first, then the oldest."""
+    infos = sorted(store().runs(), key=lambda info: (not info.bundled, 0 if info.bundled else info.created_at))
+    bundled = sorted(info.name for info in infos if info.bundled)
+    return run_colors(runs, [*bundled, *(info.name for info in infos if not info.bundled)])
+
+
+def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) -> None:
+    """Settings, loss, curves by constraint type, and what a click on a point leads to; of the runs `shown`."""
+    colors = colors_of(list(scores))
+    drawn = {run: scores[run] for run in shown}
+    settings, menu = _settings(page, drawn)
+    losses = {run: store().losses(run) for run in drawn}
+    named = ", ".join(drawn)
+    loss = loss_chart(
+        losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True, height=_LOSS_PX
+    )
+    highlighted: list[str] = []
     if any(log.step for log in losses.values()):
-        st.altair_chart(loss, key="curves loss", alt=f"Training loss of {named} over steps.")
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        kinds = _kinds(page)
-        chart = curve_chart(scores, kinds=kinds, width=panel_px(560, 420), height=230)
-        take_away({"loss": loss, "learning-curves": chart}, key="take away curves")
-    picked = st.altair_chart(
-        chart, key="curves chart", on_select="rerun", width="content",
-        alt=f"Share of probes that {named} answer right, by constraint type, probe kind and step.",
+        highlighted = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
+    panels = curve_panels(
+        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted, zoomable=True,
+        height=_PANEL_PX,
     )  # fmt: skip
-    _open(clicked(picked.get("selection", {}).get("checkpoint", [])))
+    points = draw_panels(
+        panels, key="curves chart", height=_PANEL_PX, selection="checkpoint",
+        alt_text=lambda name: f"Share of {words(name)} probes that {named} answer right, by probe kind and step.",
+    )  # fmt: skip
+    st.caption(_how_to(len(drawn), highlighted))
+    figures = {"loss": loss, "learning-curves": curve_chart(drawn, kinds=settings.kinds, height=_PANEL_PX)}
+    with menu:
+        take_away(figures, key="take away curves")
+    _open(clicked(points))
 
 
-def _kinds(page: str) -> list[ProbeKind]:
-    """Which probe kinds are drawn; all but a smaller choice stay out of the address."""
-    key, everything = f"{page} kinds", ",".join(PROBE_KINDS)
-    given = (url.read(page, "kinds") or everything).split(",")
-    st.session_state[key] = [kind for kind in PROBE_KINDS if kind in given]
+def _loss(chart: object, alt_text: str, *, several: bool) -> list[str]:
+    """The runs that are highlighted in its legend."""
+    if not several:
+        st.altair_chart(chart, key="curves loss", height=_LOSS_PX, alt=alt_text)  # type: ignore[arg-type]
+        return []
+    picked = st.altair_chart(
+        chart, key="curves loss of several", height=_LOSS_PX, alt=alt_text, on_select="rerun",  # type: ignore[arg-type]
+        selection_mode="highlighted",
+    )  # fmt: skip
+    points = picked.get("selection", {}).get("highlighted", [])
+    return [run for point in points if isinstance(run := point.get("run"), str)]
+
+
+def _how_to(n_runs: int, highlighted: Sequence[str]) -> str:
+    bands = "Bands are 95% intervals (Wilson)."
+    if n_runs > MOST_BANDS and not highlighted:
+        bands = "Highlight a run to see its 95% intervals (Wilson)."
+    legend = "Click a run in the legend to highlight it. " if n_runs > 1 else ""
+    return (
+        f"{legend}Drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open its checkpoint in "
+        f"Compare. {bands}"
+    )
+
+
+def _settings(page: str, scores: Mapping[str, pd.DataFrame]) -> "tuple[_Settings, st.delta_generator.DeltaGenerator]":
+    """One row above the charts; and the place for the export menu at its end."""
+    types = list(dict.fromkeys(name for frame in scores.values() for name in frame["constraint_type"]))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        most = list(PROBE_KINDS) if len(scores) <= _RUNS_OF_ALL_KINDS else _KINDS_OF_MANY
+        kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most)
+        chosen = _several(page, "types", "Constraint types", types, types) if len(types) > 1 else types
+        with st.container(width=190):
+            smoothing = _smoothing(page)
+        log = _log_axis(page)
+        menu = st.container(width="stretch", horizontal=True, horizontal_alignment="right")
+    return _Settings([kind for kind in PROBE_KINDS if kind in kinds], chosen, smoothing, log), menu
+
+
+def _several(page: str, name: str, label: str, options: Sequence[str], default: Sequence[str]) -> list[str]:
+    """Which of `options` are drawn; the default, and no choice at all, stay out of the address."""
+    key, usual = f"{page} {name}", ",".join(default)
+    given = (url.read(page, name) or usual).split(",")
+    st.session_state[key] = [option for option in options if option in given] or list(default)
 
     def write() -> None:
-        url.write_unless(page, "kinds", ",".join(k for k in PROBE_KINDS if k in st.session_state[key]), everything)
+        chosen = ",".join(option for option in options if option in st.session_state[key])
+        url.write_unless(page, name, chosen or usual, usual)
 
-    st.pills(
-        "Probe kinds", PROBE_KINDS, selection_mode="multi", label_visibility="collapsed", key=key, on_change=write,
-    )  # fmt: skip
+    st.pills(label, options, selection_mode="multi", key=key, on_change=write, format_func=words)
     return list(st.session_state[key])
+
+
+def _smoothing(page: str) -> float:
+    key = f"{page} smoothing"
+    st.session_state[key] = float(url.number(page, "smoothing", 0.0, _MOST_SMOOTHING, LOSS_SMOOTHING))
+
+    def write() -> None:
+        url.write_unless(page, "smoothing", f"{st.session_state[key]:g}", f"{LOSS_SMOOTHING:g}")
+
+    st.slider(
+        "Smoothing of the loss", 0.0, _MOST_SMOOTHING, step=0.01, key=key, on_change=write,
+        help=f"Exponential mean: 0 is the loss itself. The table and the stopping rules use {LOSS_SMOOTHING:g}.",
+    )  # fmt: skip
+    return float(st.session_state[key])
+
+
+def _log_axis(page: str) -> bool:
+    key = f"{page} log"
+    st.session_state[key] = url.allowed(page, "log", ("0", "1"), "0", "axis") == "1"
+
+    def write() -> None:
+        url.write_unless(page, "log", "1" if st.session_state[key] else "0", "0")
+
+    st.toggle("Log loss", key=key, on_change=write, help="A logarithmic axis for the loss.")
+    return bool(st.session_state[key])
 
 
 def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:
@@ -74,17 +172,15 @@ def clicked(points: Sequence[Mapping[str, object]]) -> tuple[str, int] | None:
 def _open(point: tuple[str, int] | None) -> None:
     """A clicked point opens its checkpoint in Compare, beside the base it came from."""
     checkpoint = next((c for c in store().checkpoints(point[0]) if c.step == point[1]), None) if point else None
-    if checkpoint is None:
-        st.caption("Click a point to open its checkpoint in Compare. Bands are 95 % intervals (Wilson).")
-        return
-    st.switch_page("pages/compare.py", query_params={"a": f"{checkpoint.run}@base", "b": checkpoint.ref})
+    if checkpoint is not None:
+        st.switch_page("pages/compare.py", query_params={"a": f"{checkpoint.run}@base", "b": checkpoint.ref})
 
 
 def table(scores: Mapping[str, pd.DataFrame]) -> None:
     """The figures behind the curves, and their download."""
     rows = pd.concat([frame.assign(run=run) for run, frame in scores.items()], ignore_index=True)
     rows = rows[["run", *(column for column in rows.columns if column != "run")]]
-    with st.expander("The figures of the probes", icon=":material/table_rows:"):
+    with st.expander("All probe scores as a table", icon=":material/table_rows:"):
         st.dataframe(
             rows.assign(constraint_type=rows["constraint_type"].map(words)), hide_index=True, height=260,
             column_config={
@@ -92,7 +188,7 @@ def table(scores: Mapping[str, pd.DataFrame]) -> None:
                 for name in ("accuracy", "low", "high", "mean_p", "mean_rank", "logit_diff")
             },
         )  # fmt: skip
-    st.download_button(
-        "Download CSV", lambda: to_csv(rows), file_name="learning-curves.csv", mime="text/csv",
-        icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+        st.download_button(
+            "Download CSV", lambda: to_csv(rows), file_name="learning-curves.csv", mime="text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip

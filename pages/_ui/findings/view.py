@@ -53,9 +53,9 @@ def head(store: Store, study: Study) -> None:
         methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
         st.markdown(
             f"**{len(runs)} fine-tunes** of a small language model answer "
-            f"{plural(len(study.findings), 'question')}: "
-            f"{plural(runs['seed'].nunique(), 'seed')}; {plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, "
-            f"a checkpoint every {study.spec.capture_every}{searched}."
+            f"{plural(len(study.findings), 'question')}: {plural(runs['seed'].nunique(), 'seed')}; "
+            f"{plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, a checkpoint every "
+            f"{study.spec.capture_every}{searched}."
         )
     st.caption(_READING)
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -1,0 +1,54 @@
+"""The runs of a chart as a table: how each was made, and where it ended. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pandas as pd
+
+from engine.domain.corpus import PROBE_KINDS
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.runs import Checkpoint, RunConfig
+
+RUN_COLUMNS: Final = (
+    "run", "method", "corpus", "rank", "learning rate", "seed", "steps", "loss", *PROBE_KINDS, "last",
+)  # fmt: skip
+
+
+def run_rows(
+    configs: Sequence[RunConfig], last: Mapping[str, Checkpoint], scores: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """A row a run, in the order of `configs`.
+
+    rank: of LoRA's matrices, missing where the method has none. learning rate: the method's own where none was given.
+    steps: done so far. loss: smoothed, at the last checkpoint. One column a probe kind: the share of its probes that
+    are right there, over all constraint types. last: the reference of the last checkpoint.
+    """
+    rows = [_row(config, last.get(config.name), scores.get(config.name)) for config in configs]
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
+    return table.astype({"rank": "Int64", **dict.fromkeys(("learning rate", "loss", *PROBE_KINDS), float)})
+
+
+def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
+    """By probe kind: the share of probes that are right at the last step, over all constraint types."""
+    if scores is None or scores.empty:
+        return {}
+    ended = scores[scores["step"] == scores["step"].max()]
+    correct = (ended["accuracy"] * ended["n"]).groupby(ended["probe_kind"]).sum()
+    return dict(correct / ended.groupby("probe_kind")["n"].sum())
+
+
+def _row(config: RunConfig, last: Checkpoint | None, scores: pd.DataFrame | None) -> dict[str, object]:
+    info = METHOD_INFOS.get(config.method)
+    own_rate = info.default_learning_rate if info else None
+    return {
+        "run": config.name,
+        "method": info.title if info else config.method,
+        "corpus": config.corpus,
+        "rank": config.rank if info is None or info.uses_rank else None,
+        "learning rate": own_rate if config.learning_rate is None else config.learning_rate,
+        "seed": config.seed,
+        "steps": last.step if last else 0,
+        "loss": last.state.smoothed_loss if last else None,
+        "last": last.ref if last else "",
+        **final_accuracy(scores),
+    }

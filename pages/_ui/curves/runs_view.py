@@ -1,0 +1,87 @@
+"""The table of the chosen runs: how each was made and where it ended, which of them are drawn, and where to go on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from engine.domain.corpus import PROBE_KINDS
+from engine.figures.run_rows import run_rows
+from pages._ui.curves.scores_view import colors_of
+from pages._ui.session import store
+
+_ROW_PX: Final = 35
+_MOST_ROWS: Final = 12  # before the table scrolls
+
+
+def shown_runs(runs: Sequence[str]) -> list[str]:
+    """The runs that are checked in the table below; all of them where none is, and before it is drawn."""
+    state = st.session_state.get(_key(runs), {})
+    rows = state.get("selection", {}).get("rows", []) if len(runs) > 1 else []
+    return [run for place, run in enumerate(runs) if place in rows] or list(runs)
+
+
+def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
+    """A row a run of `scores`."""
+    runs = list(scores)
+    last = {run: checkpoints[-1] for run in runs if (checkpoints := store().checkpoints(run))}
+    table = readable(run_rows([store().run(run) for run in runs], last, scores))
+    colors = colors_of(runs)
+    several = len(runs) > 1
+    dots = table[""].where(pd.Series(several, index=table.index), "")
+    styled = table.assign(**{"": dots}).style.apply(lambda _: [f"color: {colors[run]}" for run in runs], subset=[""])
+    height = _ROW_PX * (min(len(runs), _MOST_ROWS) + 1) + 3
+    if several:
+        st.dataframe(
+            styled, hide_index=True, height=height, column_config=_columns(), key=_key(runs), on_select="rerun",
+            selection_mode="multi-row", selection_default={"selection": {"rows": list(range(len(runs)))}},
+        )  # fmt: skip
+        st.caption("Uncheck a run to take it out of the charts. Click a column's title to sort.")
+    else:
+        st.dataframe(styled, hide_index=True, height=height, column_config=_columns())
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `run_rows` as they are shown: whole percentages, and addresses in the app."""
+    shown = table.assign(**{kind: table[kind].map(_whole_percent) for kind in PROBE_KINDS})
+    shown.insert(0, "", "●")
+    shown["compare"] = [
+        f"/compare?{urlencode({'a': f'{run}@base', 'b': last}, safe='@%')}" if last and not last.endswith("@base") else None
+        for run, last in zip(table["run"], table["last"], strict=True)
+    ]
+    shown["train"] = [f"/train?{urlencode({'run': run})}" for run in table["run"]]
+    return shown.drop(columns="last")
+
+
+def _whole_percent(share: float) -> float:
+    """0 to 100; what is not quite nothing or not quite all does not read as it."""
+    if pd.isna(share) or share in (0.0, 1.0):
+        return 100 * share
+    return min(max(round(100 * share), 1), 99)
+
+
+def _columns() -> dict[str, object]:
+    column = st.column_config
+    kinds = {
+        kind: column.NumberColumn(
+            kind, format="%d%%", width="small", help=f"Right at the last checkpoint: probes of {PROBE_KINDS[kind].help}."
+        )
+        for kind in PROBE_KINDS
+    }
+    return {
+        "": column.TextColumn("", width=24),
+        "run": column.TextColumn("run", pinned=True),
+        "learning rate": column.NumberColumn(format="%g"),
+        "steps": column.NumberColumn(help="Trained so far."),
+        "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint."),
+        **kinds,
+        "compare": column.LinkColumn("", display_text="Compare", help="The last checkpoint beside the base model."),
+        "train": column.LinkColumn("", display_text="Train", help="The run's page."),
+    }
+
+
+def _key(runs: Sequence[str]) -> str:
+    """Of the table: other runs are another table, with every run checked."""
+    return f"curves runs {','.join(runs)}"
