@@ -118,8 +118,8 @@ def method_panels(
     return found
 
 
-def method_legend(runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy") -> alt.Chart:
-    """The mark and color of each method of `method_panels`, as wide as its container."""
+def method_legend(runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy", height: int = 44) -> alt.Chart:
+    """The mark and color of each method of `method_panels`, as wide as its container; `height` in pixels."""
     rows = method_chart_rows(runs, x=x, y=y)
     names = _series_names(rows)
     axis = alt.Axis(orient="bottom", title=None, ticks=False, domain=False, labelAngle=0, labelFontSize=12,
@@ -132,7 +132,7 @@ def method_legend(runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy") -> 
             color=_by_name(alt.Color, names, _colours(rows), legend=None),
             shape=_by_name(alt.Shape, names, _marks(rows), legend=None),
         )
-        .properties(width="container", height=44)
+        .properties(width="container", height=height)
         .configure_view(stroke=None)
     )
 

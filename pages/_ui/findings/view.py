@@ -23,6 +23,7 @@ BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
     "partly": ("orange", ":material/contrast:"),
     "cannot be told": ("gray", ":material/question_mark:"),
 }
+_BELOW_CHART = 8  # pixels
 _READING = (
     "Each dot is a mean over runs, or a rank correlation, with its 95% interval. The dashed line in a row is what it "
     "would be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it "
@@ -124,7 +125,8 @@ def _finding(finding: Finding) -> None:
 
 def _charts(finding: Finding, specs: list[dict[str, Any]]) -> None:
     for place, (column, spec) in enumerate(zip(st.columns(len(specs), gap="medium"), specs, strict=True)):
-        with column:
+        # Of the chart's own height from the start: what is below does not move when it is drawn.
+        with column, st.container(height=spec["height"] + _BELOW_CHART, border=False):
             st.vega_lite_chart(spec, key=f"finding {finding.key} {place}", width="stretch", alt=describe(finding))
 
 

@@ -41,6 +41,7 @@ VIEWS: Final[dict[str, _View]] = {
     "retained": _View("Retained by accuracy", "accuracy", "retained", "What is retained, by accuracy"),
 }
 _PER_ROW = 4  # panels beside each other
+_CHART_PX, _LEGEND_PX, _BELOW_CHART = 250, 44, 8
 _READING = (
     "**Accuracy**: held-out problems answered right; for new words, the mean of paraphrase and inference. "
     "**Retained**: accuracy on what the model knew before. Means over seeds with 95% intervals, which hold for these "
@@ -144,18 +145,20 @@ def _charts(page: str, rows: pd.DataFrame) -> None:
             st.caption("These runs do not have this figure.")
             return
         take_away({f"methods-{name}": method_chart(known, x=view.x, y=view.y)}, key="take away methods")
-    panels = list(method_panels(known, x=view.x, y=view.y).items())
+    panels = list(method_panels(known, x=view.x, y=view.y, height=_CHART_PX).items())
     for first in range(0, len(panels), _PER_ROW):
         columns = st.columns(min(len(panels), _PER_ROW))
         for column, (task, chart) in zip(columns, panels[first : first + _PER_ROW], strict=False):
             chart_key = f"methods chart {name} {task}"
-            with column:
+            # Of the chart's own height from the start: what is below does not move when it is drawn.
+            with column, st.container(height=_CHART_PX + _BELOW_CHART, border=False):
                 st.altair_chart(
                     chart, key=chart_key, on_select=lambda key=chart_key: _clicked(page, rows, key),
                     alt=f"{view.alt} on {task}: a dot a run, a mark with its interval a method.",
                 )  # fmt: skip
-    st.altair_chart(method_legend(known, x=view.x, y=view.y), key=f"methods legend {name}",
-                    alt="The color and mark of each method.")  # fmt: skip
+    with st.container(height=_LEGEND_PX + _BELOW_CHART, border=False):
+        st.altair_chart(method_legend(known, x=view.x, y=view.y, height=_LEGEND_PX), key=f"methods legend {name}",
+                        alt="The color and mark of each method.")  # fmt: skip
 
 
 def _clicked(page: str, rows: pd.DataFrame, chart: str) -> None:
