@@ -1,5 +1,10 @@
 """Tracelapse: page config and navigation, nothing else. Start with `streamlit run app.py`."""
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before the imports, which an older Python cannot read
+    sys.exit("Tracelapse needs Python 3.11 or newer; this is " + sys.version.split()[0])
+
 import streamlit as st
 
 from pages._ui.errors import guarded

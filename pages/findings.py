@@ -1,7 +1,8 @@
-"""Findings: what a study of many runs says to each question, with its figures, intervals and weak spots."""
+"""Findings: what a study of many runs says about each question, with its figures, intervals and weak spots."""
 
 import streamlit as st
 
+from engine.domain.numbers import plural
 from pages._ui import url
 from pages._ui.frame import show
 from pages._ui.pickers import pick
@@ -15,8 +16,8 @@ def main() -> None:
     if not studies:
         st.title("Findings")
         st.info(
-            "There is no study yet. A study trains many runs that differ in one thing at a time, and answers questions "
-            "from all of them. This makes one; data/study.yaml says which runs it has:"
+            "There is no study yet. A study trains many runs that differ in one thing at a time and answers questions "
+            "from all of them. This command makes one from the runs that data/study.yaml lists:"
         )
         st.code("python -m engine study data/study.yaml", language="bash")
         return
@@ -31,7 +32,7 @@ def main() -> None:
             export(store(), study)
     head(store(), study)
     if not study.findings:
-        st.info(f"This study has no findings yet: {study.n_runs} run(s) are finished. Run its command again to go on.")
+        st.info(f"No findings yet; {plural(study.n_runs, 'run')} finished. Run the study’s command again to continue.")
         return
     summary(study)
     findings(study)

@@ -1,4 +1,4 @@
-"""Methods: ways to fine-tune beside each other, by task, at equal numbers of parameters."""
+"""Methods: ways to fine-tune compared, by task and at equal numbers of parameters."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ def main() -> None:
         _nothing()
         return
     from pages._ui.methods.data import own_runs, runs_of_study
-    from pages._ui.methods.view import comparison, told_of_own, told_of_study
+    from pages._ui.methods.view import comparison, own_sentence, study_sentence
 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.title("Methods", width="content")
@@ -36,17 +36,17 @@ def main() -> None:
         _nothing_finished(source)
         return
     if study is None:
-        told_of_own(rows)
+        own_sentence(rows)
     else:
-        told_of_study(study, rows)
+        study_sentence(study, rows)
     comparison(PAGE, rows, study)
 
 
 def _nothing() -> None:
     st.title("Methods")
     st.info(
-        "There is nothing to compare yet. Train the same corpus with several methods, each with several seeds; or let "
-        "a study do it, which also searches each method’s learning rate:"
+        "There is nothing to compare yet. Train one corpus with several methods and several seeds each, or run a "
+        "study that also searches each method’s learning rate:"
     )
     st.code("python -m engine study data/methods.yaml", language="bash")
     st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
@@ -54,10 +54,10 @@ def _nothing() -> None:
 
 def _nothing_finished(source: str) -> None:
     if source == OWN:
-        st.info("No run of yours has finished with probes that can be compared.")
+        st.info("None of your runs has finished with probes that can be compared.")
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
     else:
-        st.info("No run of this study has finished that can be compared. Give its command again to go on.")
+        st.info("No run of this study has finished yet. Run its command again to continue.")
 
 
 show(main)

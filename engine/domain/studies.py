@@ -206,7 +206,7 @@ class StudyTables:
 
 
 class FindingFigure(Record):
-    """One measured figure: a mean or a coefficient with its 95 % interval."""
+    """One measured figure: a mean or a coefficient with its 95% interval."""
 
     name: str  # as the chart and the table write it
     value: float | None  # None: cannot be computed
@@ -214,21 +214,36 @@ class FindingFigure(Record):
     high: float | None = None
     n: int  # what it is a mean over
     unit: str = ""
+    null: float | None = None  # its value if there were nothing to find: no difference, chance, the untrained model
     published: float | None = None  # the figure of the paper whose claim is tested
+    drawn: bool = True  # in the chart; else in the table only
 
 
 class Finding(Record):
-    """One question and what the study says to it."""
+    """One question and what the study says about it."""
 
     key: Slug
     question: str
     verdict: Literal["yes", "no", "partly", "cannot be told"]
-    answer: str  # one sentence, with its main figure
+    answer: str  # one sentence in plain words
+    details: tuple[str, ...] = ()  # sentences: the numbers behind it, with intervals and n
     figures: tuple[FindingFigure, ...]
-    reference: float | None = None  # where the chart draws a line: chance, no difference
     axis: str = ""  # what the figures measure
-    evidence: str = ""  # where it is weak, in one or two sentences
+    line: str = ""  # what the chart's dashed lines stand for
+    evidence: str = ""  # where it is weak, in a few sentences
     command: str  # makes the figures again
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_null_for_all(cls, data: Any) -> Any:
+        """Files of before gave one `reference` for all figures like the first, up to the comma of their units."""
+        if not isinstance(data, dict) or "reference" not in data:
+            return data
+        null, figures = data["reference"], data.get("figures") or [{}]
+        first = figures[0].get("unit", "").partition(",")[0]
+        alike = [figure | {"null": null} if figure.get("unit", "").partition(",")[0] == first else figure
+                 for figure in figures if figure]  # fmt: skip
+        return {key: value for key, value in data.items() if key != "reference"} | {"figures": alike}
 
 
 class Study(Record):

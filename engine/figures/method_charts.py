@@ -1,4 +1,4 @@
-"""Methods of fine-tuning beside each other: by task, against parameters, time and what is retained. Pure.
+"""Methods of fine-tuning compared: by task, against parameters, time and what is retained. Pure.
 
 `runs` has a row a run with the columns RUN_COLUMNS; what was not measured is NaN. Which runs are compared (one learning
 rate, one size) is the caller's choice: everything of one task, method and variant is one mean.
@@ -13,6 +13,7 @@ import pandas as pd
 
 from engine.analysis.means import student
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import decimal
 from engine.figures import palette
 
 RUN_COLUMNS: Final = (
@@ -25,10 +26,11 @@ MEAN_COLUMNS: Final = (
 )  # fmt: skip
 Judged = Literal["accuracy", "retained"]
 Against = Literal["n_trainable", "n_moved", "train_s", "peak_mb", "accuracy"]
-_JUDGED: Final[dict[Judged, str]] = {"accuracy": "accuracy on the task", "retained": "accuracy on what it knew before"}
+_JUDGED: Final[dict[Judged, str]] = {"accuracy": "accuracy", "retained": "retained"}
 _COUNTED: Final = ("n_trainable", "n_moved", "n_steps", "train_s", "peak_mb")
 _BESIDE = 0.03  # of a log axis: methods of about equal size stand so far from each other
 _ROOM = 0.05  # of accuracy, above and below what is drawn
+_LEGEND = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90, labelLimit=300, columns=5)
 
 
 class _Axis(NamedTuple):
@@ -39,7 +41,7 @@ class _Axis(NamedTuple):
 
 _AXES: Final[dict[Against, _Axis]] = {
     "n_trainable": _Axis("trainable parameters", "~s", log=True),
-    "n_moved": _Axis("parameters that moved", "~s", log=True),
+    "n_moved": _Axis("changed parameters", "~s", log=True),
     "train_s": _Axis("training time, seconds", ",.2~f"),
     "peak_mb": _Axis("peak memory, MiB", ",.2~f"),
     "accuracy": _Axis(_JUDGED["accuracy"], ".2f"),
@@ -49,7 +51,7 @@ _AXES: Final[dict[Against, _Axis]] = {
 def method_means(runs: pd.DataFrame) -> pd.DataFrame:
     """MEAN_COLUMNS: a row a task, method and variant; tasks in the order given, methods as they are listed everywhere.
 
-    accuracy and retained: means with Student's 95 % interval, NaN with fewer than three runs. The counts are plain
+    accuracy and retained: means with Student's 95% interval, NaN with fewer than three runs. The counts are plain
     means. `name` is the method's title with its variant; learning_rates and runs are tuples, runs by seed.
     """
     tasks, rows = _in_order(runs["task"]), []
@@ -67,7 +69,7 @@ def method_means(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_table(means: pd.DataFrame, *, judged: Judged = "accuracy") -> pd.DataFrame:
-    """A row a task, a column a method: `0.83 (0.79 to 0.87)`, the mean with its 95 % interval; empty where not run.
+    """A row a task, a column a method: `0.83 (0.79 to 0.87)`, the mean with its 95% interval; empty where not run.
 
     `means`: of `method_means`. The first column is `task`.
     """
@@ -84,29 +86,71 @@ def method_table(means: pd.DataFrame, *, judged: Judged = "accuracy") -> pd.Data
 def method_chart(
     runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy", columns: int = 3, width: int = 300, height: int = 220
 ) -> alt.FacetChart:
-    """A panel a task: pale dots are runs, full marks their mean with the 95 % interval of `y`.
+    """A panel a task, in one picture to take away: pale dots are runs, full marks their mean with the 95% interval of
+    `y`.
 
-    Methods of equal size stand a little beside each other. The selection `run` (field run) tells which dot was clicked.
-    `width`, `height`: of one panel, in pixels.
+    Methods of equal size stand a little beside each other. `width`, `height`: of one panel, in pixels.
     """
     rows = method_chart_rows(runs, x=x, y=y)
-    names = _series_names(rows)
+    header = alt.Header(labelFontSize=13)
+    panels = alt.Facet("panel:N", title=None, header=header, sort=_in_order(rows["panel"]) or None)
+    layers = alt.layer(*_layers(rows, x, y, legend=_LEGEND), data=rows)
+    return layers.properties(width=width, height=height).facet(facet=panels, columns=columns)
+
+
+def method_panels(
+    runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy", height: int = 250
+) -> dict[str, alt.LayerChart]:
+    """The panels of `method_chart` by task, each as wide as its container, on the same scales and without a legend.
+
+    The selection `run` (field run) tells which dot was clicked. `height`: of one panel, in pixels.
+    """
+    rows = method_chart_rows(runs, x=x, y=y)
     clicked = alt.selection_point(name="run", fields=["run"], on="click", empty=False)
-    colour, shape = _by_name(alt.Color, names, _colours(rows)), _by_name(alt.Shape, names, _marks(rows))
+    found = {}
+    for task, panel in rows.groupby("task", sort=False):
+        dots, interval, means = _layers(rows, x, y, legend=None)
+        # Over the means, which would take the clicks on the dots below them.
+        over = dots.mark_point(filled=True, opacity=0, size=80).add_params(clicked)
+        title = alt.TitleParams(str(panel["panel"].iloc[0]), fontSize=13, fontWeight="normal", offset=4)
+        chart: alt.LayerChart = alt.layer(dots, interval, means, over, data=panel)
+        found[str(task)] = chart.properties(width="container", height=height, title=title)
+    return found
+
+
+def method_legend(runs: pd.DataFrame, *, x: Against, y: Judged = "accuracy", height: int = 44) -> alt.Chart:
+    """The mark and color of each method of `method_panels`, as wide as its container; `height` in pixels."""
+    rows = method_chart_rows(runs, x=x, y=y)
+    names = _series_names(rows)
+    axis = alt.Axis(orient="bottom", title=None, ticks=False, domain=False, labelAngle=0, labelFontSize=12,
+                    labelLimit=150, labelOverlap=False, grid=False)  # fmt: skip
+    return (
+        alt.Chart(pd.DataFrame({"name": names}))
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            x=alt.X("name:N", sort=names, axis=axis),
+            color=_by_name(alt.Color, names, _colours(rows), legend=None),
+            shape=_by_name(alt.Shape, names, _marks(rows), legend=None),
+        )
+        .properties(width="container", height=height)
+        .configure_view(stroke=None)
+    )
+
+
+def _layers(rows: pd.DataFrame, x: Against, y: Judged, *, legend: alt.Legend | None) -> list[alt.Chart]:
+    """Runs, intervals, means; scales are those of all rows."""
+    names = _series_names(rows)
+    colour = _by_name(alt.Color, names, _colours(rows), legend=legend)
+    shape = _by_name(alt.Shape, names, _marks(rows), legend=legend)
     tips = _tips(x, y)
     base = alt.Chart().encode(x=_x_axis(rows, x), color=colour)
     dots, means = (base.transform_filter(f"datum.kind == '{kind}'") for kind in ("run", "mean"))
     value, low = (_y_axis(rows, field, y) for field in ("value", "low"))
-    layers = [
+    return [
         dots.mark_point(filled=True, opacity=0.35, size=45).encode(y=value, shape=shape, tooltip=tips),
         means.mark_rule(strokeWidth=2.5, opacity=0.8).encode(y=low, y2="high:Q"),
         means.mark_point(filled=True, opacity=1, size=110).encode(y=value, shape=shape, tooltip=tips),
-        # Over the means, which would take the clicks on the dots below them.
-        dots.mark_point(filled=True, opacity=0, size=80).encode(y=value, tooltip=tips).add_params(clicked),
     ]
-    header = alt.Header(labelFontSize=13)
-    panels = alt.Facet("panel:N", title=None, header=header, sort=_in_order(rows["panel"]) or None)
-    return alt.layer(*layers, data=rows).properties(width=width, height=height).facet(facet=panels, columns=columns)
 
 
 def method_chart_rows(runs: pd.DataFrame, *, x: Against, y: Judged) -> pd.DataFrame:
@@ -196,8 +240,7 @@ def _marks(rows: pd.DataFrame) -> list[str]:
     return marks
 
 
-def _by_name(channel: Any, names: Sequence[str], values: Sequence[str]) -> Any:
-    legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90, labelLimit=300, columns=5)
+def _by_name(channel: Any, names: Sequence[str], values: Sequence[str], *, legend: alt.Legend | None) -> Any:
     return channel("name:N", scale=alt.Scale(domain=[*names], range=[*values]), legend=legend)
 
 
@@ -225,7 +268,7 @@ def _tips(x: Against, y: Judged) -> list[alt.Tooltip]:
         alt.Tooltip("name:N", title="method"),
         alt.Tooltip("run:N"),
         alt.Tooltip("value:Q", title=_JUDGED[y], format=".3f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="95% interval"),
         alt.Tooltip("n:Q", title="runs", format="d"),
         alt.Tooltip("x:Q", title=_AXES[x].title, format=",.0f" if _AXES[x].log else ",.2~f"),
         alt.Tooltip("learning_rate:N", title="learning rate"),
@@ -235,11 +278,11 @@ def _tips(x: Against, y: Judged) -> list[alt.Tooltip]:
 def _figure(value: float, low: float, high: float) -> str:
     if pd.isna(value):
         return ""
-    return f"{value:.2f}" if pd.isna(low) else f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return decimal(value) if pd.isna(low) else f"{decimal(value)} ({decimal(low)} to {decimal(high)})"
 
 
 def _interval(low: float, high: float) -> str:
-    return "too few runs" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+    return "too few runs" if pd.isna(low) else f"{decimal(low, 3)} to {decimal(high, 3)}"
 
 
 def _in_order(values: "pd.Series[Any]") -> list[str]:

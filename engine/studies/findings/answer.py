@@ -1,6 +1,6 @@
 """The shape that every question has: tables in, an answer out; what a study lacks is an answer too."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Literal
@@ -8,8 +8,8 @@ from typing import Literal
 from engine.domain.studies import Finding, FindingFigure, StudySpec, StudyTables
 from engine.studies.statistics import Side
 
-Said = Literal["yes", "no", "partly", "cannot be told"]
-UNTOLD: Said = "cannot be told"
+Verdict = Literal["yes", "no", "partly", "cannot be told"]
+UNTOLD: Verdict = "cannot be told"
 
 
 class Missing(Exception):
@@ -20,15 +20,15 @@ class Missing(Exception):
 class Answer:
     """What one question found: a `Finding` without what is the same for every finding of the question.
 
-    The chart draws a panel for each unit of the figures: its heading is what stands after the unit's first comma.
-    The reference is drawn in the panels whose unit begins, up to that comma, like the first one.
+    The chart draws a panel for each unit of the drawn figures: its heading is what stands after the unit's first comma.
     """
 
-    verdict: Said
-    text: str
+    verdict: Verdict
+    text: str  # one sentence in plain words
     figures: Sequence[FindingFigure]
-    reference: float | None = None
     axis: str = ""
+    line: str = ""  # what the nulls of the figures are
+    details: Sequence[str] = ()  # sentences with the numbers
     evidence: Sequence[str] = ()  # sentences
 
 
@@ -51,9 +51,10 @@ def asks(key: str, question: str) -> Callable[[Ask], Find]:
                 question=question,
                 verdict=answer.verdict,
                 answer=answer.text,
+                details=tuple(answer.details),
                 figures=tuple(answer.figures),
-                reference=answer.reference,
                 axis=answer.axis,
+                line=answer.line,
                 evidence=" ".join(answer.evidence),
                 command=command,
             )
@@ -63,7 +64,17 @@ def asks(key: str, question: str) -> Callable[[Ask], Find]:
     return wrap
 
 
-def of_all(sides: Sequence[Side], *, wanted: Side = "above") -> Said:
+def with_null(null: float | None, figures: Iterable[FindingFigure]) -> list[FindingFigure]:
+    """The same figures, each drawn and judged against this value."""
+    return [figure.model_copy(update={"null": null}) for figure in figures]
+
+
+def table_only(figures: Iterable[FindingFigure]) -> list[FindingFigure]:
+    """The same figures, left out of the chart."""
+    return [figure.model_copy(update={"drawn": False}) for figure in figures]
+
+
+def of_all(sides: Sequence[Side], *, wanted: Side = "above") -> Verdict:
     """One verdict of several intervals. Yes: all are where the question asks; partly: some; no: none, and each is
     resolved to be elsewhere; else it cannot be told."""
     n_wanted = sum(side == wanted for side in sides)

@@ -1,18 +1,20 @@
 """Is CircuitLoRA better than LoRA?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import Answer, asks
+from engine.studies.findings.answer import UNTOLD, Answer, Verdict, asks, with_null
 from engine.studies.findings.compared import (
     PUBLISHED_GAIN,
     budgets,
-    chance_note,
     gain_verdict,
     gains,
     grid_runs,
     means,
     of_method,
+    per_task,
+    seeds_note,
+    where_above,
 )
-from engine.studies.findings.words import changes
+from engine.studies.findings.words import interval
 
 
 @asks("circuit_lora", "Is CircuitLoRA better than LoRA at an equal number of parameters?")
@@ -25,12 +27,23 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_lora"), of_method(runs, "lora")
     figures = gains(ours, theirs, "accuracy", unit="difference", published=PUBLISHED_GAIN)
+    verdict = gain_verdict(figures)
+    sentences: dict[Verdict, str] = {
+        "yes": "At equal size CircuitLoRA answers more problems right than LoRA.",
+        "partly": f"CircuitLoRA is clearly better than LoRA {where_above(figures)} only.",
+        "no": "CircuitLoRA is no better than LoRA here; a gain of the published size is ruled out.",
+        UNTOLD: "The runs differ too much to say whether CircuitLoRA is better than LoRA.",
+    }
     return Answer(
-        gain_verdict(figures),
-        f"More rank in the layers that the circuit changes {changes(figures[0], 'accuracy')}; published is a gain of "
-        f"{PUBLISHED_GAIN:g}. The means are {means(ours, 'accuracy')} and {means(theirs, 'accuracy')}.",
-        figures,
-        reference=0.0,
+        verdict,
+        sentences[verdict],
+        with_null(0.0, figures),
         axis="accuracy of CircuitLoRA minus that of LoRA",
-        evidence=[budgets(ours, theirs), chance_note(ours), "CircuitLoRA also trains a probe run to find its layers."],
+        line="no difference",
+        details=[
+            f"CircuitLoRA minus LoRA, all tasks: {interval(figures[0])}; the published gain is {PUBLISHED_GAIN:g}.",
+            f"Mean accuracy: {means(ours, 'accuracy')} and {means(theirs, 'accuracy')}.",
+            per_task(figures),
+        ],
+        evidence=[budgets(ours, theirs), seeds_note(ours), "CircuitLoRA also trains a probe run to find its layers."],
     )

@@ -1,9 +1,10 @@
 """Does circuit-tuning forget less than LoRA?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import Answer, Missing, asks
-from engine.studies.findings.compared import chance_note, gain_verdict, gains, grid_runs, means, of_method
-from engine.studies.findings.words import changes
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.compared import gain_verdict, gains, grid_runs, means, of_method, per_task, seeds_note
+from engine.studies.findings.words import interval
+from engine.studies.statistics import side
 
 
 @asks("circuit_tuning_retained", "Does circuit-tuning keep more of what the model knew than LoRA?")
@@ -16,17 +17,31 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_tuning"), of_method(runs, "lora")
     if not ours["retained"].notna().any():
-        raise Missing("The study's corpora do not ask what is retained. Use corpora with retention probes.")
+        raise Missing("The study's corpora do not ask what is retained. Add a grid with corpora that have such probes.")
     figures = gains(ours, theirs, "retained", unit="difference")
+    verdict = gain_verdict(figures)
+    less = "Circuit-tuning keeps less" if side(figures[0]) == "below" else "Circuit-tuning keeps no more"
+    sentences: dict[Verdict, str] = {
+        "yes": "Circuit-tuning keeps more of what the model knew than LoRA does.",
+        "partly": "Circuit-tuning keeps more of what the model knew than LoRA on some tasks only.",
+        "no": f"{less} of what the model knew than LoRA does.",
+        UNTOLD: "The runs differ too much to say which of the two keeps more.",
+    }
     return Answer(
-        gain_verdict(figures),
-        f"Circuit-tuning {changes(figures[0], 'what is retained')} against LoRA: {means(ours, 'retained')} and "
-        f"{means(theirs, 'retained')} of it are still answered, {means(ours, 'retained_base')} before training.",
-        figures,
-        reference=0.0,
+        verdict,
+        sentences[verdict],
+        with_null(0.0, figures),
         axis="retained by circuit-tuning minus retained by LoRA",
+        line="no difference",
+        details=[
+            f"Over all tasks the difference is {interval(figures[0])}: {means(ours, 'retained')} and "
+            f"{means(theirs, 'retained')} of what the model knew is still answered right, "
+            f"{means(ours, 'retained_base')} before training.",
+            per_task(figures),
+        ],
         evidence=[
-            "What is retained depends on how much was learned: read it beside the accuracy on the task.",
-            chance_note(ours),
+            "What is forgotten depends on how much was learned and how many parameters moved: read it together with "
+            "the accuracy on the task.",
+            seeds_note(ours),
         ],
     )

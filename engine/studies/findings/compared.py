@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from engine.domain.numbers import count, decimal, plural
 from engine.domain.studies import FindingFigure, StudyTables
-from engine.studies.findings.answer import UNTOLD, Missing, Said
+from engine.studies.findings.answer import UNTOLD, Missing, Verdict
 from engine.studies.findings.select import need
-from engine.studies.findings.words import method, number
+from engine.studies.findings.words import interval, method
 from engine.studies.statistics import LEAST_N, paired_difference, side
 
 PAIR = ["corpus", "seed"]  # what two runs share that differ in the method alone
@@ -52,7 +53,7 @@ def gains(
     return [every] + [paired_difference(name, _of(a, name), _of(b, name), unit=unit) for name in corpora]
 
 
-def gain_verdict(figures: Sequence[FindingFigure], *, least: float = PUBLISHED_GAIN) -> Said:
+def gain_verdict(figures: Sequence[FindingFigure], *, least: float = PUBLISHED_GAIN) -> Verdict:
     """Of `gains`. Yes: the interval over all tasks lies above 0, that of no task below it; partly: one of them lies
     above 0; no: none does, and the one over all tasks ends below `least`; else it cannot be told."""
     sides = [side(figure) for figure in figures]
@@ -64,21 +65,32 @@ def gain_verdict(figures: Sequence[FindingFigure], *, least: float = PUBLISHED_G
     return "no" if sides[0] == "below" or (high is not None and high < least and figures[0].n >= LEAST_N) else UNTOLD
 
 
+def per_task(figures: Sequence[FindingFigure]) -> str:
+    """A sentence with the interval of each task; figures of `gains`."""
+    return f"By task: {'; '.join(f'{figure.name} {interval(figure)}' for figure in figures[1:])}."
+
+
+def where_above(figures: Sequence[FindingFigure]) -> str:
+    """The tasks on which the gain is resolved, such as “on 1 of 4 tasks (demo)”."""
+    above = [figure.name for figure in figures[1:] if side(figure) == "above"]
+    names = f" ({', '.join(above)})" if above else ""
+    return f"on {len(above)} of {plural(len(figures) - 1, 'task')}{names}"
+
+
 def budgets(*sides: pd.DataFrame) -> str:
     """A sentence on how much each side trained."""
-    parts = []
-    for runs in sides:
-        name = method(str(runs["method"].iloc[0]))
-        parts.append(f"{name} {runs['n_trainable'].mean():,.0f}")
+    parts = [
+        f"{method(str(runs['method'].iloc[0]))} {count(round(float(runs['n_trainable'].mean())))}" for runs in sides
+    ]
     return f"Trainable parameters: {'; '.join(parts)}."
 
 
-def chance_note(runs: pd.DataFrame) -> str:
-    """How many pairs rest on how few seeds."""
+def seeds_note(runs: pd.DataFrame) -> str:
+    """How many pairs rest on how few seeds and tasks."""
     return (
-        f"{runs['seed'].nunique()} seeds of {runs['corpus'].nunique()} tasks; each task was made once, so a difference "
-        "may be of these problems. Learning rates were chosen on the same held-out problems, with other seeds, for "
-        "every method alike."
+        f"There are {runs['seed'].nunique()} seeds of {runs['corpus'].nunique()} tasks. Each task has one set of "
+        "problems, so intervals hold for these problems only. Learning rates were chosen on the same held-out "
+        "problems, on other seeds, for every method alike."
     )
 
 
@@ -91,7 +103,7 @@ def same_layers(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int, int]:
 
 def means(runs: pd.DataFrame, column: str) -> str:
     value = runs[column].mean()
-    return number(float(value)) if pd.notna(value) else "unknown"
+    return decimal(float(value)) if pd.notna(value) else "unknown"
 
 
 def _of(series: "pd.Series[Any]", corpus: str) -> "pd.Series[Any]":

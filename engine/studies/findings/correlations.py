@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from engine.domain.studies import FindingFigure
-from engine.studies.statistics import rank_correlation
+from engine.studies.statistics import rank_correlation, side
 
 OVERLAP, PARAPHRASE, LOSS = "meaning overlap", "paraphrase", "lower loss"
 WITHIN, ACROSS = "rank correlation, within one method", "rank correlation, over all runs"
+WEAK = 0.3  # a rank correlation that is surely closer to 0 is called none
 Values = dict[int, "pd.Series[Any]"]  # step -> by run
 
 
@@ -59,6 +60,17 @@ def correlations(name: str, values: Values, final: "pd.Series[Any]", runs: pd.Da
             )
         )
     return found
+
+
+def resolved_as_none(figure: FindingFigure) -> bool:
+    """The whole interval is closer to 0 than WEAK."""
+    return side(figure, null=-WEAK) == "above" and side(figure, null=WEAK) == "below"
+
+
+def n_tied(final: "pd.Series[Any]") -> list[str]:
+    """A sentence where the ranks of many runs cannot tell them apart."""
+    n_ties = int(((final >= 1) | (final <= 0)).sum())
+    return [f"{n_ties} of {len(final)} runs end at exactly 0 or 1, where ranks are ties."] if n_ties else []
 
 
 def groups_of(runs: pd.DataFrame) -> "pd.Series[Any]":

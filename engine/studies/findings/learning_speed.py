@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from engine.domain.corpus import SIMPLE, SPATIAL
+from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import (
     LEARNED,
     by_pair,
@@ -17,7 +18,7 @@ from engine.studies.findings.select import (
     of_method,
     past_end,
 )
-from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, number, turned
+from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, same_words, turned
 from engine.studies.statistics import Side, paired_difference, side
 
 
@@ -38,36 +39,44 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     some = first[first[[SIMPLE, SPATIAL]].notna().any(axis=1)]
     held = some.apply(lambda column: column.fillna(past_end(captures, spec).reindex(column.index)))
     sides = {kind: by_pair(runs, held[kind]) for kind in (SIMPLE, SPATIAL)}
-    return _answer(sides, first, methods_in(runs), spec)
+    return _answer(sides, first, runs, spec)
 
 
-def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, methods: list[str], spec: StudySpec) -> Answer:
+def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, runs: pd.DataFrame, spec: StudySpec) -> Answer:
     def ahead(name: str, of: dict[str, "pd.Series[Any]"]) -> FindingFigure:
         return paired_difference(name, of[SPATIAL], of[SIMPLE], unit="steps")
 
     each = {
-        name: ahead(method(name), {kind: of_method(steps, name) for kind, steps in sides.items()}) for name in methods
+        name: ahead(method(name), {kind: of_method(steps, name) for kind, steps in sides.items()})
+        for name in methods_in(runs)
     }
     every = ahead(ALL_METHODS, sides)
-    verdict = _verdict(*(side(figure, margin=spec.capture_every) for figure in (every, *each.values())))
-    means = {kind: number(float(steps.mean()), 0) if len(steps) else "no" for kind, steps in sides.items()}
-    text = (
-        f"Simple mappings reach nine right answers in ten after {means[SIMPLE]} steps and spatial relationships after "
-        f"{means[SPATIAL]}: {_who(every)}."
-        if every.n
-        else f"No run reached {LEARNED:g} right answers for either type, so there is nothing to compare."
-    )
+    where = side(every, margin=spec.capture_every)
+    if not every.n:
+        return Answer(
+            UNTOLD, f"No run got {percent(LEARNED)} of either type right, so there is nothing to compare.", ()
+        )
+    means = {kind: decimal(float(steps.mean()), 0) for kind, steps in sides.items()}
     return Answer(
-        verdict if every.n else UNTOLD,
-        text,
-        [every, *each.values()],
-        reference=0.0,
-        axis="steps by which simple mappings are ahead (left of 0: behind)",
-        evidence=[*_never(first), f"Scores are known every {spec.capture_every} steps only.", _few_words()],
+        _verdict(where, *(side(figure, margin=spec.capture_every) for figure in each.values())),
+        _sentence(every, where),
+        with_null(0.0, [every, *each.values()]),
+        axis="steps by which simple mappings are ahead (negative: behind)",
+        line="no difference",
+        details=[
+            f"{percent(LEARNED)} of the paraphrases are right after {means[SIMPLE]} steps for simple mappings and "
+            f"{means[SPATIAL]} for spatial relationships, on average.",
+            f"{_ahead(every)}; both types of one run are a pair.",
+        ],
+        evidence=[
+            *_never(first),
+            f"Scores are known every {spec.capture_every} steps only.",
+            same_words(runs["corpus"].nunique()),
+        ],
     )
 
 
-def _verdict(every: Side, *each: Side) -> Said:
+def _verdict(every: Side, *each: Side) -> Verdict:
     if every == "above" and not {"below", "same"} & set(each):
         return "yes"
     if "above" in (every, *each):
@@ -75,10 +84,23 @@ def _verdict(every: Side, *each: Side) -> Said:
     return "no" if every in ("below", "same") else UNTOLD
 
 
-def _who(figure: FindingFigure) -> str:
-    if figure.value is not None and figure.value < 0:
-        return f"spatial ones are ahead by {interval(turned(figure), 0, unit='steps')}"
-    return f"simple ones are ahead by {interval(figure, 0, unit='steps')}"
+def _sentence(every: FindingFigure, where: Side) -> str:
+    if where == "same":
+        return "On these words both types were learned at the same pace."
+    if where == "open":
+        return "On these words neither type was clearly learned first."
+    faster, slower = ("simple mappings", "spatial relationships") if where == "above" else (
+        "spatial relationships", "simple mappings",
+    )  # fmt: skip
+    return (
+        f"On these words {faster} were learned about {decimal(abs(every.value or 0.0), 0)} steps earlier than {slower}."
+    )
+
+
+def _ahead(every: FindingFigure) -> str:
+    if every.value is not None and every.value < 0:
+        return f"Spatial relationships are ahead by {interval(turned(every), 0, unit='steps')}"
+    return f"Simple mappings are ahead by {interval(every, 0, unit='steps')}"
 
 
 def _never(first: pd.DataFrame) -> list[str]:
@@ -87,8 +109,4 @@ def _never(first: pd.DataFrame) -> list[str]:
         for kind in (SIMPLE, SPATIAL)
         if first[kind].isna().any()
     ]
-    return [f"{listed(never)} (counted as just past the end where the other type got there)."] if never else []
-
-
-def _few_words() -> str:
-    return "Five words a type: another five may differ by more than the seeds do."
+    return [f"{listed(never)}: counted as just past the end where the other type got there."] if never else []

@@ -5,14 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from engine.domain.numbers import decimal, plural
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only
 from engine.studies.findings.compared import grid_runs
-from engine.studies.findings.select import need
+from engine.studies.findings.select import EQUAL, need
 from engine.studies.findings.words import interval, method
 from engine.studies.statistics import mean_interval, paired_difference, side
 
-_HALF = 0.5
 # column -> (the panel, the figure of Wang et al. 2025, arXiv 2502.11812)
 _MEASURES: Mapping[str, tuple[str, float]] = {
     "node_jaccard_base": ("Jaccard with the base, nodes", 0.8),
@@ -20,44 +20,114 @@ _MEASURES: Mapping[str, tuple[str, float]] = {
     "delta_nodes": ("change over the run, nodes", 0.22),
     "delta_edges": ("change over the run, edges", 0.82),
 }
+_LEVELS = {"node_jaccard_base": "nodes", "edge_jaccard_base": "edges"}  # column -> measure of robustness
 _EVERY = "all runs"
 
 
 @asks("nodes_stay", "Do the nodes of a circuit stay while its edges change?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
-    """Circuits of 5 % of the edges at the last capture: Jaccard with the base's, by task and method; and Δ_S, what came
-    or went from capture to capture over the base's own number.
+    """Circuits of 5% of the edges at the last capture: Jaccard with the base's; and Δ_S, what came or went from capture
+    to capture over the base's own number.
 
-    Yes: in every task and method the nodes' Jaccard lies above 0.5 and the edges' below; partly: in some, or the
-    nodes' surely exceeds the edges' over all runs; no: in none, and each is resolved to be otherwise; else it cannot
-    be told.
+    Two circuits of the base itself, found on disjoint fifths of the data, are not equal either: their Jaccard is the
+    level that a circuit which stayed would have (by task, from `measure: [robustness]`). In a task nodes or edges
+    changed where the interval of Jaccard minus that level, over runs, lies below 0; they stayed where it lies above, or
+    within 0.05 of 0. Yes: in every task nodes stayed and edges changed; partly: in some; no: in none, and each is
+    resolved to be otherwise; else it cannot be told.
     """
     last = _last(tables)
-    groups = {
-        f"{corpus}, {method(str(name))}": rows
-        for (corpus, name), rows in last.groupby(["corpus", "method"], sort=False)
-    }
-    by_measure = {
-        column: [_figure(column, _EVERY, last), *(_figure(column, name, rows) for name, rows in groups.items())]
-        for column in _MEASURES
-    }
-    apart = paired_difference("difference", *(last.set_index("run")[c] for c in list(_MEASURES)[:2]))
-    nodes, edges, delta_nodes, delta_edges = (figures[0] for figures in by_measure.values())
+    levels = _base_levels(tables, last)
+    holds = {str(task): _holds(rows, levels) for task, rows in last.groupby("corpus", sort=False)}
+    figures = [figure for column in _MEASURES for figure in _figures(column, last, levels.get(column))]
+    every = {figure.unit: figure for figure in figures if figure.name == _EVERY}
+    verdict = _verdict(list(holds.values()))
     return Answer(
-        _verdict(by_measure["node_jaccard_base"][1:], by_measure["edge_jaccard_base"][1:], apart),
-        f"After training a circuit shares {interval(nodes)} of its nodes and {interval(edges)} of its edges with the "
-        f"base's (Jaccard; published about 0.8 and 0.4); on the way nodes change by {interval(delta_nodes)} and edges "
-        f"by {interval(delta_edges)} of their number (published 0.22 and 0.82).",
-        [figure for figures in by_measure.values() for figure in figures],
-        reference=_HALF,
-        axis="Jaccard with the base (line: half is shared)",
+        verdict,
+        _sentence(verdict, holds),
+        figures,
+        axis="Jaccard with the base",
+        line="two circuits of the untrained model, found on different data",
+        details=[
+            *(
+                f"{what.capitalize()}: Jaccard with the base {interval(every[_MEASURES[column][0]])}, against "
+                f"{decimal(float(levels[column].mean()))} between circuits of the untrained model; published is "
+                f"about {_MEASURES[column][1]:g}."
+                for column, what in _LEVELS.items()
+            ),
+            *(
+                f"From capture to capture {what} change by {interval(every[_MEASURES[column][0]])} of their number; "
+                f"published is {_MEASURES[column][1]:g}."
+                for column, what in (("delta_nodes", "nodes"), ("delta_edges", "edges"))
+            ),
+        ],
         evidence=[
             f"A small model: {last['n_nodes'].mean():.0f} nodes and {last['n_edges'].mean():.0f} edges in a circuit on "
-            "average, so that one more or less weighs much.",
-            f"Change over the run adds up from capture to capture ({_n_steps(tables)} of them): more captures, more "
-            "change.",
+            "average, so one more or less weighs much.",
+            "Circuits on fifths of the data rest on fewer pairs and have twice the share of edges: the dashed lines "
+            "are rough levels only.",
+            f"Change from capture to capture adds up ({_n_steps(tables)} captures): more captures, more change.",
         ],
     )
+
+
+def _sentence(verdict: Verdict, holds: dict[str, bool | None]) -> str:
+    where = [task for task, one in holds.items() if one]
+    sentences: dict[Verdict, str] = {
+        "yes": "In every task nodes stayed as alike as two circuits of the untrained model are, while edges changed.",
+        "partly": f"Nodes stayed while edges changed in {len(where)} of {plural(len(holds), 'task')} "
+        f"({', '.join(where)}).",
+        "no": "In no task did nodes stay while edges changed: either both changed, or the edges did not.",
+        UNTOLD: "The runs differ too much to say whether nodes stayed while edges changed.",
+    }
+    return sentences[verdict]
+
+
+def _holds(rows: pd.DataFrame, levels: dict[str, "pd.Series[Any]"]) -> bool | None:
+    """In one task, whether nodes stayed and edges changed; None: the intervals do not say."""
+    nodes, edges = (
+        side(paired_difference("", rows[column], levels[column].loc[rows.index]), margin=EQUAL) for column in _LEVELS
+    )
+    if nodes in ("above", "same") and edges == "below":
+        return True
+    return False if nodes == "below" or edges in ("above", "same") else None
+
+
+def _verdict(holds: list[bool | None]) -> Verdict:
+    if all(holds):
+        return "yes"
+    if any(holds):
+        return "partly"
+    return "no" if None not in holds else UNTOLD
+
+
+def _base_levels(tables: StudyTables, last: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:
+    """By run, for each measure: the Jaccard of circuits of the base on disjoint fifths of its task. Raises Missing."""
+    lacking = (
+        "The study does not measure how much circuits of the untrained model differ from each other, so nothing can be "
+        "called a change. Add “measure: [robustness]” to a grid."
+    )
+    if tables.circuits.empty:
+        raise Missing(lacking)
+    rows = need(tables.circuits, ["run", "kind", "subject", "measure", "level", "value"])
+    rows = rows[(rows["kind"] == "robustness") & (rows["subject"] == "base") & (rows["level"] == 0)]
+    by_task = rows.merge(grid_runs(tables)[["run", "corpus"]], on="run").groupby(["measure", "corpus"])["value"].mean()
+    if not set(_LEVELS.values()) <= set(by_task.index.get_level_values("measure")):
+        raise Missing(lacking)
+    return {column: last["corpus"].map(by_task.loc[measure]) for column, measure in _LEVELS.items()}
+
+
+def _figures(column: str, last: pd.DataFrame, levels: "pd.Series[Any] | None") -> list[FindingFigure]:
+    """Over all runs and by task, in the chart where there is a level; by task and method, in the table."""
+    parts = {_EVERY: last, **{str(corpus): rows for corpus, rows in last.groupby("corpus", sort=False)}}
+    drawn = [
+        _figure(column, name, rows, None if levels is None else float(levels.loc[rows.index].mean()))
+        for name, rows in parts.items()
+    ]
+    single = [
+        _figure(column, f"{corpus}, {method(str(name))}", rows, None)
+        for (corpus, name), rows in last.groupby(["corpus", "method"], sort=False)
+    ]
+    return [*(drawn if levels is not None else table_only(drawn)), *table_only(single)]
 
 
 def _last(tables: StudyTables) -> pd.DataFrame:
@@ -72,28 +142,12 @@ def _last(tables: StudyTables) -> pd.DataFrame:
     return rows.sort_values("step", kind="stable").groupby("run", sort=False).tail(1).set_index("run", drop=False)
 
 
-def _figure(column: str, name: str, rows: pd.DataFrame) -> FindingFigure:
+def _figure(column: str, name: str, rows: pd.DataFrame, null: float | None) -> FindingFigure:
     unit, published = _MEASURES[column]
     bounds = (0.0, 1.0 if "jaccard" in column else float("inf"))
     figure = mean_interval(name, rows[column], unit=unit, bounds=bounds)
-    return figure.model_copy(update={"published": published})
-
-
-def _verdict(nodes: list[FindingFigure], edges: list[FindingFigure], apart: FindingFigure) -> Said:
-    holds: list[Any] = [_holds(*pair) for pair in zip(nodes, edges, strict=True)]
-    if all(holds):
-        return "yes"
-    if any(holds) or side(apart) == "above":
-        return "partly"
-    return "no" if None not in holds else UNTOLD
-
-
-def _holds(nodes: FindingFigure, edges: FindingFigure) -> bool | None:
-    """None: the intervals do not say."""
-    sides = side(nodes, null=_HALF), side(edges, null=_HALF)
-    if sides == ("above", "below"):
-        return True
-    return False if sides[0] == "below" or sides[1] == "above" else None
+    level = None if null is None or pd.isna(null) else round(null, 5)
+    return figure.model_copy(update={"published": published, "null": level})
 
 
 def _n_steps(tables: StudyTables) -> int:

@@ -1,23 +1,30 @@
 """Does meaning overlap early in a run predict inference at its end?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
-from engine.studies.findings.correlations import OVERLAP, Correlation, correlations, predictors
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.correlations import (
+    OVERLAP,
+    Correlation,
+    correlations,
+    n_tied,
+    predictors,
+    resolved_as_none,
+)
 from engine.studies.findings.select import at_end, captures_of, full_runs, nearest, steps_in
-from engine.studies.findings.words import coefficient
+from engine.studies.findings.words import coefficient, same_words
 from engine.studies.statistics import side
 
 _EARLY = 0.25  # of the steps
-_STRONG = 0.5
 
 
 @asks("overlap", "Does meaning overlap early in a run predict inference at its end?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Over full, watched runs: Spearman's correlation of the meaning overlap (own - other, mean over the types) with
-    the final inference accuracy; early is the capture nearest to a quarter of the steps.
+    the final inference accuracy, within methods; early is the capture nearest to a quarter of the steps. Over all runs
+    it is shown but not judged: it may only tell the methods apart.
 
-    Yes: early, the intervals over all runs and within methods lie above 0; partly: one of them does, or only that of
-    the end of the runs; no: none does, and both early ones end below 0.5; else it cannot be told.
+    Yes: the early interval lies above 0; partly: not that one, but one of the later ones; no: all lie below 0 or within
+    0.3 of it; else it cannot be told.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["own", "other", "inference"])
@@ -30,28 +37,39 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         raise Missing("Meaning overlap was never measured. Add “watch: true” to the grid that trains all the steps.")
     final = at_end(captures, "inference")
     found = correlations(OVERLAP, known[OVERLAP], final, runs)
-    early, last = found[0], found[-1]
-    n_ties = int(((final >= 1) | (final <= 0)).sum())
+    verdict = _verdict(found)
     return Answer(
-        _verdict(early, last),
-        f"At step {early.step}, how much more a new word wakes of its own meaning than of other meanings has a "
-        f"rank correlation with inference at the end of {coefficient(early.across)} over all runs and "
-        f"{coefficient(early.within)} within methods; at the last step it is {coefficient(last.across)}.",
-        [*(one.within for one in found), *(one.across for one in found)],
-        reference=0.0,
+        verdict,
+        _SENTENCES[verdict],
+        with_null(0.0, [*(one.within for one in found), *(one.across for one in found)]),
         axis="rank correlation with final inference accuracy",
+        line="no relation",
+        details=[
+            f"At step {one.step} the rank correlation is {coefficient(one.within)} within methods and "
+            f"{coefficient(one.across)} over all runs."
+            for one in found
+        ],
         evidence=[
-            "A correlation over all runs may only tell the methods apart; within methods it cannot.",
-            *([f"{n_ties} of {len(final)} runs end at exactly 0 or 1, where ranks are ties."] if n_ties else []),
+            "A correlation over all runs may only tell the methods apart; the verdict rests on that within methods.",
+            *n_tied(final),
+            same_words(runs["corpus"].nunique()),
         ],
     )
 
 
-def _verdict(early: Correlation, last: Correlation) -> Said:
-    sides = [side(early.across), side(early.within)]
-    if sides.count("above") == 2:
+_SENTENCES: dict[Verdict, str] = {
+    "yes": "Among runs of one method, those with more meaning overlap early on got more inferences right at the end.",
+    "partly": "Not early: among runs of one method, a relation shows only later in the run.",
+    "no": "Among runs of one method, meaning overlap does not go with inference at the end.",
+    UNTOLD: "There are too few runs to say whether meaning overlap tells runs of one method apart.",
+}
+
+
+def _verdict(found: list[Correlation]) -> Verdict:
+    sides = [side(one.within) for one in found]
+    if sides[0] == "above":
         return "yes"
-    if "above" in (*sides, side(last.across)):
+    if "above" in sides:
         return "partly"
-    weak = [side(figure, null=_STRONG) == "below" for figure in (early.across, early.within)]
-    return "no" if all(weak) else UNTOLD
+    none = all(where == "below" or resolved_as_none(one.within) for where, one in zip(sides, found, strict=True))
+    return "no" if none else UNTOLD

@@ -1,14 +1,14 @@
-"""Can stopping be decided from circuits at equal performance and less compute?"""
+"""Does stopping by circuits save time at equal performance?"""
 
 from typing import Any
 
 import pandas as pd
 
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Said, asks
+from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
 from engine.studies.findings.select import EQUAL, by_pair, chosen, full_runs, need
-from engine.studies.findings.words import changes, policy, saves
+from engine.studies.findings.words import interval, policy, same_words, saves
 from engine.studies.statistics import paired_difference, side
 
 _RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
@@ -16,17 +16,17 @@ _UNITS = {
     "paraphrase": "difference, in paraphrase accuracy",
     "inference": "difference, in inference accuracy",
     "steps": "difference, steps saved",
-    "seconds": "difference, seconds saved net of looks",
+    "seconds": "difference, seconds saved",
 }
 Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
 
 
-@asks("stopping", "Can stopping be decided from circuits at equal performance and less compute?")
+@asks("stopping", "Does stopping by circuits save time at equal performance?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Each stopping rule against none, paired by corpus, method and seed: final scores, steps and seconds.
 
-    Seconds are wall time, the waiting for looks included. Full runs may be watched for other questions, which slows
-    them: theirs are their steps at the median pace of the method's runs that looked at nothing.
+    Seconds are wall time, tracing circuits included. Full runs may be watched for other questions, which slows them:
+    theirs are their steps at the median pace of the method's runs that traced nothing.
     A score is kept where the interval of its difference ends above -0.05, and surely lost where it lies below 0 and
     reaches beyond -0.05. Yes: stopping by circuits keeps both scores and saves seconds (interval above 0); no: it
     surely loses one, or keeps them but saves no steps, or surely costs seconds; partly: it keeps both scores and saves
@@ -44,7 +44,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
             reason = reason or str(missing)
     if "circuit_saturation" not in rules:
         raise Missing(reason)
-    return _answer(rules)
+    return _answer(rules, full)
 
 
 def _rule(name: str, stopped: pd.DataFrame, full: pd.DataFrame, ends: dict[str, "pd.Series[Any]"]) -> Figures:
@@ -67,7 +67,7 @@ def _rule(name: str, stopped: pd.DataFrame, full: pd.DataFrame, ends: dict[str, 
 
 
 def _unwatched(full: pd.DataFrame, runs: pd.DataFrame) -> "pd.Series[Any]":
-    """Seconds of each full run as they are where nobody looks at circuits."""
+    """Seconds of each full run as they are where no circuits are traced."""
     need(runs, ["method", "n_steps", "train_s", "look_s", "waited_s"])
     plain = runs[runs["look_s"].fillna(0.0) == 0]
     pace = (plain["train_s"] / plain["n_steps"]).groupby(plain["method"]).median()
@@ -75,7 +75,7 @@ def _unwatched(full: pd.DataFrame, runs: pd.DataFrame) -> "pd.Series[Any]":
     return (full["method"].map(pace) * full["n_steps"]).fillna(own)
 
 
-def _verdict(rule: Figures) -> Said:
+def _verdict(rule: Figures) -> Verdict:
     scores = [rule["paraphrase"], rule["inference"]]
     if any(surely_lost(score) for score in scores):
         return "no"
@@ -89,22 +89,42 @@ def _verdict(rule: Figures) -> Said:
     return "partly" if steps == "above" else UNTOLD
 
 
-def _answer(rules: dict[str, Figures]) -> Answer:
+def _answer(rules: dict[str, Figures], full: pd.DataFrame) -> Answer:
     circuits = rules["circuit_saturation"]
-    paraphrase = changes(circuits["paraphrase"], "final paraphrase accuracy")
-    text = (
-        f"Stopping by circuits {saves(circuits['steps'], 'steps')} and, counting the looks at the circuits, "
-        f"{saves(circuits['seconds'], 'seconds', 1)}; it {paraphrase} and "
-        f"{changes(circuits['inference'], 'inference')}."
-    )
+    scores = [figures[kind] for kind in ("paraphrase", "inference") for figures in rules.values()]
+    costs = [figures[kind] for kind in ("seconds", "steps") for figures in rules.values()]
     return Answer(
         _verdict(circuits),
-        text,
-        [figures[kind] for kind in _UNITS for figures in rules.values()],
-        reference=0.0,
-        axis="difference to training all the steps",
+        _sentence(circuits),
+        with_null(0.0, [*costs, *table_only(scores)]),
+        axis="saved against training all the steps",
+        line="no difference",
+        details=[
+            f"Stopping by {policy(name)} {saves(figures['steps'], 'steps')} and "
+            f"{saves(figures['seconds'], 'seconds', 1)}; paraphrase accuracy changes by "
+            f"{interval(figures['paraphrase'])}, inference by {interval(figures['inference'])}."
+            for name, figures in rules.items()
+        ],
         evidence=[
-            f"Equal means: the interval rules out a loss of {EQUAL:g} or more.",
-            "One small model: a step of a large model costs more, and so does a look.",
+            f"Equal means that the interval rules out a loss of {EQUAL:g} or more.",
+            "This is one small model, where tracing takes longer than training. In a large model both cost more, and "
+            "the balance may differ.",
+            same_words(full["corpus"].nunique()),
         ],
     )
+
+
+def _sentence(rule: Figures) -> str:
+    scores = [rule["paraphrase"], rule["inference"]]
+    if any(surely_lost(score) for score in scores):
+        return "Runs stopped by their circuits end with lower scores."
+    if not all(kept(score) for score in scores):
+        return "Whether runs stopped by their circuits end with equal scores is open."
+    steps, seconds = side(rule["steps"]), side(rule["seconds"])
+    if steps in ("same", "below"):
+        return "Stopping by circuits keeps the scores but saves no steps."
+    return {
+        "above": "Stopping by circuits keeps the scores and saves time, tracing included.",
+        "below": "Stopping by circuits saves steps at equal scores, but tracing the circuits takes more time than that "
+        "saves.",
+    }.get(seconds, "Stopping by circuits saves steps at equal scores; whether it saves time is open.")

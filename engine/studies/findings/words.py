@@ -4,50 +4,35 @@ from collections.abc import Sequence
 
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import decimal
 from engine.domain.studies import FindingFigure
 
 POLICIES = {
-    "loss_plateau": "loss is flat",
-    "probe_plateau": "probes are flat",
-    "circuit_saturation": "circuits have formed",
-    "under_learned": "what is not yet known",
-    "circuit_change": "where circuits still move",
+    "loss_plateau": "flat loss",
+    "probe_plateau": "flat probe scores",
+    "circuit_saturation": "settled circuits",
+    "under_learned": "by probe scores",
+    "circuit_change": "by circuit change",
 }
 ALL_METHODS = "all methods"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Rounded, with a true minus sign; never a negative zero."""
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+N_WORDS = 5  # new words of a constraint type in the made-up world
 
 
 def interval(figure: FindingFigure, digits: int = 2, *, unit: str = "") -> str:
-    """Such as “31 steps (95 % interval 20 to 42, n = 30)”."""
+    """Such as “31 steps (20 to 42, n = 30)”."""
     if figure.value is None:
-        return "an unknown amount (nothing to compare)"
-    value = f"{number(figure.value, digits)}{unit and ' '}{unit}"
+        return "unknown (nothing to compare)"
+    value = f"{decimal(figure.value, digits)}{unit and ' '}{unit}"
     if figure.low is None or figure.high is None:
-        return f"{value} (n = {figure.n}: no interval)"
-    return f"{value} (95 % interval {number(figure.low, digits)} to {number(figure.high, digits)}, n = {figure.n})"
-
-
-def changes(figure: FindingFigure, what: str) -> str:
-    """A difference of scores: “raises …”, “lowers …”, or by nothing."""
-    if figure.value is None:
-        return f"leaves it open what happens to {what}"
-    if number(abs(figure.value)) == "0.00":
-        return f"changes {what} by {interval(figure)}"
-    return (
-        f"raises {what} by {interval(figure)}" if figure.value > 0 else f"lowers {what} by {interval(turned(figure))}"
-    )
+        return f"{value} (n = {figure.n}, too few for an interval)"
+    return f"{value} ({decimal(figure.low, digits)} to {decimal(figure.high, digits)}, n = {figure.n})"
 
 
 def saves(figure: FindingFigure, unit: str, digits: int = 0) -> str:
     """What is saved; a negative saving is a cost."""
-    if figure.value is None or figure.value >= 0:
-        return f"saves {interval(figure, digits, unit=unit)}"
-    return f"costs {interval(turned(figure), digits, unit=f'{unit} more')}"
+    if figure.value is not None and figure.value < 0:
+        return f"costs {interval(turned(figure), digits, unit=unit)}"
+    return f"saves {interval(figure, digits, unit=unit)}"
 
 
 def coefficient(figure: FindingFigure) -> str:
@@ -60,10 +45,6 @@ def turned(figure: FindingFigure) -> FindingFigure:
     ends = {"low": figure.high, "high": figure.low}
     turn = {name: None if end is None else -end for name, end in ends.items()}
     return figure.model_copy(update={"value": None if figure.value is None else -figure.value, **turn})
-
-
-def percent(share: float | None) -> str:
-    return f"{100 * (share or 0.0):.0f} %"
 
 
 def method(name: str) -> str:
@@ -84,3 +65,12 @@ def listed(parts: Sequence[str]) -> str:
 
 def constraint_type(name: str) -> str:
     return name.replace("_", " ")
+
+
+def same_words(n_corpora: int) -> str:
+    """What seeds do not vary."""
+    sets = "one set" if n_corpora == 1 else f"{n_corpora} sets"
+    return (
+        f"All runs share {sets} of new words, {N_WORDS} per type. Intervals are over runs: they hold for these words "
+        "and say nothing about others."
+    )

@@ -1,4 +1,4 @@
-"""What the Findings page shows of one study: who was asked, the answers at a glance, and each with its figures."""
+"""What the Findings page shows of one study: what it rests on, the answers at a glance, and each with its figure."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,8 +9,9 @@ import streamlit as st
 
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import plural
 from engine.domain.studies import Finding, Questions, Study, StudyTables
-from engine.figures.finding_chart import describe, finding_chart, finding_table
+from engine.figures.finding_chart import describe, finding_charts, finding_table, has_published
 from engine.figures.tables import to_csv
 from engine.store import Store
 from pages._ui.text import plain, words
@@ -22,41 +23,48 @@ BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
     "partly": ("orange", ":material/contrast:"),
     "cannot be told": ("gray", ":material/question_mark:"),
 }
-_DOTS = (
-    "A dot is a mean over runs, or a rank correlation; its bar is the 95 % interval. A filled dot’s interval "
-    "leaves the dashed line out; a hollow one’s does not. "
+_BELOW_CHART = 8  # pixels
+_READING = (
+    "Each dot is a mean over runs, or a rank correlation, with its 95% interval. The dashed line in a row is what it "
+    "would be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it "
+    "does not. Intervals are not corrected for the number of questions, so one in twenty may miss by chance."
 )
-_CHANCE = "Intervals are not corrected for the number of questions: of twenty, one may miss by chance."
-_READING: Final[Mapping[Questions, str]] = {
-    "learning": _DOTS
-    + "**Paraphrase**: right answers in phrasings never trained on. **Inference**: right answers to what follows from "
-    "a word’s meaning, never stated in training. **Circuit**: the paths in the network on which the model arrives at "
-    f"its answer. {_CHANCE}",
-    "methods": _DOTS
-    + "A diamond is the published figure, of another and larger model. **Accuracy**: right answers to problems, or to "
-    "questions on new words, never trained on. **Retained**: right answers to what the model knew before. **Circuit**: "
-    "the heads and MLPs that the answer rests on, with the strongest edges between them. **Jaccard**: of what either "
-    f"of two circuits has, the share that both have. {_CHANCE}",
+_TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
+    "learning": (
+        "**Paraphrase**: accuracy in phrasings never trained on.",
+        "**Inference**: accuracy on what follows from a word’s meaning and is never stated in training.",
+        "**Circuit**: the paths through the network on which the model arrives at its answer.",
+    ),
+    "methods": (
+        "**Accuracy**: problems answered right that were never trained on; for new words, the mean of paraphrase and "
+        "inference.",
+        "**Retained**: accuracy on what the model knew before.",
+        "**Circuit**: the heads and MLPs that the answer rests on, with the strongest edges between them.",
+        "**Jaccard**: of all edges (or nodes) that either of two circuits has, the share that both have.",
+        "**Diamond**: the published figure, of another and larger model.",
+    ),
 }
 
 
 def head(store: Store, study: Study) -> None:
-    """One sentence on what the study is, from its tables; and how to read the figures."""
+    """What the study is, from its tables; and how to read the figures."""
     tables = _tables(store, study)
     if tables is not None and len(tables.runs):
         runs, searched = _compared(tables)
         methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
-        n_seeds = runs["seed"].nunique()
         st.markdown(
-            f"**{len(runs)} fine-tunes** of a small language model ({n_seeds} seed{'s' if n_seeds != 1 else ''}; "
-            f"{plain(', '.join(methods))}; up to {study.spec.n_steps} steps, a snapshot every "
-            f"{study.spec.capture_every}){searched}, all of them alike but for one thing at a time, asked "
-            f"{len(study.findings)} questions."
+            f"**{len(runs)} fine-tunes** of a small language model answer "
+            f"{plural(len(study.findings), 'question')}: {plural(runs['seed'].nunique(), 'seed')}; "
+            f"{plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, a checkpoint every "
+            f"{study.spec.capture_every}{searched}."
         )
-    if study.spec.asks == "methods":
-        st.page_link("pages/methods.py", label="The methods beside each other", icon=":material/table_chart:",
-                     query_params={"from": study.spec.name})  # fmt: skip
-    st.caption(_READING[study.spec.asks])
+    st.caption(_READING)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.popover("Terms", icon=":material/menu_book:", type="tertiary"):
+            st.markdown("\n\n".join(_TERMS[study.spec.asks]))
+        if study.spec.asks == "methods":
+            st.page_link("pages/methods.py", label="Compare the methods", icon=":material/table_chart:",
+                         query_params={"from": study.spec.name})  # fmt: skip
 
 
 def _compared(tables: StudyTables) -> tuple[pd.DataFrame, str]:
@@ -66,7 +74,7 @@ def _compared(tables: StudyTables) -> tuple[pd.DataFrame, str]:
         return runs, ""
     compared = runs[runs["stage"] == "grid"]
     n_search = len(runs) - len(compared)
-    return compared, f", their learning rates searched in {n_search} more" if n_search else ""
+    return compared, f"; learning rates come from {plural(n_search, 'more run')}" if n_search else ""
 
 
 def _tables(store: Store, study: Study) -> StudyTables | None:
@@ -74,12 +82,12 @@ def _tables(store: Store, study: Study) -> StudyTables | None:
     try:
         return store.study_tables(study.spec.name)
     except (Damaged, NotFound) as error:
-        st.warning(plain(f"The study’s tables are left out: {error}"), icon=":material/warning:")
+        st.warning(plain(f"The study’s tables cannot be read: {error}"), icon=":material/warning:")
         return None
 
 
 def summary(study: Study) -> None:
-    """Every question with its verdict, each a way down to its figures."""
+    """Every question with its verdict, each a link down to its figure."""
     columns = st.columns(2, gap="medium")
     half = -(-len(study.findings) // 2)
     for place, finding in enumerate(study.findings):
@@ -89,43 +97,67 @@ def summary(study: Study) -> None:
 
 
 def findings(study: Study) -> None:
-    """Each question: verdict, answer, figure, weak spots, the numbers, the command."""
     for finding in study.findings:
-        st.divider()
-        _finding(finding)
+        with st.container(border=True):
+            _finding(finding)
 
 
 def _finding(finding: Finding) -> None:
+    """Verdict, one sentence, one figure; everything else is folded."""
     colour, icon = BADGE[finding.verdict]
     st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
-    st.markdown(plain(finding.answer))
-    spec = _spec(finding.to_json(), 1190)
-    if spec:
-        st.vega_lite_chart(spec, key=f"finding {finding.key}", width="content", alt=describe(finding))
+    specs = _specs(finding.to_json())
+    if specs:
+        text, figure = st.columns([2, 3], gap="large")
+        with figure:
+            _charts(finding, specs)
+    else:
+        text = st.container()
+    with text:
+        st.markdown(plain(finding.answer))
+        if finding.line and specs:
+            st.caption(
+                plain(f"Dashed line: {finding.line}." + (" Diamond: published." if has_published(finding) else ""))
+            )
+    with st.expander("Details", icon=":material/table_rows:"):
+        _details(finding)
+
+
+def _charts(finding: Finding, specs: list[dict[str, Any]]) -> None:
+    for place, (column, spec) in enumerate(zip(st.columns(len(specs), gap="medium"), specs, strict=True)):
+        # Of the chart's own height from the start: what is below does not move when it is drawn.
+        with column, st.container(height=spec["height"] + _BELOW_CHART, border=False):
+            st.vega_lite_chart(spec, key=f"finding {finding.key} {place}", width="stretch", alt=describe(finding))
+
+
+def _details(finding: Finding) -> None:
+    """The numbers with their intervals, where they are weak, and the command that makes them."""
+    if finding.details:
+        st.markdown("\n".join(f"- {plain(sentence)}" for sentence in finding.details))
     if finding.evidence:
-        st.caption(f"**Where it is weak.** {plain(finding.evidence)}")
-    label = "The figures, and the command that makes them" if finding.figures else "The command that makes it"
-    with st.expander(label, icon=":material/table_rows:"):
-        if finding.figures:
-            st.dataframe(
-                finding_table(finding), hide_index=True, height="content", key=f"figures {finding.key}",
-                column_config={
-                    "low": st.column_config.NumberColumn("95 % from", format="%.3f"),
-                    "high": st.column_config.NumberColumn("to", format="%.3f"),
-                    "value": st.column_config.NumberColumn(format="%.3f"),
-                    "published": st.column_config.NumberColumn(format="%.3f"),
-                    "n": st.column_config.NumberColumn(format="%d"),
-                },
-            )  # fmt: skip
-        st.code(finding.command, language="bash")
+        st.markdown(f"**Weak spots.** {plain(finding.evidence)}")
+    if finding.figures:
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            finding_table(finding), hide_index=True, height="content", key=f"figures {finding.key}",
+            column_config={
+                "low": number("95% from", format="%.3f"),
+                "high": number("to", format="%.3f"),
+                "value": number(format="%.3f"),
+                "null": number("dashed line", format="%.3f"),
+                "published": number(format="%.3f"),
+                "n": number(format="%d"),
+            },
+        )  # fmt: skip
+    st.code(finding.command, language="bash")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _spec(finding: str, width: int) -> dict[str, Any]:
-    """Of the finding's chart; empty without one. Ten charts with all their checks would take half of the page's time:
-    they are made once, and the tests check them."""
-    chart = finding_chart(Finding.model_validate_json(finding), width=width)
-    return {} if chart is None else dict(chart.to_dict(validate=False))
+def _specs(finding: str) -> list[dict[str, Any]]:
+    """Of the finding's charts; none without a figure. Ten charts with all their checks would take half of the page's
+    time: they are made once, and the tests check them."""
+    charts = finding_charts(Finding.model_validate_json(finding))
+    return [dict(chart.to_dict(validate=False)) for chart in charts]
 
 
 def export(store: Store, study: Study) -> None:

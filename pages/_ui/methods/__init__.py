@@ -1,1 +1,1 @@
-"""Methods: ways to fine-tune beside each other."""
+"""Methods: ways to fine-tune, compared."""

@@ -21,7 +21,7 @@ def runs_of_study(store: Store, study: Study) -> pd.DataFrame | None:
 
 
 def own_runs(store: Store) -> pd.DataFrame:
-    """A row a finished run of this workspace. A run whose corpus is gone has no scores, and is told and left out."""
+    """A row a finished run of this workspace. A run whose corpus is gone has no scores: it is named and left out."""
     found = {}
     for info in finished_runs(store):
         try:

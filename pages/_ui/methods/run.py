@@ -45,11 +45,11 @@ def _links(name: str) -> None:
 def _of_study(row: "pd.Series[Any]", study: Study) -> None:
     run = asked_run(study.spec, str(row["run"]), float(row["learning_rate"]))
     if run is None:
-        st.caption("The study does not ask for this run any more.")
+        st.caption("This run is no longer part of the study.")
         return
     st.caption(
-        "A study trains in workspaces that are thrown away: its figures are kept, its checkpoints are not. Trained "
-        "here it gives about the same figures, and can be opened in Learning curves and Circuits."
+        "A study keeps the figures of a run, not its checkpoints. Train it here to open it in Learning curves and "
+        "Circuits; the figures come out about the same."
     )
     st.markdown(_settings(run.config))
     from engine.studies.commands import train_command
@@ -61,13 +61,13 @@ def _of_study(row: "pd.Series[Any]", study: Study) -> None:
 def _settings(config: RunConfig) -> str:
     """What decides the run, as badges."""
     own = config.method_settings
-    told = {
+    settings = {
         "steps": config.n_steps, "batch": config.batch_size, "rank": config.rank, "seed": config.seed,
         "critical rank": own.critical_rank, "probe steps": own.probe_steps, "prior": ", ".join(own.prior) or None,
     }  # fmt: skip
     if config.method == "circuit_tuning":
-        told["edges"] = own.n_edges
-    return " ".join(f":gray-badge[{plain(key)} {plain(value)}]" for key, value in told.items() if value is not None)
+        settings["edges"] = own.n_edges
+    return " ".join(f":gray-badge[{plain(key)} {plain(value)}]" for key, value in settings.items() if value is not None)
 
 
 def _train(config: RunConfig, study: Study) -> None:
@@ -77,16 +77,14 @@ def _train(config: RunConfig, study: Study) -> None:
     missing = [name for name in corpora_of(config) if name not in there]
     for name in missing:
         if name not in made or isinstance(made[name], CorpusSpec):
-            st.caption(
-                plain(f"To train it here the corpus “{name}” must be in this workspace: run the study’s command.")
-            )
+            st.caption(plain(f"To train it here, first run the study’s command: it creates the corpus “{name}”."))
             return
-    if missing and st.button("Make its corpora here", icon=":material/add:", key=f"make for {config.name}"):
+    if missing and st.button("Create its corpora", icon=":material/add:", key=f"make for {config.name}"):
         for name in missing:
             store().save_corpus(make_any(made[name]), made[name])
         st.rerun()
     if missing:
-        st.caption(plain(f"It is trained on {', '.join(missing)}, which is not in this workspace yet."))
+        st.caption(plain(f"It trains on {', '.join(missing)}, which this workspace does not have yet."))
         return
     job_button(
         Train(config=config), label="Train it here", key=f"train {config.name}",
