@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from engine.domain.components import ComponentScores
 from engine.figures.tables import to_csv
+from pages._ui.graphs.export_menu import Export
 
 _CSV_COLUMNS = [
     "from", "to", "effect_a", "effect_b", "change", "status", "in_a", "in_b", "via_a", "via_b",
@@ -17,24 +17,21 @@ _CSV_COLUMNS = [
 ]  # fmt: skip
 
 
-def export_menu(edges: pd.DataFrame, a: ComponentScores, b: ComponentScores) -> None:
-    """A popover with a download a line."""
+def exports(edges: pd.DataFrame, a: ComponentScores, b: ComponentScores) -> list[Export]:
+    """Everything on offer, in the order of the menu."""
     from engine.export import file_name  # heavy, and seldom needed: not before the page is there
 
     name = f"{a.key.checkpoint} {b.key.checkpoint} circuits"
-    offers = [
-        ("Edges (CSV)", "The table, with q, k and v apart.", "-edges.csv", "text/csv", partial(edges_csv, edges, a, b)),
-        ("Scores (JSON)", "Every edge of both checkpoints.", "-scores.json", "application/json",
-         partial(scores_json, a, b)),
+    return [
+        Export(
+            "Edges (CSV)", "The table, with q, k and v apart.",
+            file_name(name, "-edges.csv"), "text/csv", ":material/table:", partial(edges_csv, edges, a, b),
+        ),
+        Export(
+            "Scores (JSON)", "Every edge of both checkpoints.",
+            file_name(name, "-scores.json"), "application/json", ":material/data_object:", partial(scores_json, a, b),
+        ),
     ]  # fmt: skip
-    with st.popover("Export", icon=":material/download:", type="tertiary"):
-        for label, explanation, suffix, mime, make in offers:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.download_button(
-                    label, make, file_name=file_name(name, suffix), mime=mime, icon=":material/table:",
-                    on_click="ignore", width=165, key=f"circuit export {suffix}",
-                )  # fmt: skip
-                st.caption(explanation, width="stretch")
 
 
 def edges_csv(edges: pd.DataFrame, a: ComponentScores, b: ComponentScores) -> str:

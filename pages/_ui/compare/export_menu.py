@@ -1,28 +1,10 @@
-"""The export menu: what is on screen as files to take away. Nothing is made before it is asked for."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import streamlit as st
+"""Compare's export menu: the comparison on screen as files to take away."""
 
 from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import GraphDiff
 from engine.figures.graph_view import GraphView
-
-_BUTTON_PX = 165
-
-
-@dataclass(frozen=True)
-class Export:
-    """One entry: `make` gives the file's content when it is clicked."""
-
-    label: str
-    explanation: str  # one plain sentence
-    file_name: str
-    mime: str
-    icon: str
-    make: Callable[[], str | bytes]
+from pages._ui.graphs.export_menu import Export, export_popover
 
 
 def export_menu(
@@ -38,14 +20,7 @@ def export_menu(
     `probe`: where the prompt is one, so that the page's sentence can tell what is right.
     `annotations`: labels and groups, shown in the pictures and told in circuit-tracer's JSON.
     """
-    with st.popover("Export", icon=":material/download:", type="tertiary"):
-        for export in exports(diff, view, name=name, probe=probe, annotations=annotations):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.download_button(
-                    export.label, export.make, file_name=export.file_name, mime=export.mime, icon=export.icon,
-                    on_click="ignore", width=_BUTTON_PX, key=f"export {export.file_name}",
-                )  # fmt: skip
-                st.caption(export.explanation, width="stretch")
+    export_popover(exports(diff, view, name=name, probe=probe, annotations=annotations))
 
 
 def exports(
