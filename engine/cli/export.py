@@ -1,7 +1,7 @@
 """`export pair`, `export report`: what the explorer's export menu gives, without a browser."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,14 +14,14 @@ from engine.domain.errors import InputError
 if TYPE_CHECKING:
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
+    from engine.export.formats import ExportFormat
+    from engine.export.pair_formats import Pair
     from engine.export.shapes import Theme
     from engine.figures.graph_view import GraphView
     from engine.store import Store
 
 group = typer.Typer(help="Files to take away: pages, pictures, tables, graphs for other tools.", no_args_is_help=True)
 
-Format = Literal["html", "svg", "png", "graphml", "json", "csv", "nodes"]
-Show = Literal["pair", "a", "b", "overlay"]
 Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write; - is stdout, but for PNG.")]
 
 
@@ -38,30 +38,33 @@ def pair(
     *,
     out: Out,
     file_format: Annotated[
-        Format | None,
-        typer.Option("--format", help="Without it the ending of FILE decides. csv: edges; nodes: their CSV."),
-    ] = None,
+        str, typer.Option("--format", metavar="FORMAT", help="If not given, the ending of FILE decides.")
+    ] = "",
     show: Annotated[
-        Show | None, typer.Option(help="svg, png: pair (default), a, b, overlay. json: a, b (default).")
-    ] = None,
+        str, typer.Option(metavar="SIDE", help="svg, png: pair (default), a, b, overlay. json: a, b (default).")
+    ] = "",
     theme: Annotated[Literal["light", "dark"], typer.Option(help="Of html, svg and png.")] = "light",
     transcoders: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Of which stored comparison.")] = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     min_change: Annotated[float, typer.Option(help="Smallest change that is called one.")] = 0.005,
 ) -> None:
-    """Write a comparison that is stored as one file: html, svg, png, graphml, json (circuit-tracer's), csv or nodes."""
+    """Write a stored comparison as one file.
+
+    FORMAT: html, svg, png, graphml, json (circuit-tracer's), csv (the edges) or nodes (the nodes, as CSV).
+    """
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
 
-    chosen = file_format or _by_ending(out)
-    _refuse_what_cannot_be(chosen, show, out)
+    chosen = _format(file_format, out)
+    _check_side(chosen, show, out)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     prune = PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
     settings = DiffSettings(prune=prune, min_change=min_change)
     diff = _diff(store, ref_a, ref_b, prompt, transcoder_set(transcoders), settings)
-    _write(_content(store, diff, chosen, show, theme), out)
+    content = chosen.make(_pair(store, diff, theme), show or chosen.sides[0])
+    _write(content.encode() if isinstance(content, str) else content, out)
 
 
 @group.command()
@@ -75,8 +78,16 @@ def report(
     _write(run_report(store_of(ctx), run).encode(), out)
 
 
-def _by_ending(out: str) -> Format:
-    by_ending: dict[str, Format] = {f".{known}": known for known in get_args(Format) if known != "nodes"}
+def _format(name: str, out: str) -> "ExportFormat[Pair]":
+    """The format of this name; without one, that of the file's ending. Raises InputError."""
+    from engine.export.pair_formats import PAIR_FORMATS
+
+    if name:
+        by_name = {each.name: each for each in PAIR_FORMATS}
+        if name not in by_name:
+            raise InputError(f"“{name[:40]}” is not an export format. Choose one of {', '.join(by_name)}.")
+        return by_name[name]
+    by_ending = {ending: each for each in PAIR_FORMATS for ending in each.endings}
     ending = Path(out).suffix.lower()
     if ending not in by_ending:
         raise InputError(
@@ -86,13 +97,13 @@ def _by_ending(out: str) -> Format:
     return by_ending[ending]
 
 
-def _refuse_what_cannot_be(chosen: Format, show: Show | None, out: str) -> None:
+def _check_side(chosen: "ExportFormat[Pair]", show: str, out: str) -> None:
     check_destination(out)
-    allowed: dict[Format, tuple[str, ...]] = {"svg": get_args(Show), "png": get_args(Show), "json": ("a", "b")}
-    if show is not None and show not in allowed.get(chosen, ()):
-        what = f"takes --show {', '.join(allowed[chosen])}" if chosen in allowed else "always holds both sides"
-        raise InputError(f"--show {show} cannot be used with {chosen}, which {what}.")
-    if chosen == "png" and out == "-":
+    sides = [side for side in chosen.sides if side]
+    if show and show not in sides:
+        what = f"takes --show {', '.join(sorted(sides))}" if sides else "always holds both sides"
+        raise InputError(f"--show {show[:40]} cannot be used with {chosen.name}, which {what}.")
+    if chosen.name == "png" and out == "-":
         raise InputError("A PNG is not text and is not written to the terminal. Give a file with --out FILE.")
 
 
@@ -116,28 +127,12 @@ def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphVie
     return pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1])
 
 
-def _content(store: "Store", diff: "GraphDiff", chosen: Format, show: Show | None, theme: "Theme") -> bytes:
-    from engine import export
+def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "Pair":
+    from engine.export.pair_formats import Pair
 
     probe = store.probe_with([graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
     notes = store.annotations(diff.a.key.transcoders_hash)
-    match chosen:
-        case "html":
-            view = _view(store, diff, probe)
-            return export.graph_html(view, diff, probe=probe, theme=theme, annotations=notes).encode()
-        case "svg" | "png":
-            svg = export.graph_svg(_view(store, diff, probe), side=show or "pair", theme=theme, annotations=notes)
-            return export.to_png(svg) if chosen == "png" else svg.encode()
-        case "graphml":
-            return export.to_graphml(diff).encode()
-        case "json":
-            graph = diff.a if show == "a" else diff.b
-            slug = export.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
-            return export.tracer_json(graph, diff.settings.prune, slug=slug, annotations=notes).encode()
-        case "csv":
-            return export.edges_csv(diff).encode()
-        case "nodes":
-            return export.nodes_csv(diff).encode()
+    return Pair(diff, lambda: _view(store, diff, probe), probe, notes, theme)
 
 
 def _write(content: bytes, out: str) -> None:

@@ -17,6 +17,7 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import Checkpoint, LossLog, RunConfig
 from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
+from engine.export.report_circuits import CircuitPart, circuit_part
 from engine.export.report_comparison import ComparisonPart, comparison_part
 from engine.export.versions import versions
 from engine.store import Store
@@ -86,6 +87,7 @@ def run_report(store: Store, run: str) -> str:
             shown_kinds=[kind for kind in PROBE_KINDS if any(kind in row.accuracy for row in rows)],
             loss_svg=_loss_picture(config, losses),
             curves_svg=_curves_picture(config, scores),
+            circuits=_circuits(store, config, checkpoints, found),
             comparison=comparison,
             warnings=[*found.warnings, *(comparison.warnings if comparison else ())],
             missing=found.missing,
@@ -199,6 +201,17 @@ def default_comparison(
 
     own = [one for one in store.comparisons() if refs & {one.key.a, one.key.b}]
     return min(own, key=rank, default=None)
+
+
+def _circuits(
+    store: Store, config: RunConfig, checkpoints: Sequence[Checkpoint], found: Findings
+) -> CircuitPart | None:
+    try:
+        decisions = store.decisions(config.name)
+    except Damaged as error:
+        found.missing.append(f"What was seen of the circuits cannot be shown: {error}")
+        return None
+    return circuit_part(config, decisions, last_step=max((one.step for one in checkpoints), default=config.n_steps))
 
 
 def _types(corpus: Corpus) -> list[TypeCount]:

@@ -62,7 +62,7 @@ def alternative(view: GraphView, side: Side | Literal["pair"]) -> str:
     """A picture in words, for who cannot see it."""
     parts = []
     for one in view.sides if side in ("pair", "overlay") else [view.sides["ab".index(side)]]:
-        first = f", most likely output {one['bars'][0]['token']}" if one["bars"] else ""
+        first = f", most likely output {one['most_likely']}" if one["most_likely"] else ""
         parts.append(f"{one['title']}: {one['n_nodes']} nodes, {one['n_edges']} edges, {one['fit']}{first}.")
     if side == "overlay":
         parts.append("Drawn is what differs: orange where B has more, blue where it has less.")

@@ -208,11 +208,7 @@ def node_names(shape: ComponentShape) -> list[str]:
 
 def unlearned(scores: ComponentScores) -> bool:
     """Whether the right answers are not ahead of the corrupted ones. False where the metric cannot tell."""
-    return scores.key.settings.metric == "logit_diff" and _lead(scores) <= 0
-
-
-def _lead(scores: ComponentScores) -> float:
-    return float(np.average(scores.clean, weights=scores.n_pairs))
+    return scores.key.settings.metric == "logit_diff" and scores.mean_clean <= 0
 
 
 def effect_text(value: float) -> str:
@@ -374,7 +370,7 @@ def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame
         "loss": "" if side.loss is None else f"loss {side.loss:.2f}",
         "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {n_edges:,} edges",
         "warning": (
-            f"This checkpoint does not prefer the right answer yet (it leads by {effect_text(_lead(scores))} logits): "
+            f"This checkpoint does not prefer the right answer yet (it leads by {effect_text(scores.mean_clean)} logits): "
             "what is drawn is what tells the two prompts apart, not how they are answered."
             if unlearned(scores)
             else ""

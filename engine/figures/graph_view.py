@@ -285,9 +285,16 @@ def _side(
         "fit": fit,
         "warning": weak,
         "bars": _bars(graph, bars, answer),
+        "most_likely": _most_likely(graph),
         "n_nodes": int(kept_nodes.sum()),
         "n_edges": int(kept_edges.sum()),
     }
+
+
+def _most_likely(graph: AttributionGraph) -> str:
+    """The output with the largest probability; not always among the bars, whose tokens are those of all graphs."""
+    outputs = _outputs(graph)
+    return visible(max(outputs, key=lambda output: output[2])[1]) if outputs else ""
 
 
 def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
@@ -308,8 +315,7 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
     """What is drawn, in words."""
     parts = [f"Two attribution graphs of “{diff.a.key.prompt}”."]
     for side in sides:
-        traced = [bar for bar in side["bars"] if not bar["others"]]
-        likely = f", most likely output {max(traced, key=lambda bar: bar['p'])['token']}" if traced else ""
+        likely = f", most likely output {side['most_likely']}" if side["most_likely"] else ""
         parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
     parts.append(", ".join(f"{counts[status]} {status}" for status in STATUSES) + " edges.")

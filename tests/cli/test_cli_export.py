@@ -10,6 +10,7 @@ import networkx as nx
 import pandas as pd
 import pytest
 
+from engine.export.pair_formats import PAIR_FORMATS
 from tests.cli.conftest import Cli
 
 A, B, PROMPT = "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and"
@@ -71,6 +72,16 @@ def test_what_cannot_be_is_refused(cli: Cli, arguments: tuple[str, ...], message
     result = cli("export", "pair", A, B, PROMPT, *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_the_command_line_offers_what_the_menu_offers(cli: Cli) -> None:
+    names = [each.name for each in PAIR_FORMATS]
+    assert len(set(names)) == len(names)
+    answer = cli("export", "pair", A, B, PROMPT, "--format", "docx", "--out", "-")
+    assert answer.exit_code == 2
+    assert f"Choose one of {', '.join(names)}." in answer.stderr
+    for each in PAIR_FORMATS:
+        assert all(entry.side in ("", *each.sides) for entry in each.menu), each.name
 
 
 def test_the_report(cli: Cli, tmp_path: Path) -> None:

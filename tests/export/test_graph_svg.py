@@ -1,11 +1,13 @@
 """Pictures: valid XML whatever the texts, what is drawn is what the view says, and PNG of the asked size."""
 
+import dataclasses
 import struct
 from itertools import pairwise
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,6 +53,16 @@ def test_text_is_told_as_it_is_with_forbidden_characters_visible() -> None:
     assert "\x00" not in texts
     assert "😀" in texts
     assert TOKENS[0] in texts
+
+
+@pytest.mark.parametrize(("likely", "side"), [((0.7, 0.2), "a"), ((0.1, 0.8), "b")])
+def test_the_description_names_the_most_likely_output(likely: tuple[float, float], side: Side) -> None:
+    """The first bar is the right answer's on both sides, whatever they say."""
+    graph = dataclasses.replace(micro_a(), target_probability=np.array(likely, dtype=np.float32))
+    diff = diff_graphs(graph, graph)
+    expected = graph.target_tokens[likely.index(max(likely))]
+    description = parsed(graph_svg(pair_view(diff, probe=probe()), side=side)).findtext(f"{SVG}desc") or ""
+    assert description.endswith(f"most likely output {expected}.")
 
 
 def test_by_hand() -> None:

@@ -48,9 +48,18 @@ def test_the_bundled_run(demo_store: Store) -> None:
         f"{last.state.smoothed_loss:.2f}", "the cat feels blarf and", "torch 2.", "base", "100%",
     ):  # fmt: skip
         assert text in re.sub(r"\s+", " ", found.text), text
-    assert found.tags.count("svg") == 4  # loss, curves, both graphs, what differs
+    assert found.tags.count("svg") == 5  # loss, curves, circuit change, both graphs, what differs
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_the_circuits_of_a_watched_run_are_in_it(demo_store: Store) -> None:
+    looks = demo_store.decisions("demo-tokens").looks
+    text = re.sub(r"\s+", " ", look_into(run_report(demo_store, "demo-tokens")).text)
+    assert "How its circuits changed" in text
+    assert f"Circuits of {len(looks)} checkpoints were traced while it trained" in text
+    change = looks[-1].types[0].change[demo_store.run("demo-tokens").decisions.measure]
+    assert f"{change.value:.2f}, noise to {change.edge:.2f}" in text
 
 
 def test_the_default_comparison_is_base_against_last_on_the_first_inference_probe(demo_store: Store) -> None:
@@ -70,6 +79,7 @@ def test_a_run_of_which_almost_nothing_is_left(store: Store) -> None:
     assert "No losses and no probes are kept" in text
     assert "No corpus named “gone”" in text
     assert "What changed inside" not in text
+    assert "How its circuits changed" not in text
 
 
 def test_a_run_without_a_checkpoint(store: Store) -> None:

@@ -6,47 +6,47 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
+from engine.export.formats import downloads
+from engine.export.pair_formats import PAIR_FORMATS, Pair
+from engine.export.texts import file_name
 from engine.figures.graph_view import pair_view
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
-from pages._ui.compare.export_menu import Export, exports
 from tests.export.hostile import hostile_diff, view_of
 
 OpenPage = Callable[..., AppTest]
 ENDINGS = [".html", ".png", ".svg", "-difference.svg", "-edges.csv", "-nodes.csv", ".graphml", "-a.json", "-b.json"]
 
 
-def menu(store: Store) -> list[Export]:
-    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+def test_every_entry_gives_its_file(demo_store: Store) -> None:
+    graphs = comparison_graphs(demo_store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
     assert graphs is not None
     diff = diff_graphs(*graphs)
-    return exports(diff, pair_view(diff), name="a@100% b@base the cat/..", probe=None, annotations=None)
-
-
-def test_every_entry_gives_its_file(demo_store: Store) -> None:
-    entries = menu(demo_store)
-    assert [entry.file_name for entry in entries] == ["a-100-b-base-the-cat" + ending for ending in ENDINGS]
+    pair, entries = Pair(diff, lambda: pair_view(diff)), downloads(PAIR_FORMATS)
+    assert [file_name("a@100% b@base the cat/..", entry.entry.suffix) for entry in entries] == [
+        "a-100-b-base-the-cat" + ending for ending in ENDINGS
+    ]
     starts = ["<!DOCTYPE html>", b"\x89PNG", "<svg", "<svg", "from,to", "node,id", "<?xml", "{", "{"]
     for entry, start in zip(entries, starts, strict=True):
-        content = entry.make()
-        assert content[: len(start)] == start, entry.label
-        assert entry.explanation.endswith(".")
+        content = entry.make(pair)
+        assert content[: len(start)] == start, entry.entry.label
+        assert entry.entry.sentence.endswith(".")
 
 
 def test_hostile_texts_can_be_exported() -> None:
     diff = hostile_diff()
-    for entry in exports(diff, view_of(diff), name="\x00", probe=None, annotations=None):
-        assert entry.file_name.startswith("export")
-        assert len(entry.make()) > 100
+    pair = Pair(diff, lambda: view_of(diff))
+    assert all(len(entry.make(pair)) > 100 for entry in downloads(PAIR_FORMATS))
 
 
 def _page() -> None:
+    from engine.export.pair_formats import PAIR_FORMATS, Pair
     from engine.figures.graph_view import pair_view
-    from pages._ui.compare.export_menu import export_menu
+    from pages._ui.graphs.export_menu import export_menu
     from tests.export.hostile import hostile_diff
 
     diff = hostile_diff()
-    export_menu(diff, pair_view(diff), name="x")
+    export_menu(PAIR_FORMATS, Pair(diff, lambda: pair_view(diff)), name="x")
 
 
 def test_the_menu_on_a_page_makes_nothing_before_a_click(monkeypatch: pytest.MonkeyPatch) -> None:

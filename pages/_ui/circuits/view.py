@@ -7,14 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import ComponentKey
+from engine.export.circuit_formats import CIRCUIT_FORMATS, CircuitPair
 from engine.figures.component_view import ComponentSide, ComponentView
 from pages._ui.circuits.choice import PICKING, Chosen
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
-from pages._ui.circuits.export import exports
 from pages._ui.circuits.table import chips, edge_parts, edge_rows, edge_title, node_title
 from pages._ui.circuits.words import overlap, sentence
 from pages._ui.errors import guarded
-from pages._ui.graphs.export_menu import export_popover
+from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
@@ -66,7 +66,8 @@ def _unlearned(view: ComponentView) -> str:
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
     at = PICKING.marks()
     with PICKING.title_row(_title(edges, nodes, at)):
-        export_popover(exports(edges, a.scores, b.scores))
+        name = f"{a.scores.key.checkpoint} {b.scores.key.checkpoint} circuits"
+        export_menu(CIRCUIT_FORMATS, CircuitPair(edges, a.scores, b.scores), name=name)
     if at.selected:
         of_node = edges[(edges["source"] == at.selected) | (edges["target"] == at.selected)].reset_index(drop=True)
         if of_node.empty:

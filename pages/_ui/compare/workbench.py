@@ -12,12 +12,12 @@ from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.export.pair_formats import PAIR_FORMATS, Pair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
-from pages._ui.compare.export_menu import export_menu
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
@@ -26,6 +26,7 @@ from pages._ui.compare.time_lapse import compare_these, film
 from pages._ui.compare.trace import trace_here
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
+from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -97,7 +98,8 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
             st.rerun()
         _settings(diff, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
-        export_menu(diff, view_of(diff, selection), name=name, probe=selection.probe, annotations=annotations)
+        pair = Pair(diff, lambda: view_of(diff, selection), selection.probe, annotations)
+        export_menu(PAIR_FORMATS, pair, name=name)
     if at.selected:
         left, right = st.columns([5, 6], gap="medium")
         with left:

@@ -1,32 +1,28 @@
-"""The export menu: what is on screen as files to take away. Nothing is made before it is asked for."""
+"""The export menu: what is on screen as files to download. Nothing is made before it is asked for."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
 
 import streamlit as st
 
-_BUTTON_PX = 165
+from engine.export.formats import ExportFormat, downloads
+
+_BUTTON_PX = 180
+Subject = TypeVar("Subject")
 
 
-@dataclass(frozen=True)
-class Export:
-    """One entry: `make` gives the file's content when it is clicked."""
+def export_menu(formats: Sequence[ExportFormat[Subject]], subject: Subject, *, name: str) -> None:
+    """A popover with a download a line. `name`: what the files are called after; made safe for any file system."""
+    from engine.export.texts import file_name
 
-    label: str
-    explanation: str  # one plain sentence
-    file_name: str
-    mime: str
-    icon: str
-    make: Callable[[], str | bytes]
-
-
-def export_popover(exports: Iterable[Export]) -> None:
-    """A popover with a download a line."""
     with st.popover("Export", icon=":material/download:", type="tertiary"):
-        for export in exports:
+        for download in downloads(formats):
+            file = file_name(name, download.entry.suffix)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.download_button(
-                    export.label, export.make, file_name=export.file_name, mime=export.mime, icon=export.icon,
-                    on_click="ignore", width=_BUTTON_PX, key=f"export {export.file_name}",
+                    download.entry.label, partial(download.make, subject), file_name=file, mime=download.format.mime,
+                    icon=f":material/{download.format.icon}:", on_click="ignore", width=_BUTTON_PX,
+                    key=f"export {file}",
                 )  # fmt: skip
-                st.caption(export.explanation, width="stretch")
+                st.caption(download.entry.sentence, width="stretch")

@@ -1,0 +1,117 @@
+"""The file formats of a comparison of two attribution graphs. To add one: write its maker, add its record here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, cast
+
+from engine.export.formats import ExportFormat, MenuEntry
+
+if TYPE_CHECKING:
+    from engine.domain.annotations import Annotations
+    from engine.domain.corpus import Probe
+    from engine.domain.diffs import GraphDiff
+    from engine.export.shapes import Side, Theme
+    from engine.figures.graph_view import GraphView
+
+PICTURES = ("pair", "a", "b", "overlay")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A comparison as it is exported."""
+
+    diff: "GraphDiff"
+    draw: "Callable[[], GraphView]"  # called only by formats that need the picture
+    probe: "Probe | None" = None  # where the prompt is one: the page's sentence says which answer is right
+    annotations: "Annotations | None" = None  # labels and groups, shown in pictures and in circuit-tracer's JSON
+    theme: "Theme" = "light"
+
+    @cached_property
+    def view(self) -> "GraphView":
+        return self.draw()
+
+
+def _html(pair: Pair, side: str) -> str:
+    from engine import export
+
+    return export.graph_html(pair.view, pair.diff, probe=pair.probe, theme=pair.theme, annotations=pair.annotations)
+
+
+def _svg(pair: Pair, side: str) -> str:
+    from engine import export
+
+    shown = cast("Side | Literal['pair']", side)
+    return export.graph_svg(pair.view, side=shown, theme=pair.theme, annotations=pair.annotations)
+
+
+def _png(pair: Pair, side: str) -> bytes:
+    from engine import export
+
+    return export.to_png(_svg(pair, side))
+
+
+def _graphml(pair: Pair, side: str) -> str:
+    from engine import export
+
+    return export.to_graphml(pair.diff)
+
+
+def _tracer(pair: Pair, side: str) -> str:
+    from engine import export
+
+    graph = pair.diff.a if side == "a" else pair.diff.b
+    slug = export.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
+    return export.tracer_json(graph, pair.diff.settings.prune, slug=slug, annotations=pair.annotations)
+
+
+def _edges(pair: Pair, side: str) -> str:
+    from engine import export
+
+    return export.edges_csv(pair.diff)
+
+
+def _nodes(pair: Pair, side: str) -> str:
+    from engine import export
+
+    return export.nodes_csv(pair.diff)
+
+
+PAIR_FORMATS: tuple[ExportFormat[Pair], ...] = (
+    ExportFormat(
+        "html", (".html", ".htm"), "text/html", "web", _html,
+        (MenuEntry("Web page", "One HTML file that works offline.", ".html"),),
+    ),
+    ExportFormat(
+        "png", (".png",), "image/png", "image", _png,
+        (MenuEntry("Picture (PNG)", "Both graphs, for slides.", ".png"),), PICTURES,
+    ),
+    ExportFormat(
+        "svg", (".svg",), "image/svg+xml", "image", _svg,
+        (
+            MenuEntry("Picture (SVG)", "Both graphs, sharp at any size.", ".svg"),
+            MenuEntry("Difference (SVG)", "The overlay of both graphs.", "-difference.svg", "overlay"),
+        ),
+        PICTURES,
+    ),
+    ExportFormat(
+        "csv", (".csv",), "text/csv", "table", _edges,
+        (MenuEntry("Edges (CSV)", "A table of all edges, A and B.", "-edges.csv"),),
+    ),
+    ExportFormat(
+        "nodes", (), "text/csv", "table", _nodes,
+        (MenuEntry("Nodes (CSV)", "Influence and activation, A and B.", "-nodes.csv"),),
+    ),
+    ExportFormat(
+        "graphml", (".graphml",), "application/xml", "hub", _graphml,
+        (MenuEntry("Network (GraphML)", "For networkx, Gephi or Cytoscape.", ".graphml"),),
+    ),
+    ExportFormat(
+        "json", (".json",), "application/json", "data_object", _tracer,
+        (
+            MenuEntry("Graph A (JSON)", "For circuit-tracer and Neuronpedia.", "-a.json", "a"),
+            MenuEntry("Graph B (JSON)", "The same for B.", "-b.json", "b"),
+        ),
+        ("b", "a"),
+    ),
+)  # fmt: skip
