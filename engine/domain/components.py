@@ -162,6 +162,16 @@ class ComponentScores:
     corrupted: np.ndarray  # (n_groups,) float64, of the corrupted runs
 
     @property
+    def mean_clean(self) -> float:
+        """The metric of the clean runs, mean over all pairs."""
+        return float(np.average(self.clean, weights=self.n_pairs))
+
+    @property
+    def mean_corrupted(self) -> float:
+        """The metric of the corrupted runs, mean over all pairs."""
+        return float(np.average(self.corrupted, weights=self.n_pairs))
+
+    @property
     def scores(self) -> np.ndarray:
         """(n_inputs, n_sources) float32, mean over all pairs."""
         mean: np.ndarray = np.average(self.groups, axis=0, weights=self.n_pairs).astype(np.float32)

@@ -46,8 +46,8 @@ def component_record(scores: ComponentScores, circuit: Circuit) -> dict[str, Any
         "n_edges_of_model": circuit.shape.n_edges,
         "n_nodes_of_model": circuit.shape.n_nodes,
         "n_pairs": int(scores.n_pairs.sum()),
-        "clean": float(np.average(scores.clean, weights=scores.n_pairs)),
-        "corrupted": float(np.average(scores.corrupted, weights=scores.n_pairs)),
+        "clean": scores.mean_clean,
+        "corrupted": scores.mean_corrupted,
         "nodes": component_nodes(circuit),
         "edges": [dict(zip(EDGE_COLUMNS, row, strict=True)) for row in edges.itertuples(index=False)],
     }

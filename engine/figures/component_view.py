@@ -15,6 +15,7 @@ from engine.analysis.components.pruning import node_mask, owner_of_input
 from engine.domain.components import QKV, Circuit, ComponentScores, ComponentShape, Metric
 from engine.domain.diffs import Status
 from engine.domain.errors import ComparisonRefused
+from engine.domain.numbers import signed
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
 
 IN_MODEL = 4  # a bit of `kept`: in neither circuit, drawn as a ghost so that the whole model is in sight
@@ -207,21 +208,15 @@ def node_names(shape: ComponentShape) -> list[str]:
 
 def unlearned(scores: ComponentScores) -> bool:
     """Whether the right answers are not ahead of the corrupted ones. False where the metric cannot tell."""
-    return scores.key.settings.metric == "logit_diff" and _lead(scores) <= 0
+    return scores.key.settings.metric == "logit_diff" and scores.mean_clean <= 0
 
 
-def _lead(scores: ComponentScores) -> float:
-    return float(np.average(scores.clean, weights=scores.n_pairs))
-
-
-def signed(value: float) -> str:
-    """Three digits that say something, with a sign: `+0.0123`, `−1.2`, `0`."""
-    if value == 0 or not np.isfinite(value):
+def effect_text(value: float) -> str:
+    """Three significant digits, six decimals at most: `+0.0123`, `−1.23`, `0`."""
+    if abs(value) < 5e-7:
         return "0"
-    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    if digits > 6:
-        return f"{'+' if value > 0 else '−'}{abs(value):.0e}"
-    return f"{'+' if value > 0 else '−'}{abs(value):.{digits}f}"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value))))) if np.isfinite(value) else 0
+    return signed(float(value), min(digits, 6))
 
 
 def _shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
@@ -359,9 +354,9 @@ def _edge_tip(row: Mapping[Any, Any]) -> str:
     lines = [f"{row['from']}  →  {row['to']}"]
     for side in "ab":
         inside = "in the circuit" if row[f"in_{side}"] else "not in the circuit"
-        lines.append(f"{side.upper()}: effect {signed(row[f'effect_{side}'])}, {inside}")
+        lines.append(f"{side.upper()}: effect {effect_text(row[f'effect_{side}'])}, {inside}")
         if not np.isnan(row[f"q_{side}"]):
-            lines.append("     " + ", ".join(f"{which} {signed(row[f'{which}_{side}'])}" for which in QKV))
+            lines.append("     " + ", ".join(f"{which} {effect_text(row[f'{which}_{side}'])}" for which in QKV))
     lines.append(STATUS_WORDS[row["status"]])
     return "\n".join(lines)
 
@@ -375,8 +370,8 @@ def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame
         "loss": "" if side.loss is None else f"loss {side.loss:.2f}",
         "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {n_edges:,} edges",
         "warning": (
-            f"This checkpoint does not prefer the right answer yet (it leads by {signed(_lead(scores))} logits): what "
-            "is drawn is what tells the two prompts apart, not how they are answered."
+            f"This checkpoint does not prefer the right answer yet (it leads by {effect_text(scores.mean_clean)} logits): "
+            "what is drawn is what tells the two prompts apart, not how they are answered."
             if unlearned(scores)
             else ""
         ),

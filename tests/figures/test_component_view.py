@@ -16,9 +16,9 @@ from engine.figures.component_view import (
     component_edges,
     component_nodes,
     component_view,
+    effect_text,
     node_ids,
     node_names,
-    signed,
 )
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE
 from pages._ui.graphs.marks import Marks
@@ -165,7 +165,7 @@ def test_scores_of_nothing_but_zero_are_drawn():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1.234567, "+1.23"), (-0.01234, "−0.0123"), (123.4, "+123"), (-1e-9, "−1e-09"), (float("nan"), "0")],
+    [(0, "0"), (1.234567, "+1.23"), (-0.01234, "−0.0123"), (123.4, "+123"), (-1e-9, "0"), (float("nan"), "–")],
 )
 def test_scores_are_written_shortly(value, text):
-    assert signed(value) == text
+    assert effect_text(value) == text

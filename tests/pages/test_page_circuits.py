@@ -32,10 +32,10 @@ from engine.domain.components import (
 from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
+from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, CircuitPair
 from engine.figures.component_view import component_edges
 from engine.store import Store
 from pages._ui import session
-from pages._ui.circuits.export import edges_csv, scores_json
 from pages._ui.circuits.words import Overlap, overlap, sentence
 from pages._ui.graphs.marks import Marks
 from tests.figures.component_makers import SHAPE, random_scores, scores_of, side
@@ -308,10 +308,11 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
 def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     first, _, last = found()
     edges = component_edges(side(first), side(last))
-    table = edges_csv(edges, first, last).splitlines()
+    csv, scores = (str(each.make(CircuitPair(edges, first, last), "")) for each in CIRCUIT_FORMATS)
+    table = csv.splitlines()
     assert len(table) == len(edges) + 1
-    assert table[0].startswith("from,to,effect_a,effect_b,change,status")
-    given = json.loads(scores_json(first, last))
+    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b"])
+    given = json.loads(scores)
     assert given["a"]["made_by"]["checkpoint"] == "one@base"
     values = np.array([[np.nan if one is None else one for one in row] for row in given["b"]["scores"]], float)
     there = SHAPE.edge_mask()

@@ -15,7 +15,7 @@ from engine.domain.runs import Checkpoint
 from pages._ui import url
 from pages._ui.circuits.data import corpora_with_pairs, default_pairs
 from pages._ui.demo import RUN_A
-from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.graphs.picking import Picking
 from pages._ui.pickers import pick
 from pages._ui.session import store
 from pages._ui.text import percent
@@ -27,7 +27,7 @@ METRICS: Final[dict[Metric, str]] = {
     "logit_diff": "Lead of the right answer (logits)",
     "kl": "All outputs (KL divergence)",
 }
-_MARKS = "marks"
+PICKING = Picking(PAGE, key="circuit graphs")
 _SHARES: Final = (0.01, 0.2)
 _SHARE_HELP = (
     "How many of all edges belong to the circuit, the strongest first. Edges without a path from the input to the "
@@ -80,16 +80,6 @@ def choose(runs: Sequence[str], *, default: str) -> Chosen:
     return Chosen(
         run, checkpoints[a], checkpoints[b], share, cast(How, how), mode, cast(Metric, metric), pairs
     )  # fmt: skip
-
-
-def marks() -> Marks:
-    """What a person marked in the graphs, as the address has it."""
-    return Marks.from_text(url.read(PAGE, _MARKS) or "")
-
-
-def mark(new: Marks) -> None:
-    """Into the address. Without any mark the address stays short."""
-    url.write_unless(PAGE, _MARKS, new.to_text(), Marks().to_text())
 
 
 def _pick_run(runs: Sequence[str], default: str) -> str:

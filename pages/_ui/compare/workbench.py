@@ -20,21 +20,21 @@ from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
-from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks, settings_from_url
-from pages._ui.compare.table import Edge, edge_table_widget, neighbour_table, status_chips
+from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
+from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.time_lapse import compare_these, film
 from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
+from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
-from pages._ui.graphs.linked_graphs import Marks, insist, linked_graphs
-from pages._ui.session import again, store
+from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.session import store
 from pages._ui.text import plain
 
 GRAPH_PX = 235  # with everything around it the page then fits 1280 × 720
 BELOW_PX = 150  # of the table, while nothing is picked
 PICKED_PX = 380
 TABLE_PX = 470
-_PICKED = "row picked in "
 
 
 @st.fragment
@@ -82,7 +82,7 @@ def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
     """The linked graphs; what a person marks in them goes into the address."""
     mark(
         linked_graphs(
-            view, key="graphs", mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
+            view, key=PICKING.key, mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
             annotations=annotations,
         )
     )  # fmt: skip
@@ -90,10 +90,7 @@ def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
 
 def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations) -> None:
     at = marks()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(_title(diff, at, annotations), width="stretch")
-        if at.selected or at.edge:
-            st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
+    with PICKING.title_row(_title(diff, at, annotations)):
         if shown.view == "Time-lapse" and st.button(
             "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
             args=(selection, diff), help="This step's checkpoints as a comparison of their own",
@@ -126,7 +123,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
 def _title(diff: GraphDiff, at: Marks, annotations: Annotations) -> str:
     if at.selected:
         return node_title(diff, at.selected, annotations)
-    return edge_title(diff, at.edge) if at.edge else f"**What differs** {status_chips(diff.summary.edges)}"
+    return edge_title(diff, at.edge) if at.edge else f"**What differs** {status_chips(diff.summary.edges, STATUSES)}"
 
 
 def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDiff], None] | None:
@@ -141,11 +138,6 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
     return lambda diff: over_training(selection, height=BELOW_PX)
 
 
-def _unpick() -> None:
-    insist("graphs", "selected", "edge")
-    mark(replace(marks(), selected=None, edge=None))
-
-
 def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
     table = edge_table(diff)
@@ -154,7 +146,7 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     if at.min_change:
         table = table[table["change"].abs() >= at.min_change]
     table = table.reset_index(drop=True)
-    _take("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+    PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
 
 
 def _filter(at: Marks) -> None:
@@ -179,16 +171,7 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
         if tab.open:
             with tab:
                 key = f"inputs {node}" if are_inputs else f"outputs {node}"
-                _take(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
-
-
-def _take(key: str, picked: Edge | None) -> None:
-    """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
-    if picked != st.session_state.get(_PICKED + key):
-        st.session_state[_PICKED + key] = picked
-        insist("graphs", "edge")
-        mark(replace(marks(), edge=picked))
-        again()
+                PICKING.pick_row(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
 
 
 def _settings(diff: GraphDiff, shown: Shown) -> None:
