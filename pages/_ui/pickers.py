@@ -7,10 +7,11 @@ import streamlit as st
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.errors import InputError, NotFound
 from engine.domain.names import CheckpointRef
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from pages._ui import url
-from pages._ui.text import percent, words
+from pages._ui.text import words
 
 
 def pick(
@@ -52,8 +53,9 @@ def checkpoint_picker(store: Store, page: str, name: str, *, runs: Sequence[str]
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store.checkpoints(wanted.run)}
     st.session_state[label_key] = wanted.label
     right.selectbox(
-        "checkpoint", list(checkpoints), key=label_key, format_func=percent, on_change=url.changed,
-        args=(page, name, label_key, lambda label: f"{wanted.run}@{label}"), label_visibility="collapsed",
+        "checkpoint", list(checkpoints), key=label_key, on_change=url.changed,
+        format_func=lambda label: step_name(checkpoints[label].step), label_visibility="collapsed",
+        args=(page, name, label_key, lambda label: f"{wanted.run}@{label}"),
     )  # fmt: skip
     return checkpoints[wanted.label]
 

@@ -25,9 +25,9 @@ def test_nodes_and_edges_of_the_micro_pair():
     assert by_id["error/1/1/0"]["shape"] == "diamond"
     assert by_id["error/1/1/0"]["kept"] == IN_B
     assert (by_id["logit/2/1/20"]["answer"], by_id["logit/2/1/21"]["answer"]) == (True, False)
-    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nA p = 0.750 · B p = 0.250"
-    assert "pruned away in B" in by_id["feature/1/1/3"]["tooltip"]
-    assert "no part of the output in B" in gone["tooltip"]
+    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nprobability: A 0.750 · B 0.250"
+    assert "pruned in B" in by_id["feature/1/1/3"]["tooltip"]
+    assert "not in B" in gone["tooltip"]
 
     names = [node["id"] for node in view.nodes]
     pairs = [(names[s], names[t]) for s, t in zip(view.edges["from"], view.edges["to"], strict=True)]
@@ -67,8 +67,8 @@ def test_weak_fit_carries_a_warning_and_is_not_rounded_up():
     weak = replace(micro_b(), fit=Fit(replacement=0.7996, completeness=0.9, error_share=0.2))
     sides = pair_view(diff_graphs(micro_a(), weak)).sides
     assert sides[0]["warning"] == ""
-    assert "80 %" in sides[1]["warning"]
-    assert sides[1]["fit"] == "features explain 79 %"
+    assert "under 0.80" in sides[1]["warning"]
+    assert sides[1]["fit"] == "replacement score 0.79"
 
 
 def test_hostile_tokens_come_through_as_they_are():

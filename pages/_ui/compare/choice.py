@@ -8,6 +8,7 @@ import streamlit as st
 from engine.analysis.headline import headline
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
+from engine.domain.numbers import decimal, step_name
 from engine.figures.charts import mini_curves
 from engine.workflows.many import probe_groups
 from pages._ui import url
@@ -63,9 +64,9 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
             st.warning(
-                f"Only {100 * graph.fit.replacement:.0f} % of {name}'s computation runs through features "
-                f"(replacement score under {FIT_LIMIT}). Read its graph with care: much of what it does hides in "
-                "error nodes. Transcoders that have seen this checkpoint would explain it better.",
+                f"The replacement score of {name} is {decimal(graph.fit.replacement)}, under {decimal(FIT_LIMIT)}: "
+                "much of its computation runs through error nodes, so its graph leaves out a large part. Transcoders "
+                "trained on this checkpoint would explain more.",
                 icon=":material/warning:",
             )
 
@@ -82,7 +83,7 @@ def over_training(selection: Selection, *, height: int) -> None:
     sides = (("A", selection.a), ("B", selection.b))
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:
-            st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
+            st.caption(f"{side} · {plain(checkpoint.run)} · {step_name(checkpoint.step)}")
             found = scores(store(), checkpoint.run)
             if found.empty:
                 st.caption("No probes were measured.")
@@ -94,5 +95,5 @@ def _mini(found: pd.DataFrame, ref: str, step: int, height: int, *, key: str) ->
     draw(
         lambda: mini_curves(found, cursor=step, height=height),
         "mini", str(store().workspace), ref, stamp(store(), ref.partition("@")[0]), height,
-        key=key, alt=f"Right answers and meaning over training, step {step} marked.",
+        key=key, alt=f"Accuracy on paraphrase and inference probes over training, {step_name(step)} marked.",
     )  # fmt: skip

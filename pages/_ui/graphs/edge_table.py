@@ -35,15 +35,16 @@ def edge_table(
 ) -> Edge | None:
     """A row an edge: `columns` in their order, the size of its change as a bar, its status. The edge picked, if any.
 
-    `edges`: with source, target, change and status. `explain_change`: what the bar shows; without it there is none.
+    `edges`: with source, target and status. `explain_change`: what the bar of `change` shows; without it there is none.
     """
     shown = edges.head(MOST_ROWS)
-    shown = shown.assign(**{_SIZE: shown["change"].abs()})
+    sizes = shown["change"].abs() if explain_change else pd.Series(dtype=float)
+    shown = shown.assign(**({_SIZE: sizes} if explain_change else {}))
     numbers = {name: column.text for name, column in columns.items() if column.text}
     styled = shown.style.format(numbers).map(_tint, subset=[_STATUS])  # type: ignore[arg-type]  # formatters by column
     picked = st.dataframe(
         styled, key=key, height=height, row_height=27, hide_index=True, on_select="rerun",
-        selection_mode="single-row", column_config=_config(columns, shown[_SIZE], explain_change),
+        selection_mode="single-row", column_config=_config(columns, sizes, explain_change),
         column_order=[*columns, *([_SIZE] if explain_change else []), _STATUS],
     )  # fmt: skip
     rows = picked["selection"]["rows"]
@@ -70,7 +71,7 @@ def _config(columns: Mapping[str, Column], sizes: "pd.Series[Any]", explain_chan
     bar = st.column_config.ProgressColumn(
         "change", format="%.3f", min_value=0.0, max_value=largest, color="gray", width=130, help=explain_change
     )
-    return {**shown, _SIZE: bar, _STATUS: text("status", width=90)}
+    return {**shown, _SIZE: bar, _STATUS: text("status", width=100)}
 
 
 def _tint(status: str) -> str:
