@@ -1,4 +1,5 @@
-"""What the server does beside Streamlit's own: it tells the front end where the app lives, and opens the browser.
+"""What the server does beside Streamlit's own: it tells the front end where the app lives, opens the browser, and
+imports the libraries of jobs in an idle moment.
 
 Streamlit's front end, opened at /compare, takes /compare for the app's own address first: it asks for
 /compare/_stcore/health and /compare/_stcore/host-config, is refused, and only then goes one level up. Each bookmark
@@ -20,6 +21,8 @@ from starlette.routing import Route
 from streamlit import config
 from streamlit.file_util import get_static_dir
 
+from engine.jobs import warm_up
+
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
 _ORIGIN = '<script>window.__streamlit = {BACKEND_BASE_URL: new URL(".", location.href).href}</script>'
 
@@ -30,8 +33,10 @@ def page_routes(names: Iterable[str]) -> list[Route]:
 
 
 @asynccontextmanager
-async def open_browser(_app: st.App) -> AsyncIterator[None]:
-    """As `streamlit run` does it for an app that is a plain script, but not for an `st.App`."""
+async def start_up(_app: st.App) -> AsyncIterator[None]:
+    """Opens the browser, as `streamlit run` does it for a plain script but not for an `st.App`; and gets ready to
+    import what jobs need as soon as nobody waits for a page."""
+    warm_up.start()
     if not config.get_option("server.headless"):
         webbrowser.open(f"http://{config.get_option('browser.serverAddress')}:{config.get_option('server.port')}")
     yield
