@@ -28,7 +28,8 @@ _VALUES = ["in A", "in B", CHANGE]
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`, the status in its colour; the edge whose row a person picked."""
     more = ["spread_change", "n"] if "spread_change" in table else ["share A", "share B"]
-    return _rows(table.head(MOST_SHOWN), ["from", "to", *_VALUES, *more, "status"], height, key)
+    shown = as_shown(table.head(MOST_SHOWN)).sort_values(CHANGE, key=lambda change: -change.abs(), kind="stable")
+    return _rows(shown, ["from", "to", *_VALUES, *more, "status"], height, key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
@@ -37,7 +38,8 @@ def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int
         st.caption("None are kept at these settings.")
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
-    return _rows(table.head(MOST_SHOWN).assign(**ends), ["node", *_VALUES, "share A", "share B", "status"], height, key)
+    shown = as_shown(table.head(MOST_SHOWN).assign(**ends))
+    return _rows(shown, ["node", *_VALUES, "share A", "share B", "status"], height, key)
 
 
 def as_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +49,6 @@ def as_shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(shown: pd.DataFrame, columns: list[str], height: int, key: str) -> Edge | None:
-    shown = as_shown(shown)
     styled = shown.style.map(lambda status: f"color: {STATUS[status]}", subset=["status"]).format(_written(shown))
     picked = st.dataframe(
         styled,
