@@ -35,7 +35,7 @@ def test_nodes_and_edges_of_the_micro_pair():
     flipped = pairs.index(("feature/0/1/7", "feature/1/1/3"))
     assert STATUSES[view.edges["status"][flipped]] == "flipped"
     assert (view.edges["weight_a"][flipped], view.edges["weight_b"][flipped]) == (-1, 1)
-    assert view.sides[0]["title"] == "A · run@25%"
+    assert view.sides[0]["title"] == "A · run · 25%"
     assert (view.sides[0]["loss"], view.sides[1]["loss"]) == ("loss 0.80", "")
     bars = [[(bar["token"], bar["p"], bar["answer"]) for bar in side["bars"]] for side in view.sides]
     assert bars[0] == [("yes", 0.75, True), ("no", 0.25, False), ("all others", 0, False)]

@@ -14,16 +14,17 @@ from engine.workflows.many import probe_groups
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
-from pages._ui.compare.mean_circuit import group_named
+from pages._ui.compare.mean_circuit import chosen_count, group_named
+from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import PAGE, VIEWS, Selection
-from pages._ui.pickers import checkpoint_picker, subject_picker
+from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain
 
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
-    side_a, side_b, prompt_box, view_box = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
+    side_a, side_b, middle, right = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
     with side_b:
@@ -31,12 +32,12 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     probes = probes_of(store(), a.run, b.run)
     traced = traced_prompts(store(), a.ref, b.ref)
     groups = probe_groups(store(), a.ref, b.ref)
-    with prompt_box:
-        subject = subject_picker(
-            PAGE, probes, groups=[group.title for group in groups], traced=traced,
+    with middle:
+        subject = prompt_box(
+            store(), PAGE, probes, runs=(a.run, b.run), groups=group_options(groups, chosen_count()), traced=traced,
             default=default_prompt(probes, traced),
         )  # fmt: skip
-    with view_box:
+    with right:
         view = _view()
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     group = group_named(groups, subject)

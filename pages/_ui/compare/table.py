@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine.domain.numbers import count, decimal, signed
 from engine.figures.tables import CHANGE
-from pages._ui.graphs.edge_table import Column, edge_table
+from pages._ui.graphs.edge_table import MOST_ROWS, Column, edge_table
 from pages._ui.graphs.picking import Edge
 
 _DIGITS = 3  # of contributions
@@ -34,7 +34,8 @@ _COLUMNS = {
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
-    return edge_table(as_shown(table), _columns("from", "to", *_VALUES, *more), height=height, key=key)
+    shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE, key=lambda change: -change.abs(), kind="stable")
+    return edge_table(shown, _columns("from", "to", *_VALUES, *more), height=height, key=key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
