@@ -76,6 +76,7 @@ STATUS: Final[dict[str, str]] = {
     "weakened": "#3f7fc4",
     "flipped": "#8f63c7",
     "unchanged": SAME,
+    "kept": SAME,
 }
 LOSS = "#64748b"
 CURSOR = "#8a94a0"

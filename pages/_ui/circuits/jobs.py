@@ -6,10 +6,11 @@ import streamlit as st
 
 from engine.domain.components import ScoreSettings
 from engine.domain.jobs import CheckRobustness, FindCircuits, JobRecord, Request, UniteCircuits
+from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from pages._ui.jobs_panel import wait_here
 from pages._ui.session import again, jobs
-from pages._ui.text import duration, plain
+from pages._ui.text import plain
 
 SCORE_S, CURVE_S = 0.6, 1.7  # of one checkpoint, 100 pairs, on the demo's model and one core
 ROBUSTNESS_S = 30.0
@@ -20,22 +21,21 @@ def find_here(run: str, checkpoints: Sequence[Checkpoint], pairs: str, settings:
 
     `rest`: others of this run are there already.
     """
-    if under_way(lambda request: finds(request, run), "Finding circuits", kept="what is found is kept"):
+    if under_way(lambda request: finds(request, run), "Finding circuits", kept="finished checkpoints are saved"):
         return
     request = FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings)
     n = len(checkpoints)
     with st.container(border=True):
         if rest:
-            st.markdown(f"**{n} checkpoint{'' if n == 1 else 's'} of {plain(run)} without a circuit yet**")
+            st.markdown(f"**{plural(n, 'checkpoint')} of {plain(run)} without a circuit yet**")
         else:
             st.markdown(f"**The circuits of {plain(run)} have not been found yet**")
             st.markdown(
-                "A circuit is the part of the network that an answer rests on. Each checkpoint reads pairs of prompts "
-                "that differ in one word and so in the right answer; every connection between two of its parts is "
-                "scored by what the answer would lose without it. Then you see which parts the fine-tune kept, and "
-                "which connections it exchanged."
+                "A component circuit is the set of attention heads and MLPs, and of edges between them, that an answer "
+                "depends on. It is found with prompt pairs that differ in one word and so in the right answer. Find it "
+                "at every checkpoint to see which edges fine-tuning kept, flipped, added or removed."
             )
-        label = "Find the rest" if rest else "Find the circuits of all checkpoints"
+        label = f"Find {'it' if n == 1 else f'all {n}'}" if rest else "Find the circuits of all checkpoints"
         if st.button(label, type="primary", icon=":material/hub:", key="find circuits"):
             jobs().submit(request)
             again()
@@ -47,14 +47,14 @@ def estimate(n_checkpoints: int, settings: ScoreSettings) -> str:
     share = settings.n_pairs / 100
     takes = duration(n_checkpoints * share * (SCORE_S * settings.n_steps / 5 + CURVE_S))
     return (
-        f"{n_checkpoints} checkpoint{'' if n_checkpoints == 1 else 's'} × up to {settings.n_pairs} pairs of prompts: "
-        f"about {takes} on the demo’s model. It goes on in the background, and what is found is kept."
+        f"{plural(n_checkpoints, 'checkpoint')}, up to {plural(settings.n_pairs, 'prompt pair')} each: about {takes} "
+        "on the demo’s model. It runs in the background, and every finished checkpoint is saved."
     )
 
 
 def ask_for(request: Request, mine: Callable[[Request], bool], *, label: str, title: str, note: str, key: str) -> None:
     """A button that asks for a job, with what it takes; its progress in the button's place while it runs."""
-    if under_way(mine, title, kept="nothing that is stored is lost"):
+    if under_way(mine, title, kept="nothing stored is lost"):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(label, icon=":material/play_arrow:", key=key):

@@ -11,7 +11,7 @@ from pages._ui.graphs.picking import Edge
 
 _PART = "Its contribution to the output (share × influence of the target), signed as the weight."
 _SHARE = "Its share of all that its target receives, signed."
-_CHANGE = "Change of its part in the output from A to B: |share| × influence of the target."
+_CHANGE = "Change of its part in the output (|share| × influence of the target), B minus A."
 _PARTS, _SHARES = partial(signed, digits=3), partial(signed, digits=2)
 _COLUMNS = {
     "from": Column("from", 150),
@@ -19,6 +19,7 @@ _COLUMNS = {
     "node": Column("node", 150),
     "in A": Column("in A", 58, _PARTS, _PART),
     "in B": Column("in B", 58, _PARTS, _PART),
+    "change": Column("change", 64, _PARTS, _CHANGE),
     "share A": Column("share A", 60, _SHARES, _SHARE),
     "share B": Column("share B", 60, _SHARES, _SHARE),
     "spread_change": Column("± spread", 60, partial(decimal, digits=3), "Of the change, over the prompts."),
@@ -29,8 +30,7 @@ _COLUMNS = {
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
-    names = ("from", "to", "in A", "in B", *more)
-    return edge_table(table, _columns(*names), height=height, key=key, explain_change=_CHANGE)
+    return edge_table(table, _columns("from", "to", "in A", "in B", "change", *more), height=height, key=key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
