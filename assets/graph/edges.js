@@ -132,7 +132,7 @@ function edgeColour(scene, side, e, colours) {
     return share >= 0 ? colours.positive : colours.negative;
   }
   const status = scene.statuses[edges.status[e]];
-  if (status === "unchanged") return colours.same;
+  if (SAME.has(status)) return colours.same;
   if (status === "flipped") return colours.flipped;
   return edges.change[e] > 0 ? colours.gained : colours.lost;
 }

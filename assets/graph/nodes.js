@@ -82,7 +82,7 @@ function drawNode(ctx, picture, row) {
   ctx.fillStyle = node.answer ? colours.answer : colours.node;
   ctx.fill();
   ctx.strokeStyle = there || !marked ? outline(node, colours) : colours.ghost;
-  ctx.lineWidth = SURE.has(node.status) ? 2.2 : node.status === "unchanged" ? 1 : 1.5;
+  ctx.lineWidth = SURE.has(node.status) ? 2.2 : SAME.has(node.status) ? 1 : 1.5;
   if (!there && marked) ctx.setLineDash([2, 2]);
   ctx.stroke();
   ctx.setLineDash([]);

@@ -7,6 +7,7 @@ const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
+const SAME = new Set(["unchanged", "kept"]); // statuses of what did not change
 const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
 
 /**

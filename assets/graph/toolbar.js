@@ -82,7 +82,7 @@ function fillFilter(toolbar, graphs) {
   const { filter, chips, range, least } = toolbar;
   filter.hidden = graphs.mode !== "overlay";
   if (!chips.size) {
-    for (const status of graphs.scene.statuses.filter((each) => each !== "unchanged")) {
+    for (const status of graphs.scene.statuses.filter((each) => !SAME.has(each))) {
       chips.set(status, makeButton(filter, status, "", () => graphs.toggleStatus(status), `tl-chip tl-is-${status}`));
     }
     filter.append(range, least);

@@ -24,7 +24,7 @@ CSV_COLUMNS = (
 class CircuitPair:
     """Two component circuits as they are exported."""
 
-    edges: "pd.DataFrame"  # of `engine.figures.component_view.circuit_edges`
+    edges: "pd.DataFrame"  # of `engine.figures.component_view.edge_changes`
     a: "ComponentScores"
     b: "ComponentScores"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.components.pruning import node_names
-from engine.domain.components import Circuit, ComponentScores
+from engine.domain.components import Circuit, ComponentPlace, ComponentScores
 from engine.export.texts import printable
 from engine.figures.tables import to_csv
 
@@ -34,7 +34,7 @@ def component_edges(scores: ComponentScores, circuit: Circuit) -> pd.DataFrame:
 def component_nodes(circuit: Circuit) -> list[str]:
     """The nodes of the circuit in the order in which the model computes them."""
     there = node_names(circuit)
-    return [name for name in (*circuit.shape.sources(), "logits") if name in there]
+    return [name for name in circuit.shape.nodes() if name in there]
 
 
 def component_record(scores: ComponentScores, circuit: Circuit) -> dict[str, Any]:
@@ -75,7 +75,4 @@ def component_graphml(scores: ComponentScores, circuit: Circuit) -> str:
 
 
 def _place(name: str) -> dict[str, Any]:
-    if name in ("input", "logits"):
-        return {"kind": name}
-    layer, _, head = name[1:].partition(".h")
-    return {"kind": "head", "layer": int(layer), "head": int(head)} if head else {"kind": "mlp", "layer": int(layer)}
+    return {field: value for field, value in vars(ComponentPlace.of(name)).items() if value is not None}

@@ -6,23 +6,25 @@ One fragment: a click in the graphs or the table draws only this part of the pag
 import pandas as pd
 import streamlit as st
 
-from engine.domain.components import ComponentKey
+from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
+from engine.domain.numbers import step_name
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CircuitPair
 from engine.figures.component_view import ComponentSide, ComponentView
 from pages._ui.circuits.choice import PICKING, Chosen
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
-from pages._ui.circuits.table import chips, edge_parts, edge_rows, edge_title, node_title
-from pages._ui.circuits.words import overlap, sentence
+from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
+from pages._ui.circuits.words import node_counts, sentence, status_counts
 from pages._ui.errors import guarded
+from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
 GRAPH_PX, TABLE_PX = 290, 250
 _HOW_TO_READ = (
-    "A **head** brings what earlier words say to a later word; an **MLP** looks up what belongs to the word it stands "
-    "at. An **edge** is what one hands on to another, and its **effect** is how much the right answer rests on that. "
-    "The strongest edges are the **circuit**; the rest of the model is faint."
+    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
+    "An **edge** is what one passes to another; its **effect** is how much the right answer depends on it. The "
+    "strongest edges are the **circuit**."
 )
 
 
@@ -30,7 +32,10 @@ def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[
     """Both checkpoints with their circuits. Raises InputError (an empty circuit), NotFound, Damaged."""
     a, b = (
         ComponentSide(
-            scores_of(store(), key), circuit_of(store(), key, chosen.share, chosen.how), checkpoint.state.smoothed_loss
+            scores_of(store(), key),
+            circuit_of(store(), key, chosen.share, chosen.how),
+            f"{chosen.run} · {step_name(checkpoint.step)}",
+            checkpoint.state.smoothed_loss,
         )
         for key, checkpoint in ((key_a, chosen.a), (key_b, chosen.b))
     )
@@ -43,8 +48,9 @@ def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
     drawn = drawn_of(a, b, chosen.share, chosen.how)
-    told = sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{told}{_unlearned(drawn.view)}", width="stretch")
+    edges, nodes = status_counts(drawn.edges), node_counts(drawn.nodes)
+    summary = sentence(edges, nodes, step_a=chosen.a.step, step_b=chosen.b.step)
+    st.markdown(f"{summary}{_unlearned(drawn.view)}", width="stretch")
     st.caption(_HOW_TO_READ)
     PICKING.mark(
         linked_graphs(
@@ -56,11 +62,11 @@ def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
 
 
 def _unlearned(view: ComponentView) -> str:
-    """A sentence on the sides that do not answer right yet: their circuits are not of answering right."""
+    """A sentence on the sides whose circuits are not circuits of answering right."""
     sides = [name for name, side in zip("AB", view.sides, strict=True) if side["warning"]]
     if not sides:
         return ""
-    return f" {' and '.join(sides)} {'do' if len(sides) > 1 else 'does'} not prefer the right answers yet."
+    return f" In {' and '.join(sides)} the right answer is not ahead."
 
 
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
@@ -71,7 +77,7 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
     if at.selected:
         of_node = edges[(edges["source"] == at.selected) | (edges["target"] == at.selected)].reset_index(drop=True)
         if of_node.empty:
-            st.caption("No edge of either circuit begins or ends here. Esc lets it go.")
+            st.caption("Neither circuit has an edge here. Press Esc to clear the selection.")
         else:
             picked = edge_rows(of_node, height=TABLE_PX, key=f"circuit edges {at.selected}")
             PICKING.pick_row(f"edges {at.selected}", picked)
@@ -88,7 +94,11 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
 def _title(edges: pd.DataFrame, nodes: pd.DataFrame, at: Marks) -> str:
     if at.selected:
         return node_title(nodes, at.selected)
-    return edge_title(nodes, at.edge) if at.edge else f"**The edges** {chips(edges)}"
+    return (
+        edge_title(nodes, at.edge)
+        if at.edge
+        else f"**Edges from A to B** {status_chips(status_counts(edges), CIRCUIT_STATUSES)}"
+    )
 
 
 def _all_edges(edges: pd.DataFrame, at: Marks) -> None:

@@ -17,12 +17,12 @@ BADGES: Final[Mapping[str, str]] = {
     "appeared": "orange", "strengthened": "orange", "vanished": "blue", "weakened": "blue", "flipped": "violet",
     "unchanged": "gray", "kept": "gray",
 }  # fmt: skip
-_STATUS, _SIZE = "status", "size"
+_STATUS = "status"
 
 
 @dataclass(frozen=True)
 class Column:
-    """How a column is shown. `text`: of its numbers (None: the column is text); they sort as numbers."""
+    """How a column is shown. `text`: how its numbers are written (None: it holds text); they sort as numbers."""
 
     label: str
     width: int
@@ -30,22 +30,17 @@ class Column:
     explain: str | None = None
 
 
-def edge_table(
-    edges: pd.DataFrame, columns: Mapping[str, Column], *, height: int, key: str, explain_change: str | None = None
-) -> Edge | None:
-    """A row an edge: `columns` in their order, the size of its change as a bar, its status. The edge picked, if any.
+def edge_table(edges: pd.DataFrame, columns: Mapping[str, Column], *, height: int, key: str) -> Edge | None:
+    """A row an edge: `columns` in their order, then the status. The edge whose row a person picked, if any.
 
-    `edges`: with source, target and status. `explain_change`: what the bar of `change` shows; without it there is none.
+    `edges`: with source and target (ids of nodes) and status.
     """
     shown = edges.head(MOST_ROWS)
-    sizes = shown["change"].abs() if explain_change else pd.Series(dtype=float)
-    shown = shown.assign(**({_SIZE: sizes} if explain_change else {}))
     numbers = {name: column.text for name, column in columns.items() if column.text}
     styled = shown.style.format(numbers).map(_tint, subset=[_STATUS])  # type: ignore[arg-type]  # formatters by column
     picked = st.dataframe(
         styled, key=key, height=height, row_height=27, hide_index=True, on_select="rerun",
-        selection_mode="single-row", column_config=_config(columns, sizes, explain_change),
-        column_order=[*columns, *([_SIZE] if explain_change else []), _STATUS],
+        selection_mode="single-row", column_order=[*columns, _STATUS], column_config=_config(columns),
     )  # fmt: skip
     rows = picked["selection"]["rows"]
     if not rows or rows[0] >= len(shown):
@@ -61,19 +56,15 @@ def status_chips(counts: Mapping[Any, int], statuses: Sequence[str]) -> str:
     )
 
 
-def _config(columns: Mapping[str, Column], sizes: "pd.Series[Any]", explain_change: str | None) -> dict[str, Any]:
+def _config(columns: Mapping[str, Column]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     shown = {
         name: (number if column.text else text)(column.label, width=column.width, help=column.explain)
         for name, column in columns.items()
     }
-    largest = max(float(sizes.max()) if len(sizes) else 0.0, 1e-9)
-    bar = st.column_config.ProgressColumn(
-        "change", format="%.3f", min_value=0.0, max_value=largest, color="gray", width=130, help=explain_change
-    )
-    return {**shown, _SIZE: bar, _STATUS: text("status", width=100)}
+    return {**shown, _STATUS: text(_STATUS, width=90)}
 
 
 def _tint(status: str) -> str:
-    """The status's color behind its text: legible on a light and on a dark page, which no colored text is on both."""
+    """The status's color behind its text: legible on light and dark pages alike, as no one color of text is."""
     return f"background-color: {STATUS[status]}40"
