@@ -4,13 +4,14 @@ import streamlit as st
 
 from engine.domain.corpus import ProbeKind
 from engine.domain.jobs import AnalyseRun, JobRecord, Train
+from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
 from pages._ui.curves.change_data import Seen
 from pages._ui.jobs_panel import wait_here
 from pages._ui.session import again, jobs, store
-from pages._ui.text import duration, plain
+from pages._ui.text import plain
 
 TRACE_S = 0.25  # one prompt on the demo's model, on one core, what else is measured on its checkpoint included
 _TRANSCODERS_S = 50.0  # a shared set for a run's checkpoints
@@ -28,7 +29,7 @@ def analyse_here(run: str, kind: ProbeKind, found: Seen | None, *, n_types: int)
     if _training(run):
         st.info("This run is still training. Its circuits can be traced when it has finished.")
     elif len(checkpoints) < 2:
-        st.info("This run has no checkpoint but its base, so there is nothing to compare yet.")
+        st.info("The base is the only checkpoint of this run, so there is nothing to compare yet.")
     elif found is None:
         _offer(run, kind, checkpoints, n_types)
     elif found.series is None:
@@ -42,10 +43,10 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
     known = {step for step, _ in series.key.checkpoints}
     newer = [checkpoint for checkpoint in checkpoints if checkpoint.step not in known]
     if newer:
-        return f"{len(newer)} checkpoint{'' if len(newer) == 1 else 's'} of this run came after it was traced."
+        return f"{plural(len(newer), 'checkpoint')} came after this run was traced."
     left = len(series.key.checkpoints) * len(series.key.probes) - len(series.graphs)
     return (
-        f"{left} of its graphs {'is' if left == 1 else 'are'} not traced: it was stopped on the way."
+        f"{plural(left, 'graph')} {'is' if left == 1 else 'are'} missing: tracing was canceled before the end."
         if left > 0
         else ""
     )
@@ -56,10 +57,10 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     n = len(checkpoints) * n_prompts
     seen = store.transcoders_for([checkpoint.ref for checkpoint in checkpoints])
     takes = duration(n * TRACE_S + (0.0 if seen else _TRANSCODERS_S))
-    first = "" if seen else " No transcoders have seen all of them, so a shared set is trained first."
+    first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
-        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {n} graphs, about {takes} on the demo's model.{first} "
-        "It goes on in the background, and what is traced is kept."
+        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, about {takes} with the demo's "
+        f"model.{first} It runs in the background. If you cancel, what is traced is kept."
     )
 
 
@@ -68,9 +69,9 @@ def _offer(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
     with st.container(border=True):
         st.markdown(f"**The circuits of {plain(run)} have not been traced yet**")
         st.markdown(
-            "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits formed and when "
-            "they came to rest, whether the new words wake what they mean, and whether the answer depends on what was "
-            "found."
+            "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits changed and when "
+            "they settled, whether the new words activate the features of what they mean, and whether the answer "
+            "depends on the circuit."
         )
         if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
             jobs().submit(request)
@@ -84,9 +85,9 @@ def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint],
     n_prompts = max((one.n_prompts for look in found.looks for one in look.types), default=0)
     with st.container(border=True):
         st.markdown(
-            f"Not measured yet. What stands above was seen on {n_prompts} prompts of each type. Tracing every "
-            f"checkpoint on {request.n_prompts} adds this check, the base and the last checkpoint to compare with, and "
-            "intervals."
+            f"Not measured yet. The charts above are from {plural(n_prompts, 'prompt')} of each type, traced while the "
+            f"run trained. Tracing every checkpoint on {request.n_prompts} adds this check, comparisons with the base "
+            "and the last checkpoint, and intervals."
         )
         if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
             jobs().submit(request)
@@ -98,7 +99,7 @@ def _rest(run: str, kind: ProbeKind, series: GraphSeries, lacking: str) -> None:
     n_prompts = max(1, len(series.key.probes) // max(1, _n_types(series)))
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(lacking)
-        if st.button("Trace the rest", icon=":material/timeline:", key="analyse rest"):
+        if st.button("Trace what is missing", icon=":material/timeline:", key="analyse rest"):
             jobs().submit(AnalyseRun(run=run, probe_kind=kind, n_prompts=n_prompts))
             again()
 
@@ -115,7 +116,7 @@ def _under_way(job: JobRecord) -> None:
         wait_here(job.id)
         if st.button("Cancel", icon=":material/stop_circle:", key="analyse cancel"):
             jobs().cancel(job.id)
-            st.toast("Cancelling: what is traced is kept.")
+            st.toast("Canceling. What is traced is kept.")
 
 
 def _newest(run: str, kind: ProbeKind) -> JobRecord | None:

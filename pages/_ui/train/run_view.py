@@ -1,21 +1,33 @@
-"""One run: how it learns while it learns, what it learned afterwards, where to go next."""
+"""One run: how it learns while it learns, what it learned afterwards, where to go next.
+
+A run has the same layout before, during and after training, so that nothing moves while one watches it.
+"""
+
+from typing import Final
 
 import streamlit as st
 
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Train
-from engine.domain.names import label_for
-from engine.domain.runs import Checkpoint, RunConfig, TuningLog
-from engine.figures.charts import curve_chart, loss_chart
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import count, duration, percent, plural, step_name
+from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
+from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
+from pages._ui.curves.panels import draw_kept_panels, reserved
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import panel_px, show_progress
+from pages._ui.jobs_panel import show_progress
 from pages._ui.session import jobs, store
-from pages._ui.text import duration, percent, plain, words
+from pages._ui.text import plain, words
 from pages._ui.train.decisions_view import decides, decisions_view, newest, stopped_by
 from pages._ui.train.report_button import report_button
+
+_HEAD_PX: Final = 56  # of the row above the charts: progress while it trains, the way on afterwards
+_VERDICT_PX: Final = 60  # two lines
+_LOSS_PX: Final = 190
+_PROBES_PX: Final = 260
 
 
 def run_view(page: str, name: str) -> None:
@@ -25,12 +37,14 @@ def run_view(page: str, name: str) -> None:
         return
     info = next((info for info in store().runs() if info.name == name), None)
     if info is None:
-        st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
+        st.info("This run has not begun, and no job is waiting to begin it. Start a run on the left.")
         return
+    with _head():
+        _next_steps(page, info)
     _figures(info.config)
+    st.caption(plain(summary(info)))
     if cost := costs(store().checkpoints(name), store().tuning(name)):
         st.caption(cost)
-    _next_steps(page, info)
 
 
 def _job_of(name: str) -> JobRecord | None:
@@ -45,7 +59,7 @@ def _live(name: str) -> None:
     job = _job_of(name)
     if job is None:
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with _head():
         with st.container():
             show_progress(job)
         if st.button("Cancel training", icon=":material/stop_circle:"):
@@ -54,42 +68,64 @@ def _live(name: str) -> None:
     _figures(job.request.config)
 
 
+def _head() -> "st.delta_generator.DeltaGenerator":
+    return st.container(height=_HEAD_PX, border=False, horizontal=True, vertical_alignment="center")
+
+
 def _figures(config: RunConfig) -> None:
-    """Checkpoints so far, the loss, the probes' curves."""
+    """Checkpoints so far, the loss, the probes' curves, the circuits."""
+    name = config.name
     try:
-        steps = [checkpoint.step for checkpoint in store().checkpoints(config.name)]
-        losses = store().losses(config.name)
-    except NotFound:
-        st.caption("Nothing is kept yet.")
+        steps = [checkpoint.step for checkpoint in store().checkpoints(name)]
+        losses, decisions = store().losses(name), store().decisions(name)
+    except NotFound:  # it waits for its turn
+        _waiting(config)
         return
     st.markdown(timeline(config, steps))
-    decisions = store().decisions(config.name)
     if decides(config):
-        st.markdown(newest(config, decisions))
-    if not losses.step and len(steps) < 2:
-        st.caption("The first losses appear in a moment.")
-        return
-    name, measured = config.name, stamp(store(), config.name)
+        with st.container(height=_VERDICT_PX, border=False):
+            st.markdown(newest(config, decisions))
+    measured = stamp(store(), name)
     draw(
-        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=140),
+        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=_LOSS_PX),
         "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
-        key=f"loss {name}", alt=f"Training loss of {name} over steps.",
+        key=f"loss {name}", alt=f"Training loss of {name} over steps.", height=_LOSS_PX,
     )  # fmt: skip
-    found, width = scores(store(), name), panel_px(370, 278)
-    if not found.empty:
-        draw(
-            lambda: curve_chart({name: found}, width=width, height=170),
-            "curves", str(store().workspace), name, measured, width,
-            key=f"curves {name}", alt=f"Share of probes that {name} answers right, over steps.",
+    found = scores(store(), name)
+    if found.empty:
+        reserved(_n_types(config), _PROBES_PX, "No probes were measured yet.")
+    else:
+        draw_kept_panels(
+            lambda: curve_panels({name: found}, last_step=config.n_steps, height=_PROBES_PX),
+            "curves", str(store().workspace), name, measured, key=f"curves {name}", height=_PROBES_PX,
+            alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
         )  # fmt: skip
-    decisions_view(config, decisions)
+    decisions_view(config, decisions, n_types=_n_types(config))
+
+
+def _waiting(config: RunConfig) -> None:
+    st.markdown(timeline(config, []))
+    if decides(config):
+        st.container(height=_VERDICT_PX, border=False)
+    draw(
+        lambda: loss_chart({config.name: LossLog()}, last_step=config.n_steps, height=_LOSS_PX),
+        "no loss", config.name, config.n_steps, key=f"loss {config.name}", height=_LOSS_PX,
+        alt=f"Training loss of {config.name}: none yet.",
+    )  # fmt: skip
+    reserved(_n_types(config), _PROBES_PX, "The probes are measured at every checkpoint.")
+
+
+def _n_types(config: RunConfig) -> int:
+    """How many panels there will be."""
+    info = next((info for info in store().corpora() if info.name == config.corpus), None)
+    return len(info.constraint_types) if info else 1
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:
-    """A badge a planned checkpoint, blue once it is kept. Labels are ours, never a user's text."""
+    """A badge a planned checkpoint, blue once it is there. Labels are ours, never a user's text."""
     planned = sorted({0, *config.capture_steps(), *steps})
-    labels = [(label_for(step, config.n_steps), step in steps) for step in planned]
-    return "Checkpoints " + " ".join(f":{'blue' if kept else 'gray'}-badge[{label}]" for label, kept in labels)
+    badges = (f":{'blue' if step in steps else 'gray'}-badge[{step_name(step)}]" for step in planned)
+    return "Checkpoints " + " ".join(badges)
 
 
 def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
@@ -97,43 +133,48 @@ def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
     state = checkpoints[-1].state if checkpoints else None
     if state is None or not state.step or not state.n_trainable:
         return ""
-    moved = "" if state.n_moved is None else f", {state.n_moved:,} of them moved"
-    told = [f"{state.n_trainable:,} parameters could be trained{moved}"]
+    moved = "" if state.n_moved is None else f", {count(state.n_moved)} of them changed"
+    parts = [f"{plural(state.n_trainable, 'trainable parameter')}{moved}"]
     if tuning.share:
         low, high = min(tuning.share), max(tuning.share)
-        told.append(f"{low:.0%} to {high:.0%} of the model at a time, in {len(tuning.share)} circuits")
+        circuits = plural(len(tuning.share), "circuit")
+        parts.append(f"{percent(low)} to {percent(high)} of the model at a time, in {circuits}")
     if state.wall_time_s:
-        told.append(f"trained for {duration(state.wall_time_s)}")
+        parts.append(f"trained for {duration(state.wall_time_s)}")
     if state.prepared_s:
-        told.append(f"{duration(state.prepared_s)} of probe runs before")
+        parts.append(f"{duration(state.prepared_s)} of probe runs first")
     if state.peak_bytes is not None:
-        told.append(f"at most {state.peak_bytes / 1e6:,.0f} MB more memory")
-    return " · ".join(told)
+        parts.append(f"{count(round(state.peak_bytes / 1e6))} MB of additional memory at most")
+    return " · ".join(parts)
+
+
+def summary(info: RunInfo) -> str:
+    """`finished · LoRA on demo · 300 steps · seed 0`."""
+    config = info.config
+    ended = stopped_by(config, store().decisions(config.name)) or "finished"
+    state = ended if info.finished else f"stopped at {step_name(info.steps[-1] if info.steps else 0)}"
+    method = METHOD_INFOS[config.method].title if config.method in METHOD_INFOS else words(config.method)
+    return f"{state} · {method} on {config.corpus} · {plural(config.n_steps, 'step')} · seed {config.seed}"
 
 
 def _next_steps(page: str, info: RunInfo) -> None:
     name = info.config.name
-    config, method = info.config, words(info.config.method)
-    last = label_for(info.steps[-1], info.config.n_steps) if info.steps else "base"
-    ended = stopped_by(config, store().decisions(name)) or "finished"
-    state = ended if info.finished else f"stopped at {percent(last)}"
-    st.caption(plain(f"{state} · {method} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if len(info.steps) > 1:
-            st.page_link(
-                "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:",
-                query_params={"a": f"{name}@base", "b": f"{name}@{last}"},
-            )  # fmt: skip
-            st.page_link(
-                "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}
-            )
-            report_button(name)
-        unfinished = not (info.finished or info.bundled or info.config.imported)
-        if unfinished and st.button("Resume", icon=":material/play_arrow:", type="primary"):
-            jobs().submit(Train(config=info.config, resume=True))
-            st.rerun()
-        if not info.bundled:
-            _delete(page, name)
+    if len(info.steps) > 1:
+        last = store().checkpoints(name)[-1].ref
+        st.page_link(
+            "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:",
+            query_params={"a": f"{name}@base", "b": last},
+        )  # fmt: skip
+        st.page_link(
+            "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}
+        )
+        report_button(name)
+    unfinished = not (info.finished or info.bundled or info.config.imported)
+    if unfinished and st.button("Resume", icon=":material/play_arrow:", type="primary"):
+        jobs().submit(Train(config=info.config, resume=True))
+        st.rerun()
+    if not info.bundled:
+        _delete(page, name)
 
 
 def _delete(page: str, name: str) -> None:
