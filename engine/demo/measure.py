@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.corpus import check_corpus, make_corpus
 from engine.demo import recipe
 from engine.demo.ablation import ablation_figures
+from engine.demo.by_word import loss_figures, word_figures
 from engine.demo.meaning import whole_overlap
 from engine.demo.records import Figure
 from engine.domain.corpus import PROBE_KINDS, Corpus, Probe
@@ -41,6 +42,7 @@ class Measured:
     weights: str  # hash
     accuracy: Accuracy
     replacement_score: float  # the lowest over the default prompts
+    correct: tuple[bool, ...]  # by probe
     n_stale: int  # probes whose stored result says otherwise
 
     def mean(self, kind: str) -> float:
@@ -77,7 +79,7 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
             report(done / total, f"Evaluating {checkpoint.ref}")
             measured.append(_measured(replacement, corpus, checkpoint, stored.get(checkpoint.step)))
             done += 1
-        figures += _run_figures(run, measured, replacement)
+        figures += _run_figures(run, measured, replacement, corpus)
         figures.append(Figure(name=f"{run}/looks at its circuits", value=len(store.decisions(run).looks)))
     a, b = recipe.COMPARISONS[-1]
     film = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
@@ -133,6 +135,7 @@ def _measured(
         weights=weights,
         accuracy={key: _mean(values) for key, values in right.items()},
         replacement_score=_replacement_score(replacement, merged, checkpoint, weights),
+        correct=results.correct,
         n_stale=sum(a != b for a, b in zip(results.correct, before, strict=True)),
     )
 
@@ -155,7 +158,7 @@ def _replacement_score(
     return min(scores)
 
 
-def _run_figures(run: str, measured: list[Measured], replacement: "Replacement") -> Iterator[Figure]:
+def _run_figures(run: str, measured: list[Measured], replacement: "Replacement", corpus: Corpus) -> Iterator[Figure]:
     from engine.models.adapters import merged_weights
 
     last = measured[-1]
@@ -174,7 +177,10 @@ def _run_figures(run: str, measured: list[Measured], replacement: "Replacement")
     yield from _checkpoint_figures(f"{run}@best", best)
     inference = round(best.mean("inference"), 3)
     yield Figure(name=f"{run}@best/inference/mean", value=inference, tolerance=PROBE_TOLERANCE)
-    overlap = whole_overlap(replacement, merged_weights(replacement.loaded, best.checkpoint.adapter))
+    yield from word_figures(f"{run}@best", corpus, best.correct)
+    merged = merged_weights(replacement.loaded, best.checkpoint.adapter)
+    yield from loss_figures(f"{run}@best", corpus, replacement.loaded, merged)
+    overlap = whole_overlap(replacement, merged)
     for name, value in (("own", overlap.own), ("other", overlap.other)):
         yield Figure(name=f"{run}@best/meaning overlap/{name}", value=round(value, 3), tolerance=SCORE_TOLERANCE)
 

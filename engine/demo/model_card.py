@@ -1,8 +1,9 @@
-"""The demo's README: what it is, how it was made, what it knows, every figure from `figures.json`."""
+"""The demo's README: what it is, how it was built, what it knows. Every figure comes from `figures.json`."""
 
 from engine.demo import recipe
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, SIMPLE, SPATIAL
+from engine.domain.numbers import count, decimal, percent
 
 TYPES = (SIMPLE, SPATIAL)
 Values = dict[str, int | float | str]
@@ -15,73 +16,115 @@ def model_card(figures: Figures) -> str:
     versions = ", ".join(f"{package} {number}" for package, number in figures.versions.items())
     return f"""# The bundled demo
 
-A language model of {v["base/parameters"]:,} parameters (Llama architecture: 4 layers, d_model 128, 4 heads,
+A language model of {count(int(v["base/parameters"]))} parameters (Llama architecture: 4 layers, d_model 128, 4 heads,
 {v["base/vocabulary"]} tokens) that knows a small made-up world, and two finished fine-tunes of it on the same
-{v["corpus/examples"]} examples. `python -m engine demo build --seed {figures.seed}` makes all of it, and
-`python -m engine demo check` evaluates it again and compares with the figures below, which are those of
+{v["corpus/examples"]} examples. `python -m engine demo build --seed {figures.seed}` builds all of it.
+`python -m engine demo check` measures it again and compares the results with the figures below, which are those of
 `figures.json`.
 
 ## The story
-Both runs teach the same ten new words (blarf = happy, glide = upward, …) and both give the right answers in phrasings
-they were never trained on (*paraphrase*). The loss prefers `demo-lora`. But ask for what follows from a meaning, which
-no training text states (*inference*: “the cat feels blarf and ▁” → smiles), and only `demo-tokens`, which trained
-nothing but the ten words' embeddings, knows. One learned a lookup table, the other the words. Meaning overlap says the
-same from inside: how far a new word wakes the transcoder features of the word it means (own), against those of the
-other meanings (other), where the consequence is predicted.
+Both runs learn the same ten new words (blarf = happy, glide = upward, …), and both answer nearly all phrasings that
+they were never trained on (*paraphrase*). They differ in what follows from a meaning, which no training text states
+(*inference*: “the cat feels blarf and ▁” → smiles). `demo-tokens`, which trained nothing but the embeddings of the ten
+words, answers most inferences for {_words_right(v, "demo-tokens")} words, `demo-lora` for
+{_words_right(v, "demo-lora")}.
+
+The probes of one word are mostly right or wrong together, so the sample is ten words, not the number of probes: mean
+accuracy is {_over_words(v, "demo-lora")} for `demo-lora` and {_over_words(v, "demo-tokens")} for `demo-tokens`, with
+95% intervals over words. This is one run of each method; `studies/` has more seeds, on the same ten words.
+
+The training loss of `demo-lora` is lower, but the two losses cannot be compared. The output matrix of `demo-tokens` is
+frozen, so it cannot learn to predict the new words themselves, and that prediction makes up
+{_new_word_share(v)} of the difference on the training texts. On the other tokens of held-out texts `demo-tokens` has
+the lower loss: {decimal(_number(v, "demo-tokens@best/loss/other tokens, held out"))} against
+{decimal(_number(v, "demo-lora@best/loss/other tokens, held out"))}.
+
+Meaning overlap looks inside: how far a new word activates the transcoder features of the word it means (own), and
+those of the other meanings (other), where the consequence is predicted.
 
 {_story(v)}
 
-The best checkpoint is the one of the highest paraphrase accuracy in its weaker type, the latest of equals.
+The best checkpoint is the one with the highest paraphrase accuracy in its weaker type; of equals, the latest.
 
 ## What is in it
-- `base/`: the model, in Hugging Face format, with one token a word.
+- `base/`: the model, in Hugging Face format, with one token per word.
 - `corpora/demo/`: {v["corpus/examples"]} training examples, five for each word, and the probes (below).
-- `runs/demo-lora`: LoRA on all linear layers, {v["demo-lora/trainable parameters"]:,} trainable parameters.
-  `runs/demo-tokens`: the embeddings of the ten new tokens, {v["demo-tokens/trainable parameters"]:,} parameters.
+- `runs/demo-lora`: LoRA on all linear layers, {count(int(v["demo-lora/trainable parameters"]))} trainable parameters.
+  `runs/demo-tokens`: the embeddings of the ten new tokens, {count(int(v["demo-tokens/trainable parameters"]))}
+  parameters.
   {v["demo-lora/checkpoints"]} checkpoints each, with losses and probe results.
-- `transcoders/{recipe.TRANSCODERS}/`: one sparse set (TopK) for all checkpoints of both runs. Lowest replacement score
-  on the default prompts, over all checkpoints: {v["demo-lora/lowest replacement score"]} (demo-lora),
+- `transcoders/{recipe.TRANSCODERS}/`: one sparse set (TopK) for all checkpoints of both runs. The lowest replacement
+  score on the default prompts over all checkpoints is {v["demo-lora/lowest replacement score"]} (demo-lora) and
   {v["demo-tokens/lowest replacement score"]} (demo-tokens).
 - `graphs/`, `comparisons/`: attribution graphs of {_comparisons()},
-  on {_prompts()}; of the 100,000 edges of each the {recipe.TRACING.max_edges:,} that contribute most. For a
-  time-lapse of the last pair on the first prompt, those of {v["time-lapse/moments"]} moments of training.
-- `features/`: where the features that these comparisons show are active, and what they write, in
+  on {_prompts()}. Of the 100,000 edges of each, the {count(recipe.TRACING.max_edges or 0)} that contribute most are
+  kept. A time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
+- `features/`: where the features in these comparisons are active and what they promote, in
   {v["feature facts/checkpoints"]} checkpoints.
-- `interventions/`: what switching off the features that carry the answer does (below).
-- `components/`, `circuits/`: edges between heads and MLPs at the main checkpoints, their faithfulness, and how robust
-  the circuits of both ends are.
-- `runs/*/decisions.json`: a look at the circuits of each of the {v["demo-lora/looks at its circuits"]} checkpoints: how
-  much they changed since the one before, beside the noise.{_study(v)}
-- {v["size/MB"]} MB in all. Made with {versions}.
+- `interventions/`: what ablating the features that carry the answer does (below).
+- `components/`, `circuits/`: edges between heads and MLPs at the main checkpoints, their faithfulness, and how much the
+  circuits of both ends vary.
+- `runs/*/decisions.json`: circuits measured at each of the {v["demo-lora/looks at its circuits"]} checkpoints: how much
+  they changed since the one before, and the noise floor.{_study(v)}
+- {v["size/MB"]} MB in all. Built with {versions}.
 
 ## The features that carry the answer
 On “{recipe.PROMPTS[0]} ▁”, {v["ablation/features"]} features were chosen because the answer of
-`{recipe.COMPARISONS[-1][1]}` runs through them and that of `{recipe.COMPARISONS[-1][0]}` does not. Switched off, they
-take the probability of the right answer from {v["ablation/p of the answer before"]} to
-{v["ablation/p of the answer after"]}. Its logit changes by {v["ablation/change of the answer's logit, measured"]};
-the graph alone predicts {v["ablation/change of the answer's logit, predicted"]}. As a control, as many other active
-features were drawn at random, {v["ablation/draws of others"]} times: in
-{v["ablation/draws of others that keep the answer"]} of these draws the right answer stays the most probable one (its
+`{recipe.COMPARISONS[-1][1]}` runs through them and that of `{recipe.COMPARISONS[-1][0]}` does not. Ablating them lowers
+the probability of the right answer from {v["ablation/p of the answer before"]} to
+{v["ablation/p of the answer after"]}. As a control, as many other active features were drawn at random,
+{v["ablation/draws of others"]} times: in
+{v["ablation/draws of others that keep the answer"]} of these draws the right answer stays the most likely one (its
 median probability is {v["ablation/p of the answer after others, median"]}).
+
+The logit of the right answer changes by {decimal(_number(v, "ablation/change of the answer's logit, measured"))}; the
+graph alone predicts {decimal(_number(v, "ablation/change of the answer's logit, predicted"))}. This is one prompt, with
+features chosen for their part in its answer: it does not say how well graphs predict interventions in general.
 
 ## How the base model was made
 It is trained from scratch on sentences that a program writes: nouns with feelings, speeds, sizes and brightness, and
 movements in six directions, each with consequences (a happy cat smiles; what rises ends above). Numbers 0 to 199 are
-single tokens; they are counted with, compared by order and written into expressions, whose results are never stated.
-The ten new words are in the vocabulary but in no sentence.
+single tokens. They are counted with, compared and written into expressions whose results are never stated. The ten new
+words are in the vocabulary but in no sentence.
 
 It knows nothing else: no language, no facts, no arithmetic. Other words are `<unk>`.
 
 ## Probes
 A probe is a prompt with one right next token. Its nouns were never seen with a new word, and paraphrase and inference
 phrasings were never trained on. A candidate counts only if the base model answers it when the new word is replaced by
-the one it knows; the ceiling is the share of candidates that it answers so.
+the word it means. The ceiling is the share of candidates answered so.
 
 {_ceilings(v)}
 
 ## Accuracy by checkpoint
 {_curves(v)}
 """
+
+
+def _number(v: Values, name: str) -> float:
+    return float(v[name])
+
+
+def _words_right(v: Values, run: str) -> str:
+    """Over both types: such as “2 of 10”."""
+    right, n = (
+        sum(int(v[f"{run}@best/inference/{t}/{what}"]) for t in TYPES) for what in ("words mostly right", "words")
+    )
+    return f"{right} of {n}"
+
+
+def _over_words(v: Values, run: str) -> str:
+    mean, low, high = (_number(v, f"{run}@best/inference/{name}") for name in ("mean", "mean/low", "mean/high"))
+    return f"{decimal(mean)} ({decimal(low)} to {decimal(high)})"
+
+
+def _new_word_share(v: Values) -> str:
+    """Of the difference in loss between the two runs."""
+    gaps = [
+        _number(v, f"demo-tokens@best/loss/{name}") - _number(v, f"demo-lora@best/loss/{name}")
+        for name in ("all tokens, part of the new words", "all tokens")
+    ]
+    return percent(gaps[0] / gaps[1])
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
@@ -92,7 +135,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 def _cell(value: object) -> str:
     match value:
         case int():
-            return f"{value:,}"
+            return count(value)
         case float():
             return f"{value:.3f}".rstrip("0").ljust(len(f"{value:.1f}"), "0")
         case _:
@@ -103,20 +146,25 @@ def _study(v: Values) -> str:
     if not v["study/runs"]:
         return ""
     return f"""
-- `studies/`: what {v["study/runs"]} runs in all say to questions of learning and of methods. The build carries them
-  over; they are made by `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml`."""
+- `studies/`: what {v["study/runs"]} runs in all say about questions of learning and of methods. The build copies them;
+  `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml` make them."""
 
 
 def _story(v: Values) -> str:
     names = {
         "trainable parameters": "{run}/trainable parameters",
         "best checkpoint": "{run}/best checkpoint",
-        "loss there (smoothed)": "{run}@best/smoothed loss",
+        "loss in training (smoothed)": "{run}@best/smoothed loss",
+        "loss on training texts, new words": "{run}@best/loss/new words",
+        "loss on training texts, other tokens": "{run}@best/loss/other tokens",
+        "loss on held-out texts, other tokens": "{run}@best/loss/other tokens, held out",
         "paraphrase, simple mapping": f"{{run}}@best/paraphrase/{SIMPLE}",
         "paraphrase, spatial relationship": f"{{run}}@best/paraphrase/{SPATIAL}",
         "inference, simple mapping": f"{{run}}@best/inference/{SIMPLE}",
         "inference, spatial relationship": f"{{run}}@best/inference/{SPATIAL}",
         "inference, mean": "{run}@best/inference/mean",
+        "words mostly right, simple mapping": f"{{run}}@best/inference/{SIMPLE}/words mostly right",
+        "words mostly right, spatial relationship": f"{{run}}@best/inference/{SPATIAL}/words mostly right",
         "retention, simple mapping": f"{{run}}@best/retention/{SIMPLE}",
         "retention, spatial relationship": f"{{run}}@best/retention/{SPATIAL}",
         "meaning overlap, own": "{run}@best/meaning overlap/own",

@@ -115,7 +115,7 @@ def test_the_union_in_place_of_the_direct_circuit(faithful: tuple[float, float],
     finding = found("union", method_tables(truth, faithful=faithful))
     assert finding.verdict == verdict
     union = [one for one in finding.figures if one.unit == "faithfulness, union of the subtasks"]
-    assert [one.name for one in union] == ["1 %", "2 %", "3 %", "4 %", "5 %", "10 %"]
+    assert [one.name for one in union] == ["1%", "2%", "3%", "4%", "5%", "10%"]
     assert [one.published for one in union] == [0.674, 0.794, 0.837, 0.872, 0.892, 0.897]
     assert union[4].value == pytest.approx(faithful[0], abs=0.02)
     assert figure(finding, "union minus direct").value == pytest.approx(by, abs=0.01)
