@@ -39,6 +39,8 @@ def _split(fields: dict[str, Any]) -> str | None:
 
 def _completed(fields: dict[str, Any], split: str, number: int) -> dict[str, Any]:
     filled = {"split": split, "id": f"{split}-{number}"} | fields
+    if isinstance(name := fields.get("constraint_type"), str):
+        filled["constraint_type"] = name.replace(" ", "_")  # as pages write it: simple mapping
     if split == "pair":
         return filled
     text, word, meaning = (fields.get(name) for name in ("text", "constraint", "meaning"))

@@ -123,7 +123,7 @@ def test_a_task_comes_back_equal(tmp_path):
         ({"corrupted": "7 - 5 + 1 ="}, "“clean” has 4 tokens and “corrupted” 6; they must be equally long"),
         ({"corrupted_answer": "2 ."}, "“corrupted_answer” “2 .” is 2 tokens; it must be one"),
         ({"corrupted": "seven minus five makes"}, ""),  # not in the bundled model's words, so for another model
-        ({"constraint_type": "No Slug"}, "“constraint_type” is “No Slug”"),
+        ({"constraint_type": "No Slug"}, "“constraint_type” is “No_Slug”"),
         ({"foils": []}, "has “foils”, which is not a field of a pair"),
     ],
 )

@@ -93,7 +93,7 @@ def test_csv_takes_optional_columns_and_any_order(tmp_path):
         (json.dumps({**EXAMPLE, "text": "happy " * 500}), "“text” has 3,000 characters; 2,000 are allowed"),
         (
             json.dumps({**EXAMPLE, "constraint_type": "No Slug"}),
-            "“No Slug”; use up to 40 lowercase letters",
+            "“No_Slug”; use up to 40 lowercase letters",
         ),
         (json.dumps({**EXAMPLE, "text": "a blarf dog"}), "does not contain its meaning “happy”"),
         (json.dumps({**EXAMPLE, "meaning": " "}), "“meaning” is blank"),
@@ -149,7 +149,7 @@ def test_an_empty_file_is_refused(tmp_path, name, content):
         ("text,constraint_type,constraint,meaning\na,b\n", 2, "has 2 cells; the first line names 4 columns"),
         ('text,constraint_type,constraint,meaning\na,b,c,a\n"a', 3, "is not CSV"),
         ('text,constraint_type,constraint,meaning\n"a"x,b,c,a\n', 2, "is not CSV"),
-        ("text,constraint_type,constraint,meaning\na,B C,c,a\n", 2, "“constraint_type” is “B C”"),
+        ("text,constraint_type,constraint,meaning\na,B C,c,a\n", 2, "“constraint_type” is “B_C”"),
         ("text,constraint_type,constraint,meaning\n,b,c,a\n", 2, "it has neither “text”"),
         ("text,constraint_type,constraint,meaning\nz,b,c,a\n", 2, "does not contain its meaning"),
         ("text,constraint_type,constraint,meaning\na,b,c,a\na,b,c,a\n", 3, "is already in line 2"),
@@ -238,6 +238,12 @@ def test_any_text_comes_back_from_csv(text, word, foils):
     probe = {**PROBE, "text": f"the cat is {text}blarf, so", "answer": f"{word}-", "foils": tuple(foils)}
     corpus = _unchecked(example, probe)
     assert parse_corpus(corpus_csv(corpus).encode(), "c.csv", "c") == corpus
+
+
+def test_a_constraint_type_may_be_written_as_pages_write_it():
+    text = "text,constraint_type,constraint,meaning\nblarf means happy .,simple mapping,blarf,happy\n"
+    (example,) = parse_corpus(text.encode(), "mine.csv", "mine").examples
+    assert example.constraint_type == "simple_mapping"
 
 
 def test_csv_takes_examples_probes_and_pairs_with_what_is_needed_alone():
