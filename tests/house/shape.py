@@ -61,7 +61,8 @@ def quantile(values: list[int], q: float) -> int:
 def main() -> str:
     lengths, crossing = function_lengths(), page_imports()
     lines = [
-        f"{len(lengths)} functions: median {quantile(lengths, 0.5)}, p90 {quantile(lengths, 0.9)}, longest {lengths[-1]}",
+        f"{len(lengths)} functions: "
+        f"median {quantile(lengths, 0.5)}, p90 {quantile(lengths, 0.9)}, longest {lengths[-1]}",
         f"{len(long_files())} files over 400 lines",
         f"{sum(crossing.values())} imports between page folders",
         *(f"  {own} -> {other}: {n}" for (own, other), n in sorted(crossing.items())),
