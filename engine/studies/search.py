@@ -29,7 +29,7 @@ def found_rates(spec: StudySpec, outcomes: Iterable[RunOutcome]) -> dict[str, fl
     whole = {
         key: {rate: given for rate, given in rates.items() if len(given) == n_seeds} for key, rates in tried.items()
     }
-    return {key: max(rates, key=lambda rate: (*_worth(rates[rate]), -rate)) for key, rates in whole.items() if rates}
+    return {key: max(rates, key=lambda rate: (*_at_end(rates[rate]), -rate)) for key, rates in whole.items() if rates}
 
 
 def learning_rate(config: RunConfig) -> float:
@@ -55,7 +55,7 @@ def retained(capture: Capture) -> float | None:
     return sum(asked) / len(asked) if asked else None
 
 
-def _worth(outcomes: Sequence[RunOutcome]) -> tuple[float, float]:
+def _at_end(outcomes: Sequence[RunOutcome]) -> tuple[float, float]:
     """Mean accuracy at the end, and how low the mean loss is. A loss that is no number is the worst."""
     ends = [outcome.captures[-1] for outcome in outcomes]
     right = sum(accuracy(end) or 0.0 for end in ends) / len(ends)
