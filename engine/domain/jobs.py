@@ -228,3 +228,10 @@ class CancelToken(Protocol):
     """Asked between steps; raises Cancelled when the user wants the job to stop."""
 
     def check(self) -> None: ...
+
+
+class NeverCancelled:
+    """The cancel token of what is ended with ctrl-C."""
+
+    def check(self) -> None:
+        """Nobody cancels it."""

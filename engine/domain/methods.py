@@ -23,6 +23,7 @@ class MethodInfo(Record):
     uses_layers: bool = False  # whether some layers get another rank (critical_rank, n_critical, critical_layers)
     uses_probe: bool = False  # whether a probe run and its circuits tell these layers (prior, probe_steps, scoring)
     uses_edges: bool = False  # whether it trains what a circuit uses (n_edges, last_n_edges, discover_every)
+    peft_type: str = ""  # of the PEFT adapters that are imported as this method; empty: none is
 
 
 class MethodSettings(Record):
@@ -50,6 +51,7 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             title="LoRA",
             description="Low-rank updates of every linear layer: the whole network can change.",
             default_learning_rate=2e-3,
+            peft_type="LORA",
         ),
         MethodInfo(
             name="tokens",
@@ -57,6 +59,7 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             description="Trains only the embeddings of the new words; the rest of the network stays as it was.",
             default_learning_rate=5e-3,
             uses_rank=False,
+            peft_type="TRAINABLE_TOKENS",
         ),
         MethodInfo(
             name="lora_tokens",
@@ -76,6 +79,7 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             title="AdaLoRA",
             description="LoRA that shifts rank, while it trains, to the matrices that need it most.",
             default_learning_rate=1e-2,
+            peft_type="ADALORA",
         ),
         MethodInfo(
             name="ia3",
@@ -83,6 +87,7 @@ METHOD_INFOS: dict[str, MethodInfo] = {
             description="Rescales keys, values and MLP outputs, with very few parameters.",
             default_learning_rate=5e-2,
             uses_rank=False,
+            peft_type="IA3",
         ),
         MethodInfo(
             name="circuit_lora",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.jobs import CancelToken, Report
+from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
-METHODS = {"LORA": "lora", "TRAINABLE_TOKENS": "tokens", "ADALORA": "adalora", "IA3": "ia3"}  # by PEFT's type
+METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 NO_CORPUS = "none"  # what an imported run says where no corpus was given
 _STEP = re.compile(r"(?:checkpoint|step)-(\d{1,9})")
 

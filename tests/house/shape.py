@@ -48,13 +48,22 @@ def _imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
+def long_files() -> list[str]:
+    """Source files of more than 400 lines."""
+    return [path.name for path in sources() if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+
+
+def quantile(values: list[int], q: float) -> int:
+    """`values` ascending."""
+    return values[round(q * (len(values) - 1))]
+
+
 def main() -> str:
-    lengths = function_lengths()
-    middle, high = (lengths[round(q * (len(lengths) - 1))] for q in (0.5, 0.9))
-    long = sum(1 for path in sources() if len(path.read_text(encoding="utf-8").splitlines()) > 400)
-    crossing = page_imports()
+    lengths, crossing = function_lengths(), page_imports()
     lines = [
-        f"{len(lengths)} functions: median {middle}, p90 {high}, longest {lengths[-1]} lines; {long} files over 400 lines",
+        f"{len(lengths)} functions: "
+        f"median {quantile(lengths, 0.5)}, p90 {quantile(lengths, 0.9)}, longest {lengths[-1]}",
+        f"{len(long_files())} files over 400 lines",
         f"{sum(crossing.values())} imports between page folders",
         *(f"  {own} -> {other}: {n}" for (own, other), n in sorted(crossing.items())),
     ]
