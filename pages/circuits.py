@@ -38,10 +38,10 @@ def main() -> None:
     sides = keys[chosen.a.step], keys[chosen.b.step]
     sides_of(chosen, *sides)  # an error of a side is shown here, once
     circuits(chosen, *sides)
-    if missing:
-        find_here(chosen.run, missing, chosen.pairs, settings, rest=True)
     assert found is not None
-    measures(chosen, found)
+    measures(chosen, found, n_missing=len(missing))
+    if missing:
+        find_here(chosen.run, missing, chosen.pairs, settings, rest=True)  # last: nothing stands below it to be moved
 
 
 def _without_pairs(run: str) -> None:

@@ -9,8 +9,8 @@ from engine.domain.jobs import SubtaskCircuit, UniteCircuits
 from engine.domain.numbers import step_name
 from engine.figures.component_charts import union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
-from engine.workflows.component_queries import Found, reports_of
-from pages._ui.circuits.choice import Chosen
+from engine.workflows.component_queries import FoundCircuits, reports_of
+from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.jobs import ask_for, unites
 from pages._ui.errors import guarded
 from pages._ui.session import store
@@ -18,13 +18,13 @@ from pages._ui.text import plain
 
 _WHAT = (
     "A task can be composed of subtasks, such as (4 + 3) × 2 of a sum and a product. Is its circuit the union of "
-    "theirs? Both circuits are cut to the same size; **faithfulness** is the share of the whole model’s behavior that each "
-    "recovers."
+    "theirs? Both circuits are cut to the same size; **faithfulness** is the share of the whole model’s behavior that "
+    "each recovers."
 )
 
 
 @guarded()
-def union(chosen: Chosen, found: Found, figures: dict[str, alt.TopLevelMixin]) -> None:
+def union(chosen: CircuitChoice, found: FoundCircuits, figures: dict[str, alt.TopLevelMixin]) -> None:
     """The newest stored report of this run, B's where there is one; below it the way to another."""
     reports = reports_of(store(), chosen.run, UnionReport)
     own = [report for report in reports if report.key.checkpoint == chosen.b.ref]
@@ -48,7 +48,7 @@ def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
 
 
-def _form(chosen: Chosen, found: Found, others: list[str]) -> None:
+def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> None:
     runs = st.multiselect(
         "Runs of the subtasks", others, key="circuits subtasks", placeholder="At least two",
         help="Each run’s last checkpoint is used, on the corpus it was trained on.",
