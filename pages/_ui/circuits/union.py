@@ -7,7 +7,7 @@ import streamlit as st
 from engine.domain.components import UnionReport
 from engine.domain.jobs import SubtaskCircuit, UniteCircuits
 from engine.domain.numbers import step_name
-from engine.figures.component_charts import union_chart
+from engine.figures.component_charts import side_by_side, union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
 from engine.workflows.component_queries import FoundCircuits, reports_of
 from pages._ui.circuits.choice import CircuitChoice
@@ -44,7 +44,8 @@ def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
     st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    figures["union"] = chart = union_chart(rows, height=210)
+    chart = union_chart(rows, height=210)
+    figures["union"] = side_by_side({"union": chart})
     st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
 
 
