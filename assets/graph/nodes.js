@@ -29,10 +29,10 @@ function seen({ scene, fade }, row, now) {
 }
 
 function sizeOf({ scene, side, to, fade }, row) {
-  const size = radius(scene, scene.nodes[row], side, to.sx);
+  const size = radius(scene, scene.nodes[row], side, to);
   if (!fade) return size;
   const was = fade.from.nodes[row];
-  const before = was.kept ? radius(fade.from, was, side, to.sx) : size;
+  const before = was.kept ? radius(fade.from, was, side, to) : size;
   return before + (size - before) * fade.t;
 }
 

@@ -6,41 +6,51 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.numbers import count, decimal, signed
-from pages._ui.graphs.edge_table import Column, edge_table
+from engine.figures.tables import CHANGE
+from pages._ui.graphs.edge_table import MOST_ROWS, Column, edge_table
 from pages._ui.graphs.picking import Edge
 
-_PART = "Its contribution to the output (share × influence of the target), signed as the weight."
-_SHARE = "Its share of all that its target receives, signed."
-_CHANGE = "Change of its part in the output (|share| × influence of the target), B minus A."
-_PARTS, _SHARES = partial(signed, digits=3), partial(signed, digits=2)
+_CONTRIBUTION = "Contribution to the output: share × influence of the target, signed as the weight."
+_SHARE = "Share of all that the target reads, signed as the weight."
+_SPREAD = "Standard deviation of the change over the prompts."
+_DIGITS = 3  # of contributions
+_contribution = partial(signed, digits=_DIGITS)
 _COLUMNS = {
-    "from": Column("from", 150),
-    "to": Column("to", 150),
+    "from": Column("from", 138),
+    "to": Column("to", 138),
     "node": Column("node", 150),
-    "in A": Column("in A", 58, _PARTS, _PART),
-    "in B": Column("in B", 58, _PARTS, _PART),
-    "change": Column("change", 64, _PARTS, _CHANGE),
-    "share A": Column("share A", 60, _SHARES, _SHARE),
-    "share B": Column("share B", 60, _SHARES, _SHARE),
-    "spread_change": Column("± spread", 60, partial(decimal, digits=3), "Of the change, over the prompts."),
-    "n": Column("prompts", 55, lambda n: count(int(n)), "In how many prompts this edge exists."),
+    "in A": Column("in A", 62, _contribution, _CONTRIBUTION),
+    "in B": Column("in B", 62, _contribution, _CONTRIBUTION),
+    CHANGE: Column(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
+    "share A": Column("share A", 58, signed, _SHARE),
+    "share B": Column("share B", 58, signed, _SHARE),
+    "spread_change": Column("± spread", 66, partial(decimal, digits=_DIGITS), _SPREAD),
+    "n": Column("prompts", 62, lambda n: count(int(n)), "In how many prompts this edge is kept."),
 }
 
 
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
-    return edge_table(table, _columns("from", "to", "in A", "in B", "change", *more), height=height, key=key)
+    shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE, key=lambda change: -change.abs(), kind="stable")
+    return edge_table(shown, _columns("from", "to", "in A", "in B", CHANGE, *more), height=height, key=key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.neighbours`: one list of a node's inputs or outputs; the edge whose row was picked."""
     if table.empty:
-        st.caption("None that these settings keep.")
+        st.caption("None are kept at these settings.")
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
-    columns = _columns("node", "in A", "in B", "share A", "share B")
-    return edge_table(table.assign(**ends), columns, height=height, key=key)
+    shown = as_shown(table.head(MOST_ROWS).assign(**ends))
+    columns = _columns("node", "in A", "in B", CHANGE, "share A", "share B")
+    return edge_table(shown, columns, height=height, key=key)
+
+
+def as_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Contributions rounded as they are written, and the change as the difference of what is written."""
+    rounded = {name: table[name].round(_DIGITS) + 0.0 for name in ("in A", "in B")}
+    return table.assign(**rounded, **{CHANGE: (rounded["in B"] - rounded["in A"]).round(_DIGITS) + 0.0})
 
 
 def _columns(*names: str) -> dict[str, Column]:

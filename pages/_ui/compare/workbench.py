@@ -12,9 +12,10 @@ from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.domain.numbers import decimal, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, Pair
 from engine.figures.graph_view import GraphView, pair_view
-from engine.figures.tables import edge_table, neighbours
+from engine.figures.tables import CHANGE, edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
@@ -49,28 +50,34 @@ def workbench(selection: Selection, view: str) -> None:
         return
     annotations = annotations_of(store(), diff)
     above = st.container()
+    frame = None
     if view == "Time-lapse" and not selection.group:
-        selection, diff = film(selection, diff, shown, annotations, height=GRAPH_PX)
+        frame = film(selection, diff, shown, annotations, height=GRAPH_PX)
+        selection, diff = frame.selection, frame.diff
     diff = drawn(diff, annotations, shown)
-    if view != "Table":
+    if view != "Table" and (frame is None or frame.step is None):
         with above:
             sentence(diff, selection)
     if view == "Time-lapse" and selection.group:
-        st.info("A time-lapse plays one prompt. Step into one of the prompts behind this circuit.")
+        st.info("A time-lapse plays one prompt. Choose one of the prompts of this mean circuit below.")
     elif view in ("Graphs", "Overlay"):
         graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
-    _below(diff, selection, shown, annotations)
+    _below(diff, selection, shown, annotations, frame.step if frame else None)
 
 
 def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
+    steps = {"step_a": selection.a.step, "step_b": selection.b.step}
     probe = selection.probe
     made_from = (
         diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
         len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
     )  # fmt: skip
-    return _view(lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1]), made_from)
+    return _view(
+        lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], **steps),
+        made_from,
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -88,12 +95,13 @@ def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
     )  # fmt: skip
 
 
-def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations) -> None:
+def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations, step: int | None) -> None:
+    """`step`: the one that a time-lapse stands at."""
     at = marks()
-    with PICKING.title_row(_title(diff, at, annotations)):
+    with PICKING.title_row(_title(diff, at, annotations, step)):
         if shown.view == "Time-lapse" and st.button(
             "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
-            args=(selection, diff), help="This step's checkpoints as a comparison of their own",
+            args=(selection, diff), help="Open this step's two checkpoints as a comparison",
         ):  # fmt: skip
             st.rerun()
         _settings(diff, shown)
@@ -120,10 +128,15 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
         beside(diff)
 
 
-def _title(diff: GraphDiff, at: Marks, annotations: Annotations) -> str:
+def _title(diff: GraphDiff, at: Marks, annotations: Annotations, step: int | None) -> str:
+    """`step`: of a time-lapse, whose counts stand beside its slider."""
     if at.selected:
         return node_title(diff, at.selected, annotations)
-    return edge_title(diff, at.edge) if at.edge else f"**What differs** {status_chips(diff.summary.edges, STATUSES)}"
+    if at.edge:
+        return edge_title(diff, at.edge)
+    if step is not None:
+        return f"**Largest changes at {step_name(step)}**"
+    return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
 def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDiff], None] | None:
@@ -144,7 +157,7 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
-        table = table[table["change"].abs() >= at.min_change]
+        table = table[table[CHANGE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
     PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
 
@@ -178,20 +191,28 @@ def _settings(diff: GraphDiff, shown: Shown) -> None:
     """Sliders that prune the stored graphs again, with what that leaves of each side."""
     default = DiffSettings()
     settings = shown.settings
-    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as a change"):
-        _slider("Nodes: share of influence kept", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
+    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as change"):
+        _slider("Nodes: share of influence to keep", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
                 default.prune.node_threshold)  # fmt: skip
-        _slider("Edges: share of influence kept", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
+        _slider("Edges: share of influence to keep", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
                 default.prune.edge_threshold)  # fmt: skip
-        _slider("Smallest change that counts", "change", 0.0, 0.05, 0.001, settings.min_change, default.min_change)
+        _slider(
+            "Smallest change in contribution that counts",
+            "change",
+            0.0,
+            0.05,
+            0.001,
+            settings.min_change,
+            default.min_change,
+        )
         key = f"{PAGE} grouped"
         st.session_state[key] = shown.merged
         st.toggle("Draw each group of features as one node", key=key, on_change=_grouped, args=(key,))
         for name, graph in (("A", diff.a), ("B", diff.b)):
             scores = pruned_scores(graph, prune(graph, settings.prune))
             st.caption(
-                f"{name}: {scores.n_nodes:,} nodes and {scores.n_edges:,} edges kept · "
-                f"replacement {scores.replacement:.2f} · completeness {scores.completeness:.2f}"
+                f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
+                f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
 
 
