@@ -19,7 +19,7 @@ def main() -> None:
     # pandas and NumPy are imported only when there is something to draw.
     from pages._ui.circuits.choice import choose, default_run
     from pages._ui.circuits.data import found_for, keys_by_step, settings_for
-    from pages._ui.circuits.jobs import find_here
+    from pages._ui.circuits.jobs import offer_to_find
     from pages._ui.circuits.measures import measures
     from pages._ui.circuits.view import circuits, sides_of
 
@@ -33,7 +33,7 @@ def main() -> None:
     settings = settings_for(found, chosen.metric)
     if not keys or chosen.a.step not in keys or chosen.b.step not in keys:
         _name_missing(chosen.a, chosen.b, keys)
-        find_here(chosen.run, missing, chosen.pairs, settings, rest=bool(keys))
+        offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=bool(keys))
         return
     sides = keys[chosen.a.step], keys[chosen.b.step]
     sides_of(chosen, *sides)  # an error of a side is shown here, once
@@ -41,7 +41,8 @@ def main() -> None:
     assert found is not None
     measures(chosen, found, n_missing=len(missing))
     if missing:
-        find_here(chosen.run, missing, chosen.pairs, settings, rest=True)  # last: nothing stands below it to be moved
+        # Last, so that nothing moves when it goes.
+        offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=True)
 
 
 def _without_pairs(run: str) -> None:

@@ -8,8 +8,10 @@ from pages._ui.corpus.form import make
 from pages._ui.corpus.view import corpus_view, upload
 from pages._ui.frame import show
 from pages._ui.home.recent import unreadable
+from pages._ui.jobs.button import job_status
+from pages._ui.jobs.state import newest_job
 from pages._ui.pickers import pick
-from pages._ui.session import jobs, store
+from pages._ui.session import store
 
 PAGE = "corpus"
 
@@ -30,12 +32,13 @@ def main() -> None:
         with st.expander("Bring your own", icon=":material/upload:"):
             upload(PAGE, list(infos))
     with view:
+        wanted = st.query_params.get("corpus")
+        making = newest_job(lambda request: isinstance(request, MakeCorpus) and request.spec.name == wanted)
+        if wanted not in infos and making is not None and making.state not in ("done", "cancelled"):
+            job_status(making, key="make corpus")
+            return
         if not infos:
             st.info("There is no corpus yet. Make one on the left: the defaults are fine.", icon=":material/west:")
-            return
-        wanted = st.query_params.get("corpus")
-        if wanted not in infos and any(isinstance(job.request, MakeCorpus) for job in jobs().active()):
-            st.info("The corpus is being made; it will appear here.", icon=":material/hourglass_top:")
             return
         default = "demo" if "demo" in infos else next(iter(infos))
         name = pick(PAGE, "corpus", list(infos), label="Look at", what="corpus", default=default)

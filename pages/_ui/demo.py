@@ -4,6 +4,7 @@ from engine.domain.jobs import Train
 from engine.domain.runs import RunConfig
 from engine.store.infos import RunInfo
 from pages._ui.forms import free_name
+from pages._ui.jobs.state import start_job
 from pages._ui.session import jobs, store
 
 CORPUS, RUN_A, RUN_B = "demo", "demo-lora", "demo-tokens"
@@ -22,5 +23,5 @@ def run_live() -> str:
     taken = {info.config.name for info in store().runs()}
     taken |= {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
     config = RunConfig(name=free_name("live", taken), corpus=CORPUS, capture_every=LIVE_EVERY)
-    jobs().submit(Train(config=config))
+    start_job(Train(config=config))
     return config.name

@@ -1,4 +1,4 @@
-"""What every page has around it: the navigation, the logo, the theme's few rules, the jobs of this workspace."""
+"""What every page has around it: the navigation, the logo, the theme's few rules."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import jobs_panel
+from pages._ui.jobs.state import new_page_run
 
 ASSETS = Path(__file__).parents[2] / "assets"
 PAGES = {
@@ -31,11 +31,11 @@ def navigation() -> Page:
 
 
 def frame() -> None:
-    """Drawn before each page. The sidebar is there only while it has something to say."""
+    """Drawn before each page."""
     st.session_state[_FRAMED] = True
     st.logo(str(ASSETS / "logo.svg"), size="large")
     st.html(ASSETS / "theme.css")
-    jobs_panel()
+    new_page_run()
 
 
 def show(main: Callable[[], None]) -> None:

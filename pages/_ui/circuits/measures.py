@@ -24,10 +24,11 @@ from engine.workflows.component_queries import ComponentChange, FoundCircuits, c
 from pages._ui.chart_export import take_away
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
-from pages._ui.circuits.jobs import ROBUSTNESS_S, ask_for, checks, finds
+from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
 from pages._ui.curves.change_data import seen
 from pages._ui.errors import guarded
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
 Figures = dict[str, alt.TopLevelMixin]
@@ -77,10 +78,10 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
     if unmeasured:
         refs = tuple(key.checkpoint for key in unmeasured)
         with _room(reserved=not curves):
-            ask_for(
+            job_button(
                 FindCircuits(checkpoints=refs, pairs=unmeasured[0].pairs, settings=unmeasured[0].settings),
-                lambda request: finds(request, chosen.run), label="Measure faithfulness", key="measure faithfulness",
-                title="Measuring faithfulness", note=f"Not measured yet: {_names(chosen, refs)}.",
+                covers=lambda request: finds(request, chosen.run), label="Measure faithfulness",
+                key="measure faithfulness", primary=False, note=f"Not measured yet: {_names(chosen, refs)}.",
             )  # fmt: skip
 
 
@@ -180,12 +181,12 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
 
 def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool) -> None:
     size = "" if first else f" at {percent(chosen.share)} of the edges"
-    ask_for(
+    job_button(
         CheckRobustness(
             checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
         ),
-        lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}", key="check robustness",
-        title="Checking the circuit on other prompts",
+        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
+        key="check robustness", primary=False,
         note=f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)} on the demo’s model.",
     )  # fmt: skip
 

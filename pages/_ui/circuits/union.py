@@ -11,8 +11,9 @@ from engine.figures.component_charts import side_by_side, union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
 from engine.workflows.component_queries import FoundCircuits, reports_of
 from pages._ui.circuits.choice import CircuitChoice
-from pages._ui.circuits.jobs import ask_for, unites
+from pages._ui.circuits.jobs import unites
 from pages._ui.errors import guarded
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -58,10 +59,10 @@ def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> Non
         st.caption("Choose at least two runs that were trained on the subtasks. Their union is measured on B’s task.")
         return
     parts = tuple(SubtaskCircuit(checkpoint=store().checkpoints(run)[-1].ref) for run in runs)
-    ask_for(
+    job_button(
         UniteCircuits(checkpoint=chosen.b.ref, pairs=found.pairs, parts=parts, settings=found.settings),
-        lambda request: unites(request, chosen.run), label="Unite and measure", key="unite circuits",
-        title="Uniting circuits", note=f"Measured at B, {step_name(chosen.b.step)}.",
+        covers=lambda request: unites(request, chosen.run), label="Unite and measure", key="unite circuits",
+        primary=False, note=f"Measured at B, {step_name(chosen.b.step)}.",
     )  # fmt: skip
 
 

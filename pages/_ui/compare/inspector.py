@@ -9,7 +9,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
-from pages._ui.compare.look_up import facts_here
+from pages._ui.compare.look_up import facts_or_progress
 from pages._ui.compare.selection import Selection
 from pages._ui.compare.try_it import try_it
 from pages._ui.errors import guarded
@@ -31,7 +31,7 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
         meaning, trying, writing = st.tabs(TABS, key="inspector tab", on_change="rerun")  # only the open one is drawn
         if meaning.open:
             with meaning:
-                facts_here(diff, (int(row["layer"]), int(row["index"])), height=height - 46)
+                facts_or_progress(diff, (int(row["layer"]), int(row["index"])), height=height - 46)
         elif trying.open:
             with trying:
                 try_it(diff, selection, at, annotations)

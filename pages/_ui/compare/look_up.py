@@ -1,20 +1,22 @@
 """What a feature stands for, in the inspector: found out at the first look, for all features that are shown."""
 
+from functools import partial
+
 import streamlit as st
 
 from engine.domain.diffs import GraphDiff
-from engine.domain.jobs import DescribeFeatures, JobRecord
+from engine.domain.jobs import DescribeFeatures, Request
 from engine.workflows.feature_queries import feature_facts
 from pages._ui.compare.feature_facts import feature_view
-from pages._ui.jobs_panel import wait_here
-from pages._ui.session import again, jobs, store
-from pages._ui.text import plain
+from pages._ui.jobs.button import job_button
+from pages._ui.jobs.state import newest_job
+from pages._ui.session import store
 
 Feature = tuple[int, int]  # layer, index
 _FIRST_LOOK = "The first look reads some hundred texts; then every feature of these graphs opens at once."
 
 
-def facts_here(diff: GraphDiff, feature: Feature, *, height: int) -> None:
+def facts_or_progress(diff: GraphDiff, feature: Feature, *, height: int) -> None:
     """A and B side by side; where one is not stored yet, it is looked up in the background."""
     a, b = (feature_facts(store(), graph.key, [feature]).get(feature) for graph in (diff.a, diff.b))
     if a is None or b is None:
@@ -26,20 +28,14 @@ def facts_here(diff: GraphDiff, feature: Feature, *, height: int) -> None:
 
 def _look_up(diff: GraphDiff, feature: Feature) -> None:
     request = _request(diff, feature)
-    job = next((job for job in jobs().snapshot() if _covers(job, request, feature)), None)
-    if job is None:
-        jobs().submit(request)
-        again()
-    elif job.state in ("queued", "running"):
-        wait_here(job.id, note=_FIRST_LOOK)
-    else:
-        if job.state == "failed":
-            st.error(plain(job.error), icon=":material/error:")
-        elif job.state == "done":  # asking again by itself would never end
-            st.caption("What was found belongs to other weights than these graphs. Trace the comparison again.")
-        if st.button("Look it up", icon=":material/manage_search:", help="On which texts it is active in A and in B."):
-            jobs().submit(request)
-            again()
+    covers = partial(_covers, wanted=request, feature=feature)
+    job = newest_job(covers)
+    if job is not None and job.state == "done":  # asking again by itself would never end
+        st.caption("What was found belongs to other weights than these graphs. Trace the comparison again.")
+    job_button(
+        request, label="Look it up", key="look up", icon=":material/manage_search:", note=_FIRST_LOOK, covers=covers,
+        begin=True, primary=False,
+    )  # fmt: skip
 
 
 def _request(diff: GraphDiff, feature: Feature) -> DescribeFeatures:
@@ -53,11 +49,10 @@ def _request(diff: GraphDiff, feature: Feature) -> DescribeFeatures:
     )
 
 
-def _covers(job: JobRecord, wanted: DescribeFeatures, feature: Feature) -> bool:
-    asked = job.request
+def _covers(request: Request, *, wanted: DescribeFeatures, feature: Feature) -> bool:
     return (
-        isinstance(asked, DescribeFeatures)
-        and asked.transcoders == wanted.transcoders
-        and set(wanted.checkpoints) <= set(asked.checkpoints)
-        and feature in asked.features
+        isinstance(request, DescribeFeatures)
+        and request.transcoders == wanted.transcoders
+        and set(wanted.checkpoints) <= set(request.checkpoints)
+        and feature in request.features
     )

@@ -10,15 +10,14 @@ from engine.analysis.aggregate import aggregate
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import AttributionGraph
-from engine.domain.jobs import Compare, JobRecord
-from engine.domain.numbers import plural
+from engine.domain.jobs import Compare, Request
+from engine.domain.numbers import duration, plural
 from engine.store import Store
 from engine.workflows.many import ProbeGroup, group_comparisons, group_prompts, group_transcoders
 from pages._ui import url
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
-from pages._ui.jobs_panel import wait_here
-from pages._ui.session import again, jobs, store
-from pages._ui.text import plain
+from pages._ui.jobs.button import job_button
+from pages._ui.session import store
 
 FEWEST = 2  # prompts that have a mean
 COUNTS = ("6", "12", "24", "40")  # of prompts, spread evenly over phrasings and words
@@ -91,28 +90,22 @@ def _mean(_ready: Parts, made_from: tuple[str, ...], settings: str) -> GraphDiff
 
 def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -> None:
     assert selection.group is not None
-    a, b, title = selection.a.ref, selection.b.ref, plain(selection.group.title)
-    job = next((job for job in jobs().active() if _is_for(job, selection, missing)), None)
-    if job is not None:
-        wait_here(job.id)
-        return
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"{len(missing)} of {len(prompts)} prompts chosen from **{title}** are not traced yet. Each takes about a "
-            "quarter of a second on the demo model."
-        )
-        if st.button(f"Trace {plural(len(missing), 'prompt')}", type="primary", icon=":material/conversion_path:"):
-            used = group_transcoders(store(), a, b, prompts)
-            jobs().submit(Compare(a=a, b=b, prompts=tuple(missing), transcoders=used))
-            again()
+    a, b = selection.a.ref, selection.b.ref
+    used = group_transcoders(store(), a, b, prompts)
+    job_button(
+        Compare(a=a, b=b, prompts=tuple(missing), transcoders=used), label=f"Trace {plural(len(missing), 'prompt')}",
+        key="trace prompts", icon=":material/conversion_path:",
+        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: about "
+        f"{duration(0.25 * len(missing))} on the demo model.",
+        covers=lambda request: _is_for(request, selection, missing),
+    )  # fmt: skip
 
 
-def _is_for(job: JobRecord, selection: Selection, missing: list[str]) -> bool:
-    asked = job.request
+def _is_for(request: Request, selection: Selection, missing: list[str]) -> bool:
     return (
-        isinstance(asked, Compare)
-        and not set(asked.prompts).isdisjoint(missing)
-        and (asked.a, asked.b) == (selection.a.ref, selection.b.ref)
+        isinstance(request, Compare)
+        and not set(request.prompts).isdisjoint(missing)
+        and (request.a, request.b) == (selection.a.ref, selection.b.ref)
     )
 
 

@@ -8,7 +8,8 @@ from engine.analysis.diff import diff_graphs
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.jobs import JobRecord, Timelapse
+from engine.domain.jobs import Request, Timelapse
+from engine.domain.numbers import plural
 from engine.domain.timelapse import Moment
 from engine.figures.film_view import FilmView, film_view
 from engine.workflows.queries import moments, timelapse_graphs, timelapse_keys, timelapse_order
@@ -16,11 +17,9 @@ from pages._ui import url
 from pages._ui.cached import scores, stamp
 from pages._ui.compare.data import drawn
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
-from pages._ui.errors import guarded
 from pages._ui.graphs.linked_graphs import linked_graphs
-from pages._ui.jobs_panel import show_progress
-from pages._ui.session import again, jobs, store
-from pages._ui.text import plain
+from pages._ui.jobs.button import job_button
+from pages._ui.session import again, store
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def film(selection: Selection, diff: GraphDiff, shown: Shown, annotations: Annot
         told = linked_graphs(made.view, key="graphs", marks=told, height=height, annotations=annotations)
         mark(told)
     step = selection.b.step if told.step is None else told.step
-    _trace_the_rest(selection, diff, points, set(made.diffs), step)
+    _trace_missing(selection, diff, points, set(made.diffs), step)
     if not made.diffs:
         return Frame(selection, diff, None)
     nearest = min(made.diffs, key=lambda ready: abs(ready - step))
@@ -97,27 +96,24 @@ def _made(
     return Film(diffs, view)
 
 
-def _trace_the_rest(
+def _trace_missing(
     selection: Selection, diff: GraphDiff, points: tuple[Moment, ...], ready: set[int], step: int
 ) -> None:
-    """Begun by itself, neighbours of the shown step first; only once, so that it stays cancelled where it was."""
+    """Begins by itself, neighbors of the shown step first; the time-lapse is drawn again whenever a step has come."""
     missing = tuple(point for point in points if point.step not in ready)
     if not missing:
         return
-    job = next((job for job in jobs().snapshot() if _is_for(job, selection)), None)
-    if job is None:
-        _submit(selection, diff, missing, step)
-        again()
-    elif job.state in ("queued", "running"):
-        _wait(job.id, len(ready))
-    elif len(timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)) > len(ready):
-        again()  # it ended while this was being drawn
-    else:
-        if job.state == "failed":
-            st.error(plain(job.error), icon=":material/error:")
-        if st.button("Trace the missing steps", icon=":material/conversion_path:", help=f"{len(missing)} of them"):
-            _submit(selection, diff, missing, step)
-            again()
+    a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
+    if len(timelapse_keys(store(), a, b, prompt)) > len(ready):
+        again()  # another step has come while this was being drawn
+    job_button(
+        Timelapse(
+            a=a, b=b, prompt=prompt, transcoders=diff.a.key.transcoders, checkpoints=timelapse_order(missing, step)
+        ),
+        label=f"Trace the missing {plural(len(missing), 'step')}", key="trace steps",
+        icon=":material/conversion_path:", covers=lambda request: _is_for(request, selection), begin=True,
+        changes=lambda: len(timelapse_keys(store(), a, b, prompt)),
+    )  # fmt: skip
 
 
 def compare_these(there: Selection, diff: GraphDiff) -> None:
@@ -129,31 +125,7 @@ def compare_these(there: Selection, diff: GraphDiff) -> None:
     url.write(PAGE, a=there.a.ref, b=there.b.ref, view="graphs")
 
 
-def _submit(selection: Selection, diff: GraphDiff, missing: tuple[Moment, ...], step: int) -> None:
-    jobs().submit(
-        Timelapse(
-            a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
-            checkpoints=timelapse_order(missing, step),
-        )
-    )  # fmt: skip
-
-
-def _is_for(job: JobRecord, selection: Selection) -> bool:
-    asked = job.request
-    return isinstance(asked, Timelapse) and (asked.a, asked.b, asked.prompt) == (
+def _is_for(request: Request, selection: Selection) -> bool:
+    return isinstance(request, Timelapse) and (request.a, request.b, request.prompt) == (
         selection.a.ref, selection.b.ref, selection.prompt,
     )  # fmt: skip
-
-
-@st.fragment(run_every=1.0)
-@guarded()
-def _wait(job_id: str, n_ready: int) -> None:
-    """Draws the film again whenever another step has come."""
-    job = jobs().job(job_id)
-    if job.state not in ("queued", "running"):
-        st.rerun()
-    asked = job.request
-    assert isinstance(asked, Timelapse)
-    if len(timelapse_keys(store(), asked.a, asked.b, asked.prompt)) != n_ready:
-        st.rerun()
-    show_progress(job)

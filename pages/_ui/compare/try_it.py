@@ -13,7 +13,7 @@ from engine.workflows.queries import stored_comparison, stored_interventions
 from pages._ui.compare.labels import feature_of
 from pages._ui.compare.selection import Selection
 from pages._ui.graphs.linked_graphs import Marks
-from pages._ui.jobs_panel import ask_here
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
 MOST = 200  # features that one request may change
@@ -92,7 +92,7 @@ def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], facto
         a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
         features=features, factor=factor,
     )  # fmt: skip
-    ask_here(
+    job_button(
         request, label=f"{'Ablate' if factor == 0 else 'Scale'} in A and B", icon=":material/science:", key="try run",
         note="Runs both checkpoints again with the change; everything after it is free to react.",
     )  # fmt: skip

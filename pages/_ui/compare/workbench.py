@@ -24,7 +24,7 @@ from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
 from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.time_lapse import compare_these, film
-from pages._ui.compare.trace import trace_here
+from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
@@ -46,7 +46,7 @@ def workbench(selection: Selection, view: str) -> None:
     diff = mean_circuit(selection, shown) if selection.group else difference(store(), selection, shown.settings)
     if diff is None:
         if not selection.group:
-            trace_here(selection)
+            not_traced(selection)
         return
     annotations = annotations_of(store(), diff)
     above = st.container()

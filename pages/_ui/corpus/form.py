@@ -11,7 +11,7 @@ from engine.domain.jobs import MakeCorpus
 from pages._ui import url
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, free_name
-from pages._ui.session import jobs
+from pages._ui.jobs.state import start_job
 from pages._ui.text import plain
 
 WORDS = "constraints"  # the task without numbers; here it is made with all that a corpus of words can have
@@ -33,7 +33,7 @@ def make(page: str, taken: list[str]) -> None:
         if name in taken:
             st.error(plain(f"There is a corpus named “{name}” already. Choose another name."))
             return
-        jobs().submit(MakeCorpus(spec=spec))
+        start_job(MakeCorpus(spec=spec))
         url.write(page, corpus=name)
         st.rerun()
 

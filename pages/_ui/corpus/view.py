@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -10,9 +11,9 @@ from engine.corpus import pairs_of, read_corpus
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import InputError
 from engine.domain.names import check_name
-from engine.store import Store
 from engine.store.infos import CorpusInfo
 from pages._ui import url
+from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
 from pages._ui.forms import free_name
 from pages._ui.session import store
@@ -72,7 +73,7 @@ def corpus_view(info: CorpusInfo) -> None:
                 query_params={"corpus": info.name},
             )  # fmt: skip
         if not info.bundled:
-            _delete(store(), info.name)
+            delete_button(f"the corpus **{plain(info.name)}**", partial(_delete, info.name), key="corpus")
 
 
 def is_task(corpus: Corpus) -> bool:
@@ -121,13 +122,9 @@ def _kinds() -> None:
     )
 
 
-def _delete(store: Store, name: str) -> None:
-    with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete the corpus **{plain(name)}** for good?")
-        if st.button("Delete for good", type="primary", key="corpus delete"):
-            store.delete_corpus(name)
-            url.forget("corpus", "corpus")
-            st.rerun()
+def _delete(name: str) -> None:
+    store().delete_corpus(name)
+    url.forget("corpus", "corpus")
 
 
 @guarded()

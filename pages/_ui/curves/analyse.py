@@ -3,34 +3,29 @@
 import streamlit as st
 
 from engine.domain.corpus import ProbeKind
-from engine.domain.jobs import AnalyseRun, JobRecord, Train
+from engine.domain.jobs import AnalyseRun, Train
+from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
 from pages._ui.curves.change_data import Seen
-from pages._ui.jobs_panel import wait_here
-from pages._ui.session import again, jobs, store
-from pages._ui.text import duration, plain
+from pages._ui.jobs.button import job_button
+from pages._ui.session import jobs, store
+from pages._ui.text import plain
 
 TRACE_S = 0.25  # one prompt on the demo's model, on one core, what else is measured on its checkpoint included
 _TRANSCODERS_S = 50.0  # a shared set for a run's checkpoints
 
 
-def analyse_here(run: str, kind: ProbeKind, found: Seen | None, *, n_types: int) -> None:
-    """Progress while the run is being traced; an offer where nothing or not everything is traced; else nothing."""
-    job = _newest(run, kind)
-    if job is not None and job.state in ("queued", "running"):
-        _under_way(job)
-        return
-    if job is not None and job.state == "failed":
-        st.error(plain(job.error), icon=":material/error:")
+def offer_to_trace(run: str, kind: ProbeKind, found: Seen | None, *, n_types: int) -> None:
+    """The button that traces the run where nothing, or not everything, is traced; else nothing."""
     checkpoints = store().checkpoints(run)
     if _training(run):
         st.info("This run is still training. Its circuits can be traced when it has finished.")
     elif len(checkpoints) < 2:
         st.info("This run has no checkpoint but its base, so there is nothing to compare yet.")
     elif found is None:
-        _offer(run, kind, checkpoints, n_types)
+        _first(run, kind, checkpoints, n_types)
     elif found.series is None:
         _more(run, kind, found, checkpoints, n_types)
     elif lacking := missing(found.series, checkpoints):
@@ -59,23 +54,20 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     first = "" if seen else " No transcoders have seen all of them, so a shared set is trained first."
     return (
         f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {n} graphs, about {takes} on the demo's model.{first} "
-        "It goes on in the background, and what is traced is kept."
+        "You can leave this page; what is traced is kept."
     )
 
 
-def _offer(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: int) -> None:
+def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: int) -> None:
     request = AnalyseRun(run=run, probe_kind=kind)
     with st.container(border=True):
         st.markdown(f"**The circuits of {plain(run)} have not been traced yet**")
         st.markdown(
             "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits formed and when "
-            "they came to rest, whether the new words wake what they mean, and whether the answer depends on what was "
-            "found."
+            "they settled, whether the new words activate the features of what they mean, and whether the answer "
+            "depends on what was found."
         )
-        if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
-            jobs().submit(request)
-            again()
-        st.caption(estimate(store(), checkpoints, request.n_prompts * n_types))
+        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
 
 
 def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint], n_types: int) -> None:
@@ -84,47 +76,31 @@ def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint],
     n_prompts = max((one.n_prompts for look in found.looks for one in look.types), default=0)
     with st.container(border=True):
         st.markdown(
-            f"Not measured yet. What stands above was seen on {n_prompts} prompts of each type. Tracing every "
-            f"checkpoint on {request.n_prompts} adds this check, the base and the last checkpoint to compare with, and "
-            "intervals."
+            f"Not measured yet. What stands above was measured on {plural(n_prompts, 'prompt')} of each type. Tracing "
+            f"every checkpoint on {request.n_prompts} adds this check, the base and the last checkpoint to compare "
+            "with, and intervals."
         )
-        if st.button("Trace all checkpoints", type="primary", icon=":material/timeline:", key="analyse run"):
-            jobs().submit(request)
-            again()
-        st.caption(estimate(store(), checkpoints, request.n_prompts * n_types))
+        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
 
 
 def _rest(run: str, kind: ProbeKind, series: GraphSeries, lacking: str) -> None:
     n_prompts = max(1, len(series.key.probes) // max(1, _n_types(series)))
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(lacking)
-        if st.button("Trace the rest", icon=":material/timeline:", key="analyse rest"):
-            jobs().submit(AnalyseRun(run=run, probe_kind=kind, n_prompts=n_prompts))
-            again()
+    with st.container(border=True):
+        _button(AnalyseRun(run=run, probe_kind=kind, n_prompts=n_prompts), "Trace the rest", lacking)
+
+
+def _button(request: AnalyseRun, label: str, note: str) -> None:
+    job_button(
+        request, label=label, key="analyse run", icon=":material/timeline:", note=note,
+        covers=lambda other: isinstance(other, AnalyseRun)
+        and (other.run, other.probe_kind) == (request.run, request.probe_kind),
+    )  # fmt: skip
 
 
 def _n_types(series: GraphSeries) -> int:
     corpus = store().corpus(store().run(series.key.run).corpus)
     watched = set(series.key.probes)
     return len({probe.constraint_type for probe in corpus.probes if probe.id in watched})
-
-
-def _under_way(job: JobRecord) -> None:
-    with st.container(border=True):
-        st.markdown("**Tracing the circuits of every checkpoint**")
-        wait_here(job.id)
-        if st.button("Cancel", icon=":material/stop_circle:", key="analyse cancel"):
-            jobs().cancel(job.id)
-            st.toast("Cancelling: what is traced is kept.")
-
-
-def _newest(run: str, kind: ProbeKind) -> JobRecord | None:
-    return next((job for job in jobs().snapshot() if _is_for(job, run, kind)), None)
-
-
-def _is_for(job: JobRecord, run: str, kind: ProbeKind) -> bool:
-    asked = job.request
-    return isinstance(asked, AnalyseRun) and (asked.run, asked.probe_kind) == (run, kind)
 
 
 def _training(run: str) -> bool:

@@ -18,14 +18,13 @@ from engine.figures.change_charts import change_chart, change_rows, layer_change
 from engine.figures.tables import to_csv
 from pages._ui import url
 from pages._ui.chart_export import take_away
-from pages._ui.curves.analyse import analyse_here
+from pages._ui.curves.analyse import offer_to_trace
 from pages._ui.curves.change_data import Seen, seen
 from pages._ui.curves.meaning_view import meaning_view
 from pages._ui.curves.stopping_view import stopping_table
 from pages._ui.decision_fields import KIND_HELP, MEASURE_HELP, measures_help
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
-from pages._ui.jobs_panel import panel_px
 from pages._ui.pickers import pick
 from pages._ui.saturation_text import marks, saturation_words
 from pages._ui.session import store
@@ -67,13 +66,13 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
             kind = _pick_kind(page, scores[run])
         found = seen(store(), run, kind)
         chosen = _pick_comparison(page, run, kind, found) if found is not None else None
-    analyse = partial(analyse_here, run, kind, found, n_types=max(1, scores[run]["constraint_type"].nunique()))
+    analyse = partial(offer_to_trace, run, kind, found, n_types=max(1, scores[run]["constraint_type"].nunique()))
     if found is None or chosen is None:
         analyse()
         return
-    if found.series is not None:
-        analyse()
     figures = _section(page, found, chosen, last_step, analyse)
+    if found.series is not None:  # last, so that nothing moves when the offer goes
+        analyse()
     if figures:
         with head:
             take_away(figures, key="take away changes")
@@ -106,7 +105,7 @@ def _section(
 
 def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
     """The change curve, and what a click on a point leads to."""
-    chart = change_chart(rows, last_step=last_step, width=panel_px(560, 420), height=170)
+    chart = change_chart(rows, last_step=last_step, width=560, height=170)
     picked = st.altair_chart(
         chart, key="curves change", on_select="rerun", width="content",
         alt=f"How much the circuits of {chosen.run} differ from the {TO_TITLES[chosen.to]}, by step, and the noise.",
@@ -118,7 +117,7 @@ def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart
 
 def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
     cells = layer_changes(layers, to=chosen.to)
-    chart = layer_chart(cells, last_step=last_step, width=panel_px(560, 420), height=84)
+    chart = layer_chart(cells, last_step=last_step, width=560, height=84)
     st.markdown("**Which layers the influence moved to**")
     st.altair_chart(
         chart, key="curves layers", width="content", alt=f"Change of each layer's influence in {chosen.run}, by step."

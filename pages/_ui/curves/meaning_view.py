@@ -8,7 +8,6 @@ import streamlit as st
 from engine.figures.change_charts import ALL_LAYERS, causal_chart, causal_rows, overlap_chart, overlap_rows
 from engine.figures.change_tables import looks_as_overlap
 from pages._ui.curves.change_data import Seen
-from pages._ui.jobs_panel import panel_px
 from pages._ui.pickers import pick
 
 _GAP_PX = 20  # between the panels of one chart
@@ -95,4 +94,4 @@ def _causal(found: Seen, last_step: int, analyse: Callable[[], None]) -> alt.Fac
 
 def _panel_width(n_types: int) -> int:
     """All panels of one chart fit into half of the page."""
-    return max(90, (panel_px(530, 385) - (n_types - 1) * _GAP_PX) // max(1, n_types))
+    return max(90, (530 - (n_types - 1) * _GAP_PX) // max(1, n_types))

@@ -13,7 +13,6 @@ from engine.store import Store
 from pages._ui import url
 from pages._ui.cached import scores as run_scores
 from pages._ui.chart_export import take_away
-from pages._ui.jobs_panel import panel_px
 from pages._ui.session import store
 from pages._ui.text import plain, words
 
@@ -38,7 +37,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame]) -> None:
         st.altair_chart(loss, key="curves loss", alt=f"Training loss of {named} over steps.")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         kinds = _kinds(page)
-        chart = curve_chart(scores, kinds=kinds, width=panel_px(560, 420), height=230)
+        chart = curve_chart(scores, kinds=kinds, width=560, height=230)
         take_away({"loss": loss, "learning-curves": chart}, key="take away curves")
     picked = st.altair_chart(
         chart, key="curves chart", on_select="rerun", width="content",

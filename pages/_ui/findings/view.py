@@ -13,7 +13,6 @@ from engine.domain.studies import Finding, Questions, Study, StudyTables
 from engine.figures.finding_chart import describe, finding_chart, finding_table
 from engine.figures.tables import to_csv
 from engine.store import Store
-from pages._ui.jobs_panel import panel_px
 from pages._ui.text import plain, words
 
 Colour = Literal["green", "blue", "orange", "gray"]
@@ -100,7 +99,7 @@ def _finding(finding: Finding) -> None:
     colour, icon = BADGE[finding.verdict]
     st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
     st.markdown(plain(finding.answer))
-    spec = _spec(finding.to_json(), panel_px(1190, 930))
+    spec = _spec(finding.to_json(), 1190)
     if spec:
         st.vega_lite_chart(spec, key=f"finding {finding.key}", width="content", alt=describe(finding))
     if finding.evidence:

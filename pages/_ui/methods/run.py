@@ -13,7 +13,7 @@ from engine.domain.studies import Study
 from engine.studies.comparison import asked_run
 from engine.studies.one import corpora_of
 from pages._ui.errors import guarded
-from pages._ui.jobs_panel import ask_here
+from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -55,7 +55,7 @@ def _of_study(row: "pd.Series[Any]", study: Study) -> None:
     from engine.studies.commands import train_command
 
     st.code(train_command(run.config), language="bash", wrap_lines=True)
-    _train_here(run.config, study)
+    _train(run.config, study)
 
 
 def _settings(config: RunConfig) -> str:
@@ -70,7 +70,7 @@ def _settings(config: RunConfig) -> str:
     return " ".join(f":gray-badge[{plain(key)} {plain(value)}]" for key, value in told.items() if value is not None)
 
 
-def _train_here(config: RunConfig, study: Study) -> None:
+def _train(config: RunConfig, study: Study) -> None:
     """A job. What the study made for itself is made first: tasks take no time."""
     there = {info.name for info in store().corpora()}
     made = {spec.name: spec for spec in study.spec.make}
@@ -88,7 +88,7 @@ def _train_here(config: RunConfig, study: Study) -> None:
     if missing:
         st.caption(plain(f"It is trained on {', '.join(missing)}, which is not in this workspace yet."))
         return
-    ask_here(
-        Train(config=config), label="Train it here", icon=":material/play_arrow:",
-        note="Some ten seconds to a minute on the bundled model.", key=f"train {config.name}",
+    job_button(
+        Train(config=config), label="Train it here", key=f"train {config.name}",
+        note="Ten seconds to a minute on the bundled model.",
     )  # fmt: skip

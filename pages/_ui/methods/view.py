@@ -11,7 +11,6 @@ from engine.figures.tables import to_csv
 from engine.studies.comparison import equal_size
 from pages._ui import url
 from pages._ui.chart_export import take_away
-from pages._ui.jobs_panel import panel_px
 from pages._ui.methods.run import open_run
 from pages._ui.text import plain
 
@@ -133,7 +132,7 @@ def _charts(page: str, rows: pd.DataFrame) -> str | None:
             st.caption("None of these runs tells this.")
             return None
         n_columns = min(known["task"].nunique(), 4)
-        width = (panel_px(1180, 900) - 60 * n_columns) // n_columns
+        width = (1180 - 60 * n_columns) // n_columns
         chart = method_chart(known, x=view.x, y=view.y, columns=n_columns, width=min(width, 420), height=210)
         take_away({f"methods-{st.session_state[key]}": chart}, key="take away methods")
     picked = st.altair_chart(

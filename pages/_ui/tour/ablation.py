@@ -4,7 +4,7 @@ from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
 from engine.figures.tour_charts import effect_chart
 from pages._ui.cached import draw
-from pages._ui.jobs_panel import ask_here
+from pages._ui.jobs.button import job_button
 from pages._ui.tour.facts import Compared
 
 _WIDTH, _HEIGHT = 1220, 124
@@ -32,7 +32,7 @@ def ablation(found: Compared, features: tuple[str, ...]) -> None:
         a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=found.diff.a.key.transcoders,
         features=features,
     )  # fmt: skip
-    ask_here(
+    job_button(
         request, label="Switch them off now", icon=":material/science:", key="tour_ablate",
         note="Both checkpoints run again with these features at zero. It takes some seconds.",
     )  # fmt: skip

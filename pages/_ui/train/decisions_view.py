@@ -11,7 +11,6 @@ from engine.figures.change_charts import change_chart, change_rows, weights_char
 from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
 from pages._ui.curves.change_data import captures_seen, stamp_of
-from pages._ui.jobs_panel import panel_px
 from pages._ui.saturation_text import marks
 from pages._ui.session import store
 from pages._ui.text import duration, plain
@@ -87,7 +86,7 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
     """Circuit change so far, and where each type's circuit came to rest."""
     if not any(one.change for look in decisions.looks for one in look.types):
         return
-    last_step, width = max(checkpoint.step for checkpoint in checkpoints), panel_px(370, 278)
+    last_step, width = max(checkpoint.step for checkpoint in checkpoints), 370
     st.markdown("Change of the circuits since the checkpoint before")
     draw(
         lambda: _change_chart(config, decisions, last_step, width),

@@ -13,7 +13,8 @@ from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
 from pages._ui.demo import LIVE_EVERY
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, fractions, free_name
-from pages._ui.session import jobs, store
+from pages._ui.jobs.state import start_job
+from pages._ui.session import store
 from pages._ui.text import plain
 from pages._ui.train.method_fields import method_fields
 
@@ -75,7 +76,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
 
 def start(page: str, config: RunConfig) -> None:
     """Submit the run and select it."""
-    jobs().submit(Train(config=config))
+    start_job(Train(config=config))
     url.write(page, run=config.name)
 
 

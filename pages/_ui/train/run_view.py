@@ -1,57 +1,78 @@
 """One run: how it learns while it learns, what it learned afterwards, where to go next."""
 
+from functools import partial
+
 import streamlit as st
 
 from engine.domain.errors import NotFound
-from engine.domain.jobs import JobRecord, Train
+from engine.domain.jobs import JobRecord, Request, Train
 from engine.domain.names import label_for
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint, RunConfig, TuningLog
 from engine.figures.charts import curve_chart, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
-from pages._ui.errors import guarded
-from pages._ui.jobs_panel import panel_px, show_progress
-from pages._ui.session import jobs, store
-from pages._ui.text import duration, percent, plain, words
+from pages._ui.delete import delete_button
+from pages._ui.jobs.button import job_button
+from pages._ui.jobs.state import is_active, newest_job
+from pages._ui.session import store
+from pages._ui.text import duration, plain, words
 from pages._ui.train.decisions_view import decides, decisions_view, newest, stopped_by
 from pages._ui.train.report_button import report_button
 
 
 def run_view(page: str, name: str) -> None:
     """Live while its job runs: only then it polls."""
-    if _job_of(name) is not None:
-        _live(name)
-        return
+    job = newest_job(lambda request: _trains(request, name))
     info = next((info for info in store().runs() if info.name == name), None)
-    if info is None:
+    config = _config(info, job)
+    if config is None:
         st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
         return
-    _figures(info.config)
+    training = is_active(job)
+    ended = "" if training or info is None else _ended(info)
+    job_button(
+        Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
+        key="train run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
+        note=plain(_settings(config) if training or ended or info is None else f"{_stopped(info)} · {_settings(config)}"),
+        finished=ended,
+    )  # fmt: skip
+    if training or info is None:
+        return
     if cost := costs(store().checkpoints(name), store().tuning(name)):
         st.caption(cost)
     _next_steps(page, info)
 
 
-def _job_of(name: str) -> JobRecord | None:
-    return next(
-        (job for job in jobs().active() if isinstance(job.request, Train) and job.request.config.name == name), None
-    )
+def _trains(request: Request, name: str) -> bool:
+    return isinstance(request, Train) and request.config.name == name
 
 
-@st.fragment(run_every=1.0)
-@guarded()
-def _live(name: str) -> None:
-    job = _job_of(name)
-    if job is None:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        with st.container():
-            show_progress(job)
-        if st.button("Cancel training", icon=":material/stop_circle:"):
-            jobs().cancel(job.id)
+def _config(info: RunInfo | None, job: JobRecord | None) -> RunConfig | None:
+    """Of the stored run, else of the one that its job is going to make."""
+    if info is not None:
+        return info.config
+    if job is None or job.state in ("done", "cancelled"):
+        return None
     assert isinstance(job.request, Train)
-    _figures(job.request.config)
+    return job.request.config
+
+
+def _ended(info: RunInfo) -> str:
+    """How the run ended; empty where it can be resumed."""
+    if not (info.finished or info.bundled or info.config.imported):
+        return ""
+    ended = stopped_by(info.config, store().decisions(info.config.name)) or "finished"
+    return f":green[:material/check:] {plain(ended[0].upper() + ended[1:])}"
+
+
+def _stopped(info: RunInfo) -> str:
+    return f"stopped at {step_name(info.steps[-1]) if info.steps else 'base'}"
+
+
+def _settings(config: RunConfig) -> str:
+    return f"{words(config.method)} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"
 
 
 def _figures(config: RunConfig) -> None:
@@ -75,7 +96,7 @@ def _figures(config: RunConfig) -> None:
         "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
         key=f"loss {name}", alt=f"Training loss of {name} over steps.",
     )  # fmt: skip
-    found, width = scores(store(), name), panel_px(370, 278)
+    found, width = scores(store(), name), 370
     if not found.empty:
         draw(
             lambda: curve_chart({name: found}, width=width, height=170),
@@ -113,11 +134,7 @@ def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
 
 def _next_steps(page: str, info: RunInfo) -> None:
     name = info.config.name
-    config, method = info.config, words(info.config.method)
     last = label_for(info.steps[-1], info.config.n_steps) if info.steps else "base"
-    ended = stopped_by(config, store().decisions(name)) or "finished"
-    state = ended if info.finished else f"stopped at {percent(last)}"
-    st.caption(plain(f"{state} · {method} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"))
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(info.steps) > 1:
             st.page_link(
@@ -128,18 +145,10 @@ def _next_steps(page: str, info: RunInfo) -> None:
                 "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}
             )
             report_button(name)
-        unfinished = not (info.finished or info.bundled or info.config.imported)
-        if unfinished and st.button("Resume", icon=":material/play_arrow:", type="primary"):
-            jobs().submit(Train(config=info.config, resume=True))
-            st.rerun()
         if not info.bundled:
-            _delete(page, name)
+            delete_button(f"the run **{plain(name)}** and all its checkpoints", partial(_delete, page, name), key="run")
 
 
 def _delete(page: str, name: str) -> None:
-    with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete the run **{plain(name)}** and all its checkpoints for good?")
-        if st.button("Delete for good", type="primary", key="run delete"):
-            store().delete_run(name)
-            url.forget(page, "run")
-            st.rerun()
+    store().delete_run(name)
+    url.forget(page, "run")

@@ -1,0 +1,15 @@
+"""Deleting something for good: it looks dangerous, and asks first."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+
+def delete_button(what: str, delete: Callable[[], None], *, key: str) -> None:
+    """“Delete”, which asks whether `what` (Markdown) is to go for good; then the page is drawn without it."""
+    with st.popover(":red[Delete]", icon=":material/delete:", key=f"{key} delete menu"):
+        st.markdown(f"Delete {what} for good? This cannot be undone.")
+        with st.container(key=f"danger {key}"):  # red, see theme.css
+            if st.button("Delete for good", type="primary", icon=":material/delete_forever:", key=f"{key} delete"):
+                delete()
+                st.rerun()
