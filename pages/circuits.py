@@ -39,8 +39,9 @@ def main() -> None:
     sides_of(chosen, *sides)  # an error of a side is shown here, once
     circuits(chosen, *sides)
     assert found is not None
-    measures(chosen, found)
-    if missing:  # last, so that nothing moves when it goes
+    measures(chosen, found, n_missing=len(missing))
+    if missing:
+        # Last, so that nothing moves when it goes.
         offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=True)
 
 

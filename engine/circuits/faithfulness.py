@@ -10,7 +10,8 @@ from engine.analysis.components.pruning import n_nodes, pruned
 from engine.analysis.components.selection import n_of_share, top_edges
 from engine.circuits.pairs import TokenPairs
 from engine.circuits.patched import run_circuits
-from engine.domain.components import Circuit, ComponentShape, CurvePoint, Metric
+from engine.domain.components import Circuit, ComponentShape, CurvePoint
+from engine.domain.edge_measures import Metric
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.measures import Estimate
 

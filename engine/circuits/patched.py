@@ -21,7 +21,8 @@ from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
 from engine.circuits.passes import Passes
 from engine.circuits.tape import Tape, at, taped
-from engine.domain.components import Circuit, Metric
+from engine.domain.components import Circuit
+from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report
 

@@ -20,6 +20,7 @@ from engine.circuits.pairs import TokenPairs, drawn, grouped
 from engine.circuits.passes import Passes
 from engine.circuits.tape import taped
 from engine.domain.components import ComponentShape, ScoreSettings
+from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.jobs import CancelToken, Report
 
 BLOCK = 8  # steps whose factors are held together
@@ -95,7 +96,7 @@ class _Batch:
         self.changes = Changes.between(clean, corrupted)
         self._ends = clean.embedded, corrupted.embedded
         self._first = Sensitivity(parts, self._last)
-        if settings.metric != "kl":  # that has its minimum at the clean input
+        if not EDGE_MEASURES[settings.metric].flat_at_clean:
             self._first.add(clean, clean.gradients(total))
 
     def blocks(self) -> Iterator[Sensitivity]:

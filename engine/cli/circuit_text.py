@@ -18,6 +18,7 @@ from engine.domain.components import (
     UnionReport,
 )
 from engine.domain.measures import Estimate
+from engine.domain.numbers import decimal
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _NODES_SHOWN = 60
 _UNSURE = (
-    "– is where the model does not surely tell the clean prompts from the corrupted ones: nothing to be faithful to."
+    "–: the model does not reliably separate the clean prompts from the corrupted ones, so faithfulness is not defined."
 )
 
 
@@ -145,34 +146,38 @@ def change_record(
 def show_change(record: Mapping[str, Any]) -> None:
     """Of `change_record`."""
     say(
-        f"{record['run']}, {100 * record['share']:g}% of all edges, found with the pairs of “{record['pairs']}”: "
-        "since the checkpoint before"
+        f"{record['run']}, circuits of {100 * record['share']:g}% of all edges, found with the pairs of "
+        f"“{record['pairs']}”. Each row against the checkpoint before."
     )
     steps = record["steps"]
     show_table(
-        ("step", "edges", "came", "went", "Jaccard", "of parts", "nodes", "came", "went", "Jaccard", "of parts",
-         "layers changed most", "feature graphs: edges", "nodes"),
+        ("step", "edges", "appeared", "vanished", "Jaccard", "of parts", "nodes", "appeared", "vanished", "Jaccard",
+         "of parts", "layers changed most", "feature graphs: edges", "nodes"),
         [_step_row(step) for step in steps],
     )  # fmt: skip
-    say("Jaccard: what both have, of what either has. Of parts: circuits of disjoint parts of the pairs at this step.")
+    say(
+        "Jaccard: what both circuits have, over what either has. Of parts: the same between circuits of disjoint parts "
+        "of the pairs at this step."
+    )
     for what in ("edges", "nodes"):
         delta = record[f"delta_{what}"]
         if delta is not None:
             counted = ", those into a head’s q, k and v as one" if (what, record["qkv"]) == ("edges", "merged") else ""
             say(
-                f"Δ_S of {what}{counted}: {delta:.2f} (all that came or went, over the {what} at the first checkpoint)."
+                f"Δ_S of {what}{counted}: {decimal(delta)} (all that appeared or vanished, over the {what} "
+                "at the first checkpoint)."
             )
     by_layer = ", ".join(f"{layer} ({record['layers'][layer]:.3g})" for layer in record["critical"])
     say(f"Critical layers, |change of score| from the first checkpoint to the last: {by_layer}.")
     if not any(step.get("feature_graphs") for step in steps):
-        say(f"Feature graphs of these checkpoints are not there; `analyse {record['run']}` traces them.")
+        say(f"No attribution graphs were traced at exactly these checkpoints; `analyse {record['run']}` traces them.")
 
 
 def show_robustness(report: RobustnessReport) -> None:
     """How alike the circuits of one model are, model by model."""
     say(
         f"{report.key.checkpoint}, {100 * report.share:g}% of all edges, {_made_with(report.key)}: "
-        "Jaccard with 95 % interval"
+        "Jaccard with 95% interval"
     )
     rows = []
     for subject in report.subjects:
@@ -220,7 +225,7 @@ def _show_curve(curve: CurveReport) -> None:
             (f"{100 * p.share:g}%", p.n_edges, p.n_nodes, _estimate(p.faithfulness), _estimate(p.completeness))
             for p in curve.points
         ],
-        title="What circuits of each size do of what the whole model does, with 95 % interval",
+        title="The share of the whole model’s behavior that circuits of each size recover, with 95% interval",
     )
     if any(point.faithfulness is None for point in curve.points):
         say(_UNSURE)
@@ -255,8 +260,7 @@ def _alike(likeness: Likeness) -> tuple[str, str, int]:
 def _estimate(value: Estimate | None) -> str | None:
     if value is None:
         return None
-    figure, low, high = (f"{round(each, 2) + 0.0:.2f}" for each in (value.value, value.low, value.high))  # no -0.00
-    return f"{figure} ({low}–{high})"
+    return f"{decimal(value.value)} ({decimal(value.low)} to {decimal(value.high)})"
 
 
 def _known(value: Mapping[str, float] | None) -> str | None:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.analysis.components.compare import Qkv
-from engine.analysis.components.selection import How
+from engine.analysis.components.selection import EDGE_RULES, How, edge_rule
 from engine.cli.context import store_of
 from engine.cli.inputs import stored_corpus
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
-from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, Metric, ScoreSettings
+from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, ScoreSettings
+from engine.domain.edge_measures import EDGE_MEASURES, known_measure
 from engine.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Component circuits: heads and MLPs, and the edges between them.", no_args_is_help=True)
 
 DEFAULT = ScoreSettings()
+
+
+def _measure(text: str) -> str:
+    try:
+        return known_measure(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _rule(text: str) -> str:
+    edge_rule(text)
+    return text
+
+
 CheckpointName = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="A checkpoint, as RUN@100%.")]
 Pairs = Annotated[
     str,
@@ -32,7 +47,20 @@ PairsName = Annotated[
 ]
 NPairs = Annotated[int, typer.Option(help="At most so many pairs, drawn by the seed, types evenly.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]
-MetricOption = Annotated[Metric, typer.Option(help="logit_diff: right minus corrupted answer; kl: from clean outputs.")]
+MetricOption = Annotated[
+    str,
+    typer.Option(
+        parser=_measure, metavar=f"[{'|'.join(EDGE_MEASURES)}]",
+        help="; ".join(f"{name}: {measure.explanation}" for name, measure in EDGE_MEASURES.items()) + ".",
+    ),
+]  # fmt: skip
+HowOption = Annotated[
+    str,
+    typer.Option(
+        parser=_rule, metavar=f"[{'|'.join(EDGE_RULES)}]",
+        help="; ".join(f"{name}: {rule.explanation}" for name, rule in EDGE_RULES.items()) + ".",
+    ),
+]  # fmt: skip
 Groups = Annotated[int, typer.Option(help="Disjoint parts of the pairs that are scored apart.")]
 Seed = Annotated[int, typer.Option(help="Draws the pairs and their parts.")]
 Shares = Annotated[str, typer.Option(metavar="F,F,…", help="Sizes, as shares of all edges; empty: none.")]
@@ -91,7 +119,7 @@ def show(
     share: Annotated[float | None, typer.Option(help="Of all edges.", show_default=str(CIRCUIT_SHARE))] = None,
     n: Annotated[int | None, typer.Option("--n", help="So many edges, before pruning.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Edges whose |score| is as large or larger.")] = None,
-    how: Annotated[How, typer.Option(help="top: anywhere; greedy: grown from the logits upward.")] = "top",
+    how: HowOption = "top",
     pairs: PairsName = "",
     top: Annotated[int, typer.Option(min=0, help="How many edges are shown.")] = 15,
     json_file: JsonFile = None,
@@ -129,7 +157,7 @@ def change(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run.")],
     *,
     share: Share = CIRCUIT_SHARE,
-    how: Annotated[How, typer.Option(help="top: anywhere; greedy: grown from the logits upward.")] = "top",
+    how: HowOption = "top",
     qkv: Annotated[Qkv, typer.Option(help="Whether edges into a head's q, k and v count apart or as one.")] = "merged",
     critical: Annotated[
         int | None, typer.Option(metavar="K", help="How many layers are called critical.", show_default="5, or all")

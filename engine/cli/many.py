@@ -1,4 +1,4 @@
-"""`circuit`: one mean circuit of many prompts."""
+"""`mean-circuit`: one mean circuit of many prompts."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,10 +24,11 @@ CsvFile = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(circuit)
+    app.command()(mean_circuit)
+    app.command("circuit", hidden=True)(mean_circuit)  # its old name, too near to `circuits`
 
 
-def circuit(
+def mean_circuit(
     ctx: typer.Context,
     a: CheckpointArgument,
     b: CheckpointArgument,
@@ -42,7 +43,7 @@ def circuit(
     json_file: JsonFile = None,
     csv_file: CsvFile = None,
 ) -> None:
-    """Trace two checkpoints on many probes of one kind and tell what differs on average."""
+    """Trace two checkpoints on many probes of one kind, and show what differs on average."""
     from engine.analysis.aggregate import aggregate
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings

@@ -13,11 +13,11 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from engine.domain.edge_measures import EDGE_MEASURES, Metric
 from engine.domain.measures import Estimate
 from engine.domain.names import Name
 from engine.domain.record import Record
 
-Metric = Literal["logit_diff", "kl"]
 Share = Annotated[float, Field(gt=0, le=1)]
 Subject = Literal["tuned", "base", "random"]  # the checkpoint; the model before training; weights drawn at random
 QKV = ("q", "k", "v")
@@ -143,14 +143,16 @@ class ScoreSettings(Record):
 
     n_pairs: Annotated[int, Field(ge=1, le=100_000)] = 100  # at most so many, drawn by the seed, types evenly
     n_steps: Annotated[int, Field(ge=1, le=100)] = 5  # m, points between the corrupted and the clean input
-    metric: Metric = "logit_diff"  # right minus corrupted answer; kl: divergence from the clean run's outputs
+    metric: Metric = "logit_diff"  # a key of EDGE_MEASURES
     n_groups: Annotated[int, Field(ge=1, le=20)] = 5  # disjoint parts of the pairs that are scored apart
     seed: int = 0
 
     @model_validator(mode="after")
-    def _kl_needs_steps(self) -> Self:
-        if self.metric == "kl" and self.n_steps == 1:
-            raise ValueError("plain EAP (n_steps 1) is zero for the metric “kl”: take logit_diff, or more steps")
+    def _flat_measures_need_steps(self) -> Self:
+        if EDGE_MEASURES[self.metric].flat_at_clean and self.n_steps == 1:
+            raise ValueError(
+                f"plain EAP (n_steps 1) is zero for the metric “{self.metric}”: take more steps, or another metric"
+            )
         return self
 
 
@@ -176,7 +178,7 @@ class ComponentKey(Record):
 class ComponentScores:
     """Scores of every edge of one checkpoint: how the metric would change if the edge carried its corrupted value.
 
-    So an edge that the right answer rests on has a score below 0 in `logit_diff`.
+    So an edge that the right answer depends on has a score below 0 in `logit_diff`: `EdgeMeasure.sign`.
     """
 
     key: ComponentKey

@@ -20,8 +20,8 @@ from engine.domain.components import (
     ComponentPlace,
     ComponentScores,
     ComponentShape,
-    Metric,
 )
+from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.errors import ComparisonRefused
 from engine.domain.numbers import decimal, plural, signed
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
@@ -43,8 +43,6 @@ _WHAT = {
     "logits": "The model’s scores for the next word.",
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
-# A score is what the metric changes by without the edge: the lead of the right answer falls, the divergence grows.
-_RESTS: dict[Metric, int] = {"logit_diff": -1, "kl": 1}
 _LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
 _PAIR_LEGEND = [
     *_LEGEND,
@@ -75,8 +73,8 @@ class ComponentSide:
 
     @property
     def effects(self) -> np.ndarray:
-        """(n_inputs, n_sources): how much the right answer rests on each edge; above 0 where it does worse without."""
-        return _RESTS[self.scores.key.settings.metric] * self.scores.scores
+        """(n_inputs, n_sources): how much the answer depends on each edge; above 0 where it does worse without it."""
+        return EDGE_MEASURES[self.scores.key.settings.metric].sign * self.scores.scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +199,7 @@ def _label(place: ComponentPlace) -> str:
 
 def unlearned(scores: ComponentScores) -> bool:
     """Whether the right answers are not ahead of the corrupted ones. False where the metric cannot tell."""
-    return scores.key.settings.metric == "logit_diff" and scores.mean_clean <= 0
+    return EDGE_MEASURES[scores.key.settings.metric].tells_right and scores.mean_clean <= 0
 
 
 def effect_text(value: float) -> str:

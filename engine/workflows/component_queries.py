@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.analysis.components.compare import Flips, Qkv, flips, layer_change, likeness
 from engine.analysis.components.pruning import pruned
-from engine.analysis.components.selection import How, greedy_edges, n_of_share, select, top_edges
+from engine.analysis.components.selection import How, edge_rule, n_of_share, select
 from engine.domain.components import (
     CIRCUIT_SHARE,
     Circuit,
@@ -31,7 +31,7 @@ R = TypeVar("R", CurveReport, RobustnessReport, UnionReport)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCircuits:
     """One way in which circuits of a run were looked for, and at which checkpoints."""
 
     pairs: str  # the corpus
@@ -55,14 +55,14 @@ class FeatureLikeness:
 class ComponentChange:
     """The circuits of a run's checkpoints, in order of steps, and what changed from each to the next."""
 
-    found: Found
+    found: FoundCircuits
     circuits: tuple[Circuit, ...]
     flips: Flips  # one step fewer than there are checkpoints
     layers: np.ndarray  # (n_checkpoints - 1, n_layers): |change of score| by layer, since the checkpoint before
     whole: np.ndarray  # (n_layers,): the same from the first to the last checkpoint; says which layers are critical
 
 
-def settings_found(store: Store, run: str) -> tuple[Found, ...]:
+def settings_found(store: Store, run: str) -> tuple[FoundCircuits, ...]:
     """Every pair of corpus and settings with which circuits of the run are stored: first those on the run's own corpus,
     then those at more checkpoints, then the newer ones. A union leaves circuits on other pairs at one checkpoint.
 
@@ -72,7 +72,7 @@ def settings_found(store: Store, run: str) -> tuple[Found, ...]:
     return tuple(sorted(_newest_first(store, run), key=lambda one: (one.pairs != own, -len(one.steps))))
 
 
-def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None) -> Found:
+def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None) -> FoundCircuits:
     """The first of `settings_found` on this corpus and with these settings; without them, the first of all.
 
     Raises NotFound (the run), InputError where there is none, saying what there is.
@@ -124,7 +124,7 @@ def checkpoint_scores(
 
 
 def component_change(
-    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
+    store: Store, found: FoundCircuits, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
 ) -> ComponentChange:
     """What changed over the checkpoints of `found`. Raises InputError (fewer than two of them; nothing left after
     pruning), ComparisonRefused (models of different shape), NotFound, Damaged."""
@@ -149,7 +149,7 @@ def component_change(
 
 
 def parts_likeness(
-    store: Store, found: Found, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
+    store: Store, found: FoundCircuits, *, share: float = CIRCUIT_SHARE, how: How = "top", qkv: Qkv = "merged"
 ) -> tuple[Likeness | None, ...]:
     """How alike the circuits of disjoint parts of the pairs are, at each checkpoint of `found`: what a change between
     checkpoints is to be seen beside. Parts have fewer pairs each, so they differ rather more than the whole would.
@@ -202,7 +202,7 @@ def curve_of(store: Store, key: ComponentKey) -> CurveReport | None:
     return report if isinstance(report, CurveReport) else None
 
 
-def _newest_first(store: Store, run: str) -> list[Found]:
+def _newest_first(store: Store, run: str) -> list[FoundCircuits]:
     steps = {checkpoint.ref: checkpoint.step for checkpoint in store.checkpoints(run)}
     ways: dict[tuple[str, str, ScoreSettings], dict[str, ComponentKey]] = {}
     for key in store.component_keys(run):
@@ -211,9 +211,9 @@ def _newest_first(store: Store, run: str) -> list[Found]:
     return [_found(way, keys, steps) for way, keys in ways.items()]
 
 
-def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], steps: dict[str, int]) -> Found:
+def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], steps: dict[str, int]) -> FoundCircuits:
     refs = sorted(keys, key=lambda ref: steps[ref])
-    return Found(
+    return FoundCircuits(
         pairs=way[0],
         pairs_hash=way[1],
         settings=way[2],
@@ -224,9 +224,9 @@ def _found(way: tuple[str, str, ScoreSettings], keys: dict[str, ComponentKey], s
 
 
 def _parts(scores: ComponentScores, *, share: float, how: How, qkv: Qkv) -> Likeness | None:
-    chosen = greedy_edges if how == "greedy" else top_edges
+    largest = edge_rule(how).largest
     n = n_of_share(scores.shape, share)
-    circuits = [pruned(chosen(part, scores.shape, n)) for part in scores.groups]
+    circuits = [pruned(largest(part, scores.shape, n)) for part in scores.groups]
     if len(circuits) < 2 or not all(circuit.n_edges for circuit in circuits):
         return None
     return likeness(circuits, qkv=qkv)

@@ -121,11 +121,49 @@ def test_edges_and_scores_are_taken_away(circuits: Page, tmp_path: Path) -> None
         assert caught.value.suggested_filename.endswith(name)
 
 
+SHIFTS = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+def test_nothing_moves_when_missing_circuits_are_found(found: str, page: Page) -> None:
+    page.goto(f"{found}/circuits?run=demo-lora")
+    button = page.get_by_role("button", name=re.compile("^Find all"))
+    expect(button).to_be_visible()
+    expect(page.locator(".tl-stage")).to_have_count(2)
+    settled(page)
+    button.scroll_into_view_if_needed()
+    page.evaluate(SHIFTS)
+    before = page.evaluate("window.shift")
+    button.click()
+    here = page.get_by_test_id("stMain")
+    here.get_by_role("button", name="Cancel").click()
+    expect(button).to_be_visible(timeout=JOB_MS)
+    settled(page)
+    assert page.evaluate("window.shift") - before < 0.05
+
+
+def test_the_charts_fill_the_page(circuits: Page) -> None:
+    """Each panel is as wide as its part of the page, whatever the window."""
+    for width in (1280, 1920):
+        circuits.set_viewport_size({"width": width, "height": 900})
+        chart = circuits.get_by_test_id("stVegaLiteChart").first
+        expect(chart).to_be_visible()
+        block = circuits.get_by_test_id("stMainBlockContainer").bounding_box()
+        assert block is not None
+        circuits.wait_for_function(
+            "([element, least]) => element.getBoundingClientRect().width > least",
+            arg=[chart.element_handle(), 0.42 * block["width"]],
+        )
+
+
 def test_circuits_are_found_on_the_spot_and_what_is_there_is_kept(found: str, page: Page) -> None:
     page.goto(f"{found}/circuits?run=demo-tokens&metric=kl")
     page.get_by_role("button", name="Find the circuits of all checkpoints").click()
     here = page.get_by_test_id("stMain")
-    expect(here.get_by_text("Finding circuits")).to_be_visible()
     expect(here.get_by_text(re.compile("emo-tokens@step"))).to_be_visible(timeout=JOB_MS)
     here.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name=re.compile("^Find (it|all)"))).to_be_visible(timeout=JOB_MS)

@@ -6,7 +6,8 @@ from transformers import PreTrainedModel
 from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
 from engine.circuits.patched import run_circuits
-from engine.domain.components import Circuit, Metric
+from engine.domain.components import Circuit
+from engine.domain.edge_measures import Metric
 
 
 def exact_scores(model: PreTrainedModel, pairs: TokenPairs, metric: Metric) -> np.ndarray:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from engine.circuits.metrics import values
 from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
-from engine.domain.components import Metric
+from engine.domain.edge_measures import Metric
 
 
 class Reference:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 
-CIRCUIT = ("circuit", "demo-lora@100%", "demo-tokens@100%", "--type", "simple_mapping", "--prompts", "1")
+CIRCUIT = ("mean-circuit", "demo-lora@100%", "demo-tokens@100%", "--type", "simple_mapping", "--prompts", "1")
 
 
 def test_stored_prompts_are_averaged_without_torch() -> None:
@@ -52,3 +52,12 @@ def test_what_cannot_be_is_one_line(cli: Cli, words, message) -> None:
     result = cli(*CIRCUIT[:3], *words)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_the_old_name_still_works_and_is_not_listed(cli: Cli) -> None:
+    old = cli("circuit", *CIRCUIT[1:], "--json", "-")
+    assert old.exit_code == 0, old.stderr
+    assert json.loads(old.stdout) == json.loads(cli(*CIRCUIT, "--json", "-").stdout)
+    listed = cli("--help").stdout
+    assert "mean-circuit" in listed
+    assert not [line for line in listed.splitlines() if "circuit" in line.split()]

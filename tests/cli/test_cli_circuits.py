@@ -52,7 +52,7 @@ def test_find_then_show_then_change(cli: Cli, tmp_path: Path) -> None:
 
     result = cli("circuits", "change", "one", "--share", 0.5, "--critical", 1, "--json", tmp_path / "change.json")
     assert result.exit_code == 0, result.stderr
-    assert "one, 50% of all edges" in result.stdout
+    assert "one, circuits of 50% of all edges" in result.stdout
     assert "Δ_S of edges" in result.stdout
     assert "`analyse one` traces them" in result.stdout
     change = json.loads((tmp_path / "change.json").read_text(encoding="utf-8"))

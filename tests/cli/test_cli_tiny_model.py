@@ -152,7 +152,7 @@ def test_compare(run: Run) -> None:
 
 
 def test_circuit_traces_what_is_missing(run: Run) -> None:
-    command = ("circuit", "tiny@50%", "tiny@100%", "--type", "simple_mapping", "--prompts", 5, "--json", "-")
+    command = ("mean-circuit", "tiny@50%", "tiny@100%", "--type", "simple_mapping", "--prompts", 5, "--json", "-")
     record = data(run(*command))
     assert record["a"]["prompt"] == "simple mapping · inference (1 prompt)"
     pair = data(run("compare", "tiny@50%", "tiny@100%", PROMPT, "--json", "-"))

@@ -11,7 +11,7 @@ SHAPE = ComponentShape(n_layers=4, n_heads=4)
 
 
 def key(checkpoint: str = "run@base", *, metric: str = "logit_diff", pairs: str = "words") -> ComponentKey:
-    settings = ScoreSettings(metric=metric, n_groups=1)  # type: ignore[arg-type]  # both are metrics
+    settings = ScoreSettings(metric=metric, n_groups=1)
     return ComponentKey(
         checkpoint=checkpoint, checkpoint_hash=f"c{checkpoint}", pairs=pairs, pairs_hash="p", settings=settings
     )

@@ -2,7 +2,9 @@
 
 import heapq
 import math
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,7 +12,17 @@ from engine.analysis.components.pruning import owner_of_input, pruned
 from engine.domain.components import Circuit, ComponentShape
 from engine.domain.errors import InputError
 
-How = Literal["top", "greedy"]
+How = str  # a key of EDGE_RULES
+
+
+@dataclass(frozen=True)
+class EdgeRule:
+    """A way to choose edges by their scores, before pruning."""
+
+    label: str
+    explanation: str
+    largest: Callable[[np.ndarray, ComponentShape, int], Circuit]  # so many edges
+    above: Callable[[np.ndarray, ComponentShape, float], Circuit]  # those whose |score| is as large or larger
 
 
 def select(
@@ -24,9 +36,8 @@ def select(
 ) -> Circuit:
     """The circuit of the `n` edges (or this share of all, or those with |score| >= `threshold`), already pruned.
 
-    scores: (n_inputs, n_sources), signed. `how`: `top` takes the largest |score| anywhere; `greedy` grows the circuit
-    from the logits upward (`greedy_edges`), with a threshold until no larger one is within reach. What is left after
-    pruning may be smaller than asked for.
+    scores: (n_inputs, n_sources), signed. `how`: a key of EDGE_RULES. What is left after pruning may be smaller than
+    asked for.
 
     Raises InputError where not exactly one size is given, for more edges than there are, for scores that are not
     finite, and where pruning leaves nothing.
@@ -36,19 +47,20 @@ def select(
             f"Give one size of the circuit: n, share or threshold; given were n={n}, share={share}, "
             f"threshold={threshold}."
         )
+    rule = edge_rule(how)
     if threshold is not None:
-        chosen = _above(scores, shape, threshold, how)
+        chosen = rule.above(scores, shape, threshold)
     else:
         n = n_of_share(shape, share) if n is None and share is not None else n
         assert n is not None
-        chosen = top_edges(scores, shape, n) if how == "top" else greedy_edges(scores, shape, n)
+        chosen = rule.largest(scores, shape, n)
     circuit = pruned(chosen)
     if not circuit.n_edges:
         size = f"|score| >= {threshold:g}" if threshold is not None else "those with the largest |score|"
-        remedy = ", or choose them greedily, from the logits upward" if how == "top" else ""
+        others = " or ".join(name for name in EDGE_RULES if name != how)
         raise InputError(
             f"The circuit is empty: {chosen.n_edges} of {shape.n_edges} edges were chosen ({size}), and none of them "
-            f"lies on a path from the input to the logits. Ask for more edges{remedy}."
+            f"lies on a path from the input to the logits. Ask for more edges, or choose them by {others}."
         )
     return circuit
 
@@ -83,14 +95,28 @@ def n_of_share(shape: ComponentShape, share: float) -> int:
     return max(1, math.floor(share * shape.n_edges + 0.5))
 
 
-def _above(scores: np.ndarray, shape: ComponentShape, threshold: float, how: How) -> Circuit:
+def edge_rule(how: How) -> EdgeRule:
+    """Raises InputError where there is none of this name."""
+    if how not in EDGE_RULES:
+        raise InputError(f"“{how[:40]}” is not a way to choose edges. Choose one of {', '.join(EDGE_RULES)}.")
+    return EDGE_RULES[how]
+
+
+def _top_above(scores: np.ndarray, shape: ComponentShape, threshold: float) -> Circuit:
+    return Circuit(shape, _large(scores, shape, threshold))
+
+
+def _greedy_above(scores: np.ndarray, shape: ComponentShape, threshold: float) -> Circuit:
+    """Grown until no edge of this size is within reach."""
+    large = _large(scores, shape, threshold)
+    return _grown(np.where(large, _sizes(scores, shape), -1.0), shape, int(large.sum()))
+
+
+def _large(scores: np.ndarray, shape: ComponentShape, threshold: float) -> np.ndarray:
     if not threshold > 0:
         raise InputError(f"The threshold of a circuit's edges must be above 0, not {threshold:g}.")
-    sizes = _sizes(scores, shape)
-    large = shape.edge_mask() & (sizes >= threshold)
-    if how == "top":
-        return Circuit(shape, large)
-    return _grown(np.where(large, sizes, -1.0), shape, int(large.sum()))
+    mask: np.ndarray = shape.edge_mask() & (_sizes(scores, shape) >= threshold)
+    return mask
 
 
 def _grown(sizes: np.ndarray, shape: ComponentShape, n: int) -> Circuit:
@@ -148,3 +174,12 @@ def _check_n(n: int, shape: ComponentShape) -> None:
         raise InputError(
             f"A circuit of {n} edges was asked for, but the model has {shape.n_edges}. Ask for 1 to {shape.n_edges}."
         )
+
+
+EDGE_RULES: Final[dict[How, EdgeRule]] = {
+    "top": EdgeRule("Strongest", "the edges with the largest scores, wherever they are", top_edges, _top_above),
+    "greedy": EdgeRule(
+        "From the output", "grown from the output down, always by the strongest edge into what is already there",
+        greedy_edges, _greedy_above,
+    ),
+}  # fmt: skip

@@ -5,12 +5,13 @@ All of it is in the URL.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast, get_args
+from typing import Final
 
 import streamlit as st
 
-from engine.analysis.components.selection import How
-from engine.domain.components import CIRCUIT_SHARE, Metric
+from engine.analysis.components.selection import EDGE_RULES, EdgeRule, How
+from engine.domain.components import CIRCUIT_SHARE
+from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure, Metric
 from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from pages._ui import url
@@ -22,29 +23,16 @@ from pages._ui.session import store
 
 PAGE = "circuits"
 MODES: Final = {"graphs": "Side by side", "difference": "Difference"}
-HOWS: Final[dict[How, str]] = {"top": "Strongest", "greedy": "From the output"}
-METRICS: Final[dict[Metric, str]] = {
-    "logit_diff": "Lead of the right answer (logits)",
-    "kl": "All outputs (KL divergence)",
-}
 PICKING = Picking(PAGE, key="circuit graphs")
 _SHARES: Final = (0.01, 0.2)
 _SHARE_HELP = (
     "How much of the model is called the circuit: this share of all edges, the strongest first. Edges that are on no "
     "path from input to output are then dropped."
 )
-_HOW_HELP = (
-    "**Strongest**: the edges with the largest scores, wherever they are (top-n). **From the output**: grown from the "
-    "output down, always by the strongest edge into what is already there (greedy)."
-)
-_METRIC_HELP = (
-    "What an edge’s score is measured by. **Lead of the right answer**: how far the right answer is ahead of the "
-    "corrupted prompt’s answer. **All outputs**: how far the probabilities of all next words move."
-)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class CircuitChoice:
     """The selection of the page."""
 
     run: str
@@ -57,7 +45,7 @@ class Chosen:
     pairs: str  # the corpus that the pairs come from; empty where there is none with pairs
 
 
-def choose(runs: Sequence[str], *, default: str) -> Chosen:
+def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
     """One row of widgets above the graphs."""
     boxes = st.columns([2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], vertical_alignment="bottom", gap="small")
     with boxes[0]:
@@ -75,14 +63,15 @@ def choose(runs: Sequence[str], *, default: str) -> Chosen:
     with boxes[3]:
         share = _pick_share()
     with boxes[4]:
-        how = _segments("how", "Edges chosen", HOWS, "top", explain=_HOW_HELP)
+        rules = {name: rule.label for name, rule in EDGE_RULES.items()}
+        how = _segments("how", "Edges chosen", rules, "top", explain=_explained(EDGE_RULES))
     with boxes[5]:
         mode = _segments("mode", "View", MODES, "graphs")
     with boxes[6]:
         metric, pairs = _settings(run)
     url.write(PAGE, run=run, a=a, b=b, share=f"{share:g}", how=how, mode=mode, metric=metric)
-    return Chosen(
-        run, checkpoints[a], checkpoints[b], share, cast(How, how), mode, cast(Metric, metric), pairs
+    return CircuitChoice(
+        run, checkpoints[a], checkpoints[b], share, how, mode, metric, pairs
     )  # fmt: skip
 
 
@@ -112,7 +101,7 @@ def _pick_share() -> float:
     return float(st.session_state[key]) / 100
 
 
-def _segments(name: str, label: str, options: Mapping[Any, str], default: str, *, explain: str = "") -> str:
+def _segments(name: str, label: str, options: Mapping[str, str], default: str, *, explain: str = "") -> str:
     key = f"{PAGE} {name}"
     st.session_state[key] = url.allowed(PAGE, name, list(options), default, label.lower())
     st.segmented_control(
@@ -126,8 +115,8 @@ def _settings(run: str) -> tuple[str, str]:
     """Metric and corpus, which rarely need to be changed."""
     with st.popover("Settings", icon=":material/tune:", type="tertiary"):
         metric = pick(
-            PAGE, "metric", get_args(Metric), label="An edge’s score measures", what="metric", default="logit_diff",
-            show=lambda metric: METRICS[cast(Metric, metric)], explain=_METRIC_HELP,
+            PAGE, "metric", list(EDGE_MEASURES), label="Edge measure", what="edge measure", default="logit_diff",
+            show=lambda metric: EDGE_MEASURES[metric].label, explain=_explained(EDGE_MEASURES),
         )  # fmt: skip
         there = corpora_with_pairs(store(), run)
         if not there:
@@ -138,6 +127,11 @@ def _settings(run: str) -> tuple[str, str]:
         )
         url.write_unless(PAGE, "pairs", pairs, default)
     return metric, pairs
+
+
+def _explained(options: Mapping[str, EdgeMeasure] | Mapping[str, EdgeRule]) -> str:
+    """A help text: what each of them is."""
+    return "\n\n".join(f"**{one.label}**: {one.explanation}." for one in options.values())
 
 
 def default_run(runs: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ import streamlit as st
 
 from engine.analysis.components.selection import How, select
 from engine.corpus import pairs_of
-from engine.domain.components import Circuit, ComponentKey, ComponentScores, Metric, ScoreSettings
+from engine.domain.components import Circuit, ComponentKey, ComponentScores, ScoreSettings
+from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError, TracelapseError
 from engine.figures.component_view import (
     ComponentSide,
@@ -22,7 +23,7 @@ from engine.workflows.changes import latest_series
 from engine.workflows.component_queries import (
     ComponentChange,
     FeatureLikeness,
-    Found,
+    FoundCircuits,
     component_change,
     feature_likeness,
     settings_found,
@@ -57,18 +58,18 @@ def default_pairs(store: Store, run: str, there: list[str]) -> str:
     return next((name for name in wanted if name in there), there[0])
 
 
-def found_for(store: Store, run: str, pairs: str, metric: Metric) -> Found | None:
+def found_for(store: Store, run: str, pairs: str, metric: Metric) -> FoundCircuits | None:
     """The newest way in which circuits of the run were found with this metric on these pairs."""
     ways = settings_found(store, run)
     return next((one for one in ways if one.pairs == pairs and one.settings.metric == metric), None)
 
 
-def settings_for(found: Found | None, metric: Metric) -> ScoreSettings:
+def settings_for(found: FoundCircuits | None, metric: Metric) -> ScoreSettings:
     """What is asked for: the same as before, so that what is there need not be made again."""
     return found.settings if found else ScoreSettings(metric=metric)
 
 
-def keys_by_step(found: Found) -> Mapping[int, ComponentKey]:
+def keys_by_step(found: FoundCircuits) -> Mapping[int, ComponentKey]:
     return dict(zip(found.steps, found.keys, strict=True))
 
 
@@ -115,14 +116,14 @@ def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
     return Drawn(component_view(_a, _b), edge_changes(_a, _b), node_changes(_a, _b))
 
 
-def change_of(store: Store, found: Found, share: float, how: How) -> ComponentChange:
+def change_of(store: Store, found: FoundCircuits, share: float, how: How) -> ComponentChange:
     """What changed over the checkpoints, q, k and v of a head as one edge. Raises as `component_change`."""
     return _change(store, found, str(store.workspace), tuple(key.hash for key in found.keys), share, how)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _change(
-    _store: Store, _found: Found, workspace: str, keys: tuple[str, ...], share: float, how: How
+    _store: Store, _found: FoundCircuits, workspace: str, keys: tuple[str, ...], share: float, how: How
 ) -> ComponentChange:  # fmt: skip
     return component_change(_store, _found, share=share, how=how, qkv="merged")
 

@@ -3,10 +3,11 @@ and whether a task’s circuit is the union of its subtasks’ circuits."""
 
 import altair as alt
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.domain.components import ComponentKey, CurveReport, RobustnessReport
 from engine.domain.jobs import CheckRobustness, FindCircuits
-from engine.domain.numbers import decimal, duration, percent, plural, step_name
+from engine.domain.numbers import count, decimal, duration, percent, plural, step_name
 from engine.figures.change_charts import layer_changes
 from engine.figures.component_charts import (
     Panels,
@@ -19,9 +20,9 @@ from engine.figures.component_charts import (
 )
 from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, layer_rows, robustness_rows
 from engine.figures.component_view import unlearned
-from engine.workflows.component_queries import ComponentChange, Found, curve_of, feature_means, reports_of
+from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
 from pages._ui.chart_export import take_away
-from pages._ui.circuits.choice import Chosen
+from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
@@ -31,10 +32,11 @@ from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
 Figures = dict[str, alt.TopLevelMixin]
+_CHARTS_PX = 310  # what a row of charts of 190 takes, with title, axis and legend
 _FAITHFULNESS = (
     "**Faithfulness**: the share of the whole model’s behavior that remains when every edge outside the circuit "
-    "carries its value from the corrupted prompt. 1: all of it, 0: none. **Completeness**: the share that is lost when the "
-    "circuit’s own edges carry those values instead. Bands: 95% intervals over prompt pairs."
+    "carries its value from the corrupted prompt. 1: all of it, 0: none. **Completeness**: the share that is lost "
+    "when the circuit’s own edges carry those values instead. Bands: 95% intervals over prompt pairs."
 )
 _JACCARD = (
     "**Jaccard**: the share of nodes or edges in either of two consecutive circuits that is in both. 1: nothing "
@@ -47,13 +49,13 @@ _ROBUSTNESS = (
 )
 
 
-def measures(chosen: Chosen, found: Found) -> None:
-    """The sections of one run; an error in one is shown in its place."""
+def measures(chosen: CircuitChoice, found: FoundCircuits, *, n_missing: int) -> None:
+    """The sections of one run; an error in one is shown there. `n_missing`: checkpoints without a circuit yet."""
     figures: Figures = {}
     keys = keys_by_step(found)
     ours = {"A": keys[chosen.a.step], "B": keys[chosen.b.step]}
     _faithfulness(chosen, ours, figures)
-    _over_training(chosen, found, figures)
+    _over_training(chosen, found, figures, n_missing)
     _robustness(chosen, ours, figures)
     union(chosen, found, figures)
     if figures:
@@ -61,7 +63,7 @@ def measures(chosen: Chosen, found: Found) -> None:
 
 
 @guarded()
-def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures) -> None:
+def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: Figures) -> None:
     st.subheader("What does the circuit do alone?", anchor=False)
     unique = {key.hash: key for key in ours.values()}
     curves = {digest: curve for digest, key in unique.items() if (curve := curve_of(store(), key)) is not None}
@@ -75,14 +77,15 @@ def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figure
     unmeasured = [key for digest, key in unique.items() if digest not in curves]
     if unmeasured:
         refs = tuple(key.checkpoint for key in unmeasured)
-        job_button(
-            FindCircuits(checkpoints=refs, pairs=unmeasured[0].pairs, settings=unmeasured[0].settings),
-            covers=lambda request: finds(request, chosen.run), label="Measure faithfulness",
-            key="measure faithfulness", primary=False, note=f"Not measured yet: {_names(chosen, refs)}.",
-        )  # fmt: skip
+        with _room(reserved=not curves):
+            job_button(
+                FindCircuits(checkpoints=refs, pairs=unmeasured[0].pairs, settings=unmeasured[0].settings),
+                covers=lambda request: finds(request, chosen.run), label="Measure faithfulness",
+                key="measure faithfulness", primary=False, note=f"Not measured yet: {_names(chosen, refs)}.",
+            )  # fmt: skip
 
 
-def _recovered(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
+def _recovered(chosen: CircuitChoice, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
     """What circuits of about this size recover of the whole model's behavior. Where the right answer is not ahead,
     there is none to recover."""
     shares, size, idle = [], 0.0, []
@@ -105,8 +108,11 @@ def _recovered(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, 
 
 
 @guarded()
-def _over_training(chosen: Chosen, found: Found, figures: Figures) -> None:
+def _over_training(chosen: CircuitChoice, found: FoundCircuits, figures: Figures, n_missing: int) -> None:
     st.subheader("How did the circuit change over training?", anchor=False)
+    if n_missing:
+        of_all = f"{count(len(found.steps))} of {plural(len(found.steps) + n_missing, 'checkpoint')}"
+        st.caption(f"Found at {of_all}. Find the others at the end of this page.")
     if len(found.steps) < 2:
         st.caption("The circuit has been found at one checkpoint only, so there is no change to show yet.")
         return
@@ -126,7 +132,7 @@ def _over_training(chosen: Chosen, found: Found, figures: Figures) -> None:
     _layers(chosen, change, found, figures)
 
 
-def _layers(chosen: Chosen, change: ComponentChange, found: Found, figures: Figures) -> None:
+def _layers(chosen: CircuitChoice, change: ComponentChange, found: FoundCircuits, figures: Figures) -> None:
     traced = seen(store(), chosen.run, "paraphrase")
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
@@ -158,7 +164,7 @@ def _flipped(change: ComponentChange) -> str:
 
 
 @guarded()
-def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures) -> None:
+def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: Figures) -> None:
     st.subheader("Would other prompts give the same circuit?", anchor=False)
     reports = reports_of(store(), chosen.run, RobustnessReport)
     mine = [report for report in reports if report.key.hash == ours["B"].hash]
@@ -167,19 +173,29 @@ def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures)
         st.markdown(f"B, {step_name(chosen.b.step)}: circuits of {percent(report.share)} of the edges")
         charts = robustness_charts(robustness_rows(report), height=190)
         _draw("robustness", charts, figures, _alt(chosen, "robustness"))
+    if report is None or abs(report.share - chosen.share) > 1e-9:
+        with _room(reserved=report is None):
+            _ask_for_robustness(chosen, ours["B"], first=report is None)
     st.caption(_ROBUSTNESS)
-    if report is not None and abs(report.share - chosen.share) < 1e-9:
-        return
-    key = ours["B"]
-    again = f" at {percent(chosen.share)} of the edges" if report is not None else ""
+
+
+def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool) -> None:
+    size = "" if first else f" at {percent(chosen.share)} of the edges"
     job_button(
         CheckRobustness(
             checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
         ),
-        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{again}",
+        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
         key="check robustness", primary=False,
         note=f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)} on the demo’s model.",
     )  # fmt: skip
+
+
+def _room(*, reserved: bool) -> DeltaGenerator:
+    """Where a measure is asked for. `reserved`: as high as the charts to come, so that nothing below them moves."""
+    if not reserved:
+        return st.container()
+    return st.container(height=_CHARTS_PX, border=True, vertical_alignment="center")
 
 
 def _draw(name: str, panels: Panels, figures: Figures, alt_text: str) -> None:
@@ -191,11 +207,11 @@ def _draw(name: str, panels: Panels, figures: Figures, alt_text: str) -> None:
         column.altair_chart(chart, key=f"circuits {name} {title}", width="stretch", alt=alt_text)
 
 
-def _names(chosen: Chosen, refs: tuple[str, ...]) -> str:
+def _names(chosen: CircuitChoice, refs: tuple[str, ...]) -> str:
     """Of A or B, as `step 300`."""
     steps = {one.ref: one.step for one in (chosen.a, chosen.b)}
     return " and ".join(step_name(steps[ref]) for ref in refs)
 
 
-def _alt(chosen: Chosen, what: str) -> str:
+def _alt(chosen: CircuitChoice, what: str) -> str:
     return f"Circuits of {chosen.run}: {what}."

@@ -6,16 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import QKV
+from engine.domain.edge_measures import EdgeMeasure
 from engine.domain.numbers import signed
 from engine.figures.component_view import STATUS_TEXTS, effect_text
 from pages._ui.graphs.edge_table import BADGES, Column, edge_table
 from pages._ui.graphs.picking import Edge
 from pages._ui.text import plain
 
-_EFFECT = (
-    "About how much the right answer’s lead would shrink if this edge carried what the corrupted prompt gives it. "
-    "Below zero, the answer would do better without it."
-)
 _VIA = "Which inputs of the head the edge reaches: q (query), k (key), v (value)."
 _QKV_WORDS = {
     "q": "query (q): what the head looks for",
@@ -24,23 +21,26 @@ _QKV_WORDS = {
 }
 _DIGITS = 3
 _EFFECTS = partial(signed, digits=_DIGITS)
-_COLUMNS = {
-    "from": Column("from", 120),
-    "to": Column("to", 120),
-    "via": Column("through", 90, explain=_VIA),
-    "effect_a": Column("effect A", 80, _EFFECTS, _EFFECT),
-    "effect_b": Column("effect B", 80, _EFFECTS, _EFFECT),
-    "change": Column("change of effect", 110, _EFFECTS, "Effect in B minus effect in A."),
-}
 
 
-def edge_rows(edges: pd.DataFrame, *, height: int, key: str) -> Edge | None:
-    """`edge_changes`; the edge whose row a person picked."""
+def edge_rows(edges: pd.DataFrame, measure: EdgeMeasure, *, height: int, key: str) -> Edge | None:
+    """`edge_changes`, with effects by this measure; the edge whose row a person picked."""
     pairs = zip(edges["via_a"], edges["via_b"], strict=True)
     rounded = {name: edges[name].round(_DIGITS) for name in ("effect_a", "effect_b")}
     change = (rounded["effect_b"] - rounded["effect_a"]).round(_DIGITS)  # of the effects as they are written
     shown = edges.assign(**rounded, change=change, via=[a if a == b else f"{a or '–'} → {b or '–'}" for a, b in pairs])
-    return edge_table(shown, _COLUMNS, height=height, key=key)
+    return edge_table(shown, _columns(measure), height=height, key=key)
+
+
+def _columns(measure: EdgeMeasure) -> dict[str, Column]:
+    return {
+        "from": Column("from", 120),
+        "to": Column("to", 120),
+        "via": Column("through", 90, explain=_VIA),
+        "effect_a": Column("effect A", 80, _EFFECTS, measure.effect),
+        "effect_b": Column("effect B", 80, _EFFECTS, measure.effect),
+        "change": Column("change of effect", 110, _EFFECTS, "Effect in B minus effect in A."),
+    }
 
 
 def edge_parts(edges: pd.DataFrame, edge: Edge) -> None:

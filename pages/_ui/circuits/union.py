@@ -7,10 +7,10 @@ import streamlit as st
 from engine.domain.components import UnionReport
 from engine.domain.jobs import SubtaskCircuit, UniteCircuits
 from engine.domain.numbers import step_name
-from engine.figures.component_charts import union_chart
+from engine.figures.component_charts import side_by_side, union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
-from engine.workflows.component_queries import Found, reports_of
-from pages._ui.circuits.choice import Chosen
+from engine.workflows.component_queries import FoundCircuits, reports_of
+from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.jobs import unites
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
@@ -19,13 +19,13 @@ from pages._ui.text import plain
 
 _WHAT = (
     "A task can be composed of subtasks, such as (4 + 3) × 2 of a sum and a product. Is its circuit the union of "
-    "theirs? Both circuits are cut to the same size; **faithfulness** is the share of the whole model’s behavior that each "
-    "recovers."
+    "theirs? Both circuits are cut to the same size; **faithfulness** is the share of the whole model’s behavior that "
+    "each recovers."
 )
 
 
 @guarded()
-def union(chosen: Chosen, found: Found, figures: dict[str, alt.TopLevelMixin]) -> None:
+def union(chosen: CircuitChoice, found: FoundCircuits, figures: dict[str, alt.TopLevelMixin]) -> None:
     """The newest stored report of this run, B's where there is one; below it the way to another."""
     reports = reports_of(store(), chosen.run, UnionReport)
     own = [report for report in reports if report.key.checkpoint == chosen.b.ref]
@@ -45,11 +45,12 @@ def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
     st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    figures["union"] = chart = union_chart(rows, height=210)
+    chart = union_chart(rows, height=210)
+    figures["union"] = side_by_side({"union": chart})
     st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
 
 
-def _form(chosen: Chosen, found: Found, others: list[str]) -> None:
+def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> None:
     runs = st.multiselect(
         "Runs of the subtasks", others, key="circuits subtasks", placeholder="At least two",
         help="Each run’s last checkpoint is used, on the corpus it was trained on.",

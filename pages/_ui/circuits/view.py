@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
+from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
 from engine.domain.numbers import step_name
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CircuitPair
 from engine.figures.component_view import ComponentSide, ComponentView
-from pages._ui.circuits.choice import PICKING, Chosen
+from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
 from pages._ui.circuits.words import node_counts, sentence, status_counts
@@ -28,7 +29,7 @@ _HOW_TO_READ = (
 )
 
 
-def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[ComponentSide, ComponentSide]:
+def sides_of(chosen: CircuitChoice, key_a: ComponentKey, key_b: ComponentKey) -> tuple[ComponentSide, ComponentSide]:
     """Both checkpoints with their circuits. Raises InputError (an empty circuit), NotFound, Damaged."""
     a, b = (
         ComponentSide(
@@ -44,7 +45,7 @@ def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[
 
 @st.fragment
 @guarded()
-def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
+def circuits(chosen: CircuitChoice, key_a: ComponentKey, key_b: ComponentKey) -> None:
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
     drawn = drawn_of(a, b, chosen.share, chosen.how)
@@ -71,6 +72,7 @@ def _unlearned(view: ComponentView) -> str:
 
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
     at = PICKING.marks()
+    measure = EDGE_MEASURES[a.scores.key.settings.metric]
     with PICKING.title_row(_title(edges, nodes, at)):
         name = f"{a.scores.key.checkpoint} {b.scores.key.checkpoint} circuits"
         export_menu(CIRCUIT_FORMATS, CircuitPair(edges, a.scores, b.scores), name=name)
@@ -79,16 +81,16 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
         if of_node.empty:
             st.caption("Neither circuit has an edge here. Press Esc to clear the selection.")
         else:
-            picked = edge_rows(of_node, height=TABLE_PX, key=f"circuit edges {at.selected}")
+            picked = edge_rows(of_node, measure, height=TABLE_PX, key=f"circuit edges {at.selected}")
             PICKING.pick_row(f"edges {at.selected}", picked)
     elif at.edge:
         left, right = st.columns([2, 1], gap="medium")
         with left:
-            _all_edges(edges, at)
+            _all_edges(edges, at, measure)
         with right:
             edge_parts(edges, at.edge)
     else:
-        _all_edges(edges, at)
+        _all_edges(edges, at, measure)
 
 
 def _title(edges: pd.DataFrame, nodes: pd.DataFrame, at: Marks) -> str:
@@ -101,8 +103,8 @@ def _title(edges: pd.DataFrame, nodes: pd.DataFrame, at: Marks) -> str:
     )
 
 
-def _all_edges(edges: pd.DataFrame, at: Marks) -> None:
+def _all_edges(edges: pd.DataFrame, at: Marks, measure: EdgeMeasure) -> None:
     """All of them, or those that the difference's filter leaves."""
     if at.statuses:
         edges = edges[edges["status"].isin(at.statuses)].reset_index(drop=True)
-    PICKING.pick_row("edges", edge_rows(edges, height=TABLE_PX, key=f"circuit edges {at.statuses}"))
+    PICKING.pick_row("edges", edge_rows(edges, measure, height=TABLE_PX, key=f"circuit edges {at.statuses}"))

@@ -10,23 +10,21 @@ from engine.figures.tables import CHANGE
 from pages._ui.graphs.edge_table import MOST_ROWS, Column, edge_table
 from pages._ui.graphs.picking import Edge
 
-_DIGITS = 3  # of contributions
 _CONTRIBUTION = "Contribution to the output: share × influence of the target, signed as the weight."
 _SHARE = "Share of all that the target reads, signed as the weight."
-_CONTRIBUTIONS, _SHARES = partial(signed, digits=_DIGITS), partial(signed, digits=2)
-_VALUES = ("in A", "in B", CHANGE)
+_SPREAD = "Standard deviation of the change over the prompts."
+_DIGITS = 3  # of contributions
+_contribution = partial(signed, digits=_DIGITS)
 _COLUMNS = {
     "from": Column("from", 138),
     "to": Column("to", 138),
     "node": Column("node", 150),
-    "in A": Column("in A", 62, _CONTRIBUTIONS, _CONTRIBUTION),
-    "in B": Column("in B", 62, _CONTRIBUTIONS, _CONTRIBUTION),
-    CHANGE: Column(CHANGE, 142, _CONTRIBUTIONS, f"In B minus in A. {_CONTRIBUTION}"),
-    "share A": Column("share A", 58, _SHARES, _SHARE),
-    "share B": Column("share B", 58, _SHARES, _SHARE),
-    "spread_change": Column(
-        "± spread", 66, partial(decimal, digits=_DIGITS), "Standard deviation of the change over the prompts."
-    ),
+    "in A": Column("in A", 62, _contribution, _CONTRIBUTION),
+    "in B": Column("in B", 62, _contribution, _CONTRIBUTION),
+    CHANGE: Column(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
+    "share A": Column("share A", 58, signed, _SHARE),
+    "share B": Column("share B", 58, signed, _SHARE),
+    "spread_change": Column("± spread", 66, partial(decimal, digits=_DIGITS), _SPREAD),
     "n": Column("prompts", 62, lambda n: count(int(n)), "In how many prompts this edge is kept."),
 }
 
@@ -35,7 +33,7 @@ def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | N
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
     shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE, key=lambda change: -change.abs(), kind="stable")
-    return edge_table(shown, _columns("from", "to", *_VALUES, *more), height=height, key=key)
+    return edge_table(shown, _columns("from", "to", "in A", "in B", CHANGE, *more), height=height, key=key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
@@ -44,8 +42,9 @@ def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int
         st.caption("None are kept at these settings.")
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
-    shown = as_shown(table).assign(**ends)
-    return edge_table(shown, _columns("node", *_VALUES, "share A", "share B"), height=height, key=key)
+    shown = as_shown(table.head(MOST_ROWS).assign(**ends))
+    columns = _columns("node", "in A", "in B", CHANGE, "share A", "share B")
+    return edge_table(shown, columns, height=height, key=key)
 
 
 def as_shown(table: pd.DataFrame) -> pd.DataFrame:
