@@ -63,7 +63,7 @@ def test_what_cannot_be_is_named(pair: str, says: str) -> None:
 def test_a_run_that_a_policy_ends_is_told(train: Callable[..., Any], tmp_path: Path) -> None:
     done = train("--stopping", "probe_plateau", "--patience", 2, "--json", tmp_path / "train.json")
     assert done.exit_code == 0, done.output
-    assert "Stopped at step 4. The paraphrase probes are flat since step 0" in " ".join(done.stdout.split())
+    assert "Stopped at step 4. The paraphrase probes are flat from base to step" in " ".join(done.stdout.split())
     told = json.loads((tmp_path / "train.json").read_text(encoding="utf-8"))
     assert told["stopped_at"] == 4
     assert [one["step"] for one in told["decisions"]] == [row["step"] for row in told["checkpoints"]] == [0, 2, 4]
@@ -99,7 +99,7 @@ def test_a_plain_run_says_nothing_of_decisions(train: Callable[..., Any], tmp_pa
         (("--stopping", "magic"), "“magic”. There is: none, loss_plateau"),
         (("--curriculum", "magic"), "“magic”. There is: uniform, under_learned"),
         (("--decide", "patients=3"), "“patients” is not a policy setting"),
-        (("--patience", 0), "“0” cannot be patience"),
+        (("--patience", 0), "“0” is not a valid patience"),
     ],
 )
 def test_what_is_refused_leaves_no_run(
