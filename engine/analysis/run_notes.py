@@ -1,4 +1,4 @@
-"""What the circuit change of a run lacks, and what to do about it, in plain sentences."""
+"""What is missing from the circuit change of a run, and what to do about it, in plain sentences."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.analysis.circuits import PromptCircuit
 from engine.domain.graphs import FIT_LIMIT
+from engine.domain.numbers import count, decimal, plural, step_name
 
 OfType = Mapping[int, Sequence[PromptCircuit]]  # by step
 
@@ -16,7 +17,7 @@ def notes_on(by_type: Mapping[str, OfType], steps: Sequence[int], n_asked: int |
     `n_asked`: how many graphs there should be; without it, every prompt at every step.
     """
     if not by_type:
-        return ("There is no graph of this run that could be read. Analyse it (again).",)
+        return ("No graph of this run could be read. Trace it again.",)
     notes = [*_steps(by_type), *_missing(by_type, steps, n_asked)]
     for name, own in by_type.items():
         notes += _prompts(name.replace("_", " "), own)
@@ -27,11 +28,11 @@ def _steps(by_type: Mapping[str, OfType]) -> list[str]:
     seen = sorted({step for own in by_type.values() for step in own})
     if len(seen) == 1:
         return [
-            f"Only one checkpoint has graphs (step {seen[0]}), and a change needs two. Analyse the run when it has "
-            "more checkpoints, or train it with more captures."
+            f"Only one checkpoint has graphs ({step_name(seen[0])}), and a change needs two. Trace the run again when "
+            "it has more checkpoints, or train it with more checkpoints."
         ]
     if seen[0] != 0:
-        return [f"The base has no graphs: the first are of step {seen[0]}. What changed since the base is not told."]
+        return [f"The base has no graphs; the first are of {step_name(seen[0])}. So nothing is compared with the base."]
     return []
 
 
@@ -42,8 +43,8 @@ def _missing(by_type: Mapping[str, OfType], steps: Sequence[int], n_asked: int |
     if there >= asked:
         return []
     return [
-        f"{asked - there} of {asked} graphs are missing or damaged. Each comparison is made on the prompts that both "
-        "of its checkpoints have. Analyse the run again: what is there is kept."
+        f"{count(asked - there)} of {plural(asked, 'graph')} are missing or damaged. Each comparison uses the prompts "
+        "that both of its checkpoints have. Trace the run again to fill the gaps."
     ]
 
 
@@ -51,8 +52,8 @@ def _prompts(name: str, own: OfType) -> list[str]:
     if max(len(side) for side in own.values()) > 1:
         return []
     return [
-        f"{name}: one prompt alone. Its noise cannot be measured, so that no change can be told from it. Analyse the "
-        "run with at least 2 prompts of each type."
+        f"{name}: only one prompt was traced, so there is no noise floor. Trace the run with at least 2 prompts of "
+        "each type."
     ]
 
 
@@ -65,11 +66,12 @@ def _fits(by_type: Mapping[str, OfType]) -> list[str]:
     low = {key: fit for key, fit in means.items() if fit < FIT_LIMIT}
     if not low:
         return []
-    remedy = "Train transcoders on this run, then analyse it again."
+    remedy = "Train transcoders on this run, then trace it again."
     worst = min(low, key=lambda key: low[key])
-    figure = f"the lowest mean replacement score is {low[worst]:.2f} ({worst[0].replace('_', ' ')}, step {worst[1]})"
+    where = f"{worst[0].replace('_', ' ')}, {step_name(worst[1])}"
+    figure = f"the lowest mean replacement score is {decimal(low[worst])} ({where})"
     if all(one.fit < FIT_LIMIT for own in by_type.values() for side in own.values() for one in side):
-        return [f"All graphs fit too badly to say much: {figure}, and {FIT_LIMIT:g} is needed. {remedy}"]
+        return [f"The graphs explain too little of the model: {figure}, and {FIT_LIMIT:g} is needed. {remedy}"]
     steps = sorted({step for _, step in low})
     named = ", ".join(map(str, steps[:8])) + (" and later" if len(steps) > 8 else "")
-    return [f"Graphs fit badly at step {named}: {figure}; below {FIT_LIMIT:g} they say little. {remedy}"]
+    return [f"The graphs explain too little at step {named}: {figure}; {FIT_LIMIT:g} is needed. {remedy}"]

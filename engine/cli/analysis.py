@@ -42,7 +42,7 @@ def analyse(
     ] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Trace every checkpoint on the same probes; measure meaning overlap, and what the circuits cause."""
+    """Trace every checkpoint on the same probes; measure meaning overlap, and if answers depend on the circuits."""
     from engine.domain.jobs import AnalyseRun
     from engine.jobs import run_inline
 
@@ -59,13 +59,14 @@ def analyse(
         write_json(series.model_dump(mode="json"), json_file)
     if json_file != "-":
         _show_series(series)
-        say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}. `change {run}` tells more.")
+        say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}. See also `change {run}`.")
 
 
 def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: JsonFile = None) -> None:
-    """How much the circuits of a run changed, beside the noise; when they came to rest; where each policy stops."""
+    """How much a run's circuits changed, with the noise floor; when they settled; where each stopping policy stops."""
     from engine.analysis.saturation import saturation
     from engine.decisions import replay
+    from engine.domain.measures import FLOOR_CAVEAT
     from engine.figures.change_tables import looks_as_changes
     from engine.workflows.changes import captures_of, changes_of, latest_series
 
@@ -79,30 +80,31 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     seen = settings == watched and any(capture.look for capture in captures)  # looks are at probes of one kind
     if found is None and not seen:
         raise InputError(
-            f"The circuits of “{run}” were not traced on its {settings.probe_kind} probes, neither while it trained "
-            f"nor afterwards. Do it with `analyse {run} --kind {settings.probe_kind}`."
+            f"The circuits of “{run}” have not been traced on its {settings.probe_kind} probes, neither during "
+            f"training nor afterwards. Run `analyse {run} --kind {settings.probe_kind}`."
         )
     table = found.changes if found else looks_as_changes([c.look for c in captures if c.look])
-    at_rest, replays = saturation(captures, settings), replay(captures, settings)
+    settled, replays = saturation(captures, settings), replay(captures, settings)
     if json_file:
-        told = {
+        record = {
             "run": run,
             "changes": _records(table),
-            "saturation": [vars(one) for one in at_rest.values()],
+            "saturation": [vars(one) for one in settled.values()],
             "stopping": [{"policy": r.policy, "step": r.step, "reason": r.verdict.reason} for r in replays.values()],
             "notes": list(found.notes) if found else [],
             "floors": _records(found.floors) if found else [],
         }
-        write_json(told | _measured(series), json_file)
+        write_json(record | _measured(series), json_file)
     if json_file != "-":
-        _show_changes(table, settings, run, traced="afterwards" if found else "while it trained")
+        _show_changes(table, settings, run, traced="afterwards" if found else "during training")
         for note in found.notes if found else ():
             say(note)
-        _show_rest(at_rest, replays, last=captures[-1].step)
+        say(FLOOR_CAVEAT)
+        _show_settled(settled, replays, settings, last=captures[-1].step)
 
 
 def _measured(series: "GraphSeries | None") -> dict[str, Any]:
-    """What is told of a stored series beside its changes. No series: the run was looked at while it trained."""
+    """What is measured on a stored series besides its changes. No series: the run was traced while it trained."""
     stored = series.model_dump(mode="json") if series else {"overlap": [], "causal": []}
     return {"series": series.key.hash if series else None, "overlap": stored["overlap"], "causal": stored["causal"]}
 
@@ -115,36 +117,42 @@ def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
 def _show_changes(table: "pd.DataFrame", settings: "DecisionSettings", run: str, *, traced: str) -> None:
     """The policies' measure, each capture beside the one before."""
     from engine.domain.measures import MEASURE_TITLES
+    from engine.figures.change_charts import SAID_TITLES
 
     own = table[(table["to"] == "previous") & (table["measure"] == settings.measure)]
     for constraint_type in dict.fromkeys(own["constraint_type"]):
         rows = [
-            (row.step, row.change, f"{row.low:.2f}–{row.high:.2f}", row.edge, row.said, row.fit, row.n)
+            (row.step, row.change, f"{row.low:.2f} to {row.high:.2f}", row.edge, SAID_TITLES[row.said], row.fit, row.n)
             for row in own[own["constraint_type"] == constraint_type].itertuples()
         ]
         show_table(
-            ("step", "change", "95 %", "noise ends at", "said", "fit", "prompts"),
+            ("step", "change", "95% interval", "noise floor", "against the floor", "fit", "prompts"),
             rows,
-            title=f"{run}, {constraint_type}, traced {traced}: {MEASURE_TITLES[settings.measure].lower()}, since the "
-            "capture before",
+            title=f"{run}, {constraint_type}, traced {traced}: circuit change "
+            f"({MEASURE_TITLES[settings.measure].lower()}) since the checkpoint before",
         )
 
 
-def _show_rest(at_rest: Mapping[str, "Saturation"], replays: Mapping[str, "Replay"], *, last: int) -> None:
+def _show_settled(
+    settled: Mapping[str, "Saturation"], replays: Mapping[str, "Replay"], settings: "DecisionSettings", *, last: int
+) -> None:
+    from engine.analysis.saturation import rule_in_words
+
     show_table(
-        ("constraint type", "at rest from step", "seen at step", "why"),
-        [(one.constraint_type, one.since, one.step, one.reason) for one in at_rest.values()],
-        title="When the circuits came to rest",
+        ("constraint type", "no change seen since step", "rule met at step", "why"),
+        [(one.constraint_type, one.since, one.step, one.reason) for one in settled.values()],
+        title="When the circuits settled",
     )
+    say(rule_in_words(settings))
     show_table(
         ("policy", "stops at", "steps saved", "why"),
         [(r.policy, r.step, None if r.step is None else last - r.step, r.verdict.reason) for r in replays.values()],
-        title="Where each stopping policy would have ended the run",
+        title="Where each stopping policy would have stopped the run",
     )
 
 
 def _show_series(series: "GraphSeries") -> None:
-    """Meaning overlap over all layers beside what goes when the circuit is switched off."""
+    """Meaning overlap over all layers, and how far the right answer falls when the circuit's features are ablated."""
     whole = {(one.step, one.constraint_type): one for one in series.overlap if one.layer < 0}
     causal = {(one.step, one.constraint_type): one for one in series.causal}
     for constraint_type in dict.fromkeys(name for _, name in (*whole, *causal)):
@@ -159,13 +167,13 @@ def _show_series(series: "GraphSeries") -> None:
                     check.p_before if check else None,
                     check.drop.value if check else None,
                     check.random_drop.value if check else None,
-                    _switched_off(check.n_features, check.n_others) if check else None,
+                    _ablated(check.n_features, check.n_others) if check else None,
                 )
             )
-        columns = ("step", "own", "other", "p", "drop", "others’ drop", "features off")
+        columns = ("step", "own", "other", "p", "drop", "others’ drop", "features ablated")
         show_table(columns, rows, title=f"{series.key.run}, {constraint_type}: meaning overlap; without the circuit")
 
 
-def _switched_off(n_features: float, n_others: float) -> str:
+def _ablated(n_features: float, n_others: float) -> str:
     """Says so where fewer others were active than the circuit has features."""
     return f"{n_features:.0f}" if n_others >= n_features else f"{n_features:.0f} (others: {n_others:.0f})"

@@ -1,4 +1,4 @@
-"""What `train` takes to decide while it trains."""
+"""The settings of the policies, as `train` takes them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ def decision_settings(pairs: Sequence[str], base: "DecisionSettings") -> "Decisi
     for pair in pairs:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
-            raise InputError(f"“{pair[:80]}” says no value. Write --decide KEY=VALUE, as --decide loss_drop=0.01.")
+            raise InputError(f"“{pair[:80]}” has no value. Write --decide KEY=VALUE, as --decide loss_drop=0.01.")
         if key not in values:
-            raise InputError(f"“{key[:40]}” is nothing that decides. Give one of {', '.join(values)}.")
+            raise InputError(f"“{key[:40]}” is not a policy setting. Choose one of {', '.join(values)}.")
         given[key] = value
     try:
         return type(base).model_validate(values | given)
     except ValidationError as error:
         wrong = error.errors()[0]
         key = str(wrong["loc"][0])
-        raise InputError(f"“{given.get(key, '')[:40]}” cannot be {key}. {wrong['msg']}.") from error
+        raise InputError(f"“{given.get(key, '')[:40]}” is not a valid {key}. {wrong['msg']}.") from error

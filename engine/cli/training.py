@@ -53,19 +53,23 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Learning rate; without it the method's own.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed makes the same run.")] = 0,
-    stopping: Annotated[str, typer.Option(help=f"When it ends: one of {', '.join(STOPPING_INFOS)}.")] = "none",
+    stopping: Annotated[str, typer.Option(help=f"Stopping policy: one of {', '.join(STOPPING_INFOS)}.")] = "none",
     curriculum: Annotated[
-        str, typer.Option(help=f"What it is trained on: one of {', '.join(CURRICULUM_INFOS)}.")
+        str, typer.Option(help=f"Curriculum (how often each type is sampled): one of {', '.join(CURRICULUM_INFOS)}.")
     ] = "uniform",
     patience: Annotated[
-        int | None, typer.Option(help=f"Captures in a row that must be quiet. [default: {DEFAULTS.patience}]")
+        int | None,
+        typer.Option(help=f"Checkpoints in a row that must meet the stopping rule. [default: {DEFAULTS.patience}]"),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch/--no-watch", help="Trace circuits at each capture, for no policy.")
+        bool,
+        typer.Option("--watch/--no-watch", help="Trace circuits at each checkpoint, even if no policy needs them."),
     ] = False,
     decide: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help=f"Set what policies go by: {', '.join(DecisionSettings.model_fields)}."),
+        typer.Option(
+            metavar="KEY=VALUE", help=f"A setting of the policies: {', '.join(DecisionSettings.model_fields)}."
+        ),
     ] = None,
     critical_rank: Annotated[
         int | None, typer.Option(min=1, rich_help_panel=PANEL, help="Rank of critical layers. Default: 4 times --rank.")
@@ -106,20 +110,26 @@ def train(
         ),
     ] = None,
     last_edges: Annotated[
-        int | None, typer.Option(metavar="N", min=1, rich_help_panel=PANEL, help="And at the end, on a line to there.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            rich_help_panel=PANEL,
+            help="Edges at the end; the number moves there in a straight line.",
+        ),
     ] = None,
     discover_every: Annotated[
         int | None,
         typer.Option(
             min=1,
             rich_help_panel=PANEL,
-            help=f"Steps until it looks for the circuit again. Default: {METHOD_DEFAULTS.discover_every}.",
+            help=f"Steps until it finds the circuit again. Default: {METHOD_DEFAULTS.discover_every}.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Fine-tune a model, keep checkpoints on the way, measure the probes at each."""
+    """Fine-tune a model, keep checkpoints along the way, and measure the probes at each."""
     from engine.domain.jobs import Train
     from engine.domain.runs import RunConfig
     from engine.jobs import run_inline
@@ -193,8 +203,8 @@ def _show(store: "Store", config: "RunConfig", json_file: str | None) -> None:
         data = {"run": config.model_dump(mode="json"), "checkpoints": rows, "stopped_at": decided.stopped_at}
         write_json(data | {"decisions": [one.model_dump(mode="json") for one in decided.decisions]}, json_file)
     if json_file != "-":
-        show_table(("checkpoint", "step", "loss", "right", "probes"), [tuple(row.values()) for row in rows])
+        show_table(("checkpoint", "step", "loss", "accuracy", "probes"), [tuple(row.values()) for row in rows])
         if decided.decisions:
             end = f"Stopped at step {decided.stopped_at}" if decided.stopped_at is not None else "Not stopped"
             say(f"{end}. {decided.decisions[-1].verdict.reason}")
-        say(f"Kept in {store.run_folder(config.name)}")
+        say(f"Stored in {store.run_folder(config.name)}")

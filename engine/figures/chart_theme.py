@@ -17,11 +17,11 @@ def themed(chart: Chart) -> Chart:
     config = alt.Config(
         axis=alt.AxisConfig(**text, titleFontWeight="normal"),
         legend=alt.LegendConfig(**text, offset=8),
-        padding={"left": 4, "right": 4, "top": 4, "bottom": 2},
         header=alt.HeaderConfig(labelFontSize=TITLE_PX),
         title=alt.TitleConfig(fontSize=TITLE_PX, fontWeight=600, anchor="middle", offset=6),
     )
-    return chart.properties(config=config)  # type: ignore[attr-defined,no-any-return]  # every chart has it
+    padding = dict.fromkeys(("left", "right", "top", "bottom"), 4)
+    return chart.properties(config=config, padding=padding)  # type: ignore[attr-defined,no-any-return]  # all have it
 
 
 def step_axis(last_step: float, *, field: str = "step", title: str | None = "step") -> alt.X:

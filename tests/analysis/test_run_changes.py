@@ -96,7 +96,7 @@ def test_nothing_at_all():
     for found in (run_changes({}), run_changes({0: [], 25: []})):
         assert found.changes.empty
         assert found.fits.empty
-        assert "no graph of this run" in found.notes[0]
+        assert "No graph of this run" in found.notes[0]
         assert looks_of((0, 25), found) == {}
 
 
@@ -122,8 +122,8 @@ def test_a_type_with_one_prompt():
     only = {step: [c for c in side if c.probe.constraint_type == SPATIAL] for step, side in circuits.items()}
     assert run_changes(only).changes["edge"].dtype == float
     assert found.notes == (
-        "spatial relationship: one prompt alone. Its noise cannot be measured, so that no change can be told from it. "
-        "Analyse the run with at least 2 prompts of each type.",
+        "spatial relationship: only one prompt was traced, so there is no noise floor. Trace the run with at least 2 "
+        "prompts of each type.",
     )
 
 
@@ -162,23 +162,23 @@ def test_steps_without_a_common_prompt_are_not_compared():
 def test_a_run_without_its_base():
     found = run_changes(a_run(25, 50))
     assert "base" not in set(found.changes["to"])
-    assert "What changed since the base is not told" in found.notes[0]
+    assert "nothing is compared with the base" in found.notes[0]
 
 
 def test_all_graphs_below_the_fit_limit():
     found = run_changes(a_run(0, 25, fit=0.61))
     assert len(found.changes)  # it is computed all the same
     assert found.notes == (
-        "All graphs fit too badly to say much: the lowest mean replacement score is 0.61 (simple mapping, step 0), and "
-        "0.8 is needed. Train transcoders on this run, then analyse it again.",
+        "The graphs explain too little of the model: the lowest mean replacement score is 0.61 (simple mapping, base), "
+        "and 0.8 is needed. Train transcoders on this run, then trace it again.",
     )
 
 
 def test_some_graphs_below_the_fit_limit():
     found = run_changes(a_run(0, 25) | {50: a_run(50, fit=0.7)[50]})
     assert found.notes == (
-        "Graphs fit badly at step 50: the lowest mean replacement score is 0.70 (simple mapping, step 50); below 0.8 "
-        "they say little. Train transcoders on this run, then analyse it again.",
+        "The graphs explain too little at step 50: the lowest mean replacement score is 0.70 (simple mapping, step 50)"
+        "; 0.8 is needed. Train transcoders on this run, then trace it again.",
     )
 
 

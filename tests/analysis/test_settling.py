@@ -1,7 +1,7 @@
-"""Rests of a circuit: quiet before it learns, moving while it does, quiet again."""
+"""When a circuit settles: it does not change before it learns, changes while it does, and then not any more."""
 
-from engine.analysis.rests import rests
 from engine.analysis.saturation import saturation
+from engine.analysis.settling import settling
 from engine.domain.decisions import Capture, DecisionSettings, Look, TypeLook, TypeScore
 from engine.domain.measures import Change
 
@@ -26,41 +26,44 @@ LEARNS = [capture(40, 20, 0.9), capture(50, 39, 0.5)]
 QUIET_END = [capture(60, 40, 0.1), capture(70, 40, 0.1), capture(80, 40, 0.1)]
 
 
-def test_a_rest_before_learning_ended_and_the_one_after_it_lasts():
-    """Patience 2: quiet at 20 and 30, beside 10, with scores of 8, 9 and 9 of 40: a rest at 30, which ends at 40, where
-    it changes by 0.9. From there the first two quiet captures are 60 and 70, beside 50 with 39 of 40."""
-    found = rests([*QUIET_START, *LEARNS, *QUIET_END], SETTINGS)[NAME]
-    assert [(rest.step, rest.moved_at) for rest in found.found] == [(30, 40), (70, None)]
-    assert found.lasting is found.found[1]
+def test_a_circuit_settles_before_learning_and_again_after_it():
+    """Patience 2: no change at 20 and 30, with scores of 8, 9 and 9 of 40 from 10 on: settled at 30, until 40, where it
+    changes by 0.9. From there the first two without a change are 60 and 70, compared with 50 with 39 of 40."""
+    found = settling([*QUIET_START, *LEARNS, *QUIET_END], SETTINGS)[NAME]
+    assert [(one.step, one.changed_at) for one in found.times] == [(30, 40), (70, None)]
+    assert found.lasting is found.times[1]
     assert found.lacks == ""
 
 
-def test_the_first_rest_is_what_saturation_says():
+def test_the_first_time_is_what_saturation_finds():
     captures = [*QUIET_START, *LEARNS, *QUIET_END]
-    said = saturation(captures, SETTINGS)[NAME]
-    first = rests(captures, SETTINGS)[NAME].found[0]
-    assert (first.step, first.reason) == (said.step, said.reason)
+    found = saturation(captures, SETTINGS)[NAME]
+    first = settling(captures, SETTINGS)[NAME].times[0]
+    assert (first.step, first.since, first.reason) == (found.step, found.since, found.reason)
 
 
-def test_a_rest_after_a_change_that_is_not_sure_is_found_too():
-    """At 40 it changes by 0.25: over the noise, but its interval from 0.15 reaches into it. 50 and 60 are quiet."""
+def test_a_change_whose_interval_reaches_below_the_floor_ends_it_too():
+    """At 40 it changes by 0.25: above the floor, but its interval begins at 0.15. At 50 and 60 it does not change."""
     captures = [*QUIET_START, capture(40, 9, 0.25), capture(50, 9, 0.1), capture(60, 9, 0.1)]
-    found = rests(captures, SETTINGS)[NAME]
-    assert [(rest.step, rest.moved_at) for rest in found.found] == [(30, 40), (60, None)]
+    found = settling(captures, SETTINGS)[NAME]
+    assert [(one.step, one.changed_at) for one in found.times] == [(30, 40), (60, None)]
 
 
-def test_while_it_moves_no_rest_lasts_and_what_is_lacking_is_told():
-    found = rests([*QUIET_START, *LEARNS], SETTINGS)[NAME]
-    assert [rest.moved_at for rest in found.found] == [40]
+def test_while_it_changes_it_has_not_settled_and_what_is_lacking_is_named():
+    found = settling([*QUIET_START, *LEARNS], SETTINGS)[NAME]
+    assert [one.changed_at for one in found.times] == [40]
     assert found.lasting is None
-    # it moved at 40 and at 50; patience 2 needs two quiet ones after that
-    assert found.lacks == "Since it last moved, at step 50, there is 1 capture of the 3 that are needed."
+    # it changed at 40 and at 50; patience 2 needs two without a change after that
+    assert found.lacks == (
+        "Its circuit last changed by more than the noise floor at step 50. 2 checkpoints after that are needed, and "
+        "there are none."
+    )
 
 
-def test_nothing_watched_is_no_rest():
+def test_without_circuits_nothing_settles():
     blind = [one.model_copy(update={"look": None}) for one in QUIET_START]
-    found = rests(blind, SETTINGS)[NAME]
-    assert found.found == ()
+    found = settling(blind, SETTINGS)[NAME]
+    assert found.times == ()
     assert found.lasting is None
     assert "no circuits were traced" in found.lacks
-    assert rests([], SETTINGS) == {}
+    assert settling([], SETTINGS) == {}

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.many_runs import copy_runs
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -82,6 +84,15 @@ def server(server_folder: Path) -> Iterator[str]:
     """The address of the app, started as a user starts it, with an empty workspace."""
     with _served("app.py", server_folder) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def ten_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of the app with a workspace of ten runs, and their names."""
+    folder = tmp_path_factory.mktemp("ten_runs")
+    names = copy_runs(folder / "workspace", 10)
+    with _served("app.py", folder) as address:
+        yield address, names
 
 
 @pytest.fixture(scope="session")

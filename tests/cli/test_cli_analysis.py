@@ -42,8 +42,12 @@ def test_analyse_then_change(here: Store, cli: Cli, tmp_path: Path) -> None:
 
     result = cli("change", "one", "--json", tmp_path / "change.json")
     assert result.exit_code == 0, result.stderr
-    assert "one, spatial_relationship, traced afterwards: influence of nodes, since the capture before" in result.stdout
-    assert "When the circuits came to rest" in result.stdout
+    assert (
+        "one, spatial_relationship, traced afterwards: circuit change (influence of nodes) since the" in result.stdout
+    )
+    assert "When the circuits settled" in result.stdout
+    assert "So “not above the noise floor” does not mean “no change”." in " ".join(result.stdout.split())
+    assert "A slow, steady drift also passes this rule." in " ".join(result.stdout.split())
     for policy in ("none", "loss_plateau", "probe_plateau", "circuit_saturation"):
         assert policy in result.stdout
     told = json.loads((tmp_path / "change.json").read_text(encoding="utf-8"))
@@ -90,7 +94,7 @@ def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwa
 def test_what_cannot_be_told(here: Store, cli: Cli) -> None:
     result = cli("change", "two")
     assert result.exit_code == 2
-    assert "The circuits of “two” were not traced on its paraphrase probes" in result.stderr
+    assert "The circuits of “two” have not been traced on its paraphrase probes" in result.stderr
     assert "analyse two --kind paraphrase" in result.stderr
     for command in ("analyse", "change"):
         result = cli(command, "nobody")
@@ -106,10 +110,10 @@ def test_what_cannot_be_told(here: Store, cli: Cli) -> None:
 
 
 def test_fewer_others_than_features_is_said(here: Store) -> None:
-    from engine.cli.analysis import _switched_off
+    from engine.cli.analysis import _ablated
 
-    assert _switched_off(12.5, 12.5) == "12"
-    assert _switched_off(30, 8) == "30 (others: 8)"
+    assert _ablated(12.5, 12.5) == "12"
+    assert _ablated(30, 8) == "30 (others: 8)"
 
 
 def test_change_needs_no_torch(here: Store, cli: Cli) -> None:

@@ -45,13 +45,13 @@ def test_settings_are_read_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
-        ("patience", "“patience” says no value. Write --decide KEY=VALUE"),
-        ("patients=3", "“patients” is nothing that decides. Give one of patience, loss_drop"),
-        ("=3", "“” is nothing that decides"),
-        ("patience=0", "“0” cannot be patience. Input should be greater than or equal to 1."),
-        ("patience=many", "“many” cannot be patience"),
-        ("probe_kind=magic", "“magic” cannot be probe_kind. Input should be 'recall', 'paraphrase'"),
-        ("loss_drop=", "“” cannot be loss_drop"),
+        ("patience", "“patience” has no value. Write --decide KEY=VALUE"),
+        ("patients=3", "“patients” is not a policy setting. Choose one of patience, loss_drop"),
+        ("=3", "“” is not a policy setting"),
+        ("patience=0", "“0” is not a valid patience. Input should be greater than or equal to 1."),
+        ("patience=many", "“many” is not a valid patience"),
+        ("probe_kind=magic", "“magic” is not a valid probe_kind. Input should be 'recall', 'paraphrase'"),
+        ("loss_drop=", "“” is not a valid loss_drop"),
     ],
 )
 def test_what_cannot_be_is_named(pair: str, says: str) -> None:
@@ -63,7 +63,7 @@ def test_what_cannot_be_is_named(pair: str, says: str) -> None:
 def test_a_run_that_a_policy_ends_is_told(train: Callable[..., Any], tmp_path: Path) -> None:
     done = train("--stopping", "probe_plateau", "--patience", 2, "--json", tmp_path / "train.json")
     assert done.exit_code == 0, done.output
-    assert "Stopped at step 4. The paraphrase probes are flat since step 0" in " ".join(done.stdout.split())
+    assert "Stopped at step 4. The paraphrase probes are flat from base to step" in " ".join(done.stdout.split())
     told = json.loads((tmp_path / "train.json").read_text(encoding="utf-8"))
     assert told["stopped_at"] == 4
     assert [one["step"] for one in told["decisions"]] == [row["step"] for row in told["checkpoints"]] == [0, 2, 4]
@@ -98,8 +98,8 @@ def test_a_plain_run_says_nothing_of_decisions(train: Callable[..., Any], tmp_pa
     [
         (("--stopping", "magic"), "“magic”. Available: none, loss_plateau"),
         (("--curriculum", "magic"), "“magic”. Available: uniform, under_learned"),
-        (("--decide", "patients=3"), "“patients” is nothing that decides"),
-        (("--patience", 0), "“0” cannot be patience"),
+        (("--decide", "patients=3"), "“patients” is not a policy setting"),
+        (("--patience", 0), "“0” is not a valid patience"),
     ],
 )
 def test_what_is_refused_leaves_no_run(

@@ -44,8 +44,7 @@ def test_a_flat_loss(run: Run) -> None:
     verdict = asked("loss_plateau", run([None, 2.0, 1.00, 0.99, 0.98]))
     assert verdict.stop
     assert verdict.reason == (
-        "The loss is flat: from 1 at step 50 to 0.98 at step 100, "
-        "where no capture lowered it by 2.0% (at most by 1.0%)."
+        "The loss is flat: from 1 at step 50 to 0.98 at step 100. No checkpoint lowered it by 2.0%; the most was 1.0%."
     )
 
 
@@ -53,7 +52,7 @@ def test_a_loss_that_still_falls(run: Run) -> None:
     # 2.0 → 1.0 is a drop of a half; it is the older of the two in the window.
     verdict = asked("loss_plateau", run([None, 2.0, 1.0, 0.99]))
     assert not verdict.stop
-    assert verdict.reason == "The loss still falls: by 50.0% to 1 at step 50, and less than 2.0% is flat."
+    assert verdict.reason == "The loss still falls: by 50.0% to 1 at step 50. Flat is below 2.0%."
 
 
 def test_a_drop_of_exactly_the_limit_is_not_flat(run: Run) -> None:
@@ -68,10 +67,10 @@ def test_a_rising_and_a_vanished_loss_are_flat(run: Run) -> None:
 
 
 def test_a_loss_that_is_not_known_is_named(run: Run) -> None:
-    assert "2 captures with a loss so far, and 3" in asked("loss_plateau", run([None, 1.0, 1.0])).reason
+    assert "2 checkpoints with a loss so far, and 3" in asked("loss_plateau", run([None, 1.0, 1.0])).reason
     verdict = asked("loss_plateau", run([None, 1.0, None, 1.0]))
     assert not verdict.stop
-    assert "the loss of step 50 is not known" in verdict.reason
+    assert "the loss at step 50 is not known" in verdict.reason
 
 
 def test_flat_probes(run: Run) -> None:
@@ -80,7 +79,7 @@ def test_flat_probes(run: Run) -> None:
     assert verdict.stop
     assert verdict.saturated == (A, B)
     assert verdict.reason == (
-        "The paraphrase probes are flat since step 25, within their 95 % intervals: "
+        "The paraphrase probes are flat from step 25 to step 75 (their 95% intervals all overlap): "
         "simple mapping 40 of 40 right at step 75 and spatial relationship 40 of 40 right at step 75."
     )
 
@@ -93,9 +92,7 @@ def test_probes_that_move(run: Run) -> None:
         verdict = asked("probe_plateau", run([1.0] * 3, right))
         assert not verdict.stop
         assert verdict.saturated == ()
-        assert verdict.reason == (
-            f"The paraphrase probes of simple mapping still move: 20 of 40 right at step 0, {end}."
-        )
+        assert verdict.reason == (f"The paraphrase probes of simple mapping still move: 20 of 40 right at base, {end}.")
 
 
 def test_one_type_that_moves_is_enough() -> None:
@@ -108,8 +105,8 @@ def test_one_type_that_moves_is_enough() -> None:
     assert verdict.saturated == (A,)
     assert "spatial relationship" in verdict.reason
     short = asked("probe_plateau", captures[1:])
-    assert (
-        short.reason == "Whether the paraphrase probes are flat cannot be told from 2 captures: 3 in a row are needed."
+    assert short.reason == (
+        "Too early to say whether the paraphrase probes are flat: 2 checkpoints so far, and 3 in a row are needed."
     )
 
 
@@ -130,16 +127,16 @@ def test_a_capture_that_was_not_probed_is_named() -> None:
     assert "not measured at step 1" in verdict.reason
 
 
-def test_circuits_that_have_formed(run: Run) -> None:
-    # The edge is 0.3: quiet at steps 50 and 75, and the probes of 25, 50, 75 overlap. One capture earlier 25 is not.
+def test_circuits_that_have_settled(run: Run) -> None:
+    # The floor is 0.3: no change at steps 50 and 75, and the probes of 25, 50, 75 overlap. Not one earlier.
     captures = run([1.0] * 4, [0, 40, 40, 40], [0.0, 0.9, 0.2, 0.1])
     assert not asked("circuit_saturation", captures[:3]).stop
     verdict = asked("circuit_saturation", captures)
     assert verdict.stop
     assert verdict.saturated == (A, B)
     assert verdict.reason == (
-        "The circuits have formed: simple mapping at step 75, quiet since step 50 "
-        "and spatial relationship at step 75, quiet since step 50."
+        "No circuit changed by more than the noise floor any more: simple mapping since step 50 (found at step 75) and "
+        "spatial relationship since step 50 (found at step 75). A slow, steady drift also passes this rule."
     )
 
 

@@ -19,12 +19,16 @@ from engine.figures.change_charts import (
     RANDOM,
     Mark,
     causal_chart,
+    causal_panels,
     causal_rows,
     change_chart,
+    change_panels,
     change_rows,
     layer_changes,
     layer_chart,
+    layer_panels,
     overlap_chart,
+    overlap_panels,
     overlap_rows,
     weights_chart,
 )
@@ -82,34 +86,37 @@ def test_one_curve_has_one_comparison_and_measure_and_keeps_the_order_of_the_typ
     assert rows["low_fit"].tolist() == [False, False, True, False]  # 0.7 is below 0.8
 
 
-def test_a_saturation_mark_stands_once_in_the_panel_of_its_type():
+def test_a_mark_stands_once_in_the_panel_of_its_type():
     marks = {
-        SIMPLE: [Mark(50, "quiet", lasting=False), Mark(100, "saturated")],
+        SIMPLE: [Mark(50, "for a while", lasting=False), Mark(100, "settled")],
         SPATIAL: [],
         "unheard_of": [Mark(7, "")],
     }
     rows = change_rows(changes(), to="previous", measure="influence", marks=marks)
     marked = rows[rows["mark"].notna()]
     assert marked[["constraint_type", "mark", "mark_label", "lasting"]].to_numpy().tolist() == [
-        [SIMPLE, 50, "quiet", False], [SIMPLE, 100, "saturated", True],
+        [SIMPLE, 50, "for a while", False], [SIMPLE, 100, "settled", True],
     ]  # fmt: skip
 
 
 def test_the_chart_draws_noise_band_curve_and_what_is_said():
-    rows = change_rows(changes(), to="previous", measure="influence", marks={SIMPLE: [Mark(100, "saturated at 100")]})
+    rows = change_rows(
+        changes(), to="previous", measure="influence", marks={SIMPLE: [Mark(100, "settled at step 100")]}
+    )
     chart = change_chart(rows, last_step=300)
     spec = chart.to_dict()
     assert spec["facet"]["column"] == {
-        "field": "type", "header": {"labelFontSize": 13}, "sort": None, "title": None, "type": "nominal",
+        "field": "type", "sort": None, "title": None, "type": "nominal",
     }  # fmt: skip
     noise, band, line, points = layers_of(chart)[:4]
     assert noise["mark"]["type"] == "area"
     assert noise["encoding"]["y"]["field"] == "edge"
     assert noise["encoding"]["fill"]["scale"] == {"domain": [NOISE_TITLE], "range": [palette.NOISE]}
     assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
-    assert line["encoding"]["x"]["scale"]["domain"] == [0, 300]
-    assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
-    assert points["encoding"]["color"]["scale"]["domain"] == ["a change", "within the noise", "unclear"]
+    assert line["encoding"]["x"]["scale"]["domain"] == pytest.approx([-4.5, 304.5])  # 1.5% beyond both ends
+    assert line["encoding"]["y"]["scale"]["domain"] == [-0.03, 1.03]
+    assert line["encoding"]["y"]["title"] == "circuit change"
+    assert points["encoding"]["color"]["scale"]["domain"] == ["above it", "not above it", "unclear"]
     assert points["encoding"]["shape"]["scale"]["domain"] == points["encoding"]["color"]["scale"]["domain"]
     assert len(set(points["encoding"]["shape"]["scale"]["range"])) == 3  # told apart without colour
     assert [row["mark"] for row in rows_of(chart)] == [None, None, 100, None]
@@ -189,6 +196,33 @@ def test_the_causal_check_stands_beside_random_features():
     assert domain == [-0.2, 1.0]  # what random features add is not cut off
 
 
+def test_there_is_a_fluid_panel_a_type_with_its_own_rows_and_one_scale():
+    rows = change_rows(changes(), to="previous", measure="influence", run="r")
+    panels = change_panels(rows, last_step=100, height=230)
+    assert list(panels) == [SPATIAL, SIMPLE]
+    for name, panel in panels.items():
+        spec = panel.to_dict()
+        assert "width" not in spec  # as wide as its column
+        assert spec["height"] == 230
+        assert spec["title"] == name.replace("_", " ")
+        assert {row["constraint_type"] for row in rows_of(panel)} == {name}
+    layers = pd.DataFrame(
+        [(0, SIMPLE, 0, 0.5), (10, SIMPLE, 0, 0.7), (0, SPATIAL, 0, 0.5), (10, SPATIAL, 0, 0.4)],
+        columns=["step", "constraint_type", "layer", "share"],
+    )
+    specs = [panel.to_dict() for panel in layer_panels(layer_changes(layers, to="previous"), last_step=10).values()]
+    assert [spec["encoding"]["color"]["scale"]["domain"] for spec in specs] == [pytest.approx([-0.2, 0, 0.2])] * 2
+
+
+def test_every_text_of_a_chart_is_at_least_12_pixels_high():
+    config = change_chart(change_rows(changes(), to="base", measure="influence"), last_step=9).to_dict()["config"]
+    sizes = [
+        size for part in config.values() if isinstance(part, dict) for key, size in part.items() if "ontSize" in key
+    ]
+    assert len(sizes) >= 5
+    assert min(sizes) >= 12
+
+
 def look(step: int, value: float | None, *, edge: float | None = 0.3, fit: float = 0.9) -> Look:
     made = {} if value is None else {"influence": change(value, edge)}
     one = TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=made)
@@ -216,7 +250,7 @@ def capture(step: int, right: int) -> Capture:
     )  # fmt: skip
 
 
-def test_stopping_rules_are_told_with_what_is_known_then_and_at_the_end():
+def test_stopping_rules_have_the_accuracy_then_and_at_the_end():
     captures = [capture(0, 0), capture(50, 4), capture(100, 8)]
     replays = {
         "none": Replay("none", None, Verdict(stop=False, reason="All.")),
@@ -224,8 +258,8 @@ def test_stopping_rules_are_told_with_what_is_known_then_and_at_the_end():
     }
     rows = stopping_rows(replays, captures, kind="paraphrase")
     # (4 + 10) of 20 at step 50, (8 + 10) of 20 at the end
-    assert rows["right then"].tolist() == [0.9, 0.7]
-    assert rows["right at the end"].tolist() == [0.9, 0.9]
+    assert rows["accuracy then"].tolist() == [0.9, 0.7]
+    assert rows["accuracy at the end"].tolist() == [0.9, 0.9]
     assert rows["steps saved"].tolist() == [0, 50]
     assert rows["rule"].tolist() == ["At the last step", "When the probes are flat"]
     assert rows["stops at"].isna().tolist() == [True, False]
@@ -243,9 +277,9 @@ def test_each_capture_says_what_was_seen_and_decided_newest_first():
     )
     rows = capture_rows(decisions, measure="influence")
     assert rows.to_numpy().tolist() == [
-        [50, "not looked at yet", "Enough."],
-        [25, "0.70, noise to 0.30 · fit 0.90 · saturated", "Goes on."],
-        [0, "first look · fit 0.90", ""],
+        [50, "not traced yet", "Enough."],
+        [25, "0.70 (floor 0.30) · replacement score 0.90 · settled", "Goes on."],
+        [0, "first checkpoint traced · replacement score 0.90", ""],
     ]
     assert capture_rows(RunDecisions(), measure="influence").empty
 
@@ -282,6 +316,8 @@ def test_marks_of_change_are_seen_on_both_backgrounds(colour: str, background: s
 def test_nothing_measured_gives_charts_without_marks():
     empty = changes().iloc[:0]
     change_chart(change_rows(empty, to="last", measure="influence"), last_step=0).to_dict()
+    assert change_panels(change_rows(empty, to="last", measure="influence"), last_step=0) == {}
+    assert overlap_panels(overlap_rows([]), last_step=0) == causal_panels(causal_rows([]), last_step=0) == {}
     none = pd.DataFrame({"step": [], "constraint_type": [], "layer": [], "share": []})
     layer_chart(layer_changes(none, to="previous"), last_step=0).to_dict()
     overlap_chart(overlap_rows([]), last_step=0).to_dict()

@@ -6,7 +6,8 @@ import pytest
 from engine.analysis.curves import probe_scores
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LossLog, ProbeResults
-from engine.figures.charts import MOST_POINTS, curve_chart, loss_chart, mini_curves
+from engine.figures import palette
+from engine.figures.charts import MOST_POINTS, curve_chart, curve_panels, loss_chart, mini_curves, run_colors
 from tests.analysis.micro_graphs import probe
 
 
@@ -43,8 +44,8 @@ def test_curves_have_a_panel_a_type_a_line_a_kind_and_bands():
     assert marks(inner) == ["area", "line", "point"]
     band, line, _ = inner["layer"]
     assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
-    assert line["encoding"]["x"]["scale"]["domain"] == [0, 100]
-    assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
+    assert line["encoding"]["x"]["scale"]["domain"] == pytest.approx([-1.5, 101.5])  # marks at the ends are whole
+    assert line["encoding"]["y"]["scale"]["domain"] == [-0.03, 1.03]
     assert line["encoding"]["color"]["scale"] == {
         "domain": ["paraphrase", "inference"],
         "range": [PROBE_KINDS[kind].color for kind in ("paraphrase", "inference")],
@@ -56,14 +57,80 @@ def test_curves_have_a_panel_a_type_a_line_a_kind_and_bands():
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
 
 
-def test_several_runs_are_told_by_dash_and_a_click_names_run_and_step():
-    spec = curve_chart({"one": scores(), "two": scores()}, cursor=50, kinds=["inference"]).to_dict()
-    inner = spec["spec"]
-    assert marks(inner)[-1] == "rule"
-    assert inner["layer"][1]["encoding"]["strokeDash"]["scale"]["domain"] == ["one", "two"]
-    assert {row["probe_kind"] for row in rows_of(spec)} == {"inference"}
-    assert spec["params"][0]["name"] == "checkpoint"
-    assert spec["params"][0]["select"]["fields"] == ["run", "step"]
+TEN = [f"run-{place}" for place in range(10)]
+
+
+def test_color_tells_ten_runs_and_marker_and_dash_tell_the_probe_kind():
+    panels = curve_panels(dict.fromkeys(TEN, scores()), kinds=["paraphrase", "inference"])
+    assert list(panels) == ["simple_mapping", "spatial_relationship"]
+    spec = panels["simple_mapping"].to_dict()
+    assert marks(spec) == ["line", "point"]  # the bands of ten runs would hide each other
+    line, point = spec["layer"]
+    colors = line["encoding"]["color"]
+    assert (colors["field"], colors["scale"]["domain"]) == ("run", TEN)
+    assert len(set(colors["scale"]["range"])) == 10
+    used = ["paraphrase", "inference"]
+    assert point["encoding"]["shape"]["scale"]["range"] == [PROBE_KINDS[kind].mark for kind in used]
+    assert line["encoding"]["strokeDash"]["scale"]["range"] == [[*PROBE_KINDS[kind].dash] for kind in used]
+    assert "width" not in spec  # as wide as its column
+    clicks = next(param for param in spec["params"] if param["name"] == "checkpoint")
+    assert clicks["select"]["fields"] == ["run", "step"]
+
+
+def test_a_highlighted_run_has_its_band_and_the_others_are_dimmed():
+    spec = curve_panels(dict.fromkeys(TEN, scores()), highlighted=["run-3"])["simple_mapping"].to_dict()
+    band, line, _ = spec["layer"]
+    assert band["transform"] == [{"filter": {"field": "run", "oneOf": ["run-3"]}}]
+    assert line["encoding"]["opacity"]["condition"] == {"test": {"field": "run", "oneOf": ["run-3"]}, "value": 1}
+    assert line["encoding"]["opacity"]["value"] < 0.2
+
+
+def test_only_the_wheel_with_ctrl_zooms():
+    one, several = ({run: LossLog(step=(1,), loss=(1.0,)) for run in runs} for runs in (["one"], TEN))
+    for spec in (
+        loss_chart(one, zoomable=True).to_dict(),
+        loss_chart(several, zoomable=True).to_dict(),
+        curve_panels({"one": scores()}, zoomable=True)["simple_mapping"].to_dict(),
+    ):
+        zoom = next(param for param in spec["params"] if param["name"] == "zoom")
+        assert zoom["bind"] == "scales"
+        assert "ctrlKey" in zoom["select"]["zoom"]  # the wheel alone scrolls the page
+        assert zoom["select"]["clear"] == "dblclick"
+    assert "params" not in loss_chart(one).to_dict()
+
+
+def test_a_run_keeps_its_color_whatever_else_is_chosen():
+    known = [*TEN, "later"]
+    colors = run_colors(TEN, known)
+    assert run_colors(["run-7", "later", "run-2"], known) == {
+        "run-7": colors["run-7"], "later": palette.RUNS[10], "run-2": colors["run-2"],
+    }  # fmt: skip
+    many = run_colors([f"run-{place}" for place in range(0, 48, 4)], [f"run-{place}" for place in range(48)])
+    assert len(set(many.values())) == 12  # one that is taken moves on to the next that is free
+
+
+@pytest.mark.parametrize("color", palette.RUNS)
+@pytest.mark.parametrize("background", ["#ffffff", "#12161c"])
+def test_runs_are_seen_on_both_backgrounds(color: str, background: str):
+    def luminance(code: str) -> float:  # WCAG 2.1, relative luminance
+        parts = [int(code[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(color), luminance(background)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_the_loss_of_ten_runs_has_a_legend_beside_it_and_an_axis_of_choice():
+    losses = {run: LossLog(step=(1, 2, 3), loss=(4.0, 0.0, 2.0)) for run in TEN}
+    spec = loss_chart(losses, smoothing=0, log=True).to_dict()
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["type"] == "log"
+    assert {row["loss"] for row in rows_of(spec)} == {4.0, 2.0}  # zero has no logarithm
+    assert all(row["smoothed"] == row["loss"] for row in rows_of(spec))
+    color = spec["layer"][0]["encoding"]["color"]
+    assert (color["legend"]["orient"], color["scale"]["domain"]) == ("right", TEN)
+    legend = next(param for param in spec["params"] if param["name"] == "highlighted")
+    assert (legend["bind"], legend["select"]["fields"]) == ("legend", ["run"])
 
 
 def test_mini_curves_are_means_over_types():
@@ -79,7 +146,7 @@ def test_loss_has_every_step_and_its_exponential_mean():
     rows = rows_of(spec)
     assert [row["loss"] for row in rows] == [4.0, 2.0, 2.0]
     assert [row["smoothed"] for row in rows] == pytest.approx([4.0, 3.8, 3.62])
-    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 100]
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == pytest.approx([-1.5, 101.5])
 
 
 def test_long_runs_are_thinned_to_means():

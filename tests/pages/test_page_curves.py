@@ -4,17 +4,21 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import AnalyseRun
 from engine.domain.measures import Estimate
+from engine.domain.runs import LOSS_SMOOTHING
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import BUNDLED, Store
 from engine.workflows.queries import run_scores
 from pages._ui import session
+from pages._ui.curves.runs_view import readable
 from pages._ui.curves.scores_view import clicked
+from tests.many_runs import copy_runs
 
 OpenPage = Callable[..., AppTest]
 
@@ -40,6 +44,59 @@ def test_the_address_names_the_runs(open_page: OpenPage) -> None:
     assert app.multiselect[0].value == ["demo-tokens"]
     app.multiselect[0].set_value(["demo-lora"]).run()
     assert app.query_params["runs"] == "demo-lora"
+
+
+def test_the_table_has_each_run_with_its_settings_and_last_values(open_page: OpenPage) -> None:
+    app = open_page("curves")
+    table = next(frame.value for frame in app.dataframe if "learning rate" in frame.value)
+    assert table["run"].tolist() == ["demo-lora", "demo-tokens"]
+    assert table["method"].tolist() == ["LoRA", "New tokens only"]
+    assert table["learning rate"].tolist() == [0.002, 0.005]
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=BUNDLED)
+    losses = [store.checkpoints(run)[-1].state.smoothed_loss for run in table["run"]]
+    assert table["loss"].tolist() == losses
+    assert table["inference"].tolist() == [24, 100]
+    assert table["compare"][0] == "/compare?a=demo-lora%40base&b=demo-lora%40100%25"
+    assert table["train"].tolist() == ["/train?run=demo-lora", "/train?run=demo-tokens"]
+
+
+def test_whole_percentages_do_not_hide_the_last_probe() -> None:
+    rows = pd.DataFrame(
+        {
+            "run": ["a"],
+            "last": ["a@base"],
+            "recall": [0.997],
+            "paraphrase": [0.002],
+            "inference": [1.0],
+            "retention": [None],
+        }
+    )
+    shown = readable(rows.astype({"retention": float}))
+    assert shown[["recall", "paraphrase", "inference"]].iloc[0].tolist() == [99, 1, 100]
+    assert pd.isna(shown["retention"][0])
+    assert shown["compare"][0] is None  # nothing but the base: there is nothing to compare
+
+
+def test_how_the_curves_are_drawn_is_in_the_address(open_page: OpenPage) -> None:
+    app = open_page("curves", smoothing="0.5", log="1", types="spatial_relationship")
+    assert not app.exception
+    assert app.slider[0].value == 0.5
+    assert app.toggle[0].value is True
+    assert app.button_group(key="curves types").value == ["spatial_relationship"]
+    app.slider[0].set_value(LOSS_SMOOTHING).run()
+    app.toggle[0].set_value(False).run()
+    app.button_group(key="curves types").set_value(["simple_mapping", "spatial_relationship"]).run()
+    assert not {"smoothing", "log", "types"} & set(app.query_params)  # the defaults
+    assert "smoothing" in texts(open_page("curves", smoothing="2"))
+
+
+def test_of_many_runs_two_probe_kinds_are_drawn_at_first(open_page: OpenPage) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    copy_runs(store.workspace, 2)
+    app = open_page("curves", runs="demo-lora,demo-tokens,copy-0,copy-1")
+    assert not app.exception
+    assert app.button_group(key="curves kinds").value == ["paraphrase", "inference"]
+    assert "kinds" not in app.query_params
 
 
 def test_a_run_that_is_not_there_is_named_and_left_out(open_page: OpenPage) -> None:
@@ -121,11 +178,13 @@ def test_circuits_that_were_looked_at_are_drawn_with_what_each_rule_would_have_d
     assert not app.error
     shown = texts(app)
     assert "How the circuits changed" in shown
+    assert "misses even large changes" in shown
+    assert "A slow, steady drift also passes this rule" in shown
     assert "simple mapping" in shown
     assert "What each stopping rule would have done on this run" in shown
     rules = next(table.value for table in app.table)
     assert rules["Rule"].tolist() == [
-        "At the last step", "When the loss is flat", "When the probes are flat", "When the circuits have formed",
+        "At the last step", "When the loss is flat", "When the probes are flat", "When the circuits have settled",
     ]  # fmt: skip
     assert rules["Stops at"].tolist()[0] == "the end"
     assert all(rules["Why"].str.len() > 0)
@@ -138,11 +197,11 @@ def test_patience_and_measure_are_in_the_address_and_move_what_is_said(open_page
     field = next(field for field in app.number_input if field.label == "Patience")
     assert field.value == 2
     assert next(box for box in app.selectbox if box.label == "Measure").value == "edge_jaccard"
-    assert "which paths belong to the circuit" in texts(app)
+    assert "which edges belong to the circuit" in texts(app)
     field.set_value(16).run()
     assert not app.exception
     assert app.query_params["patience"] == "16"
-    assert ":gray-badge[not saturated]" in texts(app)  # 17 checkpoints hold one window of 16, and it learns in it
+    assert ":gray-badge[not settled]" in texts(app)  # 17 checkpoints hold one window of 16, and it learns in it
     next(field for field in app.number_input if field.label == "Patience").set_value(3).run()
     assert "patience" not in app.query_params  # the default
 
@@ -176,13 +235,13 @@ def test_what_a_cancelled_job_left_is_drawn_and_the_rest_is_offered(open_page: O
     app = open_page("curves", runs="demo-lora", on="inference", to="base")
     assert not app.exception
     assert not app.error
-    assert "30 of its graphs are not traced" in texts(app)  # 17 checkpoints x 2 prompts, 4 are there
-    figures = next(frame.value for frame in app.dataframe if "to_step" in frame.value)
-    assert set(figures["to"]) == {"previous", "base", "last"}
+    assert "30 graphs are missing" in texts(app)  # 17 checkpoints x 2 prompts, 4 are there
+    figures = next(frame.value for frame in app.dataframe if "circuit change" in frame.value)
+    assert set(figures["compared with"]) == {"checkpoint before", "base model", "last checkpoint"}
     assert set(figures["step"]) == {0, 300}
-    assert set(figures["said"]) == {"unclear"}  # of one prompt no noise can be measured
+    assert set(figures["against the floor"]) == {"unclear"}  # one prompt gives no noise floor
     assert next(box for box in app.selectbox if box.label == "Layer").options == ["All layers", "Layer 0"]
-    _press(app, "Trace the rest")
+    _press(app, "Trace what is missing")
     request = AnalyseRun(run="demo-lora", probe_kind="inference", n_prompts=1)
     assert [job.request for job in session.jobs().snapshot()] == [request]
 

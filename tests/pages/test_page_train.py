@@ -37,9 +37,9 @@ def test_a_finished_run_shows_its_checkpoints_and_the_way_on(open_page: OpenPage
     assert not app.error
     shown = texts(app)
     assert ":blue-badge[base]" in shown
-    assert ":blue-badge[100%]" in shown
+    assert ":blue-badge[step 300]" in shown
     assert "Finished" in shown
-    assert "tokens on demo · 300 steps" in shown
+    assert "New tokens only on demo · 300 steps" in shown
     assert "Delete" not in [button.label for button in app.button]  # the bundled runs are read-only
 
 
@@ -97,7 +97,7 @@ def test_an_address_that_names_no_run_says_so(open_page: OpenPage) -> None:
 
 def test_the_timeline_tells_kept_from_planned() -> None:
     config = RunConfig(name="x", corpus="demo", n_steps=100, capture=(0.5, 1.0))
-    expected = "Checkpoints :blue-badge[base] :blue-badge[50%] :gray-badge[100%]"
+    expected = "Checkpoints :blue-badge[base] :blue-badge[step 50] :gray-badge[step 100]"
     assert timeline(config, [0, 50]) == expected
 
 
@@ -110,12 +110,13 @@ def test_policies_and_what_they_watch_are_asked_for_as_chosen(open_page: OpenPag
     assert "Traces" not in texts(app)  # nothing is traced by default
     _select(app, "Stop", "circuit_saturation")
     _select(app, "Sample examples", "under_learned")
-    _select(app, "What is followed", "inference")
-    _select(app, "What counts as change", "edge_similarity")
+    _select(app, "Probe kind", "inference")
+    _select(app, "Measure of circuit change", "edge_similarity")
     next(field for field in app.number_input if field.label == "Patience").set_value(2)
-    next(field for field in app.number_input if field.label == "Prompts watched").set_value(6).run()
+    next(field for field in app.number_input if field.label == "Prompts per type").set_value(6).run()
     shown = texts(app)
-    assert "Stops when the probes are flat and no circuit changes by more than the noise." in shown
+    assert "Stops when the probes are flat and no circuit changes by more than the noise floor." in shown
+    assert "a slow, steady drift passes too" in shown
     assert "Traces 12 prompts at every checkpoint" in shown  # 2 constraint types x 6
     _press(app, "Start training")
     assert not app.exception
@@ -129,7 +130,7 @@ def test_policies_and_what_they_watch_are_asked_for_as_chosen(open_page: OpenPag
 
 def test_circuits_can_be_watched_without_a_policy_that_needs_them(open_page: OpenPage) -> None:
     app = open_page("train")
-    box = next(box for box in app.checkbox if box.label.startswith("Watch the circuits"))
+    box = next(box for box in app.checkbox if box.label == "Trace circuits while it trains")
     assert not box.disabled
     box.check().run()
     assert "Traces 8 prompts at every checkpoint" in texts(app)
@@ -143,7 +144,7 @@ def test_circuits_can_be_watched_without_a_policy_that_needs_them(open_page: Ope
 def test_a_policy_that_needs_circuits_watches_them_by_itself(open_page: OpenPage) -> None:
     app = open_page("train")
     _select(app, "Sample examples", "circuit_change")
-    box = next(box for box in app.checkbox if box.label.startswith("Watch the circuits"))
+    box = next(box for box in app.checkbox if box.label == "Trace circuits while it trains")
     assert (box.disabled, box.value) == (True, True)
     _press(app, "Start training")
     request = session.jobs().snapshot()[0].request
@@ -197,8 +198,8 @@ def test_what_a_run_took_is_told() -> None:
     assert costs([], TuningLog()) == costs([base], TuningLog()) == ""
     told = costs([base, Checkpoint("r", state, Path())], TuningLog(share=(0.05, 0.2)))
     assert told == (
-        "1,000 parameters could be trained, 250 of them moved · 5% to 20% of the model at a time, in 2 circuits · "
-        "trained for 12 s · 20 s of probe runs before · at most 35 MB more memory"
+        "1,000 trainable parameters, 250 of them changed · 5% to 20% of the model at a time, in 2 circuits · "
+        "trained for 12 s · 20 s of probe runs first · 35 MB of additional memory at most"
     )
 
 
@@ -228,14 +229,15 @@ def test_a_run_that_a_policy_ended_says_at_which_step_by_which_and_what_it_saved
     assert not app.exception
     assert not app.error
     shown = texts(app)
-    assert "Stopped at step 300 by “When the probes are flat”" in shown
+    assert "Stopped at step 300 by the rule “When the probes are flat”" in shown
+    assert "LoRA on demo" in shown
     assert ":green-badge[stopped at step 300] Flat <b>since</b> 250." in shown
     assert "Stopping saved 100 of 400 steps, about " in shown
-    assert f"Looking at {len(looks)} checkpoints took" in shown
-    assert "How often each constraint type is sampled: what is not yet known" in shown
+    assert f"Tracing the circuits of {len(looks)} checkpoints took" in shown
+    assert "How often each constraint type is sampled** (low-scoring types more often)" in shown
     table = app.table[0].value
     assert table["Step"].tolist()[:2] == ["300", "250"]
-    assert "noise to" in table["Simple mapping"][0]
+    assert "(floor" in table["Circuit change, simple mapping"][0].replace("\\", "")
 
 
 def test_a_run_at_which_nobody_looked_says_nothing_of_it(open_page: OpenPage) -> None:
@@ -245,5 +247,14 @@ def test_a_run_at_which_nobody_looked_says_nothing_of_it(open_page: OpenPage) ->
     assert not app.exception
     shown = texts(app)
     assert "Finished" in shown
-    assert "Looking at" not in shown
+    assert "Tracing the circuits" not in shown
     assert list(app.table) == []
+
+
+def test_a_run_that_waits_for_its_turn_has_the_room_of_its_charts_already(open_page: OpenPage) -> None:
+    app = open_page("train")
+    _press(app, "Start training")
+    assert not app.exception
+    shown = texts(app)
+    assert ":gray-badge[base]" in shown
+    assert "The probes are measured at every checkpoint." in shown

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from engine.analysis.rests import Rest, Rests
+from engine.analysis.settling import Settled, Settling
 from engine.domain.decisions import Decision, DecisionSettings, Look, RunDecisions, Verdict
 from engine.domain.measures import MEASURES
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
@@ -13,7 +13,7 @@ from pages._ui.curves.analyse import estimate, missing
 from pages._ui.curves.change_view import clicked_pair
 from pages._ui.curves.stopping_view import readable
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
-from pages._ui.saturation_text import marks, saturation_words
+from pages._ui.settled_text import marks, settled_words
 from pages._ui.train.decisions_view import costs, decides, newest, stopped_by
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
@@ -53,42 +53,35 @@ def test_a_click_tells_both_checkpoints_the_earlier_one_first():
     assert clicked_pair([]) is None
 
 
-def test_a_rest_that_lasts_is_saturation_and_one_that_ended_is_told():
-    quiet = Rests((Rest(30, "Quiet.", 120), Rest(250, "At rest.", None)), "")
-    assert [(mark.step, mark.label, mark.lasting) for mark in marks(quiet)] == [
-        (30, "quiet at 30, moved again", False), (250, "saturated at 250", True),
+def test_the_chart_and_the_words_name_each_time_that_a_circuit_settled():
+    once, again = Settled(30, 20, "No change.", 120), Settled(250, 200, "No change again.", None)
+    found = Settling((once, again), "")
+    assert [(mark.step, mark.label, mark.lasting) for mark in marks(found)] == [
+        (30, "settled at step 30, changed later", False), (250, "settled at step 250", True),
     ]  # fmt: skip
-    badge, told = saturation_words(quiet)
-    assert badge == ":green-badge[saturated at step 250]"
-    assert (
-        told == "At rest. It had been quiet at step 30 already, but changed by more than the noise again at step 120."
-    )
-    badge, told = saturation_words(Rests((Rest(30, "Quiet.", 120),), "Still moves."))
-    assert badge == ":gray-badge[not saturated]"
-    assert (
-        told
-        == "Still moves. It had been quiet at step 30 already, but changed by more than the noise again at step 120."
-    )
+    ended = " It met the rule at step 30 already, and then changed by more than the noise floor at step 120."
+    assert settled_words(found) == (":blue-badge[settled at step 250]", "No change again." + ended)
+    assert settled_words(Settling((once,), "Still changes.")) == (":gray-badge[not settled]", "Still changes." + ended)
 
 
 def test_a_series_says_what_it_lacks():
     both = [checkpoint(0), checkpoint(50)]
     assert missing(series((0, 50), 4), both) == ""  # 2 checkpoints x 2 prompts
-    assert missing(series((0, 50), 3), both) == "1 of its graphs is not traced: it was stopped on the way."
-    assert missing(series((0,), 2), both) == "1 checkpoint of this run came after it was traced."
+    assert missing(series((0, 50), 3), both) == "1 graph is missing: tracing was canceled before the end."
+    assert missing(series((0,), 2), both) == "1 checkpoint came after this run was traced."
 
 
 def test_the_estimate_counts_graphs_and_tells_of_transcoders(demo_store: Store):
     checkpoints = demo_store.checkpoints("demo-lora")
     told = estimate(demo_store, checkpoints, 20)
     assert told.startswith(f"{len(checkpoints)} checkpoints × 20 prompts: {len(checkpoints) * 20} graphs, about ")
-    assert "No transcoders" not in told
+    assert "No transcoder set" not in told
 
 
 def test_the_estimate_is_longer_where_transcoders_must_learn_first(demo_store: Store):
     demo_store.create_run(RunConfig(name="mine", corpus="demo"))
     told = estimate(demo_store, [checkpoint(0), checkpoint(50)], 4)
-    assert "a shared set is trained first" in told
+    assert "so one is trained first" in told
     assert "8 graphs, about 52 s" in told  # 8 x 0.25 s and 50 s
 
 
@@ -103,11 +96,11 @@ def test_rows_of_stopping_rules_are_readable():
     rows = pd.DataFrame(
         [("At the last step", None, 0.99, 0.99, 0, "All."), ("When <b>", 40, 0.29, 0.99, 260, "Flat."),
          ("No probes", 40, None, None, 260, "")],
-        columns=["rule", "stops at", "right then", "right at the end", "steps saved", "why"],
+        columns=["rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why"],
     ).astype({"stops at": "Int64"})  # fmt: skip
     table = readable(rows, 0.1, 300)
     assert table["Stops at"].tolist() == ["the end", "step 40", "step 40"]
-    assert table["Right then"].tolist() == ["99 %", "29 %", "–"]
+    assert table["Accuracy then"].tolist() == ["99%", "29%", "–"]
     assert table["Steps saved"].tolist()[:2] == ["–", "260 of 300, about 26 s"]
     assert readable(rows, None, 300)["Steps saved"].tolist()[1] == "260 of 300"
     assert "\\<b" in table["Rule"][1]
@@ -127,14 +120,14 @@ def test_what_is_decided_is_shown_only_where_something_is(config: RunConfig, exp
 
 
 def test_the_newest_verdict_in_one_line():
-    assert "first checkpoint" in newest(CONFIG, RunDecisions())
+    assert newest(CONFIG, RunDecisions()) == ":gray-badge[started] Nothing was decided yet."
     going = RunDecisions(decisions=(decided(25), decided(50)))
-    assert newest(CONFIG, going) == ":blue-badge[step 50: goes on] Reason of 50\\."
+    assert newest(CONFIG, going) == ":blue-badge[step 50: continues] Reason of 50\\."
     ended = RunDecisions(decisions=(decided(25), decided(50, stop=True)), stopped_at=50)
     assert newest(CONFIG, ended) == ":green-badge[stopped at step 50] Reason of 50\\."
-    assert stopped_by(CONFIG, ended) == "stopped at step 50 by “When the circuits have formed”"
+    assert stopped_by(CONFIG, ended) == "stopped at step 50 by the rule “When the circuits have settled”"
     assert stopped_by(CONFIG, going) == ""
-    assert stopped_by(CONFIG.model_copy(update={"stopping": "gone"}), ended) == "stopped at step 50 by “gone”"
+    assert stopped_by(CONFIG.model_copy(update={"stopping": "gone"}), ended) == "stopped at step 50 by the rule “gone”"
 
 
 def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
@@ -142,12 +135,12 @@ def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
     # 0 to 200 in 10 s: 0.05 s a step; 100 steps are saved
     told = costs(CONFIG, decisions, [checkpoint(0, 1.0), checkpoint(200, 11.0)])
     assert told == (
-        "Looking at 2 checkpoints took 4 s of tracing, training transcoders on them 3 s, beside training, which waited "
-        "2 s for it. Stopping saved 100 of 300 steps, about 5 s at this run's own pace."
+        "Tracing the circuits of 2 checkpoints took 4 s, and training transcoders on them 3 s. Training waited 2 s for "
+        "it. Stopping saved 100 of 300 steps, about 5 s at this run's own pace."
     )
     assert costs(CONFIG, RunDecisions(), []) == ""
     quick = costs(CONFIG, RunDecisions(looks=(look(0, 2.0),)), [])
-    assert "Looking at 1 checkpoint took 2 s of tracing, beside training, which waited 0 s" in quick
+    assert quick == "Tracing the circuits of 1 checkpoint took 2 s. Training waited 0 s for it."
 
 
 def test_the_defaults_of_the_form_are_those_of_the_engine():

@@ -202,7 +202,7 @@ def test_a_look_that_nothing_needs_is_missed_and_told(taught: Store, config: Any
     fine_tune(taught, config(**EVERY_2, watch=True, n_steps=8), quiet, Never(), watcher=watcher)
     decided = taught.decisions("run")
     assert [look.step for look in decided.looks] == [one for one in (0, 2, 4, 6, 8) if one != step]
-    said = f"All the steps are trained. The circuits of step {step} could not be traced: the prompt is too long."
+    said = f"Trains to the last step. The circuits of step {step} could not be traced: the prompt is too long."
     assert {one.step: one.verdict.reason for one in decided.decisions if "traced" in one.verdict.reason} == {
         min(step + 2, 8): said
     }

@@ -67,7 +67,8 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     )
     highlighted: list[str] = []
     if any(log.step for log in losses.values()):
-        highlighted = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
+        picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
+        highlighted = [run for run in picked if run in drawn]
     panels = curve_panels(
         drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted, zoomable=True,
         height=_PANEL_PX,
@@ -77,7 +78,8 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
         alt_text=lambda name: f"Share of {words(name)} probes that {named} answer right, by probe kind and step.",
     )  # fmt: skip
     st.caption(_how_to(len(drawn), highlighted))
-    figures = {"loss": loss, "learning-curves": curve_chart(drawn, kinds=settings.kinds, height=_PANEL_PX)}
+    chosen = {run: frame[frame["constraint_type"].isin(settings.types)] for run, frame in drawn.items()}
+    figures = {"loss": loss, "learning-curves": curve_chart(chosen, kinds=settings.kinds, height=_PANEL_PX)}
     with menu:
         take_away(figures, key="take away curves")
     _open(clicked(points))
