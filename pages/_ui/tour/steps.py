@@ -199,7 +199,7 @@ def circuit_step(tour: Tour) -> Step:
 
     def figure() -> None:
         sides = "".join(
-            f"<div><b>{side}: {_expects(found, side)}</b>{circuit(found, side, features, width=470, height=370)}</div>"
+            f"<div><b>{side}: {_expects(found, side)}</b>{circuit(found, side, features, width=440, height=400)}</div>"
             for side in tour.sides
         )
         evidence = "" if effects is None else _evidence(effects[1], answer, len(features), random)
@@ -263,9 +263,9 @@ def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None
         Bar("B", f"without these {n}", after, percent(after)),
     ]
     if random is not None:
-        draws = f"{percent(random.median_p)} (median of {random.n_draws} draws)"
-        bars.append(Bar("B", f"without {n} others", random.median_p, draws))
-    group = Group(f"How likely B finds “{answer}”", "", tuple(bars), top=1.4)
+        bars.append(Bar("B", f"without {n} others", random.median_p, percent(random.median_p)))
+    note = "" if random is None else f"The {n} others: median of {random.n_draws} random draws."
+    group = Group(f"How likely B finds “{answer}”", note, tuple(bars), top=0.8)
     return f'<div class="tour-stacked tour-even">{tour_charts.bar_groups([group])}</div>'
 
 
