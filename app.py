@@ -5,7 +5,7 @@ import streamlit as st
 from engine.jobs.warm_up import page_being_drawn
 from pages._ui.errors import guarded
 from pages._ui.frame import PAGES, frame, navigation
-from pages._ui.serving import start_up, page_routes
+from pages._ui.serving import page_routes, start_up
 
 app = st.App(__file__, routes=page_routes(PAGES), lifespan=start_up)  # what `streamlit run` serves
 

@@ -111,7 +111,7 @@ def _edges(
         inside = inside[inside[f"kept_{side}"].astype(bool)]
     ranked = inside.sort_values(f"contribution_{side}", ascending=False, kind="stable")
     pairs = zip(ranked["source"], ranked["target"], ranked[f"contribution_{side}"], strict=True)
-    return {(a, b): float(value) for a, b, value in pairs if only is None or (a, b) in only and value > 0}
+    return {(a, b): float(value) for a, b, value in pairs if only is None or ((a, b) in only and value > 0)}
 
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
@@ -195,7 +195,8 @@ def _output(drawn: Sketch, to: _Projection, node: str, color: str) -> str:
         f'fill-opacity="{0.15 + 0.85 * p:.2f}" stroke="{color}" stroke-width="1.6"/>'
         f'<text x="{x:.1f}" y="{y - 32:.1f}" text-anchor="middle" font-size="17" font-weight="{weight}">'
         f"{html.escape(word)}</text>"
-        f'<text x="{x:.1f}" y="{y - 14:.1f}" text-anchor="middle" font-weight="{weight}">{html.escape(percent(p))}</text>'
+        f'<text x="{x:.1f}" y="{y - 14:.1f}" text-anchor="middle" font-weight="{weight}">'
+        f"{html.escape(percent(p))}</text>"
     )
 
 

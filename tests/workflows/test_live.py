@@ -1,4 +1,4 @@
-"""A run traced beside another while it trains: what is there at each step, and that nothing is left to do at the end."""
+"""A run traced beside another while it trains: what is there at each step, and at the end."""
 
 from pathlib import Path
 

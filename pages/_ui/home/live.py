@@ -84,7 +84,9 @@ def _state(job: JobRecord, config: RunConfig, beside: Beside, *, compared: bool)
         if job.state in ("queued", "running"):
             with st.container():
                 show_progress(job)
-            st.button("Cancel", icon=":material/stop_circle:", on_click=jobs().cancel, args=(job.id,), key="live cancel")
+            st.button(
+                "Cancel", icon=":material/stop_circle:", on_click=jobs().cancel, args=(job.id,), key="live cancel"
+            )
         elif compared:
             last = label_for(config.n_steps, config.n_steps)
             if st.button(f"Compare {config.name} with {beside.run}", type="primary", icon=":material/compare_arrows:"):

@@ -31,7 +31,17 @@ def path(
 ) -> str:  # fmt: skip
     """What appeared in A during training, with its strongest path. `compared`: the base with A."""
     return _svg(
-        compared, "b", tuple(features), tuple(strong), tuple(only), SIDE["A"], ink(), alt, width, height, _made_from(compared)
+        compared,
+        "b",
+        tuple(features),
+        tuple(strong),
+        tuple(only),
+        SIDE["A"],
+        ink(),
+        alt,
+        width,
+        height,
+        _made_from(compared),
     )
 
 

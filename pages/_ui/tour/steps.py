@@ -240,7 +240,9 @@ def _guess(side: str, label: str, guess: Guess, meaning: str) -> Bar:
 def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
     """The likeliest next words, the right one always among them."""
     graph = found.diff.a if side == "A" else found.diff.b
-    ranked = sorted(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True), reverse=True)
+    ranked = sorted(
+        zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True), reverse=True
+    )
     shown = ranked[:_N_WORDS]
     if all(word != answer for _, word in shown):
         shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
