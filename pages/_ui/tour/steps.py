@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from engine.analysis.telling import appeared_path
+from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import decimal, percent
@@ -240,9 +241,7 @@ def _guess(side: str, label: str, guess: Guess, meaning: str) -> Bar:
 def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
     """The likeliest next words, the right one always among them."""
     graph = found.diff.a if side == "A" else found.diff.b
-    ranked = sorted(
-        zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True), reverse=True
-    )
+    ranked = sorted(_outputs(graph), reverse=True)
     shown = ranked[:_N_WORDS]
     if all(word != answer for _, word in shown):
         shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
@@ -252,8 +251,12 @@ def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
 
 def _expects(found: Compared, side: str) -> str:
     graph = found.diff.a if side == "A" else found.diff.b
-    p, word = max(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True))
+    p, word = max(_outputs(graph))
     return f"expects “{word}” ({percent(p)})"
+
+
+def _outputs(graph: AttributionGraph) -> list[tuple[float, str]]:
+    return list(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True))
 
 
 def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None) -> str:

@@ -31,8 +31,8 @@ def checkpoints_words(n_words: int, n_examples: int, n_trained: Mapping[str, int
     return Words(
         "One model, taught the same words twice",
         (
-            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, such as “{word}”, "
-            f"with the same {n_examples} sentences.",
+            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, "
+            f"such as “{word}”, with the same {n_examples} sentences.",
             f"A changes {count(n_trained['A'])} numbers throughout the model, B {only}.",
             "Each dot is a checkpoint: a copy of the model, saved during training.",
         ),
@@ -120,7 +120,8 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
     return Words(
         f"{higher}’s training loss is higher, and yet" if turned else f"{higher}’s training loss is higher",
         (
-            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, {decimal(training['B'])} for B.",
+            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, "
+            f"{decimal(training['B'])} for B.",
             *why,
             f"On the probes, where only the right next word counts, {higher}’s loss is "
             f"{'lower' if turned else 'higher'}: {decimal(held_out[higher])} against {decimal(held_out[lower])}.",
