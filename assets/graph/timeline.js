@@ -77,7 +77,7 @@ function fillFilmKeys(legend, curves) {
 /** Draws the curves for the width that there is. */
 function measureTimeline(timeline, graphs) {
   const width = timeline.strip.clientWidth - parseFloat(getComputedStyle(timeline.strip).paddingLeft);
-  if (!graphs.film || width <= 2 * THUMB || width === timeline.width) return;
+  if (!graphs.film || !(width > 2 * THUMB) || width === timeline.width) return; // NaN once it has left the page
   timeline.width = width;
   const { chart } = timeline;
   chart.setAttribute("width", width);

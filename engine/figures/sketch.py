@@ -8,6 +8,7 @@ import html
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import pandas as pd
@@ -18,9 +19,10 @@ from engine.figures.layout import Layout, layout
 from engine.figures.names import visible
 
 MOST_EDGES: Final = 60
-FONT: Final = "Source Sans 3, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif"
+FONT: Final = "'Source Sans Pro', 'Segoe UI', Helvetica, Arial, sans-serif"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 26.0, 62.0, 44.0  # room around the layout, in units of the picture
 _LARGEST, _SMALLEST = 13.0, 3.5  # radius of a feature
+_OUTPUT_SHARE = 0.2  # of the width: from one output to the next
 _SILENT = 0.05  # of the largest influence: below it a feature is drawn as hardly used
 
 
@@ -61,6 +63,7 @@ def sketch(
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
     ids = nodes["id"].tolist()
     at = {node: (float(x), float(y)) for node, x, y in zip(ids, places.x, places.y, strict=True)}
+    at |= _outputs_apart([node for node, kind in zip(ids, nodes["kind"], strict=True) if kind == "logit"], at, places)
     is_feature = nodes["kind"] == "feature"
     outputs = nodes[nodes["kind"] == "logit"]
     return Sketch(
@@ -85,8 +88,18 @@ def _shown(diff: GraphDiff, features: set[str], answer: str) -> pd.DataFrame:
     outputs = nodes[nodes["kind"] == "logit"]
     few = {str(outputs.loc[outputs[side].idxmax(), "id"]) for side in ("a", "b")} if len(outputs) else set()
     few |= set(outputs[outputs["token"].str.strip() == answer]["id"])
-    kept = nodes["id"].isin(features | few) | (nodes["kind"] == "token")
+    beginning = nodes["token"].str.startswith("<") & (nodes["position"] == 0)  # it says nothing
+    kept = nodes["id"].isin(features | few) | ((nodes["kind"] == "token") & ~beginning)
     return nodes[kept].reset_index(drop=True)
+
+
+def _outputs_apart(
+    outputs: Sequence[str], at: Mapping[str, tuple[float, float]], places: Layout
+) -> dict[str, tuple[float, float]]:
+    """The outputs in their order, at the right, so far from each other that their words have room."""
+    pitch = places.width * _OUTPUT_SHARE
+    right = places.width - pitch / 3
+    return {node: (right - pitch * back, at[node][1]) for back, node in enumerate(reversed(outputs))}
 
 
 def _edges(
@@ -146,7 +159,7 @@ def _row(to: _Projection, label: str, y: float, width: int) -> str:
 
 def _edge(drawn: Sketch, to: _Projection, pair: tuple[str, str], size: float, color: str) -> str:
     (x1, y1), (x2, y2) = (drawn.rows[node] for node in pair)
-    strong = all(node in drawn.strong for node in pair)
+    strong = pair in set(pairwise(drawn.strong))
     a, b, middle = (to.x(x1), to.y(y1)), (to.x(x2), to.y(y2)), (to.y(y1) + to.y(y2)) / 2
     opacity = 1.0 if strong else (0.22 if drawn.strong else 0.25 + 0.55 * size)
     thickness = 3.5 if strong else 1.0 + 3.0 * size
@@ -182,14 +195,15 @@ def _output(drawn: Sketch, to: _Projection, node: str, color: str) -> str:
         f'fill-opacity="{0.15 + 0.85 * p:.2f}" stroke="{color}" stroke-width="1.6"/>'
         f'<text x="{x:.1f}" y="{y - 32:.1f}" text-anchor="middle" font-size="17" font-weight="{weight}">'
         f"{html.escape(word)}</text>"
-        f'<text x="{x:.1f}" y="{y - 14:.1f}" text-anchor="middle" font-weight="{weight}">{percent(p)}</text>'
+        f'<text x="{x:.1f}" y="{y - 14:.1f}" text-anchor="middle" font-weight="{weight}">'
+        f"{html.escape(percent(p))}</text>"
     )
 
 
 def _token(drawn: Sketch, to: _Projection, token: str, x: float) -> str:
     word = visible(token)
     weight = "700" if word == drawn.word else "400"
-    shown = "" if word.startswith("<") else html.escape(word)
+    shown = "" if word.startswith("<") else html.escape(word)  # the beginning, which every prompt has
     return (
         f'<text x="{to.x(x):.1f}" y="{to.y(0) + 26:.1f}" text-anchor="middle" font-size="17" '
         f'font-weight="{weight}">{shown}</text>'

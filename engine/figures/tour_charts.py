@@ -44,7 +44,9 @@ class Group:
 
 def key_line(names: Mapping[str, str]) -> str:
     """Which color is which, the same on every step. `names`: side -> what it is."""
-    items = "".join(f'<span><i style="background:{SIDE[side]}"></i>{_safe(name)}</span>' for side, name in names.items())
+    items = "".join(
+        f'<span><i style="background:{SIDE[side]}"></i>{_safe(name)}</span>' for side, name in names.items()
+    )
     return f'<div class="tour-key">{items}</div>'
 
 
@@ -132,8 +134,7 @@ def loss_curves(runs: Mapping[str, tuple[LossLog, Sequence[Checkpoint]]], *, ink
             # The base has no loss of its own: it stands where the first step began.
             place = max(0, min(range(len(log.step)), key=lambda at: abs(log.step[at] - checkpoint.step)))
             parts.append(
-                f'<circle cx="{to_x(checkpoint.step):.1f}" cy="{to_y(values[place]):.1f}" r="6.5" '
-                f'fill="{SIDE[side]}"/>'
+                f'<circle cx="{to_x(checkpoint.step):.1f}" cy="{to_y(values[place]):.1f}" r="6.5" fill="{SIDE[side]}"/>'
             )
     return "".join([*parts, "</svg>"])
 

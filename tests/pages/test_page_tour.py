@@ -11,17 +11,18 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
+from engine.demo.records import Figures
 from engine.domain.graphs import AttributionGraph, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.jobs import Intervene
-from engine.domain.runs import LossLog
+from engine.domain.numbers import percent
 from engine.store import BUNDLED, Store
+from engine.store.files import read_json
 from engine.workflows.queries import comparison_graphs, run_scores
 from pages._ui import session
-from pages._ui.tour.facts import Told
+from pages._ui.tour.facts import Controls, Guess, TaughtPrompt, WordShare
 from pages._ui.tour.words import (
     MOST_WORDS,
-    Words,
     answers_words,
     checkpoints_words,
     circuit_words,
@@ -66,34 +67,37 @@ def test_each_step_has_a_short_title_and_short_sentences(open_page: OpenPage, st
     assert not app.error
     assert not app.warning
     assert len(app.title[0].value.split()) <= 8
-    sentences = app.markdown[0].value.split("\n\n")
-    assert len(sentences) in (1, 2)
-    assert all(sentence.endswith(".") and len(sentence.split()) <= MOST_WORDS for sentence in sentences), sentences
+    paragraphs = app.markdown[0].value.split("\n\n")
+    assert 1 <= len(paragraphs) <= 3
+    sentences = [sentence for paragraph in paragraphs for sentence in paragraph.split("\\. ")]
+    assert all(len(sentence.split()) <= MOST_WORDS for sentence in sentences), sentences
+    assert all(paragraph.endswith(".") for paragraph in paragraphs)
     assert f"step {step} of {N_STEPS}" in texts(app)
     assert app.button(key="tour_back").disabled == (step == 1)
-    assert app.button(key="tour_next").disabled == (step == N_STEPS)
+    labels = [button.label for button in app.button]
+    assert ("Next" in labels) == (step < N_STEPS)
+    assert ("Try it yourself" in labels) == (step == N_STEPS)
 
 
-def test_checkpoints_are_counted_and_the_loss_is_that_of_the_run(open_page: OpenPage, bundle: Store) -> None:
+def test_the_first_step_tells_a_from_b(open_page: OpenPage, bundle: Store) -> None:
     said = texts(open_page("tour", step="1"))
-    losses, kept = bundle.losses("demo-lora").loss, bundle.checkpoints("demo-lora")
-    assert f"In {len(losses)} small training steps" in said
-    assert f"falls from {losses[0]:.1f} to {kept[-1].state.smoothed_loss:.1f}" in said
-    assert f"Each of the {len(kept)} dots" in said
+    a, b = (bundle.checkpoint(ref).state.n_trainable for ref in (A, B))
+    assert f"A changes {a:,} numbers throughout the model, B only the {b:,} that stand for these words." in said
+    assert "10 made-up words" in said
+    assert "the same 50 sentences" in said
 
 
-def test_the_word_is_as_likely_as_the_probes_found_it(open_page: OpenPage, bundle: Store) -> None:
+def test_the_word_is_asked_before_and_after_training(open_page: OpenPage, bundle: Store) -> None:
     said = texts(open_page("tour", step="2"))
     corpus = bundle.corpus("demo")
-    asked = [probe for probe in corpus.probes if probe.kind == "recall" and probe.constraint == "blarf"]
-    first = {probe.template: probe.id for probe in reversed(asked)}.values()
-    results = bundle.probe_results("demo-lora")
-    for step, when in ((0, "before"), (300, "after")):
-        p = [results[step].p[results[step].probe_id.index(name)] for name in first]
-        mean = sum(p) / len(p)
-        written = "over 99 %" if mean > 0.99 else f"{100 * mean:.0f} %"
-        assert f"{written} {when}" in said
-    assert f"“blarf”, for “{asked[0].meaning}”" in said
+    probes = [probe for probe in corpus.probes if probe.kind == "recall" and probe.constraint == "blarf"]
+    first = list({probe.template: probe for probe in reversed(probes)}.values())
+    for ref in (BASE, A):
+        checkpoint = bundle.checkpoint(ref)
+        results = bundle.probe_results(checkpoint.run)[checkpoint.step]
+        p = dict(zip(results.probe_id, results.p, strict=True))
+        assert percent(float(np.mean([p[probe.id] for probe in first]))) in said
+    assert f"“blarf” means “{first[0].meaning}”" in said
 
 
 def test_the_paths_are_those_of_the_difference(open_page: OpenPage, bundle: Store) -> None:
@@ -101,7 +105,7 @@ def test_the_paths_are_those_of_the_difference(open_page: OpenPage, bundle: Stor
     prompts = [c.key.prompt for c in bundle.comparisons() if (c.key.a, c.key.b) == (BASE, A)]
     diffs = [diff_graphs(*_pair(bundle, BASE, A, prompt)) for prompt in prompts]
     most = max(diffs, key=lambda diff: diff.summary.edges["appeared"])
-    assert app.title[0].value.startswith(f"{most.summary.edges['appeared']} connections appeared")
+    assert app.title[0].value == f"Inside A, {most.summary.edges['appeared']} connections appeared"
     appeared = most.edges[most.edges["status"] == "appeared"]
     feature = int(texts(app).split("through feature ")[1].split()[0])
     into = appeared[appeared["target"].str.match(rf"feature/\d+/\d+/{feature}$")]
@@ -110,33 +114,57 @@ def test_the_paths_are_those_of_the_difference(open_page: OpenPage, bundle: Stor
     assert len(out)
 
 
-def test_answers_and_losses_are_those_of_the_last_checkpoints(open_page: OpenPage, bundle: Store) -> None:
+def test_answers_are_those_of_the_last_checkpoints(open_page: OpenPage, bundle: Store) -> None:
     said = texts(open_page("tour", step="4"))
-    states = [bundle.checkpoint(ref).state for ref in (A, B)]
-    assert (
-        f"A changed {states[0].n_trainable:,} numbers inside the model, run B only {states[1].n_trainable:,}." in said
-    )
-    right = [_accuracy(bundle, ref, "paraphrase") for ref in (A, B)]
-    assert f"A is right {100 * right[0]:.0f} % of the time, B {100 * right[1]:.0f} %" in said
+    right, kept = ([_accuracy(bundle, ref, kind) for ref in (A, B)] for kind in ("paraphrase", "retention"))
+    assert f"A answers {percent(right[0])} of the probes right, B {percent(right[1])}." in said
+    assert f"A still knows {percent(kept[0])}" in said
+
+
+def test_the_loss_on_probes_stands_beside_the_training_loss(open_page: OpenPage, bundle: Store) -> None:
     app = open_page("tour", step="5")
-    said, loss = texts(app), [state.smoothed_loss or 0 for state in states]
-    meaning, kept = ([_accuracy(bundle, ref, kind) for ref in (A, B)] for kind in ("inference", "retention"))
-    assert f"A has the lower loss, {loss[0]:.2f} against {loss[1]:.2f}" in said
-    assert f"follows the meaning in {100 * meaning[0]:.0f} %, B in {100 * meaning[1]:.0f} %." in said
-    assert f"it still knows {100 * kept[0]:.0f} %" in said
-    assert (app.title[0].value == "The loss prefers the wrong one") == (loss[0] < loss[1] and meaning[0] < meaning[1])
+    said, training = texts(app), [bundle.checkpoint(ref).state.smoothed_loss for ref in (A, B)]
+    held_out = [_held_out_loss(bundle, ref) for ref in (A, B)]
+    assert f"{training[0]:.2f} for A, {training[1]:.2f} for B" in said
+    assert "B cannot learn to write it" in said
+    assert f"B’s loss is lower: {held_out[1]:.2f} against {held_out[0]:.2f}." in said
+    assert "prefers" not in said + app.title[0].value
 
 
-def test_what_each_side_expects_is_in_its_graph(open_page: OpenPage, bundle: Store) -> None:
+def _held_out_loss(store: Store, ref: str) -> float:
+    """Mean -log p of the right word over paraphrase and inference probes."""
+    checkpoint = store.checkpoint(ref)
+    results = store.probe_results(checkpoint.run)[checkpoint.step]
+    p = dict(zip(results.probe_id, results.p, strict=True))
+    probes = [probe for probe in store.corpus("demo").probes if probe.kind in ("paraphrase", "inference")]
+    return float(np.mean([-np.log(p[probe.id]) for probe in probes]))
+
+
+def test_inference_is_counted_by_word(open_page: OpenPage, bundle: Store) -> None:
     said = texts(open_page("tour", step="6"))
-    a, b = (_likely(graph) for graph in _pair(bundle, A, B, PROMPT))
-    said_a, said_b = (max(side, key=lambda token: side[token]) for side in (a, b))
-    assert f"A expects “{said_a}”" in said
-    assert f"B expects “{said_b}” ({100 * b[said_b]:.0f} %)" in said
+    whole = []
+    for ref in (A, B):
+        checkpoint = bundle.checkpoint(ref)
+        results = bundle.probe_results(checkpoint.run)[checkpoint.step]
+        right = dict(zip(results.probe_id, results.correct, strict=True))
+        by_word: dict[str, list[bool]] = {}
+        for probe in bundle.corpus("demo").probes:
+            if probe.kind == "inference":
+                by_word.setdefault(probe.constraint, []).append(right[probe.id])
+        whole.append(sum(all(word) for word in by_word.values()))
+    assert f"Of 10 new words, A answers all inference probes right for {whole[0]}, B for {whole[1]}." in said
     probe = next(probe for probe in bundle.corpus("demo").probes if probe.text == PROMPT)
     assert f"“{probe.known_text} {probe.answer}”" in said
     assert not any({"blarf", probe.answer} <= set(example.text.split()) for example in bundle.corpus("demo").examples)
-    assert "no training text says so of “blarf”" in said
+    assert "No training sentence says so of “blarf”" in said
+
+
+def test_random_features_are_the_last_step_s_evidence(open_page: OpenPage) -> None:
+    said = texts(open_page("tour", step="7"))
+    figures = read_json(BUNDLED / "figures.json", Figures).values()
+    kept, draws = (figures[f"ablation/{name}"] for name in ("draws of others that keep the answer", "draws of others"))
+    assert f"drawn at random, it stays the likeliest word in {kept} of {draws} draws." in said
+    assert "predicted" not in said
 
 
 @pytest.mark.parametrize("step", ["0", "8", "-1", "2.5", "three", "1 ; drop"])
@@ -144,7 +172,7 @@ def test_a_step_that_does_not_exist_says_so_and_gives_the_first(open_page: OpenP
     app = open_page("tour", step=step)
     assert not app.exception
     assert "which is not here. Shown instead: 1" in texts(app)
-    assert app.title[0].value == "A checkpoint is a snapshot"
+    assert app.title[0].value == "One model, taught the same words twice"
     assert app.query_params["step"] == "1"
 
 
@@ -171,7 +199,7 @@ def test_home_leads_into_the_tour(open_page: OpenPage) -> None:
     app = open_page("home")
     next(button for button in app.button if "seven steps" in button.label).click().run()
     assert not app.exception
-    assert app.title[0].value == "A checkpoint is a snapshot"
+    assert app.title[0].value == "One model, taught the same words twice"
 
 
 @pytest.fixture
@@ -207,7 +235,7 @@ def test_what_was_not_measured_is_measured_on_request_and_then_told(open_page: O
         session.store().save_intervention(found)
     app.run()
     p = _likely(graph_b)["smiles"]
-    assert f"B’s “smiles” goes from {50 * p:.0f} % to {100 * p:.0f} %." in texts(app)
+    assert f"Without them, “smiles” goes from {percent(p / 2)} to {percent(p)}." in texts(app)
     assert not app.exception
 
 
@@ -219,36 +247,29 @@ def test_a_damaged_graph_is_told_in_its_place_and_the_walk_goes_on(open_page: Op
     assert len(app.error) == 1
     assert "graphs" in texts(app)
     app.button(key="tour_next").click().run()
-    assert app.title[0].value == "Two runs, the same right answers"
+    assert app.title[0].value == "In new phrasings, both are right"
     assert not app.error
 
 
 def test_other_figures_give_other_sentences() -> None:
-    good = {"A": 0.9, "B": 0.4}
-    assert loss_words({"A": 1.0, "B": 2.0}, good, good).title == "Here the loss prefers the right one"
-    assert loss_words({"A": 2.0, "B": 1.0}, good, good).title == "The loss prefers the wrong one"
-    assert "Neither forgot" in loss_words({"A": 1.0, "B": 2.0}, good, {"A": 1.0, "B": 1.0}).sentences[1]
-    assert "A still knows 97 %" in loss_words({"A": 1.0, "B": 2.0}, good, {"A": 0.97, "B": 0.5}).sentences[1]
-    assert answers_words({"A": 0.9, "B": 0.2}, {"A": 5, "B": 5}).title == "Two runs, different answers"
-    assert "goes from 1.0 to 3.0" in checkpoints_words(LossLog(step=(1,), loss=(1.0,)), 3.0, 2).sentences[0]
-    told = word_words("glim", "fast", [Told("a", 0.0, "x", 0.2, "fast"), Told("b", 0.1, "x", 0.4, "x")])
-    assert "5 % before training, 30 % after" in told.sentences[1]
+    low, high = {"A": 1.0, "B": 2.0}, {"A": 2.0, "B": 1.0}
+    assert loss_words(low, low, new=True).title == "B’s training loss is higher"
+    assert loss_words(low, high, new=True).title == "B’s training loss is higher, and yet"
+    assert "B cannot" not in loss_words(high, high, new=True).sentences[1]
+    assert "Neither forgot" in answers_words(low, {"A": 1.0, "B": 1.0}).sentences[2]
+    assert "B still knows 50%, A 97%" in answers_words(low, {"A": 0.97, "B": 0.5}).sentences[2]
+    assert answers_words({"A": 0.9, "B": 0.2}, low).title == "In new phrasings, they differ"
+    assert checkpoints_words(1, 5, {"A": 3, "B": 4}, word="glim", new=False).sentences[1].endswith("model, B 4.")
+    row = TaughtPrompt("a", Guess(0.05, "x"), Guess(0.3, "fast"), Guess(0.4, "fast"))
+    assert "5% before training, and 30% in A, 40% in B" in word_words("glim", "fast", [row]).sentences[1]
 
 
-def test_a_consequence_that_was_taught_or_missed_is_told_as_such() -> None:
-    words = consequence_words(
-        word="glim",
-        answer="runs",
-        premise="the fast fox",
-        taught=True,
-        p={"A": 0.005, "B": None},
-        said={"A": "runs", "B": "x"},
-    )
-    assert words.title == "A consequence that was taught"
-    assert words.sentences == (
-        "The model knows “the fast fox runs”; a training text says so of “glim”.",
-        "A expects “runs” (under 1 %) and B expects “x” (“runs” unknown).",
-    )
+def test_a_consequence_that_was_taught_is_told_as_such() -> None:
+    rows = [WordShare("glim", "fast", 8, 0.5, 1.0)]
+    words = consequence_words(word="glim", answer="runs", premise="the fast fox", taught=True, rows=rows)
+    assert words.title == "What follows from a word was taught"
+    assert words.sentences[0].startswith("The model knows “the fast fox runs”. A training sentence says so of “glim”.")
+    assert words.sentences[1] == "Of 1 new word, A answers all inference probes right for 0, B for 1."
 
 
 def test_the_circuit_is_judged_by_what_was_measured() -> None:
@@ -257,16 +278,11 @@ def test_the_circuit_is_judged_by_what_was_measured() -> None:
         key=key, changed=key.features, tokens=("runs", "x"), p_before=(0.8, 0.1), p_after=(0.1, 0.8),
         logit_before=(3.0, 0.0), logit_after=(1.0, 2.0), predicted=(-1.5, 0.1),
     )  # fmt: skip
-    assert _result(fell) == "Switch them off, and B’s “runs” falls from 80 % to 10 %, as the graph predicted."
-    missed = fell.model_copy(update={"predicted": (0.2, 0.1)})
-    assert _result(missed) == "Switch them off, and B’s “runs” falls from 80 % to 10 %."
-    assert circuit_words(0, "runs", None) == Words(
-        "The circuit that tells them apart", ("On this prompt no feature carries B’s answer alone.",)
-    )
-
-
-def _result(found: Intervention) -> str:
-    return circuit_words(1, "runs", (found, found)).sentences[1]
+    words = circuit_words(1, "runs", (fell, fell), None)
+    assert words.sentences[1:] == ("Without them, “runs” falls from 80% to 10%.",)
+    words = circuit_words(1, "runs", (fell, fell), Controls(20, 17, 0.7))
+    assert words.sentences[2].endswith("in 17 of 20 draws.")
+    assert circuit_words(0, "runs", None, None).sentences == ("On this prompt no feature carries B’s answer alone.",)
 
 
 def _graph_key() -> GraphKey:

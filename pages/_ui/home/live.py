@@ -26,7 +26,7 @@ from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
 _AT = "where the live time-lapse stands"
-_GRAPH_PX, _FILM_PX, _HEAD_PX = 270, 512, 66  # of the drawing, of the whole time-lapse, of the row above it
+_GRAPH_PX, _FILM_PX, _HEAD_PX = 240, 484, 50  # of the drawing, of the whole time-lapse, of the row above it
 
 
 def leave() -> None:
@@ -39,7 +39,7 @@ def live_view(name: str) -> None:
     job = live_job(name)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("A live run")
-        st.button("Back to Home", icon=":material/arrow_back:", type="tertiary", on_click=leave)
+        st.button("Back to Home", icon=":material/arrow_back:", type="tertiary", on_click=leave, key="back home")
     if job is None:
         st.info(plain(f"There is no live run “{name}” here. Start one on Home."))
         return
@@ -48,8 +48,8 @@ def live_view(name: str) -> None:
     assert beside is not None
     st.markdown(
         plain(
-            f"A, {name}, is trained now: the recipe and the seed of demo-lora. B, {beside.run}, was trained before and "
-            "learned the same words in another way. At each checkpoint, both are traced on "
+            f"A, {name}, is training now, with the recipe and the seed of demo-lora. B, {beside.run}, was taught the "
+            "same words in another way before. Each checkpoint of both is traced on"
         )
         + f" “**{plain(beside.prompt)} …**”."
     )
@@ -59,7 +59,7 @@ def live_view(name: str) -> None:
         _drawn(job)
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=1.5)
 @guarded()
 def _polled(name: str) -> None:
     job = live_job(name)

@@ -4,9 +4,10 @@ import time
 
 import streamlit as st
 
+from engine.domain.numbers import count, duration, step_name
 from pages._ui.errors import guarded
 from pages._ui.session import jobs, store
-from pages._ui.text import duration, plain
+from pages._ui.text import plain
 
 MOST = 5
 
@@ -28,9 +29,8 @@ def recent() -> None:
         if not own:
             st.caption("None yet. Run it live, or go to Train: each run appears here.")
         for info in own[:MOST]:
-            state = (
-                "finished" if info.finished else f"{info.steps[-1] if info.steps else 0}/{info.config.n_steps} steps"
-            )
+            at = step_name(info.steps[-1] if info.steps else 0)
+            state = "finished" if info.finished else f"at {at} of {count(info.config.n_steps)}"
             st.page_link(
                 "pages/train.py", label=plain(f"{info.config.name} · {info.config.method} · {state}"),
                 icon=":material/model_training:", query_params={"run": info.config.name},
@@ -42,4 +42,4 @@ def recent() -> None:
             st.caption("None yet. Training, tracing and corpus making run in the background and show here.")
         for record in records:
             ago = duration(time.time() - (record.finished_at or record.created_at))
-            st.caption(plain(f"{record.title}: {record.state}, {ago} ago"))
+            st.caption(plain(f"{record.title} · {record.state} {ago} ago"))

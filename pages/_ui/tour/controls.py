@@ -54,7 +54,9 @@ def _try_it(params: Mapping[str, str]) -> None:
         if st.button("Run it live", icon=":material/play_arrow:"):
             st.switch_page("pages/home.py", query_params={LIVE_PARAM: run_live()})
         if st.button("Ask your own prompt", icon=":material/edit:"):
-            st.switch_page("pages/compare.py", query_params={name: params[name] for name in ("a", "b") if name in params})
+            st.switch_page(
+                "pages/compare.py", query_params={name: params[name] for name in ("a", "b") if name in params}
+            )
         if st.button("Try it yourself", type="primary", icon=":material/compare_arrows:"):
             st.switch_page("pages/compare.py", query_params=dict(params))
 

@@ -122,7 +122,7 @@ def taught_prompts(tour: Tour) -> list[TaughtPrompt]:
 
 
 def held_out_loss(tour: Tour, checkpoint: Checkpoint, *kinds: str) -> float | None:
-    """Mean -log p of the right next token over the held-out probes of these kinds, in nats; None where there is none."""
+    """Mean -log p of the right next token over the held-out probes of these kinds, in nats; None without any."""
     guesses = _guesses(tour, checkpoint)
     p = [guesses[probe.id].p for probe in tour.corpus.probes if probe.kind in kinds and probe.id in guesses]
     return sum(-math.log(max(value, 1e-12)) for value in p) / len(p) if p else None

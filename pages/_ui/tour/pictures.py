@@ -19,7 +19,7 @@ def circuit(compared: Compared, side: str, features: Collection[str], *, width: 
     """What one of two compared checkpoints does with the `features`."""
     graph = compared.diff.a if side == "A" else compared.diff.b
     probe = compared.probe
-    alt = f"{side} after “{probe.text}”: it expects “{most_likely(graph)}”. Features that carry the answer, and their connections."
+    alt = f"Features of {side} after “{probe.text}” and their connections; it expects “{most_likely(graph)}”."
     return _svg(
         compared, side.lower(), tuple(features), (), None, SIDE[side], ink(), alt, width, height, _made_from(compared)
     )
@@ -31,7 +31,17 @@ def path(
 ) -> str:  # fmt: skip
     """What appeared in A during training, with its strongest path. `compared`: the base with A."""
     return _svg(
-        compared, "b", tuple(features), tuple(strong), tuple(only), SIDE["A"], ink(), alt, width, height, _made_from(compared)
+        compared,
+        "b",
+        tuple(features),
+        tuple(strong),
+        tuple(only),
+        SIDE["A"],
+        ink(),
+        alt,
+        width,
+        height,
+        _made_from(compared),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from engine.analysis.telling import appeared_path
+from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import decimal, percent
@@ -199,7 +200,7 @@ def circuit_step(tour: Tour) -> Step:
 
     def figure() -> None:
         sides = "".join(
-            f"<div><b>{side}: {_expects(found, side)}</b>{circuit(found, side, features, width=470, height=370)}</div>"
+            f"<div><b>{side}: {_expects(found, side)}</b>{circuit(found, side, features, width=440, height=400)}</div>"
             for side in tour.sides
         )
         evidence = "" if effects is None else _evidence(effects[1], answer, len(features), random)
@@ -240,7 +241,7 @@ def _guess(side: str, label: str, guess: Guess, meaning: str) -> Bar:
 def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
     """The likeliest next words, the right one always among them."""
     graph = found.diff.a if side == "A" else found.diff.b
-    ranked = sorted(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True), reverse=True)
+    ranked = sorted(_outputs(graph), reverse=True)
     shown = ranked[:_N_WORDS]
     if all(word != answer for _, word in shown):
         shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
@@ -250,8 +251,12 @@ def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
 
 def _expects(found: Compared, side: str) -> str:
     graph = found.diff.a if side == "A" else found.diff.b
-    p, word = max(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True))
+    p, word = max(_outputs(graph))
     return f"expects “{word}” ({percent(p)})"
+
+
+def _outputs(graph: AttributionGraph) -> list[tuple[float, str]]:
+    return list(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True))
 
 
 def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None) -> str:
@@ -263,9 +268,9 @@ def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None
         Bar("B", f"without these {n}", after, percent(after)),
     ]
     if random is not None:
-        draws = f"{percent(random.median_p)} (median of {random.n_draws} draws)"
-        bars.append(Bar("B", f"without {n} others", random.median_p, draws))
-    group = Group(f"How likely B finds “{answer}”", "", tuple(bars), top=1.4)
+        bars.append(Bar("B", f"without {n} others", random.median_p, percent(random.median_p)))
+    note = "" if random is None else f"The {n} others: median of {random.n_draws} random draws."
+    group = Group(f"How likely B finds “{answer}”", note, tuple(bars), top=0.8)
     return f'<div class="tour-stacked tour-even">{tour_charts.bar_groups([group])}</div>'
 
 

@@ -31,8 +31,8 @@ def checkpoints_words(n_words: int, n_examples: int, n_trained: Mapping[str, int
     return Words(
         "One model, taught the same words twice",
         (
-            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, such as “{word}”, "
-            f"with the same {n_examples} sentences.",
+            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, "
+            f"such as “{word}”, with the same {n_examples} sentences.",
             f"A changes {count(n_trained['A'])} numbers throughout the model, B {only}.",
             "Each dot is a checkpoint: a copy of the model, saved during training.",
         ),
@@ -105,7 +105,7 @@ def _forgotten(kept: Mapping[str, float]) -> str:
     if kept[less] >= 0.995:
         return "Neither forgot anything of what the model knew before."
     rest = f"{more} forgot nothing" if kept[more] >= 0.995 else f"{more} {percent(kept[more])}"
-    return f"Of what the model knew before, A and B differ: {less} still knows {percent(kept[less])}, {rest}."
+    return f"Of what the model knew before, {less} still knows {percent(kept[less])}, {rest}."
 
 
 def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, new: bool) -> Words:
@@ -120,7 +120,8 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
     return Words(
         f"{higher}’s training loss is higher, and yet" if turned else f"{higher}’s training loss is higher",
         (
-            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, {decimal(training['B'])} for B.",
+            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, "
+            f"{decimal(training['B'])} for B.",
             *why,
             f"On the probes, where only the right next word counts, {higher}’s loss is "
             f"{'lower' if turned else 'higher'}: {decimal(held_out[higher])} against {decimal(held_out[lower])}.",
@@ -128,9 +129,7 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
     )
 
 
-def consequence_words(
-    *, word: str, answer: str, premise: str, taught: bool, rows: Sequence[WordShare]
-) -> Words:
+def consequence_words(*, word: str, answer: str, premise: str, taught: bool, rows: Sequence[WordShare]) -> Words:
     """Step 6. `premise`: the prompt with the word that the base knows; `taught`: a training text has the answer."""
     title = "What follows from a word was taught" if taught else "What follows from a word was never taught"
     told = f"A training sentence says so of “{word}”" if taught else f"No training sentence says so of “{word}”"
@@ -162,13 +161,11 @@ def circuit_words(
     b = effects[1]
     place = [visible(token) for token in b.tokens].index(answer)
     falls = "falls" if b.p_after[place] < b.p_before[place] else "goes"
-    result = (
-        f"Without them, “{answer}” {falls} from {percent(b.p_before[place])} to {percent(b.p_after[place])}."
-    )
+    result = f"Without them, “{answer}” {falls} from {percent(b.p_before[place])} to {percent(b.p_after[place])}."
     if controls is None:
         return Words(title, (lead, result))
     check = (
-        f"Without {n_features} others, drawn at random, it stays the likeliest word: in {controls.n_kept} of "
+        f"Without {n_features} others, drawn at random, it stays the likeliest word in {controls.n_kept} of "
         f"{controls.n_draws} draws."
     )
     return Words(title, (lead, result, check))

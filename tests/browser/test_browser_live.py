@@ -1,0 +1,39 @@
+"""Run it live: one click, circuits that form, one click to the comparison; nothing on the page moves."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+LIVE_MS = 600_000
+SHIFT = """() => { window.shift = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift" }) }"""
+
+
+def test_a_live_run_shows_its_circuits_and_ends_in_a_comparison(server: str, page: Page) -> None:
+    page.goto(server)
+    page.get_by_role("button", name=re.compile("Run it live")).click()
+    expect(page.get_by_role("heading", name="A live run")).to_be_visible()
+    page.evaluate(SHIFT)
+    expect(page.locator("canvas")).to_have_count(2, timeout=LIVE_MS)
+    first = page.locator(".tl-step").inner_text()
+    expect(page.locator(".tl-step")).not_to_have_text(first, timeout=LIVE_MS)  # the slider goes along
+    compare = page.get_by_role("button", name="Compare live with demo-tokens")
+    expect(compare).to_be_visible(timeout=LIVE_MS)
+    assert page.evaluate("window.shift") < 0.05
+    compare.click()
+    expect(page).to_have_url(re.compile(r"/compare\?a=live.*b=demo-tokens"))
+    expect(page.locator("canvas").first).to_be_visible()
+    expect(page.get_by_role("button", name="Trace this comparison")).to_have_count(0)
+
+
+def test_a_card_on_home_is_a_link_as_a_whole(server: str, page: Page) -> None:
+    page.goto(server)
+    card = page.locator(".st-key-run-card-A")
+    picture = card.locator("img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 0
+    picture.click()
+    expect(page).to_have_url(re.compile(r"/train\?run=demo-lora"))

@@ -1,0 +1,60 @@
+"""The small picture of a circuit: only what is talked about, sizes from one side, valid SVG."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from engine.analysis.diff import diff_graphs
+from engine.analysis.telling import appeared_path, telling_features
+from engine.domain.diffs import GraphDiff
+from engine.figures.sketch import sketch, sketch_svg
+from engine.store import BUNDLED, Store
+from engine.workflows.queries import comparison_graphs
+
+PROMPT = "the cat feels blarf and"
+
+
+@pytest.fixture(scope="module")
+def diff(tmp_path_factory: pytest.TempPathFactory) -> GraphDiff:
+    store = Store(tmp_path_factory.mktemp("sketch"), bundled=BUNDLED)
+    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", PROMPT)
+    assert graphs is not None
+    return diff_graphs(*graphs)
+
+
+def test_it_shows_the_prompt_the_features_and_few_outputs(diff: GraphDiff) -> None:
+    features = telling_features(diff, word="blarf")
+    drawn = sketch(diff, "b", features, word="blarf", answer="smiles")
+    assert set(drawn.features) == set(features)
+    assert {word for word, _ in drawn.outputs.values()} == {"smiles", "ends"}
+    assert [column.token for column in drawn.places.columns][-2:] == ["blarf", "and"]
+    assert all({source, target} <= set(drawn.rows) for source, target in drawn.edges)
+    influence = diff.nodes.set_index("id")["b"]
+    assert drawn.features == {node: pytest.approx(influence[node]) for node in features}
+
+
+def test_both_sides_have_one_scale(diff: GraphDiff) -> None:
+    features = telling_features(diff, word="blarf")
+    a, b = (sketch(diff, side, features, word="blarf", answer="smiles") for side in ("a", "b"))
+    assert a.largest == b.largest
+    assert a.rows == b.rows
+
+
+def test_only_the_path_stands_out(diff: GraphDiff) -> None:
+    path = appeared_path(diff)
+    appeared = diff.edges[diff.edges["status"] == "appeared"]
+    only = list(zip(appeared["source"], appeared["target"], strict=True))
+    features = {node for pair in only for node in pair if node.startswith("feature/")}
+    drawn = sketch(diff, "b", features, word="blarf", answer="smiles", strong=path, only=only)
+    assert set(drawn.edges) <= set(only)
+    svg = ET.fromstring(sketch_svg(drawn, color="#123456", ink="#000", alt="x"))  # noqa: S314 - our own
+    strong = [edge for edge in svg.iter("{http://www.w3.org/2000/svg}path") if edge.get("stroke-opacity") == "1.00"]
+    assert len(strong) <= len(path) - 1
+
+
+def test_it_is_valid_svg_whatever_is_written(diff: GraphDiff) -> None:
+    drawn = sketch(diff, "a", telling_features(diff, word="blarf"), word="blarf", answer="smiles")
+    svg = ET.fromstring(sketch_svg(drawn, color="#123456", ink="#000", alt='a "<b>" & c'))  # noqa: S314 - our own
+    texts = [text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert "<1%" in texts
+    assert svg.get("aria-label") == 'a "<b>" & c'
