@@ -7,19 +7,20 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before the imports, which an old
 
 import streamlit as st
 
+from engine.jobs.warm_up import page_being_drawn
 from pages._ui.errors import guarded
 from pages._ui.frame import PAGES, frame, navigation
 from pages._ui.jobs.indicator import job_indicator
-from pages._ui.serving import open_browser, page_routes
+from pages._ui.serving import page_routes, start_up
 
-app = st.App(__file__, routes=page_routes(PAGES), lifespan=open_browser)  # what `streamlit run` serves
+app = st.App(__file__, routes=page_routes(PAGES), lifespan=start_up)  # what `streamlit run` serves
 
 if __name__ == "__main__":  # a visitor's run of the script; the server only imports it
     st.set_page_config(
         page_title="Tracelapse", page_icon="assets/icon.svg", layout="wide", initial_sidebar_state="collapsed"
     )  # fmt: skip
     page = navigation()
-    with guarded():
+    with guarded(), page_being_drawn():
         frame()
         page.run()
         job_indicator()

@@ -1,7 +1,8 @@
-"""Circuits: which heads and MLPs an answer rests on at two checkpoints, and which edges between them changed."""
+"""Circuits: which heads and MLPs an answer depends on at two checkpoints, and which edges between them changed."""
 
 import streamlit as st
 
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from pages._ui.frame import show
 from pages._ui.session import store
@@ -12,9 +13,7 @@ def main() -> None:
     runs = [info.config.name for info in store().runs() if info.steps]
     if not runs:
         st.title("Circuits")
-        st.info(
-            "There is no run yet. Train one: the circuit of each of its checkpoints can then be found and compared."
-        )
+        st.info("There is no run yet. Train one, then find and compare the component circuits of its checkpoints.")
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
     # pandas and NumPy are imported only when there is something to draw.
@@ -37,7 +36,7 @@ def main() -> None:
         offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=bool(keys))
         return
     sides = keys[chosen.a.step], keys[chosen.b.step]
-    sides_of(chosen, *sides)  # what is wrong with a side is told here, once
+    sides_of(chosen, *sides)  # an error of a side is shown here, once
     circuits(chosen, *sides)
     assert found is not None
     measures(chosen, found)
@@ -48,18 +47,18 @@ def main() -> None:
 def _without_pairs(run: str) -> None:
     corpus = store().run(run).corpus
     st.info(
-        f"Circuits are found with pairs of prompts that differ in one word and so in the right answer. The corpus "
-        f"“{plain(corpus)}” that {plain(run)} was trained on has none here, and no other corpus has any. Make one, or "
-        "bring your own with pairs."
+        "Component circuits are found with prompt pairs that differ in one word and so in the right answer. The corpus "
+        f"“{plain(corpus)}” of {plain(run)} has no prompt pairs, and neither has any other corpus. Make a corpus, or "
+        "bring your own with prompt pairs."
     )
-    st.page_link("pages/corpus.py", label="To the corpora", icon=":material/add:")
+    st.page_link("pages/corpus.py", label="Go to Corpus", icon=":material/add:")
 
 
 def _name_missing(a: Checkpoint, b: Checkpoint, keys: object) -> None:
     """Which of both sides has no circuit, where the other checkpoints have."""
-    lacking = [one.ref for one in (a, b) if keys and one.step not in keys]  # type: ignore[operator]
+    lacking = [step_name(one.step) for one in (a, b) if keys and one.step not in keys]  # type: ignore[operator]
     if lacking:
-        st.info(f"The circuit of {plain(' and '.join(dict.fromkeys(lacking)))} has not been found yet.")
+        st.info(f"The circuit of {' and '.join(dict.fromkeys(lacking))} has not been found yet.")
 
 
 show(main)

@@ -1,11 +1,12 @@
-"""Corpus: make one, bring one, look at one; what is trained on and what is held out, apart."""
+"""Corpus: create, import and read one; what is trained on and what is held out, apart."""
 
 import streamlit as st
 
 from engine.domain.jobs import MakeCorpus
 from pages._ui import url
 from pages._ui.corpus.form import make
-from pages._ui.corpus.view import corpus_view, upload
+from pages._ui.corpus.importing import file_to_import, import_view
+from pages._ui.corpus.view import corpus_view
 from pages._ui.frame import show
 from pages._ui.home.recent import unreadable
 from pages._ui.jobs.button import job_status
@@ -19,29 +20,32 @@ PAGE = "corpus"
 def main() -> None:
     st.title("Corpus")
     st.caption(
-        "A handful of new words, each taught through sentences that contain its meaning; or a task of numbers. "
-        "Probes are held out: no probe's text is ever trained on. "
-        "Pairs are two prompts that differ in what is asked; circuits of heads and MLPs are found with them."
+        "What a run is trained and tested on: a few new words, each taught through sentences that state its meaning, "
+        "or a task with numbers. Probes are held out and never trained on. Prompt pairs differ in one word and so in "
+        "the right answer; component circuits are found with them."
     )
     unreadable()
     infos = {info.name: info for info in store().corpora()}
     side, view = st.columns([1, 3], gap="medium")
     with side:
-        with st.expander("Make one", expanded=not infos, icon=":material/add:"):
+        with st.expander("Create a corpus", expanded=not infos, icon=":material/add:"):
             make(PAGE, list(infos))
-        with st.expander("Bring your own", icon=":material/upload:"):
-            upload(PAGE, list(infos))
+        with st.expander("Import a corpus", icon=":material/upload:"):
+            file = file_to_import()
     with view:
+        if file is not None:
+            import_view(PAGE, file, list(infos))
+            return
         wanted = st.query_params.get("corpus")
         making = newest_job(lambda request: isinstance(request, MakeCorpus) and request.spec.name == wanted)
         if wanted not in infos and making is not None and making.state not in ("done", "cancelled"):
             job_status(making, key="make corpus")
             return
         if not infos:
-            st.info("There is no corpus yet. Make one on the left: the defaults are fine.", icon=":material/west:")
+            st.info("There is no corpus yet. Create one on the left; the defaults work.", icon=":material/west:")
             return
         default = "demo" if "demo" in infos else next(iter(infos))
-        name = pick(PAGE, "corpus", list(infos), label="Look at", what="corpus", default=default)
+        name = pick(PAGE, "corpus", list(infos), label="Corpus", what="corpus", default=default)
         url.write(PAGE, corpus=name)
         corpus_view(infos[name])
 

@@ -1,19 +1,23 @@
-"""Home: what this is, the bundled story with its figures, and the three ways in."""
+"""Home: what this is and why it matters, a picture of it, the three ways in; and the live run while one is watched."""
 
 import streamlit as st
 
-from pages._ui.demo import DEFAULT_A, DEFAULT_B, demo_runs, run_live
-from pages._ui.frame import show
+from pages._ui.demo import DEFAULT_A, DEFAULT_B, LIVE_PARAM, demo_runs, live_label, run_live
+from pages._ui.frame import ASSETS, show
 from pages._ui.home.recent import recent, unreadable
 
 
 def main() -> None:
+    st.html(ASSETS / "home.css")
+    if name := st.query_params.get(LIVE_PARAM):
+        from pages._ui.home.live import live_view
+
+        live_view(name)
+        return
     st.title("Watch circuits form while a language model is fine-tuned")
     st.markdown(
-        "Teach a small language model new words (say that *blarf* means *happy*) and keep snapshots of it while it "
-        "learns. Tracelapse opens each snapshot and draws the paths on which the model arrives at its next word: its "
-        "*circuit*. Lay two snapshots side by side and see which paths appeared and which vanished, and whether the "
-        "model learned what a word **means** or only what to **repeat**."
+        "Two fine-tuned models can give the **same right answers for different reasons**. Tracelapse shows the reasons: "
+        "it draws the path from prompt to answer inside the model, its *circuit*, at every checkpoint of training."
     )
     runs = demo_runs()
     with st.container(horizontal=True):
@@ -21,8 +25,10 @@ def main() -> None:
             st.switch_page("pages/compare.py", query_params={"a": DEFAULT_A, "b": DEFAULT_B})
         if st.button("Show me in seven steps", icon=":material/slideshow:", disabled=not runs):
             st.switch_page("pages/tour.py", query_params={"step": "1"})
-        if st.button("Run it live (under a minute)", icon=":material/play_arrow:", disabled=not runs):
-            st.switch_page("pages/train.py", query_params={"run": run_live()})
+        st.button(
+            live_label(), icon=":material/play_arrow:", disabled=not runs, on_click=_go_live, key="run live",
+            help="Trains demo-lora again, with its circuits traced at every checkpoint while you watch.",
+        )  # fmt: skip
     if runs:
         # pandas and Altair are imported when the words and buttons are on the screen already.
         from pages._ui.home.story import demo_story
@@ -33,6 +39,10 @@ def main() -> None:
         st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
     recent()
     unreadable()
+
+
+def _go_live() -> None:
+    st.query_params[LIVE_PARAM] = run_live()
 
 
 show(main)

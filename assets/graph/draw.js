@@ -20,8 +20,21 @@ function drawPanel(ctx, picture) {
   drawOutputLabels(ctx, picture);
   drawNotes(ctx, picture);
   ctx.restore();
+  drawScroll(ctx, picture);
   drawAxes(ctx, picture);
   return shown;
+}
+
+/** Where one is in a graph that is higher than its frame. */
+function drawScroll(ctx, { w, h, scene, to, colours }) {
+  const { tall = 1, height } = scene.places;
+  if (tall <= 1) return;
+  const room = h - PAD.top - PAD.bottom;
+  const [top, size] = [(height - to.backY(PAD.top)) / height, room / (to.sy * height)];
+  ctx.fillStyle = colours.ghost;
+  ctx.beginPath();
+  ctx.roundRect(w - 6, PAD.top + top * room, 4, Math.max(16, size * room), 2);
+  ctx.fill();
 }
 
 function drawGrid(ctx, { w, scene, to, colours }) {

@@ -132,7 +132,7 @@ function edgeColour(scene, side, e, colours) {
     return share >= 0 ? colours.positive : colours.negative;
   }
   const status = scene.statuses[edges.status[e]];
-  if (status === "unchanged") return colours.same;
+  if (SAME.has(status)) return colours.same;
   if (status === "flipped") return colours.flipped;
   return edges.change[e] > 0 ? colours.gained : colours.lost;
 }
@@ -200,35 +200,27 @@ function curveDistance({ x1, y1, x2, y2, bend, bow }, px, py) {
 function edgeTip(scene, ends) {
   const lines = [`${nameOf(scene.nodes[ends.from])}  →  ${nameOf(scene.nodes[ends.to])}`];
   const e = edgeBetween(scene, ends);
-  if (e === undefined) return [...lines, "not among the edges drawn here"].join("\n");
-  if (scene.edges.tip) return scene.edges.tip[e];
-  for (const side of ["a", "b"]) lines.push(sideLine(scene.edges, e, side));
-  const change = scene.edges.change[e];
-  const spread = scene.edges.spread_change ? ` ± ${plainNumber(scene.edges.spread_change[e])}` : "";
-  lines.push(`change ${signed(change)}${spread} · ${scene.words[scene.statuses[scene.edges.status[e]]]}`);
-  if (spread) lines.push(`mean of the prompts and its spread; in ${scene.edges.n[e]} of them`);
+  if (e === undefined) return [...lines, "not among the edges shown here"].join("\n");
+  const { edges } = scene;
+  if (edges.tip) return edges.tip[e];
+  for (const side of ["a", "b"]) lines.push(sideLine(edges, e, side));
+  const change = difference(contributionOf(edges, e, "a"), contributionOf(edges, e, "b"), 3);
+  const spread = edges.spread_change ? ` ± ${decimal(edges.spread_change[e], 3)}` : "";
+  lines.push(`change in contribution ${signed(change, 3)}${spread} · ${scene.words[scene.statuses[edges.status[e]]]}`);
+  if (spread) lines.push(`mean over the prompts ± spread; kept in ${edges.n[e]} of them`);
   return lines.join("\n");
 }
 
+/** With the sign of the weight. */
+function contributionOf(edges, e, side) {
+  return edges[`contribution_${side}`][e] * Math.sign(edges[`share_${side}`][e]);
+}
+
 function sideLine(edges, e, side) {
-  const [weight, share, size] = ["weight", "share", "contribution"].map((column) => edges[`${column}_${side}`][e]);
   const name = side.toUpperCase();
-  if (weight === 0 && size === 0) return `${name}: not there`;
-  const part = `part in the output ${signed(size * Math.sign(share))}`;
-  const spread = edges.spread_a ? ` ± ${plainNumber(edges[`spread_${side}`][e])}` : "";
-  const percent = 100 * Math.abs(share);
-  const of = `${percent.toFixed(percent && percent < 1 ? 1 : 0)} % of its target’s input`;
-  const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : " · pruned away: too small there";
-  return `${name}: ${part}${spread} · ${of}${pruned}`;
-}
-
-/** `+0.032`, `−0.0041`, `0`. */
-function signed(value) {
-  return value ? `${value > 0 ? "+" : "−"}${plainNumber(Math.abs(value))}` : "0";
-}
-
-/** Two digits that say something; small ones in full, never as 1e-7. */
-function plainNumber(size) {
-  if (size < 1e-5) return size ? "<0.00001" : "0";
-  return size >= 0.0995 ? size.toFixed(2) : size.toFixed(Math.min(6, 1 - Math.floor(Math.log10(size))));
+  if (edges[`weight_${side}`][e] === 0 && edges[`contribution_${side}`][e] === 0) return `${name}: not there`;
+  const spread = edges.spread_a ? ` ± ${decimal(edges[`spread_${side}`][e], 3)}` : "";
+  const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : " · pruned: too small";
+  const share = percent(Math.abs(edges[`share_${side}`][e]));
+  return `${name}: contribution ${signed(contributionOf(edges, e, side), 3)}${spread} · ${share} of the target’s input${pruned}`;
 }

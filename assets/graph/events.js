@@ -50,18 +50,28 @@ function listen(graphs, panel) {
   stage.addEventListener(
     "wheel",
     (event) => {
+      const { scene, view } = graphs;
+      if (scene.places.tall > 1 && !event.ctrlKey) return scrollBy(graphs, panel, event);
       const factor = Math.exp(-Math.max(-120, Math.min(120, event.deltaY)) * 0.0022);
       // Nothing to zoom out of: the wheel scrolls the page, as everywhere else.
-      if (factor < 1 && graphs.view.k <= 1) return;
+      if (factor < 1 && view.k <= 1) return;
       event.preventDefault();
       hideTip(panel);
-      const { scene, view } = graphs;
       graphs.look(zoomedAt(scene.places, view, panel.width, panel.height, ...at(event), factor));
     },
     { passive: false },
   );
   stage.addEventListener("keydown", (event) => onKey(graphs, panel, event));
   stage.addEventListener("blur", () => leave(graphs, panel));
+}
+
+/** A graph that is higher than its frame is scrolled (Ctrl and the wheel zoom); at its end the page goes on. */
+function scrollBy(graphs, panel, event) {
+  const before = graphs.view.cy;
+  graphs.look({ ...graphs.view, cy: before - event.deltaY / graphs.project(panel).sy });
+  if (graphs.view.cy === before) return;
+  event.preventDefault();
+  hideTip(panel);
 }
 
 function leave(graphs, panel) {
@@ -81,7 +91,7 @@ function zoomOf(element) {
   return element.currentCSSZoom ?? (element.getBoundingClientRect().width / element.offsetWidth || 1);
 }
 
-/** Arrows go from node to node, Enter selects, P pins, Escape clears, + - 0 zoom. */
+/** Arrows go from node to node, Enter selects, P pins, + - 0 zoom; Escape clears anywhere, see below. */
 function onKey(graphs, panel, event) {
   const { marks, scene } = graphs;
   const here = marks.hover >= 0 ? marks.hover : marks.selected;
@@ -89,7 +99,6 @@ function onKey(graphs, panel, event) {
     Enter: () => graphs.select(here),
     " ": () => graphs.select(here),
     p: () => graphs.pin(here),
-    Escape: () => graphs.clear(),
     "+": () => graphs.zoomBy(1.4),
     "-": () => graphs.zoomBy(1 / 1.4),
     0: () => graphs.look(wholeView(scene.places)),
@@ -98,6 +107,7 @@ function onKey(graphs, panel, event) {
   if (event.key.startsWith("Arrow")) {
     const row = nodeBeside(scene, panel.side, here, event.key);
     if (row >= 0) {
+      graphs.show(row);
       graphs.hover(row, null);
       const [node, to] = [scene.nodes[row], graphs.project(panel)];
       showTip(panel, nodeTip(scene, row), to.x(node.x), to.y(node.y));
@@ -108,13 +118,29 @@ function onKey(graphs, panel, event) {
   event.preventDefault();
 }
 
-/** Keys that work anywhere in the component but in its text box. */
+/** Keys that work anywhere in the component; in its text box Escape alone, and only once the box is empty. */
 function onComponentKey(graphs, event) {
-  if (event.composedPath()[0].type === "search" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = event.composedPath()[0];
+  if (field.type === "search" && (event.key !== "Escape" || field.value)) return;
   if (event.key === "f" || event.key === "F") toggleFull(graphs);
   else if (event.key === "/") graphs.toolbar.input.focus();
   else if (event.key === "Escape" && graphs.root.classList.contains("tl-full")) toggleFull(graphs);
+  else if (event.key === "Escape") graphs.clear();
   else return;
   event.preventDefault();
   event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own
+}
+
+/**
+ * Escape lets go of what is marked wherever the focus is on the page, unless it has another use there: in a field, a
+ * menu or a dialog.
+ */
+function onPageKey(graphs, event) {
+  if (event.key !== "Escape" || event.defaultPrevented || graphs.root.contains(event.composedPath()[0])) return;
+  const inUse = "input, textarea, select, [contenteditable], [role=dialog], [role=listbox], [data-baseweb=popover]";
+  if (event.composedPath().some((each) => each instanceof Element && each.matches(inUse))) return;
+  if (document.querySelector("[data-baseweb=popover], [role=dialog]")) return;
+  const { selected, pins, edge } = graphs.marks;
+  if (selected >= 0 || edge || pins.size) graphs.clear();
 }

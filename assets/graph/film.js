@@ -28,14 +28,20 @@ function filmRange({ moments, curves }) {
   return { first: Math.min(...steps), last: Math.max(...steps) };
 }
 
-/** `step 105 of 300, 35 %` */
+/** A checkpoint's name: `base`, `step 75`. */
+function stepName(step) {
+  return step === 0 ? "base" : `step ${step.toLocaleString("en")}`;
+}
+
+/** `step 105 of 300 (35%)` */
 function stepText(film, step) {
   const { last } = filmRange(film);
-  return `step ${step} of ${last}, ${Math.round((100 * step) / (last || 1))} %`;
+  if (step === 0) return `base, before ${last.toLocaleString("en")} steps`;
+  return `${stepName(step)} of ${last.toLocaleString("en")} (${Math.round((100 * step) / (last || 1))}%)`;
 }
 
 /** What else must be said at this step; "" where nothing must. */
 function stepNote(film, step) {
   const shown = frameFor(film, step);
-  return shown === step ? "" : `step ${step} is not traced yet; shown: step ${shown}`;
+  return shown === step ? "" : `${stepName(step)} is not traced yet; this is ${stepName(shown)}`;
 }

@@ -113,7 +113,7 @@ function overlap(p, q) {
 function coversNode({ scene, side, to }, box, own) {
   return scene.nodes.some((node, row) => {
     if (row === own || !onSide(node, side)) return false;
-    const [x, y, r] = [to.x(node.x), to.y(node.y), radius(scene, node, side, to.sx)];
+    const [x, y, r] = [to.x(node.x), to.y(node.y), radius(scene, node, side, to)];
     const half = node.shape === "box" ? boxHalf(node, to.sx) : r;
     return x + half > box.left && x - half < box.left + box.width && y + r > box.top && y - r < box.top + box.height;
   });

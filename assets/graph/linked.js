@@ -25,17 +25,20 @@ class LinkedGraphs {
     this.frame = 0;
     this.listening = new AbortController();
     root.replaceChildren();
+    this.sentence = makeSentence(root);
     this.toolbar = makeToolbar(root, this);
     this.row = element(root, "div", "tl-row");
     this.panels = [];
     this.timeline = makeTimeline(root, this);
     this.legend = makeLegend(root);
+    this.counts = makeCounts(root);
     this.report = makeReporter(this);
     this.sizes = new ResizeObserver(() => this.measure());
     const until = { signal: this.listening.signal, capture: true };
     root.addEventListener("transitionend", () => this.restyle(), until); // the theme has changed, see linked.css
     root.addEventListener("fullscreenchange", () => this.followScreen(), until);
     root.addEventListener("keydown", (event) => onComponentKey(this, event), until);
+    document.addEventListener("keydown", (event) => onPageKey(this, event), { signal: this.listening.signal });
   }
 
   close() {
@@ -64,9 +67,11 @@ class LinkedGraphs {
     this.heard = Math.max(this.heard, ...Object.values(head.said));
     const places = JSON.stringify(payload.places);
     const look = before && this.places !== places && wanted.look === before.look ? null : wanted.look;
+    const scrolled = this.places === places && !look && this.view.k <= 1 ? this.view : null;
+    payload.places.tall = this.payload?.places.tall ?? 1;
     this.install(payload, head.annotations, wanted.step);
     this.places = places;
-    this.view = look ? bounded(payload.places, { k: look[0], cx: look[1], cy: look[2] }) : wholeView(payload.places);
+    this.view = look ? bounded(payload.places, { k: look[0], cx: look[1], cy: look[2] }) : scrolled ?? wholeView(payload.places);
     this.marks = marksOf(this.scene, wanted);
     this.found = findNodes(this.scene, this.query);
     if (this.mode !== head.mode) this.arrange(head.mode);
@@ -75,6 +80,7 @@ class LinkedGraphs {
     fillSearch(this.toolbar, this.scene.wording);
     fillFilter(this.toolbar, this);
     fillTimeline(this.timeline, this);
+    tellStep(this);
     this.restyle();
     this.measure();
     this.tell();
@@ -129,8 +135,19 @@ class LinkedGraphs {
       const [w, h] = [Math.round(panel.width * panel.ratio), Math.round(panel.height * panel.ratio)];
       if (panel.canvas.width !== w || panel.canvas.height !== h) [panel.canvas.width, panel.canvas.height] = [w, h];
     }
+    this.stretch();
     measureTimeline(this.timeline, this);
     this.drawNow(); // a resized canvas is empty: waiting for the next frame would flicker
+  }
+
+  /** A graph whose rows would touch in its frame is drawn higher than that. */
+  stretch() {
+    const [{ height } = {}] = this.panels;
+    if (!height) return;
+    const { places } = this.scene;
+    const [before, tall] = [places.tall ?? 1, tallness(places, height)];
+    places.tall = tall;
+    this.view = before === 1 && tall > 1 && this.view.k <= 1 ? wholeView(places) : bounded(places, this.view);
   }
 
   draw() {
@@ -177,6 +194,12 @@ class LinkedGraphs {
 
   zoomBy(factor) {
     this.look({ ...this.view, k: this.view.k * factor });
+  }
+
+  /** Brings a node into sight where it is not. */
+  show(row) {
+    const view = viewOn(this.scene.places, this.view, this.scene.nodes[row]);
+    if (view !== this.view) this.look(view);
   }
 
   hover(row, edge) {
@@ -239,7 +262,7 @@ class LinkedGraphs {
   nextFound(back) {
     const row = nextMatch(this.found, this.marks.selected, back);
     if (row < 0) return;
-    this.look(viewOn(this.scene.places, this.view, this.scene.nodes[row]));
+    this.show(row);
     this.select(row);
   }
 
@@ -261,7 +284,8 @@ class LinkedGraphs {
     this.fade = still ? null : { from, start: performance.now(), t: 0 };
     this.found = findNodes(this.scene, this.query);
     this.panels.forEach((panel) => fillPanel(panel, this.scene));
-    this.panels.forEach(hideTip); // it spoke of the step before
+    this.panels.forEach(hideTip); // it was about the step before
+    tellStep(this);
     this.tell();
     this.draw();
   }

@@ -29,10 +29,10 @@ function seen({ scene, fade }, row, now) {
 }
 
 function sizeOf({ scene, side, to, fade }, row) {
-  const size = radius(scene, scene.nodes[row], side, to.sx);
+  const size = radius(scene, scene.nodes[row], side, to);
   if (!fade) return size;
   const was = fade.from.nodes[row];
-  const before = was.kept ? radius(fade.from, was, side, to.sx) : size;
+  const before = was.kept ? radius(fade.from, was, side, to) : size;
   return before + (size - before) * fade.t;
 }
 
@@ -82,7 +82,7 @@ function drawNode(ctx, picture, row) {
   ctx.fillStyle = node.answer ? colours.answer : colours.node;
   ctx.fill();
   ctx.strokeStyle = there || !marked ? outline(node, colours) : colours.ghost;
-  ctx.lineWidth = SURE.has(node.status) ? 2.2 : node.status === "unchanged" ? 1 : 1.5;
+  ctx.lineWidth = SURE.has(node.status) ? 2.2 : SAME.has(node.status) ? 1 : 1.5;
   if (!there && marked) ctx.setLineDash([2, 2]);
   ctx.stroke();
   ctx.setLineDash([]);

@@ -42,12 +42,12 @@ function fillPanel(panel, scene) {
   panel.title.textContent = panel.title.title = shown.map((side) => side.title).join("  →  ");
   panel.facts.replaceChildren();
   if (panel.side === null) {
-    element(panel.facts, "span", "", scene.wording?.difference ?? "what differs: orange more in B, blue less in B");
+    element(panel.facts, "span", "", scene.wording?.difference ?? "orange: more in B · blue: less in B");
   } else {
     const [side] = shown;
     element(panel.facts, "span", "", [side.loss, side.fit].filter(Boolean).join(" · "));
     if (side.warning) {
-      const warning = element(panel.facts, "span", "tl-warning", scene.wording?.warning ?? "⚠ low fit");
+      const warning = element(panel.facts, "span", "tl-warning", scene.wording?.warning ?? "⚠ low replacement score");
       warning.title = side.warning;
     }
   }
@@ -85,7 +85,7 @@ function makeBar(list, bar) {
 function setBar({ box, p, fill }, bar, likeliest) {
   box.title = bar.note;
   box.classList.toggle("tl-likeliest", likeliest);
-  p.textContent = bar.p.toFixed(2);
+  p.textContent = decimal(bar.p);
   fill.style.width = `${Math.max(1, 100 * bar.p)}%`;
 }
 
@@ -101,15 +101,15 @@ function fillLegend(legend, overlay, wording) {
   const entries = wording?.[overlay ? "overlay" : "pair"] ?? [
     ["tl-circle", "feature"],
     ["tl-square", "token, output"],
-    ["tl-diamond", "unexplained"],
+    ["tl-diamond", "error"],
     ...(overlay
-      ? [["tl-line tl-gained", "more in B"], ["tl-line tl-lost", "less in B"], ["tl-line tl-flipped", "sign turned"]]
+      ? [["tl-line tl-gained", "more in B"], ["tl-line tl-lost", "less in B"], ["tl-line tl-flipped", "opposite sign"]]
       : [
           ["tl-line tl-positive", "pushes up"],
           ["tl-line tl-negative", "pushes down"],
-          ["tl-circle tl-ring-lost", "less or none in B"],
-          ["tl-circle tl-ring-gained", "more or only in B"],
-          ["tl-circle tl-dashed", "on the other side"],
+          ["tl-circle tl-ring-lost", "less in B, or only in A"],
+          ["tl-circle tl-ring-gained", "more in B, or only in B"],
+          ["tl-circle tl-dashed", "only in the other graph"],
         ]),
   ];
   legend.keys.replaceChildren();

@@ -2,10 +2,12 @@
 
 const PAD = { left: 36, right: 16, top: 38, bottom: 26 };
 const MAX_ZOOM = 14;
+const ALMOST_FITS = 1.12; // rows are drawn so much closer rather than scrolled
 const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
+const SAME = new Set(["unchanged", "kept"]); // statuses of what did not change
 const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
 
 /**
@@ -51,7 +53,7 @@ function makeScene(payload, step, annotations) {
 
 /** The nodes of all steps with their values at this one. */
 function frameNodes(payload, frame, step) {
-  const absent = (node) => ({ ...node, ...ABSENT, tooltip: `${node.label}\nno part of the graphs at step ${step}` });
+  const absent = (node) => ({ ...node, ...ABSENT, tooltip: `${node.label}\nnot in the graphs at ${stepName(Number(step))}` });
   const nodes = payload.nodes.map(absent);
   const { row, status, a, b, kept, tooltip } = frame.nodes;
   row.forEach((place, i) =>
@@ -84,15 +86,24 @@ function edgeBetween(scene, ends) {
   return scene.edgeOf.get(ends.from * scene.nodes.length + ends.to);
 }
 
-/** The whole graph, not zoomed. `cx`, `cy`: the layout point in the middle; `k`: zoom. Shared by all panels. */
+/**
+ * The whole width of the graph, from its outputs down. `cx`, `cy`: the layout point in the middle; `k`: zoom. Shared by
+ * all panels.
+ */
 function wholeView(places) {
-  return { k: 1, cx: places.width / 2, cy: places.height / 2 };
+  return bounded(places, { k: 1, cx: places.width / 2, cy: places.height });
+}
+
+/** How much higher than its stage (of h pixels) the graph is drawn, so that its rows do not touch: 1 where it fits. */
+function tallness(places, h) {
+  const needed = (places.height * (places.least_px ?? 0)) / Math.max(1, h - PAD.top - PAD.bottom);
+  return needed > ALMOST_FITS ? needed : 1;
 }
 
 /** Layout point -> pixel of a stage of w x h, under a view. */
 function projection(places, view, w, h) {
   const sx = ((w - PAD.left - PAD.right) / places.width) * view.k;
-  const sy = ((h - PAD.top - PAD.bottom) / places.height) * view.k;
+  const sy = ((h - PAD.top - PAD.bottom) / places.height) * view.k * (places.tall ?? 1);
   const midX = (PAD.left + w - PAD.right) / 2;
   const midY = (PAD.top + h - PAD.bottom) / 2;
   return {
@@ -105,12 +116,14 @@ function projection(places, view, w, h) {
   };
 }
 
-/** A view that keeps the graph in its frame: at k = 1 all of it, closer in never past its edge. */
+/** A view that keeps the graph in its frame: at k = 1 its whole width, closer in never past its edge. */
 function bounded(places, { k, cx, cy }) {
   const zoom = Math.min(MAX_ZOOM, Math.max(1, k));
-  const slack = (1 - 1 / zoom) / 2;
-  const keep = (value, size) => Math.min(size * (0.5 + slack), Math.max(size * (0.5 - slack), value));
-  return { k: zoom, cx: keep(cx, places.width), cy: keep(cy, places.height) };
+  const keep = (value, size, closer) => {
+    const slack = (1 - 1 / closer) / 2;
+    return Math.min(size * (0.5 + slack), Math.max(size * (0.5 - slack), value));
+  };
+  return { k: zoom, cx: keep(cx, places.width, zoom), cy: keep(cy, places.height, zoom * (places.tall ?? 1)) };
 }
 
 /** Zoom by `factor` with the pixel (px, py) staying where it is. */
@@ -127,7 +140,7 @@ function zoomedAt(places, view, w, h, px, py, factor) {
 
 /** A view in which the node can be seen: the same one where it can be already. */
 function viewOn(places, view, node) {
-  const half = { x: places.width / view.k / 2, y: places.height / view.k / 2 };
+  const half = { x: places.width / view.k / 2, y: places.height / view.k / (places.tall ?? 1) / 2 };
   const seen = Math.abs(node.x - view.cx) <= half.x * 0.95 && Math.abs(node.y - view.cy) <= half.y * 0.95;
   return seen ? view : bounded(places, { k: view.k, cx: node.x, cy: node.y });
 }
@@ -141,10 +154,11 @@ function valueOn(node, side) {
   return side === null ? Math.max(node.a, node.b) : side === 0 ? node.a : node.b;
 }
 
-function radius(scene, node, side, pitch) {
+/** `to`: the projection. No node is drawn wider than its pitch, nor higher than its row. */
+function radius(scene, node, side, to) {
   if (node.kind === "token" || node.kind === "logit") return 5;
   if (node.shape === "box") return 8;
-  const room = Math.max(2.4, Math.min(9, pitch * 0.62));
+  const room = Math.max(2.4, Math.min(9, to.sx * 0.62, ((node.room ?? 1) * to.sy) / 2));
   return Math.min(room, 3.2 + 5.8 * Math.sqrt(Math.min(1, valueOn(node, side) / scene.largestValue)));
 }
 

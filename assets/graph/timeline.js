@@ -3,7 +3,6 @@
 const PLAY_MS = 700; // a step
 const THUMB = 8; // half of the slider's thumb: its middle stands over the curves' points
 const CHART = { height: 58, top: 5, bottom: 12 };
-const PROBE_WORDS = { paraphrase: "right answers", inference: "meaning" }; // as everywhere in the app
 const SVG = "http://www.w3.org/2000/svg";
 
 function makeTimeline(parent, graphs) {
@@ -52,7 +51,7 @@ function fillTimeline(timeline, graphs) {
   const { first, last } = filmRange(film);
   Object.assign(timeline.range, { min: first, max: last, step: 1 });
   timeline.cap.textContent = film.most_edges
-    ? `Each step shows its ${film.cap.toLocaleString("en")} largest edges of up to ${film.most_edges.toLocaleString("en")}.`
+    ? `Drawn: the ${film.cap.toLocaleString("en")} largest edges of each step, of up to ${film.most_edges.toLocaleString("en")}.`
     : "";
   fillFilmKeys(timeline.legend, film.curves);
   timeline.width = 0; // draw the curves again
@@ -69,7 +68,7 @@ function fillFilmKeys(legend, curves) {
     element(key, "span", "", text);
   };
   for (const probes of new Set(curves.map((curve) => curve.probes))) {
-    add(`tl-line tl-${probes}`, PROBE_WORDS[probes] ?? probes, `accuracy on ${probes} probes, the mean over constraint types`);
+    add(`tl-line tl-${probes}`, probes, `Accuracy on ${probes} probes, mean over constraint types`);
   }
   const runs = new Map(curves.map((curve) => [curve.place, curve.run]));
   if (runs.size > 1) runs.forEach((run, place) => add(place ? "tl-run tl-run-b" : "tl-run", `${"AB"[place] ?? ""} ${run}`, run));
@@ -122,7 +121,7 @@ function drawCurve(chart, curve, at) {
       curve.probes === "inference"
         ? shape(chart, "rect", { class: `tl-point ${colour}`, x: x - 2.4, y: y - 2.4, width: 4.8, height: 4.8 })
         : shape(chart, "circle", { class: `tl-point ${colour}`, cx: x, cy: y, r: 2.7 });
-    shape(mark, "title", {}, `${curve.run}, step ${curve.steps[i]}: ${curve.probes} ${curve.accuracy[i].toFixed(2)}`);
+    shape(mark, "title", {}, `${curve.run}, ${stepName(curve.steps[i])}: ${curve.probes} ${percent(curve.accuracy[i])}`);
   });
 }
 
@@ -130,7 +129,7 @@ function drawCurve(chart, curve, at) {
 function drawTick(chart, moment, at) {
   const place = { cx: at.x(moment.step), cy: CHART.height - 4, r: 3.4 };
   const tick = shape(chart, "circle", { class: moment.ready ? "tl-tick tl-ready" : "tl-tick", ...place });
-  shape(tick, "title", {}, `step ${moment.step}: ${moment.ready ? "traced" : "not traced yet"}`);
+  shape(tick, "title", {}, `${stepName(moment.step)}: ${moment.ready ? "traced" : "not traced yet"}`);
   return tick;
 }
 
@@ -138,7 +137,7 @@ function chartText({ moments, curves }) {
   const ready = moments.filter((moment) => moment.ready).length;
   const lines = curves.map(
     ({ run, probes, steps, accuracy }) =>
-      `${run}, ${probes}: from ${accuracy[0].toFixed(2)} at step ${steps[0]} to ${accuracy.at(-1).toFixed(2)} at step ${steps.at(-1)}`,
+      `${run}, ${probes}: from ${percent(accuracy[0])} at ${stepName(steps[0])} to ${percent(accuracy.at(-1))} at ${stepName(steps.at(-1))}`,
   );
   return [`Learning curves; ${ready} of ${moments.length} checkpoints are traced`, ...lines].join(". ");
 }
@@ -162,4 +161,33 @@ function updateTimeline(timeline, graphs) {
   timeline.cursor.setAttribute("x1", x);
   timeline.cursor.setAttribute("x2", x);
   film.moments.forEach((moment, i) => timeline.ticks[i].classList.toggle("tl-now", moment.step === step));
+}
+
+/** What the two sides answer at the step that is shown: the same sentence as above a comparison of its checkpoints. */
+function makeSentence(parent) {
+  const sentence = element(parent, "p", "tl-sentence");
+  sentence.hidden = true;
+  return sentence;
+}
+
+/** How many edges have which status at the step that is shown. */
+function makeCounts(parent) {
+  const counts = element(parent, "div", "tl-counts");
+  counts.hidden = true;
+  return counts;
+}
+
+/** Follows every step, also while it plays: all of it came with the step's graphs. */
+function tellStep({ sentence, counts, film, shown, payload }) {
+  sentence.hidden = counts.hidden = !film;
+  if (!film) return;
+  const frame = film.frames[shown];
+  sentence.replaceChildren();
+  for (const [text, strong] of frame.sentence) element(sentence, strong ? "strong" : "span", "", text);
+  counts.replaceChildren();
+  element(counts, "strong", "", `Edges at ${stepName(shown)}`);
+  frame.counts.forEach((n, place) => {
+    const status = payload.statuses[place];
+    if (n) element(counts, "span", `tl-badge tl-is-${status}`, `${n.toLocaleString("en")} ${status}`);
+  });
 }

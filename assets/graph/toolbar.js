@@ -1,9 +1,9 @@
 // The row of controls above the graphs: edges, search, filter of the overlay, zoom, full screen.
 
 const SHOWN_EDGES = [
-  ["both", "Both", "Edges into and out of what is marked"],
-  ["input", "Inputs", "Only edges into what is marked"],
-  ["output", "Outputs", "Only edges out of what is marked"],
+  ["both", "Both", "Show edges into and out of marked nodes"],
+  ["input", "Inputs", "Show only edges into marked nodes"],
+  ["output", "Outputs", "Show only edges out of marked nodes"],
 ];
 const FILTER_STEPS = 100; // of the range, squared: most changes are small
 
@@ -11,7 +11,7 @@ function makeToolbar(parent, graphs) {
   const row = element(parent, "div", "tl-toolbar");
   row.setAttribute("role", "group");
   row.setAttribute("aria-label", "Graph tools");
-  const modes = makeGroup(row, "Edges of what is marked");
+  const modes = makeGroup(row, "Edges of marked nodes");
   const buttons = SHOWN_EDGES.map(([show, text, label]) => [show, makeButton(modes, text, label, () => graphs.setShow(show))]);
   const search = makeSearch(row, graphs);
   const filter = makeFilter(row, graphs);
@@ -37,7 +37,7 @@ function makeSearch(row, graphs) {
   const input = element(box, "input", "");
   input.type = "search";
   input.placeholder = "Find: token, L2, 217, label";
-  input.title = "Find nodes by token, layer (L2), feature number (217) or label. Enter goes to the next, Esc empties.";
+  input.title = "Find nodes by token, layer (L2), feature number (217) or label. Enter goes to the next match, Esc clears.";
   input.setAttribute("aria-label", "Find nodes");
   input.spellcheck = false;
   input.autocomplete = "off";
@@ -59,12 +59,12 @@ function fillSearch({ input }, wording) {
 }
 
 function makeFilter(row, graphs) {
-  const filter = makeGroup(row, "Changes drawn");
+  const filter = makeGroup(row, "Changes shown");
   filter.classList.add("tl-filter");
   const chips = new Map();
   const range = element(null, "input", "tl-least");
   Object.assign(range, { type: "range", min: 0, max: FILTER_STEPS, step: 1 });
-  range.title = "Smallest change that is drawn";
+  range.title = "Smallest change in contribution that is shown";
   range.setAttribute("aria-label", range.title);
   range.addEventListener("input", () => graphs.setFilter({ minChange: leastChange(range, graphs.scene) }));
   const least = element(null, "span", "tl-count");
@@ -82,7 +82,7 @@ function fillFilter(toolbar, graphs) {
   const { filter, chips, range, least } = toolbar;
   filter.hidden = graphs.mode !== "overlay";
   if (!chips.size) {
-    for (const status of graphs.scene.statuses.filter((each) => each !== "unchanged")) {
+    for (const status of graphs.scene.statuses.filter((each) => !SAME.has(each))) {
       chips.set(status, makeButton(filter, status, "", () => graphs.toggleStatus(status), `tl-chip tl-is-${status}`));
     }
     filter.append(range, least);
@@ -100,19 +100,19 @@ function updateToolbar(toolbar, graphs) {
   toolbar.chips.forEach((chip, status) => {
     chip.textContent = `${status} ${counts.get(status) ?? 0}`;
     chip.setAttribute("aria-pressed", String(marks.statuses.has(status)));
-    chip.title = `Draw edges that are ${scene.words[status]}`;
+    chip.title = `Show edges that are ${scene.words[status]}`;
     chip.setAttribute("aria-label", `${status}: ${counts.get(status) ?? 0} edges, ${scene.words[status]}`);
   });
   // Many places of the range round to one change: it is moved only where it says another.
   if (leastChange(toolbar.range, scene) !== marks.minChange)
     toolbar.range.value = Math.round(FILTER_STEPS * Math.sqrt(Math.min(1, marks.minChange / scene.largestChange)));
-  toolbar.range.setAttribute("aria-valuetext", `at least ${marks.minChange.toFixed(4)}`);
-  toolbar.least.textContent = `≥ ${marks.minChange ? Number(marks.minChange.toPrecision(2)) : 0}`;
+  toolbar.range.setAttribute("aria-valuetext", `at least ${decimal(marks.minChange, 4)}`);
+  toolbar.least.textContent = `≥ ${decimal(marks.minChange, 3)}`;
 }
 
 function countText({ query, found, marks }) {
   if (!query.trim()) return "";
-  if (!found.length) return "none";
+  if (!found.length) return "no match";
   const place = found.indexOf(marks.selected);
   return place < 0 ? `${found.length} found` : `${place + 1} of ${found.length}`;
 }

@@ -1,8 +1,7 @@
-// The tour's full screen: the browser's own, without the navigation, everything enlarged to fill it.
+// The tour's full screen: the browser's own, without the navigation. How it fills the screen is in tour.css.
 // F goes in and out, Esc out; PageDown and PageUp, which presenters' remotes send, press Next and Back.
 
 const FULL = "tl-full-screen";
-const DESIGN = { width: 1280, height: 656 }; // the room that the page is laid out for, without its header
 
 export default function fullScreen({ parentElement }) {
   parentElement.leave?.(); // called again on the same element: the old listeners go first
@@ -13,11 +12,6 @@ export default function fullScreen({ parentElement }) {
   const show = (full) => {
     page.classList.toggle(FULL, full);
     button.textContent = full ? "Leave full screen (Esc)" : "Full screen (F)";
-    fit();
-  };
-  const fit = () => {
-    const zoom = Math.min(window.innerWidth / DESIGN.width, window.innerHeight / DESIGN.height);
-    page.style.setProperty("--tl-zoom", inside() ? Math.max(1, zoom) : 1);
   };
   const toggle = () => {
     if (!inside()) page.requestFullscreen().catch(() => show(true)); // refused: still without the navigation
@@ -50,13 +44,11 @@ export default function fullScreen({ parentElement }) {
   button.onclick = toggle;
   window.addEventListener("keydown", onKey, true);
   document.addEventListener("fullscreenchange", follow);
-  window.addEventListener("resize", fit);
   follow();
   button.hidden = false;
   parentElement.leave = () => {
     window.removeEventListener("keydown", onKey, true);
     document.removeEventListener("fullscreenchange", follow);
-    window.removeEventListener("resize", fit);
     page.classList.remove(FULL);
   };
   return () => {

@@ -24,7 +24,7 @@ class Ablation:
 
 
 def causal_summary(step: int, constraint_type: str, ablations: Sequence[Ablation], *, seed: int = 0) -> CausalCheck:
-    """Means over the prompts, with the 95 % percentile bootstrap over prompts; one prompt is its own interval.
+    """Means over the prompts, with the 95% percentile bootstrap over prompts; one prompt is its own interval.
 
     `random_drop` is the mean over draws first. Raises ValueError without any prompt.
     """

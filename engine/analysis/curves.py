@@ -22,11 +22,11 @@ SCORE_COLUMNS = (
     "mean_rank",
     "logit_diff",
 )
-_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution: a two-sided interval of 95 %
+_Z = 1.959963984540054  # the 97.5% quantile of the normal distribution: a two-sided interval of 95%
 
 
 def wilson(n_correct: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927); `n` at least 1. Both ends within 0 and 1."""
+    """Wilson's 95% score interval of a proportion (Wilson 1927); `n` at least 1. Both ends within 0 and 1."""
     p = n_correct / n
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
@@ -36,7 +36,7 @@ def wilson(n_correct: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def probe_scores(probes: Sequence[Probe], results_by_step: Mapping[int, ProbeResults]) -> pd.DataFrame:
     """One row a step, constraint type and probe kind, ascending by step, in the order of the probes.
 
-    Columns: step, constraint_type, probe_kind, n (probes), accuracy with `low` and `high` of Wilson's 95 % interval,
+    Columns: step, constraint_type, probe_kind, n (probes), accuracy with `low` and `high` of Wilson's 95% interval,
     mean_p (probability of the right token), mean_rank (1 is best), logit_diff (mean, to the best foil).
     Raises InputError where results belong to probes that are not given.
     """

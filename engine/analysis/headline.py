@@ -9,6 +9,7 @@ from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph
+from engine.domain.numbers import percent
 
 Piece = tuple[str, bool]  # a text, and whether it is emphasised
 
@@ -30,7 +31,7 @@ class _Answer:
     def how_likely(self, right: str) -> str:
         """The probability of the right output, and what comes before it."""
         ahead = self.said[: self.said.index(right)] if right in self.said else ()
-        return _percent(self.p_right) + (f", close behind {' and '.join(ahead)}" if ahead else "")
+        return percent(self.p_right) + (f", close behind {' and '.join(ahead)}" if ahead else "")
 
 
 def headline(diff: GraphDiff, probe: Probe | None = None) -> tuple[Piece, ...]:
@@ -54,9 +55,9 @@ def _on_average(a: _Answer, b: _Answer, prompts: str) -> tuple[Piece, ...]:
     """`prompts`: what they are, in words."""
     return (
         (f"On average over {prompts} the right answer gets ", False),
-        (_percent(a.p_right), True),
+        (percent(a.p_right), True),
         (" in A and ", False),
-        (_percent(b.p_right), True),
+        (percent(b.p_right), True),
         (" in B.", False),
     )
 
@@ -95,23 +96,23 @@ def _judged(a: _Answer, b: _Answer, right: str) -> list[Piece]:
             (right, True),
             (f" ({knows.how_likely(right)}). {other} says ", False),
             *_words(fails),
-            (f" and gives {right} {_percent(fails.p_right)}.", False),
+            (f" and gives {right} {percent(fails.p_right)}.", False),
         ]
     return [
         ("Neither side expects the right answer, ", False),
         (right, True),
-        (f" (A {_percent(a.p_right)}, B {_percent(b.p_right)}): ", False),
+        (f" (A {percent(a.p_right)}, B {percent(b.p_right)}): ", False),
         *_both_say(a, b),
         (".", False),
     ]
 
 
 def _unjudged(a: _Answer, b: _Answer) -> list[Piece]:
-    likely = f" (A {_percent(a.p_said)}, B {_percent(b.p_said)})."
+    likely = f" (A {percent(a.p_said)}, B {percent(b.p_said)})."
     if a.said[0] == b.said[0]:
-        return [("Both sides most expect ", False), (a.said[0], True), (likely, False)]
+        return [("Both sides expect ", False), (a.said[0], True), (f" most{likely}", False)]
     return [
-        ("The two sides go on differently: A says ", False),
+        ("The two sides continue differently: A says ", False),
         *_words(a),
         (", B says ", False),
         *_words(b),
@@ -133,13 +134,3 @@ def _words(answer: _Answer) -> list[Piece]:
         # A full stop that is said must not read as the sentence's own.
         pieces.append((token if token.isalnum() else f"“{token}”", True))
     return pieces
-
-
-def _percent(p: float | None) -> str:
-    if p is None:
-        return "unknown"
-    if p < 0.01:
-        return "under 1 %"
-    if p > 0.99:
-        return "over 99 %"
-    return f"{100 * p:.0f} %"

@@ -1,9 +1,9 @@
 """Mean circuits of many prompts, under several weightings at once.
 
-A *type circuit* is the mean of its prompts' circuits (`engine.analysis.circuits`): of the influence of nodes and of
-the signed shares of edges; what a prompt does not have counts as 0. A node or edge *belongs* to it where at least a
-quarter of the prompts (at least one) keep it. A weighting says how often each prompt counts: once each, half of them,
-or as a bootstrap draws them. All weightings of one checkpoint are one sparse product.
+A *type circuit* is the mean of its prompts' circuits: of the influence of nodes and of the signed shares of edges;
+what a prompt does not have counts as 0. A node or edge *belongs* to it where at least a quarter of the prompts (at
+least one) keep it. A weighting says how often each prompt counts: once each, half of them, or as a bootstrap draws
+them. All weightings of one checkpoint are one sparse product.
 """
 
 from collections.abc import Sequence

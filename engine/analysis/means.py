@@ -1,4 +1,4 @@
-"""Means over few values, such as the seeds of a run, with their 95 % intervals."""
+"""Means over few values, such as the seeds of a run, with their 95% intervals."""
 
 import math
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LEVELS = (2.5, 97.5)  # of a two-sided 95 % interval, in percent
+LEVELS = (2.5, 97.5)  # of a two-sided 95% interval, in percent
 
 
 def bootstrap_counts(n: int, n_boot: int, seed: int) -> np.ndarray:

@@ -1,9 +1,13 @@
-"""When a constraint type is learned and its circuit has come to rest.
+"""When a constraint type is learned and its circuit has settled.
 
-Saturated at a capture: in the last `patience` captures the circuit changed by no more than the noise (with graphs that
-fit well enough to say so), and the probe score neither rose nor fell: the Wilson intervals of those captures and of the
-one before them all overlap. And before that it changed once, surely by more than the noise: a circuit that has not
-formed yet is at rest too, with flat scores, and so is one that is not trained at all (learning rate 0).
+Settled at a capture: in the last `patience` captures no measured change of the circuit was above the noise floor (with
+graphs that fit well enough to say so), and the probe score neither rose nor fell: the Wilson intervals of those
+captures and of the one before them all overlap. And before that the circuit changed once, with its whole interval above
+the floor: a circuit that has not formed yet does not change either, with flat scores, and neither does one that is not
+trained at all (learning rate 0).
+
+What this does not say: each capture is compared with the one before, so a slow, steady drift passes; and the floor
+misses even large changes (`engine.domain.measures.FLOOR_CAVEAT`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +17,8 @@ import numpy as np
 
 from engine.analysis.curves import wilson
 from engine.domain.decisions import Capture, DecisionSettings
-from engine.domain.measures import MEASURE_TITLES
+from engine.domain.measures import DRIFT_CAVEAT, MEASURE_TITLES, Change
+from engine.domain.numbers import decimal, percent, plural, step_name
 
 
 @dataclass(frozen=True)
@@ -21,73 +26,86 @@ class Saturation:
     """What the captures so far say of one constraint type."""
 
     constraint_type: str
-    step: int | None  # the first capture at which it is saturated; None: at none
-    since: int | None  # the first capture of the quiet window that ends there
+    step: int | None  # the first capture at which it has settled; None: at none
+    since: int | None  # the first of the captures without a change above the floor that end there
     reason: str  # a sentence for people, with the figures it rests on
 
 
 def saturation(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str, Saturation]:
     """By constraint type, of all that the captures name; captures ascending by step, the base first.
 
-    Where a type is not saturated, the reason says what the newest captures lack.
+    Where a type has not settled, the reason says what the newest captures lack.
     """
     return {name: _of_type(name, captures, settings) for name in _types(captures)}
+
+
+def rule_in_words(settings: DecisionSettings) -> str:
+    """What is tested, and what passes it too: one for all constraint types."""
+    return (
+        f"Rule: at least one circuit change above the noise floor, then {plural(settings.patience, 'checkpoint')} in a "
+        f"row without one, while the 95% intervals of the {settings.probe_kind} scores all overlap. {DRIFT_CAVEAT}"
+    )
+
+
+def change_at(constraint_type: str, capture: Capture, settings: DecisionSettings) -> Change | None:
+    """The change of its circuit since the capture before, in the measure of the settings; None where there is none."""
+    look = capture.look.of(constraint_type) if capture.look else None
+    return look.change.get(settings.measure) if look else None
 
 
 def _of_type(constraint_type: str, captures: Sequence[Capture], settings: DecisionSettings) -> Saturation:
     for last in range(settings.patience, len(captures)):
         window = captures[last - settings.patience : last + 1]
-        if _has_moved(constraint_type, captures[: last - settings.patience + 1], settings) and not _lacks(
+        if _has_changed(constraint_type, captures[: last - settings.patience + 1], settings) and not _lacks(
             constraint_type, window, settings
         ):
-            return Saturation(
-                constraint_type, window[-1].step, window[1].step, _at_rest(constraint_type, window, settings)
-            )
+            reason = _without_change(constraint_type, window, settings)
+            return Saturation(constraint_type, window[-1].step, window[1].step, reason)
     if len(captures) <= settings.patience:
         reason = (
-            f"Needs {settings.patience + 1} captures, the base included, and there "
+            f"{plural(settings.patience + 1, 'checkpoint')}, the base included, are needed, and there "
             f"{'is' if len(captures) == 1 else 'are'} {len(captures)}."
         )
     else:
         reason = _lacks(constraint_type, captures[-settings.patience - 1 :], settings) or (
-            "Its circuit has not changed by more than the noise yet: nothing has formed that could be at rest."
+            "Its circuit has not changed by more than the noise floor yet, so it may not have formed."
         )
     return Saturation(constraint_type, None, None, reason)
 
 
-def _has_moved(constraint_type: str, earlier: Sequence[Capture], settings: DecisionSettings) -> bool:
-    """Whether its circuit surely changed at one of these captures."""
+def _has_changed(constraint_type: str, earlier: Sequence[Capture], settings: DecisionSettings) -> bool:
+    """Whether its circuit changed at one of these captures, with its whole interval above the floor."""
     looks = [capture.look.of(constraint_type) for capture in earlier if capture.look]
     changes = [look.change.get(settings.measure) for look in looks if look and look.fit >= settings.min_fit]
     return any(change is not None and change.said == "change" for change in changes)
 
 
 def _lacks(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
-    """Why a window of `patience` captures and the one before is not quiet, the newest first; empty where it is."""
+    """Why `patience` captures, with the one before, do not pass, the newest first; empty where they do."""
     for capture in reversed(window[1:]):
-        if reason := _unquiet(constraint_type, capture, settings):
+        if reason := _disqualified(constraint_type, capture, settings):
             return reason
     return _moving_score(constraint_type, window, settings)
 
 
-def _unquiet(constraint_type: str, capture: Capture, settings: DecisionSettings) -> str:
-    look = capture.look.of(constraint_type) if capture.look else None
+def _disqualified(constraint_type: str, capture: Capture, settings: DecisionSettings) -> str:
+    look, at = capture.look.of(constraint_type) if capture.look else None, f"At {step_name(capture.step)}"
     if look is None:
-        return f"At step {capture.step} no circuits were traced."
+        return f"{at} no circuits were traced."
     if look.fit < settings.min_fit:
         return (
-            f"At step {capture.step} the replacement score is {look.fit:.2f}, below {settings.min_fit:g}: the graphs "
-            "say too little. Train transcoders on this run."
+            f"{at} the replacement score is {decimal(look.fit)}, below {settings.min_fit:g}: the graphs explain too "
+            "little of the model. Train transcoders on this run."
         )
     change = look.change.get(settings.measure)
     if change is None:
-        return f"At step {capture.step} there is no change to judge: no circuit of the capture before."
+        return f"{at} there is no change to judge: the checkpoint before has no circuit."
     if change.edge is None:
-        return f"At step {capture.step} the noise could not be measured. Watch at least two prompts of a type."
+        return f"{at} the noise floor could not be measured. Watch at least two prompts of each type."
     if change.value > change.edge:
         return (
-            f"At step {capture.step} the circuit changed by {change.value:.2f} ({_title(settings)}); the noise ends at "
-            f"{change.edge:.2f}."
+            f"{at} the circuit changed by {decimal(change.value)} ({_title(settings)}), above the noise floor of "
+            f"{decimal(change.edge)}."
         )
     return ""
 
@@ -95,26 +113,27 @@ def _unquiet(constraint_type: str, capture: Capture, settings: DecisionSettings)
 def _moving_score(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
     found = _scores(constraint_type, window, settings)
     if len(found) < len(window):
-        return f"Not every capture has {settings.probe_kind} probes of this type."
+        return f"Not every checkpoint has {settings.probe_kind} probes of this type."
     low, high = wilson(found[:, 0], found[:, 1])
     if low.max() <= high.min():
         return ""
     share = found[:, 0] / found[:, 1]
     return (
-        f"From step {window[0].step} to {window[-1].step} the {settings.probe_kind} score still moved, between "
-        f"{share.min():.0%} and {share.max():.0%}."
+        f"From {step_name(window[0].step)} to {step_name(window[-1].step)} the {settings.probe_kind} score still moved "
+        f"between {percent(share.min())} and {percent(share.max())}."
     )
 
 
-def _at_rest(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
+def _without_change(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
     looks = [capture.look.of(constraint_type) for capture in window[1:] if capture.look]
     changes = [look.change[settings.measure] for look in looks if look]
     largest = max(changes, key=lambda change: change.value)
     share = np.divide(*_scores(constraint_type, window, settings).T)
     return (
-        f"From step {window[0].step} to {window[-1].step} the circuit changed by at most {largest.value:.2f} "
-        f"({_title(settings)}; there the noise ends at {largest.edge:.2f}), and the {settings.probe_kind} score stayed "
-        f"between {share.min():.0%} and {share.max():.0%}."
+        f"No change above the noise floor from {step_name(window[1].step)} to {step_name(window[-1].step)}: at most "
+        f"{decimal(largest.value)} from one checkpoint to the next ({_title(settings)}), where the floor is "
+        f"{decimal(largest.edge)}. The {settings.probe_kind} score was between {percent(share.min())} and "
+        f"{percent(share.max())}."
     )
 
 

@@ -151,11 +151,11 @@ def _nodes(
     )
 
 
-def _edges(adjacency: torch.Tensor, worth: np.ndarray, max_edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """source, target, weight of all edges that are not exactly 0, ordered by target and then by source.
 
     Of more than `max_edges` those that contribute most to the output (`engine.analysis.pruning.contributions`), with
-    `worth` (n_nodes,) of each target. Of the demo's 100,000 edges the 25,000 that contribute most leave every
+    `influence` (n_nodes,) of each target. Of the demo's 100,000 edges the 25,000 that contribute most leave every
     contribution where it was to 0.001; the 25,000 largest by |weight| are off by up to 0.02.
     In circuit-tracer's matrix rows are targets and columns are sources.
     """
@@ -164,7 +164,7 @@ def _edges(adjacency: torch.Tensor, worth: np.ndarray, max_edges: int) -> tuple[
     weight = dense[target, source]
     if len(weight) > max_edges:
         inputs = np.abs(dense).sum(1, dtype=np.float64)  # (n_nodes,)
-        contribution = np.abs(weight) / inputs[target] * worth[target]
+        contribution = np.abs(weight) / inputs[target] * influence[target]
         kept = np.sort(np.argsort(-contribution, kind="stable")[:max_edges])
         source, target, weight = source[kept], target[kept], weight[kept]
     return source.astype(np.int32), target.astype(np.int32), weight

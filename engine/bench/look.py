@@ -6,6 +6,7 @@ from statistics import median
 from engine.bench.row import BenchRow, at_most, not_slower
 from engine.bench.setting import CORPUS, RUN_A, Setting
 from engine.bench.timing import seconds
+from engine.domain.jobs import NeverCancelled
 from engine.domain.runs import RunConfig
 
 N_LOOKS = 6  # timed, at the run's last checkpoints; the first look before them loads models and is not
@@ -20,12 +21,12 @@ def measure(setting: Setting) -> list[BenchRow]:
     store = setting.store
     run = store.run(RUN_A)
     quiet = run.decisions.model_copy(update={"refresh_steps": 0})  # its transcoders have seen all its checkpoints
-    watcher = CircuitWatcher(store, run.model_copy(update={"decisions": quiet}), _Never())
+    watcher = CircuitWatcher(store, run.model_copy(update={"decisions": quiet}), NeverCancelled())
     first, *others = store.checkpoints(RUN_A)[-N_LOOKS - 1 :]
     watcher.look(first, None)
     look = median(watcher.look(after, before).trace_s for before, after in pairwise([first, *others]))
     config = RunConfig(name="bench-look", corpus=CORPUS)
-    train = seconds(lambda: fine_tune(store, config, lambda *_: None, _Never()))
+    train = seconds(lambda: fine_tune(store, config, lambda *_: None, NeverCancelled()))
     n = len(store.corpus(CORPUS).constraint_types) * quiet.n_prompts
     return [
         at_most(f"one capture's circuit probes ({n} prompts)", look, "s", limit=1.5),
@@ -33,10 +34,3 @@ def measure(setting: Setting) -> list[BenchRow]:
             f"one capture's circuit probes beside {config.n_steps} steps of training", look, "s", than=train, times=0.25
         ),
     ]
-
-
-class _Never:
-    """A cancel token that is never set."""
-
-    def check(self) -> None:
-        """Nobody cancels a measure."""

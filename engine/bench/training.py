@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.bench.row import BenchRow, at_most, not_slower
 from engine.bench.setting import CORPUS, Setting
 from engine.bench.timing import medians
+from engine.domain.jobs import NeverCancelled
 from engine.domain.runs import RunConfig
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 def _fine_tune(store: "Store", config: RunConfig) -> None:
     from engine.training.fine_tune import fine_tune
 
-    fine_tune(store, config, _quiet, _Never())
+    fine_tune(store, config, _quiet, NeverCancelled())
 
 
 def _bare_loop(store: "Store") -> None:
@@ -79,10 +80,3 @@ def _batches(n_rows: int, size: int) -> Iterator[list[int]]:
 
 def _quiet(fraction: float, message: str) -> None:
     """Progress that nobody reads."""
-
-
-class _Never:
-    """A cancel token that is never set."""
-
-    def check(self) -> None:
-        """Nobody cancels a measure."""

@@ -9,7 +9,7 @@ from engine.analysis.components.normalised import normalised
 from engine.analysis.components.pruning import n_nodes, pruned
 from engine.analysis.components.selection import n_of_share, top_edges
 from engine.circuits.pairs import TokenPairs
-from engine.circuits.patched import run_all
+from engine.circuits.patched import run_circuits
 from engine.domain.components import Circuit, ComponentShape, CurvePoint, Metric
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.measures import Estimate
@@ -50,7 +50,7 @@ def circuit_points(
     """
     chosen = [circuit for _, circuit in circuits]
     rests = [Circuit(circuit.shape, circuit.shape.edge_mask() & ~circuit.edges) for circuit in chosen]
-    found, clean, corrupted = run_all(model, pairs, [*chosen, *rests], metric, report=report, cancel=cancel)
+    found, clean, corrupted = run_circuits(model, pairs, [*chosen, *rests], metric, report=report, cancel=cancel)
     points = []
     for place, (share, circuit) in enumerate(circuits):
         without = normalised(found[len(chosen) + place], clean, corrupted)

@@ -8,10 +8,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast
 
+from engine.corpus.pairs import CountTokens, misfits
 from engine.domain.components import ScoreSettings
 from engine.domain.corpus import Pair
 from engine.domain.errors import InputError, PromptRefused
-from engine.models.base import token_ids
+from engine.models.base import token_counter, token_ids
 from engine.models.next_token import next_token
 
 N_NAMED = 5  # bad pairs that a message names
@@ -56,12 +57,13 @@ def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, 
     answer of more than one token, equal answers; or no pair at all.
     """
     if not pairs:
-        raise InputError("There are no pairs of a clean and a corrupted prompt. Take a corpus that has some.")
+        raise InputError("There are no prompt pairs. Choose a corpus that has some.")
     rows: list[_Row] = []
+    count = token_counter(tokenizer)
     bad: list[str] = []
     for pair in pairs:
         try:
-            rows.append(_row(tokenizer, pair, limit))
+            rows.append(_row(tokenizer, pair, limit, count))
         except PromptRefused as error:
             bad.append(f"“{pair.id}”: {error}")
     if bad:
@@ -134,20 +136,17 @@ class _Row:
     corrupted_answer: int
 
 
-def _row(tokenizer: PreTrainedTokenizerFast, pair: Pair, limit: int) -> _Row:
+def _row(tokenizer: PreTrainedTokenizerFast, pair: Pair, limit: int, count: CountTokens) -> _Row:
+    if reasons := misfits(pair, count):
+        raise PromptRefused("; ".join(reasons))
     row = _Row(
         clean=token_ids(tokenizer, pair.clean, limit=limit),
         corrupted=token_ids(tokenizer, pair.corrupted, limit=limit),
         answer=next_token(tokenizer, pair.answer),
         corrupted_answer=next_token(tokenizer, pair.corrupted_answer),
     )
-    if len(row.clean) != len(row.corrupted):
-        raise PromptRefused(
-            f"the clean prompt has {len(row.clean) - 1} tokens and the corrupted one {len(row.corrupted) - 1}; both "
-            "must be as long. Change the words that differ"
-        )
     if row.answer == row.corrupted_answer:
-        raise PromptRefused(f"both answers are “{pair.answer}”; the corrupted prompt must have another one")
+        raise PromptRefused(f"the answer “{pair.answer}” is also the corrupted answer")
     return row
 
 

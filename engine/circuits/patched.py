@@ -8,7 +8,7 @@ attention (Gemma 2), its scale is that of the run itself, so that the heads of a
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,23 +26,16 @@ from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report
 
 
-def run_metric(model: PreTrainedModel, pairs: TokenPairs, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
-    """The metric of the clean and of the corrupted runs, (n,) float64 each. Raises ModelUnavailable."""
-    _, clean, corrupted = run_all(model, pairs, (), metric)
-    return clean, corrupted
+class CircuitRuns(NamedTuple):
+    """A metric, float64."""
 
-
-def run_circuits(model: PreTrainedModel, pairs: TokenPairs, circuits: Sequence[Circuit], metric: Metric) -> np.ndarray:
-    """The metric where the model keeps only the edges of a circuit, (n_circuits, n) float64.
-
-    With all edges that is the clean run, with none the corrupted one. Raises InputError for a circuit of another model,
-    ModelUnavailable for a family without hooks.
-    """
-    return run_all(model, pairs, circuits, metric)[0]
+    patched: np.ndarray  # (n_circuits, n_pairs) where the model keeps only the edges of a circuit
+    clean: np.ndarray  # (n_pairs,) what it is with all edges
+    corrupted: np.ndarray  # (n_pairs,) and with none
 
 
 @torch.no_grad()
-def run_all(
+def run_circuits(
     model: PreTrainedModel,
     pairs: TokenPairs,
     circuits: Sequence[Circuit],
@@ -50,8 +43,12 @@ def run_all(
     *,
     report: Report | None = None,
     cancel: CancelToken | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`run_circuits` and `run_metric` in one go. Raises Cancelled between runs."""
+) -> CircuitRuns:
+    """The metric of every pair, in the whole model and in each circuit alone.
+
+    Raises InputError for a circuit of another model, ModelUnavailable for a family without hooks, Cancelled between
+    runs.
+    """
     parts = ComponentModel(model)
     for circuit in circuits:
         if circuit.shape != parts.shape:
@@ -74,7 +71,7 @@ def run_all(
                 if report is not None:
                     done = (number * len(circuits) + place + 1) / (len(batches) * len(circuits))
                     report(done, f"ran circuit {place + 1} of {len(circuits)} on part {number + 1} of {len(batches)}")
-    return found, ends[0], ends[1]
+    return CircuitRuns(found, ends[0], ends[1])
 
 
 class _Runs:

@@ -46,8 +46,8 @@ def found_records(
                 "pairs": corpus,
                 "hash": scores.key.hash,
                 "n_pairs": int(scores.n_pairs.sum()),
-                "clean": float(np.average(scores.clean, weights=scores.n_pairs)),
-                "corrupted": float(np.average(scores.corrupted, weights=scores.n_pairs)),
+                "clean": scores.mean_clean,
+                "corrupted": scores.mean_corrupted,
                 "n_edges": scores.shape.n_edges,
                 "points": [point.model_dump(mode="json") for point in curve.points] if curve else [],
             }

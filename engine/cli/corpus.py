@@ -146,12 +146,11 @@ def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
 
 
 def _tokenizer(ctx: typer.Context, model: str) -> "CountTokens":
-    from engine.models.base import load_tokenizer, token_ids
+    from engine.models.base import load_tokenizer, token_counter
 
     store = store_of(ctx)
     spec = model_spec(model, tuple(store.models()))
-    tokenizer = load_tokenizer(spec, store.base_folder(spec))
-    return lambda text: len(token_ids(tokenizer, text, limit=len(text) + 2)) - 1
+    return token_counter(load_tokenizer(spec, store.base_folder(spec)))
 
 
 def _show_findings(corpus: "Corpus") -> None:

@@ -123,8 +123,8 @@ def _diff(store: "Store", a: str, b: str, prompt: str, transcoders: str, setting
 def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphView":
     from engine.figures.graph_view import pair_view
 
-    losses = [store.checkpoint(graph.key.checkpoint).state.smoothed_loss for graph in (diff.a, diff.b)]
-    return pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1])
+    a, b = (store.checkpoint(graph.key.checkpoint).state for graph in (diff.a, diff.b))
+    return pair_view(diff, probe=probe, loss_a=a.smoothed_loss, loss_b=b.smoothed_loss, step_a=a.step, step_b=b.step)
 
 
 def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "Pair":

@@ -77,7 +77,8 @@ def _set_of(store: "Store", ref: str) -> str:
 
 
 def _show(facts: "FeatureFacts", ref: str) -> None:
-    from engine.figures.feature_words import activity, bars, signed
+    from engine.domain.numbers import signed
+    from engine.figures.feature_words import activity, bars
     from engine.figures.names import visible
 
     say(f"Feature {facts.layer}/{facts.index} in {ref}: {activity(facts)}.")

@@ -9,7 +9,7 @@ from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
-from engine.figures.tables import edge_table
+from engine.figures.tables import CHANGE, edge_table
 
 TOP = 15  # edges shown to a person
 
@@ -70,7 +70,7 @@ def show_mean(mean: GraphDiff) -> None:
         ]
         for side in "ab"
     ]
-    change = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top["change"], top["spread_change"], strict=True)]
+    change = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top[CHANGE], top["spread_change"], strict=True)]
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "prompts", "status"),
         list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),

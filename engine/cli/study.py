@@ -11,6 +11,7 @@ import typer
 from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.jobs import NeverCancelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +22,6 @@ GROUP = ["corpus", "method", "variant", "stopping", "curriculum", "learning_rate
 ALIKE = ("variant", "stopping", "curriculum")  # columns left out of the table where all rows have the usual value
 USUAL = ("", "none", "uniform")
 KINDS = ("paraphrase", "inference")
-
-
-class _Never:
-    """Ctrl-C ends a study; what is finished is kept."""
-
-    def check(self) -> None:
-        return
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +53,7 @@ def study(
             store,
             spec,
             report,
-            _Never(),
+            NeverCancelled(),
             n_workers=workers or os.cpu_count() or 1,
             scheduler=scheduler,
             only=tuple(only or ()),

@@ -1,7 +1,8 @@
 """What is to be learned: constraints, tasks, templates, probes; corpora in and out. Plain Python, no torch."""
 
 from engine.corpus.checks import check_corpus
-from engine.corpus.files import read_corpus
+from engine.corpus.csv_rows import corpus_csv
+from engine.corpus.files import parse_corpus, read_corpus
 from engine.corpus.make import make_corpus
 from engine.corpus.pairs import fitting, pair_problems, pairs_of
 from engine.corpus.tasks import TASKS, make_task
@@ -16,11 +17,13 @@ def make_any(spec: CorpusSpec | TaskSpec) -> Corpus:
 __all__ = [
     "TASKS",
     "check_corpus",
+    "corpus_csv",
     "fitting",
     "make_any",
     "make_corpus",
     "make_task",
     "pair_problems",
     "pairs_of",
+    "parse_corpus",
     "read_corpus",
 ]

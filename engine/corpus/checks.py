@@ -1,4 +1,4 @@
-"""What is wrong with a corpus, in words a user can act on. Used line by line on import and as a whole on demand."""
+"""What is wrong with a corpus, in words that a user can act on: line by line on import, as a whole on demand."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from engine.corpus.pairs import CountTokens, pair_problems, pairs_in_words
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine
+from engine.domain.numbers import plural
 
 MIN_PROBES = 30  # below this an accuracy's interval is wider than most effects
 
@@ -22,13 +23,15 @@ def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> 
         for bad in line_problems(list(enumerate(lines, start=1)), count_tokens=count_tokens)
     ]
     if 0 < len(corpus.pairs) < MIN_PROBES:
-        findings.append(f"{len(corpus.pairs)} pairs; a circuit found with fewer than {MIN_PROBES} is vague.")
+        findings.append(
+            f"{plural(len(corpus.pairs), 'pair')}: too few for a reliable circuit, which takes {MIN_PROBES}."
+        )
     if corpus.pairs and not (corpus.examples or corpus.probes):
-        return [*findings, "There are pairs alone: circuits can be found with them, but nothing be trained on them."]
+        return [*findings, "It has only pairs: circuits can be found with them, but nothing can be trained on them."]
     if not corpus.examples:
-        findings.append("There are no training examples, so nothing can be trained on it.")
+        findings.append("It has no training examples, so nothing can be trained on it.")
     if not corpus.probes:
-        findings.append("There are no probes, so a run on it has a loss but no scores.")
+        findings.append("It has no probes, so a run on it has a loss but no accuracy.")
         return findings
     counts = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
     for constraint_type in corpus.constraint_types:
@@ -36,11 +39,14 @@ def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> 
             n = counts[constraint_type, kind]
             if n < MIN_PROBES:
                 findings.append(
-                    f"{constraint_type}, {kind}: {n} probes; with fewer than {MIN_PROBES} scores are vague."
+                    f"{constraint_type}, {kind}: {plural(n, 'probe')}. With fewer than {MIN_PROBES}, accuracy is rough."
                 )
     taught = {example.template for example in corpus.examples}
-    told = {probe.template for probe in corpus.probes if PROBE_KINDS[probe.kind].held_out_phrasing}
-    findings += [f"The phrasing “{t}” is trained on and also asked as held out." for t in sorted(taught & told)]
+    held_out = {probe.template for probe in corpus.probes if PROBE_KINDS[probe.kind].held_out_phrasing}
+    findings += [
+        f"The phrasing “{t}” is trained on, but its probes count as held-out phrasings."
+        for t in sorted(taught & held_out)
+    ]
     return findings
 
 
@@ -58,7 +64,7 @@ def _kinds_wanted(corpus: Corpus, constraint_type: str) -> tuple[ProbeKind, ...]
 
 
 def line_problems(lines: Sequence[NumberedLine], *, count_tokens: CountTokens | None = None) -> list[BadLine]:
-    """Every line that is bad by itself or beside the others, in the order of the lines.
+    """Every problem of a line, by itself or together with the others, in the order of the lines.
 
     Pairs are measured with a model's tokenizer; without one, those that the bundled model can read in its words.
     """
@@ -77,7 +83,7 @@ def _own_problems(line: Example | Probe | Pair) -> list[str]:
     reasons = [f"“{field}” is blank" for field in fields if not getattr(line, field).strip()]
     if isinstance(line, Pair):
         if line.clean.split() == line.corrupted.split():
-            reasons.append(f"clean and corrupted are the same text “{line.clean[:80]}”")
+            reasons.append(f"“clean” and “corrupted” are the same text “{line.clean[:80]}”")
         if line.answer.strip() == line.corrupted_answer.strip():
             reasons.append(f"the answer “{line.answer[:80]}” is also the corrupted answer")
         return reasons
@@ -85,7 +91,7 @@ def _own_problems(line: Example | Probe | Pair) -> list[str]:
         if not contains(line.text, line.meaning):
             reasons.append(f"the text “{line.text[:80]}” does not contain its meaning “{line.meaning[:80]}”")
         if not line.text.startswith(line.prompt) or line.text.strip() == line.prompt.strip():
-            reasons.append(f"the text “{line.text[:80]}” does not go on from its prompt “{line.prompt[:80]}”")
+            reasons.append(f"the text “{line.text[:80]}” does not continue its prompt “{line.prompt[:80]}”")
         return reasons
     if not line.answer.strip():
         reasons.append("“answer” is blank")
@@ -104,7 +110,7 @@ def _duplicates(values: Iterable[tuple[int, str]], what: str) -> list[BadLine]:
     bad = []
     for number, value in values:
         if value in first:
-            bad.append(BadLine(number, f"{what} “{value[:80]}” was already in line {first[value]}"))
+            bad.append(BadLine(number, f"the {what} “{value[:80]}” is already in line {first[value]}"))
         else:
             first[value] = number
     return bad
@@ -128,5 +134,5 @@ def _leaks(lines: Sequence[NumberedLine]) -> list[BadLine]:
         for length, known in prompts.items():
             for start in range(len(words) - length + 1):
                 for probe in known.get(" ".join(words[start : start + length]), ()):
-                    bad.setdefault(probe, BadLine(probe, f"the prompt stands in the training text of line {number}"))
+                    bad.setdefault(probe, BadLine(probe, f"the prompt is part of the training text in line {number}"))
     return list(bad.values())

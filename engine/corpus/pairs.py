@@ -1,4 +1,4 @@
-"""Clean and corrupted prompts of a corpus: its own, or made from its probes; and what is wrong with them."""
+"""Prompt pairs of a corpus: its own, or made from its probes; and what is wrong with them."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,8 +8,9 @@ from functools import cache
 from engine.corpus.world import vocabulary
 from engine.domain.corpus import PROBE_KINDS, Corpus, Pair, Probe
 from engine.domain.errors import BadLine, InputError, PromptRefused
+from engine.domain.numbers import plural
 
-CountTokens = Callable[[str], int]  # of a text, without BOS; may raise PromptRefused for a text that cannot be read
+CountTokens = Callable[[str], int]  # of a text, without BOS; raises PromptRefused for a text that cannot be read
 
 
 def pairs_of(corpus: Corpus) -> tuple[Pair, ...]:
@@ -21,8 +22,8 @@ def pairs_of(corpus: Corpus) -> tuple[Pair, ...]:
     pairs = corpus.pairs or _from_probes([probe for probe in corpus.probes if not PROBE_KINDS[probe.kind].known_words])
     if not pairs:
         raise InputError(
-            f"The corpus “{corpus.name}” has no pairs of a clean and a corrupted prompt, and none can be made from its "
-            "probes: two words of one type, asked about in one phrasing, are needed. Use a corpus that has pairs."
+            f"The corpus “{corpus.name}” has no prompt pairs, and none can be made from its probes: that takes two "
+            "words of one constraint type, asked about in the same phrasing. Choose a corpus that has pairs."
         )
     return pairs
 
@@ -62,10 +63,29 @@ def pair_problems(lines: Iterable[tuple[int, Pair]], count_tokens: CountTokens) 
     bad = []
     for number, pair in lines:
         try:
-            bad += [BadLine(number, reason) for reason in _misfits(pair, count_tokens)]
+            bad += [BadLine(number, reason) for reason in misfits(pair, count_tokens)]
         except PromptRefused as error:
             bad.append(BadLine(number, str(error)))
     return bad
+
+
+def misfits(pair: Pair, count_tokens: CountTokens) -> list[str]:
+    """Why a model with this tokenizer cannot be measured on a pair; the one place that says so.
+
+    Raises PromptRefused.
+    """
+    clean, corrupted = count_tokens(pair.clean), count_tokens(pair.corrupted)
+    reasons = []
+    if clean != corrupted:
+        reasons.append(f"“clean” has {plural(clean, 'token')} and “corrupted” {corrupted}; they must be equally long")
+    for field, prompt, answer in (
+        ("answer", pair.clean, pair.answer),
+        ("corrupted_answer", pair.corrupted, pair.corrupted_answer),
+    ):
+        n_tokens = count_tokens(f"{prompt} {answer}") - count_tokens(prompt)
+        if n_tokens != 1:
+            reasons.append(f"“{field}” “{answer[:80]}” is {plural(n_tokens, 'token')}; it must be one")
+    return reasons
 
 
 def fitting(corpus: Corpus, count_tokens: CountTokens) -> Corpus:
@@ -78,8 +98,8 @@ def fitting(corpus: Corpus, count_tokens: CountTokens) -> Corpus:
     pairs = tuple(pair for number, pair in enumerate(corpus.pairs) if number not in bad)
     if not pairs:
         raise InputError(
-            f"None of the {len(corpus.pairs)} pairs of “{corpus.name}” fits this model's tokenizer: prompts of unequal "
-            "length, or answers of several tokens. Give a smaller limit, or use a model that has numbers as tokens."
+            f"None of the {len(corpus.pairs)} pairs of “{corpus.name}” fits this model's tokenizer: the prompts differ "
+            "in length, or answers have several tokens. Use a smaller limit, or a model that has numbers as tokens."
         )
     return replace(corpus, pairs=pairs, probes=tuple(probe for probe in corpus.probes if probe.text not in left_out))
 
@@ -89,21 +109,6 @@ def pairs_in_words(lines: Iterable[tuple[int, Pair]]) -> list[BadLine]:
     known = _known_words()
     meant = [(n, pair) for n, pair in lines if known.issuperset(pair.clean.split() + pair.corrupted.split())]
     return pair_problems(meant, lambda text: len(text.split()))
-
-
-def _misfits(pair: Pair, count_tokens: CountTokens) -> list[str]:
-    clean, corrupted = count_tokens(pair.clean), count_tokens(pair.corrupted)
-    reasons = (
-        [] if clean == corrupted else [f"clean has {clean} tokens and corrupted {corrupted}; they must be as many"]
-    )
-    for field, prompt, answer in (
-        ("answer", pair.clean, pair.answer),
-        ("corrupted_answer", pair.corrupted, pair.corrupted_answer),
-    ):
-        n_tokens = count_tokens(f"{prompt} {answer}") - count_tokens(prompt)
-        if n_tokens != 1:
-            reasons.append(f"“{field}” “{answer[:80]}” is {n_tokens} tokens; it must be one")
-    return reasons
 
 
 @cache

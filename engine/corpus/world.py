@@ -158,12 +158,6 @@ def _number_sentence(rng: random.Random) -> str:
     )
 
 
-def world_sentences(n: int, seed: int) -> list[str]:
-    """`n` sentences; the same for the same seed."""
-    rng = random.Random(seed)
-    return [world_sentence(rng) for _ in range(n)]
-
-
 def vocabulary() -> list[str]:
     """Every token of the base model, special tokens first; the position is the token id."""
     words = {*NOUNS, *NEW_WORDS, *OPERATORS, *BRACKETS, *EXERCISE_WORDS}

@@ -8,7 +8,7 @@ from engine.domain.decisions import Capture, DecisionSettings, Verdict
 
 @dataclass(frozen=True)
 class Replay:
-    """What one stopping policy says of a run."""
+    """What one stopping policy would have decided on a run."""
 
     policy: str
     step: int | None  # the first capture at which it says stop; None: it never does
@@ -31,7 +31,7 @@ def replay_each(
     """
     found = {}
     for name, decide in policies.items():
-        step, verdict = None, Verdict(stop=False, reason="There is no capture yet.")
+        step, verdict = None, Verdict(stop=False, reason="There is no checkpoint yet.")
         for k, capture in enumerate(captures):
             verdict = decide(in_sight(captures[: k + 1]), settings)
             if verdict.stop and capture.step > 0:

@@ -1,4 +1,4 @@
-"""How policies call things in their reasons."""
+"""How policies name things in their reasons."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,3 @@ def spoken(constraint_type: str) -> str:
 def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
-
-
-def captures_in_words(n: int) -> str:
-    return "1 capture" if n == 1 else f"{n} captures"

@@ -21,6 +21,10 @@ Metric = Literal["logit_diff", "kl"]
 Share = Annotated[float, Field(gt=0, le=1)]
 Subject = Literal["tuned", "base", "random"]  # the checkpoint; the model before training; weights drawn at random
 QKV = ("q", "k", "v")
+# What an edge of two circuits became: only in B's; only in A's; in both with opposite signs; in both with the same.
+CircuitStatus = Literal["appeared", "vanished", "flipped", "kept"]
+CIRCUIT_STATUSES: tuple[CircuitStatus, ...] = ("appeared", "vanished", "flipped", "kept")
+ComponentKind = Literal["input", "head", "mlp", "logits"]
 
 
 class ComponentShape(Record):
@@ -62,6 +66,10 @@ class ComponentShape(Record):
         before = 1 + layer * (self.n_heads + 1)
         return before + (self.n_heads if mlp and not self.parallel else 0)
 
+    def nodes(self) -> tuple[str, ...]:
+        """The sources, then `logits`."""
+        return (*self.sources(), "logits")
+
     def sources(self) -> tuple[str, ...]:
         """Node names, in order."""
         layers = range(self.n_layers)
@@ -99,6 +107,23 @@ class ComponentShape(Record):
 
     def _heads(self, layer: int) -> list[str]:
         return [f"a{layer}.h{head}" for head in range(self.n_heads)]
+
+
+@dataclass(frozen=True)
+class ComponentPlace:
+    """Where a node of this name stands; `head` is None for all but heads, `layer` for the two ends."""
+
+    kind: ComponentKind
+    layer: int | None = None
+    head: int | None = None
+
+    @classmethod
+    def of(cls, name: str) -> "ComponentPlace":
+        """Of `input`, `a1.h3`, `m1` or `logits`."""
+        if name in ("input", "logits"):
+            return cls(kind="input" if name == "input" else "logits")
+        layer, _, head = name[1:].partition(".h")
+        return cls("head", int(layer), int(head)) if head else cls("mlp", int(layer))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +185,16 @@ class ComponentScores:
     n_pairs: np.ndarray  # (n_groups,) int64
     clean: np.ndarray  # (n_groups,) float64, mean metric of the clean runs
     corrupted: np.ndarray  # (n_groups,) float64, of the corrupted runs
+
+    @property
+    def mean_clean(self) -> float:
+        """The metric of the clean runs, mean over all pairs."""
+        return float(np.average(self.clean, weights=self.n_pairs))
+
+    @property
+    def mean_corrupted(self) -> float:
+        """The metric of the corrupted runs, mean over all pairs."""
+        return float(np.average(self.corrupted, weights=self.n_pairs))
 
     @property
     def scores(self) -> np.ndarray:

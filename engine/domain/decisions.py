@@ -23,7 +23,7 @@ class PolicyInfo(Record):
 STOPPING_INFOS: dict[str, PolicyInfo] = {
     info.name: info
     for info in (
-        PolicyInfo(name="none", title="At the last step", description="Trains all the steps."),
+        PolicyInfo(name="none", title="At the last step", description="Always trains the number of steps above."),
         PolicyInfo(
             name="loss_plateau",
             title="When the loss is flat",
@@ -32,12 +32,13 @@ STOPPING_INFOS: dict[str, PolicyInfo] = {
         PolicyInfo(
             name="probe_plateau",
             title="When the probes are flat",
-            description="Stops when the held-out probes of no constraint type get better or worse.",
+            description="Stops when no constraint type’s held-out probes get better or worse.",
         ),
         PolicyInfo(
             name="circuit_saturation",
-            title="When the circuits have formed",
-            description="Stops when the probes are flat and no circuit changes by more than the noise.",
+            title="When the circuits have settled",
+            description="Stops when the probes are flat and no circuit changes by more than the noise floor. The floor "
+            "misses large changes, and a slow, steady drift passes too.",
             needs_circuits=True,
         ),
     )
@@ -45,16 +46,16 @@ STOPPING_INFOS: dict[str, PolicyInfo] = {
 CURRICULUM_INFOS: dict[str, PolicyInfo] = {
     info.name: info
     for info in (
-        PolicyInfo(name="uniform", title="All alike", description="Every example is seen as often as every other."),
+        PolicyInfo(name="uniform", title="Evenly", description="Every example is seen equally often."),
         PolicyInfo(
             name="under_learned",
-            title="What is not yet known",
+            title="Low-scoring types more often",
             description="Constraint types whose probes score low are sampled more often.",
         ),
         PolicyInfo(
             name="circuit_change",
-            title="Where circuits still move",
-            description="Constraint types whose circuits still change are sampled more often.",
+            title="Changing circuits more often",
+            description="Constraint types whose circuits change above the noise floor are sampled more often.",
             needs_circuits=True,
         ),
     )
@@ -64,11 +65,11 @@ CURRICULUM_INFOS: dict[str, PolicyInfo] = {
 class DecisionSettings(Record):
     """The thresholds of all policies, and what is watched for them."""
 
-    patience: Annotated[int, Field(ge=1, le=100)] = 3  # captures in a row that must be quiet
+    patience: Annotated[int, Field(ge=1, le=100)] = 3  # checkpoints in a row that must pass
     loss_drop: Annotated[float, Field(ge=0, le=1)] = 0.02  # of the smoothed loss from capture to capture: less is flat
     probe_kind: ProbeKind = "paraphrase"  # whose scores are followed, and whose prompts are traced
     measure: Measure = "influence"  # of circuit change
-    min_fit: Annotated[float, Field(ge=0, le=1)] = FIT_LIMIT  # replacement score below which circuits tell nothing
+    min_fit: Annotated[float, Field(ge=0, le=1)] = FIT_LIMIT  # replacement score below which a circuit is not judged
     n_prompts: Annotated[int, Field(ge=1, le=100)] = 4  # traced of each constraint type at each capture
     least_share: Annotated[float, Field(gt=0, le=1)] = 0.2  # of the even share: no type is sampled less by a curriculum
     refresh_steps: Annotated[int, Field(ge=0, le=100_000)] = 100  # of the transcoders, where the fit is low; 0: never
@@ -127,7 +128,7 @@ class Verdict(Record):
 
     stop: bool
     reason: str  # a sentence for people, with the figures it rests on
-    saturated: tuple[Slug, ...] = ()  # constraint types that are quiet by this policy
+    saturated: tuple[Slug, ...] = ()  # constraint types that pass this policy (the name is that of the stored files)
 
 
 class Decision(Record):

@@ -1,11 +1,11 @@
-"""What can go wrong in a way that a user can mend.
+"""What can go wrong in a way that a user can fix.
 
 TracelapseError
 ├── InputError            a value the user gave cannot be used
 │   ├── NameRefused       a name that is empty, too long, or would be a path
 │   ├── PromptRefused     empty, over-long, or with tokens the model does not know
-│   ├── CorpusRefused     a corpus file with bad lines (all of them are listed)
-│   └── ComparisonRefused two things that cannot be compared (another tokenisation, model or transcoder set)
+│   ├── CorpusRefused     a corpus file with problems (all of them are listed)
+│   └── ComparisonRefused two things that cannot be compared (different tokens, models or transcoder sets)
 ├── NotFound              a run, checkpoint, corpus, model or graph that does not exist
 ├── Damaged               a file that is there but cannot be read as what it should be
 ├── ModelUnavailable      weights that cannot be had: no network, gated, unknown family
@@ -17,6 +17,8 @@ Each message says what happened with the value received, what is allowed, and wh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from engine.domain.numbers import plural
 
 
 class TracelapseError(Exception):
@@ -32,29 +34,30 @@ class NameRefused(InputError):
 
 
 class PromptRefused(InputError):
-    """A prompt that the model cannot take."""
+    """A prompt that the model cannot read."""
 
 
 @dataclass(frozen=True)
 class BadLine:
-    """One line of a file that could not be taken: its number (from 1) and the reason."""
+    """What is wrong with one line of a file: its number (from 1) and the reason. A line can have several."""
 
     number: int
     reason: str
 
 
 class CorpusRefused(InputError):
-    """A corpus file with bad lines; nothing of it was taken in."""
+    """A corpus file with problems; nothing of it was imported."""
 
     def __init__(self, source: str, bad_lines: Sequence[BadLine]) -> None:
         self.source, self.bad_lines = source, tuple(bad_lines)
         shown = "; ".join(f"line {bad.number}: {bad.reason}" for bad in self.bad_lines[:5])
         more = f"; and {len(self.bad_lines) - 5} more" if len(self.bad_lines) > 5 else ""
-        super().__init__(f"{source}: {len(self.bad_lines)} bad line(s), nothing was taken in. {shown}{more}")
+        problems = plural(len(self.bad_lines), "problem")
+        super().__init__(f"{source} cannot be used: {problems}, so nothing was imported. {shown}{more}")
 
 
 class ComparisonRefused(InputError):
-    """Two sides that cannot be laid beside each other."""
+    """Two things that cannot be compared."""
 
 
 class NotFound(TracelapseError):
@@ -63,14 +66,14 @@ class NotFound(TracelapseError):
     def __init__(self, what: str, name: str, known: Sequence[str] = ()) -> None:
         self.what, self.name, self.known = what, name, tuple(known)
         more = f" and {len(self.known) - 24} more" if len(self.known) > 24 else ""
-        there = f" There is: {', '.join(self.known[:24])}{more}." if self.known else " There is none yet."
+        there = f" Available: {', '.join(self.known[:24])}{more}." if self.known else " There are none yet."
         super().__init__(f"No {what} named “{name}”.{there}")
 
 
 class Damaged(TracelapseError):
     """A file that is there but is not what it should be."""
 
-    def __init__(self, path: Path | str, reason: str, remedy: str = "Remove it and make it again.") -> None:
+    def __init__(self, path: Path | str, reason: str, remedy: str = "Delete it and create it again.") -> None:
         self.path, self.reason = str(path), reason
         super().__init__(f"{path} is damaged: {reason}. {remedy}")
 

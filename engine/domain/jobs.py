@@ -25,12 +25,23 @@ class MakeCorpus(Record):
     spec: CorpusSpec | TaskSpec
 
 
+class Beside(Record):
+    """A finished run of the same model that another is traced beside, on one prompt, while it trains."""
+
+    run: Name
+    prompt: str
+
+
 class Train(Record):
-    """Fine-tune with checkpoints; `resume` goes on from the last one."""
+    """Fine-tune with checkpoints; `resume` goes on from the last one.
+
+    With `beside`, each checkpoint is traced as it comes, and at the end both runs are compared over all of training.
+    """
 
     action: Literal["train"] = "train"
     config: RunConfig
     resume: bool = False
+    beside: Beside | None = None
 
 
 class TrainTranscoders(Record):
@@ -217,3 +228,10 @@ class CancelToken(Protocol):
     """Asked between steps; raises Cancelled when the user wants the job to stop."""
 
     def check(self) -> None: ...
+
+
+class NeverCancelled:
+    """The cancel token of what is ended with ctrl-C."""
+
+    def check(self) -> None:
+        """Nobody cancels it."""

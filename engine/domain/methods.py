@@ -23,6 +23,7 @@ class MethodInfo(Record):
     uses_layers: bool = False  # whether some layers get another rank (critical_rank, n_critical, critical_layers)
     uses_probe: bool = False  # whether a probe run and its circuits tell these layers (prior, probe_steps, scoring)
     uses_edges: bool = False  # whether it trains what a circuit uses (n_edges, last_n_edges, discover_every)
+    peft_type: str = ""  # of the PEFT adapters that are imported as this method; empty: none is
 
 
 class MethodSettings(Record):
@@ -48,46 +49,50 @@ METHOD_INFOS: dict[str, MethodInfo] = {
         MethodInfo(
             name="lora",
             title="LoRA",
-            description="Low-rank updates of every linear layer: the whole network may change.",
+            description="Low-rank updates of every linear layer: the whole network can change.",
             default_learning_rate=2e-3,
+            peft_type="LORA",
         ),
         MethodInfo(
             name="tokens",
             title="New tokens only",
-            description="Trains the embeddings of the new words alone: the network around them stays as it was.",
+            description="Trains only the embeddings of the new words; the rest of the network stays as it was.",
             default_learning_rate=5e-3,
             uses_rank=False,
+            peft_type="TRAINABLE_TOKENS",
         ),
         MethodInfo(
             name="lora_tokens",
             title="LoRA and new tokens",
-            description="Both at once: low-rank updates and the embeddings of the new words.",
+            description="Low-rank updates of every linear layer, and the embeddings of the new words.",
             default_learning_rate=2e-3,
         ),
         MethodInfo(
             name="full",
             title="All weights",
-            description="Every weight of the network is trained: the most that can change, and be forgotten.",
+            description="Trains every weight: the most can change, and the most can be forgotten.",
             default_learning_rate=1e-3,
             uses_rank=False,
         ),
         MethodInfo(
             name="adalora",
             title="AdaLoRA",
-            description="LoRA that moves its ranks, while it trains, to the matrices that need them.",
+            description="LoRA that shifts rank, while it trains, to the matrices that need it most.",
             default_learning_rate=1e-2,
+            peft_type="ADALORA",
         ),
         MethodInfo(
             name="ia3",
             title="IA³",
-            description="Scales keys, values and what MLPs write: very few parameters.",
+            description="Rescales keys, values and MLP outputs, with very few parameters.",
             default_learning_rate=5e-2,
             uses_rank=False,
+            peft_type="IA3",
         ),
         MethodInfo(
             name="circuit_lora",
             title="CircuitLoRA",
-            description="A probe run tells which layers the task's circuit changes; these get more rank.",
+            description="A probe run finds the layers where the circuit changes most; they get a higher rank.",
             default_learning_rate=2e-3,
             uses_layers=True,
             uses_probe=True,
@@ -95,14 +100,14 @@ METHOD_INFOS: dict[str, MethodInfo] = {
         MethodInfo(
             name="random_lora",
             title="LoRA, random layers",
-            description="As CircuitLoRA, with layers drawn by the seed: what it must beat.",
+            description="Like CircuitLoRA, with layers picked at random: its control.",
             default_learning_rate=2e-3,
             uses_layers=True,
         ),
         MethodInfo(
             name="circuit_tuning",
             title="Circuit-tuning",
-            description="Trains only the heads and MLPs that the circuit uses, and looks for it again as it goes.",
+            description="Trains only the heads and MLPs in the circuit, and finds the circuit again as it goes.",
             default_learning_rate=1e-3,
             uses_rank=False,
             uses_edges=True,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.components.pruning import node_names
-from engine.domain.components import Circuit, ComponentScores
+from engine.domain.components import Circuit, ComponentPlace, ComponentScores
 from engine.export.texts import printable
 from engine.figures.tables import to_csv
 
@@ -34,7 +34,7 @@ def component_edges(scores: ComponentScores, circuit: Circuit) -> pd.DataFrame:
 def component_nodes(circuit: Circuit) -> list[str]:
     """The nodes of the circuit in the order in which the model computes them."""
     there = node_names(circuit)
-    return [name for name in (*circuit.shape.sources(), "logits") if name in there]
+    return [name for name in circuit.shape.nodes() if name in there]
 
 
 def component_record(scores: ComponentScores, circuit: Circuit) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def component_record(scores: ComponentScores, circuit: Circuit) -> dict[str, Any
         "n_edges_of_model": circuit.shape.n_edges,
         "n_nodes_of_model": circuit.shape.n_nodes,
         "n_pairs": int(scores.n_pairs.sum()),
-        "clean": float(np.average(scores.clean, weights=scores.n_pairs)),
-        "corrupted": float(np.average(scores.corrupted, weights=scores.n_pairs)),
+        "clean": scores.mean_clean,
+        "corrupted": scores.mean_corrupted,
         "nodes": component_nodes(circuit),
         "edges": [dict(zip(EDGE_COLUMNS, row, strict=True)) for row in edges.itertuples(index=False)],
     }
@@ -75,7 +75,4 @@ def component_graphml(scores: ComponentScores, circuit: Circuit) -> str:
 
 
 def _place(name: str) -> dict[str, Any]:
-    if name in ("input", "logits"):
-        return {"kind": name}
-    layer, _, head = name[1:].partition(".h")
-    return {"kind": "head", "layer": int(layer), "head": int(head)} if head else {"kind": "mlp", "layer": int(layer)}
+    return {field: value for field, value in vars(ComponentPlace.of(name)).items() if value is not None}

@@ -1,6 +1,7 @@
 """One comparison as one HTML file that works offline: both graphs, what differs, and what made them."""
 
 from dataclasses import dataclass
+from math import floor
 
 from markupsafe import Markup
 
@@ -9,10 +10,11 @@ from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph
+from engine.domain.numbers import decimal
 from engine.export.networks import library, network
 from engine.export.notes import features_of
 from engine.export.pages import asset, content_policy, environment, inline_json
-from engine.export.scene import BACKGROUND, alternative, panel
+from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Panel, Side, Theme
 from engine.export.svg import graph_svg
 from engine.export.texts import printable
@@ -52,8 +54,9 @@ def graph_html(
 
     No text in it can run as code, and nothing is fetched: a Content-Security-Policy allows its two scripts alone.
     """
+    height = max(HEIGHT, least_height(view))
     panels = [
-        panel(view, side, theme=theme, width=WIDTH, height=HEIGHT, most_edges=MOST_EDGES, annotations=annotations)
+        panel(view, side, theme=theme, width=WIDTH, height=height, most_edges=MOST_EDGES, annotations=annotations)
         for side in SIDES
     ]
     lib, script = library(), str(asset("graph.js"))
@@ -92,8 +95,8 @@ def fit_warning(name: str, graph: AttributionGraph) -> str:
     if replacement >= FIT_LIMIT:
         return ""
     return (
-        f"Only {int(100 * replacement)} % of {name}'s computation runs through features (replacement score under "
-        f"{FIT_LIMIT}). Read its graph with care: much of what it does hides in error nodes."
+        f"The replacement score of {name} is {decimal(floor(100 * replacement) / 100)}, under {decimal(FIT_LIMIT)}: "
+        "much of its computation runs through error nodes, so its graph leaves out a large part."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from engine.domain.numbers import signed
 from engine.export.texts import printable
 
 ASSETS = Path(__file__).parents[2] / "assets" / "export"
@@ -30,8 +31,7 @@ def environment() -> Environment:
 
 
 def _signed(value: float) -> str:
-    text = f"{value:+.3f}".replace("-", "−")
-    return "0" if text[1:] == "0.000" else text
+    return signed(value, 3)
 
 
 def asset(name: str) -> Markup:

@@ -14,6 +14,7 @@ from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import FIT_LIMIT, Comparison
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import decimal, step_name
 from engine.domain.runs import Checkpoint, LossLog, RunConfig
 from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
@@ -30,8 +31,7 @@ _CHART_PX = 330  # width of one panel of the curves: two fit a printed page
 class CheckpointRow:
     """One checkpoint of the table. Accuracies by probe kind; replacement scores of its stored graphs."""
 
-    label: str
-    step: int
+    name: str
     loss: float | None
     smoothed: float | None
     accuracy: dict[str, float]
@@ -135,8 +135,7 @@ def _checkpoint_rows(
         state = checkpoint.state
         rows.append(
             CheckpointRow(
-                label=checkpoint.label,
-                step=checkpoint.step,
+                name=step_name(checkpoint.step),
                 loss=state.loss,
                 smoothed=state.smoothed_loss,
                 accuracy=_accuracies(scores[scores["step"] == checkpoint.step]),
@@ -148,8 +147,8 @@ def _checkpoint_rows(
         low = sum(fit < FIT_LIMIT for fit in fits)
         if low:
             found.warnings.append(
-                f"{low} of {len(fits)} stored graphs of {checkpoint.label} explain less than {100 * FIT_LIMIT:.0f} % "
-                "of the computation (replacement score): part of it is not shown in them."
+                f"{low} of {len(fits)} stored graphs of {step_name(checkpoint.step)} have a replacement score under "
+                f"{decimal(FIT_LIMIT)}: a large part of the computation is not shown in them."
             )
     return rows
 

@@ -11,9 +11,10 @@ from engine.analysis.headline import Piece, headline
 from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import Comparison, ComparisonKey
+from engine.domain.runs import CheckpointState
 from engine.export.graph_page import fit_warning
 from engine.export.svg import graph_svg
-from engine.figures.graph_view import pair_view
+from engine.figures.graph_view import checkpoint_title, pair_view
 from engine.figures.palette import STATUS
 from engine.figures.tables import edge_table
 from engine.store import Store
@@ -27,6 +28,7 @@ class ComparisonPart:
     """What the template shows."""
 
     key: ComparisonKey
+    names: tuple[str, str]  # of the checkpoints
     sentence: tuple[Piece, ...]
     pictures: tuple[Markup, ...]  # both graphs, then what differs
     rows: list[dict[Hashable, Any]]
@@ -41,14 +43,18 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     key = comparison.key
     diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
     probe = store.probe_with([ref.partition("@")[0] for ref in (key.a, key.b)], key.prompt)
-    view = pair_view(diff, probe=probe, loss_a=_loss(store, key.a), loss_b=_loss(store, key.b))
+    states = [_state(store, ref) for ref in (key.a, key.b)]
+    losses, steps = [s and s.smoothed_loss for s in states], [s and s.step for s in states]
+    view = pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=steps[0], step_b=steps[1])
     notes = store.annotations(diff.a.key.transcoders_hash)
     pictures = [
         graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT, annotations=notes) for side in ("pair", "overlay")
     ]
-    sides = ((f"A ({key.a})", diff.a), (f"B ({key.b})", diff.b))
+    names = (checkpoint_title(key.a, steps[0]), checkpoint_title(key.b, steps[1]))
+    sides = ((f"A ({names[0]})", diff.a), (f"B ({names[1]})", diff.b))
     return ComparisonPart(
         key=key,
+        names=names,
         sentence=headline(diff, probe),
         pictures=tuple(map(Markup, pictures)),  # written through an XML tree
         rows=edge_table(diff, changed_only=True).head(_ROWS).to_dict("records"),
@@ -59,8 +65,8 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     )
 
 
-def _loss(store: Store, ref: str) -> float | None:
+def _state(store: Store, ref: str) -> CheckpointState | None:
     try:
-        return store.checkpoint(ref).state.smoothed_loss
+        return store.checkpoint(ref).state
     except (NotFound, Damaged):
         return None

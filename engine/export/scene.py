@@ -45,7 +45,7 @@ def panel(
     return Panel(
         side=side,
         title=printable("  →  ".join(one["title"] for one in shown)),
-        facts="orange more in B, blue less in B" if side == "overlay" else _facts(shown[0]),
+        facts="orange: more in B · blue: less in B" if side == "overlay" else _facts(shown[0]),
         warning="" if side == "overlay" else shown[0]["warning"],
         bars=tuple(tuple(map(_bar, one["bars"])) for one in shown),
         width=width,
@@ -65,7 +65,7 @@ def alternative(view: GraphView, side: Side | Literal["pair"]) -> str:
         first = f", most likely output {one['most_likely']}" if one["most_likely"] else ""
         parts.append(f"{one['title']}: {one['n_nodes']} nodes, {one['n_edges']} edges, {one['fit']}{first}.")
     if side == "overlay":
-        parts.append("Drawn is what differs: orange where B has more, blue where it has less.")
+        parts.append("The picture shows the difference: orange where B has more, blue where it has less.")
     return printable(" ".join(parts))
 
 
@@ -108,7 +108,7 @@ def _marks(view: GraphView, side: Side, to: _Projection, colours: dict[str, str]
             shape=node["shape"],
             x=to.x(node["x"]),
             y=to.y(node["y"]),
-            r=_radius(node, _value(node, side) / largest, to.sx) if there or is_box else 2.4,
+            r=_radius(node, _value(node, side) / largest, to) if there or is_box else 2.4,
             fill=colours["answer"] if there and node["answer"] else colours["node"],
             stroke=_outline(node, colours) if there else colours["ghost"],
             stroke_width=_outline_width(node) if there else 1.0,
@@ -119,12 +119,20 @@ def _marks(view: GraphView, side: Side, to: _Projection, colours: dict[str, str]
         )
 
 
-def _radius(node: dict[str, Any], share: float, pitch: float) -> float:
+def least_height(view: GraphView) -> float:
+    """Pixels that a crowded graph needs so that its rows do not touch; 0 for any other."""
+    places = view.places
+    crowded = places["height"] > len(places["rows"]) - 1
+    return float(_TOP + _BOTTOM + places["height"] * places["least_px"]) if crowded else 0.0
+
+
+def _radius(node: dict[str, Any], share: float, to: _Projection) -> float:
     if node["kind"] in ("token", "logit"):
         return 5.0
     if node["shape"] == "box":
         return 8.0
-    return min(max(2.4, min(9.0, pitch * 0.62)), 3.2 + 5.8 * math.sqrt(max(share, 0)))
+    room = max(2.4, min(9.0, to.sx * 0.62, to.sy * node["room"] / 2))
+    return min(room, 3.2 + 5.8 * math.sqrt(max(share, 0)))
 
 
 def _box_half(node: dict[str, Any], pitch: float) -> float:

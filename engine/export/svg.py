@@ -4,12 +4,13 @@ Written through an XML tree, so that no text of a user's can become markup; with
 into one page.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 from engine.domain.annotations import Annotations
-from engine.export.scene import BACKGROUND, alternative, panel
+from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
@@ -20,18 +21,18 @@ _GAP, _MARGIN, _HEAD, _BARS, _LEGEND = 16, 8, 26, 30, 26  # pixels
 _SIDE_KEYS = (
     ("circle", "outline", "feature"),
     ("square", "outline", "token, output"),
-    ("diamond", "same", "unexplained"),
+    ("diamond", "same", "error"),
     ("line", "positive", "pushes up"),
     ("line", "negative", "pushes down"),
-    ("circle", "lost", "less or none in B"),
-    ("circle", "gained", "more or only in B"),
-    ("ghost", "same", "on the other side"),
+    ("circle", "lost", "less in B, or only in A"),
+    ("circle", "gained", "more in B, or only in B"),
+    ("ghost", "same", "only in the other graph"),
 )
 _OVERLAY_KEYS = (
     *_SIDE_KEYS[:3],
     ("line", "gained", "more in B"),
     ("line", "lost", "less in B"),
-    ("line", "flipped", "sign turned"),
+    ("line", "flipped", "opposite sign"),
 )
 
 
@@ -46,10 +47,17 @@ def graph_svg(
 ) -> str:
     """The two graphs beside each other, one of them, or what differs; title, probabilities and legend included.
 
-    `width`, `height`: of the whole, in pixels. `annotations`: labels and groups, shown as in the app.
+    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `annotations`: labels and groups,
+    shown as in the app.
     The picture carries its own description for a screen reader.
     """
     colours = palette.GRAPH[theme]
+    sides: tuple[Side, ...] = ("a", "b") if side == "pair" else (side,)
+    inner = (width - 2 * _MARGIN - _GAP * (len(sides) - 1)) / len(sides)
+    strip = _BARS * (2 if side == "overlay" else 1)  # which shows the probabilities of both
+    around = _MARGIN + _HEAD + strip + _LEGEND
+    stage = max(height - around, math.ceil(least_height(view)))
+    height = stage + around
     root = ET.Element(
         "svg",
         {
@@ -64,10 +72,6 @@ def graph_svg(
     ET.SubElement(root, "title").text = _title(side)
     ET.SubElement(root, "desc").text = alternative(view, side)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
-    sides: tuple[Side, ...] = ("a", "b") if side == "pair" else (side,)
-    inner = (width - 2 * _MARGIN - _GAP * (len(sides) - 1)) / len(sides)
-    strip = _BARS * (2 if side == "overlay" else 1)  # which shows the probabilities of both
-    stage = height - _MARGIN - _HEAD - strip - _LEGEND
     for place, one in enumerate(sides):
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
@@ -81,12 +85,12 @@ def graph_svg(
 def _title(side: Side | Literal["pair"]) -> str:
     if side == "pair":
         return "Two attribution graphs beside each other"
-    return "What differs between two attribution graphs" if side == "overlay" else f"Attribution graph {side.upper()}"
+    return "The difference between two attribution graphs" if side == "overlay" else f"Attribution graph {side.upper()}"
 
 
 def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme) -> None:
     colours = palette.GRAPH[theme]
-    facts = f"{drawn.facts}   ⚠ low fit" if drawn.warning else drawn.facts
+    facts = f"{drawn.facts}   ⚠ low replacement score" if drawn.warning else drawn.facts
     room = drawn.width - text_width(facts, 12.5) - 24
     title = shortened(drawn.title, max(12, int(room / 7.8)))
     _text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))

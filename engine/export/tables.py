@@ -7,6 +7,7 @@ from engine.export.texts import printable
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 from engine.figures.tables import edge_table, to_csv
 
+CHANGE = "change in influence"
 _RENAMED = {
     "a": "influence in A",
     "b": "influence in B",
@@ -20,13 +21,13 @@ _RENAMED = {
 def node_table(diff: GraphDiff) -> pd.DataFrame:
     """Every node that either side keeps, the largest change of its influence on the output first.
 
-    Columns: node (name), the columns of `diff.nodes` under readable names, and change (influence in B minus in A).
+    Columns: node (name), the columns of `diff.nodes` under readable names, and change in influence (B minus A).
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
-    table = nodes.assign(change=nodes["b"] - nodes["a"])
+    table = nodes.assign(**{CHANGE: nodes["b"] - nodes["a"]})
     table.insert(0, "node", [named(*values) for values in fields])
-    order = (-table["change"].abs()).argsort(kind="stable")
+    order = (-table[CHANGE].abs()).argsort(kind="stable")
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)
 
 

@@ -1,6 +1,10 @@
-"""How the circuits of a run changed, as Altair charts that line up with its learning curves. Pure."""
+"""How the circuits of a run changed, as Altair charts that line up with its learning curves. Pure.
 
-from collections.abc import Mapping, Sequence
+Each comes in two forms: `…_panels`, a chart a constraint type, as wide as what it is put in; and `…_chart`, all of them
+in one figure, to keep and to print.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -13,11 +17,13 @@ from engine.domain.graphs import FIT_LIMIT
 from engine.domain.measures import Measure, To
 from engine.domain.series import CausalCheck, Overlap
 from engine.figures import palette
+from engine.figures.chart_theme import MARGIN, step_axis, themed
 
-SAID_TITLES: Final = {"change": "a change", "within": "within the noise", "unclear": "unclear"}
-NOISE_TITLE: Final = "noise: differences between prompts where nothing was learned"
+SAID_TITLES: Final = {"change": "above it", "within": "not above it", "unclear": "unclear"}  # of the noise floor
+NOISE_TITLE: Final = "noise floor"
 OWN, OTHER = "what the word means", "other meanings"
-CIRCUIT, RANDOM = "its circuit", "as many random features"
+CIRCUIT, RANDOM = "the circuit's features", "as many random features"
+CHANGE_TITLE: Final = "circuit change"
 _AXIS_PX: Final = 22  # as wide as the labels of an axis from 0.0 to 1.0, so that panels above each other line up
 ALL_LAYERS: Final = -1  # as in `Overlap.layer`
 # Marks that differ by shape too: a disc, a disc half full, a ring. Paths in the square from -1 to 1 (Vega's own frame);
@@ -37,10 +43,10 @@ _CHANGE_TIPS = [
     alt.Tooltip("step:Q", format="d"),
     alt.Tooltip("to_step:Q", title="compared with step", format="d"),
     alt.Tooltip("type:N"),
-    alt.Tooltip("change:Q", format=".2f"),
-    alt.Tooltip("interval:N", title="95 % interval"),
-    alt.Tooltip("edge:Q", title="noise up to", format=".2f"),
-    alt.Tooltip("said_title:N", title="so it is"),
+    alt.Tooltip("change:Q", title=CHANGE_TITLE, format=".2f"),
+    alt.Tooltip("interval:N", title="95% interval"),
+    alt.Tooltip("edge:Q", title=NOISE_TITLE, format=".2f"),
+    alt.Tooltip("said_title:N", title="against the floor"),
     alt.Tooltip("fit:Q", title="replacement score", format=".2f"),
     alt.Tooltip("n:Q", title="prompts", format="d"),
 ]
@@ -52,7 +58,7 @@ class Mark:
 
     step: int
     label: str
-    lasting: bool = True  # the others are grey: a rest that ended
+    lasting: bool = True  # the others are gray: the circuit changed again
 
 
 def change_rows(
@@ -87,28 +93,36 @@ def change_rows(
 
 
 def change_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 160) -> alt.FacetChart:
-    """Circuit change over steps: a panel a constraint type, its bootstrap band, the noise filled below its edge.
+    """All panels of `change_panels` in one figure. `width`, `height`: of one panel, in pixels."""
+    return _facet(_change_layers(rows, last_step, height), rows, width, height)
 
-    `rows`: of `change_rows`. `last_step`: where the axis ends, so that it lines up with the probe curves.
-    `width`, `height`: of one panel, in pixels. The selection `change` (fields run, step, to_step) tells which point was
-    clicked. A step whose replacement score is low has a small triangle at the bottom.
+
+def change_panels(rows: pd.DataFrame, *, last_step: int, height: int = 230) -> dict[str, Any]:
+    """By constraint type, circuit change over steps: its bootstrap band, and the noise floor filled from zero up.
+
+    `rows`: of `change_rows`. `last_step`: where the axis ends, so that it lines up with the probe curves. The selection
+    `change` (fields run, step, to_step) tells which point was clicked. A step whose replacement score is low has a
+    small triangle at the bottom.
     """
+    return _panels(lambda own: _change_layers(own, last_step, height), rows, height)
+
+
+def _change_layers(rows: pd.DataFrame, last_step: int, height: int) -> alt.LayerChart:
     clicked = alt.selection_point(name="change", fields=["run", "step", "to_step"], on="click", empty=False)
-    base = alt.Chart().encode(x=_step_axis(last_step))
-    y = alt.Y("change:Q", title="change", scale=alt.Scale(domain=[0, 1]), axis=_unit_axis())
-    layers = [
+    base = alt.Chart().encode(x=step_axis(last_step))
+    y = alt.Y("change:Q", title=CHANGE_TITLE, scale=_unit_scale(), axis=_unit_axis())
+    return alt.layer(
         *_noise(base, rows),
         _band(base, rows, "low", "high", palette.CIRCUIT),
         base.mark_line(strokeWidth=1.5, color=palette.CIRCUIT, opacity=0.7).encode(y=y),
         base.mark_point(filled=True, opacity=1, size=95).encode(y=y, shape=_said(alt.Shape), color=_said(alt.Color)),
         base.transform_filter("datum.low_fit")
         .mark_point(filled=True, opacity=1, size=45, shape="triangle-up", color=palette.LOW_FIT)
-        .encode(y=alt.value(height - 5), tooltip=_CHANGE_TIPS),
+        .encode(y=alt.YDatum(0, title=CHANGE_TITLE), tooltip=_CHANGE_TIPS),
         *_marks(last_step),
         # A ring has a hole: what is clicked and hovered is a disc over it that is not seen.
         base.mark_point(filled=True, opacity=0, size=220).encode(y=y, tooltip=_CHANGE_TIPS).add_params(clicked),
-    ]
-    return _facet(alt.layer(*layers, data=rows), width, height)
+    )
 
 
 def layer_changes(layers: pd.DataFrame, *, to: To) -> pd.DataFrame:
@@ -132,41 +146,49 @@ def layer_changes(layers: pd.DataFrame, *, to: To) -> pd.DataFrame:
 
 
 def layer_chart(cells: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 90) -> alt.FacetChart:
-    """A heat map, layers over steps: orange where influence moved in, blue where it left. `cells`: `layer_changes`."""
-    rows = cells.assign(type=cells["constraint_type"].str.replace("_", " "))
+    """All panels of `layer_panels` in one figure."""
+    rows = _with_type(cells)
+    return _facet(_layer_cells(rows, rows, last_step), rows, width, height)
+
+
+def layer_panels(cells: pd.DataFrame, *, last_step: int, height: int = 170) -> dict[str, Any]:
+    """By constraint type, a heat map, layers over steps: orange where influence moved in, blue where it left.
+
+    `cells`: of `layer_changes`. All panels have one scale.
+    """
+    rows = _with_type(cells)
+    return _panels(lambda own: _layer_cells(own, rows, last_step), rows, height)
+
+
+def _layer_cells(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.Chart:
     most = max(0.01, float(rows["change"].abs().max()) if len(rows) else 0.0)
-    # Nothing changed is no colour at all, so that one scale serves the light and the dark page.
+    # Nothing changed is no color at all, so that one scale serves the light and the dark page.
     scale = alt.Scale(
         domain=[-most, 0, most],
         interpolate="rgb",
         range=[palette.STATUS["vanished"], "rgba(138,148,160,0.06)", palette.GAINED],
     )
-    legend = alt.Legend(title="share of influence: less, more", orient="bottom", format="+.2f", gradientLength=180,
+    legend = alt.Legend(title="change of the share of influence", orient="bottom", format="+.2f", gradientLength=150,
                         titleOrient="left", titleLimit=300, tickCount=3)  # fmt: skip
-    deepest = sorted(rows["layer"].unique(), reverse=True)
-    chart = (
-        alt.Chart(rows)
+    deepest = sorted(own["layer"].unique(), reverse=True)
+    axis = alt.Axis(titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX, labelOverlap=False)
+    return (
+        alt.Chart()
         .mark_rect()
         .encode(
-            x=_step_axis(last_step, field="left"),
+            x=step_axis(last_step, field="left"),
             x2="right:Q",
-            y=alt.Y(
-                "layer:O",
-                title="layer",
-                sort=deepest,
-                axis=alt.Axis(titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX),
-            ),
+            y=alt.Y("layer:O", title="layer", sort=deepest, axis=axis),
             color=alt.Color("change:Q", scale=scale, legend=legend),
             tooltip=[
                 alt.Tooltip("step:Q", format="d"),
                 alt.Tooltip("to_step:Q", title="compared with step", format="d"),
                 alt.Tooltip("layer:O"),
                 alt.Tooltip("share:Q", title="share of influence", format=".2f"),
-                alt.Tooltip("change:Q", format="+.3f"),
+                alt.Tooltip("change:Q", title="change of the share", format="+.3f"),
             ],
         )
     )
-    return _facet(chart, width, height)
 
 
 def overlap_rows(overlap: Sequence[Overlap], *, layer: int = ALL_LAYERS) -> pd.DataFrame:
@@ -186,19 +208,29 @@ def overlap_rows(overlap: Sequence[Overlap], *, layer: int = ALL_LAYERS) -> pd.D
     return pd.DataFrame(rows, columns=columns)
 
 
-def overlap_chart(rows: pd.DataFrame, *, last_step: int, width: int = 240, height: int = 130) -> alt.FacetChart:
-    """Meaning overlap over steps: with the word's own meaning and with the others. `rows`: of `overlap_rows`."""
+def overlap_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 130) -> alt.FacetChart:
+    """All panels of `overlap_panels` in one figure."""
+    return _facet(_overlap_lines(rows, rows, last_step), rows, width, height)
+
+
+def overlap_panels(rows: pd.DataFrame, *, last_step: int, height: int = 220) -> dict[str, Any]:
+    """By constraint type, meaning overlap over steps: with the word's own meaning and with the others. `rows`: of
+    `overlap_rows`."""
+    return _panels(lambda own: _overlap_lines(own, rows, last_step), rows, height)
+
+
+def _overlap_lines(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.LayerChart:
     top = max(0.3, float(rows[["overlap", "high"]].max().max()) if len(rows) else 0.0)
     tips = [
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("which:N", title="overlap with"),
         alt.Tooltip("overlap:Q", format=".2f"),
-        alt.Tooltip("gap:Q", title="own - other", format=".2f"),
-        alt.Tooltip("interval:N", title="95 % interval of it"),
-        alt.Tooltip("n:Q", title="words x phrasings", format="d"),
+        alt.Tooltip("gap:Q", title="own minus other", format=".2f"),
+        alt.Tooltip("interval:N", title="its 95% interval"),
+        alt.Tooltip("n:Q", title="words × phrasings", format="d"),
     ]
-    colours = {OWN: palette.CIRCUIT, OTHER: palette.SAME}
-    return _two_lines(rows, "overlap", "which", colours, tips, (0.0, top), last_step, width, height)
+    colors = {OWN: palette.CIRCUIT, OTHER: palette.SAME}
+    return _two_lines(own, ("overlap", "meaning overlap"), "which", colors, tips, (0.0, top), last_step)
 
 
 def causal_rows(checks: Sequence[CausalCheck]) -> pd.DataFrame:
@@ -217,34 +249,46 @@ def causal_rows(checks: Sequence[CausalCheck]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_CAUSAL_COLUMNS))
 
 
-def causal_chart(rows: pd.DataFrame, *, last_step: int, width: int = 240, height: int = 130) -> alt.FacetChart:
-    """What the right answer loses when a circuit is switched off, beside random features. `rows`: `causal_rows`."""
+def causal_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 130) -> alt.FacetChart:
+    """All panels of `causal_panels` in one figure."""
+    return _facet(_causal_lines(rows, rows, last_step), rows, width, height)
+
+
+def causal_panels(rows: pd.DataFrame, *, last_step: int, height: int = 220) -> dict[str, Any]:
+    """By constraint type, what the right answer loses when the circuit's features are switched off, beside as many
+    random ones. `rows`: of `causal_rows`."""
+    return _panels(lambda own: _causal_lines(own, rows, last_step), rows, height)
+
+
+def _causal_lines(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.LayerChart:
     low = min(0.0, float(rows["low"].min()) if len(rows) else 0.0)
     tips = [
         alt.Tooltip("step:Q", format="d"),
-        alt.Tooltip("what:N", title="switched off"),
+        alt.Tooltip("what:N", title="ablated"),
         alt.Tooltip("drop:Q", title="p falls by", format=".2f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="95% interval"),
         alt.Tooltip("p_before:Q", title="p before", format=".2f"),
-        alt.Tooltip("n_features:Q", title="features switched off", format=".0f"),
+        alt.Tooltip("n_features:Q", title="features ablated", format=".0f"),
         alt.Tooltip("n:Q", title="prompts", format="d"),
     ]
-    colours = {CIRCUIT: palette.CIRCUIT, RANDOM: palette.SAME}
-    return _two_lines(rows, "drop", "what", colours, tips, (low, 1.0), last_step, width, height)
+    colors = {CIRCUIT: palette.CIRCUIT, RANDOM: palette.SAME}
+    return _two_lines(own, ("drop", "fall of the probability"), "what", colors, tips, (low, 1.0), last_step)
 
 
 def weights_chart(rows: pd.DataFrame, *, last_step: int, height: int = 130) -> alt.Chart:
     """How often each constraint type is sampled, over steps, stacked to 1. `rows`: of `change_tables.weight_rows`."""
     types = list(dict.fromkeys(rows["type"]))
-    colours = [palette.GROUPS[(2 + place) % len(palette.GROUPS)] for place in range(len(types))]
-    return (
+    colors = [palette.GROUPS[(2 + place) % len(palette.GROUPS)] for place in range(len(types))]
+    return themed(
         alt.Chart(rows)
         .mark_area(interpolate="step-after", opacity=0.75)
         .encode(
-            x=_step_axis(last_step),
-            y=alt.Y("share:Q", title="sampled", stack="zero", scale=alt.Scale(domain=[0, 1]), axis=_unit_axis()),
+            x=step_axis(last_step),
+            y=alt.Y(
+                "share:Q", title="share of examples", stack="zero", scale=alt.Scale(domain=[0, 1]), axis=_unit_axis()
+            ),
             color=alt.Color(
-                "type:N", scale=alt.Scale(domain=types, range=colours),
+                "type:N", scale=alt.Scale(domain=types, range=colors),
                 legend=alt.Legend(title=None, orient="right", symbolOpacity=1),
             ),
             tooltip=[
@@ -256,23 +300,23 @@ def weights_chart(rows: pd.DataFrame, *, last_step: int, height: int = 130) -> a
 
 
 def _noise(base: alt.Chart, rows: pd.DataFrame) -> list[alt.Chart]:
-    """The band of noise, from no change at all to its edge; named in the legend. None where no noise was measured."""
+    """The noise floor, from no change at all up; named in the legend. Nothing where it was not measured."""
     if not rows["edge"].notna().any():
         return []
     legend = alt.Legend(title=None, orient="bottom", labelLimit=500, symbolType="square", symbolOpacity=0.35)
     fill = alt.Fill("noise:N", scale=alt.Scale(domain=[NOISE_TITLE], range=[palette.NOISE]), legend=legend)
     encoded = base.transform_calculate(noise=f"'{NOISE_TITLE}'", floor="0").encode(
-        y=alt.Y("edge:Q", title="change"), y2="floor:Q", fill=fill
+        y=alt.Y("edge:Q", title=CHANGE_TITLE), y2="floor:Q", fill=fill
     )
     return [encoded.mark_area(opacity=0.28) if _several_steps(rows) else encoded.mark_bar(opacity=0.28, size=40)]
 
 
-def _band(base: alt.Chart, rows: pd.DataFrame, low: str, high: str, colour: str) -> alt.Chart:
+def _band(base: alt.Chart, rows: pd.DataFrame, low: str, high: str, color: str) -> alt.Chart:
     """An interval over steps; of a single step a bar, where an area would have no width."""
     encoded = base.encode(y=alt.Y(f"{low}:Q"), y2=f"{high}:Q")
     if _several_steps(rows):
-        return encoded.mark_area(opacity=0.2, color=colour)
-    return encoded.mark_rule(opacity=0.6, strokeWidth=3, color=colour)
+        return encoded.mark_area(opacity=0.2, color=color)
+    return encoded.mark_rule(opacity=0.6, strokeWidth=3, color=color)
 
 
 def _several_steps(rows: pd.DataFrame) -> bool:
@@ -287,15 +331,15 @@ def _said(channel: Any) -> Any:
 
 
 def _marks(last_step: int) -> list[alt.Chart]:
-    """A rule and its label a mark; the label stands where there is room, that of a rest that ended one line lower."""
+    """A rule and its label a mark. The label stands where there is room; one that did not last, a line lower."""
     base = alt.Chart().transform_filter("isValid(datum.mark)").encode(x=alt.X("mark:Q"))
     drawn = []
-    for lasting, colour, y in (("datum.lasting", palette.SATURATED, 3), ("!datum.lasting", palette.CURSOR, 19)):
+    for lasting, color, y in (("datum.lasting", palette.SATURATED, 3), ("!datum.lasting", palette.CURSOR, 19)):
         one = base.transform_filter(lasting)
-        drawn.append(one.mark_rule(strokeWidth=1.5, strokeDash=[5, 3], color=colour))
+        drawn.append(one.mark_rule(strokeWidth=1.5, strokeDash=[5, 3], color=color))
         drawn += [
             one.transform_filter(f"datum.mark {where} {0.55 * last_step}")
-            .mark_text(align=align, dx=dx, baseline="top", fontSize=12, fontWeight=600, color=colour)
+            .mark_text(align=align, dx=dx, baseline="top", fontSize=12, fontWeight=600, color="currentColor")
             .encode(y=alt.value(y), text="mark_label:N")
             for where, align, dx in (("<=", "left", 5), (">", "right", -5))
         ]
@@ -303,36 +347,45 @@ def _marks(last_step: int) -> list[alt.Chart]:
 
 
 def _two_lines(
-    rows: pd.DataFrame, value: str, which: str, colours: Mapping[str, str], tips: list[alt.Tooltip],
-    domain: tuple[float, float], last_step: int, width: int, height: int,
-) -> alt.FacetChart:  # fmt: skip
-    """Two lines a panel with intervals: what is asked about, and what it is held against."""
+    rows: pd.DataFrame, value: tuple[str, str], which: str, colors: Mapping[str, str], tips: list[alt.Tooltip],
+    domain: tuple[float, float], last_step: int,
+) -> alt.LayerChart:  # fmt: skip
+    """Two lines with intervals: what is asked about, and what it is held against. `value`: column and axis title."""
     legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=80)
-    colour = alt.Color(f"{which}:N", scale=alt.Scale(domain=[*colours], range=[*colours.values()]), legend=legend)
-    shape = alt.Shape(f"{which}:N", scale=alt.Scale(domain=[*colours], range=["circle", "square"]), legend=legend)
-    base = alt.Chart().encode(x=_step_axis(last_step), color=colour)
+    color = alt.Color(f"{which}:N", scale=alt.Scale(domain=[*colors], range=[*colors.values()]), legend=legend)
+    shape = alt.Shape(f"{which}:N", scale=alt.Scale(domain=[*colors], range=["circle", "square"]), legend=legend)
+    base = alt.Chart().encode(x=step_axis(last_step), color=color)
     axis = alt.Axis(tickCount=4, format=".1f", titlePadding=6, labelPadding=4)
-    y = alt.Y(f"{value}:Q", title=value, scale=alt.Scale(domain=[*domain]), axis=axis)
-    band = base.encode(y=alt.Y("low:Q", title=value), y2="high:Q")
-    layers = [
+    y = alt.Y(f"{value[0]}:Q", title=value[1], scale=alt.Scale(domain=[*domain]), axis=axis)
+    band = base.encode(y=alt.Y("low:Q", title=value[1]), y2="high:Q")
+    return alt.layer(
         band.mark_area(opacity=0.2) if _several_steps(rows) else band.mark_rule(opacity=0.6, strokeWidth=3),
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, opacity=1, size=40).encode(y=y, shape=shape, tooltip=tips),
-    ]
-    return _facet(alt.layer(*layers, data=rows), width, height)
-
-
-def _facet(chart: Any, width: int, height: int) -> alt.FacetChart:
-    header = alt.Header(labelFontSize=13)
-    return chart.properties(width=width, height=height).facet(
-        column=alt.Column("type:N", title=None, header=header, sort=None)
     )
 
 
-def _step_axis(last_step: int, *, field: str = "step") -> alt.X:
-    """From 0 to the last step, as the probe curves."""
-    axis = alt.Axis(grid=False, tickCount=6, format="d", titlePadding=4, labelPadding=4)
-    return alt.X(f"{field}:Q", title="step", scale=alt.Scale(domain=[0, max(last_step, 1)], nice=False), axis=axis)
+def _with_type(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(type=rows["constraint_type"].astype(str).str.replace("_", " "))
+
+
+def _facet(chart: Any, rows: pd.DataFrame, width: int, height: int) -> alt.FacetChart:
+    facet = chart.properties(data=rows, width=width, height=height).facet(
+        column=alt.Column("type:N", title=None, sort=None)
+    )
+    return themed(facet)
+
+
+def _panels(make: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, height: int) -> dict[str, Any]:
+    """By constraint type, in the order of the rows, what `make` draws of its own rows."""
+    return {
+        str(name): themed(make(own).properties(data=own, title=own["type"].iloc[0], height=height))
+        for name, own in rows.groupby("constraint_type", sort=False)
+    }
+
+
+def _unit_scale() -> alt.Scale:
+    return alt.Scale(domain=[-2 * MARGIN, 1 + 2 * MARGIN])
 
 
 def _unit_axis() -> alt.Axis:

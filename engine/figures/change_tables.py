@@ -1,4 +1,4 @@
-"""What stopping rules and curricula saw and said, as rows to read and to draw. Pure."""
+"""What stopping policies and curricula saw and decided, as rows to read and to draw. Pure."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,13 +10,14 @@ from engine.decisions import Replay
 from engine.domain.corpus import ProbeKind
 from engine.domain.decisions import STOPPING_INFOS, Capture, Decision, Look, RunDecisions, TypeLook
 from engine.domain.measures import Measure
+from engine.domain.numbers import decimal
 from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
 
-STOPPING_COLUMNS: Final = ("rule", "stops at", "right then", "right at the end", "steps saved", "why")
+STOPPING_COLUMNS: Final = ("rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why")
 
 
 def looks_as_changes(looks: Sequence[Look]) -> pd.DataFrame:
-    """What was seen while a run trained, with the columns of `RunChanges.changes`; all to the look before."""
+    """What was seen while a run trained, with the columns of `RunChanges.changes`; all since the look before."""
     rows = [
         (
             look.step, one.constraint_type, "previous", before.step, measure, change.value, change.low, change.high,
@@ -64,7 +65,7 @@ def accuracy_of(capture: Capture, kind: ProbeKind) -> float | None:
 def stopping_rows(replays: Mapping[str, Replay], captures: Sequence[Capture], *, kind: ProbeKind) -> pd.DataFrame:
     """A row a stopping rule, in the order of `replays`: what it would have done on these captures.
 
-    Columns: rule, stops at (step; none where it trains to the end), right then, right at the end (share of the probes
+    Columns: rule, stops at (step; none where it trains to the end), accuracy then, accuracy at the end (of the probes
     of `kind`), steps saved, why. Empty without captures.
     """
     if not captures:
@@ -85,33 +86,34 @@ def stopping_rows(replays: Mapping[str, Replay], captures: Sequence[Capture], *,
 def capture_rows(decisions: RunDecisions, *, measure: Measure) -> pd.DataFrame:
     """A row a capture that was looked at or decided on, newest first.
 
-    Columns: step, decision, and a readable column a constraint type with what its circuit said. A look may come after
-    the decision of its step: looks are traced beside training.
+    Columns: step, decision, and a readable column a constraint type with its circuit change. A look may come after the
+    decision of its step: looks are traced beside training.
     """
     looks = {look.step: look for look in decisions.looks}
-    said = {decision.step: decision for decision in decisions.decisions}
+    decided = {decision.step: decision for decision in decisions.decisions}
     types = list(dict.fromkeys(one.constraint_type for look in decisions.looks for one in look.types))
     rows = []
-    for step in sorted({*looks, *said}, reverse=True):
+    for step in sorted({*looks, *decided}, reverse=True):
         row: dict[str, object] = {"step": step}
-        saturated = said[step].verdict.saturated if step in said else ()
+        settled = decided[step].verdict.saturated if step in decided else ()
         for name in types:
             look = looks[step].of(name) if step in looks else None
-            row[name.replace("_", " ")] = circuit_words(look, measure) + (" · saturated" if name in saturated else "")
-        rows.append(row | {"decision": said[step].verdict.reason if step in said else ""})
+            row[name.replace("_", " ")] = circuit_words(look, measure) + (" · settled" if name in settled else "")
+        rows.append(row | {"decision": decided[step].verdict.reason if step in decided else ""})
     columns = ["step", *(name.replace("_", " ") for name in types), "decision"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def circuit_words(look: TypeLook | None, measure: Measure) -> str:
-    """`0.32, noise to 0.44 · fit 0.93`: change, the noise's edge, the replacement score."""
+    """`0.32 (floor 0.44) · replacement score 0.93`: circuit change, the noise floor, how well the graphs explain."""
     if look is None:
-        return "not looked at yet"
+        return "not traced yet"
+    score = f"replacement score {decimal(look.fit)}"
     change = look.change.get(measure)
     if change is None:
-        return f"first look · fit {look.fit:.2f}"
-    noise = "noise unknown" if change.edge is None else f"noise to {change.edge:.2f}"
-    return f"{change.value:.2f}, {noise} · fit {look.fit:.2f}"
+        return f"first checkpoint traced · {score}"
+    floor = "no floor" if change.edge is None else f"floor {decimal(change.edge)}"
+    return f"{decimal(change.value)} ({floor}) · {score}"
 
 
 def weight_rows(decisions: Sequence[Decision], *, last_step: int) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""What all charts of a page share: text that can be read. Colors of text come from the page (`assets/theme.css`)."""
+"""What the charts of a page share: text that can be read, and the axis of steps. Colors of text are the page's own
+(`assets/theme.css`)."""
 
 from typing import Final, TypeVar
 
@@ -6,6 +7,7 @@ import altair as alt
 
 TEXT_PX: Final = 12  # no text of a chart is smaller
 TITLE_PX: Final = 13  # of a panel
+MARGIN: Final = 0.015  # of an axis, beyond its ends: marks that stand there are not cut
 Chart = TypeVar("Chart", bound=alt.TopLevelMixin)
 
 
@@ -14,8 +16,17 @@ def themed(chart: Chart) -> Chart:
     text = {"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX}
     config = alt.Config(
         axis=alt.AxisConfig(**text, titleFontWeight="normal"),
-        legend=alt.LegendConfig(**text),
+        legend=alt.LegendConfig(**text, offset=8),
+        padding={"left": 4, "right": 4, "top": 4, "bottom": 2},
         header=alt.HeaderConfig(labelFontSize=TITLE_PX),
         title=alt.TitleConfig(fontSize=TITLE_PX, fontWeight=600, anchor="middle", offset=6),
     )
     return chart.properties(config=config)  # type: ignore[attr-defined,no-any-return]  # every chart has it
+
+
+def step_axis(last_step: float, *, field: str = "step", title: str | None = "step") -> alt.X:
+    """From 0 to the last step, so that charts above each other line up."""
+    last = max(float(last_step), 1.0)
+    scale = alt.Scale(domain=[-MARGIN * last, (1 + MARGIN) * last], nice=False)
+    axis = alt.Axis(grid=False, tickCount=6, format="d", titlePadding=4, labelPadding=4)
+    return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)

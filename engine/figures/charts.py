@@ -11,12 +11,11 @@ from engine.analysis.curves import mean_accuracy, smoothed
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LOSS_SMOOTHING, LossLog
 from engine.figures import palette
-from engine.figures.chart_theme import themed
+from engine.figures.chart_theme import MARGIN, step_axis, themed
 
 MOST_POINTS: Final = 600  # of a loss curve: more is not seen, and slows the page
 _HOVERED: Final = 120  # points of a loss curve that answer to the mouse
 MOST_BANDS: Final = 2  # runs that are drawn with their intervals: more of them hide each other
-_MARGIN: Final = 0.015  # of an axis, beyond its ends
 _DIMMED: Final = 0.12  # of a run that is not highlighted
 # The wheel alone scrolls the page. Double-click goes back.
 _WHEEL: Final = "wheel![event.ctrlKey || event.metaKey]"
@@ -74,6 +73,7 @@ def curve_panels(
     types: Sequence[str] | None = None,
     colors: Mapping[str, str] | None = None,
     highlighted: Sequence[str] = (),
+    last_step: int | None = None,
     zoomable: bool = False,
     height: int = 200,
 ) -> dict[str, alt.LayerChart]:
@@ -81,12 +81,12 @@ def curve_panels(
 
     `scores_by_run`: tables of `engine.analysis.curves.probe_scores`. `colors`: of the runs, else `run_colors`.
     `highlighted`: the other runs are dimmed. Wilson's 95% bands are drawn of up to `MOST_BANDS` runs, or of those that
-    are highlighted. The selection `checkpoint` (fields run, step) tells which point was clicked. The charts have the
-    width of what they are put in.
+    are highlighted. `last_step`: where the axis ends, of a run that is still training. The selection `checkpoint`
+    (fields run, step) tells which point was clicked. The charts have the width of what they are put in.
     """
     rows = _curve_rows(scores_by_run, kinds)
     colors = run_colors(list(scores_by_run)) if colors is None else colors
-    steps = rows["step"]
+    steps = rows["step"] if last_step is None else pd.Series([*rows["step"], last_step])
     panels = {}
     for name, own in rows.groupby("constraint_type", sort=False):
         if types is not None and name not in types:
@@ -149,7 +149,7 @@ def loss_chart(
         rows = rows[(rows["loss"] > 0) & (rows["smoothed"] > 0)]
     steps = rows["step"] if last_step is None else pd.Series([*rows["step"], last_step])
     base = alt.Chart(rows).encode(x=_step_axis(steps), detail="run:N")
-    scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=False)
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
     axis = alt.Axis(tickCount=5, titlePadding=6, labelPadding=4)
     y = {"title": "loss (log)" if log else "loss", "scale": scale, "axis": axis}
     faint, bold = alt.value(0.22), alt.value(1)
@@ -256,16 +256,12 @@ def _zoom() -> alt.Parameter:
 
 
 def _step_axis(steps: "pd.Series[Any]", *, title: str | None = "step") -> alt.X:
-    """From 0 to the last step, so that charts above each other line up; a little more, or marks at the ends are cut."""
-    last = max(float(steps.max()), 1.0) if len(steps) else 1.0
-    scale = alt.Scale(domain=[-_MARGIN * last, (1 + _MARGIN) * last], nice=False)
-    axis = alt.Axis(grid=False, tickCount=6, format="d", titlePadding=4, labelPadding=4)
-    return alt.X("step:Q", title=title, scale=scale, axis=axis)
+    return step_axis(float(steps.max()) if len(steps) else 1.0, title=title)
 
 
 def _accuracy_axis(title: str | None) -> alt.Y:
     axis = alt.Axis(tickCount=5, format="%", titlePadding=6, labelPadding=4)
-    return alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[-2 * _MARGIN, 1 + 2 * _MARGIN]), axis=axis)
+    return alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[-2 * MARGIN, 1 + 2 * MARGIN]), axis=axis)
 
 
 def _by_kind(

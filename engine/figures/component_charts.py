@@ -1,9 +1,10 @@
 """Component circuits as Altair charts: faithfulness, change over checkpoints, robustness, unions. Pure.
 
-Each takes rows of `component_rows`; `width` and `height` are of one panel, in pixels.
+Each takes rows of `component_rows` and gives a chart a panel, by its name, in the order of the rows: charts of their
+own can stretch with the page, facets cannot. `height`: of a panel, in pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import altair as alt
@@ -21,9 +22,10 @@ from engine.figures.component_rows import (
     VANISHED,
 )
 
-_PERCENT: Final = "format(datum.value * 100, '~g') + ' %'"
+_PERCENT: Final = "format(datum.value * 100, '~g') + '%'"
+_EXPORT_PX = 420  # the width of a panel in a file
+Panels = dict[str, alt.Chart | alt.LayerChart]
 _ROOM = 0.5  # an interval may be drawn as far beyond all values: a ratio's can be very wide
-_HEADER = alt.Header(labelFontSize=13)
 _SIZE_TIPS = [
     alt.Tooltip("share:Q", title="share of edges asked for", format=".1%"),
     alt.Tooltip("n_edges:Q", title="edges after pruning", format=",d"),
@@ -31,7 +33,7 @@ _SIZE_TIPS = [
 ]
 
 
-def faithfulness_chart(rows: pd.DataFrame, *, width: int = 420, height: int = 220) -> alt.FacetChart:
+def faithfulness_charts(rows: pd.DataFrame, *, height: int = 220) -> Panels:
     """Faithfulness, and completeness where it was measured, against size; a line with its band a checkpoint.
 
     `rows`: of `curve_rows`. At 1 a circuit does what the whole model does, at 0 no more than corrupted inputs.
@@ -41,16 +43,16 @@ def faithfulness_chart(rows: pd.DataFrame, *, width: int = 420, height: int = 22
         alt.Tooltip("checkpoint:N"),
         alt.Tooltip("measure:N"),
         alt.Tooltip("value:Q", format=".2f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="95% interval"),
         *_SIZE_TIPS,
     ]
-    colour = _series(alt.Color, "checkpoint", names, palette.SERIES)
+    color = _series(alt.Color, "checkpoint", names, palette.SERIES)
     shape = _series(alt.Shape, "checkpoint", names, palette.SHAPES)
-    layers = _lines_with_bands(rows, colour, shape, tips)
-    return _facet(alt.layer(*layers, data=rows), rows["measure"], width, height)
+    layers = _lines_with_bands(rows, color, shape, tips)
+    return _panels(lambda part: alt.layer(*layers, data=part), rows, "measure", height)
 
 
-def union_chart(rows: pd.DataFrame, *, width: int = 520, height: int = 240) -> alt.LayerChart:
+def union_chart(rows: pd.DataFrame, *, height: int = 240) -> alt.LayerChart:
     """Faithfulness of united and of directly found circuits against size.
 
     `rows`: of `union_rows`, with those of `published_union_rows` where these are to be seen: as marks without a line.
@@ -59,37 +61,42 @@ def union_chart(rows: pd.DataFrame, *, width: int = 520, height: int = 240) -> a
     tips = [
         alt.Tooltip("which:N", title="circuit"),
         alt.Tooltip("value:Q", title="faithfulness", format=".3f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="95% interval"),
         *_SIZE_TIPS,
         alt.Tooltip("edges:Q", title="Jaccard of edges, both circuits", format=".2f"),
         alt.Tooltip("nodes:Q", title="Jaccard of nodes, both circuits", format=".2f"),
     ]
-    colours = {UNION: palette.CIRCUIT, DIRECT: palette.SATURATED, PUBLISHED: palette.SAME}
+    colors = {UNION: palette.CIRCUIT, DIRECT: palette.SATURATED, PUBLISHED: palette.SAME}
     shapes = {UNION: "circle", DIRECT: "square", PUBLISHED: "diamond"}
-    colour = _series(alt.Color, "which", names, [colours[name] for name in names])
+    color = _series(alt.Color, "which", names, [colors[name] for name in names])
     shape = _series(alt.Shape, "which", names, [shapes[name] for name in names])
-    layers = _lines_with_bands(rows, colour, shape, tips, title="faithfulness", unless=PUBLISHED)
-    return alt.layer(*layers, data=rows).properties(width=width, height=height)
+    layers = _lines_with_bands(rows, color, shape, tips, title="faithfulness", unless=PUBLISHED)
+    return alt.layer(*layers, data=rows).properties(height=height)
 
 
-def layer_change_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 120) -> alt.FacetChart:
+def layer_change_charts(rows: pd.DataFrame, *, last_step: int, height: int = 120) -> Panels:
     """A heat map, layers by intervals between checkpoints; a panel for components and each kind of feature graph.
 
-    `rows`: of `layer_rows`. A panel's colours go from no change to its own largest. `last_step`: where the axis ends.
+    `rows`: of `layer_rows`. A panel's colors go from no change to its own largest. `last_step`: where the axis ends.
     """
-    # No change is no colour at all, so that one scale serves the light and the dark page.
+    return _panels(lambda part: _layer_changes(part, last_step), rows, "what", height)
+
+
+def _layer_changes(rows: pd.DataFrame, last_step: int) -> alt.Chart:
+    """One panel. Feature graphs may have other layers than the model has blocks: each panel has its own."""
+    # No change is no color at all, so that one scale serves the light and the dark page.
     scale = alt.Scale(domain=[0, 1], interpolate="rgb", range=["rgba(138,148,160,0.06)", palette.CIRCUIT])
-    legend = alt.Legend(title="change, of the largest in its panel", orient="bottom", format=".0%", gradientLength=180,
+    legend = alt.Legend(title="change, of the largest", orient="bottom", format=".0%", gradientLength=140,
                         titleOrient="left", titleLimit=300, tickCount=3)  # fmt: skip
-    y = alt.Y("layer:O", title="layer", sort=sorted(rows["layer"].unique(), reverse=True),
-              axis=alt.Axis(titlePadding=6, labelPadding=4, ticks=False))  # fmt: skip
-    chart = (
+    layers = sorted(rows["layer"].unique(), reverse=True)
+    axis = alt.Axis(titlePadding=6, labelPadding=4, ticks=False)
+    return (
         alt.Chart(rows)
         .mark_rect()
         .encode(
             x=_step_axis(last_step, field="left"),
             x2="right:Q",
-            y=y,
+            y=alt.Y("layer:O", title="layer", sort=layers, axis=axis),
             color=alt.Color("relative:Q", scale=scale, legend=legend),
             tooltip=[
                 alt.Tooltip("what:N", title="of"),
@@ -101,17 +108,15 @@ def layer_change_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, 
             ],
         )
     )
-    # Feature graphs may have other layers than the model has blocks: each panel has its own.
-    return _facet(chart, rows["what"], width, height).resolve_scale(y="independent")
 
 
-def jaccard_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 160) -> alt.FacetChart:
+def jaccard_charts(rows: pd.DataFrame, *, last_step: int, height: int = 160) -> Panels:
     """What a circuit shares with the one before, over steps: a panel for nodes and one for edges. At 1 nothing changed.
 
     `rows`: of `jaccard_rows`.
     """
     names = [name for name in (COMPONENTS, FEATURES) if name in set(rows["of"])]
-    colour = _series(alt.Color, "of", names, [palette.CIRCUIT, palette.SAME])
+    color = _series(alt.Color, "of", names, [palette.CIRCUIT, palette.SAME])
     shape = _series(alt.Shape, "of", names, ["circle", "square"])
     tips = [
         alt.Tooltip("of:N", title="circuit of"),
@@ -119,57 +124,58 @@ def jaccard_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, heigh
         alt.Tooltip("to_step:Q", title="compared with step", format="d"),
         alt.Tooltip("jaccard:Q", title="Jaccard", format=".2f"),
     ]
-    base = alt.Chart().encode(x=_step_axis(last_step), color=colour)
+    base = alt.Chart().encode(x=_step_axis(last_step), color=color)
     y = alt.Y("jaccard:Q", title="Jaccard", scale=alt.Scale(domain=[0, 1]), axis=_unit_axis())
     layers = [
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, opacity=1, size=70).encode(y=y, shape=shape, tooltip=tips),
     ]
-    return _facet(alt.layer(*layers, data=rows), rows["what"], width, height)
+    return _panels(lambda part: alt.layer(*layers, data=part), rows, "what", height)
 
 
-def flip_chart(rows: pd.DataFrame, *, last_step: int, width: int = 420, height: int = 160) -> alt.FacetChart:
-    """What came (up) and went (down) between checkpoints: a panel for nodes and one for edges. `rows`: `flip_rows`."""
-    colours = [palette.STATUS["appeared"], palette.STATUS["vanished"]]
+def flip_charts(rows: pd.DataFrame, *, last_step: int, height: int = 160) -> Panels:
+    """What appeared (up) and vanished (down) between checkpoints: a panel for nodes and one for edges, each with a
+    scale of its own. `rows`: `flip_rows`."""
+    colors = [palette.STATUS["appeared"], palette.STATUS["vanished"]]
     axis = alt.Axis(
         tickCount=5, tickMinStep=1, titlePadding=6, labelPadding=4, labelExpr="format(abs(datum.value), ',d')"
     )
     chart = (
-        alt.Chart(rows)
+        alt.Chart()
         .transform_calculate(zero="0")
         .mark_rect(xOffset=1, x2Offset=-1)
         .encode(
             x=_step_axis(last_step, field="left"),
             x2="right:Q",
-            y=alt.Y("height:Q", title="went, came", axis=axis),
+            y=alt.Y("height:Q", title="vanished, appeared", axis=axis),
             y2="zero:Q",
-            color=_series(alt.Color, "kind", [APPEARED, VANISHED], colours),
+            color=_series(alt.Color, "kind", [APPEARED, VANISHED], colors),
             tooltip=[
                 alt.Tooltip("left:Q", title="from step", format="d"),
                 alt.Tooltip("right:Q", title="to step", format="d"),
                 alt.Tooltip("what:N", title="of"),
-                alt.Tooltip("kind:N", title="what became of them"),
-                alt.Tooltip("n:Q", title="how many", format=",d"),
-                alt.Tooltip("share:Q", title="of the first circuit", format=".0%"),
+                alt.Tooltip("kind:N", title="status"),
+                alt.Tooltip("n:Q", title="number", format=",d"),
+                alt.Tooltip("share:Q", title="share of the first circuit", format=".0%"),
             ],
         )
     )
-    return _facet(chart, rows["what"], width, height).resolve_scale(y="independent")
+    return _panels(lambda part: chart.properties(data=part), rows, "what", height)
 
 
-def robustness_chart(rows: pd.DataFrame, *, width: int = 420, height: int = 220) -> alt.FacetChart:
+def robustness_charts(rows: pd.DataFrame, *, height: int = 220) -> Panels:
     """Jaccard of nodes and of edges against how many words are replaced, a line a subject. `rows`: `robustness_rows`.
 
     The marks at 0 stand apart from the lines: circuits of disjoint parts of the data, with each other.
     """
     names = [title for title in SUBJECT_TITLES.values() if title in set(rows["subject"])]
-    colours = dict(zip(SUBJECT_TITLES.values(), (palette.CIRCUIT, palette.SATURATED, palette.SAME), strict=True))
+    colors = dict(zip(SUBJECT_TITLES.values(), (palette.CIRCUIT, palette.SATURATED, palette.SAME), strict=True))
     shapes = dict(zip(SUBJECT_TITLES.values(), ("circle", "square", "diamond"), strict=True))
-    colour = _series(alt.Color, "subject", names, [colours[name] for name in names])
+    color = _series(alt.Color, "subject", names, [colors[name] for name in names])
     shape = _series(alt.Shape, "subject", names, [shapes[name] for name in names])
     most = float(rows["level"].max()) if len(rows) else 0.0
     x = alt.X(
-        "at:Q", title="words replaced (at 0: disjoint parts of the data)",
+        "at:Q", title="words replaced (at 0%: disjoint parts of the data)",
         scale=alt.Scale(domain=[-0.05, max(0.1, most) + 0.03], nice=False),
         axis=alt.Axis(grid=False, labelExpr=_PERCENT, tickCount=6, titlePadding=4, labelPadding=4),
     )  # fmt: skip
@@ -178,10 +184,10 @@ def robustness_chart(rows: pd.DataFrame, *, width: int = 420, height: int = 220)
         alt.Tooltip("subject:N", title="model"),
         alt.Tooltip("compared:N", title="circuits of"),
         alt.Tooltip("jaccard:Q", title="Jaccard", format=".2f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="95% interval"),
         alt.Tooltip("n:Q", title="pairs of circuits", format="d"),
     ]
-    base = alt.Chart().encode(x=x, color=colour)
+    base = alt.Chart().encode(x=x, color=color)
     lines = base.transform_filter("datum.kind == 'perturbed'")
     apart = base.transform_filter("datum.kind == 'fifths'")
     ends = {"y": alt.Y("low:Q", title="Jaccard"), "y2": "high:Q"}
@@ -192,15 +198,15 @@ def robustness_chart(rows: pd.DataFrame, *, width: int = 420, height: int = 220)
         apart.mark_rule(strokeWidth=2.5, opacity=0.7).encode(**ends),
         apart.mark_point(filled=True, opacity=1, size=100).encode(y=y, shape=shape, tooltip=tips),
     ]
-    return _facet(alt.layer(*layers, data=rows), rows["what"], width, height)
+    return _panels(lambda part: alt.layer(*layers, data=part), rows, "what", height)
 
 
 def _lines_with_bands(
-    rows: pd.DataFrame, colour: alt.Color, shape: alt.Shape, tips: list[alt.Tooltip], *,
+    rows: pd.DataFrame, color: alt.Color, shape: alt.Shape, tips: list[alt.Tooltip], *,
     title: str | None = None, unless: str = "",
 ) -> list[alt.Chart]:  # fmt: skip
     """Bands, lines and marks over size; of the series `unless` the marks alone. With a single size bands are bars."""
-    base = alt.Chart().encode(x=_share_axis(rows), color=colour)
+    base = alt.Chart().encode(x=_share_axis(rows), color=color)
     lined = base.transform_filter(f"datum.which != '{unless}'") if unless else base
     y, low = (_ratio_axis(rows, field, title) for field in ("value", "low"))
     band = lined.encode(y=low, y2="high:Q")
@@ -250,9 +256,15 @@ def _unit_axis() -> alt.Axis:
     return alt.Axis(values=[0, 0.5, 1], format=".1f", titlePadding=6, labelPadding=4)
 
 
-def _facet(chart: Any, panels: "pd.Series[Any]", width: int, height: int) -> alt.FacetChart:
-    """A panel a value, in the order of the rows."""
-    order = list(dict.fromkeys(panels))
-    return chart.properties(width=width, height=height).facet(
-        column=alt.Column(f"{panels.name}:N", title=None, header=_HEADER, sort=order or None)
-    )
+def side_by_side(panels: Mapping[str, alt.Chart | alt.LayerChart]) -> alt.HConcatChart:
+    """All panels as one picture to take away."""
+    return alt.hconcat(*(chart.properties(width=_EXPORT_PX) for chart in panels.values()))
+
+
+def _panels(
+    draw: Callable[[pd.DataFrame], alt.Chart | alt.LayerChart], rows: pd.DataFrame, by: str, height: int
+) -> Panels:
+    """A chart a value of the column `by`, in the order of the rows."""
+    return {
+        str(name): draw(part).properties(height=height, title=str(name)) for name, part in rows.groupby(by, sort=False)
+    }

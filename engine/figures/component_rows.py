@@ -10,9 +10,10 @@ import pandas as pd
 from engine.analysis.components.compare import Flips
 from engine.domain.components import CurveReport, RobustnessReport, Subject, UnionReport
 from engine.domain.measures import Estimate
+from engine.domain.numbers import decimal, percent
 
 FAITHFULNESS, COMPLETENESS = "faithfulness", "completeness"
-UNION, DIRECT, PUBLISHED = "united from subtasks", "found directly", "published union (other models and task)"
+UNION, DIRECT, PUBLISHED = "union of the subtasks", "found directly", "published union (other models, other task)"
 COMPONENTS, FEATURES = "heads and MLPs", "features"
 APPEARED, VANISHED = "appeared", "vanished"
 # Wang et al. 2025 (arXiv 2502.11812): share of edges, faithfulness of the union.
@@ -33,19 +34,17 @@ UNION_COLUMNS: Final = (
 _APART = 0.018  # of a level: three subjects at 0 stand beside each other
 
 
-def curve_rows(curves: Sequence[CurveReport]) -> pd.DataFrame:
+def curve_rows(curves: Mapping[str, CurveReport]) -> pd.DataFrame:
     """CURVE_COLUMNS: a row a checkpoint, size and measure, in the order given; completeness only where it was measured.
 
-    `checkpoint` is the label alone where all are of one run. value, low, high: NaN where nothing can be said, since
-    corrupted inputs cost the whole model nothing.
+    `curves`: by the checkpoint's name as it is shown. value, low, high: NaN where nothing can be said, since corrupted
+    inputs cost the whole model nothing.
     """
-    one_run = len({curve.run for curve in curves}) <= 1
     rows = [
         (
-            curve.key.checkpoint.partition("@")[2] if one_run else curve.key.checkpoint,
-            measure, point.share, point.n_asked, point.n_edges, point.n_nodes, *_told(estimate),
+            name, measure, point.share, point.n_asked, point.n_edges, point.n_nodes, *_figures(estimate),
         )
-        for curve in curves
+        for name, curve in curves.items()
         for point in sorted(curve.points, key=lambda point: point.share)
         for measure, estimate in ((FAITHFULNESS, point.faithfulness), (COMPLETENESS, point.completeness))
         if estimate is not None or measure == FAITHFULNESS
@@ -56,7 +55,16 @@ def curve_rows(curves: Sequence[CurveReport]) -> pd.DataFrame:
 def union_rows(report: UnionReport) -> pd.DataFrame:
     """UNION_COLUMNS: a row a size and circuit (UNION, DIRECT). nodes, edges: Jaccard of both circuits."""
     rows = [
-        (which, point.share, one.n_asked, one.n_edges, one.n_nodes, *_told(one.faithfulness), point.nodes, point.edges)
+        (
+            which,
+            point.share,
+            one.n_asked,
+            one.n_edges,
+            one.n_nodes,
+            *_figures(one.faithfulness),
+            point.nodes,
+            point.edges,
+        )
         for point in sorted(report.points, key=lambda point: point.share)
         for which, one in ((UNION, point.union), (DIRECT, point.direct))
     ]
@@ -145,20 +153,26 @@ def robustness_rows(report: RobustnessReport) -> pd.DataFrame:
     rows = []
     for place, one in enumerate(report.subjects):
         beside = (place - (len(report.subjects) - 1) / 2) * _APART
-        parts = [(0.0, beside, "fifths", "disjoint parts of the data, with each other", one.fifths)]
+        parts = [(0.0, beside, "fifths", "disjoint parts of the data, against each other", one.fifths)]
         parts += [
-            (part.level, part.level, "perturbed", f"{part.level:.0%} of the words replaced, with none", part.likeness)
+            (
+                part.level,
+                part.level,
+                "perturbed",
+                f"{percent(part.level)} of the words replaced, against none",
+                part.likeness,
+            )
             for part in sorted(one.perturbed, key=lambda part: part.level)
         ]
         for level, at, kind, compared, likeness in parts:
             for what, estimate in (("nodes", likeness.nodes), ("edges", likeness.edges)):
-                told = (level, at, kind, compared, *_told(estimate), likeness.n)
-                rows.append((what, SUBJECT_TITLES[one.subject], *told))
+                values = (level, at, kind, compared, *_figures(estimate), likeness.n)
+                rows.append((what, SUBJECT_TITLES[one.subject], *values))
     return pd.DataFrame(rows, columns=list(ROBUSTNESS_COLUMNS))
 
 
-def _told(estimate: Estimate | None) -> tuple[float | None, float | None, float | None, str]:
+def _figures(estimate: Estimate | None) -> tuple[float | None, float | None, float | None, str]:
     """value, low, high, interval as text."""
     if estimate is None:
-        return None, None, None, "nothing to measure"
-    return estimate.value, estimate.low, estimate.high, f"{estimate.low:.2f} to {estimate.high:.2f}"
+        return None, None, None, "not measurable"
+    return estimate.value, estimate.low, estimate.high, f"{decimal(estimate.low)} to {decimal(estimate.high)}"

@@ -11,27 +11,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.analysis.components.pruning import node_mask, owner_of_input
-from engine.domain.components import QKV, Circuit, ComponentScores, ComponentShape, Metric
-from engine.domain.diffs import Status
+from engine.analysis.components.pruning import collapsed, node_mask, owner_of_input
+from engine.domain.components import (
+    CIRCUIT_STATUSES,
+    QKV,
+    Circuit,
+    CircuitStatus,
+    ComponentPlace,
+    ComponentScores,
+    ComponentShape,
+    Metric,
+)
 from engine.domain.errors import ComparisonRefused
+from engine.domain.numbers import decimal, plural, signed
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
 
 IN_MODEL = 4  # a bit of `kept`: in neither circuit, drawn as a ghost so that the whole model is in sight
 MOST_EDGES = 1_500  # sent: more are not told apart
-STATUSES: tuple[Status, ...] = ("appeared", "vanished", "flipped", "unchanged")
-STATUS_WORDS: dict[Status, str] = {
-    "appeared": "only in the circuit of B",
-    "vanished": "only in the circuit of A",
-    "flipped": "in both, with its sign turned",
-    "unchanged": "in both circuits",
+STATUS_TEXTS: dict[CircuitStatus, str] = {
+    "appeared": "only in B’s circuit",
+    "vanished": "only in A’s circuit",
+    "flipped": "in both circuits, with opposite signs",
+    "kept": "in both circuits, with the same sign",
 }
-_SHAPES = {"input": "box", "head": "circle", "mlp": "square", "output": "box"}
+_SHAPES = {"input": "box", "head": "circle", "mlp": "square", "logits": "box"}
+_DRAWN_KINDS = {"logits": "output"}  # other graphs have nodes of the kind `logit`, which are drawn otherwise
 _WHAT = {
-    "input": "the words of the prompt, as the model reads them",
-    "head": "an attention head: carries information from earlier words to later ones",
-    "mlp": "an MLP: looks up what belongs to what stands at one word",
-    "output": "the model’s scores for the next word",
+    "input": "The words of the prompt.",
+    "head": "An attention head: it moves information from earlier words to later ones.",
+    "mlp": "An MLP: it adds what the model knows about one word.",
+    "logits": "The model’s scores for the next word.",
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
 # A score is what the metric changes by without the edge: the lead of the right answer falls, the divergence grows.
@@ -41,16 +50,16 @@ _PAIR_LEGEND = [
     *_LEGEND,
     ["tl-line tl-positive", "helps the right answer"],
     ["tl-line tl-negative", "works against it"],
-    ["tl-circle tl-ring-lost", "in A alone"],
-    ["tl-circle tl-ring-gained", "in B alone"],
+    ["tl-circle tl-ring-lost", "only in A"],
+    ["tl-circle tl-ring-gained", "only in B"],
     ["tl-circle tl-dashed", "not in this circuit"],
 ]
 _OVERLAY_LEGEND = [
     *_LEGEND,
     ["tl-line tl-gained", "appeared: only in B"],
     ["tl-line tl-lost", "vanished: only in A"],
-    ["tl-line tl-flipped", "sign turned"],
-    ["tl-line tl-same", "in both"],
+    ["tl-line tl-flipped", "flipped: opposite signs"],
+    ["tl-line tl-same", "kept: same sign"],
     ["tl-circle tl-dashed", "in neither"],
 ]
 
@@ -61,6 +70,7 @@ class ComponentSide:
 
     scores: ComponentScores
     circuit: Circuit
+    name: str  # as it is shown: `demo-lora · step 300`
     loss: float | None = None
 
     @property
@@ -76,21 +86,21 @@ class ComponentView(GraphView):
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
         return super().payload() | {
-            "statuses": list(STATUSES),
-            "status_words": STATUS_WORDS,
+            "statuses": list(CIRCUIT_STATUSES),
+            "status_words": STATUS_TEXTS,
             "wording": {
                 "pair": _PAIR_LEGEND,
                 "overlay": _OVERLAY_LEGEND,
-                "difference": "what differs: orange appeared in B, blue vanished from A",
-                "warning": "⚠ not learned here",
+                "difference": "orange: only in B · blue: only in A · violet: opposite signs",
+                "warning": "⚠ right answer not ahead",
                 "search": "Find: L2, h3, mlp, a1.h3",
-                "search_title": "Find nodes by layer (L2), head (h3), kind (mlp) or published name (a1.h3). "
-                "Enter goes to the next, Esc empties.",
+                "search_title": "Find heads and MLPs by layer (L2), head (h3), kind (mlp) or id (a1.h3). "
+                "Enter: next match. Esc: clear.",
             },
         }
 
 
-def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
+def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     """Every edge of either circuit once, q, k and v of a head in one row, the largest change of effect first.
 
     Columns: source, target (ids); from, to (names); effect_a, effect_b (sums over q, k, v; see
@@ -99,10 +109,10 @@ def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
     """
     shape = _shared_shape(a, b)
-    inside = [collapse(side.circuit.edges, shape) for side in (a, b)]
-    scores = [collapse(side.effects, shape) for side in (a, b)]
+    inside = [collapsed(side.circuit) for side in (a, b)]
+    scores = [summed_qkv(side.effects, shape) for side in (a, b)]
     rows, columns = np.nonzero(inside[0] | inside[1])
-    ids, names = node_ids(shape), node_names(shape)
+    ids, names = shape.nodes(), node_labels(shape)
     table = pd.DataFrame(
         {
             "source": [ids[column] for column in columns],
@@ -120,35 +130,31 @@ def component_edges(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     table["change"] = table["effect_b"] - table["effect_a"]
     turned = np.sign(table["effect_a"]) * np.sign(table["effect_b"]) < 0
     both = table["in_a"] & table["in_b"]
-    table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "unchanged", "appeared"], "vanished")
+    table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "kept", "appeared"], "vanished")
     order = (-table["change"].abs()).argsort(kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
-def component_nodes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
-    """Every component of the model: id, name, alias, kind, layer, position, a, b (the summed |score| of its edges in
-    the circuit, out of it, of the output into it), in_a, in_b, status."""
+def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
+    """Every component of the model: id, name, kind, layer, position, a, b (the summed |score| of its edges in
+    the circuit, out of it, of the output into it), in_a, in_b, status (kept where it is in neither)."""
     shape = _shared_shape(a, b)
-    ids = node_ids(shape)
-    parts = [node_id.split("/") for node_id in ids]
+    places = [ComponentPlace.of(name) for name in shape.nodes()]
     table = pd.DataFrame(
         {
-            "id": ids,
-            "name": node_names(shape),
-            "alias": [*shape.sources(), "logits"],
-            "kind": [part[0] for part in parts],
-            "layer": [int(part[1]) for part in parts],
-            "position": [int(part[2]) for part in parts],
+            "id": shape.nodes(),
+            "name": node_labels(shape),
+            "kind": [place.kind for place in places],
+            "layer": [{"input": -1, "logits": shape.n_layers}.get(place.kind, place.layer) for place in places],
+            "position": [{"head": place.head, "mlp": shape.n_heads}.get(place.kind, 0) for place in places],
         }
     )
     for name, side in (("a", a), ("b", b)):
-        size = collapse(np.abs(side.scores.scores) * side.circuit.edges, shape)
+        size = summed_qkv(np.abs(side.scores.scores) * side.circuit.edges, shape)
         table[name] = np.append(size.sum(axis=0), size[-1].sum())
         table[f"in_{name}"] = node_mask(side.circuit)
     table["status"] = np.select(
-        [table["in_a"] & table["in_b"], table["in_b"], table["in_a"]],
-        ["unchanged", "appeared", "vanished"],
-        "unchanged",
+        [table["in_a"] & table["in_b"], table["in_b"], table["in_a"]], ["kept", "appeared", "vanished"], "kept"
     )
     return table
 
@@ -160,7 +166,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
     Raises ComparisonRefused where the models have other components.
     """
     shape = _shared_shape(a, b)
-    nodes, edges = component_nodes(a, b), component_edges(a, b)
+    nodes, edges = node_changes(a, b), edge_changes(a, b)
     places = _places(shape)
     sides = [
         _side(name, side, nodes[f"in_{name.lower()}"], nodes, edges[f"in_{name.lower()}"])
@@ -175,53 +181,35 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
     )
 
 
-def collapse(per_edge: np.ndarray, shape: ComponentShape) -> np.ndarray:
-    """(n_inputs, n_sources) -> (n_layers (H + 1) + 1, n_sources): q, k and v of a head summed, of bools any.
-
-    Row r is the input of node r + 1 in the order of `node_ids`.
-    """
+def summed_qkv(per_edge: np.ndarray, shape: ComponentShape) -> np.ndarray:
+    """(n_inputs, n_sources) -> (n_layers (H + 1) + 1, n_sources): q, k and v of a head summed; rows as `collapsed`."""
     summed = np.zeros((shape.n_nodes - 1, shape.n_sources))
     np.add.at(summed, owner_of_input(shape) - 1, per_edge)
-    return summed > 0 if per_edge.dtype == bool else summed
+    return summed
 
 
-def node_ids(shape: ComponentShape) -> list[str]:
-    """`input`, then layer by layer the heads and the MLP, then `output`: as `KIND/LAYER/POSITION/0`."""
-    inner = [
-        f"head/{layer}/{place}/0" if place < shape.n_heads else f"mlp/{layer}/{place}/0"
-        for layer in range(shape.n_layers)
-        for place in range(shape.n_heads + 1)
-    ]
-    return ["input/-1/0/0", *inner, f"output/{shape.n_layers}/0/0"]
+def node_labels(shape: ComponentShape) -> list[str]:
+    """As a person reads them, in the order of `shape.nodes()`: `input`, `L1 · head 3`, `L1 · MLP`, `output`."""
+    return [_label(ComponentPlace.of(name)) for name in shape.nodes()]
 
 
-def node_names(shape: ComponentShape) -> list[str]:
-    """In words, in the order of `node_ids`: `L1 · head 3`, `L1 · MLP`."""
-    inner = [
-        f"L{layer} · head {place}" if place < shape.n_heads else f"L{layer} · MLP"
-        for layer in range(shape.n_layers)
-        for place in range(shape.n_heads + 1)
-    ]
-    return ["input", *inner, "output"]
+def _label(place: ComponentPlace) -> str:
+    if place.layer is None:
+        return {"logits": "output"}.get(place.kind, place.kind)
+    return f"L{place.layer} · MLP" if place.head is None else f"L{place.layer} · head {place.head}"
 
 
 def unlearned(scores: ComponentScores) -> bool:
     """Whether the right answers are not ahead of the corrupted ones. False where the metric cannot tell."""
-    return scores.key.settings.metric == "logit_diff" and _lead(scores) <= 0
+    return scores.key.settings.metric == "logit_diff" and scores.mean_clean <= 0
 
 
-def _lead(scores: ComponentScores) -> float:
-    return float(np.average(scores.clean, weights=scores.n_pairs))
-
-
-def signed(value: float) -> str:
-    """Three digits that say something, with a sign: `+0.0123`, `−1.2`, `0`."""
-    if value == 0 or not np.isfinite(value):
+def effect_text(value: float) -> str:
+    """Three significant digits, six decimals at most: `+0.0123`, `−1.23`, `0`."""
+    if abs(value) < 5e-7:
         return "0"
-    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    if digits > 6:
-        return f"{'+' if value > 0 else '−'}{abs(value):.0e}"
-    return f"{'+' if value > 0 else '−'}{abs(value):.{digits}f}"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value))))) if np.isfinite(value) else 0
+    return signed(float(value), min(digits, 6))
 
 
 def _shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
@@ -283,12 +271,12 @@ def _drawn_nodes(
             {
                 "id": row["id"],
                 "label": row["name"],
-                "alias": row["alias"],
+                "alias": row["id"],
                 "shape": _SHAPES[kind],
                 "x": short(x),
                 "y": short(y),
-                "kind": kind,
-                "token": {"head": f"h{row['position']}", "mlp": "MLP"}.get(kind, kind),
+                "kind": _DRAWN_KINDS.get(kind, kind),
+                "token": {"head": f"h{row['position']}", "mlp": "MLP", "logits": "output"}.get(kind, kind),
                 "layer": layer,
                 "position": int(row["position"]),
                 "index": 0,
@@ -304,21 +292,21 @@ def _drawn_nodes(
 
 
 def _node_tip(row: Mapping[Any, Any], counts: dict[tuple[str, str], pd.Series]) -> str:
-    named = row["name"] if row["alias"] == row["name"] else f"{row['name']} ({row['alias']})"
+    named = f"{row['name']} ({row['id']})" if row["kind"] in ("head", "mlp") else row["name"]
     lines = [named, _WHAT[row["kind"]]]
     for side in "ab":
         n_in, n_out = (int(counts[end, side].get(row["id"], 0)) for end in ("target", "source"))
         parts = [f"{n} {word}" for n, word in ((n_in, "in"), (n_out, "out")) if n]
-        told = f"edges: {', '.join(parts)}" if row[f"in_{side}"] else "not in the circuit"
-        lines.append(f"{side.upper()}: {told}")
+        edges = f"edges: {', '.join(parts)}" if row[f"in_{side}"] else "not in the circuit"
+        lines.append(f"{side.upper()}: {edges}")
     return "\n".join(lines)
 
 
 def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[str, list[Any]]:
     """Columns, as `edge_columns` of attribution graphs; `tip` instead of weights. What changed comes first."""
     size = pd.concat([edges[f"effect_{side}"].abs() * edges[f"in_{side}"] for side in "ab"], axis=1).max(axis=1)
-    shared = edges["status"] == "unchanged"
-    order = pd.DataFrame({"shared": shared, "size": -size}).sort_values(["shared", "size"], kind="stable").index
+    kept = edges["status"] == "kept"
+    order = pd.DataFrame({"shared": kept, "size": -size}).sort_values(["shared", "size"], kind="stable").index
     if len(order) > MOST_EDGES:
         order = order[np.isin(order, size.sort_values(ascending=False, kind="stable").index[:MOST_EDGES])]
     edges = edges.loc[order]
@@ -333,7 +321,7 @@ def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[st
     flipped = (edges["status"] == "flipped").to_numpy()
     columns["change"] = [short(value) for value in np.where(flipped, size_a + size_b, size_b - size_a).tolist()]
     columns["kept"] = (IN_A * in_a | IN_B * in_b).tolist()
-    columns["status"] = [STATUSES.index(status) for status in edges["status"]]
+    columns["status"] = [CIRCUIT_STATUSES.index(status) for status in edges["status"]]
     show = STRONG_A * _first(size_a, strongest) | STRONG_B * _first(size_b, strongest)
     columns["show"] = (show | STRONG_CHANGE * (np.arange(len(edges)) < 2 * strongest)).tolist()
     columns["tip"] = [_edge_tip(row) for row in edges.to_dict("records")]
@@ -359,10 +347,10 @@ def _edge_tip(row: Mapping[Any, Any]) -> str:
     lines = [f"{row['from']}  →  {row['to']}"]
     for side in "ab":
         inside = "in the circuit" if row[f"in_{side}"] else "not in the circuit"
-        lines.append(f"{side.upper()}: effect {signed(row[f'effect_{side}'])}, {inside}")
+        lines.append(f"{side.upper()}: effect {effect_text(row[f'effect_{side}'])}, {inside}")
         if not np.isnan(row[f"q_{side}"]):
-            lines.append("     " + ", ".join(f"{which} {signed(row[f'{which}_{side}'])}" for which in QKV))
-    lines.append(STATUS_WORDS[row["status"]])
+            lines.append("     " + ", ".join(f"{which} {effect_text(row[f'{which}_{side}'])}" for which in QKV))
+    lines.append(f"{row['status']}: {STATUS_TEXTS[row['status']]}")
     return "\n".join(lines)
 
 
@@ -371,12 +359,13 @@ def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame
     n_nodes, n_edges = int((inside & is_part).sum()), int(edges.sum())
     scores = side.scores
     return {
-        "title": f"{name} · {scores.key.checkpoint}",
-        "loss": "" if side.loss is None else f"loss {side.loss:.2f}",
-        "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {n_edges:,} edges",
+        "title": f"{name} · {side.name}",
+        "loss": "" if side.loss is None else f"training loss {decimal(side.loss)}",
+        "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {plural(n_edges, 'edge')}",
         "warning": (
-            f"This checkpoint does not prefer the right answer yet (it leads by {signed(_lead(scores))} logits): what "
-            "is drawn is what tells the two prompts apart, not how they are answered."
+            "Here the right answer is not ahead of the corrupted prompt’s answer (difference "
+            f"{effect_text(scores.mean_clean)} logits). The circuit shows what separates the two prompts, not how "
+            "they are answered."
             if unlearned(scores)
             else ""
         ),
@@ -390,6 +379,6 @@ def _description(sides: list[dict[str, Any]], edges: pd.DataFrame) -> str:
     parts = ["Two circuits of attention heads and MLPs."]
     parts += [f"{side['title']}: {side['fit']}." for side in sides]
     counts = edges["status"].value_counts()
-    parts.append(", ".join(f"{int(counts.get(status, 0))} {status}" for status in STATUSES) + " edges.")
+    parts.append(", ".join(f"{int(counts.get(status, 0))} {status}" for status in CIRCUIT_STATUSES) + " edges.")
     parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
     return " ".join(parts)

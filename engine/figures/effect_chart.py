@@ -12,18 +12,20 @@ MOST = 6  # outputs shown: the likeliest before or after
 
 
 def effect_table(found: Intervention, *, n: int = MOST) -> pd.DataFrame:
-    """The `n` outputs that are likeliest before or after: output, before, after (probabilities), measured and
-    predicted (change of the centred logit)."""
+    """The `n` outputs that are likeliest before or after: output, p before, p after, logit change (of the centered
+    logit, measured) and predicted (the same by the graph)."""
     table = pd.DataFrame(
         {
             "output": [visible(token) for token in found.tokens],
-            "before": found.p_before,
-            "after": found.p_after,
-            "measured": [after - before for before, after in zip(found.logit_before, found.logit_after, strict=True)],
+            "p before": found.p_before,
+            "p after": found.p_after,
+            "logit change": [
+                after - before for before, after in zip(found.logit_before, found.logit_after, strict=True)
+            ],
             "predicted": found.predicted,
         }
     )
-    larger = table[["before", "after"]].max(axis=1)
+    larger = table[["p before", "p after"]].max(axis=1)
     return table.loc[larger.sort_values(ascending=False, kind="stable").index[:n]].reset_index(drop=True)
 
 
@@ -31,7 +33,9 @@ def effect_chart(found: Intervention, *, n: int = MOST, height_per_output: int =
     """Two bars an output: pale before, full after."""
     rows = effect_table(found, n=n)
     order = rows["output"].tolist()
-    long = rows.melt(id_vars="output", value_vars=["before", "after"], var_name="when", value_name="p")
+    long = rows.rename(columns={"p before": "before", "p after": "after"}).melt(
+        id_vars="output", value_vars=["before", "after"], var_name="when", value_name="p"
+    )
     base = alt.Chart(long).encode(
         y=alt.Y("output:N", sort=order, title=None, axis=alt.Axis(labelFontSize=12, labelOverlap=False)),
         yOffset=alt.YOffset("when:N", sort=["before", "after"]),

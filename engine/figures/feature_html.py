@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from html import escape
 
 from engine.domain.features import FeatureFacts, FeatureText
+from engine.domain.numbers import signed
 from engine.figures import palette
-from engine.figures.feature_words import Weighted, excerpt, paired, signed
+from engine.figures.feature_words import Weighted, excerpt, paired
 from engine.figures.names import visible
 
 _STRENGTH = 0.5  # of the marker at the highest activation: text on it stays readable on light and dark

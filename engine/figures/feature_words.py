@@ -7,6 +7,7 @@ from itertools import zip_longest
 import numpy as np
 
 from engine.domain.features import FeatureFacts, FeatureText
+from engine.domain.numbers import count, decimal, percent
 
 Weighted = tuple[tuple[str, float], ...]  # (token, effect)
 MOST_TOKENS = 14  # of a text that are shown
@@ -14,17 +15,11 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 
 def activity(facts: FeatureFacts) -> str:
-    """`active on 3.1 % of 5,213 tokens, at most 4.21`."""
+    """`active on 3.1% of 5,213 tokens, at most 4.21`."""
     if not facts.n_active:
         return f"active on none of {facts.n_tokens:,} tokens"
-    percent = 100 * facts.density
-    share = f"{percent:.0f}" if percent >= 9.95 else f"{percent:.2g}"
-    return f"active on {share} % of {facts.n_tokens:,} tokens, at most {facts.max_activation:.2f}"
-
-
-def signed(value: float) -> str:
-    """`+0.87`, `−0.52`."""
-    return f"{value:+.2f}".replace("-", "−")
+    share = percent(facts.density, digits=0 if facts.density >= 0.0995 else 1)
+    return f"active on {share} of {count(facts.n_tokens)} tokens, at most {decimal(facts.max_activation)}"
 
 
 def bars(counts: np.ndarray) -> str:

@@ -1,7 +1,8 @@
 """A comparison over training as what the linked graph component plays: one layout for all steps, learning curves.
 
 The layout is that of the union of the nodes of all steps that are traced, so that a step changes what is there and
-how large, never a place. All steps are sent at once: moving the slider asks the server nothing.
+how large, never a place. All steps are sent at once, each with its sentence and its counts: moving the slider asks the
+server nothing, and what is said is always what is drawn.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from engine.analysis.curves import mean_accuracy
+from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
@@ -71,12 +73,13 @@ def film_view(
     *,
     probe: Probe | None = None,
     losses: Mapping[str, float | None] | None = None,
+    steps: Mapping[str, int] | None = None,
     strongest: int = 35,
 ) -> FilmView:
     """All steps of `moments` that have a difference in `diffs`, with the learning curves of the runs.
 
     `scores_by_run`: A's run, then B's (tables of `engine.analysis.curves.probe_scores`).
-    `losses`: by checkpoint (RUN@LABEL), shown in the titles.
+    `losses`, `steps`: by checkpoint (RUN@LABEL), shown in the titles.
     Raises InputError where no step is traced.
     """
     ready = [moment for moment in moments if moment.step in diffs]
@@ -88,15 +91,18 @@ def film_view(
     places = layout(union, first.a.tokens, first.a.n_layers)
     answer = right_answer(probe, union)
     bars = bar_tokens([graph for diff in shown.values() for graph in (diff.a, diff.b)], answer)
-    loss = losses or {}
+    loss, known = losses or {}, steps or {}
     frames = {}
     for moment in ready:
         diff = shown[moment.step]
-        sides = both_sides(diff, bars, answer, (loss.get(moment.a), loss.get(moment.b)))
+        at_steps = (known.get(moment.a), known.get(moment.b))
+        sides = both_sides(diff, bars, answer, (loss.get(moment.a), loss.get(moment.b)), at_steps)
         frames[moment.step] = {
             "nodes": _node_columns(diff, union["id"]),
             "edges": edge_columns(diff, largest_edges(diff.edges), union["id"], strongest, digits=_DIGITS),
             "sides": sides,
+            "sentence": headline(diff, probe),
+            "counts": [diff.summary.edges.get(status, 0) for status in STATUSES],
             "description": description(diff, sides),
         }
     return FilmView(

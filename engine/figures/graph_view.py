@@ -9,15 +9,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import floor
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.analysis.mean_graph import RIGHT_ANSWER
+from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, STATUSES, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
+from engine.domain.names import CheckpointRef
+from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
 from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
@@ -25,6 +28,7 @@ from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
 SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
+LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
 _NUMBERS = ("weight_a", "weight_b", "share_a", "share_b", "contribution_a", "contribution_b", "change")
 
@@ -33,7 +37,7 @@ _STATUS_TEXT = {
     "vanished": "only in A",
     "strengthened": "stronger in B",
     "weakened": "weaker in B",
-    "flipped": "turned its sign",
+    "flipped": "opposite sign in B",
     "unchanged": "about the same in both",
 }
 
@@ -85,16 +89,19 @@ def pair_view(
     strongest: int = 35,
     loss_a: float | None = None,
     loss_b: float | None = None,
+    step_a: int | None = None,
+    step_b: int | None = None,
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
     `strongest`: edges drawn without being asked for, by contribution on each side and by |change| in the overlay.
+    `loss_a` to `step_b`: of the checkpoints, shown in the titles.
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
     """
     places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
     answer = right_answer(probe, diff.nodes)
-    sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b))
+    sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b), (step_a, step_b))
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
     return GraphView(
@@ -137,6 +144,7 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
             "shape": SHAPES[row.kind],
             "x": short(x),
             "y": short(y),
+            "room": short(room),
             "kind": row.kind,
             "token": visible(row.token),
             "layer": int(row.layer),
@@ -144,12 +152,12 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
             "index": int(row.index),
             "answer": row.kind == "logit" and row.token.strip() == answer,
         }
-        for row, x, y in zip(rows, places.x.tolist(), places.y.tolist(), strict=True)
+        for row, x, y, room in zip(rows, places.x.tolist(), places.y.tolist(), places.room.tolist(), strict=True)
     ]
 
 
 def moving_part(row: Any) -> dict[str, Any]:
-    """What a node is worth in one difference; `row`: of its node table."""
+    """The values of a node in one difference; `row`: of its node table."""
     return {
         "status": row.status,
         "a": short(row.a),
@@ -168,18 +176,18 @@ def _label(row: Any) -> str:
 def _tooltip(row: Any) -> str:
     """A few plain lines; users know the logit's from circuit-tracer's own view."""
     if row.kind == "logit":
-        lines = [f"Output “{visible(row.token)}”", f"A p = {row.a:.3f} · B p = {row.b:.3f}"]
+        lines = [f"Output “{visible(row.token)}”", f"probability: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
         return "\n".join([*lines, *_spread(row)])
-    lines = [_label(row), f"part in the output: A {row.a:.3f} · B {row.b:.3f}"]
+    lines = [_label(row), f"influence: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
     if row.kind == SUPERNODE:
         lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
     if row.kind == "feature":
-        lines.append(f"activation: A {row.activation_a:.2f} · B {row.activation_b:.2f}")
+        lines.append(f"activation: A {decimal(row.activation_a)} · B {decimal(row.activation_b)}")
     lines.append(_STATUS_TEXT[row.status])
     lines += _spread(row)
     for name, kept, value in (("A", row.kept_a, row.a), ("B", row.kept_b, row.b)):
         if not kept:
-            lines.append(f"pruned away in {name}: too small there" if value > 0 else f"no part of the output in {name}")
+            lines.append(f"pruned in {name}: too small" if value > 0 else f"not in {name}")
     return "\n".join(lines)
 
 
@@ -187,7 +195,8 @@ def _spread(row: Any) -> list[str]:
     """Of a mean circuit: over how many prompts, and how far they differ (standard deviation)."""
     if not hasattr(row, "spread_a"):
         return []
-    return [f"mean of the prompts, in {int(row.n)} of them; spread: A ± {row.spread_a:.3f} · B ± {row.spread_b:.3f}"]
+    spread = f"A ± {decimal(row.spread_a, 3)} · B ± {decimal(row.spread_b, 3)}"
+    return [f"mean over the prompts, kept in {int(row.n)} of them; spread: {spread}"]
 
 
 def edge_columns(
@@ -223,13 +232,26 @@ def _top(values: pd.Series, among: np.ndarray, n: int) -> np.ndarray:
 
 
 def both_sides(
-    diff: GraphDiff, bars: Sequence[int], answer: str | None, losses: tuple[float | None, float | None]
+    diff: GraphDiff,
+    bars: Sequence[int],
+    answer: str | None,
+    losses: tuple[float | None, float | None],
+    steps: tuple[int | None, int | None],
 ) -> list[dict[str, Any]]:
     """A, then B; `bars`: ids of the output tokens that have one, in order."""
+    nodes, edges = diff.nodes, diff.edges
     return [
-        _side("A", diff.a, bars, answer, losses[0], diff.nodes["kept_a"], diff.edges["kept_a"]),
-        _side("B", diff.b, bars, answer, losses[1], diff.nodes["kept_b"], diff.edges["kept_b"]),
+        _side("A", diff.a, bars, answer, losses[0], steps[0], nodes["kept_a"], edges["kept_a"]),
+        _side("B", diff.b, bars, answer, losses[1], steps[1], nodes["kept_b"], edges["kept_b"]),
     ]
+
+
+def checkpoint_title(ref: str, step: int | None = None) -> str:
+    """`demo-lora · step 300`. A percentage alone does not tell the step: then it stands as it is."""
+    run, _, label = ref.partition("@")
+    if step is None and (label == "base" or label.startswith("step")):
+        step = CheckpointRef.parse(ref).step(0)
+    return f"{run} · {label if step is None else step_name(step)}"
 
 
 def bar_tokens(graphs: Sequence[AttributionGraph], answer: str | None) -> list[int]:
@@ -255,16 +277,35 @@ def _outputs(graph: AttributionGraph) -> list[tuple[int, str, float]]:
 def _bars(graph: AttributionGraph, shown: Sequence[int], answer: str | None) -> list[dict[str, Any]]:
     """Of `shown`, then of all other tokens: what was not traced may be what the model says."""
     outputs = {token_id: (token, p) for token_id, token, p in _outputs(graph)}
+    if answer == RIGHT_ANSWER:
+        return _mean_bars(outputs.values())
     bars = []
     for token, p in (outputs[token_id] for token_id in shown):
         right = token.strip() == answer
-        note = f"p({visible(token)}) = {p:.3f}{', the right answer' if right else ''}"
+        note = f"p({visible(token)}) = {decimal(p, 3)}{', the right answer' if right else ''}"
         bars.append({"token": visible(token), "p": short(p), "answer": right, "others": False, "note": note})
     rest = max(0.0, 1 - sum(outputs[token_id][1] for token_id in shown))
     untraced = max(0.0, 1 - sum(p for _, p in outputs.values()))
-    note = f"all other tokens together: {rest:.3f}, of it {untraced:.3f} on tokens that the graph was not traced to"
+    note = f"all other tokens together: {decimal(rest, 3)}, of which {_untraced(untraced)}"
     bars.append({"token": "all others", "p": short(rest), "answer": False, "others": True, "note": note})
     return bars
+
+
+def _mean_bars(outputs: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Of a mean circuit: the right answer, and one bar for every other token, traced or not."""
+    p = dict(outputs)
+    right, traced = p.get(RIGHT_ANSWER, 0.0), sum(p.values())
+    rest = max(0.0, 1 - right)
+    note = f"all other answers: {decimal(rest, 3)}, of which {_untraced(max(0.0, 1 - traced))}"
+    return [
+        {"token": RIGHT_ANSWER, "p": short(right), "answer": True, "others": False,
+         "note": f"mean p of the right answer = {decimal(right, 3)}"},
+        {"token": OTHER_ANSWERS, "p": short(rest), "answer": False, "others": False, "note": note},
+    ]  # fmt: skip
+
+
+def _untraced(p: float) -> str:
+    return f"{decimal(p, 3)} on tokens that the graph was not traced to"
 
 
 def _side(
@@ -273,15 +314,17 @@ def _side(
     bars: Sequence[int],
     answer: str | None,
     loss: float | None,
+    step: int | None,
     kept_nodes: pd.Series,
     kept_edges: pd.Series,
 ) -> dict[str, Any]:
     replacement = graph.fit.replacement
-    fit = f"features explain {int(100 * replacement)} %"  # rounded down: never at the limit while below it
-    weak = "" if replacement >= FIT_LIMIT else f"Below {100 * FIT_LIMIT:.0f} %: part of this computation is not shown."
+    fit = f"replacement score {decimal(floor(100 * replacement) / 100)}"  # never at the limit while below it
+    limit = decimal(FIT_LIMIT)
+    weak = "" if replacement >= FIT_LIMIT else f"Replacement score under {limit}: much runs through error nodes."
     return {
-        "title": f"{name} · {graph.key.checkpoint}",
-        "loss": "" if loss is None else f"loss {loss:.2f}",
+        "title": f"{name} · {checkpoint_title(graph.key.checkpoint, step)}",
+        "loss": "" if loss is None else f"loss {decimal(loss)}",
         "fit": fit,
         "warning": weak,
         "bars": _bars(graph, bars, answer),
@@ -303,6 +346,7 @@ def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
     return {
         "width": places.width,
         "height": places.height,
+        "least_px": LEAST_LAYER_PX,
         "columns": [
             {"token": visible(column.token), "x": column.x, "bold": visible(column.token) == word}
             for column in places.columns

@@ -3,12 +3,13 @@
 One layout serves both sides of a comparison (and every step of a time-lapse): the place of a node follows from its
 identity and from the set of nodes alone, so the same node is at the same place everywhere. Deterministic.
 
-Units: x counts node pitches (1 = the space of one node in a full row), y counts layers (0 = embeddings, n_layers + 1
-= outputs).
+Units: x counts node pitches (1 = the space of one node in a full row). y goes up from 0 (embeddings) to the outputs;
+two layers are 1 apart, or farther where crowded cells wrap into so many rows that they would touch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,14 @@ import pandas as pd
 from engine.figures.names import SUPERNODE, supernode_name
 
 _MAX_WIDTH = 48.0  # node pitches that fit beside each other at half of a laptop's width
+_CROWDED_WIDTH, _FEW_ROWS = 62.0, 3  # more of them where cells would else wrap into more than a few rows
 _GAP = 1.0  # between columns
 _PER_CHARACTER = 0.62  # width of a label's character, in node pitches
 _LABEL_LIMIT = 10  # characters of a token that are given room
-_ROW_PITCH = 0.25  # between the wrapped rows of one cell, in layers
-_CELL_HEIGHT = 0.72  # most that one cell takes, in layers
-_MOST_ROWS = 4  # of one cell
+_LEAST_ROW_PITCH, _MOST_ROW_PITCH = 0.25, 0.4  # between the wrapped rows of one cell
+_CELL_HEIGHT = 0.56  # of a cell whose rows still have more than the least pitch
+_LAYER_GAP = 0.45  # at least, between the last row of a layer and the first one of the next
+_MOST_ROWS = 12  # of one cell; then the whole gets wider
 _NARROWEST = 4.0  # a cell of so few nodes is not wrapped
 _OUTPUT_PITCH = 2.4  # between outputs, which carry labels
 _NAME_LIMIT = 14  # characters of a group's name that are given room
@@ -48,10 +51,14 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """`x`, `y`: (n_nodes,) in the order of the table; the whole spans 0..width and 0..height."""
+    """`x`, `y`: (n_nodes,) in the order of the table; the whole spans 0..width and 0..height.
+
+    `room`: (n_nodes,) how high a node may be drawn without touching the rows above and below.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    room: np.ndarray
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     width: float
@@ -69,33 +76,39 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
     limits = _wrap_limits([float(widths[cell].sum()) for cell in cells.values()], list(cells), tokens)
     packed = {place: _pack(widths[cell], limits[place[1]]) for place, cell in cells.items()}
     columns = _columns([(position, taken.width) for (_, position), taken in packed.items()], tokens)
-    x, y = np.zeros(len(table)), np.zeros(len(table))
+    heights = _layer_heights({place: taken.height for place, taken in packed.items()}, n_layers)
+    x, y, room = np.zeros(len(table)), np.zeros(len(table)), np.ones(len(table))
     for (layer, position), cell in cells.items():
-        x[cell] = columns[position].x + packed[layer, position].dx
-        y[cell] = layer + 1 + packed[layer, position].dy
+        taken = packed[layer, position]
+        x[cell] = columns[position].x + taken.dx
+        y[cell] = heights[layer + 1] + taken.dy
+        room[cell] = taken.pitch
     width = columns[-1].right if columns else 1.0
     outputs = table[table["kind"] == "logit"]
     order = outputs.assign(p=-np.maximum(outputs["a"], outputs["b"])).sort_values(["p", "index"], kind="stable").index
     x[order] = _output_places(len(order), width)
-    y[order] = n_layers + 1
+    y[order] = heights[-1]
     labels = ["Emb", *(f"L{layer}" for layer in range(n_layers)), "Out"]
     return Layout(
         x=x,
         y=y,
+        room=room,
         columns=columns,
-        rows=tuple(Row(label, float(place)) for place, label in enumerate(labels)),
+        rows=tuple(Row(label, height) for label, height in zip(labels, heights, strict=True)),
         width=width,
-        height=float(n_layers + 1),
+        height=heights[-1],
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Packed:
-    """Offsets (n,), (n,) of the nodes of one cell around its middle, and the width that they take."""
+    """Offsets (n,), (n,) of the nodes of one cell around its middle, and the room that they take."""
 
     dx: np.ndarray
     dy: np.ndarray
     width: float
+    height: float  # from its first row to its last
+    pitch: float  # between two rows; 1 where there is only one
 
 
 def _cells(table: pd.DataFrame) -> dict[tuple[int, int], np.ndarray]:
@@ -121,8 +134,8 @@ def _label_widths(tokens: Sequence[str]) -> np.ndarray:
 def _wrap_limits(sizes: Sequence[float], places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> list[int]:
     """The widest that a cell of each position may be: with as few rows a cell as keep the whole within its width.
 
-    A crowded column so gets more of the width than an empty one. With more rows than _MOST_ROWS a cell would run into
-    the next layer: then the whole gets wider instead.
+    A crowded column so gets more of the width than an empty one. Rows make their layer higher, up to _MOST_ROWS; then
+    the whole gets wider instead.
     """
     widest = np.zeros(len(tokens))  # of the cells of each position
     for (_, position), size in zip(places, sizes, strict=True):
@@ -130,7 +143,8 @@ def _wrap_limits(sizes: Sequence[float], places: Sequence[tuple[int, int]], toke
     labels = _label_widths(tokens)
     for n_rows in range(1, _MOST_ROWS + 1):
         limits = np.maximum(np.ceil(widest / n_rows), np.minimum(widest, _NARROWEST))
-        if (np.maximum(limits, labels) + _GAP).sum() <= _MAX_WIDTH:
+        most = _MAX_WIDTH if n_rows <= _FEW_ROWS else _CROWDED_WIDTH
+        if (np.maximum(limits, labels) + _GAP).sum() <= most:
             break
     return [max(int(limit), 1) for limit in np.ceil(limits)]
 
@@ -161,8 +175,18 @@ def _pack(widths: np.ndarray, limit: int) -> _Packed:
             in_row = float(widths[part].sum())
             dx[part] = np.cumsum(widths[part]) - widths[part] / 2 - in_row / 2
             widest = max(widest, in_row)
-    pitch = min(_ROW_PITCH, _CELL_HEIGHT / max(n_rows - 1, 1))
-    return _Packed(dx, (row - (n_rows - 1) / 2) * pitch, widest)
+    pitch = min(_MOST_ROW_PITCH, max(_LEAST_ROW_PITCH, _CELL_HEIGHT / max(n_rows - 1, 1)))
+    dy = (row - (n_rows - 1) / 2) * pitch
+    return _Packed(dx, dy, widest, (n_rows - 1) * pitch, pitch if n_rows > 1 else 1.0)
+
+
+def _layer_heights(taken: Mapping[tuple[int, int], float], n_layers: int) -> list[float]:
+    """y of the embeddings, of each layer and of the outputs. `taken`: height of each cell by (layer, position)."""
+    highest = [0.0] * (n_layers + 2)
+    for (layer, _), height in taken.items():
+        highest[layer + 1] = max(highest[layer + 1], height)
+    steps = (max(1.0, (below + above) / 2 + _LAYER_GAP) for below, above in pairwise(highest))
+    return list(accumulate(steps, initial=0.0))
 
 
 def _output_places(n: int, width: float) -> np.ndarray:

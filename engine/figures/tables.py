@@ -8,7 +8,8 @@ from engine.analysis.diff import signed_contribution
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
-EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", "change", "status")
+CHANGE = "change in contribution"
+EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", CHANGE, "status")
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
@@ -17,8 +18,9 @@ def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None 
     """Edges with the largest change of their part in the output first; of one `node` (id) alone, where it is given.
 
     Columns: from, to (node names), in A, in B (the contribution to the output, with the sign of the edge), share A,
-    share B (of what the target receives, signed), change (of the contribution's size, as in the diff), status; of a
-    mean circuit also n and the spreads of `engine.analysis.aggregate`; and the ids `source`, `target`.
+    share B (of what the target receives, signed), change in contribution (in B minus in A, so that an edge that pushes
+    down more has a negative one), status; of a mean circuit also n and the spreads of `engine.analysis.aggregate`; and
+    the ids `source`, `target`.
     """
     edges = diff.edges
     if changed_only:
@@ -59,12 +61,15 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
-    """What the tables tell of an edge: the share alone misleads, half of what an unlikely output receives is next to
+    """What the tables say of an edge. The share alone misleads: half of what an unlikely output receives is next to
     nothing of the answer."""
+    a, b = (pd.Series(signed_contribution(edges, side), edges.index) for side in "ab")
     return {
-        **{f"in {side.upper()}": pd.Series(signed_contribution(edges, side), edges.index) for side in "ab"},
+        "in A": a,
+        "in B": b,
         **{f"share {side.upper()}": edges[f"share_{side}"] for side in "ab"},
-        **{name: edges[name] for name in ("change", "status", *MEAN_COLUMNS) if name in edges},
+        CHANGE: b - a,
+        **{name: edges[name] for name in ("status", *MEAN_COLUMNS) if name in edges},
     }
 
 

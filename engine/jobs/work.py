@@ -3,6 +3,7 @@
 import os
 
 from engine.domain.jobs import CancelToken, Report, Request
+from engine.jobs import warm_up
 from engine.jobs.task import Work
 from engine.store import Store
 
@@ -14,6 +15,7 @@ def workflow(n_threads: int) -> Work:
     """
 
     def work(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
+        warm_up.end()
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from engine.workflows import run
 

@@ -6,7 +6,7 @@ tokenizer and safetensors weights. Code that comes with a model is never run, an
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,11 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, text: str, *, limit: int) -> l
     if len(ids) + 1 > limit:
         raise PromptRefused(f"The prompt has {len(ids)} tokens; this model takes at most {limit - 1}. Shorten it.")
     return [bos, *ids]
+
+
+def token_counter(tokenizer: PreTrainedTokenizerFast) -> Callable[[str], int]:
+    """How many tokens a text is, without BOS. What it gives raises PromptRefused as `token_ids` does."""
+    return lambda text: len(token_ids(tokenizer, text, limit=len(text) + 2)) - 1
 
 
 def encode(loaded: LoadedModel, prompt: str) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Reads what a list shows of an artefact from its main file."""
 
+import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,17 +16,22 @@ from engine.domain.graphs import Comparison
 from engine.domain.interventions import Intervention
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.record import Record
-from engine.domain.runs import CheckpointState, RunConfig
+from engine.domain.runs import RunConfig
 from engine.domain.series import GraphSeries
 from engine.domain.studies import Study
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
-from engine.store.layout import Found, Kind, step_of
+from engine.store.layout import Found, Kind
+from engine.store.run_files import read_state
 
 R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
+
+MOST_PARSED = 8  # corpora that are kept in memory
+_parsed: dict[tuple[str, bytes], Corpus] = {}  # by name and hash of the file, the oldest first
+_parsing = threading.Lock()
 
 _CIRCUIT: TypeAdapter[CircuitReport] = TypeAdapter(CircuitReport)
 
@@ -91,12 +98,28 @@ def _circuit_key(found: Found) -> tuple[str, Record]:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """`corpora/NAME/corpus.jsonl`, exactly as it was saved. Raises Damaged with the line."""
+    """`corpora/NAME/corpus.jsonl`, exactly as it was saved. Raises Damaged with the line.
+
+    Equal content under one name is parsed once: pages ask for their corpus at every rerun.
+    """
+    text = read_text(path)
+    key = path.parent.name, hashlib.sha256(text.encode()).digest()
+    corpus = _parsed.get(key)
+    if corpus is None:
+        corpus = _parse_corpus(path, text)
+        with _parsing:
+            if len(_parsed) >= MOST_PARSED:
+                del _parsed[next(iter(_parsed))]
+            _parsed[key] = corpus
+    return corpus
+
+
+def _parse_corpus(path: Path, text: str) -> Corpus:
     read: list[Example | Probe | Pair] = []
-    lines = read_text(path).removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 inside a text
-    for number, text in enumerate(lines if lines != [""] else [], start=1):
+    lines = text.removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 inside a text
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
         try:
-            read.append(_LINE.validate_json(text))
+            read.append(_LINE.validate_json(line))
         except ValidationError as error:
             raise Damaged(path, f"line {number}: {first_reason(error)}") from error
     return Corpus.of(path.parent.name, read)
@@ -112,14 +135,6 @@ def read_run(path: Path) -> RunConfig:
     """`runs/NAME/run.json`"""
     config = read_json(path, RunConfig)
     return _named(path, path.parent.name, config.name, config)
-
-
-def read_state(path: Path) -> CheckpointState:
-    """`state.json` of a checkpoint, whose step its folder must name."""
-    state = read_json(path, CheckpointState)
-    if state.step != step_of(path.parent.name):
-        raise Damaged(path, f"it is of step {state.step}, its folder of {path.parent.name}")
-    return state
 
 
 def read_meta(path: Path) -> TranscoderMeta:

@@ -7,10 +7,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from engine.domain.corpus import CorpusSpec, TaskSpec
-from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
-from engine.domain.runs import LossLog, ProbeResults, TuningLog
 from engine.store.catalogue import (
     read_annotations,
     read_circuit,
@@ -21,7 +19,6 @@ from engine.store.catalogue import (
     read_model,
     read_run,
     read_series,
-    read_state,
     read_study,
 )
 from engine.store.component_files import read_components
@@ -29,7 +26,8 @@ from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
-from engine.store.layout import Found, Kind, inside, main_file, scan, step_of
+from engine.store.layout import STATE, Found, Kind, inside, main_file, scan, step_of
+from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
 
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
@@ -114,14 +112,8 @@ def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
-    beside: dict[str, Callable[[Path], object]] = {
-        "losses.json": _read_losses,
-        "tuning.json": lambda path: read_json(path, TuningLog),
-        "decisions.json": lambda path: read_json(path, RunDecisions),
-    }
-    for name, read in beside.items():
-        if (path.parent / name).exists():
-            yield from _reading(path.parent / name, read)
+    for read in (read_losses, read_tuning, read_decisions):
+        yield from _reading(path.parent, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:
             yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")
@@ -141,9 +133,7 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
 
 def _check_checkpoint(path: Path) -> Iterator[Problem]:
     yield from _reading(path, read_state)
-    probes = path.with_name("probes.json")
-    if probes.exists():
-        yield from _reading(probes, _read_probes)
+    yield from _reading(path.parent, read_probes)
     if step_of(path.parent.name) == 0:
         return
     # A checkpoint holds PEFT's adapter, or the weights of the model itself.
@@ -181,7 +171,7 @@ def _check_comparison(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
 def _without_main_file(shelf: Path) -> Iterator[Problem]:
     """Folders that look like artefacts but lack the file that says what they are."""
     mains = {"corpora/*": "corpus.jsonl", "runs/*": "run.json", "transcoders/*": "set.json"}
-    mains["runs/*/checkpoints/step-*"] = "state.json"
+    mains["runs/*/checkpoints/step-*"] = STATE
     for pattern, main in mains.items():
         for folder in sorted(shelf.glob(pattern)):
             if folder.is_dir() and not folder.name.startswith(".") and not (folder / main).exists():
@@ -198,18 +188,6 @@ def _corpus_hash(path: Path) -> str:
         return read_corpus(path).hash
     except Damaged:  # reported with the corpus
         return ""
-
-
-def _read_losses(path: Path) -> None:
-    log = read_json(path, LossLog)
-    if not len(log.step) == len(log.loss) == len(log.learning_rate):
-        raise Damaged(path, "its columns are not of equal length")
-
-
-def _read_probes(path: Path) -> None:
-    results = read_json(path, ProbeResults)
-    if len({len(column) for column in results.model_dump().values()}) != 1:
-        raise Damaged(path, "its columns are not of equal length")
 
 
 def _read_adapter_config(path: Path) -> None:

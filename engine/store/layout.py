@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from engine.domain.errors import Damaged, NameRefused
 from engine.domain.names import check_name
@@ -13,6 +13,8 @@ Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
     "annotations", "series", "study", "components", "circuit",
 ]  # fmt: skip
+
+STATE: Final = "state.json"  # what makes a folder a checkpoint
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
 
@@ -42,7 +44,7 @@ def main_file(kind: Kind, name: str) -> Path:
     """The main file of an artefact, relative to its shelf."""
     if kind == "checkpoint":
         run, _, step = name.partition("/")
-        return Path("runs", run, "checkpoints", step_folder(int(step)), "state.json")
+        return Path("runs", run, "checkpoints", step_folder(int(step)), STATE)
     return {
         "corpus": Path("corpora", name, "corpus.jsonl"),
         "model": Path("models", f"{name}.json"),

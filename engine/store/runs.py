@@ -8,10 +8,23 @@ from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig, TuningLog
-from engine.store.catalogue import read_run, read_state
-from engine.store.files import new_folder, read_json, remove, write_text
+from engine.store.catalogue import read_run
+from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
-from engine.store.layout import step_folder
+from engine.store.layout import STATE, step_folder
+from engine.store.run_files import (
+    DECISIONS,
+    LOSSES,
+    PROBES,
+    TUNING,
+    read_decisions,
+    read_losses,
+    read_probes,
+    read_state,
+    read_tuning,
+    write_probes,
+    write_state,
+)
 from engine.store.shelves import Shelves
 
 
@@ -62,6 +75,10 @@ class Runs(Shelves):
             for state in sorted(states, key=lambda state: state.step)
         ]
 
+    def captured_steps(self, run: str) -> set[int]:
+        """Steps whose checkpoint is on the disk, whatever the index says. Raises NameRefused, NotFound."""
+        return {one.step for one in self.checkpoints(run) if (one.folder / STATE).is_file()}
+
     def checkpoint(self, ref: CheckpointRef | str) -> Checkpoint:
         """Raises InputError for what is no reference, NotFound listing the labels there are, Damaged."""
         ref = CheckpointRef.parse(ref) if isinstance(ref, str) else ref
@@ -72,66 +89,69 @@ class Runs(Shelves):
         return Checkpoint(ref.run, read_state(path), path.parent)
 
     @contextmanager
-    def new_checkpoint(self, run: str, step: int) -> Iterator[Path]:
-        """Yields a temporary folder (write PEFT's adapter and state.json into it) that becomes the checkpoint.
+    def new_checkpoint(self, run: str, state: CheckpointState, probes: ProbeResults | None = None) -> Iterator[Path]:
+        """Yields a temporary folder for the weights, none for the base, which becomes the checkpoint of `state.step`.
 
         A checkpoint of this step is replaced: a resumed run makes those again that lie after its resume state.
         Raises NotFound, NameRefused, StorageFailed.
         """
         self._may_write("run", "run", run)
-        folder = self.run_folder(run) / "checkpoints" / step_folder(step)
+        folder = self.run_folder(run) / "checkpoints" / step_folder(state.step)
         with new_folder(folder, replace=True) as temporary:
             yield temporary
-            read_json(temporary / "state.json", CheckpointState)
-        self._note("checkpoint", f"{run}/{step}")
+            if probes is not None:
+                write_probes(temporary, probes)
+            write_state(temporary, state)
+        self._note("checkpoint", f"{run}/{state.step}")
 
     def probe_results(self, run: str) -> dict[int, ProbeResults]:
         """By step, ascending; steps that were not probed are left out. Raises NotFound, Damaged."""
-        paths = {checkpoint.step: checkpoint.folder / "probes.json" for checkpoint in self.checkpoints(run)}
-        return {step: read_json(path, ProbeResults) for step, path in paths.items() if path.exists()}
+        found = ((checkpoint.step, read_probes(checkpoint.folder)) for checkpoint in self.checkpoints(run))
+        return {step: results for step, results in found if results is not None}
+
+    def probe_times(self, run: str) -> tuple[tuple[int, int], ...]:
+        """(step, when it was probed, in ns; 0 where it was not): equal while nothing was measured anew."""
+        files = ((checkpoint.step, checkpoint.folder / PROBES) for checkpoint in self.checkpoints(run))
+        return tuple((step, file.stat().st_mtime_ns if file.exists() else 0) for step, file in files)
 
     def save_probe_results(self, run: str, step: int, results: ProbeResults) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
         checkpoint = self.checkpoint(CheckpointRef(run=run, label=f"step{step}"))
-        write_text(checkpoint.folder / "probes.json", results.to_json())
+        write_probes(checkpoint.folder, results)
 
     def losses(self, run: str) -> LossLog:
         """Empty where none were kept yet. Raises NotFound, Damaged."""
-        path = self.run_folder(run) / "losses.json"
-        return read_json(path, LossLog) if path.exists() else LossLog()
+        return read_losses(self.run_folder(run))
 
     def save_losses(self, run: str, log: LossLog) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
-        write_text(self.run_folder(run) / "losses.json", log.to_json())
+        write_text(self.run_folder(run) / LOSSES, log.to_json())
 
     def tuning(self, run: str) -> TuningLog:
         """What circuit-tuning trained; empty where another method was. Raises NotFound, Damaged."""
-        path = self.run_folder(run) / "tuning.json"
-        return read_json(path, TuningLog) if path.exists() else TuningLog()
+        return read_tuning(self.run_folder(run))
 
     def save_tuning(self, run: str, log: TuningLog) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
-        write_text(self.run_folder(run) / "tuning.json", log.model_dump_json() + "\n")
+        write_text(self.run_folder(run) / TUNING, log.model_dump_json() + "\n")
 
     def decisions(self, run: str) -> RunDecisions:
         """What was looked at and decided while it trained; empty where nothing was. Raises NotFound, Damaged."""
-        path = self.run_folder(run) / "decisions.json"
-        return read_json(path, RunDecisions) if path.exists() else RunDecisions()
+        return read_decisions(self.run_folder(run))
 
     def save_decisions(self, run: str, decisions: RunDecisions) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
-        write_text(self.run_folder(run) / "decisions.json", decisions.model_dump_json() + "\n")
+        write_text(self.run_folder(run) / DECISIONS, decisions.model_dump_json() + "\n")
 
     @staticmethod
     def _stopped_at(folder: Path) -> int | None:
         """The step at which a policy ended the run before its last."""
-        path = folder / "decisions.json"
         try:
-            return read_json(path, RunDecisions).stopped_at if path.exists() else None
+            return read_decisions(folder).stopped_at
         except Damaged:
             return None
 

@@ -28,7 +28,7 @@ def found_rates(spec: StudySpec, outcomes: Iterable[RunOutcome]) -> dict[str, fl
     whole = {
         key: {rate: given for rate, given in rates.items() if len(given) == n_seeds} for key, rates in tried.items()
     }
-    return {key: max(rates, key=lambda rate: (*_worth(rates[rate]), -rate)) for key, rates in whole.items() if rates}
+    return {key: max(rates, key=lambda rate: (*_at_end(rates[rate]), -rate)) for key, rates in whole.items() if rates}
 
 
 def learning_rate(config: RunConfig) -> float:
@@ -56,7 +56,7 @@ def _mean_share(scores: Iterable[TypeScore]) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-def _worth(outcomes: Sequence[RunOutcome]) -> tuple[float, float]:
+def _at_end(outcomes: Sequence[RunOutcome]) -> tuple[float, float]:
     """Mean accuracy at the end, and how low the mean loss is. A loss that is no number is the worst."""
     ends = [outcome.captures[-1] for outcome in outcomes]
     right = sum(accuracy(end) or 0.0 for end in ends) / len(ends)

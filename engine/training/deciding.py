@@ -22,9 +22,9 @@ from engine.domain.corpus import Probe
 from engine.domain.decisions import Capture, Decision, Look, RunDecisions, TypeScore, Verdict
 from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.jobs import Report
-from engine.domain.runs import Checkpoint, ProbeResults, RunConfig
+from engine.domain.runs import Checkpoint, RunConfig
 from engine.store import Store
-from engine.store.files import read_json
+from engine.store.run_files import read_probes
 from engine.training.sampling import AHEAD
 from engine.training.watching import Looks
 
@@ -139,8 +139,8 @@ class Decider:
 
     def _scores(self, checkpoint: Checkpoint) -> tuple[TypeScore, ...]:
         """As stored: what is read again after an interruption must be the same to the last digit."""
-        path = checkpoint.folder / "probes.json"
-        return type_scores(self._probes, read_json(path, ProbeResults)) if path.exists() else ()
+        results = read_probes(checkpoint.folder)
+        return type_scores(self._probes, results) if results is not None else ()
 
     def _known(self) -> RunDecisions:
         """What an earlier sitting kept. All of it can be made again, so that a damaged file is no loss."""

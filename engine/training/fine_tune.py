@@ -177,7 +177,7 @@ def _flat(config: RunConfig) -> dict[str, object]:
 
 def _train(recorder: Recorder, loaded: LoadedModel, rows: list[Row], base: ProbeResults, record: RecordSteps) -> None:
     store, config, decider = recorder.store, recorder.config, record.decider
-    kept = {one.step for one in store.checkpoints(config.name) if (one.folder / "state.json").is_file()}
+    kept = store.captured_steps(config.name)
     if 0 not in kept:
         recorder.capture_base(base)
     state = store.resume_folder(config.name)

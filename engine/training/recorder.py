@@ -105,11 +105,9 @@ class Recorder:
         self._resumable_at = time.monotonic()
 
     def _publish(self, scores: ProbeResults) -> None:
-        with self.store.new_checkpoint(self.config.name, self.step) as folder:
+        with self.store.new_checkpoint(self.config.name, self._state(), scores) as folder:
             if self.step:
                 self.tuning.save(folder)
-            (folder / "state.json").write_text(self._state().to_json(), encoding="utf-8")
-            (folder / "probes.json").write_text(scores.to_json(), encoding="utf-8")
 
     def _state(self) -> CheckpointState:
         config, step = self.config, self.step

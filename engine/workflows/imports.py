@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.jobs import CancelToken, Report
+from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
-METHODS = {"LORA": "lora", "TRAINABLE_TOKENS": "tokens", "ADALORA": "adalora", "IA3": "ia3"}  # by PEFT's type
+METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 NO_CORPUS = "none"  # what an imported run says where no corpus was given
 _STEP = re.compile(r"(?:checkpoint|step)-(\d{1,9})")
 
@@ -204,12 +205,10 @@ def _keep(store: Store, config: RunConfig, found: Sequence[_Found], scores: Sequ
     store.create_run(config)
     try:
         for row, one in enumerate([None, *found]):
-            with store.new_checkpoint(config.name, one.step if one else 0) as folder:
+            probes = scores[row] if scores else None
+            with store.new_checkpoint(config.name, _state(config, one, log), probes) as folder:
                 if one:
                     shutil.copytree(one.folder, folder, dirs_exist_ok=True)
-                (folder / "state.json").write_text(_state(config, one, log).to_json(), encoding="utf-8")
-                if scores:
-                    (folder / "probes.json").write_text(scores[row].to_json(), encoding="utf-8")
         store.save_losses(config.name, log)
     except BaseException:
         store.delete_run(config.name)

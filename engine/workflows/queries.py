@@ -80,7 +80,7 @@ def timelapse_keys(
     if pair is None:
         return {}
     refs = dict.fromkeys(ref for moment in shown for ref in (moment.a, moment.b))
-    found = {ref: _traced_alike(store.graphs(ref), pair.graph_a) for ref in refs}
+    found = {ref: traced_alike(store.graphs(ref), pair.graph_a) for ref in refs}
     pairs = ((moment.step, found[moment.a], found[moment.b]) for moment in shown)
     return {step: (key_a, key_b) for step, key_a, key_b in pairs if key_a and key_b}
 
@@ -124,7 +124,8 @@ def _latest(checkpoints: Sequence[Checkpoint], step: int) -> Checkpoint:
     return checkpoints[max(0, bisect_right(checkpoints, step, key=lambda c: c.step) - 1)]
 
 
-def _traced_alike(keys: Iterable[GraphKey], like: GraphKey) -> GraphKey | None:
+def traced_alike(keys: Iterable[GraphKey], like: GraphKey) -> GraphKey | None:
+    """The first that asks the same of its checkpoint: the prompt, the targets, with the same transcoders."""
     return next((key for key in keys if _asked(key) == _asked(like)), None)
 
 

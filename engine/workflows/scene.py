@@ -55,7 +55,7 @@ class Scene:
         """Trace and store the graph; one that is stored whole is not traced again."""
         from engine.attribution.trace import trace_graph
 
-        if not _stored_whole(store, key):
+        if not stored_whole(store, key):
             store.save_graph(trace_graph(self.replacement(), key=key, merged=self.weights(checkpoint)))
 
 
@@ -94,7 +94,8 @@ def scene_of(
     return scene
 
 
-def _stored_whole(store: Store, key: GraphKey) -> bool:
+def stored_whole(store: Store, key: GraphKey) -> bool:
+    """False where the graph is missing or damaged."""
     if not store.has_graph(key):
         return False
     try:

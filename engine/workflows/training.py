@@ -5,34 +5,42 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.decisions import needs_circuits
-from engine.domain.jobs import CancelToken, Report, Train
+from engine.domain.jobs import CancelToken, Report, Train, part
 from engine.domain.runs import RunConfig
 from engine.store import Store
 
 if TYPE_CHECKING:
-    from engine.workflows.watching import CircuitWatcher
+    from engine.training.watching import Watcher
 
 WAIT_S = 0.5  # between two tries for the lock
+_TRAINED = 0.9  # share of the progress bar for training, where a comparison follows
 
 
 def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> str:
-    """Returns the run's name. Raises what `fine_tune` raises."""
+    """Returns the run's name. Raises what `fine_tune` raises; with `beside`, what `compare` raises as well."""
     from engine.training.fine_tune import complete, fine_tune
 
     # a wrong name should not wait for another training
     config = complete(request.config, store.corpus(request.config.corpus))
+    to_train = part(report, 0.0, _TRAINED) if request.beside else report
     with training_alone(store, report, cancel):
-        watcher = _watcher(store, config, cancel)
-        fine_tune(store, request.config, report, cancel, resume=request.resume, watcher=watcher)
+        watcher = _watcher(store, config, request, cancel)
+        fine_tune(store, request.config, to_train, cancel, resume=request.resume, watcher=watcher)
+    if request.beside:
+        from engine.workflows.live import compare_beside
+
+        compare_beside(store, config.name, request.beside, part(report, _TRAINED, 1.0), cancel)
     return request.config.name
 
 
-def _watcher(store: Store, config: RunConfig, cancel: CancelToken) -> "CircuitWatcher | None":
+def _watcher(store: Store, config: RunConfig, request: Train, cancel: CancelToken) -> "Watcher | None":
     if not needs_circuits(config):
         return None
+    from engine.workflows.live import LiveWatcher
     from engine.workflows.watching import CircuitWatcher
 
-    return CircuitWatcher(store, config, cancel)
+    watcher = CircuitWatcher(store, config, cancel)
+    return LiveWatcher(store, request.beside, watcher) if request.beside else watcher
 
 
 @contextmanager

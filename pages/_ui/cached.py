@@ -19,9 +19,8 @@ def scores(store: Store, run: str) -> pd.DataFrame:
 
 
 def stamp(store: Store, run: str) -> tuple[tuple[int, int], ...]:
-    """(step, time of its probe results) of each checkpoint: equal while nothing was measured anew."""
-    files = ((checkpoint.step, checkpoint.folder / "probes.json") for checkpoint in store.checkpoints(run))
-    return tuple((step, file.stat().st_mtime_ns if file.exists() else 0) for step, file in files)
+    """`Store.probe_times`: equal while nothing was measured anew."""
+    return store.probe_times(run)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -29,9 +28,14 @@ def _scores(_store: Store, workspace: str, run: str, measured: Hashable) -> pd.D
     return run_scores(_store, run)
 
 
-def draw(make: Callable[[], Any], *made_from: Hashable, key: str, alt: str | None = None) -> None:
-    """The Altair chart that `make` gives, made again only when `made_from` differs. `alt`: what it shows, in words."""
-    st.vega_lite_chart(_spec(make, made_from), key=key, alt=alt)
+def draw(
+    make: Callable[[], Any], *made_from: Hashable, key: str, alt: str | None = None, height: int | None = None
+) -> None:
+    """The Altair chart that `make` gives, made again only when `made_from` differs. `alt`: what it shows, in words.
+
+    `height`: in pixels, kept from the first moment, so that nothing moves when the chart is drawn.
+    """
+    st.vega_lite_chart(_spec(make, made_from), key=key, alt=alt, height="content" if height is None else height)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

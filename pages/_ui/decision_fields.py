@@ -8,13 +8,13 @@ import streamlit as st
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
 from engine.domain.measures import MEASURE_TITLES, MEASURES, Measure
-from pages._ui.text import duration
+from engine.domain.numbers import duration, plural
 
 MEASURE_HELP: Final[dict[Measure, str]] = {
-    "influence": "how far the influence on the answer moved from some nodes to others; nodes that matter count most",
-    "edge_similarity": "how far the paths between nodes changed in strength and sign",
-    "node_jaccard": "which nodes belong to the circuit, however much each matters",
-    "edge_jaccard": "which paths belong to the circuit, however strong each is",
+    "influence": "how far influence on the answer moved between nodes; nodes with more influence count more",
+    "edge_similarity": "how far the shares of the edges changed, in strength and sign",
+    "node_jaccard": "which nodes belong to the circuit, however large their influence",
+    "edge_jaccard": "which edges belong to the circuit, however strong they are",
 }
 _DEFAULTS: Final = DecisionSettings()
 _TRACE_S: Final = 0.2  # of one prompt on the demo's model, on one core, with what is measured beside it
@@ -44,29 +44,27 @@ def more_fields(stopping: str, curriculum: str) -> Decided:
     """The thresholds behind “More settings”, and whether circuits are watched."""
     needed = STOPPING_INFOS[stopping].needs_circuits or CURRICULUM_INFOS[curriculum].needs_circuits
     wanted = st.checkbox(
-        "Watch the circuits at every checkpoint", value=needed, disabled=needed, key=f"decision watch {needed}",
-        help="Traces them beside training, so that you see them change. What is chosen above needs it, where this is "
-        "greyed out.",
+        "Trace circuits while it trains", value=needed, disabled=needed, key=f"decision watch {needed}",
+        help="At every checkpoint, so that you see them change. Always on where the stopping rule or the sampling "
+        "needs it.",
     )  # fmt: skip
     kind = st.selectbox(
-        "What is followed", list(PROBE_KINDS), index=list(PROBE_KINDS).index(_DEFAULTS.probe_kind),
+        "Probe kind", list(PROBE_KINDS), index=list(PROBE_KINDS).index(_DEFAULTS.probe_kind),
         format_func=lambda kind: f"{PROBE_KINDS[kind].title}: {PROBE_KINDS[kind].help}",
-        help="The held-out probes whose scores decide, and whose prompts are traced.",
+        help="Stopping and sampling go by the scores of these probes. Their prompts are the ones that are traced.",
     )  # fmt: skip
     measure = st.selectbox(
-        "What counts as change", MEASURES, format_func=MEASURE_TITLES.__getitem__, help=measures_help()
+        "Measure of circuit change", MEASURES, format_func=MEASURE_TITLES.__getitem__, help=measures_help()
     )
     left, right = st.columns(2)
     patience = left.number_input(
-        "Patience",
-        min_value=1,
-        max_value=100,
-        value=_DEFAULTS.patience,
-        help="Checkpoints in a row that must be quiet.",
-    )
+        "Patience", min_value=1, max_value=100, value=_DEFAULTS.patience,
+        help="How many checkpoints in a row must meet the stopping rule.",
+    )  # fmt: skip
     n_prompts = right.number_input(
-        "Prompts watched", min_value=1, max_value=100, value=_DEFAULTS.n_prompts,
-        help="Of each constraint type. With one prompt no noise can be measured, and nothing counts as quiet.",
+        "Prompts per type", min_value=1, max_value=100, value=_DEFAULTS.n_prompts,
+        help="How many prompts of each constraint type are traced. With one there is no noise floor, and no circuit "
+        "counts as settled.",
     )  # fmt: skip
     settings = _DEFAULTS.model_copy(
         update={"patience": patience, "probe_kind": kind, "measure": measure, "n_prompts": n_prompts}
@@ -83,6 +81,6 @@ def cost(n_types: int, n_prompts: int) -> str:
     """What watching takes, in words."""
     n = n_types * n_prompts
     return (
-        f"Traces {n} prompt{'' if n == 1 else 's'} at every checkpoint beside training, about {duration(n * _TRACE_S)} "
-        "each time on the demo's model."
+        f"Traces {plural(n, 'prompt')} at every checkpoint while training goes on: about {duration(n * _TRACE_S)} each "
+        "time with the demo's model."
     )

@@ -1,7 +1,7 @@
 """The bundled demo: which runs it consists of, and a live one like them. Light: Home's first words wait for it."""
 
-from engine.domain.jobs import Train
-from engine.domain.runs import RunConfig
+from engine.domain.jobs import Beside, JobRecord, Train
+from engine.domain.numbers import duration
 from engine.store.infos import RunInfo
 from pages._ui.forms import free_name
 from pages._ui.jobs.state import start_job
@@ -9,7 +9,10 @@ from pages._ui.session import jobs, store
 
 CORPUS, RUN_A, RUN_B = "demo", "demo-lora", "demo-tokens"
 DEFAULT_A, DEFAULT_B = f"{RUN_A}@100%", f"{RUN_B}@100%"
-LIVE_EVERY = 25  # steps between checkpoints of a run that is to be watched
+LIVE_PARAM = "live"  # in Home's address: the live run that is watched
+PROMPT = "the cat feels blarf and"  # of the bundled comparison: what follows from a new word's meaning
+LIVE_PROMPTS = 2  # of each constraint type, whose circuits are watched: half of the usual, for someone is waiting
+LIVE_S = 50.0  # what a live run takes on two laptop cores; replaced by what the last one took on this machine
 
 
 def demo_runs() -> list[RunInfo]:
@@ -19,9 +22,37 @@ def demo_runs() -> list[RunInfo]:
 
 
 def run_live() -> str:
-    """Submit a fresh run with the defaults on the bundled corpus; its name."""
+    """Train demo-lora's recipe again, watched, beside demo-tokens; the run's name. One that is under way is taken."""
+    if active := next((job for job in jobs().active() if _is_live(job)), None):
+        return _run_of(active)
     taken = {info.config.name for info in store().runs()}
     taken |= {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
-    config = RunConfig(name=free_name("live", taken), corpus=CORPUS, capture_every=LIVE_EVERY)
-    start_job(Train(config=config))
+    recipe = store().run(RUN_A)
+    watching = recipe.decisions.model_copy(update={"n_prompts": LIVE_PROMPTS})
+    config = recipe.model_copy(update={"name": free_name("live", taken), "watch": True, "decisions": watching})
+    start_job(Train(config=config, beside=Beside(run=RUN_B, prompt=PROMPT)))
     return config.name
+
+
+def live_job(name: str) -> JobRecord | None:
+    """The newest job that trains the run live; None where there is none."""
+    return next((job for job in jobs().snapshot() if _is_live(job) and _run_of(job) == name), None)
+
+
+def live_label() -> str:
+    """Of the button: what a live run took here last time, else what it takes on two laptop cores."""
+    records = jobs().snapshot()
+    if any(_is_live(job) and job.state in ("queued", "running") for job in records):
+        return "Watch the live run"
+    times = [(job.started_at, job.finished_at) for job in records if _is_live(job) and job.state == "done"]
+    took = next((end - start for start, end in times if start and end), LIVE_S)
+    return f"Run it live (about {duration(round(took, -1) or 10)})"
+
+
+def _is_live(job: JobRecord) -> bool:
+    return isinstance(job.request, Train) and job.request.beside is not None
+
+
+def _run_of(job: JobRecord) -> str:
+    assert isinstance(job.request, Train)
+    return job.request.config.name

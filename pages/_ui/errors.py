@@ -1,14 +1,20 @@
 """What a page shows when something goes wrong: a message, never a traceback."""
 
+import csv
+import io
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
-from engine.domain.errors import CorpusRefused, TracelapseError
+from engine.domain.errors import BadLine, CorpusRefused, TracelapseError
+from engine.domain.numbers import count, plural
 from pages._ui.text import plain
+
+N_SHOWN = 10  # problems of a refused corpus that the page lists
 
 logger = logging.getLogger(__name__)
 
@@ -28,23 +34,43 @@ def guarded() -> Iterator[None]:
         reference = uuid.uuid4().hex[:8]
         logger.exception("Unexpected error %s", reference)
         st.error(
-            f"Something went wrong that should not have (reference {reference}). Nothing that was saved is lost. "
-            f"Reload the page; if it comes again, the log of the server has the details under {reference}.",
+            f"Something unexpected went wrong (reference {reference}). Nothing that was saved is lost. "
+            f"Reload the page. If it happens again, the server log has the details under {reference}.",
             icon=":material/error:",
         )
 
 
 def show(error: TracelapseError) -> None:
-    """One error in its own words; a refused corpus with every bad line."""
+    """One error in its own words; a refused corpus with its problems."""
     if isinstance(error, CorpusRefused):
-        st.error(
-            plain(f"{error.source}: {len(error.bad_lines)} line(s) cannot be taken. Nothing was taken in."),
-            icon=":material/error:",
-        )
-        st.dataframe(
-            {"line": [bad.number for bad in error.bad_lines], "why": [bad.reason for bad in error.bad_lines]},
-            hide_index=True,
-            height=min(300, 38 + 35 * len(error.bad_lines)),
-        )
+        _show_refused(error)
     else:
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def _show_refused(error: CorpusRefused) -> None:
+    """The first problems, whole; all of them as a file."""
+    bad = error.bad_lines
+    problems = plural(len(bad), "problem")
+    st.error(
+        plain(
+            f"{error.source} cannot be used: it has {problems}. Nothing was imported. Fix the file and choose it again."
+        ),
+        icon=":material/error:",
+    )
+    rows = [{"Line": f"{one.number:,}", "Problem": plain(one.reason)} for one in bad[:N_SHOWN]]
+    st.table(rows, hide_index=True, border="horizontal")
+    if len(bad) > N_SHOWN:
+        st.caption(f"These are the first {N_SHOWN} problems; there are {count(len(bad) - N_SHOWN)} more.")
+    st.download_button(
+        f"Download all {problems}" if len(bad) > 1 else "Download the problem", _as_csv(bad),
+        file_name=f"{Path(error.source).stem}-problems.csv", mime="text/csv", icon=":material/download:",
+        on_click="ignore",
+    )  # fmt: skip
+
+
+def _as_csv(bad: Sequence[BadLine]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerows([("line", "problem"), *((one.number, one.reason) for one in bad)])
+    return out.getvalue()

@@ -16,7 +16,7 @@ def checked(make: Callable[[], Made]) -> Made:
         return make()
     except ValidationError as error:
         reasons = [f"{_field(entry['loc'])}: {_reason(entry['msg'])}" for entry in error.errors()]
-        raise InputError("This cannot be used. " + "; ".join(reasons)) from error
+        raise InputError("Check the form. " + "; ".join(reasons)) from error
 
 
 def _field(location: tuple[int | str, ...]) -> str:
@@ -34,10 +34,10 @@ def fractions(text: str) -> tuple[float, ...]:
         values = tuple(float(part) / 100 for part in parts)
     except ValueError as error:
         raise InputError(
-            f"“{text[:80]}” are no percentages. Write numbers over 0 up to 100, like 25, 50, 100."
+            f"“{text[:80]}” is not a list of percentages. Write numbers above 0 and up to 100, such as 25, 50, 100."
         ) from error
     if not all(0 < value <= 1 for value in values):
-        raise InputError(f"“{text[:80]}”: each percentage must be over 0 and at most 100.")
+        raise InputError(f"“{text[:80]}”: each percentage must be above 0 and at most 100.")
     return values
 
 

@@ -1,16 +1,15 @@
-"""Which run, which checkpoint, which prompt. Each picker draws its widget, keeps its choice in the URL, returns it."""
+"""Which run, which checkpoint. Each picker draws its widget, keeps its choice in the URL, returns it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.errors import InputError, NotFound
 from engine.domain.names import CheckpointRef
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from pages._ui import url
-from pages._ui.text import percent, words
 
 
 def pick(
@@ -52,8 +51,9 @@ def checkpoint_picker(store: Store, page: str, name: str, *, runs: Sequence[str]
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store.checkpoints(wanted.run)}
     st.session_state[label_key] = wanted.label
     right.selectbox(
-        "checkpoint", list(checkpoints), key=label_key, format_func=percent, on_change=url.changed,
-        args=(page, name, label_key, lambda label: f"{wanted.run}@{label}"), label_visibility="collapsed",
+        "checkpoint", list(checkpoints), key=label_key, on_change=url.changed,
+        format_func=lambda label: step_name(checkpoints[label].step), label_visibility="collapsed",
+        args=(page, name, label_key, lambda label: f"{wanted.run}@{label}"),
     )  # fmt: skip
     return checkpoints[wanted.label]
 
@@ -68,38 +68,6 @@ def _wanted(store: Store, page: str, name: str, runs: Sequence[str], default: st
             pass
         url.refuse(page, name, given, "checkpoint", f"Shown instead: {default}.")
     return store.checkpoint(default)
-
-
-def subject_picker(
-    page: str, probes: Mapping[str, Probe], *, groups: Sequence[str], traced: Sequence[str], default: str
-) -> str:
-    """One of the probes' prompts, a text of the user's own typed into the same box, or the title of a group."""
-    key = f"{page} prompt"
-    value = url.read(page, "prompt") or default
-    prompts = ordered_prompts(probes, traced)
-    options = [*prompts[: len(traced)], *groups, *prompts[len(traced) :]]
-    if value not in options:
-        options = [value, *options]
-    st.session_state[key] = value
-
-    def show(subject: str) -> str:
-        if subject in groups:
-            return f"All of {subject}"
-        probe = probes.get(subject)
-        kind = f"{probe.kind} · {words(probe.constraint_type)}" if probe else "your text"
-        return f"{subject} ▁   ({kind}{', traced' if subject in traced else ''})"
-
-    st.selectbox(
-        "Prompt · search, or type your own", options, key=key, format_func=show,
-        accept_new_options=True, on_change=url.changed, args=(page, "prompt", key),
-    )  # fmt: skip
-    return value
-
-
-def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
-    """Traced ones first, then by kind and constraint type."""
-    by_kind = sorted(probes.values(), key=lambda p: (PROBE_KINDS[p.kind].picker_rank, p.constraint_type))
-    return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
 
 
 def pick_runs(page: str, runs: Sequence[str], *, default: Sequence[str]) -> list[str]:

@@ -259,7 +259,7 @@ def test_graphs_without_edges():
 def test_the_headline_tells_averages():
     said = "".join(text for text, _ in headline(aggregate(by_hand())))
     assert said == (
-        "On average over simple mapping · inference (2 prompts) the right answer gets 38 % in A and 75 % in B."
+        "On average over simple mapping · inference (2 prompts) the right answer gets 38% in A and 75% in B."
     )
 
 

@@ -37,25 +37,25 @@ RIGHT, WRONG, TIED, OTHER = (0.9, 0.02, 0.03, 0.0), (0.04, 0.05, 0.83, 0), (0.34
 @pytest.mark.parametrize(
     ("a", "b", "sentence"),
     [
-        (RIGHT, RIGHT, "Both sides expect the right answer, smiles (A 90 %; B 90 %)."),
-        (WRONG, RIGHT, "Only B expects the right answer, smiles (90 %). A says feels and gives smiles 4 %."),
-        (RIGHT, WRONG, "Only A expects the right answer, smiles (90 %). B says feels and gives smiles 4 %."),
+        (RIGHT, RIGHT, "Both sides expect the right answer, smiles (A 90%; B 90%)."),
+        (WRONG, RIGHT, "Only B expects the right answer, smiles (90%). A says feels and gives smiles 4%."),
+        (RIGHT, WRONG, "Only A expects the right answer, smiles (90%). B says feels and gives smiles 4%."),
         (
             WRONG,
             TIED,
-            "Only B expects the right answer, smiles (34 %, close behind laughs). A says feels and gives smiles 4 %.",
+            "Only B expects the right answer, smiles (34%, close behind laughs). A says feels and gives smiles 4%.",
         ),
         (
             TIED,
             TIED,
-            "Both sides expect the right answer, smiles (A 34 %, close behind laughs; B 34 %, close behind laughs).",
+            "Both sides expect the right answer, smiles (A 34%, close behind laughs; B 34%, close behind laughs).",
         ),
-        (WRONG, WRONG, "Neither side expects the right answer, smiles (A 4 %, B 4 %): both say feels."),
-        (WRONG, OTHER, "Neither side expects the right answer, smiles (A 4 %, B 1 %): A says feels, B says laughs."),
+        (WRONG, WRONG, "Neither side expects the right answer, smiles (A 4%, B 4%): both say feels."),
+        (WRONG, OTHER, "Neither side expects the right answer, smiles (A 4%, B 1%): A says feels, B says laughs."),
         (
-            (0.0, 0.0, 0.004, 0.001),
-            (1.0, 0, 0, 0),
-            "Only B expects the right answer, smiles (over 99 %). A says feels and gives smiles under 1 %.",
+            (0.002, 0.0, 0.004, 0.001),
+            (0.996, 0, 0, 0),
+            "Only B expects the right answer, smiles (>99%). A says feels and gives smiles <1%.",
         ),
     ],
 )
@@ -64,9 +64,9 @@ def test_every_case_with_a_probe(a, b, sentence):
 
 
 def test_without_a_probe():
-    assert said(WRONG, WRONG, None) == "Both sides most expect feels (A 83 %, B 83 %)."
-    assert said(WRONG, OTHER, None) == "The two sides go on differently: A says feels, B says laughs."
-    assert said(TIED, OTHER, None) == "Both sides most expect laughs (A 36 %, B 90 %)."
+    assert said(WRONG, WRONG, None) == "Both sides expect feels most (A 83%, B 83%)."
+    assert said(WRONG, OTHER, None) == "The two sides continue differently: A says feels, B says laughs."
+    assert said(TIED, OTHER, None) == "Both sides expect laughs most (A 36%, B 90%)."
 
 
 def test_a_probe_that_does_not_belong_is_not_used():

@@ -77,14 +77,13 @@ def add_run(
     """A finished run whose checkpoints are random adapters; `steps` begin with the base and end with the last."""
     store.create_run(RunConfig(name=name, model=loaded.spec, corpus=corpus, n_steps=steps[-1]))
     for step in steps:
-        with store.new_checkpoint(name, step) as folder:
+        state = CheckpointState(
+            step=step, max_steps=steps[-1], epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,
+            examples_seen=0, wall_time_s=0, corpus_hash="",
+        )  # fmt: skip
+        with store.new_checkpoint(name, state) as folder:
             if step:
                 random_adapter(loaded, folder, seed=seed + step)
-            state = CheckpointState(
-                step=step, max_steps=steps[-1], epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,
-                examples_seen=0, wall_time_s=0, corpus_hash="",
-            )  # fmt: skip
-            (folder / "state.json").write_text(state.to_json(), encoding="utf-8")
 
 
 def workspace(store: Store, family: str, folder: Path) -> LoadedModel:

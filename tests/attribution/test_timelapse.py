@@ -173,7 +173,7 @@ def test_what_is_stored_is_skipped_and_a_cancelled_job_keeps_what_it_has(
 
 
 def test_what_is_not_there_is_told(compared: Store, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"comparison of one@50% with two@100% named “the dog”.* There is: the cat"):
+    with pytest.raises(NotFound, match=r"comparison of one@50% with two@100% named “the dog”.* Available: the cat"):
         run(compared, request("one@base", prompt="the dog"), silent, Never())
     with pytest.raises(NotFound, match="one@75%"):
         run(compared, request("one@75%"), silent, Never())

@@ -40,7 +40,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def circuits(found: str, page: Page) -> Page:
     page.goto(f"{found}/circuits?run=one&share=0.1")
     expect(page.locator(".tl-stage")).to_have_count(2)
-    expect(page.get_by_role("heading", name="Would other data give the same circuit?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Would other prompts give the same circuit?")).to_be_visible()
     settled(page)
     return page
 
@@ -54,7 +54,7 @@ def marked(page: Page) -> Marks:
 
 
 def test_a_component_an_edge_a_row_and_escape(circuits: Page) -> None:
-    expect(circuits.locator(".tl-title").first).to_have_text("A · one@base")
+    expect(circuits.locator(".tl-title").first).to_have_text("A · one · base")
     assert min(painted(circuits)) > 0.005
     node = find(circuits, 1, "head")
     circuits.mouse.click(*pixel(circuits, 1, node))
@@ -65,7 +65,7 @@ def test_a_component_an_edge_a_row_and_escape(circuits: Page) -> None:
     expect(root(circuits)).to_have_attribute("data-selected", node["id"])
     circuits.locator(".tl-stage").first.focus()
     circuits.keyboard.press("Escape")
-    expect(circuits.get_by_text("The edges", exact=True)).to_be_visible()
+    expect(circuits.get_by_text("Edges from A to B", exact=True)).to_be_visible()
     expect(circuits).not_to_have_url(re.compile("marks="))
     drawn = edge_pixel(circuits, 0)
     circuits.mouse.move(*pixel(circuits, 0, drawn))
@@ -74,7 +74,7 @@ def test_a_component_an_edge_a_row_and_escape(circuits: Page) -> None:
     expect(root(circuits)).to_have_attribute("data-edge", f"{drawn['from']} {drawn['to']}")
     expect(circuits.get_by_role("button", name="All edges")).to_be_visible()
     circuits.get_by_role("button", name="All edges").click()
-    expect(circuits.get_by_text("The edges", exact=True)).to_be_visible()
+    expect(circuits.get_by_text("Edges from A to B", exact=True)).to_be_visible()
     circuits.get_by_test_id("stDataFrame").first.click(position={"x": 18, "y": 50})  # the box before the first row
     expect(root(circuits)).to_have_attribute("data-edge", re.compile(r"\S+ \S+"))
     assert marked(circuits).edge is not None
@@ -128,6 +128,6 @@ def test_circuits_are_found_on_the_spot_and_what_is_there_is_kept(found: str, pa
     expect(here.get_by_text("Finding circuits")).to_be_visible()
     expect(here.get_by_text(re.compile("emo-tokens@step"))).to_be_visible(timeout=JOB_MS)
     here.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("button", name="Find the rest")).to_be_visible(timeout=JOB_MS)
+    expect(page.get_by_role("button", name=re.compile("^Find (it|all)"))).to_be_visible(timeout=JOB_MS)
     page.goto(f"{found}/circuits?run=demo-tokens&metric=kl&b=base")
     expect(page.locator(".tl-stage")).to_have_count(2)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import data, edge_pixel, find, pixel, root
@@ -29,7 +29,7 @@ def settled(page: Page) -> None:
 def compare(server: str, page: Page) -> Page:
     page.goto(f"{server}/{STORY}")
     expect(page.locator(".tl-stage")).to_have_count(2)
-    expect(page.get_by_text("What differs")).to_be_visible()
+    expect(page.get_by_text("Edges from A to B")).to_be_visible()
     settled(page)
     return page
 
@@ -43,15 +43,15 @@ def pick(page: Page, side: int, kind: str) -> str:
 
 
 def test_another_checkpoint_gives_other_graphs(compare: Page) -> None:
-    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora@100%")
+    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora · step 300")
     compare.get_by_role("combobox", name="checkpoint").first.click()
     compare.get_by_role("option", name="base").click()
     expect(compare).to_have_url(re.compile("a=demo-lora%40base"))
     expect(compare.get_by_text("Not traced yet")).to_be_visible()
     compare.get_by_role("combobox", name="B · run").click()
     compare.get_by_role("option", name="demo-lora").click()
-    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora@base")
-    expect(compare.locator(".tl-title").last).to_have_text("B · demo-lora@100%")
+    expect(compare.locator(".tl-title").first).to_have_text("A · demo-lora · base")
+    expect(compare.locator(".tl-title").last).to_have_text("B · demo-lora · step 300")
 
 
 def test_a_click_inspects_a_pin_stays_and_escape_lets_all_go(compare: Page) -> None:
@@ -72,7 +72,7 @@ def test_a_click_inspects_a_pin_stays_and_escape_lets_all_go(compare: Page) -> N
     expect(compare.get_by_role("tab", name="What it stands for")).to_be_visible()
     compare.locator(".tl-stage").first.focus()
     compare.keyboard.press("Escape")
-    expect(compare.get_by_text("What differs")).to_be_visible()
+    expect(compare.get_by_text("Edges from A to B")).to_be_visible()
     expect(compare).not_to_have_url(re.compile("marks="))
     assert data(compare, "pins") == ""
 
@@ -94,20 +94,20 @@ def test_a_row_selects_its_edge_and_an_edge_is_inspected(compare: Page) -> None:
     table = compare.get_by_test_id("stDataFrame").first
     table.click(position={"x": 18, "y": 50})  # the box before the first row
     expect(root(compare)).to_have_attribute("data-edge", re.compile(r"\S+ \S+"))
-    expect(compare.get_by_text("from A to B")).to_be_visible()
+    expect(compare.get_by_text(re.compile("^[A-Z][a-z]+ from A to B$")).last).to_be_visible()
     by_row = marked(compare).edge
     assert by_row is not None
     compare.get_by_role("button", name="All edges").click()
-    expect(compare.get_by_text("What differs")).to_be_visible()
+    expect(compare.get_by_text("Edges from A to B")).to_be_visible()
     drawn = edge_pixel(compare, 1)
     compare.mouse.move(*pixel(compare, 1, drawn))
     expect(compare.locator(".tl-tip").last).to_be_visible()
     compare.mouse.click(*pixel(compare, 1, drawn))
     expect(compare.get_by_role("button", name="All edges")).to_be_visible()
-    expect(compare.get_by_text("from A to B")).to_be_visible()
+    expect(compare.get_by_text(re.compile("^[A-Z][a-z]+ from A to B$")).last).to_be_visible()
     assert marked(compare).edge is not None
     compare.get_by_role("button", name="All edges").click()  # of an edge that was clicked in the graph
-    expect(compare.get_by_text("What differs")).to_be_visible()
+    expect(compare.get_by_text("Edges from A to B")).to_be_visible()
     assert marked(compare).edge is None
 
 
@@ -136,7 +136,7 @@ def test_ablating_a_feature_shows_both_sides_before_and_after(compare: Page) -> 
     compare.get_by_role("tab", name="Try it").click()
     compare.get_by_role("button", name="Ablate in A and B").click()
     expect(compare.get_by_text("outputs before and after").first).to_be_visible(timeout=FIRST_JOB_MS)
-    expect(compare.get_by_text(re.compile("as the graph's edges"))).to_be_visible()
+    expect(compare.get_by_text(re.compile("as the graph's edges alone predict"))).to_be_visible()
 
 
 def test_a_time_lapse_plays_over_all_checkpoints(compare: Page) -> None:
@@ -156,19 +156,88 @@ def test_a_time_lapse_plays_over_all_checkpoints(compare: Page) -> None:
     compare.get_by_role("button", name=re.compile("^Play")).click()
     expect(root(compare)).to_have_attribute("data-drawn", "300", timeout=60_000)
     expect(compare).to_have_url(re.compile("marks=t300"))
+    sentence, counts = compare.locator(".tl-sentence"), compare.locator(".tl-counts")
+    at_the_end = sentence.inner_text(), counts.inner_text()
+    expect(compare.get_by_text("Largest changes at step 300")).to_be_visible()
     slider.focus()
+    compare.keyboard.press("Home")
+    expect(counts).to_contain_text("Edges at base")
+    assert (sentence.inner_text(), counts.inner_text()) != at_the_end
+    expect(compare.get_by_text("Largest changes at base")).to_be_visible()  # the table, once the slider is at rest
+    compare.keyboard.press("End")
     compare.keyboard.press("ArrowLeft")
     expect(compare).to_have_url(re.compile("marks=t250"))
-    expect(compare.locator(".tl-title").first).to_contain_text("demo-lora@step250")
+    expect(compare.get_by_text("Largest changes at step 250")).to_be_visible()
+    expect(compare.locator(".tl-title").first).to_contain_text("demo-lora · step 250")
+    said, counted = sentence.inner_text(), counts.inner_text().replace("Edges at step 250", "").split("\n")
+    compare.get_by_role("button", name="Compare these two").click()  # a comparison of these checkpoints says the same
+    expect(compare.get_by_text("Edges from A to B")).to_be_visible()
+    expect(compare.get_by_text(said)).to_be_visible()
+    for count in filter(None, counted):
+        expect(compare.get_by_text(count, exact=True)).to_be_visible()
 
 
 def test_many_prompts_become_one_circuit_and_one_can_be_stepped_into(server: str, page: Page) -> None:
     page.goto(f"{server}/compare?n=6&prompt=simple+mapping+·+inference+(40+prompts)")
     page.get_by_role("button", name=re.compile("Trace [0-9]+ prompts")).click()
-    expect(page.get_by_text("Mean over 6 prompts")).to_be_visible(timeout=FIRST_JOB_MS)
+    expect(page.get_by_text("Mean over 6 of 40 prompts")).to_be_visible(timeout=FIRST_JOB_MS)
     expect(page.locator(".tl-stage")).to_have_count(2)
     settled(page)
+    expect(page.get_by_text("Mean over 6 of 40 prompts")).to_be_visible()
+    expect(page.locator(".tl-bars").first.locator(".tl-token")).to_have_text(["right answer", "other answers"])
     page.get_by_test_id("stDataFrame").last.click(position={"x": 18, "y": 50})
     expect(page).to_have_url(re.compile("prompt=(?!simple)"))
     expect(page.get_by_text("Mean over")).to_have_count(0)
     expect(page.locator(".tl-stage")).to_have_count(2)
+
+
+def prompt_box(page: Page) -> Locator:
+    return page.get_by_role("combobox", name="Prompt")
+
+
+def test_enter_takes_the_best_match_and_a_new_prompt_is_an_entry_of_its_own(compare: Page) -> None:
+    prompt_box(compare).click()
+    compare.keyboard.type("glide bird")
+    compare.keyboard.press("Enter")
+    expect(compare).to_have_url(re.compile(r"prompt=the\+bird\+that\+glide\+ends"))
+    expect(prompt_box(compare)).to_have_value("the bird that glide ends")
+    prompt_box(compare).click()
+    compare.keyboard.type("the cat is gleem")
+    options = compare.get_by_role("listbox", name="Prompts").get_by_role("option")
+    expect(options.last).to_have_text("Use “the cat is gleem” as a new prompt")
+    compare.keyboard.press("Escape")
+    expect(prompt_box(compare)).to_have_value("the bird that glide ends")
+    prompt_box(compare).click()
+    compare.keyboard.type("the cat is gleem")
+    compare.keyboard.press("ArrowUp")  # around to the last entry
+    compare.keyboard.press("Enter")
+    expect(compare).to_have_url(re.compile(r"prompt=the\+cat\+is\+gleem&"))
+    expect(compare.get_by_text("Not traced yet")).to_be_visible()
+
+
+def test_unknown_words_are_told_while_typing_and_known_ones_are_at_hand(compare: Page) -> None:
+    address = compare.url
+    prompt_box(compare).click()
+    compare.keyboard.type("the <b>zorp</b> is ha")
+    expect(compare.get_by_text("This model does not know “<b>zorp</b>”.")).to_be_visible()
+    compare.keyboard.press("Enter")  # a prompt that the model cannot read is not taken
+    assert compare.url == address
+    nouns = compare.get_by_role("group", name="nouns")
+    prompt_box(compare).fill("the ca")
+    expect(compare.get_by_text("This model does not know")).to_have_count(0)
+    nouns.get_by_text("cat", exact=True).click()
+    expect(prompt_box(compare)).to_have_value("the cat ")
+    compare.get_by_role("group", name="feelings").get_by_text("happy", exact=True).click()
+    expect(prompt_box(compare)).to_have_value("the cat happy ")
+
+
+def test_escape_lets_go_wherever_the_focus_is(compare: Page) -> None:
+    pick(compare, 1, "feature")
+    compare.get_by_role("button", name="Zoom in").focus()
+    compare.keyboard.press("Escape")
+    expect(root(compare)).to_have_attribute("data-selected", "")
+    pick(compare, 1, "feature")
+    compare.get_by_role("tab", name="Label and group").click()
+    compare.keyboard.press("Escape")
+    expect(root(compare)).to_have_attribute("data-selected", "")
+    expect(compare.get_by_text("Edges from A to B")).to_be_visible()

@@ -31,7 +31,7 @@ def test_every_token_is_shown_as_text_and_nothing_of_it_runs(feature_app: str, p
     assert tokens.all_inner_texts() == list(HOSTILE)
     assert table.locator("script, img, a, [onclick], [onerror]").count() == 0
     assert page.evaluate("window.hacked") is None
-    expect(page.get_by_text("A · active on 3.1 % of 1,000 tokens, at most 1.00")).to_be_visible()
+    expect(page.get_by_text("A · active on 3.1% of 1,000 tokens, at most 1.00")).to_be_visible()
     # a chart a side, with words for those who do not see it
     expect(page.get_by_label("Histogram of the activations: active on 3.1 %")).to_have_count(2)
 

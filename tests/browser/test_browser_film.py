@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from engine.domain.diffs import STATUSES
 from pages._ui.graphs.marks import Marks
 from tests.browser.graph_page import choose, order, painted, root, told
 from tests.figures.graph_app import STEPS, TRACED
@@ -62,10 +63,10 @@ def test_a_step_changes_what_is_there_and_moves_nothing(film: Page) -> None:
     assert after["places"] == before["places"]
     assert set(after["here"]) != set(before["here"])
     assert painted(film) != pixels
-    expect(film.locator(".tl-title").first).to_have_text("A · one@step60")
+    expect(film.locator(".tl-title").first).to_have_text("A · one · step 60")
     expect(film.locator(".tl-facts").first).to_contain_text("loss 1.70")
-    expect(film.locator(".tl-step")).to_have_text("step 60 of 300, 20 %")
-    expect(slider(film)).to_have_attribute("aria-valuetext", "step 60 of 300, 20 %")
+    expect(film.locator(".tl-step")).to_have_text("step 60 of 300 (20%)")
+    expect(slider(film)).to_have_attribute("aria-valuetext", "step 60 of 300 (20%)")
     bars = film.locator(".tl-bars").first.locator(".tl-token").all_inner_texts()
     go_to(film, 200)
     drawn(film, 200)
@@ -86,14 +87,42 @@ def test_steps_go_without_the_server_and_are_told_when_the_hand_rests(film: Page
     assert runs(film) == before + 1  # one word for five steps
 
 
+def said(page: Page) -> tuple[str, str]:
+    """The sentence and the counts of the step that is shown."""
+    return page.locator(".tl-sentence").inner_text(), page.locator(".tl-counts").inner_text()
+
+
+def test_the_sentence_and_the_counts_follow_the_slider_without_the_server(film: Page) -> None:
+    """Also while it plays, and they are those of the graphs that are drawn."""
+    before, told_by_step = runs(film), {}
+    for step in (0, 60, 200):
+        go_to(film, step)
+        drawn(film, step)
+        told_by_step[step] = said(film)
+        counted = root(film).evaluate(
+            "root => root.graphs.scene.edges.status.reduce((n, s) => ({ ...n, [s]: (n[s] ?? 0) + 1 }), {})"
+        )
+        for place, n in counted.items():
+            assert f"{n:,} {STATUSES[int(place)]}" in told_by_step[step][1]
+    assert len(set(told_by_step.values())) == 3
+    assert "Edges at base" in told_by_step[0][1]
+    assert "Edges at step 200" in told_by_step[200][1]
+    assert runs(film) <= before + 1
+    go_to(film, 0)
+    film.get_by_role("button", name="Play").click()
+    expect(film.locator(".tl-counts")).to_contain_text("Edges at step 60")
+    drawn(film, 60)
+    assert said(film) == told_by_step[60]
+
+
 def test_a_step_that_is_not_traced_says_so(film: Page) -> None:
     ticks = film.locator(".tl-tick")
     expect(ticks).to_have_count(len(STEPS))
     expect(film.locator(".tl-tick.tl-ready")).to_have_count(len(TRACED))
     go_to(film, 150)
     drawn(film, 105)
-    expect(film.locator(".tl-note")).to_have_text("step 150 is not traced yet; shown: step 105")
-    expect(slider(film)).to_have_attribute("aria-valuetext", re.compile("step 150 of 300, 50 %, not traced yet"))
+    expect(film.locator(".tl-note")).to_have_text("step 150 is not traced yet; this is step 105")
+    expect(slider(film)).to_have_attribute("aria-valuetext", "step 150 of 300 (50%), not traced yet")
     assert int(slider(film).input_value()) == 150
 
 

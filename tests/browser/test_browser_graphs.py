@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 def test_both_sides_are_drawn_and_described(graphs: Page) -> None:
     assert all(share > 0.02 for share in painted(graphs))
-    expect(graphs.locator(".tl-title").first).to_have_text("A · run@base")
+    expect(graphs.locator(".tl-title").first).to_have_text("A · run · base")
     expect(graphs.locator(".tl-facts").first).to_contain_text("loss 0.80 · features explain")
     expect(graphs.locator(".tl-bar")).to_have_count(10)  # four tokens and all others, a side
     label = graphs.locator(".tl-stage").first.get_attribute("aria-label")
@@ -143,7 +143,7 @@ def test_search_rings_counts_and_walks_through_the_matches(graphs: Page) -> None
     box.press("Shift+Enter")
     expect(graphs.get_by_text(f"selected: {words[0]}")).to_be_visible()
     box.fill("no such thing")
-    expect(graphs.locator(".tl-search .tl-count")).to_have_text("none")
+    expect(graphs.locator(".tl-search .tl-count")).to_have_text("no match")
     box.press("Escape")
     expect(box).to_have_value("")
     expect(graphs.get_by_text(f"selected: {words[0]}")).to_be_visible()  # Escape emptied the box, no more
@@ -264,3 +264,22 @@ def test_a_change_of_theme_repaints_the_canvas(graphs: Page) -> None:
     graphs.wait_for_timeout(800)
     assert max(canvas.evaluate(middle, [node["x"], node["y"]])[:3]) < 64
     assert all(share > 0.02 for share in painted(graphs))
+
+
+def test_a_crowded_graph_is_drawn_higher_and_scrolls(graph_app: str, page: Page) -> None:
+    """Both panels together; rows are at least as far apart as their nodes are high."""
+    page.goto(graph_app)
+    choose(page, "large")
+    expect(page.get_by_text("nodes 14")).to_be_visible()
+    state = "root => { const { view, scene } = root.graphs; return [scene.places.tall, view.cy]; }"
+    tall, top = root(page).evaluate(state)
+    assert tall > 1
+    stage = page.locator(".tl-stage").first
+    stage.hover(position={"x": 60, "y": 60})
+    page.mouse.wheel(0, 120)
+    assert root(page).evaluate(state)[1] < top
+    pitches = root(page).evaluate(
+        "root => { const { scene, panels } = root.graphs; const to = root.graphs.project(panels[0]);"
+        " return scene.nodes.map((node) => node.room * to.sy); }"
+    )
+    assert min(pitches) >= 8  # pixels between two rows of a cell

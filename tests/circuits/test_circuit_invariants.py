@@ -8,14 +8,14 @@ from scipy.stats import spearmanr
 from transformers import PreTrainedModel
 
 from engine.circuits import batches
-from engine.circuits.exact import exact_scores
 from engine.circuits.faithfulness import faithfulness_curve
 from engine.circuits.model import ComponentModel
-from engine.circuits.patched import run_circuits, run_metric
+from engine.circuits.patched import run_circuits
 from engine.circuits.randomised import random_copy
 from engine.circuits.scores import score_edges
 from engine.domain.components import Circuit, ComponentShape, ScoreSettings
 from engine.domain.errors import Cancelled, InputError, ModelUnavailable
+from tests.circuits.exact import exact_scores
 from tests.circuits.micro import CONFIGS, made, some_pairs
 
 
@@ -40,7 +40,7 @@ def test_the_model_is_left_as_it_was(model: PreTrainedModel) -> None:
     before = copy.deepcopy(model.state_dict())
     groups = [getattr(layer.attention, "num_key_value_groups", None) for layer in ComponentModel(model).layers]
     score_edges(model, some_pairs(2), ScoreSettings(n_groups=1, n_steps=2))
-    run_metric(model, some_pairs(2), "kl")
+    run_circuits(model, some_pairs(2), (), "kl")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -86,7 +86,7 @@ def test_where_it_is_not_linear_the_ranks_agree(kind: str) -> None:
 
 def test_faithfulness_is_1_with_all_edges_and_0_with_none() -> None:
     model, pairs = made(CONFIGS["llama"]), some_pairs(6)
-    clean, corrupted = (torch.from_numpy(metric) for metric in run_metric(model, pairs, "logit_diff"))
+    clean, corrupted = (torch.from_numpy(metric) for metric in run_circuits(model, pairs, (), "logit_diff")[1:])
     answers = torch.stack([pairs.answers, pairs.corrupted_answers])  # the model tells all prompts apart
     right, wrong = torch.where(clean > corrupted, answers, answers.flip(0))
     pairs = replace(pairs, answers=right, corrupted_answers=wrong)

@@ -35,7 +35,7 @@ def test_patched_runs_are_those_of_the_cpu(model: PreTrainedModel, moved: PreTra
     scored = score_edges(model, some_pairs(4), ScoreSettings(n_pairs=4, n_groups=1))
     strong = np.abs(scored.groups[0])
     circuit = Circuit(scored.shape, scored.shape.edge_mask() & (strong >= np.median(strong[strong > 0])))
-    here, there = (run_circuits(one, some_pairs(4), [circuit], "logit_diff") for one in (model, moved))
+    here, there = (run_circuits(one, some_pairs(4), [circuit], "logit_diff").patched for one in (model, moved))
     np.testing.assert_allclose(there, here, atol=1e-3)
 
 

@@ -4,7 +4,7 @@ from transformers import PreTrainedModel
 
 from engine.analysis.components.pruning import pruned
 from engine.circuits.model import ComponentModel
-from engine.circuits.patched import run_circuits, run_metric
+from engine.circuits.patched import run_circuits
 from engine.domain.components import Circuit
 from tests.circuits.micro import some_pairs
 
@@ -12,9 +12,9 @@ from tests.circuits.micro import some_pairs
 @pytest.mark.parametrize("metric", ["logit_diff", "kl"])
 def test_the_whole_graph_is_the_clean_run_and_the_empty_one_the_corrupted(model: PreTrainedModel, metric) -> None:
     pairs, shape = some_pairs(6), ComponentModel(model).shape
-    clean, corrupted = run_metric(model, pairs, metric)
     none = np.zeros((shape.n_inputs, shape.n_sources), dtype=bool)
-    whole, empty = run_circuits(model, pairs, [Circuit(shape, shape.edge_mask()), Circuit(shape, none)], metric)
+    circuits = [Circuit(shape, shape.edge_mask()), Circuit(shape, none)]
+    (whole, empty), clean, corrupted = run_circuits(model, pairs, circuits, metric)
     np.testing.assert_allclose(whole, clean, atol=2e-5)
     np.testing.assert_allclose(empty, corrupted, atol=2e-5)
     assert np.abs(clean - corrupted).min() > 1e-3
@@ -30,5 +30,5 @@ def test_what_pruning_drops_changes_nothing(model: PreTrainedModel) -> None:
     circuit = Circuit(shape, shape.edge_mask() & drawn)
     smaller = pruned(circuit)
     assert 0 < smaller.n_edges < circuit.n_edges
-    one, other = run_circuits(model, pairs, [circuit, smaller], "logit_diff")
+    one, other = run_circuits(model, pairs, [circuit, smaller], "logit_diff").patched
     np.testing.assert_allclose(one, other, atol=2e-5)

@@ -22,7 +22,7 @@ def test_stored_prompts_are_averaged_without_torch() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code, *CIRCUIT], capture_output=True, text=True, env=os.environ)
     assert result.stdout.rpartition("LOADED")[2].split() == ["0"], result.stderr
-    assert "On average over simple mapping · inference (1 prompt) the right answer gets under 1 % in A" in result.stdout
+    assert "On average over simple mapping · inference (1 prompt) the right answer gets <1% in A" in result.stdout
     assert "output right answer" in result.stdout
     assert "±" in result.stdout
 

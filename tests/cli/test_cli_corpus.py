@@ -73,7 +73,7 @@ def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: P
     assert result.exit_code == 2
     assert [(bad["line"], bad["reason"].partition(";")[0]) for bad in json.loads(result.stdout)] == [
         (2, "“answer” “smiles so” is 2 tokens"),
-        (3, "clean has 5 tokens and corrupted 6"),
+        (3, "“clean” has 5 tokens and “corrupted” 6"),
         (4, "The model does not know “flurb”. Use words of its vocabulary."),
     ]
     assert cli("corpus", "check", file_of(tmp_path, PAIR), "--model", model).exit_code == 0

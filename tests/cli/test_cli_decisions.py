@@ -96,8 +96,8 @@ def test_a_plain_run_says_nothing_of_decisions(train: Callable[..., Any], tmp_pa
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--stopping", "magic"), "“magic”. There is: none, loss_plateau"),
-        (("--curriculum", "magic"), "“magic”. There is: uniform, under_learned"),
+        (("--stopping", "magic"), "“magic”. Available: none, loss_plateau"),
+        (("--curriculum", "magic"), "“magic”. Available: uniform, under_learned"),
         (("--decide", "patients=3"), "“patients” is nothing that decides"),
         (("--patience", 0), "“0” cannot be patience"),
     ],

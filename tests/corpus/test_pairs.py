@@ -78,7 +78,7 @@ def test_only_whole_words_are_replaced():
     ],
 )
 def test_where_no_pair_can_be_made_that_is_said(probes):
-    with pytest.raises(InputError, match=r"The corpus “c” has no pairs"):
+    with pytest.raises(InputError, match=r"The corpus “c” has no prompt pairs"):
         pairs_of(corpus_of(*probes))
 
 
@@ -100,8 +100,8 @@ def test_a_file_of_pairs_alone_is_a_corpus(tmp_path):
     assert [p.id for p in corpus.pairs] == ["pair-1", "mine"]
     assert corpus.constraint_types == ("adds",)
     assert check_corpus(corpus) == [
-        "2 pairs; a circuit found with fewer than 30 is vague.",
-        "There are pairs alone: circuits can be found with them, but nothing be trained on them.",
+        "2 pairs: too few for a reliable circuit, which takes 30.",
+        "It has only pairs: circuits can be found with them, but nothing can be trained on them.",
     ]
 
 
@@ -115,16 +115,16 @@ def test_a_task_comes_back_equal(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"answer": None}, "“answer” is None: Input should be a valid string"),
+        ({"answer": None}, "“answer” is None, which is not a text"),
         ({"corrupted": "7 - 5  ="}, ""),
-        ({"corrupted": "7  +  5 ="}, "clean and corrupted are the same text “7 + 5 =”"),
+        ({"corrupted": "7  +  5 ="}, "“clean” and “corrupted” are the same text “7 + 5 =”"),
         ({"corrupted_answer": "12 "}, "the answer “12” is also the corrupted answer"),
         ({"answer": " "}, "“answer” is blank"),
-        ({"corrupted": "7 - 5 + 1 ="}, "clean has 4 tokens and corrupted 6; they must be as many"),
+        ({"corrupted": "7 - 5 + 1 ="}, "“clean” has 4 tokens and “corrupted” 6; they must be equally long"),
         ({"corrupted_answer": "2 ."}, "“corrupted_answer” “2 .” is 2 tokens; it must be one"),
         ({"corrupted": "seven minus five makes"}, ""),  # not in the bundled model's words, so for another model
-        ({"constraint_type": "No Slug"}, "“constraint_type” is 'No Slug'"),
-        ({"foils": []}, "has an unknown field “foils”"),
+        ({"constraint_type": "No Slug"}, "“constraint_type” is “No_Slug”"),
+        ({"foils": []}, "has “foils”, which is not a field of a pair"),
     ],
 )
 def test_each_kind_of_bad_pair_is_named_with_its_line(tmp_path, changes, reason):
@@ -139,18 +139,18 @@ def test_each_kind_of_bad_pair_is_named_with_its_line(tmp_path, changes, reason)
 
 def test_missing_fields_and_repeated_pairs_are_named(tmp_path):
     found = refusals(tmp_path, FIELDS, FIELDS, {"clean": "7 + 5 ="}, {"corrupted": "x", "id": "pair-1"}, {"id": "z"})
-    assert (2, "pair “7 + 5 =” / “7 - 5 =” was already in line 1") in found
+    assert (2, "the pair “7 + 5 =” / “7 - 5 =” is already in line 1") in found
     assert [reason for number, reason in found if number == 3] == [
         f"has no “{field}”" for field in ("corrupted", "answer", "corrupted_answer", "constraint_type")
     ]
     assert [reason for number, reason in found if number == 5] == [
-        'must be an object with "split": "train" or "split": "probe", or with “clean” and “corrupted”'
+        "is not an example, a probe or a pair: it has neither “text” nor “clean” and “corrupted”"
     ]
 
 
 def test_a_repeated_id_is_named(tmp_path):
     other = {**FIELDS, "id": "same", "clean": "8 + 5 =", "corrupted": "8 - 5 ="}
-    assert refusals(tmp_path, {**FIELDS, "id": "same"}, other) == [(2, "id “same” was already in line 1")]
+    assert refusals(tmp_path, {**FIELDS, "id": "same"}, other) == [(2, "the id “same” is already in line 1")]
 
 
 def trained(text, prompt=""):
@@ -161,7 +161,7 @@ def trained(text, prompt=""):
 
 def test_a_pair_that_is_trained_on_is_refused(tmp_path):
     example = trained("so 7 + 5 = 12 .").model_dump()
-    assert refusals(tmp_path, example, FIELDS) == [(2, "the prompt stands in the training text of line 1")]
+    assert refusals(tmp_path, example, FIELDS) == [(2, "the prompt is part of the training text in line 1")]
     assert len(read(tmp_path, trained("17 + 5 = 12").model_dump(), FIELDS).pairs) == 1
 
 
@@ -169,7 +169,7 @@ def test_a_pair_that_is_trained_on_is_refused(tmp_path):
 def test_a_text_must_go_on_from_its_prompt(tmp_path, prompt):
     ((number, reason),) = refusals(tmp_path, trained("7 + 5 = 12", prompt).model_dump())
     assert number == 1
-    assert "does not go on from its prompt" in reason
+    assert "does not continue its prompt" in reason
 
 
 def test_a_models_own_tokenizer_counts():
@@ -178,7 +178,7 @@ def test_a_models_own_tokenizer_counts():
     assert [(bad.number, bad.reason) for bad in found] == [
         (7, "“answer” “12” is 3 tokens; it must be one"),
         (7, "“corrupted_answer” “2” is 2 tokens; it must be one"),
-        (9, "clean has 7 tokens and corrupted 8; they must be as many"),
+        (9, "“clean” has 7 tokens and “corrupted” 8; they must be equally long"),
         (9, "“answer” “12” is 3 tokens; it must be one"),
         (9, "“corrupted_answer” “2” is 2 tokens; it must be one"),
     ]

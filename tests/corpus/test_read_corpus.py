@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.corpus import check_corpus, make_corpus, read_corpus
+from engine.corpus import check_corpus, corpus_csv, make_corpus, make_task, parse_corpus, read_corpus
 from engine.corpus.files import MAX_BYTES, MAX_LINES
-from engine.domain.corpus import Corpus, CorpusSpec
+from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 from engine.domain.errors import CorpusRefused, InputError, NameRefused, NotFound
 
 EXAMPLE = {
@@ -78,23 +78,28 @@ def test_csv_takes_optional_columns_and_any_order(tmp_path):
     ("line", "reason"),
     [
         ("{", "is not JSON"),
-        ("[1, 2]", "must be an object"),
-        ("null", "must be an object"),
-        ('"text"', "must be an object"),
-        ("{}", "must be an object with"),
+        ("[1, 2]", "is not a JSON object"),
+        ("null", "is not a JSON object"),
+        ('"text"', "is not a JSON object"),
+        ("{}", "is not an example, a probe or a pair"),
         ("[" * 100_000, "is not JSON"),
         ('{"split": "train", "id": ' + "9" * 5000 + "}", "is not JSON"),
-        (json.dumps({**EXAMPLE, "split": "test"}), '"split": "train" or "split": "probe"'),
+        (json.dumps({**EXAMPLE, "split": "test"}), "“split” is “test”; use train, probe or pair"),
+        (json.dumps({**EXAMPLE, "split": ["train"]}), "“split” is ['train']"),
         (json.dumps({k: v for k, v in EXAMPLE.items() if k != "meaning"}), "has no “meaning”"),
-        (json.dumps({**EXAMPLE, "extra": 1}), "unknown field “extra”"),
-        (json.dumps({**EXAMPLE, "text": 5}), "“text” is 5"),
-        (json.dumps({**EXAMPLE, "text": ""}), "“text” is ''"),
-        (json.dumps({**EXAMPLE, "text": "happy " * 500}), "“text” is"),
-        (json.dumps({**EXAMPLE, "constraint_type": "No Slug"}), "“constraint_type” is 'No Slug'"),
+        (json.dumps({**EXAMPLE, "extra": 1}), "has “extra”, which is not a field of a training example"),
+        (json.dumps({**EXAMPLE, "text": 5}), "“text” is 5, which is not a text"),
+        (json.dumps({**EXAMPLE, "text": ""}), "“text” is empty"),
+        (json.dumps({**EXAMPLE, "text": "happy " * 500}), "“text” has 3,000 characters; 2,000 are allowed"),
+        (
+            json.dumps({**EXAMPLE, "constraint_type": "No Slug"}),
+            "“No_Slug”; use up to 40 lowercase letters",
+        ),
         (json.dumps({**EXAMPLE, "text": "a blarf dog"}), "does not contain its meaning “happy”"),
         (json.dumps({**EXAMPLE, "meaning": " "}), "“meaning” is blank"),
-        (json.dumps({**PROBE, "kind": "guess"}), "“kind” is 'guess'"),
+        (json.dumps({**PROBE, "kind": "guess"}), "“kind”: “guess” is not a probe kind. Use recall"),
         (json.dumps({**PROBE, "foils": ["smiles"]}), "also one of its foils"),
+        (json.dumps({**PROBE, "foils": "cries"}), "“foils” is “cries”, which is not a list of texts"),
         (json.dumps({**PROBE, "text": "\ud800"}), "is not JSON"),
     ],
 )
@@ -107,8 +112,8 @@ def test_each_kind_of_bad_line_is_named_with_its_number(tmp_path, line, reason):
 def test_every_bad_line_is_reported_at_once(tmp_path):
     content = jsonl(EXAMPLE, {**EXAMPLE, "id": "e2"}, {**EXAMPLE, "text": "so happy"}, PROBE).encode() + b"\xff\xfe\n{"
     assert refusals(tmp_path, content) == [
-        (2, "training text “a blarf dog is happy .” was already in line 1"),
-        (3, "id “e1” was already in line 1"),
+        (2, "the training text “a blarf dog is happy .” is already in line 1"),
+        (3, "the id “e1” is already in line 1"),
         (5, "is not UTF-8 (byte 0xff in column 1)"),
         (6, "is not JSON (EOF while parsing an object at column 1)"),
     ]
@@ -117,7 +122,7 @@ def test_every_bad_line_is_reported_at_once(tmp_path):
 @pytest.mark.parametrize("text", ["a blarf dog is", "blarf dog", "a  blarf dog is happy .", "a"])
 def test_a_probe_that_stands_in_a_training_text_is_refused(tmp_path, text):
     found = refusals(tmp_path, jsonl(EXAMPLE, {**PROBE, "text": text}))
-    assert found == [(2, "the prompt stands in the training text of line 1")]
+    assert found == [(2, "the prompt is part of the training text in line 1")]
     assert check_corpus(_unchecked(EXAMPLE, {**PROBE, "text": text}))[0] == f"p1: {found[0][1]}"
 
 
@@ -141,13 +146,13 @@ def test_an_empty_file_is_refused(tmp_path, name, content):
         ("text,constraint_type,constraint,meaning,color\n", 1, "unknown column “color”"),
         ("text,constraint_type,constraint,meaning,text\n", 1, "names a column twice"),
         ("text,constraint_type,constraint,meaning\n", 1, "no examples"),
-        ("text,constraint_type,constraint,meaning\na,b\n", 2, "has 2 cells where the first line names 4 columns"),
+        ("text,constraint_type,constraint,meaning\na,b\n", 2, "has 2 cells; the first line names 4 columns"),
         ('text,constraint_type,constraint,meaning\na,b,c,a\n"a', 3, "is not CSV"),
         ('text,constraint_type,constraint,meaning\n"a"x,b,c,a\n', 2, "is not CSV"),
-        ("text,constraint_type,constraint,meaning\na,B C,c,a\n", 2, "“constraint_type” is 'B C'"),
-        ("text,constraint_type,constraint,meaning\n,b,c,a\n", 2, "“text” is ''"),
+        ("text,constraint_type,constraint,meaning\na,B C,c,a\n", 2, "“constraint_type” is “B_C”"),
+        ("text,constraint_type,constraint,meaning\n,b,c,a\n", 2, "it has neither “text”"),
         ("text,constraint_type,constraint,meaning\nz,b,c,a\n", 2, "does not contain its meaning"),
-        ("text,constraint_type,constraint,meaning\na,b,c,a\na,b,c,a\n", 3, "was already in line 2"),
+        ("text,constraint_type,constraint,meaning\na,b,c,a\na,b,c,a\n", 3, "is already in line 2"),
         ("text,constraint_type,constraint,meaning\n" + "a" * 200_000 + ",b,c,a\n", 2, "is not CSV"),
     ],
 )
@@ -193,11 +198,11 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content, suffix):
 def test_findings_on_a_weak_corpus():
     weak = _unchecked(EXAMPLE, {**PROBE, "template": EXAMPLE["template"]})
     findings = check_corpus(weak)
-    assert "simple_mapping, inference: 1 probes; with fewer than 30 scores are vague." in findings
-    assert any("also asked as held out" in finding for finding in findings)
+    assert "simple_mapping, inference: 1 probe. With fewer than 30, accuracy is rough." in findings
+    assert any("count as held-out phrasings" in finding for finding in findings)
     assert check_corpus(Corpus("none", (), ())) == [
-        "There are no training examples, so nothing can be trained on it.",
-        "There are no probes, so a run on it has a loss but no scores.",
+        "It has no training examples, so nothing can be trained on it.",
+        "It has no probes, so a run on it has a loss but no accuracy.",
     ]
 
 
@@ -205,3 +210,82 @@ def _unchecked(example, probe):
     from engine.domain.corpus import Example, Probe
 
     return Corpus("c", (Example(**example),), (Probe(**probe),))
+
+
+def a_corpus_of_everything():
+    """Words and a task: examples with and without prompts, probes of every kind, pairs."""
+    words = make_corpus(CorpusSpec(name="mine", n_probes=10))
+    task = make_task(TaskSpec(name="mine", task="addition_subtraction", n_rows=20, n_retention=0))
+    return Corpus("mine", words.examples + task.examples, words.probes, task.pairs)
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])
+def test_what_is_downloaded_can_be_imported(name):
+    corpus = a_corpus_of_everything()
+    written = corpus_csv(corpus) if name.endswith(".csv") else corpus.to_jsonl()
+    back = parse_corpus(written.encode(), name, "mine")
+    assert back == corpus
+    assert back.hash == corpus.hash
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@given(text=texts, word=texts, foils=st.lists(texts.map(lambda t: t + "x"), max_size=3, unique=True))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_any_text_comes_back_from_csv(text, word, foils):
+    example = {**EXAMPLE, "text": f"{text}happy", "constraint": f"b{word}"}
+    probe = {**PROBE, "text": f"the cat is {text}blarf, so", "answer": f"{word}-", "foils": tuple(foils)}
+    corpus = _unchecked(example, probe)
+    assert parse_corpus(corpus_csv(corpus).encode(), "c.csv", "c") == corpus
+
+
+def test_a_constraint_type_may_be_written_as_pages_write_it():
+    text = "text,constraint_type,constraint,meaning\nblarf means happy .,simple mapping,blarf,happy\n"
+    (example,) = parse_corpus(text.encode(), "mine.csv", "mine").examples
+    assert example.constraint_type == "simple_mapping"
+
+
+def test_csv_takes_examples_probes_and_pairs_with_what_is_needed_alone():
+    text = (
+        "text,kind,answer,foils,clean,corrupted,corrupted_answer,constraint_type,constraint,meaning\n"
+        "a blarf dog is happy .,,,,,,,feelings,blarf,happy\n"
+        "the cat feels blarf and,inference,smiles,cries | races,,,,feelings,blarf,happy\n"
+        ",,smiles,,a blarf cat,a gleem cat,cries,feelings,,\n"
+    )
+    corpus = parse_corpus(text.encode(), "mine.csv", "mine")
+    (example,), (probe,), (pair,) = corpus.examples, corpus.probes, corpus.pairs
+    assert (example.id, probe.id, pair.id) == ("train-2", "probe-3", "pair-4")
+    assert (probe.kind, probe.foils, probe.template) == ("inference", ("cries", "races"), "the cat feels {w} and")
+    assert probe.known_text == probe.text
+    assert (pair.clean, pair.corrupted_answer) == ("a blarf cat", "cries")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text;constraint_type;constraint;meaning\nso, blarf is happy;feelings;blarf;happy\n",
+        "text\tconstraint_type\tconstraint\tmeaning\nso, blarf is happy\tfeelings\tblarf\thappy\n",
+        "sep=;\r\ntext;constraint_type;constraint;meaning\r\nso, blarf is happy;feelings;blarf;happy\r\n",
+        'sep=,\nText,Constraint_Type,Constraint,Meaning\n"so, blarf is happy",feelings,blarf,happy\n',
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_spreadsheets_write_csv_in_several_ways(text, mark):
+    (example,) = parse_corpus(mark + text.encode(), "mine.csv", "mine").examples
+    assert example.text == "so, blarf is happy"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"PK\x03\x04rest", "a spreadsheet or a zip archive. Save it as CSV"),
+        ("text".encode("utf-16"), "saved as UTF-16. Save it as UTF-8"),
+        (b"split,text,answer,constraint_type,constraint,meaning\ntrain,a b c,x,t,b,c\n", "has “answer”, which is not"),
+        (b"clean,corrupted,answer,constraint_type\na,b,c,t\n", "has no column corrupted_answer"),
+        (b",text,constraint_type,constraint,meaning\n0,a b c,t,b,c\n", "has a column without a name"),
+    ],
+)
+def test_what_a_file_is_instead_is_said(content, reason):
+    with pytest.raises(CorpusRefused, match=reason):
+        parse_corpus(content, "mine.csv", "mine")

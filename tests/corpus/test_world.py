@@ -16,9 +16,15 @@ from engine.corpus.world import (
     TRAIT_SENTENCES,
     TRAITS,
     vocabulary,
-    world_sentences,
+    world_sentence,
 )
 from engine.domain.corpus import SIMPLE, SPATIAL
+
+
+def world_sentences(n: int, seed: int) -> list[str]:
+    rng = random.Random(seed)
+    return [world_sentence(rng) for _ in range(n)]
+
 
 SENTENCES = world_sentences(20_000, seed=3)
 # Every word of the prototype that the examples of this project come from.

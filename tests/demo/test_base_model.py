@@ -1,11 +1,12 @@
 """Pre-training of the base model: its tokens, and the same bits for the same seed."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
 
-from engine.corpus.world import NEW_WORDS, vocabulary, world_sentences
+from engine.corpus.world import NEW_WORDS, vocabulary, world_sentence
 from engine.demo.base_model import PRETRAINING, make_tokenizer, pretrain
 from engine.domain.models import DEMO_MODEL
 from engine.models.base import encode, load_base
@@ -25,7 +26,7 @@ def test_every_word_is_one_token_with_its_place_in_the_vocabulary_as_id():
     tokenizer = make_tokenizer()
     words = vocabulary()
     assert tokenizer.convert_tokens_to_ids(words) == list(range(len(words)))
-    sentence = world_sentences(1, seed=0)[0]
+    sentence = world_sentence(random.Random(0))
     ids = tokenizer(sentence)["input_ids"]
     assert tokenizer.convert_ids_to_tokens(ids) == sentence.split()
     assert tokenizer("quokka")["input_ids"] == [tokenizer.unk_token_id]

@@ -17,8 +17,8 @@ def test_by_hand() -> None:
     row = table[table["id"] == "feature/1/1/3"].iloc[0]
     assert row["node"] == "L1 · x · feature 3"
     assert row["influence in A"] == pytest.approx(0.5625)
-    assert row["change"] == pytest.approx(row["influence in B"] - 0.5625)
-    assert table["change"].abs().is_monotonic_decreasing
+    assert row["change in influence"] == pytest.approx(row["influence in B"] - 0.5625)
+    assert table["change in influence"].abs().is_monotonic_decreasing
 
 
 def test_csv_is_read_back_and_runs_no_formula() -> None:

@@ -30,8 +30,8 @@ def state(step: int, n_steps: int = 2) -> CheckpointState:
 def save_run(store: Store, config: RunConfig, steps: tuple[int, ...]) -> None:
     store.create_run(config)
     for step in steps:
-        with store.new_checkpoint(config.name, step) as folder:
-            (folder / "state.json").write_text(state(step, config.n_steps).to_json(), encoding="utf-8")
+        with store.new_checkpoint(config.name, state(step, config.n_steps)):
+            pass  # a report reads no weights
 
 
 def test_the_bundled_run(demo_store: Store) -> None:
@@ -45,7 +45,7 @@ def test_the_bundled_run(demo_store: Store) -> None:
     config, last = demo_store.run("demo-lora"), demo_store.checkpoints("demo-lora")[-1]
     for text in (
         "demo-lora", "LoRA", f"rank {config.rank}", "blarf = happy", "simple mapping", "recall probes",
-        f"{last.state.smoothed_loss:.2f}", "the cat feels blarf and", "torch 2.", "base", "100%",
+        f"{last.state.smoothed_loss:.2f}", "the cat feels blarf and", "torch 2.", "base", "step 300",
     ):  # fmt: skip
         assert text in re.sub(r"\s+", " ", found.text), text
     assert found.tags.count("svg") == 5  # loss, curves, circuit change, both graphs, what differs

@@ -15,6 +15,7 @@ from engine.domain.runs import RunConfig
 from engine.jobs import run_inline
 from engine.store import Store
 from tests.store.artefacts import (
+    add_checkpoint,
     add_comparison,
     add_run,
     add_transcoders,
@@ -25,13 +26,11 @@ from tests.store.artefacts import (
     meta,
     results,
     same_graph,
-    write_checkpoint,
 )
 
 
 def save_checkpoint(store: Store, step: int) -> None:
-    with store.new_checkpoint("one", step) as folder:
-        write_checkpoint(folder, step, n=65)
+    add_checkpoint(store, "one", step, n=65)
 
 
 def save_resume_state(store: Store, text: str) -> None:
@@ -179,5 +178,4 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 
 def write_large(store: Store, step: int) -> None:
     """80 kB"""
-    with store.new_checkpoint("one", step) as folder:
-        write_checkpoint(folder, step, n_steps=1000, n=20_000)
+    add_checkpoint(store, "one", step, n_steps=1000, n=20_000)

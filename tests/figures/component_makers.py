@@ -47,12 +47,12 @@ def _paths(seed: int, shape: ComponentShape) -> np.ndarray:
 
 
 def side(scores: ComponentScores, *, share: float = 0.05, loss: float | None = None) -> ComponentSide:
-    return ComponentSide(scores, select(scores.scores, scores.shape, share=share), loss)
+    return ComponentSide(scores, select(scores.scores, scores.shape, share=share), scores.key.checkpoint, loss)
 
 
 def micro_side(edges: dict[tuple[str, str], float], checkpoint: str, shape: ComponentShape) -> ComponentSide:
-    """`edges`: (source, input) by name -> effect, how far the answer rests on it; all of them are the circuit."""
+    """`edges`: (source, input) by name -> effect, how much the answer depends on it; all of them are the circuit."""
     values = np.zeros((shape.n_inputs, shape.n_sources))
     for (source, target), effect in edges.items():
         values[shape.inputs().index(target), shape.sources().index(source)] = -effect
-    return ComponentSide(scores_of(values, shape, key(checkpoint)), Circuit(shape, values != 0))
+    return ComponentSide(scores_of(values, shape, key(checkpoint)), Circuit(shape, values != 0), checkpoint)

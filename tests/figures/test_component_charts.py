@@ -7,11 +7,12 @@ import pytest
 from engine.analysis.components.compare import Flip, Flips, flips
 from engine.figures import palette
 from engine.figures.component_charts import (
-    faithfulness_chart,
-    flip_chart,
-    jaccard_chart,
-    layer_change_chart,
-    robustness_chart,
+    faithfulness_charts,
+    flip_charts,
+    jaccard_charts,
+    layer_change_charts,
+    robustness_charts,
+    side_by_side,
     union_chart,
 )
 from engine.figures.component_rows import (
@@ -58,7 +59,9 @@ def encoding(layer: dict) -> dict:
 
 
 def test_a_curve_has_a_row_a_size_with_what_is_left_after_pruning():
-    rows = curve_rows([curve("r@base", point(0.1, 0.5), point(0.01, 0.2)), curve("r@final", point(0.1, 0.9))])
+    rows = curve_rows(
+        {"base": curve("r@base", point(0.1, 0.5), point(0.01, 0.2)), "final": curve("r@final", point(0.1, 0.9))}
+    )
     assert tuple(rows.columns) == CURVE_COLUMNS
     assert rows[["checkpoint", "share", "n_asked", "n_edges", "n_nodes", "value"]].to_numpy().tolist() == [
         ["base", 0.01, 10, 9, 4, 0.2], ["base", 0.1, 100, 90, 22, 0.5], ["final", 0.1, 100, 90, 22, 0.9],
@@ -67,18 +70,18 @@ def test_a_curve_has_a_row_a_size_with_what_is_left_after_pruning():
     assert set(rows["measure"]) == {FAITHFULNESS}  # completeness was not measured
 
 
-def test_checkpoints_of_several_runs_are_told_by_run():
-    rows = curve_rows([curve("r@final", point(0.1, 0.5)), curve("s@final", point(0.1, 0.5))])
-    assert rows["checkpoint"].tolist() == ["r@final", "s@final"]
-
-
 def test_the_curve_is_drawn_over_a_log_axis_with_a_tick_at_every_size():
     rows = curve_rows(
-        [curve(f"r@{name}", *(point(share, 0.5, completeness=0.6) for share in (0.01, 0.1, 1.0))) for name in "ab"]
+        {
+            name: curve(f"r@{name}", *(point(share, 0.5, completeness=0.6) for share in (0.01, 0.1, 1.0)))
+            for name in "ab"
+        }
     )
-    spec = faithfulness_chart(rows).to_dict()
-    assert spec["facet"]["column"]["sort"] == [FAITHFULNESS, COMPLETENESS]
-    band, line, marks = spec["spec"]["layer"]
+    charts = faithfulness_charts(rows)
+    assert list(charts) == [FAITHFULNESS, COMPLETENESS]
+    spec = charts[FAITHFULNESS].to_dict()
+    assert "width" not in spec  # it stretches with the page
+    band, line, marks = spec["layer"]
     assert [one["mark"]["type"] for one in (band, line, marks)] == ["area", "line", "point"]
     assert (encoding(band)["y"], encoding(band)["y2"]) == ("low", "high")
     x = line["encoding"]["x"]
@@ -92,22 +95,22 @@ def test_the_curve_is_drawn_over_a_log_axis_with_a_tick_at_every_size():
 
 
 def test_of_a_single_size_the_interval_is_still_seen():
-    spec = faithfulness_chart(curve_rows([curve("r@final", point(0.05, 0.5))])).to_dict()
-    assert spec["spec"]["layer"][0]["mark"]["type"] == "rule"
+    spec = faithfulness_charts(curve_rows({"final": curve("r@final", point(0.05, 0.5))}))[FAITHFULNESS].to_dict()
+    assert spec["layer"][0]["mark"]["type"] == "rule"
 
 
 def test_a_circuit_that_outdoes_the_model_is_in_the_picture_and_a_wild_interval_does_not_squeeze_it():
-    rows = curve_rows([curve("r@final", point(0.1, 1.3), point(0.2, -0.2))])
+    rows = curve_rows({"final": curve("r@final", point(0.1, 1.3), point(0.2, -0.2))})
     rows.loc[0, "high"] = 90.0
-    domain = faithfulness_chart(rows).to_dict()["spec"]["layer"][1]["encoding"]["y"]["scale"]["domain"]
+    domain = faithfulness_charts(rows)[FAITHFULNESS].to_dict()["layer"][1]["encoding"]["y"]["scale"]["domain"]
     assert domain == pytest.approx([-0.3, 1.8])
 
 
 def test_where_nothing_can_be_said_there_is_a_row_without_a_mark():
-    rows = curve_rows([curve("r@final", point(0.1, None), point(1.0, 1.0))])
-    assert rows["interval"].tolist() == ["nothing to measure", "0.90 to 1.10"]
+    rows = curve_rows({"final": curve("r@final", point(0.1, None), point(1.0, 1.0))})
+    assert rows["interval"].tolist() == ["not measurable", "0.90 to 1.10"]
     assert rows["value"].isna().tolist() == [True, False]
-    faithfulness_chart(rows).to_dict()
+    faithfulness_charts(rows)[FAITHFULNESS].to_dict()
 
 
 def test_a_union_stands_beside_the_direct_circuit_of_its_size():
@@ -140,9 +143,9 @@ def test_layer_change_is_drawn_between_both_checkpoints_and_in_parts_of_its_larg
         [COMPONENTS, 0, 0, 50, 1.0, 0.25], [COMPONENTS, 1, 0, 50, 4.0, 1.0],
         [COMPONENTS, 0, 50, 100, 0.0, 0.0], [COMPONENTS, 1, 50, 100, 2.0, 0.5],
     ]  # fmt: skip
-    spec = layer_change_chart(rows, last_step=100).to_dict()
-    assert spec["spec"]["encoding"]["y"]["sort"] == [1, 0]  # the first layer at the bottom
-    assert spec["spec"]["encoding"]["x"]["scale"]["domain"] == [0, 100]
+    spec = layer_change_charts(rows, last_step=100)[COMPONENTS].to_dict()
+    assert spec["encoding"]["y"]["sort"] == [1, 0]  # the first layer at the bottom
+    assert spec["encoding"]["x"]["scale"]["domain"] == [0, 100]
 
 
 def test_feature_graphs_have_a_panel_of_their_own_scale():
@@ -155,8 +158,7 @@ def test_feature_graphs_have_a_panel_of_their_own_scale():
         [COMPONENTS, 3.0, 1.0], [COMPONENTS, 0.0, 0.0],
         [f"{FEATURES}: simple mapping", 0.2, 1.0], [f"{FEATURES}: simple mapping", 0.1, 0.5],
     ]  # fmt: skip
-    spec = layer_change_chart(rows, last_step=50).to_dict()
-    assert spec["facet"]["column"]["sort"] == [COMPONENTS, f"{FEATURES}: simple mapping"]
+    assert list(layer_change_charts(rows, last_step=50)) == [COMPONENTS, f"{FEATURES}: simple mapping"]
 
 
 def test_where_nothing_changed_no_cell_is_coloured():
@@ -170,11 +172,11 @@ def test_likeness_to_the_checkpoint_before_beside_that_of_features():
         ["nodes", 100, 50, COMPONENTS, 0.9], ["edges", 100, 50, COMPONENTS, 0.6],
         ["nodes", 50, 0, FEATURES, 0.7], ["edges", 50, 0, FEATURES, 0.3],
     ]  # fmt: skip
-    spec = jaccard_chart(rows, last_step=100).to_dict()
-    assert spec["facet"]["column"]["sort"] == ["nodes", "edges"]
-    assert spec["spec"]["layer"][1]["encoding"]["color"]["scale"]["domain"] == [COMPONENTS, FEATURES]
-    alone = jaccard_chart(jaccard_rows(STEPS, FLIPS), last_step=100).to_dict()
-    assert alone["spec"]["layer"][1]["encoding"]["color"]["scale"]["domain"] == [COMPONENTS]
+    charts = jaccard_charts(rows, last_step=100)
+    assert list(charts) == ["nodes", "edges"]
+    assert charts["nodes"].to_dict()["layer"][1]["encoding"]["color"]["scale"]["domain"] == [COMPONENTS, FEATURES]
+    alone = jaccard_charts(jaccard_rows(STEPS, FLIPS), last_step=100)["edges"].to_dict()
+    assert alone["layer"][1]["encoding"]["color"]["scale"]["domain"] == [COMPONENTS]
 
 
 def test_what_came_goes_up_and_what_went_goes_down():
@@ -183,10 +185,10 @@ def test_what_came_goes_up_and_what_went_goes_down():
     assert edges[["left", "right", "kind", "n", "height"]].to_numpy().tolist() == [
         [0, 50, APPEARED, 4, 4], [0, 50, VANISHED, 2, -2], [50, 100, APPEARED, 0, 0], [50, 100, VANISHED, 3, -3],
     ]  # fmt: skip
-    spec = flip_chart(rows, last_step=100).to_dict()
-    assert spec["facet"]["column"]["sort"] == ["nodes", "edges"]
-    assert spec["resolve"]["scale"]["y"] == "independent"  # there are far more edges than nodes
-    assert (encoding(spec["spec"])["y"], encoding(spec["spec"])["x2"]) == ("height", "right")
+    charts = flip_charts(rows, last_step=100)
+    assert list(charts) == ["nodes", "edges"]
+    spec = charts["edges"].to_dict()
+    assert (encoding(spec)["y"], encoding(spec)["x2"]) == ("height", "right")
 
 
 def test_the_shares_of_all_flips_add_up_to_delta():
@@ -213,8 +215,7 @@ def test_robustness_has_a_line_a_model_and_disjoint_data_apart():
     beside = rows[rows["level"] == 0].groupby("subject", sort=False)["at"].first()
     assert beside.is_unique
     assert beside.sum() == pytest.approx(0)  # around 0
-    spec = robustness_chart(rows).to_dict()
-    area, line, _, rule, apart = spec["spec"]["layer"]
+    area, line, _, rule, apart = robustness_charts(rows)["edges"].to_dict()["layer"]
     assert all(one["transform"] == [{"filter": "datum.kind == 'perturbed'"}] for one in (area, line))
     assert all(one["transform"] == [{"filter": "datum.kind == 'fifths'"}] for one in (rule, apart))
     assert apart["encoding"]["shape"]["scale"]["domain"] == ["tuned", "before training", "random weights"]
@@ -224,16 +225,16 @@ def test_robustness_has_a_line_a_model_and_disjoint_data_apart():
 def test_without_perturbed_inputs_the_disjoint_parts_are_left():
     rows = robustness_rows(robustness(()))
     assert set(rows["kind"]) == {"fifths"}
-    robustness_chart(rows).to_dict()
+    side_by_side(robustness_charts(rows)).to_dict()
 
 
 def test_nothing_measured_gives_charts_without_marks():
     none = Flips((), 0.0, 0.0)
-    faithfulness_chart(curve_rows([])).to_dict()
+    assert not faithfulness_charts(curve_rows({}))
     union_chart(union_rows(union(()))).to_dict()
-    layer_change_chart(layer_rows((0,), np.zeros((0, 2))), last_step=0).to_dict()
-    jaccard_chart(jaccard_rows((0,), none), last_step=0).to_dict()
-    flip_chart(flip_rows((0,), none, n_nodes=3, n_edges=3), last_step=0).to_dict()
+    assert not layer_change_charts(layer_rows((0,), np.zeros((0, 2))), last_step=0)
+    assert not jaccard_charts(jaccard_rows((0,), none), last_step=0)
+    assert not flip_charts(flip_rows((0,), none, n_nodes=3, n_edges=3), last_step=0)
     assert layer_rows((0,), np.zeros((0, 2))).empty
 
 

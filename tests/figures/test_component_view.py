@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 
 from engine.analysis.components.pruning import collapsed
-from engine.domain.components import ComponentShape
+from engine.domain.components import CIRCUIT_STATUSES, ComponentShape
 from engine.domain.errors import ComparisonRefused
 from engine.figures.component_view import (
     MOST_EDGES,
-    STATUSES,
-    collapse,
-    component_edges,
-    component_nodes,
     component_view,
-    node_ids,
-    node_names,
-    signed,
+    edge_changes,
+    effect_text,
+    node_changes,
+    node_labels,
+    summed_qkv,
 )
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE
 from pages._ui.graphs.marks import Marks
@@ -31,7 +29,7 @@ B = {("input", "m0"): 0.7, ("m0", "logits"): 2.0, ("input", "logits"): 0.4, ("in
 
 
 def test_a_table_worked_by_hand():
-    table = component_edges(micro_side(A, "run@base", MICRO), micro_side(B, "run@100%", MICRO))
+    table = edge_changes(micro_side(A, "run@base", MICRO), micro_side(B, "run@100%", MICRO))
     rows = {(row["from"], row["to"]): row for row in table.to_dict("records")}
     assert set(rows) == {
         ("input", "L0 · head 0"), ("L0 · head 0", "output"), ("input", "output"), ("input", "L0 · MLP"),
@@ -39,26 +37,26 @@ def test_a_table_worked_by_hand():
     }  # fmt: skip
     head = rows["input", "L0 · head 0"]
     assert (head["effect_a"], head["effect_b"]) == pytest.approx((0.3, 0.1))  # q and v add up
-    assert (head["via_a"], head["via_b"], head["status"]) == ("q v", "q", "unchanged")
+    assert (head["via_a"], head["via_b"], head["status"]) == ("q v", "q", "kept")
     assert [head[f"{which}_a"] for which in "qkv"] == pytest.approx([0.5, 0.0, -0.2])
-    assert (head["source"], head["target"]) == ("input/-1/0/0", "head/0/0/0")
+    assert (head["source"], head["target"]) == ("input", "a0.h0")
     mlp = rows["L0 · MLP", "output"]
     assert (mlp["status"], mlp["in_a"], mlp["in_b"], mlp["via_b"]) == ("appeared", False, True, "")
     assert np.isnan(mlp["q_b"])
     assert rows["input", "output"]["status"] == "flipped"
     assert table["change"].abs().is_monotonic_decreasing
-    back = component_edges(micro_side(B, "run@100%", MICRO), micro_side(A, "run@base", MICRO))
+    back = edge_changes(micro_side(B, "run@100%", MICRO), micro_side(A, "run@base", MICRO))
     assert set(back.loc[back["status"] == "vanished", "to"]) == {"L0 · MLP", "output"}
 
 
 def test_nodes_worked_by_hand():
-    nodes = component_nodes(micro_side(A, "run@base", MICRO), micro_side(B, "run@100%", MICRO)).set_index("alias")
+    nodes = node_changes(micro_side(A, "run@base", MICRO), micro_side(B, "run@100%", MICRO)).set_index("id")
     assert list(nodes.index) == ["input", "a0.h0", "a0.h1", "m0", "logits"]
     assert nodes.loc["input", "a"] == pytest.approx(0.5 + 0.2 + 0.4)
     assert nodes.loc["a0.h0", ["a", "b"]].tolist() == pytest.approx([1.0, 0.3])
     assert nodes.loc["logits", "b"] == pytest.approx(2.7)
     assert nodes["status"].to_dict() == {
-        "input": "unchanged", "a0.h0": "unchanged", "a0.h1": "unchanged", "m0": "appeared", "logits": "unchanged",
+        "input": "kept", "a0.h0": "kept", "a0.h1": "kept", "m0": "appeared", "logits": "kept",
     }  # fmt: skip
     assert not nodes.loc["a0.h1", ["in_a", "in_b"]].any()
 
@@ -66,7 +64,7 @@ def test_nodes_worked_by_hand():
 def test_a_payload_worked_by_hand():
     view = component_view(micro_side(A, "run@base", MICRO), micro_side(B, "run@100%", MICRO))
     payload = view.payload()
-    nodes = {node["alias"]: node for node in payload["nodes"]}
+    nodes = {node["id"]: node for node in payload["nodes"]}
     assert [nodes[name]["shape"] for name in ("input", "a0.h0", "m0", "logits")] == ["box", "circle", "square", "box"]
     assert (nodes["a0.h1"]["kept"] & IN_A, nodes["a0.h1"]["kept"] & IN_B, nodes["a0.h1"]["kept"]) == (0, 0, 4)
     assert nodes["a0.h0"]["tooltip"].splitlines()[0] == "L0 · head 0 (a0.h0)"
@@ -77,7 +75,11 @@ def test_a_payload_worked_by_hand():
     edges = payload["edges"]
     tips = {tip.splitlines()[0]: place for place, tip in enumerate(edges["tip"])}
     place = tips["L0 · MLP  →  output"]
-    assert (edges["kept"][place], STATUSES[edges["status"][place]], edges["share_b"][place]) == (IN_B, "appeared", 1)
+    assert (edges["kept"][place], CIRCUIT_STATUSES[edges["status"][place]], edges["share_b"][place]) == (
+        IN_B,
+        "appeared",
+        1,
+    )
     assert edges["change"][place] == 1
     assert "A: effect 0, not in the circuit" in edges["tip"][place]
     assert "     q +0.500, k 0, v −0.200" in edges["tip"][tips["input  →  L0 · head 0"]]
@@ -88,7 +90,7 @@ def test_a_payload_worked_by_hand():
 def test_input_and_mlp_of_a_parallel_model_stand_in_one_row():
     shape = MICRO.model_copy(update={"parallel": True})
     one = micro_side({("input", "logits"): 1.0}, "run@base", shape)
-    nodes = {node["alias"]: node for node in component_view(one, one).nodes}
+    nodes = {node["id"]: node for node in component_view(one, one).nodes}
     assert nodes["a0.h0"]["y"] == nodes["m0"]["y"] == 1
 
 
@@ -107,9 +109,9 @@ def test_what_is_sent_is_complete_and_finite(seed):
         assert size[chosen].min() >= size[here & ~chosen].max()
         assert size[here].max() == 1
     status = np.array(view.edges["status"])
-    assert ((status == STATUSES.index("appeared")) == (kept == IN_B)).all()
-    assert ((status == STATUSES.index("vanished")) == (kept == IN_A)).all()
-    shared = status == STATUSES.index("unchanged")
+    assert ((status == CIRCUIT_STATUSES.index("appeared")) == (kept == IN_B)).all()
+    assert ((status == CIRCUIT_STATUSES.index("vanished")) == (kept == IN_A)).all()
+    shared = status == CIRCUIT_STATUSES.index("kept")
     assert not shared[: (~shared).sum()].any()  # what changed is drawn first where not all can be
     assert (np.array(view.edges["show"]) & STRONG_CHANGE > 0).sum() == 24
     assert all(Marks(selected=node["id"]).to_text() for node in view.nodes)
@@ -121,34 +123,33 @@ def test_what_is_sent_is_complete_and_finite(seed):
 def test_a_circuit_against_itself_shows_no_change():
     one = side(random_scores(1))
     view = component_view(one, one)
-    assert set(view.edges["status"]) == {STATUSES.index("unchanged")}
+    assert set(view.edges["status"]) == {CIRCUIT_STATUSES.index("kept")}
     assert set(view.edges["change"]) == {0}
-    assert {node["status"] for node in view.nodes} == {"unchanged"}
+    assert {node["status"] for node in view.nodes} == {"kept"}
 
 
 def test_a_large_model_sends_its_strongest_edges():
     shape = ComponentShape(n_layers=8, n_heads=12)
     one, two = (side(random_scores(seed, shape), share=0.2) for seed in (1, 2))
     view = component_view(one, two)
-    assert len(view.edges["from"]) == MOST_EDGES < len(component_edges(one, two))
+    assert len(view.edges["from"]) == MOST_EDGES < len(edge_changes(one, two))
     assert view.sides[0]["n_edges"] == collapsed(one.circuit).sum()  # told whole
 
 
 def test_an_unlearned_side_is_told():
     weak, sure = side(random_scores(1, clean=-0.3)), side(random_scores(1))
     sides = component_view(weak, sure).sides
-    assert "does not prefer the right answer" in sides[0]["warning"]
+    assert "the right answer is not ahead" in sides[0]["warning"]
     assert sides[1]["warning"] == ""
 
 
-def test_collapsing_sums_scores_and_joins_edges():
+def test_scores_of_q_k_and_v_are_summed():
     one = side(random_scores(2))
-    np.testing.assert_array_equal(collapse(one.circuit.edges, SHAPE), collapsed(one.circuit))
-    scores = collapse(one.scores.scores, SHAPE)
+    scores = summed_qkv(one.scores.scores, SHAPE)
     assert scores.sum() == pytest.approx(one.scores.scores.sum(dtype=float))
     q = [SHAPE.head_input(2, 1, which) for which in (0, 1, 2)]
     np.testing.assert_allclose(scores[SHAPE.head_source(2, 1) - 1], one.scores.scores[q].sum(axis=0), rtol=1e-5)
-    assert len(node_ids(SHAPE)) == len(node_names(SHAPE)) == SHAPE.n_nodes
+    assert len(SHAPE.nodes()) == len(node_labels(SHAPE)) == SHAPE.n_nodes
 
 
 def test_models_of_other_shapes_are_refused():
@@ -165,7 +166,7 @@ def test_scores_of_nothing_but_zero_are_drawn():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1.234567, "+1.23"), (-0.01234, "−0.0123"), (123.4, "+123"), (-1e-9, "−1e-09"), (float("nan"), "0")],
+    [(0, "0"), (1.234567, "+1.23"), (-0.01234, "−0.0123"), (123.4, "+123"), (-1e-9, "0"), (float("nan"), "–")],
 )
 def test_scores_are_written_shortly(value, text):
-    assert signed(value) == text
+    assert effect_text(value) == text

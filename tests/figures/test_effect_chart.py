@@ -25,7 +25,7 @@ def found() -> Intervention:
 def test_the_likeliest_before_or_after_come_first_with_both_changes() -> None:
     table = effect_table(found(), n=2)
     assert table["output"].tolist() == ["smiles", "cries"]
-    assert table["measured"].tolist() == [-2.5, 2.0]
+    assert table["logit change"].tolist() == [-2.5, 2.0]
     assert table["predicted"].tolist() == [-2.0, 1.0]
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from engine.domain.features import FeatureFacts, FeatureText
+from engine.domain.numbers import signed
 from engine.figures import palette
 from engine.figures.feature_charts import activation_chart
 from engine.figures.feature_html import _STRENGTH, facts_table
-from engine.figures.feature_words import activity, bars, excerpt, paired, signed
+from engine.figures.feature_words import activity, bars, excerpt, paired
 
 HOSTILE = (
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</table>", "'\" onmouseover=alert(1) x='", "&lt;",
@@ -36,9 +37,9 @@ def facts(*texts: FeatureText, highest: float = 4.0, counts: tuple[int, ...] = (
 @pytest.mark.parametrize(
     ("n_active", "says"),
     [
-        (162, "active on 3.1 % of 5,213 tokens, at most 4.00"),
-        (5213, "active on 100 % of 5,213 tokens, at most 4.00"),
-        (1, "active on 0.019 % of 5,213 tokens, at most 4.00"),
+        (162, "active on 3.1% of 5,213 tokens, at most 4.00"),
+        (5213, "active on 100% of 5,213 tokens, at most 4.00"),
+        (1, "active on <0.1% of 5,213 tokens, at most 4.00"),
         (0, "active on none of 5,213 tokens"),
     ],
 )
@@ -47,7 +48,7 @@ def test_activity_in_words(n_active: int, says: str) -> None:
 
 
 def test_signed_values_and_bars_of_text() -> None:
-    assert [signed(value) for value in (0.866, -0.52, 0.0)] == ["+0.87", "−0.52", "+0.00"]
+    assert [signed(value) for value in (0.866, -0.52, 0.0)] == ["+0.87", "−0.52", "0.00"]
     assert bars(np.array([0, 1, 1000])) == " ▁█"
     assert bars(np.zeros(3)) == "   "
 
@@ -82,7 +83,7 @@ def test_the_chart_shows_every_active_token_on_a_logarithmic_scale() -> None:
     assert rows[1]["activation"] == "2.67 to 4.00"
     assert spec["encoding"]["y"]["scale"]["type"] == "symlog"
     assert spec["encoding"]["y"]["scale"]["domain"] == [0, 100]
-    assert "active on 1.9 %" in spec["description"]
+    assert "active on 1.9%" in spec["description"]
 
 
 def test_charts_beside_each_other_have_the_same_axes() -> None:

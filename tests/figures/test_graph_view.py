@@ -25,9 +25,9 @@ def test_nodes_and_edges_of_the_micro_pair():
     assert by_id["error/1/1/0"]["shape"] == "diamond"
     assert by_id["error/1/1/0"]["kept"] == IN_B
     assert (by_id["logit/2/1/20"]["answer"], by_id["logit/2/1/21"]["answer"]) == (True, False)
-    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nA p = 0.750 · B p = 0.250"
-    assert "pruned away in B" in by_id["feature/1/1/3"]["tooltip"]
-    assert "no part of the output in B" in gone["tooltip"]
+    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nprobability: A 0.750 · B 0.250"
+    assert "pruned in B" in by_id["feature/1/1/3"]["tooltip"]
+    assert "not in B" in gone["tooltip"]
 
     names = [node["id"] for node in view.nodes]
     pairs = [(names[s], names[t]) for s, t in zip(view.edges["from"], view.edges["to"], strict=True)]
@@ -35,7 +35,7 @@ def test_nodes_and_edges_of_the_micro_pair():
     flipped = pairs.index(("feature/0/1/7", "feature/1/1/3"))
     assert STATUSES[view.edges["status"][flipped]] == "flipped"
     assert (view.edges["weight_a"][flipped], view.edges["weight_b"][flipped]) == (-1, 1)
-    assert view.sides[0]["title"] == "A · run@25%"
+    assert view.sides[0]["title"] == "A · run · 25%"
     assert (view.sides[0]["loss"], view.sides[1]["loss"]) == ("loss 0.80", "")
     bars = [[(bar["token"], bar["p"], bar["answer"]) for bar in side["bars"]] for side in view.sides]
     assert bars[0] == [("yes", 0.75, True), ("no", 0.25, False), ("all others", 0, False)]
@@ -67,8 +67,8 @@ def test_weak_fit_carries_a_warning_and_is_not_rounded_up():
     weak = replace(micro_b(), fit=Fit(replacement=0.7996, completeness=0.9, error_share=0.2))
     sides = pair_view(diff_graphs(micro_a(), weak)).sides
     assert sides[0]["warning"] == ""
-    assert "80 %" in sides[1]["warning"]
-    assert sides[1]["fit"] == "features explain 79 %"
+    assert "under 0.80" in sides[1]["warning"]
+    assert sides[1]["fit"] == "replacement score 0.79"
 
 
 def test_hostile_tokens_come_through_as_they_are():

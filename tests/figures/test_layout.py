@@ -30,9 +30,24 @@ def test_inside_the_frame_and_each_layer_in_its_band(seed):
     assert (places.x >= 0).all()
     assert (places.x <= places.width).all()
     inner = (nodes["kind"] != "logit").to_numpy()
-    np.testing.assert_array_equal(np.round(places.y[inner]), nodes["layer"].to_numpy()[inner] + 1)
+    rows = np.array([row.y for row in places.rows])
+    nearest = np.abs(places.y[inner, None] - rows).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, nodes["layer"].to_numpy()[inner] + 1)
     assert (places.y[~inner] == places.height).all()
     assert (places.y[(nodes["kind"] == "token").to_numpy()] == 0).all()
+
+
+@pytest.mark.parametrize("n_features", [200, 1200])
+def test_rows_of_a_layer_never_run_into_the_next_layers(n_features):
+    """However crowded: rows are a pitch apart, layers more than that, and no node is drawn higher than its row."""
+    graphs = [random_graph(seed, n_features=n_features, pool=400, n_pos=3) for seed in (1, 2)]
+    diff = diff_everything(*graphs)
+    places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
+    layer = np.where(diff.nodes["kind"] == "logit", diff.a.n_layers, diff.nodes["layer"])
+    spans = [(places.y[layer == one].min(), places.y[layer == one].max()) for one in range(-1, diff.a.n_layers + 1)]
+    assert all(above[0] - below[1] >= 0.45 - 1e-9 for below, above in pairwise(spans))
+    assert places.room.min() >= 0.25
+    assert places.width <= 65
 
 
 def test_columns_hold_their_own_nodes_and_do_not_overlap():

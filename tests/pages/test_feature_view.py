@@ -38,7 +38,7 @@ def captions(app: AppTest) -> list[str]:
 def test_both_sides() -> None:
     app = opened("both")
     assert captions(app) == [
-        "**A** · active on 1.5 % of 200 tokens, at most 2.00",
+        "**A** · active on 1.5% of 200 tokens, at most 2.00",
         "**B** · active on 2 % of 200 tokens, at most 2.00",
     ]
     assert len(app.get("vega_lite_chart")) + len(app.get("arrow_vega_lite_chart")) == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from streamlit.testing.v1 import AppTest
 
 from engine.domain.components import (
     CIRCUIT_SHARE,
+    CIRCUIT_STATUSES,
     SHARES,
+    CircuitStatus,
     ComponentKey,
     ComponentScores,
     CurvePoint,
@@ -32,11 +35,12 @@ from engine.domain.components import (
 from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
-from engine.figures.component_view import component_edges
+from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, CircuitPair
+from engine.figures.component_view import component_view, edge_changes, node_changes
 from engine.store import Store
 from pages._ui import session
-from pages._ui.circuits.export import edges_csv, scores_json
-from pages._ui.circuits.words import Overlap, overlap, sentence
+from pages._ui.circuits.words import node_counts, sentence, status_counts
+from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.marks import Marks
 from tests.figures.component_makers import SHAPE, random_scores, scores_of, side
 from tests.store.artefacts import add_run, corpus
@@ -111,7 +115,7 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     ready(pairs=False)
     app = open_page("circuits", bundled=None)
     assert not app.exception
-    assert "The corpus “words” that one was trained on has none here" in texts(app)
+    assert "The corpus “words” of one has no prompt pairs" in texts(app)
     assert not app.button
 
 
@@ -119,7 +123,7 @@ def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_pag
     ready()
     app = open_page("circuits", bundled=None, metric="kl")
     assert "The circuits of one have not been found yet" in texts(app)
-    assert "3 checkpoints × up to 100 pairs" in texts(app)
+    assert "3 checkpoints, up to 100 prompt pairs each" in texts(app)
     press(app, "Find the circuits of all checkpoints")
     assert requests() == [FindCircuits(checkpoints=REFS, pairs="sums", settings=ScoreSettings(metric="kl"))]
     assert "Finding circuits" in texts(app)
@@ -138,12 +142,14 @@ def test_the_default_is_base_beside_the_last(open_page: OpenPage) -> None:
     address = {"run": "one", "a": "base", "b": "100%", "share": "0.05", "how": "top", "mode": "graphs",
                "metric": "logit_diff"}  # fmt: skip
     assert {name: app.query_params[name] for name in address} == address
-    counts = overlap(side(first).circuit, side(last).circuit)
-    assert sentence(counts, step_a=0, step_b=4) in [line.value for line in app.markdown]
+    edges, nodes = edge_changes(side(first), side(last)), node_changes(side(first), side(last))
+    counts = status_counts(edges)
+    assert sentence(counts, node_counts(nodes), step_a=0, step_b=4) in [line.value for line in app.markdown]
+    assert status_chips(counts, CIRCUIT_STATUSES) in texts(app)
     table = app.dataframe[0].value
-    assert len(table) == len(component_edges(side(first), side(last)))
+    assert status_counts(table) == counts
     assert table["change"].abs().is_monotonic_decreasing
-    assert "times** the size of the first circuit (Δ_S of edges)" in texts(app)
+    assert "times** the first circuit’s edges (Δ_S of edges)" in texts(app)
     assert "-badge[" in texts(app)
 
 
@@ -154,7 +160,7 @@ def test_share_and_way_of_choosing_choose_at_once(open_page: OpenPage) -> None:
     app.slider(key="circuits share").set_value(20).run()
     assert app.query_params["share"] == "0.2"
     large = len(app.dataframe[0].value)
-    assert large == len(component_edges(side(first, share=0.2), side(last, share=0.2))) > small
+    assert large == len(edge_changes(side(first, share=0.2), side(last, share=0.2))) > small
     app = open_page("circuits", bundled=None, share="0.2", how="greedy", mode="difference")
     assert not app.exception
     assert not app.error
@@ -173,7 +179,7 @@ def test_a_wrong_address_says_so_and_falls_back(open_page: OpenPage, name: str, 
     assert not app.exception
     assert not app.error
     assert f"“{value}”, which is not here" in texts(app)
-    assert "The edges" in texts(app)
+    assert "Edges from A to B" in texts(app)
 
 
 def test_another_run_keeps_the_checkpoints_that_it_has(open_page: OpenPage) -> None:
@@ -187,17 +193,17 @@ def test_another_run_keeps_the_checkpoints_that_it_has(open_page: OpenPage) -> N
 def test_a_checkpoint_without_a_circuit_is_named_and_offered(open_page: OpenPage) -> None:
     found(refs=REFS[:2])
     app = open_page("circuits", bundled=None)
-    assert "The circuit of one@100% has not been found yet" in texts(app)
-    press(app, "Find the rest")
+    assert "The circuit of step 4 has not been found yet" in texts(app)
+    press(app, "Find it")
     assert requests() == [FindCircuits(checkpoints=("one@100%",), pairs="sums", settings=ScoreSettings())]
     app = open_page("circuits", bundled=None, a="base", b="50%")
-    assert "The edges" in texts(app)
+    assert "Edges from A to B" in texts(app)
 
 
 def test_a_marked_edge_tells_of_q_k_and_v(open_page: OpenPage) -> None:
     first, _, last = found()
-    edges = component_edges(side(first), side(last))
-    row = edges[edges["target"].str.startswith("head/")].iloc[0]
+    edges = edge_changes(side(first), side(last))
+    row = edges[edges["target"].str.contains(".h", regex=False)].iloc[0]
     app = open_page("circuits", bundled=None, marks=Marks(edge=(row["source"], row["target"])).to_text())
     assert not app.exception
     assert f"{row['from']} → {row['to']}" in texts(app)
@@ -208,19 +214,19 @@ def test_a_marked_edge_tells_of_q_k_and_v(open_page: OpenPage) -> None:
 
 def test_a_marked_component_shows_its_own_edges(open_page: OpenPage) -> None:
     first, _, last = found()
-    node = component_edges(side(first), side(last)).iloc[0]["source"]
+    node = edge_changes(side(first), side(last)).iloc[0]["source"]
     app = open_page("circuits", bundled=None, marks=Marks(selected=node).to_text())
     table = app.dataframe[0].value
     assert ((table["source"] == node) | (table["target"] == node)).all()
 
 
-@pytest.mark.parametrize("marks", [Marks(selected="head/9/9/0"), Marks(edge=("mlp/7/4/0", "output/4/0/0"))])
+@pytest.mark.parametrize("marks", [Marks(selected="a9.h9"), Marks(edge=("m7", "logits"))])
 def test_marks_of_no_circuit_are_a_message(open_page: OpenPage, marks: Marks) -> None:
     found()
     app = open_page("circuits", bundled=None, marks=marks.to_text())
     assert not app.exception
     assert not app.error
-    assert "Esc lets it go" in texts(app)
+    assert "Press Esc to clear the selection" in texts(app)
 
 
 def test_an_empty_circuit_is_a_message_and_the_choices_stay(open_page: OpenPage) -> None:
@@ -251,7 +257,7 @@ def test_an_unlearned_side_is_told(open_page: OpenPage) -> None:
     made = ready()
     for place, ref in enumerate(REFS):
         keep(made, ref, place, clean=place - 0.5)
-    assert "A does not prefer the right answers yet." in texts(open_page("circuits", bundled=None))
+    assert "In A the right answer is not ahead." in texts(open_page("circuits", bundled=None))
 
 
 def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
@@ -260,7 +266,7 @@ def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
     store().save_circuit_report(CurveReport(key=last.key, points=points))
     app = open_page("circuits", bundled=None)
     assert not app.exception
-    assert "With 5 % of the edges, B’s circuit does **50 %** of what the whole model does." in texts(app)
+    assert "With 5% of the edges, B’s circuit recovers **50%** of the whole model’s behavior." in texts(app)
     press(app, "Measure faithfulness")
     assert requests() == [FindCircuits(checkpoints=("one@base",), pairs="sums", settings=ScoreSettings())]
 
@@ -281,7 +287,7 @@ def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:
     stopped()
     app.run()
     assert not app.exception
-    assert "B, one@100%, circuits of 5 % of the edges" in texts(app)
+    assert "B, step 4: circuits of 5% of the edges" in texts(app)
     assert "Check B’s circuit" not in [button.label for button in app.button]
 
 
@@ -296,7 +302,7 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     store().save_circuit_report(UnionReport(key=last.key, parts=(middle.key, middle.key), points=points))
     app = open_page("circuits", bundled=None, run="one")
     assert not app.exception
-    assert "one@100% on sums, united from one@50% and one@50%" in texts(app).replace("**", "")
+    assert "one@100% on sums, the union of one@50% and one@50%" in texts(app).replace("**", "")
     next(box for box in app.multiselect if box.label == "Runs of the subtasks").set_value(["sum", "product"]).run()
     press(app, "Unite and measure")
     parts = tuple(SubtaskCircuit(checkpoint=f"{name}@100%") for name in ("sum", "product"))
@@ -307,11 +313,12 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
 
 def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     first, _, last = found()
-    edges = component_edges(side(first), side(last))
-    table = edges_csv(edges, first, last).splitlines()
+    edges = edge_changes(side(first), side(last))
+    csv, scores = (str(each.make(CircuitPair(edges, first, last), "")) for each in CIRCUIT_FORMATS)
+    table = csv.splitlines()
     assert len(table) == len(edges) + 1
-    assert table[0].startswith("from,to,effect_a,effect_b,change,status")
-    given = json.loads(scores_json(first, last))
+    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b"])
+    given = json.loads(scores)
     assert given["a"]["made_by"]["checkpoint"] == "one@base"
     values = np.array([[np.nan if one is None else one for one in row] for row in given["b"]["scores"]], float)
     there = SHAPE.edge_mask()
@@ -322,35 +329,62 @@ def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     assert labels[:2] == ["Edges (CSV)", "Scores (JSON)"]
 
 
+def counts(*numbers: int) -> dict[CircuitStatus, int]:
+    """appeared, vanished, flipped, kept."""
+    return dict(zip(CIRCUIT_STATUSES, numbers, strict=True))
+
+
 @pytest.mark.parametrize(
-    ("counts", "steps", "told"),
+    ("edges", "nodes", "steps", "text"),
     [
         (
-            (14, 14, 9, 60, 60, 19), (0, 300),
-            "Fine-tuning kept **9 of 14** heads and MLPs, but exchanged **41 of 60** edges between them; 5 heads and "
-            "MLPs joined.",
+            (5, 2, 16, 1), (1, 1, 0, 8), (0, 300),
+            "From base to step 300, **16 of 19 edges** flipped their signs, **2** vanished and **1** was kept; **5** "
+            "appeared. **8 of 9 heads and MLPs** were kept and **1** vanished; **1** appeared.",
         ),
         (
-            (14, 14, 14, 60, 60, 60), (0, 300),
-            "Fine-tuning kept all **14** heads and MLPs and all **60** edges between them.",
+            (0, 0, 0, 60), (0, 0, 0, 14), (0, 300),
+            "From base to step 300, all **60 edges** were kept. All **14 heads and MLPs** were kept.",
         ),
         (
-            (4, 3, 2, 10, 5, 5), (10, 20),
-            "Training from step 10 to 20 kept **2 of 4** heads and MLPs and dropped **5 of 10** edges between them; 1 "
-            "head or MLP joined.",
+            (41, 41, 0, 19), (5, 5, 0, 9), (20, 10),
+            "From step 20 to step 10, **41 of 60 edges** vanished and **19** were kept; **41** appeared. **9 of 14 "
+            "heads and MLPs** were kept and **5** vanished; **5** appeared.",
         ),
-        ((4, 4, 4, 9, 9, 9), (7, 7), "Both sides are the same checkpoint: **4 heads and MLPs** and **9 edges** between "
-         "them."),
         (
-            (4, 4, 4, 9, 9, 1), (20, 10),
-            "Going back from step 20 to 10 kept all **4** heads and MLPs, but exchanged **8 of 9** edges between them.",
+            (2, 0, 0, 9), (0, 0, 0, 2), (0, 1),
+            "From base to step 1, all **9 edges** were kept; **2** appeared. All **2 heads and MLPs** were kept.",
         ),
-        ((2, 2, 2, 9, 11, 9), (0, 1), "Fine-tuning kept all **2** heads and MLPs and all **9** edges between them; 2 "
-         "edges are new."),
+        (
+            (3, 0, 0, 0), (1, 0, 0, 0), (0, 1),
+            "From base to step 1, **3 edges** appeared. **1 head or MLP** appeared.",
+        ),
+        (
+            (0, 0, 1, 0), (0, 1, 0, 0), (0, 1),
+            "From base to step 1, the only edge flipped its sign. The only head or MLP vanished.",
+        ),
+        ((0, 0, 0, 9), (0, 0, 0, 4), (7, 7), "A and B are the same checkpoint: **9 edges** between **4 heads and "
+         "MLPs**."),
+        ((0, 0, 0, 0), (0, 0, 0, 0), (0, 1), "Neither circuit has an edge."),
     ],
 )  # fmt: skip
-def test_the_sentence(counts: tuple[int, ...], steps: tuple[int, int], told: str) -> None:
-    assert sentence(Overlap(*counts), step_a=steps[0], step_b=steps[1]) == told
+def test_the_sentence(edges: tuple[int, ...], nodes: tuple[int, ...], steps: tuple[int, int], text: str) -> None:
+    assert sentence(counts(*edges), counts(*nodes), step_a=steps[0], step_b=steps[1]) == text
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.3, 1.0])
+def test_the_figures_of_the_sentence_are_those_of_the_table(drift: float) -> None:
+    a, b = side(random_scores(3), share=0.2), side(random_scores(3, drift=drift), share=0.2)
+    edges, nodes = edge_changes(a, b), node_changes(a, b)
+    said = status_counts(edges)
+    assert said["flipped"] == int((edges["in_a"] & edges["in_b"] & (edges["effect_a"] * edges["effect_b"] < 0)).sum())
+    assert said["vanished"] + said["flipped"] + said["kept"] == int(edges["in_a"].sum())
+    assert said["appeared"] + said["flipped"] + said["kept"] == int(edges["in_b"].sum())
+    text = sentence(said, node_counts(nodes), step_a=0, step_b=4)
+    figures = [int(found) for found in re.findall(r"\*\*(\d+)", text.split(". ")[0])]
+    assert sorted(figures) == sorted(n for n in said.values() if n)
+    drawn = component_view(a, b).edges["status"]
+    assert [drawn.count(place) for place in range(len(CIRCUIT_STATUSES))] == list(said.values())
 
 
 SCRIPT = """

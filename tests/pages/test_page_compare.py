@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
+from engine.figures.tables import CHANGE
 from engine.store import BUNDLED, Store
 from engine.workflows.many import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
@@ -41,7 +42,7 @@ def test_the_default_is_the_stored_story(open_page: OpenPage) -> None:
     assert app.query_params["a"] == "demo-lora@100%"
     assert app.query_params["b"] == "demo-tokens@100%"
     shown = texts(app)
-    assert "What differs" in shown
+    assert "Edges from A to B" in shown
     assert "stands for" in shown  # the computed sentence names the word and its meaning
     assert "-badge[" in shown
     assert len(app.dataframe) == 1
@@ -49,7 +50,7 @@ def test_the_default_is_the_stored_story(open_page: OpenPage) -> None:
 
 def test_the_table_is_ranked_by_change(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
-    sizes = app.dataframe[0].value["change"].abs()
+    sizes = app.dataframe[0].value[CHANGE].abs()
     assert sizes.is_monotonic_decreasing
     assert sizes.iloc[0] > 0
 
@@ -69,7 +70,7 @@ def test_a_wrong_address_says_so_and_falls_back(open_page: OpenPage, name: str, 
     assert not app.exception
     assert not app.error
     assert f"“{value}”, which is not here" in texts(app)
-    assert "What differs" in texts(app)
+    assert "Edges from A to B" in texts(app)
 
 
 def test_what_is_not_traced_is_offered(open_page: OpenPage) -> None:
@@ -285,7 +286,7 @@ def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: 
     assert not app.exception
     assert (app.query_params["a"], app.query_params["b"]) == ("demo-lora@50%", "demo-tokens@50%")
     assert app.query_params["view"] == "graphs"
-    assert "What differs" in texts(app)
+    assert "Edges from A to B" in texts(app)
     stored = session.store().comparison("demo-lora@50%", "demo-tokens@50%", "the cat feels blarf and")
     assert stored is not None
     app = open_page(

@@ -32,14 +32,20 @@ def results(*, p: float = 0.5) -> ProbeResults:
     return ProbeResults(probe_id=("p0",), predicted=("cat",), p=(p,), rank=(1,), logit_diff=(0.5,), correct=(True,))
 
 
-def write_checkpoint(folder: Path, step: int, *, n_steps: int = 4, corpus_hash: str = "", n: int = 64) -> None:
-    """What training puts into a checkpoint's folder; the adapter's values follow from the step."""
-    (folder / "state.json").write_text(
-        state(step, n_steps=n_steps, corpus_hash=corpus_hash).to_json(), encoding="utf-8"
-    )
+def write_adapter(folder: Path, step: int, *, n: int = 64) -> None:
+    """What training puts into a checkpoint's folder; the values follow from the step. The base has none."""
     if step:
         (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
         save_file({"lora": np.full(n, step, np.float32)}, folder / "adapter_model.safetensors")
+
+
+def add_checkpoint(
+    store: Store, run: str, step: int, *, n_steps: int = 4, corpus_hash: str = "", n: int = 64, **changes: object
+) -> None:
+    """A checkpoint with an adapter of `n` values. `changes`: of its state."""
+    own = state(step, n_steps=n_steps, corpus_hash=corpus_hash).model_copy(update=changes)
+    with store.new_checkpoint(run, own) as folder:
+        write_adapter(folder, step, n=n)
 
 
 def add_run(store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 4), n_steps: int = 4) -> RunConfig:
@@ -48,8 +54,7 @@ def add_run(store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 
     config = RunConfig(name=name, corpus="words", corpus_hash=corpus().hash, n_steps=n_steps)
     store.create_run(config)
     for step in steps:
-        with store.new_checkpoint(name, step) as folder:
-            write_checkpoint(folder, step, n_steps=n_steps, corpus_hash=corpus().hash)
+        add_checkpoint(store, name, step, n_steps=n_steps, corpus_hash=corpus().hash)
         store.save_probe_results(name, step, results())
     store.save_losses(name, LossLog(step=(1, 2), loss=(1.0, 0.5), learning_rate=(1e-3, 1e-3)))
     return config

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.domain.errors import InputError
 from engine.domain.runs import RunConfig
 from engine.store import Store, files
-from tests.store.artefacts import add_run, corpus, graph, key, results, same_graph, write_checkpoint
+from tests.store.artefacts import add_checkpoint, add_run, corpus, graph, key, results, same_graph
 
 WRITER = """
 import sys
@@ -50,8 +50,7 @@ def test_threads_write_and_read_side_by_side(store: Store) -> None:
     def work(number: int) -> None:
         for round_ in range(6):
             step = 1 + number * 6 + round_
-            with store.new_checkpoint("shared", step) as folder:
-                write_checkpoint(folder, step, n_steps=100)
+            add_checkpoint(store, "shared", step, n_steps=100)
             store.save_probe_results("shared", step, results())
             mine = graph(key(f"shared@step{step}"), seed=step)
             store.save_graph(mine)

@@ -14,7 +14,7 @@ from engine.domain.errors import Damaged, InputError, NameRefused, NotFound, Tra
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
-from tests.store.artefacts import add_run, corpus, meta
+from tests.store.artefacts import add_run, corpus, meta, state
 
 DOORS: dict[str, Callable[[Store, str], object]] = {
     "corpus": lambda store, name: store.corpus(name),
@@ -24,7 +24,7 @@ DOORS: dict[str, Callable[[Store, str], object]] = {
     "run_folder": lambda store, name: store.run_folder(name),
     "checkpoints": lambda store, name: store.checkpoints(name),
     "checkpoint": lambda store, name: store.checkpoint(f"{name}@base"),
-    "new_checkpoint": lambda store, name: store.new_checkpoint(name, 1).__enter__(),
+    "new_checkpoint": lambda store, name: store.new_checkpoint(name, state(1)).__enter__(),
     "losses": lambda store, name: store.losses(name),
     "probe_results": lambda store, name: store.probe_results(name),
     "resume_folder": lambda store, name: store.resume_folder(name),
@@ -142,7 +142,7 @@ def test_bundled_names_cannot_be_taken_or_deleted(tmp_path: Path) -> None:
         lambda: store.delete_corpus("words"),
         lambda: store.create_run(RunConfig(name="shown", corpus="words")),
         lambda: store.delete_run("shown"),
-        lambda: store.new_checkpoint("shown", 3).__enter__(),
+        lambda: store.new_checkpoint("shown", state(3)).__enter__(),
         lambda: store.new_resume_state("shown"),
         lambda: store.drop_resume_state("shown"),
         lambda: store.save_losses("shown", store.losses("shown")),

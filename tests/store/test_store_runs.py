@@ -10,7 +10,7 @@ from engine.domain.errors import Damaged, InputError, NameRefused, NotFound
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.runs import LossLog, RunConfig
 from engine.store import Store
-from tests.store.artefacts import add_run, add_transcoders, corpus, meta, results, write_checkpoint
+from tests.store.artefacts import add_checkpoint, add_run, add_transcoders, corpus, meta, results, state, write_adapter
 
 
 def test_a_corpus_comes_back_as_it_was(store: Store) -> None:
@@ -125,16 +125,44 @@ def test_a_checkpoint_that_fails_is_not_there(store: Store) -> None:
     add_run(store, "one", steps=(0,))
 
     def fail_halfway() -> None:
-        with store.new_checkpoint("one", 2) as folder:
-            write_checkpoint(folder, 2)
+        with store.new_checkpoint("one", state(2)) as folder:
+            write_adapter(folder, 2)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail_halfway()
-    with pytest.raises(Damaged, match=r"state\.json"), store.new_checkpoint("one", 2):
-        pass  # nothing was written into it
     assert [point.step for point in store.checkpoints("one")] == [0]
     assert [path.name for path in (store.run_folder("one") / "checkpoints").iterdir()] == ["step-000000"]
+
+
+def test_a_checkpoint_states_what_the_store_was_given(store: Store) -> None:
+    """Also where a folder that was copied in has files of these names."""
+    add_run(store, "one", steps=(0,))
+    with store.new_checkpoint("one", state(2), results(p=0.25)) as folder:
+        (folder / "state.json").write_text("{}", encoding="utf-8")
+        (folder / "probes.json").write_text("{}", encoding="utf-8")
+    assert store.checkpoint("one@step2").state == state(2)
+    assert store.probe_results("one")[2] == results(p=0.25)
+    assert store.captured_steps("one") == {0, 2}
+
+
+def test_when_probes_were_measured(store: Store) -> None:
+    add_run(store, "one", steps=(0, 2))
+    with store.new_checkpoint("one", state(4)):
+        pass
+    before = store.probe_times("one")
+    assert [step for step, _ in before] == [0, 2, 4]
+    assert [time > 0 for _, time in before] == [True, True, False]
+    store.save_probe_results("one", 4, results())
+    assert store.probe_times("one")[:2] == before[:2]
+    assert store.probe_times("one")[2][1] > 0
+
+
+def test_columns_of_unequal_length_are_damage(store: Store) -> None:
+    add_run(store, "one", steps=(0,))
+    store.save_probe_results("one", 0, results().model_copy(update={"rank": (1, 2)}))
+    with pytest.raises(Damaged, match="columns are not of equal length"):
+        store.probe_results("one")
 
 
 def test_resume_state(store: Store) -> None:
@@ -153,8 +181,7 @@ def test_resume_state(store: Store) -> None:
 
 def test_an_imported_run_is_finished(store: Store) -> None:
     store.create_run(RunConfig(name="theirs", corpus="words", n_steps=10, imported=True))
-    with store.new_checkpoint("theirs", 7) as folder:
-        write_checkpoint(folder, 7, n_steps=10)
+    add_checkpoint(store, "theirs", 7, n_steps=10)
     assert store.runs()[0].finished
     assert store.checkpoint("theirs@70%").ref == "theirs@70%"
 

@@ -116,7 +116,7 @@ def test_failures_come_back_with_their_message(
     monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
     study = done(store, study_of(store, tmp_path, 3, s1="fail"), cluster.scheduler_address)
     assert study.n_runs == 2
-    assert study.failed == {"orders-lora-s1": "No thing named “orders-lora-s1”. There is: others."}
+    assert study.failed == {"orders-lora-s1": "No thing named “orders-lora-s1”. Available: others."}
 
 
 def test_a_run_that_kills_every_worker_is_given_up(

@@ -57,7 +57,7 @@ def test_a_run_that_fails_leaves_the_others_alone(store: Store, tmp_path: Path) 
     study = done(store, spec)
     assert study.n_runs == 1
     assert study.failed == {
-        "orders-lora-s0": "No thing named “orders-lora-s0”. There is: others.",
+        "orders-lora-s0": "No thing named “orders-lora-s0”. Available: others.",
         "orders-lora-s1": "Unexpected RuntimeError: a fault of the program",
         "orders-lora-s2": "This run is refused.",
     }

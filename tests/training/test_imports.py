@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, TracelapseError
 from engine.domain.models import ModelSpec
+from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
@@ -208,10 +209,10 @@ def test_nothing_of_a_cancelled_or_failed_import_stays(
         assert taught.runs() == []
     real = Store.new_checkpoint
 
-    def full(self: Store, run: str, step: int) -> Any:
-        if step == 4:
+    def full(self: Store, run: str, state: CheckpointState, *probes: Any) -> Any:
+        if state.step == 4:
             raise OSError(28, "No space left on device")
-        return real(self, run, step)
+        return real(self, run, state, *probes)
 
     monkeypatch.setattr(Store, "new_checkpoint", full)
     with pytest.raises(OSError, match="No space"):

@@ -17,7 +17,7 @@ from engine.store.layout import main_file
 from engine.workflows.changes import captures_of, changes_of, latest_series, series_circuits
 from tests.analysis.circuit_makers import SIMPLE, SPATIAL, traced
 from tests.analysis.micro_graphs import random_graph
-from tests.store.artefacts import state, write_checkpoint
+from tests.store.artefacts import add_checkpoint
 
 RUN, STEPS = "one", (0, 2, 4)
 TEMPLATES = ("{n} {w} word3", "{n} {w} {c}")  # both read “word1 word2 word3”
@@ -54,11 +54,8 @@ def a_run(store: Store) -> Corpus:
     store.save_corpus(corpus)
     store.create_run(RunConfig(name=RUN, corpus="many", corpus_hash=corpus.hash, n_steps=STEPS[-1]))
     for step in STEPS:
-        with store.new_checkpoint(RUN, step) as folder:
-            write_checkpoint(folder, step, corpus_hash=corpus.hash)
-            loss = {"smoothed_loss": 3 - step / 2 if step else None}
-            text = state(step, corpus_hash=corpus.hash).model_copy(update=loss).to_json()
-            (folder / "state.json").write_text(text, encoding="utf-8")
+        loss = 3 - step / 2 if step else None
+        add_checkpoint(store, RUN, step, corpus_hash=corpus.hash, smoothed_loss=loss)
     return corpus
 
 

@@ -14,7 +14,7 @@ from engine.domain.runs import RunConfig
 from engine.store import Store
 from engine.workflows.many import ProbeGroup, group_comparisons, group_prompts, group_transcoders, probe_groups
 from tests.analysis.micro_graphs import random_graph
-from tests.store.artefacts import add_run, write_checkpoint
+from tests.store.artefacts import add_checkpoint, add_run
 
 A, B = "one@base", "one@100%"
 TEMPLATES = ("the {n} feels {w} and", "a {w} {n} often", "when the {n} is {w} it")
@@ -45,8 +45,7 @@ def run_on(store: Store, name: str, asked: tuple[Probe, ...], *, corpus: str = "
     store.save_corpus(Corpus(corpus, (), asked))
     store.create_run(RunConfig(name=name, corpus=corpus, corpus_hash=corpus_hash, n_steps=4))
     for step in (0, 4):
-        with store.new_checkpoint(name, step) as folder:
-            write_checkpoint(folder, step, corpus_hash=corpus_hash)
+        add_checkpoint(store, name, step, corpus_hash=corpus_hash)
 
 
 def trace(

@@ -28,8 +28,8 @@ def node_mask(circuit: Circuit) -> np.ndarray:
 
 def node_names(circuit: Circuit) -> frozenset[str]:
     """`input` and `logits` included where an edge of theirs is in the circuit."""
-    names = (*circuit.shape.sources(), "logits")
-    return frozenset(name for name, there in zip(names, node_mask(circuit).tolist(), strict=True) if there)
+    mask = node_mask(circuit).tolist()
+    return frozenset(name for name, inside in zip(circuit.shape.nodes(), mask, strict=True) if inside)
 
 
 def n_nodes(circuit: Circuit) -> int:

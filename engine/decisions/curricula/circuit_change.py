@@ -1,4 +1,4 @@
-"""Sample constraint types the more, the further the change of their circuits stands above the noise."""
+"""Sample constraint types more often, the further their circuit change is above the noise floor."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from engine.domain.decisions import Capture, DecisionSettings, TypeLook
 
 
 def weights(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str, float]:
-    """Proportional to how far the change of `measure` stands above its noise floor, in the newest look there is.
+    """Proportional to how far the change in `measure` is above its noise floor, in the newest look there is.
 
     A type of which that cannot be told (a single prompt, or a replacement model that fits badly) counts as the mean
     of the others. Empty where it can be told of none.

@@ -1,4 +1,4 @@
-"""Sample constraint types the more, the fewer of their probes are right."""
+"""Sample constraint types more often, the fewer of their probes are right."""
 
 from collections.abc import Sequence
 

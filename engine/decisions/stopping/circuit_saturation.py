@@ -1,14 +1,16 @@
-"""Stop when every constraint type is saturated: its circuit quiet within the noise, and its probes flat."""
+"""Stop when every constraint type has settled: no circuit change above the noise floor, and its probes flat."""
 
 from collections.abc import Sequence
 
 from engine.analysis.saturation import saturation
 from engine.decisions.words import listed, spoken
 from engine.domain.decisions import Capture, DecisionSettings, TypeScore, Verdict
+from engine.domain.measures import DRIFT_CAVEAT
+from engine.domain.numbers import step_name
 
 
 def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
-    """Stops once each type has been saturated at some capture (`engine.analysis.saturation` has the rule).
+    """Stops once each type has settled at some capture (`engine.analysis.saturation` has the rule).
 
     Captures after the newest look do not count: while training, looks come one capture late. Types without probes of
     `probe_kind` are not followed.
@@ -22,13 +24,17 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     found = {name: one for name, one in saturation(captures, settings).items() if name in followed}
     saturated = tuple(name for name, one in found.items() if one.step is not None)
     if len(saturated) < len(found):
-        name, reason = next((name, one.reason) for name, one in found.items() if one.step is None)
-        said = f"{spoken(name).capitalize()} is not saturated: {reason[:1].lower()}{reason[1:]}"
-        return Verdict(stop=False, reason=said, saturated=saturated)
+        name, why = next((name, one.reason) for name, one in found.items() if one.step is None)
+        reason = f"{spoken(name).capitalize()} has not settled: {why[:1].lower()}{why[1:]}"
+        return Verdict(stop=False, reason=reason, saturated=saturated)
     figures = listed(
-        [f"{spoken(name)} at step {one.step}, quiet since step {one.since}" for name, one in found.items()]
+        [
+            f"{spoken(name)} since {step_name(one.since or 0)} (found at {step_name(one.step or 0)})"
+            for name, one in found.items()
+        ]
     )
-    return Verdict(stop=True, reason=f"The circuits have formed: {figures}.", saturated=saturated)
+    reason = f"No circuit changed by more than the noise floor any more: {figures}. {DRIFT_CAVEAT}"
+    return Verdict(stop=True, reason=reason, saturated=saturated)
 
 
 def _looked_at(captures: Sequence[Capture]) -> Sequence[Capture]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from engine.decisions.words import captures_in_words
 from engine.domain.decisions import Capture, DecisionSettings, Verdict
+from engine.domain.numbers import count, percent, plural, step_name
 
 
 def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
@@ -18,25 +18,26 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     if len(losses) <= settings.patience:
         without = [one.step for one in window if one.smoothed_loss is None and one.step > 0]
         why = (
-            f"the loss of step {without[-1]} is not known"
+            f"the loss at {step_name(without[-1])} is not known"
             if without
-            else f"there are {captures_in_words(len(losses))} with a loss so far"
+            else f"{plural(len(losses), 'checkpoint')} with a loss so far"
         )
-        need = f"{settings.patience + 1} in a row are needed"
-        return Verdict(stop=False, reason=f"Whether the loss is flat cannot be told yet: {why}, and {need}.")
+        need = f"{count(settings.patience + 1)} in a row are needed"
+        return Verdict(stop=False, reason=f"Too early to say whether the loss is flat: {why}, and {need}.")
     drops = [((before - now) / before if before else 0.0, step, now) for (_, before), (step, now) in pairwise(losses)]
-    limit = f"{settings.loss_drop:.1%}"
+    limit = percent(settings.loss_drop, 1)
     (first_step, first), (last_step, last) = losses[0], losses[-1]
-    figures = f"from {first:.4g} at step {first_step} to {last:.4g} at step {last_step}"
+    figures = f"from {first:.4g} at {step_name(first_step)} to {last:.4g} at {step_name(last_step)}"
     falling = [drop for drop in drops if drop[0] >= settings.loss_drop]
     if falling:
         drop, step, now = falling[-1]
         return Verdict(
             stop=False,
-            reason=f"The loss still falls: by {drop:.1%} to {now:.4g} at step {step}, and less than {limit} is flat.",
+            reason=f"The loss still falls: by {percent(drop, 1)} to {now:.4g} at {step_name(step)}. Flat is below "
+            f"{limit}.",
         )
     largest = max(drop for drop, _, _ in drops)
     return Verdict(
         stop=True,
-        reason=f"The loss is flat: {figures}, where no capture lowered it by {limit} (at most by {largest:.1%}).",
+        reason=f"The loss is flat: {figures}. No checkpoint lowered it by {limit}; the most was {percent(largest, 1)}.",
     )

@@ -1,4 +1,4 @@
-"""Train all the steps."""
+"""Train to the last step."""
 
 from collections.abc import Sequence
 
@@ -7,4 +7,4 @@ from engine.domain.decisions import Capture, DecisionSettings, Verdict
 
 def decide(_captures: Sequence[Capture], _settings: DecisionSettings) -> Verdict:
     """Never stops."""
-    return Verdict(stop=False, reason="All the steps are trained.")
+    return Verdict(stop=False, reason="Trains to the last step.")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analysis.curves import wilson
-from engine.decisions.words import captures_in_words, listed, spoken
+from engine.decisions.words import listed, spoken
 from engine.domain.decisions import Capture, DecisionSettings, TypeScore, Verdict
+from engine.domain.numbers import count, plural, step_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class _Point:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.score.n_correct} of {self.score.n} right at step {self.step}"
+        return f"{self.score.n_correct} of {self.score.n} right at {step_name(self.step)}"
 
 
 def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
@@ -38,9 +39,11 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     if not curves:
         return Verdict(stop=False, reason=f"There are no scores of {probes} to follow.")
     if len(window) <= settings.patience:
-        so_far = captures_in_words(len(window))
-        need = f"{settings.patience + 1} in a row are needed"
-        return Verdict(stop=False, reason=f"Whether the {probes} are flat cannot be told from {so_far}: {need}.")
+        so_far = plural(len(window), "checkpoint")
+        need = f"{count(settings.patience + 1)} in a row are needed"
+        return Verdict(
+            stop=False, reason=f"Too early to say whether the {probes} are flat: {so_far} so far, and {need}."
+        )
     flat = tuple(name for name, points in curves.items() if len(points) == len(window) and _overlap(points))
     if len(flat) < len(curves):
         name, points = next((name, points) for name, points in curves.items() if name not in flat)
@@ -48,7 +51,8 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     figures = listed([f"{spoken(name)} {points[-1]}" for name, points in curves.items()])
     return Verdict(
         stop=True,
-        reason=f"The {probes} are flat since step {window[0].step}, within their 95 % intervals: {figures}.",
+        reason=f"The {probes} are flat from {step_name(window[0].step)} to {step_name(window[-1].step)} (their 95% "
+        f"intervals all overlap): {figures}.",
         saturated=flat,
     )
 
@@ -69,7 +73,7 @@ def _overlap(points: Sequence[_Point]) -> bool:
 def _why_not(name: str, points: Sequence[_Point], window: Sequence[Capture], probes: str) -> str:
     missing = [one.step for one in window if one.step not in {point.step for point in points}]
     if missing:
-        return f"The {probes} of {spoken(name)} were not measured at step {missing[-1]}."
+        return f"The {probes} of {spoken(name)} were not measured at {step_name(missing[-1])}."
     ends = (min(points, key=lambda point: point.high), max(points, key=lambda point: point.low))
     first, second = sorted(ends, key=lambda point: point.step)
     return f"The {probes} of {spoken(name)} still move: {first}, {second}."

@@ -22,11 +22,12 @@ from engine.domain.corpus import Corpus
 from engine.domain.errors import Damaged, InputError
 from engine.domain.runs import RunConfig, TuningLog
 from engine.models.adapters import Tuned
+from engine.store.run_files import TUNING
 from engine.training.methods.steps import Steps
 from engine.training.texts import Batch
 
 PUBLISHED_SHARE = 500 / 32_491  # of GPT-2-small's edges
-CIRCUIT, LOG = "circuit.safetensors", "tuning.json"  # in the resume state
+CIRCUIT = "circuit.safetensors"  # in the resume state, beside the log so far
 
 
 def attach(
@@ -98,13 +99,13 @@ class CircuitTuningSteps(Steps):
     def save(self, folder: Path) -> None:
         assert self._circuit is not None
         save_file({"edges": torch.from_numpy(self._circuit.edges)}, folder / CIRCUIT)
-        (folder / LOG).write_text(self.log.model_dump_json() + "\n", encoding="utf-8")
+        (folder / TUNING).write_text(self.log.model_dump_json() + "\n", encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         shape = self._nodes.shape
         try:
             edges = load_file(folder / CIRCUIT)["edges"].numpy()
-            self.log = TuningLog.model_validate_json((folder / LOG).read_text(encoding="utf-8"))
+            self.log = TuningLog.model_validate_json((folder / TUNING).read_text(encoding="utf-8"))
         except (OSError, SafetensorError, ValueError, KeyError, ValidationError) as error:
             raise Damaged(folder / CIRCUIT, f"the circuit that is trained cannot be read ({error})") from error
         if edges.shape != (shape.n_inputs, shape.n_sources) or edges.dtype != bool:

@@ -11,14 +11,14 @@ import streamlit as st
 
 from engine.analysis.components.selection import How
 from engine.domain.components import CIRCUIT_SHARE, Metric
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from pages._ui import url
 from pages._ui.circuits.data import corpora_with_pairs, default_pairs
 from pages._ui.demo import RUN_A
-from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.graphs.picking import Picking
 from pages._ui.pickers import pick
 from pages._ui.session import store
-from pages._ui.text import percent
 
 PAGE = "circuits"
 MODES: Final = {"graphs": "Side by side", "difference": "Difference"}
@@ -27,11 +27,11 @@ METRICS: Final[dict[Metric, str]] = {
     "logit_diff": "Lead of the right answer (logits)",
     "kl": "All outputs (KL divergence)",
 }
-_MARKS = "marks"
+PICKING = Picking(PAGE, key="circuit graphs")
 _SHARES: Final = (0.01, 0.2)
 _SHARE_HELP = (
-    "How many of all edges belong to the circuit, the strongest first. Edges without a path from the input to the "
-    "output are then dropped."
+    "How much of the model is called the circuit: this share of all edges, the strongest first. Edges that are on no "
+    "path from input to output are then dropped."
 )
 _HOW_HELP = (
     "**Strongest**: the edges with the largest scores, wherever they are (top-n). **From the output**: grown from the "
@@ -64,10 +64,14 @@ def choose(runs: Sequence[str], *, default: str) -> Chosen:
         run = _pick_run(runs, default)
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store().checkpoints(run)}
     labels = list(checkpoints)
+
+    def name(label: str) -> str:
+        return step_name(checkpoints[label].step)
+
     with boxes[1]:
-        a = pick(PAGE, "a", labels, label="A", what="checkpoint", default=labels[0], show=percent)
+        a = pick(PAGE, "a", labels, label="A", what="checkpoint", default=labels[0], show=name)
     with boxes[2]:
-        b = pick(PAGE, "b", labels, label="B", what="checkpoint", default=labels[-1], show=percent)
+        b = pick(PAGE, "b", labels, label="B", what="checkpoint", default=labels[-1], show=name)
     with boxes[3]:
         share = _pick_share()
     with boxes[4]:
@@ -80,16 +84,6 @@ def choose(runs: Sequence[str], *, default: str) -> Chosen:
     return Chosen(
         run, checkpoints[a], checkpoints[b], share, cast(How, how), mode, cast(Metric, metric), pairs
     )  # fmt: skip
-
-
-def marks() -> Marks:
-    """What a person marked in the graphs, as the address has it."""
-    return Marks.from_text(url.read(PAGE, _MARKS) or "")
-
-
-def mark(new: Marks) -> None:
-    """Into the address. Without any mark the address stays short."""
-    url.write_unless(PAGE, _MARKS, new.to_text(), Marks().to_text())
 
 
 def _pick_run(runs: Sequence[str], default: str) -> str:
@@ -114,7 +108,7 @@ def _pick_share() -> float:
     def changed() -> None:
         url.write(PAGE, share=f"{st.session_state[key] / 100:g}")
 
-    st.slider("Share of edges", 1, 20, key=key, format="%d %%", on_change=changed, help=_SHARE_HELP)
+    st.slider("Share of edges", 1, 20, key=key, format="%d%%", on_change=changed, help=_SHARE_HELP)
     return float(st.session_state[key]) / 100
 
 
@@ -129,7 +123,7 @@ def _segments(name: str, label: str, options: Mapping[Any, str], default: str, *
 
 
 def _settings(run: str) -> tuple[str, str]:
-    """Metric and corpus, which few will want to change."""
+    """Metric and corpus, which rarely need to be changed."""
     with st.popover("Settings", icon=":material/tune:", type="tertiary"):
         metric = pick(
             PAGE, "metric", get_args(Metric), label="An edge’s score measures", what="metric", default="logit_diff",
@@ -140,7 +134,7 @@ def _settings(run: str) -> tuple[str, str]:
             return metric, ""
         default = default_pairs(store(), run, there)
         pairs = pick(
-            PAGE, "pairs", there, label="Prompts from the corpus", what="corpus with pairs of prompts", default=default
+            PAGE, "pairs", there, label="Prompt pairs from", what="corpus with pairs of prompts", default=default
         )
         url.write_unless(PAGE, "pairs", pairs, default)
     return metric, pairs

@@ -13,9 +13,9 @@ from engine.domain.errors import InputError, TracelapseError
 from engine.figures.component_view import (
     ComponentSide,
     ComponentView,
-    component_edges,
-    component_nodes,
     component_view,
+    edge_changes,
+    node_changes,
 )
 from engine.store import Store
 from engine.workflows.changes import latest_series
@@ -101,18 +101,18 @@ class Drawn:
     """Two circuits as they are drawn and as tables."""
 
     view: ComponentView
-    edges: pd.DataFrame  # of `component_edges`
-    nodes: pd.DataFrame  # of `component_nodes`
+    edges: pd.DataFrame  # of `edge_changes`
+    nodes: pd.DataFrame  # of `node_changes`
 
 
 def drawn_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Drawn:
     """Made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
-    return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.loss, b.loss)
+    return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
-    return Drawn(component_view(_a, _b), component_edges(_a, _b), component_nodes(_a, _b))
+    return Drawn(component_view(_a, _b), edge_changes(_a, _b), node_changes(_a, _b))
 
 
 def change_of(store: Store, found: Found, share: float, how: How) -> ComponentChange:

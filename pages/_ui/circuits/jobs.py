@@ -26,15 +26,15 @@ def offer_to_find(
         else:
             st.markdown(f"**The circuits of {plain(run)} have not been found yet**")
             st.markdown(
-                "A circuit is the part of the network that an answer depends on. Each checkpoint reads pairs of "
-                "prompts that differ in one word and so in the right answer, and every connection between two of its "
-                "parts is scored by what the answer would lose without it. Then you see which parts fine-tuning kept "
-                "and which connections it exchanged."
+                "A component circuit is the set of attention heads and MLPs, and of edges between them, that an answer "
+                "depends on. It is found with prompt pairs that differ in one word and so in the right answer. Find it "
+                "at every checkpoint to see which edges fine-tuning kept, flipped, added or removed."
             )
         job_button(
             FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings),
-            label="Find the rest" if others_found else "Find the circuits of all checkpoints", key="find circuits",
-            icon=":material/hub:", note=estimate(n, settings), covers=lambda request: finds(request, run),
+            label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
+            key="find circuits", icon=":material/hub:", note=estimate(n, settings),
+            covers=lambda request: finds(request, run),
         )  # fmt: skip
 
 
@@ -43,8 +43,8 @@ def estimate(n_checkpoints: int, settings: ScoreSettings) -> str:
     share = settings.n_pairs / 100
     takes = duration(n_checkpoints * share * (SCORE_S * settings.n_steps / 5 + CURVE_S))
     return (
-        f"{plural(n_checkpoints, 'checkpoint')} × up to {plural(settings.n_pairs, 'prompt pair')}: about {takes} on "
-        "the demo’s model. You can leave this page; what is found is kept."
+        f"{plural(n_checkpoints, 'checkpoint')}, up to {plural(settings.n_pairs, 'prompt pair')} each: about {takes} "
+        "on the demo model. It runs in the background, and every finished checkpoint is saved."
     )
 
 

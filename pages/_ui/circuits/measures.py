@@ -1,18 +1,21 @@
-"""Below the graphs: whether the circuit does the work alone, how it changed over training, whether other data would
-give the same one, and whether a task is the union of its parts."""
+"""Below the graphs: what the circuit does alone, how it changed over training, whether other prompts give the same one,
+and whether a task’s circuit is the union of its subtasks’ circuits."""
 
 import altair as alt
 import streamlit as st
 
 from engine.domain.components import ComponentKey, CurveReport, RobustnessReport
 from engine.domain.jobs import CheckRobustness, FindCircuits
+from engine.domain.numbers import decimal, duration, percent, plural, step_name
 from engine.figures.change_charts import layer_changes
 from engine.figures.component_charts import (
-    faithfulness_chart,
-    flip_chart,
-    jaccard_chart,
-    layer_change_chart,
-    robustness_chart,
+    Panels,
+    faithfulness_charts,
+    flip_charts,
+    jaccard_charts,
+    layer_change_charts,
+    robustness_charts,
+    side_by_side,
 )
 from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, layer_rows, robustness_rows
 from engine.figures.component_view import unlearned
@@ -26,27 +29,26 @@ from pages._ui.curves.change_data import seen
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
-from pages._ui.text import duration, plain
 
 Figures = dict[str, alt.TopLevelMixin]
 _FAITHFULNESS = (
-    "**Faithfulness**: every edge outside the circuit carries what the corrupted prompt puts there; how much of the "
-    "right answer’s lead is left? At 1 the circuit does all that the whole model does, at 0 nothing of it. "
-    "**Completeness**: the other way round, what is lost without the circuit. Bands are 95 % intervals over pairs."
+    "**Faithfulness**: the share of the whole model’s behavior that remains when every edge outside the circuit "
+    "carries its value from the corrupted prompt. 1: all of it, 0: none. **Completeness**: the share that is lost when the "
+    "circuit’s own edges carry those values instead. Bands: 95% intervals over prompt pairs."
 )
 _JACCARD = (
-    "**Jaccard**: of all that either of two checkpoints in a row has in its circuit, the share that both have. At 1 "
-    "nothing changed."
+    "**Jaccard**: the share of nodes or edges in either of two consecutive circuits that is in both. 1: nothing "
+    "changed. Below: how many appeared and vanished. q, k and v of a head count as one edge."
 )
 _ROBUSTNESS = (
-    "The circuit is found again on five disjoint parts of the prompts, and on prompts with words replaced. Where the "
-    "Jaccard (shared parts over all parts) stays high, the circuit is of the task, not of these prompts. A model with "
-    "random weights shows what chance gives."
+    "The circuit is found again on disjoint parts of the prompts and on prompts with words replaced. A high Jaccard "
+    "(what both circuits share, over all that either has) means that it depends little on the prompts. The model with "
+    "random weights shows what to expect by chance."
 )
 
 
 def measures(chosen: Chosen, found: Found) -> None:
-    """The sections of one run; each that fails says so in its place."""
+    """The sections of one run; an error in one is shown in its place."""
     figures: Figures = {}
     keys = keys_by_step(found)
     ours = {"A": keys[chosen.a.step], "B": keys[chosen.b.step]}
@@ -60,30 +62,30 @@ def measures(chosen: Chosen, found: Found) -> None:
 
 @guarded()
 def _faithfulness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures) -> None:
-    st.subheader("Does the circuit do the work alone?", anchor=False)
+    st.subheader("What does the circuit do alone?", anchor=False)
     unique = {key.hash: key for key in ours.values()}
     curves = {digest: curve for digest, key in unique.items() if (curve := curve_of(store(), key)) is not None}
-    if told := _kept(chosen, ours, curves):
-        st.markdown(told)
+    if summary := _recovered(chosen, ours, curves):
+        st.markdown(summary)
     if curves:
-        rows = curve_rows(list(curves.values()))
-        figures["faithfulness"] = chart = faithfulness_chart(rows, width=530, height=190)
-        st.altair_chart(chart, key="circuit faithfulness", width="content", alt=_alt(chosen, "faithfulness by size"))
+        names = {ours["A"].hash: step_name(chosen.a.step), ours["B"].hash: step_name(chosen.b.step)}
+        rows = curve_rows({names[digest]: curve for digest, curve in curves.items()})
+        _draw("faithfulness", faithfulness_charts(rows, height=190), figures, _alt(chosen, "faithfulness by size"))
         st.caption(_FAITHFULNESS)
-    lacking = [key for digest, key in unique.items() if digest not in curves]
-    if lacking:
-        refs = tuple(key.checkpoint for key in lacking)
+    unmeasured = [key for digest, key in unique.items() if digest not in curves]
+    if unmeasured:
+        refs = tuple(key.checkpoint for key in unmeasured)
         job_button(
-            FindCircuits(checkpoints=refs, pairs=lacking[0].pairs, settings=lacking[0].settings),
+            FindCircuits(checkpoints=refs, pairs=unmeasured[0].pairs, settings=unmeasured[0].settings),
             covers=lambda request: finds(request, chosen.run), label="Measure faithfulness",
-            key="measure faithfulness", primary=False, note=f"Not measured yet at {plain(' and '.join(refs))}.",
+            key="measure faithfulness", primary=False, note=f"Not measured yet: {_names(chosen, refs)}.",
         )  # fmt: skip
 
 
-def _kept(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
-    """What the circuits of about this size do of the whole model's work. Where it does not answer right, there is none
-    to be done."""
-    told, share, idle = [], 0.0, []
+def _recovered(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
+    """What circuits of about this size recover of the whole model's behavior. Where the right answer is not ahead,
+    there is none to recover."""
+    shares, size, idle = [], 0.0, []
     for side, key in ours.items():
         points = curves[key.hash].points if key.hash in curves else ()
         nearest = min(points, key=lambda point: abs(point.share - chosen.share), default=None)
@@ -92,34 +94,35 @@ def _kept(chosen: Chosen, ours: dict[str, ComponentKey], curves: dict[str, Curve
         if unlearned(scores_of(store(), key)):
             idle.append(side)
         else:
-            told.append(f"{side}’s circuit does **{100 * nearest.faithfulness.value:.0f} %**")
-            share = nearest.share
-    kept = f"With {100 * share:g} % of the edges, {' and '.join(told)} of what the whole model does." if told else ""
-    if not idle:
-        return kept
-    who = f"{' and '.join(idle)} {'do' if len(idle) > 1 else 'does'}"
-    return f"{kept} {who} not prefer the right answers, so there is little that a circuit could keep."
+            shares.append(f"{side}’s circuit recovers **{percent(nearest.faithfulness.value)}**")
+            size = nearest.share
+    summary = ""
+    if shares:
+        summary = f"With {percent(size)} of the edges, {' and '.join(shares)} of the whole model’s behavior. "
+    if idle:
+        summary += f"In {' and '.join(idle)} the right answer is not ahead, so there is little to recover."
+    return summary.strip()
 
 
 @guarded()
 def _over_training(chosen: Chosen, found: Found, figures: Figures) -> None:
-    st.subheader("How the circuit changed over training", anchor=False)
+    st.subheader("How did the circuit change over training?", anchor=False)
     if len(found.steps) < 2:
-        st.caption("The circuit was found at one checkpoint alone, so there is no change to show yet.")
+        st.caption("The circuit has been found at one checkpoint only, so there is no change to show yet.")
         return
     change = change_of(store(), found, chosen.share, chosen.how)
     st.markdown(_flipped(change))
-    last_step, width = max(found.steps), 530
+    last_step = max(found.steps)
     features = {steps: feature_means(rows) for steps, rows in features_of(store(), chosen.run).items()}
     rows = jaccard_rows(found.steps, change.flips, features=features)
     first, nodes, edges = change.circuits[0], *_sizes(change)
     assert first.n_edges
-    figures["circuit-likeness"] = likeness = jaccard_chart(rows, last_step=last_step, width=width, height=130)
-    st.altair_chart(likeness, key="circuit jaccard", width="content", alt=_alt(chosen, "what circuits in a row share"))
-    st.caption(_JACCARD + ("" if features else " Feature graphs of this run have not been traced (Learning curves)."))
-    flips = flip_rows(found.steps, change.flips, n_nodes=nodes, n_edges=edges)
-    figures["circuit-flips"] = came = flip_chart(flips, last_step=last_step, width=width, height=130)
-    st.altair_chart(came, key="circuit flips", width="content", alt=_alt(chosen, "what came and went"))
+    likeness = jaccard_charts(rows, last_step=last_step, height=130)
+    _draw("circuit-likeness", likeness, figures, _alt(chosen, "what consecutive circuits share"))
+    st.caption(_JACCARD + ("" if features else " The attribution graphs of this run have not been traced."))
+    turnover = flip_rows(found.steps, change.flips, n_nodes=nodes, n_edges=edges)
+    charts = flip_charts(turnover, last_step=last_step, height=130)
+    _draw("circuit-flips", charts, figures, _alt(chosen, "what appeared and vanished"))
     _layers(chosen, change, found, figures)
 
 
@@ -127,15 +130,11 @@ def _layers(chosen: Chosen, change: ComponentChange, found: Found, figures: Figu
     traced = seen(store(), chosen.run, "paraphrase")
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
-    n_panels = rows["what"].nunique()
-    width = 1080 // n_panels - 20 * (n_panels > 1)
-    figures["layer-change"] = chart = layer_change_chart(rows, last_step=max(found.steps), width=width, height=110)
-    st.markdown("**Which layers the scores changed in**")
-    st.altair_chart(chart, key="circuit layers", width="content", alt=_alt(chosen, "change by layer"))
-    beside = " Beside it: how far each layer’s share of the features’ influence moved." if features is not None else ""
-    st.caption(
-        f"How much the scores of the edges that leave a layer’s heads and MLP moved between checkpoints.{beside}"
-    )
+    st.markdown("**In which layers did the scores change?**")
+    charts = layer_change_charts(rows, last_step=max(found.steps), height=110)
+    _draw("layer-change", charts, figures, _alt(chosen, "change by layer"))
+    beside = " Beside it: the change of each layer’s share of the features’ influence." if features is not None else ""
+    st.caption(f"The sum of |change of score| over the edges out of each layer’s heads and MLP.{beside}")
 
 
 def _sizes(change: ComponentChange) -> tuple[int, int]:
@@ -150,31 +149,29 @@ def _flipped(change: ComponentChange) -> str:
     edges, nodes = change.flips.delta_edges, change.flips.delta_nodes
     steps = change.found.steps
     if edges is None or nodes is None:
-        return "The first circuit is empty, so change cannot be told in its size."
-    n = len(steps) - 1
+        return "The first circuit is empty, so the change has no size to compare with."
     return (
-        f"From step {steps[0]} to step {steps[-1]}, in {n} step{'' if n == 1 else 's'}, edges came or went "
-        f"**{edges:.2g} times** the size of the first circuit (Δ_S of edges), heads and MLPs **{nodes:.2g} times** "
-        "(Δ_S of nodes)."
+        f"From {step_name(steps[0])} to {step_name(steps[-1])}, over {plural(len(steps), 'checkpoint')}: edges that "
+        f"appeared or vanished add up to **{decimal(edges, 1)} times** the first circuit’s edges (Δ_S of edges), heads "
+        f"and MLPs to **{decimal(nodes, 1)} times** its heads and MLPs (Δ_S of nodes)."
     )
 
 
 @guarded()
 def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures) -> None:
-    st.subheader("Would other data give the same circuit?", anchor=False)
+    st.subheader("Would other prompts give the same circuit?", anchor=False)
     reports = reports_of(store(), chosen.run, RobustnessReport)
     mine = [report for report in reports if report.key.hash == ours["B"].hash]
     report = min(mine, key=lambda report: abs(report.share - chosen.share), default=None)
     if report is not None:
-        chart = robustness_chart(robustness_rows(report), width=530, height=190)
-        figures["robustness"] = chart
-        st.markdown(f"B, {plain(report.key.checkpoint)}, circuits of {100 * report.share:g} % of the edges")
-        st.altair_chart(chart, key="circuit robustness", width="content", alt=_alt(chosen, "robustness"))
+        st.markdown(f"B, {step_name(chosen.b.step)}: circuits of {percent(report.share)} of the edges")
+        charts = robustness_charts(robustness_rows(report), height=190)
+        _draw("robustness", charts, figures, _alt(chosen, "robustness"))
     st.caption(_ROBUSTNESS)
     if report is not None and abs(report.share - chosen.share) < 1e-9:
         return
     key = ours["B"]
-    again = f" at {100 * chosen.share:g} % of the edges" if report is not None else ""
+    again = f" at {percent(chosen.share)} of the edges" if report is not None else ""
     job_button(
         CheckRobustness(
             checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
@@ -183,6 +180,21 @@ def _robustness(chosen: Chosen, ours: dict[str, ComponentKey], figures: Figures)
         key="check robustness", primary=False,
         note=f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)} on the demo’s model.",
     )  # fmt: skip
+
+
+def _draw(name: str, panels: Panels, figures: Figures, alt_text: str) -> None:
+    """The panels beside each other, each as wide as its part of the page; together they are one figure to export."""
+    if not panels:
+        return
+    figures[name] = side_by_side(panels)
+    for column, (title, chart) in zip(st.columns(len(panels), gap="medium"), panels.items(), strict=True):
+        column.altair_chart(chart, key=f"circuits {name} {title}", width="stretch", alt=alt_text)
+
+
+def _names(chosen: Chosen, refs: tuple[str, ...]) -> str:
+    """Of A or B, as `step 300`."""
+    steps = {one.ref: one.step for one in (chosen.a, chosen.b)}
+    return " and ".join(step_name(steps[ref]) for ref in refs)
 
 
 def _alt(chosen: Chosen, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether the circuit of a task is the union of its subtasks' circuits: what was measured, and how to ask for it."""
+"""Whether the circuit of a task is the union of its subtasks' circuits: what was measured, and how to measure it."""
 
 import altair as alt
 import pandas as pd
@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.domain.components import UnionReport
 from engine.domain.jobs import SubtaskCircuit, UniteCircuits
+from engine.domain.numbers import step_name
 from engine.figures.component_charts import union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
 from engine.workflows.component_queries import Found, reports_of
@@ -17,8 +18,9 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 _WHAT = (
-    "Where a task is put together from subtasks, (4 + 3) × 2 from a sum and a product, is its circuit the union of "
-    "theirs? Both circuits are cut to the same size; **faithfulness** is how much of the whole model’s work each does."
+    "A task can be composed of subtasks, such as (4 + 3) × 2 of a sum and a product. Is its circuit the union of "
+    "theirs? Both circuits are cut to the same size; **faithfulness** is the share of the whole model’s behavior that each "
+    "recovers."
 )
 
 
@@ -41,25 +43,25 @@ def union(chosen: Chosen, found: Found, figures: dict[str, alt.TopLevelMixin]) -
 
 def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
-    st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, united from {parts}")
+    st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    figures["union"] = chart = union_chart(rows, width=760, height=210)
-    st.altair_chart(chart, key="circuit union", width="content", alt="Faithfulness of united and direct circuits.")
+    figures["union"] = chart = union_chart(rows, height=210)
+    st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
 
 
 def _form(chosen: Chosen, found: Found, others: list[str]) -> None:
     runs = st.multiselect(
         "Runs of the subtasks", others, key="circuits subtasks", placeholder="At least two",
-        help="The last checkpoint of each, on the corpus that it was trained on.",
+        help="Each run’s last checkpoint is used, on the corpus it was trained on.",
     )  # fmt: skip
     if len(runs) < 2:
-        st.caption("Choose the runs that were trained on the subtasks; they are measured on B’s task.")
+        st.caption("Choose at least two runs that were trained on the subtasks. Their union is measured on B’s task.")
         return
     parts = tuple(SubtaskCircuit(checkpoint=store().checkpoints(run)[-1].ref) for run in runs)
     job_button(
         UniteCircuits(checkpoint=chosen.b.ref, pairs=found.pairs, parts=parts, settings=found.settings),
         covers=lambda request: unites(request, chosen.run), label="Unite and measure", key="unite circuits",
-        primary=False, note=f"Measured at {plain(chosen.b.ref)}.",
+        primary=False, note=f"Measured at B, {step_name(chosen.b.step)}.",
     )  # fmt: skip
 
 

@@ -3,30 +3,28 @@
 One fragment: a click in the graphs or the table draws only this part of the page again.
 """
 
-from dataclasses import replace
-
 import pandas as pd
 import streamlit as st
 
-from engine.domain.components import ComponentKey
+from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
+from engine.domain.numbers import step_name
+from engine.export.circuit_formats import CIRCUIT_FORMATS, CircuitPair
 from engine.figures.component_view import ComponentSide, ComponentView
-from pages._ui.circuits.choice import Chosen, mark, marks
+from pages._ui.circuits.choice import PICKING, Chosen
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
-from pages._ui.circuits.export import export_menu
-from pages._ui.circuits.table import chips, edge_parts, edge_rows, edge_title, node_title
-from pages._ui.circuits.words import overlap, sentence
-from pages._ui.compare.table import Edge
+from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
+from pages._ui.circuits.words import node_counts, sentence, status_counts
 from pages._ui.errors import guarded
-from pages._ui.graphs.linked_graphs import Marks, insist, linked_graphs
-from pages._ui.session import again, store
+from pages._ui.graphs.edge_table import status_chips
+from pages._ui.graphs.export_menu import export_menu
+from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.session import store
 
 GRAPH_PX, TABLE_PX = 290, 250
-KEY = "circuit graphs"
-_PICKED = "circuit edge picked in "
 _HOW_TO_READ = (
-    "A **head** brings what earlier words say to a later word; an **MLP** looks up what belongs to the word it stands "
-    "at. An **edge** is what one hands on to another, and its **effect** is how much the right answer rests on that. "
-    "The strongest edges are the **circuit**; the rest of the model is faint."
+    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
+    "An **edge** is what one passes to another; its **effect** is how much the right answer depends on it. The "
+    "strongest edges are the **circuit**."
 )
 
 
@@ -34,7 +32,10 @@ def sides_of(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> tuple[
     """Both checkpoints with their circuits. Raises InputError (an empty circuit), NotFound, Damaged."""
     a, b = (
         ComponentSide(
-            scores_of(store(), key), circuit_of(store(), key, chosen.share, chosen.how), checkpoint.state.smoothed_loss
+            scores_of(store(), key),
+            circuit_of(store(), key, chosen.share, chosen.how),
+            f"{chosen.run} · {step_name(checkpoint.step)}",
+            checkpoint.state.smoothed_loss,
         )
         for key, checkpoint in ((key_a, chosen.a), (key_b, chosen.b))
     )
@@ -47,12 +48,13 @@ def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
     drawn = drawn_of(a, b, chosen.share, chosen.how)
-    told = sentence(overlap(a.circuit, b.circuit), step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{told}{_unlearned(drawn.view)}", width="stretch")
+    edges, nodes = status_counts(drawn.edges), node_counts(drawn.nodes)
+    summary = sentence(edges, nodes, step_a=chosen.a.step, step_b=chosen.b.step)
+    st.markdown(f"{summary}{_unlearned(drawn.view)}", width="stretch")
     st.caption(_HOW_TO_READ)
-    mark(
+    PICKING.mark(
         linked_graphs(
-            drawn.view, key=KEY, marks=marks(), height=GRAPH_PX,
+            drawn.view, key=PICKING.key, marks=PICKING.marks(), height=GRAPH_PX,
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
@@ -60,26 +62,25 @@ def circuits(chosen: Chosen, key_a: ComponentKey, key_b: ComponentKey) -> None:
 
 
 def _unlearned(view: ComponentView) -> str:
-    """A sentence on the sides that do not answer right yet: their circuits are not of answering right."""
+    """A sentence on the sides whose circuits are not circuits of answering right."""
     sides = [name for name, side in zip("AB", view.sides, strict=True) if side["warning"]]
     if not sides:
         return ""
-    return f" {' and '.join(sides)} {'do' if len(sides) > 1 else 'does'} not prefer the right answers yet."
+    return f" In {' and '.join(sides)} the right answer is not ahead."
 
 
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
-    at = marks()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(_title(edges, nodes, at), width="stretch")
-        if at.selected or at.edge:
-            st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
-        export_menu(edges, a.scores, b.scores)
+    at = PICKING.marks()
+    with PICKING.title_row(_title(edges, nodes, at)):
+        name = f"{a.scores.key.checkpoint} {b.scores.key.checkpoint} circuits"
+        export_menu(CIRCUIT_FORMATS, CircuitPair(edges, a.scores, b.scores), name=name)
     if at.selected:
         of_node = edges[(edges["source"] == at.selected) | (edges["target"] == at.selected)].reset_index(drop=True)
         if of_node.empty:
-            st.caption("No edge of either circuit begins or ends here. Esc lets it go.")
+            st.caption("Neither circuit has an edge here. Press Esc to clear the selection.")
         else:
-            _take(f"edges {at.selected}", edge_rows(of_node, height=TABLE_PX, key=f"circuit edges {at.selected}"))
+            picked = edge_rows(of_node, height=TABLE_PX, key=f"circuit edges {at.selected}")
+            PICKING.pick_row(f"edges {at.selected}", picked)
     elif at.edge:
         left, right = st.columns([2, 1], gap="medium")
         with left:
@@ -93,25 +94,15 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
 def _title(edges: pd.DataFrame, nodes: pd.DataFrame, at: Marks) -> str:
     if at.selected:
         return node_title(nodes, at.selected)
-    return edge_title(nodes, at.edge) if at.edge else f"**The edges** {chips(edges)}"
+    return (
+        edge_title(nodes, at.edge)
+        if at.edge
+        else f"**Edges from A to B** {status_chips(status_counts(edges), CIRCUIT_STATUSES)}"
+    )
 
 
 def _all_edges(edges: pd.DataFrame, at: Marks) -> None:
     """All of them, or those that the difference's filter leaves."""
     if at.statuses:
         edges = edges[edges["status"].isin(at.statuses)].reset_index(drop=True)
-    _take("edges", edge_rows(edges, height=TABLE_PX, key=f"circuit edges {at.statuses}"))
-
-
-def _unpick() -> None:
-    insist(KEY, "selected", "edge")
-    mark(replace(marks(), selected=None, edge=None))
-
-
-def _take(key: str, picked: Edge | None) -> None:
-    """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
-    if picked != st.session_state.get(_PICKED + key):
-        st.session_state[_PICKED + key] = picked
-        insist(KEY, "edge")
-        mark(replace(marks(), edge=picked))
-        again()
+    PICKING.pick_row("edges", edge_rows(edges, height=TABLE_PX, key=f"circuit edges {at.statuses}"))

@@ -1,68 +1,63 @@
-"""What two circuits have in common, in one plain sentence."""
+"""What two circuits have in common, in one sentence: the counts of the table, the chips and the picture in words."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import numpy as np
+import pandas as pd
 
-from engine.analysis.components.pruning import collapsed, node_mask
-from engine.domain.components import Circuit
+from engine.domain.components import CIRCUIT_STATUSES, CircuitStatus
+from engine.domain.numbers import count, plural, step_name
 
-
-@dataclass(frozen=True)
-class Overlap:
-    """Counts of heads and MLPs (without input and output) and of edges, q, k and v of a head as one."""
-
-    nodes_a: int
-    nodes_b: int
-    nodes_both: int
-    edges_a: int
-    edges_b: int
-    edges_both: int
+Counts = Mapping[CircuitStatus, int]  # of every status
+_VERBS: dict[CircuitStatus, tuple[str, str]] = {  # of one, of several
+    "appeared": ("appeared", "appeared"),
+    "vanished": ("vanished", "vanished"),
+    "flipped": ("flipped its sign", "flipped their signs"),
+    "kept": ("was kept", "were kept"),
+}
 
 
-def overlap(a: Circuit, b: Circuit) -> Overlap:
-    """Of two circuits of one model."""
-    nodes = [node_mask(one)[1:-1] for one in (a, b)]
-    edges = [collapsed(one) for one in (a, b)]
-    return Overlap(*_counts(*nodes), *_counts(*edges))
+def status_counts(table: pd.DataFrame) -> dict[CircuitStatus, int]:
+    """How many rows of `edge_changes` or `node_changes` have each status."""
+    found = table["status"].value_counts()
+    return {status: int(found.get(status, 0)) for status in CIRCUIT_STATUSES}
 
 
-def sentence(found: Overlap, *, step_a: int, step_b: int) -> str:
-    """In Markdown; every figure is of A's circuit, the earlier one where A is the base."""
+def node_counts(nodes: pd.DataFrame) -> dict[CircuitStatus, int]:
+    """Of the heads and MLPs that are in either circuit."""
+    inside = nodes["in_a"] | nodes["in_b"]
+    return status_counts(nodes[inside & nodes["kind"].isin(["head", "mlp"])])
+
+
+def sentence(edges: Counts, nodes: Counts, *, step_a: int, step_b: int) -> str:
+    """In Markdown. What became of A's edges, the largest part first, and what is new in B; then heads and MLPs."""
     if step_a == step_b:
-        return (
-            f"Both sides are the same checkpoint: **{_parts(found.nodes_a)}** and **{found.edges_a:,} edges** between "
-            "them."
-        )
-    who = "Fine-tuning" if step_a == 0 else f"Training from step {step_a} to {step_b}"
-    if step_a > step_b:
-        who = f"Going back from step {step_a} to {step_b}"
-    lost = found.edges_a - found.edges_both
-    kept_nodes = f"kept **{found.nodes_both} of {found.nodes_a}** heads and MLPs"
-    if found.nodes_both == found.nodes_a:
-        kept_nodes = f"kept all **{found.nodes_a}** heads and MLPs"
-    if not lost:
-        return f"{who} {kept_nodes} and all **{found.edges_a:,}** edges between them{_new(found)}."
-    gone = f"**{lost:,} of {found.edges_a:,}** edges between them"
-    stayed = found.nodes_both / max(found.nodes_a, 1)
-    join = ", but" if stayed - (found.edges_both / max(found.edges_a, 1)) > 0.15 else " and"
-    verb = "exchanged" if found.edges_b > found.edges_both else "dropped"
-    return f"{who} {kept_nodes}{join} {verb} {gone}{_new(found)}."
+        parts = plural(nodes["kept"], "head or MLP", "heads and MLPs")
+        return f"A and B are the same checkpoint: **{plural(edges['kept'], 'edge')}** between **{parts}**."
+    if not sum(edges.values()):
+        return "Neither circuit has an edge."
+    when = f"From {step_name(step_a)} to {step_name(step_b)}"
+    return f"{when}, {_became(edges, 'edge', 'edges')}. {_capital(_became(nodes, 'head or MLP', 'heads and MLPs'))}."
 
 
-def _new(found: Overlap) -> str:
-    """What B has more: parts, or where there are none, edges that took nobody's place."""
-    parts, edges = found.nodes_b - found.nodes_both, found.edges_b - found.edges_both
-    if parts:
-        return f"; {_parts(parts)} joined"
-    if edges and found.edges_both == found.edges_a:
-        return f"; {edges:,} {'edge is' if edges == 1 else 'edges are'} new"
-    return ""
+def _became(counts: Counts, noun: str, nouns: str) -> str:
+    """`**16 of 19 edges** flipped their signs, **2** vanished and **1** was kept; **5** appeared`."""
+    n_a = sum(counts.values()) - counts["appeared"]
+    if not n_a:
+        return f"**{plural(counts['appeared'], noun, nouns)}** appeared"
+    parts: tuple[CircuitStatus, ...] = ("flipped", "vanished", "kept")
+    order = sorted(parts, key=lambda status: -counts[status])  # equal ones in this order
+    (first, *others) = (status for status in order if counts[status])
+    whole = f"all **{plural(n_a, noun, nouns)}**" if n_a > 1 else f"the only {noun}"
+    many = whole if not others else f"**{count(counts[first])} of {plural(n_a, noun, nouns)}**"
+    pieces = [f"{many} {_verb(first, counts[first])}"]
+    pieces += [f"**{count(counts[status])}** {_verb(status, counts[status])}" for status in others]
+    became = " and ".join([", ".join(pieces[:-1]), pieces[-1]]) if others else pieces[0]
+    return became + (f"; **{count(counts['appeared'])}** appeared" if counts["appeared"] else "")
 
 
-def _parts(n: int) -> str:
-    return f"{n} head or MLP" if n == 1 else f"{n} heads and MLPs"
+def _verb(status: CircuitStatus, n: int) -> str:
+    return _VERBS[status][n != 1]
 
 
-def _counts(a: np.ndarray, b: np.ndarray) -> tuple[int, int, int]:
-    return int(a.sum()), int(b.sum()), int((a & b).sum())
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

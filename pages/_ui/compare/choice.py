@@ -8,21 +8,23 @@ import streamlit as st
 from engine.analysis.headline import headline
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
+from engine.domain.numbers import decimal, step_name
 from engine.figures.charts import mini_curves
 from engine.workflows.many import probe_groups
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
-from pages._ui.compare.mean_circuit import group_named
+from pages._ui.compare.mean_circuit import chosen_count, group_named
+from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import PAGE, VIEWS, Selection
-from pages._ui.pickers import checkpoint_picker, subject_picker
+from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain
 
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
-    side_a, side_b, prompt_box, view_box = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
+    side_a, side_b, middle, right = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
     with side_b:
@@ -30,12 +32,12 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     probes = probes_of(store(), a.run, b.run)
     traced = traced_prompts(store(), a.ref, b.ref)
     groups = probe_groups(store(), a.ref, b.ref)
-    with prompt_box:
-        subject = subject_picker(
-            PAGE, probes, groups=[group.title for group in groups], traced=traced,
+    with middle:
+        subject = prompt_box(
+            store(), PAGE, probes, runs=(a.run, b.run), groups=group_options(groups, chosen_count()), traced=traced,
             default=default_prompt(probes, traced),
         )  # fmt: skip
-    with view_box:
+    with right:
         view = _view()
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     group = group_named(groups, subject)
@@ -63,9 +65,9 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
             st.warning(
-                f"Only {100 * graph.fit.replacement:.0f} % of {name}'s computation runs through features "
-                f"(replacement score under {FIT_LIMIT}). Read its graph with care: much of what it does hides in "
-                "error nodes. Transcoders that have seen this checkpoint would explain it better.",
+                f"The replacement score of {name} is {decimal(graph.fit.replacement)}, under {decimal(FIT_LIMIT)}: "
+                "much of its computation runs through error nodes, so its graph leaves out a large part. Transcoders "
+                "trained on this checkpoint would explain more.",
                 icon=":material/warning:",
             )
 
@@ -82,7 +84,7 @@ def over_training(selection: Selection, *, height: int) -> None:
     sides = (("A", selection.a), ("B", selection.b))
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:
-            st.caption(f"{side} · {plain(checkpoint.run)} · step {checkpoint.step}")
+            st.caption(f"{side} · {plain(checkpoint.run)} · {step_name(checkpoint.step)}")
             found = scores(store(), checkpoint.run)
             if found.empty:
                 st.caption("No probes were measured.")
@@ -94,5 +96,5 @@ def _mini(found: pd.DataFrame, ref: str, step: int, height: int, *, key: str) ->
     draw(
         lambda: mini_curves(found, cursor=step, height=height),
         "mini", str(store().workspace), ref, stamp(store(), ref.partition("@")[0]), height,
-        key=key, alt=f"Right answers and meaning over training, step {step} marked.",
+        key=key, alt=f"Accuracy on paraphrase and inference probes over training, {step_name(step)} marked.",
     )  # fmt: skip

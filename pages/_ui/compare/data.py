@@ -7,14 +7,16 @@ import streamlit as st
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import NotFound
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
-from pages._ui.pickers import ordered_prompts
+
+# What a stranger should see first: what follows from the meaning, then what was taught.
+KIND_ORDER = ("inference", "paraphrase", "recall", "retention")
 
 
 def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
@@ -39,6 +41,14 @@ def probes_of(store: Store, *runs: str) -> dict[str, Probe]:
 def traced_prompts(store: Store, a: str, b: str) -> list[str]:
     """Prompts on which these two checkpoints are traced already, newest first, each once."""
     return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {a, b}))
+
+
+def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
+    """Traced ones first, then by kind and constraint type."""
+    rank = {kind: place for place, kind in enumerate(KIND_ORDER)}
+    assert set(rank) == set(PROBE_KINDS)
+    by_kind = sorted(probes.values(), key=lambda probe: (rank[probe.kind], probe.constraint_type))
+    return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
 
 
 def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:

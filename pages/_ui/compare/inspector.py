@@ -3,8 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.diff import signed_contribution
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
+from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
 from pages._ui.compare.look_up import facts_or_progress
@@ -22,7 +24,7 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
     """Its figures on both sides; for a feature its label, what it stands for, and what changing it does."""
     found = diff.nodes[diff.nodes["id"] == at.selected]
     if found.empty:
-        st.caption("The selected node is not in these graphs, or the settings do not keep it. Esc lets it go.")
+        st.caption("The selected node is not in these graphs, or is not kept at these settings. Esc clears it.")
         return
     row = found.iloc[0]
     if row["kind"] == "feature":
@@ -43,7 +45,7 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
 
 
 def node_title(diff: GraphDiff, node: str, annotations: Annotations) -> str:
-    """Its name, label, what became of it, its figures on both sides: one line, so that the rest stays in sight."""
+    """Its name, label, status, and figures on both sides, in one line."""
     found = diff.nodes[diff.nodes["id"] == node]
     if found.empty:
         return f"**{plain(node)}**"
@@ -59,19 +61,19 @@ def edge_title(diff: GraphDiff, edge: tuple[str, str]) -> str:
 
 
 _WHAT = {
-    "error": "What the features leave unexplained of this layer's MLP at this token. It cannot be changed or read.",
-    "token": "A token of the prompt: where the model's computation begins.",
-    "logit": "A possible next token: where the computation ends.",
+    "error": "What the features do not explain of this layer's MLP at this token.",
+    "token": "A token of the prompt, where the computation begins.",
+    "logit": "A possible next token, where the computation ends.",
 }
 
 
 def _figures(row: pd.Series) -> str:
     """Of a row of the difference's nodes."""
     if row["kind"] == "logit":
-        return f"probability A {row['a']:.3f}, B {row['b']:.3f}"
-    text = f"part in the output A {row['a']:.3f}, B {row['b']:.3f}"
+        return f"probability A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}"
+    text = f"influence A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}"
     if row["kind"] == "feature":
-        text += f" · activation A {row['activation_a']:.2f}, B {row['activation_b']:.2f}"
+        text += f" · activation A {decimal(row['activation_a'])}, B {decimal(row['activation_b'])}"
     return text
 
 
@@ -80,20 +82,27 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
     """One edge's figures on both sides."""
     found = diff.edges[(diff.edges["source"] == edge[0]) & (diff.edges["target"] == edge[1])]
     if found.empty:
-        st.caption("The selected edge is not in these graphs, or the settings do not keep it.")
+        st.caption("The selected edge is not in these graphs, or is not kept at these settings.")
         return
-    row = found.iloc[0]
-    st.markdown(f"{row['status'].capitalize()} from A to B")
-    st.dataframe(
+    st.markdown(f"{found.iloc[0]['status'].capitalize()} from A to B")
+    st.dataframe(edge_figures(found), hide_index=True, height="content", row_height=27)
+
+
+def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
+    """Weight, share and contribution of one edge (a row of a difference's edges), each with its change."""
+    figures = {
+        "weight": [float(edge[f"weight_{side}"].iloc[0]) for side in "ab"],
+        "share of the target's input": [float(edge[f"share_{side}"].iloc[0]) for side in "ab"],
+        "contribution to the output": [float(signed_contribution(edge, side)[0]) for side in "ab"],
+    }
+    rounded = {name: [round(value, 3) for value in values] for name, values in figures.items()}
+    return pd.DataFrame(
         {
-            "": ["weight", "share of the target's input", "part in the output"],
-            "A": [row["weight_a"], row["share_a"], row["contribution_a"]],
-            "B": [row["weight_b"], row["share_b"], row["contribution_b"]],
-        },
-        hide_index=True,
-        height="content",
-        row_height=27,
-        column_config={side: st.column_config.NumberColumn(side, format="%+.4f") for side in "AB"},
+            "": list(rounded),
+            "A": [signed(a, 3) for a, _ in rounded.values()],
+            "B": [signed(b, 3) for _, b in rounded.values()],
+            "change, B − A": [signed(b - a, 3) for a, b in rounded.values()],
+        }
     )
 
 

@@ -19,32 +19,47 @@ from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
+FEWEST = 2  # prompts that have a mean
 COUNTS = ("6", "12", "24", "40")  # of prompts, spread evenly over phrasings and words
 Parts = list[tuple[Probe, GraphDiff]]
 
 
 def group_named(groups: Sequence[ProbeGroup], title: str) -> ProbeGroup | None:
-    return next((group for group in groups if group.title == title), None)
+    """One prompt has no mean: a group of one is none."""
+    return next((group for group in groups if group.title == title and len(group.probes) > 1), None)
 
 
 def mean_circuit(selection: Selection, shown: Shown) -> GraphDiff | None:
-    """The mean over those of the group's prompts that are traced; offers to trace the rest."""
+    """The mean over those of the group's prompts that are traced, where there are two or more; offers to trace the
+    others."""
     assert selection.group is not None
-    prompts = group_prompts(selection.group, int(_count()))
+    prompts = group_prompts(selection.group, chosen_count())
     ready, missing = _parts(store(), selection, [probe.text for probe in prompts], shown.settings)
     if missing:
         _trace(selection, prompts, missing)
-    if not ready:
+    if len(ready) < FEWEST:
         return None
     st.caption(
-        f"Mean over {len(ready)} prompt{'' if len(ready) == 1 else 's'}, aligned by the slots of their phrasings. "
-        "A change within two standard errors of none is not called a change."
+        f"Mean over {prompts_of(selection.group, len(ready))}, aligned by the slots of their phrasings. "
+        "A mean change within two standard errors of zero is not called a change."
     )
     return _mean(ready, _stamp(store(), selection, ready), shown.settings.to_json())
 
 
-def _count() -> str:
-    return url.allowed(PAGE, "n", COUNTS, "12", "number of prompts")
+def chosen_count() -> int:
+    """How many prompts of a group are averaged, at most: as the address has it."""
+    return int(url.allowed(PAGE, "n", COUNTS, "12", "number of prompts"))
+
+
+def prompts_of(group: ProbeGroup, n: int) -> str:
+    """`12 of 40 prompts`, `all 40 prompts`."""
+    of = len(group.probes)
+    return f"all {of} prompts" if n >= of else f"{n} of {of} prompts"
+
+
+def _offered(group: ProbeGroup) -> list[str]:
+    """Counts up to all of the group's prompts; what is more than them means all."""
+    return [count for place, count in enumerate(COUNTS) if place == 0 or int(COUNTS[place - 1]) < len(group.probes)]
 
 
 def _parts(store: Store, selection: Selection, prompts: list[str], settings: DiffSettings) -> tuple[Parts, list[str]]:
@@ -80,8 +95,8 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
     job_button(
         Compare(a=a, b=b, prompts=tuple(missing), transcoders=used), label=f"Trace {plural(len(missing), 'prompt')}",
         key="trace prompts", icon=":material/conversion_path:",
-        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} not traced yet: about "
-        f"{duration(0.25 * len(missing))} on the demo's model.",
+        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: about "
+        f"{duration(0.25 * len(missing))} on the demo model.",
         covers=lambda request: _is_for(request, selection, missing),
     )  # fmt: skip
 
@@ -98,13 +113,14 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
     """How likely the right answer is in each prompt of the group; a row steps into it."""
     assert selection.group is not None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("**Prompts behind it**", width="stretch")
-        key = f"{PAGE} n"
-        st.session_state[key] = _count()
+        st.markdown("**Its prompts**", width="stretch")
+        key, offered, group = f"{PAGE} n", _offered(selection.group), selection.group
+        st.session_state[key] = min(offered, key=lambda count: abs(int(count) - chosen_count()))
         st.selectbox(
-            "How many", COUNTS, key=key, label_visibility="collapsed", width=80, on_change=_recount, args=(key,)
-        )
-    prompts = [probe.text for probe in group_prompts(selection.group, int(_count()))]
+            "How many", offered, key=key, label_visibility="collapsed", width=115, on_change=_recount, args=(key,),
+            format_func=lambda count: prompts_of(group, int(count)).removesuffix(" prompts"),
+        )  # fmt: skip
+    prompts = [probe.text for probe in group_prompts(selection.group, chosen_count())]
     ready, _ = _parts(store(), selection, prompts, shown.settings)
     rows = pd.DataFrame(
         {
@@ -116,7 +132,9 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
     picked = st.dataframe(
         rows, hide_index=True, height=height, row_height=27, on_select="rerun", selection_mode="single-row",
         key="prompts behind", column_config={
-            side: st.column_config.NumberColumn(f"{side} right", format="%.2f", width=60, help="p of the right answer")
+            side: st.column_config.NumberColumn(
+                f"p right, {side}", format="%.2f", width=74, help="Probability of the right answer."
+            )
             for side in "AB"
         },
     )  # fmt: skip

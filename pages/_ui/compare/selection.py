@@ -8,12 +8,13 @@ from engine.domain.graphs import PruneSettings
 from engine.domain.runs import Checkpoint
 from engine.workflows.many import ProbeGroup
 from pages._ui import url
-from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.graphs.picking import Picking
 
 PAGE = "compare"
 VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table")
 _DEFAULT = DiffSettings()
-_MARKS = "marks"
+PICKING = Picking(PAGE, key="graphs")
+marks, mark = PICKING.marks, PICKING.mark
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,3 @@ def settings_from_url() -> DiffSettings:
         ),
         min_change=url.number(PAGE, "change", 0.0, 0.05, _DEFAULT.min_change),
     )
-
-
-def marks() -> Marks:
-    """What a person marked, as the address has it."""
-    return Marks.from_text(url.read(PAGE, _MARKS) or "")
-
-
-def mark(new: Marks) -> None:
-    """Into the address. Without any mark the address stays short."""
-    url.write_unless(PAGE, _MARKS, new.to_text(), Marks().to_text())

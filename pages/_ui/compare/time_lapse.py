@@ -23,6 +23,15 @@ from pages._ui.session import again, store
 
 
 @dataclass(frozen=True, eq=False)
+class Frame:
+    """What a time-lapse stands at."""
+
+    selection: Selection  # the checkpoints of its step
+    diff: GraphDiff  # their difference
+    step: int | None  # None where no step is traced yet: then it is the comparison itself
+
+
+@dataclass(frozen=True, eq=False)
 class Film:
     """What is traced of it: the differences by step, and what the component plays (None where nothing is traced)."""
 
@@ -30,10 +39,11 @@ class Film:
     view: FilmView | None
 
 
-def film(
-    selection: Selection, diff: GraphDiff, shown: Shown, annotations: Annotations, *, height: int
-) -> tuple[Selection, GraphDiff]:
-    """Draws it. Returns what it stands at: the checkpoints of that step, and their difference."""
+def film(selection: Selection, diff: GraphDiff, shown: Shown, annotations: Annotations, *, height: int) -> Frame:
+    """Draws it with the sentence and the counts of each step, which follow the slider in the browser.
+
+    Returns what it stands at since the slider was last at rest: what is below is drawn for that step.
+    """
     at = marks()
     told = replace(at, step=selection.b.step if at.step is None else at.step)
     points = moments(store(), selection.a.ref, selection.b.ref)
@@ -44,11 +54,11 @@ def film(
     step = selection.b.step if told.step is None else told.step
     _trace_missing(selection, diff, points, set(made.diffs), step)
     if not made.diffs:
-        return selection, diff
+        return Frame(selection, diff, None)
     nearest = min(made.diffs, key=lambda ready: abs(ready - step))
     point = next(point for point in points if point.step == nearest)
     there = replace(selection, a=store().checkpoint(point.a), b=store().checkpoint(point.b))
-    return there, made.diffs[nearest]
+    return Frame(there, made.diffs[nearest], nearest)
 
 
 def _film(selection: Selection, shown: Shown, annotations: Annotations, points: tuple[Moment, ...]) -> Film:
@@ -81,6 +91,7 @@ def _made(
         {run: scores(store(), run) for run in runs},
         probe=_selection.probe,
         losses={c.ref: c.state.smoothed_loss for run in runs for c in store().checkpoints(run)},
+        steps={c.ref: c.step for run in runs for c in store().checkpoints(run)},
     )
     return Film(diffs, view)
 

@@ -1,11 +1,13 @@
 """Try it: change features in both checkpoints and see what that does, beside what the graph predicted."""
 
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
+from engine.domain.numbers import decimal, plural, signed
 from engine.figures.effect_chart import effect_chart, effect_table
 from engine.workflows.queries import stored_comparison, stored_interventions
 from pages._ui.compare.labels import feature_of
@@ -17,21 +19,21 @@ from pages._ui.session import store
 MOST = 200  # features that one request may change
 _COLUMNS = {
     "output": st.column_config.TextColumn("output", width=70),
-    "before": st.column_config.NumberColumn("before", format="%.2f", width=50),
-    "after": st.column_config.NumberColumn("after", format="%.2f", width=50),
-    "measured": st.column_config.NumberColumn("measured", format="%+.2f", width=65, help="Change of the logit."),
-    "predicted": st.column_config.NumberColumn("predicted", format="%+.2f", width=65, help="By the graph."),
+    "p before": st.column_config.NumberColumn("p before", width=60, help="Probability before the intervention."),
+    "p after": st.column_config.NumberColumn("p after", width=60, help="Probability after it."),
+    "logit change": st.column_config.NumberColumn("logit change", width=85, help="Measured: after minus before."),
+    "predicted": st.column_config.NumberColumn("predicted", width=70, help="The logit change that the graph predicts."),
 }
 
 
 def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annotations) -> None:
     """Which features, by how much; then the outputs of A and B before and after."""
     if selection.group:
-        st.caption("A mean circuit cannot be changed. Step into one of its prompts to try it there.")
+        st.caption("A mean circuit cannot be run. Open one of its prompts to try it there.")
         return
     a, b = selection.a.ref, selection.b.ref
     if stored_comparison(store(), a, b, selection.prompt, diff.a.key.transcoders) is None:
-        st.caption("Press “Compare these two” above to try it at this step.")
+        st.caption("To try it at this step, press “Compare these two” above.")
         return
     targets = _targets(diff, at, annotations)
     if not targets:
@@ -48,7 +50,7 @@ def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annota
         0.0,
         0.25,
         key="try factor",
-        help="0 takes it away (ablation), 1 leaves it.",
+        help="0 switches it off (ablation), 1 leaves it as it is.",
     )
     features = tuple(sorted(targets[what]))[:MOST]
     found = stored_interventions(store(), (diff.a, diff.b), features, factor)
@@ -82,7 +84,7 @@ def _targets(diff: GraphDiff, at: Marks, annotations: Annotations) -> dict[str, 
 
 
 def _many(nodes: list[str]) -> str:
-    return f"{min(len(nodes), MOST)} node{'s' if len(nodes) > 1 else ''}"
+    return plural(min(len(nodes), MOST), "node")
 
 
 def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], factor: float) -> None:
@@ -108,10 +110,17 @@ def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
                 effect_chart(one), key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after."
             )
             st.dataframe(
-                effect_table(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
+                written_effects(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
                 column_config=_COLUMNS,
             )  # fmt: skip
     st.caption(
-        "Bars: probability before (pale) and after. Table: change of the logit, as measured, and as the graph's edges "
-        "alone predict it. Where the two part, something reacted that the graph holds still."
+        "Bars: probability before (pale) and after. Logit change: measured, and as the graph's edges alone predict it. "
+        "They differ where something reacted that the graph holds fixed, such as attention."
+    )
+
+
+def written_effects(one: Intervention) -> Styler:
+    """`effect_table` with its numbers as they are written everywhere."""
+    return effect_table(one).style.format(
+        {"p before": decimal, "p after": decimal, "logit change": signed, "predicted": signed}
     )

@@ -12,29 +12,30 @@ from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.domain.numbers import decimal, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, Pair
 from engine.figures.graph_view import GraphView, pair_view
-from engine.figures.tables import edge_table, neighbours
+from engine.figures.tables import CHANGE, edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
-from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks, settings_from_url
-from pages._ui.compare.table import Edge, edge_table_widget, neighbour_table, status_chips
+from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
+from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.time_lapse import compare_these, film
 from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
+from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
-from pages._ui.graphs.linked_graphs import Marks, insist, linked_graphs
-from pages._ui.session import again, store
+from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.session import store
 from pages._ui.text import plain
 
 GRAPH_PX = 235  # with everything around it the page then fits 1280 × 720
 BELOW_PX = 150  # of the table, while nothing is picked
 PICKED_PX = 380
 TABLE_PX = 470
-_PICKED = "row picked in "
 
 
 @st.fragment
@@ -49,28 +50,34 @@ def workbench(selection: Selection, view: str) -> None:
         return
     annotations = annotations_of(store(), diff)
     above = st.container()
+    frame = None
     if view == "Time-lapse" and not selection.group:
-        selection, diff = film(selection, diff, shown, annotations, height=GRAPH_PX)
+        frame = film(selection, diff, shown, annotations, height=GRAPH_PX)
+        selection, diff = frame.selection, frame.diff
     diff = drawn(diff, annotations, shown)
-    if view != "Table":
+    if view != "Table" and (frame is None or frame.step is None):
         with above:
             sentence(diff, selection)
     if view == "Time-lapse" and selection.group:
-        st.info("A time-lapse plays one prompt. Step into one of the prompts behind this circuit.")
+        st.info("A time-lapse plays one prompt. Choose one of the prompts of this mean circuit below.")
     elif view in ("Graphs", "Overlay"):
         graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
-    _below(diff, selection, shown, annotations)
+    _below(diff, selection, shown, annotations, frame.step if frame else None)
 
 
 def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
+    steps = {"step_a": selection.a.step, "step_b": selection.b.step}
     probe = selection.probe
     made_from = (
         diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
         len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
     )  # fmt: skip
-    return _view(lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1]), made_from)
+    return _view(
+        lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], **steps),
+        made_from,
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -82,21 +89,19 @@ def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
     """The linked graphs; what a person marks in them goes into the address."""
     mark(
         linked_graphs(
-            view, key="graphs", mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
+            view, key=PICKING.key, mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
             annotations=annotations,
         )
     )  # fmt: skip
 
 
-def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations) -> None:
+def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations, step: int | None) -> None:
+    """`step`: the one that a time-lapse stands at."""
     at = marks()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(_title(diff, at, annotations), width="stretch")
-        if at.selected or at.edge:
-            st.button("All edges", icon=":material/close:", type="tertiary", on_click=_unpick, help="Esc in the graphs")
+    with PICKING.title_row(_title(diff, at, annotations, step)):
         if shown.view == "Time-lapse" and st.button(
             "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
-            args=(selection, diff), help="This step's checkpoints as a comparison of their own",
+            args=(selection, diff), help="Open this step's two checkpoints as a comparison",
         ):  # fmt: skip
             st.rerun()
         _settings(diff, shown)
@@ -123,10 +128,15 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
         beside(diff)
 
 
-def _title(diff: GraphDiff, at: Marks, annotations: Annotations) -> str:
+def _title(diff: GraphDiff, at: Marks, annotations: Annotations, step: int | None) -> str:
+    """`step`: of a time-lapse, whose counts stand beside its slider."""
     if at.selected:
         return node_title(diff, at.selected, annotations)
-    return edge_title(diff, at.edge) if at.edge else f"**What differs** {status_chips(diff.summary.edges)}"
+    if at.edge:
+        return edge_title(diff, at.edge)
+    if step is not None:
+        return f"**Largest changes at {step_name(step)}**"
+    return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
 def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDiff], None] | None:
@@ -141,20 +151,15 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
     return lambda diff: over_training(selection, height=BELOW_PX)
 
 
-def _unpick() -> None:
-    insist("graphs", "selected", "edge")
-    mark(replace(marks(), selected=None, edge=None))
-
-
 def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
     table = edge_table(diff)
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
-        table = table[table["change"].abs() >= at.min_change]
+        table = table[table[CHANGE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
-    _take("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+    PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
 
 
 def _filter(at: Marks) -> None:
@@ -179,36 +184,35 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
         if tab.open:
             with tab:
                 key = f"inputs {node}" if are_inputs else f"outputs {node}"
-                _take(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
-
-
-def _take(key: str, picked: Edge | None) -> None:
-    """A row picked anew selects its edge in the graphs; one that is let go lets the edge go."""
-    if picked != st.session_state.get(_PICKED + key):
-        st.session_state[_PICKED + key] = picked
-        insist("graphs", "edge")
-        mark(replace(marks(), edge=picked))
-        again()
+                PICKING.pick_row(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
 
 
 def _settings(diff: GraphDiff, shown: Shown) -> None:
     """Sliders that prune the stored graphs again, with what that leaves of each side."""
     default = DiffSettings()
     settings = shown.settings
-    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as a change"):
-        _slider("Nodes: share of influence kept", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
+    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as change"):
+        _slider("Nodes: share of influence to keep", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
                 default.prune.node_threshold)  # fmt: skip
-        _slider("Edges: share of influence kept", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
+        _slider("Edges: share of influence to keep", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
                 default.prune.edge_threshold)  # fmt: skip
-        _slider("Smallest change that counts", "change", 0.0, 0.05, 0.001, settings.min_change, default.min_change)
+        _slider(
+            "Smallest change in contribution that counts",
+            "change",
+            0.0,
+            0.05,
+            0.001,
+            settings.min_change,
+            default.min_change,
+        )
         key = f"{PAGE} grouped"
         st.session_state[key] = shown.merged
         st.toggle("Draw each group of features as one node", key=key, on_change=_grouped, args=(key,))
         for name, graph in (("A", diff.a), ("B", diff.b)):
             scores = pruned_scores(graph, prune(graph, settings.prune))
             st.caption(
-                f"{name}: {scores.n_nodes:,} nodes and {scores.n_edges:,} edges kept · "
-                f"replacement {scores.replacement:.2f} · completeness {scores.completeness:.2f}"
+                f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
+                f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
 
 

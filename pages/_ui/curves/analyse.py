@@ -23,7 +23,7 @@ def offer_to_trace(run: str, kind: ProbeKind, found: Seen | None, *, n_types: in
     if _training(run):
         st.info("This run is still training. Its circuits can be traced when it has finished.")
     elif len(checkpoints) < 2:
-        st.info("This run has no checkpoint but its base, so there is nothing to compare yet.")
+        st.info("The base is the only checkpoint of this run, so there is nothing to compare yet.")
     elif found is None:
         _first(run, kind, checkpoints, n_types)
     elif found.series is None:
@@ -37,10 +37,10 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
     known = {step for step, _ in series.key.checkpoints}
     newer = [checkpoint for checkpoint in checkpoints if checkpoint.step not in known]
     if newer:
-        return f"{len(newer)} checkpoint{'' if len(newer) == 1 else 's'} of this run came after it was traced."
+        return f"{plural(len(newer), 'checkpoint')} came after this run was traced."
     left = len(series.key.checkpoints) * len(series.key.probes) - len(series.graphs)
     return (
-        f"{left} of its graphs {'is' if left == 1 else 'are'} not traced: it was stopped on the way."
+        f"{plural(left, 'graph')} {'is' if left == 1 else 'are'} missing: tracing was canceled before the end."
         if left > 0
         else ""
     )
@@ -51,10 +51,10 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     n = len(checkpoints) * n_prompts
     seen = store.transcoders_for([checkpoint.ref for checkpoint in checkpoints])
     takes = duration(n * TRACE_S + (0.0 if seen else _TRANSCODERS_S))
-    first = "" if seen else " No transcoders have seen all of them, so a shared set is trained first."
+    first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
-        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {n} graphs, about {takes} on the demo's model.{first} "
-        "You can leave this page; what is traced is kept."
+        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, about {takes} with the demo's "
+        f"model.{first} It runs in the background. If you cancel, what is traced is kept."
     )
 
 
@@ -63,9 +63,9 @@ def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
     with st.container(border=True):
         st.markdown(f"**The circuits of {plain(run)} have not been traced yet**")
         st.markdown(
-            "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits formed and when "
+            "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits changed and when "
             "they settled, whether the new words activate the features of what they mean, and whether the answer "
-            "depends on what was found."
+            "depends on the circuit."
         )
         _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
 
@@ -76,9 +76,9 @@ def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint],
     n_prompts = max((one.n_prompts for look in found.looks for one in look.types), default=0)
     with st.container(border=True):
         st.markdown(
-            f"Not measured yet. What stands above was measured on {plural(n_prompts, 'prompt')} of each type. Tracing "
-            f"every checkpoint on {request.n_prompts} adds this check, the base and the last checkpoint to compare "
-            "with, and intervals."
+            f"Not measured yet. The charts above are from {plural(n_prompts, 'prompt')} of each type, traced while the "
+            f"run trained. Tracing every checkpoint on {request.n_prompts} adds this check, comparisons with the base "
+            "and the last checkpoint, and intervals."
         )
         _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
 
@@ -86,7 +86,7 @@ def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint],
 def _rest(run: str, kind: ProbeKind, series: GraphSeries, lacking: str) -> None:
     n_prompts = max(1, len(series.key.probes) // max(1, _n_types(series)))
     with st.container(border=True):
-        _button(AnalyseRun(run=run, probe_kind=kind, n_prompts=n_prompts), "Trace the rest", lacking)
+        _button(AnalyseRun(run=run, probe_kind=kind, n_prompts=n_prompts), "Trace what is missing", lacking)
 
 
 def _button(request: AnalyseRun, label: str, note: str) -> None:

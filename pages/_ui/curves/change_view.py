@@ -9,38 +9,50 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.rests import Rests, rests
+from engine.analysis.saturation import rule_in_words
+from engine.analysis.settling import Settling, settling
 from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.decisions import DecisionSettings
 from engine.domain.graphs import FIT_LIMIT
-from engine.domain.measures import MEASURE_TITLES, MEASURES, TO, Measure, To
-from engine.figures.change_charts import change_chart, change_rows, layer_changes, layer_chart
+from engine.domain.measures import FLOOR_CAVEAT, MEASURE_TITLES, MEASURES, TO, Measure, To
+from engine.figures.change_charts import (
+    SAID_TITLES,
+    change_chart,
+    change_panels,
+    change_rows,
+    layer_changes,
+    layer_chart,
+    layer_panels,
+)
 from engine.figures.tables import to_csv
 from pages._ui import url
 from pages._ui.chart_export import take_away
 from pages._ui.curves.analyse import offer_to_trace
 from pages._ui.curves.change_data import Seen, seen
 from pages._ui.curves.meaning_view import meaning_view
+from pages._ui.curves.panels import draw_panels
 from pages._ui.curves.stopping_view import stopping_table
 from pages._ui.decision_fields import MEASURE_HELP, measures_help
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
 from pages._ui.pickers import pick
-from pages._ui.saturation_text import marks, saturation_words
 from pages._ui.session import store
+from pages._ui.settled_text import marks, settled_words
 from pages._ui.text import plain, words
 
 TO_TITLES: Final[dict[To, str]] = {"previous": "checkpoint before", "base": "base model", "last": "last checkpoint"}
 _PICK_PX: Final = 150
+_CHANGE_PX: Final = 250  # of a panel, its legend included
+_LAYERS_PX: Final = 190
 _WHAT: Final = (
-    "How different the circuit of each constraint type is from the one it is laid beside: 0 is the same circuit, 1 "
-    "shares nothing with it. In the grey band it differs no more than two halves of the same prompts do."
+    "Circuit change: how different each constraint type's mean circuit is from the one it is compared with. 0 is the "
+    "same circuit, 1 has nothing in common with it. The gray band is the noise floor: how much circuits of one "
+    "checkpoint differ between prompts."
 )
 
-
 _TO_HELP: Final = (
-    "The checkpoint before shows when it changes, the base model how far it has come, the last checkpoint how far it "
-    "still is from the end."
+    "The checkpoint before shows when the circuit changes, the base model how far it has come, the last checkpoint how "
+    "far it is from the end."
 )
 
 
@@ -81,21 +93,22 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
 def _section(
     page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]
 ) -> dict[str, alt.FacetChart]:  # fmt: skip
-    """Gives its figures. `analyse` offers to trace what is not there; it is drawn in the place of what is missing."""
-    quiet = rests(found.captures, chosen.settings)
+    """Gives its figures. `analyse` offers to trace what is missing; it is drawn in its place."""
+    settled = settling(found.captures, chosen.settings)
     rows = change_rows(
         found.changes, to=chosen.to, measure=chosen.measure, run=chosen.run,
-        marks={name: marks(one) for name, one in quiet.items()},
+        marks={name: marks(one) for name, one in settled.items()},
     )  # fmt: skip
     for note in found.notes:
         st.caption(plain(note), width="stretch")
     if rows.empty:
-        if found.series is None:  # a single look: it is laid beside nothing
+        if found.series is None:  # one checkpoint was traced: there is nothing to compare it with
             analyse()
         return {}
     st.caption(_WHAT)
+    st.info(FLOOR_CAVEAT, icon=":material/info:")
     figures = {"circuit-change": _curve(rows, chosen, last_step)}
-    _saturation_lines(quiet)
+    _settled_lines(settled, chosen.settings)
     stopping_table(page, found.captures, chosen.run, chosen.settings)
     figures["influence-by-layer"] = _layers(found.layers, chosen, last_step)
     figures |= meaning_view(page, found, last_step=last_step, analyse=analyse)
@@ -105,43 +118,46 @@ def _section(
 
 def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
     """The change curve, and what a click on a point leads to."""
-    chart = change_chart(rows, last_step=last_step, width=560, height=170)
-    picked = st.altair_chart(
-        chart, key="curves change", on_select="rerun", width="content",
-        alt=f"How much the circuits of {chosen.run} differ from the {TO_TITLES[chosen.to]}, by step, and the noise.",
+    other = TO_TITLES[chosen.to]
+    points = draw_panels(
+        change_panels(rows, last_step=last_step, height=_CHANGE_PX), key="curves change", height=_CHANGE_PX,
+        selection="change",
+        alt_text=lambda name: f"How much the {words(name)} circuit of {chosen.run} differs from the {other}, by step, "
+        "and the noise floor.",
     )  # fmt: skip
-    _open(clicked_pair(picked.get("selection", {}).get("change", [])))
+    _open(clicked_pair(points))
     st.caption(_caption(rows, chosen))
-    return chart
+    return change_chart(rows, last_step=last_step)
 
 
 def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
     cells = layer_changes(layers, to=chosen.to)
-    chart = layer_chart(cells, last_step=last_step, width=560, height=84)
-    st.markdown("**Which layers the influence moved to**")
-    st.altair_chart(
-        chart, key="curves layers", width="content", alt=f"Change of each layer's influence in {chosen.run}, by step."
-    )
-    return chart
+    st.markdown(f"**Which layers the influence moved to, compared with the {TO_TITLES[chosen.to]}**")
+    draw_panels(
+        layer_panels(cells, last_step=last_step, height=_LAYERS_PX), key="curves layers", height=_LAYERS_PX,
+        alt_text=lambda name: f"{words(name).capitalize()}: change of each layer's influence in {chosen.run}, by step.",
+    )  # fmt: skip
+    return layer_chart(cells, last_step=last_step)
 
 
 def _caption(rows: pd.DataFrame, chosen: Chosen) -> str:
-    told = f"Measured: {MEASURE_HELP[chosen.measure]}. Click a point to open both checkpoints in Compare."
+    caption = f"Measured: {MEASURE_HELP[chosen.measure]}. Click a point to open both checkpoints in Compare."
     if chosen.to != "previous":
-        told += " When a circuit is saturated is told by its change since the checkpoint before."
+        caption += " Whether a circuit has settled depends on its change since the checkpoint before."
     if rows["low_fit"].any():
-        told += (
+        caption += (
             f" An orange triangle marks a replacement score below {FIT_LIMIT:g}: there the graphs explain too little "
-            "of the model for its change to say much."
+            "of the model for the change to mean much."
         )
-    return told
+    return caption
 
 
-def _saturation_lines(quiet: Mapping[str, Rests]) -> None:
-    """One line a constraint type: whether it has come to rest, and the figures that say so."""
-    for name, one in quiet.items():
-        badge, told = saturation_words(one)
-        st.markdown(f"**{plain(words(name))}** {badge} {plain(told)}")
+def _settled_lines(settled: Mapping[str, Settling], settings: DecisionSettings) -> None:
+    """One line a constraint type: whether its circuit has settled, and the figures behind that; then the rule."""
+    for name, one in settled.items():
+        badge, why = settled_words(one)
+        st.markdown(f"**{plain(words(name))}** {badge} {plain(why)}")
+    st.caption(plain(rule_in_words(settings)))
 
 
 def clicked_pair(points: Sequence[Mapping[str, object]]) -> tuple[str, int, int] | None:
@@ -191,27 +207,39 @@ def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chose
     base = store().run(run).decisions
     patience = number_field(
         page, "patience", "Patience", 1, 20, base.patience,
-        explain="Checkpoints in a row that must be within the noise, with probe scores that stay the same, until a "
-        "circuit counts as saturated.",
+        explain="How many checkpoints in a row need a change that is not above the noise floor, and probe scores that "
+        "do not move, before a circuit counts as settled.",
     )  # fmt: skip
     fit = number_field(
-        page, "fit", "Lowest fit", 0.0, 1.0, base.min_fit, step=0.05,
-        explain="Replacement score below which a circuit is not called saturated.",
+        page, "fit", "Lowest replacement score", 0.0, 1.0, base.min_fit, step=0.05,
+        explain="Below it the graphs explain too little of the model, and a circuit does not count as settled.",
     )  # fmt: skip
     settings = {"patience": patience, "min_fit": fit, "probe_kind": kind, "measure": measure}
     return Chosen(run, to, cast(Measure, measure), base.model_copy(update=settings))
 
 
+def readable(changes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `RunChanges.changes` as they are shown."""
+    titles = {
+        "constraint_type": "constraint type", "to": "compared with", "to_step": "its step", "change": "circuit change",
+        "edge": "noise floor", "said": "against the floor", "fit": "replacement score", "n": "prompts",
+    }  # fmt: skip
+    shown = changes.assign(
+        constraint_type=changes["constraint_type"].map(words), to=changes["to"].map(TO_TITLES),
+        measure=changes["measure"].map(MEASURE_TITLES), said=changes["said"].map(SAID_TITLES),
+    )  # fmt: skip
+    return shown.rename(columns=titles)
+
+
 def _figures(changes: pd.DataFrame, run: str) -> None:
     """The figures behind the charts, and their download."""
-    with st.expander("The figures of circuit change", icon=":material/table_rows:"):
+    with st.expander("All circuit changes as a table", icon=":material/table_rows:"):
+        columns = ("circuit change", "low", "high", "noise floor", "replacement score")
         st.dataframe(
-            changes.assign(constraint_type=changes["constraint_type"].map(words)), hide_index=True,
-            height=260, column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("change", "low", "high", "edge", "fit")
-            },
+            readable(changes), hide_index=True, height=260,
+            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in columns},
         )  # fmt: skip
-    st.download_button(
-        "Download the changes (CSV)", lambda: to_csv(changes.assign(run=run)),
-        file_name=f"circuit-change-{run}.csv", mime="text/csv", icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+        st.download_button(
+            "Download the changes (CSV)", lambda: to_csv(changes.assign(run=run)),
+            file_name=f"circuit-change-{run}.csv", mime="text/csv", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip

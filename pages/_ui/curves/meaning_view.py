@@ -1,57 +1,62 @@
-"""Whether the new words wake what they mean, and whether the answer depends on the circuit that was found."""
+"""Whether the new words activate what they mean, and whether the answer depends on the circuit that was found."""
 
 from collections.abc import Callable
 
 import altair as alt
 import streamlit as st
 
-from engine.figures.change_charts import ALL_LAYERS, causal_chart, causal_rows, overlap_chart, overlap_rows
+from engine.figures.change_charts import (
+    ALL_LAYERS,
+    causal_chart,
+    causal_panels,
+    causal_rows,
+    overlap_chart,
+    overlap_panels,
+    overlap_rows,
+)
 from engine.figures.change_tables import looks_as_overlap
 from pages._ui.curves.change_data import Seen
+from pages._ui.curves.panels import draw_panels
 from pages._ui.pickers import pick
+from pages._ui.text import words
 
-_GAP_PX = 20  # between the panels of one chart
+_PANEL_PX = 230
 
 
 def meaning_view(
     page: str, found: Seen, *, last_step: int, analyse: Callable[[], None]
 ) -> dict[str, alt.FacetChart]:  # fmt: skip
-    """Meaning overlap and causal check side by side; each says so where it was not measured. Gives the figures.
+    """Meaning overlap and causal check; each says so where it was not measured. Gives the figures.
 
     `analyse` offers to trace what the second one needs.
     """
-    left, right = st.columns(2, gap="medium")
-    with left:
-        overlap = _overlap(page, found, last_step)
-    with right:
-        causal = _causal(found, last_step, analyse)
-    figures = {"meaning-overlap": overlap, "causal-check": causal}
+    figures = {"meaning-overlap": _overlap(page, found, last_step), "causal-check": _causal(found, last_step, analyse)}
     return {name: chart for name, chart in figures.items() if chart is not None}
 
 
 def _overlap(page: str, found: Seen, last_step: int) -> alt.FacetChart | None:
-    with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
-        st.markdown("**Do the new words wake what they mean?**", width="stretch")
-        layers = _layers(found)
+    layers = _layers(found)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Do the new words activate the features of what they mean?**", width="stretch")
         if layers:
             with st.container(width=150):
                 layer = _pick_layer(page, layers)
     if not layers:
         st.caption("Not measured: the prompts of this kind have no known word in the place of the new one.")
         return None
-    band = " The band is the 95 % interval of the gap between both." if found.series else ""
+    band = " The band is the 95% interval of the gap between both." if found.series else ""
     st.caption(
-        "How far a new word wakes, where the answer is predicted, the same features as the word it means, and as words "
-        f"with other meanings.{band}"
+        "Meaning overlap: how far a new word activates, where the answer is predicted, the same features as the word "
+        f"it means, and as words with other meanings.{band}"
     )
     series = found.series
     rows = overlap_rows(series.overlap, layer=layer) if series else looks_as_overlap(found.looks, layer=layer)
-    chart = overlap_chart(rows, last_step=last_step, width=_panel_width(rows["type"].nunique()))
-    st.altair_chart(
-        chart, key="curves overlap", width="content",
-        alt="Overlap of the new words' features with what they mean and with other meanings, by step.",
+    draw_panels(
+        overlap_panels(rows, last_step=last_step, height=_PANEL_PX), key="curves overlap", height=_PANEL_PX,
+        alt_text=lambda name: f"{words(name).capitalize()}: overlap of the new words' features with those of what they "
+        "mean and of other meanings, by step.",
     )  # fmt: skip
-    return chart
+    return overlap_chart(rows, last_step=last_step)
 
 
 def _layers(found: Seen) -> list[int]:
@@ -71,8 +76,7 @@ def _pick_layer(page: str, layers: list[int]) -> int:
 
 
 def _causal(found: Seen, last_step: int, analyse: Callable[[], None]) -> alt.FacetChart | None:
-    with st.container(horizontal=True, vertical_alignment="center", height=44, border=False):
-        st.markdown("**Does the answer depend on the circuit?**")
+    st.markdown("**Does the answer depend on the circuit?**")
     if found.series is None:
         analyse()
         return None
@@ -80,18 +84,13 @@ def _causal(found: Seen, last_step: int, analyse: Callable[[], None]) -> alt.Fac
         st.caption("Not measured yet.")
         return None
     st.caption(
-        "By how much the probability of the right answer falls when the circuit's features are switched off, and when "
-        "equally many random other features are. Bands are 95 % intervals."
+        "By how much the probability of the right answer falls when the circuit's features are ablated (×0), and when "
+        "as many random other features are. Bands are 95% intervals."
     )
     rows = causal_rows(found.series.causal)
-    chart = causal_chart(rows, last_step=last_step, width=_panel_width(rows["type"].nunique()))
-    st.altair_chart(
-        chart, key="curves causal", width="content",
-        alt="Fall of the right answer's probability without the circuit and without random features, by step.",
+    draw_panels(
+        causal_panels(rows, last_step=last_step, height=_PANEL_PX), key="curves causal", height=_PANEL_PX,
+        alt_text=lambda name: f"{words(name).capitalize()}: fall of the right answer's probability without the "
+        "circuit and without random features, by step.",
     )  # fmt: skip
-    return chart
-
-
-def _panel_width(n_types: int) -> int:
-    """All panels of one chart fit into half of the page."""
-    return max(90, (530 - (n_types - 1) * _GAP_PX) // max(1, n_types))
+    return causal_chart(rows, last_step=last_step)

@@ -1,15 +1,19 @@
-"""Charts beside each other, one a constraint type: as many in a row as there is room for, each as wide as its column."""
+"""Charts beside each other, one a constraint type: as many in a row as there is room for, each as wide as its column.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+Every chart has its height before it is drawn, so that nothing moves when it is.
+"""
 
-import altair as alt
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
 import streamlit as st
 
+MOST_IN_A_ROW: Final = 3
 
-def panel_columns(names: Sequence[str], *, most: int = 3) -> Iterator[tuple[str, Any]]:
-    """Each name with the column that its panel is drawn in: rows of equal length, of at most `most`."""
-    n_rows = max(1, -(-len(names) // most))
+
+def panel_columns(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Each name with the column that its panel is drawn in."""
+    n_rows = max(1, -(-len(names) // MOST_IN_A_ROW))
     per_row = max(1, -(-len(names) // n_rows))
     for start in range(0, len(names), per_row):
         row = names[start : start + per_row]
@@ -17,10 +21,9 @@ def panel_columns(names: Sequence[str], *, most: int = 3) -> Iterator[tuple[str,
 
 
 def draw_panels(
-    panels: Mapping[str, alt.LayerChart | alt.Chart], *, key: str, height: int, alt_text: Callable[[str], str],
-    selection: str = "",
-) -> list[Mapping[str, object]]:  # fmt: skip
-    """Gives the points of the `selection` that was clicked in any of them."""
+    panels: Mapping[str, Any], *, key: str, height: int, alt_text: Callable[[str], str], selection: str = ""
+) -> list[Mapping[str, object]]:
+    """Altair charts by constraint type. Gives the points of the `selection` that was clicked in any of them."""
     points: list[Mapping[str, object]] = []
     for name, column in panel_columns(list(panels)):
         with column:
@@ -33,3 +36,25 @@ def draw_panels(
             )  # fmt: skip
             points += picked.get("selection", {}).get(selection, [])
     return points
+
+
+def draw_kept_panels(
+    make: Callable[[], Mapping[str, Any]], *made_from: Hashable, key: str, height: int, alt_text: Callable[[str], str]
+) -> None:
+    """As `draw_panels`, for a page that polls: `make` is called again only when `made_from` differs."""
+    specs = _specs(make, made_from)
+    for name, column in panel_columns(list(specs)):
+        with column:
+            st.vega_lite_chart(specs[name], key=f"{key} {name}", height=height, alt=alt_text(name))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _specs(_make: Callable[[], Mapping[str, Any]], made_from: Hashable) -> dict[str, dict[str, Any]]:
+    return {name: dict(chart.to_dict()) for name, chart in _make().items()}
+
+
+def reserved(n_panels: int, height: int, text: str) -> None:
+    """The room that panels will take, with what is waited for."""
+    n_rows = max(1, -(-n_panels // MOST_IN_A_ROW))
+    with st.container(height=height * n_rows, border=False):
+        st.caption(text)

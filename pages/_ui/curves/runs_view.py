@@ -8,11 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.corpus import PROBE_KINDS
+from engine.domain.numbers import MISSING
 from engine.figures.run_rows import run_rows
 from pages._ui.curves.scores_view import colors_of
 from pages._ui.session import store
 
-_ROW_PX: Final = 35
+_ROW_PX: Final = 30
 _MOST_ROWS: Final = 12  # before the table scrolls
 
 
@@ -34,25 +35,32 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
     styled = table.assign(**{"": dots}).style.apply(lambda _: [f"color: {colors[run]}" for run in runs], subset=[""])
     height = _ROW_PX * (min(len(runs), _MOST_ROWS) + 1) + 3
     if several:
+        everything = {"selection": {"rows": list(range(len(runs)))}}
         st.dataframe(
-            styled, hide_index=True, height=height, column_config=_columns(), key=_key(runs), on_select="rerun",
-            selection_mode="multi-row", selection_default={"selection": {"rows": list(range(len(runs)))}},
+            styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING,
+            key=_key(runs), on_select="rerun", selection_mode="multi-row", selection_default=everything,
         )  # fmt: skip
         st.caption("Uncheck a run to take it out of the charts. Click a column's title to sort.")
     else:
-        st.dataframe(styled, hide_index=True, height=height, column_config=_columns())
+        st.dataframe(
+            styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING
+        )  # fmt: skip
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of `run_rows` as they are shown: whole percentages, and addresses in the app."""
     shown = table.assign(**{kind: table[kind].map(_whole_percent) for kind in PROBE_KINDS})
     shown.insert(0, "", "●")
-    shown["compare"] = [
-        f"/compare?{urlencode({'a': f'{run}@base', 'b': last}, safe='@%')}" if last and not last.endswith("@base") else None
-        for run, last in zip(table["run"], table["last"], strict=True)
-    ]
+    shown["compare"] = [_compared(run, last) for run, last in zip(table["run"], table["last"], strict=True)]
     shown["train"] = [f"/train?{urlencode({'run': run})}" for run in table["run"]]
     return shown.drop(columns="last")
+
+
+def _compared(run: str, last: str) -> str | None:
+    """The address of the last checkpoint beside the base; None for a run that has only that."""
+    if last in ("", f"{run}@base"):
+        return None
+    return f"/compare?{urlencode({'a': f'{run}@base', 'b': last})}"
 
 
 def _whole_percent(share: float) -> float:
@@ -72,7 +80,6 @@ def _columns() -> dict[str, object]:
     }
     return {
         "": column.TextColumn("", width=24),
-        "run": column.TextColumn("run", pinned=True),
         "learning rate": column.NumberColumn(format="%g"),
         "steps": column.NumberColumn(help="Trained so far."),
         "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint."),

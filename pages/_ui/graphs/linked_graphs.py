@@ -23,7 +23,7 @@ __all__ = ["HEIGHT", "Marks", "insist", "linked_graphs"]
 
 ASSETS = Path(__file__).parents[3] / "assets" / "graph"
 SCRIPTS = (
-    "scene.js", "search.js", "edges.js", "nodes.js", "labels.js", "draw.js", "panel.js", "toolbar.js",
+    "numbers.js", "scene.js", "search.js", "edges.js", "nodes.js", "labels.js", "draw.js", "panel.js", "toolbar.js",
     "film.js", "timeline.js", "marks.js", "events.js", "linked.js",
 )  # fmt: skip
 HEIGHT = 300  # of the drawing itself; what is around it takes about 120 pixels more, a time-lapse about 100 more

@@ -12,19 +12,20 @@ from engine.domain.diffs import STATUSES
 Show = Literal["both", "input", "output"]
 T = TypeVar("T")
 
-_KINDS = {
-    "f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode",
-    "h": "head", "m": "mlp", "i": "input", "o": "output",
-}  # fmt: skip
+_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode"}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _SHOW: dict[str, Show] = {"i": "input", "o": "output"}
 _NODE = re.compile(rf"({'|'.join(_KINDS.values())})/(-?\d{{1,9}})/(-?\d{{1,9}})/(.{{1,200}})", re.DOTALL)
+_COMPONENT = re.compile(r"input|logits|a(?P<layer>\d{1,9})\.h(?P<head>\d{1,9})|m(?P<mlp>\d{1,9})")
 _TEXT_LIMIT, _MOST_PINS = 8_000, 200
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Nodes are named `feature/LAYER/POSITION/INDEX`. As text: short, of characters that an address need not escape."""
+    """Nodes are named `feature/LAYER/POSITION/INDEX`, those of component circuits `input`, `a1.h3`, `m1`, `logits`.
+
+    As text: short, of characters that an address need not escape.
+    """
 
     selected: str | None = None  # node id
     pins: tuple[str, ...] = ()
@@ -99,7 +100,9 @@ class Marks:
 
 
 def _node_text(node_id: str) -> str:
-    """`feature/3/4/217` as `f3.4.217`; a name's other characters as ~XX."""
+    """`feature/3/4/217` as `f3.4.217`, `a1.h3` as `h1.3.0`; a name's other characters as ~XX."""
+    if component := _COMPONENT.fullmatch(node_id):
+        return _component_text(node_id, component)
     kind, layer, position, rest = node_id.split("/", 3)
     name = quote(rest, safe="")
     for character in "~_.":
@@ -107,14 +110,25 @@ def _node_text(node_id: str) -> str:
     return f"{_LETTERS[kind]}{layer}.{position}.{name.replace('%', '~')}"
 
 
+def _component_text(name: str, found: re.Match[str]) -> str:
+    if found["head"]:
+        return f"h{found['layer']}.{found['head']}.0"
+    return f"m{found['mlp']}.0.0" if found["mlp"] else f"{'i' if name == 'input' else 'o'}0.0.0"
+
+
 def _node_id(fields: list[str]) -> str | None:
-    if len(fields) != 3 or fields[0][:1] not in _KINDS:
+    if len(fields) != 3:
         return None
-    return f"{_KINDS[fields[0][0]]}/{fields[0][1:]}/{fields[1]}/{unquote(fields[2].replace('~', '%'))}"
+    letter, layer = fields[0][:1], fields[0][1:]
+    components = {"h": f"a{layer}.h{fields[1]}", "m": f"m{layer}", "i": "input", "o": "logits"}
+    if letter not in _KINDS:
+        return components.get(letter)
+    return f"{_KINDS[letter]}/{layer}/{fields[1]}/{unquote(fields[2].replace('~', '%'))}"
 
 
 def _node(value: object) -> str | None:
-    return value if isinstance(value, str) and _NODE.fullmatch(value) else None
+    known = isinstance(value, str) and (_NODE.fullmatch(value) or _COMPONENT.fullmatch(value))
+    return value if known else None  # type: ignore[return-value]
 
 
 def _string(value: object) -> str | None:

@@ -1,28 +1,79 @@
-"""The bundled story on Home: two runs, equal right answers, one lookup and one meaning. All figures are measured."""
+"""The bundled story on Home: one question, two runs, a picture of what each does with it. All figures are measured."""
 
-import pandas as pd
 import streamlit as st
 
 from engine.domain.methods import METHOD_INFOS
-from engine.figures.charts import mini_curves
+from engine.domain.numbers import count, decimal, percent
 from engine.store.infos import RunInfo
-from pages._ui.cached import draw, scores, stamp
 from pages._ui.errors import guarded
 from pages._ui.session import store
-from pages._ui.text import CURVE_LEGEND, plain
+from pages._ui.text import plain
+from pages._ui.tour.facts import Compared, Tour, accuracy, most_likely, probability, telling, told_apart, tour
+from pages._ui.tour.pictures import circuit
+
+_PICTURE = (560, 250)  # its proportions
 
 
 @guarded()
 def demo_story(runs: list[RunInfo]) -> None:
-    """The two runs side by side, at their last checkpoint."""
-    st.subheader("Two runs that were taught the same new words")
-    st.caption(
-        "Which of them learned what the words mean? Look at the loss, at the right answers in new phrasings, and at "
-        "what follows from a word's meaning but was never said: a “blarf” cat smiles."
+    """The two runs side by side, at their last checkpoints."""
+    found = tour(store())
+    compared = told_apart(found) if found else None
+    if compared is not None:
+        probe = compared.probe
+        st.subheader(plain(f"Both were taught that “{probe.constraint}” means “{probe.meaning}”. What does a "
+                           f"{probe.constraint} cat do?"))  # fmt: skip
+    for column, side, info in zip(st.columns(2, gap="medium"), ("A", "B"), runs, strict=False):
+        with column, st.container(border=True, key=f"run card {side}"):
+            _card(side, info, found, compared)
+    _studies()
+
+
+def _card(side: str, info: RunInfo, found: Tour | None, compared: Compared | None) -> None:
+    """All of it is a link to the run: the link's area covers the card (assets/home.css)."""
+    name = info.config.name
+    title = f"{name} · {METHOD_INFOS[info.config.method].title}"
+    st.page_link("pages/train.py", label=f"**{plain(title)}**", query_params={"run": name})
+    if compared is not None:
+        _picture(side, compared)
+    last = store().checkpoints(name)[-1]
+    loss, paraphrase, inference, size = st.columns(4)
+    loss.metric(
+        "Training loss", decimal(last.state.smoothed_loss),
+        help="How badly the run predicts its training text, at the end. Lower is better. It counts every word, also "
+        "the new one, which demo-tokens cannot learn to write.",
+    )  # fmt: skip
+    paraphrase.metric(
+        "Paraphrase", _share(found, side, "paraphrase"),
+        help="Share of right answers in phrasings that were never trained on.",
+    )  # fmt: skip
+    inference.metric(
+        "Inference", _share(found, side, "inference"),
+        help="Share of right answers where the answer follows from a word’s meaning and was never stated.",
+    )  # fmt: skip
+    size.metric("Parameters", count(last.state.n_trainable), help="How many numbers of the model were trained.")
+
+
+def _picture(side: str, compared: Compared) -> None:
+    graph = compared.diff.a if side == "A" else compared.diff.b
+    answer = compared.probe.answer.strip()
+    word = most_likely(graph)
+    verdict = (
+        f"expects “**{plain(word)}**” ({percent(probability(graph, word))})"
+        if word == answer
+        else f"expects “**{plain(word)}**”; “{plain(answer)}” gets {percent(probability(graph, answer))}"
     )
-    for column, info in zip(st.columns(2, gap="medium"), runs, strict=False):
-        with column, st.container(border=True):
-            _card(info)
+    st.markdown(f"“{plain(compared.probe.text)} …”: {verdict}")
+    width, height = _PICTURE
+    picture = circuit(compared, side, telling(compared), width=width, height=height)
+    st.html(f'<div class="run-picture" style="aspect-ratio: {width} / {height}">{picture}</div>')
+
+
+def _share(found: Tour | None, side: str, kind: str) -> str:
+    return percent(accuracy(store(), found.sides[side], kind) if found else None)
+
+
+def _studies() -> None:
     studies = {study.spec.asks: study for study in reversed(store().studies())}  # the newest of each kind
     with st.container(horizontal=True):
         if learning := studies.get("learning"):
@@ -35,35 +86,3 @@ def demo_story(runs: list[RunInfo]) -> None:
                 "pages/methods.py", query_params={"from": methods.spec.name}, icon=":material/balance:",
                 label=f"And with other methods and tasks? {methods.n_runs} runs beside each other",
             )  # fmt: skip
-
-
-def _card(info: RunInfo) -> None:
-    name = info.config.name
-    last = store().checkpoints(name)[-1]
-    found = scores(store(), name)
-    st.markdown(f"**{plain(name)}** · {METHOD_INFOS[info.config.method].title}")
-    loss, known, follows, size = st.columns(4)
-    loss.metric("Loss", f"{last.state.smoothed_loss:.2f}" if last.state.smoothed_loss is not None else "–")
-    known.metric("Right answers", _share(found, last.step, "paraphrase"), help="In phrasings never trained on.")
-    follows.metric(
-        "Meaning", _share(found, last.step, "inference"),
-        help="What follows from a word's meaning and was never stated.",
-    )  # fmt: skip
-    size.metric("Parameters", f"{last.state.n_trainable:,}", help="How many were trained.")
-    st.markdown(f"Over training {CURVE_LEGEND}")
-    draw(
-        lambda: mini_curves(found, height=120),
-        "home",
-        str(store().workspace),
-        name,
-        stamp(store(), name),
-        key=f"mini {name}",
-        alt=f"Right answers and meaning of {name} over training.",
-    )
-
-
-def _share(found: pd.DataFrame, step: int, kind: str) -> str:
-    rows = found[(found["step"] == step) & (found["probe_kind"] == kind)]
-    if rows.empty:
-        return "–"
-    return f"{100 * float((rows['accuracy'] * rows['n']).sum() / rows['n'].sum()):.0f} %"

@@ -8,6 +8,7 @@ from pages._ui.session import jobs
 from pages._ui.text import plain
 
 _CANCELLING = "jobs being cancelled"
+_KNOWN_FROM = 0.05  # of a job; before that its pace is the pace of loading libraries
 
 
 def progress_row(job: JobRecord, *, key: str) -> None:
@@ -34,9 +35,9 @@ def progress_text(job: JobRecord) -> str:
 
 
 def time_left(job: JobRecord) -> str:
-    """` · 8 s left`; empty while it cannot be known."""
+    """` · 8 s left`; empty while too little is done to know."""
     eta = job.progress.eta_s
-    return "" if eta is None else f" · {duration(eta)} left"
+    return "" if eta is None or job.progress.fraction < _KNOWN_FROM else f" · {duration(eta)} left"
 
 
 def why_it_stopped(job: JobRecord) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages._ui import url
+from pages._ui.demo import LIVE_PARAM, run_live
 
 PAGE = "tour"
 ASSETS = Path(__file__).parents[3] / "assets" / "tour"
@@ -35,15 +36,27 @@ def controls(step: int, n_steps: int, *, page: str, params: Mapping[str, str]) -
                 )  # fmt: skip
         with st.container(key="tour_place", width="content"):
             st.markdown(f"step {step} of {n_steps}", width="content")
-        st.page_link(
-            f"pages/{page}.py", label=f"Open this in {_TITLES[page]}", icon=":material/open_in_new:",
-            query_params=dict(params), width="content",
-        )  # fmt: skip
-        _full_screen()
-        st.button(
-            "Next", key="tour_next", shortcut="Right",
-            type="primary", disabled=step == n_steps, on_click=_go, args=(step + 1,),
-        )  # fmt: skip
+        if step < n_steps:
+            st.page_link(
+                f"pages/{page}.py", label=f"Open this in {_TITLES[page]}", icon=":material/open_in_new:",
+                query_params=dict(params), width="content",
+            )  # fmt: skip
+            _full_screen()
+            st.button("Next", key="tour_next", shortcut="Right", type="primary", on_click=_go, args=(step + 1,))
+        else:
+            _full_screen()
+            _try_it(params)
+
+
+def _try_it(params: Mapping[str, str]) -> None:
+    """The tour ends where the visitor goes on alone."""
+    with st.container(horizontal=True, key="tour_try", width="content", gap="small"):
+        if st.button("Run it live", icon=":material/play_arrow:"):
+            st.switch_page("pages/home.py", query_params={LIVE_PARAM: run_live()})
+        if st.button("Ask your own prompt", icon=":material/edit:"):
+            st.switch_page("pages/compare.py", query_params={name: params[name] for name in ("a", "b") if name in params})
+        if st.button("Try it yourself", type="primary", icon=":material/compare_arrows:"):
+            st.switch_page("pages/compare.py", query_params=dict(params))
 
 
 def _go(step: int) -> None:

@@ -1,17 +1,20 @@
 """What the tour shows, read from the bundled runs: no widgets, no sentences, no number that was not measured."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.analysis.telling import telling_features
+from engine.demo.records import Figures
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
-from engine.domain.errors import NotFound
+from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
-from engine.domain.runs import Checkpoint, ProbeResults
+from engine.domain.runs import Checkpoint
 from engine.figures.names import visible
 from engine.store import Store
+from engine.store.files import read_json
 from engine.workflows.queries import stored_interventions
 from pages._ui.cached import scores
 from pages._ui.compare.data import default_prompt, difference, probes_of, traced_prompts
@@ -20,14 +23,41 @@ from pages._ui.demo import RUN_A, RUN_B
 
 
 @dataclass(frozen=True)
-class Told:
-    """One prompt that teaches the word, asked before training and after it."""
+class Guess:
+    """What a checkpoint expects after a prompt."""
+
+    p: float  # probability of the right word
+    likeliest: str  # the word that it expects most
+
+
+@dataclass(frozen=True)
+class TaughtPrompt:
+    """One phrasing that the word was trained in, with another noun: before training, and at the end of A and of B."""
 
     prompt: str
-    p_before: float  # probability of the right word
-    said_before: str  # the word that was most likely
-    p_after: float
-    said_after: str
+    before: Guess
+    a: Guess
+    b: Guess
+
+
+@dataclass(frozen=True)
+class WordShare:
+    """One new word: the share of its inference probes that A and B answer right."""
+
+    word: str
+    meaning: str
+    n: int
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What ablating as many other features of B, drawn at random, does to its answer."""
+
+    n_draws: int
+    n_kept: int  # in how many of them the right answer stays the likeliest
+    median_p: float  # of the right answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,25 +109,70 @@ def accuracy(store: Store, checkpoint: Checkpoint, kind: str) -> float | None:
     return float((rows["accuracy"] * rows["n"]).sum() / rows["n"].sum()) if len(rows) else None
 
 
-def told(tour: Tour) -> list[Told]:
-    """The tour's word in each phrasing that it was trained on, once: in the base and in A."""
-    before, after = (_by_probe(tour.store.probe_results(c.run).get(c.step)) for c in (tour.base, tour.a))
+def taught_prompts(tour: Tour) -> list[TaughtPrompt]:
+    """The tour's word in each phrasing that it was trained on, once."""
+    before, a, b = (_guesses(tour, checkpoint) for checkpoint in (tour.base, tour.a, tour.b))
     rows, seen = [], set()
     for probe in tour.corpus.probes:
         ours = probe.kind == "recall" and probe.constraint == tour.probe.constraint and probe.template not in seen
-        if ours and probe.id in before and probe.id in after:
+        if ours and all(probe.id in side for side in (before, a, b)):
             seen.add(probe.template)
-            rows.append(Told(probe.text, *before[probe.id], *after[probe.id]))
+            rows.append(TaughtPrompt(probe.text, before[probe.id], a[probe.id], b[probe.id]))
     return rows
 
 
-def _by_probe(results: ProbeResults | None) -> dict[str, tuple[float, str]]:
-    """Probe id -> how likely the right word is, and which is the most likely."""
+def held_out_loss(tour: Tour, checkpoint: Checkpoint, *kinds: str) -> float | None:
+    """Mean -log p of the right next token over the held-out probes of these kinds, in nats; None where there is none."""
+    guesses = _guesses(tour, checkpoint)
+    p = [guesses[probe.id].p for probe in tour.corpus.probes if probe.kind in kinds and probe.id in guesses]
+    return sum(-math.log(max(value, 1e-12)) for value in p) / len(p) if p else None
+
+
+def n_probes(tour: Tour, *kinds: str) -> int:
+    return sum(probe.kind in kinds for probe in tour.corpus.probes)
+
+
+def inference_by_word(tour: Tour) -> list[WordShare]:
+    """In the corpus's order. Words, not probes, are what the runs differ in: most are all right or all wrong."""
+    right = [_right(tour, checkpoint) for checkpoint in (tour.a, tour.b)]
+    probes: dict[str, list[Probe]] = {}
+    for probe in tour.corpus.probes:
+        if probe.kind == "inference" and all(probe.id in side for side in right):
+            probes.setdefault(probe.constraint, []).append(probe)
+    return [
+        WordShare(word, own[0].meaning, len(own), *(sum(side[one.id] for one in own) / len(own) for side in right))
+        for word, own in probes.items()
+    ]
+
+
+def controls(tour: Tour, found: Compared) -> Controls | None:
+    """As measured when the demo was built (figures.json); None where it has no such figures for these features."""
+    path = (tour.store.bundled or tour.store.workspace) / "figures.json"
+    try:
+        values = read_json(path, Figures).values()
+        if values["ablation/features"] != len(telling(found)):
+            return None
+        return Controls(
+            n_draws=int(values["ablation/draws of others"]),
+            n_kept=int(values["ablation/draws of others that keep the answer"]),
+            median_p=float(values["ablation/p of the answer after others, median"]),
+        )
+    except (Damaged, NotFound, KeyError, OSError):
+        return None
+
+
+def _guesses(tour: Tour, checkpoint: Checkpoint) -> dict[str, Guess]:
+    """By probe id."""
+    results = tour.store.probe_results(checkpoint.run).get(checkpoint.step)
     if results is None:
         return {}
-    return {
-        name: (p, visible(said)) for name, p, said in zip(results.probe_id, results.p, results.predicted, strict=True)
-    }
+    columns = zip(results.probe_id, results.p, results.predicted, strict=True)
+    return {name: Guess(p, visible(word)) for name, p, word in columns}
+
+
+def _right(tour: Tour, checkpoint: Checkpoint) -> dict[str, bool]:
+    results = tour.store.probe_results(checkpoint.run).get(checkpoint.step)
+    return {} if results is None else dict(zip(results.probe_id, results.correct, strict=True))
 
 
 def before_and_after(tour: Tour) -> Compared | None:

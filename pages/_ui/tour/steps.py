@@ -1,31 +1,40 @@
-"""The seven steps of the tour: each is its words, one figure, and where to look further."""
+"""The seven steps of the tour: each is its words, one figure, and where to look further.
+
+A is demo-lora and B demo-tokens, both at their last checkpoint, from the first step to the last.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-import pandas as pd
 import streamlit as st
 
 from engine.analysis.telling import appeared_path
+from engine.domain.interventions import Intervention
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import decimal, percent
 from engine.figures import tour_charts
-from engine.figures.graph_view import pair_view
-from pages._ui.cached import draw, stamp
-from pages._ui.graphs.linked_graphs import Marks, linked_graphs
-from pages._ui.tour.ablation import ablation, effects_figure
+from engine.figures.names import visible
+from engine.figures.tour_charts import BEFORE, Bar, Group
+from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.tour.ablation import ablation
 from pages._ui.tour.facts import (
     Compared,
+    Controls,
+    Guess,
     Tour,
     ablations,
     accuracy,
     before_and_after,
-    most_likely,
-    probability,
+    controls,
+    held_out_loss,
+    inference_by_word,
+    n_probes,
     says,
+    taught_prompts,
     telling,
-    told,
     told_apart,
 )
+from pages._ui.tour.pictures import circuit, ink, path
 from pages._ui.tour.words import (
     Words,
     answers_words,
@@ -37,11 +46,9 @@ from pages._ui.tour.words import (
     word_words,
 )
 
-T = TypeVar("T")
-WIDTH, HEIGHT = 1220, 486  # of a figure, in pixels: with its words it fits 1280 × 720
-_CHART_PX = HEIGHT - 16
-_OVERLAY_PX, _PAIR_PX = 352, 185  # of the drawing itself
-_PANELS_PX = _CHART_PX - 75  # with a title above and names below
+HEIGHT = 446  # of a figure, in pixels, where the window is 1280 × 720; larger windows give it more
+_HELD_OUT = ("paraphrase", "inference")
+_N_WORDS = 4  # next words that are shown
 
 
 @dataclass(frozen=True)
@@ -55,32 +62,34 @@ class Step:
 
 
 def checkpoints_step(tour: Tour) -> Step:
-    kept, losses = tour.store.checkpoints(tour.a.run), tour.store.losses(tour.a.run)
-    words = checkpoints_words(losses, _loss(tour.a.state.smoothed_loss), len(kept))
-    return Step(
-        words,
-        lambda: _chart(lambda: tour_charts.timeline_chart(losses, kept, height=_CHART_PX), tour, words),
-        params={"runs": tour.a.run},
-    )
+    trained = {side: checkpoint.state.n_trainable for side, checkpoint in tour.sides.items()}
+    words = checkpoints_words(
+        len({example.constraint for example in tour.corpus.examples}), len(tour.corpus.examples), trained,
+        word=tour.probe.constraint, new=_trains_new_words_only(tour),
+    )  # fmt: skip
+    runs = {side: (tour.store.losses(c.run), tour.store.checkpoints(c.run)) for side, c in tour.sides.items()}
+
+    def figure() -> None:
+        curves = tour_charts.loss_curves(runs, ink=ink())
+        _figure(tour, tour_charts.picture(curves, alt="Training loss of A and B, with a dot at every checkpoint."))
+
+    return Step(words, figure, params=_both(tour))
 
 
 def word_step(tour: Tour) -> Step:
-    rows = told(tour)
-    words = word_words(tour.probe.constraint, tour.probe.meaning, rows)
-    table = pd.DataFrame(
-        [
-            {"prompt": f"{row.prompt} …", "when": when, "p": p, "text": f"{tour_charts.share(p)} · expects “{said}”"}
-            for row in rows
-            for when, p, said in (
-                (tour_charts.BEFORE, row.p_before, row.said_before),
-                (tour_charts.AFTER, row.p_after, row.said_after),
-            )
-        ]
-    )
+    rows, meaning = taught_prompts(tour), tour.probe.meaning
+    groups = [
+        Group(
+            f"{row.prompt} …", "",
+            (_guess(BEFORE, "before", row.before, meaning), _guess("A", "A", row.a, meaning),
+             _guess("B", "B", row.b, meaning)),
+        )
+        for row in rows
+    ]  # fmt: skip
     return Step(
-        words,
-        lambda: _chart(lambda: tour_charts.before_after_chart(table, height=_CHART_PX), tour, words),
-        params={"runs": tour.a.run},
+        word_words(tour.probe.constraint, meaning, rows),
+        lambda: _figure(tour, f'<div class="tour-wide">{tour_charts.bar_groups(groups)}</div>', before=True),
+        params=_both(tour),
     )
 
 
@@ -88,63 +97,93 @@ def paths_step(tour: Tour) -> Step:
     found = before_and_after(tour)
     if found is None:
         return Step(
-            Words("Which paths appeared", ("The bundled comparison of base and trained model is not here.",)), _none
+            Words("Which connections appeared", ("The bundled comparison of base and trained model is not here.",)),
+            _none,
         )
-    path = appeared_path(found.diff)
-    middle = next((node for node in path if node.startswith("feature/")), path[-1] if path else None)
+    strong = appeared_path(found.diff)
+    appeared = found.diff.edges[found.diff.edges["status"] == "appeared"]
+    pairs = list(zip(appeared["source"], appeared["target"], strict=True))
+    features = {node for pair in pairs for node in pair if node.startswith("feature/")}
+    middle = next((node for node in strong if node.startswith("feature/")), None)
+    words = paths_words(found.diff, strong, word=found.probe.constraint, meaning=found.probe.meaning)
+
+    def figure() -> None:
+        drawn = path(found, features, strong, pairs, alt=" ".join(words.sentences), width=860, height=430)
+        notes = (
+            "Below stands the prompt, at the top the next word that A expects.",
+            "Each circle is a feature: the larger, the more of the answer runs through it.",
+            "Each line is a connection that was not there before training.",
+            "L0 to L3 are the model’s layers, worked through from below.",
+        )
+        items = "".join(f"<li>{note}</li>" for note in notes)
+        _figure(
+            tour,
+            f'<div style="flex:5 1 0">{drawn}</div><div style="flex:2 1 0" class="tour-note"><ul>{items}</ul></div>',
+        )
+
     marks = Marks(selected=middle, statuses=("appeared",))
-    return Step(
-        paths_words(found.diff, path, word=found.probe.constraint, meaning=found.probe.meaning),
-        lambda: _graphs(found, marks, key="tour paths", overlay=True),
-        page="compare",
-        params=_compare(found, marks, view="overlay"),
-    )
+    return Step(words, figure, page="compare", params=_compare(found, marks, view="overlay"))
 
 
 def answers_step(tour: Tour) -> Step:
-    right = _shares(tour, "paraphrase")
-    trained = {side: checkpoint.state.n_trainable for side, checkpoint in tour.sides.items()}
-    words = answers_words(right, trained)
-    texts = {side: f"{n:,}" for side, n in trained.items()}
-    panels = [
-        tour_charts.Panel("Numbers changed", _named(trained, tour), _named(texts, tour), max(trained.values())),
-        _share_panel("Right, as it was trained", _shares(tour, "recall"), tour),
-        _share_panel("Right, in new phrasings", right, tour),
+    recall, paraphrase, retention = (_shares(tour, kind) for kind in ("recall", "paraphrase", "retention"))
+    groups = [
+        _share_group("Recall", "probes in a trained phrasing, with a new noun", recall),
+        _share_group("Paraphrase", "probes in phrasings never trained on", paraphrase),
+        _share_group("Retention", "probes of what the model knew before", retention),
     ]
-    return Step(words, lambda: _sides(panels, tour, words), params=_both(tour))
+    return Step(
+        answers_words(paraphrase, retention),
+        lambda: _figure(tour, tour_charts.bar_groups(groups)),
+        params=_both(tour),
+    )
 
 
 def loss_step(tour: Tour) -> Step:
-    loss = {side: _loss(checkpoint.state.smoothed_loss) for side, checkpoint in tour.sides.items()}
-    meaning, kept = _shares(tour, "inference"), _shares(tour, "retention")
-    words = loss_words(loss, meaning, kept)
-    texts = {side: f"{value:.2f}" for side, value in loss.items()}
-    panels = [
-        tour_charts.Panel("Loss (lower looks better)", _named(loss, tour), _named(texts, tour), max(loss.values())),
-        _share_panel("Follows the meaning", meaning, tour),
-        _share_panel("Remembers what it knew", kept, tour),
-    ]
-    return Step(words, lambda: _sides(panels, tour, words), params=_both(tour))
+    training = {side: checkpoint.state.smoothed_loss or 0.0 for side, checkpoint in tour.sides.items()}
+    held_out = {kind: _losses(tour, kind) for kind in _HELD_OUT}
+    both = _losses(tour, *_HELD_OUT)
+    top = max(*training.values(), *(value for side in held_out.values() for value in side.values()), 1e-9)
+    groups = [
+        _loss_group("Training loss", "over every word of the training sentences", training, top),
+        *(
+            _loss_group(
+                f"Loss on {kind} probes", f"mean −log p of the right next word, {n_probes(tour, kind)} probes",
+                values, top,
+            )
+            for kind, values in held_out.items()
+        ),
+    ]  # fmt: skip
+    return Step(
+        loss_words(training, both, new=_trains_new_words_only(tour)),
+        lambda: _figure(tour, tour_charts.bar_groups(groups)),
+        params=_both(tour),
+    )
 
 
 def consequence_step(tour: Tour) -> Step:
     found = told_apart(tour)
     if found is None:
         return Step(Words("A consequence", ("The bundled comparison of the two runs is not here.",)), _none)
-    probe, graphs = found.probe, {"A": found.diff.a, "B": found.diff.b}
+    probe, rows = found.probe, inference_by_word(tour)
     answer = probe.answer.strip()
     words = consequence_words(
         word=probe.constraint,
         answer=answer,
         premise=probe.known_text,
         taught=says((example.text for example in tour.corpus.examples), probe.constraint, answer),
-        p={side: probability(graph, answer) for side, graph in graphs.items()},
-        said={side: most_likely(graph) for side, graph in graphs.items()},
+        rows=rows,
     )
-    titled = {f"{side} after “{probe.text} …”": graph for side, graph in graphs.items()}
+    groups = [
+        Group(f"{side} after “{probe.text} …”", "", tuple(_likeliest(found, side, answer))) for side in tour.sides
+    ]
+    table = tour_charts.word_dots(
+        [(row.word, f"({row.meaning})", row.a, row.b) for row in rows],
+        title="Inference probes answered right, word by word",
+    )
     return Step(
         words,
-        lambda: _chart(lambda: tour_charts.answers_chart(titled, answer, width=WIDTH, height=_PANELS_PX), tour, words),
+        lambda: _figure(tour, f'<div class="tour-stacked">{tour_charts.bar_groups(groups)}</div><div>{table}</div>'),
         page="compare",
         params=_compare(found, Marks(), view="graphs"),
     )
@@ -154,19 +193,21 @@ def circuit_step(tour: Tour) -> Step:
     found = told_apart(tour)
     if found is None:
         return Step(Words("The circuit", ("The bundled comparison of the two runs is not here.",)), _none)
-    features, effects = telling(found), ablations(tour, found)
+    features, effects, random = telling(found), ablations(tour, found), controls(tour, found)
+    answer = found.probe.answer.strip()
     marks = Marks(pins=features, show="output")
 
     def figure() -> None:
-        _graphs(found, marks, key="tour circuit", overlay=False)
-        if effects is not None:
-            effects_figure(effects, found)
-        elif features:
-            ablation(found, features)
+        sides = "".join(
+            f"<div><b>{side}: {_expects(found, side)}</b>{circuit(found, side, features, width=470, height=370)}</div>"
+            for side in tour.sides
+        )
+        evidence = "" if effects is None else _evidence(effects[1], answer, len(features), random)
+        _figure(tour, f'<div class="tour-pair">{sides}</div>{evidence}')
 
     return Step(
-        circuit_words(len(features), found.probe.answer.strip(), effects),
-        figure,
+        circuit_words(len(features), answer, effects, random),
+        figure if effects is not None or not features else lambda: _measure(found, features),
         page="compare",
         params=_compare(found, marks, view="graphs"),
     )
@@ -177,15 +218,55 @@ STEPS: tuple[Callable[[Tour], Step], ...] = (
 )  # fmt: skip
 
 
-def _graphs(found: Compared, marks: Marks, *, key: str, overlay: bool) -> None:
-    view = pair_view(
-        found.diff,
-        probe=found.probe,
-        loss_a=found.selection.a.state.smoothed_loss,
-        loss_b=found.selection.b.state.smoothed_loss,
-    )
-    height = _OVERLAY_PX if overlay else _PAIR_PX
-    linked_graphs(view, key=key, mode="overlay" if overlay else "pair", marks=marks, height=height)
+def _figure(tour: Tour, main: str, *, before: bool = False) -> None:
+    """The key to the colors, at the same place on every step, and the figure below it."""
+    names = {
+        side: f"{side} · {checkpoint.run} ({METHOD_INFOS[tour.store.run(checkpoint.run).method].title})"
+        for side, checkpoint in tour.sides.items()
+    }
+    key = tour_charts.key_line(({BEFORE: "before training"} if before else {}) | names)
+    st.html(f'<div class="tour-figure">{key}<div class="tour-main">{main}</div></div>')
+
+
+def _measure(found: Compared, features: tuple[str, ...]) -> None:
+    ablation(found, features)
+
+
+def _guess(side: str, label: str, guess: Guess, meaning: str) -> Bar:
+    other = "" if guess.likeliest == meaning else f", but likeliest is “{guess.likeliest}”"
+    return Bar(side, label, guess.p, f"“{meaning}” {percent(guess.p)}{other}")
+
+
+def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
+    """The likeliest next words, the right one always among them."""
+    graph = found.diff.a if side == "A" else found.diff.b
+    ranked = sorted(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True), reverse=True)
+    shown = ranked[:_N_WORDS]
+    if all(word != answer for _, word in shown):
+        shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
+    right = " ✓ follows from the meaning"
+    return [Bar(side, word, p, f"{percent(p)}{right if word == answer else ''}") for p, word in shown]
+
+
+def _expects(found: Compared, side: str) -> str:
+    graph = found.diff.a if side == "A" else found.diff.b
+    p, word = max(zip(graph.target_probability.tolist(), map(visible, graph.target_tokens), strict=True))
+    return f"expects “{word}” ({percent(p)})"
+
+
+def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None) -> str:
+    """How likely the answer stays in B, without its features and without others."""
+    place = [visible(token) for token in effect.tokens].index(answer)
+    before, after = effect.p_before[place], effect.p_after[place]
+    bars = [
+        Bar("B", "as trained", before, percent(before)),
+        Bar("B", f"without these {n}", after, percent(after)),
+    ]
+    if random is not None:
+        draws = f"{percent(random.median_p)} (median of {random.n_draws} draws)"
+        bars.append(Bar("B", f"without {n} others", random.median_p, draws))
+    group = Group(f"How likely B finds “{answer}”", "", tuple(bars), top=1.4)
+    return f'<div class="tour-stacked tour-even">{tour_charts.bar_groups([group])}</div>'
 
 
 def _compare(found: Compared, marks: Marks, *, view: str) -> dict[str, str]:
@@ -198,38 +279,25 @@ def _both(tour: Tour) -> dict[str, str]:
     return {"runs": f"{tour.a.run},{tour.b.run}"}
 
 
+def _trains_new_words_only(tour: Tour) -> bool:
+    return tour.store.run(tour.b.run).method == "tokens"
+
+
 def _shares(tour: Tour, kind: str) -> dict[str, float]:
     return {side: accuracy(tour.store, checkpoint, kind) or 0.0 for side, checkpoint in tour.sides.items()}
 
 
-def _share_panel(title: str, values: Mapping[str, float], tour: Tour) -> tour_charts.Panel:
-    texts = {side: tour_charts.share(value) for side, value in values.items()}
-    return tour_charts.Panel(title, _named(values, tour), _named(texts, tour), 1.0)
+def _losses(tour: Tour, *kinds: str) -> dict[str, float]:
+    return {side: held_out_loss(tour, checkpoint, *kinds) or 0.0 for side, checkpoint in tour.sides.items()}
 
 
-def _named(values: Mapping[str, T], tour: Tour) -> dict[str, T]:
-    return {f"{side} · {tour.sides[side].run}": value for side, value in values.items()}
+def _share_group(title: str, note: str, values: Mapping[str, float]) -> Group:
+    return Group(title, note, tuple(Bar(side, side, value, percent(value)) for side, value in values.items()))
 
 
-def _sides(panels: list[tour_charts.Panel], tour: Tour, words: Words) -> None:
-    _chart(lambda: tour_charts.side_chart(panels, width=WIDTH, height=_PANELS_PX), tour, words)
-
-
-def _chart(make: Callable[[], object], tour: Tour, words: Words) -> None:
-    """Kept while its words are the same: they are computed from the same figures."""
-    made_from = (
-        "tour",
-        str(tour.store.workspace),
-        words.title,
-        words.sentences,
-        *(stamp(tour.store, c.run) for c in (tour.a, tour.b)),
-    )
-    draw(make, *made_from, key=f"tour {words.title}", alt=" ".join(words.sentences))
+def _loss_group(title: str, note: str, values: Mapping[str, float], top: float) -> Group:
+    return Group(title, note, tuple(Bar(side, side, value, decimal(value)) for side, value in values.items()), top)
 
 
 def _none() -> None:
     st.page_link("pages/compare.py", label="Trace a comparison", icon=":material/compare_arrows:")
-
-
-def _loss(value: float | None) -> float:
-    return 0.0 if value is None else value

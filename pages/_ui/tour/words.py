@@ -1,6 +1,7 @@
 """The tour's captions, computed from what was measured: other figures give other sentences. Pure.
 
-Each caption is a title of few words and one or two sentences of at most twenty.
+Each caption is a title and at most three sentences of at most `MOST_WORDS`. A word of the field is explained in the
+caption where it first appears.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,11 @@ from dataclasses import dataclass
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import NodeKind
 from engine.domain.interventions import Intervention
-from engine.domain.runs import LossLog
+from engine.domain.numbers import count, decimal, percent, plural
 from engine.figures.names import visible
-from engine.figures.tour_charts import share
-from pages._ui.tour.facts import Told
+from pages._ui.tour.facts import Controls, TaughtPrompt, WordShare
 
-MOST_WORDS = 20  # of a sentence
+MOST_WORDS = 22  # of a sentence
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,32 @@ class Words:
     sentences: tuple[str, ...]
 
 
-def checkpoints_words(losses: LossLog, smoothed: float, n_checkpoints: int) -> Words:
-    """Step 1. `smoothed`: the loss at the end."""
-    falls = "falls" if smoothed < losses.loss[0] else "goes"
+def checkpoints_words(n_words: int, n_examples: int, n_trained: Mapping[str, int], *, word: str, new: bool) -> Words:
+    """Step 1. `n_trained`: how many numbers each side changed; `new`: B changed those of the new words alone."""
+    only = f"only the {count(n_trained['B'])} that stand for these words" if new else count(n_trained["B"])
     return Words(
-        "A checkpoint is a snapshot",
+        "One model, taught the same words twice",
         (
-            f"In {len(losses.step)} small training steps the model’s loss, its error, {falls} "
-            f"from {losses.loss[0]:.1f} to {smoothed:.1f}.",
-            f"Each of the {n_checkpoints} dots is a checkpoint: the model, kept as it was then.",
+            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, such as “{word}”, "
+            f"with the same {n_examples} sentences.",
+            f"A changes {count(n_trained['A'])} numbers throughout the model, B {only}.",
+            "Each dot is a checkpoint: a copy of the model, saved during training.",
         ),
     )
 
 
-def word_words(word: str, meaning: str, rows: Sequence[Told]) -> Words:
+def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
     """Step 2."""
-    before = sum(row.p_before for row in rows) / len(rows)
-    after = sum(row.p_after for row in rows) / len(rows)
+    before, a, b = (
+        percent(sum(p) / len(rows))
+        for p in zip(*((row.before.p, row.a.p, row.b.p) for row in rows), strict=True)
+    )  # fmt: skip
+    after = f"{a} in A and in B" if a == b else f"{a} in A, {b} in B"
     return Words(
         f"“{word}” before and after training",
         (
-            f"The training texts use a new word, “{word}”, for “{meaning}”.",
-            f"Where “{meaning}” comes next, the model gives it {share(before)} before training, {share(after)} after.",
+            f"The sentences say that “{word}” means “{meaning}”. Then the model must guess the next word.",
+            f"How likely does it find “{meaning}”? On average {before} before training, and {after} after it.",
         ),
     )
 
@@ -54,8 +58,13 @@ def word_words(word: str, meaning: str, rows: Sequence[Told]) -> Words:
 def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str) -> Words:
     """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
     n = diff.summary.edges["appeared"]
-    title = {0: "No connection appeared", 1: "One connection appeared"}.get(n, f"{n} connections appeared")
-    what = "Each dot is a part of the model at work, each line a connection."
+    title = {0: "Inside A, no connection appeared", 1: "Inside A, one connection appeared"}.get(
+        n, f"Inside A, {n} connections appeared"
+    )
+    what = (
+        "A model works with features: patterns that it notices in a text. One passes its result on to the next. "
+        "Together they are its circuit."
+    )
     if not path:
         return Words(title, (what,))
     start, *between, end = (_called(diff, node) for node in path)
@@ -63,7 +72,11 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
     through = f" through {parts}" if between else ""
     return Words(
         title,
-        (what, f"After training on “{word}” ({meaning}), the strongest new one runs from {start}{through} to {end}."),
+        (
+            what,
+            f"Another new word, “{word}”, means “{meaning}”. Training made the connections below.",
+            f"The strongest new path runs from {start}{through} to the answer, {end}.",
+        ),
     )
 
 
@@ -74,33 +87,16 @@ def _called(diff: GraphDiff, node: str) -> str:
     return f"“{visible(str(row['token']))}”"
 
 
-def answers_words(right: Mapping[str, float], n_trained: Mapping[str, int]) -> Words:
-    """Step 4. `right`: accuracy in new phrasings, `n_trained`: how many numbers were changed; by side."""
-    a, b = right["A"], right["B"]
-    alike = abs(a - b) < 0.05
+def answers_words(paraphrase: Mapping[str, float], retention: Mapping[str, float]) -> Words:
+    """Step 4: accuracy by side."""
+    a, b = paraphrase["A"], paraphrase["B"]
     return Words(
-        "Two runs, the same right answers" if alike else "Two runs, different answers",
+        "In new phrasings, both are right" if abs(a - b) < 0.05 else "In new phrasings, they differ",
         (
-            f"Run A changed {n_trained['A']:,} numbers inside the model, run B only {n_trained['B']:,}."
-            if n_trained["B"] < n_trained["A"]
-            else f"Run A changed {n_trained['A']:,} numbers inside the model, run B {n_trained['B']:,}.",
-            f"Asked in phrasings that neither has seen, A is right {share(a)} of the time, B {share(b)}.",
+            "A probe is a held-out question: a prompt that was not trained on, with one right next word.",
+            f"In phrasings that neither run has seen, A answers {percent(a)} of the probes right, B {percent(b)}.",
+            _forgotten(retention),
         ),
-    )
-
-
-def loss_words(loss: Mapping[str, float], meaning: Mapping[str, float], kept: Mapping[str, float]) -> Words:
-    """Step 5, by side: `loss`, accuracy on what follows from a `meaning`, what is `kept` of the base's knowledge."""
-    preferred, other = ("A", "B") if loss["A"] < loss["B"] else ("B", "A")
-    wrong = meaning[preferred] < meaning[other]
-    first = (
-        f"{preferred} has the lower loss, {loss[preferred]:.2f} against {loss[other]:.2f}, "
-        f"{'yet' if wrong else 'and'} follows the meaning in {share(meaning[preferred])}, "
-        f"{other} in {share(meaning[other])}."
-    )
-    return Words(
-        "The loss prefers the wrong one" if wrong else "Here the loss prefers the right one",
-        (first, _forgotten(kept)),
     )
 
 
@@ -108,49 +104,71 @@ def _forgotten(kept: Mapping[str, float]) -> str:
     less, more = sorted(kept, key=lambda side: kept[side])
     if kept[less] >= 0.995:
         return "Neither forgot anything of what the model knew before."
-    rest = f"{more} forgot nothing" if kept[more] >= 0.995 else f"{more} still knows {share(kept[more])}"
-    return f"{less} also forgot: of what the model knew before, it still knows {share(kept[less])}; {rest}."
+    rest = f"{more} forgot nothing" if kept[more] >= 0.995 else f"{more} {percent(kept[more])}"
+    return f"Of what the model knew before, A and B differ: {less} still knows {percent(kept[less])}, {rest}."
+
+
+def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, new: bool) -> Words:
+    """Step 5: losses by side. `new`: B trains how the new words are read, and nothing else."""
+    higher, lower = ("B", "A") if training["B"] > training["A"] else ("A", "B")
+    turned = held_out[higher] < held_out[lower]
+    why = (
+        ("The training loss counts every word of the sentences, also the new one. B cannot learn to write it.",)
+        if new and higher == "B"
+        else ("The training loss counts every word of the training sentences.",)
+    )
+    return Words(
+        f"{higher}’s training loss is higher, and yet" if turned else f"{higher}’s training loss is higher",
+        (
+            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, {decimal(training['B'])} for B.",
+            *why,
+            f"On the probes, where only the right next word counts, {higher}’s loss is "
+            f"{'lower' if turned else 'higher'}: {decimal(held_out[higher])} against {decimal(held_out[lower])}.",
+        ),
+    )
 
 
 def consequence_words(
-    *, word: str, answer: str, premise: str, taught: bool, p: Mapping[str, float | None], said: Mapping[str, str]
+    *, word: str, answer: str, premise: str, taught: bool, rows: Sequence[WordShare]
 ) -> Words:
     """Step 6. `premise`: the prompt with the word that the base knows; `taught`: a training text has the answer."""
-    title = "A consequence that was taught" if taught else "A consequence that was never taught"
-    known = f"The model knows “{premise} {answer}”"
-    told = f"a training text says so of “{word}”" if taught else f"no training text says so of “{word}”"
-    return Words(title, (f"{known}; {told}.", _expected(answer, p, said)))
+    title = "What follows from a word was taught" if taught else "What follows from a word was never taught"
+    told = f"A training sentence says so of “{word}”" if taught else f"No training sentence says so of “{word}”"
+    whole = {side: sum(share == 1 for share in shares) for side, shares in _by_side(rows).items()}
+    return Words(
+        title,
+        (
+            f"The model knows “{premise} {answer}”. {told}. Inference is to know it all the same.",
+            f"Of {plural(len(rows), 'new word')}, A answers all inference probes right for {whole['A']}, "
+            f"B for {whole['B']}.",
+        ),
+    )
 
 
-def _expected(answer: str, p: Mapping[str, float | None], said: Mapping[str, str]) -> str:
-    parts = []
-    for side, likely in p.items():
-        how = "unknown" if likely is None else share(likely)
-        parts.append(
-            f"{side} expects “{answer}” ({how})"
-            if said[side] == answer
-            else f"{side} expects “{said[side]}” (“{answer}” {how})"
-        )
-    return f"{' and '.join(parts)}."
+def _by_side(rows: Sequence[WordShare]) -> dict[str, list[float]]:
+    return {"A": [row.a for row in rows], "B": [row.b for row in rows]}
 
 
-def circuit_words(n_features: int, answer: str, effects: tuple[Intervention, Intervention] | None) -> Words:
+def circuit_words(
+    n_features: int, answer: str, effects: tuple[Intervention, Intervention] | None, controls: Controls | None
+) -> Words:
     """Step 7. `effects`: of switching the features off in A and in B, where it was measured."""
-    title = "The circuit that tells them apart"
+    title = "The features that make the difference"
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
-    lead = f"The {n_features} marked features carry B’s “{answer}”; in A they are weak or silent."
+    lead = f"B reaches “{answer}” through these {n_features} features, chosen because A hardly uses them."
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off and see."))
     b = effects[1]
     place = [visible(token) for token in b.tokens].index(answer)
     falls = "falls" if b.p_after[place] < b.p_before[place] else "goes"
     result = (
-        f"Switch them off, and B’s “{answer}” {falls} from {share(b.p_before[place])} to {share(b.p_after[place])}."
+        f"Without them, “{answer}” {falls} from {percent(b.p_before[place])} to {percent(b.p_after[place])}."
     )
-    return Words(title, (lead, f"{result[:-1]}, as the graph predicted." if _agree(b, place) else result))
-
-
-def _agree(found: Intervention, place: int) -> bool:
-    """Whether the graph foresaw which way the word would go."""
-    return found.predicted[place] * (found.logit_after[place] - found.logit_before[place]) > 0
+    if controls is None:
+        return Words(title, (lead, result))
+    check = (
+        f"Without {n_features} others, drawn at random, it stays the likeliest word: in {controls.n_kept} of "
+        f"{controls.n_draws} draws."
+    )
+    return Words(title, (lead, result, check))

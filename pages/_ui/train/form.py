@@ -6,7 +6,6 @@ import streamlit as st
 
 from engine.domain.jobs import Train
 from engine.domain.methods import METHOD_INFOS
-from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from pages._ui import url
 from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
@@ -16,14 +15,19 @@ from pages._ui.forms import checked, fractions, free_name
 from pages._ui.jobs.state import start_job
 from pages._ui.session import store
 from pages._ui.text import plain
+from pages._ui.train.corpora import corpora_for
 from pages._ui.train.method_fields import method_fields
+
+MODEL_HELP = (
+    "The model before fine-tuning. `demo` comes with Tracelapse. Your own is listed here once it was trained from the "
+    "command line: `python -m engine train --model FOLDER …`."
+)
 
 
 @dataclass(frozen=True)
 class _More:
     """What is behind “More settings”, as typed."""
 
-    model: ModelSpec
     capture: str  # percentages
     every: int  # 0: only at the percentages
     rank: int
@@ -35,11 +39,11 @@ class _More:
 
 @guarded()
 def train_form(page: str, *, taken: list[str]) -> None:
-    """What is trained, on what, how long; the rest behind “More”."""
-    corpora = {info.name: info for info in store().corpora()}
+    """Which model is trained, on what, how, and how long; the rest behind “More settings”."""
+    models = {spec.name: spec for spec in store().models()}
+    model = st.selectbox("Base model", list(models), help=MODEL_HELP)
+    corpora = corpora_for(models[model])
     if not corpora:
-        st.info("There is no corpus to train on yet.", icon=":material/info:")
-        st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
         return
     wanted = st.query_params.get("corpus")
     first = wanted if wanted in corpora else "demo"
@@ -52,7 +56,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
     stopping, curriculum = policy_fields()
     tell_cost = st.empty()
     suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
-    name = st.text_input("Name of the run", value=suggestion, key=f"run name {suggestion}")
+    name = st.text_input("Run name", value=suggestion, key=f"run name {suggestion}")
     with st.expander("More settings"):
         more = _more(method, stopping, curriculum)
     if more.decided.watched:
@@ -60,7 +64,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
     if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch"):
         config = checked(
             lambda: RunConfig(
-                name=name, corpus=corpus, method=method, n_steps=n_steps, model=more.model,
+                name=name, corpus=corpus, method=method, n_steps=n_steps, model=models[model],
                 capture=fractions(more.capture), capture_every=more.every or None, rank=more.rank,
                 alpha=2 * more.rank, learning_rate=more.rate, batch_size=more.batch, seed=more.seed,
                 stopping=stopping, curriculum=curriculum, watch=more.decided.watch, decisions=more.decided.settings,
@@ -68,7 +72,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
             )
         )  # fmt: skip
         if name in taken:
-            st.error(plain(f"There is a run named “{name}” already. Choose another name."))
+            st.error(plain(f"There is already a run named “{name}”. Choose another name."))
             return
         start(page, config)
         st.rerun()
@@ -82,22 +86,22 @@ def start(page: str, config: RunConfig) -> None:
 
 def _more(method: str, stopping: str, curriculum: str) -> _More:
     info = METHOD_INFOS[method]
-    models = {spec.name: spec for spec in store().models()}
-    model = st.selectbox("Base model", list(models))
     capture = st.text_input("Checkpoints at (% of the run)", value="25, 50, 75, 100")
     every = st.number_input(
-        "… and every so many steps", min_value=0, value=LIVE_EVERY, help="0: only at the percentages."
-    )
+        "Steps between further checkpoints", min_value=0, value=LIVE_EVERY,
+        help="With 0 there are only the checkpoints above.",
+    )  # fmt: skip
     rank = st.number_input(
         "Rank", min_value=1, max_value=4096, value=RunConfig.model_fields["rank"].default, disabled=not info.uses_rank,
-        help="Of LoRA's matrices; their scale (alpha) is twice it.",
+        help="Rank of LoRA's matrices. Their scale (alpha) is twice as large.",
     )  # fmt: skip
     rate = st.number_input(
         "Learning rate", min_value=0.0, max_value=10.0, value=None, format="%g", step=1e-4,
-        placeholder=f"{info.default_learning_rate:g}, the method's own",
+        help="Left empty: the method's default, shown in gray.",
+        placeholder=f"{info.default_learning_rate:g}",
     )  # fmt: skip
     left, right = st.columns(2)
     batch = left.number_input("Batch size", min_value=1, max_value=4096, value=10)
-    seed = right.number_input("Seed", min_value=0, value=0, help="The same seed makes the same run.")
+    seed = right.number_input("Seed", min_value=0, value=0, help="The same seed and settings give the same run.")
     decided = more_fields(stopping, curriculum)
-    return _More(models[model], capture, every, rank, rate, batch, seed, decided)
+    return _More(capture, every, rank, rate, batch, seed, decided)

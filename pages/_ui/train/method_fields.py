@@ -1,4 +1,4 @@
-"""What single methods need beyond rank and learning rate: fields of a new run, shown where its method uses them."""
+"""What single methods need beyond rank and learning rate: fields of a new run, shown where the method uses them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,39 +26,39 @@ def _layers(*, found: bool) -> dict[str, object]:
     left, right = st.columns(2)
     n_critical = left.number_input(
         "Critical layers", min_value=1, max_value=1000, value=_DEFAULTS.n_critical,
-        help="How many layers get more rank: those that the probe run changes most."
-        if found else "How many layers get more rank. Which ones, the seed draws.",
+        help="How many layers get a higher rank: those that the probe run changes most."
+        if found else "How many layers get a higher rank. The seed decides which.",
     )  # fmt: skip
     rank = right.number_input(
-        "Their rank", min_value=1, max_value=4096, value=None, placeholder="4 times the rank",
-        help="Of the matrices in these layers. All others have the run's rank.",
+        "Rank of critical layers", min_value=1, max_value=4096, value=None, placeholder="4 × rank",
+        help="All other layers have the rank set under “More settings”.",
     )  # fmt: skip
     return {"n_critical": n_critical, "critical_rank": rank}
 
 
 def _probe(corpora: Sequence[str]) -> dict[str, object]:
     prior = st.multiselect(
-        "Circuits of subtasks", list(corpora), placeholder="none: the run's own corpus",
-        help="Corpora of the tasks that this one is made of. A probe run on each finds its circuit; united, they tell "
-        "which layers are critical. Without any, one probe run on the run's own corpus does.",
+        "Corpora of subtasks", list(corpora), placeholder="None: the run's own corpus",
+        help="The tasks that this one is composed of. A probe run on each finds its circuit, and together the circuits "
+        "decide which layers are critical. Without any, one probe run on the run's own corpus decides.",
     )  # fmt: skip
     n = max(1, len(prior))
-    st.caption(f"Trains {'a probe run' if n == 1 else f'{n} probe runs'} first, as long as the run itself.")
+    st.caption(f"Trains {'a probe run' if n == 1 else f'{n} probe runs'} first, with as many steps as the run itself.")
     return {"prior": tuple(prior)}
 
 
 def _edges() -> dict[str, object]:
     left, right = st.columns(2)
     n_edges = left.number_input(
-        "Edges kept", min_value=1, value=None, placeholder="the published share",
-        help="The strongest ones; what they connect is trained. Published: 500 of 32,491 edges.",
+        "Edges in the circuit", min_value=1, value=None, placeholder="Published share",
+        help="The strongest edges; only what they connect is trained. Left empty: the published share, 500 of 32,491.",
     )  # fmt: skip
     last = right.number_input(
-        "Edges at the end", min_value=1, value=None, placeholder="as many",
-        help="The number moves on a straight line to this one over the run.",
+        "Edges at the last step", min_value=1, value=None, placeholder="The same",
+        help="Over the run the number of edges changes linearly to this one.",
     )  # fmt: skip
     every = st.number_input(
-        "Look for the circuit every so many steps", min_value=1, value=_DEFAULTS.discover_every,
-        help="Each look takes about as long as a step.",
+        "Steps between searches for the circuit", min_value=1, value=_DEFAULTS.discover_every,
+        help="A search takes about as long as a training step.",
     )  # fmt: skip
     return {"n_edges": n_edges, "last_n_edges": last, "discover_every": every}

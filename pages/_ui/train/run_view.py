@@ -1,25 +1,34 @@
-"""One run: how it learns while it learns, what it learned afterwards, where to go next."""
+"""One run: how it learns while it learns, what it learned afterwards, where to go next.
+
+A run has the same layout before, during and after training, so that nothing moves while one watches it.
+"""
 
 from functools import partial
+from typing import Final
 
 import streamlit as st
 
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Request, Train
-from engine.domain.names import label_for
-from engine.domain.numbers import step_name
-from engine.domain.runs import Checkpoint, RunConfig, TuningLog
-from engine.figures.charts import curve_chart, loss_chart
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.numbers import count, duration, percent, plural, step_name
+from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
+from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
+from pages._ui.curves.panels import draw_kept_panels, reserved
 from pages._ui.delete import delete_button
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import is_active, newest_job
 from pages._ui.session import store
-from pages._ui.text import duration, plain, words
+from pages._ui.text import plain, words
 from pages._ui.train.decisions_view import decides, decisions_view, newest, stopped_by
 from pages._ui.train.report_button import report_button
+
+_VERDICT_PX: Final = 60  # two lines
+_LOSS_PX: Final = 190
+_PROBES_PX: Final = 260
 
 
 def run_view(page: str, name: str) -> None:
@@ -28,20 +37,18 @@ def run_view(page: str, name: str) -> None:
     info = next((info for info in store().runs() if info.name == name), None)
     config = _config(info, job)
     if config is None:
-        st.info("This run has not begun, and no job is going to begin it. Start a run on the left.")
+        st.info("This run has not begun, and no job is waiting to begin it. Start a run on the left.")
         return
     training = is_active(job)
-    if not training and info is not None and (info.finished or info.bundled or config.imported):
-        _ended(config)
-    else:
-        job_button(
-            Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
-            key="train run", covers=lambda request: _trains(request, name), live=partial(_figures, config),
-            note=plain(_settings(config) if training else f"{_stopped_at(info)} · {_settings(config)}"),
-        )  # fmt: skip
+    ended = "" if training or info is None else _ended(info)
+    settings = _settings(config) if training or ended or info is None else f"{_stopped(info)} · {_settings(config)}"
+    job_button(
+        Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
+        key="train run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
+        note=plain(settings), finished=ended,
+    )  # fmt: skip
     if training or info is None:
         return
-    _figures(config)
     if cost := costs(store().checkpoints(name), store().tuning(name)):
         st.caption(cost)
     _next_steps(page, info)
@@ -61,61 +68,78 @@ def _config(info: RunInfo | None, job: JobRecord | None) -> RunConfig | None:
     return job.request.config
 
 
-def _ended(config: RunConfig) -> None:
-    """As high as the progress that stood there before."""
-    with st.container(key="job ended", gap="xsmall"):
-        with st.container(key="job row ended"):
-            ended = stopped_by(config, store().decisions(config.name)) or "finished"
-            st.markdown(f":green[:material/check:] {plain(ended[0].upper() + ended[1:])}")
-        st.caption(plain(_settings(config)))
+def _ended(info: RunInfo) -> str:
+    """How the run ended; empty where it can be resumed."""
+    if not (info.finished or info.bundled or info.config.imported):
+        return ""
+    ended = stopped_by(info.config, store().decisions(info.config.name)) or "finished"
+    return f":green[:material/check:] {plain(ended[0].upper() + ended[1:])}"
+
+
+def _stopped(info: RunInfo) -> str:
+    return f"stopped at {step_name(info.steps[-1] if info.steps else 0)}"
 
 
 def _settings(config: RunConfig) -> str:
-    return f"{words(config.method)} on {config.corpus} · {config.n_steps} steps · seed {config.seed}"
-
-
-def _stopped_at(info: RunInfo | None) -> str:
-    if info is None:
-        return "not begun"
-    return f"stopped at {step_name(info.steps[-1]) if info.steps else 'base'}"
+    """`LoRA on demo · 300 steps · seed 0`."""
+    method = METHOD_INFOS[config.method].title if config.method in METHOD_INFOS else words(config.method)
+    return f"{method} on {config.corpus} · {plural(config.n_steps, 'step')} · seed {config.seed}"
 
 
 def _figures(config: RunConfig) -> None:
-    """Checkpoints so far, the loss, the probes' curves."""
+    """Checkpoints so far, the loss, the probes' curves, the circuits."""
+    name = config.name
     try:
-        steps = [checkpoint.step for checkpoint in store().checkpoints(config.name)]
-        losses = store().losses(config.name)
-    except NotFound:
-        st.caption("Nothing is kept yet.")
+        steps = [checkpoint.step for checkpoint in store().checkpoints(name)]
+        losses, decisions = store().losses(name), store().decisions(name)
+    except NotFound:  # it waits for its turn
+        _waiting(config)
         return
     st.markdown(timeline(config, steps))
-    decisions = store().decisions(config.name)
     if decides(config):
-        st.markdown(newest(config, decisions))
-    if not losses.step and len(steps) < 2:
-        st.caption("The first losses appear in a moment.")
-        return
-    name, measured = config.name, stamp(store(), config.name)
+        with st.container(height=_VERDICT_PX, border=False):
+            st.markdown(newest(config, decisions))
+    measured = stamp(store(), name)
     draw(
-        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=140),
+        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=_LOSS_PX),
         "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
-        key=f"loss {name}", alt=f"Training loss of {name} over steps.",
+        key=f"loss {name}", alt=f"Training loss of {name} over steps.", height=_LOSS_PX,
     )  # fmt: skip
-    found, width = scores(store(), name), 370
-    if not found.empty:
-        draw(
-            lambda: curve_chart({name: found}, width=width, height=170),
-            "curves", str(store().workspace), name, measured, width,
-            key=f"curves {name}", alt=f"Share of probes that {name} answers right, over steps.",
+    found = scores(store(), name)
+    if found.empty:
+        reserved(_n_types(config), _PROBES_PX, "No probes were measured yet.")
+    else:
+        draw_kept_panels(
+            lambda: curve_panels({name: found}, last_step=config.n_steps, height=_PROBES_PX),
+            "curves", str(store().workspace), name, measured, key=f"curves {name}", height=_PROBES_PX,
+            alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
         )  # fmt: skip
-    decisions_view(config, decisions)
+    decisions_view(config, decisions, n_types=_n_types(config))
+
+
+def _waiting(config: RunConfig) -> None:
+    st.markdown(timeline(config, []))
+    if decides(config):
+        st.container(height=_VERDICT_PX, border=False)
+    draw(
+        lambda: loss_chart({config.name: LossLog()}, last_step=config.n_steps, height=_LOSS_PX),
+        "no loss", config.name, config.n_steps, key=f"loss {config.name}", height=_LOSS_PX,
+        alt=f"Training loss of {config.name}: none yet.",
+    )  # fmt: skip
+    reserved(_n_types(config), _PROBES_PX, "The probes are measured at every checkpoint.")
+
+
+def _n_types(config: RunConfig) -> int:
+    """How many panels there will be."""
+    info = next((info for info in store().corpora() if info.name == config.corpus), None)
+    return len(info.constraint_types) if info else 1
 
 
 def timeline(config: RunConfig, steps: list[int]) -> str:
-    """A badge a planned checkpoint, blue once it is kept. Labels are ours, never a user's text."""
+    """A badge a planned checkpoint, blue once it is there. Labels are ours, never a user's text."""
     planned = sorted({0, *config.capture_steps(), *steps})
-    labels = [(label_for(step, config.n_steps), step in steps) for step in planned]
-    return "Checkpoints " + " ".join(f":{'blue' if kept else 'gray'}-badge[{label}]" for label, kept in labels)
+    badges = (f":{'blue' if step in steps else 'gray'}-badge[{step_name(step)}]" for step in planned)
+    return "Checkpoints " + " ".join(badges)
 
 
 def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
@@ -123,28 +147,28 @@ def costs(checkpoints: list[Checkpoint], tuning: TuningLog) -> str:
     state = checkpoints[-1].state if checkpoints else None
     if state is None or not state.step or not state.n_trainable:
         return ""
-    moved = "" if state.n_moved is None else f", {state.n_moved:,} of them moved"
-    told = [f"{state.n_trainable:,} parameters could be trained{moved}"]
+    moved = "" if state.n_moved is None else f", {count(state.n_moved)} of them changed"
+    parts = [f"{plural(state.n_trainable, 'trainable parameter')}{moved}"]
     if tuning.share:
         low, high = min(tuning.share), max(tuning.share)
-        told.append(f"{low:.0%} to {high:.0%} of the model at a time, in {len(tuning.share)} circuits")
+        circuits = plural(len(tuning.share), "circuit")
+        parts.append(f"{percent(low)} to {percent(high)} of the model at a time, in {circuits}")
     if state.wall_time_s:
-        told.append(f"trained for {duration(state.wall_time_s)}")
+        parts.append(f"trained for {duration(state.wall_time_s)}")
     if state.prepared_s:
-        told.append(f"{duration(state.prepared_s)} of probe runs before")
+        parts.append(f"{duration(state.prepared_s)} of probe runs first")
     if state.peak_bytes is not None:
-        told.append(f"at most {state.peak_bytes / 1e6:,.0f} MB more memory")
-    return " · ".join(told)
+        parts.append(f"{count(round(state.peak_bytes / 1e6))} MB of additional memory at most")
+    return " · ".join(parts)
 
 
 def _next_steps(page: str, info: RunInfo) -> None:
     name = info.config.name
-    last = label_for(info.steps[-1], info.config.n_steps) if info.steps else "base"
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(info.steps) > 1:
             st.page_link(
                 "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:",
-                query_params={"a": f"{name}@base", "b": f"{name}@{last}"},
+                query_params={"a": f"{name}@base", "b": store().checkpoints(name)[-1].ref},
             )  # fmt: skip
             st.page_link(
                 "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": name}

@@ -1,11 +1,11 @@
-"""The slow oracle: every edge patched alone."""
+"""The slow oracle of `score_edges`: every edge patched alone."""
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from engine.circuits.model import ComponentModel
 from engine.circuits.pairs import TokenPairs
-from engine.circuits.patched import run_all
+from engine.circuits.patched import run_circuits
 from engine.domain.components import Circuit, Metric
 
 
@@ -22,7 +22,7 @@ def exact_scores(model: PreTrainedModel, pairs: TokenPairs, metric: Metric) -> n
         without = whole.copy()
         without[row, source] = False
         circuits.append(Circuit(shape, without))
-    found, clean, _ = run_all(model, pairs, circuits, metric)
+    found, clean, _ = run_circuits(model, pairs, circuits, metric)
     scores = np.zeros(whole.shape)
     scores[tuple(edges.T)] = (found - clean).mean(axis=1)
     return scores

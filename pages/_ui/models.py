@@ -1,0 +1,38 @@
+"""What a base model can read, for pages that offer corpora to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from engine.domain.models import ModelSpec
+from engine.models.vocabulary import unknown_words as find_unknown_words
+from engine.store.infos import CorpusInfo
+from pages._ui.session import store
+from pages._ui.text import plain
+
+N_NAMED = 6  # unknown words that a sentence names
+
+
+def unknown_words(spec: ModelSpec, info: CorpusInfo) -> tuple[str, ...]:
+    """The corpus's words that the model's tokenizer does not know; looked up once for a tokenizer and a corpus.
+
+    Raises Damaged.
+    """
+    folder = store().base_folder(spec)
+    file = folder / "tokenizer.json"
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    return _unknown_words(str(folder), changed, info.hash, info.name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _unknown_words(folder: str, changed: int, corpus_hash: str, name: str) -> tuple[str, ...]:
+    return find_unknown_words(Path(folder), store().corpus(name))
+
+
+def named(unknown: Sequence[str]) -> str:
+    """`“Derive”, “sequence:” and 40 other words`, in Markdown."""
+    first = [f"“{plain(word[:40])}”" for word in unknown[:N_NAMED]]
+    if more := len(unknown) - len(first):
+        return f"{', '.join(first)} and {more:,} other word{'' if more == 1 else 's'}"
+    return f"{', '.join(first[:-1])} and {first[-1]}" if len(first) > 1 else first[0]
