@@ -55,7 +55,7 @@ def loss_figures(where: str, corpus: Corpus, loaded: "LoadedModel", merged: "Pre
         ("other tokens", float(np.mean(trained[False])), _LOSS_TOLERANCE),
         ("other tokens, held out", float(np.mean(others)), _LOSS_TOLERANCE),
     ):
-        yield Figure(name=f"{where}/loss/{name}", value=round(value, 2), tolerance=tolerance)
+        yield Figure(name=f"{where}/loss/{name}", value=round(value, 3), tolerance=tolerance)
 
 
 def _losses(

@@ -1,6 +1,6 @@
 """Tables of a study of methods that never ran: seeded, with a truth that the tests choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,12 +28,16 @@ def method_tables(
     *,
     n_seeds: int = 5,
     jaccard: tuple[float, float] = (0.8, 0.4),
+    unlike: Mapping[str, tuple[float, float]] | None = None,
+    base_nodes: float = 0.8,
     faithful: tuple[float, float] = (0.8, 0.8),
-    robust: tuple[float, float, float] = (0.7, 0.4, 0.1),
+    robust: tuple[float, float, float] = (0.9, 0.7, 0.1),
+    perturbed: tuple[float, float, float] | None = None,
     spread: float = 0.01,
 ) -> StudyTables:
-    """jaccard: of nodes and edges with the base; faithful: union and direct at 5 %; robust: edges of fifths in the
-    tuned, the base and the random model. A run of a search stands first, which no question may count."""
+    """jaccard: of nodes and edges with the base, unlike: of single tasks; faithful: union and direct at 5%; robust:
+    edges of fifths in the tuned, the base and the random model, base_nodes: nodes in the base; perturbed: edges of
+    perturbed inputs, at least as robust. A run of a search stands first, which no question may count."""
     runs: list[dict[str, object]] = [_run("add-sub", "lora", "", 99) | {"stage": "search", "accuracy": 0.0}]
     components, circuits = [], []
     for place, (corpus, (method, variant)) in enumerate((c, m) for c in CORPORA for m in METHODS):
@@ -44,9 +48,10 @@ def method_tables(
             run = _run(corpus, method, variant, seed) | truth(corpus, method, variant, seed, rng)
             runs.append(run)
             if method in ("lora", "circuit_tuning"):
-                components += _components(str(run["run"]), jaccard, spread * rng.normal())
+                components += _components(str(run["run"]), (unlike or {}).get(corpus, jaccard), spread * rng.normal())
             if method == "lora":
-                circuits += _robustness(str(run["run"]), robust, spread * rng.normal())
+                noise = spread * rng.normal(size=3)
+                circuits += _robustness(str(run["run"]), robust, perturbed or robust, base_nodes, noise)
             if variant:
                 circuits += _union(str(run["run"]), faithful, spread * rng.normal(size=2))
     return StudyTables(
@@ -72,7 +77,8 @@ def _run(corpus: str, method: str, variant: str, seed: int) -> dict[str, object]
         "stopping": "none", "curriculum": "uniform", "learning_rate": 2e-3, "rank": 8, "n_steps": 500,
         "stopped_at": float("nan"), "accuracy": 0.5, "accuracy_base": 0.0, "retained": 0.6, "retained_base": 1.0,
         "n_trainable": 164864, "n_moved": 164864.0, "train_s": 10.0, "prepared_s": 0.0, "peak_mb": 20.0,
-        "critical_layers": "0" if seed else "3", "look_s": 0.0, "refresh_s": 0.0, "waited_s": 0.0,
+        "critical_layers": f"{1 + seed}" if method == "random_lora" else "0 1" if variant else "0",
+        "look_s": 0.0, "refresh_s": 0.0, "waited_s": 0.0,
         "command": f"python -m engine train --name {name}",
     }  # fmt: skip
 
@@ -84,13 +90,16 @@ def _components(run: str, jaccard: tuple[float, float], noise: float) -> list[di
     return [base, {**base, "step": 50, **later, "delta_nodes": 0.1}, {**base, "step": 100, **later}]
 
 
-def _robustness(run: str, robust: Sequence[float], noise: float) -> list[dict[str, object]]:
+def _robustness(
+    run: str, robust: Sequence[float], perturbed: Sequence[float], base_nodes: float, noise: Sequence[float]
+) -> list[dict[str, object]]:
     return [
         {
             "run": run, "kind": "robustness", "subject": subject, "measure": measure, "level": level,
-            "value": value * (1 - level / 2) + noise, "n": 10,
+            "value": base_nodes if measure == "nodes" else (fifths if not level else inputs) + more,
+            "n": 10,
         }
-        for subject, value in zip(("tuned", "base", "random"), robust, strict=True)
+        for subject, fifths, inputs, more in zip(("tuned", "base", "random"), robust, perturbed, noise, strict=True)
         for measure in ("nodes", "edges")
         for level in LEVELS
     ]  # fmt: skip

@@ -91,9 +91,7 @@ def test_numbers_read_well() -> None:
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert "unknown" in interval(FindingFigure(name="x", value=None, n=0))
     assert interval(FindingFigure(name="x", value=0.5, n=1)) == "0.50 (n = 1, too few for an interval)"
-    assert interval(FindingFigure(name="x", value=0.5, low=-0.1, high=1, n=9)) == (
-        "0.50 (−0.10 to 1.00, n = 9)"
-    )
+    assert interval(FindingFigure(name="x", value=0.5, low=-0.1, high=1, n=9)) == ("0.50 (−0.10 to 1.00, n = 9)")
     assert saves(FindingFigure(name="x", value=-8, low=-20, high=4, n=9), "steps") == "costs 8 steps (−4 to 20, n = 9)"
 
 
