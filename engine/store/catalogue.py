@@ -140,7 +140,7 @@ def read_state(path: Path) -> CheckpointState:
     """`state.json` of a checkpoint, whose step its folder must name."""
     state = read_json(path, CheckpointState)
     if state.step != step_of(path.parent.name):
-        raise Damaged(path, f"it is of step {state.step}, its folder of {path.parent.name}")
+        raise Damaged(path, f"it says step {state.step}, but its folder is {path.parent.name}")
     return state
 
 
@@ -192,7 +192,7 @@ def read_circuit(path: Path) -> CircuitReport:
 
 def _named(path: Path, expected: str, name: str, record: R) -> R:
     if name != expected:
-        raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
+        raise Damaged(path, f"it says “{name}”, but is stored as “{expected}”", "Rename it back.")
     return record
 
 

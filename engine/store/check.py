@@ -94,7 +94,7 @@ def _open_tensors(path: Path) -> None:
         with safe_open(path, framework="np") as file:
             file.keys()
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
 
 
 def _check_corpus(path: Path) -> Iterator[Problem]:
@@ -203,17 +203,17 @@ def _corpus_hash(path: Path) -> str:
 def _read_losses(path: Path) -> None:
     log = read_json(path, LossLog)
     if not len(log.step) == len(log.loss) == len(log.learning_rate):
-        raise Damaged(path, "its columns are not of equal length")
+        raise Damaged(path, "its columns differ in length")
 
 
 def _read_probes(path: Path) -> None:
     results = read_json(path, ProbeResults)
     if len({len(column) for column in results.model_dump().values()}) != 1:
-        raise Damaged(path, "its columns are not of equal length")
+        raise Damaged(path, "its columns differ in length")
 
 
 def _read_adapter_config(path: Path) -> None:
     try:
         json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise Damaged(path, f"it is no JSON ({error})") from error
+        raise Damaged(path, f"it is not JSON ({error})") from error

@@ -100,4 +100,4 @@ def test_a_task_is_made_to_fit_a_model(cli: Cli, tmp_path: Path) -> None:
 def test_an_unknown_model_is_one_line(cli: Cli, tmp_path: Path) -> None:
     result = cli("corpus", "check", file_of(tmp_path, PAIR), "--model", "./nowhere")
     assert result.exit_code == 2
-    assert "is no model" in " ".join(result.stderr.split())
+    assert "is not a model" in " ".join(result.stderr.split())
