@@ -48,7 +48,7 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
 
 def looks_like_file(text: str) -> bool:
     """Is it a path rather than the name of a stored corpus?"""
-    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv"))
+    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv", ".tsv"))
 
 
 def stored_corpus(store: "Store", text: str) -> "Corpus":

@@ -150,8 +150,8 @@ def _load_published(name: str, loaded: LoadedModel) -> AnyTranscoders:
         raise ModelUnavailable(
             f"Transcoders “{name}” could not be loaded: {_first_line(error)}. If this is a folder, check its path. If "
             "it is a published set, connect to the network (and, if it is gated, run `huggingface-cli login`), or "
-            "download it elsewhere with `huggingface-cli download` and give the folder. Or leave transcoders empty: a shared "
-            "set is then trained here."
+            "download it elsewhere with `huggingface-cli download` and give the folder. Or leave transcoders empty: "
+            "a shared set is then trained here."
         ) from error
     return transcoders
 

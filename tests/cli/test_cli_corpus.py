@@ -28,7 +28,7 @@ def file_of(folder: Path, *pairs: dict[str, str]) -> Path:
 def test_tasks_are_listed_with_their_sizes(cli: Cli) -> None:
     listed = json.loads(cli("corpus", "tasks", "--json", "-").stdout)
     assert [row["task"] for row in listed] == list(TASKS)
-    assert listed[0]["model"] == "up to 100, 5000 rows"
+    assert listed[0]["model"] == "up to 100, 5000 problems"
 
 
 def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
@@ -41,6 +41,13 @@ def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
     checked = json.loads(cli("corpus", "check", "sums", "--json", "-").stdout)
     assert [row["n"] for row in checked["counts"]] == [32, 8, 8]
     assert cli("corpus", "check", made).exit_code == 0
+
+
+def test_a_corpus_is_written_as_csv_and_read_again(cli: Cli, tmp_path: Path) -> None:
+    made = tmp_path / "made.csv"
+    first = json.loads(cli("corpus", "make", "--name", "words", "--out", made, "--json", "-").stdout)
+    assert made.read_text(encoding="utf-8").startswith("split,id,kind,text,answer,foils")
+    assert json.loads(cli("corpus", "check", made, "--json", "-").stdout)["hash"] == first["hash"]
 
 
 @pytest.mark.parametrize(
