@@ -53,9 +53,7 @@ def task(
     wording: Annotated[str, typer.Option(help="demo: for the bundled model; model: the published sentences.")] = "demo",
     retention: Annotated[int, typer.Option(help="Retention probes for each constraint type (demo wording).")] = 40,
     seed: Annotated[int, typer.Option(help="The same seed gives the same corpus.")] = 0,
-    model: Annotated[
-        str, typer.Option(help="Leave out held-out problems that this model's tokenizer does not fit.")
-    ] = "",
+    model: Annotated[str, typer.Option(help="Leave out held-out problems that do not fit its tokenizer.")] = "",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it here, as CSV or JSONL.")] = None,
     json_file: JsonFile = None,
 ) -> None:

@@ -58,7 +58,7 @@ def test_a_corpus_is_written_as_csv_and_read_again(cli: Cli, tmp_path: Path) -> 
         (("sequences", "--limit", "2", "--rows", "900"), "another limit"),
         (("sequences", "--limit", "0"), "limit"),
         (("sequences", "--wording", "verse"), "wording"),
-        (("constraints", "--rows", "50"), "Leave both out"),
+        (("constraints", "--rows", "50"), "Leave out the limit"),
     ],
 )
 def test_what_cannot_be_made_is_one_line(cli: Cli, arguments: tuple[str, ...], says: str) -> None:
