@@ -124,7 +124,7 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
             yield from _reading(path.parent / name, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:
-            yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")
+            yield Problem(folder, "it is not a checkpoint: its name should be “step-” and six digits")
     for tensors in sorted((path.parent / "resume").rglob("*.safetensors")):
         yield from _reading(tensors, _open_tensors)
     try:

@@ -171,7 +171,7 @@ def test_the_task_of_new_words_is_the_made_corpus_with_pairs() -> None:
     assert len(corpus.pairs) == 240
     assert {probe.kind for probe in made("constraints", "model").probes} == {"recall", "paraphrase", "inference"}
     assert len([probe for probe in made("constraints", n_retention=5).probes if probe.kind == "retention"]) == 10
-    with pytest.raises(InputError, match=r"limit 10 and None rows"):
+    with pytest.raises(InputError, match="always has the same 50 examples"):
         made("constraints", limit=10)
 
 
