@@ -47,7 +47,7 @@ def curve_chart(
     clicked = alt.selection_point(name="checkpoint", fields=["run", "step"], on="click", empty=False)
     several = len(scores_by_run) > 1
     base = alt.Chart().encode(
-        x=_step_axis(rows["step"]), color=_by_kind(alt.Color, "color", rows["probe_kind"]), detail="run:N"
+        x=_step_axis(rows["step"]), color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"]), detail="run:N"
     )
     accuracy = _accuracy_axis("accuracy")
     dash = _run_dash(list(scores_by_run), orient="bottom") if several else alt.Undefined
@@ -57,7 +57,7 @@ def curve_chart(
         base.mark_point(filled=True, size=46, opacity=1)
         .encode(
             y=accuracy,
-            shape=_by_kind(alt.Shape, "mark", rows["probe_kind"]),
+            shape=_by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"]),
             size=alt.condition(clicked, alt.value(130), alt.value(46)),
             tooltip=_CURVE_TIPS,
         )
@@ -84,9 +84,9 @@ def mini_curves(
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),
-        color=_by_kind(alt.Color, "color", rows["probe_kind"], legend=None),
+        color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"], legend=None),
     )
-    shape = _by_kind(alt.Shape, "mark", rows["probe_kind"], legend=None)
+    shape = _by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"], legend=None)
     tips = [
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("probe_kind:N", title="probes"),
@@ -175,17 +175,13 @@ def _accuracy_axis(title: str | None) -> alt.Y:
     return alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=axis)
 
 
-def _by_kind(channel: Any, hint: str, kinds: "pd.Series[Any]", *, legend: Any = alt.Undefined) -> Any:
+def _by_kind(channel: Any, values: Mapping[str, str], kinds: "pd.Series[Any]", *, legend: Any = alt.Undefined) -> Any:
     """Colour or shape of the probe kinds that are there; both channels make one legend."""
     used = [kind for kind in PROBE_KINDS if kind in set(kinds)]
     shown = (
         alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90) if legend is alt.Undefined else legend
     )
-    return channel(
-        "probe_kind:N",
-        scale=alt.Scale(domain=used, range=[getattr(PROBE_KINDS[kind], hint) for kind in used]),
-        legend=shown,
-    )
+    return channel("probe_kind:N", scale=alt.Scale(domain=used, range=[values[kind] for kind in used]), legend=shown)
 
 
 def _run_dash(runs: list[str], *, orient: str) -> alt.StrokeDash:

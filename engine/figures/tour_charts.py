@@ -7,7 +7,6 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-from engine.domain.corpus import PROBE_KINDS
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.runs import Checkpoint, LossLog
@@ -17,7 +16,7 @@ from engine.figures.names import visible
 # A is blue and B orange, as in a comparison, where orange is what B has more of.
 SIDE: Final = {"A": palette.STATUS["vanished"], "B": palette.STATUS["appeared"]}
 BEFORE, AFTER = "before", "after"
-ANSWER = PROBE_KINDS["recall"].color
+ANSWER = palette.PROBE_KIND["recall"]
 _FONT, _BIG = 17, 22
 _GAP = 50  # pixels between panels
 _NO_AXIS = alt.Axis(labels=False, ticks=False, grid=False, domain=False)  # the values are written on the bars

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from engine.analysis.curves import probe_scores
-from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LossLog, ProbeResults
 from engine.figures.charts import MOST_POINTS, curve_chart, loss_chart, mini_curves
+from engine.figures.palette import PROBE_KIND
 from tests.analysis.micro_graphs import probe
 
 
@@ -47,7 +47,7 @@ def test_curves_have_a_panel_a_type_a_line_a_kind_and_bands():
     assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert line["encoding"]["color"]["scale"] == {
         "domain": ["paraphrase", "inference"],
-        "range": [PROBE_KINDS[kind].color for kind in ("paraphrase", "inference")],
+        "range": [PROBE_KIND["paraphrase"], PROBE_KIND["inference"]],
     }
     assert "strokeDash" not in line["encoding"]
     rows = rows_of(spec)
