@@ -1,10 +1,13 @@
-"""What the server does beside Streamlit's own: it tells the front end where the app lives, and opens the browser.
+"""What the server does beside Streamlit's own: two lines of script before the front end loads, and opening the browser.
 
-Streamlit's front end, opened at /compare, takes /compare for the app's own address first: it asks for
-/compare/_stcore/health and /compare/_stcore/host-config, is refused, and only then goes one level up. Each bookmark
-so began with two errors in the browser's console and a wasted round trip. The front end asks nowhere else when
-`window.__streamlit.BACKEND_BASE_URL` is set before it loads, so our pages are served with that one line. Answering
-below /compare instead would be wrong: the front end would then take all its requests there.
+*Where the app lives.* Streamlit's front end, opened at /compare, takes /compare for the app's own address first: it
+asks for /compare/_stcore/health and /compare/_stcore/host-config, is refused, and only then goes one level up. Each
+bookmark so began with two errors in the browser's console and a wasted round trip. The front end asks nowhere else when
+`window.__streamlit.BACKEND_BASE_URL` is set before it loads. Answering below /compare instead would be wrong: the front
+end would then take all its requests there.
+
+*One press of Back a page.* The front end adds a history entry for each change of the address. Of those only a change of
+the page is worth a press: assets/history.js replaces the entry for the others.
 """
 
 import webbrowser
@@ -21,12 +24,13 @@ from streamlit import config
 from streamlit.file_util import get_static_dir
 
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
-_ORIGIN = '<script>window.__streamlit = {BACKEND_BASE_URL: new URL(".", location.href).href}</script>'
+_ORIGIN = 'window.__streamlit = {BACKEND_BASE_URL: new URL(".", location.href).href};'
+_HISTORY = Path(__file__).parents[2] / "assets" / "history.js"
 
 
 def page_routes(names: Iterable[str]) -> list[Route]:
-    """The front end at the address of each page."""
-    return [Route(f"/{name}", _front_end) for name in names]
+    """The front end at the address of the app and of each page."""
+    return [Route(f"/{name}", _front_end) for name in ("", *names)]
 
 
 @asynccontextmanager
@@ -44,4 +48,5 @@ async def _front_end(_request: Request) -> HTMLResponse:
 @cache
 def _index() -> str:
     page = Path(get_static_dir(), "index.html").read_text(encoding="utf-8")
-    return page.replace("<head>", "<head>" + _ORIGIN, 1)
+    script = f"<script>{_ORIGIN}{_HISTORY.read_text(encoding='utf-8')}</script>"
+    return page.replace("<head>", "<head>" + script, 1)

@@ -72,9 +72,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server of `server` writes: its log and its workspace."""
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="session")
+def server(server_folder: Path) -> Iterator[str]:
     """The address of the app, started as a user starts it, with an empty workspace."""
-    with _served("app.py", tmp_path_factory.mktemp("browser")) as address:
+    with _served("app.py", server_folder) as address:
         yield address
 
 

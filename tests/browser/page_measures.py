@@ -37,16 +37,15 @@ _TEXTS = """
   };
   const parent = (node) => node.parentElement ?? node.getRootNode().host ?? null;
   const chain = (node) => { const all = []; for (let at = node; at; at = parent(at)) all.push(at); return all; };
-  const covers = (element, { x, y, width, height }) => {
+  const holds = (element, text) => { // a label may hang out of a small parent, as a slider's value does
     const box = element.getBoundingClientRect();
-    const [px, py] = [x + width / 2, y + height / 2];
-    return px >= box.left && px <= box.right && py >= box.top && py <= box.bottom;
+    return box.width >= text.width && box.height >= text.height;
   };
   const behind = (elements) => {
     const layers = [];
     const place = elements[0].getBoundingClientRect();
     for (const element of elements) {
-      if (!covers(element, place)) continue; // a label that hangs out of its parent
+      if (!holds(element, place)) continue;
       const color = parse(getComputedStyle(element).backgroundColor);
       if (color.a > 0) layers.push(color);
       if (color.a > 0.999) break;

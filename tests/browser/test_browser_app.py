@@ -63,16 +63,17 @@ def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
     _open(page, server)
     page.get_by_role("button", name=re.compile("Run it live")).click()
     expect(page.get_by_role("heading", name="Train")).to_be_visible()
-    expect(page.get_by_role("button", name="Cancel training")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     first = page.locator(".stMarkdownBadge", has_text="step25").first
     run = _param(page, "run")
     other = new_tab()
     _open(other, f"{server}/corpus")
-    expect(other.get_by_text(f"Train {run}").first).to_be_visible()
+    expect(other.get_by_role("button", name=re.compile(f"Train {run} · "))).to_be_visible()
+    expect(other.get_by_test_id("stSidebar")).to_have_count(0)
     expect(first).to_be_visible(timeout=RUN_MS)
     page.reload()
-    expect(page.get_by_role("button", name="Cancel training")).to_be_visible()
-    page.get_by_role("button", name="Cancel training").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=RUN_MS)
     expect(page.get_by_text(re.compile("stopped at"))).to_be_visible()
 
@@ -89,3 +90,34 @@ def test_a_corpus_of_ones_own_is_imported(server: str, page: Page, tmp_path: Pat
     expect(page.get_by_text("Imported theirs: 50 training examples")).to_be_visible()
     page.get_by_role("link", name="Train a run on it").click()
     expect(page).to_have_url(re.compile("/train.*corpus=theirs"))
+
+
+def _drawn(page: Page) -> None:
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+
+
+def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str, page: Page) -> None:
+    """Selections made on a page add no entry, and the entry holds the last of them."""
+    _open(page, server)
+    page.get_by_role("button", name="See what two runs learned").click()
+    _compare_is_drawn(page)
+    page.get_by_role("radio", name="Table").click()
+    expect(page).to_have_url(re.compile("view=table"))
+    addresses = [f"{server}/", page.url]
+    for title in ("Train", "Corpus", "Circuits", "Learning curves", "Methods", "Tour"):
+        page.get_by_role("link", name=title, exact=True).first.click()
+        expect(page).to_have_url(re.compile(f"/{'curves' if title == 'Learning curves' else title.lower()}\\?"))
+        _drawn(page)
+        addresses.append(page.url)
+    page.get_by_role("button", name="Next").click()
+    expect(page).to_have_url(re.compile("step=2"))
+    for address in reversed(addresses[:-1]):
+        page.go_back()
+        expect(page).to_have_url(address)
+        _drawn(page)
+        assert page.url == address
+    expect(page.get_by_role("button", name="See what two runs learned")).to_be_visible()
+    page.go_forward()
+    expect(page).to_have_url(addresses[1])
+    expect(page.get_by_role("radio", name="Table")).to_be_checked()

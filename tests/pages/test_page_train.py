@@ -55,7 +55,8 @@ def test_a_finished_run_shows_its_checkpoints_and_the_way_on(open_page: OpenPage
     shown = texts(app)
     assert ":blue-badge[base]" in shown
     assert ":blue-badge[100%]" in shown
-    assert "finished · tokens on demo" in shown
+    assert "Finished" in shown
+    assert "tokens on demo · 300 steps" in shown
     assert "Delete" not in [button.label for button in app.button]  # the bundled runs are read-only
 
 
@@ -99,7 +100,7 @@ def test_a_run_that_stopped_early_can_be_resumed_or_deleted(open_page: OpenPage)
     store.create_run(RunConfig(name="half", corpus="demo", n_steps=5))
     app = open_page("train", run="half")
     assert not app.exception
-    assert "stopped at" in texts(app)
+    assert "stopped at base · lora on demo" in texts(app)
     _press(app, "Delete for good")
     assert not app.exception
     assert "half" not in [info.name for info in store.runs()]
@@ -244,7 +245,7 @@ def test_a_run_that_a_policy_ended_says_at_which_step_by_which_and_what_it_saved
     assert not app.exception
     assert not app.error
     shown = texts(app)
-    assert "stopped at step 300 by “When the probes are flat” · lora on demo" in shown
+    assert "Stopped at step 300 by “When the probes are flat”" in shown
     assert ":green-badge[stopped at step 300] Flat <b>since</b> 250." in shown
     assert "Stopping saved 100 of 400 steps, about " in shown
     assert f"Looking at {len(looks)} checkpoints took" in shown
@@ -260,6 +261,6 @@ def test_a_run_at_which_nobody_looked_says_nothing_of_it(open_page: OpenPage) ->
     app = open_page("train", run="plain")
     assert not app.exception
     shown = texts(app)
-    assert "finished · lora on demo" in shown
+    assert "Finished" in shown
     assert "Looking at" not in shown
     assert list(app.table) == []

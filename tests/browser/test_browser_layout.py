@@ -1,0 +1,150 @@
+"""Nothing moves when a job starts, runs or ends; all text can be read. On every page, in both themes and sizes."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from page_measures import WATCH_SHIFTS, shifts, texts
+from playwright.sync_api import Browser, Page, expect
+
+from engine.domain.jobs import AnalyseRun, CancelToken, Report, Request
+from engine.jobs import run_inline
+from engine.store import Store
+from pages._ui.frame import PAGES
+
+pytestmark = pytest.mark.browser
+MOST_SHIFT = 0.05
+ADDRESSES = ["" if name == "home" else name for name in PAGES]
+SMALL, LARGE = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+
+
+class Job:
+    """A job of another process on the server's workspace, whose progress the test decides."""
+
+    def __init__(self) -> None:
+        self._half, self._end = threading.Event(), threading.Event()
+
+    def work(self, _store: Store, _request: Request, report: Report, _cancel: CancelToken) -> str:
+        self._half.wait()
+        report(0.5, "Half of it")
+        self._end.wait()
+        return ""
+
+    def half(self) -> None:
+        self._half.set()
+
+    def end(self) -> None:
+        self._half.set()
+        self._end.set()
+
+
+@contextmanager
+def _job(folder: Path) -> Iterator[Job]:
+    job, store = Job(), Store(folder / "workspace")
+    thread = threading.Thread(
+        target=lambda: run_inline(store, AnalyseRun(run="demo-lora"), on_progress=lambda *_: None, run=job.work)
+    )
+    thread.start()
+    try:
+        yield job
+    finally:
+        job.end()
+        thread.join()
+
+
+def _drawn(page: Page) -> None:
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+
+
+def _still(page: Page) -> None:
+    """Until nothing has moved for half a second: charts come after the script has ended."""
+    page.wait_for_function(
+        """() => {
+            const now = performance.now();
+            if (window.layoutShifts.length !== window.lastCount) [window.lastCount, window.since] =
+                [window.layoutShifts.length, now];
+            return now - window.since > 500;
+        }"""
+    )
+
+
+@pytest.mark.parametrize(("theme", "size"), [("light", SMALL), ("dark", LARGE)], ids=["light-720", "dark-1080"])
+def test_nothing_moves_while_a_job_runs_and_when_it_ends(
+    browser: Browser, server: str, server_folder: Path, theme: str, size: dict[str, int]
+) -> None:
+    """Every entry counts, those after a click or key too."""
+    context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
+    context.add_init_script(WATCH_SHIFTS)
+    with _job(server_folder) as job:
+        tabs = {}
+        for address in ADDRESSES:
+            tabs[address] = page = context.new_page()
+            page.goto(f"{server}/{address}")
+        for page in tabs.values():
+            _drawn(page)
+            _still(page)
+            shifts(page)
+        job.half()
+        for page in tabs.values():
+            expect(page.get_by_text("50%").or_(page.get_by_text("Half of it")).first).to_be_visible()
+        job.end()
+        for page in tabs.values():
+            expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+            expect(page.locator(".st-key-jobs button")).to_have_count(0)
+            _drawn(page)
+            _still(page)
+        moved = {address: shifts(page) for address, page in tabs.items()}
+    context.close()
+    assert {a: entries for a, entries in moved.items() if sum(e["value"] for e in entries) >= MOST_SHIFT} == {}
+
+
+def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, server: str) -> None:
+    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
+    context.add_init_script(WATCH_SHIFTS)
+    page = context.new_page()
+    page.goto(f"{server}/curves?runs=demo-tokens&of=demo-tokens")
+    button = page.get_by_role("button", name="Trace all checkpoints")
+    button.scroll_into_view_if_needed()
+    _drawn(page)
+    _still(page)
+    shifts(page)
+    button.click()
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible()
+    cancel.click()
+    expect(button).to_be_visible()
+    _drawn(page)
+    _still(page)
+    moved = shifts(page)
+    context.close()
+    assert sum(entry["value"] for entry in moved) < MOST_SHIFT, moved
+
+
+def test_all_text_can_be_read(browser: Browser, server: str) -> None:
+    """At least 12 px, and 4.5:1 against what is behind it."""
+    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.add_init_script(WATCH_SHIFTS)
+    faults = {}
+    for address in ADDRESSES:
+        page.set_viewport_size(SMALL)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme="light")
+        page.goto(f"{server}/{address}")
+        _drawn(page)
+        _still(page)
+        for theme, size in (("light", SMALL), ("dark", LARGE)):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.wait_for_function(
+                "dark => (getComputedStyle(document.querySelector('.stApp')).backgroundColor !== 'rgb(255, 255, 255)') === dark",
+                arg=theme == "dark",
+            )
+            _still(page)
+            found = [text for text in texts(page) if text["size"] < 11.99 or text["ratio"] < 4.495]
+            if found:
+                faults[address, theme] = found
+    context.close()
+    assert faults == {}
