@@ -83,7 +83,7 @@ def test_a_run_whose_corpus_was_changed_or_lost(store: Store) -> None:
     path.with_name("spec.json").unlink(missing_ok=True)
     path.parent.rmdir()
     store.rebuild()
-    assert ["is not there" in problem.reason for problem in store.check()] == [True]
+    assert ["is missing" in problem.reason for problem in store.check()] == [True]
 
 
 def test_odd_folders_and_journals(store: Store) -> None:
