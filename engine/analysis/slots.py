@@ -99,8 +99,8 @@ def _words(probe: Probe) -> list[tuple[str, int, str]]:
     found = re.fullmatch(r"\s*".join(parts), probe.text.strip())
     if found is None:
         raise ComparisonRefused(
-            f"The prompt “{probe.text[:200]}” does not follow its template “{probe.template[:200]}”, so that its words "
-            "cannot be laid beside those of other prompts. Mend the template, or look at this prompt alone."
+            f"The prompt “{probe.text[:200]}” does not follow its template “{probe.template[:200]}”, so its words "
+            "cannot be aligned with those of other prompts. Correct the template, or view this prompt alone."
         )
     counts: dict[str, int] = {}
     words = []

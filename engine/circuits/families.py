@@ -86,8 +86,8 @@ def family_of(model: PreTrainedModel) -> Family:
     kind = model.config.model_type
     if kind not in FAMILIES:
         raise ModelUnavailable(
-            f"Component circuits cannot be found in a “{kind}” model: nobody has told where its heads and MLPs are. "
-            f"Take a model of one of these families: {', '.join(FAMILIES)}."
+            f"Component circuits cannot be found in a “{kind}” model: this family is not supported. "
+            f"Use a model of one of these families: {', '.join(FAMILIES)}."
         )
     return FAMILIES[kind]
 

@@ -284,7 +284,7 @@ def _shares(text: str) -> tuple[float, ...]:
         except ValueError:
             value = -1.0
         if not 0 < value <= 1:
-            raise InputError(f"“{piece[:40]}” is no share. Give numbers above 0 up to 1, as 0.01,0.05,1.")
+            raise InputError(f"“{piece[:40]}” is not a share. Give numbers above 0 and up to 1, such as 0.01,0.05,1.")
         values.append(value)
     return tuple(values)
 

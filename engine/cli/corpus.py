@@ -11,6 +11,7 @@ from engine.cli.inputs import looks_like_file, model_spec
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import CorpusRefused, InputError
+from engine.domain.numbers import plural
 
 if TYPE_CHECKING:
     from engine.corpus.pairs import CountTokens
@@ -28,13 +29,13 @@ def make(
     ctx: typer.Context,
     *,
     name: Annotated[str, typer.Option(help="Name of the corpus.")],
-    seed: Annotated[int, typer.Option(help="The same seed makes the same corpus.")] = 0,
-    probes: Annotated[int, typer.Option(help="Probes for each constraint type and kind.")] = 40,
-    shuffled: Annotated[bool, typer.Option("--shuffled", help="A control: words and meanings paired anew.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSONL here too.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same corpus.")] = 0,
+    probes: Annotated[int, typer.Option(help="Probes for each constraint type and probe kind.")] = 40,
+    shuffled: Annotated[bool, typer.Option("--shuffled", help="A control: random meanings.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it here, as CSV or JSONL.")] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Make a corpus and keep it in the workspace."""
+    """Create a corpus and save it in the workspace."""
     from engine.domain.corpus import CorpusSpec
 
     spec = CorpusSpec(name=name, seed=seed, n_probes=probes, shuffled_meanings=shuffled)
@@ -47,18 +48,16 @@ def task(
     task_name: Annotated[str, typer.Argument(metavar="TASK", help="A task; `corpus tasks` lists them.")],
     *,
     name: Annotated[str, typer.Option(help="Name of the corpus.")],
-    limit: Annotated[int | None, typer.Option(help="Of the numbers; the task's own if left out.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Problems, 80 % to train on; the task's own if left out.")] = None,
-    wording: Annotated[
-        str, typer.Option(help="demo: the bundled model's words; model: the sentences for real models.")
-    ] = "demo",
-    retention: Annotated[int, typer.Option(help="Probes of the bundled model's world, of each type.")] = 40,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same corpus.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Largest number. Default: the task's own.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Problems, 80% to train on. Default: the task's own.")] = None,
+    wording: Annotated[str, typer.Option(help="demo: for the bundled model; model: the published sentences.")] = "demo",
+    retention: Annotated[int, typer.Option(help="Retention probes for each constraint type (demo wording).")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same corpus.")] = 0,
     model: Annotated[str, typer.Option(help="Leave out held-out problems that do not fit its tokenizer.")] = "",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSONL here too.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it here, as CSV or JSONL.")] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Make a task's corpus: problems to train on, held-out ones, and pairs of clean and corrupted prompts."""
+    """Create a task's corpus: problems to train on, held-out problems, and prompt pairs."""
     from engine.domain.corpus import TaskSpec
 
     values = {"name": name, "task": task_name, "wording": wording, "limit": limit, "n_rows": rows}
@@ -68,16 +67,16 @@ def task(
 
 @group.command()
 def tasks(*, json_file: JsonFile = None) -> None:
-    """List the tasks, with the limit and the rows of each wording."""
+    """List the tasks, with the limit and the number of problems of each wording."""
     from engine.corpus import TASKS
 
     check_destination(json_file)
     rows = []
     for one in TASKS.values():
         sizes = [one.defaults.get(wording) for wording in ("demo", "model")]
-        said = [f"up to {size.limit}, {size.n_rows} rows" if size else "" for size in sizes]
+        said = [f"up to {size.limit}, {size.n_rows} problems" if size else "" for size in sizes]
         rows.append((one.name, one.description, *said))
-    columns = ("task", "what it is", "demo", "model")
+    columns = ("task", "description", "demo", "model")
     if json_file:
         write_json([dict(zip(columns, row, strict=True)) for row in rows], json_file)
     if json_file != "-":
@@ -87,7 +86,7 @@ def tasks(*, json_file: JsonFile = None) -> None:
 def _make(
     ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, json_file: str | None, model: str = ""
 ) -> None:
-    from engine.corpus import fitting, make_any
+    from engine.corpus import corpus_csv, fitting, make_any
     from engine.domain.jobs import MakeCorpus
     from engine.jobs import run_inline
     from engine.store.files import write_text
@@ -98,11 +97,12 @@ def _make(
     if model:  # kept without its spec, which alone would make another corpus
         store.save_corpus(fitting(make_any(spec), _tokenizer(ctx, model)))
     else:
-        with progress(f"making {spec.name}") as report:
+        with progress(f"creating {spec.name}") as report:
             run_inline(store, MakeCorpus(spec=spec), on_progress=report)
     corpus = store.corpus(spec.name)
     if out:
-        write_text(out.expanduser(), corpus.to_jsonl())
+        is_csv = out.suffix.lower() == ".csv"
+        write_text(out.expanduser(), corpus_csv(corpus) if is_csv else corpus.to_jsonl())
     _show(corpus, json_file)
 
 
@@ -111,19 +111,19 @@ def check(
     ctx: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")],
     *,
-    model: Annotated[str, typer.Option(help="Measure pairs with this model's tokenizer; as for `train`.")] = "",
+    model: Annotated[str, typer.Option(help="Check pairs with this model's tokenizer, given as for `train`.")] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Read a corpus and list every bad line, with `--model` also pairs that this model cannot be measured on."""
+    """Read a corpus and list every problem; with `--model` also the pairs that do not fit this model."""
     check_destination(json_file)
     try:
         found = _read(ctx, corpus, model)
     except CorpusRefused as refused:
         if json_file != "-":
-            show_table(("line", "what is wrong"), [(bad.number, bad.reason) for bad in refused.bad_lines])
+            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in refused.bad_lines])
         if json_file:
             write_json([{"line": bad.number, "reason": bad.reason} for bad in refused.bad_lines], json_file)
-        raise InputError(f"{refused.source}: {len(refused.bad_lines)} bad line(s).") from refused
+        raise InputError(f"{refused.source} has {plural(len(refused.bad_lines), 'problem')}.") from refused
     _show(found, json_file)
     if json_file != "-":
         _show_findings(found)

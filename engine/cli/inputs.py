@@ -34,7 +34,7 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
         spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
     elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):
         raise InputError(
-            f"“{text[:80]}” is no model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "
+            f"“{text[:80]}” is not a model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "
             "or a hub id such as google/gemma-2-2b."
         )
     else:
@@ -48,7 +48,7 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
 
 def looks_like_file(text: str) -> bool:
     """Is it a path rather than the name of a stored corpus?"""
-    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv"))
+    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv", ".tsv"))
 
 
 def stored_corpus(store: "Store", text: str) -> "Corpus":
@@ -78,8 +78,8 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
         store.save_corpus(corpus)
     elif there.hash != corpus.hash:
         raise InputError(
-            f"The workspace already has a corpus named “{corpus.name}” with another content "
-            f"({there.hash}; {path} has {corpus.hash}). Rename the file, or give `{corpus.name}` for the stored one."
+            f"The workspace already has a corpus named “{corpus.name}” with different content "
+            f"({there.hash}; {path} has {corpus.hash}). Rename the file, or use `{corpus.name}` for the stored one."
         )
     return corpus
 
@@ -99,6 +99,8 @@ def fractions(text: str) -> tuple[float, ...]:
         except ValueError:
             value = -1.0
         if not 0 < value <= 1:
-            raise InputError(f"“{part[:40]}” is no fraction of the run. Give numbers above 0 up to 1, as 0.25,0.5,1.")
+            raise InputError(
+                f"“{part[:40]}” is not a fraction of the run. Give numbers above 0 and up to 1, such as 0.25,0.5,1."
+            )
         values.append(value)
     return tuple(values)

@@ -35,12 +35,17 @@ def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> 
         return findings
     counts = Counter((probe.constraint_type, probe.kind) for probe in corpus.probes)
     for constraint_type in corpus.constraint_types:
-        for kind in _kinds_wanted(corpus, constraint_type):
-            n = counts[constraint_type, kind]
-            if n < MIN_PROBES:
-                findings.append(
-                    f"{constraint_type}, {kind}: {plural(n, 'probe')}. With fewer than {MIN_PROBES}, accuracy is rough."
-                )
+        few = [
+            (n, PROBE_KINDS[kind].title)
+            for kind in _kinds_wanted(corpus, constraint_type)
+            if (n := counts[constraint_type, kind]) < MIN_PROBES
+        ]
+        if few:
+            named = ", ".join(f"{n} {title}" for n, title in few)
+            findings.append(
+                f"{constraint_type.replace('_', ' ')} has few probes ({named}). With fewer than {MIN_PROBES} of "
+                "a kind, accuracy is rough."
+            )
     taught = {example.template for example in corpus.examples}
     held_out = {probe.template for probe in corpus.probes if PROBE_KINDS[probe.kind].held_out_phrasing}
     findings += [

@@ -18,8 +18,8 @@ def check_name(name: str) -> str:
     """The name itself, if it may name an artefact. Raises NameRefused."""
     if not _NAME.fullmatch(name) or name.endswith(".") or ".." in name or name.split(".")[0] in _RESERVED:
         raise NameRefused(
-            f"“{name[:80]}” cannot be a name. Allowed: 1 to 64 of a–z, 0–9, dot, dash and underscore, "
-            "beginning with a letter or digit."
+            f"“{name[:80]}” is not a valid name. Use 1 to 64 of a–z, 0–9, dot, dash and underscore, "
+            "starting with a letter or digit."
         )
     return name
 
@@ -45,14 +45,14 @@ class CheckpointRef(Record):
         """Raises InputError where the text is not of the form RUN@LABEL."""
         run, at, label = text.strip().partition("@")
         if not at or not _LABEL.fullmatch(label):
-            raise InputError(f"“{text[:80]}” is no checkpoint. Write RUN@base, RUN@25% or RUN@step150.")
+            raise InputError(f"“{text[:80]}” is not a checkpoint. Write RUN@base, RUN@25% or RUN@step150.")
         return cls(run=check_name(run), label=label)
 
     def step(self, max_steps: int) -> int:
         """The step that the label means in a run of `max_steps` steps."""
         match = _LABEL.fullmatch(self.label)
         if match is None:
-            raise InputError(f"“{self.label[:80]}” is no checkpoint label. Use base, 25% or step150.")
+            raise InputError(f"“{self.label[:80]}” is not a checkpoint label. Use base, 25% or step150.")
         if match[1]:
             return int(match[1])
         return round(float(match[2]) / 100 * max_steps) if match[2] else 0

@@ -108,9 +108,9 @@ def mini_curves(
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),
-        color=_by_kind(alt.Color, "color", rows["probe_kind"], legend=None),
+        color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"], legend=None),
     )
-    shape = _by_kind(alt.Shape, "mark", rows["probe_kind"], legend=None)
+    shape = _by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"], legend=None)
     tips = [
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("probe_kind:N", title="probe kind"),

@@ -50,7 +50,7 @@ def base_hash(folder: Path) -> str:
     """sha256 over the weight files of a base model; remembered while the files do not change."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise Damaged(folder, "it holds no safetensors weights", "Download or save the model again.")
+        raise Damaged(folder, "it has no safetensors weights", "Download or save the model again.")
     return _files_hash(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
@@ -85,7 +85,7 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
             tuned = PeftModel(model, config)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise InputError(
-            f"{adapter} does not fit this model: {one_line(error)}. Use the model it was made for."
+            f"{adapter} does not fit this model: {one_line(error)}. Use the model that it was made for."
         ) from error
     if ranks is not None:
         config.rank_pattern = ranks
@@ -117,7 +117,7 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
             what = "none" if found is None else tuple(found.shape)
             raise InputError(
                 f"{adapter} does not fit this model: {name} must have the shape {tuple(tensor.shape)}, the adapter has "
-                f"{what}. Use the model it was made for."
+                f"{what}. Use the model that it was made for."
             )
     try:
         result = set_peft_model_state_dict(tuned, weights)
@@ -125,7 +125,8 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
         raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     if result.unexpected_keys:
         raise InputError(
-            f"{adapter} does not fit this model: it has no {result.unexpected_keys[0]}. Use the model it was made for."
+            f"{adapter} does not fit this model: it has no {result.unexpected_keys[0]}. "
+            "Use the model that it was made for."
         )
 
 
@@ -182,7 +183,7 @@ def _peft_config(adapter: Path) -> PeftConfig:
     fields = read_config(adapter)
     kind = str(fields.get("peft_type"))
     if kind not in METHOD_TYPES:
-        raise InputError(f"{adapter} is an adapter of type {kind[:40]}. Supported are {', '.join(METHOD_TYPES)}.")
+        raise InputError(f"{adapter} is an adapter of type {kind[:40]}. Supported types: {', '.join(METHOD_TYPES)}.")
     if fields.get("megatron_config"):  # makes PEFT import a module that the file names
         raise InputError(f"{adapter} asks for Megatron layers, which are not supported.")
     try:

@@ -103,7 +103,7 @@ def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
     for candidate in candidates:
         if candidate is not None:
             return int(candidate)
-    raise ModelUnavailable("This model's tokenizer has no BOS, pad or end token, and a prompt must begin with one.")
+    raise ModelUnavailable("This model's tokenizer has no BOS, pad or end token, but a prompt must start with one.")
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, text: str, *, limit: int) -> list[int]:
@@ -122,7 +122,7 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, text: str, *, limit: int) -> l
     control = {bos, tokenizer.eos_token_id, tokenizer.pad_token_id}
     if found := [tokenizer.convert_ids_to_tokens(i) for i in ids if i in control]:
         raise PromptRefused(
-            f"The prompt contains the control token {found[0]}, which only the model's own format may place. Remove it."
+            f"The prompt contains the control token {found[0]}, which only the model's own format may use. Remove it."
         )
     if len(ids) + 1 > limit:
         raise PromptRefused(f"The prompt has {len(ids)} tokens; this model takes at most {limit - 1}. Shorten it.")
@@ -190,7 +190,7 @@ def _download(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except GatedRepoError as error:
         raise ModelUnavailable(
-            f"{hub_id} is gated: accept its licence at https://huggingface.co/{hub_id}, run `huggingface-cli login`, "
+            f"{hub_id} is gated: accept its license at https://huggingface.co/{hub_id}, run `huggingface-cli login`, "
             "and try again."
         ) from error
     except RepositoryNotFoundError as error:
@@ -199,10 +199,10 @@ def _download(hub_id: str) -> Path:
             "`huggingface-cli login`."
         ) from error
     except HFValidationError as error:
-        raise ModelUnavailable(f"“{hub_id}” is no hub id. Write OWNER/NAME, such as google/gemma-2-2b.") from error
+        raise ModelUnavailable(f"“{hub_id}” is not a hub id. Write OWNER/NAME, such as google/gemma-2-2b.") from error
     except LocalEntryNotFoundError as error:
         raise ModelUnavailable(
-            f"{hub_id} is not on this machine and the network is out of reach. {elsewhere}"
+            f"{hub_id} is not on this machine and there is no network connection. {elsewhere}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelUnavailable(f"{hub_id} could not be downloaded: {one_line(error)}. {elsewhere}") from error
@@ -216,7 +216,7 @@ def _family(where: Path) -> str:
     family = config.get("model_type")
     if family not in FAMILIES:
         known = ", ".join(f"{member.title} ({key})" for key, member in FAMILIES.items())
-        raise ModelUnavailable(f"{where} holds a model of family “{family}”. Supported are {known}.")
+        raise ModelUnavailable(f"{where} holds a model of the family “{family}”. Supported families: {known}.")
     return str(family)
 
 
@@ -256,7 +256,7 @@ def _load_tokenizer(where: Path) -> PreTrainedTokenizerFast:
     except Exception as error:
         raise Damaged(where, f"the tokenizer cannot be read ({one_line(error)})", _AGAIN) from error
     if not tokenizer.is_fast:
-        raise ModelUnavailable(f"{where} has no tokenizer.json. Save its tokenizer as a fast one.")
+        raise ModelUnavailable(f"{where} has no tokenizer.json. Save its fast tokenizer there.")
     if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -43,18 +43,18 @@ def put_plain(model: PreTrainedModel, folder: Path) -> None:
     """
     kind = read_about(folder).get("type")
     if kind not in TYPES:
-        raise InputError(f"{folder} holds weights of type {str(kind)[:40]}. Supported are {', '.join(TYPES)}.")
+        raise InputError(f"{folder} holds weights of type {str(kind)[:40]}. Supported types: {', '.join(TYPES)}.")
     tensors, own = _read(folder), dict(model.named_parameters())
     for name, tensor in tensors.items():
         parameter = own.get(name)
         if parameter is None:
             raise InputError(
-                f"{folder} does not fit this model, which has no {name[:80]}. Use the model it was made for."
+                f"{folder} does not fit this model, which has no {name[:80]}. Use the model that it was made for."
             )
         if parameter.shape != tensor.shape or parameter.dtype != tensor.dtype:
             raise InputError(
                 f"{folder} does not fit this model: {name} must be {_described(parameter)}, and is "
-                f"{_described(tensor)}. Use the model it was made for."
+                f"{_described(tensor)}. Use the model that it was made for."
             )
     for name, tensor in tensors.items():
         own[name].copy_(tensor)

@@ -89,7 +89,7 @@ class Replacement:
             if base.shape != fresh.shape:
                 raise ComparisonRefused(
                     f"The checkpoint's {name} has shape {tuple(fresh.shape)}, its base model has "
-                    f"{tuple(base.shape)}: it belongs to another model. Trace it with its own base."
+                    f"{tuple(base.shape)}: it belongs to another model. Trace it with its own base model."
                 )
             value = fresh.detach().to(base.device, base.dtype)
             if not torch.equal(base, value):

@@ -56,8 +56,8 @@ def train_transcoders(
     """
     if start is not None and start.d_transcoder != training.n_features:
         raise InputError(
-            f"A set of {training.n_features:,} features a layer cannot go on from one of {start.d_transcoder:,}. Ask "
-            "for as many as that one has."
+            f"A set with {training.n_features:,} features per layer cannot continue from one with "
+            f"{start.d_transcoder:,}. Use the same number."
         )
     transcoders = new_transcoders(loaded, training.n_features, training.top_k)
     n_texts = max(2, training.n_texts // len(checkpoints))
@@ -101,7 +101,7 @@ class _Draw:
         if not self._own and not self._plain:
             raise InputError(
                 f"Transcoders need texts to train on, and none of the {len(own) + len(plain)} given can be read by "
-                "the model. Name a corpus whose texts are made of the model's words."
+                "the model. Use a corpus written in words that the model knows."
             )
         prompts = self._own + self._plain
         per_text = sum(map(len, prompts)) / len(prompts) * loaded.n_layers * 2 * loaded.d_model * 4  # bytes, float32

@@ -78,7 +78,7 @@ def load_transcoders(source: Path | str, loaded: LoadedModel) -> AnyTranscoders:
     elif (folder / "config.yaml").is_file():
         transcoders = _load_tracer_folder(folder, loaded)
     elif folder.is_dir():
-        raise InputError(f"{folder} holds no transcoder set: it has neither set.json nor config.yaml.")
+        raise InputError(f"{folder} is not a transcoder set: it has neither set.json nor config.yaml.")
     else:
         transcoders = _load_published(str(source), loaded)
     _check_shape(transcoders, loaded, str(source))
@@ -122,7 +122,7 @@ def _read_layer(path: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise Damaged(path, "the file is missing", _REMEDY) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise Damaged(path, f"it is no safetensors file ({error})", _REMEDY) from error
+        raise Damaged(path, f"it is not a safetensors file ({error})", _REMEDY) from error
 
 
 def _load_tracer_folder(folder: Path, loaded: LoadedModel) -> TranscoderSet:
@@ -132,7 +132,7 @@ def _load_tracer_folder(folder: Path, loaded: LoadedModel) -> TranscoderSet:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         reads, writes = config["feature_input_hook"], config["feature_output_hook"]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise Damaged(path, f"it names no feature_input_hook and feature_output_hook ({error})") from error
+        raise Damaged(path, f"it does not name feature_input_hook and feature_output_hook ({error})") from error
     layers = {layer: str(folder / f"layer_{layer}.safetensors") for layer in range(loaded.n_layers)}
     for layer_path in layers.values():
         _read_layer(Path(layer_path))
@@ -148,10 +148,10 @@ def _load_published(name: str, loaded: LoadedModel) -> AnyTranscoders:
     except Exception as error:
         _log.warning("Transcoders “%s” could not be loaded", name, exc_info=True)
         raise ModelUnavailable(
-            f"Transcoders “{name}” could not be had: {_first_line(error)}. If this is a folder, check its path. If it "
-            "is a published set, connect to the network (and, if it is gated, run `huggingface-cli login`), or fetch "
-            "it elsewhere with `huggingface-cli download` and give the folder. Or leave transcoders empty: a shared "
-            "set is then trained here."
+            f"Transcoders “{name}” could not be loaded: {_first_line(error)}. If this is a folder, check its path. If "
+            "it is a published set, connect to the network (and, if it is gated, run `huggingface-cli login`), or "
+            "download it elsewhere with `huggingface-cli download` and give the folder. Or leave transcoders empty: "
+            "a shared set is then trained here."
         ) from error
     return transcoders
 
@@ -168,7 +168,7 @@ def _check_shape(transcoders: AnyTranscoders, loaded: LoadedModel, source: str) 
 def _check_size(n_layers: int, d_model: int, loaded: LoadedModel, source: str) -> None:
     if (n_layers, d_model) != (loaded.n_layers, loaded.d_model):
         raise InputError(
-            f"Transcoders {source} are for a model of {n_layers} layers and d_model {d_model}; “{loaded.spec.name}” "
+            f"Transcoders {source} are for a model with {n_layers} layers and d_model {d_model}; “{loaded.spec.name}” "
             f"has {loaded.n_layers} layers and d_model {loaded.d_model}. Use a set made for this model, or none: a "
             "shared set is then trained."
         )

@@ -185,7 +185,7 @@ def read_circuit(path: Path) -> CircuitReport:
 
 def _named(path: Path, expected: str, name: str, record: R) -> R:
     if name != expected:
-        raise Damaged(path, f"it says “{name}”, but lies under “{expected}”", "Give it its own name back.")
+        raise Damaged(path, f"it says “{name}”, but is stored as “{expected}”", "Rename it back.")
     return record
 
 

@@ -74,9 +74,9 @@ def check_index(shelf: Path, stamps: Mapping[tuple[Kind, str], int]) -> Iterator
         if key not in stamps:
             yield Problem(one.path, "it is not in the index; store rebuild adds it", "index")
         elif stamps[key] != one.stamp:
-            yield Problem(one.path, "it was changed after it was indexed; store rebuild takes it in", "index")
+            yield Problem(one.path, "it was changed after it was indexed; store rebuild updates it", "index")
     for key in stamps.keys() - found.keys():
-        yield Problem(shelf / main_file(*key), "it is in the index, but not on the disk; store rebuild", "index")
+        yield Problem(shelf / main_file(*key), "it is in the index, but not on the disk; store rebuild removes it", "index")
 
 
 def _reading(path: Path, read: Callable[[Path], object]) -> Iterator[Problem]:
@@ -92,7 +92,7 @@ def _open_tensors(path: Path) -> None:
         with safe_open(path, framework="np") as file:
             file.keys()
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
 
 
 def _check_corpus(path: Path) -> Iterator[Problem]:
@@ -116,7 +116,7 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
         yield from _reading(path.parent, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:
-            yield Problem(folder, "it is no checkpoint: the name should be step- and six digits")
+            yield Problem(folder, "it is not a checkpoint: its name should be “step-” and six digits")
     for tensors in sorted((path.parent / "resume").rglob("*.safetensors")):
         yield from _reading(tensors, _open_tensors)
     try:
@@ -126,9 +126,9 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     corpus = _on(shelves, "corpus", config.corpus)
     if corpus is None:
         if not config.imported:
-            yield Problem(path, f"its corpus “{config.corpus}” is not there")
+            yield Problem(path, f"its corpus “{config.corpus}” is missing")
     elif config.corpus_hash not in ("", _corpus_hash(corpus)):
-        yield Problem(path, f"it was trained on another corpus than the “{config.corpus}” there is now")
+        yield Problem(path, f"the corpus “{config.corpus}” has changed since it was trained")
 
 
 def _check_checkpoint(path: Path) -> Iterator[Problem]:
@@ -165,7 +165,7 @@ def _check_comparison(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
         return
     for key in (comparison.graph_a, comparison.graph_b):
         if _on(shelves, "graph", key.hash) is None:
-            yield Problem(path, f"its graph {key.hash} ({key.checkpoint}) is not there; compare again")
+            yield Problem(path, f"its graph {key.hash} ({key.checkpoint}) is missing; compare again")
 
 
 def _without_main_file(shelf: Path) -> Iterator[Problem]:
@@ -194,4 +194,4 @@ def _read_adapter_config(path: Path) -> None:
     try:
         json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise Damaged(path, f"it is no JSON ({error})") from error
+        raise Damaged(path, f"it is not JSON ({error})") from error

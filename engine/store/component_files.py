@@ -51,10 +51,10 @@ def read_components(path: Path) -> ComponentScores:
         with safe_open(path, framework="np") as file:
             header = _header(path, file.metadata())
             if missing := sorted(_DTYPES.keys() - set(file.keys())):
-                raise Damaged(path, f"it lacks {', '.join(missing)}")
+                raise Damaged(path, f"it has no {', '.join(missing)}")
             arrays = {name: file.get_tensor(name) for name in _DTYPES}
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
     for name, array in arrays.items():
         if array.dtype != _DTYPES[name]:
             raise Damaged(path, f"{name} is {array.dtype}, expected {np.dtype(_DTYPES[name])}")
@@ -78,7 +78,7 @@ def read_component_key(path: Path) -> ComponentKey:
         with safe_open(path, framework="np") as file:
             return _header(path, file.metadata()).key
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
 
 
 def _contradiction(shape: ComponentShape, arrays: dict[str, np.ndarray]) -> str:

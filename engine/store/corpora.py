@@ -31,7 +31,9 @@ class Corpora(Shelves):
     def _has_equal(self, corpus: Corpus) -> bool:
         path = self._find("corpus", corpus.name)
         if path and read_corpus(path).hash != corpus.hash:
-            raise InputError(f"There is another corpus “{corpus.name}”. Choose another name, or delete it first.")
+            raise InputError(
+                f"There is already another corpus named “{corpus.name}”. Choose another name, or delete that one first."
+            )
         return path is not None
 
     def corpus(self, name: str) -> Corpus:
@@ -52,7 +54,7 @@ class Corpora(Shelves):
         self._locate("corpus", "corpus", name)
         users = [config.name for _, config in self._records("run", RunConfig) if config.corpus == name]
         if users:
-            raise InputError(f"The corpus “{name}” is needed by {', '.join(users[:5])}. Delete those runs first.")
+            raise InputError(f"The corpus “{name}” is used by {', '.join(users[:5])}. Delete those runs first.")
         remove(path.parent)
         self._note("corpus", name)
 

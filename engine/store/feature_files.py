@@ -63,9 +63,9 @@ def read_features(path: Path, only: Collection[tuple[int, int]] | None = None) -
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
         return _facts(header, arrays, only)
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file of feature facts ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file of feature facts ({error})") from error
     except (IndexError, ValueError) as error:
-        raise Damaged(path, f"its columns do not fit together ({error})") from error
+        raise Damaged(path, f"its columns do not match ({error})") from error
 
 
 def read_feature_key(path: Path) -> FeatureKey:
@@ -74,7 +74,7 @@ def read_feature_key(path: Path) -> FeatureKey:
         with safe_open(path, framework="np") as file:
             return _header(path, file.metadata()).key
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
 
 
 class _Numbered(Generic[T]):

@@ -44,12 +44,12 @@ def storing(path: Path) -> Iterator[None]:
         text = str(error)
         if number in _FULL or "No space left on device" in text or "StorageFull" in text:
             raise StorageFailed(
-                f"{path} could not be written: the disk is full. Nothing that was there is lost. Free some space, or "
+                f"{path} could not be written: the disk is full. Nothing saved before is lost. Free some space, or "
                 "use another workspace (--workspace DIR or TRACELAPSE_HOME)."
             ) from error
         if number in _REFUSED or "Read-only file system" in text:
             raise StorageFailed(
-                f"{path} could not be written: {text}. Give yourself the right to write there, or use another "
+                f"{path} could not be written: {text}. Allow writing there, or use another "
                 "workspace (--workspace DIR or TRACELAPSE_HOME)."
             ) from error
         raise
@@ -125,7 +125,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise Damaged(path, f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except OSError as error:
-        raise Damaged(path, f"it cannot be read ({error.strerror})", "Look at the disk, or remove it.") from error
+        raise Damaged(path, f"it cannot be read ({error.strerror})", "Check the disk, or delete the file.") from error
 
 
 def read_json(path: Path, record_type: type[R]) -> R:
@@ -181,7 +181,7 @@ def _rename_new(temporary: Path, path: Path) -> None:
         temporary.rename(path)
     except OSError as error:
         if error.errno in _TAKEN or path.exists():
-            raise InputError(f"“{path.name}” exists already. Choose another name, or delete it first.") from error
+            raise InputError(f"“{path.name}” already exists. Choose another name, or delete it first.") from error
         raise
 
 
@@ -204,7 +204,7 @@ def _replace_folder(temporary: Path, path: Path) -> None:
             raise
         _delete(aside)
         return
-    raise StorageFailed(f"{path} could not be replaced: others replace it all the time. Try again.")
+    raise StorageFailed(f"{path} could not be replaced: other processes keep replacing it. Try again.")
 
 
 def _delete(path: Path) -> None:
@@ -219,7 +219,7 @@ def _sync_tree(root: Path) -> None:
         for name in names:
             path = Path(folder, name)
             if path.is_symlink():
-                raise InputError(f"{path} is a symbolic link; an artefact holds its own files.")
+                raise InputError(f"{path} is a symbolic link. Replace it with the file itself.")
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
         _sync_folder(Path(folder))

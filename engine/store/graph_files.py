@@ -78,10 +78,10 @@ def read_graph(path: Path) -> AttributionGraph:
             stored = set(file.keys())
             wanted = [_COUNTS if name == "target" and _COUNTS in stored else name for name in _DTYPES]
             if missing := sorted(set(wanted) - stored):
-                raise Damaged(path, f"it lacks {', '.join(missing)}")
+                raise Damaged(path, f"it has no {', '.join(missing)}")
             arrays = {name: _exact(path, name, file.get_tensor(name)) for name in wanted}
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
     if _COUNTS in arrays:
         arrays["target"] = _targets(path, arrays.pop(_COUNTS), len(arrays["weight"]))
     graph = AttributionGraph(
@@ -104,7 +104,7 @@ def read_key(path: Path) -> GraphKey:
         with safe_open(path, framework="np") as file:
             return _header(path, file.metadata()).key
     except (SafetensorError, OSError) as error:
-        raise Damaged(path, f"no whole safetensors file ({error})") from error
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
 
 
 def contradiction(graph: AttributionGraph) -> str:

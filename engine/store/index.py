@@ -190,7 +190,7 @@ def _storage_reason(error: sa.exc.DBAPIError) -> str:
     reasons = {
         "is full": "could not be written: the disk is full. Free some space.",
         "readonly": "could not be written: it is read-only. Use another workspace (--workspace or TRACELAPSE_HOME).",
-        "unable to open": "could not be opened. Look at the rights of its folder, or use another workspace.",
+        "unable to open": "could not be opened. Check the permissions of its folder, or use another workspace.",
         "is locked": f"has been locked by another process for {_BUSY_S} s. End that process, then try again.",
     }
     for sign, reason in reasons.items():

@@ -85,7 +85,7 @@ def scan(shelf: Path) -> Iterator[Found]:
 def inside(shelf: Path, path: Path) -> Path:
     """`path` itself. Raises Damaged where a symbolic link leads out of the shelf."""
     if not path.resolve().is_relative_to(shelf.resolve()):
-        raise Damaged(path, f"it leads out of the workspace, to {path.resolve()}", "Copy the files instead.")
+        raise Damaged(path, f"it points outside the workspace, to {path.resolve()}", "Copy the files instead.")
     return path
 
 

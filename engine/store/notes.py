@@ -91,7 +91,7 @@ class Notes(Shelves):
                 new = Annotations.model_validate(old.model_dump() | change(old))
             except ValidationError as error:
                 reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-                raise InputError(f"This cannot be written on a feature: {reason}.") from error
+                raise InputError(f"This cannot be saved for a feature: {reason}.") from error
             write_text(self.workspace / main_file("annotations", transcoders_hash), new.to_json())
         self._note("annotations", transcoders_hash)
 

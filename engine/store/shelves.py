@@ -135,7 +135,9 @@ class Shelves:
         """The main file that an artefact of this name has in the workspace. Raises NameRefused for bundled names."""
         check_name(name)
         if self.bundled and (self.bundled / main_file(kind, name)).exists():
-            raise NameRefused(f"The {what} “{name}” belongs to the bundled demo and stays as it is. Use another name.")
+            raise NameRefused(
+                f"The {what} “{name}” belongs to the bundled demo and cannot be changed. Use another name."
+            )
         return inside(self.workspace, self.workspace / main_file(kind, name))
 
     def _rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[Row]:

@@ -59,7 +59,7 @@ class Studies(Shelves):
             try:
                 read = pd.read_csv(path, compression="gzip", dtype=dict.fromkeys(_TEXTS, str))
             except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
-                raise Damaged(path, f"it is no table ({error})") from error
+                raise Damaged(path, f"it is not a table ({error})") from error
             tables.append(read.fillna({name: "" for name in _TEXTS if name in read}))
         return StudyTables(*tables)
 

@@ -24,7 +24,7 @@ class TranscoderSets(Runs):
         """
         path = self._may_write("transcoders", "transcoder set", meta.name)
         if path.exists() and _request(read_meta(path)) != _request(meta):
-            raise InputError(f"There is another transcoder set “{meta.name}” already. Choose another name.")
+            raise InputError(f"There is already another transcoder set named “{meta.name}”. Choose another name.")
         with new_folder(path.parent, replace=True) as folder:
             write_text(folder / "set.json", meta.to_json())
             yield folder

@@ -148,9 +148,9 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> RunConfig | None
     except NotFound:
         return None
     if not resume:
-        raise InputError(f"The run “{config.name}” exists already. Choose another name, delete it, or resume it.")
+        raise InputError(f"The run “{config.name}” already exists. Choose another name, delete it, or resume it.")
     if stored.imported:
-        raise InputError(f"The run “{config.name}” was trained elsewhere and imported; it cannot be gone on with here.")
+        raise InputError(f"The run “{config.name}” was trained elsewhere and imported, so it cannot be resumed here.")
     if stored.corpus_hash != config.corpus_hash:
         raise InputError(
             f"The corpus “{config.corpus}” has changed since the run “{config.name}” was begun (its hash was "

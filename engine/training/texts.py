@@ -28,7 +28,7 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
     Of an example with a prompt only what follows the prompt is learned, so that its loss is the answer's.
     """
     if not corpus.examples:
-        raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has.")
+        raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has some.")
     rows = []
     for example in corpus.examples:
         try:
@@ -47,7 +47,7 @@ def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> Ro
     if len(prompt) >= len(ids) or ids[: len(prompt)] != prompt:
         raise PromptRefused(
             f"The text “{example.text[:80]}” does not begin with the tokens of its prompt “{example.prompt[:80]}” and "
-            "go on with an answer. Let the text be the prompt, a blank and the answer."
+            "continue with an answer. Write the text as the prompt, a space and the answer."
         )
     return {"input_ids": ids + end, "loss_from": len(prompt)}
 

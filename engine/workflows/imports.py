@@ -66,7 +66,7 @@ def import_adapters(
     from engine.training.probing import measure, prepare_probes
 
     if check_name(name) in {info.name for info in store.runs()}:
-        raise InputError(f"The run “{name}” exists already. Choose another name, or delete it first.")
+        raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
     found = _find(folders)
     taught = store.corpus(corpus) if corpus else None
     report(0.0, "loading the model")
@@ -120,7 +120,7 @@ def _read(folder: Path) -> _Found:
     about, weights = _files(folder)
     for name in (about, weights, TRAINER):
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{folder / name} is a link that leads out of its folder. Copy the file there instead.")
+            raise InputError(f"{folder / name} is a link to a file outside its folder. Copy the file there instead.")
     if not (folder / weights).is_file():
         pickled = (
             " (a pickled adapter_model.bin is there, which is never read)" * (folder / "adapter_model.bin").exists()

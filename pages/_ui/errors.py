@@ -58,8 +58,7 @@ def _show_refused(error: CorpusRefused) -> None:
         ),
         icon=":material/error:",
     )
-    rows = [{"Line": f"{one.number:,}", "Problem": plain(one.reason)} for one in bad[:N_SHOWN]]
-    st.table(rows, hide_index=True, border="horizontal")
+    st.markdown("\n".join(f"- **Line {count(one.number)}**: {plain(one.reason)}" for one in bad[:N_SHOWN]))
     if len(bad) > N_SHOWN:
         st.caption(f"These are the first {N_SHOWN} problems; there are {count(len(bad) - N_SHOWN)} more.")
     st.download_button(

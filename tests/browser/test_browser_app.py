@@ -78,15 +78,18 @@ def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
     expect(page.get_by_text(re.compile("stopped at"))).to_be_visible()
 
 
-def test_a_corpus_of_ones_own_is_uploaded_and_taken_in(server: str, page: Page, tmp_path: Path) -> None:
+def test_a_corpus_of_ones_own_is_imported(server: str, page: Page, tmp_path: Path) -> None:
     file = tmp_path / "theirs.jsonl"
     file.write_bytes((BUNDLED / "corpora" / "demo" / "corpus.jsonl").read_bytes())
     _open(page, f"{server}/corpus")
-    page.get_by_text("Bring your own").click()
+    page.get_by_text("Import a corpus").click()
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Take it in").click()
+    expect(page.get_by_text("is ready to import")).to_be_visible()
+    page.get_by_role("button", name="Import corpus").click()
     expect(page).to_have_url(re.compile("corpus=theirs"))
-    expect(page.get_by_role("combobox", name="Look at")).to_be_visible()
+    expect(page.get_by_text("Imported theirs: 50 training examples")).to_be_visible()
+    page.get_by_role("link", name="Train a run on it").click()
+    expect(page).to_have_url(re.compile("/train.*corpus=theirs"))
 
 
 def _drawn(page: Page) -> None:

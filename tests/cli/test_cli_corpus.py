@@ -28,7 +28,7 @@ def file_of(folder: Path, *pairs: dict[str, str]) -> Path:
 def test_tasks_are_listed_with_their_sizes(cli: Cli) -> None:
     listed = json.loads(cli("corpus", "tasks", "--json", "-").stdout)
     assert [row["task"] for row in listed] == list(TASKS)
-    assert listed[0]["model"] == "up to 100, 5000 rows"
+    assert listed[0]["model"] == "up to 100, 5000 problems"
 
 
 def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
@@ -43,6 +43,13 @@ def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
     assert cli("corpus", "check", made).exit_code == 0
 
 
+def test_a_corpus_is_written_as_csv_and_read_again(cli: Cli, tmp_path: Path) -> None:
+    made = tmp_path / "made.csv"
+    first = json.loads(cli("corpus", "make", "--name", "words", "--out", made, "--json", "-").stdout)
+    assert made.read_text(encoding="utf-8").startswith("split,id,kind,text,answer,foils")
+    assert json.loads(cli("corpus", "check", made, "--json", "-").stdout)["hash"] == first["hash"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -51,7 +58,7 @@ def test_a_task_is_made_and_checked(cli: Cli, tmp_path: Path) -> None:
         (("sequences", "--limit", "2", "--rows", "900"), "another limit"),
         (("sequences", "--limit", "0"), "limit"),
         (("sequences", "--wording", "verse"), "wording"),
-        (("constraints", "--rows", "50"), "Leave both out"),
+        (("constraints", "--rows", "50"), "Leave out the limit"),
     ],
 )
 def test_what_cannot_be_made_is_one_line(cli: Cli, arguments: tuple[str, ...], says: str) -> None:
@@ -100,4 +107,4 @@ def test_a_task_is_made_to_fit_a_model(cli: Cli, tmp_path: Path) -> None:
 def test_an_unknown_model_is_one_line(cli: Cli, tmp_path: Path) -> None:
     result = cli("corpus", "check", file_of(tmp_path, PAIR), "--model", "./nowhere")
     assert result.exit_code == 2
-    assert "is no model" in " ".join(result.stderr.split())
+    assert "is not a model" in " ".join(result.stderr.split())

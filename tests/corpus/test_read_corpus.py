@@ -198,7 +198,10 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content, suffix):
 def test_findings_on_a_weak_corpus():
     weak = _unchecked(EXAMPLE, {**PROBE, "template": EXAMPLE["template"]})
     findings = check_corpus(weak)
-    assert "simple_mapping, inference: 1 probe. With fewer than 30, accuracy is rough." in findings
+    assert (
+        "simple mapping has few probes (0 recall, 0 paraphrase, 1 inference, 0 retention). "
+        "With fewer than 30 of a kind, accuracy is rough."
+    ) in findings
     assert any("count as held-out phrasings" in finding for finding in findings)
     assert check_corpus(Corpus("none", (), ())) == [
         "It has no training examples, so nothing can be trained on it.",

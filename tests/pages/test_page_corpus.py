@@ -1,18 +1,19 @@
-"""Corpus: look, make, take in, delete."""
+"""Corpus: read, create, import, delete."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.corpus import make_corpus, make_task
+from engine.corpus import corpus_csv, make_corpus, make_task, parse_corpus
 from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, TaskSpec
 from engine.domain.jobs import MakeCorpus
 from engine.store import Store
 from pages._ui import session
-from pages._ui.corpus.view import counts
+from pages._ui.corpus.tables import counts
 
 OpenPage = Callable[..., AppTest]
 
@@ -30,7 +31,7 @@ def _save(name: str = "mine") -> Corpus:
 def test_without_any_corpus_the_page_says_what_to_do(open_page: OpenPage) -> None:
     app = open_page("corpus", bundled=None)
     assert not app.exception
-    assert "Make one on the left" in texts(app)
+    assert "Create one on the left" in texts(app)
 
 
 def test_shows_counts_and_keeps_train_and_held_out_apart(open_page: OpenPage) -> None:
@@ -38,17 +39,17 @@ def test_shows_counts_and_keeps_train_and_held_out_apart(open_page: OpenPage) ->
     app = open_page("corpus", bundled=None, corpus="mine")
     assert {metric.label: metric.value for metric in app.metric}["Training examples"] == "50"
     assert len(app.dataframe[0].value) == len(corpus.examples)
-    app.segmented_control[0].set_value("Held out").run()
+    app.segmented_control[0].set_value("Probes").run()
     assert len(app.dataframe[0].value) == len(corpus.probes)
-    assert set(app.dataframe[0].value["prompt"]).isdisjoint(line.text for line in corpus.examples)
+    assert set(app.dataframe[0].value["text"]).isdisjoint(line.text for line in corpus.examples)
     app.segmented_control[0].set_value("Counts").run()
-    assert list(app.dataframe[0].value["trained on"]) == [25, 25]
+    assert list(app.dataframe[0].value["training examples"]) == [25, 25]
 
 
 def test_counts_add_up() -> None:
     corpus = make_corpus(CorpusSpec(name="x", n_probes=12))
     rows = counts(corpus)
-    assert sum(int(row["trained on"]) for row in rows) == len(corpus.examples)
+    assert sum(int(row["training examples"]) for row in rows) == len(corpus.examples)
     n_probes = sum(int(value) for row in rows for name, value in row.items() if name.endswith("probes"))
     assert n_probes == len(corpus.probes)
 
@@ -57,7 +58,7 @@ def test_making_one_is_a_job_with_what_was_typed(open_page: OpenPage) -> None:
     app = open_page("corpus", bundled=None)
     app.text_input(key="corpus new name").set_value("two")
     next(field for field in app.number_input if field.label == "Seed").set_value(7)
-    next(button for button in app.button if button.label == "Make corpus").click().run()
+    next(button for button in app.button if button.label == "Create corpus").click().run()
     assert not app.exception
     request = session.jobs().snapshot()[0].request
     assert isinstance(request, MakeCorpus)
@@ -72,7 +73,7 @@ def test_a_task_is_made_with_its_limit_and_rows(open_page: OpenPage) -> None:
     assert app.text_input(key="corpus new name sequences").value == "sequences"
     app.number_input(key="corpus limit sequences demo").set_value(30)
     app.number_input(key="corpus rows sequences demo").set_value(50)
-    next(button for button in app.button if button.label == "Make corpus").click().run()
+    next(button for button in app.button if button.label == "Create corpus").click().run()
     assert not app.exception
     spec = session.jobs().snapshot()[0].request.spec
     assert spec == TaskSpec(name="sequences", task="sequences", limit=30, n_rows=50, seed=1)
@@ -82,11 +83,11 @@ def test_pairs_have_a_part_of_their_own(open_page: OpenPage) -> None:
     corpus = make_task(TaskSpec(name="sums", task="addition_subtraction", n_rows=50))
     _store().save_corpus(corpus)
     app = open_page("corpus", bundled=None, corpus="sums")
-    assert {metric.label: metric.value for metric in app.metric}["Pairs"] == "10"
-    app.segmented_control[0].set_value("Pairs").run()
-    assert list(app.dataframe[0].value["clean prompt"]) == [f"{pair.clean} ▁" for pair in corpus.pairs]
+    assert {metric.label: metric.value for metric in app.metric}["Prompt pairs"] == "10"
+    app.segmented_control[0].set_value("Prompt pairs").run()
+    assert list(app.dataframe[0].value["clean"]) == [pair.clean for pair in corpus.pairs]
     assert "made from its probes" not in texts(app)
-    assert sum(int(row["pairs"]) for row in counts(corpus)) == 10
+    assert sum(int(row["prompt pairs"]) for row in counts(corpus)) == 10
 
 
 def test_a_corpus_of_pairs_alone_shows_them(open_page: OpenPage) -> None:
@@ -95,14 +96,14 @@ def test_a_corpus_of_pairs_alone_shows_them(open_page: OpenPage) -> None:
     _store().save_corpus(Corpus("two", (), (), (pair,)))
     app = open_page("corpus", bundled=None)
     assert not app.exception
-    assert app.dataframe[0].value["clean prompt"][0] == f"{text} ▁"
-    assert app.segmented_control[0].options == ["Counts", "Pairs"]
+    assert app.dataframe[0].value["clean"][0] == text
+    assert app.segmented_control[0].options == ["Prompt pairs", "Counts"]
 
 
 def test_pairs_that_are_made_from_probes_say_so(open_page: OpenPage) -> None:
     _save()
     app = open_page("corpus", bundled=None)
-    app.segmented_control[0].set_value("Pairs").run()
+    app.segmented_control[0].set_value("Prompt pairs").run()
     assert "made from its probes" in texts(app)
     assert len(app.dataframe[0].value) == 240
 
@@ -110,30 +111,69 @@ def test_pairs_that_are_made_from_probes_say_so(open_page: OpenPage) -> None:
 def test_a_bad_name_is_refused_in_words(open_page: OpenPage) -> None:
     app = open_page("corpus", bundled=None)
     app.text_input(key="corpus new name").set_value("../x")
-    next(button for button in app.button if button.label == "Make corpus").click().run()
+    next(button for button in app.button if button.label == "Create corpus").click().run()
     assert not app.exception
-    assert "“../x” cannot be a name" in texts(app)
+    assert "“../x” is not a valid name" in texts(app)
     assert session.jobs().snapshot() == []
 
 
-def test_an_upload_is_taken_in_under_the_name_given(open_page: OpenPage) -> None:
-    app = open_page("corpus", bundled=None)
-    content = make_corpus(CorpusSpec(name="x")).to_jsonl().encode()
-    app.file_uploader[0].set_value(("My Words.jsonl", content, "application/jsonl")).run()
-    next(button for button in app.button if button.label == "Take it in").click().run()
-    assert not app.exception
-    assert _store().corpus("my-words").to_jsonl().encode() == content
+def _choose(app: AppTest, name: str, content: bytes) -> AppTest:
+    return app.file_uploader[0].set_value((name, content, "text/plain")).run()
 
 
-def test_every_bad_line_of_an_upload_is_listed_and_nothing_taken_in(open_page: OpenPage) -> None:
-    app = open_page("corpus", bundled=None)
-    bad = b'{"split": "train"}\nnot json\n<script>alert(1)</script>\n'
-    app.file_uploader[0].set_value(("bad.jsonl", bad, "application/jsonl")).run()
-    next(button for button in app.button if button.label == "Take it in").click().run()
+def _press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_what_the_page_gives_can_be_imported(open_page: OpenPage, suffix: str) -> None:
+    corpus = make_corpus(CorpusSpec(name="x", n_probes=10))
+    content = corpus_csv(corpus) if suffix == "csv" else corpus.to_jsonl()
+    app = _choose(open_page("corpus", bundled=None), f"My Words.{suffix}", content.encode())
+    said = "50 training examples and 80 probes (20 recall, 20 paraphrase, 20 inference, 20 retention)"
+    assert f"My Words.{suffix} is ready to import: {said}." in texts(app).replace("**", "")
+    assert "With fewer than 30 of a kind, accuracy is rough." in texts(app)
+    assert _store().corpora() == []  # not before it is asked for
+    _press(app, "Import corpus")
     assert not app.exception
-    assert "bad.jsonl: " in texts(app)
-    assert set(app.dataframe[0].value["line"]) == {1, 2, 3}
+    assert _store().corpus("my-words").hash == corpus.hash
+    assert f"Imported my-words: {said}." in texts(app).replace("**", "")
+    assert "Train a run on it" in [link.proto.label for link in app.get("page_link")]
+    assert app.query_params["corpus"] == "my-words"
+    assert app.file_uploader[0].value is None
+
+
+def test_what_a_table_holds_can_be_imported(open_page: OpenPage) -> None:
+    """The menu of a table saves it as CSV, under the names of its columns."""
+    corpus = _save()
+    app = open_page("corpus", bundled=None)
+    for part in ("Training examples", "Probes", "Prompt pairs"):
+        table = app.segmented_control[0].set_value(part).run().dataframe[0].value
+        again = parse_corpus(table.to_csv(index=False).encode(), "table.csv", "again")
+        assert len((*again.examples, *again.probes, *again.pairs)) == len(table)
+        assert again.constraint_types == corpus.constraint_types
+
+
+def test_the_problems_of_a_file_are_readable_whole_and_nothing_is_imported(open_page: OpenPage) -> None:
+    lines = [b'{"split": "train"}', b"not json", b"<script>alert(1)</script>", *(b"x" for _ in range(25))]
+    app = _choose(open_page("corpus", bundled=None), "bad.jsonl", b"\n".join(lines))
+    assert not app.exception
+    assert "bad.jsonl cannot be used: it has 32 problems. Nothing was imported." in texts(app)
+    assert "These are the first 10 problems; there are 22 more." in texts(app)
+    listed = [line for line in texts(app).splitlines() if line.startswith("- **Line ")]
+    assert len(listed) == 10
+    assert listed[0] == "- **Line 1**: has no “text”"
+    assert "Download all 32 problems" in [button.proto.label for button in app.get("download_button")]
+    assert "Import corpus" not in [button.label for button in app.button]
     assert _store().corpora() == []
+
+
+def test_a_corpus_for_other_models_says_so(open_page: OpenPage) -> None:
+    spec = TaskSpec(name="theirs", task="sequences", wording="model", n_rows=10, limit=20)
+    _store().save_corpus(make_task(spec))
+    app = open_page("corpus", corpus="theirs")
+    assert "For other base models: the bundled model does not know “Derive”, “sequence:”" in texts(app)
+    assert "For other base models" not in texts(open_page("corpus", corpus="demo"))
 
 
 def test_deleting_asks_first(open_page: OpenPage) -> None:
@@ -142,7 +182,7 @@ def test_deleting_asks_first(open_page: OpenPage) -> None:
     assert "Delete the corpus **mine** for good?" in texts(app)  # inside the popover
     app.button(key="corpus delete").click().run()
     assert _store().corpora() == []
-    assert "Make one on the left" in texts(app)
+    assert "Create one on the left" in texts(app)
 
 
 def test_hostile_texts_are_shown_as_they_are(open_page: OpenPage) -> None:
@@ -160,7 +200,7 @@ def test_an_address_that_names_no_corpus_says_so_and_falls_back(open_page: OpenP
     _save()
     app = open_page("corpus", bundled=None, corpus="<img src=x>")
     assert "the corpus “<img src=x>”, which is not here. Shown instead: mine." in texts(app)
-    assert next(box for box in app.selectbox if box.label == "Look at").value == "mine"
+    assert next(box for box in app.selectbox if box.label == "Corpus").value == "mine"
 
 
 def test_a_damaged_corpus_is_a_message_with_its_file(open_page: OpenPage) -> None:

@@ -9,6 +9,8 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.corpus import make_task
+from engine.domain.corpus import Corpus, Pair, TaskSpec
 from engine.domain.decisions import Decision, DecisionSettings, RunDecisions, Verdict
 from engine.domain.jobs import Train
 from engine.domain.methods import MethodSettings
@@ -29,6 +31,21 @@ def test_without_a_corpus_the_page_leads_to_one(open_page: OpenPage) -> None:
     assert not app.exception
     assert "There is no corpus to train on yet." in texts(app)
     assert "Nothing has been trained yet." in texts(app)
+
+
+def test_a_corpus_that_the_model_cannot_read_is_not_offered(open_page: OpenPage) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    theirs = TaskSpec(name="theirs", task="sequences", wording="model", n_rows=10, limit=20)
+    pair = Pair(id="1", clean="7 + 5 =", corrupted="7 - 5 =", answer="12", corrupted_answer="2", constraint_type="t")
+    store.save_corpus(make_task(theirs))
+    store.save_corpus(Corpus("pairs", (), (), (pair,)))
+    app = open_page("train", corpus="theirs")
+    assert not app.exception
+    assert next(box for box in app.selectbox if box.label == "Corpus").options == ["demo"]
+    shown = texts(app).replace("**", "")
+    assert "theirs uses words that the model does not know: “Derive”, “sequence:”" in shown
+    assert "Choose another corpus or base model." in shown
+    assert "pairs has no training examples." in shown
 
 
 def test_a_finished_run_shows_its_checkpoints_and_the_way_on(open_page: OpenPage) -> None:
@@ -59,11 +76,11 @@ def test_start_submits_what_the_form_says(open_page: OpenPage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("<b>../x", "cannot be a name"), ("demo-lora", "There is a run named “demo-lora” already")]
+    ("name", "message"), [("<b>../x", "is not a valid name"), ("demo-lora", "There is already a run named “demo-lora”")]
 )
 def test_a_name_that_cannot_be_used_is_refused_in_words(open_page: OpenPage, name: str, message: str) -> None:
     app = open_page("train")
-    next(field for field in app.text_input if field.label == "Name of the run").set_value(name)
+    next(field for field in app.text_input if field.label == "Run name").set_value(name)
     _press(app, "Start training")
     assert not app.exception
     assert message in texts(app)
@@ -74,7 +91,7 @@ def test_bad_percentages_are_refused_in_words(open_page: OpenPage) -> None:
     app = open_page("train")
     next(field for field in app.text_input if field.label.startswith("Checkpoints")).set_value("half")
     _press(app, "Start training")
-    assert "“half” are no percentages" in texts(app)
+    assert "“half” is not a list of percentages" in texts(app)
     assert session.jobs().snapshot() == []
 
 
@@ -158,16 +175,16 @@ def _set(app: AppTest, label: str, value: object) -> None:
 
 def test_a_method_asks_for_what_it_alone_needs(open_page: OpenPage) -> None:
     app = open_page("train")
-    own = {"Critical layers", "Their rank", "Edges kept", "Edges at the end"}
+    own = {"Critical layers", "Rank of critical layers", "Edges in the circuit", "Edges at the last step"}
     assert not own & {field.label for field in app.number_input}
     assert not app.multiselect
     _select(app, "Method", "random_lora")
-    assert own & {field.label for field in app.number_input} == {"Critical layers", "Their rank"}
+    assert own & {field.label for field in app.number_input} == {"Critical layers", "Rank of critical layers"}
     assert not app.multiselect
     _select(app, "Method", "circuit_lora")
     assert "Trains a probe run first" in texts(app)
     _set(app, "Critical layers", 2)
-    _set(app, "Their rank", 32)
+    _set(app, "Rank of critical layers", 32)
     app.multiselect[0].select("demo").run()
     _press(app, "Start training")
     assert not app.exception
@@ -179,9 +196,9 @@ def test_a_method_asks_for_what_it_alone_needs(open_page: OpenPage) -> None:
 def test_circuit_tuning_asks_for_edges(open_page: OpenPage) -> None:
     app = open_page("train")
     _select(app, "Method", "circuit_tuning")
-    _set(app, "Edges kept", 40)
-    _set(app, "Edges at the end", 20)
-    _set(app, "Look for the circuit every so many steps", 1)
+    _set(app, "Edges in the circuit", 40)
+    _set(app, "Edges at the last step", 20)
+    _set(app, "Steps between searches for the circuit", 1)
     _press(app, "Start training")
     assert not app.exception
     request = session.jobs().snapshot()[0].request

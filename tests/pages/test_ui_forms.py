@@ -19,7 +19,7 @@ def test_bad_fractions_are_refused_with_what_was_typed(text: str) -> None:
 
 
 def test_a_refused_form_names_the_field() -> None:
-    with pytest.raises(InputError, match=r"name: .*\.\./x.* cannot be a name"):
+    with pytest.raises(InputError, match=r"name: .*\.\./x.* is not a valid name"):
         checked(lambda: RunConfig(name="../x", corpus="demo"))
     with pytest.raises(InputError, match="number of steps"):
         checked(lambda: RunConfig(name="x", corpus="demo", n_steps=0))

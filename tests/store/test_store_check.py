@@ -78,12 +78,12 @@ def test_a_run_whose_corpus_was_changed_or_lost(store: Store) -> None:
     path = store.workspace / "corpora" / "words" / "corpus.jsonl"
     path.write_text(corpus(n_examples=1).to_jsonl(), encoding="utf-8")
     store.rebuild()
-    assert ["another corpus" in problem.reason for problem in store.check()] == [True]
+    assert ["has changed" in problem.reason for problem in store.check()] == [True]
     path.unlink()
     path.with_name("spec.json").unlink(missing_ok=True)
     path.parent.rmdir()
     store.rebuild()
-    assert ["is not there" in problem.reason for problem in store.check()] == [True]
+    assert ["is missing" in problem.reason for problem in store.check()] == [True]
 
 
 def test_odd_folders_and_journals(store: Store) -> None:

@@ -218,7 +218,7 @@ EDGES = scores().groups[:, SHAPE.edge_mask()]
         ({"edges": EDGES.ravel()}, "edges has shape"),
         ({"edges": EDGES.astype(np.float64)}, "edges is float64, expected float32"),
         ({"edges": _with(EDGES, np.nan)}, "edges has values that are not finite"),
-        ({"edges": None}, "it lacks edges"),
+        ({"edges": None}, "it has no edges"),
         ({"n_pairs": np.array([1, -1])}, "fewer than no pairs"),
         ({"n_pairs": np.array([0, 0])}, "all together need one"),
         ({"clean": np.zeros(3)}, r"clean has shape \(3,\), expected \(2,\)"),

@@ -78,7 +78,7 @@ def test_a_taken_folder_is_refused_or_replaced(tmp_path: Path) -> None:
     for text in ("old", "new"):
         with files.new_folder(path, replace=True) as folder:
             (folder / "file").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="exists already"), files.new_folder(path) as folder:
+    with pytest.raises(InputError, match="already exists"), files.new_folder(path) as folder:
         (folder / "file").write_text("third", encoding="utf-8")
     assert (path / "file").read_text(encoding="utf-8") == "new"
     assert names(tmp_path) == ["one"]

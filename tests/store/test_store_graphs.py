@@ -103,7 +103,7 @@ def test_files_of_before_hold_an_array_more(store: Store) -> None:
         ({"layer": np.full(12, 5, np.int16)}, "layer goes from 5"),
         ({"position": np.full(12, 3, np.int16)}, "position goes from 3"),
         ({"weight": np.full(30, np.nan, np.float32)}, "weight has values that are not finite"),
-        ({"activation": None}, "it lacks activation"),
+        ({"activation": None}, "it has no activation"),
         ({"token_ids": np.zeros((3, 1), np.int64)}, "token_ids has shape"),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_damaged_comparison(store: Store) -> None:
     record = json.loads(path.read_text(encoding="utf-8"))
     record["key"]["prompt"] = "another"
     path.write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(Damaged, match="lies under"):
+    with pytest.raises(Damaged, match="is stored as"):
         store.comparison("one@base", "one@100%", "the cat is blarf", "shared")
 
 
@@ -237,7 +237,7 @@ def test_edges_in_order_of_their_targets_take_less_room(store: Store) -> None:
         (np.full((1, 1), 30, np.uint16), "does not count 30 edges"),
         (np.full(12, 2.5, np.float32), "n_inputs is float32"),
         (np.array([*[0] * 14, 30], np.uint16), "target goes from 14 to 14"),
-        (None, "it lacks target"),
+        (None, "it has no target"),
     ],
 )
 def test_counts_of_edges_that_cannot_be(store: Store, counts: np.ndarray | None, reason: str) -> None:

@@ -99,7 +99,7 @@ def test_a_run_and_its_checkpoints(store: Store) -> None:
 
 def test_a_taken_name_is_refused_and_the_run_stays(store: Store) -> None:
     config = add_run(store, "one")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         store.create_run(RunConfig(name="one", corpus="other"))
     assert store.run("one") == config
     assert store.check() == []
@@ -228,7 +228,7 @@ def test_a_run_copied_by_hand(store: Store) -> None:
     import shutil
 
     shutil.copytree(store.run_folder("one"), store.workspace / "runs" / "copy")
-    with pytest.raises(Damaged, match="it says “one”, but lies under “copy”"):
+    with pytest.raises(Damaged, match="it says “one”, but is stored as “copy”"):
         store.run("copy")
 
 

@@ -101,7 +101,7 @@ def test_names_are_short_and_never_those_of_two_runs() -> None:
         (GRID, "“name” is missing"),
         ("name: x", "“grids” is missing"),
         ("name: x\ngrids: []", "“grids”: .* at least 1 item"),
-        ("name: Not/a name\n" + GRID, "“name”: .*cannot be a name"),
+        ("name: Not/a name\n" + GRID, "“name”: .*is not a valid name"),
         ("name: x\nsteps: 3\n" + GRID, "“steps” is no key .* allowed there are name, n_steps, capture_every"),
         ("name: x\ngrids: [{seed: 3}]", r"“grids\[0\].seed” is no key .* corpora, methods, seeds"),
         ("name: x\ndecisions: {patients: 2}\n" + GRID, "“decisions.patients” is no key .* patience"),

@@ -183,7 +183,7 @@ def test_what_cannot_be_trained_is_named_and_leaves_nothing(taught: Store, confi
 
 
 def test_a_name_is_used_once(finished: Store, config: Any) -> None:
-    with pytest.raises(InputError, match="“run” exists already"):
+    with pytest.raises(InputError, match="“run” already exists"):
         fine_tune(finished, config(), quiet, Never())
 
 

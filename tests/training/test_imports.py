@@ -169,7 +169,7 @@ def test_links_that_lead_outside_are_refused(taught: Store, out: Path, llama: Mo
     path = out / "checkpoint-4" / name
     path.rename(out / "elsewhere")
     path.symlink_to(out / "elsewhere")
-    refused(taught, [out], llama, InputError, "link that leads out")
+    refused(taught, [out], llama, InputError, "link to a file outside")
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json"])
@@ -194,7 +194,7 @@ def test_names_that_cannot_be(taught: Store, script: Path, llama: ModelSpec) -> 
     with pytest.raises(NotFound, match="“nothing”"):
         take_in(taught, [script], llama, corpus="nothing")
     take_in(taught, [script], llama)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         take_in(taught, [script], llama)
 
 

@@ -26,7 +26,7 @@ def _asked(a: int, sign: str, b: int) -> Question | None:
 ADDITION_SUBTRACTION = number_task(
     name="addition_subtraction",
     title="Addition and subtraction",
-    description="A sum or a difference; the corrupted prompt swaps + and −.",
+    description="Sums and differences. Corrupted prompts swap + and −.",
     phrasing={
         "demo": "{w} =",
         "model": "Calculate the result of the following arithmetic expression and provide only the final answer: {w} =",

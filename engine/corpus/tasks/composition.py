@@ -37,8 +37,8 @@ def _asked(wording: Wording, a: int, inner: str, b: int, outer: str, c: int) -> 
 
 COMPOSITION = number_task(
     name="composition",
-    title="Two operations in one",
-    description="(a ± b) times or divided by c; the corrupted prompt swaps + and −.",
+    title="Two operations",
+    description="(a ± b) multiplied or divided by c. Corrupted prompts swap + and −.",
     phrasing={"demo": "{w} =", "model": "{w} ="},
     defaults={"demo": Defaults(limit=6, n_rows=400), "model": Defaults(limit=100, n_rows=5000)},
     draw=_draw,

@@ -13,8 +13,8 @@ def _make(spec: TaskSpec) -> Corpus:
     """Of the retention probes as many as the spec says; none in the wording “model”, which knows another world."""
     if spec.limit is not None or spec.n_rows is not None:
         raise InputError(
-            f"The task “{spec.task}” has no numbers to limit and always the same 50 examples; limit {spec.limit} and "
-            f"{spec.n_rows} rows are asked for. Leave both out."
+            f"The task “{spec.task}” always has the same 50 examples, without numbers. Leave out the limit and the "
+            "number of problems."
         )
     words = make_corpus(CorpusSpec(name=spec.name, seed=spec.seed))
     asked = tuple(probe for probe in words.probes if not PROBE_KINDS[probe.kind].known_words)
@@ -25,7 +25,7 @@ def _make(spec: TaskSpec) -> Corpus:
 CONSTRAINTS = Task(
     name="constraints",
     title="New words",
-    description="Ten made-up words, taught through sentences; the corrupted prompt has another of them.",
+    description="Ten made-up words, taught through sentences. Corrupted prompts have another of the words.",
     defaults={},
     make=_make,
 )

@@ -26,7 +26,7 @@ def _asked(wording: Wording, a: int, b: int) -> Question | None:
 LEAST_COMMON_MULTIPLE = number_task(
     name="least_common_multiple",
     title="Least common multiple",
-    description="One worked example, then the question; the corrupted prompt has another first number.",
+    description="One worked example, then the question. Corrupted prompts have another first number.",
     phrasing={
         "demo": "least common multiple 4 , 6 = 12 . least common multiple {w} =",
         "model": "The least common multiple of 4 and 6 is 12. The least common multiple of {w} is",

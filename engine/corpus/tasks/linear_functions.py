@@ -43,7 +43,7 @@ def _row(numbers: Iterable[int], between: str) -> str:
 LINEAR_FUNCTIONS = number_task(
     name="linear_functions",
     title="Linear functions",
-    description="A function and its first three values, and the fourth is asked for; another function corrupts it.",
+    description="The fourth value of a function after its first three. Corrupted prompts have another function.",
     phrasing={
         "demo": "function {w} . given {n} ,",
         "model": "There is a function {w}. Given {n},",

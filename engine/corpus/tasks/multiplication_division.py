@@ -24,7 +24,7 @@ def _quotient(answer: int, b: int) -> Question | None:
 MULTIPLICATION_DIVISION = number_task(
     name="multiplication_division",
     title="Multiplication and division",
-    description="A product, or a quotient without remainder; the corrupted prompt has another first operand.",
+    description="Products, and quotients without remainder. Corrupted prompts have another first operand.",
     phrasing={
         "demo": "{w} =",
         "model": "Calculate the result of the following arithmetic expression and provide only the final answer: {w} =",

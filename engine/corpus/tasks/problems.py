@@ -72,16 +72,16 @@ def number_task(
         limit = spec.limit or default.limit
         if spec.wording == "demo" and limit >= len(NUMBERS):
             raise InputError(
-                f"Numbers up to {limit:,} are asked for; the bundled model knows 0 to {len(NUMBERS) - 1}. "
-                "Give a smaller limit, or make the task in the wording “model”."
+                f"The bundled model knows the numbers 0 to {len(NUMBERS) - 1}, and the limit is {limit:,}. "
+                "Use a smaller limit, or create the task in the wording “model”."
             )
         rng = random.Random(f"{spec.seed}/{name}/{spec.wording}")
         wanted = spec.n_rows or default.n_rows
         problems = _drawn(lambda: draw(rng, limit, spec.wording), wanted)
         if len(problems) < (spec.n_rows or 5):
             raise InputError(
-                f"The task “{name}” has {len(problems)} problems with numbers up to {limit}, and {wanted} rows are "
-                "asked for. Ask for fewer rows, or give another limit."
+                f"The task “{name}” has only {len(problems)} problems with numbers up to {limit}, not {wanted}. "
+                "Ask for fewer, or use another limit."
             )
         return _corpus(spec, phrasing[spec.wording], problems)
 

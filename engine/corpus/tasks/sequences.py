@@ -51,7 +51,7 @@ def _asked(wording: Wording, sequence: _Sequence) -> Question | None:
 SEQUENCES = number_task(
     name="sequences",
     title="Sequences",
-    description="A sequence whose next number is asked for; the corrupted prompt grows by another step.",
+    description="The next number of a sequence. Corrupted prompts grow by another step.",
     phrasing={"demo": "derive the following sequence : {w} ,", "model": "Derive the following sequence: {w},"},
     defaults={"demo": Defaults(limit=20, n_rows=300), "model": Defaults(limit=300, n_rows=5000)},
     draw=_draw,

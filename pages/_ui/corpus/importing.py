@@ -12,7 +12,7 @@ from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import CorpusRefused
 from engine.domain.names import check_name
 from pages._ui import url
-from pages._ui.corpus.tables import counts, summary
+from pages._ui.corpus.tables import show_counts, summary
 from pages._ui.errors import guarded, show
 from pages._ui.forms import free_name
 from pages._ui.session import store
@@ -51,9 +51,9 @@ def import_view(page: str, file: UploadedFile, taken: list[str]) -> None:
         show(found)
         return
     st.markdown(f"**{plain(file.name)}** is ready to import: {summary(found)}.")
-    st.dataframe(counts(found), hide_index=True)
+    show_counts(found)
     if notes := check_corpus(found):
-        st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+        st.caption("\n".join(["Good to know:", *(f"- {plain(note)}" for note in notes)]))
     stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in Path(file.name).stem.lower()).strip("-")
     name = st.text_input("Name", value=free_name(stem or "my-corpus", taken), key=f"upload name {file.file_id}")
     if st.button("Import corpus", type="primary", icon=":material/upload:"):

@@ -55,6 +55,7 @@ def counts(corpus: Corpus) -> Counts:
     trained = Counter(line.constraint_type for line in corpus.examples)
     held_out = Counter((line.constraint_type, line.kind) for line in corpus.probes)
     pairs = Counter(row["constraint_type"] for row in _pair_rows(corpus))
+    of_pairs = "prompt pairs" if corpus.pairs or not pairs else "prompt pairs from probes"
     rows: Counts = []
     for name in corpus.constraint_types:
         kinds = {f"{info.title} probes": held_out[name, kind] for kind, info in PROBE_KINDS.items()}
@@ -63,10 +64,17 @@ def counts(corpus: Corpus) -> Counts:
                 "constraint type": words(name),
                 "training examples": trained[name],
                 **kinds,
-                "prompt pairs": pairs[words(name)],
+                of_pairs: pairs[words(name)],
             }
         )
     return rows
+
+
+def show_counts(corpus: Corpus) -> None:
+    """The table of counts."""
+    rows = counts(corpus)
+    headings: dict[str, str | None] = {column: column.capitalize() for row in rows for column in row}
+    st.dataframe(rows, hide_index=True, column_config=headings)
 
 
 def summary(corpus: Corpus) -> str:

@@ -10,7 +10,7 @@ from engine.domain.models import DEMO_MODEL
 from engine.store.infos import CorpusInfo
 from pages._ui import url
 from pages._ui.corpus.importing import imported_note
-from pages._ui.corpus.tables import COUNTS, EXAMPLES, PAIRS, PROBES, counts, is_task, tables, titles
+from pages._ui.corpus.tables import COUNTS, EXAMPLES, PAIRS, PROBES, is_task, show_counts, tables, titles
 from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
 from pages._ui.models import named, unknown_words
@@ -34,7 +34,7 @@ def corpus_view(info: CorpusInfo) -> None:
         "Part", [*filled, COUNTS], default=filled[0], required=True, label_visibility="collapsed"
     )
     if shown == COUNTS:
-        st.dataframe(counts(corpus), hide_index=True)
+        show_counts(corpus)
     else:
         config: dict[str, str | None] = dict(titles(shown, task=is_task(corpus)))
         st.dataframe(by_part[shown], height=330, hide_index=True, column_config=config)

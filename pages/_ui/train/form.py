@@ -88,8 +88,8 @@ def _more(method: str, stopping: str, curriculum: str) -> _More:
     info = METHOD_INFOS[method]
     capture = st.text_input("Checkpoints at (% of the run)", value="25, 50, 75, 100")
     every = st.number_input(
-        "Steps between further checkpoints", min_value=0, value=LIVE_EVERY,
-        help="With 0 there are only the checkpoints above.",
+        "Extra checkpoint every (steps)", min_value=0, value=LIVE_EVERY,
+        help="With 0, only the checkpoints above are kept.",
     )  # fmt: skip
     rank = st.number_input(
         "Rank", min_value=1, max_value=4096, value=RunConfig.model_fields["rank"].default, disabled=not info.uses_rank,
