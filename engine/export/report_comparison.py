@@ -44,7 +44,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
     probe = store.probe_with([ref.partition("@")[0] for ref in (key.a, key.b)], key.prompt)
     states = [_state(store, ref) for ref in (key.a, key.b)]
-    losses, steps = [s and s.smoothed_loss for s in states], [s and s.step for s in states]
+    losses, steps = [s.smoothed_loss if s else None for s in states], [s.step if s else None for s in states]
     view = pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=steps[0], step_b=steps[1])
     notes = store.annotations(diff.a.key.transcoders_hash)
     pictures = [

@@ -108,9 +108,9 @@ def mini_curves(
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),
-        color=_by_kind(alt.Color, palette.PROBE_KIND, rows["probe_kind"], legend=None),
+        color=_by_kind(alt.Color, "color", rows["probe_kind"], legend=None),
     )
-    shape = _by_kind(alt.Shape, palette.PROBE_MARK, rows["probe_kind"], legend=None)
+    shape = _by_kind(alt.Shape, "mark", rows["probe_kind"], legend=None)
     tips = [
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("probe_kind:N", title="probe kind"),
@@ -272,7 +272,8 @@ def _by_kind(
     legend: Any = alt.Undefined,
     color: str | None = None,
 ) -> Any:
-    """Color, mark or dash (`hint`) of the probe kinds that are there; the channels make one legend. `color`: of its marks."""
+    """Color, mark or dash (`hint`) of the probe kinds that are there; the channels make one legend, with marks of
+    `color`."""
     used = [kind for kind in PROBE_KINDS if kind in set(kinds)]
     if legend is alt.Undefined:
         fill = {} if color is None else {"symbolFillColor": color, "symbolStrokeWidth": 0}

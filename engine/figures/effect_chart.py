@@ -3,6 +3,7 @@
 import altair as alt
 import pandas as pd
 
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.interventions import Intervention
 from engine.figures import palette
 from engine.figures.names import visible
@@ -44,7 +45,7 @@ def effect_chart(found: Intervention, *, n: int = MOST, height_per_output: int =
     bars = base.mark_bar(cornerRadius=2).encode(
         color=alt.Color(
             "when:N", sort=["before", "after"], legend=None,
-            scale=alt.Scale(domain=["before", "after"], range=[palette.SAME, palette.PROBE_KIND["recall"]]),
+            scale=alt.Scale(domain=["before", "after"], range=[palette.SAME, PROBE_KINDS["recall"].color]),
         ),
         opacity=alt.condition(alt.datum.when == "before", alt.value(0.45), alt.value(1)),
     )  # fmt: skip

@@ -6,8 +6,6 @@ edge. All pairs stay apart for readers with deuteranopia or protanopia; lines al
 
 from typing import Final
 
-from engine.domain.corpus import PROBE_KINDS
-
 POSITIVE, NEGATIVE = "#1b7837", "#762a83"
 GAINED, LOST, FLIPPED, SAME = "#d9730d", "#2563a8", "#7b4bb3", "#7b8794"
 
@@ -59,8 +57,6 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
 GROUPS: Final = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00")
 
 # Of charts, which have one set for both themes: 3:1 against white and against #0e1117.
-PROBE_KIND: Final[dict[str, str]] = {kind: info.color for kind, info in PROBE_KINDS.items()}
-PROBE_MARK: Final[dict[str, str]] = {kind: info.mark for kind, info in PROBE_KINDS.items()}
 STATUS: Final[dict[str, str]] = {
     "appeared": GAINED,
     "strengthened": GAINED,

@@ -86,7 +86,8 @@ def _shown(diff: GraphDiff, features: set[str], answer: str) -> pd.DataFrame:
     """Rows of the node table: the whole prompt, `features`, and few outputs, in the table's order."""
     nodes = diff.nodes
     outputs = nodes[nodes["kind"] == "logit"]
-    few = {str(outputs.loc[outputs[side].idxmax(), "id"]) for side in ("a", "b")} if len(outputs) else set()
+    tops = [int(outputs[side].to_numpy().argmax()) for side in ("a", "b")] if len(outputs) else []
+    few = set(outputs["id"].iloc[tops])
     few |= set(outputs[outputs["token"].str.strip() == answer]["id"])
     beginning = nodes["token"].str.startswith("<") & (nodes["position"] == 0)  # it says nothing
     kept = nodes["id"].isin(features | few) | ((nodes["kind"] == "token") & ~beginning)

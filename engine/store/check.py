@@ -76,7 +76,9 @@ def check_index(shelf: Path, stamps: Mapping[tuple[Kind, str], int]) -> Iterator
         elif stamps[key] != one.stamp:
             yield Problem(one.path, "it was changed after it was indexed; store rebuild updates it", "index")
     for key in stamps.keys() - found.keys():
-        yield Problem(shelf / main_file(*key), "it is in the index, but not on the disk; store rebuild removes it", "index")
+        yield Problem(
+            shelf / main_file(*key), "it is in the index, but not on the disk; store rebuild removes it", "index"
+        )
 
 
 def _reading(path: Path, read: Callable[[Path], object]) -> Iterator[Problem]:

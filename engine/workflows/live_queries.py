@@ -44,12 +44,14 @@ def live_keys(store: Store, run: str, beside: Beside) -> dict[int, tuple[GraphKe
         like, checkpoints = traced_like(store, run, beside), store.checkpoints(run)
     except NotFound:
         return {}
+    if like is None:
+        return {}
     found = {}
-    for checkpoint in checkpoints if like else ():
+    for checkpoint in checkpoints:
         other = checkpoint_by(store, beside.run, checkpoint.step)
-        pair = [traced_alike(store.graphs(side.ref), like) for side in (checkpoint, other)]
-        if pair[0] and pair[1]:
-            found[checkpoint.step] = (pair[0], pair[1])
+        a, b = (traced_alike(store.graphs(side.ref), like) for side in (checkpoint, other))
+        if a and b:
+            found[checkpoint.step] = (a, b)
     return found
 
 

@@ -269,7 +269,7 @@ def test_a_change_of_theme_repaints_the_canvas(graphs: Page) -> None:
 def test_a_crowded_graph_is_drawn_higher_and_scrolls(graph_app: str, page: Page) -> None:
     """Both panels together; rows are at least as far apart as their nodes are high."""
     page.goto(graph_app)
-    choose(page, "large")
+    page.get_by_text("large", exact=True).click()
     expect(page.get_by_text("nodes 14")).to_be_visible()
     state = "root => { const { view, scene } = root.graphs; return [scene.places.tall, view.cy]; }"
     tall, top = root(page).evaluate(state)

@@ -139,7 +139,8 @@ def test_all_text_can_be_read(browser: Browser, server: str) -> None:
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             page.set_viewport_size(size)  # type: ignore[arg-type]
             page.wait_for_function(
-                "dark => (getComputedStyle(document.querySelector('.stApp')).backgroundColor !== 'rgb(255, 255, 255)') === dark",
+                "dark => dark !== "
+                "(getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(255, 255, 255)')",
                 arg=theme == "dark",
             )
             _still(page)

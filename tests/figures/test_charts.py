@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from engine.analysis.curves import probe_scores
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LossLog, ProbeResults
 from engine.figures import palette
 from engine.figures.charts import MOST_POINTS, curve_chart, curve_panels, loss_chart, mini_curves, run_colors
@@ -47,7 +48,7 @@ def test_curves_have_a_panel_a_type_a_line_a_kind_and_bands():
     assert line["encoding"]["y"]["scale"]["domain"] == [-0.03, 1.03]
     assert line["encoding"]["color"]["scale"] == {
         "domain": ["paraphrase", "inference"],
-        "range": [PROBE_KIND["paraphrase"], PROBE_KIND["inference"]],
+        "range": [PROBE_KINDS[kind].color for kind in ("paraphrase", "inference")],
     }
     assert "strokeDash" not in line["encoding"]
     rows = rows_of(spec)

@@ -1,5 +1,7 @@
 """Try it: change features in both checkpoints and see what that does, beside what the graph predicted."""
 
+from typing import Any
+
 import streamlit as st
 from pandas.io.formats.style import Styler
 
@@ -121,6 +123,5 @@ def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
 
 def written_effects(one: Intervention) -> Styler:
     """`effect_table` with its numbers as they are written everywhere."""
-    return effect_table(one).style.format(
-        {"p before": decimal, "p after": decimal, "logit change": signed, "predicted": signed}
-    )
+    formats: dict[Any, Any] = {"p before": decimal, "p after": decimal, "logit change": signed, "predicted": signed}
+    return effect_table(one).style.format(formats)

@@ -1,7 +1,7 @@
 """The table of the chosen runs: how each was made and where it ended, which of them are drawn, and where to go on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -35,7 +35,7 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
     styled = table.assign(**{"": dots}).style.apply(lambda _: [f"color: {colors[run]}" for run in runs], subset=[""])
     height = _ROW_PX * (min(len(runs), _MOST_ROWS) + 1) + 3
     if several:
-        everything = {"selection": {"rows": list(range(len(runs)))}}
+        everything: Any = {"selection": {"rows": list(range(len(runs)))}}
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING,
             key=_key(runs), on_select="rerun", selection_mode="multi-row", selection_default=everything,
@@ -70,11 +70,11 @@ def _whole_percent(share: float) -> float:
     return min(max(round(100 * share), 1), 99)
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, Any]:
     column = st.column_config
     kinds = {
         kind: column.NumberColumn(
-            kind, format="%d%%", width="small", help=f"Right at the last checkpoint: probes of {PROBE_KINDS[kind].help}."
+            kind, format="%d%%", width="small", help=f"Accuracy at the last checkpoint. {PROBE_KINDS[kind].help}"
         )
         for kind in PROBE_KINDS
     }

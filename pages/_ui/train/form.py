@@ -9,7 +9,6 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from pages._ui import url
 from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
-from pages._ui.demo import LIVE_EVERY
 from pages._ui.errors import guarded
 from pages._ui.forms import checked, fractions, free_name
 from pages._ui.jobs.state import start_job
@@ -18,6 +17,7 @@ from pages._ui.text import plain
 from pages._ui.train.corpora import corpora_for
 from pages._ui.train.method_fields import method_fields
 
+_EVERY = 25  # steps between checkpoints, so that one can watch a short run
 MODEL_HELP = (
     "The model before fine-tuning. `demo` comes with Tracelapse. Your own is listed here once it was trained from the "
     "command line: `python -m engine train --model FOLDER …`."
@@ -88,7 +88,7 @@ def _more(method: str, stopping: str, curriculum: str) -> _More:
     info = METHOD_INFOS[method]
     capture = st.text_input("Checkpoints at (% of the run)", value="25, 50, 75, 100")
     every = st.number_input(
-        "Extra checkpoint every (steps)", min_value=0, value=LIVE_EVERY,
+        "Extra checkpoint every (steps)", min_value=0, value=_EVERY,
         help="With 0, only the checkpoints above are kept.",
     )  # fmt: skip
     rank = st.number_input(
