@@ -118,3 +118,16 @@ function onComponentKey(graphs, event) {
   event.preventDefault();
   event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own
 }
+
+/** Escape anywhere else in the page, in a table say, is meant for the graphs too; not where it has a use of its own. */
+function onPageKey(graphs, event) {
+  const [target, ...above] = event.composedPath();
+  if (event.key !== "Escape" || above.includes(graphs.root)) return;
+  const typing = target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, [contenteditable]");
+  const open = document.querySelector(
+    '[role="listbox"], [role="dialog"], [role="menu"], [data-testid="stPopoverBody"]',
+  );
+  if (typing || open) return;
+  if (graphs.root.classList.contains("tl-full")) toggleFull(graphs);
+  else graphs.clear();
+}

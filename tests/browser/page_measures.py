@@ -32,7 +32,8 @@ _TEXTS = """
     return { r: mix("r"), g: mix("g"), b: mix("b"), a: 1 };
   };
   const luminance = ({ r, g, b }) => {
-    const [R, G, B] = [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [R, G, B] = [r, g, b].map((c) => linear(c / 255));
     return 0.2126 * R + 0.7152 * G + 0.0722 * B;
   };
   const parent = (node) => node.parentElement ?? node.getRootNode().host ?? null;
@@ -75,13 +76,15 @@ _TEXTS = """
       if (element.shadowRoot) walk(element.shadowRoot);
       const own = [...element.childNodes].filter((node) => node.nodeType === 3 && node.data.trim());
       const field = element.matches("input:not([type=checkbox]):not([type=radio]):not([type=range]), textarea");
-      if ((!own.length && !field) || element.matches("script, style, title, noscript, option") || !isSeen(element)) continue;
+      if ((!own.length && !field) || element.matches("script, style, title, noscript, option")) continue;
+      if (!isSeen(element)) continue;
       const box = element.getBoundingClientRect();
       if (box.width < 2 || box.height < 2) continue; // for screen readers alone
       const inSvg = element instanceof SVGElement;
       if (own.length) note(element, own.map((node) => node.data).join(" "), getComputedStyle(element), inSvg);
       else if (element.value) note(element, element.value, getComputedStyle(element), false);
-      else if (element.placeholder) note(element, element.placeholder, getComputedStyle(element, "::placeholder"), false);
+      else if (element.placeholder)
+        note(element, element.placeholder, getComputedStyle(element, "::placeholder"), false);
     }
   };
   walk(document);

@@ -17,6 +17,7 @@ from pages._ui.frame import PAGES
 pytestmark = pytest.mark.browser
 MOST_SHIFT = 0.05
 ADDRESSES = ["" if name == "home" else name for name in PAGES]
+PAGE = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 28)"}
 SMALL, LARGE = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
 
 
@@ -138,10 +139,7 @@ def test_all_text_can_be_read(browser: Browser, server: str) -> None:
         for theme, size in (("light", SMALL), ("dark", LARGE)):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             page.set_viewport_size(size)  # type: ignore[arg-type]
-            page.wait_for_function(
-                "dark => (getComputedStyle(document.querySelector('.stApp')).backgroundColor !== 'rgb(255, 255, 255)') === dark",
-                arg=theme == "dark",
-            )
+            expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
             _still(page)
             found = [text for text in texts(page) if text["size"] < 11.99 or text["ratio"] < 4.495]
             if found:
