@@ -132,15 +132,15 @@ function onComponentKey(graphs, event) {
   event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own
 }
 
-/**
- * Escape lets go of what is marked wherever the focus is on the page, unless it has another use there: in a field, a
- * menu or a dialog.
- */
+/** Escape anywhere else in the page, in a table say, is meant for the graphs too; not where it has a use of its own. */
 function onPageKey(graphs, event) {
-  if (event.key !== "Escape" || event.defaultPrevented || graphs.root.contains(event.composedPath()[0])) return;
-  const inUse = "input, textarea, select, [contenteditable], [role=dialog], [role=listbox], [data-baseweb=popover]";
-  if (event.composedPath().some((each) => each instanceof Element && each.matches(inUse))) return;
-  if (document.querySelector("[data-baseweb=popover], [role=dialog]")) return;
-  const { selected, pins, edge } = graphs.marks;
-  if (selected >= 0 || edge || pins.size) graphs.clear();
+  const [target, ...above] = event.composedPath();
+  if (event.key !== "Escape" || event.defaultPrevented || above.includes(graphs.root)) return;
+  const typing = target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, [contenteditable]");
+  const open = document.querySelector(
+    '[role="listbox"], [role="dialog"], [role="menu"], [data-testid="stPopoverBody"]',
+  );
+  if (typing || open) return;
+  if (graphs.root.classList.contains("tl-full")) toggleFull(graphs);
+  else graphs.clear();
 }

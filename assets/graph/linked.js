@@ -38,7 +38,7 @@ class LinkedGraphs {
     root.addEventListener("transitionend", () => this.restyle(), until); // the theme has changed, see linked.css
     root.addEventListener("fullscreenchange", () => this.followScreen(), until);
     root.addEventListener("keydown", (event) => onComponentKey(this, event), until);
-    document.addEventListener("keydown", (event) => onPageKey(this, event), { signal: this.listening.signal });
+    document.addEventListener("keydown", (event) => onPageKey(this, event), until);
   }
 
   close() {

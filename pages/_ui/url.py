@@ -26,9 +26,9 @@ def read(page: str, name: str) -> str | None:
 def write(page: str, **values: str) -> None:
     """Into the URL, and kept for when this tab comes back to `page`."""
     st.session_state[_LAST + page] = st.session_state.get(_LAST + page, {}) | values
-    for name, value in values.items():
-        if st.query_params.get(name) != value:
-            st.query_params[name] = value
+    changed_values = {name: value for name, value in values.items() if st.query_params.get(name) != value}
+    if changed_values:
+        st.query_params.update(changed_values)
 
 
 def allowed(page: str, name: str, options: Sequence[str], default: str, what: str) -> str:

@@ -121,3 +121,15 @@ def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str
     page.go_forward()
     expect(page).to_have_url(addresses[1])
     expect(page.get_by_role("radio", name="Table")).to_be_checked()
+
+
+def test_escape_clears_what_is_picked_wherever_the_focus_is(server: str, page: Page) -> None:
+    _open(page, f"{server}/compare?view=graphs")
+    _compare_is_drawn(page)
+    page.locator(".tl-stage").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="All edges")).to_be_visible()
+    page.get_by_role("link", name="Compare", exact=True).focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="All edges")).to_have_count(0)

@@ -41,11 +41,11 @@ def run_view(page: str, name: str) -> None:
         return
     training = is_active(job)
     ended = "" if training or info is None else _ended(info)
-    settings = _settings(config) if training or ended or info is None else f"{_stopped(info)} · {_settings(config)}"
+    stopped = "" if training or ended or info is None else f"{_stopped(info)} · "
     job_button(
         Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
         key="train run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
-        note=plain(settings), finished=ended,
+        note=plain(stopped + _settings(config)), finished=ended,
     )  # fmt: skip
     if training or info is None:
         return
