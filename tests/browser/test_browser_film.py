@@ -1,6 +1,5 @@
 """The time-lapse in a real browser: steps change what is there, never where; all of it without the server."""
 
-import re
 from typing import Any
 
 import pytest

@@ -16,9 +16,9 @@ from engine.domain.corpus import Probe
 from engine.store import Store
 from engine.workflows.many import ProbeGroup
 from engine.workflows.vocabulary import vocabulary
-from pages._ui.compare.mean_circuit import prompts_of
 from pages._ui import url
 from pages._ui.compare.data import ordered_prompts
+from pages._ui.compare.mean_circuit import prompts_of
 from pages._ui.text import words
 
 ASSETS = Path(__file__).parents[3] / "assets" / "prompt_box"
