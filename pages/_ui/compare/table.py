@@ -39,7 +39,7 @@ def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
     shown = as_shown(table.head(MOST_SHOWN).assign(**ends))
-    return _rows(shown, ["node", *_VALUES, "share A", "share B", "status"], height, key)
+    return _rows(shown, ["node", *_VALUES, "status", "share A", "share B"], height, key)  # what is cut comes last
 
 
 def as_shown(table: pd.DataFrame) -> pd.DataFrame:
