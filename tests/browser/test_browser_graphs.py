@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages._ui.graphs.marks import Marks
-from tests.browser.graph_page import data, find, order, painted, pixel, root
+from tests.browser.graph_page import choose, data, find, order, painted, pixel, root
 
 pytestmark = pytest.mark.browser
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 def test_both_sides_are_drawn_and_described(graphs: Page) -> None:
     assert all(share > 0.02 for share in painted(graphs))
     expect(graphs.locator(".tl-title").first).to_have_text("A · run · base")
-    expect(graphs.locator(".tl-facts").first).to_contain_text("loss 0.80 · features explain")
+    expect(graphs.locator(".tl-facts").first).to_contain_text("loss 0.80 · replacement score")
     expect(graphs.locator(".tl-bar")).to_have_count(10)  # four tokens and all others, a side
     label = graphs.locator(".tl-stage").first.get_attribute("aria-label")
     assert label is not None
@@ -96,7 +96,7 @@ def test_new_data_updates_and_the_overlay_replaces(graphs: Page) -> None:
     assert painted(graphs) != before
     graphs.get_by_text("overlay", exact=True).click()
     expect(graphs.locator(".tl-canvas")).to_have_count(1)
-    expect(graphs.locator(".tl-facts")).to_contain_text("orange more in B")
+    expect(graphs.locator(".tl-facts")).to_contain_text("orange: more in B")
     graphs.wait_for_timeout(200)
     assert painted(graphs)[0] > 0.02
 

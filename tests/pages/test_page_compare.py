@@ -332,3 +332,27 @@ def test_a_single_missing_prompt_is_waited_for_in_its_place(open_page: OpenPage)
     app.run()
     assert not app.exception
     assert not [button for button in app.button if button.label.startswith("Trace ")]
+
+
+def test_changes_agree_with_what_they_are_changes_of(open_page: OpenPage) -> None:
+    """As written, to the last digit; also where an edge pushes down."""
+    app = open_page("compare", view="table")
+    table = app.dataframe[0].value
+    assert (table["in A"] < 0).any()
+    differences = (table["in B"] - table["in A"]).round(3)
+    assert differences.tolist() == table[CHANGE].tolist()
+    edge = table[table["in A"] < 0].iloc[0]
+    app = open_page("compare", marks=Marks(edge=(edge["source"], edge["target"])).to_text())
+    figures = app.dataframe[1].value.set_index("")
+    numbers = figures.map(lambda text: float(text.replace("−", "-")))
+    assert numbers.loc["contribution to the output", "A"] == edge["in A"]
+    assert ((numbers["B"] - numbers["A"]).round(3) == numbers["change, B − A"]).all()
+    assert "-" not in "".join(figures.to_numpy().ravel())
+
+
+def test_a_single_traced_prompt_is_not_shown_as_a_mean(open_page: OpenPage) -> None:
+    group = next(g for g in probe_groups(_store(), "demo-lora@100%", "demo-tokens@100%") if g.kind == "inference")
+    app = open_page("compare", prompt=group.title)
+    assert not app.exception
+    assert "Mean over" not in texts(app)
+    assert "of 12 prompts chosen from" in texts(app)

@@ -22,6 +22,7 @@ _COLUMNS = {
     "in A": Column("in A", 62, _contribution, _CONTRIBUTION),
     "in B": Column("in B", 62, _contribution, _CONTRIBUTION),
     CHANGE: Column(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
+    "status": Column("status", 100),
     "share A": Column("share A", 58, signed, _SHARE),
     "share B": Column("share B", 58, signed, _SHARE),
     "spread_change": Column("± spread", 66, partial(decimal, digits=_DIGITS), _SPREAD),
@@ -43,7 +44,7 @@ def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
     shown = as_shown(table.head(MOST_ROWS).assign(**ends))
-    columns = _columns("node", "in A", "in B", CHANGE, "share A", "share B")
+    columns = _columns("node", "in A", "in B", CHANGE, "status", "share A", "share B")  # what is cut comes last
     return edge_table(shown, columns, height=height, key=key)
 
 

@@ -31,7 +31,8 @@ class Column:
 
 
 def edge_table(edges: pd.DataFrame, columns: Mapping[str, Column], *, height: int, key: str) -> Edge | None:
-    """A row an edge: `columns` in their order, then the status. The edge whose row a person picked, if any.
+    """A row an edge: `columns` in their order, the status last where it is not one of them. The edge whose row a person
+    picked, if any.
 
     `edges`: with source and target (ids of nodes) and status.
     """
@@ -40,7 +41,7 @@ def edge_table(edges: pd.DataFrame, columns: Mapping[str, Column], *, height: in
     styled = shown.style.format(numbers).map(_tint, subset=[_STATUS])  # type: ignore[arg-type]  # formatters by column
     picked = st.dataframe(
         styled, key=key, height=height, row_height=27, hide_index=True, on_select="rerun",
-        selection_mode="single-row", column_order=[*columns, _STATUS], column_config=_config(columns),
+        selection_mode="single-row", column_order=list(dict.fromkeys([*columns, _STATUS])), column_config=_config(columns),
     )  # fmt: skip
     rows = picked["selection"]["rows"]
     if not rows or rows[0] >= len(shown):
