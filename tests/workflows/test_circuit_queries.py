@@ -125,13 +125,13 @@ def test_scores_of_other_weights_give_way_to_newer_ones(told: Store) -> None:
 
 def test_what_is_asked_for_but_not_there_is_said_with_what_is(told: Store) -> None:
     add_run(told, "other")
-    with pytest.raises(InputError, match=r"No circuits of “other” were found so far. Find them first: .*find other"):
+    with pytest.raises(InputError, match=r"No circuits of “other” have been found yet. Find them first: .*find other"):
         found_with(told, "other")
-    with pytest.raises(InputError, match=r"on the pairs of “gone” so far; there are those on “words” at one@base"):
+    with pytest.raises(InputError, match=r"on the pairs of “gone” yet; there are circuits on “words” at one@base"):
         found_with(told, "one", pairs="gone")
-    with pytest.raises(InputError, match=r"circuit of one@base was not found on the pairs of “gone” yet; .* “words”"):
+    with pytest.raises(InputError, match=r"circuit of one@base has not been found on the pairs of “gone” yet; .* “words”"):
         checkpoint_scores(told, "one@base", pairs="gone")
-    with pytest.raises(InputError, match=r"circuit of other@50% was not found yet\. Find it first"):
+    with pytest.raises(InputError, match=r"circuit of other@50% has not been found yet\. Find it first"):
         checkpoint_scores(told, "other@50%")
     for unknown in ("one@step3", "nobody@base"):
         with pytest.raises(NotFound):

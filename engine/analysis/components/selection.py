@@ -164,7 +164,7 @@ def _sizes(scores: np.ndarray, shape: ComponentShape) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise InputError(
             f"{int((~np.isfinite(scores)).sum())} of the scores are not finite: edges cannot be ranked by them. "
-            "Look whether the run's loss stayed finite."
+            "Check whether the run's loss stayed finite."
         )
     return np.abs(scores.astype(np.float64))
 

@@ -64,7 +64,7 @@ def test_too_few_and_others_are_refused():
         likeness([A])
     with pytest.raises(InputError, match="at least one"):
         paired_likeness([], [])
-    with pytest.raises(InputError, match="1 circuits cannot be laid beside 2"):
+    with pytest.raises(InputError, match="1 circuits cannot be compared with 2"):
         paired_likeness([A], [A, B])
     with pytest.raises(InputError, match="at least one"):
         flips([])
