@@ -157,7 +157,7 @@ def test_change_is_told_step_by_step(told: Store) -> None:
 def test_change_needs_two_checkpoints_of_one_shape_with_something_left(told: Store) -> None:
     whole = found_with(told, "one")
     kept(told, scores("one@base", BY_MLP, settings=OTHER))
-    with pytest.raises(InputError, match="at one checkpoint alone, one@base"):
+    with pytest.raises(InputError, match="at one checkpoint only, one@base"):
         component_change(told, found_with(told, "one", settings=OTHER))
     kept(told, scores("one@50%", {"a0.h0->m0": 1.0}))
     with pytest.raises(InputError, match="one@50%: The circuit is empty"):
