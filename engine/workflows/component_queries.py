@@ -32,7 +32,7 @@ R = TypeVar("R", CurveReport, RobustnessReport, UnionReport)
 
 @dataclass(frozen=True)
 class FoundCircuits:
-    """One way in which circuits of a run were looked for, and at which checkpoints."""
+    """One corpus and one set of settings with which circuits of a run were found, and at which checkpoints."""
 
     pairs: str  # the corpus
     pairs_hash: str
@@ -81,11 +81,11 @@ def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettin
     for one in there:
         if pairs in ("", one.pairs) and settings in (None, one.settings):
             return one
-    asked = [f" on the pairs of “{pairs}”" if pairs else "", " with these settings" if settings else ""]
+    wanted = [f" on the pairs of “{pairs}”" if pairs else "", " with these settings" if settings else ""]
     known = ", ".join(f"on “{one.pairs}” at {', '.join(one.checkpoints)}" for one in there)
     raise InputError(
-        f"No circuits of “{run}” were found{''.join(asked)} so far"
-        f"{f'; there are those {known}' if known else ''}. Find them first: circuits find {run}"
+        f"No circuits of “{run}” have been found{''.join(wanted)} yet"
+        f"{f'; there are circuits {known}' if known else ''}. Find them first: circuits find {run}"
         f"{f' --pairs {pairs}' if pairs else ''}"
     )
 
@@ -117,8 +117,8 @@ def checkpoint_scores(
             return store.components(one.keys[one.checkpoints.index(ref)].hash)
     known = ", ".join(dict.fromkeys(f"“{one.pairs}”" for one in there))
     raise InputError(
-        f"The circuit of {ref} was not found{f' on the pairs of “{pairs}”' if pairs else ''} yet"
-        f"{f'; there is that on {known}' if known else ''}. Find it first: circuits find {ref}"
+        f"The circuit of {ref} has not been found{f' on the pairs of “{pairs}”' if pairs else ''} yet"
+        f"{f'; there is one on {known}' if known else ''}. Find it first: circuits find {ref}"
         f"{f' --pairs {pairs}' if pairs else ''}"
     )
 
@@ -130,8 +130,8 @@ def component_change(
     pruning), ComparisonRefused (models of different shape), NotFound, Damaged."""
     if len(found.keys) < 2:
         raise InputError(
-            f"The circuit of “{found.keys[0].run}” was found at one checkpoint alone, {found.checkpoints[0]}, and one "
-            f"is no change. Find those of others too: circuits find {found.keys[0].run}"
+            f"The circuit of “{found.keys[0].run}” has been found at one checkpoint only, {found.checkpoints[0]}. A "
+            f"change needs two. Find the others: circuits find {found.keys[0].run}"
         )
     shape: ComponentShape | None = None
     circuits, series = [], []  # of the scores only the means are held: the parts of a large model take five times that

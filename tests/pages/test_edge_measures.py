@@ -63,7 +63,7 @@ def test_a_new_rule_is_among_the_choices(open_page: OpenPage, monkeypatch: pytes
     assert not app.exception
     assert not app.warning
     assert app.dataframe
-    assert "Made up" in app.button_group(key="circuits how").options[-1].content
+    assert "Made up" in app.button_group(key="circuits how").options[-1]
 
 
 SCRIPT = """

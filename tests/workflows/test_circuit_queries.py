@@ -125,13 +125,13 @@ def test_scores_of_other_weights_give_way_to_newer_ones(told: Store) -> None:
 
 def test_what_is_asked_for_but_not_there_is_said_with_what_is(told: Store) -> None:
     add_run(told, "other")
-    with pytest.raises(InputError, match=r"No circuits of “other” were found so far. Find them first: .*find other"):
+    with pytest.raises(InputError, match=r"No circuits of “other” have been found yet. Find them first: .*find other"):
         found_with(told, "other")
-    with pytest.raises(InputError, match=r"on the pairs of “gone” so far; there are those on “words” at one@base"):
+    with pytest.raises(InputError, match=r"on the pairs of “gone” yet; there are circuits on “words” at one@base"):
         found_with(told, "one", pairs="gone")
-    with pytest.raises(InputError, match=r"circuit of one@base was not found on the pairs of “gone” yet; .* “words”"):
+    with pytest.raises(InputError, match=r"circuit of one@base has not been found on the pairs of “gone” yet; .* “words”"):
         checkpoint_scores(told, "one@base", pairs="gone")
-    with pytest.raises(InputError, match=r"circuit of other@50% was not found yet\. Find it first"):
+    with pytest.raises(InputError, match=r"circuit of other@50% has not been found yet\. Find it first"):
         checkpoint_scores(told, "other@50%")
     for unknown in ("one@step3", "nobody@base"):
         with pytest.raises(NotFound):
@@ -157,7 +157,7 @@ def test_change_is_told_step_by_step(told: Store) -> None:
 def test_change_needs_two_checkpoints_of_one_shape_with_something_left(told: Store) -> None:
     whole = found_with(told, "one")
     kept(told, scores("one@base", BY_MLP, settings=OTHER))
-    with pytest.raises(InputError, match="at one checkpoint alone, one@base"):
+    with pytest.raises(InputError, match="at one checkpoint only, one@base"):
         component_change(told, found_with(told, "one", settings=OTHER))
     kept(told, scores("one@50%", {"a0.h0->m0": 1.0}))
     with pytest.raises(InputError, match="one@50%: The circuit is empty"):

@@ -62,7 +62,7 @@ def likeness(circuits: Sequence[Circuit], *, qkv: Qkv = "apart") -> Likeness:
     alone say nothing and are left out. Raises InputError for fewer than two, ComparisonRefused for different shapes.
     """
     if len(circuits) < 2:
-        raise InputError(f"There is {len(circuits)} circuit; it takes at least 2 to tell how alike they are.")
+        raise InputError(f"Comparing circuits takes at least 2; there is {len(circuits)}.")
     _check_shapes(circuits)
     left, right = np.array(list(combinations(range(len(circuits)), 2))).T
     counts = bootstrap_counts(len(circuits), N_BOOT, 0)
@@ -78,7 +78,7 @@ def paired_likeness(one: Sequence[Circuit], other: Sequence[Circuit], *, qkv: Qk
     """
     if not one or len(one) != len(other):
         raise InputError(
-            f"{len(one)} circuits cannot be laid beside {len(other)} one by one. Give as many of each, at least one."
+            f"{len(one)} circuits cannot be compared with {len(other)} one by one. Give equally many of each."
         )
     everything = [*one, *other]
     _check_shapes(everything)
@@ -92,7 +92,7 @@ def flips(circuits: Sequence[Circuit], *, qkv: Qkv = "apart") -> Flips:
     Raises InputError for none, ComparisonRefused for different shapes.
     """
     if not circuits:
-        raise InputError("There is no circuit to follow over checkpoints. Give at least one.")
+        raise InputError("There is no circuit to compare over checkpoints. Give at least one.")
     _check_shapes(circuits)
     edges, nodes = [_edges(one, qkv) for one in circuits], [node_mask(one) for one in circuits]
     steps = tuple(

@@ -60,7 +60,7 @@ def select(
         others = " or ".join(name for name in EDGE_RULES if name != how)
         raise InputError(
             f"The circuit is empty: {chosen.n_edges} of {shape.n_edges} edges were chosen ({size}), and none of them "
-            f"lies on a path from the input to the logits. Ask for more edges, or choose them by {others}."
+            f"lies on a path from the input to the logits. Ask for more edges, or choose them another way ({others})."
         )
     return circuit
 
@@ -164,7 +164,7 @@ def _sizes(scores: np.ndarray, shape: ComponentShape) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise InputError(
             f"{int((~np.isfinite(scores)).sum())} of the scores are not finite: edges cannot be ranked by them. "
-            "Look whether the run's loss stayed finite."
+            "Check whether the run's loss stayed finite."
         )
     return np.abs(scores.astype(np.float64))
 

@@ -32,7 +32,7 @@ from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
 Figures = dict[str, alt.TopLevelMixin]
-_CHARTS_PX = 310  # what a row of charts of 190 takes, with title, axis and legend
+_PX, _LOW_PX = 290, 230  # of charts with their title, axes and legend
 _FAITHFULNESS = (
     "**Faithfulness**: the share of the whole model’s behavior that remains when every edge outside the circuit "
     "carries its value from the corrupted prompt. 1: all of it, 0: none. **Completeness**: the share that is lost "
@@ -72,7 +72,7 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
     if curves:
         names = {ours["A"].hash: step_name(chosen.a.step), ours["B"].hash: step_name(chosen.b.step)}
         rows = curve_rows({names[digest]: curve for digest, curve in curves.items()})
-        _draw("faithfulness", faithfulness_charts(rows, height=190), figures, _alt(chosen, "faithfulness by size"))
+        _draw("faithfulness", faithfulness_charts(rows, height=_PX), figures, _alt(chosen, "faithfulness by size"))
         st.caption(_FAITHFULNESS)
     unmeasured = [key for digest, key in unique.items() if digest not in curves]
     if unmeasured:
@@ -123,11 +123,11 @@ def _over_training(chosen: CircuitChoice, found: FoundCircuits, figures: Figures
     rows = jaccard_rows(found.steps, change.flips, features=features)
     first, nodes, edges = change.circuits[0], *_sizes(change)
     assert first.n_edges
-    likeness = jaccard_charts(rows, last_step=last_step, height=130)
+    likeness = jaccard_charts(rows, last_step=last_step, height=_LOW_PX)
     _draw("circuit-likeness", likeness, figures, _alt(chosen, "what consecutive circuits share"))
     st.caption(_JACCARD + ("" if features else " The attribution graphs of this run have not been traced."))
     turnover = flip_rows(found.steps, change.flips, n_nodes=nodes, n_edges=edges)
-    charts = flip_charts(turnover, last_step=last_step, height=130)
+    charts = flip_charts(turnover, last_step=last_step, height=_LOW_PX)
     _draw("circuit-flips", charts, figures, _alt(chosen, "what appeared and vanished"))
     _layers(chosen, change, found, figures)
 
@@ -137,7 +137,7 @@ def _layers(chosen: CircuitChoice, change: ComponentChange, found: FoundCircuits
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
     st.markdown("**In which layers did the scores change?**")
-    charts = layer_change_charts(rows, last_step=max(found.steps), height=110)
+    charts = layer_change_charts(rows, last_step=max(found.steps), height=_LOW_PX)
     _draw("layer-change", charts, figures, _alt(chosen, "change by layer"))
     beside = " Beside it: the change of each layer’s share of the features’ influence." if features is not None else ""
     st.caption(f"The sum of |change of score| over the edges out of each layer’s heads and MLP.{beside}")
@@ -171,7 +171,7 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
     report = min(mine, key=lambda report: abs(report.share - chosen.share), default=None)
     if report is not None:
         st.markdown(f"B, {step_name(chosen.b.step)}: circuits of {percent(report.share)} of the edges")
-        charts = robustness_charts(robustness_rows(report), height=190)
+        charts = robustness_charts(robustness_rows(report), height=_PX)
         _draw("robustness", charts, figures, _alt(chosen, "robustness"))
     if report is None or abs(report.share - chosen.share) > 1e-9:
         with _room(reserved=report is None):
@@ -195,7 +195,7 @@ def _room(*, reserved: bool) -> DeltaGenerator:
     """Where a measure is asked for. `reserved`: as high as the charts to come, so that nothing below them moves."""
     if not reserved:
         return st.container()
-    return st.container(height=_CHARTS_PX, border=True, vertical_alignment="center")
+    return st.container(height=_PX, border=True, vertical_alignment="center")
 
 
 def _draw(name: str, panels: Panels, figures: Figures, alt_text: str) -> None:

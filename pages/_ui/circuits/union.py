@@ -45,7 +45,7 @@ def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
     st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    chart = union_chart(rows, height=210)
+    chart = union_chart(rows, height=300)
     figures["union"] = side_by_side({"union": chart})
     st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
 

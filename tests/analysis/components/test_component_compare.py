@@ -60,11 +60,11 @@ def test_equal_circuits_are_alike_without_doubt():
 
 
 def test_too_few_and_others_are_refused():
-    with pytest.raises(InputError, match="There is 1 circuit; it takes at least 2"):
+    with pytest.raises(InputError, match="Comparing circuits takes at least 2; there is 1"):
         likeness([A])
     with pytest.raises(InputError, match="at least one"):
         paired_likeness([], [])
-    with pytest.raises(InputError, match="1 circuits cannot be laid beside 2"):
+    with pytest.raises(InputError, match="1 circuits cannot be compared with 2"):
         paired_likeness([A], [A, B])
     with pytest.raises(InputError, match="at least one"):
         flips([])
