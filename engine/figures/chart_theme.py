@@ -21,7 +21,7 @@ def themed(chart: Chart) -> Chart:
         title=alt.TitleConfig(fontSize=TITLE_PX, fontWeight=600, anchor="middle", offset=6),
     )
     padding = dict.fromkeys(("left", "right", "top", "bottom"), 4)
-    return chart.properties(config=config, padding=padding)  # type: ignore[attr-defined,no-any-return]  # all have it
+    return chart.properties(config=config, padding=padding)
 
 
 def step_axis(last_step: float, *, field: str = "step", title: str | None = "step") -> alt.X:

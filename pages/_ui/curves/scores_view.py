@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -85,13 +86,13 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     _open(clicked(points))
 
 
-def _loss(chart: object, alt_text: str, *, several: bool) -> list[str]:
+def _loss(chart: alt.LayerChart, alt_text: str, *, several: bool) -> list[str]:
     """The runs that are highlighted in its legend."""
     if not several:
-        st.altair_chart(chart, key="curves loss", height=_LOSS_PX, alt=alt_text)  # type: ignore[arg-type]
+        st.altair_chart(chart, key="curves loss", height=_LOSS_PX, alt=alt_text)
         return []
     picked = st.altair_chart(
-        chart, key="curves loss of several", height=_LOSS_PX, alt=alt_text, on_select="rerun",  # type: ignore[arg-type]
+        chart, key="curves loss of several", height=_LOSS_PX, alt=alt_text, on_select="rerun",
         selection_mode="highlighted",
     )  # fmt: skip
     points = picked.get("selection", {}).get("highlighted", [])
