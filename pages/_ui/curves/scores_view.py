@@ -104,8 +104,8 @@ def _how_to(n_runs: int, highlighted: Sequence[str]) -> str:
         bands = "Highlight a run to see its 95% intervals (Wilson)."
     legend = "Click a run in the legend to highlight it. " if n_runs > 1 else ""
     return (
-        f"{legend}In the loss chart, drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open its "
-        f"checkpoint in Compare. {bands}"
+        f"{legend}In the loss chart, drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open "
+        f"its checkpoint in Compare. {bands}"
     )
 
 
