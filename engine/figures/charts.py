@@ -19,6 +19,8 @@ MOST_BANDS: Final = 2  # runs that are drawn with their intervals: more of them 
 _DIMMED: Final = 0.12  # of a run that is not highlighted
 # The wheel alone scrolls the page. Double-click goes back.
 _WHEEL: Final = "wheel![event.ctrlKey || event.metaKey]"
+# A point beyond the part of the axes that is zoomed to.
+_OUTSIDE: Final = "isDefined(zoom.step) && !(inrange(datum.step, zoom.step) && inrange(datum.accuracy, zoom.accuracy))"
 _CURVE_TIPS = [
     alt.Tooltip("run:N"),
     alt.Tooltip("step:Q", format="d"),
@@ -206,10 +208,12 @@ def _curve_layers(
         y=accuracy, opacity=alt.condition(seen, alt.value(1), alt.value(_DIMMED)),
         strokeDash=dash if several else alt.Undefined,
     )  # fmt: skip
-    point = base.mark_point(filled=True).encode(
-        y=accuracy, shape=shape, opacity=alt.condition(seen, alt.value(1), alt.value(_DIMMED)), tooltip=_CURVE_TIPS,
-        size=alt.value(46),
-    )  # fmt: skip
+    opacity = alt.when(seen).then(alt.value(1)).otherwise(alt.value(_DIMMED))
+    if zoomable:  # points that are cut to the plot (`clip`) do not get clicks: what is outside is hidden instead
+        opacity = alt.when(_OUTSIDE).then(alt.value(0)).when(seen).then(alt.value(1)).otherwise(alt.value(_DIMMED))
+    point = base.mark_point(filled=True, clip=False).encode(
+        y=accuracy, shape=shape, opacity=opacity, tooltip=_CURVE_TIPS, size=alt.value(46)
+    )
     if clickable:
         clicked = alt.selection_point(name="checkpoint", fields=["run", "step"], on="click", empty=False)
         point = point.encode(size=alt.condition(clicked, alt.value(130), alt.value(46))).add_params(clicked)

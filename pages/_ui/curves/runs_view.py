@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.arrow import DataframeStateInput
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.numbers import MISSING
@@ -35,7 +37,7 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
     styled = table.assign(**{"": dots}).style.apply(lambda _: [f"color: {colors[run]}" for run in runs], subset=[""])
     height = _ROW_PX * (min(len(runs), _MOST_ROWS) + 1) + 3
     if several:
-        everything: Any = {"selection": {"rows": list(range(len(runs)))}}
+        everything: DataframeStateInput = {"selection": {"rows": list(range(len(runs)))}}
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING,
             key=_key(runs), on_select="rerun", selection_mode="multi-row", selection_default=everything,
@@ -70,9 +72,9 @@ def _whole_percent(share: float) -> float:
     return min(max(round(100 * share), 1), 99)
 
 
-def _columns() -> dict[str, Any]:
+def _columns() -> dict[str, ColumnConfig]:
     column = st.column_config
-    kinds = {
+    kinds: dict[str, ColumnConfig] = {
         kind: column.NumberColumn(
             kind, format="%d%%", width="small", help=f"Accuracy at the last checkpoint. {PROBE_KINDS[kind].help}"
         )

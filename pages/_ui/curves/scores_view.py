@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -70,8 +71,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
     panels = curve_panels(
-        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted, zoomable=True,
-        height=_PANEL_PX,
+        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted, height=_PANEL_PX,
     )  # fmt: skip
     points = draw_panels(
         panels, key="curves chart", height=_PANEL_PX, selection="checkpoint",
@@ -85,7 +85,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     _open(clicked(points))
 
 
-def _loss(chart: Any, alt_text: str, *, several: bool) -> list[str]:
+def _loss(chart: alt.LayerChart, alt_text: str, *, several: bool) -> list[str]:
     """The runs that are highlighted in its legend."""
     if not several:
         st.altair_chart(chart, key="curves loss", height=_LOSS_PX, alt=alt_text)
@@ -104,8 +104,8 @@ def _how_to(n_runs: int, highlighted: Sequence[str]) -> str:
         bands = "Highlight a run to see its 95% intervals (Wilson)."
     legend = "Click a run in the legend to highlight it. " if n_runs > 1 else ""
     return (
-        f"{legend}Drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open its checkpoint in "
-        f"Compare. {bands}"
+        f"{legend}In the loss chart, drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open "
+        f"its checkpoint in Compare. {bands}"
     )
 
 

@@ -41,7 +41,8 @@ def edge_table(edges: pd.DataFrame, columns: Mapping[str, Column], *, height: in
     styled = shown.style.format(numbers).map(_tint, subset=[_STATUS])  # type: ignore[arg-type]  # formatters by column
     picked = st.dataframe(
         styled, key=key, height=height, row_height=27, hide_index=True, on_select="rerun",
-        selection_mode="single-row", column_order=list(dict.fromkeys([*columns, _STATUS])), column_config=_config(columns),
+        selection_mode="single-row", column_order=list(dict.fromkeys([*columns, _STATUS])),
+        column_config=_config(columns),
     )  # fmt: skip
     rows = picked["selection"]["rows"]
     if not rows or rows[0] >= len(shown):
@@ -63,7 +64,7 @@ def _config(columns: Mapping[str, Column]) -> dict[str, Any]:
         name: (number if column.text else text)(column.label, width=column.width, help=column.explain)
         for name, column in columns.items()
     }
-    return {**shown, _STATUS: text(_STATUS, width=90)}
+    return {_STATUS: text(_STATUS, width=90), **shown}
 
 
 def _tint(status: str) -> str:
