@@ -155,7 +155,10 @@ def circuit_words(
     title = "The features that make the difference"
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
-    lead = f"These {n_features} features lead B to “{answer}”. They were chosen because they count at most half as much in A."
+    lead = (
+        f"These {n_features} features lead B to “{answer}”. They were chosen because they count at most half as much "
+        "in A."
+    )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off and see."))
     b = effects[1]
