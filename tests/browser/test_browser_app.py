@@ -62,10 +62,11 @@ def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
 ) -> None:
     _open(page, server)
     page.get_by_role("button", name=re.compile("Run it live")).click()
-    expect(page.get_by_role("heading", name="Train")).to_be_visible()
+    expect(page.get_by_role("heading", name="A live run")).to_be_visible()
+    run = _param(page, "live")
+    _open(page, f"{server}/train?run={run}")
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    first = page.locator(".stMarkdownBadge", has_text="step25").first
-    run = _param(page, "run")
+    first = page.locator(".stMarkdownBadge", has_text="step 10").first
     other = new_tab()
     _open(other, f"{server}/corpus")
     expect(other.get_by_role("button", name=re.compile(f"Train {run} · "))).to_be_visible()

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages._ui.graphs.marks import Marks
-from tests.browser.graph_page import choose, data, find, order, painted, pixel, root
+from tests.browser.graph_page import data, find, order, painted, pixel, root
 
 pytestmark = pytest.mark.browser
 

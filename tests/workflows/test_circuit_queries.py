@@ -129,7 +129,9 @@ def test_what_is_asked_for_but_not_there_is_said_with_what_is(told: Store) -> No
         found_with(told, "other")
     with pytest.raises(InputError, match=r"on the pairs of “gone” yet; there are circuits on “words” at one@base"):
         found_with(told, "one", pairs="gone")
-    with pytest.raises(InputError, match=r"circuit of one@base has not been found on the pairs of “gone” yet; .* “words”"):
+    with pytest.raises(
+        InputError, match=r"circuit of one@base has not been found on the pairs of “gone” yet; .* “words”"
+    ):
         checkpoint_scores(told, "one@base", pairs="gone")
     with pytest.raises(InputError, match=r"circuit of other@50% has not been found yet\. Find it first"):
         checkpoint_scores(told, "other@50%")

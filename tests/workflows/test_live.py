@@ -73,12 +73,13 @@ def test_well_explained_live_graphs_need_no_other_transcoders(
     store: Store, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.workflows.live.FIT_LIMIT", 0.0)
-    before = {meta.name for meta in store.transcoder_sets()}
     live_run(store)
     found = stored_comparison(store, "live@100%", "two@100%", PROMPT)
+    like = traced_like(store, "live", BESIDE)
     assert found is not None
-    assert found.key.transcoders in before
-    assert {meta.name for meta in store.transcoder_sets()} == before
+    assert like is not None
+    assert found.key.transcoders == like.transcoders
+    assert not any("live@100%" in meta.checkpoints for meta in store.transcoder_sets())
 
 
 def test_badly_explained_ones_get_a_set_that_has_seen_them(

@@ -1,7 +1,7 @@
 """The table of the chosen runs: how each was made and where it ended, which of them are drawn, and where to go on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import pandas as pd

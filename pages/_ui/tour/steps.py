@@ -113,7 +113,7 @@ def paths_step(tour: Tour) -> Step:
         notes = (
             "Below stands the prompt, at the top the next word that A expects.",
             "Each circle is a feature: the larger, the more of the answer runs through it.",
-            "Each line is a connection that was not there before training.",
+            "Each line is a connection that was not there before training. Those to other words are left out.",
             "L0 to L3 are the model’s layers, worked through from below.",
         )
         items = "".join(f"<li>{note}</li>" for note in notes)

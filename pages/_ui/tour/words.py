@@ -113,14 +113,14 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
     higher, lower = ("B", "A") if training["B"] > training["A"] else ("A", "B")
     turned = held_out[higher] < held_out[lower]
     why = (
-        ("The training loss counts every word of the sentences, also the new one. B cannot learn to write it.",)
+        ("It counts every word of the sentences, new ones included. B learns to read those, but not to write them.",)
         if new and higher == "B"
-        else ("The training loss counts every word of the training sentences.",)
+        else ("It counts every word of the training sentences.",)
     )
     return Words(
-        f"{higher}’s training loss is higher, and yet" if turned else f"{higher}’s training loss is higher",
+        f"{higher}: higher training loss, lower probe loss" if turned else f"{higher}’s training loss is higher",
         (
-            f"The loss says how badly a model predicts: {decimal(training['A'])} for A, "
+            f"The training loss says how badly a run predicts its sentences: {decimal(training['A'])} for A, "
             f"{decimal(training['B'])} for B.",
             *why,
             f"On the probes, where only the right next word counts, {higher}’s loss is "
@@ -137,7 +137,7 @@ def consequence_words(*, word: str, answer: str, premise: str, taught: bool, row
     return Words(
         title,
         (
-            f"The model knows “{premise} {answer}”. {told}. Inference is to know it all the same.",
+            f"The model knows “{premise} {answer}”. {told}. To know it all the same is called inference.",
             f"Of {plural(len(rows), 'new word')}, A answers all inference probes right for {whole['A']}, "
             f"B for {whole['B']}.",
         ),
@@ -155,7 +155,10 @@ def circuit_words(
     title = "The features that make the difference"
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
-    lead = f"B reaches “{answer}” through these {n_features} features, chosen because A hardly uses them."
+    lead = (
+        f"These {n_features} features lead B to “{answer}”. They were chosen because they count at most half as much "
+        "in A."
+    )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off and see."))
     b = effects[1]
