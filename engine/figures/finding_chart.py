@@ -104,8 +104,8 @@ def _panel(figures: Sequence[FindingFigure], *, title: str | None, axis: str, he
         alt.Tooltip("line:N", title="dashed line"),
     ]
     layers = [
-        _lines(base, axis, scale),
-        _diamonds(base, axis, scale),
+        *([_lines(base, axis, scale)] if rows["null"].notna().any() else []),
+        *([_diamonds(base, axis, scale)] if rows["published"].notna().any() else []),
         base.mark_rule(strokeWidth=3, opacity=0.75).encode(
             x=alt.X("low:Q", title=axis, scale=scale), x2="high:Q", color=colour, tooltip=tips
         ),

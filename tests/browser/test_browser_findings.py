@@ -9,9 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from engine.domain.studies import Study
+from engine.figures.finding_chart import finding_charts
 from engine.store import Store
 from engine.studies.findings import findings
 from tests.browser.conftest import Watched, _served
+from tests.browser.page_measures import WATCH_SHIFTS, shifts
 from tests.studies.made_tables import SPEC, grid, tables
 
 pytestmark = pytest.mark.browser
@@ -39,20 +41,31 @@ def _open(page: Page, studied: str, study: Study) -> None:
 
 def _drawn(page: Page, study: Study) -> Locator:
     """The charts, once all of them have their height: until then what is below them moves."""
-    with_figures = [f for f in study.findings if any(figure.value is not None for figure in f.figures)]
+    n_charts = sum(len(finding_charts(finding)) for finding in study.findings)
     charts = page.locator('[data-testid="stVegaLiteChart"] svg.marks')
-    expect(charts).to_have_count(len(with_figures))
+    expect(charts).to_have_count(n_charts)
     return charts
 
 
 def test_charts_are_drawn_and_fit_the_page(studied: str, study: Study, page: Page) -> None:
     _open(page, studied, study)
     charts = _drawn(page, study)
-    boxes = charts.evaluate_all("all => all.map((one) => one.getBoundingClientRect()).map((r) => [r.right, r.height])")
-    for right, height in boxes:
-        assert height > 60
-        assert 900 < right <= 1280
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    measure = "all => all.map((one) => one.getBoundingClientRect()).map((r) => [r.left, r.right, r.height])"
+    for width in (1280, 1920):
+        page.set_viewport_size({"width": width, "height": 720})
+        page.wait_for_function("(w) => [...document.querySelectorAll('svg.marks')].every((one) => "
+                               "one.getBoundingClientRect().right > 0.6 * w)", arg=width)  # fmt: skip
+        for left, right, height in charts.evaluate_all(measure):
+            assert height > 60
+            assert 0.35 * width < left < right <= width  # to the right of the sentence
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_page_does_not_move_while_its_charts_are_drawn(studied: str, study: Study, page: Page) -> None:
+    page.add_init_script(WATCH_SHIFTS)
+    _open(page, studied, study)
+    _drawn(page, study)
+    assert sum(shift["value"] for shift in shifts(page)) < 0.05
 
 
 def test_a_question_on_top_leads_down_to_its_answer(studied: str, study: Study, page: Page) -> None:
@@ -67,7 +80,7 @@ def test_a_question_on_top_leads_down_to_its_answer(studied: str, study: Study, 
 
 def test_the_figures_and_the_command_are_behind_an_expander(studied: str, study: Study, page: Page) -> None:
     _open(page, studied, study)
-    page.get_by_text("The figures, and the command that makes them").first.click()
+    page.get_by_text("Details", exact=True).first.click()
     expect(page.locator('[data-testid="stDataFrame"]').first).to_be_visible()
     expect(page.get_by_text(study.findings[0].command).first).to_be_visible()
 

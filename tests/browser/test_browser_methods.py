@@ -33,10 +33,18 @@ def opened(page: Page, compared: str) -> None:
 
 def test_everything_fits_the_page(compared: str, page: Page) -> None:
     opened(page, compared)
-    chart = page.locator('[data-testid="stVegaLiteChart"] svg.marks').bounding_box()
-    assert chart is not None
-    assert chart["x"] + chart["width"] <= 1280
+    charts = page.locator('[data-testid="stVegaLiteChart"] svg.marks')
+    expect(charts).to_have_count(4 + 1)
+    lefts, rights = zip(*charts.evaluate_all(EDGES), strict=True)
+    assert len(set(lefts[:4])) == 4  # beside each other
+    assert 1200 < max(rights) <= 1280
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.wait_for_function("() => [...document.querySelectorAll('svg.marks')].some((one) => one.clientWidth > 1500)")
+    assert 1700 < max(right for _, right in charts.evaluate_all(EDGES)) <= 1920
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+EDGES = "all => all.map((one) => one.getBoundingClientRect()).map((r) => [r.left, r.right])"
 
 
 def test_a_figure_of_the_table_shows_its_runs(compared: str, page: Page) -> None:
@@ -53,7 +61,9 @@ def test_a_dot_and_a_row_open_their_runs(compared: str, page: Page) -> None:
     dots = page.locator('[data-testid="stVegaLiteChart"] svg.marks path[aria-roledescription="point"]')
     dots.last.click(force=True)
     expect(page).to_have_url(re.compile(r"run=demo-"))
-    expect(page.get_by_text("does not ask for this run").or_(page.get_by_text("thrown away"))).to_be_visible()
+    expect(
+        page.get_by_text("no longer part of the study").or_(page.get_by_text("A study keeps the figures"))
+    ).to_be_visible()
     rows = page.locator('[data-testid="stDataFrame"]').nth(1)
     rows.scroll_into_view_if_needed()
     rows.click(position={"x": 18, "y": 1.5 * ROW})

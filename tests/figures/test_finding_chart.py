@@ -2,36 +2,36 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.domain.studies import Finding, FindingFigure
-from engine.figures.finding_chart import describe, finding_chart, finding_table
+from engine.figures import palette
+from engine.figures.finding_chart import describe, finding_charts, finding_table
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def finding(*figures: FindingFigure, reference: float | None = 0.0) -> Finding:
+def finding(*figures: FindingFigure) -> Finding:
     return Finding(
-        key="made", question="Is it?", verdict="yes", answer="It is.", figures=figures, reference=reference,
-        axis="difference in steps", command="python -m engine study x.yaml",
+        key="made", question="Is it?", verdict="yes", answer="It is.", figures=figures, axis="difference in steps",
+        line="no difference", command="python -m engine study x.yaml",
     )  # fmt: skip
 
 
-def figure(name: str, value: float | None, low: float | None, high: float | None, unit: str = "") -> FindingFigure:
-    return FindingFigure(name=name, value=value, low=low, high=high, n=10, unit=unit)
+def figure(
+    name: str, value: float | None, low: float | None, high: float | None, unit: str = "", null: float | None = 0.0
+) -> FindingFigure:
+    return FindingFigure(name=name, value=value, low=low, high=high, n=10, unit=unit, null=null)
 
 
 def panels(found: Finding) -> list[dict[str, Any]]:
-    chart = finding_chart(found)
-    assert chart is not None
-    return list(chart.to_dict()["hconcat"])
+    return [chart.to_dict() for chart in finding_charts(found)]
 
 
 def drawn(found: Finding) -> dict[str, dict[str, Any]]:
-    """The rows of all dots by name, in one panel."""
-    chart = finding_chart(found)
-    assert chart is not None
-    rows = [row for data in chart.to_dict()["datasets"].values() for row in data if "name" in row]
+    """The rows of all dots by name."""
+    rows = [row for chart in panels(found) for data in chart["datasets"].values() for row in data if "name" in row]
     return {row["name"]: row for row in rows}
 
 
@@ -39,7 +39,34 @@ def test_dots_are_filled_where_the_interval_leaves_the_line_out() -> None:
     rows = drawn(finding(figure("beyond", 3, 1, 5), figure("across", 1, -1, 3), figure("below", -3, -4, -2)))
     filled = {name: row["fill"] != "transparent" for name, row in rows.items()}
     assert filled == {"beyond": True, "across": False, "below": True}
-    assert (rows["across"]["low"], rows["across"]["high"], rows["across"]["interval"]) == (-1, 3, "-1.000 to 3.000")
+    assert (rows["across"]["low"], rows["across"]["high"], rows["across"]["interval"]) == (-1, 3, "−1.000 to 3.000")
+
+
+def test_each_row_is_judged_against_its_own_null_which_is_drawn_in_it() -> None:
+    found = finding(figure("high", 0.7, 0.6, 0.8, null=0.5), figure("low", 0.7, 0.6, 0.8, null=0.75))
+    rows = drawn(found)
+    assert [row["fill"] != "transparent" for row in rows.values()] == [True, False]
+    assert [row["null"] for row in rows.values()] == [0.5, 0.75]
+    (panel,) = panels(found)
+    (line,) = [layer for layer in panel["layer"] if layer["encoding"].get("x", {}).get("field") == "null"]
+    assert (line["encoding"]["y"]["bandPosition"], line["encoding"]["y2"]["bandPosition"]) == (0, 1)
+
+
+def test_a_row_without_a_null_claims_nothing() -> None:
+    row = drawn(finding(figure("base", 0.7, 0.6, 0.8, null=None)))["base"]
+    assert row["fill"] == row["colour"] == palette.SAME
+
+
+def test_a_figure_for_the_table_is_not_drawn() -> None:
+    found = finding(figure("a", 1, 0, 2), figure("b", 1, 0, 2).model_copy(update={"drawn": False}))
+    assert list(drawn(found)) == ["a"]
+    assert finding_table(found)["of"].tolist() == ["a", "b"]
+    assert "b:" not in describe(found)
+
+
+def test_the_table_has_no_negative_zero() -> None:
+    table = finding_table(finding(figure("a", -0.0004, -0.0001, 0.5)))
+    assert not np.signbit(table[["value", "low"]].to_numpy()).any()
 
 
 def test_a_figure_without_an_interval_is_a_hollow_dot_and_one_without_a_value_is_in_the_table_only() -> None:
@@ -53,37 +80,24 @@ def test_a_figure_without_an_interval_is_a_hollow_dot_and_one_without_a_value_is
 
 
 def test_no_figures_no_chart() -> None:
-    assert finding_chart(finding()) is None
-    assert finding_chart(finding(figure("none", None, None, None))) is None
+    assert finding_charts(finding()) == ()
+    assert finding_charts(finding(figure("none", None, None, None))) == ()
     assert finding_table(finding()).empty
 
 
-def _lines(panel: dict[str, Any]) -> int:
-    return sum(layer["encoding"].get("x", {}).get("field") == "line" for layer in panel["layer"])
-
-
-def test_a_panel_a_unit_and_the_line_where_the_same_is_measured() -> None:
+def test_a_chart_a_unit_each_as_wide_as_its_container() -> None:
     found = finding(
         figure("a", 0.9, 0.8, 1, "accuracy, simple"),
         figure("a", 0.4, 0.3, 0.5, "accuracy, spatial"),
         figure("a", 7, 6, 8, "steps"),
-        reference=0.2,
     )
     made = panels(found)
     assert [panel["title"]["text"] for panel in made] == ["Simple", "Spatial", "Steps"]
-    assert [_lines(panel) for panel in made] == [1, 1, 0]
+    assert {panel["width"] for panel in made} == {"container"}
+    assert len({panel["height"] for panel in made}) == 1
     axes = [panel["layer"][-1]["encoding"]["x"]["title"] for panel in made]
     assert axes == ["difference in steps", "difference in steps", "steps"]
     assert finding_table(found)["measured"].tolist() == ["accuracy: simple", "accuracy: spatial", "steps"]
-
-
-def test_rows_are_named_once_where_all_panels_have_the_same() -> None:
-    def labels(*figures: FindingFigure) -> list[bool]:
-        return [panel["layer"][-1]["encoding"]["y"]["axis"]["labels"] for panel in panels(finding(*figures))]
-
-    same = [figure(name, 1, 0, 2, unit) for unit in ("steps", "seconds") for name in ("x", "y")]
-    assert labels(*same) == [True, False]
-    assert labels(*same, figure("z", 1, 0, 2, "seconds")) == [True, True]
 
 
 def test_every_dot_bar_and_line_is_within_its_axis() -> None:
@@ -95,17 +109,10 @@ def test_every_dot_bar_and_line_is_within_its_axis() -> None:
     assert low < 0 < high
 
 
-def test_the_panels_fit_the_width_that_is_given() -> None:
-    figures = [figure("a rather long name of a figure", 1, 0, 2, unit) for unit in ("steps", "seconds", "accuracy")]
-    chart = finding_chart(finding(*figures), width=900)
-    assert chart is not None
-    assert 600 < sum(panel["layer"][0].get("width", panel["width"]) for panel in chart.to_dict()["hconcat"]) < 900
-
-
 def test_words_for_those_who_do_not_see_it() -> None:
     words = describe(finding(figure("LoRA", 3, 1, 5), figure("none", None, None, None)))
     assert "difference in steps" in words
-    assert "LoRA: 3 (1 to 5)" in words
+    assert "LoRA: 3.00 (1.00 to 5.00)" in words
     assert "none" not in words
 
 
@@ -121,11 +128,11 @@ def test_the_published_figure_stands_beside_the_measured_one() -> None:
     table = finding_table(found)
     assert table["published"].dropna().tolist() == [0.8]
     assert "published" not in finding_table(finding(own)).columns
-    layers = finding_chart(found).to_dict()["hconcat"][0]["layer"]  # type: ignore[union-attr]
+    layers = panels(found)[0]["layer"]
     (diamond,) = [layer for layer in layers if layer["mark"].get("shape") == "diamond"]
     assert diamond["encoding"]["x"]["field"] == "published"
     low, high = diamond["encoding"]["x"]["scale"]["domain"]
     assert low < 0.2
     assert high > 0.8
-    plain = finding_chart(finding(own)).to_dict()["hconcat"][0]["layer"]  # type: ignore[union-attr]
+    plain = panels(finding(own))[0]["layer"]
     assert not [layer for layer in plain if layer["mark"].get("shape") == "diamond"]

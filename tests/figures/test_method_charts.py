@@ -13,8 +13,10 @@ from engine.figures.method_charts import (
     RUN_COLUMNS,
     method_chart,
     method_chart_rows,
+    method_legend,
     method_means,
     method_name,
+    method_panels,
     method_table,
 )
 
@@ -97,16 +99,38 @@ def test_variants_of_a_method_are_apart_and_an_empty_one_from_a_file_is_empty():
 def test_a_panel_a_task_with_runs_and_their_mean():
     spec = method_chart(TWO, x="n_trainable").to_dict()
     assert spec["facet"]["sort"] == ["addition", "mixed up"]
-    dots, interval, means, over = spec["spec"]["layer"]
-    assert [one["transform"][0]["filter"] for one in (dots, interval, means, over)] == [
-        "datum.kind == 'run'", "datum.kind == 'mean'", "datum.kind == 'mean'", "datum.kind == 'run'",
+    dots, interval, means = spec["spec"]["layer"]
+    assert [one["transform"][0]["filter"] for one in (dots, interval, means)] == [
+        "datum.kind == 'run'", "datum.kind == 'mean'", "datum.kind == 'mean'",
     ]  # fmt: skip
     assert (interval["encoding"]["y"]["field"], interval["encoding"]["y2"]["field"]) == ("low", "high")
     assert encoded(spec, 2, "x")["scale"]["type"] == "log"
     low, high = encoded(spec, 2, "y")["scale"]["domain"]
     assert 0 <= low < 0.46
     assert 0.94 < high <= 1
-    assert [(one["name"], one["select"]["fields"]) for one in spec["params"]] == [("run", ["run"])]
+
+
+def test_panels_are_as_wide_as_their_container_and_share_their_scales():
+    panels = method_panels(TWO, x="n_trainable")
+    assert list(panels) == ["addition", "mixed_up"]
+    specs = [panel.to_dict() for panel in panels.values()]
+    assert [spec["title"]["text"] for spec in specs] == ["addition", "mixed up"]
+    assert {spec["width"] for spec in specs} == {"container"}
+    for channel in ("x", "y", "color"):
+        first, second = (spec["layer"][2]["encoding"][channel]["scale"] for spec in specs)
+        assert first == second
+    for spec in specs:
+        assert [(one["name"], one["select"]["fields"]) for one in spec["params"]] == [("run", ["run"])]
+        assert [len(rows) for name, rows in spec["datasets"].items() if name == spec["data"]["name"]] in ([8], [2])
+        assert spec["layer"][0]["encoding"]["color"]["legend"] is None
+
+
+def test_the_legend_has_the_colors_and_marks_of_the_panels():
+    legend = method_legend(TWO, x="n_trainable").to_dict()
+    panel = method_panels(TWO, x="n_trainable")["addition"].to_dict()
+    for channel in ("color", "shape"):
+        assert legend["encoding"][channel]["scale"] == panel["layer"][0]["encoding"][channel]["scale"]
+    assert legend["encoding"]["x"]["sort"] == ["LoRA", "CircuitLoRA"]
 
 
 def test_time_starts_at_0_and_is_not_stretched():

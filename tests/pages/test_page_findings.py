@@ -12,6 +12,7 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.studies import Finding, FindingFigure, Study
+from engine.figures.finding_chart import finding_charts
 from engine.store import Store
 from engine.studies.findings import findings
 from tests.studies.made_tables import SPEC, grid, tables
@@ -49,21 +50,21 @@ def test_every_question_with_verdict_answer_figures_and_command(open_page: OpenP
         assert finding.question in said
         assert finding.answer in said
         assert finding.evidence in said
+        for sentence in finding.details:
+            assert sentence in said
     assert [heading.anchor for heading in app.subheader] == [finding.key for finding in study.findings]
     verdicts = [heading.value.rpartition("-badge[")[2].partition(": ")[2].rstrip("]") for heading in app.subheader]
     assert verdicts == [finding.verdict for finding in study.findings]
     assert [line.value for line in app.code] == [COMMAND] * len(study.findings)
     assert len(app.dataframe) == sum(bool(finding.figures) for finding in study.findings)
-    assert len(app.get("vega_lite_chart")) == sum(
-        any(figure.value is not None for figure in finding.figures) for finding in study.findings
-    )
+    assert len(app.get("vega_lite_chart")) == sum(len(finding_charts(finding)) for finding in study.findings)
 
 
 def test_the_first_sentence_counts_what_is_in_the_tables(open_page: OpenPage) -> None:
     keep("one", n_seeds=7)
     said = texts(open_page("findings", bundled=None))
     assert "**21 fine-tunes**" in said  # three methods, seven seeds
-    assert "7 seeds; LoRA, New tokens only, LoRA and new tokens" in said
+    assert "7 seeds; LoRA · New tokens only · LoRA and new tokens" in said
 
 
 def test_several_studies_have_a_picker_and_an_address(open_page: OpenPage) -> None:
@@ -93,7 +94,7 @@ def test_a_study_under_way_says_so(open_page: OpenPage) -> None:
     store.save_study(Study(spec=SPEC, n_runs=2), tables(grid(n_seeds=1)))
     app = open_page("findings", bundled=None)
     assert not app.exception
-    assert "no findings yet: 2 run(s) are finished" in texts(app)
+    assert "No findings yet; 2 runs finished." in texts(app)
 
 
 def test_tables_that_cannot_be_read_leave_the_findings(open_page: OpenPage) -> None:
@@ -102,7 +103,7 @@ def test_tables_that_cannot_be_read_leave_the_findings(open_page: OpenPage) -> N
         table.write_bytes(b"no table")
     app = open_page("findings", bundled=None)
     assert not app.exception
-    assert "tables are left out" in texts(app)
+    assert "tables cannot be read" in texts(app)
     assert len(app.subheader) == 10
 
 
@@ -112,7 +113,7 @@ def test_texts_of_a_study_are_texts_only(open_page: OpenPage) -> None:
         "one",
         Finding(
             key="made", question=HOSTILE, verdict="no", answer=HOSTILE, figures=(figure,), axis=HOSTILE,
-            evidence=HOSTILE, command=HOSTILE,
+            line=HOSTILE, details=(HOSTILE,), evidence=HOSTILE, command=HOSTILE,
         ),
     )  # fmt: skip
     app = open_page("findings", bundled=None)
@@ -120,6 +121,24 @@ def test_texts_of_a_study_are_texts_only(open_page: OpenPage) -> None:
     assert HOSTILE in texts(app)  # with the escapes taken out
     for written in (*app.markdown, *app.caption, *app.subheader):
         assert HOSTILE not in str(written.value)  # with them
+
+
+def test_numbers_are_folded_away_under_one_plain_sentence(open_page: OpenPage) -> None:
+    study = keep("one")
+    app = open_page("findings", bundled=None)
+    assert [expander.label for expander in app.expander] == ["Details"] * len(study.findings)
+    folded = {str(element.value) for expander in app.expander for element in expander.markdown}
+    assert not any("95%" in finding.answer or "n =" in finding.answer for finding in study.findings)
+    assert sum("Weak spots." in text for text in folded) == sum(bool(finding.evidence) for finding in study.findings)
+
+
+def test_a_study_of_before_is_still_read() -> None:
+    """Its findings had one line for all figures of a kind, and no details."""
+    made = keep("one").findings[0]
+    before = made.model_dump(mode="json", exclude={"details", "line"}) | {"reference": 0.5}
+    for figure in before["figures"]:
+        del figure["null"], figure["drawn"]
+    assert [figure.null for figure in Finding.model_validate(before).figures] == [0.5] * len(made.figures)
 
 
 def test_what_can_be_taken_away(open_page: OpenPage) -> None:

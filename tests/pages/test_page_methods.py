@@ -56,13 +56,13 @@ def test_a_study_as_table_chart_and_runs(open_page: OpenPage) -> None:
     assert not app.error
     said = texts(app)
     assert "**51 fine-tunes**" in said  # 4 methods on 4 tasks and one variant, 3 seeds; the search's run is not there
-    assert "5 ways to train, 4 tasks, 3 seeds, each at the best of 2 learning rates" in said
+    assert "5 methods, 4 tasks, 3 seeds, each at the best of 2 learning rates" in said
     table, runs = (frame.value for frame in app.dataframe)
     assert list(table["task"]) == ["add-sub", "mul-div", "composition", "demo", "trainable parameters"]
     assert table["LoRA"].iloc[0] == "0.50 (0.50 to 0.50)"
     assert table["LoRA"].iloc[-1] == "164,864"
     assert len(runs) == 51
-    assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) == 1
+    assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) == 4 + 1  # a task each, and the legend
 
 
 def test_what_is_retained_and_the_other_charts_are_in_the_address(open_page: OpenPage) -> None:
@@ -91,9 +91,9 @@ def test_a_run_of_a_study_shows_how_it_was_trained_and_can_be_trained_here(open_
     keep()
     app = open_page("methods", bundled=None, run="add-sub-lora-s1")
     assert not app.exception
-    assert "workspaces that are thrown away" in texts(app)
+    assert "Train it here to open it in Learning curves" in texts(app)
     assert "python -m engine train --name add-sub-lora-s1 --corpus add-sub" in app.code[0].value
-    (make,) = [button for button in app.button if button.label == "Make its corpora here"]
+    (make,) = [button for button in app.button if button.label == "Create its corpora"]
     make.click().run()
     assert not app.exception
     assert [info.name for info in workspace().corpora()] == ["add-sub"]
@@ -108,13 +108,13 @@ def test_a_run_of_a_study_shows_how_it_was_trained_and_can_be_trained_here(open_
 def test_a_corpus_that_cannot_be_made_here_is_told(open_page: OpenPage) -> None:
     keep()
     app = open_page("methods", bundled=None, run="mul-div-lora-s1")
-    assert "the corpus “mul-div” must be in this workspace" in texts(app)
+    assert "it creates the corpus “mul-div”" in texts(app)
 
 
 def test_a_run_that_the_study_does_not_ask_for_is_told(open_page: OpenPage) -> None:
     keep()
     app = open_page("methods", bundled=None, run="add-sub-circuit_lora-s1")
-    assert "does not ask for this run any more" in texts(app)
+    assert "no longer part of the study" in texts(app)
     app = open_page("methods", bundled=None, run="nobody")
     assert not app.exception
 
@@ -136,7 +136,7 @@ def test_several_studies_have_a_picker(open_page: OpenPage) -> None:
     assert app.query_params["from"] == "older"
     assert "**51 fine-tunes**" in texts(app)
     app.selectbox[0].set_value("your runs").run()
-    assert "No run of yours has finished" in texts(app)
+    assert "None of your runs has finished" in texts(app)
 
 
 @pytest.mark.parametrize("content", [b"no table", b""])
