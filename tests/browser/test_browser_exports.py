@@ -167,7 +167,7 @@ def test_pictures_have_the_geometry_of_the_apps_canvas(open_file: OpenFile, stor
         """([payload, w, h]) => {
           const scene = makeScene(payload, 0, { labels: {}, supernodes: [] });
           const to = projection(scene.places, wholeView(scene.places), w, h);
-          return scene.nodes.map((node) => [node.id, to.x(node.x), to.y(node.y), radius(scene, node, 1, to.sx)]);
+          return scene.nodes.map((node) => [node.id, to.x(node.x), to.y(node.y), radius(scene, node, 1, to)]);
         }""",
         [view.payload(), 600, 300],
     )
@@ -187,6 +187,6 @@ def test_pictures_and_reports_are_drawn(open_file: OpenFile, story: GraphDiff, d
     widths = report.evaluate(
         "[...document.querySelectorAll('figure svg')].map((svg) => svg.getBoundingClientRect().width)"
     )
-    assert len(widths) == 4
+    assert len(widths) == 5  # loss, curves, circuit change, both graphs, the difference
     assert all(300 < width <= 900 for width in widths)
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")

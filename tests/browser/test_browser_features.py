@@ -33,7 +33,7 @@ def test_every_token_is_shown_as_text_and_nothing_of_it_runs(feature_app: str, p
     assert page.evaluate("window.hacked") is None
     expect(page.get_by_text("A · active on 3.1% of 1,000 tokens, at most 1.00")).to_be_visible()
     # a chart a side, with words for those who do not see it
-    expect(page.get_by_label("Histogram of the activations: active on 3.1 %")).to_have_count(2)
+    expect(page.get_by_label("Histogram of the activations: active on 3.1%")).to_have_count(2)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
