@@ -147,7 +147,7 @@ def flip_charts(rows: pd.DataFrame, *, last_step: int, height: int = 160) -> Pan
         .encode(
             x=_step_axis(last_step, field="left"),
             x2="right:Q",
-            y=alt.Y("height:Q", title="vanished, appeared", axis=axis),
+            y=alt.Y("height:Q", title="number", axis=axis),
             y2="zero:Q",
             color=_series(alt.Color, "kind", [APPEARED, VANISHED], colors),
             tooltip=[

@@ -78,7 +78,7 @@ def paired_likeness(one: Sequence[Circuit], other: Sequence[Circuit], *, qkv: Qk
     """
     if not one or len(one) != len(other):
         raise InputError(
-            f"{len(one)} circuits cannot be compared with {len(other)} one by one. Give equally many of each."
+            f"{len(one)} circuits cannot be compared with {len(other)} one by one. Give equally many, at least one."
         )
     everything = [*one, *other]
     _check_shapes(everything)
