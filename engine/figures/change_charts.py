@@ -331,7 +331,9 @@ def _said(channel: Any) -> Any:
     """Colour or shape by what is said; both channels make one legend."""
     values = _SAID_COLOUR if channel is alt.Color else _SAID_MARK
     scale = alt.Scale(domain=list(SAID_TITLES.values()), range=[values[said] for said in SAID_TITLES])
-    return channel("said_title:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", symbolSize=100))
+    return channel(
+        "said_title:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", symbolSize=100, columns=2)
+    )
 
 
 def _marks(last_step: int) -> list[alt.Chart]:
@@ -355,7 +357,7 @@ def _two_lines(
     domain: tuple[float, float], last_step: int,
 ) -> alt.LayerChart:  # fmt: skip
     """Two lines with intervals: what is asked about, and what it is held against. `value`: column and axis title."""
-    legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=80)
+    legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=80, columns=2)
     color = alt.Color(f"{which}:N", scale=alt.Scale(domain=[*colors], range=[*colors.values()]), legend=legend)
     shape = alt.Shape(f"{which}:N", scale=alt.Scale(domain=[*colors], range=["circle", "square"]), legend=legend)
     base = alt.Chart().encode(x=step_axis(last_step), color=color)

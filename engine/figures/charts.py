@@ -281,7 +281,7 @@ def _by_kind(
     used = [kind for kind in PROBE_KINDS if kind in set(kinds)]
     if legend is alt.Undefined:
         fill = {} if color is None else {"symbolFillColor": color, "symbolStrokeWidth": 0}
-        legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90, **fill)
+        legend = alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=90, columns=2, **fill)
     scale = alt.Scale(domain=used, range=[getattr(PROBE_KINDS[kind], hint) for kind in used])
     return channel("probe_kind:N", scale=scale, legend=legend)
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 MOST_IN_A_ROW: Final = 3
+_GAP_PX: Final = 10  # between rows
 
 
 def panel_columns(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -53,8 +55,7 @@ def _specs(_make: Callable[[], Mapping[str, Any]], made_from: Hashable) -> dict[
     return {name: dict(chart.to_dict()) for name, chart in _make().items()}
 
 
-def reserved(n_panels: int, height: int, text: str) -> None:
-    """The room that panels will take, with what is waited for."""
+def room(n_panels: int, height: int) -> DeltaGenerator:
+    """The room that panels of this height take, whether they are drawn yet or not."""
     n_rows = max(1, -(-n_panels // MOST_IN_A_ROW))
-    with st.container(height=height * n_rows, border=False):
-        st.caption(text)
+    return st.container(height=(height + _GAP_PX) * n_rows, border=False)

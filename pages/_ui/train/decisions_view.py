@@ -15,7 +15,7 @@ from engine.figures.change_charts import change_panels, change_rows, weights_cha
 from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
 from pages._ui.curves.change_data import captures_seen, stamp_of
-from pages._ui.curves.panels import draw_kept_panels, reserved
+from pages._ui.curves.panels import draw_kept_panels, room
 from pages._ui.session import store
 from pages._ui.settled_text import marks
 from pages._ui.text import plain, words
@@ -96,16 +96,17 @@ def costs(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoi
 def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoint], n_types: int) -> None:
     """Circuit change so far, and where each type's circuit settled."""
     st.markdown("**Circuit change since the checkpoint before**")
-    if any(one.change for look in decisions.looks for one in look.types):
-        draw_kept_panels(
-            lambda: _panels(config, decisions, config.n_steps),
-            "decisions", str(store().workspace), config.name, stamp_of(decisions), len(checkpoints),
-            key=f"changes {config.name}", height=_CHANGE_PX,
-            alt_text=lambda name: f"How much the {words(name)} circuit of {config.name} changed, by step, and the "
-            "noise floor.",
-        )  # fmt: skip
-    else:
-        reserved(n_types, _CHANGE_PX, "Shown once two checkpoints are traced.")
+    with room(n_types, _CHANGE_PX):
+        if not any(one.change for look in decisions.looks for one in look.types):
+            st.caption("Shown once two checkpoints are traced.")
+        else:
+            draw_kept_panels(
+                lambda: _panels(config, decisions, config.n_steps),
+                "decisions", str(store().workspace), config.name, stamp_of(decisions), len(checkpoints),
+                key=f"changes {config.name}", height=_CHANGE_PX,
+                alt_text=lambda name: f"How much the {words(name)} circuit of {config.name} changed, by step, and the "
+                "noise floor.",
+            )  # fmt: skip
     st.caption(FLOOR_CAVEAT)
 
 
@@ -124,14 +125,15 @@ def _sampling(config: RunConfig, decisions: RunDecisions) -> None:
     rows = weight_rows(decisions.decisions, last_step=_last_step(decisions))
     info = CURRICULUM_INFOS.get(config.curriculum)
     st.markdown(f"**How often each constraint type is sampled** ({plain((info.title if info else '').lower())})")
-    if rows.empty:
-        reserved(1, _SAMPLING_PX, "Evenly so far.")
-        return
-    draw(
-        lambda: weights_chart(rows, last_step=config.n_steps, height=_SAMPLING_PX),
-        "weights", str(store().workspace), config.name, stamp_of(decisions), height=_SAMPLING_PX,
-        key=f"weights {config.name}", alt=f"How often {config.name} samples each constraint type, by step.",
-    )  # fmt: skip
+    with room(1, _SAMPLING_PX):
+        if rows.empty:
+            st.caption("Evenly so far.")
+            return
+        draw(
+            lambda: weights_chart(rows, last_step=config.n_steps, height=_SAMPLING_PX),
+            "weights", str(store().workspace), config.name, stamp_of(decisions), height=_SAMPLING_PX,
+            key=f"weights {config.name}", alt=f"How often {config.name} samples each constraint type, by step.",
+        )  # fmt: skip
 
 
 def _last_step(decisions: RunDecisions) -> int:

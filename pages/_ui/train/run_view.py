@@ -17,7 +17,7 @@ from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
-from pages._ui.curves.panels import draw_kept_panels, reserved
+from pages._ui.curves.panels import draw_kept_panels, room
 from pages._ui.delete import delete_button
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import is_active, newest_job
@@ -106,14 +106,15 @@ def _figures(config: RunConfig) -> None:
         key=f"loss {name}", alt=f"Training loss of {name} over steps.", height=_LOSS_PX,
     )  # fmt: skip
     found = scores(store(), name)
-    if found.empty:
-        reserved(_n_types(config), _PROBES_PX, "No probes were measured yet.")
-    else:
-        draw_kept_panels(
-            lambda: curve_panels({name: found}, last_step=config.n_steps, height=_PROBES_PX),
-            "curves", str(store().workspace), name, measured, key=f"curves {name}", height=_PROBES_PX,
-            alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
-        )  # fmt: skip
+    with room(_n_types(config), _PROBES_PX):
+        if found.empty:
+            st.caption("No probes were measured yet.")
+        else:
+            draw_kept_panels(
+                lambda: curve_panels({name: found}, last_step=config.n_steps, height=_PROBES_PX),
+                "curves", str(store().workspace), name, measured, key=f"curves {name}", height=_PROBES_PX,
+                alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
+            )  # fmt: skip
     decisions_view(config, decisions, n_types=_n_types(config))
 
 
@@ -126,7 +127,8 @@ def _waiting(config: RunConfig) -> None:
         "no loss", config.name, config.n_steps, key=f"loss {config.name}", height=_LOSS_PX,
         alt=f"Training loss of {config.name}: none yet.",
     )  # fmt: skip
-    reserved(_n_types(config), _PROBES_PX, "The probes are measured at every checkpoint.")
+    with room(_n_types(config), _PROBES_PX):
+        st.caption("The probes are measured at every checkpoint.")
 
 
 def _n_types(config: RunConfig) -> int:
