@@ -21,7 +21,7 @@ CSV_COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class CircuitPair:
+class ComparedCircuits:
     """Two component circuits as they are exported."""
 
     edges: "pd.DataFrame"  # of `engine.figures.component_view.edge_changes`
@@ -29,7 +29,7 @@ class CircuitPair:
     b: "ComponentScores"
 
 
-def _edges(pair: CircuitPair, side: str) -> str:
+def _edges(pair: ComparedCircuits, side: str) -> str:
     """The table on screen, with the checkpoints in every row."""
     from engine.figures.tables import to_csv
 
@@ -37,7 +37,7 @@ def _edges(pair: CircuitPair, side: str) -> str:
     return to_csv(table.assign(checkpoint_a=pair.a.key.checkpoint, checkpoint_b=pair.b.key.checkpoint))
 
 
-def _scores(pair: CircuitPair, side: str) -> str:
+def _scores(pair: ComparedCircuits, side: str) -> str:
     """Of both checkpoints: what made the scores, the names of sources and inputs, and the scores (n_inputs,
     n_sources), null where there is no edge."""
     return json.dumps({"a": _record(pair.a), "b": _record(pair.b)}, ensure_ascii=False, allow_nan=False)
@@ -60,7 +60,7 @@ def _record(scores: "ComponentScores") -> dict[str, Any]:
     }
 
 
-CIRCUIT_FORMATS: tuple[ExportFormat[CircuitPair], ...] = (
+CIRCUIT_FORMATS: tuple[ExportFormat[ComparedCircuits], ...] = (
     ExportFormat(
         "csv", (".csv",), "text/csv", "table", _edges,
         (MenuEntry("Edges (CSV)", "The table of edges, with q, k and v apart.", "-edges.csv"),),

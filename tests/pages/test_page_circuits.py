@@ -35,7 +35,7 @@ from engine.domain.components import (
 from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
-from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, CircuitPair
+from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, ComparedCircuits
 from engine.figures.component_view import component_view, edge_changes, node_changes
 from engine.store import Store
 from pages._ui import session
@@ -313,7 +313,7 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
 def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     first, _, last = found()
     edges = edge_changes(side(first), side(last))
-    csv, scores = (str(each.make(CircuitPair(edges, first, last), "")) for each in CIRCUIT_FORMATS)
+    csv, scores = (str(each.make(ComparedCircuits(edges, first, last), "")) for each in CIRCUIT_FORMATS)
     table = csv.splitlines()
     assert len(table) == len(edges) + 1
     assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b"])

@@ -9,7 +9,7 @@ from engine.domain.components import QKV
 from engine.domain.edge_measures import EdgeMeasure
 from engine.domain.numbers import signed
 from engine.figures.component_view import STATUS_TEXTS, effect_text
-from pages._ui.graphs.edge_table import BADGES, Column, edge_table
+from pages._ui.graphs.edge_table import BADGES, EdgeColumn, edge_table
 from pages._ui.graphs.picking import Edge
 from pages._ui.text import plain
 
@@ -32,14 +32,14 @@ def edge_rows(edges: pd.DataFrame, measure: EdgeMeasure, *, height: int, key: st
     return edge_table(shown, _columns(measure), height=height, key=key)
 
 
-def _columns(measure: EdgeMeasure) -> dict[str, Column]:
+def _columns(measure: EdgeMeasure) -> dict[str, EdgeColumn]:
     return {
-        "from": Column("from", 120),
-        "to": Column("to", 120),
-        "via": Column("through", 90, explain=_VIA),
-        "effect_a": Column("effect A", 80, _EFFECTS, measure.effect),
-        "effect_b": Column("effect B", 80, _EFFECTS, measure.effect),
-        "change": Column("change of effect", 110, _EFFECTS, "Effect in B minus effect in A."),
+        "from": EdgeColumn("from", 120),
+        "to": EdgeColumn("to", 120),
+        "via": EdgeColumn("through", 90, explain=_VIA),
+        "effect_a": EdgeColumn("effect A", 80, _EFFECTS, measure.effect),
+        "effect_b": EdgeColumn("effect B", 80, _EFFECTS, measure.effect),
+        "change": EdgeColumn("change of effect", 110, _EFFECTS, "Effect in B minus effect in A."),
     }
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
 from engine.domain.numbers import step_name
-from engine.export.circuit_formats import CIRCUIT_FORMATS, CircuitPair
+from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
 from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
@@ -75,7 +75,7 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
     measure = EDGE_MEASURES[a.scores.key.settings.metric]
     with PICKING.title_row(_title(edges, nodes, at)):
         name = f"{a.scores.key.checkpoint} {b.scores.key.checkpoint} circuits"
-        export_menu(CIRCUIT_FORMATS, CircuitPair(edges, a.scores, b.scores), name=name)
+        export_menu(CIRCUIT_FORMATS, ComparedCircuits(edges, a.scores, b.scores), name=name)
     if at.selected:
         of_node = edges[(edges["source"] == at.selected) | (edges["target"] == at.selected)].reset_index(drop=True)
         if of_node.empty:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine.domain.numbers import count, decimal, signed
 from engine.figures.tables import CHANGE
-from pages._ui.graphs.edge_table import MOST_ROWS, Column, edge_table
+from pages._ui.graphs.edge_table import MOST_ROWS, EdgeColumn, edge_table
 from pages._ui.graphs.picking import Edge
 
 _CONTRIBUTION = "Contribution to the output: share × influence of the target, signed as the weight."
@@ -16,17 +16,17 @@ _SPREAD = "Standard deviation of the change over the prompts."
 _DIGITS = 3  # of contributions
 _contribution = partial(signed, digits=_DIGITS)
 _COLUMNS = {
-    "from": Column("from", 138),
-    "to": Column("to", 138),
-    "node": Column("node", 150),
-    "in A": Column("in A", 62, _contribution, _CONTRIBUTION),
-    "in B": Column("in B", 62, _contribution, _CONTRIBUTION),
-    CHANGE: Column(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
-    "status": Column("status", 100),
-    "share A": Column("share A", 58, signed, _SHARE),
-    "share B": Column("share B", 58, signed, _SHARE),
-    "spread_change": Column("± spread", 66, partial(decimal, digits=_DIGITS), _SPREAD),
-    "n": Column("prompts", 62, lambda n: count(int(n)), "In how many prompts this edge is kept."),
+    "from": EdgeColumn("from", 138),
+    "to": EdgeColumn("to", 138),
+    "node": EdgeColumn("node", 150),
+    "in A": EdgeColumn("in A", 62, _contribution, _CONTRIBUTION),
+    "in B": EdgeColumn("in B", 62, _contribution, _CONTRIBUTION),
+    CHANGE: EdgeColumn(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
+    "status": EdgeColumn("status", 100),
+    "share A": EdgeColumn("share A", 58, signed, _SHARE),
+    "share B": EdgeColumn("share B", 58, signed, _SHARE),
+    "spread_change": EdgeColumn("± spread", 66, partial(decimal, digits=_DIGITS), _SPREAD),
+    "n": EdgeColumn("prompts", 62, lambda n: count(int(n)), "In how many prompts this edge is kept."),
 }
 
 
@@ -54,5 +54,5 @@ def as_shown(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**rounded, **{CHANGE: (rounded["in B"] - rounded["in A"]).round(_DIGITS) + 0.0})
 
 
-def _columns(*names: str) -> dict[str, Column]:
+def _columns(*names: str) -> dict[str, EdgeColumn]:
     return {name: _COLUMNS[name] for name in names}

@@ -21,7 +21,7 @@ _STATUS = "status"
 
 
 @dataclass(frozen=True)
-class Column:
+class EdgeColumn:
     """How a column is shown. `text`: how its numbers are written (None: it holds text); they sort as numbers."""
 
     label: str
@@ -30,7 +30,7 @@ class Column:
     explain: str | None = None
 
 
-def edge_table(edges: pd.DataFrame, columns: Mapping[str, Column], *, height: int, key: str) -> Edge | None:
+def edge_table(edges: pd.DataFrame, columns: Mapping[str, EdgeColumn], *, height: int, key: str) -> Edge | None:
     """A row an edge: `columns` in their order, the status last where it is not one of them. The edge whose row a person
     picked, if any.
 
@@ -58,7 +58,7 @@ def status_chips(counts: Mapping[Any, int], statuses: Sequence[str]) -> str:
     )
 
 
-def _config(columns: Mapping[str, Column]) -> dict[str, Any]:
+def _config(columns: Mapping[str, EdgeColumn]) -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     shown = {
         name: (number if column.text else text)(column.label, width=column.width, help=column.explain)
