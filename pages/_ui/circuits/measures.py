@@ -21,12 +21,12 @@ from engine.figures.component_charts import (
 from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, layer_rows, robustness_rows
 from engine.figures.component_view import unlearned
 from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
+from pages._ui.change_data import seen
 from pages._ui.chart_export import take_away
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
-from pages._ui.curves.change_data import seen
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store

@@ -8,7 +8,7 @@ from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
-from pages._ui.curves.change_data import Seen
+from pages._ui.change_data import Seen
 from pages._ui.jobs.button import job_button
 from pages._ui.session import jobs, store
 from pages._ui.text import plain

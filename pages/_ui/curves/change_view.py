@@ -26,15 +26,15 @@ from engine.figures.change_charts import (
 )
 from engine.figures.tables import to_csv
 from pages._ui import url
+from pages._ui.change_data import Seen, seen
 from pages._ui.chart_export import take_away
 from pages._ui.curves.analyse import offer_to_trace
-from pages._ui.curves.change_data import Seen, seen
 from pages._ui.curves.meaning_view import meaning_view
-from pages._ui.curves.panels import draw_panels
 from pages._ui.curves.stopping_view import stopping_table
 from pages._ui.decision_fields import MEASURE_HELP, measures_help
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
+from pages._ui.panels import draw_panels
 from pages._ui.pickers import pick
 from pages._ui.session import store
 from pages._ui.settled_text import marks, settled_words

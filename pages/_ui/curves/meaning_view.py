@@ -15,8 +15,8 @@ from engine.figures.change_charts import (
     overlap_rows,
 )
 from engine.figures.change_tables import looks_as_overlap
-from pages._ui.curves.change_data import Seen
-from pages._ui.curves.panels import draw_panels
+from pages._ui.change_data import Seen
+from pages._ui.panels import draw_panels
 from pages._ui.pickers import pick
 from pages._ui.text import words
 

@@ -17,7 +17,7 @@ from engine.store import Store
 from pages._ui import url
 from pages._ui.cached import scores as run_scores
 from pages._ui.chart_export import take_away
-from pages._ui.curves.panels import draw_panels
+from pages._ui.panels import draw_panels
 from pages._ui.session import store
 from pages._ui.text import plain, words
 

@@ -14,8 +14,8 @@ from engine.domain.runs import Checkpoint, RunConfig
 from engine.figures.change_charts import change_panels, change_rows, weights_chart
 from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
-from pages._ui.curves.change_data import captures_seen, stamp_of
-from pages._ui.curves.panels import draw_kept_panels, room
+from pages._ui.change_data import captures_seen, stamp_of
+from pages._ui.panels import draw_kept_panels, room
 from pages._ui.session import store
 from pages._ui.settled_text import marks
 from pages._ui.text import plain, words

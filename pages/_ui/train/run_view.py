@@ -17,10 +17,10 @@ from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
-from pages._ui.curves.panels import draw_kept_panels, room
 from pages._ui.delete import delete_button
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import is_active, newest_job
+from pages._ui.panels import draw_kept_panels, room
 from pages._ui.session import store
 from pages._ui.text import plain, words
 from pages._ui.train.decisions_view import decides, decisions_view, newest, stopped_by
