@@ -12,8 +12,8 @@ from engine.corpus.make import CLOZES
 from engine.corpus.templates import INFERENCE
 from engine.domain.corpus import PROBE_KINDS, Corpus, CorpusSpec, Probe, ProbeKindInfo, probe_kind
 from engine.domain.errors import InputError
+from pages._ui.compare.data import ordered_prompts
 from pages._ui.corpus.tables import counts
-from pages._ui.pickers import ordered_prompts
 
 ROOT = Path(__file__).parents[2]
 TRANSFER = ProbeKindInfo(

@@ -178,7 +178,7 @@ def test_what_is_no_hub_id_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(GatedRepoError, "accept its licence.*huggingface-cli login"), (RepositoryNotFoundError, "spelling")],
+    [(GatedRepoError, "accept its license.*huggingface-cli login"), (RepositoryNotFoundError, "spelling")],
 )
 def test_gated_and_unknown_hub_models(error: type[Exception], advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Response:

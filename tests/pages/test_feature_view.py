@@ -39,7 +39,7 @@ def test_both_sides() -> None:
     app = opened("both")
     assert captions(app) == [
         "**A** · active on 1.5% of 200 tokens, at most 2.00",
-        "**B** · active on 2 % of 200 tokens, at most 2.00",
+        "**B** · active on 2.0% of 200 tokens, at most 2.00",
     ]
     assert len(app.get("vega_lite_chart")) + len(app.get("arrow_vega_lite_chart")) == 2
     (table,) = app.get("html")

@@ -355,4 +355,4 @@ def test_a_single_traced_prompt_is_not_shown_as_a_mean(open_page: OpenPage) -> N
     app = open_page("compare", prompt=group.title)
     assert not app.exception
     assert "Mean over" not in texts(app)
-    assert "of 12 prompts chosen from" in texts(app)
+    assert "of 12 prompts are not traced yet" in texts(app)

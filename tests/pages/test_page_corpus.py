@@ -9,7 +9,7 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.corpus import corpus_csv, make_corpus, make_task, parse_corpus
-from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, TaskSpec
+from engine.domain.corpus import PROBE_KINDS, Corpus, CorpusSpec, Example, Pair, TaskSpec
 from engine.domain.jobs import MakeCorpus
 from engine.store import Store
 from pages._ui import session
@@ -50,7 +50,7 @@ def test_counts_add_up() -> None:
     corpus = make_corpus(CorpusSpec(name="x", n_probes=12))
     rows = counts(corpus)
     assert sum(int(row["training examples"]) for row in rows) == len(corpus.examples)
-    n_probes = sum(int(value) for row in rows for name, value in row.items() if name.endswith("probes"))
+    n_probes = sum(int(row[f"{kind} probes"]) for row in rows for kind in PROBE_KINDS)
     assert n_probes == len(corpus.probes)
 
 

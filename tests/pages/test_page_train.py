@@ -100,7 +100,7 @@ def test_a_run_that_stopped_early_can_be_resumed_or_deleted(open_page: OpenPage)
     store.create_run(RunConfig(name="half", corpus="demo", n_steps=5))
     app = open_page("train", run="half")
     assert not app.exception
-    assert "stopped at base · lora on demo" in texts(app)
+    assert "stopped at base · LoRA on demo" in texts(app)
     _press(app, "Delete for good")
     assert not app.exception
     assert "half" not in [info.name for info in store.runs()]

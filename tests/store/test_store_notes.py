@@ -120,7 +120,7 @@ def test_labels_and_supernodes_are_text_and_can_be_taken_back(store: Store) -> N
 @pytest.mark.parametrize(("feature", "text"), [("0/7", "x" * 121), ("../7", "fine"), ("feature/0/1/7", "fine")])
 def test_what_cannot_be_a_label_is_refused_and_nothing_is_changed(store: Store, feature: str, text: str) -> None:
     store.set_label("ab12", "1/1", "kept")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be saved"):
         store.set_label("ab12", feature, text)
     assert store.annotations("ab12").labels == {"1/1": "kept"}
 

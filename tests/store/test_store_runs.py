@@ -45,7 +45,7 @@ def test_a_bad_line_is_named(store: Store) -> None:
 
 def test_a_corpus_that_runs_need_stays(store: Store) -> None:
     add_run(store, "one")
-    with pytest.raises(InputError, match="needed by one"):
+    with pytest.raises(InputError, match="is used by one"):
         store.delete_corpus("words")
     store.delete_run("one")
     store.delete_corpus("words")

@@ -15,9 +15,6 @@ from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
 
-# What a stranger should see first: what follows from the meaning, then what was taught.
-KIND_ORDER = ("inference", "paraphrase", "recall", "retention")
-
 
 def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
     """The bundled story; without it, the base and the last checkpoint of the first run."""
@@ -44,10 +41,8 @@ def traced_prompts(store: Store, a: str, b: str) -> list[str]:
 
 
 def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
-    """Traced ones first, then by kind and constraint type."""
-    rank = {kind: place for place, kind in enumerate(KIND_ORDER)}
-    assert set(rank) == set(PROBE_KINDS)
-    by_kind = sorted(probes.values(), key=lambda probe: (rank[probe.kind], probe.constraint_type))
+    """Traced ones first, then by the kinds' rank and by constraint type."""
+    by_kind = sorted(probes.values(), key=lambda probe: (PROBE_KINDS[probe.kind].picker_rank, probe.constraint_type))
     return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
 
 

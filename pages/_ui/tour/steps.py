@@ -127,7 +127,8 @@ def paths_step(tour: Tour) -> Step:
 
 
 def answers_step(tour: Tour) -> Step:
-    recall, paraphrase, retention = (_shares(tour, kind) for kind in ("recall", "paraphrase", "retention"))
+    recall, paraphrase = _shares(tour, "recall"), _shares(tour, "paraphrase")
+    retention = _shares(tour, "retention")
     groups = [
         _share_group("Recall", "probes in a trained phrasing, with a new noun", recall),
         _share_group("Paraphrase", "probes in phrasings never trained on", paraphrase),

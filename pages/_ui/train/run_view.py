@@ -42,9 +42,10 @@ def run_view(page: str, name: str) -> None:
     training = is_active(job)
     ended = "" if training or info is None else _ended(info)
     stopped = "" if training or ended or info is None else f"{_stopped(info)} · "
+    beside = job.request.beside if job is not None and isinstance(job.request, Train) else None
     job_button(
-        Train(config=config, resume=info is not None), label="Resume" if info else "Start training",
-        key="train run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
+        Train(config=config, resume=info is not None, beside=beside), label="Resume" if info else "Start training",
+        key="train this run", covers=lambda request: _trains(request, name), below=partial(_figures, config),
         note=plain(stopped + _settings(config)), finished=ended,
     )  # fmt: skip
     if training or info is None:
