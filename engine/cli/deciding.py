@@ -26,5 +26,7 @@ def decision_settings(pairs: Sequence[str], base: "DecisionSettings") -> "Decisi
         return type(base).model_validate(values | given)
     except ValidationError as error:
         wrong = error.errors()[0]
-        key = str(wrong["loc"][0])
-        raise InputError(f"“{given.get(key, '')[:40]}” is not a valid {key}. {wrong['msg']}.") from error
+        key, own = str(wrong["loc"][0]), wrong["msg"].removeprefix("Value error, ")
+        if own != wrong["msg"]:  # one of our own messages names the value itself
+            raise InputError(own) from error
+        raise InputError(f"“{given.get(key, '')[:40]}” is not a valid {key}. {own}.") from error

@@ -81,7 +81,7 @@ def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwa
     base, first, *_ = here.checkpoints("one")
     here.save_decisions("one", RunDecisions(looks=(watching.look(base, None), watching.look(first, base))))
     result = cli("change", "one")
-    assert "one, simple_mapping, traced while it trained: influence of nodes" in result.stdout
+    assert "one, simple_mapping, traced during training: circuit change (influence of nodes)" in result.stdout
     told = json.loads(cli("change", "one", "--json", "-").stdout)
     assert told["series"] is None
     assert {(row["step"], row["to_step"]) for row in told["changes"]} == {(1, 0)}

@@ -50,7 +50,7 @@ def test_settings_are_read_one_by_one() -> None:
         ("=3", "“” is not a policy setting"),
         ("patience=0", "“0” is not a valid patience. Input should be greater than or equal to 1."),
         ("patience=many", "“many” is not a valid patience"),
-        ("probe_kind=magic", "“magic” is not a valid probe_kind. Input should be 'recall', 'paraphrase'"),
+        ("probe_kind=magic", "“magic” is not a probe kind. Use recall, paraphrase"),
         ("loss_drop=", "“” is not a valid loss_drop"),
     ],
 )

@@ -50,7 +50,7 @@ class TestModelSpec:
 
     @pytest.mark.parametrize("text", ["./nowhere", "/nowhere", "~/nowhere", "a/b/c", "", "two words", "..\\x"])
     def test_what_is_neither_is_refused(self, text: str) -> None:
-        with pytest.raises(InputError, match="no model"):
+        with pytest.raises(InputError, match="is not a model"):
             model_spec(text)
 
 
@@ -61,7 +61,7 @@ class TestFractions:
 
     @pytest.mark.parametrize("text", ["0", "1.5", "-1", "half", "0.5;1", "nan", "inf"])
     def test_others_are_refused(self, text: str) -> None:
-        with pytest.raises(InputError, match="no fraction"):
+        with pytest.raises(InputError, match="is not a fraction"):
             fractions(text)
 
 

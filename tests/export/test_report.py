@@ -59,7 +59,7 @@ def test_the_circuits_of_a_watched_run_are_in_it(demo_store: Store) -> None:
     assert "How its circuits changed" in text
     assert f"Circuits of {len(looks)} checkpoints were traced while it trained" in text
     change = looks[-1].types[0].change[demo_store.run("demo-tokens").decisions.measure]
-    assert f"{change.value:.2f}, noise to {change.edge:.2f}" in text
+    assert f"{change.value:.2f} (floor {change.edge:.2f})" in text
 
 
 def test_the_default_comparison_is_base_against_last_on_the_first_inference_probe(demo_store: Store) -> None:
