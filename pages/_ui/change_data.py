@@ -29,15 +29,20 @@ class Seen:
 
 
 def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
-    """What is known of the run's circuits on probes of this kind; None where nothing is. Raises as `changes_of`."""
+    """What is known of the run's circuits on probes of this kind; None where nothing is. Raises as `changes_of`.
+
+    A series that was canceled before two checkpoints had graphs takes nothing away that was seen while the run trained.
+    """
+    decisions = store.decisions(run)
+    watched = bool(decisions.looks) and store.run(run).decisions.probe_kind == kind
     series = latest_series(store, run, kind)
     if series is not None and series.graphs:
         content = _digest(series.model_dump_json())
         found = _changes(store, series, str(store.workspace), content)
-        known = _of_series(store, series, str(store.workspace), content, stamp(store, run))
-        return Seen(found.changes, found.layers, known, found.notes, series, ())
-    decisions = store.decisions(run)
-    if not decisions.looks or store.run(run).decisions.probe_kind != kind:
+        if len(found.changes) or not watched:
+            known = _of_series(store, series, str(store.workspace), content, stamp(store, run))
+            return Seen(found.changes, found.layers, known, found.notes, series, ())
+    if not watched:
         return None
     known = captures_seen(store, run, decisions)
     return Seen(looks_as_changes(decisions.looks), looks_as_layers(decisions.looks), known, (), None, decisions.looks)

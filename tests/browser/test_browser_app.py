@@ -25,7 +25,7 @@ def _open(page: Page, address: str) -> None:
 
 
 def _compare_is_drawn(page: Page) -> None:
-    expect(page.get_by_text("What differs")).to_be_visible()
+    expect(page.get_by_text("Edges from A to B")).to_be_visible()
     expect(page.locator("canvas").first).to_be_visible()
 
 
@@ -41,12 +41,12 @@ def test_a_first_visitor_sees_a_real_comparison_one_click_away(server: str, page
 
 def test_the_selection_survives_a_reload_and_tabs_do_not_share_it(server: str, page: Page, new_tab: NewTab) -> None:
     _open(page, f"{server}/compare?a=demo-tokens@100%25&b=demo-lora@100%25&view=table")
-    expect(page.get_by_text("What differs")).to_be_visible()
+    expect(page.get_by_text("Edges from A to B")).to_be_visible()
     other = new_tab()
     _open(other, f"{server}/compare")
     _compare_is_drawn(other)
     page.reload()
-    expect(page.get_by_text("What differs")).to_be_visible()
+    expect(page.get_by_text("Edges from A to B")).to_be_visible()
     assert (_param(page, "a"), _param(page, "view")) == ("demo-tokens@100%", "table")
     assert (_param(other, "a"), _param(other, "view")) == ("demo-lora@100%", "graphs")
 
@@ -93,7 +93,16 @@ def test_a_corpus_of_ones_own_is_imported(server: str, page: Page, tmp_path: Pat
     expect(page).to_have_url(re.compile("/train.*corpus=theirs"))
 
 
+# What only this page has, drawn once its parameters were read.
+SIGNS = {
+    "": "text=Both were taught", "compare": "text=Edges from A to B", "train": "h1:has-text('Train')",
+    "corpus": "h1:has-text('Corpus')", "circuits": "text=Share of edges", "curves": "text=Smoothing of the loss",
+    "methods": "h1:has-text('Methods')", "tour": "text=Full screen",
+}  # fmt: skip
+
+
 def _drawn(page: Page) -> None:
+    expect(page.locator(SIGNS[urlparse(page.url).path.strip("/")]).first).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 

@@ -5,9 +5,11 @@ The fixtures of this folder assert the same of every other browser test.
 
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Response, expect
+from streamlit.file_util import get_static_dir
 
 from pages._ui.frame import PAGES
 
@@ -32,13 +34,15 @@ def test_a_bookmark_goes_on_to_the_other_pages(server: str, page: Page) -> None:
     expect(page.get_by_role("heading", name="Train")).to_be_visible()
 
 
-def test_the_front_end_is_streamlits_own_plus_one_line(server: str) -> None:
-    """What we serve at /compare is what Streamlit serves at /, with the app's address before the first script."""
-    ours, theirs = (_get(f"{server}/{path}") for path in ("compare", ""))
-    line, rest = ours.split("</script>", 1)
-    assert "BACKEND_BASE_URL" in line
-    assert line.count("<script") == 1
-    assert line[: line.index("<script")] + rest == theirs
+@pytest.mark.parametrize("path", ["", "compare"])
+def test_the_front_end_is_streamlits_own_plus_our_script(server: str, path: str) -> None:
+    """The app's address, and what keeps Back to one press a page, stand before Streamlit's first script."""
+    script, rest = _get(f"{server}/{path}").split("</script>", 1)
+    assert "BACKEND_BASE_URL" in script
+    assert "replaceState" in script
+    assert script.count("<script") == 1
+    theirs = Path(get_static_dir(), "index.html").read_text(encoding="utf-8")
+    assert script[: script.index("<script")] + rest == theirs
 
 
 def _get(url: str) -> str:
