@@ -42,8 +42,8 @@ def test_bad_pairs_are_named_with_the_reason() -> None:
     assert said.startswith("5 of 6 pairs")
     assert all(f"“{pair.id}”" in said for pair in bad)
     assert "“good”" not in said
-    assert "3 tokens and the corrupted one 2" in said
-    with pytest.raises(InputError, match="no pairs"):
+    assert "“clean” has 3 tokens and “corrupted” 2" in said
+    with pytest.raises(InputError, match="no prompt pairs"):
         prepare_pairs(tiny_tokenizer(), [], limit=9)
 
 

@@ -138,7 +138,7 @@ def test_what_is_refused_leaves_no_run_behind(taught: Store, config: Any) -> Non
         (MethodSettings(n_critical=3), InputError, "3 critical layers .* 2 layers"),
         (MethodSettings(critical_layers=(2,)), InputError, "no layer 2"),
         (MethodSettings(prior=("nowhere",)), NotFound, "nowhere"),
-        (MethodSettings(prior=("mute",)), InputError, "no pairs"),
+        (MethodSettings(prior=("mute",)), InputError, "has no prompt pairs"),
     ]
     for settings, error, message in refused:
         with pytest.raises(error, match=message):

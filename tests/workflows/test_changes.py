@@ -137,7 +137,7 @@ def test_a_graph_with_a_cycle_counts_as_damaged(store):
 def test_no_graph_at_all_is_told(store):
     series = a_series(store, a_run(store)).model_copy(update={"graphs": ()})
     assert series_circuits(store, series) == {step: [] for step in STEPS}
-    assert "no graph of this run" in changes_of(store, series).notes[0]
+    assert "No graph of this run" in changes_of(store, series).notes[0]
 
 
 def test_graphs_of_another_prompt_than_the_probes_are_left_out(store):

@@ -220,7 +220,7 @@ def test_what_is_not_there_is_told_before_anything_is_made(runs: Store) -> None:
     for message, change in asked.items():
         with pytest.raises(NotFound, match=message):
             run(runs, REQUEST.model_copy(update=change), silent, Never())
-    with pytest.raises(InputError, match="“bare” has no pairs"):
+    with pytest.raises(InputError, match="“bare” has no prompt pairs"):
         run(runs, REQUEST.model_copy(update={"pairs": "bare"}), silent, Never())
     assert runs.component_keys() == []
 
