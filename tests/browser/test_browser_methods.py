@@ -57,8 +57,8 @@ def test_a_figure_of_the_table_shows_its_runs(compared: str, page: Page) -> None
 
 def test_a_dot_and_a_row_open_their_runs(compared: str, page: Page) -> None:
     opened(page, compared)
-    dots = page.locator('[data-testid="stVegaLiteChart"] svg.marks path[aria-roledescription="point"]')
-    dots.last.click(force=True)
+    last_task = page.locator('[data-testid="stVegaLiteChart"] svg.marks').nth(3)  # the fifth is the legend
+    last_task.locator('path[aria-roledescription="point"]').last.click(force=True)
     expect(page).to_have_url(re.compile(r"run=demo-"))
     expect(
         page.get_by_text("no longer part of the study").or_(page.get_by_text("A study keeps the figures"))
