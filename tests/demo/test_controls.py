@@ -62,4 +62,4 @@ def test_with_learning_rate_0_no_circuit_changes(store: Store) -> None:
             assert all(floor.edge > 0 for floor in one.floor.values())
     decisions = store.decisions("still")
     assert decisions.stopped_at is None
-    assert "nothing has formed" in decisions.decisions[-1].verdict.reason
+    assert "has not changed by more than the noise floor yet" in decisions.decisions[-1].verdict.reason
