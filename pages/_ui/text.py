@@ -28,15 +28,3 @@ def shorten(text: str, limit: int) -> str:
 def words(identifier: str) -> str:
     """`simple_mapping` as people write it: simple mapping."""
     return identifier.replace("_", " ")
-
-
-def percent(label: str) -> str:
-    """A checkpoint label as people write it: `25%` is 25 %, `step75` is step 75."""
-    return label.replace("%", " %").replace("step", "step ")
-
-
-def duration(seconds: float) -> str:
-    """Rounded as one says it: 8 s, 3 min, 2 h."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

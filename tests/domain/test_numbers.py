@@ -36,5 +36,7 @@ def test_counts_durations_and_steps() -> None:
     assert (count(12345), plural(1, "run"), plural(2, "run"), plural(0, "analysis", "analyses")) == (
         "12,345", "1 run", "2 runs", "0 analyses",
     )  # fmt: skip
-    assert [duration(s) for s in (0.2, 8, 180, 5400)] == ["1 s", "8 s", "3 min", "1.5 h"]
+    assert [duration(s) for s in (0.2, 8.4, 89, 180, 5400, 7200)] == [
+        "1 s", "8 s", "89 s", "3 min", "1.5 h", "2.0 h",
+    ]  # fmt: skip
     assert [step_name(step) for step in (0, 75, 1500)] == ["base", "step 75", "step 1,500"]
