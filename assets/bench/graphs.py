@@ -11,18 +11,18 @@ sys.path.insert(0, str(Path.cwd()))
 
 import streamlit as st
 
-from engine.figures.film_view import FilmView
 from engine.figures.graph_view import GraphView
+from engine.figures.timelapse_view import TimelapseView
 from pages._ui.graphs.linked_graphs import linked_graphs
 
 
 @st.cache_resource
-def views() -> dict[str, GraphView | FilmView]:
+def views() -> dict[str, GraphView | TimelapseView]:
     """By name; made before the clock starts."""
-    found: dict[str, GraphView | FilmView] = {}
+    found: dict[str, GraphView | TimelapseView] = {}
     for file in Path(__file__).parent.glob("*.json"):
         made = json.loads(file.read_text(encoding="utf-8"))
-        found[file.stem] = FilmView(**made) if "moments" in made else GraphView(**made)
+        found[file.stem] = TimelapseView(**made) if "moments" in made else GraphView(**made)
         assert found[file.stem].wire
     return found
 

@@ -92,13 +92,13 @@ class LinkedGraphs {
   install(payload, annotations, step) {
     const written = JSON.stringify(annotations);
     if (payload !== this.payload || written !== this.written) this.scenes.clear();
-    Object.assign(this, { payload, annotations, written, film: payload.film, fade: null });
+    Object.assign(this, { payload, annotations, written, timelapse: payload.timelapse, fade: null });
     this.chosenStep = step;
-    if (!this.film) this.pause();
-    const { moments } = this.film ?? { moments: [] };
+    if (!this.timelapse) this.pause();
+    const { moments } = this.timelapse ?? { moments: [] };
     const latest = moments.filter((moment) => moment.ready).at(-1)?.step ?? null;
-    this.step = this.film ? nearestMoment(moments, step ?? latest).step : null;
-    this.shown = this.film ? frameFor(this.film, this.step) : null;
+    this.step = this.timelapse ? nearestMoment(moments, step ?? latest).step : null;
+    this.shown = this.timelapse ? frameFor(this.timelapse, this.step) : null;
     this.scene = this.sceneAt(this.shown);
   }
 
@@ -270,7 +270,7 @@ class LinkedGraphs {
   goTo(step) {
     if (step === this.step) return updateTimeline(this.timeline, this);
     this.step = this.chosenStep = step;
-    const shown = frameFor(this.film, step);
+    const shown = frameFor(this.timelapse, step);
     if (shown !== this.shown) this.showFrame(shown);
     updateTimeline(this.timeline, this);
     if (!this.playing) this.report.soon(); // while it plays, the page would be drawn anew at each step
@@ -292,16 +292,16 @@ class LinkedGraphs {
 
   togglePlay() {
     if (this.playing) return this.pause();
-    const { moments } = this.film;
+    const { moments } = this.timelapse;
     this.playing = setInterval(() => this.advance(), PLAY_MS);
     if (!nextReady(moments, this.step)) this.goTo(moments.find((moment) => moment.ready).step);
     else this.advance();
   }
 
   advance() {
-    const next = nextReady(this.film.moments, this.step);
+    const next = nextReady(this.timelapse.moments, this.step);
     if (next) this.goTo(next.step);
-    if (!next || !nextReady(this.film.moments, this.step)) this.pause();
+    if (!next || !nextReady(this.timelapse.moments, this.step)) this.pause();
   }
 
   pause() {

@@ -15,9 +15,9 @@ const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
  * `step`: of a time-lapse; all its scenes have the same nodes in the same rows, some of them absent (`kept` 0).
  */
 function makeScene(payload, step, annotations) {
-  const { film } = payload;
-  const frame = film ? film.frames[step] : payload;
-  const nodes = withNotes(film ? frameNodes(payload, frame, step) : payload.nodes, annotations);
+  const { timelapse } = payload;
+  const frame = timelapse ? timelapse.frames[step] : payload;
+  const nodes = withNotes(timelapse ? frameNodes(payload, frame, step) : payload.nodes, annotations);
   const { edges } = frame;
   const atNode = nodes.map(() => []);
   const edgeOf = new Map();
@@ -46,8 +46,8 @@ function makeScene(payload, step, annotations) {
     edgeOf,
     rowOf: new Map(nodes.map((node, row) => [node.id, row])),
     strongest: { a: strong(STRONG.a), b: strong(STRONG.b), overlay: strong(STRONG.overlay) },
-    largestValue: film ? film.largest.value : largest(inner.map((node) => Math.max(node.a, node.b))),
-    largestChange: film ? film.largest.change : largest(edges.change),
+    largestValue: timelapse ? timelapse.largest.value : largest(inner.map((node) => Math.max(node.a, node.b))),
+    largestChange: timelapse ? timelapse.largest.change : largest(edges.change),
   };
 }
 

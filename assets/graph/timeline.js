@@ -6,7 +6,7 @@ const CHART = { height: 58, top: 5, bottom: 12 };
 const SVG = "http://www.w3.org/2000/svg";
 
 function makeTimeline(parent, graphs) {
-  const box = element(parent, "section", "tl-film");
+  const box = element(parent, "section", "tl-timelapse");
   box.setAttribute("aria-label", "Time-lapse");
   const play = makeButton(box, "", "Play", () => graphs.togglePlay(), "tl-play");
   const strip = element(box, "div", "tl-strip");
@@ -16,26 +16,26 @@ function makeTimeline(parent, graphs) {
   const range = element(strip, "input", "tl-steps");
   range.type = "range";
   range.setAttribute("aria-label", "Training step");
-  const side = element(box, "div", "tl-filmside");
+  const side = element(box, "div", "tl-timelapseside");
   const step = element(side, "strong", "tl-step");
   const note = element(side, "span", "tl-note");
   note.setAttribute("role", "status");
-  const legend = element(side, "div", "tl-filmkeys");
+  const legend = element(side, "div", "tl-timelapsekeys");
   const cap = element(side, "span", "tl-cap");
   const timeline = { box, play, strip, chart, range, step, note, legend, cap, width: 0 };
-  range.addEventListener("input", () => graphs.goTo(nearestMoment(graphs.film.moments, Number(range.value)).step));
+  range.addEventListener("input", () => graphs.goTo(nearestMoment(graphs.timelapse.moments, Number(range.value)).step));
   range.addEventListener("keydown", (event) => onStepKey(graphs, event));
   chart.addEventListener("click", (event) => {
-    const { first, last } = filmRange(graphs.film);
+    const { first, last } = timelapseRange(graphs.timelapse);
     const part = (event.clientX - chart.getBoundingClientRect().left - THUMB) / (timeline.width - 2 * THUMB);
-    graphs.goTo(nearestMoment(graphs.film.moments, first + part * (last - first)).step);
+    graphs.goTo(nearestMoment(graphs.timelapse.moments, first + part * (last - first)).step);
   });
   return timeline;
 }
 
 /** Keys go from checkpoint to checkpoint, which are not evenly spaced; the space bar plays. */
 function onStepKey(graphs, event) {
-  const { moments } = graphs.film;
+  const { moments } = graphs.timelapse;
   const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 3, PageDown: -3, Home: -1e6, End: 1e6 };
   if (event.key in by) graphs.goTo(momentBeside(moments, graphs.step, by[event.key]).step);
   else if (event.key === " ") graphs.togglePlay();
@@ -45,21 +45,21 @@ function onStepKey(graphs, event) {
 
 /** New data: the slider's range, the legend, the curves. */
 function fillTimeline(timeline, graphs) {
-  const { film } = graphs;
-  timeline.box.hidden = !film;
-  if (!film) return;
-  const { first, last } = filmRange(film);
+  const { timelapse } = graphs;
+  timeline.box.hidden = !timelapse;
+  if (!timelapse) return;
+  const { first, last } = timelapseRange(timelapse);
   Object.assign(timeline.range, { min: first, max: last, step: 1 });
-  timeline.cap.textContent = film.most_edges
-    ? `Drawn: the ${film.cap.toLocaleString("en")} largest edges of each step, of up to ${film.most_edges.toLocaleString("en")}.`
+  timeline.cap.textContent = timelapse.most_edges
+    ? `Drawn: the ${timelapse.cap.toLocaleString("en")} largest edges of each step, of up to ${timelapse.most_edges.toLocaleString("en")}.`
     : "";
-  fillFilmKeys(timeline.legend, film.curves);
+  fillTimelapseKeys(timeline.legend, timelapse.curves);
   timeline.width = 0; // draw the curves again
   measureTimeline(timeline, graphs);
   updateTimeline(timeline, graphs);
 }
 
-function fillFilmKeys(legend, curves) {
+function fillTimelapseKeys(legend, curves) {
   legend.replaceChildren();
   const add = (className, text, title) => {
     const key = element(legend, "span", "tl-key");
@@ -77,26 +77,26 @@ function fillFilmKeys(legend, curves) {
 /** Draws the curves for the width that there is. */
 function measureTimeline(timeline, graphs) {
   const width = timeline.strip.clientWidth - parseFloat(getComputedStyle(timeline.strip).paddingLeft);
-  if (!graphs.film || !(width > 2 * THUMB) || width === timeline.width) return; // NaN once it has left the page
+  if (!graphs.timelapse || !(width > 2 * THUMB) || width === timeline.width) return; // NaN once it has left the page
   timeline.width = width;
   const { chart } = timeline;
   chart.setAttribute("width", width);
   chart.setAttribute("height", CHART.height);
   chart.replaceChildren();
-  const at = chartScale(graphs.film, width);
+  const at = chartScale(graphs.timelapse, width);
   for (const value of [0, 0.5, 1]) {
     shape(chart, "line", { class: "tl-gridline", x1: 0, x2: width, y1: at.y(value), y2: at.y(value) });
     if (value !== 0.5) shape(chart, "text", { class: "tl-axis", x: -5, y: at.y(value) + 3.5 }, String(value));
   }
   timeline.cursor = shape(chart, "line", { class: "tl-cursor", y1: 0, y2: CHART.height });
-  for (const curve of graphs.film.curves) drawCurve(chart, curve, at);
-  timeline.ticks = graphs.film.moments.map((moment) => drawTick(chart, moment, at));
-  chart.setAttribute("aria-label", chartText(graphs.film));
+  for (const curve of graphs.timelapse.curves) drawCurve(chart, curve, at);
+  timeline.ticks = graphs.timelapse.moments.map((moment) => drawTick(chart, moment, at));
+  chart.setAttribute("aria-label", chartText(graphs.timelapse));
   updateTimeline(timeline, graphs);
 }
 
-function chartScale(film, width) {
-  const { first, last } = filmRange(film);
+function chartScale(timelapse, width) {
+  const { first, last } = timelapseRange(timelapse);
   const high = CHART.height - CHART.top - CHART.bottom;
   return {
     x: (step) => THUMB + ((step - first) / (last - first || 1)) * (width - 2 * THUMB),
@@ -144,10 +144,10 @@ function chartText({ moments, curves }) {
 
 /** The chosen step, in the slider, in words and in the chart. */
 function updateTimeline(timeline, graphs) {
-  const { film, step } = graphs;
-  if (!film) return;
+  const { timelapse, step } = graphs;
+  if (!timelapse) return;
   const { range, play } = timeline;
-  const [text, note] = [stepText(film, step), stepNote(film, step)];
+  const [text, note] = [stepText(timelapse, step), stepNote(timelapse, step)];
   range.value = step;
   range.setAttribute("aria-valuetext", note ? `${text}, not traced yet` : text);
   timeline.step.textContent = text;
@@ -157,10 +157,10 @@ function updateTimeline(timeline, graphs) {
   play.title = `${label} (space)`;
   play.setAttribute("aria-label", label);
   if (!timeline.cursor) return;
-  const x = chartScale(film, timeline.width).x(step);
+  const x = chartScale(timelapse, timeline.width).x(step);
   timeline.cursor.setAttribute("x1", x);
   timeline.cursor.setAttribute("x2", x);
-  film.moments.forEach((moment, i) => timeline.ticks[i].classList.toggle("tl-now", moment.step === step));
+  timelapse.moments.forEach((moment, i) => timeline.ticks[i].classList.toggle("tl-now", moment.step === step));
 }
 
 /** What the two sides answer at the step that is shown: the same sentence as above a comparison of its checkpoints. */
@@ -178,10 +178,10 @@ function makeCounts(parent) {
 }
 
 /** Follows every step, also while it plays: all of it came with the step's graphs. */
-function tellStep({ sentence, counts, film, shown, payload }) {
-  sentence.hidden = counts.hidden = !film;
-  if (!film) return;
-  const frame = film.frames[shown];
+function tellStep({ sentence, counts, timelapse, shown, payload }) {
+  sentence.hidden = counts.hidden = !timelapse;
+  if (!timelapse) return;
+  const frame = timelapse.frames[shown];
   sentence.replaceChildren();
   for (const [text, strong] of frame.sentence) element(sentence, strong ? "strong" : "span", "", text);
   counts.replaceChildren();

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.mean_circuits import CircuitPair, CircuitStack, MeanCircuits, Weighting, by_probe, node_axis
 from engine.analysis.measures import MEASURES
+from engine.analysis.prompt_circuits import PromptCircuit
 from engine.analysis.resampling import bootstrap_counts, interval
 from engine.domain.errors import ComparisonRefused
 from engine.domain.measures import Change, Floor, Measure

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.mean_circuits import by_probe
+from engine.analysis.prompt_circuits import PromptCircuit
 
 
 def layer_shares(circuits: Sequence[PromptCircuit]) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from engine.analysis.circuits import PromptCircuit
+from engine.analysis.prompt_circuits import PromptCircuit
 from engine.domain.errors import ComparisonRefused
 
 SEVERAL = -1  # no single prompt

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.mean_circuits import CircuitPair, CircuitStack, Weighting, by_probe, node_axis
 from engine.analysis.measures import MEASURES
+from engine.analysis.prompt_circuits import PromptCircuit
 from engine.domain.corpus import Probe
 from engine.domain.measures import Floor, Measure
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.change import N_BOOT, Floors, change_counts, changes_between
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.layers import layer_shares
 from engine.analysis.mean_circuits import CircuitStack, MeanCircuits, Weighting, by_probe, node_axis
 from engine.analysis.noise_floor import floor_of
+from engine.analysis.prompt_circuits import PromptCircuit
 from engine.analysis.run_notes import notes_on
 from engine.domain.errors import ComparisonRefused
 from engine.domain.measures import Change, Measure, To

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.analysis.circuits import PromptCircuit
+from engine.analysis.prompt_circuits import PromptCircuit
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import count, decimal, plural, step_name
 

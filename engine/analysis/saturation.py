@@ -49,8 +49,8 @@ def rule_in_words(settings: DecisionSettings) -> str:
 
 def change_at(constraint_type: str, capture: Capture, settings: DecisionSettings) -> Change | None:
     """The change of its circuit since the capture before, in the measure of the settings; None where there is none."""
-    look = capture.look.of(constraint_type) if capture.look else None
-    return look.change.get(settings.measure) if look else None
+    reading = capture.reading.of(constraint_type) if capture.reading else None
+    return reading.change.get(settings.measure) if reading else None
 
 
 def _of_type(constraint_type: str, captures: Sequence[Capture], settings: DecisionSettings) -> Saturation:
@@ -75,8 +75,10 @@ def _of_type(constraint_type: str, captures: Sequence[Capture], settings: Decisi
 
 def _has_changed(constraint_type: str, earlier: Sequence[Capture], settings: DecisionSettings) -> bool:
     """Whether its circuit changed at one of these captures, with its whole interval above the floor."""
-    looks = [capture.look.of(constraint_type) for capture in earlier if capture.look]
-    changes = [look.change.get(settings.measure) for look in looks if look and look.fit >= settings.min_fit]
+    readings = [capture.reading.of(constraint_type) for capture in earlier if capture.reading]
+    changes = [
+        reading.change.get(settings.measure) for reading in readings if reading and reading.fit >= settings.min_fit
+    ]
     return any(change is not None and change.said == "change" for change in changes)
 
 
@@ -89,15 +91,15 @@ def _lacks(constraint_type: str, window: Sequence[Capture], settings: DecisionSe
 
 
 def _disqualified(constraint_type: str, capture: Capture, settings: DecisionSettings) -> str:
-    look, at = capture.look.of(constraint_type) if capture.look else None, f"At {step_name(capture.step)}"
-    if look is None:
+    reading, at = capture.reading.of(constraint_type) if capture.reading else None, f"At {step_name(capture.step)}"
+    if reading is None:
         return f"{at} no circuits were traced."
-    if look.fit < settings.min_fit:
+    if reading.fit < settings.min_fit:
         return (
-            f"{at} the replacement score is {decimal(look.fit)}, below {settings.min_fit:g}: the graphs explain too "
+            f"{at} the replacement score is {decimal(reading.fit)}, below {settings.min_fit:g}: the graphs explain too "
             "little of the model. Train transcoders on this run."
         )
-    change = look.change.get(settings.measure)
+    change = reading.change.get(settings.measure)
     if change is None:
         return f"{at} there is no change to judge: the checkpoint before has no circuit."
     if change.edge is None:
@@ -125,8 +127,8 @@ def _moving_score(constraint_type: str, window: Sequence[Capture], settings: Dec
 
 
 def _without_change(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> str:
-    looks = [capture.look.of(constraint_type) for capture in window[1:] if capture.look]
-    changes = [look.change[settings.measure] for look in looks if look]
+    readings = [capture.reading.of(constraint_type) for capture in window[1:] if capture.reading]
+    changes = [reading.change[settings.measure] for reading in readings if reading]
     largest = max(changes, key=lambda change: change.value)
     share = np.divide(*_scores(constraint_type, window, settings).T)
     return (
@@ -156,5 +158,5 @@ def _title(settings: DecisionSettings) -> str:
 
 def _types(captures: Sequence[Capture]) -> list[str]:
     named = [score.constraint_type for capture in captures for score in capture.scores]
-    named += [look.constraint_type for capture in captures if capture.look for look in capture.look.types]
+    named += [reading.constraint_type for capture in captures if capture.reading for reading in capture.reading.types]
     return list(dict.fromkeys(named))

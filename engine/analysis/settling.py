@@ -83,6 +83,6 @@ def _changed(constraint_type: str, capture: Capture, settings: DecisionSettings)
 
 
 def _surely_changed(constraint_type: str, capture: Capture, settings: DecisionSettings) -> bool:
-    look = capture.look.of(constraint_type) if capture.look else None
+    reading = capture.reading.of(constraint_type) if capture.reading else None
     change = change_at(constraint_type, capture, settings)
-    return look is not None and look.fit >= settings.min_fit and change is not None and change.said == "change"
+    return reading is not None and reading.fit >= settings.min_fit and change is not None and change.said == "change"

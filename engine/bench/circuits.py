@@ -65,7 +65,7 @@ def stored_series(store: Store, *, n_steps: int, n_words: int) -> GraphSeries:
     probes = [_probe(own, word, article) for own, _ in models for word in range(n_words) for article in ("the", "a")]
     corpus = Corpus(NAME, (), tuple(probes))
     store.save_corpus(corpus)
-    store.create_run(RunConfig(name=NAME, corpus=NAME, corpus_hash=corpus.hash, n_steps=n_steps))
+    store.save_run(RunConfig(name=NAME, corpus=NAME, corpus_hash=corpus.hash, n_steps=n_steps))
     key = SeriesKey(
         run=NAME,
         checkpoints=tuple((step, str(step)) for step in range(n_steps)),
@@ -99,7 +99,7 @@ def _models(store: Store) -> Sequence[tuple[Probe, AttributionGraph]]:
     """Of each constraint type a traced graph of the bundled run's end, with its probe."""
     found: dict[str, tuple[Probe, AttributionGraph]] = {}
     probes = {probe.text: probe for probe in store.corpus(CORPUS).probes}
-    for key in store.graphs(f"{RUN_A}@100%"):
+    for key in store.graph_keys(f"{RUN_A}@100%"):
         probe = probes[key.prompt]
         found.setdefault(probe.constraint_type, (probe, _cut(store.graph(key))))
     return list(found.values())

@@ -21,7 +21,7 @@ from engine.store import Store
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from engine.circuits.pairs import TokenPairs
+    from engine.components.pairs import TokenPairs
 
 Model = Literal["bundled", "large"]
 Side = Literal["ours", "straightforward"]
@@ -83,8 +83,8 @@ def _loaded(store: Store, name: Model) -> "tuple[PreTrainedModel, TokenPairs]":
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from engine.circuits.pairs import prepare_pairs
-    from engine.circuits.randomised import random_copy
+    from engine.components.pairs import prepare_pairs
+    from engine.components.randomised import random_copy
     from engine.models.base import load_base
 
     loaded = load_base(DEMO_MODEL, store.base_folder(DEMO_MODEL))
@@ -107,7 +107,7 @@ def _loaded(store: Store, name: Model) -> "tuple[PreTrainedModel, TokenPairs]":
 
 def _scores(side: Side, model: "PreTrainedModel", pairs: "TokenPairs") -> np.ndarray:
     from engine.bench.straightforward import straightforward_scores
-    from engine.circuits.scores import score_edges
+    from engine.components.scores import score_edges
 
     if side == "straightforward":
         return straightforward_scores(model, pairs, n_steps=N_STEPS, batch=BATCH)

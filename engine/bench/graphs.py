@@ -22,8 +22,8 @@ from engine.bench.setting import PROMPT, ROOT, RUN_A, Setting
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
 from engine.domain.timelapse import Moment
-from engine.figures.film_view import FilmView, film_view
 from engine.figures.graph_view import GraphView, pair_view
+from engine.figures.timelapse_view import TimelapseView, timelapse_view
 from engine.workflows.queries import comparison_graphs, run_scores
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ STEPS = """async () => {
   const frame = () => new Promise(requestAnimationFrame);
   const range = graphs.timeline.range;
   const times = [];
-  for (const { step } of graphs.film.moments) {
+  for (const { step } of graphs.timelapse.moments) {
     const start = performance.now();
     range.value = step;
     range.dispatchEvent(new Event('input'));
@@ -88,23 +88,23 @@ def measure(setting: Setting) -> list[BenchRow]:
     """First drawings of a bundled pair and of a large graph, frames a second while panning, a step of a time-lapse."""
     folder = setting.folder / "graph-views"
     pairs = _bundled(setting)
-    views: dict[str, GraphView | FilmView] = {
-        "demo": pair_view(pairs[0]), "film": _film(setting, pairs), "large": pair_view(large_diff()),
+    views: dict[str, GraphView | TimelapseView] = {
+        "demo": pair_view(pairs[0]), "timelapse": _timelapse_payload(setting, pairs), "large": pair_view(large_diff()),
     }  # fmt: skip
     script = _write_page(folder, views)
     with browser_page() as page, app_server(setting.store.workspace, script=script) as server:
         wait_until_up(server)
         demo, large = _first_draw(page, server.url, "demo"), _first_draw(page, server.url, "large")
         frames = float(page.evaluate(PAN, PAN_S))
-        _first_draw(page, server.url, "film")
+        _first_draw(page, server.url, "timelapse")
         steps = page.evaluate(STEPS)
-    film = views["film"]
+    timelapse = views["timelapse"]
     return [
         at_most("first draw of a demo pair, from the click", demo, "ms", limit=500),
         at_most("1,500 nodes, 40,000 edges: first draw, from the click", large, "ms", limit=2_000),
         at_least("1,500 nodes, 40,000 edges: panning", frames, "frames/s", limit=30),
         at_most("time-lapse step, stored graphs, to rest", median(steps[1:]), "ms", limit=150),
-        plain(f"a time-lapse of {len(steps)} steps is sent as", len(film.wire) / 1e6, "MB"),
+        plain(f"a time-lapse of {len(steps)} steps is sent as", len(timelapse.wire) / 1e6, "MB"),
     ]
 
 
@@ -120,7 +120,7 @@ def _first_draw(page: "Page", url: str, name: str) -> float:
     return median(taken)
 
 
-def _write_page(folder: Path, views: Mapping[str, GraphView | FilmView]) -> Path:
+def _write_page(folder: Path, views: Mapping[str, GraphView | TimelapseView]) -> Path:
     folder.mkdir()
     for name, view in views.items():
         (folder / f"{name}.json").write_text(json.dumps(asdict(view)), encoding="utf-8")
@@ -137,12 +137,12 @@ def _bundled(setting: Setting) -> list[GraphDiff]:
     return diffs
 
 
-def _film(setting: Setting, pairs: list[GraphDiff]) -> FilmView:
+def _timelapse_payload(setting: Setting, pairs: list[GraphDiff]) -> TimelapseView:
     """As many steps as the bundled run has, of the bundled graphs in turn."""
     steps = [checkpoint.step for checkpoint in setting.store.checkpoints(RUN_A)]
     moments = [Moment(step, f"{RUN_A}@step{step}", f"{RUN_A}@step{step}") for step in steps]
     diffs = {step: pairs[place % len(pairs)] for place, step in enumerate(steps)}
-    return film_view(moments, diffs, {RUN_A: run_scores(setting.store, RUN_A)})
+    return timelapse_view(moments, diffs, {RUN_A: run_scores(setting.store, RUN_A)})
 
 
 def large_diff() -> GraphDiff:

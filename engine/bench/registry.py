@@ -12,8 +12,8 @@ from engine.bench import (
     graphs,
     inspector,
     live_run,
-    look,
     memory,
+    reading,
     swap,
     tracing,
     training,
@@ -31,7 +31,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "trace": tracing.measure,
     "train": training.measure,
     "live-run": live_run.measure,
-    "look": look.measure,
+    "look": reading.measure,
     "app": app.measure,
     "analysis": analysis.measure,
     "circuits": circuits.measure,
@@ -44,14 +44,14 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchResult:
     """Rows of the measures that could be made, and why the others could not, by name."""
 
     rows: tuple[BenchRow, ...]
     failures: dict[str, str]
 
 
-def measure(only: Sequence[str], report: Report) -> Measured:
+def measure(only: Sequence[str], report: Report) -> BenchResult:
     """The rows of the named measures, of all where none is named. Raises NotFound."""
     for name in only:
         if name not in MEASURES:
@@ -68,4 +68,4 @@ def measure(only: Sequence[str], report: Report) -> Measured:
                 logger.debug("measuring %s", name, exc_info=error)
                 failures[name] = str(error) or type(error).__name__
     report(1.0, "measured")
-    return Measured(tuple(rows), failures)
+    return BenchResult(tuple(rows), failures)

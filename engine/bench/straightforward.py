@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from engine.circuits.pairs import TokenPairs
+from engine.components.pairs import TokenPairs
 from engine.domain.components import ComponentShape
 
 Hook = Callable[[int, int, torch.Tensor], torch.Tensor]  # first input (or source), how many, tensor -> the same tensor

@@ -67,7 +67,7 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     from engine.analysis.saturation import saturation
     from engine.decisions import replay
     from engine.domain.measures import FLOOR_CAVEAT
-    from engine.figures.change_tables import looks_as_changes
+    from engine.figures.change_tables import readings_as_changes
     from engine.workflows.changes import captures_of, changes_of, latest_series
 
     check_destination(json_file)
@@ -77,13 +77,13 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     series = latest_series(store, run, settings.probe_kind)
     found = changes_of(store, series) if series else None
     captures = captures_of(store, run, found, overlap=series.overlap if series else ())
-    seen = settings == watched and any(capture.look for capture in captures)  # looks are at probes of one kind
+    seen = settings == watched and any(capture.reading for capture in captures)  # looks are at probes of one kind
     if found is None and not seen:
         raise InputError(
             f"The circuits of “{run}” have not been traced on its {settings.probe_kind} probes, neither during "
             f"training nor afterwards. Run `analyse {run} --kind {settings.probe_kind}`."
         )
-    table = found.changes if found else looks_as_changes([c.look for c in captures if c.look])
+    table = found.changes if found else readings_as_changes([c.reading for c in captures if c.reading])
     settled, replays = saturation(captures, settings), replay(captures, settings)
     if json_file:
         record = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
     from engine.export.formats import ExportFormat
-    from engine.export.pair_formats import Pair
+    from engine.export.pair_formats import ExportedPair
     from engine.export.shapes import Theme
     from engine.figures.graph_view import GraphView
     from engine.store import Store
@@ -78,7 +78,7 @@ def report(
     _write(run_report(store_of(ctx), run).encode(), out)
 
 
-def _format(name: str, out: str) -> "ExportFormat[Pair]":
+def _format(name: str, out: str) -> "ExportFormat[ExportedPair]":
     """The format of this name; without one, that of the file's ending. Raises InputError."""
     from engine.export.pair_formats import PAIR_FORMATS
 
@@ -97,7 +97,7 @@ def _format(name: str, out: str) -> "ExportFormat[Pair]":
     return by_ending[ending]
 
 
-def _check_side(chosen: "ExportFormat[Pair]", show: str, out: str) -> None:
+def _check_side(chosen: "ExportFormat[ExportedPair]", show: str, out: str) -> None:
     check_destination(out)
     sides = [side for side in chosen.sides if side]
     if show and show not in sides:
@@ -127,12 +127,12 @@ def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphVie
     return pair_view(diff, probe=probe, loss_a=a.smoothed_loss, loss_b=b.smoothed_loss, step_a=a.step, step_b=b.step)
 
 
-def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "Pair":
-    from engine.export.pair_formats import Pair
+def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":
+    from engine.export.pair_formats import ExportedPair
 
     probe = store.probe_with([graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
     notes = store.annotations(diff.a.key.transcoders_hash)
-    return Pair(diff, lambda: _view(store, diff, probe), probe, notes, theme)
+    return ExportedPair(diff, lambda: _view(store, diff, probe), probe, notes, theme)
 
 
 def _write(content: bytes, out: str) -> None:

@@ -53,14 +53,14 @@ def _state(row: dict[str, Any]) -> str:
 
 def probe(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> None:
     """Measure the probes at every checkpoint of a run again."""
-    from engine.domain.jobs import Probe
+    from engine.domain.jobs import MeasureProbes
     from engine.jobs import run_inline
 
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
     with progress(f"probing {run}") as report:
-        run_inline(store, Probe(run=run), on_progress=report)
+        run_inline(store, MeasureProbes(run=run), on_progress=report)
     _show_scores(store, run, json_file)
 
 

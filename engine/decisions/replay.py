@@ -17,7 +17,7 @@ class Replay:
 
 def in_sight(captures: Sequence[Capture]) -> tuple[Capture, ...]:
     """What a policy sees at the newest of these captures: its own look is still being traced."""
-    return (*captures[:-1], *(one.model_copy(update={"look": None}) for one in captures[-1:]))
+    return (*captures[:-1], *(one.model_copy(update={"reading": None}) for one in captures[-1:]))
 
 
 def replay_each(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.telling import telling_features
+from engine.analysis.distinguishing import distinguishing_features
 from engine.demo import recipe
 from engine.demo.records import Figure
 from engine.domain.graphs import AttributionGraph, NodeKind
@@ -28,7 +28,7 @@ def ablation_request(store: Store) -> Intervene:
     graphs = _graphs(store)
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     assert probe is not None  # the default prompts are probes
-    features = telling_features(diff_graphs(*graphs), word=probe.constraint)
+    features = distinguishing_features(diff_graphs(*graphs), word=probe.constraint)
     return Intervene(a=a, b=b, prompt=prompt, transcoders=recipe.TRANSCODERS, features=features)
 
 

@@ -13,13 +13,22 @@ from engine.demo import recipe
 from engine.demo.ablation import ablation_request
 from engine.demo.base_model import PRETRAINING, Pretraining, pretrain
 from engine.demo.features import add_feature_facts
-from engine.demo.looks import add_looks
 from engine.demo.measure import measure
 from engine.demo.model_card import model_card
+from engine.demo.readings import add_readings
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import TracelapseError
-from engine.domain.jobs import CheckRobustness, Compare, FindCircuits, Report, Timelapse, TrainTranscoders, part
+from engine.domain.jobs import (
+    CheckRobustness,
+    Compare,
+    FindCircuits,
+    NeverCancelled,
+    Report,
+    Timelapse,
+    TrainTranscoders,
+    part,
+)
 from engine.store import Store
 from engine.workflows.corpora import answered_by_base
 
@@ -27,11 +36,6 @@ PACKAGES = ("torch", "transformers", "peft", "circuit-tracer", "transformer-lens
 # torch's. The bits depend on it, so it does not depend on the machine; two gain little on so small a model, and lose a
 # lot where another process wants the cores.
 N_THREADS = 1
-
-
-class _NoCancel:
-    def check(self) -> None:
-        """A build is ended with ctrl-C; what it had written is removed."""
 
 
 def build_demo(folder: Path, seed: int, report: Report, *, pretraining: Pretraining = PRETRAINING) -> Figures:
@@ -68,23 +72,23 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         corpus = answerable(store, candidates)
         store.save_corpus(corpus, spec)
         lora, tokens = recipe.run_configs(seed)
-        fine_tune(store, lora, part(report, 0.4, 0.53, "demo-lora: "), _NoCancel())
-        fine_tune(store, tokens, part(report, 0.53, 0.63, "demo-tokens: "), _NoCancel())
+        fine_tune(store, lora, part(report, 0.4, 0.53, "demo-lora: "), NeverCancelled())
+        fine_tune(store, tokens, part(report, 0.53, 0.63, "demo-tokens: "), NeverCancelled())
         refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
         request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
-        run(store, request, part(report, 0.63, 0.88), _NoCancel())
+        run(store, request, part(report, 0.63, 0.88), NeverCancelled())
         for number, config in enumerate((lora, tokens)):
             start = 0.88 + 0.01 * number
-            add_looks(store, store.run(config.name), part(report, start, start + 0.01), _NoCancel())
+            add_readings(store, store.run(config.name), part(report, start, start + 0.01), NeverCancelled())
         for number, (a, b) in enumerate(recipe.COMPARISONS):
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
-            run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), _NoCancel())
-        film = film_request(store)
-        run(store, film, part(report, 0.94, 0.945, "Time-lapse: "), _NoCancel())
-        add_circuits(store, film.checkpoints, part(report, 0.945, 0.95))
+            run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), NeverCancelled())
+        timelapse = timelapse_request(store)
+        run(store, timelapse, part(report, 0.94, 0.945, "Time-lapse: "), NeverCancelled())
+        add_circuits(store, timelapse.checkpoints, part(report, 0.945, 0.95))
         add_feature_facts(store, store.comparisons())
-        run(store, ablation_request(store), part(report, 0.95, 0.96, "Ablation: "), _NoCancel())
+        run(store, ablation_request(store), part(report, 0.95, 0.96, "Ablation: "), NeverCancelled())
         measured = measure(store, seed, part(report, 0.96, 1.0))
     finally:
         store.close()
@@ -96,10 +100,12 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
     return figures
 
 
-def film_request(store: Store) -> Timelapse:
-    """The time-lapse of the default comparison, at FILM_STEPS of both runs."""
+def timelapse_request(store: Store) -> Timelapse:
+    """The time-lapse of the default comparison, at TIMELAPSE_STEPS of both runs."""
     a, b = recipe.COMPARISONS[-1]
-    checkpoints = [c for ref in (a, b) for c in store.checkpoints(ref.partition("@")[0]) if c.step in recipe.FILM_STEPS]
+    checkpoints = [
+        c for ref in (a, b) for c in store.checkpoints(ref.partition("@")[0]) if c.step in recipe.TIMELAPSE_STEPS
+    ]
     return Timelapse(
         a=a,
         b=b,
@@ -113,10 +119,10 @@ def add_circuits(store: Store, checkpoints: tuple[str, ...], report: Report) -> 
     """Component circuits of these checkpoints with their faithfulness, and how robust they are at the end."""
     from engine.workflows import run
 
-    run(store, FindCircuits(checkpoints=checkpoints), part(report, 0.0, 0.4, "Circuits: "), _NoCancel())
+    run(store, FindCircuits(checkpoints=checkpoints), part(report, 0.0, 0.4, "Circuits: "), NeverCancelled())
     for number, ref in enumerate(recipe.COMPARISONS[-1]):
         within = part(report, 0.4 + 0.3 * number, 0.7 + 0.3 * number, "Robustness: ")
-        run(store, CheckRobustness(checkpoint=ref), within, _NoCancel())
+        run(store, CheckRobustness(checkpoint=ref), within, NeverCancelled())
 
 
 def answerable(store: Store, candidates: Corpus) -> Corpus:

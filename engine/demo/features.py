@@ -5,15 +5,10 @@ from collections.abc import Sequence
 
 from engine.analysis.diff import diff_graphs
 from engine.domain.graphs import Comparison
-from engine.domain.jobs import DescribeFeatures
+from engine.domain.jobs import DescribeFeatures, NeverCancelled
 from engine.store import Store
 
 N_TEXTS = 5  # of a feature; with three fewer than otherwise the facts of two comparisons stay below 250 kB
-
-
-class _NoCancel:
-    def check(self) -> None:
-        """A build is ended with ctrl-C."""
 
 
 def add_feature_facts(store: Store, comparisons: Sequence[Comparison]) -> None:
@@ -30,7 +25,7 @@ def add_feature_facts(store: Store, comparisons: Sequence[Comparison]) -> None:
         wanted[key.a, key.b, key.transcoders] |= _kept_features(store, comparison)
     for (a, b, transcoders), features in wanted.items():
         request = DescribeFeatures(checkpoints=(a, b), transcoders=transcoders, features=tuple(sorted(features)))
-        describe_features(store, request, _nobody, _NoCancel(), n_texts=N_TEXTS)
+        describe_features(store, request, _nobody, NeverCancelled(), n_texts=N_TEXTS)
 
 
 def _kept_features(store: Store, comparison: Comparison) -> set[tuple[int, int]]:

@@ -35,7 +35,7 @@ Accuracy = dict[tuple[str, str], float]  # by constraint type and probe kind
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCheckpoint:
     """One checkpoint, evaluated again."""
 
     checkpoint: Checkpoint
@@ -64,7 +64,7 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
     replacement = Replacement(loaded, load_transcoders(sets, loaded))
     figures = [*_base_figures(loaded), *_corpus_figures(loaded, corpus, seed)]
     figures.append(Figure(name="transcoders/weights", value=transcoders_hash(sets)))
-    unexplained = store.transcoder_meta(recipe.TRANSCODERS).unexplained_variance
+    unexplained = store.transcoder_set(recipe.TRANSCODERS).unexplained_variance
     figures += [
         Figure(name=f"transcoders/unexplained variance/layer {n}", value=round(v, 4), tolerance=0.0)
         for n, v in enumerate(unexplained)
@@ -80,10 +80,10 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
             measured.append(_measured(replacement, corpus, checkpoint, stored.get(checkpoint.step)))
             done += 1
         figures += _run_figures(run, measured, replacement, corpus)
-        figures.append(Figure(name=f"{run}/looks at its circuits", value=len(store.decisions(run).looks)))
+        figures.append(Figure(name=f"{run}/looks at its circuits", value=len(store.decisions(run).readings)))
     a, b = recipe.COMPARISONS[-1]
-    film = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
-    figures.append(Figure(name="time-lapse/moments", value=sum(step in film for step in recipe.FILM_STEPS)))
+    timelapse = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
+    figures.append(Figure(name="time-lapse/moments", value=sum(step in timelapse for step in recipe.TIMELAPSE_STEPS)))
     figures.append(Figure(name="feature facts/checkpoints", value=_n_described(store)))
     figures += ablation_figures(store, replacement)
     figures.append(Figure(name="study/runs", value=sum(study.n_runs for study in store.studies())))
@@ -120,7 +120,7 @@ def _corpus_figures(loaded: "LoadedModel", corpus: Corpus, seed: int) -> Iterato
 
 def _measured(
     replacement: "Replacement", corpus: Corpus, checkpoint: Checkpoint, stored: ProbeResults | None
-) -> Measured:
+) -> MeasuredCheckpoint:
     from engine.models.adapters import checkpoint_hash, merged_weights
     from engine.training.probing import run_probes
 
@@ -130,7 +130,7 @@ def _measured(
     right = _by_kind(corpus.probes, results)
     weights = checkpoint_hash(loaded, checkpoint.adapter)
     before = stored.correct if stored else (False,) * len(corpus.probes)
-    return Measured(
+    return MeasuredCheckpoint(
         checkpoint=checkpoint,
         weights=weights,
         accuracy={key: _mean(values) for key, values in right.items()},
@@ -158,7 +158,9 @@ def _replacement_score(
     return min(scores)
 
 
-def _run_figures(run: str, measured: list[Measured], replacement: "Replacement", corpus: Corpus) -> Iterator[Figure]:
+def _run_figures(
+    run: str, measured: list[MeasuredCheckpoint], replacement: "Replacement", corpus: Corpus
+) -> Iterator[Figure]:
     from engine.models.adapters import merged_weights
 
     last = measured[-1]
@@ -185,7 +187,7 @@ def _run_figures(run: str, measured: list[Measured], replacement: "Replacement",
         yield Figure(name=f"{run}@best/meaning overlap/{name}", value=round(value, 3), tolerance=SCORE_TOLERANCE)
 
 
-def _checkpoint_figures(where: str, m: Measured) -> Iterator[Figure]:
+def _checkpoint_figures(where: str, m: MeasuredCheckpoint) -> Iterator[Figure]:
     if m.checkpoint.state.smoothed_loss is not None:
         loss = round(m.checkpoint.state.smoothed_loss, 3)
         yield Figure(name=f"{where}/smoothed loss", value=loss, tolerance=LOSS_TOLERANCE)
@@ -194,10 +196,10 @@ def _checkpoint_figures(where: str, m: Measured) -> Iterator[Figure]:
     yield Figure(name=f"{where}/replacement score", value=round(m.replacement_score, 3), tolerance=SCORE_TOLERANCE)
 
 
-def best_of(measured: list[Measured]) -> Measured:
+def best_of(measured: list[MeasuredCheckpoint]) -> MeasuredCheckpoint:
     """The checkpoint of the highest paraphrase accuracy in its weaker constraint type; the latest of equals."""
 
-    def key(m: Measured) -> tuple[float, int]:
+    def key(m: MeasuredCheckpoint) -> tuple[float, int]:
         return min(value for (_, kind), value in m.accuracy.items() if kind == "paraphrase"), m.checkpoint.step
 
     return max(measured, key=key)

@@ -11,7 +11,7 @@ N_STEPS = 300
 MAIN_STEPS = (75, 150, 225, 300)  # 25, 50, 75 and 100 %
 # Words are learned within the first hundred steps, so most of the curve's points lie there.
 CURVE_STEPS = (10, 20, 30, 40, 50, 60, 90, 105, 120, 135, 200, 250)
-FILM_STEPS = (0, *MAIN_STEPS)  # of the time-lapse that is there from the start
+TIMELAPSE_STEPS = (0, *MAIN_STEPS)  # of the time-lapse that is there from the start
 PROMPTS = ("the cat feels blarf and", "the bird that glide ends")  # the first inference probe of each type
 COMPARISONS = (("demo-lora@base", "demo-lora@100%"), ("demo-lora@100%", "demo-tokens@100%"))
 # Of about 100,000 edges those that contribute most: every contribution stays where it was to 0.001 (with 20,000 to

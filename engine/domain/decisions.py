@@ -1,8 +1,8 @@
 """What is decided while a run trains: when to stop, what to train on, and what was looked at to decide it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from engine.domain.corpus import ProbeKind, Slug
 from engine.domain.graphs import FIT_LIMIT
@@ -85,7 +85,7 @@ class TypeScore(Record):
     mean_p: float  # probability of the right token
 
 
-class TypeLook(Record):
+class TypeReading(Record):
     """The circuit of one constraint type at one capture."""
 
     constraint_type: Slug
@@ -99,19 +99,25 @@ class TypeLook(Record):
     other: tuple[float, ...] = ()  # … with the other meanings
 
 
-class Look(Record):
+class CircuitReading(Record):
     """What was seen of the circuits at one capture, while training went on."""
 
     step: int
     transcoders: str  # name of the set
     transcoders_hash: str
     refreshed: bool  # whether the set was trained on this capture first
-    types: tuple[TypeLook, ...]
+    types: tuple[TypeReading, ...]
     trace_s: float  # wall time of tracing and measuring
     refresh_s: float = 0.0  # of training transcoders
 
-    def of(self, constraint_type: str) -> TypeLook | None:
+    def of(self, constraint_type: str) -> TypeReading | None:
         return next((one for one in self.types if one.constraint_type == constraint_type), None)
+
+
+def _stored(key: str, *, default: Any) -> Any:
+    """A field that has another key in stored files: `look` is an older word for a reading."""
+    field = {"look": "reading", "looks": "readings"}[key]
+    return Field(default=default, validation_alias=AliasChoices(field, key), serialization_alias=key)
 
 
 class Capture(Record):
@@ -120,7 +126,8 @@ class Capture(Record):
     step: int
     smoothed_loss: float | None  # None for the base
     scores: tuple[TypeScore, ...]
-    look: Look | None = None  # None where circuits are not watched, or not traced yet
+    # None where circuits are not watched, or not traced yet
+    reading: CircuitReading | None = _stored("look", default=None)
 
 
 class Verdict(Record):
@@ -142,7 +149,7 @@ class Decision(Record):
 class RunDecisions(Record):
     """`decisions.json` of a run: everything it looked at and decided, so far."""
 
-    looks: tuple[Look, ...] = ()
+    readings: tuple[CircuitReading, ...] = _stored("looks", default=())
     decisions: tuple[Decision, ...] = ()
     stopped_at: int | None = None  # the step at which the policy ended the run
     waited_s: float = 0.0  # how long training stood still for looks
@@ -150,4 +157,4 @@ class RunDecisions(Record):
     @property
     def look_s(self) -> float:
         """Wall time of all looks, refreshing transcoders included."""
-        return sum(look.trace_s + look.refresh_s for look in self.looks)
+        return sum(reading.trace_s + reading.refresh_s for reading in self.readings)

@@ -1,5 +1,5 @@
 """What the score of an edge is measured by. To add a measure: its record here, and a function of its name in
-`engine.circuits.metrics`; settings, command line and pages read these."""
+`engine.components.metrics`; settings, command line and pages read these."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal

@@ -157,7 +157,7 @@ class UniteCircuits(Record):
     shares: tuple[Share, ...] = SHARES
 
 
-class Probe(Record):
+class MeasureProbes(Record):
     """Measure the probe scores of every checkpoint of a run again."""
 
     action: Literal["probe"] = "probe"
@@ -177,7 +177,7 @@ Request = Annotated[
     | FindCircuits
     | CheckRobustness
     | UniteCircuits
-    | Probe,
+    | MeasureProbes,
     Field(discriminator="action"),
 ]
 

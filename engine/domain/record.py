@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 class Record(BaseModel):
     """Frozen, strict about unknown fields; equal records compare equal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), serialize_by_alias=True)
 
     def to_json(self) -> str:
         """Indented JSON, floats kept exactly, with a newline at the end."""

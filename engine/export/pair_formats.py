@@ -18,7 +18,7 @@ PICTURES = ("pair", "a", "b", "overlay")
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class ExportedPair:
     """A comparison as it is exported."""
 
     diff: "GraphDiff"
@@ -32,32 +32,32 @@ class Pair:
         return self.draw()
 
 
-def _html(pair: Pair, side: str) -> str:
+def _html(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     return export.graph_html(pair.view, pair.diff, probe=pair.probe, theme=pair.theme, annotations=pair.annotations)
 
 
-def _svg(pair: Pair, side: str) -> str:
+def _svg(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     shown = cast("Side | Literal['pair']", side)
     return export.graph_svg(pair.view, side=shown, theme=pair.theme, annotations=pair.annotations)
 
 
-def _png(pair: Pair, side: str) -> bytes:
+def _png(pair: ExportedPair, side: str) -> bytes:
     from engine import export
 
     return export.to_png(_svg(pair, side))
 
 
-def _graphml(pair: Pair, side: str) -> str:
+def _graphml(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     return export.to_graphml(pair.diff)
 
 
-def _tracer(pair: Pair, side: str) -> str:
+def _tracer(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     graph = pair.diff.a if side == "a" else pair.diff.b
@@ -65,19 +65,19 @@ def _tracer(pair: Pair, side: str) -> str:
     return export.tracer_json(graph, pair.diff.settings.prune, slug=slug, annotations=pair.annotations)
 
 
-def _edges(pair: Pair, side: str) -> str:
+def _edges(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     return export.edges_csv(pair.diff)
 
 
-def _nodes(pair: Pair, side: str) -> str:
+def _nodes(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     return export.nodes_csv(pair.diff)
 
 
-PAIR_FORMATS: tuple[ExportFormat[Pair], ...] = (
+PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (
     ExportFormat(
         "html", (".html", ".htm"), "text/html", "web", _html,
         (MenuEntry("Web page", "One HTML file that works offline.", ".html"),),

@@ -155,7 +155,7 @@ def _checkpoint_rows(
 
 def _replacement_scores(store: Store, checkpoint: Checkpoint, found: Findings) -> list[float]:
     fits = []
-    for key in store.graphs(checkpoint.ref):
+    for key in store.graph_keys(checkpoint.ref):
         try:
             fits.append(store.graph(key).fit.replacement)
         except (Damaged, NotFound) as error:

@@ -27,14 +27,14 @@ def circuit_part(config: RunConfig, decisions: RunDecisions, *, last_step: int) 
     """None where no circuits were traced while the run trained."""
     from engine.figures.change_tables import capture_rows  # pandas and altair are slow to import
 
-    if not decisions.looks:
+    if not decisions.readings:
         return None
     settings = config.decisions
     table = capture_rows(decisions, measure=settings.measure).iloc[::-1]
-    n_prompts = max(one.n_prompts for look in decisions.looks for one in look.types)
+    n_prompts = max(one.n_prompts for look in decisions.readings for one in look.types)
     return CircuitPart(
         sentence=(
-            f"Circuits of {plural(len(decisions.looks), 'checkpoint')} were traced while it trained, on "
+            f"Circuits of {plural(len(decisions.readings), 'checkpoint')} were traced while it trained, on "
             f"{plural(n_prompts, settings.probe_kind + ' prompt')} of each constraint type."
         ),
         picture=_picture(config, decisions, last_step),
@@ -46,9 +46,9 @@ def circuit_part(config: RunConfig, decisions: RunDecisions, *, last_step: int) 
 
 def _picture(config: RunConfig, decisions: RunDecisions, last_step: int) -> Markup | None:
     from engine.figures.change_charts import change_chart, change_rows
-    from engine.figures.change_tables import looks_as_changes
+    from engine.figures.change_tables import readings_as_changes
 
-    changes = looks_as_changes(decisions.looks)
+    changes = readings_as_changes(decisions.readings)
     rows = change_rows(changes, to="previous", measure=config.decisions.measure, run=config.name)
     if rows.empty:
         return None

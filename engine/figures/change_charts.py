@@ -57,7 +57,7 @@ _CHANGE_TIPS = [
 
 
 @dataclass(frozen=True)
-class Mark:
+class StepMark:
     """A vertical rule in the panel of one constraint type."""
 
     step: int
@@ -66,7 +66,12 @@ class Mark:
 
 
 def change_rows(
-    changes: pd.DataFrame, *, to: To, measure: Measure, run: str = "", marks: Mapping[str, Sequence[Mark]] | None = None
+    changes: pd.DataFrame,
+    *,
+    to: To,
+    measure: Measure,
+    run: str = "",
+    marks: Mapping[str, Sequence[StepMark]] | None = None,
 ) -> pd.DataFrame:
     """What one change curve shows: the rows of `changes` (as `RunChanges.changes`) of one measure and comparison.
 

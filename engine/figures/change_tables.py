@@ -8,7 +8,7 @@ import pandas as pd
 
 from engine.decisions import Replay
 from engine.domain.corpus import ProbeKind
-from engine.domain.decisions import STOPPING_INFOS, Capture, Decision, Look, RunDecisions, TypeLook
+from engine.domain.decisions import STOPPING_INFOS, Capture, CircuitReading, Decision, RunDecisions, TypeReading
 from engine.domain.measures import Measure
 from engine.domain.numbers import decimal
 from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
@@ -16,38 +16,38 @@ from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
 STOPPING_COLUMNS: Final = ("rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why")
 
 
-def looks_as_changes(looks: Sequence[Look]) -> pd.DataFrame:
+def readings_as_changes(readings: Sequence[CircuitReading]) -> pd.DataFrame:
     """What was seen while a run trained, with the columns of `RunChanges.changes`; all since the look before."""
     rows = [
         (
-            look.step, one.constraint_type, "previous", before.step, measure, change.value, change.low, change.high,
+            reading.step, one.constraint_type, "previous", before.step, measure, change.value, change.low, change.high,
             change.edge, change.said, one.n_prompts, one.fit,
         )
-        for before, look in pairwise(looks)
-        for one in look.types
+        for before, reading in pairwise(readings)
+        for one in reading.types
         for measure, change in one.change.items()
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)).astype({"edge": float})
 
 
-def looks_as_layers(looks: Sequence[Look]) -> pd.DataFrame:
+def readings_as_layers(readings: Sequence[CircuitReading]) -> pd.DataFrame:
     """The share of influence of each layer at each look, with the columns of `RunChanges.layers`."""
     rows = [
-        (look.step, one.constraint_type, layer, share)
-        for look in looks
-        for one in look.types
+        (reading.step, one.constraint_type, layer, share)
+        for reading in readings
+        for one in reading.types
         for layer, share in enumerate(one.layers)
     ]
     return pd.DataFrame(rows, columns=["step", "constraint_type", "layer", "share"])
 
 
-def looks_as_overlap(looks: Sequence[Look], *, layer: int) -> pd.DataFrame:
+def readings_as_overlap(readings: Sequence[CircuitReading], *, layer: int) -> pd.DataFrame:
     """Meaning overlap at one layer with the columns of `change_charts.overlap_rows`; looks have no intervals."""
     rows = [
-        (one.constraint_type, one.constraint_type.replace("_", " "), look.step, which, values[layer],
+        (one.constraint_type, one.constraint_type.replace("_", " "), reading.step, which, values[layer],
          one.own[layer] - one.other[layer], "not measured", one.n_prompts)
-        for look in looks
-        for one in look.types
+        for reading in readings
+        for one in reading.types
         if layer < min(len(one.own), len(one.other))
         for which, values in ((OWN, one.own), (OTHER, one.other))
     ]  # fmt: skip
@@ -89,27 +89,27 @@ def capture_rows(decisions: RunDecisions, *, measure: Measure) -> pd.DataFrame:
     Columns: step, decision, and a readable column a constraint type with its circuit change. A look may come after the
     decision of its step: looks are traced beside training.
     """
-    looks = {look.step: look for look in decisions.looks}
+    readings = {reading.step: reading for reading in decisions.readings}
     decided = {decision.step: decision for decision in decisions.decisions}
-    types = list(dict.fromkeys(one.constraint_type for look in decisions.looks for one in look.types))
+    types = list(dict.fromkeys(one.constraint_type for reading in decisions.readings for one in reading.types))
     rows = []
-    for step in sorted({*looks, *decided}, reverse=True):
+    for step in sorted({*readings, *decided}, reverse=True):
         row: dict[str, object] = {"step": step}
         settled = decided[step].verdict.saturated if step in decided else ()
         for name in types:
-            look = looks[step].of(name) if step in looks else None
-            row[name.replace("_", " ")] = circuit_words(look, measure) + (" · settled" if name in settled else "")
+            reading = readings[step].of(name) if step in readings else None
+            row[name.replace("_", " ")] = circuit_words(reading, measure) + (" · settled" if name in settled else "")
         rows.append(row | {"decision": decided[step].verdict.reason if step in decided else ""})
     columns = ["step", *(name.replace("_", " ") for name in types), "decision"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def circuit_words(look: TypeLook | None, measure: Measure) -> str:
+def circuit_words(reading: TypeReading | None, measure: Measure) -> str:
     """`0.32 (floor 0.44) · replacement score 0.93`: circuit change, the noise floor, how well the graphs explain."""
-    if look is None:
+    if reading is None:
         return "not traced yet"
-    score = f"replacement score {decimal(look.fit)}"
-    change = look.change.get(measure)
+    score = f"replacement score {decimal(reading.fit)}"
+    change = reading.change.get(measure)
     if change is None:
         return f"first checkpoint traced · {score}"
     floor = "no floor" if change.edge is None else f"floor {decimal(change.edge)}"

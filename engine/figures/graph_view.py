@@ -1,7 +1,7 @@
 """A difference of two graphs as what the linked graph component draws: places, words, colours; nothing to compute.
 
-The payload is plain JSON. Text in it is text: the component never takes it as HTML. `film_view` puts many differences
-into one layout out of the same parts.
+The payload is plain JSON. Text in it is text: the component never takes it as HTML. `timelapse_view` puts many
+differences into one layout out of the same parts.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ class GraphView(Sent):
             "sides": self.sides,
             "places": self.places,
             "description": self.description,
-            "film": None,
+            "timelapse": None,
             **component_facts(),
         }
 

@@ -42,7 +42,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class LayoutRow:
     """One layer: its label at `y`."""
 
     label: str
@@ -60,7 +60,7 @@ class Layout:
     y: np.ndarray
     room: np.ndarray
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LayoutRow, ...]
     width: float
     height: float
 
@@ -94,7 +94,7 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
         y=y,
         room=room,
         columns=columns,
-        rows=tuple(Row(label, height) for label, height in zip(labels, heights, strict=True)),
+        rows=tuple(LayoutRow(label, height) for label, height in zip(labels, heights, strict=True)),
         width=width,
         height=heights[-1],
     )

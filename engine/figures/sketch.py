@@ -117,7 +117,7 @@ def _edges(
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
     """The picture as SVG of the given proportions. `color`: of features and edges; `ink`: of text and lines."""
-    to = _Projection(drawn.places, width, height)
+    to = _SketchProjection(drawn.places, width, height)
     largest_edge = max(drawn.edges.values(), default=1.0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -132,7 +132,7 @@ def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 62
     return "".join([*parts, "</svg>"])
 
 
-class _Projection:
+class _SketchProjection:
     """Layout units to the picture's; the layout's y goes up."""
 
     def __init__(self, places: Layout, width: int, height: int) -> None:
@@ -148,7 +148,7 @@ class _Projection:
 _ROW_NAMES: Final = {"Emb": "prompt", "Out": "next"}
 
 
-def _row(to: _Projection, label: str, y: float, width: int) -> str:
+def _row(to: _SketchProjection, label: str, y: float, width: int) -> str:
     at = to.y(y)
     name = _ROW_NAMES.get(label, label)
     return (
@@ -158,7 +158,7 @@ def _row(to: _Projection, label: str, y: float, width: int) -> str:
     )
 
 
-def _edge(drawn: Sketch, to: _Projection, pair: tuple[str, str], size: float, color: str) -> str:
+def _edge(drawn: Sketch, to: _SketchProjection, pair: tuple[str, str], size: float, color: str) -> str:
     (x1, y1), (x2, y2) = (drawn.rows[node] for node in pair)
     strong = pair in set(pairwise(drawn.strong))
     a, b, middle = (to.x(x1), to.y(y1)), (to.x(x2), to.y(y2)), (to.y(y1) + to.y(y2)) / 2
@@ -170,12 +170,12 @@ def _edge(drawn: Sketch, to: _Projection, pair: tuple[str, str], size: float, co
     )
 
 
-def _feature(drawn: Sketch, to: _Projection, node: str, value: float, color: str) -> str:
+def _feature(drawn: Sketch, to: _SketchProjection, node: str, value: float, color: str) -> str:
     x, y = (to.x(drawn.rows[node][0]), to.y(drawn.rows[node][1]))
     share = max(0.0, value) / drawn.largest
     silent, strong = share < _SILENT, node in drawn.strong
     r = max(_SMALLEST, _LARGEST * math.sqrt(share))
-    look = (
+    reading = (
         'fill="none" stroke="currentColor" stroke-opacity="0.55" stroke-dasharray="3 2"'
         if silent
         else f'fill="{color}" fill-opacity="{0.75 if strong else 0.35}" stroke="{color}" stroke-width="1.6"'
@@ -184,10 +184,10 @@ def _feature(drawn: Sketch, to: _Projection, node: str, value: float, color: str
     if strong:
         number = node.rsplit("/", 1)[1]
         name = f'<text x="{x - r - 6:.1f}" y="{y + 5:.1f}" text-anchor="end" font-weight="600">feature {number}</text>'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {look}/>{name}'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {reading}/>{name}'
 
 
-def _output(drawn: Sketch, to: _Projection, node: str, color: str) -> str:
+def _output(drawn: Sketch, to: _SketchProjection, node: str, color: str) -> str:
     word, p = drawn.outputs[node]
     x, y = to.x(drawn.rows[node][0]), to.y(drawn.rows[node][1])
     weight = "700" if p == max(other for _, other in drawn.outputs.values()) else "400"
@@ -201,7 +201,7 @@ def _output(drawn: Sketch, to: _Projection, node: str, color: str) -> str:
     )
 
 
-def _token(drawn: Sketch, to: _Projection, token: str, x: float) -> str:
+def _token(drawn: Sketch, to: _SketchProjection, token: str, x: float) -> str:
     word = visible(token)
     weight = "700" if word == drawn.word else "400"
     shown = "" if word.startswith("<") else html.escape(word)  # the beginning, which every prompt has

@@ -23,7 +23,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 40.0, 24.0, 56.0
 
 
 @dataclass(frozen=True)
-class Bar:
+class TourBar:
     """One value with how it is written. `side`: whose color it has."""
 
     side: str
@@ -38,7 +38,7 @@ class Group:
 
     title: str
     note: str  # explains the title in a few words; may be empty
-    bars: tuple[Bar, ...]
+    bars: tuple[TourBar, ...]
     top: float = 1.0  # the value of a bar that fills its room
 
 
@@ -63,7 +63,7 @@ def bar_groups(groups: Sequence[Group]) -> str:
     return f'<div class="tour-groups">{"".join(rows)}</div>'
 
 
-def _bar(bar: Bar, top: float) -> str:
+def _bar(bar: TourBar, top: float) -> str:
     share = min(1.0, max(0.0, bar.value / top))
     return (
         f'<div class="tour-bar"><span class="tour-label">{_safe(bar.label)}</span>'

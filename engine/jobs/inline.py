@@ -6,7 +6,7 @@ import threading
 from engine.domain.errors import Cancelled, TracelapseError
 from engine.domain.jobs import CancelToken, Report, Request
 from engine.jobs.journal import Journal
-from engine.jobs.task import Task, Work
+from engine.jobs.task import JobTask, Work
 from engine.jobs.titles import title_of
 from engine.jobs.work import workflow
 from engine.store import Store
@@ -25,7 +25,7 @@ def run_inline(
     Raises TracelapseError (also for what no one expected, with the traceback in the log), Cancelled, KeyboardInterrupt.
     """
     journal = Journal(store)
-    task = Task(journal, journal.open(request, title_of(request)))
+    task = JobTask(journal, journal.open(request, title_of(request)))
     work = run or workflow(n_threads)
     task.begin()
 
@@ -51,6 +51,6 @@ def run_inline(
         pulse.join()
 
 
-def _pulse(task: Task, ended: threading.Event) -> None:
+def _pulse(task: JobTask, ended: threading.Event) -> None:
     while not ended.wait(PULSE_S):
         task.pulse()

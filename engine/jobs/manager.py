@@ -12,7 +12,7 @@ from typing import Literal
 from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
 from engine.domain.jobs import FINISHED, JobRecord, Request, Train
 from engine.jobs.journal import Journal
-from engine.jobs.task import Task, Work
+from engine.jobs.task import JobTask, Work
 from engine.jobs.titles import title_of
 from engine.jobs.work import workflow
 from engine.store import Store
@@ -37,8 +37,8 @@ class JobManager:
         self._store, self._work = store, run or workflow(n_threads)
         self._journal = Journal(store)
         self._lock = threading.RLock()
-        self._own: dict[str, Task] = {}
-        self._queues: dict[Lane, queue.SimpleQueue[Task | None]] = {}
+        self._own: dict[str, JobTask] = {}
+        self._queues: dict[Lane, queue.SimpleQueue[JobTask | None]] = {}
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
         self._journal.read_all()
@@ -52,7 +52,7 @@ class JobManager:
             for record in self.active():
                 if _wanted(record.request) == _wanted(request):
                     return record.id
-            task = Task(self._journal, self._journal.open(request, title or title_of(request)))
+            task = JobTask(self._journal, self._journal.open(request, title or title_of(request)))
             self._own[task.record.id] = task
             self._lane("train" if request.action in _TRAIN_LANE else "trace").put(task)
             return task.record.id
@@ -139,7 +139,7 @@ class JobManager:
             return False
         return True
 
-    def _lane(self, lane: Lane) -> "queue.SimpleQueue[Task | None]":
+    def _lane(self, lane: Lane) -> "queue.SimpleQueue[JobTask | None]":
         if lane not in self._queues:
             self._queues[lane] = queue.SimpleQueue()
             if not self._threads:
@@ -152,7 +152,7 @@ class JobManager:
         self._threads.append(thread)
         thread.start()
 
-    def _worker(self, tasks: "queue.SimpleQueue[Task | None]") -> None:
+    def _worker(self, tasks: "queue.SimpleQueue[JobTask | None]") -> None:
         while (task := tasks.get()) is not None:
             if task.begin():
                 _do(task, self._work, self._store)
@@ -170,7 +170,7 @@ def _wanted(request: Request) -> Request:
     return request.model_copy(update={"resume": False}) if isinstance(request, Train) else request
 
 
-def _do(task: Task, work: Work, store: Store) -> None:
+def _do(task: JobTask, work: Work, store: Store) -> None:
     """A worker outlives whatever a job does; the journal has the outcome."""
     try:
         task.run(work, store)

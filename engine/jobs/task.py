@@ -18,7 +18,7 @@ _WINDOW_S = 20.0  # the time left is judged by the speed within this time: actio
 Work = Callable[[Store, Request, Report, CancelToken], str]
 
 
-class Task:
+class JobTask:
     """Also the cancel token that its workflow asks. Any thread may call any method."""
 
     def __init__(self, journal: Journal, record: JobRecord) -> None:

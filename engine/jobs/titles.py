@@ -8,7 +8,7 @@ from engine.domain.jobs import (
     FindCircuits,
     Intervene,
     MakeCorpus,
-    Probe,
+    MeasureProbes,
     Request,
     Timelapse,
     Trace,
@@ -47,5 +47,5 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"Check the circuit of {request.checkpoint}"
         case UniteCircuits():
             return f"Unite {len(request.parts)} circuits for {request.checkpoint}"
-        case Probe():
+        case MeasureProbes():
             return f"Probe {request.run}"

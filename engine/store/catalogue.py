@@ -23,7 +23,7 @@ from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
-from engine.store.layout import Found, Kind
+from engine.store.layout import Kind, StoredFile
 from engine.store.run_files import read_state
 
 R = TypeVar("R", bound=Record)
@@ -46,12 +46,12 @@ class CorpusSummary(Record):
     constraint_types: tuple[str, ...]
 
 
-def describe(found: Found) -> tuple[str, Record]:
+def describe(found: StoredFile) -> tuple[str, Record]:
     """(parent, record) of an artefact. Raises Damaged."""
     return _DESCRIBE[found.kind](found)
 
 
-def _corpus_summary(found: Found) -> tuple[str, Record]:
+def _corpus_summary(found: StoredFile) -> tuple[str, Record]:
     corpus = read_corpus(found.path)
     return "", CorpusSummary(
         hash=corpus.hash,
@@ -62,37 +62,37 @@ def _corpus_summary(found: Found) -> tuple[str, Record]:
     )
 
 
-def _graph_key(found: Found) -> tuple[str, Record]:
+def _graph_key(found: StoredFile) -> tuple[str, Record]:
     key = read_key(found.path)
     return key.checkpoint, key
 
 
-def _comparison(found: Found) -> tuple[str, Record]:
+def _comparison(found: StoredFile) -> tuple[str, Record]:
     comparison = read_comparison(found.path)
     return comparison.key.a, comparison
 
 
-def _feature_key(found: Found) -> tuple[str, Record]:
+def _feature_key(found: StoredFile) -> tuple[str, Record]:
     key = read_feature_key(found.path)
     return key.checkpoint, key
 
 
-def _intervention_key(found: Found) -> tuple[str, Record]:
+def _intervention_key(found: StoredFile) -> tuple[str, Record]:
     key = read_intervention(found.path).key
     return key.graph.checkpoint, key
 
 
-def _series_key(found: Found) -> tuple[str, Record]:
+def _series_key(found: StoredFile) -> tuple[str, Record]:
     key = read_series(found.path).key
     return key.run, key
 
 
-def _component_key(found: Found) -> tuple[str, Record]:
+def _component_key(found: StoredFile) -> tuple[str, Record]:
     key = read_component_key(found.path)
     return key.run, key
 
 
-def _circuit_key(found: Found) -> tuple[str, Record]:
+def _circuit_key(found: StoredFile) -> tuple[str, Record]:
     report = read_circuit(found.path)
     return report.run, report.key
 
@@ -189,7 +189,7 @@ def _named(path: Path, expected: str, name: str, record: R) -> R:
     return record
 
 
-_DESCRIBE: dict[Kind, Callable[[Found], tuple[str, Record]]] = {
+_DESCRIBE: dict[Kind, Callable[[StoredFile], tuple[str, Record]]] = {
     "corpus": _corpus_summary,
     "model": lambda found: ("", read_model(found.path)),
     "run": lambda found: ("", read_run(found.path)),

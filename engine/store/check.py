@@ -26,7 +26,7 @@ from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
-from engine.store.layout import STATE, Found, Kind, inside, main_file, scan, step_of
+from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
 
 PLAIN_FILES = ("weights.json", "weights.safetensors")
@@ -45,7 +45,7 @@ def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
         yield Problem(path, "left unfinished by a killed process; opening the workspace removes it", "leftover")
 
 
-def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Iterator[Problem]:
+def check_artefact(shelf: Path, found: StoredFile, *, shelves: Sequence[Path]) -> Iterator[Problem]:
     """One artefact, read whole."""
     checks: dict[Kind, Callable[[Path], Iterator[Problem]]] = {
         "corpus": _check_corpus,
@@ -69,7 +69,7 @@ def check_artefact(shelf: Path, found: Found, *, shelves: Sequence[Path]) -> Ite
 
 def check_index(shelf: Path, stamps: Mapping[tuple[Kind, str], int]) -> Iterator[Problem]:
     """Differences between the files of a shelf and what the index knows of it."""
-    found: dict[tuple[Kind, str], Found] = {(f.kind, f.name): f for f in scan(shelf)}
+    found: dict[tuple[Kind, str], StoredFile] = {(f.kind, f.name): f for f in scan(shelf)}
     for key, one in found.items():
         if key not in stamps:
             yield Problem(one.path, "it is not in the index; store rebuild adds it", "index")

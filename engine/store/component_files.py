@@ -18,7 +18,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }  # fmt: skip
 
 
-class _Header(Record):
+class _ComponentHeader(Record):
     """One metadata entry: with several, their order in the file would change from process to process."""
 
     key: ComponentKey
@@ -41,7 +41,7 @@ def write_components(path: Path, scores: ComponentScores) -> None:
     arrays = {name: np.ascontiguousarray(array, _DTYPES[name]) for name, array in arrays.items()}
     if reason := _contradiction(scores.shape, arrays):
         raise ValueError(f"these scores contradict themselves: {reason}")
-    header = _Header(key=scores.key, shape=scores.shape)
+    header = _ComponentHeader(key=scores.key, shape=scores.shape)
     write_bytes(path, save(arrays, metadata={"components": header.model_dump_json()}))
 
 
@@ -97,9 +97,9 @@ def _contradiction(shape: ComponentShape, arrays: dict[str, np.ndarray]) -> str:
     return ""
 
 
-def _header(path: Path, metadata: dict[str, str] | None) -> _Header:
+def _header(path: Path, metadata: dict[str, str] | None) -> _ComponentHeader:
     try:
-        header = _Header.model_validate_json((metadata or {}).get("components", ""))
+        header = _ComponentHeader.model_validate_json((metadata or {}).get("components", ""))
     except ValidationError as error:
         raise Damaged(path, f"its metadata is not that of component scores ({first_reason(error)})") from error
     if path.stem != header.key.hash:

@@ -10,7 +10,7 @@ from engine.store.infos import CorpusInfo
 from engine.store.shelves import Shelves
 
 
-class Corpora(Shelves):
+class CorpusShelf(Shelves):
     """`corpora/NAME/corpus.jsonl` (+ spec.json); `models/NAME.json`."""
 
     def save_corpus(self, corpus: Corpus, spec: CorpusSpec | TaskSpec | None = None) -> None:

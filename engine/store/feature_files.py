@@ -22,7 +22,7 @@ _ARRAYS = (
 )  # fmt: skip
 
 
-class _Header(Record):
+class _FeatureHeader(Record):
     key: FeatureKey
     texts: tuple[tuple[str, ...], ...]
     tokens: tuple[str, ...]
@@ -33,7 +33,7 @@ def write_features(path: Path, key: FeatureKey, facts: Facts) -> None:
     rows = [facts[name] for name in sorted(facts)]
     texts = _Numbered([text.tokens for row in rows for text in row.texts])
     tokens = _Numbered([token for row in rows for token, _ in (*row.promoted, *row.suppressed)])
-    header = _Header(key=key, texts=tuple(texts.values), tokens=tuple(tokens.values))
+    header = _FeatureHeader(key=key, texts=tuple(texts.values), tokens=tuple(tokens.values))
     activations = [text.activation for row in rows for text in row.texts]
     arrays = {
         "layer": np.array([row.layer for row in rows], np.int32),
@@ -91,7 +91,7 @@ def _ragged(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([[*row, *[-1] * (width - len(row))] for row in rows], np.int32).reshape(len(rows), width)
 
 
-def _facts(header: _Header, arrays: Mapping[str, np.ndarray], only: Collection[tuple[int, int]] | None) -> Facts:
+def _facts(header: _FeatureHeader, arrays: Mapping[str, np.ndarray], only: Collection[tuple[int, int]] | None) -> Facts:
     lengths = np.array([*map(len, header.texts), 0])  # the last for -1, which fills up
     starts = _starts(lengths[arrays["text"]].sum(1), arrays["activation"])
     weighted = {name: _starts((arrays[name] >= 0).sum(1), arrays[f"{name}_by"]) for name in ("promoted", "suppressed")}
@@ -121,7 +121,7 @@ def _starts(counts: np.ndarray, values: np.ndarray) -> list[int]:
     return [int(start) for start in ends - counts]
 
 
-def _texts(header: _Header, arrays: Mapping[str, np.ndarray], row: int, start: int) -> Iterator[FeatureText]:
+def _texts(header: _FeatureHeader, arrays: Mapping[str, np.ndarray], row: int, start: int) -> Iterator[FeatureText]:
     for number in arrays["text"][row]:
         if number >= 0:
             tokens = header.texts[number]
@@ -130,16 +130,16 @@ def _texts(header: _Header, arrays: Mapping[str, np.ndarray], row: int, start: i
 
 
 def _weighted(
-    header: _Header, arrays: Mapping[str, np.ndarray], name: str, row: int, start: int
+    header: _FeatureHeader, arrays: Mapping[str, np.ndarray], name: str, row: int, start: int
 ) -> tuple[tuple[str, float], ...]:
     tokens = [header.tokens[number] for number in arrays[name][row] if number >= 0]
     by = arrays[f"{name}_by"][start : start + len(tokens)]
     return tuple(zip(tokens, by.tolist(), strict=True))
 
 
-def _header(path: Path, metadata: dict[str, str] | None) -> _Header:
+def _header(path: Path, metadata: dict[str, str] | None) -> _FeatureHeader:
     try:
-        header = _Header.model_validate_json((metadata or {}).get("features", ""))
+        header = _FeatureHeader.model_validate_json((metadata or {}).get("features", ""))
     except ValidationError as error:
         raise Damaged(path, f"its metadata is not that of feature facts ({first_reason(error)})") from error
     if path.stem != header.key.hash:

@@ -41,7 +41,7 @@ _SMALL: dict[str, tuple[type[np.integer[Any]], ...]] = {
 }
 
 
-class _Header(Record):
+class _GraphHeader(Record):
     """One metadata entry: with several, their order in the file would change from process to process."""
 
     key: GraphKey
@@ -56,7 +56,7 @@ def write_graph(path: Path, graph: AttributionGraph) -> None:
     reason = contradiction(graph)
     if reason:
         raise ValueError(f"this graph contradicts itself: {reason}")
-    header = _Header(
+    header = _GraphHeader(
         key=graph.key,
         n_layers=graph.n_layers,
         tokens=graph.tokens,
@@ -161,9 +161,9 @@ def _dtype(name: str) -> type[np.generic]:
     return np.int32 if name == _COUNTS else _DTYPES[name]
 
 
-def _header(path: Path, metadata: dict[str, str] | None) -> _Header:
+def _header(path: Path, metadata: dict[str, str] | None) -> _GraphHeader:
     try:
-        header = _Header.model_validate_json((metadata or {}).get("graph", ""))
+        header = _GraphHeader.model_validate_json((metadata or {}).get("graph", ""))
     except ValidationError as error:
         raise Damaged(path, f"its metadata is not that of a graph ({first_reason(error)})") from error
     if path.stem != header.key.hash:

@@ -9,7 +9,7 @@ from engine.store.layout import main_file
 from engine.store.shelves import Shelves
 
 
-class Graphs(Shelves):
+class GraphShelf(Shelves):
     """`graphs/HASH.safetensors`, `comparisons/HASH.json`; both named by what made them."""
 
     def save_graph(self, graph: AttributionGraph) -> None:
@@ -35,7 +35,7 @@ class Graphs(Shelves):
         """Whether the file is there; reading it may still find it damaged."""
         return self._find("graph", key.hash) is not None
 
-    def graphs(self, checkpoint: str | None = None) -> list[GraphKey]:
+    def graph_keys(self, checkpoint: str | None = None) -> list[GraphKey]:
         """What made the stored graphs, by checkpoint and prompt; of one RUN@LABEL where it is given."""
         keys = [key for _, key in self._records("graph", GraphKey, parent=checkpoint)]
         return sorted(keys, key=lambda key: (key.checkpoint, key.prompt, key.hash))

@@ -37,7 +37,7 @@ _ROWS = sa.Table(
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexRow:
     """One artefact in the index."""
 
     bundled: bool
@@ -73,14 +73,14 @@ class Index:
             self._remake()
             return True
 
-    def rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[Row]:
+    def rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[IndexRow]:
         """Rows of one kind, the workspace's first, then by name."""
         query = sa.select(_ROWS).where(_ROWS.c.kind == kind).order_by(_ROWS.c.bundled, _ROWS.c.name)
         if parent is not None:
             query = query.where(_ROWS.c.parent == parent)
         if name is not None:
             query = query.where(_ROWS.c.name == name)
-        return self._call(lambda connection: [Row(*row) for row in connection.execute(query)])
+        return self._call(lambda connection: [IndexRow(*row) for row in connection.execute(query)])
 
     def stamps(self, *, bundled: bool) -> dict[tuple[Kind, str], int]:
         """(kind, name) -> stamp of one shelf."""
@@ -88,7 +88,7 @@ class Index:
         found = self._call(lambda connection: connection.execute(query).all())
         return {(cast(Kind, kind), name): stamp for kind, name, stamp in found}
 
-    def put(self, rows: Sequence[Row]) -> None:
+    def put(self, rows: Sequence[IndexRow]) -> None:
         """Insert or replace."""
         if not rows:
             return

@@ -20,7 +20,7 @@ BUNDLED = Path(__file__).parents[2] / "data" / "demo"
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredFile:
     """An artefact seen on a shelf by its main file, which is written last or renamed with its folder."""
 
     kind: Kind
@@ -62,7 +62,7 @@ def main_file(kind: Kind, name: str) -> Path:
     }[kind]
 
 
-def scan(shelf: Path) -> Iterator[Found]:
+def scan(shelf: Path) -> Iterator[StoredFile]:
     """Every artefact on a shelf, by looking at names and times alone."""
     yield from _look(shelf, "corpus", _folders(shelf / "corpora"))
     yield from _look(shelf, "model", _files(shelf / "models", ".json"))
@@ -89,11 +89,11 @@ def inside(shelf: Path, path: Path) -> Path:
     return path
 
 
-def _look(shelf: Path, kind: Kind, names: list[str]) -> Iterator[Found]:
+def _look(shelf: Path, kind: Kind, names: list[str]) -> Iterator[StoredFile]:
     for name in names:
         path = shelf / main_file(kind, name)
         try:
-            yield Found(kind, name, path, path.stat().st_mtime_ns)
+            yield StoredFile(kind, name, path, path.stat().st_mtime_ns)
         except OSError:  # a folder without its main file is no artefact; check() reports it
             continue
 

@@ -19,7 +19,7 @@ from engine.store.shelves import Shelves
 _LOCK_S = 30.0
 
 
-class Notes(Shelves):
+class NoteShelf(Shelves):
     """`features/HASH.safetensors`, `interventions/HASH.json`, `annotations/TRANSCODERS_HASH.json`."""
 
     def features(self, key: FeatureKey, only: Collection[tuple[int, int]] | None = None) -> Facts:

@@ -28,10 +28,10 @@ from engine.store.run_files import (
 from engine.store.shelves import Shelves
 
 
-class Runs(Shelves):
+class RunShelf(Shelves):
     """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
 
-    def create_run(self, config: RunConfig) -> Path:
+    def save_run(self, config: RunConfig) -> Path:
         """The new run's folder. Raises InputError where the name is taken, NameRefused where the demo has it."""
         path = self._may_write("run", "run", config.name)
         with new_folder(path.parent) as folder:
@@ -164,7 +164,7 @@ class Runs(Shelves):
         self._may_write("run", "run", run)
         return new_folder(self.resume_folder(run), replace=True)
 
-    def drop_resume_state(self, run: str) -> None:
+    def delete_resume_state(self, run: str) -> None:
         """The run is finished."""
         self._may_write("run", "run", run)
         remove(self.resume_folder(run))

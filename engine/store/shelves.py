@@ -13,8 +13,8 @@ from engine.domain.names import check_name
 from engine.domain.record import Record
 from engine.store.catalogue import describe
 from engine.store.files import clean, storing
-from engine.store.index import Index, IndexLost, Row
-from engine.store.layout import BUNDLED, Found, Kind, inside, main_file, scan
+from engine.store.index import Index, IndexLost, IndexRow
+from engine.store.layout import BUNDLED, Kind, StoredFile, inside, main_file, scan
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +77,11 @@ class Shelves:
             now = {key: self._stamp(key, bundled=bundled) for key in files}
             files = {key: stamp for key, stamp in now.items() if stamp != files[key]}
 
-    def _row(self, key: tuple[Kind, str], stamp: int | None, *, bundled: bool) -> Row | None:
+    def _row(self, key: tuple[Kind, str], stamp: int | None, *, bundled: bool) -> IndexRow | None:
         shelf = self._shelf(bundled=bundled)
         if stamp is None or shelf is None:
             return None
-        found = Found(*key, shelf / main_file(*key), stamp)
+        found = StoredFile(*key, shelf / main_file(*key), stamp)
         try:
             inside(shelf, found.path)
             parent, record = describe(found)
@@ -89,7 +89,7 @@ class Shelves:
             if found.path.exists():  # else it was removed this moment
                 _log.warning("Not listed: %s", error)
             return None
-        return Row(bundled, found.kind, found.name, parent, record.model_dump_json(), stamp)
+        return IndexRow(bundled, found.kind, found.name, parent, record.model_dump_json(), stamp)
 
     def _stamp(self, key: tuple[Kind, str], *, bundled: bool) -> int | None:
         """The modification time of the main file in ns; None where there is none."""
@@ -140,18 +140,18 @@ class Shelves:
             )
         return inside(self.workspace, self.workspace / main_file(kind, name))
 
-    def _rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[Row]:
+    def _rows(self, kind: Kind, *, parent: str | None = None, name: str | None = None) -> list[IndexRow]:
         return self._with_index(lambda: self._index.rows(kind, parent=parent, name=name))
 
     def _stamps(self, *, bundled: bool) -> dict[tuple[Kind, str], int]:
         return self._with_index(lambda: self._index.stamps(bundled=bundled))
 
-    def _listed(self, kind: Kind, *, parent: str | None = None) -> list[Row]:
+    def _listed(self, kind: Kind, *, parent: str | None = None) -> list[IndexRow]:
         """Rows of both shelves by name; the workspace hides a bundled artefact of the same name."""
         rows = self._rows(kind, parent=parent)
         return list({row.name: row for row in reversed(rows)}.values())[::-1]
 
-    def _records(self, kind: Kind, record_type: type[R], *, parent: str | None = None) -> list[tuple[Row, R]]:
+    def _records(self, kind: Kind, record_type: type[R], *, parent: str | None = None) -> list[tuple[IndexRow, R]]:
         try:
             return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
         except ValidationError:

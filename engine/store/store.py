@@ -12,22 +12,22 @@ from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
-from engine.store.corpora import Corpora
+from engine.store.corpora import CorpusShelf
 from engine.store.files import read_json, remove, write_text
-from engine.store.graphs import Graphs
+from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file, scan
-from engine.store.notes import Notes
+from engine.store.notes import NoteShelf
 from engine.store.processes import is_alive
 from engine.store.series import SeriesShelf
-from engine.store.studies import Studies
-from engine.store.transcoders import TranscoderSets
+from engine.store.studies import StudyShelf
+from engine.store.transcoders import TranscoderShelf
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
 
 
-class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, ComponentShelf, Studies):
+class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, ComponentShelf, StudyShelf):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -82,7 +82,7 @@ class Store(Corpora, TranscoderSets, Graphs, Notes, SeriesShelf, ComponentShelf,
         for comparison in self.comparisons():
             if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
                 self._remove_file("comparison", comparison.key.hash)
-        for key in self.graphs():
+        for key in self.graph_keys():
             if key.checkpoint.startswith(sign):
                 self._remove_file("graph", key.hash)
         for row in self._rows("series", parent=name):

@@ -16,7 +16,7 @@ _TEXTS = ("variant", "critical_layers", "subject", "layer_change")  # columns in
 _LATER = _TABLES[2:]  # a study of before has none
 
 
-class Studies(Shelves):
+class StudyShelf(Shelves):
     """`studies/NAME/study.json` and its tables as NAME.csv.gz; results/RUN.json while it is being done."""
 
     def save_study(self, study: Study, tables: StudyTables | None = None) -> Path:

@@ -9,10 +9,10 @@ from engine.domain.models import TranscoderMeta
 from engine.domain.names import CheckpointRef
 from engine.store.catalogue import read_meta
 from engine.store.files import new_folder, remove, write_text
-from engine.store.runs import Runs
+from engine.store.runs import RunShelf
 
 
-class TranscoderSets(Runs):
+class TranscoderShelf(RunShelf):
     """`transcoders/NAME/set.json` + layer_0.safetensors …"""
 
     @contextmanager
@@ -35,7 +35,7 @@ class TranscoderSets(Runs):
         found = [pair for pair in self._records("transcoders", TranscoderMeta) if model in (None, pair[1].model.name)]
         return [meta for row, meta in sorted(found, key=lambda pair: (pair[0].bundled, -pair[0].stamp, pair[0].name))]
 
-    def transcoder_meta(self, name: str) -> TranscoderMeta:
+    def transcoder_set(self, name: str) -> TranscoderMeta:
         """Raises NameRefused, NotFound, Damaged."""
         return read_meta(self._locate("transcoders", "transcoder set", name))
 
@@ -43,7 +43,7 @@ class TranscoderSets(Runs):
         """Raises NameRefused, NotFound."""
         return self._locate("transcoders", "transcoder set", name).parent
 
-    def remove_transcoder_set(self, name: str) -> None:
+    def delete_transcoder_set(self, name: str) -> None:
         """Graphs that were traced with it stay. Raises NotFound, NameRefused (also for the demo's)."""
         path = self._may_write("transcoders", "transcoder set", name)
         self._locate("transcoders", "transcoder set", name)

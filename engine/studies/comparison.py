@@ -68,7 +68,7 @@ def equal_size(means: pd.DataFrame) -> list[str]:
     return [str(name) for name in (best if len(best) > 1 else sizes.index)]
 
 
-def asked_run(spec: StudySpec, name: str, rate: float) -> StudyRun | None:
+def requested_run(spec: StudySpec, name: str, rate: float) -> StudyRun | None:
     """The run of this name as the study asks for it, at the learning rate that it was trained with; None: it does
     not (any more)."""
     run = next((one for one in study_runs(spec) if one.name == name), None)

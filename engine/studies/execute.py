@@ -17,7 +17,7 @@ from engine.studies.one import CorpusTexts, corpora_of, do_run
 from engine.studies.search import found_rates
 from engine.studies.spec import search_key, study_runs
 from engine.studies.tables import study_tables
-from engine.studies.workers import Answer, DaskWorkers, LocalWorkers, Workers
+from engine.studies.workers import DaskWorkers, LocalWorkers, WorkerAnswer, Workers
 
 TICK_S = 0.5  # between two looks for a cancel
 MAX_DEATHS = 3  # of the worker processes of one run
@@ -150,7 +150,7 @@ class _Sitting:
     def _settle(self, workers: Workers, future: "Future[str]", run: StudyRun) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
-            answer = Answer.model_validate_json(future.result())
+            answer = WorkerAnswer.model_validate_json(future.result())
             if answer.state == "done":
                 outcome = RunOutcome.model_validate_json(answer.text)
                 self._store.save_outcome(self._spec.name, outcome)

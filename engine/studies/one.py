@@ -75,7 +75,7 @@ def _done(store: Store, asked: StudyRun, cancel: CancelToken) -> RunOutcome:
         stopped_at=decided.stopped_at,
         train_s=train_s,
         look_s=decided.look_s,
-        refresh_s=sum(look.refresh_s for look in decided.looks),
+        refresh_s=sum(reading.refresh_s for reading in decided.readings),
         waited_s=decided.waited_s,
         versions=state.versions,
         prior_hashes={name: store.corpus(name).hash for name in config.method_settings.prior},

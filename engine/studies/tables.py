@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.domain.components import RobustnessReport, UnionReport
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.decisions import Capture, TypeLook
+from engine.domain.decisions import Capture, TypeReading
 from engine.domain.measures import Measure
 from engine.domain.runs import RunConfig
 from engine.domain.studies import STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
@@ -153,7 +153,7 @@ def _capture_rows(outcome: RunOutcome, measure: Measure) -> list[dict[str, Any]]
         types = tuple(dict.fromkeys(score.constraint_type for score in capture.scores))
         weights = _weights(outcome, capture.step, types)
         for constraint_type in types:
-            look = capture.look.of(constraint_type) if capture.look else None
+            reading = capture.reading.of(constraint_type) if capture.reading else None
             rows.append(
                 {
                     "run": outcome.config.name,
@@ -161,7 +161,7 @@ def _capture_rows(outcome: RunOutcome, measure: Measure) -> list[dict[str, Any]]
                     "loss": NAN if capture.smoothed_loss is None else capture.smoothed_loss,
                     "constraint_type": constraint_type,
                     **_scores(capture, constraint_type),
-                    **_looked(look, measure),
+                    **_looked(reading, measure),
                     "weight": weights.get(constraint_type, NAN),
                 }
             )
@@ -178,13 +178,13 @@ def _scores(capture: Capture, constraint_type: str) -> dict[str, Any]:
     return row
 
 
-def _looked(look: TypeLook | None, measure: Measure) -> dict[str, Any]:
+def _looked(reading: TypeReading | None, measure: Measure) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(("fit", "change", "low", "high", "edge", "said", "own", "other"), NAN)
-    if look is None:
+    if reading is None:
         return row
-    row["fit"] = look.fit
-    row["own"], row["other"] = (sum(side) / len(side) if side else NAN for side in (look.own, look.other))
-    if change := look.change.get(measure):
+    row["fit"] = reading.fit
+    row["own"], row["other"] = (sum(side) / len(side) if side else NAN for side in (reading.own, reading.other))
+    if change := reading.change.get(measure):
         edge = NAN if change.edge is None else change.edge
         row |= {"change": change.value, "low": change.low, "high": change.high, "edge": edge, "said": change.said}
     return row

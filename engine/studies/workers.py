@@ -31,7 +31,7 @@ _BUSY = threading.Lock()
 Work = Callable[[str, str, CancelToken], str]
 
 
-class Answer(Record):
+class WorkerAnswer(Record):
     """What became of one run."""
 
     state: Literal["done", "failed", "stopped"]
@@ -61,14 +61,14 @@ def attempt(work: Work, run_json: str, corpora_json: str, cancel: CancelToken) -
     """The Answer to one run, whatever happens in it."""
     try:
         with _BUSY:
-            answer = Answer(state="done", text=work(run_json, corpora_json, cancel))
+            answer = WorkerAnswer(state="done", text=work(run_json, corpora_json, cancel))
     except Cancelled:
-        answer = Answer(state="stopped")
+        answer = WorkerAnswer(state="stopped")
     except TracelapseError as error:
-        answer = Answer(state="failed", text=str(error))
+        answer = WorkerAnswer(state="failed", text=str(error))
     except Exception as error:
         logger.exception("A run failed")
-        answer = Answer(state="failed", text=f"Unexpected {type(error).__name__}: {error}")
+        answer = WorkerAnswer(state="failed", text=f"Unexpected {type(error).__name__}: {error}")
     return answer.model_dump_json()
 
 
@@ -88,11 +88,11 @@ class LocalWorkers:
     def submit(self, run_json: str, corpora_json: str) -> "Future[str]":
         place = next(p for p in range(len(self._pools)) if p not in self._busy or self._busy[p].done())
         try:
-            future = self._pools[place].submit(_attempt_here, self._work, run_json, corpora_json)
+            future = self._pools[place].submit(_attempt_local, self._work, run_json, corpora_json)
         except BrokenProcessPool:  # its process died, during the run before this one or while it waited
             self._pools[place].shutdown(wait=False)
             self._pools[place] = self._new_pool()
-            future = self._pools[place].submit(_attempt_here, self._work, run_json, corpora_json)
+            future = self._pools[place].submit(_attempt_local, self._work, run_json, corpora_json)
         self._busy[place] = future
         return future
 
@@ -130,7 +130,7 @@ class DaskWorkers:
     def submit(self, run_json: str, corpora_json: str) -> "Future[str]":
         # What is finished is let go of: the scheduler would have it computed again where the worker that did it dies.
         self._futures = {future for future in self._futures if not future.done()}
-        future: Future[str] = self._executor.submit(_attempt_there, self._work, run_json, corpora_json)
+        future: Future[str] = self._executor.submit(_attempt_remote, self._work, run_json, corpora_json)
         self._futures.add(future)
         return future
 
@@ -212,11 +212,11 @@ def _end_with_parent(stop: Event) -> None:
     os._exit(1)
 
 
-def _attempt_here(work: Work, run_json: str, corpora_json: str) -> str:
+def _attempt_local(work: Work, run_json: str, corpora_json: str) -> str:
     return attempt(work, run_json, corpora_json, _flags[0])
 
 
-def _attempt_there(work: Work, run_json: str, corpora_json: str) -> str:
+def _attempt_remote(work: Work, run_json: str, corpora_json: str) -> str:
     return attempt(work, run_json, corpora_json, _DaskFlag())
 
 

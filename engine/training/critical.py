@@ -15,8 +15,8 @@ import numpy as np
 from engine.analysis.components.compare import critical_layers, layer_change
 from engine.analysis.components.selection import select
 from engine.analysis.components.union import united_scores
-from engine.circuits.pairs import TokenPairs, prepare_pairs
-from engine.circuits.scores import score_edges
+from engine.components.pairs import TokenPairs, prepare_pairs
+from engine.components.scores import score_edges
 from engine.corpus.pairs import pairs_of
 from engine.domain.components import ComponentKey, ComponentScores, ComponentShape
 from engine.domain.corpus import Corpus
@@ -33,7 +33,7 @@ from engine.training.methods.ranks import check_count
 TRAINING = 0.8  # of the progress of a probe; the rest is scoring
 
 
-class Train(Protocol):
+class FineTune(Protocol):
     """`fine_tune`."""
 
     def __call__(
@@ -74,7 +74,7 @@ def probes_of(config: RunConfig) -> tuple[RunConfig, ...]:
 
 
 def find_layers(
-    store: Store, config: RunConfig, loaded: LoadedModel, report: Report, cancel: CancelToken, *, train: Train
+    store: Store, config: RunConfig, loaded: LoadedModel, report: Report, cancel: CancelToken, *, train: FineTune
 ) -> Critical:
     """Make the probe runs, or go on with them, and find the layers. `loaded` holds the base and is left as it is.
 

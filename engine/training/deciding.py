@@ -19,14 +19,14 @@ from engine.analysis.curves import type_scores
 from engine.decisions import curriculum_named, needs_circuits, policies_need_circuits, stopping_named
 from engine.decisions.replay import in_sight
 from engine.domain.corpus import Probe
-from engine.domain.decisions import Capture, Decision, Look, RunDecisions, TypeScore, Verdict
+from engine.domain.decisions import Capture, CircuitReading, Decision, RunDecisions, TypeScore, Verdict
 from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.jobs import Report
 from engine.domain.runs import Checkpoint, RunConfig
 from engine.store import Store
 from engine.store.run_files import read_probes
 from engine.training.sampling import AHEAD
-from engine.training.watching import Looks
+from engine.training.watching import ReadingQueue
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class Decider:
     """One run's policies and what they have seen. Used by the training thread alone."""
 
     def __init__(
-        self, store: Store, config: RunConfig, probes: Sequence[Probe], report: Report, looks: Looks | None
+        self, store: Store, config: RunConfig, probes: Sequence[Probe], report: Report, readings: ReadingQueue | None
     ) -> None:
         self._store, self._config, self._probes = store, config, probes
-        self._report, self._looks = report, looks
+        self._report, self._readings = report, readings
         self._stop, self._weigh = stopping_named(config.stopping), curriculum_named(config.curriculum)
         self._steps = (0, *config.capture_steps())
         self._captures: list[Capture] = []  # without their looks
-        self._seen: dict[int, Look] = {}  # by step
+        self._seen: dict[int, CircuitReading] = {}  # by step
         self._decisions: list[Decision] = []
         self._stopped_at: int | None = None
         self._waited_s = 0.0
@@ -72,7 +72,7 @@ class Decider:
         """
         self._where = (step, f"step {step} of {self._config.n_steps}")
         known = self._known()
-        self._seen = {look.step: look for look in known.looks if look.step <= step}
+        self._seen = {reading.step: reading for reading in known.readings if reading.step <= step}
         self._waited_s = known.waited_s
         for checkpoint in self._store.checkpoints(self._config.name):
             if checkpoint.step <= step:
@@ -105,29 +105,29 @@ class Decider:
         missed = self._collect()
         loss, settings = checkpoint.state.smoothed_loss, self._config.decisions
         self._captures.append(Capture(step=checkpoint.step, smoothed_loss=loss, scores=self._scores(checkpoint)))
-        captures = in_sight([one.model_copy(update={"look": self._seen.get(one.step)}) for one in self._captures])
+        captures = in_sight([one.model_copy(update={"reading": self._seen.get(one.step)}) for one in self._captures])
         verdict, weights = self._stop(captures, settings), self._weigh(captures, settings)
         self._decisions.append(Decision(step=checkpoint.step, verdict=_with_note(verdict, missed), weights=weights))
         ends = verdict.stop and 0 < checkpoint.step < self._config.n_steps
         self._stopped_at = checkpoint.step if ends else None
         self._save()
-        if self._looks is not None and checkpoint.step not in self._seen:
-            self._looks.ask(checkpoint, self._before)
+        if self._readings is not None and checkpoint.step not in self._seen:
+            self._readings.ask(checkpoint, self._before)
             self._asked_for = checkpoint.step
         self._before = checkpoint
 
     def _collect(self) -> str:
         """Wait for the look asked for last and keep it. Returns why it was missed, empty where it was not."""
-        if self._looks is None or self._asked_for is None:
+        if self._readings is None or self._asked_for is None:
             return ""
         step, self._asked_for = self._asked_for, None
-        if not self._looks.is_ready:
+        if not self._readings.is_ready:
             at, message = self._where
             whose = f"step {step}" if step else "the base"
             self._report(at / self._config.n_steps, f"{message}, waiting for the circuits of {whose}")
         began = time.monotonic()
         try:
-            self._seen[step] = self._looks.wait()
+            self._seen[step] = self._readings.wait()
         except TracelapseError as error:
             if policies_need_circuits(self._config):
                 raise
@@ -152,7 +152,7 @@ class Decider:
 
     def _save(self) -> None:
         decisions = RunDecisions(
-            looks=tuple(self._seen[step] for step in sorted(self._seen)),
+            readings=tuple(self._seen[step] for step in sorted(self._seen)),
             decisions=tuple(self._decisions),
             stopped_at=self._stopped_at,
             waited_s=self._waited_s,

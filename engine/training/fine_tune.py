@@ -19,12 +19,12 @@ from engine.training.deciding import Decider, decides
 from engine.training.methods import method_named
 from engine.training.probing import measure, prepare_probes
 from engine.training.recorder import Recorder, RecordSteps
-from engine.training.resume import ADAPTER, random_state_kept, read_point
+from engine.training.resume import ADAPTER, random_state_restored, read_point
 from engine.training.sampling import TypeSampler
-from engine.training.texts import Row, training_rows
+from engine.training.texts import TokenRow, training_rows
 from engine.training.trainer import make_trainer
 from engine.training.tuning import tuning_of
-from engine.training.watching import Watcher, looking
+from engine.training.watching import Watcher, reading_queue
 
 
 def fine_tune(
@@ -57,18 +57,18 @@ def fine_tune(
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
     config, prepared_s, report = _with_layers(store, config, loaded, report, cancel)
     device = loaded.model.device
-    with random_state_kept(), _current(device), looking(watcher, device) as looks:
+    with random_state_restored(), _current(device), reading_queue(watcher, device) as readings:
         base = measure(loaded.model, probes)  # before the method changes the model
         tuned = method_named(config.method).attach(loaded.model, config, loaded.tokenizer, corpus)
         recorder = Recorder(store, tuning_of(tuned, config), probes, n_examples=len(rows), prepared_s=prepared_s)
         cancel.check()
         if not begun:
-            store.create_run(config)
-        decider = Decider(store, config, corpus.probes, report, looks) if decides(config) else None
+            store.save_run(config)
+        decider = Decider(store, config, corpus.probes, report, readings) if decides(config) else None
         with recorder.memory:
             _train(recorder, loaded, rows, base, RecordSteps(recorder, report, cancel, decider=decider))
     recorder.save_losses()
-    store.drop_resume_state(config.name)
+    store.delete_resume_state(config.name)
     report(1.0, _outcome(config, decider))
 
 
@@ -175,7 +175,9 @@ def _flat(config: RunConfig) -> dict[str, object]:
     return values
 
 
-def _train(recorder: Recorder, loaded: LoadedModel, rows: list[Row], base: ProbeResults, record: RecordSteps) -> None:
+def _train(
+    recorder: Recorder, loaded: LoadedModel, rows: list[TokenRow], base: ProbeResults, record: RecordSteps
+) -> None:
     store, config, decider = recorder.store, recorder.config, record.decider
     kept = store.captured_steps(config.name)
     if 0 not in kept:

@@ -62,7 +62,7 @@ class Recorder:
 
     def capture(self) -> None:
         """The checkpoint of the current step."""
-        with self.tuning.at_rest():
+        with self.tuning.evaluating():
             scores = measure(self.tuning.model, self.probes)
         self._publish(scores)
         self.save_losses()
@@ -111,7 +111,7 @@ class Recorder:
 
     def _state(self) -> CheckpointState:
         config, step = self.config, self.step
-        epochs, rest = divmod(step, math.ceil(self.n_examples / config.batch_size))
+        epochs, remainder = divmod(step, math.ceil(self.n_examples / config.batch_size))
         return CheckpointState(
             step=step,
             max_steps=config.n_steps,
@@ -121,7 +121,7 @@ class Recorder:
             learning_rate=config.learning_rate if step else None,
             seed=config.seed,
             # the last batch of an epoch may be smaller
-            examples_seen=epochs * self.n_examples + rest * config.batch_size,
+            examples_seen=epochs * self.n_examples + remainder * config.batch_size,
             wall_time_s=self._wall_time_s(),
             corpus_hash=config.corpus_hash,
             n_trainable=self.tuning.n_trainable if step else 0,

@@ -114,7 +114,7 @@ def read_random(folder: Path) -> None:
 
 
 @contextmanager
-def random_state_kept() -> Iterator[None]:
+def random_state_restored() -> Iterator[None]:
     """Trainer seeds the global generators; afterwards they are as they were."""
     before = random_state()
     try:

@@ -11,7 +11,7 @@ from engine.domain.errors import InputError, PromptRefused
 from engine.models.base import token_ids
 
 
-class Row(TypedDict):
+class TokenRow(TypedDict):
     """One training text as tokens."""
 
     input_ids: list[int]
@@ -22,7 +22,7 @@ Batch = dict[str, torch.Tensor]
 OUTSIDE_LOSS = -100  # the label that transformers' losses leave out
 
 
-def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: int) -> list[Row]:
+def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: int) -> list[TokenRow]:
     """One row an example, at most `limit` tokens. Raises InputError naming the example.
 
     Of an example with a prompt only what follows the prompt is learned, so that its loss is the answer's.
@@ -38,7 +38,7 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
     return rows
 
 
-def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> Row:
+def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> TokenRow:
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     ids = token_ids(tokenizer, example.text, limit=limit - len(end))
     if not example.prompt:
@@ -52,13 +52,13 @@ def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> Ro
     return {"input_ids": ids + end, "loss_from": len(prompt)}
 
 
-def collator(pad_id: int) -> Callable[[Sequence[Row]], Batch]:
+def collator(pad_id: int) -> Callable[[Sequence[TokenRow]], Batch]:
     """Pads rows on the right: `input_ids`, `attention_mask`, `labels`, each (n_rows, n_pos) int64.
 
     BOS is no label, since nothing predicts it: so a batch's loss is the mean over the tokens that are learned.
     """
 
-    def collate(rows: Sequence[Row]) -> Batch:
+    def collate(rows: Sequence[TokenRow]) -> Batch:
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.full((len(rows), width), pad_id)
         mask = torch.zeros_like(ids)

@@ -11,7 +11,7 @@ from engine.domain.runs import RunConfig
 from engine.models.adapters import Tuned
 from engine.training import resume
 from engine.training.methods import Steps
-from engine.training.texts import Row, collator
+from engine.training.texts import TokenRow, collator
 
 
 class StepTrainer(Trainer):
@@ -68,7 +68,7 @@ class _Updates(TrainerCallback):
 
 def make_trainer(
     tuned: Tuned,
-    rows: list[Row],
+    rows: list[TokenRow],
     config: RunConfig,
     *,
     pad_id: int,

@@ -33,7 +33,7 @@ class Tuning:
         return sum(int((own[name].detach() != value).sum()) for name, value in self.start.items())
 
     @contextmanager
-    def at_rest(self) -> Iterator[None]:
+    def evaluating(self) -> Iterator[None]:
         """No weight wants a gradient: so a model computes the same bits as when it is loaded from its checkpoint."""
         trained = [p for p in self.model.parameters() if p.requires_grad]
         try:

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import torch
 
-from engine.domain.decisions import Look
+from engine.domain.decisions import CircuitReading
 from engine.domain.runs import Checkpoint
 
 
 class Watcher(Protocol):
     """Sees the circuits of a checkpoint. Implemented above this floor, since it needs tracing."""
 
-    def look(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> Look:
+    def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:
         """The circuits of `checkpoint`, and their change since `previous` (the capture before; None for the base).
 
         Called in the second thread, one call at a time, in the order of captures; the run's stored decisions then hold
@@ -23,12 +23,12 @@ class Watcher(Protocol):
         """
 
 
-class Looks:
-    """At most one look under way. Made by `looking`."""
+class ReadingQueue:
+    """At most one look under way. Made by `reading_queue`."""
 
     def __init__(self, watcher: Watcher, executor: ThreadPoolExecutor) -> None:
         self._watcher, self._executor = watcher, executor
-        self._future: Future[Look] | None = None
+        self._future: Future[CircuitReading] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -37,9 +37,9 @@ class Looks:
     def ask(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> None:
         """Begin a look; the one before has been waited for."""
         assert self._future is None
-        self._future = self._executor.submit(self._watcher.look, checkpoint, previous)
+        self._future = self._executor.submit(self._watcher.take_reading, checkpoint, previous)
 
-    def wait(self) -> Look:
+    def wait(self) -> CircuitReading:
         """The look asked for last. Raises what the watcher raises."""
         future, self._future = self._future, None
         assert future is not None
@@ -47,7 +47,7 @@ class Looks:
 
 
 @contextmanager
-def looking(watcher: Watcher | None, device: torch.device) -> Iterator[Looks | None]:
+def reading_queue(watcher: Watcher | None, device: torch.device) -> Iterator[ReadingQueue | None]:
     """Looks with as many torch threads as the caller has, on the same device. None without a watcher.
 
     At the end no thread is left behind: a look that is under way is waited for, whatever came of the training. The
@@ -58,7 +58,7 @@ def looking(watcher: Watcher | None, device: torch.device) -> Iterator[Looks | N
         return
     executor = ThreadPoolExecutor(1, "looks", initializer=_prepare, initargs=(torch.get_num_threads(), device))
     try:
-        yield Looks(watcher, executor)
+        yield ReadingQueue(watcher, executor)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

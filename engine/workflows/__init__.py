@@ -14,7 +14,7 @@ from engine.domain.jobs import (
     FindCircuits,
     Intervene,
     MakeCorpus,
-    Probe,
+    MeasureProbes,
     Report,
     Request,
     Timelapse,
@@ -40,7 +40,7 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.training import train
 
             return train(store, request, report, cancel)
-        case Probe():
+        case MeasureProbes():
             from engine.workflows.probing import probe
 
             return probe(store, request, report, cancel)
@@ -73,7 +73,7 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
 
             return analyse_run(store, request, report, cancel)
         case FindCircuits():
-            from engine.workflows.circuits import find_circuits
+            from engine.workflows.component_circuits import find_circuits
 
             return find_circuits(store, request, report, cancel)
         case CheckRobustness():

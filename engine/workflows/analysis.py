@@ -15,8 +15,8 @@ from engine.domain.jobs import AnalyseRun, CancelToken, Report, part
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
-from engine.workflows.asked import Asked, asked
 from engine.workflows.scene import Scene, open_scene
+from engine.workflows.traceable import TraceableProbe, traceable_probes
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
@@ -60,12 +60,12 @@ class _Analysis:
         store: Store,
         scene: Scene,
         corpus: Corpus,
-        asked_: Sequence[Asked],
+        traceable: Sequence[TraceableProbe],
         checkpoints: Sequence[Checkpoint],
         request: AnalyseRun,
     ) -> None:
-        self._store, self._scene, self._corpus, self._asked = store, scene, corpus, asked_
-        key = _key(scene, corpus, asked_, checkpoints, request)
+        self._store, self._scene, self._corpus, self._asked = store, scene, corpus, traceable
+        key = _key(scene, corpus, traceable, checkpoints, request)
         same = (stored for stored in store.series(request.run) if stored.key == key)
         self.series = next(same, GraphSeries(key=key))
 
@@ -132,8 +132,8 @@ def _probes(corpus: Corpus, request: AnalyseRun) -> tuple[Probe, ...]:
     return probes
 
 
-def _asked(loaded: "LoadedModel", probes: Sequence[Probe], request: AnalyseRun) -> tuple[Asked, ...]:
-    found, refused = asked(loaded, probes)
+def _asked(loaded: "LoadedModel", probes: Sequence[Probe], request: AnalyseRun) -> tuple[TraceableProbe, ...]:
+    found, refused = traceable_probes(loaded, probes)
     if not found:
         raise InputError(
             f"None of the {len(probes)} probes of the kind “{request.probe_kind}” can be traced on the model of "
@@ -145,7 +145,7 @@ def _asked(loaded: "LoadedModel", probes: Sequence[Probe], request: AnalyseRun) 
 def _key(
     scene: Scene,
     corpus: Corpus,
-    asked_: Sequence[Asked],
+    traceable: Sequence[TraceableProbe],
     checkpoints: Sequence[Checkpoint],
     request: AnalyseRun,
 ) -> SeriesKey:
@@ -156,7 +156,7 @@ def _key(
         checkpoints=tuple((c.step, checkpoint_hash(scene.loaded, c.adapter)) for c in checkpoints),
         corpus_hash=corpus.hash,
         probe_kind=request.probe_kind,
-        probes=tuple(one.probe.id for one in asked_),
+        probes=tuple(one.probe.id for one in traceable),
         transcoders=scene.transcoders.name,
         transcoders_hash=scene.transcoders_hash,
         settings=request.settings,

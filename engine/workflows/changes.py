@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.analysis.circuits import PromptCircuit, prompt_circuit
 from engine.analysis.curves import type_scores
-from engine.analysis.looks import looks_of
+from engine.analysis.prompt_circuits import PromptCircuit, prompt_circuit
+from engine.analysis.readings import readings_of
 from engine.analysis.run_changes import RunChanges, run_changes
 from engine.domain.corpus import Probe, ProbeKind
 from engine.domain.decisions import Capture, TypeScore
@@ -49,16 +49,16 @@ def captures_of(
     """
     checkpoints = store.checkpoints(run)
     if changes is None:
-        looks = {look.step: look for look in store.decisions(run).looks}
+        readings = {reading.step: reading for reading in store.decisions(run).readings}
     else:
-        looks = looks_of([checkpoint.step for checkpoint in checkpoints], changes, overlap)
+        readings = readings_of([checkpoint.step for checkpoint in checkpoints], changes, overlap)
     scores = _scores(store, run)
     return tuple(
         Capture(
             step=checkpoint.step,
             smoothed_loss=checkpoint.state.smoothed_loss,
             scores=scores.get(checkpoint.step, ()),
-            look=looks.get(checkpoint.step),
+            reading=readings.get(checkpoint.step),
         )
         for checkpoint in checkpoints
     )

@@ -170,21 +170,21 @@ def feature_likeness(
     """
     series = latest_series(store, run, probe_kind)
     if series is None:
-        looks = store.decisions(run).looks
+        readings = store.decisions(run).readings
     else:
         captures = captures_of(store, run, changes_of(store, series))
-        looks = tuple(capture.look for capture in captures if capture.look)
+        readings = tuple(capture.reading for capture in captures if capture.reading)
     found: dict[tuple[int, int], tuple[FeatureLikeness, ...]] = {}
-    for before, look in pairwise(sorted(looks, key=lambda look: look.step)):
+    for before, reading in pairwise(sorted(readings, key=lambda reading: reading.step)):
         rows = tuple(
             FeatureLikeness(
                 one.constraint_type, 1 - one.change["node_jaccard"].value, 1 - one.change["edge_jaccard"].value
             )
-            for one in look.types
+            for one in reading.types
             if {"node_jaccard", "edge_jaccard"} <= one.change.keys()
         )
         if rows:
-            found[look.step, before.step] = rows
+            found[reading.step, before.step] = rows
     return found
 
 

@@ -202,7 +202,7 @@ def _method(about: dict[str, Any]) -> str:
 
 def _keep(store: Store, config: RunConfig, found: Sequence[_Found], scores: Sequence[ProbeResults] | None) -> None:
     log = _losses(found[-1].trainer)
-    store.create_run(config)
+    store.save_run(config)
     try:
         for row, one in enumerate([None, *found]):
             probes = scores[row] if scores else None

@@ -2,7 +2,7 @@
 
 import logging
 
-from engine.domain.decisions import Look
+from engine.domain.decisions import CircuitReading
 from engine.domain.errors import TracelapseError
 from engine.domain.graphs import FIT_LIMIT, GraphKey
 from engine.domain.jobs import Beside, CancelToken, Compare, Report, Timelapse, part
@@ -30,13 +30,13 @@ class LiveWatcher:
     def __init__(self, store: Store, beside: Beside, watcher: CircuitWatcher) -> None:
         self._store, self._beside, self._watcher = store, beside, watcher
 
-    def look(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> Look:
+    def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:
         """Raises as `CircuitWatcher.look`; a graph that cannot be traced is left out."""
         try:
             self._trace(checkpoint)
         except TracelapseError as error:
             _log.warning("%s is not shown live: %s", checkpoint.ref, error)
-        return self._watcher.look(checkpoint, previous)
+        return self._watcher.take_reading(checkpoint, previous)
 
     def _trace(self, checkpoint: Checkpoint) -> None:
         like = traced_like(self._store, checkpoint.run, self._beside)

@@ -49,7 +49,7 @@ def live_keys(store: Store, run: str, beside: Beside) -> dict[int, tuple[GraphKe
     found = {}
     for checkpoint in checkpoints:
         other = checkpoint_by(store, beside.run, checkpoint.step)
-        a, b = (traced_alike(store.graphs(side.ref), like) for side in (checkpoint, other))
+        a, b = (traced_alike(store.graph_keys(side.ref), like) for side in (checkpoint, other))
         if a and b:
             found[checkpoint.step] = (a, b)
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import ComparisonRefused
 from engine.domain.models import ModelSpec
 from engine.domain.runs import Checkpoint
-from engine.models.kept import Kept
+from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.models.base import LoadedModel
     from engine.models.replacement import Replacement
 
-_MODELS: "Kept[LoadedModel]" = Kept(2)
-_REPLACEMENTS: "Kept[Replacement]" = Kept(2)
+_MODELS: "RecentlyUsed[LoadedModel]" = RecentlyUsed(2)
+_REPLACEMENTS: "RecentlyUsed[Replacement]" = RecentlyUsed(2)
 
 
 def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":

@@ -1,10 +1,10 @@
 """Measure the probe scores of a run again."""
 
-from engine.domain.jobs import CancelToken, Probe, Report
+from engine.domain.jobs import CancelToken, MeasureProbes, Report
 from engine.store import Store
 
 
-def probe(store: Store, request: Probe, report: Report, cancel: CancelToken) -> str:
+def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelToken) -> str:
     """Every checkpoint, base first; returns the run's name. Gives what was measured at capture, to the same bits."""
     import copy
 

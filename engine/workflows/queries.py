@@ -80,7 +80,7 @@ def timelapse_keys(
     if pair is None:
         return {}
     refs = dict.fromkeys(ref for moment in shown for ref in (moment.a, moment.b))
-    found = {ref: traced_alike(store.graphs(ref), pair.graph_a) for ref in refs}
+    found = {ref: traced_alike(store.graph_keys(ref), pair.graph_a) for ref in refs}
     pairs = ((moment.step, found[moment.a], found[moment.b]) for moment in shown)
     return {step: (key_a, key_b) for step, key_a, key_b in pairs if key_a and key_b}
 
@@ -105,7 +105,7 @@ def stored_interventions(
 
 def traced_graph(store: Store, checkpoint: str, prompt: str, transcoders: str = "") -> AttributionGraph | None:
     """The stored graph of one checkpoint to its own top tokens, or None where there is none. Raises Damaged."""
-    for key in store.graphs(checkpoint):
+    for key in store.graph_keys(checkpoint):
         if key.prompt == prompt and not key.targets and transcoders in ("", key.transcoders):
             return store.graph(key)
     return None

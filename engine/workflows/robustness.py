@@ -18,12 +18,12 @@ from engine.domain.components import (
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, CheckRobustness, Report, part
 from engine.store import Store
-from engine.workflows.circuits import Bench, Place, shortage, told_of
+from engine.workflows.component_circuits import Bench, Place, prefixed, shortage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from engine.circuits.pairs import TokenPairs
+    from engine.components.pairs import TokenPairs
 
 _SHOWN: dict[Subject, str] = {"tuned": "{}", "base": "the base model of {}", "random": "a random model"}
 
@@ -69,7 +69,7 @@ class _Check:
         self._place = place if subject != "base" else bench.base_of(place)
 
     def run(self, levels: tuple[Share, ...], report: Report, cancel: CancelToken) -> SubjectRobustness:
-        from engine.circuits.pairs import perturbed
+        from engine.components.pairs import perturbed
 
         each = 1 / (1 + len(levels))
         shape, groups = self._whole(part(report, 0.0, each), cancel)
@@ -78,7 +78,7 @@ class _Check:
         for number, level in enumerate(levels, start=1):
             cancel.check()
             within = part(report, number * each, (number + 1) * each)
-            within = told_of(within, f"{self._name}, {100 * level:g}% of the tokens replaced")
+            within = prefixed(within, f"{self._name}, {100 * level:g}% of the tokens replaced")
             pairs = perturbed(self._place.pairs, level, seed=self._bench.settings.seed)
             _, groups = self._score(pairs, within, cancel)
             others = self._circuits(groups, shape, f"of inputs perturbed by {100 * level:g}%")
@@ -89,12 +89,12 @@ class _Check:
         """Of the inputs as they are: kept, but for the random model, which nothing else asks for."""
         cancel.check()
         if self._subject == "random":
-            return self._score(self._place.pairs, told_of(report, self._name), cancel)
+            return self._score(self._place.pairs, prefixed(report, self._name), cancel)
         scores = self._bench.scores(self._place, report, cancel)
         return scores.shape, scores.groups
 
     def _score(self, pairs: "TokenPairs", report: Report, cancel: CancelToken) -> tuple[ComponentShape, np.ndarray]:
-        from engine.circuits.scores import score_edges
+        from engine.components.scores import score_edges
 
         report(0.0, "scoring the edges")
         made = score_edges(self._model(), pairs, self._bench.settings, report=report, cancel=cancel)

@@ -8,10 +8,10 @@ from engine.domain.errors import Damaged, InputError
 from engine.domain.graphs import Comparison, GraphKey, TraceSettings
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import Checkpoint
-from engine.models.kept import Kept
+from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows.loading import common_model, replacement_model, weights
-from engine.workflows.transcoders import Chosen, choose
+from engine.workflows.transcoders import ChosenSet, choose
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,10 +27,10 @@ class Scene:
     """What one job traces with. Replacement and merged models are made when they are first needed."""
 
     loaded: "LoadedModel"
-    transcoders: Chosen
+    transcoders: ChosenSet
     transcoders_hash: str
     settings: TraceSettings
-    _merged: "Kept[PreTrainedModel | None]" = field(default_factory=lambda: Kept(_AT_ONCE))
+    _merged: "RecentlyUsed[PreTrainedModel | None]" = field(default_factory=lambda: RecentlyUsed(_AT_ONCE))
 
     def key(self, checkpoint: Checkpoint, prompt: str, targets: tuple[int, ...]) -> GraphKey:
         from engine.models.adapters import checkpoint_hash

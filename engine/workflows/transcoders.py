@@ -25,7 +25,7 @@ _MOST = 16  # checkpoints of a run that a shared set is trained on by default, b
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenSet:
     """A transcoder set: the name that graphs carry, and where it is loaded from (a folder or a published name)."""
 
     name: str
@@ -84,7 +84,7 @@ def choose(
     wanted: str,
     report: Report,
     cancel: CancelToken,
-) -> Chosen:
+) -> ChosenSet:
     """The set asked for; else one that has seen all the checkpoints; else the model's own; else one trained now.
 
     Raises NotFound (no such set), and what training raises.
@@ -94,13 +94,13 @@ def choose(
     if wanted:
         return _named(store, wanted, spec)
     if meta := store.transcoders_for(refs):
-        return Chosen(meta.name, store.transcoder_folder(meta.name))
+        return ChosenSet(meta.name, store.transcoder_folder(meta.name))
     if spec.transcoders:
-        return Chosen(spec.transcoders, spec.transcoders)
+        return ChosenSet(spec.transcoders, spec.transcoders)
     request = shared_request(store, checkpoints, loaded)
     if request.name not in {meta.name for meta in store.transcoder_sets()}:
         train_transcoders(store, request, report, cancel)
-    return Chosen(request.name, store.transcoder_folder(request.name))
+    return ChosenSet(request.name, store.transcoder_folder(request.name))
 
 
 def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "LoadedModel") -> TrainTranscoders:
@@ -158,10 +158,10 @@ def _is_stored(store: Store, meta: TranscoderMeta) -> bool:
     return False
 
 
-def _named(store: Store, wanted: str, spec: ModelSpec) -> Chosen:
+def _named(store: Store, wanted: str, spec: ModelSpec) -> ChosenSet:
     if wanted == spec.transcoders or (Path(wanted).is_absolute() and Path(wanted).is_dir()):
-        return Chosen(wanted, wanted)
-    return Chosen(wanted, store.transcoder_folder(wanted))
+        return ChosenSet(wanted, wanted)
+    return ChosenSet(wanted, store.transcoder_folder(wanted))
 
 
 def _spread(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:

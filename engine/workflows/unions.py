@@ -9,7 +9,7 @@ from engine.domain.components import Circuit, ComponentScores, Share, UnionPoint
 from engine.domain.errors import ComparisonRefused, Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, Report, UniteCircuits, part
 from engine.store import Store
-from engine.workflows.circuits import Bench, Place, shortage, told_of
+from engine.workflows.component_circuits import Bench, Place, prefixed, shortage
 from engine.workflows.loading import common_model
 
 _SCORED = 0.7  # share of the time for scores, where none are stored
@@ -87,10 +87,10 @@ def _measured(
     cancel: CancelToken,
 ) -> tuple[UnionPoint, ...]:
     """Both circuits of every share on the direct pairs."""
-    from engine.circuits.faithfulness import circuit_points
+    from engine.components.faithfulness import circuit_points
 
     told, flat = (
-        told_of(report, direct.checkpoint.ref),
+        prefixed(report, direct.checkpoint.ref),
         [(share, one) for share, both in circuits.items() for one in both],
     )
     told(0.0, "measuring the circuits")

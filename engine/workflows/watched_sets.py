@@ -10,7 +10,7 @@ from engine.domain.names import CheckpointRef
 from engine.domain.runs import Checkpoint, RunConfig
 from engine.store import Store
 from engine.workflows.loading import base_model
-from engine.workflows.transcoders import SHARED_TRAINING, Chosen, starts, train_transcoders
+from engine.workflows.transcoders import SHARED_TRAINING, ChosenSet, starts, train_transcoders
 
 _PREFIX = "watch-"
 # Of a refresh: 100 steps a layer lift the demo's replacement scores from 0.70 to 0.89 in 3 s.
@@ -21,7 +21,7 @@ _TEXTS, _RATE = 800, 3e-3
 class WatchedSet:
     """A transcoder set as it is loaded. `meta`: None for a published one or a folder, which is never refreshed."""
 
-    chosen: Chosen
+    chosen: ChosenSet
     digest: str
     meta: TranscoderMeta | None
 
@@ -35,10 +35,10 @@ def set_at(store: Store, config: RunConfig, checkpoint: Checkpoint, cancel: Canc
     """
     if made := refreshed_for(store, config, checkpoint):
         return made
-    looks = [look for look in store.decisions(config.name).looks if look.step < checkpoint.step]
-    for look in sorted(looks, key=lambda look: -look.step)[:1]:
-        last = _stored(store, look.transcoders)
-        if last is not None and last.digest == look.transcoders_hash:
+    readings = [reading for reading in store.decisions(config.name).readings if reading.step < checkpoint.step]
+    for reading in sorted(readings, key=lambda reading: -reading.step)[:1]:
+        last = _stored(store, reading.transcoders)
+        if last is not None and last.digest == reading.transcoders_hash:
             return last
     return _first(store, config, cancel)
 
@@ -65,7 +65,7 @@ def refresh(
     assert current.meta is not None  # the caller has asked
     name = _name(store, config, checkpoint)
     if _stored(store, name) is not None:  # of a run that had this name before, and was deleted
-        store.remove_transcoder_set(name)
+        store.delete_transcoder_set(name)
     seen = _last_seen(config, current.meta) if _is_own(config, current.meta) else 0
     captures = [c for c in store.checkpoints(config.name) if seen < c.step <= checkpoint.step]
     members = {c.step: c for c in (*captures, *([previous] if previous else []), checkpoint)}
@@ -90,8 +90,8 @@ def drop_superseded(store: Store, config: RunConfig, old: WatchedSet) -> None:
     """Remove a set of this run, but never one that stored graphs were traced with."""
     if old.meta is None or not _is_own(config, old.meta) or _stored(store, old.meta.name) is None:
         return
-    if all(key.transcoders != old.meta.name for key in store.graphs()):
-        store.remove_transcoder_set(old.meta.name)
+    if all(key.transcoders != old.meta.name for key in store.graph_keys()):
+        store.delete_transcoder_set(old.meta.name)
 
 
 def _first(store: Store, config: RunConfig, cancel: CancelToken) -> WatchedSet:
@@ -100,7 +100,7 @@ def _first(store: Store, config: RunConfig, cancel: CancelToken) -> WatchedSet:
 
     named = config.model.transcoders
     if named:
-        return WatchedSet(Chosen(named, named), transcoders_hash(named), None)
+        return WatchedSet(ChosenSet(named, named), transcoders_hash(named), None)
     # Sets of other runs in progress come and go.
     lasting = [meta for meta in starts(store, config.model) if not meta.name.startswith(_PREFIX)]
     best = max(lasting, key=lambda meta: meta.training.n_steps, default=None)
@@ -122,7 +122,7 @@ def _stored(store: Store, name: str) -> WatchedSet | None:
 
     try:
         folder = store.transcoder_folder(name)
-        return WatchedSet(Chosen(name, folder), transcoders_hash(folder), store.transcoder_meta(name))
+        return WatchedSet(ChosenSet(name, folder), transcoders_hash(folder), store.transcoder_set(name))
     except NotFound:
         return None
 

@@ -7,23 +7,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.analysis.change import circuit_change
-from engine.analysis.circuits import PromptCircuit, prompt_circuit
 from engine.analysis.layers import layer_shares
 from engine.analysis.meaning_prompts import overlap_probes
 from engine.analysis.noise_floor import noise_floor
 from engine.analysis.overlap import ALL_LAYERS, meaning_overlap
+from engine.analysis.prompt_circuits import PromptCircuit, prompt_circuit
 from engine.analysis.watched import watched_probes
-from engine.domain.decisions import Look, TypeLook
+from engine.domain.decisions import CircuitReading, TypeReading
 from engine.domain.graphs import GraphKey
 from engine.domain.jobs import CancelToken
 from engine.domain.measures import Floor, Measure
 from engine.domain.runs import Checkpoint, RunConfig
 from engine.domain.series import SERIES_TRACING
-from engine.models.kept import Kept
+from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows import watched_sets
-from engine.workflows.asked import Asked, asked
 from engine.workflows.loading import base_model, replacement_model, weights
+from engine.workflows.traceable import TraceableProbe, traceable_probes
 from engine.workflows.watched_sets import WatchedSet
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class CircuitWatcher:
     def __init__(self, store: Store, config: RunConfig, cancel: CancelToken) -> None:
         self._store, self._config, self._cancel = store, config, cancel
         self._set: WatchedSet | None = None
-        self._merged: Kept[PreTrainedModel | None] = Kept(_AT_ONCE)
-        self._traced: Kept[_Traced] = Kept(_AT_ONCE)
+        self._merged: RecentlyUsed[PreTrainedModel | None] = RecentlyUsed(_AT_ONCE)
+        self._traced: RecentlyUsed[_Traced] = RecentlyUsed(_AT_ONCE)
 
-    def look(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> Look:
+    def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:
         """What is seen of the circuits at this capture, beside those of `previous`, with one set for both.
 
         Where the mean fit of a type is too low (`decisions.min_fit`), the set is refreshed first, once. Probes that
@@ -81,8 +81,8 @@ class CircuitWatcher:
         before = self._trace(previous, transcoders) if previous else None
         overlaps = self._overlaps(checkpoint, transcoders)
         self._set = transcoders
-        types = tuple(_type_look(name, before, after, overlaps) for name in after.circuits)
-        return Look(
+        types = tuple(_type_reading(name, before, after, overlaps) for name in after.circuits)
+        return CircuitReading(
             step=checkpoint.step,
             transcoders=transcoders.chosen.name,
             transcoders_hash=transcoders.digest,
@@ -115,10 +115,10 @@ class CircuitWatcher:
         return base_model(self._store, self._config.model)
 
     @cached_property
-    def _asked(self) -> tuple[Asked, ...]:
+    def _asked(self) -> tuple[TraceableProbe, ...]:
         decisions = self._config.decisions
         corpus = self._store.corpus(self._config.corpus)
-        found, _ = asked(self._loaded, watched_probes(corpus, decisions.probe_kind, decisions.n_prompts))
+        found, _ = traceable_probes(self._loaded, watched_probes(corpus, decisions.probe_kind, decisions.n_prompts))
         return found
 
     def _replacement(self, transcoders: WatchedSet) -> "Replacement":
@@ -164,14 +164,14 @@ class CircuitWatcher:
         return overlaps
 
 
-def _type_look(name: str, before: _Traced | None, after: _Traced, overlaps: Overlaps) -> TypeLook:
+def _type_reading(name: str, before: _Traced | None, after: _Traced, overlaps: Overlaps) -> TypeReading:
     circuits: Sequence[PromptCircuit] = after.circuits[name]
     own, other = overlaps.get(name, ((), ()))
     change = {}
     if before is not None:
         floors = before.floors[name], after.floors[name]
         change = circuit_change(before.circuits[name], circuits, floors)
-    return TypeLook(
+    return TypeReading(
         constraint_type=name,
         n_prompts=len(circuits),
         fit=after.fit(name),

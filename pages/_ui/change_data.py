@@ -8,9 +8,9 @@ import streamlit as st
 
 from engine.analysis.run_changes import RunChanges
 from engine.domain.corpus import ProbeKind
-from engine.domain.decisions import Capture, Look, RunDecisions
+from engine.domain.decisions import Capture, CircuitReading, RunDecisions
 from engine.domain.series import GraphSeries
-from engine.figures.change_tables import looks_as_changes, looks_as_layers
+from engine.figures.change_tables import readings_as_changes, readings_as_layers
 from engine.store import Store
 from engine.workflows.changes import captures_of, changes_of, latest_series
 from pages._ui.cached import stamp
@@ -25,7 +25,7 @@ class Seen:
     captures: tuple[Capture, ...]
     notes: tuple[str, ...]  # what is missing
     series: GraphSeries | None  # None: the looks are all there is
-    looks: tuple[Look, ...]
+    readings: tuple[CircuitReading, ...]
 
 
 def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
@@ -34,7 +34,7 @@ def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
     A series that was canceled before two checkpoints had graphs takes nothing away that was seen while the run trained.
     """
     decisions = store.decisions(run)
-    watched = bool(decisions.looks) and store.run(run).decisions.probe_kind == kind
+    watched = bool(decisions.readings) and store.run(run).decisions.probe_kind == kind
     series = latest_series(store, run, kind)
     if series is not None and series.graphs:
         content = _digest(series.model_dump_json())
@@ -45,17 +45,24 @@ def seen(store: Store, run: str, kind: ProbeKind) -> Seen | None:
     if not watched:
         return None
     known = captures_seen(store, run, decisions)
-    return Seen(looks_as_changes(decisions.looks), looks_as_layers(decisions.looks), known, (), None, decisions.looks)
+    return Seen(
+        readings_as_changes(decisions.readings),
+        readings_as_layers(decisions.readings),
+        known,
+        (),
+        None,
+        decisions.readings,
+    )
 
 
 def captures_seen(store: Store, run: str, decisions: RunDecisions) -> tuple[Capture, ...]:
     """All that is known of each checkpoint, with what was looked at while the run trained."""
-    return _of_looks(store, run, str(store.workspace), stamp_of(decisions), stamp(store, run))
+    return _of_readings(store, run, str(store.workspace), stamp_of(decisions), stamp(store, run))
 
 
 def stamp_of(decisions: RunDecisions) -> str:
     """Equal while nothing was seen or decided anew."""
-    return f"{len(decisions.looks)} {len(decisions.decisions)} {decisions.stopped_at} {decisions.look_s}"
+    return f"{len(decisions.readings)} {len(decisions.decisions)} {decisions.stopped_at} {decisions.look_s}"
 
 
 def _digest(text: str) -> str:
@@ -77,7 +84,7 @@ def _of_series(
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _of_looks(
+def _of_readings(
     _store: Store, run: str, workspace: str, content: str, measured: tuple[tuple[int, int], ...]
 ) -> tuple[Capture, ...]:
     return captures_of(_store, run)

@@ -2,15 +2,15 @@
 
 from engine.analysis.settling import Settling
 from engine.domain.numbers import count, step_name
-from engine.figures.change_charts import Mark
+from engine.figures.change_charts import StepMark
 
 
-def marks(found: Settling) -> list[Mark]:
+def marks(found: Settling) -> list[StepMark]:
     """Where a circuit settled, in the chart."""
     return [
-        Mark(one.step, f"settled at step {count(one.step)}")
+        StepMark(one.step, f"settled at step {count(one.step)}")
         if one is found.lasting
-        else Mark(one.step, f"settled at step {count(one.step)}, changed later", lasting=False)
+        else StepMark(one.step, f"settled at step {count(one.step)}, changed later", lasting=False)
         for one in found.times
     ]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.analysis.circuits import PromptCircuit, prompt_circuit
+from engine.analysis.prompt_circuits import PromptCircuit, prompt_circuit
 from engine.domain.corpus import Probe
 from engine.domain.graphs import AttributionGraph
 from tests.analysis.micro_graphs import probe, random_graph

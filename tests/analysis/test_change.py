@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.analysis.change import circuit_change
-from engine.analysis.circuits import PromptCircuit, prompt_circuit
 from engine.analysis.measures import MEASURES as FUNCTIONS
+from engine.analysis.prompt_circuits import PromptCircuit, prompt_circuit
 from engine.domain.errors import ComparisonRefused
 from engine.domain.measures import MEASURE_TITLES, MEASURES, Floor
 from tests.analysis.circuit_makers import around, by_hand, node, prompt, prompts, random_circuit, renamed

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.analysis.circuits import prompt_circuit
 from engine.analysis.layers import layer_shares
+from engine.analysis.prompt_circuits import prompt_circuit
 from tests.analysis.circuit_makers import by_hand, node, prompts, random_circuit
 from tests.analysis.micro_graphs import micro_a, probe
 

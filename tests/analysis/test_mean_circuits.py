@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from engine.analysis.change import change_counts
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.mean_circuits import CircuitPair, CircuitStack, Weighting, node_axis
 from engine.analysis.measures import MEASURES
+from engine.analysis.prompt_circuits import PromptCircuit
 from tests.analysis.circuit_makers import prompts, random_circuit
 
 Named = dict[object, float]

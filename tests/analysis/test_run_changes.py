@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from engine.analysis.change import circuit_change
-from engine.analysis.circuits import PromptCircuit
 from engine.analysis.layers import layer_shares
-from engine.analysis.looks import looks_of
 from engine.analysis.noise_floor import noise_floor
+from engine.analysis.prompt_circuits import PromptCircuit
+from engine.analysis.readings import readings_of
 from engine.analysis.run_changes import (
     CHANGE_COLUMNS,
     FIT_COLUMNS,
@@ -97,7 +97,7 @@ def test_nothing_at_all():
         assert found.changes.empty
         assert found.fits.empty
         assert "No graph of this run" in found.notes[0]
-        assert looks_of((0, 25), found) == {}
+        assert readings_of((0, 25), found) == {}
 
 
 def test_one_checkpoint():
@@ -144,11 +144,11 @@ def test_a_step_that_a_type_lacks_altogether():
     circuits[25] = [c for c in circuits[25] if c.probe.constraint_type == SIMPLE]
     found = run_changes(circuits)
     assert pairs(found, SPATIAL) == [(0, "last", 50), (50, "previous", 0), (50, "base", 0)]
-    looks = looks_of((0, 25, 50), found)
-    later = looks[50].of(SPATIAL)
+    readings = readings_of((0, 25, 50), found)
+    later = readings[50].of(SPATIAL)
     assert later is not None
     assert later.change == {}  # the capture before has none: a change since the base is not a change since then
-    assert looks[25].of(SPATIAL) is None
+    assert readings[25].of(SPATIAL) is None
 
 
 def test_steps_without_a_common_prompt_are_not_compared():
@@ -197,9 +197,9 @@ def test_looks_have_what_the_tables_have():
         Overlap(step=25, constraint_type=SIMPLE, layer=layer, own=0.5 + layer / 10, other=0.2, gap=estimate, n=4)
         for layer in (1, -1, 0)
     ]
-    looks = looks_of((0, 25, 50, 75), found, overlap)
-    assert list(looks) == [0, 25, 50]
-    first, second = looks[0].of(SIMPLE), looks[25].of(SIMPLE)
+    readings = readings_of((0, 25, 50, 75), found, overlap)
+    assert list(readings) == [0, 25, 50]
+    first, second = readings[0].of(SIMPLE), readings[25].of(SIMPLE)
     assert first is not None
     assert second is not None
     assert first.change == {}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine.analysis.circuits import PromptCircuit
-from engine.analysis.looks import looks_of
+from engine.analysis.prompt_circuits import PromptCircuit
+from engine.analysis.readings import readings_of
 from engine.analysis.run_changes import run_changes
 from engine.analysis.saturation import rule_in_words, saturation
 from engine.domain.corpus import Probe
-from engine.domain.decisions import Capture, DecisionSettings, Look, TypeLook, TypeScore
+from engine.domain.decisions import Capture, CircuitReading, DecisionSettings, TypeReading, TypeScore
 from engine.domain.measures import Change
 from tests.analysis.circuit_makers import SIMPLE, SPATIAL, around, prompts, random_circuit
 
@@ -28,17 +28,17 @@ def capture(
 ) -> Capture:
     """`value`: of the change; None: no circuits were traced."""
     change = {"influence": Change(value=value, low=0.9 * value, high=1, edge=edge)} if value is not None else {}
-    look = TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=change)
+    reading = TypeReading(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=change)
     return Capture(
         step=step,
         smoothed_loss=1.0,
         scores=(score(n_correct, n=n),),
-        look=None if value is None else look_of(step, look),
+        reading=None if value is None else look_of(step, reading),
     )
 
 
-def look_of(step: int, *types: TypeLook) -> Look:
-    return Look(step=step, transcoders="", transcoders_hash="", refreshed=False, types=types, trace_s=0)
+def look_of(step: int, *types: TypeReading) -> CircuitReading:
+    return CircuitReading(step=step, transcoders="", transcoders_hash="", refreshed=False, types=types, trace_s=0)
 
 
 def test_by_hand():
@@ -139,7 +139,9 @@ def test_each_type_for_itself():
             step=step,
             smoothed_loss=1,
             scores=(score(40), score(40, constraint_type=SPATIAL)),
-            look=look_of(step, *(one.look.types[0] for one in [capture(step, 40, 0.1 if step else 0.9)] if one.look)),
+            reading=look_of(
+                step, *(one.reading.types[0] for one in [capture(step, 40, 0.1 if step else 0.9)] if one.reading)
+            ),
         )
         for step in (0, 25, 50, 75)
     ]
@@ -155,9 +157,9 @@ def series(make: Maker, *, seed: int, n_correct: Callable[[int], int]) -> tuple[
     """Captures as they come of whole runs: circuits of 8 prompts at every step, compared, and judged afterwards."""
     rng = np.random.default_rng(seed)
     circuits = {step: [make(place, own, rng) for own in prompts(4)] for place, step in enumerate(STEPS)}
-    looks = looks_of(STEPS, run_changes(circuits))
+    readings = readings_of(STEPS, run_changes(circuits))
     return tuple(
-        Capture(step=step, smoothed_loss=None, scores=(score(n_correct(place)),), look=looks[step])
+        Capture(step=step, smoothed_loss=None, scores=(score(n_correct(place)),), reading=readings[step])
         for place, step in enumerate(STEPS)
     )
 
@@ -223,7 +225,7 @@ def test_learning_rate_0_changes_nothing():
         return random_circuit(len(own.id), own)
 
     captures = series(make, seed=0, n_correct=lambda _: 8)
-    changes = [c for one in captures[1:] if one.look for c in one.look.types[0].change.values()]
+    changes = [c for one in captures[1:] if one.reading for c in one.reading.types[0].change.values()]
     assert len(changes) == 4 * (len(STEPS) - 1)
     assert all(c.value == c.high == 0 and c.said == "within" for c in changes)
     found = saturation(captures, SETTINGS)[SIMPLE]

@@ -72,7 +72,7 @@ def test_a_graph_that_explains_nothing():
 
 def test_the_demo_graphs_have_the_scores_that_they_were_traced_with(demo_store: Store):
     """Within 0.015: they keep the 40,000 largest of some 100,000 edges, `fit` is of all."""
-    keys = demo_store.graphs()
+    keys = demo_store.graph_keys()
     assert keys
     for key in keys:
         graph = demo_store.graph(key)

@@ -2,7 +2,7 @@
 
 from engine.analysis.saturation import saturation
 from engine.analysis.settling import settling
-from engine.domain.decisions import Capture, DecisionSettings, Look, TypeLook, TypeScore
+from engine.domain.decisions import Capture, CircuitReading, DecisionSettings, TypeReading, TypeScore
 from engine.domain.measures import Change
 
 NAME = "simple_mapping"
@@ -12,12 +12,14 @@ SETTINGS = DecisionSettings(patience=2)
 def capture(step: int, n_correct: int, value: float) -> Capture:
     """40 probes; the noise ends at 0.2; the interval is 0.1 wide to either side."""
     change = Change(value=value, low=value - 0.1, high=value + 0.1, edge=0.2)
-    look = TypeLook(constraint_type=NAME, n_prompts=4, fit=0.9, lowest_fit=0.9, change={"influence": change})
+    reading = TypeReading(constraint_type=NAME, n_prompts=4, fit=0.9, lowest_fit=0.9, change={"influence": change})
     return Capture(
         step=step,
         smoothed_loss=1.0,
         scores=(TypeScore(constraint_type=NAME, probe_kind="paraphrase", n=40, n_correct=n_correct, mean_p=0.5),),
-        look=Look(step=step, transcoders="", transcoders_hash="", refreshed=False, types=(look,), trace_s=0),
+        reading=CircuitReading(
+            step=step, transcoders="", transcoders_hash="", refreshed=False, types=(reading,), trace_s=0
+        ),
     )
 
 
@@ -61,7 +63,7 @@ def test_while_it_changes_it_has_not_settled_and_what_is_lacking_is_named():
 
 
 def test_without_circuits_nothing_settles():
-    blind = [one.model_copy(update={"look": None}) for one in QUIET_START]
+    blind = [one.model_copy(update={"reading": None}) for one in QUIET_START]
     found = settling(blind, SETTINGS)[NAME]
     assert found.times == ()
     assert found.lasting is None

@@ -75,7 +75,7 @@ def add_run(
     store: Store, loaded: LoadedModel, name: str, *, seed: int, steps: tuple[int, ...] = STEPS, corpus: str = "tiny"
 ) -> None:
     """A finished run whose checkpoints are random adapters; `steps` begin with the base and end with the last."""
-    store.create_run(RunConfig(name=name, model=loaded.spec, corpus=corpus, n_steps=steps[-1]))
+    store.save_run(RunConfig(name=name, model=loaded.spec, corpus=corpus, n_steps=steps[-1]))
     for step in steps:
         state = CheckpointState(
             step=step, max_steps=steps[-1], epoch=0, loss=None, smoothed_loss=None, learning_rate=None, seed=0,

@@ -129,11 +129,11 @@ def test_a_set_that_goes_on_reads_the_base_often_enough(
     run(store, request, silent, Never())
     seen: list[bool] = []
 
-    def look(_: LoadedModel, checkpoints: list[Callable[[], object]], *__: object, **___: object) -> None:
+    def reading(_: LoadedModel, checkpoints: list[Callable[[], object]], *__: object, **___: object) -> None:
         seen.extend(weights() is None for weights in checkpoints)
         raise Cancelled
 
-    monkeypatch.setattr("engine.models.transcoder_training.train_transcoders", look)
+    monkeypatch.setattr("engine.models.transcoder_training.train_transcoders", reading)
     for change, n_base in (({"name": "plain"}, 1), ({"name": "next", "start": "first"}, 2)):
         with pytest.raises(Cancelled):
             run(store, request.model_copy(update=change), silent, Never())
@@ -195,7 +195,7 @@ def test_a_named_set_and_the_models_own_set(store: Store, tmp_path: Path) -> Non
     loaded = workspace(store, "llama", tmp_path / "base")
     request = TrainTranscoders(name="mine", checkpoints=("one@base", "one@step4", "two@base"), training=SMALL)
     assert run(store, request, silent, Never()) == "mine"
-    meta = store.transcoder_meta("mine")
+    meta = store.transcoder_set("mine")
     assert meta.checkpoints == ("one@base", "one@100%", "two@base")
     assert len(meta.unexplained_variance) == loaded.n_layers
     run(store, Compare(a="one@25%", b="two@25%", prompts=(PROMPT,), transcoders="mine"), silent, Never())
@@ -263,7 +263,7 @@ def test_bad_prompts_and_checkpoints(store: Store, tmp_path: Path) -> None:
         run(store, Compare(a="one@base", b="one@25%", prompts=("the qwertz",)), silent, Never())
     with pytest.raises(NotFound, match="one@25%"):
         run(store, Compare(a="one@base", b="one@75%", prompts=(PROMPT,)), silent, Never())
-    assert store.graphs() == []
+    assert store.graph_keys() == []
 
 
 def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_each_checkpoint_is_traced_as_the_comparison_was(compared: Store) -> Non
 
 
 def test_graphs_traced_otherwise_are_not_shown(compared: Store) -> None:
-    """Other targets, prompts or transcoders do not belong to the film."""
+    """Other targets, prompts or transcoders do not belong to the timelapse."""
     before = timelapse_keys(compared, "one@50%", "two@100%", PROMPT)
     run(compared, Compare(a="one@base", b="two@base", prompts=(PROMPT, "the dog rises")), silent, Never())
     run(
@@ -142,7 +142,7 @@ def test_graphs_traced_otherwise_are_not_shown(compared: Store) -> None:
         Never(),
     )
     run(compared, Compare(a="one@base", b="two@base", prompts=(PROMPT,), transcoders="other"), silent, Never())
-    keys = compared.graphs("one@base")
+    keys = compared.graph_keys("one@base")
     assert len(keys) == 3
     assert timelapse_keys(compared, "one@50%", "two@100%", PROMPT) == before
 

@@ -144,7 +144,7 @@ def test_a_time_lapse_plays_over_all_checkpoints(compare: Page) -> None:
     slider = compare.get_by_role("slider", name="Training step")
     expect(slider).to_be_visible()
     expect(root(compare)).to_have_count(1)
-    ready = "root => Object.keys(root.graphs.film.frames).length"
+    ready = "root => Object.keys(root.graphs.timelapse.frames).length"
     for _ in range(120):  # the rest is traced meanwhile
         if root(compare).evaluate(ready) == 17:
             break

@@ -79,7 +79,9 @@ def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwa
     config: RunConfig = here.run("one")
     watching = CircuitWatcher(here, config.model_copy(update={"decisions": DecisionSettings(min_fit=0)}), Never())
     base, first, *_ = here.checkpoints("one")
-    here.save_decisions("one", RunDecisions(looks=(watching.look(base, None), watching.look(first, base))))
+    here.save_decisions(
+        "one", RunDecisions(readings=(watching.take_reading(base, None), watching.take_reading(first, base)))
+    )
     result = cli("change", "one")
     assert "one, simple_mapping, traced during training: circuit change (influence of nodes)" in result.stdout
     told = json.loads(cli("change", "one", "--json", "-").stdout)

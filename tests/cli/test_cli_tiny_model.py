@@ -246,10 +246,10 @@ def is_waiting(job: dict[str, Any]) -> bool:
     return job["state"] == "running" and "waiting" in job["progress"]["message"]
 
 
-def wait_for(look: Callable[[], Any]) -> Any:
+def wait_for(reading: Callable[[], Any]) -> Any:
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        if found := look():
+        if found := reading():
             return found
         time.sleep(0.2)
     raise AssertionError("it did not happen within a minute")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from engine.domain.decisions import Capture, Look, TypeLook, TypeScore
+from engine.domain.decisions import Capture, CircuitReading, TypeReading, TypeScore
 from engine.domain.measures import Change, Floor
 
 A, B = "simple_mapping", "spatial_relationship"
@@ -15,17 +15,17 @@ def score(name: str, n_correct: int, *, n: int = 40, kind: str = "paraphrase") -
     return TypeScore(constraint_type=name, probe_kind=kind, n=n, n_correct=n_correct, mean_p=n_correct / n)
 
 
-def type_look(name: str, value: float, *, edge: float | None = 0.3, fit: float = 0.95) -> TypeLook:
+def type_look(name: str, value: float, *, edge: float | None = 0.3, fit: float = 0.95) -> TypeReading:
     """A circuit that changed by `value`, with the noise up to `edge`."""
     change = Change(value=value, low=value, high=value, edge=edge)
     floor = {} if edge is None else {"influence": Floor(halves=edge / 2, halves_high=edge, paraphrases=None)}
-    return TypeLook(
+    return TypeReading(
         constraint_type=name, n_prompts=4, fit=fit, lowest_fit=fit, floor=floor, change={"influence": change}
     )
 
 
-def look(step: int, *types: TypeLook) -> Look:
-    return Look(step=step, transcoders="t", transcoders_hash="h", refreshed=False, types=types, trace_s=1.0)
+def reading(step: int, *types: TypeReading) -> CircuitReading:
+    return CircuitReading(step=step, transcoders="t", transcoders_hash="h", refreshed=False, types=types, trace_s=1.0)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def run() -> Callable[..., tuple[Capture, ...]]:
             step = 25 * k
             scores = () if right is None else tuple(score(name, right[k]) for name in (A, B))
             change = None if changes is None else changes[k]
-            seen = None if change is None else look(step, *(type_look(name, change) for name in (A, B)))
-            captures.append(Capture(step=step, smoothed_loss=loss, scores=scores, look=seen))
+            seen = None if change is None else reading(step, *(type_look(name, change) for name in (A, B)))
+            captures.append(Capture(step=step, smoothed_loss=loss, scores=scores, reading=seen))
         return tuple(captures)
 
     return make

@@ -8,7 +8,7 @@ from engine.decisions import CURRICULA, curriculum_named
 from engine.decisions.curricula.shares import shares
 from engine.domain.decisions import CURRICULUM_INFOS, Capture, DecisionSettings
 from engine.domain.errors import NotFound
-from tests.decisions.conftest import A, B, look, score, type_look
+from tests.decisions.conftest import A, B, reading, score, type_look
 
 Run = Callable[..., tuple[Capture, ...]]
 SETTINGS = DecisionSettings()
@@ -19,7 +19,7 @@ def weights(policy: str, *captures: Capture) -> dict[str, float]:
 
 
 def seen(*types: object, step: int = 0) -> Capture:
-    return Capture(step=step, smoothed_loss=1.0, scores=(), look=look(step, *types))  # type: ignore[arg-type]
+    return Capture(step=step, smoothed_loss=1.0, scores=(), reading=reading(step, *types))  # type: ignore[arg-type]
 
 
 def scored(**right: int) -> Capture:
@@ -35,7 +35,7 @@ def test_every_policy_that_a_form_shows_is_there() -> None:
 @pytest.mark.parametrize("policy", list(CURRICULA))
 def test_before_anything_is_known_it_is_even(policy: str) -> None:
     unknown = Capture(step=0, smoothed_loss=None, scores=(score(A, 3, kind="retention"),))
-    for captures in ((), (unknown,), (unknown.model_copy(update={"look": look(0)}),)):
+    for captures in ((), (unknown,), (unknown.model_copy(update={"reading": reading(0)}),)):
         assert CURRICULA[policy](captures, SETTINGS) == {}
 
 

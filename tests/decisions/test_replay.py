@@ -35,7 +35,7 @@ def test_each_policy_stops_at_its_own_capture(run: Run) -> None:
 def test_it_says_what_the_policies_said_at_each_capture(run: Run) -> None:
     """Replay at capture k is what a policy is asked at k, with that capture's look not there yet."""
     captures = run([None, 2.0, 1.0, 0.9], [0, 20, 40, 40], [0.0, 0.9, 0.8, 0.7])
-    hidden = (*captures[:-1], captures[-1].model_copy(update={"look": None}))
+    hidden = (*captures[:-1], captures[-1].model_copy(update={"reading": None}))
     for name, one in replay(captures, SETTINGS).items():
         assert one.verdict == STOPPING[name](hidden, SETTINGS)
 

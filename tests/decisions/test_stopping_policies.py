@@ -8,7 +8,7 @@ import pytest
 from engine.decisions import STOPPING, stopping_named
 from engine.domain.decisions import STOPPING_INFOS, Capture, DecisionSettings, Verdict
 from engine.domain.errors import NotFound
-from tests.decisions.conftest import A, B, look, score, type_look
+from tests.decisions.conftest import A, B, reading, score, type_look
 
 Run = Callable[..., tuple[Capture, ...]]
 SETTINGS = DecisionSettings(patience=2)
@@ -147,7 +147,7 @@ def test_circuits_that_still_move_or_fit_badly(run: Run) -> None:
     assert "0.90" in verdict.reason
     bad = [type_look(name, 0.0, fit=0.1) for name in (A, B)]
     captures = tuple(
-        one.model_copy(update={"look": look(one.step, *bad)}) for one in run([1.0] * 4, [40] * 4, [0.0] * 4)
+        one.model_copy(update={"reading": reading(one.step, *bad)}) for one in run([1.0] * 4, [40] * 4, [0.0] * 4)
     )
     assert not asked("circuit_saturation", captures).stop
     assert "0.10" in asked("circuit_saturation", captures).reason

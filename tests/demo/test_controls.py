@@ -52,11 +52,11 @@ def test_with_learning_rate_0_no_circuit_changes(store: Store) -> None:
         stopping="circuit_saturation", decisions=DecisionSettings(patience=1),
     )  # fmt: skip
     train(store, Train(config=config), quiet, Never())
-    looks = store.decisions("still").looks
-    assert [look.step for look in looks] == [0, 2, 4]
-    for look in looks[1:]:
-        assert {one.constraint_type for one in look.types} == {SIMPLE, SPATIAL}
-        for one in look.types:
+    readings = store.decisions("still").readings
+    assert [reading.step for reading in readings] == [0, 2, 4]
+    for reading in readings[1:]:
+        assert {one.constraint_type for one in reading.types} == {SIMPLE, SPATIAL}
+        for one in reading.types:
             assert set(one.change) == set(MEASURES)
             assert all(change.value == 0 and change.said == "within" for change in one.change.values())
             assert all(floor.edge > 0 for floor in one.floor.values())

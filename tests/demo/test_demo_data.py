@@ -95,7 +95,7 @@ def test_the_default_comparisons_are_traced(store, a, b, prompt):
 def test_a_time_lapse_can_be_played_at_once(store):
     a, b = recipe.COMPARISONS[-1]
     pairs = timelapse_graphs(store, a, b, recipe.PROMPTS[0])
-    assert tuple(pairs) == recipe.FILM_STEPS == (0, 75, 150, 225, 300)
+    assert tuple(pairs) == recipe.TIMELAPSE_STEPS == (0, 75, 150, 225, 300)
     similarity = [diff_graphs(*pair).summary.edge_similarity for pair in pairs.values()]
     assert similarity[0] == pytest.approx(1)  # one base
     assert max(similarity[1:]) < 0.6

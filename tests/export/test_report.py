@@ -28,7 +28,7 @@ def state(step: int, n_steps: int = 2) -> CheckpointState:
 
 
 def save_run(store: Store, config: RunConfig, steps: tuple[int, ...]) -> None:
-    store.create_run(config)
+    store.save_run(config)
     for step in steps:
         with store.new_checkpoint(config.name, state(step, config.n_steps)):
             pass  # a report reads no weights
@@ -54,11 +54,11 @@ def test_the_bundled_run(demo_store: Store) -> None:
 
 
 def test_the_circuits_of_a_watched_run_are_in_it(demo_store: Store) -> None:
-    looks = demo_store.decisions("demo-tokens").looks
+    readings = demo_store.decisions("demo-tokens").readings
     text = re.sub(r"\s+", " ", look_into(run_report(demo_store, "demo-tokens")).text)
     assert "How its circuits changed" in text
-    assert f"Circuits of {len(looks)} checkpoints were traced while it trained" in text
-    change = looks[-1].types[0].change[demo_store.run("demo-tokens").decisions.measure]
+    assert f"Circuits of {len(readings)} checkpoints were traced while it trained" in text
+    change = readings[-1].types[0].change[demo_store.run("demo-tokens").decisions.measure]
     assert f"{change.value:.2f} (floor {change.edge:.2f})" in text
 
 

@@ -41,11 +41,11 @@ def save_resume_state(store: Store, text: str) -> None:
 # Each changes one thing in a workspace that holds one of everything.
 SAVES: dict[str, Callable[[Store], object]] = {
     "corpus": lambda store: store.save_corpus(corpus("more")),
-    "run": lambda store: store.create_run(RunConfig(name="two", corpus="words")),
+    "run": lambda store: store.save_run(RunConfig(name="two", corpus="words")),
     "new checkpoint": lambda store: save_checkpoint(store, 3),
     "checkpoint replaced": lambda store: save_checkpoint(store, 2),
     "resume state replaced": lambda store: save_resume_state(store, "newer"),
-    "resume state dropped": lambda store: store.drop_resume_state("one"),
+    "resume state dropped": lambda store: store.delete_resume_state("one"),
     "probes": lambda store: store.save_probe_results("one", 2, results(p=0.9)),
     "transcoders": lambda store: add_transcoders(store, meta("more")),
     "graph": lambda store: store.save_graph(graph(key("one@50%"))),

@@ -187,7 +187,7 @@ def look_after(workspace: Path, *, killed: bool) -> None:
     for info in store.runs():
         for point in store.checkpoints(info.name):
             assert point.step == store.checkpoint(point.ref).step
-    for made_by in store.graphs():
+    for made_by in store.graph_keys():
         store.graph(made_by)
     manager.close()
     store.close()

@@ -18,8 +18,8 @@ from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
 from engine.domain.graphs import AttributionGraph
 from engine.domain.timelapse import Moment
-from engine.figures.film_view import FilmView, film_view
 from engine.figures.graph_view import GraphView, pair_view
+from engine.figures.timelapse_view import TimelapseView, timelapse_view
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from tests.analysis.micro_graphs import probe, random_graph
 
@@ -49,7 +49,7 @@ def large() -> GraphView:
 
 
 @st.cache_resource
-def film() -> FilmView:
+def timelapse() -> TimelapseView:
     """A run that changes from step to step; one of its checkpoints is not traced."""
     moments = [Moment(step, f"one@step{step}", f"two@step{step}") for step in STEPS]
     diffs = {
@@ -59,7 +59,7 @@ def film() -> FilmView:
     }
     losses = {ref: 2 - moment.step / 200 for moment in moments for ref in (moment.a, moment.b)}
     scores = {"one": learning(1.0), "two": learning(0.6)}
-    return film_view(moments, diffs, scores, probe=probe("x", "cries"), losses=losses)
+    return timelapse_view(moments, diffs, scores, probe=probe("x", "cries"), losses=losses)
 
 
 def learning(top: float) -> pd.DataFrame:
@@ -97,7 +97,13 @@ def grouped() -> GraphView:
     return pair_view(merge_supernodes(diff_graphs(graph(1, "run@base"), graph(2, "run@base")), notes()))
 
 
-VIEWS = {"first": lambda: small(1), "second": lambda: small(11), "large": large, "film": film, "grouped": grouped}
+VIEWS = {
+    "first": lambda: small(1),
+    "second": lambda: small(11),
+    "large": large,
+    "timelapse": timelapse,
+    "grouped": grouped,
+}
 
 st.set_page_config(layout="wide", page_title="Linked graphs")
 with st.container(horizontal=True):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from engine.decisions import Replay
-from engine.domain.decisions import Capture, Decision, Look, RunDecisions, TypeLook, TypeScore, Verdict
+from engine.domain.decisions import Capture, CircuitReading, Decision, RunDecisions, TypeReading, TypeScore, Verdict
 from engine.domain.measures import Change, Estimate
 from engine.domain.series import CausalCheck, Overlap
 from engine.figures import palette
@@ -17,7 +17,7 @@ from engine.figures.change_charts import (
     OTHER,
     OWN,
     RANDOM,
-    Mark,
+    StepMark,
     causal_chart,
     causal_panels,
     causal_rows,
@@ -35,7 +35,7 @@ from engine.figures.change_charts import (
 from engine.figures.change_tables import (
     accuracy_of,
     capture_rows,
-    looks_as_changes,
+    readings_as_changes,
     seconds_a_step,
     stopping_rows,
     weight_rows,
@@ -88,9 +88,9 @@ def test_one_curve_has_one_comparison_and_measure_and_keeps_the_order_of_the_typ
 
 def test_a_mark_stands_once_in_the_panel_of_its_type():
     marks = {
-        SIMPLE: [Mark(50, "for a while", lasting=False), Mark(100, "settled")],
+        SIMPLE: [StepMark(50, "for a while", lasting=False), StepMark(100, "settled")],
         SPATIAL: [],
-        "unheard_of": [Mark(7, "")],
+        "unheard_of": [StepMark(7, "")],
     }
     rows = change_rows(changes(), to="previous", measure="influence", marks=marks)
     marked = rows[rows["mark"].notna()]
@@ -101,7 +101,7 @@ def test_a_mark_stands_once_in_the_panel_of_its_type():
 
 def test_the_chart_draws_noise_band_curve_and_what_is_said():
     rows = change_rows(
-        changes(), to="previous", measure="influence", marks={SIMPLE: [Mark(100, "settled at step 100")]}
+        changes(), to="previous", measure="influence", marks={SIMPLE: [StepMark(100, "settled at step 100")]}
     )
     chart = change_chart(rows, last_step=300)
     spec = chart.to_dict()
@@ -223,21 +223,21 @@ def test_every_text_of_a_chart_is_at_least_12_pixels_high():
     assert min(sizes) >= 12
 
 
-def look(step: int, value: float | None, *, edge: float | None = 0.3, fit: float = 0.9) -> Look:
+def reading(step: int, value: float | None, *, edge: float | None = 0.3, fit: float = 0.9) -> CircuitReading:
     made = {} if value is None else {"influence": change(value, edge)}
-    one = TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=made)
-    return Look(step=step, transcoders="t", transcoders_hash="h", refreshed=False, types=(one,), trace_s=1.0)
+    one = TypeReading(constraint_type=SIMPLE, n_prompts=4, fit=fit, lowest_fit=fit, change=made)
+    return CircuitReading(step=step, transcoders="t", transcoders_hash="h", refreshed=False, types=(one,), trace_s=1.0)
 
 
 def test_looks_while_training_make_the_same_rows_as_a_series():
-    rows = looks_as_changes([look(0, None), look(25, 0.7), look(50, 0.2, edge=None)])
+    rows = readings_as_changes([reading(0, None), reading(25, 0.7), reading(50, 0.2, edge=None)])
     assert tuple(rows.columns) == CHANGE_COLUMNS
     assert rows[["step", "to_step", "change", "said"]].to_numpy().tolist() == [
         [25, 0, 0.7, "change"], [50, 25, 0.2, "unclear"],
     ]  # fmt: skip
     change_chart(change_rows(rows, to="previous", measure="influence"), last_step=50).to_dict()
-    assert looks_as_changes([]).empty
-    assert change_rows(looks_as_changes([]), to="previous", measure="influence").empty
+    assert readings_as_changes([]).empty
+    assert change_rows(readings_as_changes([]), to="previous", measure="influence").empty
 
 
 def capture(step: int, right: int) -> Capture:
@@ -269,7 +269,7 @@ def test_stopping_rules_have_the_accuracy_then_and_at_the_end():
 
 def test_each_capture_says_what_was_seen_and_decided_newest_first():
     decisions = RunDecisions(
-        looks=(look(0, None), look(25, 0.7)),
+        readings=(reading(0, None), reading(25, 0.7)),
         decisions=(
             Decision(step=25, verdict=Verdict(stop=False, reason="Goes on.", saturated=(SIMPLE,))),
             Decision(step=50, verdict=Verdict(stop=True, reason="Enough.")),

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.telling import appeared_path, telling_features
+from engine.analysis.distinguishing import appeared_path, distinguishing_features
 from engine.domain.diffs import GraphDiff
 from engine.figures.sketch import sketch, sketch_svg
 from engine.store import BUNDLED, Store
@@ -23,7 +23,7 @@ def diff(tmp_path_factory: pytest.TempPathFactory) -> GraphDiff:
 
 
 def test_it_shows_the_prompt_the_features_and_few_outputs(diff: GraphDiff) -> None:
-    features = telling_features(diff, word="blarf")
+    features = distinguishing_features(diff, word="blarf")
     drawn = sketch(diff, "b", features, word="blarf", answer="smiles")
     assert set(drawn.features) == set(features)
     assert {word for word, _ in drawn.outputs.values()} == {"smiles", "ends"}
@@ -34,7 +34,7 @@ def test_it_shows_the_prompt_the_features_and_few_outputs(diff: GraphDiff) -> No
 
 
 def test_both_sides_have_one_scale(diff: GraphDiff) -> None:
-    features = telling_features(diff, word="blarf")
+    features = distinguishing_features(diff, word="blarf")
     a, b = (sketch(diff, side, features, word="blarf", answer="smiles") for side in ("a", "b"))
     assert a.largest == b.largest
     assert a.rows == b.rows
@@ -53,7 +53,7 @@ def test_only_the_path_stands_out(diff: GraphDiff) -> None:
 
 
 def test_it_is_valid_svg_whatever_is_written(diff: GraphDiff) -> None:
-    drawn = sketch(diff, "a", telling_features(diff, word="blarf"), word="blarf", answer="smiles")
+    drawn = sketch(diff, "a", distinguishing_features(diff, word="blarf"), word="blarf", answer="smiles")
     svg = ET.fromstring(sketch_svg(drawn, color="#123456", ink="#000", alt='a "<b>" & c'))  # noqa: S314 - our own
     texts = [text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert "<1%" in texts

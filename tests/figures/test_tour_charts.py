@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog
-from engine.figures.tour_charts import BEFORE, SIDE, Bar, Group, bar_groups, key_line, loss_curves, picture, word_dots
+from engine.figures.tour_charts import (
+    BEFORE,
+    SIDE,
+    Group,
+    TourBar,
+    bar_groups,
+    key_line,
+    loss_curves,
+    picture,
+    word_dots,
+)
 
 
 def _checkpoint(step: int) -> Checkpoint:
@@ -19,7 +29,7 @@ def _checkpoint(step: int) -> Checkpoint:
 
 
 def test_a_side_has_one_color_everywhere() -> None:
-    bars = bar_groups([Group("q", "", (Bar("A", "A", 0.5, "50%"), Bar("B", "B", 1.0, "100%")))])
+    bars = bar_groups([Group("q", "", (TourBar("A", "A", 0.5, "50%"), TourBar("B", "B", 1.0, "100%")))])
     key = key_line({BEFORE: "before training", "A": "a", "B": "b"})
     log = LossLog(step=(1, 2, 3, 4), loss=(2.0, 1.0, 1.0, 1.0))
     curves = loss_curves({"A": (log, [_checkpoint(0)]), "B": (log, [_checkpoint(4)])}, ink="#000")
@@ -30,7 +40,7 @@ def test_a_side_has_one_color_everywhere() -> None:
 
 
 def test_a_bar_is_as_long_as_its_value_and_never_longer_than_its_room() -> None:
-    drawn = bar_groups([Group("q", "", tuple(Bar("A", "A", value, "") for value in (0.0, 1.0, 2.0, 9.0)), top=2.0)])
+    drawn = bar_groups([Group("q", "", tuple(TourBar("A", "A", value, "") for value in (0.0, 1.0, 2.0, 9.0)), top=2.0)])
     assert re.findall(r"width:([\d.]+)%", drawn) == ["0.00", "30.00", "60.00", "60.00"]
 
 
@@ -52,7 +62,7 @@ def test_every_checkpoint_has_a_dot_and_the_base_stands_where_the_first_step_beg
 
 @pytest.mark.parametrize("text", ["<b>x", 'a"b', "a&b"])
 def test_text_is_text(text: str) -> None:
-    drawn = bar_groups([Group(text, text, (Bar("A", text, 1.0, text),))])
+    drawn = bar_groups([Group(text, text, (TourBar("A", text, 1.0, text),))])
     drawn += key_line({"A": text}) + word_dots([(text, text, 0.0, 0.0)], title=text)
     assert text not in drawn
 

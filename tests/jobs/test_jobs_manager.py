@@ -14,7 +14,7 @@ from engine.domain.jobs import (
     Compare,
     JobRecord,
     MakeCorpus,
-    Probe,
+    MeasureProbes,
     Report,
     Request,
     Train,
@@ -103,7 +103,7 @@ def test_from_queued_to_done(store: Store) -> None:
 
 
 def test_one_trains_while_one_traces_and_the_rest_waits(manager: JobManager, work: Work) -> None:
-    requests = [train("a"), train("b"), Compare(a="a@base", b="a@100%", prompts=("x",)), Probe(run="a")]
+    requests = [train("a"), train("b"), Compare(a="a@base", b="a@100%", prompts=("x",)), MeasureProbes(run="a")]
     ids = [manager.submit(request) for request in requests]
     until(lambda: len(work.at_it) == 2)
     time.sleep(0.05)

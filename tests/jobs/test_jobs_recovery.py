@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import Cancelled, InputError, TracelapseError
-from engine.domain.jobs import CancelToken, JobRecord, JobState, Probe, Report, Request, Train
+from engine.domain.jobs import CancelToken, JobRecord, JobState, MeasureProbes, Report, Request, Train
 from engine.domain.runs import RunConfig
 from engine.jobs import JobManager, run_inline
 from engine.jobs.journal import Journal
@@ -117,11 +117,11 @@ def test_resuming_goes_on_from_what_was_saved(store: Store, *, has_run: bool) ->
 
 
 def test_other_requests_are_resumed_as_they_were(store: Store) -> None:
-    old = left_behind(store, "running", Probe(run="one"))
+    old = left_behind(store, "running", MeasureProbes(run="one"))
     manager = JobManager(store, run=echo)
     new_id = manager.resume(old.id)
     until(lambda: manager.job(new_id).state == "done")
-    assert manager.job(new_id).result == Probe(run="one").model_dump_json()
+    assert manager.job(new_id).result == MeasureProbes(run="one").model_dump_json()
 
 
 def test_what_the_vanished_process_saved_last_is_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +130,9 @@ def test_what_the_vanished_process_saved_last_is_listed(store: Store, monkeypatc
         patch.setattr(Store, "_note", lambda *_: None)
         store.save_graph(graph(key()))
     left_behind(store, "running")
-    assert store.graphs() == []
+    assert store.graph_keys() == []
     JobManager(store, run=echo)
-    assert store.graphs() == [key()]
+    assert store.graph_keys() == [key()]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "x"}', "\udcff"])
@@ -148,7 +148,7 @@ def test_a_damaged_journal_breaks_nothing(store: Store, text: str) -> None:
 
 def test_journals_are_read_again_only_when_they_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
-        left_behind(store, "running", Probe(run=f"r{number}"))
+        left_behind(store, "running", MeasureProbes(run=f"r{number}"))
     manager = JobManager(store, run=echo)
     manager.snapshot()
     read: list[Path] = []

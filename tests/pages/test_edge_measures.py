@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from streamlit.testing.v1 import AppTest
 
 from engine.analysis.components.selection import EDGE_RULES
-from engine.circuits.metrics import MEASURES
+from engine.components.metrics import MEASURES
 from engine.domain.components import ScoreSettings
 from engine.domain.edge_measures import EDGE_MEASURES
 from tests.figures.component_makers import random_scores, side

@@ -395,7 +395,7 @@ app.switch_page("pages/circuits.py")
 app.run()
 assert not app.exception and not app.error, (app.exception, app.error)
 assert app.dataframe
-heavy = {"torch", "transformers", "peft", "engine.circuits"} & set(sys.modules)
+heavy = {"torch", "transformers", "peft", "engine.components"} & set(sys.modules)
 assert not heavy, heavy
 """
 

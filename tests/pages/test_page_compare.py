@@ -15,7 +15,7 @@ from engine.analysis.supernodes import merge_supernodes
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
 from engine.figures.tables import CHANGE
 from engine.store import BUNDLED, Store
-from engine.workflows.many import group_prompts, probe_groups
+from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
 from pages._ui.compare.data import default_prompt, ordered_prompts, probes_of

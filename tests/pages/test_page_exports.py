@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
 from engine.export.formats import downloads
-from engine.export.pair_formats import PAIR_FORMATS, Pair
+from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.export.texts import file_name
 from engine.figures.graph_view import pair_view
 from engine.store import Store
@@ -22,7 +22,7 @@ def test_every_entry_gives_its_file(demo_store: Store) -> None:
     graphs = comparison_graphs(demo_store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
     assert graphs is not None
     diff = diff_graphs(*graphs)
-    pair, entries = Pair(diff, lambda: pair_view(diff)), downloads(PAIR_FORMATS)
+    pair, entries = ExportedPair(diff, lambda: pair_view(diff)), downloads(PAIR_FORMATS)
     assert [file_name("a@100% b@base the cat/..", entry.entry.suffix) for entry in entries] == [
         "a-100-b-base-the-cat" + ending for ending in ENDINGS
     ]
@@ -35,18 +35,18 @@ def test_every_entry_gives_its_file(demo_store: Store) -> None:
 
 def test_hostile_texts_can_be_exported() -> None:
     diff = hostile_diff()
-    pair = Pair(diff, lambda: view_of(diff))
+    pair = ExportedPair(diff, lambda: view_of(diff))
     assert all(len(entry.make(pair)) > 100 for entry in downloads(PAIR_FORMATS))
 
 
 def _page() -> None:
-    from engine.export.pair_formats import PAIR_FORMATS, Pair
+    from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
     from engine.figures.graph_view import pair_view
     from pages._ui.graphs.export_menu import export_menu
     from tests.export.hostile import hostile_diff
 
     diff = hostile_diff()
-    export_menu(PAIR_FORMATS, Pair(diff, lambda: pair_view(diff)), name="x")
+    export_menu(PAIR_FORMATS, ExportedPair(diff, lambda: pair_view(diff)), name="x")
 
 
 def test_the_menu_on_a_page_makes_nothing_before_a_click(monkeypatch: pytest.MonkeyPatch) -> None:

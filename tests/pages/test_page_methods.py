@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from engine.domain.corpus import TaskSpec
 from engine.domain.studies import Grid, RateSearch, Study, StudySpec, StudyTables
 from engine.store import Store
-from engine.studies.comparison import asked_run, equal_size, finished_runs, own_rows, study_rows
+from engine.studies.comparison import equal_size, finished_runs, own_rows, requested_run, study_rows
 from engine.studies.findings import findings
 from tests.studies.made_methods import COMMAND, method_tables
 
@@ -175,13 +175,13 @@ def test_rows_of_a_study_of_before_are_none() -> None:
 
 
 def test_the_run_that_a_study_asks_for_has_the_rate_that_was_found() -> None:
-    found = asked_run(SPEC, "add-sub-lora-s1", 1e-3)
+    found = requested_run(SPEC, "add-sub-lora-s1", 1e-3)
     assert found is not None
     assert found.config.learning_rate == 1e-3
-    own = asked_run(SPEC, "add-sub-lora-s1", 2e-3)
+    own = requested_run(SPEC, "add-sub-lora-s1", 2e-3)
     assert own is not None
     assert own.config.learning_rate is None  # the method's own
-    assert asked_run(SPEC, "add-sub-lora-s9", 1e-3) is None
+    assert requested_run(SPEC, "add-sub-lora-s9", 1e-3) is None
 
 
 def test_own_runs_are_compared_by_their_scores(demo_store: Store) -> None:

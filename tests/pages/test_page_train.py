@@ -97,7 +97,7 @@ def test_bad_percentages_are_refused_in_words(open_page: OpenPage) -> None:
 
 def test_a_run_that_stopped_early_can_be_resumed_or_deleted(open_page: OpenPage) -> None:
     store = Store(Path(os.environ["TRACELAPSE_HOME"]))
-    store.create_run(RunConfig(name="half", corpus="demo", n_steps=5))
+    store.save_run(RunConfig(name="half", corpus="demo", n_steps=5))
     app = open_page("train", run="half")
     assert not app.exception
     assert "stopped at base · LoRA on demo" in texts(app)
@@ -240,8 +240,8 @@ def test_a_run_that_a_policy_ended_says_at_which_step_by_which_and_what_it_saved
         )
         for step in (250, 300)
     )  # fmt: skip
-    looks = store.decisions("early").looks
-    store.save_decisions("early", RunDecisions(looks=looks, decisions=decided, stopped_at=300, waited_s=2.0))
+    readings = store.decisions("early").readings
+    store.save_decisions("early", RunDecisions(readings=readings, decisions=decided, stopped_at=300, waited_s=2.0))
     app = open_page("train", run="early")
     assert not app.exception
     assert not app.error
@@ -250,7 +250,7 @@ def test_a_run_that_a_policy_ended_says_at_which_step_by_which_and_what_it_saved
     assert "LoRA on demo" in shown
     assert ":green-badge[stopped at step 300] Flat <b>since</b> 250." in shown
     assert "Stopping saved 100 of 400 steps, about " in shown
-    assert f"Tracing the circuits of {len(looks)} checkpoints took" in shown
+    assert f"Tracing the circuits of {len(readings)} checkpoints took" in shown
     assert "How often each constraint type is sampled** (low-scoring types more often)" in shown
     table = app.table[0].value
     assert table["Step"].tolist()[:2] == ["300", "250"]

@@ -1,7 +1,7 @@
 """What the prompt box offers: traced prompts first, means of more than one prompt, a text of the user's own."""
 
 from engine.store import Store
-from engine.workflows.many import ProbeGroup, probe_groups
+from engine.workflows.prompt_groups import ProbeGroup, probe_groups
 from pages._ui.compare.data import probes_of
 from pages._ui.compare.prompt_box import group_options, options
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from engine.analysis.settling import Settled, Settling
-from engine.domain.decisions import Decision, DecisionSettings, Look, RunDecisions, Verdict
+from engine.domain.decisions import CircuitReading, Decision, DecisionSettings, RunDecisions, Verdict
 from engine.domain.measures import MEASURES
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
 from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
@@ -39,8 +39,8 @@ def decided(step: int, *, stop: bool = False, saturated: tuple[str, ...] = ()) -
     return Decision(step=step, verdict=Verdict(stop=stop, reason=f"Reason of {step}.", saturated=saturated))
 
 
-def look(step: int, trace_s: float, refresh_s: float = 0.0) -> Look:
-    return Look(
+def reading(step: int, trace_s: float, refresh_s: float = 0.0) -> CircuitReading:
+    return CircuitReading(
         step=step, transcoders="t", transcoders_hash="h", refreshed=refresh_s > 0, types=(), trace_s=trace_s,
         refresh_s=refresh_s,
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_the_estimate_counts_graphs_and_tells_of_transcoders(demo_store: Store):
 
 
 def test_the_estimate_is_longer_where_transcoders_must_learn_first(demo_store: Store):
-    demo_store.create_run(RunConfig(name="mine", corpus="demo"))
+    demo_store.save_run(RunConfig(name="mine", corpus="demo"))
     told = estimate(demo_store, [checkpoint(0), checkpoint(50)], 4)
     assert "so one is trained first" in told
     assert "8 graphs, about 52 s" in told  # 8 x 0.25 s and 50 s
@@ -131,7 +131,7 @@ def test_the_newest_verdict_in_one_line():
 
 
 def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
-    decisions = RunDecisions(looks=(look(0, 2.0), look(25, 2.0, 3.0)), stopped_at=200, waited_s=1.6)
+    decisions = RunDecisions(readings=(reading(0, 2.0), reading(25, 2.0, 3.0)), stopped_at=200, waited_s=1.6)
     # 0 to 200 in 10 s: 0.05 s a step; 100 steps are saved
     told = costs(CONFIG, decisions, [checkpoint(0, 1.0), checkpoint(200, 11.0)])
     assert told == (
@@ -139,7 +139,7 @@ def test_costs_tell_tracing_transcoders_waiting_and_what_was_saved():
         "it. Stopping saved 100 of 300 steps, about 5 s at this run's own pace."
     )
     assert costs(CONFIG, RunDecisions(), []) == ""
-    quick = costs(CONFIG, RunDecisions(looks=(look(0, 2.0),)), [])
+    quick = costs(CONFIG, RunDecisions(readings=(reading(0, 2.0),)), [])
     assert quick == "Tracing the circuits of 1 checkpoint took 2 s. Training waited 0 s for it."
 
 

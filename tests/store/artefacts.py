@@ -52,7 +52,7 @@ def add_run(store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 
     """A run on the corpus `words` (saved where it is missing), with checkpoints, probes and losses."""
     store.save_corpus(corpus())
     config = RunConfig(name=name, corpus="words", corpus_hash=corpus().hash, n_steps=n_steps)
-    store.create_run(config)
+    store.save_run(config)
     for step in steps:
         add_checkpoint(store, name, step, n_steps=n_steps, corpus_hash=corpus().hash)
         store.save_probe_results(name, step, results())

@@ -55,21 +55,21 @@ def test_threads_write_and_read_side_by_side(store: Store) -> None:
             mine = graph(key(f"shared@step{step}"), seed=step)
             store.save_graph(mine)
             assert same_graph(store.graph(mine.key), mine)
-            assert mine.key in store.graphs()
+            assert mine.key in store.graph_keys()
             assert step in [point.step for point in store.checkpoints("shared")]
             store.save_graph(graph(key("shared@base")))  # everyone writes this one
             assert store.graph(key("shared@base")).n_nodes == 12
 
     in_threads(12, work)
     assert [point.step for point in store.checkpoints("shared")] == list(range(73))
-    assert len(store.graphs()) == 73
+    assert len(store.graph_keys()) == 73
     assert store.check() == []
 
 
 def test_one_name_is_given_once(store: Store) -> None:
     def work(number: int) -> int | None:
         try:
-            store.create_run(RunConfig(name="wanted", corpus="words", seed=number))
+            store.save_run(RunConfig(name="wanted", corpus="words", seed=number))
         except InputError:
             return None
         return number
@@ -117,5 +117,5 @@ def test_two_processes_write_at_once(store: Store) -> None:
         time.sleep(0.02)
     assert [process.returncode for process in processes] == [0, 0]
     assert {info.name for info in store.runs()} == {f"{me}-{n}" for me in "ab" for n in range(12) if n % 4}
-    assert len(store.graphs()) == 19
+    assert len(store.graph_keys()) == 19
     assert store.check() == []

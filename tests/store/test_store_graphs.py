@@ -142,9 +142,9 @@ def test_lists_and_lookups(store: Store) -> None:
     keys = [key(checkpoint, prompt) for checkpoint in ("one@base", "two@50%") for prompt in ("b", "a")]
     for made_by in keys:
         store.save_graph(graph(made_by))
-    assert store.graphs() == sorted(keys, key=lambda one: (one.checkpoint, one.prompt))
-    assert [one.prompt for one in store.graphs("two@50%")] == ["a", "b"]
-    assert store.graphs("two@25%") == []
+    assert store.graph_keys() == sorted(keys, key=lambda one: (one.checkpoint, one.prompt))
+    assert [one.prompt for one in store.graph_keys("two@50%")] == ["a", "b"]
+    assert store.graph_keys("two@25%") == []
     assert store.has_graph(keys[0])
     assert not store.has_graph(key(prompt="c"))
     with pytest.raises(NotFound, match="two@50%: c"):
@@ -201,7 +201,7 @@ def test_deleting_a_run_takes_what_speaks_of_it(store: Store) -> None:
     store.save_graph(kept)
     store.delete_run("one")
     assert store.comparisons() == []
-    assert {made_by.checkpoint for made_by in store.graphs()} == {"two@base", "two@50%"}
+    assert {made_by.checkpoint for made_by in store.graph_keys()} == {"two@base", "two@50%"}
     assert store.check() == []
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from engine.domain.errors import NotFound, StorageFailed
 from engine.store import Store
-from engine.store.index import Index, Row
+from engine.store.index import Index, IndexRow
 from tests.store.artefacts import add_comparison, add_run, comparison, corpus, fill, graph, key
 
 
 def lists(store: Store) -> list[object]:
     return [
         store.corpora(), store.models(), store.runs(), store.checkpoints("one"), store.transcoder_sets(),
-        store.graphs(), store.comparisons(),
+        store.graph_keys(), store.comparisons(),
     ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_a_new_workspace_warns_of_nothing(tmp_path: Path, caplog: pytest.LogCapt
 def test_records_that_cannot_be_read(store: Store) -> None:
     fill(store)
     before = lists(store)
-    store._index.put([Row(False, "run", "one", "", '{"name": 5}', 1)])
+    store._index.put([IndexRow(False, "run", "one", "", '{"name": 5}', 1)])
     assert lists(store) == before
 
 
@@ -224,7 +224,7 @@ def test_a_database_that_refuses(store: Store, monkeypatch: pytest.MonkeyPatch, 
             store.save_graph(graph(key()))
         assert store.graph(key()).n_edges == 30
         assert Store(store.workspace, bundled=None).graph(key()).n_edges == 30
-    assert reopened(store).graphs() == [key()]
+    assert reopened(store).graph_keys() == [key()]
 
 
 def test_rebuild_counts_both_shelves(tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_names_of_a_row_are_its_key(tmp_path: Path) -> None:
     index = Index(f"sqlite:///{tmp_path / 'index.sqlite'}", folder=tmp_path)
     assert index.prepare()
     assert not index.prepare()
-    rows = [Row(bundled, "run", name, "", "{}", 1) for bundled in (True, False) for name in ("b", "a")]
+    rows = [IndexRow(bundled, "run", name, "", "{}", 1) for bundled in (True, False) for name in ("b", "a")]
     index.put(rows)
-    index.put([Row(False, "run", "a", "", "{}", 2)])
+    index.put([IndexRow(False, "run", "a", "", "{}", 2)])
     assert [(row.bundled, row.name, row.stamp) for row in index.rows("run")] == [
         (False, "a", 2), (False, "b", 1), (True, "a", 1), (True, "b", 1),
     ]  # fmt: skip

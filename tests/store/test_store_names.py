@@ -29,9 +29,9 @@ DOORS: dict[str, Callable[[Store, str], object]] = {
     "probe_results": lambda store, name: store.probe_results(name),
     "resume_folder": lambda store, name: store.resume_folder(name),
     "new_resume_state": lambda store, name: store.new_resume_state(name),
-    "drop_resume_state": lambda store, name: store.drop_resume_state(name),
+    "delete_resume_state": lambda store, name: store.delete_resume_state(name),
     "delete_run": lambda store, name: store.delete_run(name),
-    "transcoder_meta": lambda store, name: store.transcoder_meta(name),
+    "transcoder_set": lambda store, name: store.transcoder_set(name),
     "transcoder_folder": lambda store, name: store.transcoder_folder(name),
 }
 HOSTILE = [
@@ -140,11 +140,11 @@ def test_bundled_names_cannot_be_taken_or_deleted(tmp_path: Path) -> None:
     refused: list[Callable[[], object]] = [
         lambda: store.save_corpus(corpus("words")),
         lambda: store.delete_corpus("words"),
-        lambda: store.create_run(RunConfig(name="shown", corpus="words")),
+        lambda: store.save_run(RunConfig(name="shown", corpus="words")),
         lambda: store.delete_run("shown"),
         lambda: store.new_checkpoint("shown", state(3)).__enter__(),
         lambda: store.new_resume_state("shown"),
-        lambda: store.drop_resume_state("shown"),
+        lambda: store.delete_resume_state("shown"),
         lambda: store.save_losses("shown", store.losses("shown")),
         lambda: store.save_probe_results("shown", 0, store.probe_results("shown")[0]),
         lambda: store.new_transcoder_set(meta("set")).__enter__(),

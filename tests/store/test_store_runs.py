@@ -100,7 +100,7 @@ def test_a_run_and_its_checkpoints(store: Store) -> None:
 def test_a_taken_name_is_refused_and_the_run_stays(store: Store) -> None:
     config = add_run(store, "one")
     with pytest.raises(InputError, match="already exists"):
-        store.create_run(RunConfig(name="one", corpus="other"))
+        store.save_run(RunConfig(name="one", corpus="other"))
     assert store.run("one") == config
     assert store.check() == []
 
@@ -114,7 +114,7 @@ def test_measured_again(store: Store) -> None:
 
 
 def test_a_run_without_measurements(store: Store) -> None:
-    store.create_run(RunConfig(name="new", corpus="words"))
+    store.save_run(RunConfig(name="new", corpus="words"))
     assert store.losses("new") == LossLog()
     assert store.probe_results("new") == {}
     assert store.checkpoints("new") == []
@@ -173,14 +173,14 @@ def test_resume_state(store: Store) -> None:
             (folder / "trainer_state.json").write_text(text, encoding="utf-8")
     assert (store.resume_folder("one") / "trainer_state.json").read_text(encoding="utf-8") == "b"
     assert not store.runs()[0].finished
-    store.drop_resume_state("one")
-    store.drop_resume_state("one")
+    store.delete_resume_state("one")
+    store.delete_resume_state("one")
     assert store.runs()[0].finished
     assert store.check() == []
 
 
 def test_an_imported_run_is_finished(store: Store) -> None:
-    store.create_run(RunConfig(name="theirs", corpus="words", n_steps=10, imported=True))
+    store.save_run(RunConfig(name="theirs", corpus="words", n_steps=10, imported=True))
     add_checkpoint(store, "theirs", 7, n_steps=10)
     assert store.runs()[0].finished
     assert store.checkpoint("theirs@70%").ref == "theirs@70%"
@@ -191,7 +191,7 @@ def test_newest_runs_come_first_and_the_demo_last(tmp_path: Path) -> None:
     add_run(demo, "shown")
     store = Store(tmp_path / "workspace", bundled=tmp_path / "demo")
     for age, name in enumerate(("c", "a", "b")):
-        path = store.create_run(RunConfig(name=name, corpus="words")) / "run.json"
+        path = store.save_run(RunConfig(name=name, corpus="words")) / "run.json"
         os.utime(path, (1000 - age, 1000 - age))
     store.sync()
     assert [info.name for info in store.runs()] == ["c", "a", "b", "shown"]
@@ -250,7 +250,7 @@ def test_a_run_in_training_is_not_deleted(store: Store) -> None:
 def test_transcoder_sets(store: Store) -> None:
     add_run(store, "one")
     made = add_transcoders(store)
-    assert store.transcoder_meta("shared") == made
+    assert store.transcoder_set("shared") == made
     assert (store.transcoder_folder("shared") / "layer_1.safetensors").exists()
     assert add_transcoders(store) == made  # the same again
     with pytest.raises(InputError, match="already"):
@@ -258,7 +258,7 @@ def test_transcoder_sets(store: Store) -> None:
     assert store.transcoder_sets() == store.transcoder_sets("demo") == [made]
     assert store.transcoder_sets("other") == []
     with pytest.raises(NotFound, match="shared"):
-        store.transcoder_meta("missing")
+        store.transcoder_set("missing")
     assert store.check() == []
 
 
@@ -280,7 +280,7 @@ def test_the_newest_set_that_has_seen_all(store: Store) -> None:
 def test_a_set_of_another_model_explains_nothing(store: Store) -> None:
     add_transcoders(store)
     other = ModelSpec(name="other", source="hub", location="a/b")
-    store.create_run(RunConfig(name="theirs", corpus="words", model=other))
+    store.save_run(RunConfig(name="theirs", corpus="words", model=other))
     assert store.transcoders_for(["theirs@base"]) is None
 
 
@@ -290,7 +290,7 @@ def test_no_set_claims_to_have_seen_a_deleted_run(store: Store) -> None:
     add_transcoders(store, meta("both", ("one@base", "one@100%", "two@100%")))
     store.delete_run("one")
     add_run(store, "one")  # again, with other weights
-    assert store.transcoder_meta("both").checkpoints == ("two@100%",)
+    assert store.transcoder_set("both").checkpoints == ("two@100%",)
     assert store.transcoders_for(["one@100%"]) is None
     assert store.check() == []
 

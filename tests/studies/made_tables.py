@@ -106,7 +106,7 @@ def _capture_rows(run: Run) -> list[dict[str, object]]:
             learned = step >= run.reached[place]
             # Below the learned level until the run's own step, then at its final score.
             paraphrase = run.paraphrase if learned else min(run.paraphrase, 0.8 * step / max(1.0, run.reached[place]))
-            look = run.watched and step > 0
+            reading = run.watched and step > 0
             rows.append(
                 {
                     "run": run.name,
@@ -121,14 +121,14 @@ def _capture_rows(run: Run) -> list[dict[str, object]]:
                     "p_inference": run.inference * share,
                     "n_paraphrase": 40,
                     "n_inference": 40,
-                    "fit": 0.9 if look else NAN,
-                    "change": (0.6 if step <= run.last_change[place] else 0.05) if look else NAN,
-                    "low": 0.5 if look else NAN,
-                    "high": 0.7 if look else NAN,
-                    "edge": 0.25 if look else NAN,
-                    "said": ("change" if step <= run.last_change[place] else "within") if look else NAN,
-                    "own": 0.1 + run.gap if look else NAN,
-                    "other": 0.1 if look else NAN,
+                    "fit": 0.9 if reading else NAN,
+                    "change": (0.6 if step <= run.last_change[place] else 0.05) if reading else NAN,
+                    "low": 0.5 if reading else NAN,
+                    "high": 0.7 if reading else NAN,
+                    "edge": 0.25 if reading else NAN,
+                    "said": ("change" if step <= run.last_change[place] else "within") if reading else NAN,
+                    "own": 0.1 + run.gap if reading else NAN,
+                    "other": 0.1 if reading else NAN,
                     "weight": 0.5,
                 }
             )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.domain.corpus import SIMPLE, SPATIAL
-from engine.domain.decisions import Capture, Look, TypeLook, TypeScore
+from engine.domain.decisions import Capture, CircuitReading, TypeReading, TypeScore
 from engine.domain.measures import Change
 from engine.domain.runs import RunConfig
 from engine.domain.studies import Finding, FindingFigure, Grid, RunOutcome, Study, StudySpec, StudyTables
@@ -125,7 +125,7 @@ def _outcome(config: RunConfig) -> RunOutcome:
                 for kind, at in reached.items()
                 for probes, n_correct in (("paraphrase", 38 if step >= at else 10), ("inference", 4))
             ),
-            look=Look(
+            reading=CircuitReading(
                 step=step,
                 transcoders="x",
                 transcoders_hash="y",
@@ -142,10 +142,10 @@ def _outcome(config: RunConfig) -> RunOutcome:
     )  # fmt: skip
 
 
-def _look(kind: str, *, changed: bool, first: bool) -> TypeLook:
+def _look(kind: str, *, changed: bool, first: bool) -> TypeReading:
     value = 0.6 if changed else 0.05
     change = Change(value=value, low=value - 0.02, high=value + 0.02, edge=0.3)
-    return TypeLook(
+    return TypeReading(
         constraint_type=kind, n_prompts=4, fit=0.9, lowest_fit=0.85, change={} if first else {"influence": change},
         own=(0.3, 0.4), other=(0.1, 0.1),
     )  # fmt: skip

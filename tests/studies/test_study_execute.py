@@ -12,7 +12,7 @@ from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.studies import Grid, Study, StudySpec
 from engine.store import Store
 from engine.studies.execute import run_study
-from engine.studies.workers import Answer, LocalWorkers
+from engine.studies.workers import LocalWorkers, WorkerAnswer
 from tests.studies import fake_runs
 from tests.studies.fake_runs import Never, When, order_corpus, pids
 
@@ -171,13 +171,13 @@ def test_a_worker_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
     corpus = json.dumps({"jsonl": {"orders": order_corpus("orders", tmp_path).to_jsonl()}})
     config = json.dumps({"config": {"name": "a", "corpus": "orders"}})
     try:
-        assert Answer.model_validate_json(workers.submit(config, corpus).result()).state == "done"
+        assert WorkerAnswer.model_validate_json(workers.submit(config, corpus).result()).state == "done"
         psutil.Process(pids(tmp_path, "a")[0]).kill()  # its exit status is for multiprocessing to read
         future = workers.submit(config, corpus)
         error = future.exception()
         if error is not None:  # the pool had not seen it yet: then it is told of the run
             assert workers.died(error)
             future = workers.submit(config, corpus)
-        assert Answer.model_validate_json(future.result()).state == "done"
+        assert WorkerAnswer.model_validate_json(future.result()).state == "done"
     finally:
         workers.close()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.domain.corpus import SIMPLE, SPATIAL
-from engine.domain.decisions import Capture, Decision, DecisionSettings, Look, TypeLook, TypeScore, Verdict
+from engine.domain.decisions import Capture, CircuitReading, Decision, DecisionSettings, TypeReading, TypeScore, Verdict
 from engine.domain.measures import Change, Floor
 from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.runs import RunConfig
@@ -31,10 +31,10 @@ def outcome(config: RunConfig, *captures: Capture, **values: Any) -> RunOutcome:
     return RunOutcome(config=config, captures=captures, **{**given, **values})
 
 
-def looked(**values: Any) -> Look:
+def looked(**values: Any) -> CircuitReading:
     floor = {"influence": Floor(halves=0.1, halves_high=0.2, paraphrases=0.3)}
-    one = TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=0.9, lowest_fit=0.8, floor=floor, **values)
-    return Look(step=2, transcoders="t", transcoders_hash="h", refreshed=False, types=(one,), trace_s=1.0)
+    one = TypeReading(constraint_type=SIMPLE, n_prompts=4, fit=0.9, lowest_fit=0.8, floor=floor, **values)
+    return CircuitReading(step=2, transcoders="t", transcoders_hash="h", refreshed=False, types=(one,), trace_s=1.0)
 
 
 def test_the_columns_are_those_that_the_type_names() -> None:
@@ -62,10 +62,10 @@ def test_scores_of_one_capture() -> None:
 def test_what_was_looked_at_and_decided() -> None:
     scores = (score(SIMPLE, "recall", 1, 1), score(SPATIAL, "recall", 1, 1))
     change = {"influence": Change(value=0.5, low=0.4, high=0.6, edge=0.3)}
-    look = looked(change=change, own=(0.5, 0.25), other=(0.0, 0.5))
+    reading = looked(change=change, own=(0.5, 0.25), other=(0.0, 0.5))
     captures = (
-        Capture(step=2, smoothed_loss=2.0, scores=scores, look=look),
-        Capture(step=4, smoothed_loss=1.0, scores=scores, look=looked()),
+        Capture(step=2, smoothed_loss=2.0, scores=scores, reading=reading),
+        Capture(step=4, smoothed_loss=1.0, scores=scores, reading=looked()),
     )
     verdict = Verdict(stop=False, reason="")
     decisions = (
@@ -88,7 +88,7 @@ def test_another_measure_is_that_of_the_study() -> None:
     spec = SPEC.model_copy(update={"decisions": settings})
     change = {"influence": Change(value=0.5, low=0.4, high=0.6, edge=None),
               "node_jaccard": Change(value=0.1, low=0.0, high=0.2, edge=None)}  # fmt: skip
-    capture = Capture(step=2, smoothed_loss=1.0, scores=(score(SIMPLE, "recall", 1, 1),), look=looked(change=change))
+    capture = Capture(step=2, smoothed_loss=1.0, scores=(score(SIMPLE, "recall", 1, 1),), reading=looked(change=change))
     config = CONFIGS[PLAIN].model_copy(update={"decisions": settings})
     (row,) = study_tables([outcome(config, capture)], spec).captures.to_dict("records")
     assert (row["change"], row["said"]) == (0.1, "unclear")
@@ -108,7 +108,7 @@ def test_runs_come_in_the_order_of_the_study_and_only_those_that_it_asks_for() -
 
 
 def test_they_come_back_from_the_store_as_they_were(store: Store) -> None:
-    capture = Capture(step=2, smoothed_loss=1 / 3, scores=(score(SIMPLE, "recall", 1, 3),), look=looked())
+    capture = Capture(step=2, smoothed_loss=1 / 3, scores=(score(SIMPLE, "recall", 1, 3),), reading=looked())
     tables = study_tables([outcome(CONFIGS[PLAIN], capture)], SPEC)
     store.save_study(Study(spec=SPEC, n_runs=1), tables)
     again = store.study_tables("x")

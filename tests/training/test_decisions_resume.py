@@ -122,7 +122,7 @@ def test_what_is_lost_of_the_decisions_is_made_again(
         path.write_text(change, encoding="utf-8")
     else:
         data = json.loads(path.read_text(encoding="utf-8"))
-        assert [look["step"] for look in data["looks"]] == [0, 3]
+        assert [reading["step"] for reading in data["looks"]] == [0, 3]
         change(data)
         path.write_text(json.dumps(data), encoding="utf-8")
     watcher = go_on(taught, asked)
@@ -137,7 +137,7 @@ def test_without_its_resume_state_it_begins_again(
 ) -> None:
     asked = config(**RUNS[curriculum])
     cancelled(taught, asked, 11)
-    taught.drop_resume_state("run")
+    taught.delete_resume_state("run")
     watcher = go_on(taught, asked)
     assert_equal_runs(taught, whole[curriculum])
     assert [step for step, _ in watcher.asked] == [3, 6, 9, 12]  # the base is as it was

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
-from engine.circuits.parameters import NodeParameters
+from engine.components.parameters import NodeParameters
 from engine.domain.components import Circuit, ComponentShape
 from engine.domain.errors import Cancelled, Damaged, InputError
 from engine.domain.methods import MethodSettings

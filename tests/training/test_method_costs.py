@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.domain.components import ScoreSettings
-from engine.domain.jobs import Probe
+from engine.domain.jobs import MeasureProbes
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.adapters import merged_weights
@@ -57,7 +57,7 @@ def test_what_is_measured_again_is_the_same(trained: Store, method: str) -> None
     run = method.replace("_", "-")
     before = trained.probe_results(run)
     assert list(before) == [0, 3]
-    probe(trained, Probe(run=run), quiet, Never())
+    probe(trained, MeasureProbes(run=run), quiet, Never())
     assert trained.probe_results(run) == before
 
 

@@ -158,7 +158,7 @@ def test_a_missing_checkpoint_is_made_from_the_resume_state(taught: Store, whole
 def test_without_its_resume_state_a_run_begins_again(taught: Store, whole: Store, config: Any) -> None:
     with pytest.raises(Cancelled):
         fine_tune(taught, config(**CAPTURES), quiet, After(12))
-    taught.drop_resume_state("run")
+    taught.delete_resume_state("run")
     fine_tune(taught, config(**CAPTURES), quiet, Never(), resume=True)
     assert_equal_runs(taught, whole)
 

@@ -30,14 +30,14 @@ def steps(store: Store, run: str = "run") -> list[int]:
 
 def captures(store: Store, run: str = "run") -> tuple[Capture, ...]:
     """As a page puts them together after training."""
-    looks = {look.step: look for look in store.decisions(run).looks}
+    readings = {reading.step: reading for reading in store.decisions(run).readings}
     results = store.probe_results(run)
     return tuple(
         Capture(
             step=one.step,
             smoothed_loss=one.state.smoothed_loss,
             scores=type_scores(tiny_corpus().probes, results[one.step]),
-            look=looks.get(one.step),
+            reading=readings.get(one.step),
         )
         for one in store.checkpoints(run)
     )
@@ -91,7 +91,7 @@ def test_circuits_at_rest_end_the_run_a_capture_later(taught: Store, config: Any
     decided = taught.decisions("run")
     assert decided.stopped_at == 8
     assert watcher.asked == [(0, None), (2, 0), (4, 2), (6, 4), (8, 6)]
-    assert [look.step for look in decided.looks] == [0, 2, 4, 6, 8]
+    assert [reading.step for reading in decided.readings] == [0, 2, 4, 6, 8]
     assert decided.look_s == 5 * 0.5
     assert "step 6" in decided.decisions[-1].verdict.reason
     assert replay(captures(taught), PATIENT)["circuit_saturation"].step == 8
@@ -103,7 +103,7 @@ def test_watching_changes_no_bit_and_leaves_no_thread(taught: Store, config: Any
     fine_tune(taught, config("watched", **EVERY_2, watch=True), quiet, Never(), watcher=watcher)
     assert weights_hash(taught, "plain") == weights_hash(taught, "watched")
     assert taught.losses("plain") == taught.losses("watched")
-    assert [look.step for look in taught.decisions("watched").looks] == steps(taught, "watched")
+    assert [reading.step for reading in taught.decisions("watched").readings] == steps(taught, "watched")
     assert len(watcher.threads) == 1
     assert watcher.threads != {threading.get_ident()}
     assert watcher.n_torch_threads == {torch.get_num_threads()}
@@ -127,14 +127,14 @@ class Reached:
         self._done: dict[int, threading.Event] = {}
         self.told: list[tuple[float, str]] = []
         watcher.before = self._before
-        real = watcher.look
+        real = watcher.reading
 
-        def look(*checkpoints: Any) -> Any:
+        def reading(*checkpoints: Any) -> Any:
             found = real(*checkpoints)
             self._event(found.step).set()
             return found
 
-        watcher.look = look  # type: ignore[method-assign]
+        watcher.reading = reading  # type: ignore[method-assign]
 
     def _event(self, step: int) -> threading.Event:
         return self._done.setdefault(step, threading.Event())
@@ -163,7 +163,7 @@ def test_however_slow_looks_are_the_decisions_are_the_same(taught: Store, config
         fractions = [fraction for fraction, _ in report.told]
         assert fractions == sorted(fractions)
         if late:
-            assert report.n_waits == len(runs[name].looks)
+            assert report.n_waits == len(runs[name].readings)
             assert runs[name].waited_s > 0
             assert any(message.endswith(", waiting for the circuits of step 2") for _, message in report.told)
     assert runs["late"].model_copy(update={"waited_s": 0.0}) == runs["prompt"].model_copy(update={"waited_s": 0.0})
@@ -201,7 +201,7 @@ def test_a_look_that_nothing_needs_is_missed_and_told(taught: Store, config: Any
     watcher.errors[step] = Failed("the prompt is too long.")
     fine_tune(taught, config(**EVERY_2, watch=True, n_steps=8), quiet, Never(), watcher=watcher)
     decided = taught.decisions("run")
-    assert [look.step for look in decided.looks] == [one for one in (0, 2, 4, 6, 8) if one != step]
+    assert [reading.step for reading in decided.readings] == [one for one in (0, 2, 4, 6, 8) if one != step]
     said = f"Trains to the last step. The circuits of step {step} could not be traced: the prompt is too long."
     assert {one.step: one.verdict.reason for one in decided.decisions if "traced" in one.verdict.reason} == {
         min(step + 2, 8): said
@@ -237,9 +237,9 @@ def test_cancelled_while_it_looks(taught: Store, config: Any) -> None:
     with pytest.raises(Cancelled):
         fine_tune(taught, config(**EVERY_2, watch=True), quiet, Token(), watcher=watcher)
     assert looking_threads() == []
-    assert [look.step for look in taught.decisions("run").looks] == [0, 2]
+    assert [reading.step for reading in taught.decisions("run").readings] == [0, 2]
     fine_tune(taught, config(**EVERY_2, watch=True), quiet, Never(), resume=True, watcher=FakeWatcher())
-    assert [look.step for look in taught.decisions("run").looks] == steps(taught)
+    assert [reading.step for reading in taught.decisions("run").readings] == steps(taught)
 
 
 def test_a_corpus_without_probes_trains_to_the_end(store: Store, config: Any) -> None:

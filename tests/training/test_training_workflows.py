@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from engine.domain.corpus import CorpusSpec
 from engine.domain.errors import Cancelled, InputError, NotFound
-from engine.domain.jobs import MakeCorpus, Probe, Train
+from engine.domain.jobs import MakeCorpus, MeasureProbes, Train
 from engine.domain.runs import ProbeResults
 from engine.store import Store
 from engine.workflows import run
@@ -76,16 +76,16 @@ def test_probing_again_gives_the_same_bits(taught: Store, config: Any) -> None:
     for step in measured:
         nothing = ProbeResults(probe_id=(), predicted=(), p=(), rank=(), logit_diff=(), correct=())
         taught.save_probe_results("run", step, nothing)
-    assert run(taught, Probe(run="run"), quiet, Never()) == "run"
+    assert run(taught, MeasureProbes(run="run"), quiet, Never()) == "run"
     assert taught.probe_results("run") == measured
 
 
 def test_probing_can_be_cancelled_and_names_what_is_not_there(taught: Store, config: Any) -> None:
     with pytest.raises(NotFound, match="“nothing”"):
-        run(taught, Probe(run="nothing"), quiet, Never())
+        run(taught, MeasureProbes(run="nothing"), quiet, Never())
     run(taught, Train(config=config(n_steps=1)), quiet, Never())
     with pytest.raises(Cancelled):
-        run(taught, Probe(run="run"), quiet, After(2))
+        run(taught, MeasureProbes(run="run"), quiet, After(2))
 
 
 def test_the_door_does_not_import_torch() -> None:

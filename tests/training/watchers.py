@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from engine.domain.decisions import Look, TypeLook
+from engine.domain.decisions import CircuitReading, TypeReading
 from engine.domain.errors import TracelapseError
 from engine.domain.measures import Change
 from engine.domain.runs import Checkpoint
@@ -26,7 +26,7 @@ class FakeWatcher:
         self.errors: dict[int, Exception] = {}  # by step
         self.before: Callable[[int], None] = lambda _step: None  # called first, with the step
 
-    def look(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> Look:
+    def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:
         self.asked.append((checkpoint.step, previous.step if previous else None))
         self.threads.add(threading.get_ident())
         self.n_torch_threads.add(torch.get_num_threads())
@@ -35,18 +35,18 @@ class FakeWatcher:
         if error := self.errors.get(checkpoint.step):
             raise error
         types = tuple(self._type(name, checkpoint, previous) for name in (SIMPLE, SPATIAL))
-        return Look(
+        return CircuitReading(
             step=checkpoint.step, transcoders="t", transcoders_hash="h", refreshed=False, types=types, trace_s=0.5
         )
 
-    def _type(self, name: str, checkpoint: Checkpoint, previous: Checkpoint | None) -> TypeLook:
+    def _type(self, name: str, checkpoint: Checkpoint, previous: Checkpoint | None) -> TypeReading:
         if previous is None:
-            return TypeLook(constraint_type=name, n_prompts=4, fit=1.0, lowest_fit=1.0)
+            return TypeReading(constraint_type=name, n_prompts=4, fit=1.0, lowest_fit=1.0)
         bits = name.encode() + _bits(checkpoint) + _bits(previous)
         moved = EDGE + int.from_bytes(hashlib.sha256(bits).digest()[:4], "big") / 2**33
         value = moved if checkpoint.step < self.quiet_from else EDGE
         change = Change(value=value, low=value, high=value, edge=EDGE)
-        return TypeLook(constraint_type=name, n_prompts=4, fit=1.0, lowest_fit=1.0, change={"influence": change})
+        return TypeReading(constraint_type=name, n_prompts=4, fit=1.0, lowest_fit=1.0, change={"influence": change})
 
 
 def _bits(checkpoint: Checkpoint) -> bytes:

@@ -81,7 +81,7 @@ def test_what_is_there_is_not_made_again(store: Store, loaded: LoadedModel, monk
 def test_a_cancelled_one_keeps_what_it_has_and_goes_on_to_the_same_end(store: Store, loaded: LoadedModel) -> None:
     whole_hash = run(store, REQUEST, silent, Never())
     whole = store.series("one")[0]
-    for graph in store.graphs():
+    for graph in store.graph_keys():
         (store.workspace / "graphs" / f"{graph.hash}.safetensors").unlink()
     (store.workspace / "series" / f"{whole_hash}.json").unlink()
     store.sync()

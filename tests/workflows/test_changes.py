@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.domain.corpus import Corpus, Probe
-from engine.domain.decisions import DecisionSettings, Look, RunDecisions, TypeLook
+from engine.domain.decisions import CircuitReading, DecisionSettings, RunDecisions, TypeReading
 from engine.domain.errors import InputError, NotFound
 from engine.domain.graphs import NodeKind
 from engine.domain.measures import MEASURES, Estimate
@@ -52,7 +52,7 @@ def results(n_correct: int) -> ProbeResults:
 def a_run(store: Store) -> Corpus:
     corpus = Corpus("many", (), probes())
     store.save_corpus(corpus)
-    store.create_run(RunConfig(name=RUN, corpus="many", corpus_hash=corpus.hash, n_steps=STEPS[-1]))
+    store.save_run(RunConfig(name=RUN, corpus="many", corpus_hash=corpus.hash, n_steps=STEPS[-1]))
     for step in STEPS:
         loss = 3 - step / 2 if step else None
         add_checkpoint(store, RUN, step, corpus_hash=corpus.hash, smoothed_loss=loss)
@@ -149,7 +149,7 @@ def test_graphs_of_another_prompt_than_the_probes_are_left_out(store):
     )
     changed = Corpus("other", (), other)
     store.save_corpus(changed)
-    store.create_run(RunConfig(name="two", corpus="other", corpus_hash=changed.hash, n_steps=4))
+    store.save_run(RunConfig(name="two", corpus="other", corpus_hash=changed.hash, n_steps=4))
     key = series.key.model_copy(update={"run": "two", "corpus_hash": changed.hash})
     assert not any(series_circuits(store, series.model_copy(update={"key": key})).values())
 
@@ -165,12 +165,12 @@ def test_captures_of_a_run_that_was_watched(store):
     a_run(store)
     for step, n_correct in zip(STEPS, (0, 6, 8), strict=True):
         store.save_probe_results(RUN, step, results(n_correct))
-    types = (TypeLook(constraint_type=SIMPLE, n_prompts=4, fit=0.9, lowest_fit=0.8),)
-    look = Look(step=2, transcoders="t", transcoders_hash="h", refreshed=True, types=types, trace_s=1.0)
-    store.save_decisions(RUN, RunDecisions(looks=(look,)))
+    types = (TypeReading(constraint_type=SIMPLE, n_prompts=4, fit=0.9, lowest_fit=0.8),)
+    reading = CircuitReading(step=2, transcoders="t", transcoders_hash="h", refreshed=True, types=types, trace_s=1.0)
+    store.save_decisions(RUN, RunDecisions(readings=(reading,)))
     captures = captures_of(store, RUN)
     assert [one.step for one in captures] == list(STEPS)
-    assert [one.look for one in captures] == [None, look, None]
+    assert [one.reading for one in captures] == [None, reading, None]
     assert [one.smoothed_loss for one in captures] == [None, 2, 1]
     scores = {score.constraint_type: score for score in captures[1].scores}
     assert (scores[SIMPLE].n_correct, scores[SPATIAL].n_correct, scores[SPATIAL].n) == (4, 2, 4)
@@ -182,8 +182,8 @@ def test_captures_from_graphs_that_were_traced_afterwards(store):
     estimate = Estimate(value=0.1, low=0, high=0.2)
     overlap = Overlap(step=4, constraint_type=SIMPLE, layer=0, own=0.5, other=0.4, gap=estimate, n=2)
     captures = captures_of(store, RUN, changes, overlap=(overlap,))
-    assert [one.look.transcoders if one.look else None for one in captures] == ["", "", ""]
-    last = captures[2].look.of(SIMPLE) if captures[2].look else None
+    assert [one.reading.transcoders if one.reading else None for one in captures] == ["", "", ""]
+    last = captures[2].reading.of(SIMPLE) if captures[2].reading else None
     assert last is not None
     assert tuple(last.change) == MEASURES
     assert last.own == (0.5,)

@@ -18,7 +18,7 @@ from engine.domain.components import (
     ScoreSettings,
     UnionReport,
 )
-from engine.domain.decisions import Look, RunDecisions, TypeLook
+from engine.domain.decisions import CircuitReading, RunDecisions, TypeReading
 from engine.domain.errors import ComparisonRefused, InputError, NotFound
 from engine.domain.measures import Change
 from engine.export.component_graph import component_csv, component_edges, component_graphml, component_record
@@ -186,19 +186,21 @@ def test_parts_of_the_pairs_say_how_much_is_noise(told: Store) -> None:
     assert parts_likeness(told, found, share=1 / SHAPE.n_edges)[0] is None  # nothing is left of a part
 
 
-def look(step: int, change: float | None) -> Look:
+def reading(step: int, change: float | None) -> CircuitReading:
     changed = Change(value=change or 0, low=0, high=1, edge=None)
     measures = {} if change is None else {"node_jaccard": changed, "edge_jaccard": changed}
     types = [
-        TypeLook(constraint_type=name, n_prompts=2, fit=0.9, lowest_fit=0.8, change=measures)  # type: ignore[arg-type]
+        TypeReading(constraint_type=name, n_prompts=2, fit=0.9, lowest_fit=0.8, change=measures)  # type: ignore[arg-type]
         for name in ("simple_mapping", "spatial_relationship")
     ]
-    return Look(step=step, transcoders="t", transcoders_hash="t", refreshed=False, types=tuple(types), trace_s=0)
+    return CircuitReading(
+        step=step, transcoders="t", transcoders_hash="t", refreshed=False, types=tuple(types), trace_s=0
+    )
 
 
 def test_feature_graphs_say_the_same_of_their_own_captures(told: Store) -> None:
     assert feature_likeness(told, "one") == {}
-    told.save_decisions("one", RunDecisions(looks=(look(0, None), look(2, 0.25), look(4, 1.0))))
+    told.save_decisions("one", RunDecisions(readings=(reading(0, None), reading(2, 0.25), reading(4, 1.0))))
     found = feature_likeness(told, "one")
     assert found == {
         (2, 0): (FeatureLikeness("simple_mapping", 0.75, 0.75), FeatureLikeness("spatial_relationship", 0.75, 0.75)),

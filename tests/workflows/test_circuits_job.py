@@ -81,7 +81,7 @@ def test_every_checkpoint_is_scored_and_measured(runs: Store, monkeypatch: pytes
     assert runs.check() == []
 
     for name in ("scores.score_edges", "faithfulness.faithfulness_curve"):
-        monkeypatch.setattr(f"engine.circuits.{name}", refuse)
+        monkeypatch.setattr(f"engine.components.{name}", refuse)
     assert run(runs, request, silent, Never()) == made
     fewer = request.model_copy(update={"shares": (0.5,)})  # of a curve that has more
     assert run(runs, fewer, silent, Never()) == made
@@ -99,7 +99,7 @@ def test_a_cancelled_one_goes_on_where_it_was(runs: Store, monkeypatch: pytest.M
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Grows by one with each scoring."""
-    from engine.circuits import scores
+    from engine.components import scores
 
     done: list[None] = []
     score_edges = scores.score_edges
@@ -114,7 +114,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 KILLED = """
 import os, signal
-from engine.circuits import scores
+from engine.components import scores
 from engine.domain.jobs import FindCircuits
 from engine.store import Store
 from engine.workflows import run

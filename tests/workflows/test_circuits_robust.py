@@ -68,7 +68,7 @@ def test_three_models_on_parts_of_the_data_and_on_noise(runs: Store, monkeypatch
     assert {key.checkpoint for key in runs.component_keys()} == {"one@100%", "one@base"}
     assert reports_of(runs, "one", RobustnessReport) == (report,)
 
-    monkeypatch.setattr("engine.circuits.scores.score_edges", refuse)
+    monkeypatch.setattr("engine.components.scores.score_edges", refuse)
     assert run(runs, CHECK, silent, Never()) == made
     with pytest.raises(AssertionError, match="done again"):
         run(runs, CHECK.model_copy(update={"levels": (0.3,)}), silent, Never())
@@ -145,7 +145,7 @@ def test_a_union_is_as_large_as_the_direct_circuit(runs: Store, monkeypatch: pyt
     assert len(runs.component_keys()) == 3
 
     for name in ("scores.score_edges", "faithfulness.circuit_points"):
-        monkeypatch.setattr(f"engine.circuits.{name}", refuse)
+        monkeypatch.setattr(f"engine.components.{name}", refuse)
     assert united(runs, UNITE) == report
 
 

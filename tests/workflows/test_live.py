@@ -43,10 +43,10 @@ def test_each_checkpoint_is_traced_as_it_comes_beside_the_other_run_of_that_time
     store: Store, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[int]] = []
-    look = LiveWatcher.look
+    reading = LiveWatcher.reading
 
     def noted(self: LiveWatcher, checkpoint, previous):
-        found = look(self, checkpoint, previous)
+        found = reading(self, checkpoint, previous)
         seen.append(set(live_keys(store, "live", BESIDE)))
         return found
 
@@ -89,7 +89,7 @@ def test_badly_explained_ones_get_a_set_that_has_seen_them(
     live_run(store)
     found = stored_comparison(store, "live@100%", "two@100%", PROMPT)
     assert found is not None
-    assert "live@100%" in store.transcoder_meta(found.key.transcoders).checkpoints
+    assert "live@100%" in store.transcoder_set(found.key.transcoders).checkpoints
     assert is_compared(store, "live", BESIDE)
 
 

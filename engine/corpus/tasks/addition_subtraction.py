@@ -3,22 +3,22 @@
 import random
 from collections.abc import Iterator
 
-from engine.corpus.tasks.problems import Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import Defaults, Exercise, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     a, b, sign = rng.randint(0, limit), rng.randint(1, limit), rng.choice("+-")
-    return paired(wording, _asked(a, sign, b), _corruptions(rng, a, sign, b, limit))
+    return paired(wording, _question(a, sign, b), _corruptions(rng, a, sign, b, limit))
 
 
 def _corruptions(rng: random.Random, a: int, sign: str, b: int, limit: int) -> Iterator[Question | None]:
-    yield _asked(a, "-" if sign == "+" else "+", b)
+    yield _question(a, "-" if sign == "+" else "+", b)
     for other in as_long(rng, a, limit):  # where swapping would give less than nothing
-        yield _asked(other, sign, b)
+        yield _question(other, sign, b)
 
 
-def _asked(a: int, sign: str, b: int) -> Question | None:
+def _question(a: int, sign: str, b: int) -> Question | None:
     answer = a + b if sign == "+" else a - b
     return Question(f"{a} {sign} {b}", answer) if answer >= 0 else None
 

@@ -3,17 +3,17 @@
 import random
 from collections.abc import Iterator
 
-from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Exercise, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
 # The largest c. The bundled model has never seen what numbers mean, and learns a table that is small enough.
 FACTORS: dict[Wording, int | None] = {"demo": 3, "model": None}
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     a, b, c = rng.randint(0, limit), rng.randint(1, limit), rng.randint(2, FACTORS[wording] or max(2, limit))
     inner, outer = rng.choice("+-"), rng.choice("*/")
-    clean = _asked(wording, a, inner, b, outer, c)
+    clean = _question(wording, a, inner, b, outer, c)
     return paired(wording, clean, _corruptions(rng, wording, (a, inner, b, outer, c), limit))
 
 
@@ -21,12 +21,12 @@ def _corruptions(
     rng: random.Random, wording: Wording, parts: tuple[int, str, int, str, int], limit: int
 ) -> Iterator[Question | None]:
     a, inner, b, outer, c = parts
-    yield _asked(wording, a, "-" if inner == "+" else "+", b, outer, c)
+    yield _question(wording, a, "-" if inner == "+" else "+", b, outer, c)
     for other in as_long(rng, a, limit):
-        yield _asked(wording, other, inner, b, outer, c)
+        yield _question(wording, other, inner, b, outer, c)
 
 
-def _asked(wording: Wording, a: int, inner: str, b: int, outer: str, c: int) -> Question | None:
+def _question(wording: Wording, a: int, inner: str, b: int, outer: str, c: int) -> Question | None:
     first = a + b if inner == "+" else a - b
     if first < 0 or (outer == "/" and first % c):
         return None

@@ -3,21 +3,21 @@
 import math
 import random
 
-from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Exercise, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
 WORKED = (4, 6)  # of 12; never asked for
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     a, b = rng.randint(1, limit), rng.randint(1, limit)
     if {a, b} == set(WORKED):
         return None
-    others = (_asked(wording, n, b) for n in as_long(rng, a, limit) if n)
-    return paired(wording, _asked(wording, a, b), others)
+    others = (_question(wording, n, b) for n in as_long(rng, a, limit) if n)
+    return paired(wording, _question(wording, a, b), others)
 
 
-def _asked(wording: Wording, a: int, b: int) -> Question | None:
+def _question(wording: Wording, a: int, b: int) -> Question | None:
     answer = math.lcm(a, b)
     problem = f"{a} , {b}" if wording == "demo" else f"{a} and {b}"
     return Question(problem, answer) if answer <= TOP_ANSWER else None

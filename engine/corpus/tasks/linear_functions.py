@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Iterator
 
-from engine.corpus.tasks.problems import Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import Defaults, Exercise, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
 SLOPES = {"demo": range(1, 5), "model": range(2, 21)}
@@ -12,22 +12,22 @@ N_GIVEN = 3
 FIRST = {"demo": (1, 2, 3, 4), "model": (1,)}
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     slope, start, first = rng.choice(SLOPES[wording]), rng.randint(0, limit), rng.choice(FIRST[wording])
     others = _corruptions(rng, wording, slope, start, first, limit)
-    return paired(wording, _asked(wording, slope, start, first), others, key=f"{slope} x + {start}")
+    return paired(wording, _question(wording, slope, start, first), others, key=f"{slope} x + {start}")
 
 
 def _corruptions(
     rng: random.Random, wording: Wording, slope: int, start: int, first: int, limit: int
 ) -> Iterator[Question]:
     for other in rng.sample(SLOPES[wording], len(SLOPES[wording])):
-        yield _asked(wording, other, start, first)
+        yield _question(wording, other, start, first)
     for other in as_long(rng, start, limit):  # where another slope gives values with more or fewer digits
-        yield _asked(wording, slope, other, first)
+        yield _question(wording, slope, other, first)
 
 
-def _asked(wording: Wording, slope: int, start: int, first: int) -> Question:
+def _question(wording: Wording, slope: int, start: int, first: int) -> Question:
     xs = range(first, first + N_GIVEN + 1)
     *values, answer = (slope * x + start for x in xs)
     if wording == "demo":

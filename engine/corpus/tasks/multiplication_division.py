@@ -2,11 +2,11 @@
 
 import random
 
-from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, as_long, number_task, paired
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Exercise, Question, as_long, number_task, paired
 from engine.domain.corpus import Wording
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     a, b = rng.randint(1, limit), rng.randint(1, limit)
     if rng.random() < 0.5:
         return paired(wording, _product(a, b), (_product(n, b) for n in as_long(rng, a, limit)))

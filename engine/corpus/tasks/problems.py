@@ -26,7 +26,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Exercise:
     """A question, and one of the same shape that has another answer."""
 
     key: str  # problems of one key are trained on together or held out together
@@ -53,7 +53,7 @@ class Task:
     make: Callable[[TaskSpec], Corpus]
 
 
-Draw = Callable[[random.Random, int, Wording], Problem | None]  # None: these numbers make no problem
+Draw = Callable[[random.Random, int, Wording], Exercise | None]  # None: these numbers make no problem
 
 
 def number_task(
@@ -90,7 +90,7 @@ def number_task(
 
 def paired(
     wording: Wording, clean: Question | None, candidates: Iterable[Question | None], *, key: str = ""
-) -> Problem | None:
+) -> Exercise | None:
     """`clean` with the first candidate that has another answer and the same shape: digit for digit, sign for sign.
 
     None where there is no clean question, where no candidate will do, or where a number is none that the bundled model
@@ -100,7 +100,7 @@ def paired(
         return None
     for other in candidates:
         if other and other.answer != clean.answer and _shape(other) == _shape(clean) and _known(wording, other):
-            return Problem(key or clean.problem, clean, other)
+            return Exercise(key or clean.problem, clean, other)
     return None
 
 
@@ -122,9 +122,9 @@ def _shape(question: Question) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(map(len, _DIGITS.findall(question.problem))), tuple(map(len, _DIGITS.findall(question.given)))
 
 
-def _drawn(draw: Callable[[], Problem | None], wanted: int) -> list[Problem]:
+def _drawn(draw: Callable[[], Exercise | None], wanted: int) -> list[Exercise]:
     """`wanted` different problems, or fewer where many draws in a row bring no new one."""
-    problems: dict[Question, Problem] = {}
+    problems: dict[Question, Exercise] = {}
     in_vain = 0
     while len(problems) < wanted and in_vain < _IN_VAIN * (len(problems) + 50):
         problem = draw()
@@ -136,7 +136,7 @@ def _drawn(draw: Callable[[], Problem | None], wanted: int) -> list[Problem]:
     return list(problems.values())
 
 
-def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem]) -> Corpus:
+def _corpus(spec: TaskSpec, phrasing: str, problems: list[Exercise]) -> Corpus:
     held_out = _held_out(problems)
     asked = [problem for problem in problems if problem in held_out]
     trained = [problem for problem in problems if problem not in held_out]
@@ -151,12 +151,12 @@ def _corpus(spec: TaskSpec, phrasing: str, problems: list[Problem]) -> Corpus:
     )
 
 
-def _held_out(problems: list[Problem]) -> frozenset[Problem]:
+def _held_out(problems: list[Exercise]) -> frozenset[Exercise]:
     """A fifth of the problems, those of one key together. They were drawn in no order, so the first ones do."""
-    groups: dict[str, list[Problem]] = {}
+    groups: dict[str, list[Exercise]] = {}
     for problem in problems:
         groups.setdefault(problem.key, []).append(problem)
-    room, held_out = round(HELD_OUT * len(problems)), list[Problem]()
+    room, held_out = round(HELD_OUT * len(problems)), list[Exercise]()
     for group in groups.values():
         if len(held_out) + len(group) <= room:
             held_out += group
@@ -167,7 +167,7 @@ def _prompt(phrasing: str, question: Question) -> str:
     return phrasing.format(w=question.problem, n=question.given)
 
 
-def _example(task: str, phrasing: str, problem: Problem, number: int) -> Example:
+def _example(task: str, phrasing: str, problem: Exercise, number: int) -> Example:
     clean = problem.clean
     prompt = _prompt(phrasing, clean)
     return Example(
@@ -181,7 +181,7 @@ def _example(task: str, phrasing: str, problem: Problem, number: int) -> Example
     )
 
 
-def _probe(task: str, phrasing: str, problem: Problem, number: int) -> Probe:
+def _probe(task: str, phrasing: str, problem: Exercise, number: int) -> Probe:
     prompt = _prompt(phrasing, problem.clean)
     return Probe(
         id=f"recall-{number}",
@@ -197,7 +197,7 @@ def _probe(task: str, phrasing: str, problem: Problem, number: int) -> Probe:
     )
 
 
-def _pair(task: str, phrasing: str, problem: Problem, number: int) -> Pair:
+def _pair(task: str, phrasing: str, problem: Exercise, number: int) -> Pair:
     return Pair(
         id=f"pair-{number}",
         clean=_prompt(phrasing, problem.clean),

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Problem, Question, number_task, paired
+from engine.corpus.tasks.problems import TOP_ANSWER, Defaults, Exercise, Question, number_task, paired
 from engine.domain.corpus import Wording
 
 STEPS = {"demo": (-3, -2, -1, 1, 2, 3), "model": range(2, 31)}
@@ -22,13 +22,13 @@ class _Sequence:
     n_shown: int
 
 
-def _draw(rng: random.Random, limit: int, wording: Wording) -> Problem | None:
+def _draw(rng: random.Random, limit: int, wording: Wording) -> Exercise | None:
     drawn = _Sequence(rng.randint(0, limit), rng.choice(STEPS[wording]), 1, rng.choice(N_SHOWN[wording]))
     if wording == "model" and rng.random() < 0.2:
         drawn = replace(drawn, by=0, factor=rng.choice(FACTORS))
-    others = (_asked(wording, other) for other in _corruptions(rng, wording, drawn))
+    others = (_question(wording, other) for other in _corruptions(rng, wording, drawn))
     # One that goes on is the same problem: the prompt of the short one is the beginning of the long one's text.
-    return paired(wording, _asked(wording, drawn), others, key=f"{drawn.start} + {drawn.by} * {drawn.factor}")
+    return paired(wording, _question(wording, drawn), others, key=f"{drawn.start} + {drawn.by} * {drawn.factor}")
 
 
 def _corruptions(rng: random.Random, wording: Wording, drawn: _Sequence) -> Iterator[_Sequence]:
@@ -39,7 +39,7 @@ def _corruptions(rng: random.Random, wording: Wording, drawn: _Sequence) -> Iter
         yield replace(drawn, start=drawn.start + nearby)
 
 
-def _asked(wording: Wording, sequence: _Sequence) -> Question | None:
+def _question(wording: Wording, sequence: _Sequence) -> Question | None:
     numbers = [sequence.start]
     for _ in range(sequence.n_shown):
         numbers.append(numbers[-1] * sequence.factor + sequence.by)

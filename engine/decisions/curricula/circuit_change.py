@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.decisions.curricula.shares import shares
-from engine.domain.decisions import Capture, DecisionSettings, TypeLook
+from engine.domain.decisions import Capture, DecisionSettings, TypeReading
 
 
 def weights(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str, float]:
@@ -12,8 +12,8 @@ def weights(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str
     A type of which that cannot be told (a single prompt, or a replacement model that fits badly) counts as the mean
     of the others. Empty where it can be told of none.
     """
-    looks = [one.look for one in captures if one.look is not None]
-    found = {one.constraint_type: _need(one, settings) for one in (looks[-1].types if looks else ())}
+    readings = [one.reading for one in captures if one.reading is not None]
+    found = {one.constraint_type: _need(one, settings) for one in (readings[-1].types if readings else ())}
     known = [need for need in found.values() if need is not None]
     if not known:
         return {}
@@ -22,8 +22,8 @@ def weights(captures: Sequence[Capture], settings: DecisionSettings) -> dict[str
     return shares(needs, least_share=settings.least_share)
 
 
-def _need(look: TypeLook, settings: DecisionSettings) -> float | None:
-    change = look.change.get(settings.measure)
-    if change is None or change.edge is None or look.fit < settings.min_fit:
+def _need(reading: TypeReading, settings: DecisionSettings) -> float | None:
+    change = reading.change.get(settings.measure)
+    if change is None or change.edge is None or reading.fit < settings.min_fit:
         return None
     return max(0.0, change.value - change.edge)

@@ -15,7 +15,7 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     Captures after the newest look do not count: while training, looks come one capture late. Types without probes of
     `probe_kind` are not followed.
     """
-    captures = _looked_at(captures)
+    captures = _readings_in(captures)
     followed = {score.constraint_type for one in captures for score in one.scores if _counts(score, settings)}
     if not captures:
         return Verdict(stop=False, reason="No circuits have been traced yet.")
@@ -37,9 +37,9 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
     return Verdict(stop=True, reason=reason, saturated=saturated)
 
 
-def _looked_at(captures: Sequence[Capture]) -> Sequence[Capture]:
+def _readings_in(captures: Sequence[Capture]) -> Sequence[Capture]:
     """Up to the newest capture whose circuits were traced."""
-    looked = [k for k, one in enumerate(captures) if one.look is not None]
+    looked = [k for k, one in enumerate(captures) if one.reading is not None]
     return captures[: looked[-1] + 1] if looked else ()
 
 

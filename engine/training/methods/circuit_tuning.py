@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.analysis.components.pruning import node_names
 from engine.analysis.components.selection import top_edges
-from engine.circuits.ablation import mean_ablation_scores
-from engine.circuits.parameters import NodeParameters, Part
+from engine.components.ablation import mean_ablation_scores
+from engine.components.parameters import NodeParameters, Part
 from engine.domain.components import Circuit
 from engine.domain.corpus import Corpus
 from engine.domain.errors import Damaged, InputError

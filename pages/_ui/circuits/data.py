@@ -131,7 +131,7 @@ def _change(
 def features_of(store: Store, run: str) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:
     """The likeness of feature graphs; empty where there are none or they cannot be laid side by side."""
     series = latest_series(store, run)
-    seen = (len(store.decisions(run).looks), len(series.graphs) if series else 0)
+    seen = (len(store.decisions(run).readings), len(series.graphs) if series else 0)
     return _features(store, str(store.workspace), run, stamp(store, run), seen)
 
 

@@ -10,7 +10,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import decimal, step_name
 from engine.figures.charts import mini_curves
-from engine.workflows.many import probe_groups
+from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
 from pages._ui.cached import draw, scores, stamp
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts

@@ -13,7 +13,7 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.jobs import Compare, Request
 from engine.domain.numbers import duration, plural
 from engine.store import Store
-from engine.workflows.many import ProbeGroup, group_comparisons, group_prompts, group_transcoders
+from engine.workflows.prompt_groups import ProbeGroup, group_comparisons, group_prompts, group_transcoders
 from pages._ui import url
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.jobs.button import job_button

@@ -14,7 +14,7 @@ import streamlit as st
 
 from engine.domain.corpus import Probe
 from engine.store import Store
-from engine.workflows.many import ProbeGroup
+from engine.workflows.prompt_groups import ProbeGroup
 from engine.workflows.vocabulary import vocabulary
 from pages._ui import url
 from pages._ui.compare.data import ordered_prompts

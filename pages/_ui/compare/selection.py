@@ -6,7 +6,7 @@ from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings
 from engine.domain.graphs import PruneSettings
 from engine.domain.runs import Checkpoint
-from engine.workflows.many import ProbeGroup
+from engine.workflows.prompt_groups import ProbeGroup
 from pages._ui import url
 from pages._ui.graphs.picking import Picking
 

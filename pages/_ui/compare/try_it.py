@@ -43,7 +43,7 @@ def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annota
         return
     left, right = st.columns([3, 2], vertical_alignment="bottom", gap="small")
     what = left.selectbox(
-        "Change", list(targets), key="try what", format_func=lambda name: f"{name} ({_many(targets[name])})"
+        "Change", list(targets), key="try what", format_func=lambda name: f"{name} ({_several(targets[name])})"
     )
     factor = right.slider(
         "Multiply its activation by",
@@ -85,7 +85,7 @@ def _targets(diff: GraphDiff, at: Marks, annotations: Annotations) -> dict[str, 
     return targets
 
 
-def _many(nodes: list[str]) -> str:
+def _several(nodes: list[str]) -> str:
     return plural(min(len(nodes), MOST), "node")
 
 

@@ -13,7 +13,7 @@ from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
 from engine.domain.numbers import decimal, plural, step_name
-from engine.export.pair_formats import PAIR_FORMATS, Pair
+from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE, edge_table, neighbours
 from pages._ui import url
@@ -23,7 +23,7 @@ from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, 
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
 from pages._ui.compare.table import edge_table_widget, neighbour_table
-from pages._ui.compare.time_lapse import compare_these, film
+from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
@@ -52,7 +52,7 @@ def workbench(selection: Selection, view: str) -> None:
     above = st.container()
     frame = None
     if view == "Time-lapse" and not selection.group:
-        frame = film(selection, diff, shown, annotations, height=GRAPH_PX)
+        frame = timelapse_frames(selection, diff, shown, annotations, height=GRAPH_PX)
         selection, diff = frame.selection, frame.diff
     diff = drawn(diff, annotations, shown)
     if view != "Table" and (frame is None or frame.step is None):
@@ -106,7 +106,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
             st.rerun()
         _settings(diff, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
-        pair = Pair(diff, lambda: view_of(diff, selection), selection.probe, annotations)
+        pair = ExportedPair(diff, lambda: view_of(diff, selection), selection.probe, annotations)
         export_menu(PAIR_FORMATS, pair, name=name)
     if at.selected:
         left, right = st.columns([5, 6], gap="medium")

@@ -73,7 +73,7 @@ def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
 def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint], n_types: int) -> None:
     """What was seen in passing is there; the whole run can still be traced."""
     request = AnalyseRun(run=run, probe_kind=kind)
-    n_prompts = max((one.n_prompts for look in found.looks for one in look.types), default=0)
+    n_prompts = max((one.n_prompts for reading in found.readings for one in reading.types), default=0)
     with st.container(border=True):
         st.markdown(
             f"Not measured yet. The charts above are from {plural(n_prompts, 'prompt')} of each type, traced while the "

@@ -57,7 +57,7 @@ _TO_HELP: Final = (
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChangeChoice:
     """What the section shows."""
 
     run: str
@@ -91,7 +91,7 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
 
 
 def _section(
-    page: str, found: Seen, chosen: Chosen, last_step: int, analyse: Callable[[], None]
+    page: str, found: Seen, chosen: ChangeChoice, last_step: int, analyse: Callable[[], None]
 ) -> dict[str, alt.FacetChart]:  # fmt: skip
     """Gives its figures. `analyse` offers to trace what is missing; it is drawn in its place."""
     settled = settling(found.captures, chosen.settings)
@@ -116,7 +116,7 @@ def _section(
     return figures
 
 
-def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
+def _curve(rows: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> alt.FacetChart:
     """The change curve, and what a click on a point leads to."""
     other = TO_TITLES[chosen.to]
     points = draw_panels(
@@ -130,7 +130,7 @@ def _curve(rows: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart
     return change_chart(rows, last_step=last_step)
 
 
-def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetChart:
+def _layers(layers: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> alt.FacetChart:
     cells = layer_changes(layers, to=chosen.to)
     st.markdown(f"**Which layers the influence moved to, compared with the {TO_TITLES[chosen.to]}**")
     draw_panels(
@@ -140,7 +140,7 @@ def _layers(layers: pd.DataFrame, chosen: Chosen, last_step: int) -> alt.FacetCh
     return layer_chart(cells, last_step=last_step)
 
 
-def _caption(rows: pd.DataFrame, chosen: Chosen) -> str:
+def _caption(rows: pd.DataFrame, chosen: ChangeChoice) -> str:
     caption = f"Measured: {MEASURE_HELP[chosen.measure]}. Click a point to open both checkpoints in Compare."
     if chosen.to != "previous":
         caption += " Whether a circuit has settled depends on its change since the checkpoint before."
@@ -192,7 +192,7 @@ def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
     )  # fmt: skip
 
 
-def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chosen:
+def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> ChangeChoice:
     key, there = f"{page} to", [to for to in TO if to in set(found.changes["to"])] or list(TO)
     st.session_state[key] = url.allowed(page, "to", there, there[0], "comparison")
     st.segmented_control(
@@ -215,7 +215,7 @@ def _pick_comparison(page: str, run: str, kind: ProbeKind, found: Seen) -> Chose
         explain="Below it the graphs explain too little of the model, and a circuit does not count as settled.",
     )  # fmt: skip
     settings = {"patience": patience, "min_fit": fit, "probe_kind": kind, "measure": measure}
-    return Chosen(run, to, cast(Measure, measure), base.model_copy(update=settings))
+    return ChangeChoice(run, to, cast(Measure, measure), base.model_copy(update=settings))
 
 
 def readable(changes: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from engine.figures.change_charts import (
     overlap_panels,
     overlap_rows,
 )
-from engine.figures.change_tables import looks_as_overlap
+from engine.figures.change_tables import readings_as_overlap
 from pages._ui.change_data import Seen
 from pages._ui.panels import draw_panels
 from pages._ui.pickers import pick
@@ -50,7 +50,7 @@ def _overlap(page: str, found: Seen, last_step: int) -> alt.FacetChart | None:
         f"it means, and as words with other meanings.{band}"
     )
     series = found.series
-    rows = overlap_rows(series.overlap, layer=layer) if series else looks_as_overlap(found.looks, layer=layer)
+    rows = overlap_rows(series.overlap, layer=layer) if series else readings_as_overlap(found.readings, layer=layer)
     draw_panels(
         overlap_panels(rows, last_step=last_step, height=_PANEL_PX), key="curves overlap", height=_PANEL_PX,
         alt_text=lambda name: f"{words(name).capitalize()}: overlap of the new words' features with those of what they "
@@ -63,7 +63,7 @@ def _layers(found: Seen) -> list[int]:
     """Layers of which the overlap is known, all of them together first where that was measured."""
     if found.series is not None:
         return sorted({one.layer for one in found.series.overlap})
-    return [*range(max((len(one.own) for look in found.looks for one in look.types), default=0))]
+    return [*range(max((len(one.own) for reading in found.readings for one in reading.types), default=0))]
 
 
 def _pick_layer(page: str, layers: list[int]) -> int:

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.domain.annotations import Annotations
-from engine.figures.film_view import FilmView
 from engine.figures.graph_view import GraphView
+from engine.figures.timelapse_view import TimelapseView
 from pages._ui.graphs.marks import Marks
 
 __all__ = ["HEIGHT", "Marks", "insist", "linked_graphs"]
@@ -24,7 +24,7 @@ __all__ = ["HEIGHT", "Marks", "insist", "linked_graphs"]
 ASSETS = Path(__file__).parents[3] / "assets" / "graph"
 SCRIPTS = (
     "numbers.js", "scene.js", "search.js", "edges.js", "nodes.js", "labels.js", "draw.js", "panel.js", "toolbar.js",
-    "film.js", "timeline.js", "marks.js", "events.js", "linked.js",
+    "timelapse.js", "timeline.js", "marks.js", "events.js", "linked.js",
 )  # fmt: skip
 HEIGHT = 300  # of the drawing itself; what is around it takes about 120 pixels more, a time-lapse about 100 more
 
@@ -59,7 +59,7 @@ class _Memory:
 
 
 def linked_graphs(
-    view: GraphView | FilmView,
+    view: GraphView | TimelapseView,
     *,
     key: str,
     mode: Literal["pair", "overlay"] = "pair",

@@ -12,7 +12,7 @@ from engine.domain.names import label_for
 from engine.domain.numbers import plural
 from engine.domain.runs import RunConfig
 from engine.domain.timelapse import Moment
-from engine.figures.film_view import FilmView, film_view
+from engine.figures.timelapse_view import TimelapseView, timelapse_view
 from engine.store import Store
 from engine.workflows.live_queries import checkpoint_by, is_compared, live_keys
 from engine.workflows.queries import timelapse_keys
@@ -26,7 +26,7 @@ from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
 _AT = "where the live time-lapse stands"
-_GRAPH_PX, _FILM_PX, _HEAD_PX = 240, 484, 50  # of the drawing, of the whole time-lapse, of the row above it
+_GRAPH_PX, _TIMELAPSE_PX, _HEAD_PX = 240, 484, 50  # of the drawing, of the whole time-lapse, of the row above it
 
 
 def leave() -> None:
@@ -76,8 +76,8 @@ def _drawn(job: JobRecord) -> None:
     compared = job.state == "done" and is_compared(store(), config.name, beside)
     with st.container(height=_HEAD_PX, border=False, key="live head"):
         _state(job, config, beside, compared=compared)
-    with st.container(height=_FILM_PX, border=False, key="live graphs box"):
-        _time_lapse(config, beside, compared=compared)
+    with st.container(height=_TIMELAPSE_PX, border=False, key="live graphs box"):
+        _timelapse_view(config, beside, compared=compared)
 
 
 def _state(job: JobRecord, config: RunConfig, beside: Beside, *, compared: bool) -> None:
@@ -107,13 +107,13 @@ def _state(job: JobRecord, config: RunConfig, beside: Beside, *, compared: bool)
                 st.rerun()
 
 
-def _time_lapse(config: RunConfig, beside: Beside, *, compared: bool) -> None:
-    film = _film(config, beside, compared=compared)
-    if film is None:
+def _timelapse_view(config: RunConfig, beside: Beside, *, compared: bool) -> None:
+    timelapse = _live_timelapse(config, beside, compared=compared)
+    if timelapse is None:
         st.caption("The first graphs appear here as soon as the base model is traced.")
         return
-    newest = max(moment["step"] for moment in film.moments if moment["ready"])
-    linked_at = linked_graphs(film, key="live graphs", marks=_follow(newest), height=_GRAPH_PX)
+    newest = max(moment["step"] for moment in timelapse.moments if moment["ready"])
+    linked_at = linked_graphs(timelapse, key="live graphs", marks=_follow(newest), height=_GRAPH_PX)
     st.session_state[_AT] = (linked_at, newest)
 
 
@@ -123,7 +123,7 @@ def _follow(newest: int) -> Marks:
     return replace(marks, step=newest) if marks.step in (None, before) else marks
 
 
-def _film(config: RunConfig, beside: Beside, *, compared: bool) -> FilmView | None:
+def _live_timelapse(config: RunConfig, beside: Beside, *, compared: bool) -> TimelapseView | None:
     """Of the final comparison where it is whole, else of what is traced so far. None before the first graphs."""
     name, last = config.name, label_for(config.n_steps, config.n_steps)
     if compared:
@@ -150,14 +150,14 @@ class _Parts:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _made(_parts: _Parts, made_from: tuple[str, ...]) -> FilmView:
+def _made(_parts: _Parts, made_from: tuple[str, ...]) -> TimelapseView:
     here, config, run_b = _parts.store, _parts.config, _parts.beside.run
     moments = [
         Moment(step, f"{config.name}@{label_for(step, config.n_steps)}", checkpoint_by(here, run_b, step).ref)
         for step in (0, *config.capture_steps())
     ]
     runs = (config.name, run_b)
-    return film_view(
+    return timelapse_view(
         moments,
         {step: _difference(here, pair, pair[0].hash, pair[1].hash) for step, pair in _parts.keys.items()},
         {run: scores(here, run) for run in runs},

@@ -23,7 +23,7 @@ _DRAWN = "active jobs in the top bar"
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _SeenJobs:
     """The jobs that the indicator speaks of, newest first."""
 
     active: list[JobRecord]
@@ -51,17 +51,17 @@ def _poll() -> None:
     _indicator(seen)
 
 
-def _seen() -> _Seen:
+def _seen() -> _SeenJobs:
     elsewhere = [job for job in jobs().snapshot() if job.id not in on_page()]
     news = [job for job in elsewhere if job.state == "done" and job.id not in seen_ending()]
-    return _Seen(
+    return _SeenJobs(
         active=[job for job in elsewhere if job.state not in FINISHED],
         stopped=[job for job in elsewhere if job.state in STOPPED],
         done=[job for job in news if time.time() - (job.finished_at or 0.0) < NEWS_S],
     )
 
 
-def _indicator(seen: _Seen) -> None:
+def _indicator(seen: _SeenJobs) -> None:
     if seen.active or seen.stopped:
         with st.popover(indicator_label(seen.active, seen.stopped), key="jobs menu", width="content"):
             for job in seen.active:

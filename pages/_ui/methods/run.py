@@ -10,7 +10,7 @@ from engine.domain.corpus import CorpusSpec
 from engine.domain.jobs import Train
 from engine.domain.runs import RunConfig
 from engine.domain.studies import Study
-from engine.studies.comparison import asked_run
+from engine.studies.comparison import requested_run
 from engine.studies.one import corpora_of
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
@@ -43,7 +43,7 @@ def _links(name: str) -> None:
 
 
 def _of_study(row: "pd.Series[Any]", study: Study) -> None:
-    run = asked_run(study.spec, str(row["run"]), float(row["learning_rate"]))
+    run = requested_run(study.spec, str(row["run"]), float(row["learning_rate"]))
     if run is None:
         st.caption("This run is no longer part of the study.")
         return

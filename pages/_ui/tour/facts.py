@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.analysis.telling import telling_features
+from engine.analysis.distinguishing import distinguishing_features
 from engine.demo.records import Figures
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -198,7 +198,7 @@ def compared(tour: Tour, a: Checkpoint, b: Checkpoint, probe: Probe) -> Compared
 
 def telling(found: Compared) -> tuple[str, ...]:
     """Ids of the features that B's answer runs through and A's does not."""
-    return tuple(sorted(telling_features(found.diff, word=found.probe.constraint)))
+    return tuple(sorted(distinguishing_features(found.diff, word=found.probe.constraint)))
 
 
 def ablations(tour: Tour, found: Compared) -> tuple[Intervention, Intervention] | None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from engine.analysis.telling import appeared_path
+from engine.analysis.distinguishing import appeared_path
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import decimal, percent
 from engine.figures import tour_charts
 from engine.figures.names import visible
-from engine.figures.tour_charts import BEFORE, Bar, Group
+from engine.figures.tour_charts import BEFORE, Group, TourBar
 from pages._ui.graphs.linked_graphs import Marks
 from pages._ui.tour.ablation import ablation
 from pages._ui.tour.facts import (
@@ -234,12 +234,12 @@ def _measure(found: Compared, features: tuple[str, ...]) -> None:
     ablation(found, features)
 
 
-def _guess(side: str, label: str, guess: Guess, meaning: str) -> Bar:
+def _guess(side: str, label: str, guess: Guess, meaning: str) -> TourBar:
     other = "" if guess.likeliest == meaning else f", but likeliest is “{guess.likeliest}”"
-    return Bar(side, label, guess.p, f"“{meaning}” {percent(guess.p)}{other}")
+    return TourBar(side, label, guess.p, f"“{meaning}” {percent(guess.p)}{other}")
 
 
-def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
+def _likeliest(found: Compared, side: str, answer: str) -> list[TourBar]:
     """The likeliest next words, the right one always among them."""
     graph = found.diff.a if side == "A" else found.diff.b
     ranked = sorted(_outputs(graph), reverse=True)
@@ -247,7 +247,7 @@ def _likeliest(found: Compared, side: str, answer: str) -> list[Bar]:
     if all(word != answer for _, word in shown):
         shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
     right = " ✓ follows from the meaning"
-    return [Bar(side, word, p, f"{percent(p)}{right if word == answer else ''}") for p, word in shown]
+    return [TourBar(side, word, p, f"{percent(p)}{right if word == answer else ''}") for p, word in shown]
 
 
 def _expects(found: Compared, side: str) -> str:
@@ -265,11 +265,11 @@ def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None
     place = [visible(token) for token in effect.tokens].index(answer)
     before, after = effect.p_before[place], effect.p_after[place]
     bars = [
-        Bar("B", "as trained", before, percent(before)),
-        Bar("B", f"without these {n}", after, percent(after)),
+        TourBar("B", "as trained", before, percent(before)),
+        TourBar("B", f"without these {n}", after, percent(after)),
     ]
     if random is not None:
-        bars.append(Bar("B", f"without {n} others", random.median_p, percent(random.median_p)))
+        bars.append(TourBar("B", f"without {n} others", random.median_p, percent(random.median_p)))
     note = "" if random is None else f"The {n} others: median of {random.n_draws} random draws."
     group = Group(f"How likely B finds “{answer}”", note, tuple(bars), top=0.8)
     return f'<div class="tour-stacked tour-even">{tour_charts.bar_groups([group])}</div>'
@@ -298,11 +298,11 @@ def _losses(tour: Tour, *kinds: str) -> dict[str, float]:
 
 
 def _share_group(title: str, note: str, values: Mapping[str, float]) -> Group:
-    return Group(title, note, tuple(Bar(side, side, value, percent(value)) for side, value in values.items()))
+    return Group(title, note, tuple(TourBar(side, side, value, percent(value)) for side, value in values.items()))
 
 
 def _loss_group(title: str, note: str, values: Mapping[str, float], top: float) -> Group:
-    return Group(title, note, tuple(Bar(side, side, value, decimal(value)) for side, value in values.items()), top)
+    return Group(title, note, tuple(TourBar(side, side, value, decimal(value)) for side, value in values.items()), top)
 
 
 def _none() -> None:

@@ -12,7 +12,7 @@ from engine.domain.measures import FLOOR_CAVEAT
 from engine.domain.numbers import count, duration, plural, step_name
 from engine.domain.runs import Checkpoint, RunConfig
 from engine.figures.change_charts import change_panels, change_rows, weights_chart
-from engine.figures.change_tables import capture_rows, looks_as_changes, seconds_a_step, weight_rows
+from engine.figures.change_tables import capture_rows, readings_as_changes, seconds_a_step, weight_rows
 from pages._ui.cached import draw
 from pages._ui.change_data import captures_seen, stamp_of
 from pages._ui.panels import draw_kept_panels, room
@@ -31,13 +31,13 @@ def decides(config: RunConfig) -> bool:
 
 def decisions_view(config: RunConfig, decisions: RunDecisions, *, n_types: int) -> None:
     """All that was seen and decided so far; nothing where nothing is. `n_types`: panels to keep room for."""
-    if not (decides(config) or decisions.looks or decisions.decisions):
+    if not (decides(config) or decisions.readings or decisions.decisions):
         return
     checkpoints = store().checkpoints(config.name)
-    if needs_circuits(config) or decisions.looks:
+    if needs_circuits(config) or decisions.readings:
         _circuits(config, decisions, checkpoints, n_types)
     _sampling(config, decisions)
-    if not (decisions.looks or decisions.decisions):
+    if not (decisions.readings or decisions.decisions):
         return
     st.caption(costs(config, decisions, checkpoints))
     with st.expander("Checkpoint by checkpoint", icon=":material/table_rows:"):
@@ -76,11 +76,11 @@ def stopped_by(config: RunConfig, decisions: RunDecisions) -> str:
 def costs(config: RunConfig, decisions: RunDecisions, checkpoints: list[Checkpoint]) -> str:
     """What tracing cost, and what stopping saved at this run's own pace."""
     sentences = []
-    if decisions.looks:
-        traced = sum(look.trace_s for look in decisions.looks)
-        refreshed = sum(look.refresh_s for look in decisions.looks)
+    if decisions.readings:
+        traced = sum(reading.trace_s for reading in decisions.readings)
+        refreshed = sum(reading.refresh_s for reading in decisions.readings)
         transcoders = f", and training transcoders on them {duration(refreshed)}" if refreshed else ""
-        n = plural(len(decisions.looks), "checkpoint")
+        n = plural(len(decisions.readings), "checkpoint")
         sentences.append(f"Tracing the circuits of {n} took {duration(traced)}{transcoders}.")
         if decides(config):
             waited = duration(decisions.waited_s) if decisions.waited_s >= 0.5 else "0 s"
@@ -97,7 +97,7 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
     """Circuit change so far, and where each type's circuit settled."""
     st.markdown("**Circuit change since the checkpoint before**")
     with room(n_types, _CHANGE_PX):
-        if not any(one.change for look in decisions.looks for one in look.types):
+        if not any(one.change for reading in decisions.readings for one in reading.types):
             st.caption("Shown once two checkpoints are traced.")
         else:
             draw_kept_panels(
@@ -113,7 +113,7 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
 def _panels(config: RunConfig, decisions: RunDecisions, last_step: int) -> dict[str, Any]:
     settled = settling(captures_seen(store(), config.name, decisions), config.decisions)
     rows = change_rows(
-        looks_as_changes(decisions.looks), to="previous", measure=config.decisions.measure, run=config.name,
+        readings_as_changes(decisions.readings), to="previous", measure=config.decisions.measure, run=config.name,
         marks={name: marks(one) for name, one in settled.items()},
     )  # fmt: skip
     return change_panels(rows, last_step=last_step, height=_CHANGE_PX)
