@@ -15,8 +15,11 @@ PAGE = "train"
 
 
 def known_runs(infos: list[RunInfo]) -> list[str]:
-    """Runs that are stored, and runs that are asked for and have not begun."""
+    """Runs that are stored, runs that wait to begin, and the address's run where it was canceled before it began."""
     waiting = [job.request.config.name for job in jobs().active() if isinstance(job.request, Train)]
+    named = url.read(PAGE, "run")
+    trained = {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
+    waiting += [named] if named in trained else []
     own_first = sorted(infos, key=lambda info: (info.bundled, -info.created_at))
     return list(dict.fromkeys([*waiting, *(info.name for info in own_first)]))
 

@@ -63,7 +63,7 @@ def _config(info: RunInfo | None, job: JobRecord | None) -> RunConfig | None:
     """Of the stored run, else of the one that its job is going to make."""
     if info is not None:
         return info.config
-    if job is None or job.state in ("done", "cancelled"):
+    if job is None or job.state == "done":
         return None
     assert isinstance(job.request, Train)
     return job.request.config
