@@ -49,7 +49,7 @@ def _without_pairs(run: str) -> None:
     corpus = store().run(run).corpus
     st.info(
         "Component circuits are found with prompt pairs that differ in one word and so in the right answer. The corpus "
-        f"“{plain(corpus)}” of {plain(run)} has no prompt pairs, and neither has any other corpus. Make a corpus, or "
+        f"“{plain(corpus)}” of {plain(run)} has no prompt pairs, and neither has any other corpus. Create a corpus, or "
         "bring your own with prompt pairs."
     )
     st.page_link("pages/corpus.py", label="Go to Corpus", icon=":material/add:")

@@ -17,7 +17,7 @@ def main() -> None:
     st.title("Watch circuits form while a language model is fine-tuned")
     st.markdown(
         "Two fine-tuned models can give the **same right answers for different reasons**. Tracelapse shows the "
-        "reasons: it draws the way from prompt to answer inside the model, its *circuit*, at every checkpoint."
+        "reasons: it draws the path from prompt to answer inside the model, its *circuit*, at every checkpoint."
     )
     runs = demo_runs()
     with st.container(horizontal=True):
@@ -35,8 +35,8 @@ def main() -> None:
 
         demo_story(runs)
     else:
-        st.info("The bundled demo is not here. Make a corpus and train on it: then there is something to compare.")
-        st.page_link("pages/corpus.py", label="Make a corpus", icon=":material/add:")
+        st.info("The bundled demo is not here. Create a corpus and train on it: then there is something to compare.")
+        st.page_link("pages/corpus.py", label="Create a corpus", icon=":material/add:")
     recent()
     unreadable()
 

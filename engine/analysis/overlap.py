@@ -82,6 +82,6 @@ def _check(rows: Sequence[OverlapRow]) -> None:
     shapes = sorted({side.shape for row in rows for side in (row.new, row.own, *row.others)})
     if len(shapes) > 1 or len(shapes[0]) != 2:
         raise ComparisonRefused(
-            f"Activations of {' and '.join(map(str, shapes[:4]))} (layers, features) cannot be laid together. "
+            f"Activations of {' and '.join(map(str, shapes[:4]))} (layers, features) cannot be compared. "
             "Take all of them from one replacement model."
         )

@@ -39,13 +39,13 @@ def _rule(text: str) -> str:
 CheckpointName = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="A checkpoint, as RUN@100%.")]
 Pairs = Annotated[
     str,
-    typer.Option(metavar="CORPUS", help="Whose pairs; a stored corpus or a JSONL file.", show_default="the run's own"),
+    typer.Option(metavar="CORPUS", help="Corpus with the pairs: a stored one or a JSONL file.", show_default="the run's own"),
 ]
 PairsName = Annotated[
     str,
-    typer.Option(metavar="CORPUS", help="Found with whose pairs.", show_default="the run's own, else those used last"),
+    typer.Option(metavar="CORPUS", help="Corpus whose pairs they were found with.", show_default="the run's own, else those used last"),
 ]
-NPairs = Annotated[int, typer.Option(help="At most so many pairs, drawn by the seed, types evenly.")]
+NPairs = Annotated[int, typer.Option(help="At most this many pairs, drawn by the seed, evenly over types.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]
 MetricOption = Annotated[
     str,
@@ -117,8 +117,8 @@ def show(
     checkpoint: CheckpointName,
     *,
     share: Annotated[float | None, typer.Option(help="Of all edges.", show_default=str(CIRCUIT_SHARE))] = None,
-    n: Annotated[int | None, typer.Option("--n", help="So many edges, before pruning.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Edges whose |score| is as large or larger.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="This many edges, before pruning.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Edges whose |score| is at least this.")] = None,
     how: HowOption = "top",
     pairs: PairsName = "",
     top: Annotated[int, typer.Option(min=0, help="How many edges are shown.")] = 15,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.figures.graph_view import GraphView
     from engine.store import Store
 
-group = typer.Typer(help="Files to take away: pages, pictures, tables, graphs for other tools.", no_args_is_help=True)
+group = typer.Typer(help="Export pages, pictures, tables, and graphs for other tools.", no_args_is_help=True)
 
 Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write; - is stdout, but for PNG.")]
 
@@ -47,7 +47,7 @@ def pair(
     transcoders: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Of which stored comparison.")] = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: Annotated[float, typer.Option(help="Smallest change that is called one.")] = 0.005,
+    min_change: Annotated[float, typer.Option(help="Smallest change that counts as one.")] = 0.005,
 ) -> None:
     """Write a stored comparison as one file.
 

@@ -69,7 +69,7 @@ def compare(
     transcoders: Transcoders = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: Annotated[float, typer.Option(help="Smallest change that is called one.")] = 0.005,
+    min_change: Annotated[float, typer.Option(help="Smallest change that counts as one.")] = 0.005,
     everything: Everything = False,
     json_file: JsonFile = None,
 ) -> None:

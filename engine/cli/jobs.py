@@ -25,7 +25,7 @@ def jobs(
     ctx: typer.Context,
     *,
     cancel: Annotated[str | None, typer.Option(metavar="ID", help="Ask a job to stop, also one of the app's.")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a job that stopped early.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="ID", help="Resume a job that stopped early.")] = None,
     json_file: JsonFile = None,
 ) -> None:
     """List the jobs of the workspace, cancel one, or resume one."""
@@ -81,7 +81,7 @@ def _list(manager: "JobManager", json_file: str | None) -> None:
         write_json([record.model_dump(mode="json") for record in records], json_file)
     if json_file != "-":
         show_table(
-            ("id", "job", "state", "done", "begun", "note"),
+            ("id", "job", "state", "done", "started", "note"),
             [
                 (
                     r.id,

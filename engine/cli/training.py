@@ -41,13 +41,13 @@ def train(
     corpus: Annotated[str, typer.Option(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")] = "demo",
     model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
     transcoders: Annotated[str, typer.Option(help="Folder or published set; without it a shared set is trained.")] = "",
-    device: Annotated[str, typer.Option(help="As torch writes it: cpu, cuda, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="As torch names it: cpu, cuda, mps.")] = "cpu",
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHOD_INFOS)}.")] = "lora",
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
     capture: Annotated[
         str, typer.Option(help="Fractions of the run at which a checkpoint is kept.")
     ] = "0.25,0.5,0.75,1",
-    every: Annotated[int | None, typer.Option(min=1, help="And a checkpoint every so many steps.")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Also a checkpoint every N steps.")] = None,
     rank: Annotated[int, typer.Option(min=1, help="Rank of LoRA's matrices.")] = 8,
     alpha: Annotated[int, typer.Option(min=1, help="LoRA's scale is alpha / rank.")] = 16,
     lr: Annotated[float | None, typer.Option(help="Learning rate; without it the method's own.")] = None,
@@ -86,14 +86,14 @@ def train(
     ] = None,
     layer: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", min=0, rich_help_panel=PANEL, help="These layers instead; give it once for each."),
+        typer.Option(metavar="N", min=0, rich_help_panel=PANEL, help="These layers instead; may be repeated."),
     ] = None,
     prior: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE|NAME",
             rich_help_panel=PANEL,
-            help="Corpus of a subtask whose circuit, united with the others', tells the layers; once for each.",
+            help="Corpus of a subtask whose circuit helps to choose the layers; may be repeated.",
         ),
     ] = None,
     probe_steps: Annotated[
@@ -115,7 +115,7 @@ def train(
             metavar="N",
             min=1,
             rich_help_panel=PANEL,
-            help="Edges at the end; the number moves there in a straight line.",
+            help="Edges at the end; the number changes linearly.",
         ),
     ] = None,
     discover_every: Annotated[

@@ -19,7 +19,7 @@ FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled", "inter
 
 
 class MakeCorpus(Record):
-    """Make a corpus from a spec."""
+    """Create a corpus from a spec."""
 
     action: Literal["make_corpus"] = "make_corpus"
     spec: CorpusSpec | TaskSpec

@@ -219,12 +219,17 @@ class FindingFigure(Record):
     drawn: bool = True  # in the chart; else in the table only
 
 
+def _verdict(value: object) -> object:
+    """Studies of older versions say it in other words."""
+    return "inconclusive" if value == "cannot be told" else value
+
+
 class Finding(Record):
     """One question and what the study says about it."""
 
     key: Slug
     question: str
-    verdict: Literal["yes", "no", "partly", "cannot be told"]
+    verdict: Annotated[Literal["yes", "no", "partly", "inconclusive"], BeforeValidator(_verdict)]
     answer: str  # one sentence in plain words
     details: tuple[str, ...] = ()  # sentences: the numbers behind it, with intervals and n
     figures: tuple[FindingFigure, ...]

@@ -208,7 +208,7 @@ def _circuits(
     try:
         decisions = store.decisions(config.name)
     except Damaged as error:
-        found.missing.append(f"What was seen of the circuits cannot be shown: {error}")
+        found.missing.append(f"The circuits traced during training cannot be shown: {error}")
         return None
     return circuit_part(config, decisions, last_step=max((one.step for one in checkpoints), default=config.n_steps))
 

@@ -99,7 +99,7 @@ class Journal:
             update={
                 "state": "interrupted",
                 "finished_at": record.heartbeat_at,
-                "error": "The program ended while this was under way. Resume goes on from what was saved.",
+                "error": "The program ended while this was running. Resume continues from what was saved.",
             }
         )
         self.write(ended)

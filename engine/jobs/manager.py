@@ -48,7 +48,7 @@ class JobManager:
         """The new job's id; the id of an unfinished job that asks for exactly the same, where there is one."""
         with self._lock:
             if self._closed.is_set():
-                raise InputError("The program is being closed; nothing more is begun. Start it again.")
+                raise InputError("The program is closing and starts nothing new. Open it again.")
             for record in self.active():
                 if _wanted(record.request) == _wanted(request):
                     return record.id

@@ -113,7 +113,7 @@ class JobTask:
 
     def _cancelled(self) -> tuple[JobState, str]:
         return (
-            ("interrupted", "The program was closed while this was under way.") if self._closing else ("cancelled", "")
+            ("interrupted", "The program was closed while this was running.") if self._closing else ("cancelled", "")
         )
 
     def _end(self, state: JobState, error: str, *, result: str = "", unless: JobState | None = None) -> None:

@@ -22,7 +22,7 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
     """One short line, begun with a verb."""
     match request:
         case MakeCorpus():
-            return f"Make corpus {request.spec.name}"
+            return f"Create corpus {request.spec.name}"
         case Train():
             return f"{'Resume' if request.resume else 'Train'} {request.config.name}"
         case TrainTranscoders():

@@ -38,7 +38,7 @@ _INNER: dict[int | str, type[BaseModel]] = {
     "decisions": DecisionSettings,
     "search": RateSearch,
 }
-_REMEDY = "Mend the file and give it again."
+_REMEDY = "Fix the file and run the command again."
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key “{str(key.value)[:40]}” stands there twice", key.start_mark
+                    None, None, f"the key “{str(key.value)[:40]}” appears twice", key.start_mark
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
@@ -214,7 +214,7 @@ def _parsed(text: str, path: Path) -> Any:
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError, TypeError) as error:  # a date that is none; a key that is a list
-        raise InputError(f"{path} is no YAML that can be read: {_reason(error)}. {_REMEDY}") from error
+        raise InputError(f"{path} is not valid YAML: {_reason(error)}. {_REMEDY}") from error
 
 
 def _refuse_tangles(text: str, path: Path) -> None:
@@ -252,7 +252,7 @@ def _problem(error: ErrorDetails) -> str:
     parts = [part for place, part in enumerate(error["loc"]) if not (place == 2 and error["loc"][0] == "make")]  # a tag
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     if error["type"] == "extra_forbidden":
-        return f"“{where}” is no key that is known; allowed there are {_keys(_record_at(error['loc']))}"
+        return f"“{where}” is not a known key; allowed are {_keys(_record_at(error['loc']))}"
     if error["type"] == "missing":
         return f"“{where}” is missing"
     given = "" if error["type"] == "value_error" else f" (given: {json.dumps(error['input'], ensure_ascii=False)[:80]})"

@@ -141,7 +141,7 @@ class DaskWorkers:
         from distributed import KilledWorker
 
         if isinstance(error, KilledWorker):
-            return "Its worker died again and again: look at the workers' memory and logs."
+            return "Its worker kept dying. Check the workers' memory and logs."
         if isinstance(error, ImportError) or "deserialization" in str(error):
             raise InputError(
                 f"The Dask cluster at {self._address} cannot import this program. Start its scheduler and its workers "
@@ -159,7 +159,7 @@ class DaskWorkers:
     def _lost(self) -> InputError:
         return InputError(
             f"The Dask scheduler at {self._address} went away. What is finished is kept: start a scheduler and its "
-            "workers, and give the same command again."
+            "workers, and run the same command again."
         )
 
 
@@ -223,7 +223,7 @@ def _attempt_remote(work: Work, run_json: str, corpora_json: str) -> str:
 def _client(address: str) -> Any:
     """A distributed.Client. Raises InputError where no scheduler answers."""
     if not _ADDRESS.fullmatch(address):
-        problem = "it is no address"
+        problem = "it is not an address"
     else:
         try:
             return _client_class()(address, timeout=CONNECT_S, set_as_default=False)

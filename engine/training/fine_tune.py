@@ -78,8 +78,8 @@ def _watcher(config: RunConfig, watcher: Watcher | None) -> Watcher | None:
         return None
     if watcher is None:
         raise InputError(
-            f"The run “{config.name}” looks at circuits while it trains (stopping “{config.stopping}”, curriculum "
-            f"“{config.curriculum}”, watch {config.watch}), and nothing was given that traces them. Train it from the "
+            f"The run “{config.name}” needs circuits while it trains (stopping “{config.stopping}”, curriculum "
+            f"“{config.curriculum}”, watch {config.watch}), but nothing that traces them was given. Train it from the "
             "app or the command line, or choose policies that need no circuits."
         )
     return watcher
@@ -102,7 +102,7 @@ def complete(config: RunConfig, corpus: Corpus) -> RunConfig:
     curriculum_named(config.curriculum)
     if config.corpus_hash not in ("", corpus.hash):
         raise InputError(
-            f"The corpus “{corpus.name}” has changed since the run “{config.name}” was begun (its hash was "
+            f"The corpus “{corpus.name}” has changed since the run “{config.name}” was started (its hash was "
             f"{config.corpus_hash} and is {corpus.hash}). Train under a new name, or put the old corpus back."
         )
     rate = method.default_learning_rate if config.learning_rate is None else config.learning_rate
@@ -153,7 +153,7 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> RunConfig | None
         raise InputError(f"The run “{config.name}” was trained elsewhere and imported, so it cannot be resumed here.")
     if stored.corpus_hash != config.corpus_hash:
         raise InputError(
-            f"The corpus “{config.corpus}” has changed since the run “{config.name}” was begun (its hash was "
+            f"The corpus “{config.corpus}” has changed since the run “{config.name}” was started (its hash was "
             f"{stored.corpus_hash} and is {config.corpus_hash}). Train under a new name, or put the old corpus back."
         )
     # a run that found its layers itself knows them; who asks for it again need not
@@ -161,7 +161,7 @@ def _begun(store: Store, config: RunConfig, *, resume: bool) -> RunConfig | None
     before, now = _flat(stored), _flat(_naming(config, given))
     if changed := [f"{key} was {before[key]} and is {now[key]}" for key in before if before[key] != now[key]]:
         raise InputError(
-            f"The run “{config.name}” was begun with other settings: {'; '.join(changed)[:400]}. "
+            f"The run “{config.name}” was started with other settings: {'; '.join(changed)[:400]}. "
             "Resume it with its own, or train under a new name."
         )
     return stored

@@ -1,4 +1,4 @@
-"""Make a corpus and keep it; leave out of one what the base model cannot answer."""
+"""Create a corpus and keep it; leave out of one what the base model cannot answer."""
 
 import logging
 from dataclasses import replace
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 def make_corpus(store: Store, request: MakeCorpus, report: Report, cancel: CancelToken) -> str:
     """Returns the corpus's name. Raises InputError where the name has other content."""
-    report(0.0, "making the corpus")
+    report(0.0, "creating the corpus")
     corpus = make_any(request.spec)
     cancel.check()
     store.save_corpus(corpus, request.spec)

@@ -70,7 +70,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@st.cache_data(max_entries=16, show_spinner="Laying the circuits of all checkpoints side by side …")
+@st.cache_data(max_entries=16, show_spinner="Comparing the circuits of all checkpoints …")
 def _changes(_store: Store, _series: GraphSeries, workspace: str, content: str) -> RunChanges:
     return changes_of(_store, _series)
 

@@ -93,7 +93,7 @@ def test_from_queued_to_done(store: Store) -> None:
     job_id = manager.submit(MakeCorpus(spec=CorpusSpec(name="words")))
     record = ended(manager, job_id)
     assert states == ["running"]
-    assert (record.state, record.result, record.title) == ("done", "words", "Make corpus words")
+    assert (record.state, record.result, record.title) == ("done", "words", "Create corpus words")
     assert record.progress.fraction == 1.0
     assert record.started_at is not None
     assert record.finished_at is not None

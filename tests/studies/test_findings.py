@@ -1,4 +1,4 @@
-"""Every question on made studies whose truth is known: yes, no, partly, cannot be told."""
+"""Every question on made studies whose truth is known: yes, no, partly, inconclusive."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ from tests.studies.truths import (
         (ahead(-80), "no"),
         (ahead(0, spread=4), "no"),  # the same within a capture
         (ahead(80, only=("lora",), spread=4), "partly"),
-        (ahead(20, spread=120), "cannot be told"),
+        (ahead(20, spread=120), "inconclusive"),
     ],
 )
 def test_learning_speed(truth: Truth, verdict: str) -> None:
@@ -46,7 +46,7 @@ def test_a_type_that_is_never_learned_counts_as_just_past_the_end_and_is_said() 
     assert never.verdict == "yes"
     assert "10 of 10 runs never got there for spatial relationship" in never.evidence
     neither = found("learning_speed", grid(lambda run, _: replace(run, reached=(1000, 1000))))
-    assert neither.verdict == "cannot be told"
+    assert neither.verdict == "inconclusive"
     assert "nothing to compare" in neither.answer
 
 
@@ -63,7 +63,7 @@ NEVER = float("nan")
         (lambda rng: 225.0 if rng.random() < 0.7 else NEVER, "partly"),
         (lambda rng: 75.0, "no"),  # accuracy there is 0.8 · 75 / 150 = 0.4 of 1.0
         (lambda rng: NEVER, "no"),
-        (lambda rng: 225.0 if rng.random() < 0.9 else 75.0, "cannot be told"),
+        (lambda rng: 225.0 if rng.random() < 0.9 else 75.0, "inconclusive"),
     ],
 )
 def test_saturation(stop: Callable[[Rng], float], verdict: str) -> None:
@@ -91,7 +91,7 @@ def test_circuits_that_leave_no_less_than_the_probes_do_are_only_partly_an_answe
 
 def test_too_few_stops_tell_nothing() -> None:
     runs = with_rules({"circuit_saturation": lambda rng: 225.0}, n_seeds=1)
-    assert found("saturation", runs).verdict == "cannot be told"  # three pairs
+    assert found("saturation", runs).verdict == "inconclusive"  # three pairs
 
 
 # 3. types
@@ -103,7 +103,7 @@ def test_too_few_stops_tell_nothing() -> None:
         (lambda run, rng: (100, 200), "yes"),
         (lambda run, rng: (100, 200) if run.method == "tokens" else (100, 100), "partly"),
         (lambda run, rng: (150, 150), "no"),
-        (lambda run, rng: (rng.integers(1, 12) * 25, rng.integers(1, 12) * 25), "cannot be told"),
+        (lambda run, rng: (rng.integers(1, 12) * 25, rng.integers(1, 12) * 25), "inconclusive"),
     ],
 )
 def test_types_differ(last: Callable[[Run, Rng], tuple[float, float]], verdict: str) -> None:
@@ -146,7 +146,7 @@ def test_prediction(truth: Truth, verdict: str) -> None:
 
 def test_prediction_from_few_runs_cannot_be_told() -> None:
     finding = found("prediction", grid(tells(0.4), n_seeds=5, methods=["lora"]))
-    assert finding.verdict == "cannot be told"
+    assert finding.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(("truth", "verdict"), [(tells(1), "yes"), (tells(0, apart=2), "no"), (tells(0), "no")])
@@ -155,7 +155,7 @@ def test_overlap(truth: Truth, verdict: str) -> None:
 
 
 def test_overlap_of_few_runs_cannot_be_told() -> None:
-    assert found("overlap", grid(tells(0.3), n_seeds=6, methods=["lora"])).verdict == "cannot be told"
+    assert found("overlap", grid(tells(0.3), n_seeds=6, methods=["lora"])).verdict == "inconclusive"
 
 
 # 5. stopping
@@ -168,7 +168,7 @@ def test_overlap_of_few_runs_cannot_be_told() -> None:
         (stopping(loses=0.3), "no"),
         (stopping(waited_s=50.0), "no"),  # looks cost more than they save
         (stopping(at=300), "no"),  # nothing saved
-        (stopping(spread=0.4), "cannot be told"),
+        (stopping(spread=0.4), "inconclusive"),
     ],
 )
 def test_stopping(runs: list[Run], verdict: str) -> None:
@@ -213,7 +213,7 @@ def test_costs_worked_by_hand() -> None:
         (curriculum(better=0.04), "yes"),
         (curriculum(), "no"),  # neither gains nor loses
         (curriculum(better=-0.3), "no"),
-        (curriculum(spread=0.5), "cannot be told"),
+        (curriculum(spread=0.5), "inconclusive"),
     ],
 )
 def test_curriculum(runs: list[Run], verdict: str) -> None:
@@ -237,7 +237,7 @@ def test_losses_of_different_methods_are_not_compared() -> None:
 
 
 def test_loss_of_few_runs_cannot_be_told() -> None:
-    assert found("loss", grid(loss(0.3, 0), n_seeds=6, methods=["lora"])).verdict == "cannot be told"
+    assert found("loss", grid(loss(0.3, 0), n_seeds=6, methods=["lora"])).verdict == "inconclusive"
 
 
 # 9. lookup
@@ -249,8 +249,8 @@ def test_loss_of_few_runs_cannot_be_told() -> None:
         (lambda run, rng: replace(run, inference=1.0), "yes"),
         (lambda run, rng: replace(run, inference=1.0 if run.method == "tokens" else 0.0), "partly"),
         (lambda run, rng: replace(run, inference=0.02 * rng.random()), "no"),
-        (lambda run, rng: replace(run, inference=0.8), "cannot be told"),  # four of five words
-        (lambda run, rng: replace(run, inference=float(rng.random())), "cannot be told"),
+        (lambda run, rng: replace(run, inference=0.8), "inconclusive"),  # four of five words
+        (lambda run, rng: replace(run, inference=float(rng.random())), "inconclusive"),
     ],
 )
 def test_lookup(truth: Truth, verdict: str) -> None:
@@ -297,4 +297,4 @@ def test_one_control_alone_says_what_the_other_needs() -> None:
     finding = found("controls", [run for run in controls() if run.learning_rate != 0])
     assert finding.verdict == "partly"
     assert "learning_rates: [0]" in finding.answer
-    assert found("controls", grid()).verdict == "cannot be told"
+    assert found("controls", grid()).verdict == "inconclusive"

@@ -41,7 +41,7 @@ def test_a_rate_that_is_the_methods_own_is_no_other_rate() -> None:
 def test_a_study_without_the_data_says_what_to_add(question: Callable[..., Finding]) -> None:
     only = tables([Run(watched=False, corpus="demo-shuffled", curriculum="under_learned")])
     finding = question(only, SPEC, COMMAND)
-    assert finding.verdict == "cannot be told"
+    assert finding.verdict == "inconclusive"
     assert any(word in finding.answer for word in ("Add ", "add ", "Use one", "Give "))
     assert finding.command == COMMAND
 
@@ -53,7 +53,7 @@ def test_tables_without_rows_or_columns_break_nothing() -> None:
     no_columns = StudyTables(whole.runs, whole.captures[["run", "step", "constraint_type"]])
     for made in (empty, bare, no_columns):
         for finding in findings(made, SPEC, command=COMMAND):
-            assert finding.verdict in ("cannot be told", "partly")
+            assert finding.verdict in ("inconclusive", "partly")
             assert finding.answer
 
 
@@ -63,7 +63,7 @@ def test_runs_that_are_all_equal_warn_of_nothing() -> None:
     everything += [*grid(curriculum="under_learned"), *grid(curriculum="circuit_change"), *controls(spread=0.0)[30:]]
     made = findings(tables(everything), SPEC, command=COMMAND)
     assert len(made) == len(QUESTIONS)
-    assert next(f for f in made if f.key == "loss").verdict == "cannot be told"  # nothing to rank
+    assert next(f for f in made if f.key == "loss").verdict == "inconclusive"  # nothing to rank
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])
@@ -71,7 +71,7 @@ def test_one_or_two_seeds_tell_nothing(n_seeds: int) -> None:
     few = grid(tells(1), n_seeds=n_seeds, methods=["lora"])
     few += [stopped(replace(run, stopping=rule), 200) for run in few for rule in RULES]
     for finding in findings(tables(few), SPEC, command=COMMAND):
-        assert finding.verdict == "cannot be told", finding.key
+        assert finding.verdict == "inconclusive", finding.key
 
 
 def test_intervals_hold_their_figures_and_every_finding_is_whole() -> None:
@@ -111,7 +111,7 @@ def test_tables_of_real_outcomes_are_understood() -> None:
     assert said["learning_speed"].verdict == said["types_differ"].verdict == "yes"
     assert figure(said["learning_speed"], "all methods").value == 100
     assert figure(said["types_differ"], "LoRA", "difference, in the step of the last change").value == 100
-    assert said["lookup"].verdict == "cannot be told"  # 0.1 of five words: up to 0.52
+    assert said["lookup"].verdict == "inconclusive"  # 0.1 of five words: up to 0.52
 
 
 def _outcome(config: RunConfig) -> RunOutcome:

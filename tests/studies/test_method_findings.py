@@ -42,7 +42,7 @@ def test_circuit_lora_against_lora_and_random_layers(truth: Truth, verdict: str)
 
 
 def test_runs_that_differ_too_much_tell_nothing() -> None:
-    assert found("circuit_lora", method_tables(better("circuit_lora", 0.0, spread=0.2))).verdict == "cannot be told"
+    assert found("circuit_lora", method_tables(better("circuit_lora", 0.0, spread=0.2))).verdict == "inconclusive"
 
 
 def test_a_difference_is_paired_by_task_and_seed() -> None:
@@ -63,7 +63,7 @@ def test_two_different_draws_of_layers_tell_nothing_however_many_runs_share_them
         return drawn | {"accuracy": 0.5 + (0.1 if name == "circuit_lora" else 0.0) + 0.005 * rng.normal()}
 
     finding = found("circuit_layers", method_tables(truth))
-    assert finding.verdict == "cannot be told"
+    assert finding.verdict == "inconclusive"
     assert "The circuit always named layer 0, and chance drew only layer 1 and layer 3" in finding.answer
     assert [(one.name, one.n) for one in finding.figures[:3]] == [("all draws", 2), ("layer 1", 16), ("layer 3", 4)]
     assert figure(finding, "layer 1").value == pytest.approx(0.1, abs=0.01)
@@ -134,7 +134,7 @@ def test_nodes_that_stay_in_one_task_of_four() -> None:
         ((0.8, 0.8), 0.0, "yes"),
         ((0.4, 0.8), 0.0, "partly"),
         ((0.8, 0.8), -0.2, "partly"),
-        ((0.0, 0.0), -0.2, "cannot be told"),  # there is no circuit to stand in for
+        ((0.0, 0.0), -0.2, "inconclusive"),  # there is no circuit to stand in for
         ((0.4, 0.8), -0.2, "no"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_study_without_the_data_says_what_to_add(question: Callable[..., Findi
     whole = method_tables()
     ia3 = StudyTables(whole.runs.assign(method="ia3"), whole.captures)
     finding = question(ia3, SPEC, COMMAND)
-    assert finding.verdict == "cannot be told"
+    assert finding.verdict == "inconclusive"
     assert "Add " in finding.answer
     assert finding.command == COMMAND
 
@@ -198,7 +198,7 @@ def test_tables_without_rows_or_columns_break_nothing() -> None:
     searching = StudyTables(whole.runs.iloc[:1], whole.captures, whole.components, whole.circuits)
     for made in (empty, bare, searching):
         said = findings(made, SPEC, command=COMMAND)
-        assert [one.verdict for one in said] == ["cannot be told"] * len(METHOD_QUESTIONS)
+        assert [one.verdict for one in said] == ["inconclusive"] * len(METHOD_QUESTIONS)
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])

@@ -8,8 +8,8 @@ from typing import Literal
 from engine.domain.studies import Finding, FindingFigure, StudySpec, StudyTables
 from engine.studies.statistics import Side
 
-Verdict = Literal["yes", "no", "partly", "cannot be told"]
-UNTOLD: Verdict = "cannot be told"
+Verdict = Literal["yes", "no", "partly", "inconclusive"]
+INCONCLUSIVE: Verdict = "inconclusive"
 
 
 class Missing(Exception):
@@ -45,7 +45,7 @@ def asks(key: str, question: str) -> Callable[[Ask], Find]:
             try:
                 answer = ask(tables, spec)
             except Missing as missing:
-                answer = Answer(UNTOLD, str(missing), ())
+                answer = Answer(INCONCLUSIVE, str(missing), ())
             return Finding(
                 key=key,
                 question=question,
@@ -76,10 +76,10 @@ def table_only(figures: Iterable[FindingFigure]) -> list[FindingFigure]:
 
 def of_all(sides: Sequence[Side], *, wanted: Side = "above") -> Verdict:
     """One verdict of several intervals. Yes: all are where the question asks; partly: some; no: none, and each is
-    resolved to be elsewhere; else it cannot be told."""
+    resolved to be elsewhere; else it is inconclusive."""
     n_wanted = sum(side == wanted for side in sides)
     if sides and n_wanted == len(sides):
         return "yes"
     if n_wanted:
         return "partly"
-    return UNTOLD if not sides or "open" in sides else "no"
+    return INCONCLUSIVE if not sides or "open" in sides else "no"

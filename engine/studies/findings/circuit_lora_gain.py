@@ -1,7 +1,7 @@
 """Is CircuitLoRA better than LoRA?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Verdict, asks, with_null
 from engine.studies.findings.compared import (
     PUBLISHED_GAIN,
     budgets,
@@ -22,7 +22,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Final accuracy of CircuitLoRA minus that of LoRA, paired by task and seed, each at the rate its search found.
 
     Yes: the interval over all tasks lies above 0, and that of no task below it; partly: one of them lies above 0; no:
-    none does, and the one over all tasks ends below the published gain, which is so ruled out; else it cannot be told.
+    none does, and the one over all tasks ends below the published gain, which is so ruled out; else it is inconclusive.
     """
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_lora"), of_method(runs, "lora")
@@ -32,7 +32,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         "yes": "At equal size CircuitLoRA answers more problems right than LoRA.",
         "partly": f"CircuitLoRA is clearly better than LoRA {where_above(figures)} only.",
         "no": "CircuitLoRA is no better than LoRA here; a gain of the published size is ruled out.",
-        UNTOLD: "The runs differ too much to say whether CircuitLoRA is better than LoRA.",
+        INCONCLUSIVE: "The runs differ too much to say whether CircuitLoRA is better than LoRA.",
     }
     return Answer(
         verdict,

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.compared import (
     PAIR,
     budgets,
@@ -30,7 +30,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     A seed draws its layers once for all tasks, and two seeds may draw the same. So the interval is over the different
     draws, each the mean of its pairs. Yes: it lies above 0, and that of no task below it; partly: one of them lies
     above 0; no: none does, and the one over draws ends below the gain that is published over LoRA; else, and with fewer
-    than five different draws, it cannot be told.
+    than five different draws, it is inconclusive.
     """
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_lora"), of_method(runs, "random_lora")
@@ -38,7 +38,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     draws = _by_draw(ours, theirs)
     every = mean_interval(_EVERY, [figure.value for figure in draws if figure.value is not None], unit=draws[0].unit)
     enough = len(draws) >= LEAST_N
-    verdict: Verdict = gain_verdict([every, *tasks]) if enough else UNTOLD
+    verdict: Verdict = gain_verdict([every, *tasks]) if enough else INCONCLUSIVE
     return Answer(
         verdict,
         _SENTENCES[verdict] if enough else _too_few(ours, draws),
@@ -62,7 +62,7 @@ _SENTENCES: dict[Verdict, str] = {
     "yes": "The layers that the circuit names give more accuracy than layers drawn at random.",
     "partly": "The layers that the circuit names are better than random ones on some tasks only.",
     "no": "The layers that the circuit names are no better than layers drawn at random.",
-    UNTOLD: "The draws differ too much to say whether the circuit's layers are better.",
+    INCONCLUSIVE: "The draws differ too much to say whether the circuit's layers are better.",
 }
 
 

@@ -1,7 +1,7 @@
 """Does circuit-tuning forget less than LoRA?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.compared import gain_verdict, gains, grid_runs, means, of_method, per_task, seeds_note
 from engine.studies.findings.words import interval
 from engine.studies.statistics import side
@@ -12,7 +12,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Final accuracy on what the base knew (retention), circuit-tuning minus LoRA, paired by task and seed.
 
     Yes: the interval over all tasks lies above 0, and that of no task below it; partly: one of them lies above 0; no:
-    none does, and the one over all tasks ends below 0.0246; else it cannot be told.
+    none does, and the one over all tasks ends below 0.0246; else it is inconclusive.
     """
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_tuning"), of_method(runs, "lora")
@@ -25,7 +25,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         "yes": "Circuit-tuning keeps more of what the model knew than LoRA does.",
         "partly": "Circuit-tuning keeps more of what the model knew than LoRA on some tasks only.",
         "no": f"{less} of what the model knew than LoRA does.",
-        UNTOLD: "The runs differ too much to say which of the two keeps more.",
+        INCONCLUSIVE: "The runs differ too much to say which of the two keeps more.",
     }
     return Answer(
         verdict,

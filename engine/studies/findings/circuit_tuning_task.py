@@ -4,7 +4,7 @@ import pandas as pd
 
 from engine.domain.numbers import decimal
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.compared import gain_verdict, gains, grid_runs, means, of_method, per_task, seeds_note
 from engine.studies.findings.select import need
 from engine.studies.findings.words import interval
@@ -20,7 +20,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
 
     Yes: the interval over all tasks lies above 0, that of no task below it, and circuit-tuning moves no more
     parameters; partly: it moves more, or only some interval lies above 0; no: none does, and the one over all tasks
-    ends below 0.0246; else it cannot be told.
+    ends below 0.0246; else it is inconclusive.
     """
     runs = grid_runs(tables)
     ours, theirs = of_method(runs, "circuit_tuning"), of_method(runs, "lora")
@@ -61,7 +61,7 @@ def _sentence(verdict: Verdict, figures: list[FindingFigure], factor: float) -> 
         "yes": "Circuit-tuning answers more problems right than LoRA, without moving more parameters.",
         "partly": "Circuit-tuning answers more problems right than LoRA on some tasks only.",
         "no": "Circuit-tuning does not answer more problems right than LoRA.",
-        UNTOLD: "The runs differ too much to say whether circuit-tuning learns the task better than LoRA.",
+        INCONCLUSIVE: "The runs differ too much to say whether circuit-tuning learns the task better than LoRA.",
     }
     return sentences[verdict]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from engine.domain.numbers import count, decimal, plural
 from engine.domain.studies import FindingFigure, StudyTables
-from engine.studies.findings.answer import UNTOLD, Missing, Verdict
+from engine.studies.findings.answer import INCONCLUSIVE, Missing, Verdict
 from engine.studies.findings.select import need
 from engine.studies.findings.words import interval, method
 from engine.studies.statistics import LEAST_N, paired_difference, side
@@ -55,14 +55,14 @@ def gains(
 
 def gain_verdict(figures: Sequence[FindingFigure], *, least: float = PUBLISHED_GAIN) -> Verdict:
     """Of `gains`. Yes: the interval over all tasks lies above 0, that of no task below it; partly: one of them lies
-    above 0; no: none does, and the one over all tasks ends below `least`; else it cannot be told."""
+    above 0; no: none does, and the one over all tasks ends below `least`; else it is inconclusive."""
     sides = [side(figure) for figure in figures]
     if sides[0] == "above" and "below" not in sides:
         return "yes"
     if "above" in sides:
         return "partly"
     high = figures[0].high
-    return "no" if sides[0] == "below" or (high is not None and high < least and figures[0].n >= LEAST_N) else UNTOLD
+    return "no" if sides[0] == "below" or (high is not None and high < least and figures[0].n >= LEAST_N) else INCONCLUSIVE
 
 
 def per_task(figures: Sequence[FindingFigure]) -> str:

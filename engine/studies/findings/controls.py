@@ -4,7 +4,7 @@ from engine.corpus import make_corpus
 from engine.domain.corpus import CorpusSpec
 from engine.domain.numbers import decimal
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import at_end, captures_of, need, shuffled_corpora
 from engine.studies.findings.words import constraint_type, interval
 from engine.studies.statistics import LEAST_N, mean_interval, proportion, side
@@ -21,7 +21,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     corpora as the study makes them. Learning rate 0: no circuit may be called changed.
 
     Yes: both hold; no: none does; partly: one does and the other does not, or was not done; else, and where neither
-    was done, it cannot be told.
+    was done, it is inconclusive.
     """
     figures: list[FindingFigure] = []
     results: list[bool | None] = []
@@ -76,7 +76,7 @@ def _verdict(results: list[bool | None]) -> Verdict:
         return "yes"
     if any(results):
         return "partly"
-    return "no" if False in results else UNTOLD
+    return "no" if False in results else INCONCLUSIVE
 
 
 def _chances(spec: StudySpec) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
 from engine.studies.findings.select import (
     EQUAL,
@@ -37,7 +37,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     A score is kept where the interval of its difference ends above -0.05, and surely lost where it lies below 0 and
     reaches beyond -0.05. Yes: the circuits' curriculum keeps both scores, and one of them or the steps surely gains
     (interval above 0); no: it surely loses a score, or a gain is ruled out (both scores' intervals end below 0.05, and
-    that of the steps below one capture); else, and with fewer than five pairs, it cannot be told.
+    that of the steps below one capture); else, and with fewer than five pairs, it is inconclusive.
     """
     even = full_runs(tables, spec)
     ends = scores_at_end(tables)
@@ -83,17 +83,17 @@ def _verdict(figures: Figures, spec: StudySpec) -> Verdict:
     if any(surely_lost(score) for score in scores):
         return "no"
     if not all(kept(score) for score in scores):
-        return UNTOLD
+        return INCONCLUSIVE
     if any(side(figure) == "above" for figure in figures.values()):
         return "yes"
     no_better = all(side(score, null=EQUAL) == "below" for score in scores)
-    return "no" if no_better and side(figures["steps"], null=spec.capture_every) == "below" else UNTOLD
+    return "no" if no_better and side(figures["steps"], null=spec.capture_every) == "below" else INCONCLUSIVE
 
 
 def _sentence(verdict: Verdict, figures: Figures) -> str:
     if verdict == "yes":
         return "Showing more of the types whose circuits still change keeps the scores and gains something."
-    if verdict == UNTOLD:
+    if verdict == INCONCLUSIVE:
         return "Whether showing more of the types whose circuits still change helps is open."
     if any(surely_lost(figures[kind]) for kind in ("paraphrase", "inference")):
         return "Showing more of the types whose circuits still change ends with lower scores."

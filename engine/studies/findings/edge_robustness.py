@@ -6,7 +6,7 @@ import pandas as pd
 
 from engine.domain.numbers import percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only
 from engine.studies.findings.compared import grid_runs
 from engine.studies.findings.select import need
 from engine.studies.findings.words import interval
@@ -99,7 +99,7 @@ def _verdict(over: dict[str, list[FindingFigure]]) -> Verdict:
         return "yes"
     if any(more.values()):
         return "partly"
-    return UNTOLD if any(side(figures[0], margin=0.05) == "open" for figures in over.values()) else "no"
+    return INCONCLUSIVE if any(side(figures[0], margin=0.05) == "open" for figures in over.values()) else "no"
 
 
 def _more(over: dict[str, list[FindingFigure]]) -> dict[str, bool]:

@@ -7,7 +7,7 @@ import pandas as pd
 from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import (
     LEARNED,
     by_pair,
@@ -29,7 +29,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     Where one type never gets there it counts as one capture past the end, the least it can be; a run in which neither
     does is left out. Yes: the interval over all methods lies above 0, and that of no method lies below it or within one
     capture of it; partly: one of these intervals lies above 0, but others do not agree; no: none does, and the one over
-    all methods lies below 0 or within one capture of it; else it cannot be told.
+    all methods lies below 0 or within one capture of it; else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["paraphrase"])
@@ -54,7 +54,7 @@ def _answer(sides: dict[str, "pd.Series[Any]"], first: pd.DataFrame, runs: pd.Da
     where = side(every, margin=spec.capture_every)
     if not every.n:
         return Answer(
-            UNTOLD, f"No run got {percent(LEARNED)} of either type right, so there is nothing to compare.", ()
+            INCONCLUSIVE, f"No run got {percent(LEARNED)} of either type right, so there is nothing to compare.", ()
         )
     means = {kind: decimal(float(steps.mean()), 0) for kind, steps in sides.items()}
     return Answer(
@@ -81,7 +81,7 @@ def _verdict(every: Side, *each: Side) -> Verdict:
         return "yes"
     if "above" in (every, *each):
         return "partly"
-    return "no" if every in ("below", "same") else UNTOLD
+    return "no" if every in ("below", "same") else INCONCLUSIVE
 
 
 def _sentence(every: FindingFigure, where: Side) -> str:

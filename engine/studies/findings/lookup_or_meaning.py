@@ -8,7 +8,7 @@ import pandas as pd
 from engine.analysis.curves import wilson
 from engine.domain.numbers import percent, plural
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Verdict, asks, of_all, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Verdict, asks, of_all, table_only, with_null
 from engine.studies.findings.select import at_end, captures_of, full_runs, methods_in
 from engine.studies.findings.words import N_WORDS, constraint_type, interval, listed, method
 from engine.studies.statistics import mean_interval, side
@@ -24,7 +24,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     A run mostly gets all probes of a word right or none, and all runs share the words. So the interval is Wilson's over
     words, not over probes or runs: n is five words for each corpus. A method learns what follows where the intervals of
     all its types lie above 0.5 (most answers right), and does not where all lie below. Yes: every method learns it;
-    partly: some mean of a method and type lies above; no: all lie below; else it cannot be told.
+    partly: some mean of a method and type lies above; no: all lie below; else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["inference", "paraphrase"])
@@ -87,7 +87,7 @@ def _sentence(verdict: Verdict, scores: Scores) -> str:
     by_method = {name: [side(figure, null=_MOST) for figure in of] for name, of in scores.items()}
     clear = [f"“{method(name)}”" for name, sides in by_method.items() if set(sides) == {"above"}]
     others = [f"“{method(name)}”" for name, sides in by_method.items() if set(sides) != {"above"}]
-    if verdict == UNTOLD or not clear:
+    if verdict == INCONCLUSIVE or not clear:
         return "With so few words, it is open which methods learn what follows from most of them."
     verb = "learns" if len(clear) == 1 else "learn"
     return (

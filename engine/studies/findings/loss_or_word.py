@@ -6,7 +6,7 @@ import pandas as pd
 
 from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Verdict, asks, table_only, with_null
 from engine.studies.findings.correlations import ACROSS, WEAK, WITHIN, groups_of, n_tied, resolved_as_none
 from engine.studies.findings.select import at_end, captures_of, full_runs, methods_in
 from engine.studies.findings.words import coefficient, method, same_words
@@ -19,7 +19,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     within methods. Over all runs it is shown but not judged: methods that train different weights can reach different
     losses, whatever they learn.
 
-    Yes: the interval within methods lies above 0; no: it lies below 0, or within 0.3 of it; else it cannot be told.
+    Yes: the interval within methods lies above 0; no: it lies below 0, or within 0.3 of it; else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["loss", "inference"])
@@ -52,14 +52,14 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
 _SENTENCES: dict[Verdict, str] = {
     "yes": "Among runs of one method, those with a lower loss also got more inferences right.",
     "no": "Among runs of one method, a lower loss did not go with more inferences right.",
-    UNTOLD: "Among runs of one method, no clear relation between the loss and what was learned can be seen.",
+    INCONCLUSIVE: "Among runs of one method, no clear relation between the loss and what was learned can be seen.",
 }
 
 
 def _verdict(within: FindingFigure) -> Verdict:
     if side(within) == "above":
         return "yes"
-    return "no" if side(within) == "below" or resolved_as_none(within) else UNTOLD
+    return "no" if side(within) == "below" or resolved_as_none(within) else INCONCLUSIVE
 
 
 def _means(runs: pd.DataFrame, known: dict[str, "pd.Series[Any]"]) -> dict[str, list[FindingFigure]]:

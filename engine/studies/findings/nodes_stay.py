@@ -7,7 +7,7 @@ import pandas as pd
 
 from engine.domain.numbers import decimal, plural
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only
 from engine.studies.findings.compared import grid_runs
 from engine.studies.findings.select import EQUAL, need
 from engine.studies.findings.words import interval, method
@@ -33,7 +33,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     level that a circuit which stayed would have (by task, from `measure: [robustness]`). In a task nodes or edges
     changed where the interval of Jaccard minus that level, over runs, lies below 0; they stayed where it lies above, or
     within 0.05 of 0. Yes: in every task nodes stayed and edges changed; partly: in some; no: in none, and each is
-    resolved to be otherwise; else it cannot be told.
+    resolved to be otherwise; else it is inconclusive.
     """
     last = _last(tables)
     levels = _base_levels(tables, last)
@@ -77,7 +77,7 @@ def _sentence(verdict: Verdict, holds: dict[str, bool | None]) -> str:
         "partly": f"Nodes stayed while edges changed in {len(where)} of {plural(len(holds), 'task')} "
         f"({', '.join(where)}).",
         "no": "In no task did nodes stay while edges changed: either both changed, or the edges did not.",
-        UNTOLD: "The runs differ too much to say whether nodes stayed while edges changed.",
+        INCONCLUSIVE: "The runs differ too much to say whether nodes stayed while edges changed.",
     }
     return sentences[verdict]
 
@@ -97,7 +97,7 @@ def _verdict(holds: list[bool | None]) -> Verdict:
         return "yes"
     if any(holds):
         return "partly"
-    return "no" if None not in holds else UNTOLD
+    return "no" if None not in holds else INCONCLUSIVE
 
 
 def _base_levels(tables: StudyTables, last: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:

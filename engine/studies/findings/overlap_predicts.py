@@ -1,7 +1,7 @@
 """Does meaning overlap early in a run predict inference at its end?"""
 
 from engine.domain.studies import StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.correlations import (
     OVERLAP,
     Correlation,
@@ -24,7 +24,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     it is shown but not judged: it may only tell the methods apart.
 
     Yes: the early interval lies above 0; partly: not that one, but one of the later ones; no: all lie below 0 or within
-    0.3 of it; else it cannot be told.
+    0.3 of it; else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["own", "other", "inference"])
@@ -61,7 +61,7 @@ _SENTENCES: dict[Verdict, str] = {
     "yes": "Among runs of one method, those with more meaning overlap early on got more inferences right at the end.",
     "partly": "Not early: among runs of one method, a relation shows only later in the run.",
     "no": "Among runs of one method, meaning overlap does not go with inference at the end.",
-    UNTOLD: "There are too few runs to say whether meaning overlap tells runs of one method apart.",
+    INCONCLUSIVE: "There are too few runs to say whether meaning overlap tells runs of one method apart.",
 }
 
 
@@ -72,4 +72,4 @@ def _verdict(found: list[Correlation]) -> Verdict:
     if "above" in sides:
         return "partly"
     none = all(where == "below" or resolved_as_none(one.within) for where, one in zip(sides, found, strict=True))
-    return "no" if none else UNTOLD
+    return "no" if none else INCONCLUSIVE

@@ -2,7 +2,7 @@
 
 from engine.domain.numbers import decimal
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.correlations import WEAK, Correlation, correlations, n_tied, predictors, resolved_as_none
 from engine.studies.findings.select import at_end, captures_of, full_runs, nearest, steps_in
 from engine.studies.findings.words import coefficient, same_words
@@ -19,7 +19,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     Over all runs it is shown but not judged: methods differ in everything.
 
     Yes: by half of the steps some predictor's interval lies above 0.5; partly: at half of the steps one lies above 0;
-    no: every predictor's lies below 0 or within 0.3 of it there; else it cannot be told.
+    no: every predictor's lies below 0 or within 0.3 of it there; else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["inference"])
@@ -60,7 +60,7 @@ def _verdict(until: list[Correlation], at_half: list[Correlation]) -> Verdict:
     if any(side(one.within) == "above" for one in at_half):
         return "partly"
     none = [side(one.within) == "below" or resolved_as_none(one.within) for one in at_half]
-    return "no" if none and all(none) else UNTOLD
+    return "no" if none and all(none) else INCONCLUSIVE
 
 
 def _sentence(verdict: Verdict, until: list[Correlation], at_half: list[Correlation]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from engine.domain.numbers import percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.select import EQUAL, PAIR, at_end, at_steps, by_pair, captures_of, chosen, full_runs
 from engine.studies.findings.words import interval, policy, same_words
 from engine.studies.statistics import LEAST_N, Side, mean_interval, paired_difference, proportion, side
@@ -33,7 +33,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     The circuits' rule waits for flat probe scores as well, so these alone are what it is compared with. Yes: it fired
     in at least 80% of the runs, the interval of what was left ends below 0.05, and it surely left less than flat probe
     scores did; partly: the interval ends below 0.05, but the rest does not hold; no: the interval lies above 0.05, or
-    the rule surely fires in less than half of the runs; else, and with fewer than five stops, it cannot be told.
+    the rule surely fires in less than half of the runs; else, and with fewer than five stops, it is inconclusive.
     """
     full = full_runs(tables, spec)
     captures = captures_of(tables, full, ["paraphrase"])
@@ -82,7 +82,7 @@ def _verdict(rule: _Rule, over_probes: Side) -> Verdict:
         return "no"
     if where == "below":
         return "yes" if (rule.fired.value or 0.0) >= _OFTEN and over_probes == "above" else "partly"
-    return UNTOLD
+    return INCONCLUSIVE
 
 
 def _answer(rules: dict[str, _Rule], full: pd.DataFrame, spec: StudySpec) -> Answer:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
 from engine.studies.findings.select import EQUAL, by_pair, chosen, full_runs, need
 from engine.studies.findings.words import interval, policy, same_words, saves
@@ -30,7 +30,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     A score is kept where the interval of its difference ends above -0.05, and surely lost where it lies below 0 and
     reaches beyond -0.05. Yes: stopping by circuits keeps both scores and saves seconds (interval above 0); no: it
     surely loses one, or keeps them but saves no steps, or surely costs seconds; partly: it keeps both scores and saves
-    steps, and whether it saves seconds is open; else, and with fewer than five pairs, it cannot be told.
+    steps, and whether it saves seconds is open; else, and with fewer than five pairs, it is inconclusive.
     """
     full = full_runs(tables, spec)
     full = full.assign(seconds=_unwatched(full, tables.runs))
@@ -80,13 +80,13 @@ def _verdict(rule: Figures) -> Verdict:
     if any(surely_lost(score) for score in scores):
         return "no"
     if not all(kept(score) for score in scores):
-        return UNTOLD
+        return INCONCLUSIVE
     steps, seconds = side(rule["steps"]), side(rule["seconds"])
     if steps in ("same", "below") or seconds == "below":
         return "no"
     if seconds == "above":
         return "yes"
-    return "partly" if steps == "above" else UNTOLD
+    return "partly" if steps == "above" else INCONCLUSIVE
 
 
 def _answer(rules: dict[str, Figures], full: pd.DataFrame) -> Answer:

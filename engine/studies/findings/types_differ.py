@@ -7,7 +7,7 @@ import pandas as pd
 from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import by_pair, captures_of, full_runs, methods_in, of_method
 from engine.studies.findings.words import ALL_METHODS, interval, method, same_words
 from engine.studies.statistics import Side, paired_difference, side
@@ -23,7 +23,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     They differ where either interval excludes 0. Yes: over all methods together, and no two methods say the opposite of
     each other or one that there is no difference (step within one capture of 0); partly: together or in some method,
     but others do not agree; no: nowhere, and the interval of the step over all methods lies within one capture of 0;
-    else it cannot be told.
+    else it is inconclusive.
     """
     runs = full_runs(tables, spec)
     captures = captures_of(tables, runs, ["change", "said", "fit"])
@@ -67,14 +67,14 @@ def _verdict(steps: list[Side], totals: list[Side]) -> Verdict:
         return "yes"
     if any(beyond):
         return "partly"
-    return "no" if steps[0] == "same" else UNTOLD
+    return "no" if steps[0] == "same" else INCONCLUSIVE
 
 
 _SENTENCES: dict[Verdict, str] = {
     "yes": "On these words the circuits of the two types changed differently, in all methods alike.",
     "partly": "On these words the circuits of the two types changed differently, but the methods do not agree on how.",
     "no": "On these words the circuits of both types stopped changing at about the same step.",
-    UNTOLD: "The runs differ too much to say whether the circuits of the two types change differently.",
+    INCONCLUSIVE: "The runs differ too much to say whether the circuits of the two types change differently.",
 }
 
 

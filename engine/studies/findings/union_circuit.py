@@ -7,7 +7,7 @@ import pandas as pd
 from engine.domain.components import CIRCUIT_SHARE
 from engine.domain.numbers import percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
-from engine.studies.findings.answer import UNTOLD, Answer, Missing, Verdict, asks, table_only, with_null
+from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.compared import PAIR, gains, grid_runs, of_method
 from engine.studies.findings.equality import kept
 from engine.studies.findings.select import EQUAL, need
@@ -28,7 +28,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
 
     The first holds where the interval of the difference ends above -0.1, the second where it ends above -0.05; one
     surely fails where its interval lies below 0 and reaches beyond that. Yes: both hold; partly: one does; no: the
-    first surely fails, and the second does not hold; else it cannot be told.
+    first surely fails, and the second does not hold; else it is inconclusive.
     """
     runs = grid_runs(tables)
     rows = _rows(tables, runs)
@@ -160,4 +160,4 @@ def _verdict(at_share: FindingFigure | None, accuracy: FindingFigure | None) -> 
         return "yes"
     if as_circuit == "close" or as_prior:
         return "partly"
-    return "no" if as_circuit == "lost" else UNTOLD
+    return "no" if as_circuit == "lost" else INCONCLUSIVE

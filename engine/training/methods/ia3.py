@@ -25,7 +25,7 @@ def attach(
     """Factors of 1 on keys, values and what the MLP's last matrix reads. Raises ModelUnavailable."""
     family = model.config.model_type
     if family not in _TARGETS:
-        raise ModelUnavailable(f"IA³ knows no layers of “{family}” models. It knows {', '.join(_TARGETS)}. Use lora.")
+        raise ModelUnavailable(f"IA³ does not support “{family}” models. Supported: {', '.join(_TARGETS)}. Use lora.")
     targets, inputs = _TARGETS[family]
     adapter = IA3Config(target_modules=list(targets), feedforward_modules=list(inputs), task_type="CAUSAL_LM")
     with BUILDING:

@@ -135,7 +135,7 @@ def features_of(store: Store, run: str) -> dict[tuple[int, int], tuple[FeatureLi
     return _features(store, str(store.workspace), run, stamp(store, run), seen)
 
 
-@st.cache_data(max_entries=16, show_spinner="Laying the feature graphs of all checkpoints side by side …")
+@st.cache_data(max_entries=16, show_spinner="Comparing the attribution graphs of all checkpoints …")
 def _features(
     _store: Store, workspace: str, run: str, measured: object, seen: tuple[int, int]
 ) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:

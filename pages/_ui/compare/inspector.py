@@ -61,7 +61,7 @@ def edge_title(diff: GraphDiff, edge: tuple[str, str]) -> str:
 
 
 _WHAT = {
-    "error": "What the features do not explain of this layer's MLP at this token.",
+    "error": "The part of this layer’s MLP output at this token that the features do not explain.",
     "token": "A token of the prompt, where the computation begins.",
     "logit": "A possible next token, where the computation ends.",
 }

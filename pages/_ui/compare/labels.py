@@ -31,7 +31,7 @@ def label_form(diff: GraphDiff, at: Marks, annotations: Annotations) -> None:
     st.text_input(
         "Label", key=key, max_chars=LABEL_LIMIT, placeholder="What does this feature stand for?",
         on_change=_save_label, args=(digest, feature, key),
-        help="Kept in the workspace and shown wherever this feature appears. Empty it to take it away.",
+        help="Kept in the workspace and shown wherever this feature appears. Clear it to remove the label.",
     )  # fmt: skip
     _groups(digest, feature, at, annotations)
     if problem := st.session_state.pop(_PROBLEM, ""):
@@ -49,7 +49,7 @@ def _groups(digest: str, feature: str, at: Marks, annotations: Annotations) -> N
     st.multiselect(
         "Groups", list(members), key=key, accept_new_options=True, placeholder="None. Type a name to make one.",
         on_change=_save_groups, args=(digest, feature, key, members),
-        help="Features that you take for one thing. Settings can draw each group as one node.",
+        help="Features that you treat as one. Settings can draw each group as one node.",
     )  # fmt: skip
     pinned = {name for name in map(feature_of, at.pins) if name} - {feature}
     if not pinned:

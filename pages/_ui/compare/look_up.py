@@ -13,7 +13,7 @@ from pages._ui.jobs.state import newest_job
 from pages._ui.session import store
 
 Feature = tuple[int, int]  # layer, index
-_FIRST_LOOK = "The first look reads some hundred texts; then every feature of these graphs opens at once."
+_FIRST_LOOK = "The first time, a few hundred texts are read. After that, every feature of these graphs opens at once."
 
 
 def facts_or_progress(diff: GraphDiff, feature: Feature, *, height: int) -> None:

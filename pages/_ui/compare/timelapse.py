@@ -79,7 +79,7 @@ def _timelapse(
     return _made(selection, shown, annotations, points, made_from, selection.a.ref, selection.b.ref, selection.prompt)
 
 
-@st.cache_resource(max_entries=3, show_spinner="Laying the steps over each other …")
+@st.cache_resource(max_entries=3, show_spinner="Aligning the steps …")
 def _made(
     _selection: Selection, _shown: Shown, _annotations: Annotations, _points: tuple[Moment, ...],
     made_from: tuple[str, ...], a: str, b: str, prompt: str,

@@ -191,7 +191,7 @@ def _settings(diff: GraphDiff, shown: Shown) -> None:
     """Sliders that prune the stored graphs again, with what that leaves of each side."""
     default = DiffSettings()
     settings = shown.settings
-    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="What is kept, what counts as change"):
+    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="Pruning and smallest change"):
         _slider("Nodes: share of influence to keep", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
                 default.prune.node_threshold)  # fmt: skip
         _slider("Edges: share of influence to keep", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,

@@ -21,7 +21,7 @@ BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
     "yes": ("green", ":material/check:"),
     "no": ("blue", ":material/close:"),
     "partly": ("orange", ":material/contrast:"),
-    "cannot be told": ("gray", ":material/question_mark:"),
+    "inconclusive": ("gray", ":material/question_mark:"),
 }
 _BELOW_CHART = 8  # pixels
 _READING = (

@@ -48,8 +48,8 @@ def live_view(name: str) -> None:
     assert beside is not None
     st.markdown(
         plain(
-            f"A, {name}, is training now, with the recipe and the seed of demo-lora. B, {beside.run}, was taught the "
-            "same words in another way before. Each checkpoint of both is traced on"
+            f"A, {name}, is training now, with the recipe and the seed of demo-lora. B, {beside.run}, learned the "
+            "same words in another way. Each checkpoint of both is traced on"
         )
         + f" “**{plain(beside.prompt)} …**”."
     )

@@ -39,7 +39,7 @@ def recent() -> None:
         st.subheader("Recent jobs")
         records = jobs().snapshot()[:MOST]
         if not records:
-            st.caption("None yet. Training, tracing and corpus making run in the background and show here.")
+            st.caption("None yet. Training, tracing and corpus creation run in the background and appear here.")
         for record in records:
             ago = duration(time.time() - (record.finished_at or record.created_at))
             st.caption(plain(f"{record.title} · {record.state} {ago} ago"))
