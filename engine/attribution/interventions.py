@@ -84,8 +84,8 @@ def _place(feature: str, shape: Place) -> Place:
     kind, *numbers = feature.split("/")
     if kind != "feature" or len(numbers) != 3 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
         raise InputError(
-            f"“{feature[:80]}” is not a feature, and only features can be changed. Write feature/LAYER/POSITION/INDEX, as "
-            "feature/2/5/217."
+            f"“{feature[:80]}” is not a feature, and only features can be changed. Write feature/LAYER/POSITION/INDEX, "
+            "as feature/2/5/217."
         )
     layer, position, index = place = (int(numbers[0]), int(numbers[1]), int(numbers[2]))
     if position == 0:

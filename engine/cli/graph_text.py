@@ -7,9 +7,9 @@ from engine.analysis.pruning import contributions, prune
 from engine.analysis.records import node_tokens
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
-from engine.figures.tables import CHANGE, edge_table
+from engine.figures.tables import CHANGE_TITLE, edge_table
 
 TOP = 15  # edges shown to a person
 
@@ -44,8 +44,8 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
     )
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
-    order = diff.edges["change"].abs().sort_values(ascending=False, kind="stable").index[:TOP]
-    fields = ["source", "target", "contribution_a", "contribution_b", "change", "status"]
+    order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
+    fields = ["source", "target", CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE, "status"]
     top = diff.edges.loc[order, fields].values.tolist()
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "status"),
@@ -70,7 +70,9 @@ def show_mean(mean: GraphDiff) -> None:
         ]
         for side in "ab"
     ]
-    change = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top[CHANGE], top["spread_change"], strict=True)]
+    change = [
+        f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top[CHANGE_TITLE], top["spread_change"], strict=True)
+    ]
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "prompts", "status"),
         list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),

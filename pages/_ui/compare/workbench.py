@@ -11,11 +11,11 @@ import streamlit as st
 from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.domain.diffs import CHANGE, STATUSES, DiffSettings, GraphDiff
 from engine.domain.numbers import decimal, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
-from engine.figures.tables import CHANGE, edge_table, neighbours
+from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
@@ -72,7 +72,7 @@ def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
     probe = selection.probe
     made_from = (
         diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
-        len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
+        len(diff.nodes), len(diff.edges), float(diff.edges[CHANGE].abs().sum()), *losses,
     )  # fmt: skip
     return _view(
         lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], **steps),
@@ -157,7 +157,7 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
-        table = table[table[CHANGE].abs() >= at.min_change]
+        table = table[table[CHANGE_TITLE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
     PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
 
