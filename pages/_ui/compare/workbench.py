@@ -6,6 +6,7 @@ One fragment: a click in the graphs or the table, and every setting in here, dra
 from collections.abc import Callable
 from dataclasses import replace
 
+import pandas as pd
 import streamlit as st
 
 from engine.analysis.pruning import prune
@@ -159,7 +160,9 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     if at.min_change:
         table = table[table[CHANGE_TITLE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
-    PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+    PICKING.pick_row(
+        f"edges {at.statuses} {at.min_change}", lambda key: edge_table_widget(table, height=height, key=key)
+    )
 
 
 def _filter(at: Marks) -> None:
@@ -183,8 +186,14 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
     for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
         if tab.open:
             with tab:
-                key = f"inputs {node}" if are_inputs else f"outputs {node}"
-                PICKING.pick_row(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
+                _list(table, node, inputs=are_inputs)
+
+
+def _list(table: pd.DataFrame, node: str, *, inputs: bool) -> None:
+    PICKING.pick_row(
+        f"inputs {node}" if inputs else f"outputs {node}",
+        lambda key: neighbour_table(table, node, inputs=inputs, height=PICKED_PX - 46, key=key),
+    )
 
 
 def _settings(diff: GraphDiff, shown: Shown) -> None:
