@@ -20,6 +20,7 @@ STOP_MS = 60_000  # until a job that is loading its libraries comes to a point w
 ADDRESSES = ["" if name == "home" else name for name in PAGES]
 PAGE = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 28)"}
 SMALL, LARGE = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+LOOKS = [("light", SMALL), ("dark", LARGE)]
 
 
 class Job:
@@ -73,21 +74,33 @@ def _still(page: Page) -> None:
     )
 
 
-@pytest.mark.parametrize(("theme", "size"), [("light", SMALL), ("dark", LARGE)], ids=["light-720", "dark-1080"])
+@pytest.fixture(scope="module")
+def tabs(browser: Browser) -> Iterator[dict[str, Page]]:
+    """A tab for each page, which stays open from test to test."""
+    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
+    context.add_init_script(WATCH_SHIFTS)
+    yield {address: context.new_page() for address in ADDRESSES}
+    context.close()
+
+
+def _in(page: Page, theme: str, size: dict[str, int]) -> None:
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    page.set_viewport_size(size)  # type: ignore[arg-type]
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
+    _drawn(page)
+    _still(page)
+
+
+@pytest.mark.parametrize(("theme", "size"), LOOKS, ids=["light-720", "dark-1080"])
 def test_nothing_moves_while_a_job_runs_and_when_it_ends(
-    browser: Browser, server: str, server_folder: Path, theme: str, size: dict[str, int]
+    tabs: dict[str, Page], server: str, server_folder: Path, theme: str, size: dict[str, int]
 ) -> None:
     """Every entry counts, those after a click or key too."""
-    context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
-    context.add_init_script(WATCH_SHIFTS)
     with _job(server_folder) as job:
-        tabs = {}
-        for address in ADDRESSES:
-            tabs[address] = page = context.new_page()
-            page.goto(f"{server}/{address}")
+        for address, page in tabs.items():  # a page that was drawn without a job does not ask for any
+            page.goto(f"{server}/{address}", wait_until="commit")
         for page in tabs.values():
-            _drawn(page)
-            _still(page)
+            _in(page, theme, size)
             shifts(page)
         job.half()
         for page in tabs.values():
@@ -99,7 +112,6 @@ def test_nothing_moves_while_a_job_runs_and_when_it_ends(
             _drawn(page)
             _still(page)
         moved = {address: shifts(page) for address, page in tabs.items()}
-    context.close()
     assert {a: entries for a, entries in moved.items() if sum(e["value"] for e in entries) >= MOST_SHIFT} == {}
 
 
@@ -125,25 +137,15 @@ def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, ser
     assert sum(entry["value"] for entry in moved) < MOST_SHIFT, moved
 
 
-def test_all_text_can_be_read(browser: Browser, server: str) -> None:
+def test_all_text_can_be_read(tabs: dict[str, Page], server: str) -> None:
     """At least 12 px, and 4.5:1 against what is behind it."""
-    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.add_init_script(WATCH_SHIFTS)
     faults = {}
-    for address in ADDRESSES:
-        page.set_viewport_size(SMALL)  # type: ignore[arg-type]
-        page.emulate_media(color_scheme="light")
-        page.goto(f"{server}/{address}")
-        _drawn(page)
-        _still(page)
-        for theme, size in (("light", SMALL), ("dark", LARGE)):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            page.set_viewport_size(size)  # type: ignore[arg-type]
-            expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
-            _still(page)
+    for address, page in tabs.items():
+        if not page.url.startswith(server):
+            page.goto(f"{server}/{address}")
+        for theme, size in LOOKS:
+            _in(page, theme, size)
             found = [text for text in texts(page) if text["size"] < 11.99 or text["ratio"] < 4.495]
             if found:
                 faults[address, theme] = found
-    context.close()
     assert faults == {}
