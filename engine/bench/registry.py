@@ -31,7 +31,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "trace": tracing.measure,
     "train": training.measure,
     "live-run": live_run.measure,
-    "look": reading.measure,
+    "reading": reading.measure,
     "app": app.measure,
     "analysis": analysis.measure,
     "circuits": circuits.measure,
