@@ -11,7 +11,6 @@ from pages._ui.session import jobs, store
 CORPUS = "demo"
 DEFAULT_A, DEFAULT_B = f"{RUN_A}@100%", f"{RUN_B}@100%"
 LIVE_PARAM = "live"  # in Home's address: the live run that is watched
-PROMPT = "the cat feels blarf and"  # of the bundled comparison: what follows from a new word's meaning
 LIVE_S = 60.0  # what a live run takes on two laptop cores, until one has shown what it takes on this machine
 
 

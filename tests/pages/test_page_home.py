@@ -12,7 +12,7 @@ from engine.domain.numbers import percent
 from engine.store import Store
 from engine.workflows.queries import run_scores
 from pages._ui import session
-from pages._ui.demo import PROMPT
+from engine.demo.recipe import PROMPTS
 
 OpenPage = Callable[..., AppTest]
 
@@ -54,7 +54,7 @@ def test_run_it_live_trains_the_bundled_recipe_watched_beside_the_other_run(open
     same = ("corpus", "method", "rank", "alpha", "learning_rate", "n_steps", "capture", "seed")
     assert {name: getattr(request.config, name) for name in same} == {name: getattr(bundled, name) for name in same}
     assert request.config.watch
-    assert request.beside == Beside(run="demo-tokens", prompt=PROMPT)
+    assert request.beside == Beside(run="demo-tokens", prompt=PROMPTS[0])
     assert request.beside.prompt in {c.key.prompt for c in session.store().comparisons()}
     assert app.title[0].value == "A live run"
     assert app.query_params["live"] == "live"

@@ -94,7 +94,7 @@ def _row(button: _Button, job: JobRecord | None) -> None:
     failed = job is not None and job.state == "failed"
     with st.container(horizontal=True, vertical_alignment="center", key=f"job row {button.key}"):
         if button.finished:
-            st.markdown(button.finished)
+            st.markdown(button.finished, width="stretch")
             return
         if st.button(
             "Try again" if failed else button.label, icon=":material/refresh:" if failed else button.icon,
