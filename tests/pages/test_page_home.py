@@ -7,12 +7,12 @@ from pathlib import Path
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.demo.recipe import PROMPTS
 from engine.domain.jobs import Beside, Train
 from engine.domain.numbers import percent
 from engine.store import Store
 from engine.workflows.queries import run_scores
 from pages._ui import session
-from engine.demo.recipe import PROMPTS
 
 OpenPage = Callable[..., AppTest]
 
