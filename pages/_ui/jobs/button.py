@@ -65,8 +65,9 @@ def job_button(
             shown_on_page(job)
             _running(button, job.id, changes())
         else:
-            _row(button, job)
-            _below(button)
+            with st.container():  # a fragment draws in one too: so each element keeps its place in the page's tree
+                _row(button, job)
+                _below(button)
 
 
 def job_status(job: JobRecord, *, key: str) -> None:
