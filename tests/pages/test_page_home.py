@@ -33,7 +33,7 @@ def test_the_story_shows_measured_figures(open_page: OpenPage) -> None:
             rows = at_last[at_last["probe_kind"] == kind]
             share = (rows["accuracy"] * rows["n"]).sum() / rows["n"].sum()
             expected.append((label, percent(float(share))))
-        expected.append(("Parameters", f"{last.state.n_trainable:,}"))
+        expected.append(("Trained parameters", f"{last.state.n_trainable:,}"))
     assert shown == expected
 
 
