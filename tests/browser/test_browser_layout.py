@@ -149,3 +149,21 @@ def test_all_text_can_be_read(tabs: dict[str, Page], server: str) -> None:
             if found:
                 faults[address, theme] = found
     assert faults == {}
+
+
+@pytest.mark.parametrize("address", ["compare", "circuits"])
+def test_at_150_percent_no_choice_is_cut(page: Page, server: str, address: str) -> None:
+    page.set_viewport_size({"width": 853, "height": 480})  # 1280 x 720 at 150%
+    page.goto(f"{server}/{address}")
+    expect(page.locator("canvas").first).to_be_visible()
+    cut = page.evaluate(
+        """() => {
+            const row = document.querySelector(".st-key-choices");
+            const inside = (each, box) => each.right <= box.right + 1 && each.left >= box.left - 1;
+            return [...row.querySelectorAll("button, [role=combobox]")].filter((each) => {
+                const column = each.closest("[data-testid=stColumn]").getBoundingClientRect();
+                return !inside(each.getBoundingClientRect(), column);
+            }).map((each) => each.innerText || each.value);
+        }"""
+    )
+    assert cut == []
