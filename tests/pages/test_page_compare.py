@@ -340,7 +340,7 @@ def test_changes_agree_with_what_they_are_changes_of(open_page: OpenPage) -> Non
     table = app.dataframe[0].value
     assert (table["in A"] < 0).any()
     differences = (table["in B"] - table["in A"]).round(3)
-    assert differences.tolist() == table[CHANGE].tolist()
+    assert differences.tolist() == table[CHANGE_TITLE].tolist()
     edge = table[table["in A"] < 0].iloc[0]
     app = open_page("compare", marks=Marks(edge=(edge["source"], edge["target"])).to_text())
     figures = app.dataframe[1].value.set_index("")
