@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from page_measures import WATCH_SHIFTS, shifts, texts
+from page_measures import WATCH_SHIFTS, shifts, still, texts
 from playwright.sync_api import Browser, Page, expect
 
 from engine.domain.jobs import AnalyseRun, CancelToken, Report, Request
@@ -62,18 +62,6 @@ def _drawn(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
-def _still(page: Page) -> None:
-    """Until nothing has moved for half a second: charts come after the script has ended."""
-    page.wait_for_function(
-        """() => {
-            const now = performance.now();
-            if (window.layoutShifts.length !== window.lastCount) [window.lastCount, window.since] =
-                [window.layoutShifts.length, now];
-            return now - window.since > 500;
-        }"""
-    )
-
-
 @pytest.fixture(scope="module")
 def tabs(browser: Browser) -> Iterator[dict[str, Page]]:
     """A tab for each page, which stays open from test to test."""
@@ -88,7 +76,7 @@ def _in(page: Page, theme: str, size: dict[str, int]) -> None:
     page.set_viewport_size(size)  # type: ignore[arg-type]
     expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
     _drawn(page)
-    _still(page)
+    still(page)
 
 
 @pytest.mark.parametrize(("theme", "size"), LOOKS, ids=["light-720", "dark-1080"])
@@ -110,7 +98,7 @@ def test_nothing_moves_while_a_job_runs_and_when_it_ends(
             expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
             expect(page.locator(".st-key-jobs button")).to_have_count(0)
             _drawn(page)
-            _still(page)
+            still(page)
         moved = {address: shifts(page) for address, page in tabs.items()}
     assert {a: entries for a, entries in moved.items() if sum(e["value"] for e in entries) >= MOST_SHIFT} == {}
 
@@ -123,7 +111,7 @@ def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, ser
     button = page.get_by_role("button", name="Trace all checkpoints")
     button.scroll_into_view_if_needed()
     _drawn(page)
-    _still(page)
+    still(page)
     shifts(page)
     button.click()
     cancel = page.get_by_role("button", name="Cancel")
@@ -131,7 +119,7 @@ def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, ser
     cancel.click()
     expect(button).to_be_visible(timeout=STOP_MS)
     _drawn(page)
-    _still(page)
+    still(page)
     moved = shifts(page)
     context.close()
     assert sum(entry["value"] for entry in moved) < MOST_SHIFT, moved
