@@ -10,7 +10,7 @@ function drawAxes(ctx, { w, h, scene, to, colours }) {
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
   ctx.fillStyle = colours.muted;
-  ctx.font = `11px ${colours.font}`;
+  ctx.font = `12px ${colours.font}`;
   for (const row of scene.places.rows) {
     const y = to.y(row.y);
     if (y > 8 && y < h - PAD.bottom + 8) ctx.fillText(row.label, 4, y);
@@ -84,7 +84,7 @@ function placeText(ctx, picture, taken, { text, row, bold, must, above }) {
   const { w, scene, to, colours } = picture;
   const node = scene.nodes[row];
   const r = sizeOf(picture, row);
-  ctx.font = `${bold ? "650 " : ""}11px ${colours.font}`;
+  ctx.font = `${bold ? "650 " : ""}12px ${colours.font}`;
   const shown = shortened(text, must ? 28 : 20);
   const width = ctx.measureText(shown).width;
   const [x, y] = [to.x(node.x), to.y(node.y)];

@@ -107,7 +107,7 @@ function outline(node, colours) {
 
 function drawBoxName(ctx, { to, colours }, node) {
   const room = Math.max(3, Math.floor((2 * boxHalf(node, to.sx) - 8) / 5.6));
-  ctx.font = `600 11px ${colours.font}`;
+  ctx.font = `600 12px ${colours.font}`;
   ctx.textAlign = "center";
   ctx.textBaseline = "middle";
   ctx.fillStyle = colours.text;

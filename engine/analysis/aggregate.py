@@ -25,7 +25,7 @@ from engine.analysis.diff import edge_change, exists, signed_contribution, statu
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER, mean_graph
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.domain.corpus import Probe
-from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, SHARE, WEIGHT, DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.graphs import NodeKind
 
@@ -56,7 +56,7 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     nodes = _node_table(stack, slots.names, settings)
     edges = _edge_table(stack, nodes, settings)
     nodes, edges = (_recurring(table, least) for table in (nodes, edges))
-    edges = edges.iloc[np.argsort(-edges["change"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+    edges = edges.iloc[np.argsort(-edges[CHANGE].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     title = group_title(parts[0][0].constraint_type, parts[0][0].kind, len(parts))
     answers = [probe.answer for probe, _ in parts]
     a = mean_graph([diff.a for _, diff in parts], answers, nodes, edges, side="a", title=title, names=slots.names)
@@ -222,22 +222,22 @@ def _node_table(stack: _Stack, names: Sequence[str], settings: DiffSettings) -> 
 def _edge_table(stack: _Stack, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
     cells, rows, n_nodes = stack.edge_cells, stack.edges, len(stack.identity)
     source, target = np.divmod(stack.edge_keys, n_nodes)
-    weight = {side: cells.total(rows[f"weight_{side}"].to_numpy(dtype=float)) for side in "ab"}
+    weight = {side: cells.total(rows[WEIGHT[side]].to_numpy(dtype=float)) for side in "ab"}
     signed = {side: cells.total(signed_contribution(rows, side)) for side in "ab"}
     mean = {side: cells.mean(signed[side]) for side in "ab"}
     part = [np.abs(mean[side]) for side in "ab"]
     share = [_share(cells, rows, side, mean[side], nodes[side].to_numpy()[target]) for side in "ab"]
-    there = [cells.count(rows[f"weight_{side}"].to_numpy() != 0) > 0 for side in "ab"]
+    there = [cells.count(rows[WEIGHT[side]].to_numpy() != 0) > 0 for side in "ab"]
     flipped, change = edge_change(share, part)
     ids = nodes["id"].to_numpy()
     table = pd.DataFrame(
         {
             "source": ids[source],
             "target": ids[target],
-            **{f"weight_{side}": cells.mean(weight[side]) for side in "ab"},
-            **{f"share_{side}": values for side, values in zip("ab", share, strict=True)},
-            **{f"contribution_{side}": values for side, values in zip("ab", part, strict=True)},
-            "change": change,
+            **{WEIGHT[side]: cells.mean(weight[side]) for side in "ab"},
+            **{SHARE[side]: values for side, values in zip("ab", share, strict=True)},
+            **{CONTRIBUTION[side]: values for side, values in zip("ab", part, strict=True)},
+            CHANGE: change,
             "status": _status(there, flipped, change, np.maximum(*part), cells, signed, settings),
         }
     )
@@ -246,7 +246,7 @@ def _edge_table(stack: _Stack, nodes: pd.DataFrame, settings: DiffSettings) -> p
 
 def _share(cells: _Cells, rows: pd.DataFrame, side: str, signed: np.ndarray, influence: np.ndarray) -> np.ndarray:
     """(n_groups,) signed contribution over influence of the target; where that is 0, the mean of the shares."""
-    plain = cells.mean(cells.total(rows[f"share_{side}"].to_numpy(dtype=float)))
+    plain = cells.mean(cells.total(rows[SHARE[side]].to_numpy(dtype=float)))
     return np.divide(signed, influence, out=plain, where=influence > 0)
 
 

@@ -24,7 +24,17 @@ import pandas as pd
 
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.pruning import Flow, Pruned, flow, prune
-from engine.domain.diffs import STATUSES, DiffSettings, DiffSummary, GraphDiff, Status
+from engine.domain.diffs import (
+    CHANGE,
+    CONTRIBUTION,
+    SHARE,
+    STATUSES,
+    WEIGHT,
+    DiffSettings,
+    DiffSummary,
+    GraphDiff,
+    Status,
+)
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import AttributionGraph, NodeKind
 
@@ -203,11 +213,11 @@ def _edge_table(
         {
             "source": ids[keys // len(ids)],
             "target": ids[keys % len(ids)],
-            **{f"weight_{name}": values for name, values in zip("ab", weight, strict=True)},
-            **{f"share_{name}": values for name, values in zip("ab", share, strict=True)},
-            **{f"contribution_{name}": values for name, values in zip("ab", part, strict=True)},
+            **{WEIGHT[name]: values for name, values in zip("ab", weight, strict=True)},
+            **{SHARE[name]: values for name, values in zip("ab", share, strict=True)},
+            **{CONTRIBUTION[name]: values for name, values in zip("ab", part, strict=True)},
             **{f"kept_{name}": values for name, values in zip("ab", kept, strict=True)},
-            "change": change,
+            CHANGE: change,
             "status": status,
         }
     )
@@ -230,7 +240,7 @@ def exists(nodes: pd.DataFrame, side: str) -> np.ndarray:
 
 def signed_contribution(edges: pd.DataFrame, side: str) -> np.ndarray:
     """(n_edges,) the contribution on side `a` or `b` of an edge table, with the sign of the edge."""
-    return (edges[f"contribution_{side}"] * np.sign(edges[f"share_{side}"])).to_numpy(dtype=float)
+    return (edges[CONTRIBUTION[side]] * np.sign(edges[SHARE[side]])).to_numpy(dtype=float)
 
 
 def statuses(
@@ -259,7 +269,7 @@ def summarise(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:
     return DiffSummary(
         node_jaccard=_jaccard(nodes),
         edge_jaccard=_jaccard(edges),
-        edge_similarity=weighted_jaccard(edges["share_a"].to_numpy(), edges["share_b"].to_numpy()),
+        edge_similarity=weighted_jaccard(edges[SHARE["a"]].to_numpy(), edges[SHARE["b"]].to_numpy()),
         nodes=_counts(nodes),
         edges=_counts(edges),
     )

@@ -2,7 +2,7 @@
 
 import math
 
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import CHANGE, GraphDiff
 
 
 def distinguishing_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     # Every edge into a node starts on a lower layer: in this order a node's best path is known before it is gone on.
     by_layer = appeared.assign(layer=appeared["source"].map(layer)).sort_values("layer", kind="stable")
     best: dict[str, tuple[float, tuple[str, ...]]] = {}
-    for source, target, change in zip(by_layer["source"], by_layer["target"], by_layer["change"], strict=True):
+    for source, target, change in zip(by_layer["source"], by_layer["target"], by_layer[CHANGE], strict=True):
         start = (math.inf, (source,)) if source.startswith("token/") else None
         before = best.get(source, start)
         if before is None or (start and target.startswith("logit/")):
@@ -49,5 +49,5 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     whole = [found for target, found in best.items() if target.startswith("logit/")]
     if whole:
         return max(whole, key=lambda found: found[0])[1]
-    strongest = appeared.sort_values("change", ascending=False, kind="stable").iloc[0]
+    strongest = appeared.sort_values(CHANGE, ascending=False, kind="stable").iloc[0]
     return str(strongest["source"]), str(strongest["target"])

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from engine.domain.diffs import WEIGHT
 from engine.domain.graphs import AttributionGraph, Fit, NodeKind
 
 RIGHT_ANSWER, OTHER_ANSWERS = "right answer", "other answers"
@@ -33,7 +34,7 @@ def mean_graph(
     own = nodes.iloc[order]
     row = pd.Index(own["id"])
     source, target = (row.get_indexer(edges[end]) for end in ("source", "target"))
-    weight = edges[f"weight_{side}"].to_numpy(dtype=np.float32)
+    weight = edges[WEIGHT[side]].to_numpy(dtype=np.float32)
     real = (source >= 0) & (target >= 0) & (weight != 0)
     outputs = own[own["kind"] == "logit"]
     first = graphs[0]

@@ -12,19 +12,19 @@ import pandas as pd
 
 from engine.analysis.diff import diff_everything
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
-from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
+from engine.domain.diffs import CONTRIBUTION, MEAN_COLUMNS, SHARE, WEIGHT, GraphDiff
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
 NODE_FIELDS = ("id", "kind", "layer", "position", "index", "token", "a", "b", "status")
 EDGE_FIELDS = (
     "source",
     "target",
-    "weight_a",
-    "weight_b",
-    "share_a",
-    "share_b",
-    "contribution_a",
-    "contribution_b",
+    WEIGHT["a"],
+    WEIGHT["b"],
+    SHARE["a"],
+    SHARE["b"],
+    CONTRIBUTION["a"],
+    CONTRIBUTION["b"],
     "status",
 )
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import MEAN_COLUMNS, DiffSettings, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, WEIGHT, DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import NodeKind
 
@@ -99,7 +99,7 @@ def _edges(edges: pd.DataFrame, nodes: pd.DataFrame, group: dict[str, str], sett
     touched = (ends["source"] != edges["source"]) | (ends["target"] != edges["target"])
     outside = ends["source"] != ends["target"]
     part = edges.assign(**ends, **{f"signed_{side}": signed_contribution(edges, side) for side in "ab"})
-    part = part.assign(in_a=edges["weight_a"] != 0, in_b=edges["weight_b"] != 0)[touched & outside]
+    part = part.assign(in_a=edges[WEIGHT["a"]] != 0, in_b=edges[WEIGHT["b"]] != 0)[touched & outside]
     summed = [f"{name}_{side}" for name in ("weight", "share", "signed") for side in "ab"]
     merged = (
         part.groupby(["source", "target"], sort=False)
@@ -112,7 +112,7 @@ def _edges(edges: pd.DataFrame, nodes: pd.DataFrame, group: dict[str, str], sett
     )
     merged = _compared(merged, nodes, settings)
     both = pd.concat([merged[list(edges.columns)], edges[~touched]], ignore_index=True)
-    return both.iloc[np.argsort(-both["change"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+    return both.iloc[np.argsort(-both[CHANGE].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def _compared(merged: pd.DataFrame, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
@@ -121,14 +121,14 @@ def _compared(merged: pd.DataFrame, nodes: pd.DataFrame, settings: DiffSettings)
     for side in "ab":
         signed = merged[f"signed_{side}"].to_numpy(dtype=float)
         worth = merged["target"].map(nodes.set_index("id")[side]).to_numpy(dtype=float)
-        plain = merged[f"share_{side}"].to_numpy(dtype=float, copy=True)  # where the target has no influence
+        plain = merged[SHARE[side]].to_numpy(dtype=float, copy=True)  # where the target has no influence
         share.append(np.divide(signed, worth, out=plain, where=worth > 0))
         part.append(np.abs(signed))
     flipped, change = edge_change(share, part)
     in_a, in_b = (merged[name].to_numpy(dtype=bool) for name in ("in_a", "in_b"))
     return merged.assign(
-        **{f"share_{side}": values for side, values in zip("ab", share, strict=True)},
-        **{f"contribution_{side}": values for side, values in zip("ab", part, strict=True)},
+        **{SHARE[side]: values for side, values in zip("ab", share, strict=True)},
+        **{CONTRIBUTION[side]: values for side, values in zip("ab", part, strict=True)},
         change=change,
         status=statuses(in_a, in_b, flipped, change, np.maximum(*part), settings),
     )

@@ -18,7 +18,7 @@ from engine.domain.components import (
     UnionReport,
 )
 from engine.domain.measures import Estimate
-from engine.domain.numbers import decimal
+from engine.domain.numbers import decimal, signed
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -95,7 +95,8 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
     say(f"Nodes: {' '.join(nodes[:_NODES_SHOWN])}{more}.")
     edges = component_edges(scores, circuit).head(top)
     if len(edges):
-        rows = [(edge.source, edge.target, edge.input, f"{edge.score:+.4f}") for edge in edges.itertuples()]
+        scores_told = [signed(float(score), 4) for score in edges["score"]]
+        rows = list(zip(edges["source"], edges["target"], edges["input"], scores_told, strict=True))
         title = f"The {len(edges)} largest edges: how the metric changes where an edge carries its corrupted value"
         show_table(("from", "to", "input", "score"), rows, title=title)
     if curve:

@@ -39,11 +39,15 @@ def _rule(text: str) -> str:
 CheckpointName = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="A checkpoint, as RUN@100%.")]
 Pairs = Annotated[
     str,
-    typer.Option(metavar="CORPUS", help="Corpus with the pairs: a stored one or a JSONL file.", show_default="the run's own"),
+    typer.Option(metavar="CORPUS", help="Corpus with the pairs, stored or a JSONL file.", show_default="the run's own"),
 ]
 PairsName = Annotated[
     str,
-    typer.Option(metavar="CORPUS", help="Corpus whose pairs they were found with.", show_default="the run's own, else those used last"),
+    typer.Option(
+        metavar="CORPUS",
+        help="Corpus they were found with.",
+        show_default="the run's own, else those used last",
+    ),
 ]
 NPairs = Annotated[int, typer.Option(help="At most this many pairs, drawn by the seed, evenly over types.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]

@@ -1,5 +1,7 @@
 """Graphs and their differences as text: sentences and the largest edges."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from engine.analysis.headline import headline
@@ -7,9 +9,10 @@ from engine.analysis.pruning import contributions, prune
 from engine.analysis.records import node_tokens
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
-from engine.figures.tables import CHANGE, edge_table
+from engine.domain.numbers import decimal, signed
+from engine.figures.tables import CHANGE_TITLE, edge_table
 
 TOP = 15  # edges shown to a person
 
@@ -44,8 +47,8 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
     )
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
-    order = diff.edges["change"].abs().sort_values(ascending=False, kind="stable").index[:TOP]
-    fields = ["source", "target", "contribution_a", "contribution_b", "change", "status"]
+    order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
+    fields = ["source", "target", CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE, "status"]
     top = diff.edges.loc[order, fields].values.tolist()
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "status"),
@@ -63,19 +66,17 @@ def show_mean(mean: GraphDiff) -> None:
         ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
     )
     top = edge_table(mean, changed_only=True).head(TOP)
-    values = [
-        [
-            f"{value:+.3f} ± {spread:.3f}"
-            for value, spread in zip(top[f"in {side.upper()}"], top[f"spread_{side}"], strict=True)
-        ]
-        for side in "ab"
-    ]
-    change = [f"{value:+.3f} ± {spread:.3f}" for value, spread in zip(top[CHANGE], top["spread_change"], strict=True)]
+    values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
+    change = _with_spread(top[CHANGE_TITLE], top["spread_change"])
     show_table(
         ("from", "to", "contribution a", "contribution b", "change", "prompts", "status"),
         list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),
         title=f"The {len(top)} edges whose mean contribution changed most (± standard deviation over prompts)",
     )
+
+
+def _with_spread(values: Iterable[float], spreads: Iterable[float]) -> list[str]:
+    return [f"{signed(value, 3)} ± {decimal(spread, 3)}" for value, spread in zip(values, spreads, strict=True)]
 
 
 def _show_side(graph: AttributionGraph) -> None:

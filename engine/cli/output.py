@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.domain.errors import InputError
+from engine.domain.numbers import MISSING, decimal
 
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the data as JSON; - is stdout.", show_default=False)
@@ -54,9 +55,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, titl
 
 
 def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else plain(value)
+    if value is None:
+        return MISSING
+    return decimal(value, 3) if isinstance(value, float) else plain(value)
 
 
 def check_destination(destination: str | None) -> None:

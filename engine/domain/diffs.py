@@ -1,7 +1,7 @@
 """What differs between two attribution graphs on the same tokens."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -12,6 +12,11 @@ from engine.domain.record import Record
 Status = Literal["appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged"]
 STATUSES: tuple[Status, ...] = ("appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged")
 
+# Columns of `GraphDiff.edges`, by side where each side has its own: the one place that names them.
+WEIGHT: Final = {"a": "weight_a", "b": "weight_b"}
+SHARE: Final = {"a": "share_a", "b": "share_b"}
+CONTRIBUTION: Final = {"a": "contribution_a", "b": "contribution_b"}
+CHANGE: Final = "change"
 # Further columns of nodes and edges where a difference is the mean over many prompts (`engine.analysis.aggregate`).
 MEAN_COLUMNS = ("n", "spread_a", "spread_b", "spread_change")
 

@@ -1,7 +1,7 @@
 """What a person takes away from the explorer: one HTML file, pictures, tables, graphs for other tools, a report."""
 
 from engine.export.graph_page import graph_html
-from engine.export.graphml import graph_graphml, to_graphml
+from engine.export.graphml import to_graphml
 from engine.export.raster import chart_png, chart_svg, to_png
 from engine.export.report import run_report
 from engine.export.svg import graph_svg
@@ -14,7 +14,6 @@ __all__ = [
     "chart_svg",
     "edges_csv",
     "file_name",
-    "graph_graphml",
     "graph_html",
     "graph_svg",
     "node_table",

@@ -10,10 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from engine.analysis.pruning import DEFAULT_PRUNING
-from engine.analysis.records import graph_record
 from engine.domain.diffs import GraphDiff
-from engine.domain.graphs import AttributionGraph, PruneSettings
 from engine.export.tables import named
 from engine.export.texts import printable
 
@@ -24,14 +21,6 @@ def to_graphml(diff: GraphDiff) -> str:
     for side, graph in (("a", diff.a), ("b", diff.b)):
         facts |= {f"checkpoint_{side}": graph.key.checkpoint, f"replacement_{side}": graph.fit.replacement}
     return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(diff.edges))
-
-
-def graph_graphml(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING) -> str:
-    """One graph after pruning: activation and influence of its nodes; weight, share and contribution of its edges."""
-    record = graph_record(graph, settings)
-    facts = {name: record[name] for name in ("checkpoint", "prompt", "transcoders")}
-    facts |= {name: record["scores"][name] for name in ("replacement", "completeness")}
-    return _write(facts | settings.model_dump(), record["nodes"], record["edges"])
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from engine.domain.diffs import CONTRIBUTION, SHARE
 from engine.export.shapes import Arc, Mark, Panel, shortened
 from engine.figures.graph_view import GraphView
 
@@ -88,7 +89,7 @@ def _edge(arc: Arc, view: GraphView) -> dict[str, Any]:
         "hidden": not arc.strong,
         "strong": arc.strong,
         "color": {"color": arc.colour, "opacity": 0.55},
-        **{side: _signed(edges[f"contribution_{side}"][arc.row], edges[f"share_{side}"][arc.row]) for side in "ab"},
+        **{side: _signed(edges[CONTRIBUTION[side]][arc.row], edges[SHARE[side]][arc.row]) for side in "ab"},
     }
 
 

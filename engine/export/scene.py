@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import STATUSES
+from engine.domain.diffs import CHANGE, CONTRIBUTION, SHARE, STATUSES
 from engine.export.notes import halos, notes
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.export.texts import printable
@@ -156,9 +156,9 @@ def _outline_width(node: dict[str, Any]) -> float:
 
 def _arcs(view: GraphView, side: Side, to: _Projection, colours: dict[str, str], most: int) -> Iterator[Arc]:
     edges, nodes = view.edges, view.nodes
-    sizes = [abs(value) for value in edges["change" if side == "overlay" else f"contribution_{side}"]]
+    sizes = [abs(value) for value in edges[CHANGE if side == "overlay" else CONTRIBUTION[side]]]
     order = sorted(range(len(sizes)), key=lambda row: (not edges["show"][row] & _STRONG[side], -sizes[row]))
-    largest = max([1e-9, *(abs(value) for value in edges["change"])])
+    largest = max([1e-9, *(abs(value) for value in edges[CHANGE])])
     beyond = 0
     for row in order:
         strong = bool(edges["show"][row] & _STRONG[side])
@@ -166,7 +166,7 @@ def _arcs(view: GraphView, side: Side, to: _Projection, colours: dict[str, str],
             continue
         beyond += not strong
         source, target = nodes[edges["from"][row]], nodes[edges["to"][row]]
-        part = abs(edges["change"][row]) / largest if side == "overlay" else abs(edges[f"share_{side}"][row])
+        part = abs(edges[CHANGE][row]) / largest if side == "overlay" else abs(edges[SHARE[side]][row])
         yield Arc(
             row=row,
             source=source["id"],
@@ -185,11 +185,11 @@ def _edge_colour(view: GraphView, side: Side, row: int, colours: dict[str, str])
     """By sign on a side; in the overlay by what was gained or lost: another palette, on purpose."""
     edges = view.edges
     if side != "overlay":
-        return colours["positive" if edges[f"share_{side}"][row] >= 0 else "negative"]
+        return colours["positive" if edges[SHARE[side]][row] >= 0 else "negative"]
     status = STATUSES[edges["status"][row]]
     if status in ("unchanged", "flipped"):
         return colours["same" if status == "unchanged" else "flipped"]
-    return colours["gained" if edges["change"][row] > 0 else "lost"]
+    return colours["gained" if edges[CHANGE][row] > 0 else "lost"]
 
 
 def _axis_texts(view: GraphView, to: _Projection, colours: dict[str, str]) -> Iterator[Text]:

@@ -19,11 +19,8 @@ from engine.domain.series import CausalCheck, Overlap
 from engine.figures import palette
 from engine.figures.chart_theme import MARGIN, step_axis, themed
 
-SAID_TITLES: Final[Mapping[str, str]] = {
-    "change": "above it",
-    "within": "not above it",
-    "unclear": "unclear",
-}  # of the noise floor
+# Against the noise floor.
+SAID_TITLES: Final[Mapping[str, str]] = {"change": "above it", "within": "not above it", "unclear": "unclear"}
 NOISE_TITLE: Final = "noise floor"
 OWN, OTHER = "what the word means", "other meanings"
 CIRCUIT, RANDOM = "the circuit's features", "as many random features"

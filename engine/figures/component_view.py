@@ -21,6 +21,7 @@ from engine.domain.components import (
     ComponentScores,
     ComponentShape,
 )
+from engine.domain.diffs import CONTRIBUTION, SHARE
 from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.errors import ComparisonRefused
 from engine.domain.numbers import decimal, plural, signed
@@ -312,8 +313,8 @@ def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[st
     share = {side: _shares(edges, side) for side in "ab"}
     columns: dict[str, list[Any]] = {"from": row_of[edges["source"]].tolist(), "to": row_of[edges["target"]].tolist()}
     for side in "ab":
-        columns[f"share_{side}"] = [short(value) for value in share[side].tolist()]
-        columns[f"contribution_{side}"] = [short(abs(value)) for value in share[side].tolist()]
+        columns[SHARE[side]] = [short(value) for value in share[side].tolist()]
+        columns[CONTRIBUTION[side]] = [short(abs(value)) for value in share[side].tolist()]
     in_a, in_b = edges["in_a"].to_numpy(dtype=bool), edges["in_b"].to_numpy(dtype=bool)
     size_a, size_b = np.abs(share["a"]) * in_a, np.abs(share["b"]) * in_b
     flipped = (edges["status"] == "flipped").to_numpy()

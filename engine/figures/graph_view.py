@@ -17,7 +17,7 @@ import pandas as pd
 
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
-from engine.domain.diffs import MEAN_COLUMNS, STATUSES, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, STATUSES, WEIGHT, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import decimal, step_name
@@ -30,7 +30,7 @@ IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
 LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
-_NUMBERS = ("weight_a", "weight_b", "share_a", "share_b", "contribution_a", "contribution_b", "change")
+_NUMBERS = (WEIGHT["a"], WEIGHT["b"], SHARE["a"], SHARE["b"], CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE)
 
 _STATUS_TEXT = {
     "appeared": "only in B",
@@ -208,9 +208,9 @@ def edge_columns(
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
     changed = (edges["status"] != "unchanged").to_numpy(dtype=bool)
     show = (
-        STRONG_A * _top(edges["contribution_a"], kept_a, strongest)
-        | STRONG_B * _top(edges["contribution_b"], kept_b, strongest)
-        | STRONG_CHANGE * _top(edges["change"].abs(), changed, strongest)
+        STRONG_A * _top(edges[CONTRIBUTION["a"]], kept_a, strongest)
+        | STRONG_B * _top(edges[CONTRIBUTION["b"]], kept_b, strongest)
+        | STRONG_CHANGE * _top(edges[CHANGE].abs(), changed, strongest)
     )
     return {
         "from": row_of[edges["source"]].tolist(),

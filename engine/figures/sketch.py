@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import CONTRIBUTION, GraphDiff
 from engine.domain.numbers import percent
 from engine.figures.layout import Layout, layout
 from engine.figures.names import visible
@@ -110,8 +110,8 @@ def _edges(
     inside = table[table["source"].isin(nodes) & table["target"].isin(nodes)]
     if only is None:
         inside = inside[inside[f"kept_{side}"].astype(bool)]
-    ranked = inside.sort_values(f"contribution_{side}", ascending=False, kind="stable")
-    pairs = zip(ranked["source"], ranked["target"], ranked[f"contribution_{side}"], strict=True)
+    ranked = inside.sort_values(CONTRIBUTION[side], ascending=False, kind="stable")
+    pairs = zip(ranked["source"], ranked["target"], ranked[CONTRIBUTION[side]], strict=True)
     return {(a, b): float(value) for a, b, value in pairs if only is None or ((a, b) in only and value > 0)}
 
 

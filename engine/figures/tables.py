@@ -5,11 +5,10 @@ import re
 import pandas as pd
 
 from engine.analysis.diff import signed_contribution
-from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, GraphDiff
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
-CHANGE = "change in contribution"
-EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", CHANGE, "status")
+CHANGE_TITLE = "change in contribution"
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
@@ -27,7 +26,7 @@ def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None 
         edges = edges[edges["status"] != "unchanged"]
     if node is not None:
         edges = edges[(edges["source"] == node) | (edges["target"] == node)]
-    edges = edges.iloc[(-edges["change"].abs()).argsort(kind="stable")]
+    edges = edges.iloc[(-edges[CHANGE].abs()).argsort(kind="stable")]
     names = node_names(diff)
     ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
     ids = {end: edges[end] for end in ("source", "target")}
@@ -40,7 +39,7 @@ def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFram
     Ordered by the larger of both contributions. Empty where the node has none, or is not in the diff.
     """
     names, edges = node_names(diff), diff.edges
-    larger = edges[["contribution_a", "contribution_b"]].max(axis=1)
+    larger = edges[[CONTRIBUTION["a"], CONTRIBUTION["b"]]].max(axis=1)
     tables = []
     for here, there in (("target", "source"), ("source", "target")):
         part = edges[edges[here] == node_id]
@@ -67,8 +66,8 @@ def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
     return {
         "in A": a,
         "in B": b,
-        **{f"share {side.upper()}": edges[f"share_{side}"] for side in "ab"},
-        CHANGE: b - a,
+        **{f"share {side.upper()}": edges[SHARE[side]] for side in "ab"},
+        CHANGE_TITLE: b - a,
         **{name: edges[name] for name in ("status", *MEAN_COLUMNS) if name in edges},
     }
 

@@ -14,7 +14,7 @@ import pandas as pd
 from engine.analysis.curves import mean_accuracy
 from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
-from engine.domain.diffs import STATUSES, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
@@ -122,7 +122,7 @@ def largest_edges(edges: pd.DataFrame, n: int = MOST_EDGES) -> pd.DataFrame:
     """The `n` edges with the largest contribution on either side or |change|, in their order."""
     if len(edges) <= n:
         return edges
-    size = pd.concat([edges["contribution_a"], edges["contribution_b"], edges["change"].abs()], axis=1).max(axis=1)
+    size = pd.concat([edges[CONTRIBUTION["a"]], edges[CONTRIBUTION["b"]], edges[CHANGE].abs()], axis=1).max(axis=1)
     return edges.loc[size.sort_values(ascending=False, kind="stable").index[:n].sort_values()]
 
 
@@ -160,6 +160,6 @@ def _largest(diffs: Sequence[GraphDiff]) -> dict[str, float]:
     return {
         "value": short(max((float(part.max(initial=0.0)) for part in inner), default=0.0) or 1e-9),
         "change": short(
-            max(float(diff.edges["change"].abs().max()) if len(diff.edges) else 0.0 for diff in diffs) or 1e-9
+            max(float(diff.edges[CHANGE].abs().max()) if len(diff.edges) else 0.0 for diff in diffs) or 1e-9
         ),
     }

@@ -112,9 +112,7 @@ class JobTask:
         return result
 
     def _cancelled(self) -> tuple[JobState, str]:
-        return (
-            ("interrupted", "The program was closed while this was running.") if self._closing else ("cancelled", "")
-        )
+        return ("interrupted", "The program was closed while this was running.") if self._closing else ("cancelled", "")
 
     def _end(self, state: JobState, error: str, *, result: str = "", unless: JobState | None = None) -> None:
         with self._lock:

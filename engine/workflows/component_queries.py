@@ -90,15 +90,6 @@ def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettin
     )
 
 
-def component_series(store: Store, run: str, *, pairs: str, settings: ScoreSettings) -> tuple[ComponentScores, ...]:
-    """The stored scores of a run's checkpoints on the pairs of this corpus, in order of steps; empty where there are
-    none. Raises NotFound (the run), Damaged."""
-    for one in _newest_first(store, run):
-        if (one.pairs, one.settings) == (pairs, settings):
-            return tuple(store.components(key.hash) for key in one.keys)
-    return ()
-
-
 def checkpoint_scores(
     store: Store, checkpoint: str, *, pairs: str = "", settings: ScoreSettings | None = None
 ) -> ComponentScores:

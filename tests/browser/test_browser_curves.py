@@ -105,11 +105,12 @@ def test_ten_runs_are_told_apart_and_one_is_highlighted_in_every_chart(
     expect(dimmed).to_have_count(18)  # nine other runs, two probe kinds
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["loss", "accuracy"])
 def test_ctrl_and_the_wheel_zoom_double_click_goes_back_and_the_wheel_alone_scrolls(
-    ten_runs: tuple[str, list[str]], page: Page
+    ten_runs: tuple[str, list[str]], page: Page, place: int
 ) -> None:
     _open_ten(page, ten_runs)
-    loss = _charts(page).first
+    loss = _charts(page).nth(place)
     expect(loss.locator(".role-axis-label text").filter(has_text="300")).to_be_visible()
     whole = _steps(loss)
     box = loss.bounding_box()

@@ -13,14 +13,16 @@ from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
 from engine.domain.diffs import MEAN_COLUMNS
 from engine.figures.names import node_name, visible
-from engine.figures.tables import CHANGE, EDGE_COLUMNS, edge_table, neighbours, to_csv
+from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours, to_csv
 from tests.analysis.micro_graphs import micro_a, micro_b, probe
+
+EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", CHANGE_TITLE, "status")
 
 
 def test_edge_table_of_the_micro_pair():
     table = edge_table(diff_graphs(micro_a(), micro_b()))
     assert tuple(table.columns) == (*EDGE_COLUMNS, "source", "target")
-    assert table[CHANGE].abs().is_monotonic_decreasing
+    assert table[CHANGE_TITLE].abs().is_monotonic_decreasing
     row = table[table["status"] == "flipped"].iloc[0]
     assert (row["from"], row["to"]) == ("L0 · x · feature 7", "L1 · x · feature 3")
     assert (row["in A"], row["in B"]) == (-0.140625, 0.03125)
@@ -43,7 +45,7 @@ def test_the_edges_of_one_node():
         ("L1 · x · feature 4", "output no"),
         ("L1 · x · feature 4", "output yes"),
     ]
-    assert table[CHANGE].abs().is_monotonic_decreasing
+    assert table[CHANGE_TITLE].abs().is_monotonic_decreasing
     assert edge_table(diff_graphs(micro_a(), micro_b()), node="feature/9/9/9").empty
 
 

@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +16,17 @@ def sources() -> Iterator[Path]:
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """Parsed once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def function_lengths() -> list[int]:
     """Lines of every function and method, ascending; what stands inside another counts with it."""
-    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources())
+    trees = map(tree, sources())
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, kinds))
+    nodes = (node for one in trees for node in ast.walk(one) if isinstance(node, kinds))
     return sorted((node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes)
 
 
@@ -40,7 +47,7 @@ def page_imports() -> Counter[tuple[str, str]]:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 yield f"{node.module}.{alias.name}"

@@ -3,13 +3,25 @@
 import ast
 from collections import defaultdict
 
-from tests.house.shape import ROOT, sources
+from engine.domain.diffs import CONTRIBUTION, SHARE, WEIGHT
+from tests.house.shape import ROOT, sources, tree
 
 
 def test_no_two_classes_of_one_name() -> None:
     found = defaultdict(list)
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):
                 found[node.name].append(path.relative_to(ROOT).as_posix())
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_a_column_of_a_difference_is_named_in_one_place() -> None:
+    columns = {name for column in (WEIGHT, SHARE, CONTRIBUTION) for name in column.values()}
+    columns |= {name.removesuffix("a") for name in columns}  # as in f"share_{side}"
+    named = set()
+    for path in sources():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and node.value in columns:
+                named.add(path.relative_to(ROOT).as_posix())
+    assert named == {"engine/domain/diffs.py"}

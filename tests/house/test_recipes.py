@@ -2,9 +2,12 @@
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.house.shape import tree
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -35,6 +38,14 @@ RECIPES = [
         "loss_plateau",
         ("engine/decisions/stopping/loss_plateau.py", "engine/decisions/__init__.py", "engine/domain/decisions.py"),
     ),
+    Recipe(
+        "A probe kind",
+        "retention",
+        ("engine/domain/corpus.py", "engine/corpus/make.py"),
+        apart=("engine/studies", "pages/_ui/tour"),
+    ),
+    Recipe("An edge measure", "kl", ("engine/domain/edge_measures.py", "engine/components/metrics.py")),
+    Recipe("An export format", "graphml", ("engine/export/graphml.py", "engine/export/pair_formats.py")),
     Recipe("A page", "findings", ("pages/findings.py", "pages/_ui/frame.py"), under=("pages",)),
 ]
 
@@ -42,15 +53,16 @@ RECIPES = [
 def files_that_name(recipe: Recipe) -> set[str]:
     """Those that have the member as a string, import it, or are called so."""
     paths = (path for folder in recipe.under for path in (ROOT / folder).rglob("*.py"))
-    names = {path.relative_to(ROOT).as_posix() for path in paths if path.stem == recipe.member or _has(path, recipe)}
+    names = {path.relative_to(ROOT).as_posix() for path in paths if recipe.member in _names(path)}
     return {name for name in names if not name.startswith(recipe.apart)}
 
 
-def _has(path: Path, recipe: Recipe) -> bool:
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+@cache
+def _names(path: Path) -> set[object]:
+    nodes = list(ast.walk(tree(path)))
     strings = {node.value for node in nodes if isinstance(node, ast.Constant)}
     imported = {node.name for node in nodes if isinstance(node, ast.alias)}
-    return recipe.member in strings | imported
+    return {path.stem, *strings, *imported}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.house.shape import ROOT, function_lengths, long_files, quantile, sources
+from tests.house.shape import ROOT, function_lengths, long_files, quantile, sources, tree
 
 
 def test_functions_stay_small() -> None:
@@ -19,7 +19,7 @@ def test_the_files_of_a_checkpoint_are_named_in_one_place() -> None:
     names = {"state.json", "probes.json", "losses.json", "tuning.json", "decisions.json"}
     naming = set()
     for path in sources():
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        nodes = ast.walk(tree(path))
         if any(isinstance(node, ast.Constant) and node.value in names for node in nodes):
             naming.add(path.relative_to(ROOT / "engine").as_posix())
     assert naming == {"store/layout.py", "store/run_files.py"}

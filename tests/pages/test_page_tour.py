@@ -22,7 +22,6 @@ from engine.workflows.queries import comparison_graphs, run_scores
 from pages._ui import session
 from pages._ui.tour.facts import Controls, Guess, TaughtPrompt, WordShare
 from pages._ui.tour.words import (
-    MOST_WORDS,
     answers_words,
     checkpoints_words,
     circuit_words,
@@ -32,6 +31,7 @@ from pages._ui.tour.words import (
 )
 
 OpenPage = Callable[..., AppTest]
+MOST_WORDS = 22  # of a sentence
 A, B, BASE = "demo-lora@100%", "demo-tokens@100%", "demo-lora@base"
 PROMPT = "the cat feels blarf and"  # the bundled probe on which the two runs part
 N_STEPS = 7

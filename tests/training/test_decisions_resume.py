@@ -150,7 +150,7 @@ class Died(BaseException):
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("write", "nth"),
-    [("save_decisions", nth) for nth in (1, 2, 5, 6)] + [("save_losses", 4), ("drop_resume_state", 1)],
+    [("save_decisions", nth) for nth in (1, 2, 5, 6)] + [("save_losses", 4), ("delete_resume_state", 1)],
 )
 def test_dying_beside_any_write_is_harmless(
     taught: Store,
@@ -177,7 +177,7 @@ def test_dying_beside_any_write_is_harmless(
         patch.setattr(Store, write, dying)
         with pytest.raises(Died):
             go_on(taught, asked)
-    if (write, when) != ("drop_resume_state", "after"):
+    if (write, when) != ("delete_resume_state", "after"):
         assert not taught.runs()[0].finished
     go_on(taught, asked)
     assert_equal_runs(taught, whole["circuit_change"])

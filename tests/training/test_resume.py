@@ -92,13 +92,13 @@ class Died(BaseException):
 
 
 WRITES = [
-    ("create_run", 1),
+    ("save_run", 1),
     ("new_checkpoint", 1),  # the base
     ("new_checkpoint", 3),
     ("new_resume_state", 1),
     ("new_resume_state", 3),
     ("save_losses", 2),
-    ("drop_resume_state", 1),
+    ("delete_resume_state", 1),
 ]
 
 

@@ -27,7 +27,6 @@ from engine.workflows.component_queries import (
     FeatureLikeness,
     checkpoint_scores,
     component_change,
-    component_series,
     curve_of,
     feature_likeness,
     found_with,
@@ -106,9 +105,6 @@ def test_series_are_in_order_of_steps_and_the_likeliest_settings_come_first(told
         ("others", PLAIN, (0,)),
     ]
     assert found[0].checkpoints == ("one@base", "one@50%", "one@100%")
-    series = component_series(told, "one", pairs="words", settings=PLAIN)
-    assert [one.key.checkpoint for one in series] == ["one@base", "one@50%", "one@100%"]
-    assert component_series(told, "one", pairs="words", settings=ScoreSettings(seed=9)) == ()
     assert found_with(told, "one") == found[0]
     assert found_with(told, "one", settings=OTHER) == found[1]
     assert found_with(told, "one", pairs="others") == found[2]

@@ -19,7 +19,7 @@ from engine.models.base import load_base
 from engine.store import Store
 from engine.store.layout import main_file
 from engine.workflows import run
-from engine.workflows.component_queries import component_series, curve_of
+from engine.workflows.component_queries import curve_of, found_with
 from tests.attribution.parts import Never, add_run, silent
 from tests.tiny import tiny_corpus, tiny_neox
 from tests.workflows.component_runs import copied, two_runs
@@ -59,7 +59,8 @@ def test_every_checkpoint_is_scored_and_measured(runs: Store, monkeypatch: pytes
     settings = SETTINGS.model_copy(update={"metric": "kl"})  # of which even random weights surely have some
     request = REQUEST.model_copy(update={"settings": settings, "shares": (0.5, 0.2, 1.0)})
     made = run(runs, request, lambda *told: said.append(told), Never())
-    series = component_series(runs, "one", pairs="tiny", settings=settings)
+    found = found_with(runs, "one", pairs="tiny", settings=settings)
+    series = [runs.components(key.hash) for key in found.keys]
     assert [scores.key.checkpoint for scores in series] == list(ALL)
     assert series[-1].key.hash == made
     assert {scores.key.pairs_hash for scores in series} == {runs.corpus("tiny").hash}

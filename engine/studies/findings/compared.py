@@ -62,7 +62,9 @@ def gain_verdict(figures: Sequence[FindingFigure], *, least: float = PUBLISHED_G
     if "above" in sides:
         return "partly"
     high = figures[0].high
-    return "no" if sides[0] == "below" or (high is not None and high < least and figures[0].n >= LEAST_N) else INCONCLUSIVE
+    return (
+        "no" if sides[0] == "below" or (high is not None and high < least and figures[0].n >= LEAST_N) else INCONCLUSIVE
+    )
 
 
 def per_task(figures: Sequence[FindingFigure]) -> str:

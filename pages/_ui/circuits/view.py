@@ -81,8 +81,9 @@ def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: Compon
         if of_node.empty:
             st.caption("Neither circuit has an edge here. Press Esc to clear the selection.")
         else:
-            picked = edge_rows(of_node, measure, height=TABLE_PX, key=f"circuit edges {at.selected}")
-            PICKING.pick_row(f"edges {at.selected}", picked)
+            PICKING.pick_row(
+                f"circuit edges {at.selected}", lambda key: edge_rows(of_node, measure, height=TABLE_PX, key=key)
+            )
     elif at.edge:
         left, right = st.columns([2, 1], gap="medium")
         with left:
@@ -107,4 +108,4 @@ def _all_edges(edges: pd.DataFrame, at: Marks, measure: EdgeMeasure) -> None:
     """All of them, or those that the difference's filter leaves."""
     if at.statuses:
         edges = edges[edges["status"].isin(at.statuses)].reset_index(drop=True)
-    PICKING.pick_row("edges", edge_rows(edges, measure, height=TABLE_PX, key=f"circuit edges {at.statuses}"))
+    PICKING.pick_row(f"circuit edges {at.statuses}", lambda key: edge_rows(edges, measure, height=TABLE_PX, key=key))

@@ -5,7 +5,7 @@ import streamlit as st
 
 from engine.analysis.diff import signed_contribution
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import SHARE, WEIGHT, GraphDiff
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
@@ -91,8 +91,8 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
 def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
     """Weight, share and contribution of one edge (a row of a difference's edges), each with its change."""
     figures = {
-        "weight": [float(edge[f"weight_{side}"].iloc[0]) for side in "ab"],
-        "share of the target's input": [float(edge[f"share_{side}"].iloc[0]) for side in "ab"],
+        "weight": [float(edge[WEIGHT[side]].iloc[0]) for side in "ab"],
+        "share of the target's input": [float(edge[SHARE[side]].iloc[0]) for side in "ab"],
         "contribution to the output": [float(signed_contribution(edge, side)[0]) for side in "ab"],
     }
     rounded = {name: [round(value, 3) for value in values] for name, values in figures.items()}

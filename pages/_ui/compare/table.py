@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.numbers import count, decimal, signed
-from engine.figures.tables import CHANGE
+from engine.figures.tables import CHANGE_TITLE
 from pages._ui.graphs.edge_table import MOST_ROWS, EdgeColumn, edge_table
 from pages._ui.graphs.picking import Edge
 
@@ -21,7 +21,7 @@ _COLUMNS = {
     "node": EdgeColumn("node", 150),
     "in A": EdgeColumn("in A", 62, _contribution, _CONTRIBUTION),
     "in B": EdgeColumn("in B", 62, _contribution, _CONTRIBUTION),
-    CHANGE: EdgeColumn(CHANGE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
+    CHANGE_TITLE: EdgeColumn(CHANGE_TITLE, 142, _contribution, f"In B minus in A. {_CONTRIBUTION}"),
     "status": EdgeColumn("status", 100),
     "share A": EdgeColumn("share A", 58, signed, _SHARE),
     "share B": EdgeColumn("share B", 58, signed, _SHARE),
@@ -33,8 +33,8 @@ _COLUMNS = {
 def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
-    shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE, key=lambda change: -change.abs(), kind="stable")
-    return edge_table(shown, _columns("from", "to", "in A", "in B", CHANGE, *more), height=height, key=key)
+    shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE_TITLE, key=lambda change: -change.abs(), kind="stable")
+    return edge_table(shown, _columns("from", "to", "in A", "in B", CHANGE_TITLE, *more), height=height, key=key)
 
 
 def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
@@ -44,14 +44,14 @@ def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
     shown = as_shown(table.head(MOST_ROWS).assign(**ends))
-    columns = _columns("node", "in A", "in B", CHANGE, "status", "share A", "share B")  # what is cut comes last
+    columns = _columns("node", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B")  # what is cut comes last
     return edge_table(shown, columns, height=height, key=key)
 
 
 def as_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Contributions rounded as they are written, and the change as the difference of what is written."""
     rounded = {name: table[name].round(_DIGITS) + 0.0 for name in ("in A", "in B")}
-    return table.assign(**rounded, **{CHANGE: (rounded["in B"] - rounded["in A"]).round(_DIGITS) + 0.0})
+    return table.assign(**rounded, **{CHANGE_TITLE: (rounded["in B"] - rounded["in A"]).round(_DIGITS) + 0.0})
 
 
 def _columns(*names: str) -> dict[str, EdgeColumn]:

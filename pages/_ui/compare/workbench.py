@@ -6,16 +6,17 @@ One fragment: a click in the graphs or the table, and every setting in here, dra
 from collections.abc import Callable
 from dataclasses import replace
 
+import pandas as pd
 import streamlit as st
 
 from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import STATUSES, DiffSettings, GraphDiff
+from engine.domain.diffs import CHANGE, STATUSES, DiffSettings, GraphDiff
 from engine.domain.numbers import decimal, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
-from engine.figures.tables import CHANGE, edge_table, neighbours
+from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
@@ -72,7 +73,7 @@ def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
     probe = selection.probe
     made_from = (
         diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
-        len(diff.nodes), len(diff.edges), float(diff.edges["change"].abs().sum()), *losses,
+        len(diff.nodes), len(diff.edges), float(diff.edges[CHANGE].abs().sum()), *losses,
     )  # fmt: skip
     return _view(
         lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], **steps),
@@ -157,9 +158,11 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
-        table = table[table[CHANGE].abs() >= at.min_change]
+        table = table[table[CHANGE_TITLE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
-    PICKING.pick_row("edges", edge_table_widget(table, height=height, key=f"edges {at.statuses} {at.min_change}"))
+    PICKING.pick_row(
+        f"edges {at.statuses} {at.min_change}", lambda key: edge_table_widget(table, height=height, key=key)
+    )
 
 
 def _filter(at: Marks) -> None:
@@ -183,8 +186,14 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
     for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
         if tab.open:
             with tab:
-                key = f"inputs {node}" if are_inputs else f"outputs {node}"
-                PICKING.pick_row(key, neighbour_table(table, node, inputs=are_inputs, height=PICKED_PX - 46, key=key))
+                _list(table, node, inputs=are_inputs)
+
+
+def _list(table: pd.DataFrame, node: str, *, inputs: bool) -> None:
+    PICKING.pick_row(
+        f"inputs {node}" if inputs else f"outputs {node}",
+        lambda key: neighbour_table(table, node, inputs=inputs, height=PICKED_PX - 46, key=key),
+    )
 
 
 def _settings(diff: GraphDiff, shown: Shown) -> None:

@@ -71,7 +71,8 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
     panels = curve_panels(
-        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted, height=_PANEL_PX,
+        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
+        zoomable=True, height=_PANEL_PX,
     )  # fmt: skip
     points = draw_panels(
         panels, key="curves chart", height=_PANEL_PX, selection="checkpoint",
@@ -104,8 +105,8 @@ def _how_to(n_runs: int, highlighted: Sequence[str]) -> str:
         bands = "Highlight a run to see its 95% intervals (Wilson)."
     legend = "Click a run in the legend to highlight it. " if n_runs > 1 else ""
     return (
-        f"{legend}In the loss chart, drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open "
-        f"its checkpoint in Compare. {bands}"
+        f"{legend}Drag to move, Ctrl + wheel to zoom, double-click to reset. Click a point to open its checkpoint in "
+        f"Compare. {bands}"
     )
 
 

@@ -1,6 +1,6 @@
 """What a person picked in a page's linked graphs: kept in the address; changed by the graphs, the table, a button."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -30,11 +30,18 @@ class Picking:
         """Into the address. Without any mark the address stays short."""
         url.write_unless(self.page, _MARKS, new.to_text(), Marks().to_text())
 
-    def pick_row(self, table: str, edge: Edge | None) -> None:
-        """A table's row, newly picked, selects its edge in the graphs; a row that is no longer picked clears it."""
+    def pick_row(self, table: str, draw: Callable[[str], Edge | None]) -> None:
+        """A table's row, newly picked, selects its edge in the graphs; a row that is no longer picked clears it.
+
+        draw: draws the table as a widget of the key that it is given, and tells which edge is picked in it.
+        """
         memory = f"{self.page}: {_ROW}{table}"
-        if edge != st.session_state.get(memory):
-            st.session_state[memory] = edge
+        picked, drawn_anew = st.session_state.get(memory, (None, 0))
+        if picked is not None and picked != self.marks().edge:  # cleared or changed elsewhere: no row stays ticked
+            picked, drawn_anew = None, drawn_anew + 1
+        edge = draw(f"{table} {drawn_anew}")
+        st.session_state[memory] = (edge, drawn_anew)
+        if edge != picked:
             insist(self.key, "edge")
             self.mark(replace(self.marks(), edge=edge))
             again()

@@ -1,7 +1,7 @@
 """The tour's captions, computed from what was measured: other figures give other sentences. Pure.
 
-Each caption is a title and at most three sentences of at most `MOST_WORDS`. A word of the field is explained in the
-caption where it first appears.
+Each caption is a title and at most three short sentences (the tests count the words). A word of the field is
+explained in the caption where it first appears.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,6 @@ from engine.domain.interventions import Intervention
 from engine.domain.numbers import count, decimal, percent, plural
 from engine.figures.names import visible
 from pages._ui.tour.facts import Controls, TaughtPrompt, WordShare
-
-MOST_WORDS = 22  # of a sentence
 
 
 @dataclass(frozen=True)
