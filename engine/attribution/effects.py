@@ -19,7 +19,7 @@ from engine.models.replacement import ReplacementModel
 
 # Numbers of the gradients that go down together, and how many rows at least. Few enough that they stay in the
 # processor's cache, so many that its cores are busy.
-_TOGETHER = 2**20
+_TOGETHER = 2**18
 _AT_LEAST = 64
 
 
@@ -43,6 +43,10 @@ class Held:
         gradient = gradient * factor
         return gradient - gradient.mean(-1, keepdim=True) if self.centred else gradient
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n_pos, d_model) in the stream -> what it gives for it."""
+        return (x - x.mean(-1, keepdim=True) if self.centred else x) * self.factor
+
 
 @dataclass(frozen=True, eq=False)
 class Attention:
@@ -55,18 +59,73 @@ class Attention:
     before: Held | None
     after: Held | None
 
-    def down(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(n, n_pos, d_model) at what it adds to the stream -> at the stream it reads. Contiguous."""
+    def down(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
+        """(n, n_pos, d_model) at what it adds to the stream -> at the stream it reads.
+
+        Rows from `n_spread` on are zero but at their own position (n,).
+        """
+        at_values = self.to_values(gradient, n_spread, positions)
+        v = (at_values.flatten(0, 1) @ self.values).view_as(gradient)
+        return v if self.before is None else self.before(v)
+
+    def to_values(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
+        """(n, n_pos, n_kv_heads d_head) at the values, of a gradient as `down` takes it."""
         n, n_pos, _ = gradient.shape
         n_heads, kv = len(self.patterns), self.n_kv_heads
-        z = gradient if self.after is None else self.after(gradient)
-        z = (z.flatten(0, 1) @ self.outputs).view(n, n_pos, n_heads, -1)
+        z = self._to_heads(gradient, n_spread, positions).view(n, n_pos, n_heads, -1)
         z = z.permute(2, 1, 0, 3).reshape(kv, n_heads // kv * n_pos, -1)  # heads that share a value side by side
         patterns = self.patterns[:, :n_pos, :n_pos].reshape(kv, -1, n_pos)
         v = torch.bmm(patterns.transpose(1, 2), z).view(kv, n_pos, n, -1)
-        v = v.permute(2, 1, 0, 3).reshape(n * n_pos, -1) @ self.values
-        v = v.view(n, n_pos, -1)
-        return v if self.before is None else self.before(v)
+        return v.permute(2, 1, 0, 3).flatten(2)
+
+    def _to_heads(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
+        n, n_pos, _ = gradient.shape
+        z = gradient.new_zeros(n, n_pos, self.outputs.shape[1])
+        spread, at = gradient[:n_spread], positions[n_spread:]
+        alone = torch.arange(n_spread, n, device=gradient.device)
+        own = gradient[alone, at]
+        if self.after is not None:
+            spread, own = self.after(spread), self.after(own, at)
+        torch.mm(spread.flatten(0, 1), self.outputs, out=z[:n_spread].flatten(0, 1))
+        z[alone, at] = own @ self.outputs
+        return z
+
+    def valued(self, x: torch.Tensor) -> torch.Tensor:
+        """(n_pos, n_kv_heads d_head): what vectors in the stream (n_pos, d_model) give the values."""
+        return (x if self.before is None else self.before.forward(x)) @ self.values.T
+
+
+class _Going:
+    """Gradients of some rows on their way down, at a point of the stream; those that have not begun yet behind."""
+
+    def __init__(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor, n_layers: int) -> None:
+        n_pos = int(positions.max()) + 1
+        self._begins = torch.bincount(layers, minlength=n_layers + 1).tolist()  # how many rows
+        self._positions, self._vectors = positions, vectors
+        self._all = vectors.new_zeros(len(vectors), n_pos, vectors.shape[1])
+        self.n = 0
+        self.n_spread = 0  # rows that have been through an attention; the others are at their own position
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        """(n, n_pos, d_model)"""
+        return self._all[: self.n]
+
+    def begin(self, layer: int, held: "Held | None") -> None:
+        """The rows of a layer, which read through this norm."""
+        rows = torch.arange(self.n, self.n + self._begins[layer], device=self._all.device)
+        at, own = self._positions[rows], self._vectors[rows]
+        self._all[rows, at] = own if held is None else held(own, at)
+        self.n += len(rows)
+
+    def add(self, more: torch.Tensor | None) -> None:
+        if more is not None:
+            self.gradient.add_(more)
+
+    def down(self, attention: Attention) -> None:
+        if self.n:
+            self.add(attention.down(self.gradient, self.n_spread, self._positions[: self.n]))
+            self.n_spread = self.n
 
 
 class Effects:
@@ -117,33 +176,29 @@ class Effects:
 
     def _down(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """(n, n_columns) of rows that begin where `layers` says, highest first; `_n_layers`: at the unembedding."""
-        begins = torch.bincount(layers, minlength=self._n_layers + 1).tolist()
-        n_pos = int(positions.max()) + 1
         effects = vectors.new_zeros(len(vectors), self._sources.n_columns)
-        gradient = vectors.new_zeros(len(vectors), n_pos, vectors.shape[1])
-
-        def begin(n: int, layer: int, held: Held | None) -> int:
-            rows = torch.arange(n, n + begins[layer], device=vectors.device)
-            at, own = positions[rows], vectors[rows]
-            gradient[rows, at] = own if held is None else held(own, at)
-            return n + begins[layer]
-
-        n = begin(0, self._n_layers, self._final)
-        for layer in range(int(layers[0] if n == 0 else self._n_layers - 1), -1, -1):
-            going = gradient[:n]
-            skipped = self._read(layer, going, effects[:n]) if n else None
-            if self._model.parts.parallel and n:
-                going += self._attention[layer].down(going)
-            if skipped is not None:
-                going += skipped
-            n = begin(n, layer, self._reading[layer])
-            if not self._model.parts.parallel:
-                going = gradient[:n]
-                going += self._attention[layer].down(going)
-        tokens = self._sources.tokens[:n_pos]
-        first = self._sources.first_token
-        effects[:, first : first + n_pos] = torch.einsum("npd,pd->np", gradient, tokens)
+        parallel, going = self._model.parts.parallel, _Going(layers, positions, vectors, self._n_layers)
+        going.begin(self._n_layers, self._final)
+        for layer in range(min(int(layers[0]), self._n_layers - 1), -1, -1):
+            skipped = self._read(layer, going.gradient, effects[: going.n]) if going.n else None
+            if parallel:
+                going.down(self._attention[layer])
+            going.add(skipped)
+            going.begin(layer, self._reading[layer])
+            if layer and not parallel:
+                going.down(self._attention[layer])
+        n_pos, first = going.gradient.shape[1], self._sources.first_token
+        tokens = effects[:, first : first + n_pos]
+        tokens += torch.einsum("npd,pd->np", going.gradient, self._sources.tokens[:n_pos])
+        if not parallel:
+            # Below the last attention only the tokens are left: it is cheaper to take them up through it.
+            at_values = self._attention[0].to_values(going.gradient, going.n_spread, positions)
+            tokens += torch.einsum("npe,pe->np", at_values, self._token_values[:n_pos])
         return effects
+
+    @cached_property
+    def _token_values(self) -> torch.Tensor:
+        return self._attention[0].valued(self._sources.tokens)
 
     def _read(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor) -> torch.Tensor | None:
         """Put the effects of what is written in the layer where they belong. What goes through a skip connection.

@@ -130,6 +130,20 @@ class Parts:
         module: nn.Module = self.model.get_output_embeddings()
         return module
 
+    def causal_mask(self, n: int, n_pos: int, n_before: int = 0) -> torch.Tensor:
+        """A mask for `model` and `n` prompts, whose padding, if any, is on the right where nothing sees it.
+
+        Made here where all layers see everything before, as transformers takes its time for it: (1, 1, n_pos, n_before +
+        n_pos). Else (n, n_before + n_pos) of ones, which OPT counts positions by.
+        """
+        config = self.model.config
+        windows = getattr(config, "sliding_window", None) is not None or getattr(config, "window_size", None) is not None
+        if windows or self.family.flat_mlp:
+            return torch.ones(n, n_before + n_pos, dtype=torch.int64, device=self.device)
+        dtype = self.model.dtype
+        lowest = torch.full((n_pos, n_before + n_pos), torch.finfo(dtype).min, dtype=dtype, device=self.device)
+        return lowest.triu(n_before + 1)[None, None]
+
     def by_kind(self, layer: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """W_Q (n_heads d_head, d_model), W_K and W_V (n_kv_heads d_head, d_model)."""
         q, k, v = self.split_rows([matrix(one) for one in self.layers[layer].projections])

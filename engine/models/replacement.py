@@ -5,8 +5,9 @@ with the base what fine-tuning left alone (`engine.models.sharing`), so that one
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -51,7 +52,7 @@ class ReplacementModel:
         seen = unembedding.register_forward_hook(lambda _, args, output: raw.append(output[0, -1].float()))
         try:
             with self.points.hooked(1, reads or {}, writes or {}):
-                capped = self.parts.model(input_ids=tokens[None], use_cache=False).logits
+                capped = self._run(self.parts.model, tokens[None]).logits
         finally:
             last.remove()
             seen.remove()
@@ -63,7 +64,10 @@ class ReplacementModel:
     ) -> None:
         """Of tokens (n, n_pos): what transcoders read, and what they stand for; no logits are computed."""
         with self.points.hooked(len(tokens), reads, writes or {}):
-            self.parts.model.base_model(input_ids=tokens, use_cache=False)
+            self._run(self.parts.model.base_model, tokens)
+
+    def _run(self, model: Callable[..., Any], tokens: torch.Tensor) -> Any:
+        return model(input_ids=tokens, attention_mask=self.parts.causal_mask(*tokens.shape), use_cache=False)
 
     def activations(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of tokens (n_pos,): (n_layers, n_pos, n_features), and the logits (n_vocab,) before any soft cap.

@@ -20,8 +20,6 @@ from transformer_lens.pretrained.weight_conversions import (
     convert_mistral_weights,
     convert_neo_weights,
     convert_neox_weights,
-    convert_olmo2_weights,
-    convert_olmo_weights,
     convert_opt_weights,
     convert_phi3_weights,
     convert_qwen2_weights,
@@ -56,6 +54,11 @@ def _local(config: PretrainedConfig) -> dict[str, Any]:
     return {"use_local_attn": True, "attn_types": types, "window_size": config.sliding_window}
 
 
+def _mistral(config: PretrainedConfig) -> dict[str, Any]:
+    local = {"use_local_attn": True, "attn_types": ["local"] * config.num_hidden_layers}
+    return _rotary(config) | local | {"window_size": config.sliding_window}
+
+
 def _gemma2(config: PretrainedConfig) -> dict[str, Any]:
     return _rotary(config) | _local(config) | {
         "use_normalization_before_and_after": True, "attn_scale": config.query_pre_attn_scalar**0.5,
@@ -74,7 +77,7 @@ def _gemma3(config: PretrainedConfig) -> dict[str, Any]:
 def _neox(config: PretrainedConfig) -> dict[str, Any]:
     return _norms_of_layers(config) | {
         "positional_embedding_type": "rotary", "rotary_adjacent_pairs": False,
-        "rotary_dim": int(config.rotary_pct * config.hidden_size // config.num_attention_heads),
+        "rotary_dim": int(config.rotary_pct * (config.hidden_size // config.num_attention_heads)),
         "parallel_attn_mlp": config.use_parallel_residual,
     }  # fmt: skip
 
@@ -93,19 +96,17 @@ class Lens:
     convert: Callable[[PreTrainedModel, HookedTransformerConfig], dict[str, torch.Tensor]]
     fields: Callable[[PretrainedConfig], dict[str, Any]] = _rotary
     more: dict[str, Any] = field(default_factory=dict)
-    architecture: str = ""
 
 
 LENSES = {
     "llama": Lens(convert_llama_weights),
-    "mistral": Lens(convert_mistral_weights),
+    "mistral": Lens(convert_mistral_weights, _mistral),
     "qwen2": Lens(convert_qwen2_weights),
     "qwen3": Lens(convert_qwen3_weights, more={"use_qk_norm": True}),
     "phi3": Lens(convert_phi3_weights),
     "gemma": Lens(convert_gemma_weights),
     "gemma2": Lens(convert_gemma_weights, _gemma2),
     "gemma3_text": Lens(convert_gemma_weights, _gemma3),
-    "olmo2": Lens(convert_olmo2_weights, architecture="Olmo2ForCausalLM"),
     "gpt2": Lens(convert_gpt2_weights, _norms_of_layers),
     "gpt_neo": Lens(convert_neo_weights, _neo),
     "gpt_neox": Lens(convert_neox_weights, _neox),
@@ -123,11 +124,10 @@ class _Model(TransformerLensReplacementModel):
 def lens_model(model: PreTrainedModel, transcoders: Any, tokenizer: Any) -> TransformerLensReplacementModel:
     """What circuit-tracer's `attribute` takes. The weights stay as they are: nothing is folded or centred."""
     config, lens = model.config, LENSES[model.config.model_type]
-    d_mlp = getattr(config, "ffn_dim", None) or config.intermediate_size or 4 * config.hidden_size
+    d_mlp = getattr(config, "ffn_dim", None) or getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     made = HookedTransformerConfig(
         model_name=config.model_type,
-        original_architecture=lens.architecture or type(model).__name__,
-        tokenizer_name=config.name_or_path,
+        original_architecture=type(model).__name__,
         device="cpu",
         dtype=model.dtype,
         init_weights=False,

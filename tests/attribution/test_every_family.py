@@ -1,0 +1,146 @@
+"""Each row of the table of families: its graph is circuit-tracer's where that knows the family, and autograd's."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from circuit_tracer.attribution.attribute import attribute
+from circuit_tracer.transcoder import TranscoderSet
+from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
+from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
+
+from engine.attribution.trace import trace_graph
+from engine.domain.graphs import AttributionGraph, NodeKind
+from engine.models.base import LoadedModel, encode
+from engine.models.hook_points import READS, WRITES
+from engine.models.replacement import Replacement
+from tests.attribution import autograd_oracle
+from tests.attribution.lens_oracle import LENSES, lens_model
+from tests.attribution.parts import BACKWARD_HOOK, key, random_transcoders
+from tests.families import CONFIGS, VARIANTS, loaded_family
+
+pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
+PROMPT = "the cat feels blarf and"
+TARGETS = (20, 7, 33)
+
+
+@pytest.fixture(scope="module", params=[*CONFIGS, *VARIANTS])
+def loaded(request: pytest.FixtureRequest) -> LoadedModel:
+    return loaded_family(request.param)
+
+
+def dense(graph: AttributionGraph) -> np.ndarray:
+    matrix = np.zeros((graph.n_nodes, graph.n_nodes), np.float32)
+    matrix[graph.target, graph.source] = graph.weight
+    return matrix
+
+
+def assert_is_autograds(loaded: LoadedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
+    replacement = Replacement(loaded, transcoders)
+    graph = trace_graph(replacement, key=key(PROMPT, targets=TARGETS))
+    tokens = encode(loaded, PROMPT)[0]
+    with replacement.opened(None) as model:
+        features, wanted = autograd_oracle.edges(model.parts.model, tokens, transcoders, list(TARGETS))
+    rows = graph.kind == NodeKind.FEATURE
+    assert np.array_equal(np.stack([graph.layer, graph.position, graph.index], 1)[rows], features)
+    found = dense(graph)[rows | (graph.kind == NodeKind.LOGIT)][:, : -len(TARGETS)]
+    assert len(features) > 10
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def drawn(transcoders: TranscoderSet | CrossLayerTranscoder) -> TranscoderSet | CrossLayerTranscoder:
+    generator = torch.Generator().manual_seed(1)
+    for parameter in transcoders.parameters():
+        parameter.data.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return transcoders.requires_grad_(requires_grad=False)
+
+
+def with_skips(loaded: LoadedModel) -> TranscoderSet:
+    plain = random_transcoders(loaded, n_features=24, top_k=3)
+    layers = {
+        layer: SingleLayerTranscoder(
+            loaded.d_model, 24, one.activation_function, layer, skip_connection=True, device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+        for layer, one in enumerate(plain)
+    }  # fmt: skip
+    return drawn(TranscoderSet(layers, plain.feature_input_hook, plain.feature_output_hook, scan="random"))
+
+
+def cross_layer(loaded: LoadedModel, *, skip: bool) -> CrossLayerTranscoder:
+    plain = random_transcoders(loaded, n_features=8, top_k=1)
+    return drawn(
+        CrossLayerTranscoder(
+            loaded.n_layers, 8, loaded.d_model, lazy_decoder=False, skip_connection=skip, scan="random",
+            feature_input_hook=plain.feature_input_hook, feature_output_hook=plain.feature_output_hook,
+            device=torch.device("cpu"), dtype=torch.float32,
+        )
+    )  # fmt: skip
+
+
+KINDS = {
+    "skips": with_skips,
+    "cross-layer": partial(cross_layer, skip=False),
+    "cross-layer with skips": partial(cross_layer, skip=True),
+}
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_neox", "opt"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_skip_connections_and_cross_layer_transcoders(family: str, kind: str) -> None:
+    loaded = loaded_family(family)
+    assert_is_autograds(loaded, KINDS[kind](loaded))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("writes", WRITES)
+def test_every_hook_point(family: str, reads: str, writes: str) -> None:
+    loaded = loaded_family(family)
+    transcoders = with_skips(loaded)
+    transcoders.feature_input_hook, transcoders.feature_output_hook = reads, writes
+    assert_is_lenses(loaded, transcoders)
+
+
+def test_a_prompt_whose_last_token_wakes_no_feature() -> None:
+    """circuit-tracer's cross-layer transcoder takes the last position with a feature for the end."""
+    loaded = loaded_family("llama")
+    transcoders = cross_layer(loaded, skip=True)
+    encode_sparse = transcoders.encode_sparse
+
+    def silent_at_the_end(reads: torch.Tensor, zero_positions: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        transcoders.encode_sparse = encode_sparse
+        features, encoders = encode_sparse(reads, zero_positions=zero_positions)
+        kept = features.indices()[1] < reads.shape[1] - 1
+        return torch.sparse_coo_tensor(
+            features.indices()[:, kept], features.values()[kept], features.shape
+        ).coalesce(), encoders[kept]
+
+    transcoders.encode_sparse = silent_at_the_end
+    graph = trace_graph(Replacement(loaded, transcoders), key=key(PROMPT, targets=TARGETS))
+    features = graph.kind == NodeKind.FEATURE
+    assert 0 < graph.position[features].max() < len(graph.tokens) - 1
+    assert np.isfinite(graph.weight).all()
+
+
+def test_the_graph_is_autograds(loaded: LoadedModel) -> None:
+    assert_is_autograds(loaded, random_transcoders(loaded, n_features=24, top_k=3))
+
+
+def test_the_graph_is_that_of_circuit_tracers_transformerlens_backend(loaded: LoadedModel) -> None:
+    if loaded.family not in LENSES or getattr(loaded.model.config, "mlp_bias", False):
+        pytest.skip("circuit-tracer's TransformerLens backend has no such model")
+    assert_is_lenses(loaded, random_transcoders(loaded, n_features=24, top_k=3))
+
+
+def assert_is_lenses(loaded: LoadedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
+    graph = trace_graph(Replacement(loaded, transcoders), key=key(PROMPT, targets=TARGETS))
+    theirs = attribute(
+        encode(loaded, PROMPT)[0],
+        lens_model(loaded.model, transcoders, loaded.tokenizer),
+        attribution_targets=torch.tensor(TARGETS),
+        batch_size=64,
+    )
+    wanted = theirs.adjacency_matrix.numpy()
+    np.testing.assert_allclose(dense(graph), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
