@@ -14,7 +14,8 @@ import torch
 
 from engine.attribution.recording import Recorded
 from engine.attribution.sources import Sources
-from engine.models.parts import Norm, matrix
+from engine.models.low_rank import matrix
+from engine.models.parts import Norm
 from engine.models.replacement import ReplacementModel
 
 # Numbers of the gradients that go down together, and how many rows at least. Few enough that they stay in the

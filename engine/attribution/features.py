@@ -17,7 +17,7 @@ from engine.domain.jobs import CancelToken, Report
 from engine.models.base import LoadedModel
 from engine.models.batches import padded, tokenised
 from engine.models.hook_points import Read
-from engine.models.parts import matrix
+from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
 
 N_BINS = 20  # of the histogram
@@ -169,9 +169,7 @@ def _activations(
     return values
 
 
-def _into(
-    values: np.ndarray, model: ReplacementModel, layer: int, indices: Sequence[int], keep: torch.Tensor
-) -> Read:
+def _into(values: np.ndarray, model: ReplacementModel, layer: int, indices: Sequence[int], keep: torch.Tensor) -> Read:
     """Puts activations of these features at the places to keep into values (n_features, n_kept)."""
     wanted = torch.tensor(indices, device=keep.device)
 

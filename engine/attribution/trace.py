@@ -53,9 +53,7 @@ class _Traced:
     unexplained_variance: float | None
 
 
-def _trace(
-    model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast
-) -> _Traced:
+def _trace(model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> _Traced:
     recorded = record(model, tokens)
     sources = sources_of(model, recorded)
     targets = AttributionTargets(

@@ -7,10 +7,10 @@ from operator import attrgetter
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from engine.domain.errors import ModelUnavailable
 from engine.models.families import Family, family_of
+from engine.models.low_rank import matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,9 @@ class Parts:
         n_pos). Else (n, n_before + n_pos) of ones, which OPT counts positions by.
         """
         config = self.model.config
-        windows = getattr(config, "sliding_window", None) is not None or getattr(config, "window_size", None) is not None
+        windows = (
+            getattr(config, "sliding_window", None) is not None or getattr(config, "window_size", None) is not None
+        )
         if windows or self.family.flat_mlp:
             return torch.ones(n, n_before + n_pos, dtype=torch.int64, device=self.device)
         dtype = self.model.dtype
@@ -192,9 +194,3 @@ class Parts:
                 "Use a model that is built as its family is."
             ) from error
         return found
-
-
-def matrix(module: nn.Module) -> torch.Tensor:
-    """(n_out, n_in) of a linear layer, however it is stored; a view where that is possible."""
-    weight: torch.Tensor = module.weight  # type: ignore[assignment]
-    return weight.T if isinstance(module, Conv1D) else weight

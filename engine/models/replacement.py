@@ -59,9 +59,7 @@ class ReplacementModel:
         return capped[0, -1].float(), raw[0]
 
     @torch.no_grad()
-    def read(
-        self, tokens: torch.Tensor, reads: Mapping[int, Read], writes: Mapping[int, Write] | None = None
-    ) -> None:
+    def read(self, tokens: torch.Tensor, reads: Mapping[int, Read], writes: Mapping[int, Write] | None = None) -> None:
         """Of tokens (n, n_pos): what transcoders read, and what they stand for; no logits are computed."""
         with self.points.hooked(len(tokens), reads, writes or {}):
             self._run(self.parts.model.base_model, tokens)
@@ -110,9 +108,7 @@ class ReplacementModel:
 class _Setting:
     """Features that are held at a value while a pass goes up."""
 
-    def __init__(
-        self, model: ReplacementModel, n_pos: int, values: Sequence[tuple[int, int, int, float]]
-    ) -> None:
+    def __init__(self, model: ReplacementModel, n_pos: int, values: Sequence[tuple[int, int, int, float]]) -> None:
         self._model = model
         self._wanted: dict[int, dict[tuple[int, int], float]] = {}
         for layer, position, index, value in values:
@@ -181,7 +177,7 @@ class Replacement:
 
     def _refuse_another(self, merged: PreTrainedModel) -> None:
         base = {name: value.shape for name, value in self.loaded.model.named_parameters()}
-        found = {name: value.shape for name, value in merged.named_parameters()}
+        found = {name.replace(".linear.", "."): value.shape for name, value in merged.named_parameters()}
         for name, shape in base.items():
             if name in found and found[name] != shape:
                 raise ComparisonRefused(
@@ -193,5 +189,3 @@ class Replacement:
                 f"The checkpoint is a {type(merged).__name__} and its base model a {type(self.loaded.model).__name__}: "
                 "it belongs to another model. Trace it with its own base model."
             )
-
-

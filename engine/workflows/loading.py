@@ -57,10 +57,10 @@ def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) ->
 
 
 def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":
-    """The checkpoint's merged model; None for the base itself. Raises Damaged, InputError."""
-    from engine.models.adapters import merged_weights
+    """The checkpoint's model, which shares with the base what it can; None for the base itself. Raises Damaged, InputError."""
+    from engine.models.sharing import checkpoint_model
 
-    return None if checkpoint.adapter is None else merged_weights(loaded, checkpoint.adapter)
+    return None if checkpoint.adapter is None else checkpoint_model(loaded, checkpoint.adapter)
 
 
 def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:

@@ -86,7 +86,9 @@ def edges(
             hooks.callback(attrgetter(writer)(layer).register_forward_hook(write).remove)
         hooks.callback(model.get_input_embeddings().register_forward_hook(embed).remove)
         hooks.callback(
-            model.get_output_embeddings().register_forward_pre_hook(lambda _, args: behind.append(args[0][0, -1])).remove
+            model.get_output_embeddings()
+            .register_forward_pre_hook(lambda _, args: behind.append(args[0][0, -1]))
+            .remove
         )
         model(input_ids=tokens[None], use_cache=False)
     return _matrix(transcoders, reads, [*leaves, embedded[0]], behind[0], _unembedding(model)[targets])
@@ -104,7 +106,9 @@ def _matrix(transcoders, reads, leaves, behind, unembedding) -> tuple[np.ndarray
     features = active.nonzero()
     errors = torch.stack(leaves[:-1]).detach() - _decoded(transcoders, active, reads)
     errors[:, 0] = 0
-    rows = [reads[layer][position] @ _encoder(transcoders, layer, index) for layer, position, index in features.tolist()]
+    rows = [
+        reads[layer][position] @ _encoder(transcoders, layer, index) for layer, position, index in features.tolist()
+    ]
     rows += [vector @ behind for vector in unembedding]
     found = []
     for row in rows:
@@ -123,7 +127,11 @@ def _matrix(transcoders, reads, leaves, behind, unembedding) -> tuple[np.ndarray
 
 
 def _encoder(transcoders, layer, index):
-    return transcoders.W_enc[layer, index] if isinstance(transcoders, CrossLayerTranscoder) else transcoders[layer].W_enc[index]
+    return (
+        transcoders.W_enc[layer, index]
+        if isinstance(transcoders, CrossLayerTranscoder)
+        else transcoders[layer].W_enc[index]
+    )
 
 
 def _decoders(transcoders, layer, index):
@@ -138,7 +146,9 @@ def _decoded(transcoders, active, reads):
         for n, vector in enumerate(_decoders(transcoders, layer, index)):
             found[layer + n, position] += active[layer, position, index] * vector
     for layer, x in enumerate(reads):
-        found[layer] += transcoders.b_dec[layer] if isinstance(transcoders, CrossLayerTranscoder) else transcoders[layer].b_dec
+        found[layer] += (
+            transcoders.b_dec[layer] if isinstance(transcoders, CrossLayerTranscoder) else transcoders[layer].b_dec
+        )
         if transcoders.skip_connection:
             found[layer] += transcoders.compute_skip(layer, x)
     return found.detach()

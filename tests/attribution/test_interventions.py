@@ -72,7 +72,9 @@ def test_direct_effects_are_exact_where_everything_is_held(replacement: Replacem
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.5])
-def test_the_whole_prediction_is_exact_where_gates_are_held_too(replacement: Replacement, lens: Any, factor: float) -> None:
+def test_the_whole_prediction_is_exact_where_gates_are_held_too(
+    replacement: Replacement, lens: Any, factor: float
+) -> None:
     """Set every feature to the activation that the graph predicts: each encoder must then read just that."""
     graph = traced(replacement)
     ids, value = graph.node_ids(), dict(zip(graph.node_ids(), graph.activation.tolist(), strict=True))
