@@ -62,12 +62,12 @@ CONFIGS: dict[str, PretrainedConfig] = {
         **_SHAPE, num_layers=3, num_heads=4, attention_types=[[["global", "local", "global"], 1]], window_size=3,
     ),
     "gpt_neox": GPTNeoXConfig(**_GATED, rotary_pct=0.67, use_parallel_residual=True),
-    "opt": OPTConfig(**_SHAPE, ffn_dim=40, word_embed_proj_dim=24, do_layer_norm_before=True),
+    "opt": OPTConfig(**_SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, do_layer_norm_before=True),
 }  # fmt: skip
 VARIANTS: dict[str, PretrainedConfig] = {
     "llama_with_biases": LlamaConfig(**_GROUPED, attention_bias=True, mlp_bias=True),
     "gpt_neox_in_turn": GPTNeoXConfig(**_GATED, rotary_pct=0.67, use_parallel_residual=False),
-    "opt_without_biases": OPTConfig(**_SHAPE, ffn_dim=40, word_embed_proj_dim=24, enable_bias=False),
+    "opt_without_biases": OPTConfig(**_SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, enable_bias=False),
 }
 assert set(CONFIGS) == set(FAMILIES)
 

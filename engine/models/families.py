@@ -44,6 +44,8 @@ class Family:
     # how they work
     norm: NormKind = "rms"
     fused: Fused = "no"
+    joint_qk_norm: bool = False  # one norm takes the queries of all heads together, another the keys
+    whole_final: bool = False  # what leaves the final norm must have all positions
     flat_mlp: bool = False  # the MLP sees the positions of all prompts on one axis
     parallel: Callable[[PretrainedConfig], bool] = lambda config: False  # attention and MLP read the same stream
     lacking: Callable[[PretrainedConfig], str] = lambda config: ""  # why a configuration is not supported
@@ -67,6 +69,7 @@ _GPT = Family(
     before_mlp="ln_2",
     norm="layer",
     fused="by_kind",
+    whole_final=True,
 )
 
 
@@ -102,6 +105,7 @@ FAMILIES: dict[str, Family] = {
         after_attention="post_attention_layernorm",
         before_mlp="",
         after_mlp="post_feedforward_layernorm",
+        joint_qk_norm=True,
         writes="hook_mlp_out",
     ),
     "gemma": Family("Gemma 1", norm="rms_plus_one"),
