@@ -1,6 +1,7 @@
 """What writes into the stream: active features, what the transcoders miss, and the embeddings of the tokens.
 
-Columns of the edges are in circuit-tracer's order: features by layer, position and index, errors layer by layer, tokens.
+Columns of the edges are in circuit-tracer's order: features by layer, position and index; errors layer by layer;
+tokens.
 """
 
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Sources:
 def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
     """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too."""
     reads, writes = torch.stack(recorded.reads), torch.stack(recorded.writes)
-    n_layers, n_pos, d_model = reads.shape
+    n_layers, n_pos, _ = reads.shape
     parts = _components(model, reads)
     errors = writes - parts["reconstruction"]
     errors[:, FIRST] = 0

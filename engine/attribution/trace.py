@@ -221,9 +221,16 @@ def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tu
     if len(weight) > max_edges:
         inputs = np.abs(dense).sum(1, dtype=np.float64)  # (n_nodes,)
         contribution = np.abs(weight) / inputs[target] * influence[target]
-        kept = np.sort(np.argsort(-contribution, kind="stable")[:max_edges])
+        kept = _largest(contribution, max_edges)
         source, target, weight = source[kept], target[kept], weight[kept]
     return source.astype(np.int32), target.astype(np.int32), weight
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the `n` largest of more values, ascending; of equals the first."""
+    least = np.partition(values, len(values) - n)[len(values) - n]
+    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
+    return np.sort(np.concatenate([above, equal[: n - len(above)]]))
 
 
 def _influence(graph: Graph) -> tuple[np.ndarray, np.ndarray]:

@@ -113,7 +113,7 @@ class ComponentModel(Parts):
         return q, k, v
 
     def joined(self, heads: torch.Tensor) -> torch.Tensor:
-        """(n, n_pos, …) what one projection gives, of (n, n_pos, 3 n_heads or n_heads, d_head): all q, then k, then v."""
+        """(n, n_pos, …) what a projection gives, of (n, n_pos, n_heads, d_head) or 3 n_heads: q, then k, then v."""
         if self.family.fused == "by_head":  # q, k and v of a head lie together
             heads = heads.unflatten(2, (3, -1)).transpose(2, 3).flatten(2, 3)
         return heads.flatten(2)

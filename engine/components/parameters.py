@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from engine.components.model import ComponentModel
 from engine.domain.components import Circuit
 
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """Rows (axis 0) or columns (axis 1) of a weight as it is stored."""

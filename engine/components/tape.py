@@ -77,7 +77,11 @@ def taped(
             put(layer.mlp_exit.register_forward_hook(_reading_mlp(tape)))
         keep_final = partial(setattr, tape, "final")
         narrow = last is not None and not model.family.whole_final
-        put(model.final_norm.module.register_forward_pre_hook(_reading_input(tape, keep_final, last if narrow else None)))
+        put(
+            model.final_norm.module.register_forward_pre_hook(
+                _reading_input(tape, keep_final, last if narrow else None)
+            )
+        )
         if last is not None and not narrow:
             put(model.unembedding.register_forward_pre_hook(letting_through(last)))
         yield tape
@@ -129,8 +133,7 @@ def _reading_heads(tape: Tape, last: torch.Tensor | None) -> Hook:
 
 def _reading_scale(tape: Tape, norm: Norm) -> Hook:
     def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-        _, scale = norm.standardised(args[0].detach())
-        tape.heads[-1] = tape.heads[-1] / scale
+        tape.heads[-1] = tape.heads[-1] / norm.standardised(args[0].detach())[1]
 
     return hook
 

@@ -24,7 +24,7 @@ class LowRank(nn.Module):
 
     @property
     def bias(self) -> torch.Tensor | None:
-        return self.linear.bias  # type: ignore[no-any-return]
+        return self.linear.bias
 
     @property
     def merged(self) -> torch.Tensor:

@@ -102,8 +102,7 @@ class Parts:
         final_norm = self._norm(model, self.family.final_norm)
         assert final_norm is not None
         self.final_norm: Norm = final_norm
-        modules = self._part(model, self.family.layers)
-        self.layers: tuple[Layer, ...] = tuple(self._layer(module) for module in modules)  # type: ignore[arg-type]
+        self.layers: tuple[Layer, ...] = tuple(map(self._layer, self._part(model, self.family.layers).children()))
         self.positions = self._part(model, self.family.positions) if self.family.positions else None
         self.parallel: bool = self.family.parallel(config)
 
@@ -122,7 +121,7 @@ class Parts:
 
     @property
     def device(self) -> torch.device:
-        return self.model.device  # type: ignore[no-any-return]
+        return self.model.device
 
     @property
     def unembedding(self) -> nn.Module:
@@ -133,8 +132,8 @@ class Parts:
     def causal_mask(self, n: int, n_pos: int, n_before: int = 0) -> torch.Tensor:
         """A mask for `model` and `n` prompts, whose padding, if any, is on the right where nothing sees it.
 
-        Made here where all layers see everything before, as transformers takes its time for it: (1, 1, n_pos, n_before +
-        n_pos). Else (n, n_before + n_pos) of ones, which OPT counts positions by.
+        Where all layers see everything before it is made here, as transformers takes its time for it: (1, 1, n_pos,
+        n_before + n_pos). Else (n, n_before + n_pos) of ones, which OPT counts positions by.
         """
         config = self.model.config
         windows = (

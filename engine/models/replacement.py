@@ -73,9 +73,11 @@ class ReplacementModel:
         Zero at position 0 (BOS), as in circuit-tracer.
         """
         found: list[torch.Tensor] = []
-        _, raw = self.logits(
-            tokens, {layer: lambda x, at=layer: found.append(self.encoded(x[0], at)) for layer in range(self.n_layers)}
-        )
+
+        def reading(layer: int) -> Read:
+            return lambda x: found.append(self.encoded(x[0], layer))
+
+        _, raw = self.logits(tokens, {layer: reading(layer) for layer in range(self.n_layers)})
         return torch.stack(found), raw
 
     def encoded(self, x: torch.Tensor, layer: int) -> torch.Tensor:
@@ -100,7 +102,7 @@ class ReplacementModel:
         )
 
     def decoders(self, layer: int, indices: torch.Tensor) -> torch.Tensor:
-        """(n, n_written, d_model): what a unit of each feature writes in its own layer and, cross-layer, in later ones."""
+        """(n, n_written, d_model): what a unit of each feature writes in its own layer and, cross-layer, later ones."""
         rows: torch.Tensor = self.transcoders._get_decoder_vectors(layer, indices)
         return rows[:, None] if rows.ndim == 2 else rows
 

@@ -57,7 +57,10 @@ def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) ->
 
 
 def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":
-    """The checkpoint's model, which shares with the base what it can; None for the base itself. Raises Damaged, InputError."""
+    """The checkpoint's model, which shares what it can with the base; None for the base itself.
+
+    Raises Damaged, InputError.
+    """
     from engine.models.sharing import checkpoint_model
 
     return None if checkpoint.adapter is None else checkpoint_model(loaded, checkpoint.adapter)

@@ -1,4 +1,4 @@
-"""Replacements of tiny models with random transcoders, shared by a file's tests, and circuit-tracer's own of the same."""
+"""Replacements of tiny models with random transcoders, shared by a file's tests, and circuit-tracer's own."""
 
 from typing import Any
 

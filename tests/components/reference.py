@@ -62,7 +62,9 @@ class Reference:
 
         def hook(projection, args, output):
             norm = layer.before_attention
-            read = self.inputs[-1] if norm is None else norm.module.forward(self.inputs[-1])  # (3 n_heads, n, n_pos, d_model)
+            read = (
+                self.inputs[-1] if norm is None else norm.module.forward(self.inputs[-1])
+            )  # (3 n_heads, n, n_pos, d_model)
             if parts.family.fused == "by_head":
                 blocks = [projection(read[w * n_heads + h]).unflatten(-1, (n_heads, 3, -1))[:, :, h, w]
                           for h in range(n_heads) for w in range(3)]  # fmt: skip

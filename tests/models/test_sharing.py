@@ -4,23 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel
 
 from engine.models.adapters import merged_weights
-from engine.models.base import LoadedModel
 from engine.models.low_rank import LowRank, matrix
-from engine.models.sharing import checkpoint_model
+from engine.models.sharing import checkpoint_model, own_bytes
 from tests.attribution.parts import random_adapter
 from tests.families import CONFIGS, loaded_family
 
 TOKENS = torch.tensor([[1, 20, 7, 33, 45]])
-
-
-def own_bytes(model: PreTrainedModel, loaded: LoadedModel) -> int:
-    """Of a checkpoint's tensors that its base does not hold."""
-    shared = {value.data_ptr() for value in (*loaded.model.parameters(), *loaded.model.buffers())}
-    own = {value.data_ptr(): value for value in (*model.parameters(), *model.buffers())}
-    return sum(value.nbytes for place, value in own.items() if place not in shared)
 
 
 @torch.no_grad()
