@@ -45,7 +45,7 @@ def trace_graph(replacement: Replacement, *, key: GraphKey, merged: PreTrainedMo
 
 
 @dataclass(frozen=True, eq=False)
-class _Traced:
+class _DenseGraph:
     """A prompt's graph as circuit-tracer has it, and what it does not say."""
 
     graph: Graph
@@ -53,7 +53,9 @@ class _Traced:
     unexplained_variance: float | None
 
 
-def _trace(model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> _Traced:
+def _trace(
+    model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast
+) -> _DenseGraph:
     recorded = record(model, tokens)
     sources = sources_of(model, recorded)
     targets = AttributionTargets(
@@ -77,7 +79,7 @@ def _trace(model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokeniz
         cfg=_config(model),
         scan=model.transcoders.scan or key.transcoders,
     )
-    return _Traced(
+    return _DenseGraph(
         graph=graph,
         logits=recorded.raw_logits - recorded.raw_logits.mean(),
         unexplained_variance=_unexplained(torch.stack(recorded.writes), sources.reconstruction),
@@ -159,7 +161,7 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
     return float(((wanted - got).pow(2).sum((1, 2)) / variance).mean())
 
 
-def _convert(traced: _Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
+def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
     graph = traced.graph
     tokens = graph.input_tokens.cpu().numpy()
     targets = [target.vocab_idx for target in graph.logit_targets]
@@ -215,12 +217,14 @@ def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tu
     contribution where it was to 0.001; the 25,000 largest by |weight| are off by up to 0.02.
     In circuit-tracer's matrix rows are targets and columns are sources.
     """
-    dense = _numpy(adjacency)
-    target, source = np.nonzero(dense)
-    weight = dense[target, source]
+    dense = _numpy(adjacency).ravel()
+    places = np.flatnonzero(dense)
+    weight = dense[places]
+    target, source = np.divmod(places, len(adjacency))
     if len(weight) > max_edges:
-        inputs = np.abs(dense).sum(1, dtype=np.float64)  # (n_nodes,)
-        contribution = np.abs(weight) / inputs[target] * influence[target]
+        size = np.abs(weight)
+        inputs = np.bincount(target, size, minlength=len(adjacency))  # (n_nodes,) float64
+        contribution = size / inputs[target] * influence[target]
         kept = _largest(contribution, max_edges)
         source, target, weight = source[kept], target[kept], weight[kept]
     return source.astype(np.int32), target.astype(np.int32), weight

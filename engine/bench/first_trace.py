@@ -14,7 +14,7 @@ from engine.models.base import encode, load_base
 from engine.models.transcoders import load_transcoders
 from engine.store import Store
 from pathlib import Path
-import sys, warnings
+import runpy, sys, warnings
 store = Store(Path(sys.argv[1]))
 loaded = load_base(DEMO_MODEL, store.base_folder(DEMO_MODEL))
 transcoders = load_transcoders(store.transcoder_folder({TRANSCODERS!r}), loaded)
@@ -28,7 +28,7 @@ trace_graph(Replacement(loaded, transcoders), key=key)
 """
 _THEIRS = f"""{_LOAD}
 from circuit_tracer import attribute
-from engine.bench.lens import lens_llama
+lens_llama = runpy.run_path("engine/bench/lens.py")["lens_llama"]  # without the rest of the bench
 warnings.filterwarnings("ignore")
 attribute(encode(loaded, {PROMPT!r})[0], lens_llama(loaded.model, transcoders, loaded.tokenizer), batch_size=64)
 """
