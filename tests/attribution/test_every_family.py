@@ -1,6 +1,7 @@
 """Each row of the table of families: its graph is circuit-tracer's where that knows the family, and autograd's."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTransco
 
 from engine.attribution.trace import trace_graph
 from engine.domain.graphs import AttributionGraph, NodeKind
+from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel, encode
 from engine.models.hook_points import READS, WRITES
 from engine.models.replacement import Replacement
+from engine.models.sharing import checkpoint_model
 from tests.attribution import autograd_oracle
 from tests.attribution.lens_oracle import LENSES, lens_model
-from tests.attribution.parts import BACKWARD_HOOK, key, random_transcoders
+from tests.attribution.parts import BACKWARD_HOOK, key, random_adapter, random_transcoders
 from tests.families import CONFIGS, VARIANTS, loaded_family
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
@@ -77,6 +80,19 @@ def cross_layer(loaded: LoadedModel, *, skip: bool) -> CrossLayerTranscoder:
             device=torch.device("cpu"), dtype=torch.float32,
         )
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_checkpoint_is_traced_as_its_merged_copy_is(family: str, tmp_path: Path) -> None:
+    loaded = loaded_family(family)
+    adapter = random_adapter(loaded, tmp_path)
+    replacement = Replacement(loaded, random_transcoders(loaded, n_features=24, top_k=3))
+    base, found, wanted = (
+        dense(trace_graph(replacement, key=key(PROMPT, targets=TARGETS), merged=weights))
+        for weights in (None, checkpoint_model(loaded, adapter), merged_weights(loaded, adapter))
+    )
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    assert base.shape != wanted.shape or np.abs(base - wanted).max() > 0.01
 
 
 KINDS = {
