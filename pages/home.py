@@ -16,8 +16,8 @@ def main() -> None:
         return
     st.title("Watch circuits form while a language model is fine-tuned")
     st.markdown(
-        "Two fine-tuned models can give the **same right answers for different reasons**. Tracelapse shows the "
-        "reasons: it draws the path from prompt to answer inside the model, its *circuit*, at every checkpoint."
+        "Two fine-tuned models can **do equally well on one test and have learned different things**. Tracelapse "
+        "draws what happens inside them between prompt and answer, their *circuits*, at every checkpoint."
     )
     runs = demo_runs()
     with st.container(horizontal=True):

@@ -71,7 +71,7 @@ def _too_late(constraint_type: str, captures: Sequence[Capture], settings: Decis
         return ""
     last = step_name(captures[changed[-1]].step)
     return (
-        f"Its circuit last changed by more than the noise floor at {last}. "
+        f"The change of its circuit was last above the noise floor at {last}. "
         f"{plural(settings.patience, 'checkpoint')} after that {'is' if settings.patience == 1 else 'are'} needed, and "
         f"there {'is' if since == 1 else 'are'} {since or 'none'}."
     )

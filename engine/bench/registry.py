@@ -33,7 +33,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "first-trace": first_trace.measure,
     "train": training.measure,
     "live-run": live_run.measure,
-    "look": reading.measure,
+    "reading": reading.measure,
     "app": app.measure,
     "analysis": analysis.measure,
     "circuits": circuits.measure,

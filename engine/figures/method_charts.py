@@ -13,7 +13,7 @@ import pandas as pd
 
 from engine.analysis.means import student
 from engine.domain.methods import METHOD_INFOS
-from engine.domain.numbers import decimal
+from engine.domain.numbers import percent
 from engine.figures import palette
 
 RUN_COLUMNS: Final = (
@@ -44,7 +44,7 @@ _AXES: Final[dict[Against, _Axis]] = {
     "n_moved": _Axis("changed parameters", "~s", log=True),
     "train_s": _Axis("training time, seconds", ",.2~f"),
     "peak_mb": _Axis("peak memory, MiB", ",.2~f"),
-    "accuracy": _Axis(_JUDGED["accuracy"], ".2f"),
+    "accuracy": _Axis(_JUDGED["accuracy"], ".0%"),
 }
 
 
@@ -259,7 +259,7 @@ def _y_axis(rows: pd.DataFrame, field: str, y: Judged) -> alt.Y:
     drawn = pd.concat([rows[name] for name in ("value", "low", "high")]).dropna()
     low, high = (float(drawn.min()), float(drawn.max())) if len(drawn) else (0.0, 1.0)
     scale = alt.Scale(domain=[max(0.0, low - _ROOM), min(1.0, high + _ROOM)], nice=False)
-    axis = alt.Axis(tickCount=5, format=".2f", titlePadding=6, labelPadding=4)
+    axis = alt.Axis(tickCount=5, format=".0%", titlePadding=6, labelPadding=4)
     return alt.Y(f"{field}:Q", title=_JUDGED[y], scale=scale, axis=axis)
 
 
@@ -267,10 +267,10 @@ def _tips(x: Against, y: Judged) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("name:N", title="method"),
         alt.Tooltip("run:N"),
-        alt.Tooltip("value:Q", title=_JUDGED[y], format=".3f"),
+        alt.Tooltip("value:Q", title=_JUDGED[y], format=".1%"),
         alt.Tooltip("interval:N", title="95% interval"),
         alt.Tooltip("n:Q", title="runs", format="d"),
-        alt.Tooltip("x:Q", title=_AXES[x].title, format=",.0f" if _AXES[x].log else ",.2~f"),
+        alt.Tooltip("x:Q", title=_AXES[x].title, format=",.0f" if _AXES[x].log else _AXES[x].format),
         alt.Tooltip("learning_rate:N", title="learning rate"),
     ]
 
@@ -278,11 +278,11 @@ def _tips(x: Against, y: Judged) -> list[alt.Tooltip]:
 def _figure(value: float, low: float, high: float) -> str:
     if pd.isna(value):
         return ""
-    return decimal(value) if pd.isna(low) else f"{decimal(value)} ({decimal(low)} to {decimal(high)})"
+    return percent(value) if pd.isna(low) else f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
 def _interval(low: float, high: float) -> str:
-    return "too few runs" if pd.isna(low) else f"{decimal(low, 3)} to {decimal(high, 3)}"
+    return "too few runs" if pd.isna(low) else f"{percent(low, 1)} to {percent(high, 1)}"
 
 
 def _in_order(values: "pd.Series[Any]") -> list[str]:

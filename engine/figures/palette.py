@@ -68,7 +68,7 @@ STATUS: Final[dict[str, str]] = {
 }
 # Of runs: twelve that stay apart for readers with and without deuteranopia or protanopia, as far as twelve can.
 RUNS: Final = (
-    "#e87008", "#5060c8", "#287810", "#c80080", "#5098c0", "#d81000", "#8830f8", "#60a040", "#f848b8", "#087078",
+    "#5060c8", "#e87008", "#287810", "#c80080", "#5098c0", "#d81000", "#8830f8", "#60a040", "#f848b8", "#087078",
     "#c07088", "#b868e8",
 )  # fmt: skip
 LOSS = "#64748b"

@@ -19,7 +19,7 @@ from engine.figures.sketch import FONT
 BEFORE: Final = "before"
 SIDE: Final = {"A": palette.STATUS["vanished"], "B": palette.STATUS["appeared"], BEFORE: palette.SAME}
 _WIDTH, _HEIGHT = 1220.0, 400.0  # of the loss curves, in units of the picture
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 40.0, 24.0, 56.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 40.0, 46.0, 36.0
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def loss_curves(runs: Mapping[str, tuple[LossLog, Sequence[Checkpoint]]], *, ink
             f'<text x="{to_x(step):.1f}" y="{_HEIGHT - _BOTTOM + 26:.0f}" text-anchor="middle">{step_name(step)}</text>'
         )
     parts.append(
-        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}" y="{_HEIGHT - 4:.0f}" text-anchor="middle" fill-opacity="0.8">'
-        "training loss: how badly it predicts the sentences; lower is better</text>"
+        f'<text x="{_LEFT:.0f}" y="{_TOP - 24:.0f}" fill-opacity="0.8">'
+        "training loss: how badly a run predicts its sentences; lower is better</text>"
     )
     for side, (log, checkpoints) in runs.items():
         values = means[side]

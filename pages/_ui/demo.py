@@ -1,17 +1,16 @@
 """The bundled demo: which runs it consists of, and a live one like them. Light: Home's first words wait for it."""
 
-from engine.domain.jobs import Beside, JobRecord, Train
+from engine.demo.live import RUN_A, RUN_B, live_request
+from engine.domain.jobs import JobRecord, Train
 from engine.domain.numbers import duration
 from engine.store.infos import RunInfo
 from pages._ui.forms import free_name
 from pages._ui.jobs.state import start_job
 from pages._ui.session import jobs, store
 
-CORPUS, RUN_A, RUN_B = "demo", "demo-lora", "demo-tokens"
+CORPUS = "demo"
 DEFAULT_A, DEFAULT_B = f"{RUN_A}@100%", f"{RUN_B}@100%"
 LIVE_PARAM = "live"  # in Home's address: the live run that is watched
-PROMPT = "the cat feels blarf and"  # of the bundled comparison: what follows from a new word's meaning
-LIVE_PROMPTS = 2  # of each constraint type, whose circuits are watched: half of the usual, for someone is waiting
 LIVE_S = 60.0  # what a live run takes on two laptop cores, until one has shown what it takes on this machine
 
 
@@ -27,11 +26,9 @@ def run_live() -> str:
         return _run_of(active)
     taken = {info.config.name for info in store().runs()}
     taken |= {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
-    recipe = store().run(RUN_A)
-    watching = recipe.decisions.model_copy(update={"n_prompts": LIVE_PROMPTS})
-    config = recipe.model_copy(update={"name": free_name("live", taken), "watch": True, "decisions": watching})
-    start_job(Train(config=config, beside=Beside(run=RUN_B, prompt=PROMPT)))
-    return config.name
+    request = live_request(store(), free_name("live", taken))
+    start_job(request)
+    return request.config.name
 
 
 def live_job(name: str) -> JobRecord | None:

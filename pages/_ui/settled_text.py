@@ -20,8 +20,8 @@ def settled_words(found: Settling) -> tuple[str, str]:
     lasting = found.lasting
     badge = f":blue-badge[settled at {step_name(lasting.step)}]" if lasting else ":gray-badge[not settled]"
     ended = "".join(
-        f" It met the rule at {step_name(one.step)} already, and then changed by more than the noise floor at "
-        f"{step_name(one.changed_at)}."
+        f" It met the rule at {step_name(one.step)} already; at {step_name(one.changed_at)} its change was above the "
+        "noise floor again."
         for one in found.times
         if one.changed_at is not None
     )

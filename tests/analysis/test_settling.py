@@ -57,7 +57,7 @@ def test_while_it_changes_it_has_not_settled_and_what_is_lacking_is_named():
     assert found.lasting is None
     # it changed at 40 and at 50; patience 2 needs two without a change after that
     assert found.lacks == (
-        "Its circuit last changed by more than the noise floor at step 50. 2 checkpoints after that are needed, and "
+        "The change of its circuit was last above the noise floor at step 50. 2 checkpoints after that are needed, and "
         "there are none."
     )
 

@@ -104,3 +104,15 @@ def texts(page: Page) -> list[dict[str, Any]]:
 def shifts(page: Page) -> list[dict[str, Any]]:
     """The layout shifts since `WATCH_SHIFTS` began, or since the last call."""
     return list(page.evaluate("() => window.layoutShifts.splice(0)"))
+
+
+def still(page: Page) -> None:
+    """Until nothing has moved for half a second: charts come after the script has ended."""
+    page.wait_for_function(
+        """() => {
+            const now = performance.now();
+            if (window.layoutShifts.length !== window.lastCount) [window.lastCount, window.since] =
+                [window.layoutShifts.length, now];
+            return now - window.since > 500;
+        }"""
+    )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from page_measures import WATCH_SHIFTS, shifts, texts
+from page_measures import WATCH_SHIFTS, shifts, still, texts
 from playwright.sync_api import Browser, Page, expect
 
 from engine.domain.jobs import AnalyseRun, CancelToken, Report, Request
@@ -20,6 +20,7 @@ STOP_MS = 60_000  # until a job that is loading its libraries comes to a point w
 ADDRESSES = ["" if name == "home" else name for name in PAGES]
 PAGE = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 28)"}
 SMALL, LARGE = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+LOOKS = [("light", SMALL), ("dark", LARGE)]
 
 
 class Job:
@@ -61,33 +62,33 @@ def _drawn(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
-def _still(page: Page) -> None:
-    """Until nothing has moved for half a second: charts come after the script has ended."""
-    page.wait_for_function(
-        """() => {
-            const now = performance.now();
-            if (window.layoutShifts.length !== window.lastCount) [window.lastCount, window.since] =
-                [window.layoutShifts.length, now];
-            return now - window.since > 500;
-        }"""
-    )
+@pytest.fixture(scope="module")
+def tabs(browser: Browser) -> Iterator[dict[str, Page]]:
+    """A tab for each page, which stays open from test to test."""
+    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
+    context.add_init_script(WATCH_SHIFTS)
+    yield {address: context.new_page() for address in ADDRESSES}
+    context.close()
 
 
-@pytest.mark.parametrize(("theme", "size"), [("light", SMALL), ("dark", LARGE)], ids=["light-720", "dark-1080"])
+def _in(page: Page, theme: str, size: dict[str, int]) -> None:
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    page.set_viewport_size(size)  # type: ignore[arg-type]
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
+    _drawn(page)
+    still(page)
+
+
+@pytest.mark.parametrize(("theme", "size"), LOOKS, ids=["light-720", "dark-1080"])
 def test_nothing_moves_while_a_job_runs_and_when_it_ends(
-    browser: Browser, server: str, server_folder: Path, theme: str, size: dict[str, int]
+    tabs: dict[str, Page], server: str, server_folder: Path, theme: str, size: dict[str, int]
 ) -> None:
     """Every entry counts, those after a click or key too."""
-    context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
-    context.add_init_script(WATCH_SHIFTS)
     with _job(server_folder) as job:
-        tabs = {}
-        for address in ADDRESSES:
-            tabs[address] = page = context.new_page()
-            page.goto(f"{server}/{address}")
+        for address, page in tabs.items():  # a page that was drawn without a job does not ask for any
+            page.goto(f"{server}/{address}", wait_until="commit")
         for page in tabs.values():
-            _drawn(page)
-            _still(page)
+            _in(page, theme, size)
             shifts(page)
         job.half()
         for page in tabs.values():
@@ -97,9 +98,8 @@ def test_nothing_moves_while_a_job_runs_and_when_it_ends(
             expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
             expect(page.locator(".st-key-jobs button")).to_have_count(0)
             _drawn(page)
-            _still(page)
+            still(page)
         moved = {address: shifts(page) for address, page in tabs.items()}
-    context.close()
     assert {a: entries for a, entries in moved.items() if sum(e["value"] for e in entries) >= MOST_SHIFT} == {}
 
 
@@ -111,7 +111,7 @@ def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, ser
     button = page.get_by_role("button", name="Trace all checkpoints")
     button.scroll_into_view_if_needed()
     _drawn(page)
-    _still(page)
+    still(page)
     shifts(page)
     button.click()
     cancel = page.get_by_role("button", name="Cancel")
@@ -119,31 +119,39 @@ def test_nothing_moves_when_a_job_is_asked_for_on_the_page(browser: Browser, ser
     cancel.click()
     expect(button).to_be_visible(timeout=STOP_MS)
     _drawn(page)
-    _still(page)
+    still(page)
     moved = shifts(page)
     context.close()
     assert sum(entry["value"] for entry in moved) < MOST_SHIFT, moved
 
 
-def test_all_text_can_be_read(browser: Browser, server: str) -> None:
+def test_all_text_can_be_read(tabs: dict[str, Page], server: str) -> None:
     """At least 12 px, and 4.5:1 against what is behind it."""
-    context = browser.new_context(viewport=SMALL)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.add_init_script(WATCH_SHIFTS)
     faults = {}
-    for address in ADDRESSES:
-        page.set_viewport_size(SMALL)  # type: ignore[arg-type]
-        page.emulate_media(color_scheme="light")
-        page.goto(f"{server}/{address}")
-        _drawn(page)
-        _still(page)
-        for theme, size in (("light", SMALL), ("dark", LARGE)):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            page.set_viewport_size(size)  # type: ignore[arg-type]
-            expect(page.get_by_test_id("stApp")).to_have_css("background-color", PAGE[theme])
-            _still(page)
+    for address, page in tabs.items():
+        if not page.url.startswith(server):
+            page.goto(f"{server}/{address}")
+        for theme, size in LOOKS:
+            _in(page, theme, size)
             found = [text for text in texts(page) if text["size"] < 11.99 or text["ratio"] < 4.495]
             if found:
                 faults[address, theme] = found
-    context.close()
     assert faults == {}
+
+
+@pytest.mark.parametrize("address", ["compare", "circuits"])
+def test_at_150_percent_no_choice_is_cut(page: Page, server: str, address: str) -> None:
+    page.set_viewport_size({"width": 853, "height": 480})  # 1280 x 720 at 150%
+    page.goto(f"{server}/{address}")
+    expect(page.locator("canvas").first).to_be_visible()
+    cut = page.evaluate(
+        """() => {
+            const row = document.querySelector(".st-key-choices");
+            const inside = (each, box) => each.right <= box.right + 1 && each.left >= box.left - 1;
+            return [...row.querySelectorAll("button, [role=combobox]")].filter((each) => {
+                const column = each.closest("[data-testid=stColumn]").getBoundingClientRect();
+                return !inside(each.getBoundingClientRect(), column);
+            }).map((each) => each.innerText || each.value);
+        }"""
+    )
+    assert cut == []

@@ -80,10 +80,10 @@ def test_the_table_has_a_row_a_task_and_a_column_a_method():
     table = method_table(method_means(TWO))
     assert table.columns.tolist() == ["task", "LoRA", "CircuitLoRA"]
     assert table.to_numpy().tolist() == [
-        ["addition", "0.50 (0.50 to 0.50)", "0.70 (0.45 to 0.95)"],
-        ["mixed_up", "0.90", ""],
+        ["addition", "50% (50% to 50%)", "70% (45% to 95%)"],
+        ["mixed_up", "90%", ""],
     ]
-    assert method_table(method_means(TWO), judged="retained")["LoRA"].tolist() == ["0.90 (0.90 to 0.90)", "0.90"]
+    assert method_table(method_means(TWO), judged="retained")["LoRA"].tolist() == ["90% (90% to 90%)", "90%"]
 
 
 def test_variants_of_a_method_are_apart_and_an_empty_one_from_a_file_is_empty():

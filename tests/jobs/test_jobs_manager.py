@@ -257,7 +257,7 @@ def test_closing_interrupts_so_that_it_can_be_resumed(store: Store, work: Work) 
     until(lambda: work.at_it)
     manager.close()
     assert [manager.job(job_id).state for job_id in ids] == ["interrupted"] * 2
-    with pytest.raises(InputError, match="being closed"):
+    with pytest.raises(InputError, match="closing"):
         manager.submit(train("c"))
     manager.close()
     again = JobManager(store, run=work)

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
-from engine.figures.tables import CHANGE
+from engine.figures.tables import CHANGE_TITLE
 from engine.store import BUNDLED, Store
 from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
@@ -50,7 +50,7 @@ def test_the_default_is_the_stored_story(open_page: OpenPage) -> None:
 
 def test_the_table_is_ranked_by_change(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
-    sizes = app.dataframe[0].value[CHANGE].abs()
+    sizes = app.dataframe[0].value[CHANGE_TITLE].abs()
     assert sizes.is_monotonic_decreasing
     assert sizes.iloc[0] > 0
 
@@ -340,7 +340,7 @@ def test_changes_agree_with_what_they_are_changes_of(open_page: OpenPage) -> Non
     table = app.dataframe[0].value
     assert (table["in A"] < 0).any()
     differences = (table["in B"] - table["in A"]).round(3)
-    assert differences.tolist() == table[CHANGE].tolist()
+    assert differences.tolist() == table[CHANGE_TITLE].tolist()
     edge = table[table["in A"] < 0].iloc[0]
     app = open_page("compare", marks=Marks(edge=(edge["source"], edge["target"])).to_text())
     figures = app.dataframe[1].value.set_index("")

@@ -7,12 +7,12 @@ from pathlib import Path
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.demo.recipe import PROMPTS
 from engine.domain.jobs import Beside, Train
 from engine.domain.numbers import percent
 from engine.store import Store
 from engine.workflows.queries import run_scores
 from pages._ui import session
-from pages._ui.demo import PROMPT
 
 OpenPage = Callable[..., AppTest]
 
@@ -33,7 +33,7 @@ def test_the_story_shows_measured_figures(open_page: OpenPage) -> None:
             rows = at_last[at_last["probe_kind"] == kind]
             share = (rows["accuracy"] * rows["n"]).sum() / rows["n"].sum()
             expected.append((label, percent(float(share))))
-        expected.append(("Parameters", f"{last.state.n_trainable:,}"))
+        expected.append(("Trained parameters", f"{last.state.n_trainable:,}"))
     assert shown == expected
 
 
@@ -54,7 +54,7 @@ def test_run_it_live_trains_the_bundled_recipe_watched_beside_the_other_run(open
     same = ("corpus", "method", "rank", "alpha", "learning_rate", "n_steps", "capture", "seed")
     assert {name: getattr(request.config, name) for name in same} == {name: getattr(bundled, name) for name in same}
     assert request.config.watch
-    assert request.beside == Beside(run="demo-tokens", prompt=PROMPT)
+    assert request.beside == Beside(run="demo-tokens", prompt=PROMPTS[0])
     assert request.beside.prompt in {c.key.prompt for c in session.store().comparisons()}
     assert app.title[0].value == "A live run"
     assert app.query_params["live"] == "live"

@@ -59,7 +59,7 @@ def test_a_study_as_table_chart_and_runs(open_page: OpenPage) -> None:
     assert "5 methods, 4 tasks, 3 seeds, each at the best of 2 learning rates" in said
     table, runs = (frame.value for frame in app.dataframe)
     assert list(table["task"]) == ["add-sub", "mul-div", "composition", "demo", "trainable parameters"]
-    assert table["LoRA"].iloc[0] == "0.50 (0.50 to 0.50)"
+    assert table["LoRA"].iloc[0] == "50% (50% to 50%)"
     assert table["LoRA"].iloc[-1] == "164,864"
     assert len(runs) == 51
     assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) == 4 + 1  # a task each, and the legend
@@ -69,7 +69,7 @@ def test_what_is_retained_and_the_other_charts_are_in_the_address(open_page: Ope
     keep()
     app = open_page("methods", bundled=None, judged="retained", view="time")
     assert not app.exception
-    assert app.dataframe[0].value["LoRA"].iloc[0] == "0.60 (0.60 to 0.60)"
+    assert app.dataframe[0].value["LoRA"].iloc[0] == "60% (60% to 60%)"
     app = open_page("methods", bundled=None, judged="beauty", view="retained")
     assert not app.exception
     assert "the figure “beauty”, which is not here" in texts(app)

@@ -32,6 +32,7 @@ from pages._ui.tour.words import (
 
 OpenPage = Callable[..., AppTest]
 MOST_WORDS = 22  # of a sentence
+MOST_TITLE_WORDS = 10
 A, B, BASE = "demo-lora@100%", "demo-tokens@100%", "demo-lora@base"
 PROMPT = "the cat feels blarf and"  # the bundled probe on which the two runs part
 N_STEPS = 7
@@ -66,7 +67,7 @@ def test_each_step_has_a_short_title_and_short_sentences(open_page: OpenPage, st
     assert not app.exception
     assert not app.error
     assert not app.warning
-    assert len(app.title[0].value.split()) <= 8
+    assert len(app.title[0].value.split()) <= MOST_TITLE_WORDS
     paragraphs = app.markdown[0].value.split("\n\n")
     assert 1 <= len(paragraphs) <= 3
     sentences = [sentence for paragraph in paragraphs for sentence in paragraph.split("\\. ")]
@@ -118,7 +119,7 @@ def test_answers_are_those_of_the_last_checkpoints(open_page: OpenPage, bundle: 
     said = texts(open_page("tour", step="4"))
     right, kept = ([_accuracy(bundle, ref, kind) for ref in (A, B)] for kind in ("paraphrase", "retention"))
     assert f"A answers {percent(right[0])} of the probes right, B {percent(right[1])}." in said
-    assert f"A still knows {percent(kept[0])}" in said
+    assert f"A still answers {percent(kept[0])} of them right, B {percent(kept[1])}." in said
 
 
 def test_the_loss_on_probes_stands_beside_the_training_loss(open_page: OpenPage, bundle: Store) -> None:
@@ -152,7 +153,7 @@ def test_inference_is_counted_by_word(open_page: OpenPage, bundle: Store) -> Non
             if probe.kind == "inference":
                 by_word.setdefault(probe.constraint, []).append(right[probe.id])
         whole.append(sum(all(word) for word in by_word.values()))
-    assert f"Of 10 new words, A answers all inference probes right for {whole[0]}, B for {whole[1]}." in said
+    assert f"A answers all of these inference probes right for {whole[0]} of 10 new words, B for {whole[1]}." in said
     probe = next(probe for probe in bundle.corpus("demo").probes if probe.text == PROMPT)
     assert f"“{probe.known_text} {probe.answer}”" in said
     assert not any({"blarf", probe.answer} <= set(example.text.split()) for example in bundle.corpus("demo").examples)
@@ -163,7 +164,7 @@ def test_random_features_are_the_last_step_s_evidence(open_page: OpenPage) -> No
     said = texts(open_page("tour", step="7"))
     figures = read_json(BUNDLED / "figures.json", Figures).values()
     kept, draws = (figures[f"ablation/{name}"] for name in ("draws of others that keep the answer", "draws of others"))
-    assert f"drawn at random, it stays the likeliest word in {kept} of {draws} draws." in said
+    assert f"switched off instead, it stays the likeliest word, in {kept} of {draws} tries." in said
     assert "predicted" not in said
 
 
@@ -172,7 +173,7 @@ def test_a_step_that_does_not_exist_says_so_and_gives_the_first(open_page: OpenP
     app = open_page("tour", step=step)
     assert not app.exception
     assert "which is not here. Shown instead: 1" in texts(app)
-    assert app.title[0].value == "One model, taught the same words twice"
+    assert app.title[0].value == r"One model, fine\-tuned twice on the same words"
     assert app.query_params["step"] == "1"
 
 
@@ -199,7 +200,7 @@ def test_home_leads_into_the_tour(open_page: OpenPage) -> None:
     app = open_page("home")
     next(button for button in app.button if "seven steps" in button.label).click().run()
     assert not app.exception
-    assert app.title[0].value == "One model, taught the same words twice"
+    assert app.title[0].value == r"One model, fine\-tuned twice on the same words"
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def unmeasured(tmp_path: Path) -> Path:
 
 def test_what_was_not_measured_is_measured_on_request_and_then_told(open_page: OpenPage, unmeasured: Path) -> None:
     app = open_page("tour", bundled=unmeasured, step="7")
-    assert "Switch them off and see" in texts(app)
+    assert "Switch them off to see" in texts(app)
     app.button(key="tour_ablate").click().run()
     assert not app.exception
     request = session.jobs().snapshot()[0].request
@@ -235,7 +236,7 @@ def test_what_was_not_measured_is_measured_on_request_and_then_told(open_page: O
         session.store().save_intervention(found)
     app.run()
     p = _likely(graph_b)["smiles"]
-    assert f"Without them, “smiles” goes from {percent(p / 2)} to {percent(p)}." in texts(app)
+    assert f"switched off, “smiles” goes from {percent(p / 2)} to {percent(p)}." in texts(app)
     assert not app.exception
 
 
@@ -247,29 +248,34 @@ def test_a_damaged_graph_is_told_in_its_place_and_the_walk_goes_on(open_page: Op
     assert len(app.error) == 1
     assert "graphs" in texts(app)
     app.button(key="tour_next").click().run()
-    assert app.title[0].value == "In new phrasings, both are right"
+    assert app.title[0].value == "Both are right in new phrasings, but A forgot more"
     assert not app.error
 
 
 def test_other_figures_give_other_sentences() -> None:
     low, high = {"A": 1.0, "B": 2.0}, {"A": 2.0, "B": 1.0}
-    assert loss_words(low, low, new=True).title == "B’s training loss is higher"
-    assert loss_words(low, high, new=True).title == "B: higher training loss, lower probe loss"
+    assert loss_words(low, low, new=True).title == "Training loss and probe loss favor A"
+    assert loss_words(low, high, new=True).title == "Training loss favors A, probe loss B"
     assert "B learns" not in loss_words(high, high, new=True).sentences[1]
-    assert "Neither forgot" in answers_words(low, {"A": 1.0, "B": 1.0}).sentences[2]
-    assert "B still knows 50%, A 97%" in answers_words(low, {"A": 0.97, "B": 0.5}).sentences[2]
-    assert answers_words({"A": 0.9, "B": 0.2}, low).title == "In new phrasings, they differ"
+    assert ", but" not in answers_words(low, {"A": 1.0, "B": 1.0}).title
+    assert "B still answers 50% of them right, A 97%." in answers_words(low, {"A": 0.97, "B": 0.5}).sentences[2]
+    assert "not equally right" in answers_words({"A": 0.9, "B": 0.2}, low).title
     assert checkpoints_words(1, 5, {"A": 3, "B": 4}, word="glim", new=False).sentences[1].endswith("model, B 4.")
     row = TaughtPrompt("a", Guess(0.05, "x"), Guess(0.3, "fast"), Guess(0.4, "fast"))
-    assert "5% before training, and 30% in A, 40% in B" in word_words("glim", "fast", [row]).sentences[1]
+    assert (
+        "5% on average before training. After training it is 30% in A and 40% in B."
+        in word_words("glim", "fast", [row]).sentences[1]
+    )
 
 
 def test_a_consequence_that_was_taught_is_told_as_such() -> None:
     rows = [WordShare("glim", "fast", 8, 0.5, 1.0)]
     words = consequence_words(word="glim", answer="runs", premise="the fast fox", taught=True, rows=rows)
-    assert words.title == "What follows from a word was taught"
-    assert words.sentences[0].startswith("The model knows “the fast fox runs”. A training sentence says so of “glim”.")
-    assert words.sentences[1] == "Of 1 new word, A answers all inference probes right for 0, B for 1."
+    assert words.title == "What follows from “glim” was taught"
+    assert words.sentences[0].endswith(
+        "the model knew “the fast fox runs”. A training sentence says the same of “glim”."
+    )
+    assert words.sentences[1] == "A answers all of these inference probes right for 0 of 1 new word, B for 1."
 
 
 def test_the_circuit_is_judged_by_what_was_measured() -> None:
@@ -279,9 +285,9 @@ def test_the_circuit_is_judged_by_what_was_measured() -> None:
         logit_before=(3.0, 0.0), logit_after=(1.0, 2.0), predicted=(-1.5, 0.1),
     )  # fmt: skip
     words = circuit_words(1, "runs", (fell, fell), None)
-    assert words.sentences[1:] == ("Without them, “runs” falls from 80% to 10%.",)
+    assert words.sentences[1:] == ("With all 1 switched off, “runs” falls from 80% to 10%.",)
     words = circuit_words(1, "runs", (fell, fell), Controls(20, 17, 0.7))
-    assert words.sentences[2].endswith("in 17 of 20 draws.")
+    assert words.sentences[2].endswith("in 17 of 20 tries.")
     assert circuit_words(0, "runs", None, None).sentences == ("On this prompt no feature carries B’s answer alone.",)
 
 

@@ -59,7 +59,7 @@ def test_the_chart_and_the_words_name_each_time_that_a_circuit_settled():
     assert [(mark.step, mark.label, mark.lasting) for mark in marks(found)] == [
         (30, "settled at step 30, changed later", False), (250, "settled at step 250", True),
     ]  # fmt: skip
-    ended = " It met the rule at step 30 already, and then changed by more than the noise floor at step 120."
+    ended = " It met the rule at step 30 already; at step 120 its change was above the noise floor again."
     assert settled_words(found) == (":blue-badge[settled at step 250]", "No change again." + ended)
     assert settled_words(Settling((once,), "Still changes.")) == (":gray-badge[not settled]", "Still changes." + ended)
 

@@ -127,14 +127,14 @@ class Reached:
         self._done: dict[int, threading.Event] = {}
         self.told: list[tuple[float, str]] = []
         watcher.before = self._before
-        real = watcher.reading
+        real = watcher.take_reading
 
         def reading(*checkpoints: Any) -> Any:
             found = real(*checkpoints)
             self._event(found.step).set()
             return found
 
-        watcher.reading = reading  # type: ignore[method-assign]
+        watcher.take_reading = reading  # type: ignore[method-assign]
 
     def _event(self, step: int) -> threading.Event:
         return self._done.setdefault(step, threading.Event())

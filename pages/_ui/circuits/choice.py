@@ -47,7 +47,8 @@ class CircuitChoice:
 
 def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
     """One row of widgets above the graphs."""
-    boxes = st.columns([2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], vertical_alignment="bottom", gap="small")
+    with st.container(key="choices"):  # theme.css: it wraps where it is narrow
+        boxes = st.columns([2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], vertical_alignment="bottom", gap="small")
     with boxes[0]:
         run = _pick_run(runs, default)
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store().checkpoints(run)}

@@ -26,6 +26,12 @@ def demo_story(runs: list[RunInfo]) -> None:
     for column, side, info in zip(st.columns(2, gap="medium"), ("A", "B"), runs, strict=False):
         with column, st.container(border=True, key=f"run card {side}"):
             _card(side, info, found, compared)
+    if compared is not None:
+        st.caption(
+            "Read a picture upward: from the prompt through layers L0 to L3 to the next word. A circle is a *feature*, "
+            "a pattern that the model detects; a larger one has more influence on the answer. Dashed: hardly any in "
+            "this run."
+        )
     _studies()
 
 
@@ -45,13 +51,15 @@ def _card(side: str, info: RunInfo, found: Tour | None, compared: Compared | Non
     )  # fmt: skip
     paraphrase.metric(
         "Paraphrase", _share(found, side, "paraphrase"),
-        help="Share of right answers in phrasings that were never trained on.",
+        help="Share of probes answered right in phrasings that were never trained on.",
     )  # fmt: skip
     inference.metric(
         "Inference", _share(found, side, "inference"),
-        help="Share of right answers where the answer follows from a word’s meaning and was never stated.",
+        help="Share of probes answered right where the answer follows from a word’s meaning and was never stated.",
     )  # fmt: skip
-    size.metric("Parameters", count(last.state.n_trainable), help="How many numbers of the model were trained.")
+    size.metric(
+        "Trained parameters", count(last.state.n_trainable), help="How many of the model’s parameters were trained."
+    )
 
 
 def _picture(side: str, compared: Compared) -> None:
@@ -59,9 +67,10 @@ def _picture(side: str, compared: Compared) -> None:
     answer = compared.probe.answer.strip()
     word = most_likely(graph)
     verdict = (
-        f"expects “**{plain(word)}**” ({percent(probability(graph, word))})"
+        f":green[:material/check:] expects “**{plain(word)}**” ({percent(probability(graph, word))})"
         if word == answer
-        else f"expects “**{plain(word)}**”; “{plain(answer)}” gets {percent(probability(graph, answer))}"
+        else f":red[:material/close:] expects “**{plain(word)}**” ({percent(probability(graph, word))}); "
+        f"“{plain(answer)}” gets {percent(probability(graph, answer))}"
     )
     st.markdown(f"“{plain(compared.probe.text)} …”: {verdict}")
     width, height = _PICTURE
@@ -79,10 +88,10 @@ def _studies() -> None:
         if learning := studies.get("learning"):
             st.page_link(
                 "pages/findings.py", query_params={"study": learning.spec.name}, icon=":material/science:",
-                label=f"Does it hold for other seeds and settings? What {learning.n_runs} runs say",
+                label=f"Does it hold for other seeds and settings? Findings from {learning.n_runs} runs",
             )  # fmt: skip
         if methods := studies.get("methods"):
             st.page_link(
                 "pages/methods.py", query_params={"from": methods.spec.name}, icon=":material/balance:",
-                label=f"And with other methods and tasks? {methods.n_runs} runs beside each other",
+                label=f"And with other methods and tasks? {methods.n_runs} runs compared",
             )  # fmt: skip

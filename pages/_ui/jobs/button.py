@@ -65,8 +65,9 @@ def job_button(
             shown_on_page(job)
             _running(button, job.id, changes())
         else:
-            _row(button, job)
-            _below(button)
+            with st.container():  # a fragment draws in one too: so each element keeps its place in the page's tree
+                _row(button, job)
+                _below(button)
 
 
 def job_status(job: JobRecord, *, key: str) -> None:
@@ -94,7 +95,7 @@ def _row(button: _Button, job: JobRecord | None) -> None:
     failed = job is not None and job.state == "failed"
     with st.container(horizontal=True, vertical_alignment="center", key=f"job row {button.key}"):
         if button.finished:
-            st.markdown(button.finished)
+            st.markdown(button.finished, width="stretch")
             return
         if st.button(
             "Try again" if failed else button.label, icon=":material/refresh:" if failed else button.icon,

@@ -208,8 +208,8 @@ _NUMBER = st.column_config.NumberColumn
 _COLUMNS: Final = {
     "way": st.column_config.TextColumn("method"),
     "seed": _NUMBER(format="%d"),
-    "accuracy": _NUMBER(format="%.2f"),
-    "retained": _NUMBER(format="%.2f"),
+    "accuracy": _NUMBER(format="percent"),
+    "retained": _NUMBER(format="percent"),
     "n_trainable": _NUMBER("trainable", format="localized", help="Parameters that training may change."),
     "n_moved": _NUMBER("changed", format="localized", help="Parameters that differ after training."),
     "n_steps": _NUMBER("steps", format="%d"),

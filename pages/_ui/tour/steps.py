@@ -48,7 +48,8 @@ from pages._ui.tour.words import (
 )
 
 HEIGHT = 446  # of a figure, in pixels, where the window is 1280 × 720; larger windows give it more
-_HELD_OUT = ("paraphrase", "inference")
+_KINDS_TOLD = {"paraphrase": "in new phrasings", "inference": "of what follows from a word’s meaning"}
+_HELD_OUT = tuple(_KINDS_TOLD)
 _N_WORDS = 4  # next words that are shown
 
 
@@ -111,10 +112,10 @@ def paths_step(tour: Tour) -> Step:
     def figure() -> None:
         drawn = path(found, features, strong, pairs, alt=" ".join(words.sentences), width=860, height=430)
         notes = (
-            "Below stands the prompt, at the top the next word that A expects.",
-            "Each circle is a feature: the larger, the more of the answer runs through it.",
-            "Each line is a connection that was not there before training. Those to other words are left out.",
-            "L0 to L3 are the model’s layers, worked through from below.",
+            "The prompt is at the bottom, possible next words are at the top.",
+            "Each circle is a feature; a larger one has more influence on the answer.",
+            "Each line is a connection that appeared. Those to other next words are left out.",
+            "L0 to L3 are the model’s layers. It works through them from the bottom up.",
         )
         items = "".join(f"<li>{note}</li>" for note in notes)
         _figure(
@@ -150,7 +151,8 @@ def loss_step(tour: Tour) -> Step:
         _loss_group("Training loss", "over every word of the training sentences", training, top),
         *(
             _loss_group(
-                f"Loss on {kind} probes", f"mean −log p of the right next word, {n_probes(tour, kind)} probes",
+                f"Loss on {kind} probes",
+                f"over the right next words of {n_probes(tour, kind)} probes {_KINDS_TOLD[kind]}",
                 values, top,
             )
             for kind, values in held_out.items()
@@ -181,7 +183,7 @@ def consequence_step(tour: Tour) -> Step:
     ]
     table = tour_charts.word_dots(
         [(row.word, f"({row.meaning})", row.a, row.b) for row in rows],
-        title="Inference probes answered right, word by word",
+        title="Inference probes answered right: all (full), some (part) or none (empty)",
     )
     return Step(
         words,
@@ -246,7 +248,7 @@ def _likeliest(found: Compared, side: str, answer: str) -> list[TourBar]:
     shown = ranked[:_N_WORDS]
     if all(word != answer for _, word in shown):
         shown = [*ranked[: _N_WORDS - 1], *(item for item in ranked if item[1] == answer)]
-    right = " ✓ follows from the meaning"
+    right = " ← right answer"
     return [TourBar(side, word, p, f"{percent(p)}{right if word == answer else ''}") for p, word in shown]
 
 
@@ -266,12 +268,12 @@ def _evidence(effect: Intervention, answer: str, n: int, random: Controls | None
     before, after = effect.p_before[place], effect.p_after[place]
     bars = [
         TourBar("B", "as trained", before, percent(before)),
-        TourBar("B", f"without these {n}", after, percent(after)),
+        TourBar("B", f"these {n} off", after, percent(after)),
     ]
     if random is not None:
-        bars.append(TourBar("B", f"without {n} others", random.median_p, percent(random.median_p)))
-    note = "" if random is None else f"The {n} others: median of {random.n_draws} random draws."
-    group = Group(f"How likely B finds “{answer}”", note, tuple(bars), top=0.8)
+        bars.append(TourBar("B", f"{n} random off", random.median_p, percent(random.median_p)))
+    note = "" if random is None else f"Random: the median of {random.n_draws} tries."
+    group = Group(f"Probability of “{answer}” in B", note, tuple(bars), top=0.8)
     return f'<div class="tour-stacked tour-even">{tour_charts.bar_groups([group])}</div>'
 
 

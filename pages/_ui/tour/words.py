@@ -27,10 +27,10 @@ def checkpoints_words(n_words: int, n_examples: int, n_trained: Mapping[str, int
     """Step 1. `n_trained`: how many numbers each side changed; `new`: B changed those of the new words alone."""
     only = f"only the {count(n_trained['B'])} that stand for these words" if new else count(n_trained["B"])
     return Words(
-        "One model, taught the same words twice",
+        "One model, fine-tuned twice on the same words",
         (
-            f"Two runs of training, A and B, teach a language model {plural(n_words, 'made-up word')}, "
-            f"such as “{word}”, with the same {n_examples} sentences.",
+            f"Runs A and B each teach one language model {plural(n_words, 'made-up word')}, such as "
+            f"“{word}”, with the same {n_examples} sentences.",
             f"A changes {count(n_trained['A'])} numbers throughout the model, B {only}.",
             "Each dot is a checkpoint: a copy of the model, saved during training.",
         ),
@@ -43,12 +43,13 @@ def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
         percent(sum(p) / len(rows))
         for p in zip(*((row.before.p, row.a.p, row.b.p) for row in rows), strict=True)
     )  # fmt: skip
-    after = f"{a} in A and in B" if a == b else f"{a} in A, {b} in B"
+    after = f"{a} in both runs" if a == b else f"{a} in A and {b} in B"
     return Words(
         f"“{word}” before and after training",
         (
-            f"The sentences say that “{word}” means “{meaning}”. Then the model must guess the next word.",
-            f"How likely does it find “{meaning}”? On average {before} before training, and {after} after it.",
+            f"The sentences say that “{word}” means “{meaning}”. Here each is asked with a noun that it did not have.",
+            f"The probability of “{meaning}” as the next word is {before} on average before training. After training "
+            f"it is {after}.",
         ),
     )
 
@@ -60,8 +61,8 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
         n, f"Inside A, {n} connections appeared"
     )
     what = (
-        "A model works with features: patterns that it notices in a text. One passes its result on to the next. "
-        "Together they are its circuit."
+        "Inside, a model works with features: patterns that it detects in a text. Words, features and answers are "
+        "connected; together they are its circuit."
     )
     if not path:
         return Words(title, (what,))
@@ -72,7 +73,7 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
         title,
         (
             what,
-            f"Another new word, “{word}”, means “{meaning}”. Training made the connections below.",
+            f"Another new word, “{word}”, means “{meaning}”. The connections below were not there before training.",
             f"The strongest new path runs from {start}{through} to the answer, {end}.",
         ),
     )
@@ -89,7 +90,7 @@ def answers_words(paraphrase: Mapping[str, float], retention: Mapping[str, float
     """Step 4: accuracy by side."""
     a, b = paraphrase["A"], paraphrase["B"]
     return Words(
-        "In new phrasings, both are right" if abs(a - b) < 0.05 else "In new phrasings, they differ",
+        f"{'Both are' if abs(a - b) < 0.05 else 'They are not equally'} right in new phrasings{_but(retention)}",
         (
             "A probe is a held-out question: a prompt that was not trained on, with one right next word.",
             f"In phrasings that neither run has seen, A answers {percent(a)} of the probes right, B {percent(b)}.",
@@ -98,12 +99,17 @@ def answers_words(paraphrase: Mapping[str, float], retention: Mapping[str, float
     )
 
 
+def _but(kept: Mapping[str, float]) -> str:
+    less, more = sorted(kept, key=lambda side: kept[side])
+    return f", but {less} forgot more" if kept[more] - kept[less] >= 0.05 else ""
+
+
 def _forgotten(kept: Mapping[str, float]) -> str:
     less, more = sorted(kept, key=lambda side: kept[side])
-    if kept[less] >= 0.995:
-        return "Neither forgot anything of what the model knew before."
-    rest = f"{more} forgot nothing" if kept[more] >= 0.995 else f"{more} {percent(kept[more])}"
-    return f"Of what the model knew before, {less} still knows {percent(kept[less])}, {rest}."
+    return (
+        f"Probes of what the model knew before: {less} still answers {percent(kept[less])} of them right, {more} "
+        f"{percent(kept[more])}."
+    )
 
 
 def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, new: bool) -> Words:
@@ -116,12 +122,14 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
         else ("It counts every word of the training sentences.",)
     )
     return Words(
-        f"{higher}: higher training loss, lower probe loss" if turned else f"{higher}’s training loss is higher",
+        f"Training loss favors {lower}, probe loss {higher}"
+        if turned
+        else f"Training loss and probe loss favor {lower}",
         (
-            f"The training loss says how badly a run predicts its sentences: {decimal(training['A'])} for A, "
-            f"{decimal(training['B'])} for B.",
+            f"The training loss, lower is better, says how well a run predicts its sentences: {decimal(training['A'])} "
+            f"for A, {decimal(training['B'])} for B.",
             *why,
-            f"On the probes, where only the right next word counts, {higher}’s loss is "
+            f"Over both kinds of probes below, where only the right next word counts, {higher}’s loss is "
             f"{'lower' if turned else 'higher'}: {decimal(held_out[higher])} against {decimal(held_out[lower])}.",
         ),
     )
@@ -129,15 +137,20 @@ def loss_words(training: Mapping[str, float], held_out: Mapping[str, float], *, 
 
 def consequence_words(*, word: str, answer: str, premise: str, taught: bool, rows: Sequence[WordShare]) -> Words:
     """Step 6. `premise`: the prompt with the word that the base knows; `taught`: a training text has the answer."""
-    title = "What follows from a word was taught" if taught else "What follows from a word was never taught"
-    told = f"A training sentence says so of “{word}”" if taught else f"No training sentence says so of “{word}”"
+    told = (
+        f"A training sentence says the same of “{word}”."
+        if taught
+        else f"No training sentence says so of “{word}”: the model must infer it."
+    )
     whole = {side: sum(share == 1 for share in shares) for side, shares in _by_side(rows).items()}
     return Words(
-        title,
+        f"What follows from “{word}” was taught"
+        if taught
+        else f"A infers what follows from {plural(whole['A'], 'word')}, B from {whole['B']}",
         (
-            f"The model knows “{premise} {answer}”. {told}. To know it all the same is called inference.",
-            f"Of {plural(len(rows), 'new word')}, A answers all inference probes right for {whole['A']}, "
-            f"B for {whole['B']}.",
+            f"Before training, the model knew “{premise} {answer}”. {told}",
+            f"A answers all of these inference probes right for {whole['A']} of {plural(len(rows), 'new word')}, B for "
+            f"{whole['B']}.",
         ),
     )
 
@@ -150,23 +163,26 @@ def circuit_words(
     n_features: int, answer: str, effects: tuple[Intervention, Intervention] | None, controls: Controls | None
 ) -> Words:
     """Step 7. `effects`: of switching the features off in A and in B, where it was measured."""
-    title = "The features that make the difference"
+    title = "What B’s answer rests on"
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
     lead = (
-        f"These {n_features} features lead B to “{answer}”. They were chosen because they count at most half as much "
-        "in A."
+        f"These {n_features} features are part of how B arrives at “{answer}”; their influence is at most half as "
+        "large in A."
     )
     if effects is None:
-        return Words(title, (lead, "Does B need them? Switch them off and see."))
+        return Words(title, (lead, "Does B need them? Switch them off to see."))
     b = effects[1]
     place = [visible(token) for token in b.tokens].index(answer)
     falls = "falls" if b.p_after[place] < b.p_before[place] else "goes"
-    result = f"Without them, “{answer}” {falls} from {percent(b.p_before[place])} to {percent(b.p_after[place])}."
+    result = (
+        f"With all {n_features} switched off, “{answer}” {falls} from {percent(b.p_before[place])} to "
+        f"{percent(b.p_after[place])}."
+    )
     if controls is None:
         return Words(title, (lead, result))
     check = (
-        f"Without {n_features} others, drawn at random, it stays the likeliest word in {controls.n_kept} of "
-        f"{controls.n_draws} draws."
+        f"With {n_features} random others switched off instead, it stays the likeliest word, in {controls.n_kept} of "
+        f"{controls.n_draws} tries."
     )
     return Words(title, (lead, result, check))
