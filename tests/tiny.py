@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GPTNeoXConfig,
     LlamaConfig,
     PretrainedConfig,
@@ -79,6 +80,17 @@ def tiny_gemma2(folder: Path) -> Path:
         Gemma2Config(
             **_shape(), num_key_value_heads=1, head_dim=16, sliding_window=32, attn_implementation="eager",
             query_pre_attn_scalar=16,
+        ),
+    )  # fmt: skip
+
+
+def tiny_gemma3(folder: Path) -> Path:
+    """Gemma 3, text alone: normalised queries and keys, a sliding window on one of the layers."""
+    return _save(
+        folder,
+        Gemma3TextConfig(
+            **_shape(), num_key_value_heads=1, head_dim=16, sliding_window=4, query_pre_attn_scalar=16,
+            layer_types=["sliding_attention", "full_attention"],
         ),
     )  # fmt: skip
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
 from transformers import PreTrainedModel
 
 from engine.analysis.ablations import Ablation
 from engine.analysis.pruning import prune
 from engine.domain.graphs import AttributionGraph, NodeKind
 from engine.models.base import encode
-from engine.models.replacement import Replacement
+from engine.models.replacement import Replacement, ReplacementModel
 
 Places = Sequence[Sequence[int]]  # layer, position, index of features
 
@@ -38,8 +37,9 @@ def causal_check(
     tokens = encode(replacement.loaded, graph.key.prompt)[0]  # (n_pos,)
     answer = int(graph.index[graph.kind == NodeKind.LOGIT][0])
     rows = np.flatnonzero(prune(graph).node_mask & (graph.kind == NodeKind.FEATURE))
-    with replacement.swapped(merged) as model:
-        logits, activations = model.get_activations(tokens)  # (1, n_pos, n_vocab), (n_layers, n_pos, n_features)
+    with replacement.opened(merged) as model:
+        activations, _ = model.activations(tokens)  # (n_layers, n_pos, n_features)
+        before = _without(model, tokens, [], answer)
         active = (activations > 0).cpu().numpy()
         own = graph.layer[rows], graph.position[rows], graph.index[rows]
         circuit = np.zeros_like(active)
@@ -52,7 +52,7 @@ def causal_check(
     return Ablation(
         n_features=n,
         n_others=min(n, len(others)),
-        p_before=_probability(logits, answer),
+        p_before=before,
         p_after=after,
         p_after_others=after_others,
     )
@@ -65,13 +65,7 @@ def _draw(others: np.ndarray, n: int, rank: np.ndarray) -> Places:
     return chosen
 
 
-def _without(model: TransformerLensReplacementModel, tokens: torch.Tensor, places: Places, answer: int) -> float:
+def _without(model: ReplacementModel, tokens: torch.Tensor, places: Places, answer: int) -> float:
     """The answer's probability with these features switched off."""
-    values = [(layer, position, index, 0.0) for layer, position, index in places]
-    logits, _ = model.feature_intervention(tokens, values, freeze_attention=False, return_activations=False)
-    return _probability(logits, answer)
-
-
-def _probability(logits: torch.Tensor, token: int) -> float:
-    """Of (1, n_pos, n_vocab) at the last position."""
-    return float(logits[0, -1].float().softmax(-1)[token])
+    logits, _ = model.with_features(tokens, [(layer, position, index, 0.0) for layer, position, index in places])
+    return float(logits.softmax(-1)[answer])

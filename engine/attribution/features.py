@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import InputError
@@ -17,7 +16,9 @@ from engine.domain.features import FeatureFacts, FeatureText
 from engine.domain.jobs import CancelToken, Report
 from engine.models.base import LoadedModel
 from engine.models.batches import padded, tokenised
-from engine.models.replacement import Replacement
+from engine.models.hook_points import Read
+from engine.models.low_rank import matrix
+from engine.models.replacement import Replacement, ReplacementModel
 
 N_BINS = 20  # of the histogram
 N_TOKENS = 8  # promoted, and as many suppressed
@@ -54,7 +55,7 @@ def describe(
     read = _Texts.of(replacement.loaded, texts)
     facts: dict[Feature, FeatureFacts] = {}
     per_pass = max(1, _VALUES_AT_ONCE // read.n_tokens)
-    with replacement.swapped(merged) as model, torch.no_grad():
+    with replacement.opened(merged) as model, torch.no_grad():
         for first in range(0, len(wanted), per_pass):
             part = wanted[first : first + per_pass]
 
@@ -70,7 +71,7 @@ def describe(
 
 
 def token_effects(
-    model: TransformerLensReplacementModel, tokenizer: PreTrainedTokenizerFast, features: Sequence[Feature]
+    model: ReplacementModel, tokenizer: PreTrainedTokenizerFast, features: Sequence[Feature]
 ) -> dict[Feature, tuple[Weighted, Weighted]]:
     """The tokens that each feature's decoder promotes and suppresses most, with the effect of one unit of activation.
 
@@ -97,12 +98,14 @@ def token_effects(
     return found
 
 
-def _effects(model: TransformerLensReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
+def _effects(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
     """(n_features, n_vocab) float32 on the CPU: minus their mean over the vocabulary."""
-    rows = model.transcoders._get_decoder_vectors(layer, indices.to(model.unembed.W_U.device)).float()
-    if rows.ndim == 3:  # cross-layer: what it writes in each layer from its own on, (n_features, n_writes, d_model)
-        rows = rows.sum(1)
-    effects = (rows * model.ln_final.w.float()) @ model.unembed.W_U.float()
+    rows = model.decoders(layer, indices.to(model.device)).float()  # (n_features, n_written, d_model)
+    # What a norm behind the MLP makes of it, but for the denominator, which differs from place to place, too.
+    behind = [model.points.norm_written(layer + place) for place in range(rows.shape[1])]
+    written = [rows[:, place] if norm is None else norm.undivided(rows[:, place]) for place, norm in enumerate(behind)]
+    read = model.parts.final_norm.undivided(torch.stack(written).sum(0))
+    effects = read @ matrix(model.parts.unembedding).float().T
     return (effects - effects.mean(-1, keepdim=True)).cpu()
 
 
@@ -144,7 +147,7 @@ class _Texts:
 
 
 def _activations(
-    model: TransformerLensReplacementModel,
+    model: ReplacementModel,
     texts: _Texts,
     features: Sequence[Feature],
     progress: Callable[[float], None],
@@ -154,26 +157,27 @@ def _activations(
     layers = _by_layer(features)
     for first, prompts in texts.batches():
         progress(first / len(texts.prompts))
-        tokens, keep = padded(prompts, model.unembed.W_U.device)
+        tokens, keep = padded(prompts, model.device)
         start = int(texts.starts[first])
-        stop = start + int(keep.sum())
-
-        def into(layer: int, row: int, window: slice, keep: torch.Tensor) -> Callable[..., None]:
-            indices = torch.tensor(layers[layer], device=keep.device)
-
-            def hook(reads: torch.Tensor, **_: object) -> None:
-                active = model.transcoders.encode_layer(reads[keep], layer)[:, indices]  # (n_kept, n_wanted)
-                values[row : row + len(indices), window] = active.T.float().cpu().numpy()
-
-            return hook
-
-        hooks, row = [], 0
+        window = slice(start, start + int(keep.sum()))
+        reads, row = {}, 0
         for layer, indices in layers.items():
-            hooks.append((f"blocks.{layer}.{model.feature_input_hook}", into(layer, row, slice(start, stop), keep)))
-            row += len(indices)
-        with model.hooks(fwd_hooks=hooks):
-            model(tokens, stop_at_layer=max(layers) + 1)
+            rows = slice(row, row + len(indices))
+            reads[layer] = _into(values[rows, window], model, layer, indices, keep)
+            row = rows.stop
+        model.read(tokens, reads)
     return values
+
+
+def _into(values: np.ndarray, model: ReplacementModel, layer: int, indices: Sequence[int], keep: torch.Tensor) -> Read:
+    """Puts activations of these features at the places to keep into values (n_features, n_kept)."""
+    wanted = torch.tensor(indices, device=keep.device)
+
+    def read(x: torch.Tensor) -> None:
+        active = model.transcoders.encode_layer(x[keep], layer)[:, wanted]  # (n_kept, n_features)
+        values[:] = active.T.float().cpu().numpy()
+
+    return read
 
 
 def _facts(
@@ -221,7 +225,7 @@ def _by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:
 
 
 def _check(replacement: Replacement, features: Sequence[Feature]) -> None:
-    transcoders = replacement.model.transcoders
+    transcoders = replacement.transcoders
     n_layers, n_features = transcoders.n_layers, transcoders.d_transcoder
     for layer, index in features:
         if not (0 <= layer < n_layers and 0 <= index < n_features):

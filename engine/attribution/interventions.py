@@ -1,6 +1,6 @@
 """Change features inside a checkpoint and measure what its outputs do.
 
-circuit-tracer's `feature_intervention` with nothing held: attention patterns, norms, and every MLP (so features and
+As circuit-tracer's `feature_intervention` with nothing held: attention patterns, norms, and every MLP (so features and
 errors alike) compute on from what they are given. The change is added to what the layer's own MLP writes: (new - old
 activation) x decoder of each feature, where `new` is `factor` times the activation in the untouched run, and `old` is
 what it has come to be by then. So a feature that was set stays at its value, whatever changed before it.
@@ -8,6 +8,7 @@ what it has come to be by then. So a feature that was set stays at its value, wh
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedModel
@@ -38,45 +39,37 @@ def intervene_on(
     """
     tokens = encode(replacement.loaded, graph.key.prompt)[0]  # (n_pos,)
     targets = torch.as_tensor(graph.index[graph.kind == NodeKind.LOGIT], device=tokens.device)
-    with replacement.swapped(merged) as model:
-        seen = _Outputs(targets)
-        with model.hooks(fwd_hooks=[("unembed.hook_post", seen.logits)]):
-            logits, activations = model.get_activations(tokens)  # (1, n_pos, n_vocab), (n_layers, n_pos, n_features)
-            seen.probabilities(logits)
-            places = {feature: _place(feature, tuple(activations.shape)) for feature in sorted(set(features))}
-            active = {feature: place for feature, place in places.items() if activations[place] > 0}
-            values = [(*place, factor * float(activations[place])) for place in active.values()]
-            # With nothing to change circuit-tracer runs the model as it is.
-            logits, _ = model.feature_intervention(tokens, values, freeze_attention=False, return_activations=False)
-            seen.probabilities(logits)
+    with replacement.opened(merged) as model:
+        activations, _ = model.activations(tokens)  # (n_layers, n_pos, n_features)
+        n_layers, n_pos, n_features = activations.shape
+        places = {feature: _place(feature, (n_layers, n_pos, n_features)) for feature in sorted(set(features))}
+        active = {feature: place for feature, place in places.items() if activations[place] > 0}
+        values = [(*place, factor * float(activations[place])) for place in active.values()]
+        before = _Outputs.of(*model.with_features(tokens, []), targets)
+        after = _Outputs.of(*model.with_features(tokens, values), targets)
     return Intervention(
         key=InterventionKey(graph=graph.key, features=tuple(places), factor=factor),
         changed=tuple(active),
         tokens=graph.target_tokens,
-        p_before=seen.p[0],
-        p_after=seen.p[1],
-        logit_before=seen.centred[0],
-        logit_after=seen.centred[1],
+        p_before=before.p,
+        p_after=after.p,
+        logit_before=before.centred,
+        logit_after=after.centred,
         predicted=tuple(predicted_effect(graph, list(active), factor).tolist()),
     )
 
 
-class _Outputs:
-    """Logits and probabilities of the targets, of one forward pass after the other."""
+class _Outputs(NamedTuple):
+    """Of the targets, in one forward pass."""
 
-    def __init__(self, targets: torch.Tensor) -> None:
-        self._targets = targets
-        self.centred: list[tuple[float, ...]] = []
-        self.p: list[tuple[float, ...]] = []
+    p: tuple[float, ...]
+    centred: tuple[float, ...]  # logits before any soft cap, minus the mean logit
 
-    def logits(self, activations: torch.Tensor, **_: object) -> None:
-        """Forward hook on the unembedding: (1, n_pos, n_vocab) before any soft cap."""
-        last = activations[0, -1].float()
-        self.centred.append(tuple((last - last.mean())[self._targets].tolist()))
-
-    def probabilities(self, logits: torch.Tensor) -> None:
-        """(1, n_pos, n_vocab), after it."""
-        self.p.append(tuple(logits[0, -1].float().softmax(-1)[self._targets].tolist()))
+    @classmethod
+    def of(cls, logits: torch.Tensor, raw: torch.Tensor, targets: torch.Tensor) -> "_Outputs":
+        """logits, raw: (n_vocab,) at the last position, with and without the soft cap."""
+        centred = raw - raw.mean()
+        return cls(tuple(logits.softmax(-1)[targets].tolist()), tuple(centred[targets].tolist()))
 
 
 def _place(feature: str, shape: Place) -> Place:

@@ -1,10 +1,9 @@
 """Activations of features with a new word, with the word it means, and with other meanings in its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
 from transformers import PreTrainedModel
 
 from engine.analysis.meaning_prompts import MeaningPrompts, meaning_prompts
@@ -13,7 +12,8 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import PromptRefused
 from engine.models.base import LoadedModel, encode
 from engine.models.batches import padded
-from engine.models.replacement import Replacement
+from engine.models.hook_points import Read
+from engine.models.replacement import Replacement, ReplacementModel
 
 _PLACES_AT_ONCE = 4096  # tokens of one forward pass, with their padding
 
@@ -58,29 +58,23 @@ def _last_activations(
     found: dict[str, np.ndarray] = {}
     longest = max(map(len, prompts.values()), default=1)
     texts, size = list(prompts), max(1, _PLACES_AT_ONCE // longest)
-    with replacement.swapped(merged) as model, torch.no_grad():
+    with replacement.opened(merged) as model:
         for start in range(0, len(texts), size):
             part = texts[start : start + size]
-            values = _batch(model, [prompts[text] for text in part], replacement.loaded.model.device)
+            values = _batch(model, [prompts[text] for text in part])
             found.update(zip(part, values, strict=True))
     return found
 
 
-def _batch(model: TransformerLensReplacementModel, prompts: Sequence[torch.Tensor], device: torch.device) -> np.ndarray:
+def _batch(model: ReplacementModel, prompts: Sequence[torch.Tensor]) -> np.ndarray:
     """(n_prompts, n_layers, n_features)"""
-    tokens, _ = padded(prompts, device)
-    row = torch.arange(len(prompts), device=device)
-    last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+    tokens, _ = padded(prompts, model.device)
+    row = torch.arange(len(prompts), device=model.device)
+    last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
     layers: list[torch.Tensor] = []
 
-    def hook_of(layer: int) -> Callable[..., None]:
-        def hook(reads: torch.Tensor, **_: object) -> None:
-            layers.append(model.transcoders.encode_layer(reads[row, last], layer).float().cpu())
+    def reading(layer: int) -> Read:
+        return lambda x: layers.append(model.transcoders.encode_layer(x[row, last], layer).float().cpu())
 
-        return hook
-
-    n_layers = model.cfg.n_layers
-    hooks = [(f"blocks.{layer}.{model.feature_input_hook}", hook_of(layer)) for layer in range(n_layers)]
-    with model.hooks(fwd_hooks=hooks):
-        model(tokens, stop_at_layer=n_layers)
+    model.read(tokens, {layer: reading(layer) for layer in range(model.n_layers)})
     return torch.stack(layers, dim=1).numpy()

@@ -7,25 +7,27 @@ the transcoders, and what the MLPs write at position 0 (BOS), where features and
 those added the sum holds to float32's precision (tests/attribution/test_trace.py).
 """
 
-import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from circuit_tracer.attribution.attribute import attribute
-from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence
-from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
+from circuit_tracer.attribution.targets import AttributionTargets
+from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence, compute_partial_influences
+from circuit_tracer.utils.tl_nnsight_mapping import UnifiedConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from engine.attribution.effects import Effects
+from engine.attribution.recording import record
+from engine.attribution.sources import Sources, sources_of
 from engine.domain.errors import InputError
-from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
+from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind, TraceSettings
 from engine.models.base import encode
-from engine.models.replacement import Replacement
+from engine.models.replacement import Replacement, ReplacementModel
 
-# circuit-tracer puts a backward hook on the embedding, whose input (token ids) has no gradient: meant so, and harmless.
-warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
+_BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
 
 
+@torch.no_grad()
 def trace_graph(replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None) -> AttributionGraph:
     """The attribution graph of `key.prompt` in the checkpoint whose weights are `merged` (None: the base).
 
@@ -34,56 +36,117 @@ def trace_graph(replacement: Replacement, *, key: GraphKey, merged: PreTrainedMo
     Raises PromptRefused, InputError (a target that is no token of the model).
     """
     tokens = encode(replacement.loaded, key.prompt)[0]  # (n_pos,)
-    n_vocab = replacement.model.cfg.d_vocab
+    n_vocab = replacement.loaded.n_vocab
     if unknown := [target for target in key.targets if not 0 <= target < n_vocab]:
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
-    settings = key.settings
-    with replacement.swapped(merged) as model, torch.enable_grad():
-        seen = _Seen()
-        with model.hooks(fwd_hooks=seen.hooks(model)):
-            graph = attribute(
-                tokens,
-                model,
-                attribution_targets=torch.tensor(key.targets, device=tokens.device) if key.targets else None,
-                max_n_logits=min(settings.n_logits, n_vocab),
-                batch_size=settings.batch_size,
-                max_feature_nodes=settings.max_feature_nodes,
-            )
-        unexplained_variance = seen.unexplained_variance(model)
-    return _convert(graph, key, replacement.loaded.tokenizer, seen.centred_logits(), unexplained_variance)
+    with replacement.opened(merged) as model:
+        traced = _trace(model, tokens, key, replacement.loaded.tokenizer)
+    return _convert(traced, key, replacement.loaded.tokenizer)
 
 
-class _Seen:
-    """What the first of circuit-tracer's forward passes (the plain one) shows on the way."""
+@dataclass(frozen=True, eq=False)
+class _DenseGraph:
+    """A prompt's graph as circuit-tracer has it, and what it does not say."""
 
-    def __init__(self) -> None:
-        self._reads: dict[int, torch.Tensor] = {}  # what each transcoder reads, (n_pos, d_model)
-        self._writes: dict[int, torch.Tensor] = {}  # what its MLP writes
-        self._logits: dict[int, torch.Tensor] = {}  # (n_vocab,) at the last position, before any soft cap
+    graph: Graph
+    logits: torch.Tensor  # (n_vocab,) at the last position, before any soft cap, minus their mean
+    unexplained_variance: float | None
 
-    def hooks(self, model: TransformerLensReplacementModel) -> list[tuple[str, Callable[..., None]]]:
-        def first(store: dict[int, torch.Tensor], layer: int, place: int | slice) -> Callable[..., None]:
-            def hook(activations: torch.Tensor, **_: object) -> None:
-                store.setdefault(layer, activations.detach()[0, place])
 
-            return hook
+def _trace(
+    model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast
+) -> _DenseGraph:
+    recorded = record(model, tokens)
+    sources = sources_of(model, recorded)
+    targets = AttributionTargets(
+        torch.tensor(key.targets, device=tokens.device) if key.targets else None,
+        recorded.logits,
+        model.parts.unembedding.weight,
+        tokenizer,
+        max_n_logits=min(key.settings.n_logits, len(recorded.logits)),
+    )
+    effects = Effects(model, recorded, sources)
+    rows, selected = _edges_into(effects, sources, targets, key.settings)
+    graph = Graph(
+        input_string=key.prompt,
+        input_tokens=tokens,
+        logit_targets=targets.logit_targets,
+        logit_probabilities=targets.logit_probabilities,
+        active_features=sources.active,
+        activation_values=sources.activations,
+        selected_features=selected,
+        adjacency_matrix=rows,
+        cfg=_config(model),
+        scan=model.transcoders.scan or key.transcoders,
+    )
+    return _DenseGraph(
+        graph=graph,
+        logits=recorded.raw_logits - recorded.raw_logits.mean(),
+        unexplained_variance=_unexplained(torch.stack(recorded.writes), sources.reconstruction),
+    )
 
-        hooks = [("unembed.hook_post", first(self._logits, 0, -1))]
-        for layer in range(model.cfg.n_layers):
-            hooks.append((f"blocks.{layer}.{model.feature_input_hook}", first(self._reads, layer, slice(None))))
-            hooks.append((f"blocks.{layer}.{model.feature_output_hook}", first(self._writes, layer, slice(None))))
-        return hooks
 
-    def centred_logits(self) -> torch.Tensor:
-        """(n_vocab,) minus their mean."""
-        logits = self._logits[0].float()
-        return logits - logits.mean()
+def _edges_into(
+    effects: Effects, sources: Sources, targets: AttributionTargets, settings: TraceSettings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n_nodes, n_nodes), rows are targets and columns sources; and which features are nodes (n,), ascending.
 
-    @torch.no_grad()
-    def unexplained_variance(self, model: TransformerLensReplacementModel) -> float | None:
-        reads, writes = (torch.stack(list(store.values())) for store in (self._reads, self._writes))
-        parts = model.transcoders.compute_attribution_components(reads, model.zero_positions)
-        return _unexplained(writes, parts["reconstruction"])
+    Where only some may be nodes, those of most influence are, as circuit-tracer finds them: rows are made in rounds,
+    and each round takes those that what is known so far says to be the most influential.
+    """
+    n_all, n_logits = sources.n_features, len(targets)
+    n = min(settings.max_feature_nodes or n_all, n_all)
+    into_logits = effects.of_logits(targets.logit_vectors)
+    if n == n_all:
+        selected = torch.arange(n, device=sources.active.device)
+        edges = into_logits.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
+        for rows, found in effects.of_features(selected):
+            edges[rows, : sources.n_columns] = found
+        edges[-n_logits:, : sources.n_columns] = into_logits
+        return edges, selected
+    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size)
+    selected, order = nodes.sort()
+    others = torch.arange(n_all, sources.n_columns, device=nodes.device)
+    columns = torch.cat([selected, others])
+    edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)
+    edges[:n, : len(columns)] = known[n_logits:][order][:, columns]
+    edges[-n_logits:, : len(columns)] = known[:n_logits, columns]
+    return edges, selected
+
+
+def _most_influential(
+    effects: Effects, sources: Sources, targets: AttributionTargets, into_logits: torch.Tensor, n: int, batch_size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n_logits + n, n_columns + n_logits) rows into the logits and `n` features, and which features these are (n,)."""
+    n_logits, device = len(targets), into_logits.device
+    known = into_logits.new_zeros(n_logits + n, sources.n_columns + n_logits)
+    known[:n_logits, : sources.n_columns] = into_logits
+    nodes = torch.arange(sources.n_columns, sources.n_columns + n_logits, device=device)  # of each known row
+    visited = torch.zeros(sources.n_features, dtype=torch.bool, device=device)
+    while (done := len(nodes) - n_logits) < n:
+        influence = compute_partial_influences(known[: len(nodes)], targets.logit_probabilities, nodes, device=device)
+        ranked = torch.argsort(influence[: sources.n_features], descending=True)
+        wanted = ranked[~visited[ranked]][: min(_BATCHES_RANKED * batch_size, n - done)]
+        visited[wanted] = True
+        for rows, found in effects.of_features(wanted):
+            known[len(nodes) : len(nodes) + len(rows), : sources.n_columns] = found
+            nodes = torch.cat([nodes, rows])
+    return known, nodes[n_logits:]
+
+
+def _config(model: ReplacementModel) -> UnifiedConfig:
+    parts, config = model.parts, model.parts.model.config
+    return UnifiedConfig(
+        n_layers=model.n_layers,
+        d_model=parts.d_model,
+        d_head=parts.d_head,
+        n_heads=parts.n_heads,
+        d_mlp=parts.d_mlp,
+        d_vocab=config.vocab_size,
+        tokenizer_name=config.name_or_path,
+        model_name=config.name_or_path,
+        original_architecture=type(parts.model).__name__,
+    )
 
 
 def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | None:
@@ -98,13 +161,8 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
     return float(((wanted - got).pow(2).sum((1, 2)) / variance).mean())
 
 
-def _convert(
-    graph: Graph,
-    key: GraphKey,
-    tokenizer: PreTrainedTokenizerFast,
-    logits: torch.Tensor,
-    unexplained_variance: float | None,
-) -> AttributionGraph:
+def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
+    graph = traced.graph
     tokens = graph.input_tokens.cpu().numpy()
     targets = [target.vocab_idx for target in graph.logit_targets]
     layer, position, index, kind = _nodes(graph, tokens, targets)
@@ -127,8 +185,8 @@ def _convert(
         token_ids=tokens.astype(np.int64),
         target_tokens=tuple(tokenizer.decode([token]) for token in targets),
         target_probability=_numpy(graph.logit_probabilities),
-        target_logit=_numpy(logits[targets]),
-        fit=_fit(graph, influence, kind, unexplained_variance),
+        target_logit=_numpy(traced.logits[targets]),
+        fit=_fit(graph, influence, kind, traced.unexplained_variance),
     )
 
 
@@ -159,21 +217,30 @@ def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tu
     contribution where it was to 0.001; the 25,000 largest by |weight| are off by up to 0.02.
     In circuit-tracer's matrix rows are targets and columns are sources.
     """
-    dense = _numpy(adjacency)
-    target, source = np.nonzero(dense)
-    weight = dense[target, source]
+    dense = _numpy(adjacency).ravel()
+    places = np.flatnonzero(dense)
+    weight = dense[places]
+    target, source = np.divmod(places, len(adjacency))
     if len(weight) > max_edges:
-        inputs = np.abs(dense).sum(1, dtype=np.float64)  # (n_nodes,)
-        contribution = np.abs(weight) / inputs[target] * influence[target]
-        kept = np.sort(np.argsort(-contribution, kind="stable")[:max_edges])
+        size = np.abs(weight)
+        inputs = np.bincount(target, size, minlength=len(adjacency))  # (n_nodes,) float64
+        contribution = size / inputs[target] * influence[target]
+        kept = _largest(contribution, max_edges)
         source, target, weight = source[kept], target[kept], weight[kept]
     return source.astype(np.int32), target.astype(np.int32), weight
 
 
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the `n` largest of more values, ascending; of equals the first."""
+    least = np.partition(values, len(values) - n)[len(values) - n]
+    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
+    return np.sort(np.concatenate([above, equal[: n - len(above)]]))
+
+
 def _influence(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     """(n_nodes,) each node's influence on the probability-weighted logits, and these weights themselves."""
-    weights = torch.zeros(len(graph.adjacency_matrix))
-    weights[-len(graph.logit_targets) :] = graph.logit_probabilities.float().cpu()
+    weights = graph.adjacency_matrix.new_zeros(len(graph.adjacency_matrix))
+    weights[-len(graph.logit_targets) :] = graph.logit_probabilities.float()
     return _numpy(compute_node_influence(graph.adjacency_matrix, weights)), _numpy(weights)
 
 

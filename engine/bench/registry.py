@@ -9,6 +9,7 @@ from engine.bench import (
     app,
     circuits,
     component_scores,
+    first_trace,
     graphs,
     inspector,
     live_run,
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "swap": swap.measure,
     "trace": tracing.measure,
+    "first-trace": first_trace.measure,
     "train": training.measure,
     "live-run": live_run.measure,
     "reading": reading.measure,

@@ -26,9 +26,16 @@ class Sides:
     """The checkpoint in both forms."""
 
     ours: Replacement
-    merged: "PreTrainedModel"
+    adapter: Path  # the checkpoint as it is saved
+    merged: "PreTrainedModel"  # all of its weights
     folder: Path  # the merged model, saved
     theirs: Any  # transcoders of their own: a loader moves and wraps what it is given
+
+    def lens(self) -> Any:
+        """circuit-tracer's model on its TransformerLens backend, which the demo was traced with before."""
+        from engine.bench.lens import lens_llama
+
+        return lens_llama(self.merged, self.theirs, self.ours.loaded.tokenizer)
 
     def load_anew(self) -> Any:
         """circuit-tracer's own loader. The transcoders are in memory already, which favours it."""
@@ -45,8 +52,10 @@ def open_sides(setting: Setting) -> Sides:
     store, folder = setting.store, setting.folder / "merged"
     loaded = load_base(DEMO_MODEL, store.base_folder(DEMO_MODEL))
     transcoders = store.transcoder_folder(TRANSCODERS)
-    merged = merged_weights(loaded, store.checkpoint(CHECKPOINT).adapter)
+    adapter = store.checkpoint(CHECKPOINT).adapter
+    assert adapter is not None
+    merged = merged_weights(loaded, adapter)
     merged.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
     ours = Replacement(loaded, load_transcoders(transcoders, loaded))
-    return Sides(ours=ours, merged=merged, folder=folder, theirs=load_transcoders(transcoders, loaded))
+    return Sides(ours=ours, adapter=adapter, merged=merged, folder=folder, theirs=load_transcoders(transcoders, loaded))

@@ -16,8 +16,7 @@ WRITTEN_BYTES = 8 << 20
 
 def token_budget(model: ComponentModel) -> int:
     """Tokens of one pass, at least 64: memory depends on this alone, not on how many pairs there are."""
-    config = model.model.config
-    bytes_each = 4 * len(model.layers) * (12 * model.d_model + 5 * config.intermediate_size)
+    bytes_each = 4 * len(model.layers) * (12 * model.d_model + 5 * model.d_mlp)
     return max(64, PASS_BYTES.get(model.device.type, ACCELERATOR_BYTES) // bytes_each)
 
 

@@ -57,6 +57,8 @@ class Sensitivity:
                 outputs = outputs - offset.view(3, 1, 1, model.n_heads, model.d_head)
             gradient = gradient / scale[..., None]
             along = (gradient * outputs).sum(-1) / -model.d_model  # (3, n, n_pos, H)
+            if layer.before_attention is None:  # nothing is divided by the stream's size
+                along.zero_()
             self._along[number].append(along.permute(0, 3, 1, 2).flatten(0, 1))
             self._standard[number].append(x)
             heads = gradient.permute(0, 3, 1, 2, 4).flatten(0, 1)

@@ -7,24 +7,18 @@ Embeddings, norms, biases and the output matrix belong to no node.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
-from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from engine.components.model import ComponentModel
 from engine.domain.components import Circuit
 
-_GATED = (("gate_proj", "up_proj"), "down_proj")
-_MLPS = {
-    "gpt_neox": (("dense_h_to_4h",), "dense_4h_to_h")
-}  # model_type -> first matrices and last, where not as Llama's
-
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows (axis 0) or columns (axis 1) of a weight."""
+    """Rows (axis 0) or columns (axis 1) of a weight as it is stored."""
 
     axis: int
     kept: np.ndarray  # (n,) bool, at least one of them
@@ -41,16 +35,16 @@ class NodeParameters:
     def __init__(self, model: PreTrainedModel) -> None:
         self._parts = ComponentModel(model)
         self.shape = self._parts.shape
+        self._outputs = 1 if isinstance(self._parts.layers[0].output, Conv1D) else 0  # their axis in a stored weight
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
-        first, last = _MLPS.get(model.config.model_type, _GATED)
         self._layers = [
             _Names(
                 projections=tuple(name_of[id(one.weight)] for one in layer.projections),
                 output=name_of[id(layer.output.weight)],
-                first=tuple(name_of[id(_weight(module, f"mlp.{one}"))] for one in first),
-                last=name_of[id(_weight(module, f"mlp.{last}"))],
+                first=tuple(name_of[id(one.weight)] for one in layer.mlp_first),
+                last=name_of[id(layer.mlp_last.weight)],
             )
-            for layer, module in zip(self._parts.layers, attrgetter(self._parts.family.layers)(model), strict=True)
+            for layer in self._parts.layers
         ]
 
     @property
@@ -73,17 +67,18 @@ class NodeParameters:
         n_heads = shape.n_heads
         first = shape.head_input(layer, 0, 0)
         qkv = inputs[first : first + 3 * n_heads].reshape(3, n_heads)
-        if len(names.projections) == 1:  # q, k and v of the first head, then of the next
-            yield names.projections[0], 0, qkv.T.ravel().repeat(d_head)
+        shared = [qkv[0], *(row.reshape(-1, self._parts.groups).any(axis=1) for row in qkv[1:])]
+        if self._parts.family.fused == "by_head":  # q, k and v of the first head, then of the next
+            kept = [qkv.T.ravel()]
         else:
-            shared = [qkv[0], *(row.reshape(-1, self._parts.groups).any(axis=1) for row in qkv[1:])]
-            for name, heads in zip(names.projections, shared, strict=True):
-                yield name, 0, heads.repeat(d_head)
+            kept = [np.concatenate(shared)] if self._parts.family.fused == "by_kind" else shared
+        for name, heads in zip(names.projections, kept, strict=True):
+            yield name, self._outputs, heads.repeat(d_head)
         heads = sources[shape.head_source(layer, 0) :][:n_heads]
-        yield names.output, 1, heads.repeat(d_head)
+        yield names.output, 1 - self._outputs, heads.repeat(d_head)
         for name in names.first:
-            yield name, 0, inputs[[shape.mlp_input(layer)]]
-        yield names.last, 0, sources[[shape.mlp_source(layer)]]
+            yield name, self._outputs, inputs[[shape.mlp_input(layer)]]
+        yield names.last, self._outputs, sources[[shape.mlp_source(layer)]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,3 @@ class _Names:
     output: str
     first: tuple[str, ...]
     last: str
-
-
-def _weight(module: nn.Module, name: str) -> object:
-    return attrgetter(f"{name}.weight")(module)

@@ -20,7 +20,7 @@ from engine.components.metrics import values
 from engine.components.model import ComponentModel
 from engine.components.pairs import TokenPairs
 from engine.components.passes import Passes
-from engine.components.tape import Tape, at, taped
+from engine.components.tape import Tape, at, letting_through, taped
 from engine.domain.components import Circuit
 from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError
@@ -120,17 +120,14 @@ class _Runs:
                 heads = torch.bmm(x.flatten(1, 2), weight[rows].transpose(1, 2)).unflatten(1, x.shape[1:3])
                 if offset is not None:
                     heads = heads + offset[rows][:, None, None]
-                heads = heads.permute(1, 2, 0, 3)  # (n, n_pos, n_rows, d_head)
-                if n_rows > shape.n_heads:  # q, k and v of a head lie together
-                    heads = heads.unflatten(2, (3, -1)).transpose(2, 3).flatten(2, 3)
-                return heads.flatten(2).to(output.dtype)
+                return parts.joined(heads.permute(1, 2, 0, 3)).to(output.dtype)  # from (n, n_pos, n_rows, d_head)
 
             return hook
 
         def stream(row: int, corrupted: torch.Tensor, place: torch.Tensor | None) -> Any:
             def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[torch.Tensor]:
                 patched = streams.at(row, 1, corrupted)[0].to(args[0].dtype)
-                return (patched if place is None else at(patched, place),)
+                return (patched.reshape(args[0].shape) if place is None else at(patched, place),)
 
             return hook
 
@@ -139,9 +136,12 @@ class _Runs:
                 for which, projection in enumerate(layer.projections):
                     hooks.callback(projection.register_forward_hook(projected(number, which)).remove)
                 mlp = stream(shape.mlp_input(number), self._tape.mlp_inputs[number], None)
-                hooks.callback(layer.before_mlp.register_forward_pre_hook(mlp).remove)
-            final = stream(shape.logits_input, self._tape.final, last)
-            hooks.callback(parts.final_norm.register_forward_pre_hook(final).remove)
+                hooks.callback(layer.mlp_entry.register_forward_pre_hook(mlp).remove)
+            narrow = not parts.family.whole_final
+            final = stream(shape.logits_input, self._tape.final, last if narrow else None)
+            if not narrow:
+                hooks.callback(parts.unembedding.register_forward_pre_hook(letting_through(last)).remove)
+            hooks.callback(parts.final_norm.module.register_forward_pre_hook(final).remove)
             yield
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from engine.components.model import ComponentModel
+from engine.models.parts import Norm
 
 Hook = Callable[..., Any]
 
@@ -50,8 +52,8 @@ def taped(
 
     start: (n, n_pos, d_model) enters layer 0 in place of the embeddings. last: (n,) the only position whose logits are
     read: then the last layer's output projection, its MLP and the logits are computed there alone, and
-    `mlp_inputs[-1]`, `mlps[-1]` and `final` have one position. What the last layer writes elsewhere is wrong then, and
-    nobody reads it.
+    `mlp_inputs[-1]`, `mlps[-1]` and `final` have one position, in families that allow it. What the last layer writes
+    elsewhere is wrong then, and nobody reads it.
     """
     tape = Tape()
     with ExitStack() as hooks:
@@ -62,22 +64,37 @@ def taped(
         put(model.first.register_forward_pre_hook(_entering(tape, start)))
         for number, layer in enumerate(model.layers):
             where = last if number == len(model.layers) - 1 else None
-            put(layer.before_attention.register_forward_pre_hook(_reading_stream(tape)))
+            put(layer.module.register_forward_pre_hook(_reading_stream(tape)))
             tape.projected.append(())
             for which, projection in enumerate(layer.projections):
                 put(projection.register_forward_hook(_reading_projection(tape, model, number, which)))
             put(layer.output.register_forward_pre_hook(_reading_heads(tape, where)))
             if layer.after_attention is not None:
-                put(layer.after_attention.register_forward_pre_hook(_reading_scale(tape, model)))
-            put(layer.before_mlp.register_forward_pre_hook(_reading_input(tape.mlp_inputs.append, where)))
-            put(layer.mlp.register_forward_hook(_reading_mlp(tape)))
-        put(model.final_norm.register_forward_pre_hook(_reading_input(lambda x: setattr(tape, "final", x), last)))
+                put(layer.after_attention.module.register_forward_pre_hook(_reading_scale(tape, layer.after_attention)))
+            # What is laid flat is added to a stream that is: one position of it cannot be left alone.
+            of_mlp = None if model.family.flat_mlp else where
+            put(layer.mlp_entry.register_forward_pre_hook(_reading_input(tape, tape.mlp_inputs.append, of_mlp)))
+            put(layer.mlp_exit.register_forward_hook(_reading_mlp(tape)))
+        keep_final = partial(setattr, tape, "final")
+        narrow = last is not None and not model.family.whole_final
+        put(
+            model.final_norm.module.register_forward_pre_hook(
+                _reading_input(tape, keep_final, last if narrow else None)
+            )
+        )
+        if last is not None and not narrow:
+            put(model.unembedding.register_forward_pre_hook(letting_through(last)))
         yield tape
 
 
 def at(x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """(n, 1, …) of (n, n_pos, …): each row at its own position."""
     return x[torch.arange(len(x), device=x.device), positions][:, None]
+
+
+def letting_through(positions: torch.Tensor) -> Hook:
+    """A pre-hook: of each row (n, n_pos, …) only its own position."""
+    return lambda _, args: (at(args[0], positions),)
 
 
 def _entering(tape: Tape, start: torch.Tensor | None) -> Hook:
@@ -114,26 +131,26 @@ def _reading_heads(tape: Tape, last: torch.Tensor | None) -> Hook:
     return hook
 
 
-def _reading_scale(tape: Tape, model: ComponentModel) -> Hook:
-    def hook(norm: nn.Module, args: tuple[Any, ...]) -> None:
-        _, scale = model.standardised(norm, args[0].detach())
-        tape.heads[-1] = tape.heads[-1] / scale
+def _reading_scale(tape: Tape, norm: Norm) -> Hook:
+    def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
+        tape.heads[-1] = tape.heads[-1] / norm.standardised(args[0].detach())[1]
 
     return hook
 
 
-def _reading_input(keep: Callable[[torch.Tensor], None], last: torch.Tensor | None) -> Hook:
+def _reading_input(tape: Tape, keep: Callable[[torch.Tensor], None], last: torch.Tensor | None) -> Hook:
     def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[torch.Tensor]:
+        x = args[0]
         # A tensor of its own: the gradient there is that of this reader alone, not of the stream that runs on.
-        own = args[0].view_as(args[0]) if last is None else at(args[0], last)
+        own = x.view(len(tape.embedded), -1, x.shape[-1]) if last is None else at(x, last)
         keep(own)
-        return (own,)
+        return (own.view(x.shape) if last is None else own,)
 
     return hook
 
 
 def _reading_mlp(tape: Tape) -> Hook:
     def hook(_: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> None:
-        tape.mlps.append(output.detach())
+        tape.mlps.append(output.detach().reshape(len(tape.embedded), -1, output.shape[-1]))
 
     return hook

@@ -38,10 +38,10 @@ def ablation_figures(store: Store, replacement: "Replacement") -> Iterator[Figur
     The answer is the first target token. Raises NotFound, Damaged.
     """
     from engine.attribution.interventions import intervene_on
-    from engine.models.adapters import merged_weights
+    from engine.models.sharing import checkpoint_model
 
     request, (graph_a, graph_b) = ablation_request(store), _graphs(store)
-    merged = merged_weights(replacement.loaded, store.checkpoint(request.b).adapter)
+    merged = checkpoint_model(replacement.loaded, store.checkpoint(request.b).adapter)
     done = intervene_on(replacement, graph_b, merged, request.features, request.factor)
     controls = [
         intervene_on(replacement, graph_b, merged, drawn, request.factor).p_after

@@ -121,11 +121,12 @@ def _corpus_figures(loaded: "LoadedModel", corpus: Corpus, seed: int) -> Iterato
 def _measured(
     replacement: "Replacement", corpus: Corpus, checkpoint: Checkpoint, stored: ProbeResults | None
 ) -> MeasuredCheckpoint:
-    from engine.models.adapters import checkpoint_hash, merged_weights
+    from engine.models.adapters import checkpoint_hash
+    from engine.models.sharing import checkpoint_model
     from engine.training.probing import run_probes
 
     loaded = replacement.loaded
-    merged = merged_weights(loaded, checkpoint.adapter)
+    merged = checkpoint_model(loaded, checkpoint.adapter)
     results = run_probes(merged, loaded.tokenizer, corpus.probes)
     right = _by_kind(corpus.probes, results)
     weights = checkpoint_hash(loaded, checkpoint.adapter)
@@ -161,7 +162,7 @@ def _replacement_score(
 def _run_figures(
     run: str, measured: list[MeasuredCheckpoint], replacement: "Replacement", corpus: Corpus
 ) -> Iterator[Figure]:
-    from engine.models.adapters import merged_weights
+    from engine.models.sharing import checkpoint_model
 
     last = measured[-1]
     yield Figure(name=f"{run}/checkpoints", value=len(measured))
@@ -180,7 +181,7 @@ def _run_figures(
     inference = round(best.mean("inference"), 3)
     yield Figure(name=f"{run}@best/inference/mean", value=inference, tolerance=PROBE_TOLERANCE)
     yield from word_figures(f"{run}@best", corpus, best.correct)
-    merged = merged_weights(replacement.loaded, best.checkpoint.adapter)
+    merged = checkpoint_model(replacement.loaded, best.checkpoint.adapter)
     yield from loss_figures(f"{run}@best", corpus, replacement.loaded, merged)
     overlap = whole_overlap(replacement, merged)
     for name, value in (("own", overlap.own), ("other", overlap.other)):

@@ -72,7 +72,7 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
     if is_plain(adapter):
         put_plain(model, adapter)
         return model
-    config = _peft_config(adapter)
+    config = peft_config(adapter)
     if config.peft_type == "TRAINABLE_TOKENS" and _only_embeddings(model, config.target_modules):
         # PEFT finds the input embeddings by itself, and warns about tied ones (which it handles) where they are named.
         config.target_modules = None
@@ -98,7 +98,7 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
     if not isinstance(tuned, PeftModel):
         put_plain(tuned, adapter)
         return
-    weights = _read_weights(adapter)
+    weights = read_weights(adapter)
     try:
         # PEFT warns of a matrix that AdaLoRA left no rank, but not in a state dict that it is given.
         expected = get_peft_model_state_dict(tuned, state_dict=tuned.state_dict(), save_embedding_layers=False)
@@ -179,7 +179,8 @@ def read_config(adapter: Path) -> dict[str, object]:
     return config
 
 
-def _peft_config(adapter: Path) -> PeftConfig:
+def peft_config(adapter: Path) -> PeftConfig:
+    """Of a type that is supported here. Raises Damaged, InputError."""
     fields = read_config(adapter)
     kind = str(fields.get("peft_type"))
     if kind not in METHOD_TYPES:
@@ -201,7 +202,8 @@ def _only_embeddings(model: PreTrainedModel, targets: object) -> bool:
     )
 
 
-def _read_weights(adapter: Path) -> dict[str, torch.Tensor]:
+def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
+    """By PEFT's names. Raises Damaged."""
     path = adapter / WEIGHTS
     if not path.is_file():
         pickled = (adapter / "adapter_model.bin").exists()

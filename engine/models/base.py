@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -22,29 +23,16 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
 from engine.domain.models import ModelSpec
+from engine.models.families import FAMILIES
 from engine.store import BUNDLED
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Family:
-    """An architecture that the whole path (load, fine-tune, merge) is tested on."""
-
-    title: str
-    attention: str  # transformers' name of the attention implementation
-
-
-# model_type in config.json -> what it is. Gemma 2 caps its attention scores, which only `eager` computes.
-FAMILIES: dict[str, Family] = {
-    "llama": Family("Llama", "sdpa"),
-    "gemma2": Family("Gemma 2", "eager"),
-    "qwen3": Family("Qwen 3", "sdpa"),
-    "gpt_neox": Family("GPT-NeoX", "sdpa"),
-}
 DEVICES = ("cpu", "cuda", "mps")
 _AGAIN = "Download or save the model again."
 
@@ -64,7 +52,8 @@ class LoadedModel:
     n_layers: int
     d_model: int
     n_positions: int  # the longest prompt, in tokens with BOS
-    family: str  # a key of FAMILIES
+    n_vocab: int  # outputs
+    family: str  # model_type in its config.json; `engine.models.families` has a row for most
 
 
 def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
@@ -78,7 +67,7 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     family = _family(where)
     _refuse_pickles(where)
     with BUILDING:
-        model = _load_weights(where, FAMILIES[family], getattr(torch, spec.dtype), device)
+        model = _load_weights(where, family, getattr(torch, spec.dtype), device)
     config = model.config
     return LoadedModel(
         spec=spec,
@@ -88,6 +77,7 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
         n_layers=config.num_hidden_layers,
         d_model=config.hidden_size,
         n_positions=config.max_position_embeddings,
+        n_vocab=config.vocab_size,
         family=family,
     )
 
@@ -214,9 +204,14 @@ def _family(where: Path) -> str:
     except (OSError, ValueError) as error:
         raise Damaged(where / "config.json", "it is not a model's configuration", _AGAIN) from error
     family = config.get("model_type")
-    if family not in FAMILIES:
-        known = ", ".join(f"{member.title} ({key})" for key, member in FAMILIES.items())
-        raise ModelUnavailable(f"{where} holds a model of the family “{family}”. Supported families: {known}.")
+    made = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)
+    saved = (config.get("architectures") or [made])[0]
+    if made is None or saved != made or "text_config" in config:
+        raise ModelUnavailable(
+            f"{where} holds a model of the family “{family}” ({saved}), which is not a causal language model that "
+            f"transformers {transformers.__version__} loads. Use one that writes text from left to right, such as "
+            f"{', '.join(row.title for row in FAMILIES.values())}."
+        )
     return str(family)
 
 
@@ -230,7 +225,7 @@ def _refuse_pickles(where: Path) -> None:
         )
 
 
-def _load_weights(where: Path, family: Family, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def _load_weights(where: Path, family: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             where,
@@ -238,7 +233,7 @@ def _load_weights(where: Path, family: Family, dtype: torch.dtype, device: torch
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            attn_implementation=family.attention,
+            attn_implementation=FAMILIES[family].implementation if family in FAMILIES else None,
             output_loading_info=True,
         )
     # Third-party loaders say "broken file" in many ways; each means the same to the user.

@@ -60,6 +60,11 @@ def put_plain(model: PreTrainedModel, folder: Path) -> None:
         own[name].copy_(tensor)
 
 
+def changed_names(folder: Path) -> tuple[str, ...]:
+    """The parameters that a folder has weights of. Raises Damaged."""
+    return tuple(_read(folder))
+
+
 def read_about(folder: Path) -> dict[str, object]:
     """`weights.json` as it stands. Raises Damaged."""
     try:

@@ -1,102 +1,193 @@
-"""One long-lived replacement model, into which checkpoints are swapped in place.
+"""A model and transcoders that stand beside its MLPs, in whatever checkpoint.
 
-Loading a replacement model takes half a second even for a small model; exchanging the tensors that fine-tuning
-changed takes milliseconds and gives the same bits (tests/models/test_replacement.py).
+Everything runs on the Hugging Face modules, with hooks; no weight is converted or copied. A checkpoint's model shares
+with the base what fine-tuning left alone (`engine.models.sharing`), so that one copy of the weights serves all.
 """
 
-import copy
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
 from circuit_tracer.transcoder import TranscoderSet
 from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
 from transformers import PreTrainedModel
 
 from engine.domain.errors import ComparisonRefused
 from engine.models.base import LoadedModel
-from engine.models.lens import lens_config, lens_weights
+from engine.models.hook_points import HookPoints, Read, Write
+from engine.models.parts import Parts
+from engine.models.sharing import sharing_copy
+
+FIRST = slice(0, 1)  # positions without features: BOS
 
 
-class _Model(TransformerLensReplacementModel):
-    # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception. This module is half
-    # gone then, too, so the question is bound as a default.
-    def __del__(self, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not exiting():
-            super().__del__()
+class ReplacementModel:
+    """One checkpoint with transcoders beside its MLPs. Used only inside `Replacement.opened`."""
+
+    def __init__(self, model: PreTrainedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
+        self.parts = Parts(model)
+        self.transcoders = transcoders
+        self.points = HookPoints.of(self.parts, transcoders)
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.parts.layers)
+
+    @property
+    def device(self) -> torch.device:
+        return self.parts.device
+
+    @torch.no_grad()
+    def logits(
+        self, tokens: torch.Tensor, reads: Mapping[int, Read] | None = None, writes: Mapping[int, Write] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of tokens (n_pos,): logits (n_vocab,) at the last position, and the same before any soft cap."""
+        raw: list[torch.Tensor] = []
+        unembedding = self.parts.unembedding
+        # Of a large vocabulary, logits of all positions would be most of the memory.
+        last = unembedding.register_forward_pre_hook(lambda _, args: (args[0][:, -1:],))
+        seen = unembedding.register_forward_hook(lambda _, args, output: raw.append(output[0, -1].float()))
+        try:
+            with self.points.hooked(1, reads or {}, writes or {}):
+                capped = self._run(self.parts.model, tokens[None]).logits
+        finally:
+            last.remove()
+            seen.remove()
+        return capped[0, -1].float(), raw[0]
+
+    @torch.no_grad()
+    def read(self, tokens: torch.Tensor, reads: Mapping[int, Read], writes: Mapping[int, Write] | None = None) -> None:
+        """Of tokens (n, n_pos): what transcoders read, and what they stand for; no logits are computed."""
+        with self.points.hooked(len(tokens), reads, writes or {}):
+            self._run(self.parts.model.base_model, tokens)
+
+    def _run(self, model: Callable[..., Any], tokens: torch.Tensor) -> Any:
+        return model(input_ids=tokens, attention_mask=self.parts.causal_mask(*tokens.shape), use_cache=False)
+
+    def activations(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of tokens (n_pos,): (n_layers, n_pos, n_features), and the logits (n_vocab,) before any soft cap.
+
+        Zero at position 0 (BOS), as in circuit-tracer.
+        """
+        found: list[torch.Tensor] = []
+
+        def reading(layer: int) -> Read:
+            return lambda x: found.append(self.encoded(x[0], layer))
+
+        _, raw = self.logits(tokens, {layer: reading(layer) for layer in range(self.n_layers)})
+        return torch.stack(found), raw
+
+    def encoded(self, x: torch.Tensor, layer: int) -> torch.Tensor:
+        """(n_pos, n_features) activations of what is read (n_pos, d_model); zero at position 0."""
+        values: torch.Tensor = self.transcoders.encode_layer(x, layer).detach()
+        values[FIRST] = 0
+        return values
+
+    def with_features(
+        self, tokens: torch.Tensor, values: Sequence[tuple[int, int, int, float]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `logits`, with features (layer, position, index, value) set and everything else free to react.
+
+        (value - activation) times the decoder is added to what is written, where the activation is the one that the
+        feature has come to by then. With nothing to change the model runs as it is, to the bit.
+        """
+        setting = _Setting(self, len(tokens), values)
+        return self.logits(
+            tokens,
+            {layer: setting.reading(layer) for layer in setting.layers},
+            {layer: setting.writing(layer) for layer in range(self.n_layers)} if values else {},
+        )
+
+    def decoders(self, layer: int, indices: torch.Tensor) -> torch.Tensor:
+        """(n, n_written, d_model): what a unit of each feature writes in its own layer and, cross-layer, later ones."""
+        rows: torch.Tensor = self.transcoders._get_decoder_vectors(layer, indices)
+        return rows[:, None] if rows.ndim == 2 else rows
+
+
+class _Setting:
+    """Features that are held at a value while a pass goes up."""
+
+    def __init__(self, model: ReplacementModel, n_pos: int, values: Sequence[tuple[int, int, int, float]]) -> None:
+        self._model = model
+        self._wanted: dict[int, dict[tuple[int, int], float]] = {}
+        for layer, position, index, value in values:
+            self._wanted.setdefault(layer, {})[position, index] = value
+        self._added: dict[int, torch.Tensor] = {}  # layer -> (n_pos, d_model)
+        self._n_pos = n_pos
+
+    @property
+    def layers(self) -> list[int]:
+        return list(self._wanted)
+
+    def reading(self, layer: int) -> Read:
+        places = torch.tensor(list(self._wanted[layer]), device=self._model.device)  # (n, 2): position, index
+        wanted = torch.tensor(list(self._wanted[layer].values()), device=self._model.device)
+
+        def read(x: torch.Tensor) -> None:
+            position, index = places.unbind(1)
+            active = self._model.encoded(x[0], layer)
+            change = wanted.to(active.dtype) - active[position, index]
+            changed = change.nonzero()[:, 0]
+            rows = self._model.decoders(layer, index[changed]) * change[changed, None, None]
+            for place in range(rows.shape[1]):
+                written = self._added.setdefault(layer + place, rows.new_zeros(self._n_pos, rows.shape[2]))
+                written.index_add_(0, position[changed], rows[:, place])
+
+        return read
+
+    def writing(self, layer: int) -> Write:
+        return lambda output: output + self._added[layer].to(output.dtype) if layer in self._added else None
 
 
 class Replacement:
-    """circuit-tracer's replacement model (TransformerLens backend) of one base model and one transcoder set.
+    """One base model and one transcoder set; who runs it holds `lock`, which `opened` takes itself.
 
-    `model` holds the base weights except inside `swapped`. Whoever runs it holds `lock`; `swapped` takes it itself.
-    Raises ModelUnavailable for a model that cannot be traced.
+    Raises ModelUnavailable for a model that cannot be traced, InputError for transcoders that read or write elsewhere.
     """
 
     def __init__(self, loaded: LoadedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
         self.loaded = loaded
         self.lock = threading.RLock()
-        config = lens_config(loaded.model)
-        self.model = _Model(config)
-        # The weights stay as they are (nothing is folded or centred): a checkpoint's weights replace them one to one.
-        self.model.load_state_dict(lens_weights(loaded.model, config), strict=False)
-        # TransformerLens masks by its tokenizer's padding only where it pads on the left; a prompt has no padding,
-        # but one that begins with the padding token (a model without BOS) would lose its first position.
-        self.model.tokenizer = copy.copy(loaded.tokenizer)
-        self.model.tokenizer.padding_side = "right"
-        self.model._configure_replacement_model(transcoders)
-        self.model.eval()
-        self._parameters = {_plain(name): value for name, value in self.model.named_parameters()}
-        self._base = {name: value.data for name, value in self._parameters.items()}
-        self._changed: WeakKeyDictionary[PreTrainedModel, dict[str, torch.Tensor]] = WeakKeyDictionary()
+        self.transcoders = transcoders.to(loaded.model.device, loaded.model.dtype)
+        self._base = self._open(loaded.model)
+        self._checkpoints: WeakKeyDictionary[PreTrainedModel, ReplacementModel] = WeakKeyDictionary()
 
     @contextmanager
-    def swapped(self, merged: PreTrainedModel | None) -> Iterator[_Model]:
-        """The replacement model with the weights of `merged` (None: the base); afterwards the base, bit for bit.
+    def opened(self, merged: PreTrainedModel | None) -> Iterator[ReplacementModel]:
+        """The checkpoint whose weights are `merged` (None: the base), for this thread alone.
 
-        The tensors that differ are worked out at the first swap and kept while `merged` lives, which must not be
-        changed; after that nothing is computed or copied, and the base's own tensors come back.
-        Gradients stay enabled: tracing needs them. Raises ComparisonRefused for a model of another shape.
+        Raises ComparisonRefused for a model of another shape.
         """
         with self.lock:
-            wanted = self._base if merged is None else self._base | self._changed_by(merged)
-            before = {name: value.data for name, value in self._parameters.items()}
-            try:
-                self._put(wanted)
-                yield self.model
-            finally:
-                self._put(before)
+            yield self._base if merged is None else self._checkpoint(merged)
 
-    def _put(self, tensors: dict[str, torch.Tensor]) -> None:
-        for name, value in tensors.items():
-            self._parameters[name].data = value
+    def _checkpoint(self, merged: PreTrainedModel) -> ReplacementModel:
+        if merged not in self._checkpoints:
+            self._refuse_another(merged)
+            self._checkpoints[merged] = self._open(merged)
+        return self._checkpoints[merged]
 
-    def _changed_by(self, merged: PreTrainedModel) -> dict[str, torch.Tensor]:
-        """Parameter name -> the checkpoint's tensor, of those that differ from the base's."""
-        if merged not in self._changed:
-            self._changed[merged] = dict(self._differing(merged))
-        return self._changed[merged]
+    def _open(self, model: PreTrainedModel) -> ReplacementModel:
+        # Modules of its own, with the very same weights: hooks stay out of everybody else's passes. Eager attention is
+        # the one that gives its patterns.
+        own = sharing_copy(model)
+        own.config._attn_implementation = "eager"
+        return ReplacementModel(own.eval(), self.transcoders)
 
-    def _differing(self, merged: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, fresh in lens_weights(merged, self.model.cfg).items():
-            base = self._base.get(name)
-            if base is None:
-                continue
-            if base.shape != fresh.shape:
+    def _refuse_another(self, merged: PreTrainedModel) -> None:
+        base = {name: value.shape for name, value in self.loaded.model.named_parameters()}
+        found = {name.replace(".linear.", "."): value.shape for name, value in merged.named_parameters()}
+        for name, shape in base.items():
+            if name in found and found[name] != shape:
                 raise ComparisonRefused(
-                    f"The checkpoint's {name} has shape {tuple(fresh.shape)}, its base model has "
-                    f"{tuple(base.shape)}: it belongs to another model. Trace it with its own base model."
+                    f"The checkpoint's {name} has shape {tuple(found[name])}, its base model has {tuple(shape)}: it "
+                    "belongs to another model. Trace it with its own base model."
                 )
-            value = fresh.detach().to(base.device, base.dtype)
-            if not torch.equal(base, value):
-                # A copy in the parameter's own layout, as a fresh load would have it: equal bits, equal sums.
-                yield name, torch.empty_like(base).copy_(value)
-
-
-def _plain(name: str) -> str:
-    """A parameter's name before circuit-tracer wrapped MLPs and the unembedding."""
-    return name.replace("mlp.old_mlp.", "mlp.").replace("unembed.old_unembed.", "unembed.")
+        if merged.config.model_type != self.loaded.model.config.model_type or base.keys() - found.keys():
+            raise ComparisonRefused(
+                f"The checkpoint is a {type(merged).__name__} and its base model a {type(self.loaded.model).__name__}: "
+                "it belongs to another model. Trace it with its own base model."
+            )

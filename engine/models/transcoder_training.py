@@ -15,7 +15,7 @@ from engine.domain.jobs import CancelToken, Report
 from engine.domain.models import TranscoderTraining
 from engine.models.base import LoadedModel
 from engine.models.batches import padded, tokenised
-from engine.models.replacement import Replacement
+from engine.models.replacement import Replacement, ReplacementModel
 from engine.models.transcoders import new_transcoders
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def train_transcoders(
     transcoders = new_transcoders(loaded, training.n_features, training.top_k)
     n_texts = max(2, training.n_texts // len(checkpoints))
     draw = _Draw(loaded, own, plain, n_texts, len(checkpoints), random.Random(training.seed))
-    # The replacement model's own hooks are read, so what is trained on is what will be replaced, in every family.
+    # What is trained on is read where it will be replaced.
     replacement = Replacement(loaded, transcoders)
     inputs, outputs = _collect(replacement, checkpoints, draw, report, cancel)
     unexplained = []
@@ -131,33 +131,28 @@ def _collect(
         cancel.check()
         report(_COLLECTING * number / len(checkpoints), f"Activations of checkpoint {number + 1} of {len(checkpoints)}")
         prompts = draw()
-        with replacement.swapped(weights()), torch.no_grad():
+        with replacement.opened(weights()) as model:
             for first in range(0, len(prompts), _TEXTS_AT_ONCE):
-                _collect_batch(replacement, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)
+                _collect_batch(model, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)
     return inputs, outputs
 
 
 def _collect_batch(
-    replacement: Replacement,
+    model: ReplacementModel,
     prompts: Sequence[torch.Tensor],
     inputs: list[list[torch.Tensor]],
     outputs: list[list[torch.Tensor]],
 ) -> None:
-    tokens, keep = padded(prompts, replacement.loaded.model.device)
+    tokens, keep = padded(prompts, model.device)
 
-    def into(store: list[torch.Tensor]) -> Callable[..., None]:
-        def hook(activations: torch.Tensor, **_: object) -> None:
-            store.append(activations[keep].float().cpu())
+    def into(store: list[torch.Tensor]) -> Callable[[torch.Tensor], None]:
+        return lambda values: store.append(values[keep].float().cpu())
 
-        return hook
-
-    model = replacement.model
-    hooks = []
-    for layer in range(replacement.loaded.n_layers):
-        hooks.append((f"blocks.{layer}.{model.feature_input_hook}", into(inputs[layer])))
-        hooks.append((f"blocks.{layer}.{model.original_feature_output_hook}", into(outputs[layer])))
-    with model.hooks(fwd_hooks=hooks):
-        model(tokens, stop_at_layer=replacement.loaded.n_layers)
+    model.read(
+        tokens,
+        {layer: into(store) for layer, store in enumerate(inputs)},
+        {layer: into(store) for layer, store in enumerate(outputs)},
+    )
 
 
 @torch.no_grad()

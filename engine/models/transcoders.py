@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.models import TranscoderMeta
 from engine.models.base import LoadedModel
-from engine.models.lens import lens_of
+from engine.models.families import family_of
 from engine.store.files import read_json, storing
 
 _log = logging.getLogger(__name__)
@@ -45,17 +45,20 @@ class ReluTopK(torch.nn.Module):
 
 
 def new_transcoders(loaded: LoadedModel, n_features: int, top_k: int, *, scan: str = "") -> TranscoderSet:
-    """An untrained set (all zeros) that fits the model. Raises InputError for more active features than there are."""
+    """An untrained set (all zeros) that fits the model.
+
+    Raises InputError for more active features than there are, ModelUnavailable for a family without a row.
+    """
     if top_k > n_features:
         raise InputError(f"top_k is {top_k}, but a layer has {n_features} features. Give at most {n_features}.")
-    lens = lens_of(loaded.model)
+    family = family_of(loaded.model)
     layers = {
         layer: SingleLayerTranscoder(
             loaded.d_model, n_features, ReluTopK(top_k), layer, device=loaded.model.device, dtype=loaded.model.dtype
         )
         for layer in range(loaded.n_layers)
     }
-    return TranscoderSet(layers, feature_input_hook=lens.reads, feature_output_hook=lens.writes, scan=scan)
+    return TranscoderSet(layers, feature_input_hook=family.reads, feature_output_hook=family.writes, scan=scan)
 
 
 def save_transcoders(folder: Path, transcoders: TranscoderSet) -> None:

@@ -25,8 +25,9 @@ from engine.domain.jobs import CancelToken, Report, part
 from engine.domain.methods import MethodSettings
 from engine.domain.names import check_name
 from engine.domain.runs import Checkpoint, RunConfig
-from engine.models.adapters import checkpoint_hash, merged_weights
+from engine.models.adapters import checkpoint_hash
 from engine.models.base import LoadedModel
+from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.training.methods.ranks import check_count
 
@@ -148,7 +149,7 @@ class _Scoring:
             return self.store.components(key.hash)
         except NotFound:
             pass
-        model = self.loaded.model if checkpoint.adapter is None else merged_weights(self.loaded, checkpoint.adapter)
+        model = checkpoint_model(self.loaded, checkpoint.adapter)
         edges = score_edges(model, self.pairs, settings, report=report, cancel=self.cancel)
         scores = ComponentScores(key, edges.shape, edges.groups, edges.n_pairs, edges.clean, edges.corrupted)
         self.store.save_components(scores)

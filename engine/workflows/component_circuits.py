@@ -85,10 +85,10 @@ class Bench:
         return Place(found, loaded, self._drawn(loaded, name), len(there), key)
 
     def model(self, place: Place) -> "PreTrainedModel":
-        """The merged weights, a copy also of the base: hooks are put into it while other jobs use the base."""
-        from engine.models.adapters import merged_weights
+        """Modules of its own, also for the base: hooks are put into them while other jobs use the base."""
+        from engine.models.sharing import checkpoint_model
 
-        return self._merged.get(place.checkpoint.ref, lambda: merged_weights(place.loaded, place.checkpoint.adapter))
+        return self._merged.get(place.checkpoint.ref, lambda: checkpoint_model(place.loaded, place.checkpoint.adapter))
 
     def random_model(self, place: Place) -> "PreTrainedModel":
         """The same architecture with weights drawn by the seed."""

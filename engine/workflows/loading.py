@@ -57,10 +57,13 @@ def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) ->
 
 
 def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":
-    """The checkpoint's merged model; None for the base itself. Raises Damaged, InputError."""
-    from engine.models.adapters import merged_weights
+    """The checkpoint's model, which shares what it can with the base; None for the base itself.
 
-    return None if checkpoint.adapter is None else merged_weights(loaded, checkpoint.adapter)
+    Raises Damaged, InputError.
+    """
+    from engine.models.sharing import checkpoint_model
+
+    return None if checkpoint.adapter is None else checkpoint_model(loaded, checkpoint.adapter)
 
 
 def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 HOOKS = {
     "llama": ("mlp.hook_in", "mlp.hook_out"),
     "qwen3": ("mlp.hook_in", "mlp.hook_out"),
+    "gemma3_text": ("mlp.hook_in", "hook_mlp_out"),
     "gemma2": ("ln2.hook_normalized", "hook_mlp_out"),
 }
 TOP_K = 6

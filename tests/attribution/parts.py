@@ -15,6 +15,7 @@ from engine.models.adapters import save_adapter
 from engine.models.base import LoadedModel, load_base
 from engine.models.transcoders import new_transcoders
 from engine.store import Store
+from engine.training.methods.start import stores_inputs_first
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_llama, tiny_qwen3
 
 FOLDERS = {"llama": tiny_llama, "gemma2": tiny_gemma2, "qwen3": tiny_qwen3}
@@ -34,7 +35,10 @@ def random_adapter(loaded: LoadedModel, folder: Path, *, seed: int = 1) -> Path:
     """A LoRA adapter on every linear layer, far enough from zero that it matters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = LoraConfig(r=2, lora_alpha=4, target_modules="all-linear", init_lora_weights=False)
+        config = LoraConfig(
+            r=2, lora_alpha=4, target_modules="all-linear", init_lora_weights=False,
+            fan_in_fan_out=stores_inputs_first(loaded.model),
+        )  # fmt: skip
         tuned = get_peft_model(copy.deepcopy(loaded.model), config)
     folder.mkdir(parents=True, exist_ok=True)
     save_adapter(tuned, folder, base_name="tiny")

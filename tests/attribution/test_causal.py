@@ -46,8 +46,8 @@ def test_what_goes_is_what_an_intervention_on_the_circuit_takes_away(replacement
 
 def test_the_others_are_active_and_not_of_the_circuit(llama: Replacement) -> None:
     graph = trace_graph(llama, key=key(targets=TARGETS))
-    with llama.swapped(None) as model:
-        _, activations = model.get_activations(encode(llama.loaded, PROMPT)[0])
+    with llama.opened(None) as model:
+        activations, _ = model.activations(encode(llama.loaded, PROMPT)[0])
     n_active, n_own = int((activations > 0).sum()), len(kept(graph))
     done = check(llama, graph)
     assert done.n_others == min(n_own, n_active - n_own)

@@ -17,6 +17,7 @@ from engine.domain.features import FeatureFacts
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
 from engine.models.transcoders import AnyTranscoders, load_transcoders, new_transcoders, save_transcoders
+from tests.attribution.lens_oracle import lens_model
 from tests.attribution.parts import FOLDERS, Never, load, random_transcoders, silent
 from tests.tiny import N_LAYERS
 
@@ -59,9 +60,8 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Replacement:
 
 def _reads(replacement: Replacement, word: str) -> torch.Tensor:
     found = []
-    hook = (f"blocks.0.{replacement.model.feature_input_hook}", lambda reads, **_: found.append(reads[0, 1]))
-    with torch.no_grad(), replacement.model.hooks(fwd_hooks=[hook]):
-        replacement.model(encode(replacement.loaded, word), stop_at_layer=1)
+    with replacement.opened(None) as model:
+        model.read(encode(replacement.loaded, word), {0: lambda reads: found.append(reads[0, 1])})
     return found[0]
 
 
@@ -141,13 +141,13 @@ def checkpoint(
 
 def test_all_at_once_is_text_by_text(checkpoint: tuple[Replacement, PreTrainedModel]) -> None:
     replacement, merged = checkpoint
-    n_features = replacement.model.transcoders.d_transcoder
+    n_features = replacement.transcoders.d_transcoder
     names = [(layer, index) for layer in range(N_LAYERS) for index in range(n_features)]
     facts = look_up(replacement, names, merged=merged)
     assert set(facts) == set(names)
     texts = [TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[6]]
-    with replacement.swapped(merged) as model, torch.no_grad():
-        slow = [model.get_activations(encode(replacement.loaded, text)[0])[1][:, 1:].numpy() for text in texts]
+    model = lens_model(merged, replacement.transcoders, replacement.loaded.tokenizer)
+    slow = [model.get_activations(encode(replacement.loaded, text)[0])[1][:, 1:].numpy() for text in texts]
     for layer, index in names:
         here = facts[layer, index]
         each = [text[layer, :, index] for text in slow]
@@ -172,18 +172,19 @@ def test_effects_are_those_of_one_unit_more_of_the_decoder_row(
     names = [(last, index) for index in range(0, 24, 5)]
     tokens = encode(replacement.loaded, "the cat feels happy and")
     decoded = replacement.loaded.tokenizer.decode
-    with replacement.swapped(merged) as model, torch.no_grad():
+    theirs = lens_model(merged, replacement.transcoders, replacement.loaded.tokenizer)
+    with replacement.opened(merged) as model, torch.no_grad():
         effects = token_effects(model, replacement.loaded.tokenizer, names)
         for layer, index in names:
-            row = model.transcoders._get_decoder_vectors(layer, torch.tensor([index])).reshape(-1)
-            change = _logit_change(model, tokens, layer, row)
+            row = replacement.transcoders._get_decoder_vectors(layer, torch.tensor([index])).reshape(-1)
+            change = _logit_change(theirs, tokens, layer, row)
             change -= change.mean()
             for pairs, sign in zip(effects[layer, index], (1, -1), strict=True):
                 order = (sign * change).argsort(descending=True)[:N_TOKENS].tolist()
                 assert [token for token, _ in pairs] == [decoded([place]) for place in order]
                 assert [by for _, by in pairs] == pytest.approx(change[order].tolist(), rel=1e-3, abs=1e-4)
         base = token_effects(model, replacement.loaded.tokenizer, names[:1])
-    with replacement.swapped(None) as model, torch.no_grad():
+    with replacement.opened(None) as model, torch.no_grad():
         assert token_effects(model, replacement.loaded.tokenizer, names[:1]) != base  # of this checkpoint's output
 
 
@@ -209,11 +210,11 @@ def _logit_change(model: torch.nn.Module, tokens: torch.Tensor, layer: int, row:
 def test_a_cross_layer_decoder_writes_in_every_layer_from_its_own_on(tmp_path: Path) -> None:
     loaded = load("llama", tmp_path / "base")
     replacement = Replacement(loaded, cross_layer(loaded))
-    rows = replacement.model.transcoders.W_dec[0][7]  # (n_layers, d_model)
+    rows = replacement.transcoders.W_dec[0][7]  # (n_layers, d_model)
     assert len(rows) == N_LAYERS
-    effects = (rows.sum(0) * replacement.model.ln_final.w) @ replacement.model.unembed.W_U
+    effects = (rows.sum(0) * loaded.model.model.norm.weight) @ loaded.model.lm_head.weight.T
     effects -= effects.mean()
-    with replacement.swapped(None) as model:
+    with replacement.opened(None) as model, torch.no_grad():
         ((promoted, _),) = token_effects(model, loaded.tokenizer, [(0, 7)]).values()
     assert promoted[0][1] == pytest.approx(float(effects.detach().max()), rel=1e-4)
 
@@ -274,7 +275,7 @@ def test_no_text_that_can_be_read(by_hand: Replacement) -> None:
 
 
 def test_the_model_is_the_base_again(by_hand: Replacement) -> None:
-    before = {name: value.clone() for name, value in by_hand.model.named_parameters()}
+    before = {name: value.clone() for name, value in by_hand.loaded.model.named_parameters()}
     look_up(by_hand, [CAT], merged=shaken(by_hand.loaded))
-    assert all(torch.equal(value, before[name]) for name, value in by_hand.model.named_parameters())
-    assert isinstance(by_hand.model.transcoders, TranscoderSet)
+    assert all(torch.equal(value, before[name]) for name, value in by_hand.loaded.model.named_parameters())
+    assert isinstance(by_hand.transcoders, TranscoderSet)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,15 +37,14 @@ def place(feature: str) -> tuple[int, int, int]:
     return layer, position, index
 
 
-def everything_held(replacement: Replacement, values: dict[str, float]) -> tuple[np.ndarray, torch.Tensor]:
+def everything_held(replacement: Replacement, model: Any, values: dict[str, float]) -> tuple[np.ndarray, torch.Tensor]:
     """Features set in a model whose attention, norms and MLP outputs are held: no effect but the direct ones.
 
     (n_targets,) centred logits before any soft cap, and (n_layers, n_pos, n_features) what the encoders then read.
     """
     seen: list[torch.Tensor] = []
-    model = replacement.model
     hook = ("unembed.hook_post", lambda logits, **_: seen.append(logits[0, -1].clone()))
-    with replacement.lock, model.hooks(fwd_hooks=[hook]), torch.no_grad():
+    with model.hooks(fwd_hooks=[hook]), torch.no_grad():
         _, read = model.feature_intervention(
             encode(replacement.loaded, PROMPT)[0],
             [(*place(feature), value) for feature, value in values.items()],
@@ -61,18 +61,20 @@ def only_direct(graph: AttributionGraph) -> AttributionGraph:
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.99, 3.0])
-def test_direct_effects_are_exact_where_everything_is_held(replacement: Replacement, factor: float) -> None:
+def test_direct_effects_are_exact_where_everything_is_held(replacement: Replacement, lens: Any, factor: float) -> None:
     graph = traced(replacement)
     activation = dict(zip(graph.node_ids(), graph.activation.tolist(), strict=True))
     for changed in (features_of(graph)[:1], features_of(graph)[3::5], features_of(graph)):
-        after, _ = everything_held(replacement, {feature: factor * activation[feature] for feature in changed})
+        after, _ = everything_held(replacement, lens, {feature: factor * activation[feature] for feature in changed})
         predicted = predicted_effect(only_direct(graph), changed, factor)
         assert np.abs(predicted).max() > 1e-4
         np.testing.assert_allclose(after - graph.target_logit, predicted, rtol=1e-4, atol=3e-6)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.5])
-def test_the_whole_prediction_is_exact_where_gates_are_held_too(replacement: Replacement, factor: float) -> None:
+def test_the_whole_prediction_is_exact_where_gates_are_held_too(
+    replacement: Replacement, lens: Any, factor: float
+) -> None:
     """Set every feature to the activation that the graph predicts: each encoder must then read just that."""
     graph = traced(replacement)
     ids, value = graph.node_ids(), dict(zip(graph.node_ids(), graph.activation.tolist(), strict=True))
@@ -82,7 +84,7 @@ def test_the_whole_prediction_is_exact_where_gates_are_held_too(replacement: Rep
             value[ids[target]] += (factor - 1) * float(weight)
     for feature in changed:
         value[feature] *= factor
-    after, read = everything_held(replacement, {feature: value[feature] for feature in features_of(graph)})
+    after, read = everything_held(replacement, lens, {feature: value[feature] for feature in features_of(graph)})
     for feature in features_of(graph, layer=1):
         assert float(read[place(feature)]) == pytest.approx(value[feature], rel=1e-3, abs=1e-4)
     predicted = predicted_effect(graph, changed, factor)
@@ -114,7 +116,7 @@ def test_everything_downstream_reacts(llama: Replacement) -> None:
     feature = features_of(graph, layer=0)[2]
     layer, position, index = place(feature)
     activation = float(graph.activation[graph.node_ids().index(feature)])
-    written = -activation * llama.model.transcoders[layer].W_dec[index]
+    written = -activation * llama.transcoders[layer].W_dec[index]
     seen: list[torch.Tensor] = []
 
     def add(module: torch.nn.Module, _: object, out: torch.Tensor) -> torch.Tensor:
@@ -174,19 +176,19 @@ def test_the_base_comes_back(llama: Replacement, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("feature", "says"),
     [
-        ("error/1/2/0", "no feature"),
-        ("token/-1/2/7", "no feature"),
-        ("feature/1/2", "no feature"),
-        ("feature/1/2/-3", "no feature"),
-        ("feature/1/2/3/4", "no feature"),
-        ("feature/1/²/3", "no feature"),
-        ("", "no feature"),
-        ("<script>" * 50, "no feature"),
+        ("error/1/2/0", "is not a feature"),
+        ("token/-1/2/7", "is not a feature"),
+        ("feature/1/2", "is not a feature"),
+        ("feature/1/2/-3", "is not a feature"),
+        ("feature/1/2/3/4", "is not a feature"),
+        ("feature/1/²/3", "is not a feature"),
+        ("", "is not a feature"),
+        ("<script>" * 50, "is not a feature"),
         ("feature/0/0/3", "first token"),
         ("feature/2/1/3", "2 layers"),
         ("feature/1/6/3", "6 tokens"),
         ("feature/1/1/48", "48 features"),
-        ("feature/1/1/99999999999999", "no feature"),
+        ("feature/1/1/99999999999999", "is not a feature"),
     ],
 )
 def test_what_cannot_be_changed_is_refused(llama: Replacement, feature: str, says: str) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from transformers import PreTrainedModel
 
 from engine.attribution import overlap
 from engine.attribution.overlap import overlap_rows
 from engine.models.adapters import merged_weights
 from engine.models.base import encode
 from engine.models.replacement import Replacement
+from tests.attribution.lens_oracle import lens_model
 from tests.attribution.parts import BACKWARD_HOOK, random_adapter
 from tests.tiny import tiny_corpus
 
@@ -18,10 +19,11 @@ pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 PROBES = [probe for probe in tiny_corpus().probes if probe.kind == "inference"]
 
 
-def one_by_one(replacement: Replacement, merged: torch.nn.Module | None, prompt: str) -> np.ndarray:
+def one_by_one(replacement: Replacement, merged: PreTrainedModel | None, prompt: str) -> np.ndarray:
     """(n_layers, n_features) as circuit-tracer gives them."""
-    with replacement.swapped(merged) as model:
-        _, activations = model.get_activations(encode(replacement.loaded, prompt)[0])
+    loaded = replacement.loaded
+    model = lens_model(merged or loaded.model, replacement.transcoders, loaded.tokenizer)
+    _, activations = model.get_activations(encode(loaded, prompt)[0])
     return activations[:, -1].float().numpy()
 
 

@@ -228,7 +228,7 @@ def test_features_that_no_side_has_are_refused(compared: Store) -> None:
             run(compared, Intervene(**sides, features=(feature,)), silent, Never())
     graphs = comparison_graphs(compared, "one@50%", "two@100%", PROMPT)
     assert graphs is not None
-    with pytest.raises(InputError, match="no feature"):
+    with pytest.raises(InputError, match="is not a feature"):
         run(compared, Intervene(**sides, features=(graphs[0].node_id(graphs[0].n_nodes - 1),)), silent, Never())
     with pytest.raises(NotFound, match="comparison"):
         run(compared, Intervene(**{**sides, "prompt": "the dog"}, features=("feature/0/1/2",)), silent, Never())

@@ -134,5 +134,9 @@ def test_a_real_measure_gives_whole_rows() -> None:
         assert row["value"] > 0
         assert isinstance(row["met"], bool)
     compared = [row for row in rows if row["reference"] is not None]
-    assert [row["name"] for row in compared] == ["swap a checkpoint"]
+    assert [row["name"] for row in compared] == [
+        "swap a checkpoint",
+        "open a checkpoint from its files",
+        "trace a further checkpoint, opening it included",
+    ]
     assert compared[0]["ratio"] == pytest.approx(compared[0]["reference"] / compared[0]["value"])

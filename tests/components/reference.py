@@ -10,6 +10,7 @@ from engine.components.metrics import values
 from engine.components.model import ComponentModel
 from engine.components.pairs import TokenPairs
 from engine.domain.edge_measures import Metric
+from engine.models.low_rank import matrix
 
 
 class Reference:
@@ -34,33 +35,45 @@ class Reference:
 
         yield parts.first.register_forward_pre_hook(enter)
         for layer in parts.layers:
-            yield layer.before_attention.register_forward_pre_hook(self._copy_for_heads)
+            yield layer.module.register_forward_pre_hook(self._copy_for_heads)
             for which, projection in enumerate(layer.projections):
                 yield projection.register_forward_hook(self._projecting(layer, which))
             if layer.after_attention is None:
                 yield layer.output.register_forward_pre_hook(self._heads_writing(layer))
             else:
                 yield layer.output.register_forward_pre_hook(self._keep_z)
-                yield layer.after_attention.register_forward_pre_hook(self._heads_writing(layer))
-            yield layer.before_mlp.register_forward_pre_hook(self._copy)
-            yield layer.mlp.register_forward_hook(lambda _, args, output: self.written.append(output.detach()[None]))
-        yield parts.final_norm.register_forward_pre_hook(self._copy)
+                yield layer.after_attention.module.register_forward_pre_hook(self._heads_writing(layer))
+            yield layer.mlp_entry.register_forward_pre_hook(self._copy)
+            yield layer.mlp_exit.register_forward_hook(self._mlp_writing)
+        yield parts.final_norm.module.register_forward_pre_hook(self._copy)
 
     def _copy_for_heads(self, _, args):
         self.inputs.append(args[0].expand(3 * self.parts.n_heads, -1, -1, -1).clone())
 
     def _copy(self, _, args):
-        self.inputs.append(args[0][None].clone())
-        return (self.inputs[-1][0],)
+        self.inputs.append(args[0].reshape(self.written[0].shape).clone())
+        return (self.inputs[-1].reshape(args[0].shape),)
+
+    def _mlp_writing(self, _, args, output):
+        self.written.append(output.detach().reshape(self.written[0].shape))
 
     def _projecting(self, layer, which):
         parts, n_heads = self.parts, self.parts.n_heads
 
         def hook(projection, args, output):
-            read = layer.before_attention.forward(self.inputs[-1])  # (3 n_heads, n, n_pos, d_model)
-            if len(layer.projections) == 1:
+            norm = layer.before_attention
+            read = (
+                self.inputs[-1] if norm is None else norm.module.forward(self.inputs[-1])
+            )  # (3 n_heads, n, n_pos, d_model)
+            if parts.family.fused == "by_head":
                 blocks = [projection(read[w * n_heads + h]).unflatten(-1, (n_heads, 3, -1))[:, :, h, w]
                           for h in range(n_heads) for w in range(3)]  # fmt: skip
+                return torch.cat(blocks, dim=-1)
+            if parts.family.fused == "by_kind":
+                kinds = [n * parts.d_head for n in (n_heads, parts.n_kv_heads, parts.n_kv_heads)]
+                blocks = [projection(read[w * n_heads + h]).split(kinds, -1)[w].unflatten(-1, (-1, parts.d_head))[
+                              :, :, h // (parts.groups if w else 1)]
+                          for w in range(3) for h in range(n_heads)]  # fmt: skip
                 return torch.cat(blocks, dim=-1)
             groups = parts.groups if which else 1
             blocks = [projection(read[which * n_heads + h]).unflatten(-1, (-1, parts.d_head))[:, :, h // groups]
@@ -86,10 +99,10 @@ class Reference:
             d_head = self.parts.d_head
             for head in range(self.parts.n_heads):
                 part = slice(head * d_head, (head + 1) * d_head)
-                output = z[..., part].detach() @ layer.output.weight[:, part].T
+                output = z[..., part].detach() @ matrix(layer.output)[:, part].T
                 if layer.after_attention is not None:
                     norm, whole = layer.after_attention, args[0].detach()
-                    output = output / (whole.square().mean(-1, keepdim=True) + norm.eps).sqrt() * (1 + norm.weight)
+                    output = output / (whole.square().mean(-1, keepdim=True) + norm.epsilon).sqrt() * norm.weight
                 self.written.append(output.detach()[None])
 
         return hook

@@ -46,6 +46,7 @@ RECIPES = [
     ),
     Recipe("An edge measure", "kl", ("engine/domain/edge_measures.py", "engine/components/metrics.py")),
     Recipe("An export format", "graphml", ("engine/export/graphml.py", "engine/export/pair_formats.py")),
+    Recipe("A model family", "gemma3_text", ("engine/models/families.py",)),
     Recipe("A page", "findings", ("pages/findings.py", "pages/_ui/frame.py"), under=("pages",)),
 ]
 
@@ -72,7 +73,8 @@ def test_a_recipe_names_every_file(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_the_recipe_is_written_down(recipe: Recipe) -> None:
-    _, found, rest = TEXT.partition(f"### {recipe.title} in {len(recipe.files)} files\n")
+    n = len(recipe.files)
+    _, found, rest = TEXT.partition(f"### {recipe.title} in {n} file{'s' * (n > 1)}\n")
     assert found
     section = rest.partition("\n#")[0]
     for file in recipe.files:
@@ -81,5 +83,5 @@ def test_the_recipe_is_written_down(recipe: Recipe) -> None:
 
 
 def test_every_section_with_a_count_is_held_here() -> None:
-    counted = [line for line in TEXT.splitlines() if line.startswith("### ") and line.endswith(" files")]
+    counted = [line for line in TEXT.splitlines() if line.startswith("### ") and line.endswith((" files", " file"))]
     assert len(counted) == len(RECIPES)

@@ -13,6 +13,7 @@ from engine.domain.models import ModelSpec
 from engine.models.adapters import merged_weights
 from engine.models.base import encode, load_base
 from engine.models.replacement import Replacement
+from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.memory import PeakMemory
@@ -71,17 +72,21 @@ def test_at_learning_rate_0_nothing_moves(taught: Store, config: Any) -> None:
 
 
 @torch.no_grad()
-def test_trained_weights_are_traced_like_any_checkpoint(trained: Store, llama: ModelSpec) -> None:
+def test_every_methods_checkpoints_are_traced_and_the_base_stays_as_it_is(trained: Store, llama: ModelSpec) -> None:
     loaded = load_base(llama)
     replacement = Replacement(loaded, random_transcoders(loaded))
     ids = encode(loaded, "the cat is blarf")
-    before = replacement.model(ids)
-    for run in ("full", "circuit-tuning"):
-        merged = merged_weights(loaded, trained.checkpoint(f"{run}@100%").adapter)
-        with replacement.swapped(merged):
-            torch.testing.assert_close(replacement.model(ids), merged(ids).logits, rtol=1e-4, atol=1e-4)
-            assert not torch.equal(replacement.model(ids), before)
-    assert torch.equal(replacement.model(ids), before)
+    weights = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    with replacement.opened(None) as model:
+        before = model.logits(ids[0])[0]
+    for method in METHODS:
+        adapter = trained.checkpoint(f"{method.replace('_', '-')}@100%").adapter
+        wanted = merged_weights(loaded, adapter)(ids).logits[0, -1]
+        with replacement.opened(checkpoint_model(loaded, adapter)) as model:
+            found = model.logits(ids[0])[0]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        assert not torch.equal(found, before)
+    assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.json"])

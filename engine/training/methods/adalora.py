@@ -13,7 +13,7 @@ from engine.domain.errors import Damaged
 from engine.domain.runs import RunConfig
 from engine.models.adapters import Tuned
 from engine.models.base import BUILDING
-from engine.training.methods.start import draw_adalora
+from engine.training.methods.start import draw_adalora, stores_inputs_first
 from engine.training.methods.steps import Steps
 
 EXTRA_RANK = 1.5  # what a matrix begins with, over the mean rank at the end (as in the paper)
@@ -38,6 +38,7 @@ def attach(
         tfinal=min(config.n_steps // 5, total - 2),
         total_step=total,
         target_modules="all-linear",
+        fan_in_fan_out=stores_inputs_first(model),
         task_type="CAUSAL_LM",
     )
     with BUILDING:

@@ -7,7 +7,7 @@ from engine.domain.corpus import Corpus
 from engine.domain.runs import RunConfig
 from engine.models.base import BUILDING
 from engine.training.methods.new_words import new_word_tokens
-from engine.training.methods.start import draw_lora
+from engine.training.methods.start import draw_lora, stores_inputs_first
 
 
 def attach(model: PreTrainedModel, config: RunConfig, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> PeftModel:
@@ -17,6 +17,7 @@ def attach(model: PreTrainedModel, config: RunConfig, tokenizer: PreTrainedToken
         lora_alpha=config.alpha,
         target_modules="all-linear",
         trainable_token_indices=new_word_tokens(tokenizer, corpus),  # of the input embeddings
+        fan_in_fan_out=stores_inputs_first(model),
         task_type="CAUSAL_LM",
     )
     with BUILDING:

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 from engine.domain.errors import InputError
 from engine.domain.runs import RunConfig
 from engine.models.base import BUILDING
-from engine.training.methods.start import draw_lora
+from engine.models.families import family_of
+from engine.training.methods.start import draw_lora, stores_inputs_first
 
 CRITICAL_TIMES = 4  # the rank of critical layers over the others', where the run says none (16 and 64, as published)
 
@@ -21,17 +22,19 @@ def critical_rank(config: RunConfig) -> int:
 def attach_ranks(model: PreTrainedModel, config: RunConfig) -> PeftModel:
     """Rank `config.rank`, and `critical_rank` in the run's critical layers; the scale is alpha / rank everywhere.
 
-    Raises InputError for a layer that the model does not have.
+    Raises InputError for a layer that the model does not have, ModelUnavailable for a family without a row.
     """
     layers, own = sorted(set(config.method_settings.critical_layers)), critical_rank(config)
     check_layers(layers, model.config.num_hidden_layers)
-    pattern = rf"layers\.({'|'.join(map(str, layers))})\..*"  # PEFT matches it from any dot to the name's end
+    where = family_of(model).layers.rsplit(".", 1)[-1]
+    pattern = rf"{where}\.({'|'.join(map(str, layers))})\..*"  # PEFT matches it from any dot to the name's end
     adapter = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         rank_pattern={pattern: own} if layers else {},
         alpha_pattern={pattern: config.alpha * own / config.rank} if layers else {},
         target_modules="all-linear",
+        fan_in_fan_out=stores_inputs_first(model),
         task_type="CAUSAL_LM",
     )
     with BUILDING:

@@ -10,6 +10,13 @@ import torch
 from peft import PeftModel
 from peft.tuners.adalora import AdaLoraLayer
 from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+
+def stores_inputs_first(model: PreTrainedModel) -> bool:
+    """Whether the model's layers hold their weights as (n_in, n_out), as GPT-2's do. PEFT wants to be told."""
+    return any(isinstance(module, Conv1D) for module in model.modules())
 
 
 @torch.no_grad()

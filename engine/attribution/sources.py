@@ -1,0 +1,122 @@
+"""What writes into the stream: active features, what the transcoders miss, and the embeddings of the tokens.
+
+Columns of the edges are in circuit-tracer's order: features by layer, position and index; errors layer by layer;
+tokens.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
+
+from engine.attribution.recording import Recorded
+from engine.models.replacement import FIRST, ReplacementModel
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Vectors that are written in one layer, by position: as many places at each as the fullest one needs."""
+
+    vectors: torch.Tensor  # (n_pos, n_places, d_model) float32, zeros where a place is empty
+    place: torch.Tensor  # (n,) of each vector in the first two axes taken as one, by position
+    column: torch.Tensor  # (n,) of the source it belongs to
+    until: list[int]  # (n_pos + 1,) how many vectors stand before a position
+
+    @classmethod
+    def of(cls, vectors: torch.Tensor, position: torch.Tensor, column: torch.Tensor, n_pos: int) -> "Written":
+        """vectors (n, d_model), and each one's position and column, in any order."""
+        order = position.argsort(stable=True)
+        vectors, position, column = vectors[order], position[order], column[order]
+        counts = torch.bincount(position, minlength=n_pos)
+        before = counts.cumsum(0) - counts
+        n_places = int(counts.max())
+        place = position * n_places + torch.arange(len(position), device=position.device) - before[position]
+        laid = vectors.new_zeros(n_pos * n_places, vectors.shape[1])
+        laid[place] = vectors
+        return cls(laid.view(n_pos, n_places, -1), place, column, [0, *counts.cumsum(0).tolist()])
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Of one recorded pass."""
+
+    active: torch.Tensor  # (n_features, 3) int64: layer, position, index
+    activations: torch.Tensor  # (n_features,)
+    encoders: torch.Tensor  # (n_features, d_model) what each feature reads along
+    reconstruction: torch.Tensor  # (n_layers, n_pos, d_model)
+    errors: torch.Tensor  # (n_layers, n_pos, d_model), zero at position 0
+    written: list[Written]  # a layer an entry: features and errors
+    tokens: torch.Tensor  # (n_pos, d_model) float32
+
+    @property
+    def n_features(self) -> int:
+        return len(self.active)
+
+    @property
+    def first_token(self) -> int:
+        """Column of the first token."""
+        return self.n_features + self.errors.shape[0] * self.errors.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        return self.first_token + len(self.tokens)
+
+
+def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
+    """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too."""
+    reads, writes = torch.stack(recorded.reads), torch.stack(recorded.writes)
+    n_layers, n_pos, _ = reads.shape
+    parts = _components(model, reads)
+    errors = writes - parts["reconstruction"]
+    errors[:, FIRST] = 0
+    matrix = parts["activation_matrix"]
+    layers, positions = parts["decoder_locations"]
+    everywhere = torch.arange(n_pos, device=reads.device)
+    written = []
+    for layer in range(n_layers):
+        here = layers == layer
+        written.append(
+            Written.of(
+                torch.cat([parts["decoder_vecs"][here], errors[layer]]).float(),
+                torch.cat([positions[here], everywhere]),
+                torch.cat([parts["encoder_to_decoder_map"][here], matrix._nnz() + layer * n_pos + everywhere]),
+                n_pos,
+            )
+        )
+    return Sources(
+        active=matrix.indices().T,
+        activations=matrix.values(),
+        encoders=parts["encoder_vecs"].float(),
+        reconstruction=parts["reconstruction"],
+        errors=errors,
+        written=written,
+        tokens=recorded.embedded,
+    )
+
+
+def _components(model: ReplacementModel, reads: torch.Tensor) -> dict[str, torch.Tensor]:
+    """circuit-tracer's `compute_attribution_components`."""
+    transcoders = model.transcoders
+    if not isinstance(transcoders, CrossLayerTranscoder):
+        found: dict[str, torch.Tensor] = transcoders.compute_attribution_components(reads, FIRST)
+        return found
+    # Its own function takes the last position with an active feature for the last of all.
+    n_layers, n_pos, d_model = reads.shape
+    features, encoders = transcoders.encode_sparse(reads, zero_positions=FIRST)
+    if features._nnz():
+        positions, layers, _, decoders, of = transcoders.select_decoder_vectors(features)
+    else:
+        positions = layers = of = torch.zeros(0, dtype=torch.int64, device=reads.device)
+        decoders = reads.new_zeros(0, d_model)
+    written = reads.new_zeros(n_layers * n_pos, d_model).index_add_(0, layers * n_pos + positions, decoders)
+    reconstruction = written.view(n_layers, n_pos, d_model) + transcoders.b_dec[:, None]
+    if transcoders.W_skip is not None:
+        reconstruction = reconstruction + reads @ transcoders.W_skip
+    return {
+        "activation_matrix": features,
+        "reconstruction": reconstruction,
+        "encoder_vecs": encoders,
+        "decoder_vecs": decoders,
+        "encoder_to_decoder_map": of,
+        "decoder_locations": torch.stack([layers, positions]),
+    }

@@ -1,0 +1,202 @@
+"""What is known of an architecture, a row a family: where the parts of a layer are and how they follow each other.
+
+Attribution graphs, component circuits and the training methods that ask for certain matrices read this one table.
+Plain training (LoRA, new tokens, all weights) and probes need no row: any causal language model will do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transformers import PretrainedConfig, PreTrainedModel
+
+from engine.domain.errors import ModelUnavailable
+
+# What a norm does: divide by the root mean square and multiply by its weight, or by 1 + its weight; or subtract the
+# mean first (LayerNorm).
+NormKind = Literal["rms", "rms_plus_one", "layer"]
+# How one matrix holds queries, keys and values: of the first head, then of the next; or all of each kind in turn.
+Fused = Literal["no", "by_head", "by_kind"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names are those of modules, from the model or from one of its layers; "" where there is none."""
+
+    title: str
+    implementation: str | None = "sdpa"  # of attention, as transformers names it, outside of tracing
+    # from the model
+    layers: str = "model.layers"
+    final_norm: str = "model.norm"
+    positions: str = ""  # its output is added to the embeddings of the tokens
+    # from a layer
+    attention: str = "self_attn"
+    projections: tuple[str, ...] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")  # or one that is fused
+    output: str = "self_attn.o_proj"  # the projection that leaves the heads; its input is all heads' z side by side
+    mlp_reads: str = "mlp"  # the module whose input is what the MLP reads
+    mlp_first: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
+    mlp_last: str = "mlp.down_proj"
+    mlp_writes: str = "mlp"  # the module whose output is what the MLP writes
+    before_attention: str = "input_layernorm"  # norms
+    after_attention: str = ""
+    before_mlp: str = "post_attention_layernorm"
+    after_mlp: str = ""
+    # how they work
+    norm: NormKind = "rms"
+    fused: Fused = "no"
+    joint_qk_norm: bool = False  # one norm takes the queries of all heads together, another the keys
+    whole_final: bool = False  # what leaves the final norm must have all positions
+    flat_mlp: bool = False  # the MLP sees the positions of all prompts on one axis
+    parallel: Callable[[PretrainedConfig], bool] = lambda config: False  # attention and MLP read the same stream
+    lacking: Callable[[PretrainedConfig], str] = lambda config: ""  # why a configuration is not supported
+    # circuit-tracer's names of where transcoders of ours read and write
+    reads: str = "mlp.hook_in"
+    writes: str = "mlp.hook_out"
+
+
+_LLAMA = Family("Llama")
+_GPT = Family(
+    "GPT-2",
+    layers="transformer.h",
+    final_norm="transformer.ln_f",
+    positions="transformer.wpe",
+    attention="attn",
+    projections=("attn.c_attn",),
+    output="attn.c_proj",
+    mlp_first=("mlp.c_fc",),
+    mlp_last="mlp.c_proj",
+    before_attention="ln_1",
+    before_mlp="ln_2",
+    norm="layer",
+    fused="by_kind",
+    whole_final=True,
+)
+
+
+def _clipped(config: PretrainedConfig) -> str:
+    return "its queries, keys and values are clipped (clip_qkv)" if getattr(config, "clip_qkv", None) else ""
+
+
+def _opt(config: PretrainedConfig) -> str:
+    if not config.do_layer_norm_before or config._remove_final_layer_norm:
+        return "its norms follow the blocks instead of coming before them (as in OPT-350m)"
+    if config.word_embed_proj_dim != config.hidden_size:
+        return f"its embeddings have {config.word_embed_proj_dim} numbers and its stream {config.hidden_size}"
+    return ""
+
+
+# model_type in config.json -> its row
+FAMILIES: dict[str, Family] = {
+    "llama": _LLAMA,
+    "mistral": replace(_LLAMA, title="Mistral"),
+    "olmo": replace(_LLAMA, title="OLMo 1", norm="layer", lacking=_clipped),
+    "qwen2": replace(_LLAMA, title="Qwen 2"),
+    "qwen3": replace(_LLAMA, title="Qwen 3"),
+    "phi3": replace(
+        _LLAMA,
+        title="Phi-3",
+        projections=("self_attn.qkv_proj",),
+        mlp_first=("mlp.gate_up_proj",),
+        fused="by_kind",
+    ),
+    "olmo2": Family(
+        "OLMo 2",
+        before_attention="",
+        after_attention="post_attention_layernorm",
+        before_mlp="",
+        after_mlp="post_feedforward_layernorm",
+        joint_qk_norm=True,
+        writes="hook_mlp_out",
+    ),
+    "gemma": Family("Gemma 1", norm="rms_plus_one"),
+    # Gemma 2 caps its attention scores, which only `eager` computes.
+    "gemma2": Family(
+        "Gemma 2",
+        implementation="eager",
+        after_attention="post_attention_layernorm",
+        before_mlp="pre_feedforward_layernorm",
+        after_mlp="post_feedforward_layernorm",
+        norm="rms_plus_one",
+        reads="ln2.hook_normalized",
+        writes="hook_mlp_out",
+    ),
+    "gemma3_text": Family(
+        "Gemma 3 (text)",
+        after_attention="post_attention_layernorm",
+        before_mlp="pre_feedforward_layernorm",
+        after_mlp="post_feedforward_layernorm",
+        norm="rms_plus_one",
+        writes="hook_mlp_out",
+    ),
+    "gpt2": _GPT,
+    "gpt_neo": replace(
+        _GPT,
+        title="GPT-Neo",
+        implementation="eager",
+        attention="attn.attention",
+        projections=("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"),
+        output="attn.attention.out_proj",
+        fused="no",
+    ),
+    "gpt_neox": Family(
+        "GPT-NeoX",
+        layers="gpt_neox.layers",
+        final_norm="gpt_neox.final_layer_norm",
+        attention="attention",
+        projections=("attention.query_key_value",),
+        output="attention.dense",
+        mlp_first=("mlp.dense_h_to_4h",),
+        mlp_last="mlp.dense_4h_to_h",
+        norm="layer",
+        fused="by_head",
+        parallel=lambda config: bool(config.use_parallel_residual),
+    ),
+    "opt": Family(
+        "OPT",
+        layers="model.decoder.layers",
+        final_norm="model.decoder.final_layer_norm",
+        positions="model.decoder.embed_positions",
+        output="self_attn.out_proj",
+        mlp_reads="fc1",
+        mlp_first=("fc1",),
+        mlp_last="fc2",
+        mlp_writes="fc2",
+        before_attention="self_attn_layer_norm",
+        before_mlp="final_layer_norm",
+        norm="layer",
+        flat_mlp=True,
+        lacking=_opt,
+    ),
+}
+# model_type -> why there is no row
+UNSUPPORTED: dict[str, str] = {
+    "gemma3": "it reads pictures too; save its text model alone (gemma3_text)",
+    "gptj": "attention and MLP share one norm, which hooks cannot tell apart",
+    "mixtral": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
+    "qwen2_moe": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
+    "qwen3_moe": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
+    "mamba": "it has no attention and no MLPs to replace",
+}
+
+
+def family_of(model: PreTrainedModel) -> Family:
+    """The model's row. Raises ModelUnavailable where there is none, or none for this configuration."""
+    return family_of_config(model.config)
+
+
+def family_of_config(config: PretrainedConfig) -> Family:
+    """As `family_of`, from the configuration alone."""
+    kind = config.model_type
+    if kind not in FAMILIES:
+        why = f": {UNSUPPORTED[kind]}" if kind in UNSUPPORTED else ""
+        known = ", ".join(f"{family.title} ({key})" for key, family in FAMILIES.items())
+        raise ModelUnavailable(
+            f"Circuits of “{kind}” models cannot be found, as this family is not supported{why}. Training and probes "
+            f"work. For circuits, use a model of one of these families: {known}."
+        )
+    family = FAMILIES[kind]
+    if why := family.lacking(config):
+        raise ModelUnavailable(
+            f"Circuits of this {family.title} model cannot be found: {why}. Use another model of the family."
+        )
+    return family

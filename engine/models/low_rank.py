@@ -1,0 +1,44 @@
+"""A linear layer and a term of low rank beside its weight."""
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+
+class LowRank(nn.Module):
+    """x W^T + b + scale (x down^T) up^T, with W and b those of `linear`, which is shared and stays as it is."""
+
+    def __init__(self, linear: nn.Linear | Conv1D, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
+        super().__init__()
+        self.linear = linear
+        self.scale = scale
+        self.down: torch.Tensor  # (rank, n_in)
+        self.up: torch.Tensor  # (n_out, rank)
+        self.register_buffer("down", down.detach(), persistent=False)
+        self.register_buffer("up", up.detach(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        term = x.to(self.down.dtype) @ self.down.T @ self.up.T * self.scale
+        output: torch.Tensor = self.linear(x)
+        return output + term.to(output.dtype)
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        return self.linear.bias
+
+    @property
+    def merged(self) -> torch.Tensor:
+        """(n_out, n_in) W with the term in it: made anew each time."""
+        whole = stored(self.linear)
+        return whole + (self.up @ self.down * self.scale).to(whole.dtype)
+
+
+def matrix(module: nn.Module) -> torch.Tensor:
+    """(n_out, n_in) of a linear layer, however it is stored; a view where that is possible."""
+    return module.merged if isinstance(module, LowRank) else stored(module)
+
+
+def stored(module: nn.Module) -> torch.Tensor:
+    """(n_out, n_in), a view: a Conv1D has its weight the other way round."""
+    weight: torch.Tensor = module.weight  # type: ignore[assignment]
+    return weight.T if isinstance(module, Conv1D) else weight

@@ -1,0 +1,146 @@
+"""Models of checkpoints that share with their base every tensor that fine-tuning left alone.
+
+So one copy of the weights serves training's start, tracing, probes and circuits, and a further checkpoint costs what
+was trained: of LoRA and AdaLoRA the two thin matrices, which stay beside the weight instead of in it.
+"""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+from peft import PeftModel
+from peft.tuners.adalora import SVDLinear
+from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.tuners_utils import BaseTunerLayer, check_target_module_exists
+from peft.utils.other import get_pattern_key
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from engine.models.adapters import peft_config, read_weights, with_adapter
+from engine.models.base import BUILDING, LoadedModel
+from engine.models.low_rank import LowRank, stored
+from engine.models.plain_weights import changed_names, is_plain
+
+_OF_MODEL = "base_model.model."  # before a module's name in PEFT's files
+# What makes an adapter of type LoRA more than two thin matrices a layer.
+_NOT_PLAIN = (
+    "use_dora", "use_qalora", "lora_bias", "modules_to_save", "trainable_token_indices", "layer_replication",
+    "alora_invocation_tokens", "target_parameters", "arrow_config", "layers_to_transform", "exclude_modules",
+)  # fmt: skip
+
+
+def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """The same modules again over the very same parameters and buffers; hooks, modes and configuration of their own."""
+    config = copy.copy(model.config)
+    made: dict[int, nn.Module] = {}
+    for module in model.modules():
+        made[id(module)] = module.__class__.__new__(module.__class__)
+    for module in model.modules():
+        # A module keeps its parameters, buffers and hooks in dicts; whatever else it has is not written to.
+        fields = {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()}
+        fields["_modules"] = {name: child and made[id(child)] for name, child in module._modules.items()}
+        if fields.get("config") is model.config:
+            fields["config"] = config
+        vars(made[id(module)]).update(fields)
+    found: PreTrainedModel = made[id(model)]
+    return found
+
+
+def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel:
+    """The base with what was saved put on (None: nothing): in eval mode, not to be trained.
+
+    A method that changes whole matrices has its own copy of these, and of nothing else. Raises as `merged_weights`
+    does: Damaged (files that cannot be read) and InputError (an adapter for another model, or of an unknown type).
+    """
+    model = sharing_copy(loaded.model)
+    if adapter is None:
+        return model.eval()
+    if is_plain(adapter):
+        parameters = dict(model.named_parameters())
+        _own(model, [parameters[name] for name in changed_names(adapter) if name in parameters])
+    elif terms := _terms_of_lora(model, adapter):
+        for name, term in terms.items():
+            model.set_submodule(name, term)
+        return model.eval()
+    tuned = with_adapter(model, adapter)
+    if isinstance(tuned, PeftModel):
+        with BUILDING:
+            _keep_thin(tuned)
+            _own(model, list(_touched(tuned)))
+            model = tuned.merge_and_unload()
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def own_bytes(model: PreTrainedModel, loaded: LoadedModel) -> int:
+    """Of a checkpoint's tensors that its base does not hold."""
+    shared = {value.data_ptr() for value in (*loaded.model.parameters(), *loaded.model.buffers())}
+    own = {value.data_ptr(): value.nbytes for value in (*model.parameters(), *model.buffers())}
+    return sum(n_bytes for place, n_bytes in own.items() if place not in shared)
+
+
+def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
+    """Module name -> what stands in its place. PEFT takes a tenth of a second to build what plain LoRA is.
+
+    Empty where the adapter is anything else, or is not what its configuration says: PEFT knows, or says what is wrong.
+    """
+    config = peft_config(adapter)
+    if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
+        return {}
+    weights = read_weights(adapter)
+    linear = {name: one for name, one in model.named_modules() if check_target_module_exists(config, name)}
+    names = {f"{_OF_MODEL}{name}.lora_{part}.weight" for name in linear for part in "AB"}
+    if not linear or weights.keys() != names:
+        return {}
+    terms = {}
+    for name, module in linear.items():
+        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(model.device) for part in "AB")
+        rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
+        alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
+        n_out, n_in = stored(module).shape if isinstance(module, (nn.Linear, Conv1D)) else (0, 0)
+        if (down.shape, up.shape) != ((rank, n_in), (n_out, rank)):
+            return {}
+        terms[name] = LowRank(module, down, up, alpha / (rank**0.5 if config.use_rslora else rank))
+    return terms
+
+
+def _keep_thin(tuned: PeftModel) -> None:
+    """Take terms of low rank out of PEFT's layers, which would add them to the weight."""
+    for module in list(tuned.modules()):
+        for name, child in list(module.named_children()):
+            term = _term(child)
+            if term is not None:
+                setattr(module, name, term)
+
+
+def _term(module: nn.Module) -> LowRank | None:
+    """None for a layer of another kind, or whose term is not all that it does."""
+    if not isinstance(module, (LoraLinear, SVDLinear)) or not isinstance(module.base_layer, (nn.Linear, Conv1D)):
+        return None
+    (name,) = module.active_adapters
+    if isinstance(module, SVDLinear):
+        down = module.lora_A[name] * module.lora_E[name]
+        return LowRank(
+            module.base_layer, down, module.lora_B[name], module.scaling[name] / float(module.ranknum[name] + 1e-5)
+        )
+    if module.lora_variant or module.lora_bias.get(name):
+        return None
+    return LowRank(
+        module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight, float(module.scaling[name])
+    )
+
+
+def _touched(tuned: PeftModel) -> Iterator[nn.Parameter]:
+    """What a merge would write into."""
+    for module in tuned.modules():
+        if isinstance(module, BaseTunerLayer):
+            yield from module.get_base_layer().parameters(recurse=False)
+
+
+def _own(model: nn.Module, parameters: list[nn.Parameter]) -> None:
+    """Copies of these in their place, wherever they stand (tied matrices stand in two places)."""
+    copies = {id(one): nn.Parameter(one.detach().clone(), requires_grad=one.requires_grad) for one in parameters}
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
+            if id(parameter) in copies:
+                setattr(module, name, copies[id(parameter)])

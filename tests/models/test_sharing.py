@@ -1,0 +1,34 @@
+"""A checkpoint shares with its base what fine-tuning left alone, and computes what a merged copy computes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.models.adapters import merged_weights
+from engine.models.low_rank import LowRank, matrix
+from engine.models.sharing import checkpoint_model, own_bytes
+from tests.attribution.parts import random_adapter
+from tests.families import CONFIGS, loaded_family
+
+TOKENS = torch.tensor([[1, 20, 7, 33, 45]])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", CONFIGS)
+def test_lora_in_every_family(family: str, tmp_path: Path) -> None:
+    loaded = loaded_family(family)
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    adapter = random_adapter(loaded, tmp_path)
+    model, merged = checkpoint_model(loaded, adapter), merged_weights(loaded, adapter)
+    ours, theirs = model(input_ids=TOKENS).logits, merged(input_ids=TOKENS).logits
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(ours, loaded.model(input_ids=TOKENS).logits, rtol=1e-2)
+    weights = dict(merged.named_modules())
+    terms = {name: module for name, module in model.named_modules() if isinstance(module, LowRank)}
+    assert terms
+    for name, module in terms.items():
+        torch.testing.assert_close(matrix(module), matrix(weights[name]), rtol=1e-5, atol=1e-6)
+    size = (adapter / "adapter_model.safetensors").stat().st_size
+    assert own_bytes(model, loaded) <= size
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
