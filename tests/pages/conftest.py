@@ -1,6 +1,7 @@
 """Pages run by Streamlit's own test harness, in this process, with a store of the test's own."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ from pages._ui import session
 
 ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """AppTest leaves its script as the main module, which every process that a later test spawns would run."""
+    own = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = own
 
 
 @pytest.fixture
