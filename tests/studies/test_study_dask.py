@@ -128,7 +128,7 @@ def test_a_run_that_kills_every_worker_is_given_up(
         study = done(store, study_of(store, tmp_path, 1, s0="die"), cluster.scheduler_address)
     assert len(set(pids(tmp_path, "orders-lora-s0"))) == 2
     assert study.n_runs == 0
-    assert "worker died" in study.failed["orders-lora-s0"]
+    assert "worker kept dying" in study.failed["orders-lora-s0"]
 
 
 def test_cancelled_it_stops_what_runs_there(
