@@ -172,7 +172,7 @@ def test_however_slow_looks_are_the_decisions_are_the_same(taught: Store, config
 
 def test_without_a_watcher_what_needs_one_is_refused(taught: Store, config: Any) -> None:
     for changes in ({"stopping": "circuit_saturation"}, {"curriculum": "circuit_change"}, {"watch": True}):
-        with pytest.raises(InputError, match="nothing was given that traces them"):
+        with pytest.raises(InputError, match="nothing that traces them was given"):
             fine_tune(taught, config(**changes), quiet, Never())
     for changes in ({"stopping": "magic"}, {"curriculum": "magic"}):
         with pytest.raises(NotFound, match="“magic”"):
