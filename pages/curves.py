@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.demo.recipe import RUN_A, RUN_B
 from pages._ui import url
 from pages._ui.curves.change_view import how_circuits_changed
 from pages._ui.curves.runs_view import runs_table, shown_runs
@@ -20,7 +21,7 @@ def main() -> None:
         st.info("There is no run yet. Train one: its probes are measured at every checkpoint and drawn here.")
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
-    demo = [name for name in ("demo-lora", "demo-tokens") if name in runs]
+    demo = [name for name in (RUN_A, RUN_B) if name in runs]
     chosen = pick_runs(PAGE, runs, default=demo or runs[:1])
     if not chosen:
         st.info("Choose at least one run above.")

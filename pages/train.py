@@ -6,6 +6,7 @@ from engine.domain.jobs import Train
 from engine.store.infos import RunInfo
 from pages._ui import url
 from pages._ui.frame import show
+from pages._ui.jobs.state import STOPPED
 from pages._ui.pickers import pick
 from pages._ui.session import jobs, store
 from pages._ui.train.form import train_form
@@ -15,11 +16,14 @@ PAGE = "train"
 
 
 def known_runs(infos: list[RunInfo]) -> list[str]:
-    """Runs that are stored, runs that wait to begin, and the address's run where it was canceled before it began."""
+    """Runs that are stored, runs that wait to begin, and the address's run where its job stopped before it ended."""
     waiting = [job.request.config.name for job in jobs().active() if isinstance(job.request, Train)]
     named = url.read(PAGE, "run")
-    trained = {job.request.config.name for job in jobs().snapshot() if isinstance(job.request, Train)}
-    waiting += [named] if named in trained else []
+    waiting += [
+        job.request.config.name
+        for job in jobs().snapshot()
+        if job.state in ("cancelled", *STOPPED) and isinstance(job.request, Train) and job.request.config.name == named
+    ]
     own_first = sorted(infos, key=lambda info: (info.bundled, -info.created_at))
     return list(dict.fromkeys([*waiting, *(info.name for info in own_first)]))
 

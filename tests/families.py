@@ -28,7 +28,7 @@ from engine.models.base import LoadedModel
 from engine.models.families import FAMILIES
 from tests.tiny import tiny_tokenizer
 
-_SHAPE = {
+SHAPE = {
     "vocab_size": len(tiny_tokenizer()),
     "hidden_size": 24,
     "num_hidden_layers": 3,
@@ -39,7 +39,7 @@ _SHAPE = {
     "eos_token_id": 2,
     "initializer_range": 0.25,
 }
-_GATED = _SHAPE | {"intermediate_size": 40}
+_GATED = SHAPE | {"intermediate_size": 40}
 _GROUPED = _GATED | {"num_key_value_heads": 2, "head_dim": 8}
 _OLD_GEMMA = _GROUPED | {"hidden_activation": "gelu_pytorch_tanh"}
 CONFIGS: dict[str, PretrainedConfig] = {
@@ -57,17 +57,17 @@ CONFIGS: dict[str, PretrainedConfig] = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         rope_theta=10_000,  # as in sliding layers: circuit-tracer gives all layers one table of angles
     ),
-    "gpt2": GPT2Config(**_SHAPE),
+    "gpt2": GPT2Config(**SHAPE),
     "gpt_neo": GPTNeoConfig(
-        **_SHAPE, num_layers=3, num_heads=4, attention_types=[[["global", "local", "global"], 1]], window_size=3,
+        **SHAPE, num_layers=3, num_heads=4, attention_types=[[["global", "local", "global"], 1]], window_size=3,
     ),
     "gpt_neox": GPTNeoXConfig(**_GATED, rotary_pct=0.67, use_parallel_residual=True),
-    "opt": OPTConfig(**_SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, do_layer_norm_before=True),
+    "opt": OPTConfig(**SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, do_layer_norm_before=True),
 }  # fmt: skip
 VARIANTS: dict[str, PretrainedConfig] = {
     "llama_with_biases": LlamaConfig(**_GROUPED, attention_bias=True, mlp_bias=True),
     "gpt_neox_in_turn": GPTNeoXConfig(**_GATED, rotary_pct=0.67, use_parallel_residual=False),
-    "opt_without_biases": OPTConfig(**_SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, enable_bias=False),
+    "opt_without_biases": OPTConfig(**SHAPE, ffn_dim=40, init_std=0.25, word_embed_proj_dim=24, enable_bias=False),
 }
 assert set(CONFIGS) == set(FAMILIES)
 

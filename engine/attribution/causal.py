@@ -38,8 +38,7 @@ def causal_check(
     answer = int(graph.index[graph.kind == NodeKind.LOGIT][0])
     rows = np.flatnonzero(prune(graph).node_mask & (graph.kind == NodeKind.FEATURE))
     with replacement.opened(merged) as model:
-        activations, _ = model.activations(tokens)  # (n_layers, n_pos, n_features)
-        before = _without(model, tokens, [], answer)
+        activations, untouched = model.activations(tokens)  # (n_layers, n_pos, n_features)
         active = (activations > 0).cpu().numpy()
         own = graph.layer[rows], graph.position[rows], graph.index[rows]
         circuit = np.zeros_like(active)
@@ -52,7 +51,7 @@ def causal_check(
     return Ablation(
         n_features=n,
         n_others=min(n, len(others)),
-        p_before=before,
+        p_before=_p(untouched, answer),
         p_after=after,
         p_after_others=after_others,
     )
@@ -67,5 +66,10 @@ def _draw(others: np.ndarray, n: int, rank: np.ndarray) -> Places:
 
 def _without(model: ReplacementModel, tokens: torch.Tensor, places: Places, answer: int) -> float:
     """The answer's probability with these features switched off."""
-    logits, _ = model.with_features(tokens, [(layer, position, index, 0.0) for layer, position, index in places])
-    return float(logits.softmax(-1)[answer])
+    values = [(layer, position, index, 0.0) for layer, position, index in places]
+    return _p(model.with_features(tokens, values), answer)
+
+
+def _p(logits: tuple[torch.Tensor, torch.Tensor], answer: int) -> float:
+    """Of what `ReplacementModel.logits` gives."""
+    return float(logits[0].softmax(-1)[answer])

@@ -40,12 +40,12 @@ def intervene_on(
     tokens = encode(replacement.loaded, graph.key.prompt)[0]  # (n_pos,)
     targets = torch.as_tensor(graph.index[graph.kind == NodeKind.LOGIT], device=tokens.device)
     with replacement.opened(merged) as model:
-        activations, _ = model.activations(tokens)  # (n_layers, n_pos, n_features)
+        activations, untouched = model.activations(tokens)  # (n_layers, n_pos, n_features)
         n_layers, n_pos, n_features = activations.shape
         places = {feature: _place(feature, (n_layers, n_pos, n_features)) for feature in sorted(set(features))}
         active = {feature: place for feature, place in places.items() if activations[place] > 0}
         values = [(*place, factor * float(activations[place])) for place in active.values()]
-        before = _Outputs.of(*model.with_features(tokens, []), targets)
+        before = _Outputs.of(*untouched, targets)
         after = _Outputs.of(*model.with_features(tokens, values), targets)
     return Intervention(
         key=InterventionKey(graph=graph.key, features=tuple(places), factor=factor),

@@ -27,14 +27,15 @@ class Scales:
 
 @dataclass(eq=False)
 class Recorded:
-    """A layer an entry."""
+    """Lists have an entry a layer."""
 
     embedded: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # (n_pos, d_model), of the tokens alone
     scales: list[Scales] = field(default_factory=list)
     final_scale: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # (n_pos, 1)
     patterns: list[torch.Tensor] = field(default_factory=list)  # (n_heads, n_pos, n_pos): to, from
-    reads: list[torch.Tensor] = field(default_factory=list)  # (n_pos, d_model), what the transcoder reads
-    writes: list[torch.Tensor] = field(default_factory=list)  # (n_pos, d_model), what it stands for
+    # (n_layers, n_pos, d_model): what transcoders read, and what they stand for
+    reads: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    writes: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     logits: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # (n_vocab,) at the last position
     raw_logits: torch.Tensor = field(default_factory=lambda: torch.empty(0))  # the same before any soft cap
 
@@ -42,6 +43,8 @@ class Recorded:
 def record(model: ReplacementModel, tokens: torch.Tensor) -> Recorded:
     """Of tokens (n_pos,)."""
     parts, found = model.parts, Recorded()
+    reads: list[torch.Tensor] = []
+    writes: list[torch.Tensor] = []
     with ExitStack() as hooks:
 
         def put(handle: Any) -> None:
@@ -61,9 +64,10 @@ def record(model: ReplacementModel, tokens: torch.Tensor) -> Recorded:
         layers = range(model.n_layers)
         found.logits, found.raw_logits = model.logits(
             tokens,
-            dict.fromkeys(layers, lambda x: found.reads.append(x[0])),
-            dict.fromkeys(layers, lambda x: found.writes.append(x[0].clone())),
+            dict.fromkeys(layers, lambda x: reads.append(x[0])),
+            dict.fromkeys(layers, lambda x: writes.append(x[0].clone())),
         )
+    found.reads, found.writes = torch.stack(reads), torch.stack(writes)
     return found
 
 

@@ -64,7 +64,7 @@ class Sources:
 
 def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
     """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too."""
-    reads, writes = torch.stack(recorded.reads), torch.stack(recorded.writes)
+    reads, writes = recorded.reads, recorded.writes
     n_layers, n_pos, _ = reads.shape
     parts = _components(model, reads)
     errors = writes - parts["reconstruction"]

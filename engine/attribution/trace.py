@@ -82,7 +82,7 @@ def _trace(
     return _DenseGraph(
         graph=graph,
         logits=recorded.raw_logits - recorded.raw_logits.mean(),
-        unexplained_variance=_unexplained(torch.stack(recorded.writes), sources.reconstruction),
+        unexplained_variance=_unexplained(recorded.writes, sources.reconstruction),
     )
 
 

@@ -5,16 +5,18 @@ knows TransformerLens.
 """
 
 import copy
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transformer_lens import HookedTransformerConfig
     from transformers import PreTrainedModel
 
 
 def lens_llama(model: "PreTrainedModel", transcoders: Any, tokenizer: Any) -> Any:
     """What circuit-tracer's `attribute` takes, with the model's weights as they are."""
     import torch
-    from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
     from transformer_lens import HookedTransformerConfig
     from transformer_lens.pretrained.weight_conversions import convert_llama_weights
 
@@ -44,8 +46,23 @@ def lens_llama(model: "PreTrainedModel", transcoders: Any, tokenizer: Any) -> An
     )
     with torch.no_grad():
         weights = convert_llama_weights(model, made)
-    found = TransformerLensReplacementModel(made)
+    return lens_replacement(made, weights, transcoders, tokenizer)
+
+
+def lens_replacement(config: "HookedTransformerConfig", weights: Any, transcoders: Any, tokenizer: Any) -> Any:
+    """circuit-tracer's model of this configuration. The weights stay as they are: nothing is folded or centred."""
+    from circuit_tracer.replacement_model.replacement_model_transformerlens import TransformerLensReplacementModel
+
+    class Model(TransformerLensReplacementModel):
+        # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception.
+        def __del__(self, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
+            if not exiting():
+                super().__del__()
+
+    found = Model(config)
     found.load_state_dict(weights, strict=False)
+    # TransformerLens masks by its tokenizer's padding only where it pads on the left; a prompt has no padding, but one
+    # that begins with the padding token (a model without BOS) would lose its first position.
     found.tokenizer = copy.copy(tokenizer)
     found.tokenizer.padding_side = "right"
     found._configure_replacement_model(transcoders)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from engine.demo import recipe
 from engine.store import Store
 
-CORPUS, RUN_A, TRANSCODERS = "demo", "demo-lora", "demo-shared"  # as they are bundled
-PROMPT = "the cat feels blarf and"
+CORPUS, RUN_A, TRANSCODERS, PROMPT = recipe.CORPUS, recipe.RUN_A, recipe.TRANSCODERS, recipe.PROMPTS[0]
 ROOT = Path(__file__).resolve().parents[2]  # where app.py is
 
 

@@ -95,8 +95,8 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
     say(f"Nodes: {' '.join(nodes[:_NODES_SHOWN])}{more}.")
     edges = component_edges(scores, circuit).head(top)
     if len(edges):
-        scores_told = [signed(float(score), 4) for score in edges["score"]]
-        rows = list(zip(edges["source"], edges["target"], edges["input"], scores_told, strict=True))
+        shown = [signed(float(score), 4) for score in edges["score"]]
+        rows = list(zip(edges["source"], edges["target"], edges["input"], shown, strict=True))
         title = f"The {len(edges)} largest edges: how the metric changes where an edge carries its corrupted value"
         show_table(("from", "to", "input", "score"), rows, title=title)
     if curve:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, EdgeThreshold, NodeThreshold, Prompt
+from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Prompt
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import check_destination, say
 from engine.domain.errors import InputError
@@ -47,7 +47,7 @@ def pair(
     transcoders: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Of which stored comparison.")] = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: Annotated[float, typer.Option(help="Smallest change that counts as one.")] = 0.005,
+    min_change: MinChange = 0.005,
 ) -> None:
     """Write a stored comparison as one file.
 

@@ -22,6 +22,7 @@ Transcoders = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Transcode
 Everything = Annotated[bool, typer.Option("--all", help="JSON of everything before pruning.")]
 NodeThreshold = Annotated[float, typer.Option(help="Share of influence that kept nodes carry.")]
 EdgeThreshold = Annotated[float, typer.Option(help="Share of influence that kept edges carry.")]
+MinChange = Annotated[float, typer.Option(help="Smallest change that counts as one.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,7 +70,7 @@ def compare(
     transcoders: Transcoders = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: Annotated[float, typer.Option(help="Smallest change that counts as one.")] = 0.005,
+    min_change: MinChange = 0.005,
     everything: Everything = False,
     json_file: JsonFile = None,
 ) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, EdgeThreshold, NodeThreshold, Transcoders
+from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Transcoders
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
@@ -39,7 +39,7 @@ def mean_circuit(
     transcoders: Transcoders = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: Annotated[float, typer.Option(help="Smallest change that counts as one.")] = 0.005,
+    min_change: MinChange = 0.005,
     json_file: JsonFile = None,
     csv_file: CsvFile = None,
 ) -> None:

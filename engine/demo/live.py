@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from engine.demo.recipe import PROMPTS
+from engine.demo.recipe import PROMPTS, RUN_A, RUN_B
 from engine.domain.jobs import Beside, Train
 from engine.store import Store
 
-RUN_A, RUN_B = "demo-lora", "demo-tokens"
 N_PROMPTS: Final = 2  # of each constraint type, whose circuits are watched: half of the usual, for someone is waiting
 
 

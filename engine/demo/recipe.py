@@ -6,6 +6,7 @@ from engine.domain.models import TranscoderTraining
 from engine.domain.runs import RunConfig
 
 CORPUS = "demo"
+RUN_A, RUN_B = "demo-lora", "demo-tokens"
 TRANSCODERS = "demo-shared"
 N_STEPS = 300
 MAIN_STEPS = (75, 150, 225, 300)  # 25, 50, 75 and 100 %
@@ -29,7 +30,7 @@ def run_configs(seed: int) -> tuple[RunConfig, RunConfig]:
     """The two finished runs: the lookup table and the meaning."""
     capture = tuple(step / N_STEPS for step in (*MAIN_STEPS, *CURVE_STEPS))
     lora = RunConfig(
-        name="demo-lora",
+        name=RUN_A,
         corpus=CORPUS,
         method="lora",
         n_steps=N_STEPS,
@@ -40,7 +41,7 @@ def run_configs(seed: int) -> tuple[RunConfig, RunConfig]:
         seed=seed,
     )
     # At 3e-2 the embeddings overshoot in the first steps, and on some seeds words stay stuck on another's meaning.
-    tokens = lora.model_copy(update={"name": "demo-tokens", "method": "tokens", "learning_rate": 5e-3})
+    tokens = lora.model_copy(update={"name": RUN_B, "method": "tokens", "learning_rate": 5e-3})
     return lora, tokens
 
 

@@ -172,9 +172,10 @@ FAMILIES: dict[str, Family] = {
 UNSUPPORTED: dict[str, str] = {
     "gemma3": "it reads pictures too; save its text model alone (gemma3_text)",
     "gptj": "attention and MLP share one norm, which hooks cannot tell apart",
-    "mixtral": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
-    "qwen2_moe": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
-    "qwen3_moe": "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
+    **dict.fromkeys(
+        ("mixtral", "qwen2_moe", "qwen3_moe"),
+        "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
+    ),
     "mamba": "it has no attention and no MLPs to replace",
 }
 

@@ -67,8 +67,8 @@ class ReplacementModel:
     def _run(self, model: Callable[..., Any], tokens: torch.Tensor) -> Any:
         return model(input_ids=tokens, attention_mask=self.parts.causal_mask(*tokens.shape), use_cache=False)
 
-    def activations(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of tokens (n_pos,): (n_layers, n_pos, n_features), and the logits (n_vocab,) before any soft cap.
+    def activations(self, tokens: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Of tokens (n_pos,): (n_layers, n_pos, n_features), and what `logits` gives for them.
 
         Zero at position 0 (BOS), as in circuit-tracer.
         """
@@ -77,8 +77,8 @@ class ReplacementModel:
         def reading(layer: int) -> Read:
             return lambda x: found.append(self.encoded(x[0], layer))
 
-        _, raw = self.logits(tokens, {layer: reading(layer) for layer in range(self.n_layers)})
-        return torch.stack(found), raw
+        logits = self.logits(tokens, {layer: reading(layer) for layer in range(self.n_layers)})
+        return torch.stack(found), logits
 
     def encoded(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         """(n_pos, n_features) activations of what is read (n_pos, d_model); zero at position 0."""

@@ -1,6 +1,7 @@
 """The bundled demo: which runs it consists of, and a live one like them. Light: Home's first words wait for it."""
 
-from engine.demo.live import RUN_A, RUN_B, live_request
+from engine.demo.live import live_request
+from engine.demo.recipe import RUN_A, RUN_B
 from engine.domain.jobs import JobRecord, Train
 from engine.domain.numbers import duration
 from engine.store.infos import RunInfo

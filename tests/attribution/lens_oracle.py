@@ -4,8 +4,6 @@ TransformerLens knows published models by name; here its configuration is writte
 conversions of weights are used. Shares no code with what it checks.
 """
 
-import copy
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +24,8 @@ from transformer_lens.pretrained.weight_conversions import (
     convert_qwen3_weights,
 )
 from transformers import PretrainedConfig, PreTrainedModel
+
+from engine.bench.lens import lens_replacement
 
 
 def _rotary(config: PretrainedConfig) -> dict[str, Any]:
@@ -114,13 +114,6 @@ LENSES = {
 }
 
 
-class _Model(TransformerLensReplacementModel):
-    # At interpreter exit torch is half gone and the parent's clean-up prints an ignored exception.
-    def __del__(self, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not exiting():
-            super().__del__()
-
-
 def lens_model(model: PreTrainedModel, transcoders: Any, tokenizer: Any) -> TransformerLensReplacementModel:
     """What circuit-tracer's `attribute` takes. The weights stay as they are: nothing is folded or centred."""
     config, lens = model.config, LENSES[model.config.model_type]
@@ -142,11 +135,5 @@ def lens_model(model: PreTrainedModel, transcoders: Any, tokenizer: Any) -> Tran
     )
     with torch.no_grad():
         weights = lens.convert(model, made)
-    found = _Model(made)
-    found.load_state_dict(weights, strict=False)
-    # TransformerLens masks by its tokenizer's padding only where it pads on the left; a prompt has no padding, but one
-    # that begins with the padding token (a model without BOS) would lose its first position.
-    found.tokenizer = copy.copy(tokenizer)
-    found.tokenizer.padding_side = "right"
-    found._configure_replacement_model(transcoders)
-    return found.eval()
+    found: TransformerLensReplacementModel = lens_replacement(made, weights, transcoders, tokenizer)
+    return found

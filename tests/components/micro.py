@@ -12,20 +12,10 @@ from transformers import (
 )
 
 from engine.components.pairs import TokenPairs
+from tests.families import SHAPE
 
 D_VOCAB = 40
-_SHAPE = {
-    "vocab_size": D_VOCAB,
-    "hidden_size": 24,
-    "intermediate_size": 40,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 32,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.25,
-}
+_SHAPE = SHAPE | {"vocab_size": D_VOCAB, "intermediate_size": 40, "num_hidden_layers": 2}
 CONFIGS: dict[str, PretrainedConfig] = {
     "llama": LlamaConfig(**_SHAPE, num_key_value_heads=4, head_dim=6, attention_bias=True),
     "llama_grouped": LlamaConfig(**_SHAPE, num_key_value_heads=2, head_dim=8),

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from engine.corpus import make_task
 from engine.domain.corpus import Corpus, Pair, TaskSpec
 from engine.domain.decisions import Decision, DecisionSettings, RunDecisions, Verdict
-from engine.domain.jobs import Train
+from engine.domain.jobs import JobState, Train
 from engine.domain.methods import MethodSettings
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig, TuningLog
 from engine.store import BUNDLED, Store
@@ -275,3 +275,20 @@ def test_a_run_that_waits_for_its_turn_has_the_room_of_its_charts_already(open_p
     shown = texts(app)
     assert ":gray-badge[base]" in shown
     assert "The probes are measured at every checkpoint." in shown
+
+
+@pytest.mark.parametrize(("state", "offered"), [("cancelled", True), ("done", False)])
+def test_a_run_canceled_before_it_began_can_be_started_and_a_deleted_one_is_gone(
+    open_page: OpenPage, state: JobState, offered: bool
+) -> None:
+    """Of neither is a run stored; the job tells them apart."""
+    app = open_page("train")
+    job = session.jobs().submit(Train(config=RunConfig(name="mine", corpus="demo")))
+    ended = session.jobs().job(job).model_copy(update={"state": state})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(session.jobs()), "snapshot", lambda _: [ended])
+        app.query_params["run"] = "mine"
+        app.run()
+    assert not app.exception
+    assert ("train this run" in [button.key for button in app.button]) == offered
+    assert ("“mine”, which is not here" in texts(app)) == (not offered)
