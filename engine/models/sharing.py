@@ -94,7 +94,8 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
         return {}
     terms = {}
     for name, module in linear.items():
-        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(model.device) for part in "AB")
+        # In float32, as PEFT has adapters whatever they were saved in.
+        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(model.device).float() for part in "AB")
         rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
         alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
         n_out, n_in = stored(module).shape if isinstance(module, (nn.Linear, Conv1D)) else (0, 0)

@@ -1,11 +1,14 @@
 """A checkpoint shares with its base what fine-tuning left alone, and computes what a merged copy computes."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
-from engine.models.adapters import merged_weights
+from engine.models.adapters import WEIGHTS, merged_weights
 from engine.models.low_rank import LowRank, matrix
 from engine.models.sharing import checkpoint_model, own_bytes
 from tests.attribution.parts import random_adapter
@@ -32,3 +35,15 @@ def test_lora_in_every_family(family: str, tmp_path: Path) -> None:
     size = (adapter / "adapter_model.safetensors").stat().st_size
     assert own_bytes(model, loaded) <= size
     assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_an_adapter_saved_in_half_precision_computes_what_peft_does(dtype: torch.dtype, tmp_path: Path) -> None:
+    loaded = loaded_family("llama")
+    adapter = random_adapter(loaded, tmp_path)
+    halves = {name: value.to(dtype) for name, value in load_file(adapter / WEIGHTS).items()}
+    save_file(halves, adapter / WEIGHTS, metadata={"format": "pt"})
+    ours = checkpoint_model(loaded, adapter)(input_ids=TOKENS).logits
+    theirs = PeftModel.from_pretrained(copy.deepcopy(loaded.model), adapter).eval()(input_ids=TOKENS).logits
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
