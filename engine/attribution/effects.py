@@ -4,129 +4,91 @@ With attention patterns and norm denominators held, everything between what one 
 linear (Ameisen et al. 2025). Let g be the gradient of what a target reads at the stream behind a layer. Below the
 layer's attention it is g + D W_V^T A^T W_O^T g, A its patterns and D its norm's scale; what is written in a layer has
 the effect g · vector. Biases are constants and have no part in it.
+
+Position 0 has no features and no errors, and nothing later is written there: all that its gradient would serve is the
+effect of the first token. So gradients have places 1, 2, … alone, and the first token is taken up through the layers,
+once for all rows, to the values that later positions see of it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
+from engine.attribution.held import HeldAttention, HeldNorm
 from engine.attribution.recording import Recorded
-from engine.attribution.sources import Sources
+from engine.attribution.sources import Sources, Written
 from engine.models.low_rank import matrix
-from engine.models.parts import Norm
 from engine.models.replacement import ReplacementModel
 
-# Numbers of the gradients that go down together, and how many rows at least. Few enough that they stay in the
-# processor's cache, so many that its cores are busy.
-_TOGETHER = 2**18
+# Numbers of the gradients that go down together, and how many rows at least. On a processor few enough that they stay
+# in its cache, so many that its cores are busy.
+_TOGETHER = {"cpu": 2**18}
+_TOGETHER_ELSEWHERE = 2**27
 _AT_LEAST = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """A norm whose denominator is held: a linear map, and here its transpose."""
-
-    factor: torch.Tensor  # (n_pos, 1) or (n_pos, d_model)
-    centred: bool
-
-    @classmethod
-    def of(cls, norm: Norm | None, scale: torch.Tensor | None, *, weighted: bool = True) -> "Held | None":
-        """None: there is no norm. weighted: its weight is multiplied in."""
-        if norm is None or scale is None:
-            return None
-        return cls(norm.weighted(scale) if weighted else scale, norm.centred)
-
-    def __call__(self, gradient: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """(n, n_pos, d_model) at what it gives -> at the stream; or (n, d_model), each row at its own position."""
-        factor = self.factor[: gradient.shape[1]] if positions is None else self.factor[positions]
-        gradient = gradient * factor
-        return gradient - gradient.mean(-1, keepdim=True) if self.centred else gradient
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n_pos, d_model) in the stream -> what it gives for it."""
-        return (x - x.mean(-1, keepdim=True) if self.centred else x) * self.factor
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """A layer's attention with its patterns held."""
-
-    patterns: torch.Tensor  # (n_heads, n_pos, n_pos): to, from
-    values: torch.Tensor  # W_V (n_kv_heads d_head, d_model)
-    outputs: torch.Tensor  # W_O (d_model, n_heads d_head)
-    n_kv_heads: int
-    before: Held | None
-    after: Held | None
-
-    def down(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
-        """(n, n_pos, d_model) at what it adds to the stream -> at the stream it reads.
-
-        Rows from `n_spread` on are zero but at their own position (n,).
-        """
-        at_values = self.to_values(gradient, n_spread, positions)
-        v = (at_values.flatten(0, 1) @ self.values).view_as(gradient)
-        return v if self.before is None else self.before(v)
-
-    def to_values(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
-        """(n, n_pos, n_kv_heads d_head) at the values, of a gradient as `down` takes it."""
-        n, n_pos, _ = gradient.shape
-        n_heads, kv = len(self.patterns), self.n_kv_heads
-        z = self._to_heads(gradient, n_spread, positions).view(n, n_pos, n_heads, -1)
-        z = z.permute(2, 1, 0, 3).reshape(kv, n_heads // kv * n_pos, -1)  # heads that share a value side by side
-        patterns = self.patterns[:, :n_pos, :n_pos].reshape(kv, -1, n_pos)
-        v = torch.bmm(patterns.transpose(1, 2), z).view(kv, n_pos, n, -1)
-        return v.permute(2, 1, 0, 3).flatten(2)
-
-    def _to_heads(self, gradient: torch.Tensor, n_spread: int, positions: torch.Tensor) -> torch.Tensor:
-        n, n_pos, _ = gradient.shape
-        z = gradient.new_zeros(n, n_pos, self.outputs.shape[1])
-        spread, at = gradient[:n_spread], positions[n_spread:]
-        alone = torch.arange(n_spread, n, device=gradient.device)
-        own = gradient[alone, at]
-        if self.after is not None:
-            spread, own = self.after(spread), self.after(own, at)
-        torch.mm(spread.flatten(0, 1), self.outputs, out=z[:n_spread].flatten(0, 1))
-        z[alone, at] = own @ self.outputs
-        return z
-
-    def valued(self, x: torch.Tensor) -> torch.Tensor:
-        """(n_pos, n_kv_heads d_head): what vectors in the stream (n_pos, d_model) give the values."""
-        return (x if self.before is None else self.before.forward(x)) @ self.values.T
 
 
 class _Going:
     """Gradients of some rows on their way down, at a point of the stream; those that have not begun yet behind."""
 
     def __init__(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor, n_layers: int) -> None:
-        n_pos = int(positions.max()) + 1
         self._begins = torch.bincount(layers, minlength=n_layers + 1).tolist()  # how many rows
         self._positions, self._vectors = positions, vectors
-        self._all = vectors.new_zeros(len(vectors), n_pos, vectors.shape[1])
+        self._all = vectors.new_zeros(len(vectors), int(positions.max()), vectors.shape[1])
         self.n = 0
         self.n_spread = 0  # rows that have been through an attention; the others are at their own position
 
     @property
     def gradient(self) -> torch.Tensor:
-        """(n, n_pos, d_model)"""
+        """(n, n_places, d_model)"""
         return self._all[: self.n]
 
-    def begin(self, layer: int, held: "Held | None") -> None:
+    @property
+    def own(self) -> torch.Tensor:
+        """(n,) each row's own place."""
+        return self._positions[: self.n] - 1
+
+    def begin(self, layer: int, norm: HeldNorm | None) -> None:
         """The rows of a layer, which read through this norm."""
         rows = torch.arange(self.n, self.n + self._begins[layer], device=self._all.device)
-        at, own = self._positions[rows], self._vectors[rows]
-        self._all[rows, at] = own if held is None else held(own, at)
+        at, read = self._positions[rows], self._vectors[rows]
+        self._all[rows, at - 1] = read if norm is None else norm.back(read) * norm.scale[at]
         self.n += len(rows)
 
     def add(self, more: torch.Tensor | None) -> None:
         if more is not None:
             self.gradient.add_(more)
 
-    def down(self, attention: Attention) -> None:
-        if self.n:
-            self.add(attention.down(self.gradient, self.n_spread, self._positions[: self.n]))
-            self.n_spread = self.n
+    def down(self, attention: HeldAttention, first_value: torch.Tensor) -> torch.Tensor | None:
+        """Through an attention. (n,) effects of the first token by its value there, (n_kv_heads, 1, d_head)."""
+        if not self.n:
+            return None
+        at_values = attention.to_values(self.gradient, self.n_spread, self.own)
+        attention.add_down(self.gradient, at_values)
+        self.n_spread = self.n
+        return _by_values(at_values[:, :1], first_value)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Skip:
+    """A transcoder's skip connection, from the stream that is read to the stream that is written to."""
+
+    matrix: torch.Tensor  # (d_model, d_model): what goes out, what comes in
+    scale: torch.Tensor  # (n_pos, 1)
+
+    def back(self, gradient: torch.Tensor) -> torch.Tensor:
+        """(n, n_places, d_model) behind what is added -> at what is read."""
+        return gradient @ self.matrix * self.scale[1 : gradient.shape[1] + 1]
+
+    def at_first(self, x: torch.Tensor) -> torch.Tensor:
+        """(d_model,) at position 0 -> what is added there."""
+        return self.matrix @ x * self.scale[0]
+
+
+def _by_values(at_values: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """(n_pos, n): gradients at values (n_kv_heads, n_pos, n, d_head) times those values (n_kv_heads, n_pos, d_head)."""
+    return torch.einsum("hpne,hpe->pn", at_values, values)
 
 
 class Effects:
@@ -136,13 +98,14 @@ class Effects:
         self._model, self._recorded, self._sources = model, recorded, sources
         parts, points = model.parts, model.points
         self._attention = [self._attention_of(layer) for layer in range(model.n_layers)]
-        self._reading: list[Held | None] = []
-        self._writing: list[Held | None] = []
+        self._reading: list[HeldNorm | None] = []
+        self._writing: list[HeldNorm | None] = []
         for layer, scales in enumerate(recorded.scales):
             norm, weighted = points.norm_read(layer)
-            self._reading.append(Held.of(norm, scales.before_mlp, weighted=weighted))
-            self._writing.append(Held.of(points.norm_written(layer), scales.after_mlp))
-        self._final = Held.of(parts.final_norm, recorded.final_scale)
+            self._reading.append(HeldNorm.of(norm, scales.before_mlp, weighted=weighted))
+            self._writing.append(HeldNorm.of(points.norm_written(layer), scales.after_mlp))
+        self._final = HeldNorm.of(parts.final_norm, recorded.final_scale)
+        self._written = [self._as_added(layer) for layer in range(model.n_layers)]
 
     def of_features(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
@@ -160,16 +123,14 @@ class Effects:
     def _n_layers(self) -> int:
         return self._model.n_layers
 
-    def _per_row(self, n_pos: int) -> int:
-        return n_pos * self._model.parts.d_model
-
     def _batches(self, positions: torch.Tensor, layers: torch.Tensor) -> Iterator[torch.Tensor]:
         """By position, so that no row carries a later one; the highest layer first."""
+        together = _TOGETHER.get(positions.device.type, _TOGETHER_ELSEWHERE)
         order = positions.argsort(stable=True)
         ends, start = positions[order].tolist(), 0
         while start < len(ends):
             size = _AT_LEAST
-            while start + size < len(ends) and (size + 1) * self._per_row(ends[start + size] + 1) <= _TOGETHER:
+            while start + size < len(ends) and (size + 1) * ends[start + size] * self._model.parts.d_model <= together:
                 size += 1
             some = order[start : start + size]
             yield some[layers[some].argsort(descending=True, stable=True)]
@@ -177,66 +138,96 @@ class Effects:
 
     def _down(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """(n, n_columns) of rows that begin where `layers` says, highest first; `_n_layers`: at the unembedding."""
-        effects = vectors.new_zeros(len(vectors), self._sources.n_columns)
-        parallel, going = self._model.parts.parallel, _Going(layers, positions, vectors, self._n_layers)
+        # A row of it is a source, so that what the rows of a batch get from one source lies together.
+        effects = vectors.new_zeros(self._sources.n_columns, len(vectors))
+        going = _Going(layers, positions, vectors, self._n_layers)
         going.begin(self._n_layers, self._final)
         for layer in range(min(int(layers[0]), self._n_layers - 1), -1, -1):
-            skipped = self._read(layer, going.gradient, effects[: going.n]) if going.n else None
-            if parallel:
-                going.down(self._attention[layer])
+            if going.n:
+                self._read(layer, going.gradient, effects[:, : going.n])
+            skip = self._skips[layer]
+            skipped = None if skip is None else skip.back(going.gradient)
+            if self._model.parts.parallel:
+                self._through_attention(layer, going, effects)
             going.add(skipped)
             going.begin(layer, self._reading[layer])
-            if layer and not parallel:
-                going.down(self._attention[layer])
-        n_pos, first = going.gradient.shape[1], self._sources.first_token
-        tokens = effects[:, first : first + n_pos]
-        tokens += torch.einsum("npd,pd->np", going.gradient, self._sources.tokens[:n_pos])
-        if not parallel:
+            if layer and not self._model.parts.parallel:
+                self._through_attention(layer, going, effects)
+        self._read_tokens(going, effects)
+        return effects.T
+
+    def _through_attention(self, layer: int, going: _Going, effects: torch.Tensor) -> None:
+        found = going.down(self._attention[layer], self._first_values[layer])
+        if found is not None:
+            effects[self._sources.first_token, : going.n] += found
+
+    def _read_tokens(self, going: _Going, effects: torch.Tensor) -> None:
+        gradient, tokens, first = going.gradient, self._sources.tokens, self._sources.first_token
+        n_pos = 1 + gradient.shape[1]
+        found = effects[first : first + n_pos]
+        found[1:] += torch.einsum("npd,pd->pn", gradient, tokens[1:n_pos])
+        if not self._model.parts.parallel:
             # Below the last attention only the tokens are left: it is cheaper to take them up through it.
-            at_values = self._attention[0].to_values(going.gradient, going.n_spread, positions)
-            tokens += torch.einsum("npe,pe->np", at_values, self._token_values[:n_pos])
-        return effects
+            at_values = self._attention[0].to_values(gradient, going.n_spread, going.own)
+            found += _by_values(at_values, self._token_values[:, :n_pos])
 
     @cached_property
     def _token_values(self) -> torch.Tensor:
         return self._attention[0].valued(self._sources.tokens)
 
-    def _read(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor) -> torch.Tensor | None:
-        """Put the effects of what is written in the layer where they belong. What goes through a skip connection.
+    @cached_property
+    def _first_values(self) -> list[torch.Tensor]:
+        """What the first token gives the values of each layer at its own position, (n_kv_heads, 1, d_head)."""
+        x, found = self._sources.tokens[0], []
+        for attention, skip in zip(self._attention, self._skips, strict=True):
+            value = attention.valued(x[None])
+            found.append(value)
+            before, x = x, x + attention.at_first(value)
+            if skip is not None:
+                x = x + skip.at_first(before if self._model.parts.parallel else x)
+        return found
 
-        (n, n_pos, d_model), where there is one: at the stream that the MLP reads.
-        """
-        held, written, n_pos = self._writing[layer], self._sources.written[layer], gradient.shape[1]
-        gradient = gradient if held is None else held(gradient)
-        found = torch.bmm(gradient.transpose(0, 1), written.vectors[:n_pos].transpose(1, 2))  # (n_pos, n, n_places)
-        found = found.transpose(0, 1).flatten(1)
-        until = written.until[n_pos]
-        effects.index_add_(1, written.column[:until], found.index_select(1, written.place[:until]))
-        skip = self._skips[layer]
-        if skip is None:
-            return None
-        skipped = gradient @ skip
-        reading = self._reading[layer]
-        return skipped if reading is None else reading(skipped)
+    def _read(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor) -> None:
+        """Put the effects of what is written in the layer where they belong."""
+        written, n_places = self._written[layer], gradient.shape[1]
+        found = torch.bmm(written.vectors[:n_places], gradient.permute(1, 2, 0)).flatten(0, 1)
+        until = written.until[n_places]
+        effects.index_add_(0, written.column[:until], found.index_select(0, written.slot[:until]))
+
+    def _as_added(self, layer: int) -> Written:
+        """What is written in the layer, as it is added to the stream."""
+        written, norm = self._sources.written[layer], self._writing[layer]
+        return (
+            written if norm is None else replace(written, vectors=norm.forward(written.vectors) * norm.scale[1:, None])
+        )
 
     @cached_property
-    def _skips(self) -> list[torch.Tensor | None]:
-        """A layer an entry, (d_model, d_model) float32: what goes out, what comes in."""
+    def _skips(self) -> list[_Skip | None]:
         transcoders = self._model.transcoders
         if not transcoders.skip_connection:
             return [None] * self._n_layers
-        unit = torch.eye(self._model.parts.d_model, device=self._model.device, dtype=self._sources.errors.dtype)
-        return [transcoders.compute_skip(layer, unit).float().T for layer in range(self._n_layers)]
+        return [self._skip(layer) for layer in range(self._n_layers)]
 
-    def _attention_of(self, layer: int) -> Attention:
+    def _skip(self, layer: int) -> _Skip:
+        errors, scale = self._sources.errors, self._sources.tokens.new_ones(len(self._sources.tokens), 1)
+        unit = torch.eye(self._model.parts.d_model, device=self._model.device, dtype=errors.dtype)
+        skip = self._model.transcoders.compute_skip(layer, unit).float()  # what comes in, what goes out
+        if (norm := self._writing[layer]) is not None:
+            skip, scale = norm.forward(skip), scale * norm.scale
+        skip = skip.T
+        if (norm := self._reading[layer]) is not None:
+            skip, scale = norm.back(skip), scale * norm.scale
+        return _Skip(skip, scale)
+
+    def _attention_of(self, layer: int) -> HeldAttention:
         parts, scales = self._model.parts, self._recorded.scales[layer]
         modules = parts.layers[layer]
         _, _, values = parts.by_kind(layer)
-        return Attention(
-            patterns=self._recorded.patterns[layer],
-            values=values.float(),
-            outputs=matrix(modules.output).float(),
-            n_kv_heads=parts.n_kv_heads,
-            before=Held.of(modules.before_attention, scales.before_attention),
-            after=Held.of(modules.after_attention, scales.after_attention),
+        return HeldAttention.of(
+            self._recorded.patterns[layer],
+            values.float(),
+            matrix(modules.output).float(),
+            parts.n_kv_heads,
+            HeldNorm.of(modules.before_attention, scales.before_attention),
+            HeldNorm.of(modules.after_attention, scales.after_attention),
         )

@@ -15,25 +15,28 @@ from engine.models.replacement import FIRST, ReplacementModel
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """Vectors that are written in one layer, by position: as many places at each as the fullest one needs."""
+    """Vectors that are written in one layer, by position: as many slots at each as the fullest one needs.
 
-    vectors: torch.Tensor  # (n_pos, n_places, d_model) float32, zeros where a place is empty
-    place: torch.Tensor  # (n,) of each vector in the first two axes taken as one, by position
+    Positions are 1, 2, …: nothing is written at position 0.
+    """
+
+    vectors: torch.Tensor  # (n_pos - 1, n_slots, d_model) float32, zeros where a slot is empty
+    slot: torch.Tensor  # (n,) of each vector in the first two axes taken as one, by position
     column: torch.Tensor  # (n,) of the source it belongs to
-    until: list[int]  # (n_pos + 1,) how many vectors stand before a position
+    until: list[int]  # (n_pos,) how many vectors stand at position 1, …, up to a position
 
     @classmethod
     def of(cls, vectors: torch.Tensor, position: torch.Tensor, column: torch.Tensor, n_pos: int) -> "Written":
         """vectors (n, d_model), and each one's position and column, in any order."""
         order = position.argsort(stable=True)
-        vectors, position, column = vectors[order], position[order], column[order]
-        counts = torch.bincount(position, minlength=n_pos)
+        vectors, place, column = vectors[order], position[order] - 1, column[order]
+        counts = torch.bincount(place, minlength=n_pos - 1)
         before = counts.cumsum(0) - counts
-        n_places = int(counts.max())
-        place = position * n_places + torch.arange(len(position), device=position.device) - before[position]
-        laid = vectors.new_zeros(n_pos * n_places, vectors.shape[1])
-        laid[place] = vectors
-        return cls(laid.view(n_pos, n_places, -1), place, column, [0, *counts.cumsum(0).tolist()])
+        n_slots = int(counts.max())
+        slot = place * n_slots + torch.arange(len(place), device=place.device) - before[place]
+        laid = vectors.new_zeros((n_pos - 1) * n_slots, vectors.shape[1])
+        laid[slot] = vectors
+        return cls(laid.view(n_pos - 1, n_slots, -1), slot, column, [0, *counts.cumsum(0).tolist()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +74,15 @@ def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
     errors[:, FIRST] = 0
     matrix = parts["activation_matrix"]
     layers, positions = parts["decoder_locations"]
-    everywhere = torch.arange(n_pos, device=reads.device)
+    later = torch.arange(1, n_pos, device=reads.device)
     written = []
     for layer in range(n_layers):
         here = layers == layer
         written.append(
             Written.of(
-                torch.cat([parts["decoder_vecs"][here], errors[layer]]).float(),
-                torch.cat([positions[here], everywhere]),
-                torch.cat([parts["encoder_to_decoder_map"][here], matrix._nnz() + layer * n_pos + everywhere]),
+                torch.cat([parts["decoder_vecs"][here], errors[layer, later]]).float(),
+                torch.cat([positions[here], later]),
+                torch.cat([parts["encoder_to_decoder_map"][here], matrix._nnz() + layer * n_pos + later]),
                 n_pos,
             )
         )
