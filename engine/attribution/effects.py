@@ -154,7 +154,7 @@ class Effects:
             if layer and not self._model.parts.parallel:
                 self._through_attention(layer, going, effects)
         self._read_tokens(going, effects)
-        return effects.T
+        return effects.T.contiguous()
 
     def _through_attention(self, layer: int, going: _Going, effects: torch.Tensor) -> None:
         found = going.down(self._attention[layer], self._first_values[layer])
