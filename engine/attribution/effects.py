@@ -27,6 +27,7 @@ from engine.models.replacement import ReplacementModel
 _TOGETHER = {"cpu": 2**18}
 _TOGETHER_ELSEWHERE = 2**27
 _AT_LEAST = 64
+_COPIES = 5  # of the gradients' size, while they pass an attention
 
 
 class _Going:
@@ -123,14 +124,26 @@ class Effects:
     def _n_layers(self) -> int:
         return self._model.n_layers
 
+    @property
+    def batch_bytes(self) -> int:
+        """What a batch of rows takes on its way, about: gradients, and what attention makes of them."""
+        rows = len(self._sources.active) * (len(self._sources.tokens) - 1) * self._model.parts.d_model
+        return 4 * _COPIES * min(self._together, rows)
+
+    @property
+    def _together(self) -> int:
+        return _TOGETHER.get(self._model.device.type, _TOGETHER_ELSEWHERE)
+
     def _batches(self, positions: torch.Tensor, layers: torch.Tensor) -> Iterator[torch.Tensor]:
         """By position, so that no row carries a later one; the highest layer first."""
-        together = _TOGETHER.get(positions.device.type, _TOGETHER_ELSEWHERE)
         order = positions.argsort(stable=True)
         ends, start = positions[order].tolist(), 0
         while start < len(ends):
             size = _AT_LEAST
-            while start + size < len(ends) and (size + 1) * ends[start + size] * self._model.parts.d_model <= together:
+            while (
+                start + size < len(ends)
+                and (size + 1) * ends[start + size] * self._model.parts.d_model <= self._together
+            ):
                 size += 1
             some = order[start : start + size]
             yield some[layers[some].argsort(descending=True, stable=True)]

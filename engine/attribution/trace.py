@@ -12,35 +12,39 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
-from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence, compute_partial_influences
+from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence
 from circuit_tracer.utils.tl_nnsight_mapping import UnifiedConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.attribution.effects import Effects
 from engine.attribution.recording import record
-from engine.attribution.sources import Sources, sources_of
+from engine.attribution.rows import GraphSize, edges_into
+from engine.attribution.sources import sources_of
 from engine.domain.errors import InputError
-from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind, TraceSettings
+from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
+from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
+from engine.models.memory import free_memory
 from engine.models.replacement import Replacement, ReplacementModel
-
-_BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
 
 
 @torch.no_grad()
-def trace_graph(replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None) -> AttributionGraph:
+def trace_graph(
+    replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None, report: Report = quiet
+) -> AttributionGraph:
     """The attribution graph of `key.prompt` in the checkpoint whose weights are `merged` (None: the base).
 
     Traces to `key.targets`; where there are none, to the most probable tokens (up to `settings.n_logits`, until 95 %
     of the probability is covered: circuit-tracer's rule). Safe in threads: it holds the replacement's lock.
-    Raises PromptRefused, InputError (a target that is no token of the model).
+    `report` is told the number of features and their memory, and how much is done; it may raise, which ends the trace.
+    Raises PromptRefused, InputError (a target that is no token of the model; more memory than is free).
     """
     tokens = encode(replacement.loaded, key.prompt)[0]  # (n_pos,)
     n_vocab = replacement.loaded.n_vocab
     if unknown := [target for target in key.targets if not 0 <= target < n_vocab]:
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
     with replacement.opened(merged) as model:
-        traced = _trace(model, tokens, key, replacement.loaded.tokenizer)
+        traced = _trace(model, tokens, key, replacement.loaded.tokenizer, report)
     return _convert(traced, key, replacement.loaded.tokenizer)
 
 
@@ -54,7 +58,7 @@ class _DenseGraph:
 
 
 def _trace(
-    model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast
+    model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
 ) -> _DenseGraph:
     recorded = record(model, tokens)
     sources = sources_of(model, recorded)
@@ -66,7 +70,9 @@ def _trace(
         max_n_logits=min(key.settings.n_logits, len(recorded.logits)),
     )
     effects = Effects(model, recorded, sources)
-    rows, selected = _edges_into(effects, sources, targets, key.settings)
+    size = GraphSize.of(effects, sources, len(targets), key.settings)
+    size.refuse_larger_than(free_memory(tokens.device))
+    rows, selected = edges_into(effects, sources, targets, key.settings, size, report)
     graph = Graph(
         input_string=key.prompt,
         input_tokens=tokens,
@@ -84,54 +90,6 @@ def _trace(
         logits=recorded.raw_logits - recorded.raw_logits.mean(),
         unexplained_variance=_unexplained(recorded.writes, sources.reconstruction),
     )
-
-
-def _edges_into(
-    effects: Effects, sources: Sources, targets: AttributionTargets, settings: TraceSettings
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n_nodes, n_nodes), rows are targets and columns sources; and which features are nodes (n,), ascending.
-
-    Where only some may be nodes, those of most influence are, as circuit-tracer finds them: rows are made in rounds,
-    and each round takes those that what is known so far says to be the most influential.
-    """
-    n_all, n_logits = sources.n_features, len(targets)
-    n = min(settings.max_feature_nodes or n_all, n_all)
-    into_logits = effects.of_logits(targets.logit_vectors)
-    if n == n_all:
-        selected = torch.arange(n, device=sources.active.device)
-        edges = into_logits.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
-        for rows, found in effects.of_features(selected):
-            edges[rows, : sources.n_columns] = found
-        edges[-n_logits:, : sources.n_columns] = into_logits
-        return edges, selected
-    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size)
-    selected, order = nodes.sort()
-    others = torch.arange(n_all, sources.n_columns, device=nodes.device)
-    columns = torch.cat([selected, others])
-    edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)
-    edges[:n, : len(columns)] = known[n_logits:][order][:, columns]
-    edges[-n_logits:, : len(columns)] = known[:n_logits, columns]
-    return edges, selected
-
-
-def _most_influential(
-    effects: Effects, sources: Sources, targets: AttributionTargets, into_logits: torch.Tensor, n: int, batch_size: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n_logits + n, n_columns + n_logits) rows into the logits and `n` features, and which features these are (n,)."""
-    n_logits, device = len(targets), into_logits.device
-    known = into_logits.new_zeros(n_logits + n, sources.n_columns + n_logits)
-    known[:n_logits, : sources.n_columns] = into_logits
-    nodes = torch.arange(sources.n_columns, sources.n_columns + n_logits, device=device)  # of each known row
-    visited = torch.zeros(sources.n_features, dtype=torch.bool, device=device)
-    while (done := len(nodes) - n_logits) < n:
-        influence = compute_partial_influences(known[: len(nodes)], targets.logit_probabilities, nodes, device=device)
-        ranked = torch.argsort(influence[: sources.n_features], descending=True)
-        wanted = ranked[~visited[ranked]][: min(_BATCHES_RANKED * batch_size, n - done)]
-        visited[wanted] = True
-        for rows, found in effects.of_features(wanted):
-            known[len(nodes) : len(nodes) + len(rows), : sources.n_columns] = found
-            nodes = torch.cat([nodes, rows])
-    return known, nodes[n_logits:]
 
 
 def _config(model: ReplacementModel) -> UnifiedConfig:

@@ -19,6 +19,9 @@ T = TypeVar("T")
 CheckpointArgument = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="RUN@base, RUN@25% or RUN@step150.")]
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="The text whose next token is explained.")]
 Transcoders = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Transcoder set; without it one that fits.")]
+MaxFeatures = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Trace only the N features of most influence; without it all.")
+]
 Everything = Annotated[bool, typer.Option("--all", help="JSON of everything before pruning.")]
 NodeThreshold = Annotated[float, typer.Option(help="Share of influence that kept nodes carry.")]
 EdgeThreshold = Annotated[float, typer.Option(help="Share of influence that kept edges carry.")]
@@ -36,12 +39,14 @@ def trace(
     prompt: Prompt,
     *,
     transcoders: Transcoders = "",
+    max_features: MaxFeatures = None,
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     everything: Everything = False,
     json_file: JsonFile = None,
 ) -> None:
     """Trace one checkpoint on a prompt: the graph of what led to its top tokens."""
+    from engine.domain.graphs import TraceSettings
     from engine.domain.jobs import Trace
     from engine.workflows.queries import traced_graph
 
@@ -49,8 +54,10 @@ def trace(
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref = store.checkpoint(checkpoint).ref
-    request = Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders)
-    graph = found_or_made(store, lambda: traced_graph(store, ref, prompt, transcoders), request, f"tracing {ref}")
+    settings = TraceSettings(max_feature_nodes=max_features)
+    request = Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders, settings=settings)
+    look = lambda: traced_graph(store, ref, prompt, transcoders, max_features)  # noqa: E731
+    graph = found_or_made(store, look, request, f"tracing {ref}")
     if json_file:
         from engine.analysis.records import graph_record
 
@@ -68,6 +75,7 @@ def compare(
     prompt: Prompt,
     *,
     transcoders: Transcoders = "",
+    max_features: MaxFeatures = None,
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     min_change: MinChange = 0.005,
@@ -82,7 +90,7 @@ def compare(
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
-    ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders)
+    ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders, max_features)
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change))
     if json_file:
         write_json(diff_record(diff, everything=everything), json_file)
@@ -106,17 +114,19 @@ def found_or_made(store: "Store", look: Callable[[], T | None], request: "Reques
 
 
 def compared(
-    store: "Store", a: str, b: str, prompt: str, transcoders: str
+    store: "Store", a: str, b: str, prompt: str, transcoders: str, max_features: int | None = None
 ) -> tuple[str, str, tuple["AttributionGraph", "AttributionGraph"]]:
     """Both checkpoints' canonical names and both graphs, traced now where they are not stored."""
+    from engine.domain.graphs import TraceSettings
     from engine.domain.jobs import Compare
     from engine.workflows.queries import comparison_graphs
 
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
-    request = Compare(a=ref_a, b=ref_b, prompts=(prompt,), transcoders=transcoders)
+    settings = TraceSettings(max_feature_nodes=max_features)
+    request = Compare(a=ref_a, b=ref_b, prompts=(prompt,), transcoders=transcoders, settings=settings)
     graphs = found_or_made(
         store,
-        lambda: comparison_graphs(store, ref_a, ref_b, prompt, transcoders),
+        lambda: comparison_graphs(store, ref_a, ref_b, prompt, transcoders, max_features),
         request,
         f"comparing {ref_a} with {ref_b}",
     )

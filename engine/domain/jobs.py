@@ -215,6 +215,20 @@ class Report(Protocol):
         """`fraction` of the whole action done, 0 to 1; never calls back up into the app."""
 
 
+def quiet(fraction: float, message: str) -> None:
+    """A report that nobody reads."""
+
+
+def cancellable(report: Report, cancel: "CancelToken") -> Report:
+    """A report that looks at the cancel token first, for work that knows no token."""
+
+    def inner(fraction: float, message: str) -> None:
+        cancel.check()
+        report(fraction, message)
+
+    return inner
+
+
 def part(report: Report, start: float, end: float, prefix: str = "") -> Report:
     """A report whose 0 to 1 is `start` to `end` of the whole."""
 
@@ -222,6 +236,11 @@ def part(report: Report, start: float, end: float, prefix: str = "") -> Report:
         report(start + (end - start) * fraction, prefix + message)
 
     return inner
+
+
+def turn(report: Report, number: int, n: int) -> Report:
+    """The part of the `number`-th (from 0) of `n` equal shares of the work."""
+    return part(report, number / n, (number + 1) / n)
 
 
 class CancelToken(Protocol):

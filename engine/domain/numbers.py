@@ -46,6 +46,11 @@ def plural(n: int, noun: str, nouns: str = "") -> str:
     return f"{count(n)} {noun if n == 1 else nouns or noun + 's'}"
 
 
+def memory(n_bytes: int) -> str:
+    """`340 MB`, `1.6 GB`."""
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 0.95e9 else f"{max(1, round(n_bytes / 1e6))} MB"
+
+
 def duration(seconds: float) -> str:
     """As one says it: `8 s`, `3 min`, `1.5 h`."""
     if seconds < 90:

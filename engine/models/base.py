@@ -28,6 +28,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
 from engine.domain.models import ModelSpec
 from engine.models.families import FAMILIES
+from engine.models.memory import refuse_larger_than_free
 from engine.store import BUNDLED
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     where = _folder(spec, folder)
     family = _family(where)
     _refuse_pickles(where)
+    _refuse_too_large(spec, where, device)
     with BUILDING:
         model = _load_weights(where, family, getattr(torch, spec.dtype), device)
     config = model.config
@@ -223,6 +225,13 @@ def _refuse_pickles(where: Path) -> None:
             f"{where} has no safetensors weights but {what}. Save the model again with "
             "save_pretrained(…, safe_serialization=True)."
         )
+
+
+def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> None:
+    try:
+        refuse_larger_than_free(spec.name, where, spec.dtype, device)
+    except (SafetensorError, OSError) as error:
+        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", _AGAIN) from error
 
 
 def _load_weights(where: Path, family: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:

@@ -11,7 +11,7 @@ from engine.analysis.overlap import meaning_overlap
 from engine.analysis.watched import watched_probes
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.errors import InputError
-from engine.domain.jobs import AnalyseRun, CancelToken, Report, part
+from engine.domain.jobs import AnalyseRun, CancelToken, Report, part, turn
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
@@ -85,10 +85,9 @@ class _Analysis:
 
     def _trace(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
         for number, one in enumerate(self._asked):
-            cancel.check()
-            report(number / len(self._asked), f"Tracing {checkpoint.ref} on “{one.probe.text}”")
             key = self._scene.key(checkpoint, one.probe.text, one.targets)
-            self._scene.trace(self._store, checkpoint, key)
+            title, within = f"Tracing {checkpoint.ref} on “{one.probe.text}”", turn(report, number, len(self._asked))
+            self._scene.trace(self._store, checkpoint, key, title, within, cancel)
             graph = SeriesGraph(step=checkpoint.step, probe_id=one.probe.id, graph=key.hash)
             if graph not in self.series.graphs:
                 self._put(graphs=(*self.series.graphs, graph))

@@ -37,11 +37,13 @@ def comparison_found(store: Store, a: str, b: str, prompt: str, transcoders: str
 
 
 def comparison_graphs(
-    store: Store, a: str, b: str, prompt: str, transcoders: str = ""
+    store: Store, a: str, b: str, prompt: str, transcoders: str = "", max_features: int | None = None
 ) -> tuple[AttributionGraph, AttributionGraph] | None:
-    """The stored graphs of both sides, as `stored_comparison`. Raises Damaged."""
+    """The stored graphs of both sides, as `stored_comparison`; with `max_features` those traced so. Raises Damaged."""
     found = stored_comparison(store, a, b, prompt, transcoders)
-    return None if found is None else (store.graph(found.graph_a), store.graph(found.graph_b))
+    if found is None or not _traced_with(found.graph_a, max_features):
+        return None
+    return store.graph(found.graph_a), store.graph(found.graph_b)
 
 
 def moments(store: Store, a: str, b: str) -> tuple[Moment, ...]:
@@ -103,12 +105,22 @@ def stored_interventions(
     return a, b
 
 
-def traced_graph(store: Store, checkpoint: str, prompt: str, transcoders: str = "") -> AttributionGraph | None:
-    """The stored graph of one checkpoint to its own top tokens, or None where there is none. Raises Damaged."""
+def traced_graph(
+    store: Store, checkpoint: str, prompt: str, transcoders: str = "", max_features: int | None = None
+) -> AttributionGraph | None:
+    """The stored graph of one checkpoint to its own top tokens, or None where there is none. Raises Damaged.
+
+    With `max_features` one that was traced so.
+    """
     for key in store.graph_keys(checkpoint):
-        if key.prompt == prompt and not key.targets and transcoders in ("", key.transcoders):
+        same = key.prompt == prompt and not key.targets and transcoders in ("", key.transcoders)
+        if same and _traced_with(key, max_features):
             return store.graph(key)
     return None
+
+
+def _traced_with(key: GraphKey, max_features: int | None) -> bool:
+    return max_features in (None, key.settings.max_feature_nodes)
 
 
 def run_scores(store: Store, run: str) -> pd.DataFrame:

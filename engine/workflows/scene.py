@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.graphs import Comparison, GraphKey, TraceSettings
-from engine.domain.jobs import CancelToken, Report
+from engine.domain.jobs import CancelToken, Report, cancellable, part
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
@@ -51,12 +51,21 @@ class Scene:
     def weights(self, checkpoint: Checkpoint) -> "PreTrainedModel | None":
         return self._merged.get(checkpoint.ref, lambda: weights(self.loaded, checkpoint))
 
-    def trace(self, store: Store, checkpoint: Checkpoint, key: GraphKey) -> None:
-        """Trace and store the graph; one that is stored whole is not traced again."""
+    def trace(
+        self, store: Store, checkpoint: Checkpoint, key: GraphKey, title: str, report: Report, cancel: CancelToken
+    ) -> None:
+        """Trace and store the graph; one that is stored whole is not traced again. `title` says what is traced.
+
+        Raises what tracing raises, and Cancelled, also within a graph.
+        """
         from engine.attribution.trace import trace_graph
 
+        cancel.check()
+        report(0.0, title)
         if not stored_whole(store, key):
-            store.save_graph(trace_graph(self.replacement(), key=key, merged=self.weights(checkpoint)))
+            within = cancellable(part(report, 0.0, 1.0, f"{title}: "), cancel)
+            graph = trace_graph(self.replacement(), key=key, merged=self.weights(checkpoint), report=within)
+            store.save_graph(graph)
 
 
 def open_scene(

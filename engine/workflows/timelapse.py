@@ -1,6 +1,6 @@
 """Trace more checkpoints of a stored comparison, so that all of its moments can be shown."""
 
-from engine.domain.jobs import CancelToken, Report, Timelapse, part
+from engine.domain.jobs import CancelToken, Report, Timelapse, part, turn
 from engine.store import Store
 from engine.workflows.queries import comparison_found
 from engine.workflows.scene import scene_of
@@ -19,13 +19,11 @@ def timelapse(store: Store, request: Timelapse, report: Report, cancel: CancelTo
     pair = comparison_found(store, request.a, request.b, request.prompt, request.transcoders)
     checkpoints = [store.checkpoint(ref) for ref in dict.fromkeys(request.checkpoints)]
     scene = scene_of(store, pair, part(report, 0.0, _LOADED), cancel, more=checkpoints)
-    hashes = []
+    tracing, hashes = part(report, _LOADED, 1.0), []
     for number, checkpoint in enumerate(checkpoints):
-        cancel.check()
-        done = _LOADED + (1 - _LOADED) * number / len(checkpoints)
-        report(done, f"Tracing step {checkpoint.step:,} of {checkpoint.run}")
         key = scene.key(checkpoint, request.prompt, pair.graph_a.targets)
-        scene.trace(store, checkpoint, key)
+        title = f"Tracing step {checkpoint.step:,} of {checkpoint.run}"
+        scene.trace(store, checkpoint, key, title, turn(tracing, number, len(checkpoints)), cancel)
         hashes.append(key.hash)
     report(1.0, "Traced")
     return ",".join(hashes)

@@ -1,7 +1,7 @@
 """Trace checkpoints: two to the same output targets, or one to its own top tokens."""
 
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.jobs import CancelToken, Compare, Report, Trace, part
+from engine.domain.jobs import CancelToken, Compare, Report, Trace, part, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.scene import Scene, open_scene
@@ -17,11 +17,10 @@ def compare(store: Store, request: Compare, report: Report, cancel: CancelToken)
     """
     a, b = store.checkpoint(request.a), store.checkpoint(request.b)
     scene = open_scene(store, [a, b], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
-    hashes = []
+    tracing, hashes = part(report, _CHOSEN, 1.0), []
     for number, prompt in enumerate(request.prompts):
-        cancel.check()
-        report(_share(number, len(request.prompts)), f"Tracing “{prompt}”")
-        hashes.append(_compare_prompt(store, scene, a, b, prompt))
+        within = turn(tracing, number, len(request.prompts))
+        hashes.append(_compare_prompt(store, scene, (a, b), prompt, within, cancel))
     report(1.0, "Compared")
     return ",".join(hashes)
 
@@ -33,31 +32,36 @@ def trace(store: Store, request: Trace, report: Report, cancel: CancelToken) -> 
     """
     checkpoint = store.checkpoint(request.checkpoint)
     scene = open_scene(store, [checkpoint], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
-    hashes = []
+    tracing, hashes = part(report, _CHOSEN, 1.0), []
     for number, prompt in enumerate(request.prompts):
-        cancel.check()
-        report(_share(number, len(request.prompts)), f"Tracing “{prompt}”")
-        key = scene.key(checkpoint, prompt, ())
-        scene.trace(store, checkpoint, key)
+        key, within = scene.key(checkpoint, prompt, ()), turn(tracing, number, len(request.prompts))
+        scene.trace(store, checkpoint, key, f"Tracing “{prompt}”", within, cancel)
         hashes.append(key.hash)
     report(1.0, "Traced")
     return ",".join(hashes)
 
 
-def _compare_prompt(store: Store, scene: Scene, a: Checkpoint, b: Checkpoint, prompt: str) -> str:
+def _compare_prompt(
+    store: Store,
+    scene: Scene,
+    sides: tuple[Checkpoint, Checkpoint],
+    prompt: str,
+    report: Report,
+    cancel: CancelToken,
+) -> str:
     from engine.attribution.targets import common_targets
 
+    a, b = sides
+    title = f"Tracing “{prompt}”"
+    cancel.check()
+    report(0.0, title)
     key = ComparisonKey(a=a.ref, b=b.ref, prompt=prompt, transcoders=scene.transcoders.name)
-    models = [scene.weights(side) or scene.loaded.model for side in (a, b)]
+    models = [scene.weights(side) or scene.loaded.model for side in sides]
     targets = common_targets(scene.loaded, models, prompt, store.probe_with((a.run, b.run), prompt))
-    keys = [scene.key(side, prompt, targets) for side in (a, b)]
-    for side, graph_key in zip((a, b), keys, strict=True):
-        scene.trace(store, side, graph_key)
+    keys = [scene.key(side, prompt, targets) for side in sides]
+    for number, (side, graph_key) in enumerate(zip(sides, keys, strict=True)):
+        scene.trace(store, side, graph_key, title, turn(report, number, 2), cancel)
     comparison = Comparison(key=key, graph_a=keys[0], graph_b=keys[1])
     if store.comparison(a.ref, b.ref, prompt, scene.transcoders.name) != comparison:
         store.save_comparison(comparison)
     return key.hash
-
-
-def _share(number: int, n_prompts: int) -> float:
-    return _CHOSEN + (1 - _CHOSEN) * number / max(1, n_prompts)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from engine.domain.errors import NotFound
-from engine.domain.jobs import CancelToken, TrainTranscoders
+from engine.domain.jobs import CancelToken, TrainTranscoders, quiet
 from engine.domain.models import TranscoderMeta
 from engine.domain.names import CheckpointRef
 from engine.domain.runs import Checkpoint, RunConfig
@@ -79,7 +79,7 @@ def refresh(
         ),
         start=current.meta.name,
     )
-    train_transcoders(store, request, _silent, cancel)
+    train_transcoders(store, request, quiet, cancel)
     drop_superseded(store, config, current)
     made = _stored(store, name)
     assert made is not None
@@ -111,7 +111,7 @@ def _first(store: Store, config: RunConfig, cancel: CancelToken) -> WatchedSet:
         name = f"base-{config.model.name[:40]}-{digest}".replace("..", "--")
         if _stored(store, name) is None:
             request = TrainTranscoders(name=name, checkpoints=(f"{config.name}@base",), training=SHARED_TRAINING)
-            train_transcoders(store, request, _silent, cancel)
+            train_transcoders(store, request, quiet, cancel)
     found = _stored(store, best.name if best else name)
     assert found is not None
     return found
@@ -143,7 +143,3 @@ def _last_seen(config: RunConfig, meta: TranscoderMeta) -> int:
     """The latest step of this run that the set was trained on."""
     refs = [CheckpointRef.parse(ref) for ref in meta.checkpoints if ref.startswith(f"{config.name}@")]
     return max((ref.step(config.n_steps) for ref in refs), default=0)
-
-
-def _silent(fraction: float, message: str) -> None:
-    """Training goes on meanwhile, and reports its own progress."""

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
 from pages._ui.compare.data import Selection
@@ -18,11 +19,21 @@ def not_traced(selection: Selection) -> None:
             f"There are no attribution graphs of **{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on "
             f"“{plain(selection.prompt)}” yet."
         )
+        settings = TraceSettings(max_feature_nodes=_max_features())
         job_button(
-            Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,)),
+            Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), settings=settings),
             label="Trace this comparison", key="trace", icon=":material/conversion_path:",
             note=estimate(store(), selection), covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
+
+
+def _max_features() -> int | None:
+    chosen = st.number_input(
+        "Features at most", min_value=1, value=None, placeholder="all", key="max_features", width=220,
+        help="Empty: every active feature becomes a node. A number keeps those of most influence, which saves memory "
+        "and time with large transcoders and long prompts.",
+    )  # fmt: skip
+    return None if chosen is None else int(chosen)
 
 
 def estimate(store: Store, selection: Selection) -> str:

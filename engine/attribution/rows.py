@@ -1,0 +1,151 @@
+"""All rows of a graph: edges into every feature that becomes a node, and into the logits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from circuit_tracer.attribution.targets import AttributionTargets
+from circuit_tracer.graph import compute_partial_influences
+
+from engine.attribution.effects import Effects
+from engine.attribution.sources import Sources
+from engine.domain.errors import InputError
+from engine.domain.graphs import TraceSettings
+from engine.domain.jobs import Report
+from engine.domain.numbers import count, memory, plural
+
+_BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
+_RANKED = 2  # the rows that are ranked, and their normalised copy
+_COPIED_TOGETHER = 256  # rows
+
+
+@dataclass(frozen=True)
+class GraphSize:
+    """What a prompt's graph takes, known as soon as its features are."""
+
+    n_features: int  # active
+    n_nodes: int  # features that become nodes
+    n_others: int  # errors, tokens and logits
+    batch_bytes: int  # of the rows that go down together
+
+    @classmethod
+    def of(cls, effects: Effects, sources: Sources, n_logits: int, settings: TraceSettings) -> "GraphSize":
+        n = min(settings.max_feature_nodes or sources.n_features, sources.n_features)
+        return cls(sources.n_features, n, sources.n_columns - sources.n_features + n_logits, effects.batch_bytes)
+
+    @property
+    def n_bytes(self) -> int:
+        """At the peak, while rows are made; float32."""
+        return self._bytes(self.n_nodes)
+
+    def _bytes(self, n_nodes: int) -> int:
+        numbers = (n_nodes + self.n_others) ** 2
+        if n_nodes < self.n_features:
+            numbers += _RANKED * n_nodes * (self.n_features + self.n_others)
+        return 4 * numbers + self.batch_bytes
+
+    def most_nodes(self, n_bytes: int) -> int:
+        """The largest number of features whose graph takes no more; 0 where not even one fits."""
+        low, high = 0, self.n_features - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._bytes(middle) <= n_bytes else (low, middle - 1)
+        return low
+
+    def refuse_larger_than(self, free: int) -> None:
+        """Raises InputError where the graph takes more than these bytes, with a number of features that does not."""
+        if self.n_bytes <= free:
+            return
+        most = self.most_nodes(free)
+        most -= most % 10 ** max(0, len(str(most)) - 2)  # two digits, downwards
+        advice = (
+            f"Trace at most {count(most)} features (--max-features {most}, or “Features at most” beside Trace), or a "
+            "shorter prompt."
+            if most
+            else "Trace a shorter prompt."
+        )
+        raise InputError(
+            f"This prompt wakes {plural(self.n_features, 'feature')}: a graph of {count(self.n_nodes)} of them takes "
+            f"{memory(self.n_bytes)}, and {memory(free)} are free. {advice}"
+        )
+
+
+class _Done:
+    """How much of the work is done: a row goes down its layers, with the positions up to its own."""
+
+    def __init__(self, sources: Sources, size: GraphSize, report: Report) -> None:
+        layers, positions, _ = sources.active.unbind(1)
+        self._work = ((layers + 1) * positions).double()
+        # Which features will be ranked highest is not known; they are taken to be as costly as the others.
+        self._left = float(self._work.sum()) * size.n_nodes / max(1, size.n_features)
+        self._total, self._report = max(self._left, 1.0), report
+        self._message = f"{plural(size.n_nodes, 'feature')}, {memory(size.n_bytes)}"
+
+    def add(self, rows: torch.Tensor) -> None:
+        self._left -= float(self._work[rows].sum())
+        self.tell()
+
+    def tell(self) -> None:
+        self._report(min(1.0, max(0.0, 1 - self._left / self._total)), self._message)
+
+
+def edges_into(
+    effects: Effects,
+    sources: Sources,
+    targets: AttributionTargets,
+    settings: TraceSettings,
+    size: GraphSize,
+    report: Report,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n_nodes, n_nodes), rows are targets and columns sources; and which features are nodes (n,), ascending.
+
+    Where only some may be nodes, those of most influence are, as circuit-tracer finds them: rows are made in rounds,
+    and each round takes those that what is known so far says to be the most influential. `report` is told after every
+    batch, and may raise to stop.
+    """
+    done, n, n_logits = _Done(sources, size, report), size.n_nodes, len(targets)
+    done.tell()
+    into_logits = effects.of_logits(targets.logit_vectors)
+    if n == sources.n_features:
+        selected = torch.arange(n, device=sources.active.device)
+        edges = into_logits.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
+        for rows, found in effects.of_features(selected):
+            edges[rows, : sources.n_columns] = found
+            done.add(rows)
+        edges[-n_logits:, : sources.n_columns] = into_logits
+        return edges, selected
+    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, done.add)
+    selected, order = nodes.sort()
+    columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
+    edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)
+    for rows in torch.arange(n, device=nodes.device).split(_COPIED_TOGETHER):
+        edges[rows, : len(columns)] = known[n_logits + order[rows]][:, columns]
+    edges[-n_logits:, : len(columns)] = known[:n_logits, columns]
+    return edges, selected
+
+
+def _most_influential(
+    effects: Effects,
+    sources: Sources,
+    targets: AttributionTargets,
+    into_logits: torch.Tensor,
+    n: int,
+    batch_size: int,
+    done: Callable[[torch.Tensor], None],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n_logits + n, n_columns + n_logits) rows into the logits and `n` features, and which features these are (n,)."""
+    n_logits, device = len(targets), into_logits.device
+    known = into_logits.new_zeros(n_logits + n, sources.n_columns + n_logits)
+    known[:n_logits, : sources.n_columns] = into_logits
+    nodes = torch.arange(sources.n_columns, sources.n_columns + n_logits, device=device)  # of each known row
+    visited = torch.zeros(sources.n_features, dtype=torch.bool, device=device)
+    while (n_known := len(nodes) - n_logits) < n:
+        influence = compute_partial_influences(known[: len(nodes)], targets.logit_probabilities, nodes, device=device)
+        ranked = torch.argsort(influence[: sources.n_features], descending=True)
+        wanted = ranked[~visited[ranked]][: min(_BATCHES_RANKED * batch_size, n - n_known)]
+        visited[wanted] = True
+        for rows, found in effects.of_features(wanted):
+            known[len(nodes) : len(nodes) + len(rows), : sources.n_columns] = found
+            nodes = torch.cat([nodes, rows])
+            done(rows)
+    return known, nodes[n_logits:]

@@ -1,0 +1,64 @@
+"""Memory that is free on a device, and what weights take, so that what cannot fit is refused before any work."""
+
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors import safe_open
+
+from engine.domain.errors import ModelUnavailable
+from engine.domain.numbers import memory
+
+_CGROUP = Path("/sys/fs/cgroup")
+_SMALLER = {"float32": "bfloat16"}  # what half the memory is called
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may still be taken there. On a processor, what the system and the container's limit leave."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    available = int(psutil.virtual_memory().available)
+    limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
+    return available if limit is None or used is None else min(available, max(0, limit - used + _cached()))
+
+
+def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
+    """What the safetensors files of a folder take in memory in that dtype. Only their headers are read."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+                size = dtype.itemsize
+                for length in file.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total
+
+
+def refuse_larger_than_free(name: str, folder: Path, dtype: str, device: torch.device) -> None:
+    """Raises ModelUnavailable for weights that do not fit, and SafetensorError for a file that is none."""
+    needed, free = weight_bytes(folder, getattr(torch, dtype)), free_memory(device)
+    if needed > free:
+        smaller = f"Load it as {_SMALLER[dtype]}, which takes half of that, or use" if dtype in _SMALLER else "Use"
+        raise ModelUnavailable(
+            f"Model “{name}” takes {memory(needed)} in {dtype}, and {memory(free)} are free on {device}. {smaller} a "
+            "device or a machine with more memory."
+        )
+
+
+def _number(path: Path) -> int | None:
+    """None: the file is not there, or says that there is no limit."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _cached() -> int:
+    """Bytes of files that the container holds in memory and would give back."""
+    try:
+        lines = (_CGROUP / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))

@@ -1,0 +1,51 @@
+"""Weights that do not fit are refused before any is read."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.domain.errors import Damaged, ModelUnavailable
+from engine.domain.models import ModelSpec
+from engine.models import memory
+from engine.models.base import load_base
+from engine.models.memory import free_memory, weight_bytes
+from tests.tiny import tiny_llama
+
+CPU = torch.device("cpu")
+
+
+def spec(folder: Path) -> ModelSpec:
+    return ModelSpec(name="large", source="folder", location=str(folder))
+
+
+def test_bytes_are_those_of_the_loaded_model(tmp_path: Path) -> None:
+    model = load_base(spec(tiny_llama(tmp_path))).model
+    n = sum(parameter.numel() for parameter in model.parameters())
+    assert weight_bytes(tmp_path, torch.float32) == 4 * n
+    assert weight_bytes(tmp_path, torch.bfloat16) == 2 * n
+
+
+def test_a_model_larger_than_what_is_free_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_llama(tmp_path)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
+    with pytest.raises(ModelUnavailable, match=r"“large” takes 1 MB in float32.* Load it as bfloat16"):
+        load_base(spec(tmp_path))
+
+
+def test_a_broken_file_is_damaged(tmp_path: Path) -> None:
+    (tiny_llama(tmp_path) / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(Damaged, match="the weights cannot be read"):
+        load_base(spec(tmp_path))
+
+
+def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = free_memory(CPU)
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("4000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\n")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert free_memory(CPU) == 1_500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(CPU) > 5_000_000
+    assert whole > 5_000_000
