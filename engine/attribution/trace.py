@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
-from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence
-from circuit_tracer.utils.tl_nnsight_mapping import UnifiedConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from engine.attribution.dense import DenseGraph
 from engine.attribution.effects import Effects
 from engine.attribution.recording import record
 from engine.attribution.rows import GraphSize, edges_into
 from engine.attribution.sources import sources_of
 from engine.domain.errors import InputError
-from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
+from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
 from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
 from engine.models.memory import free_memory
@@ -45,21 +44,27 @@ def trace_graph(
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
     with replacement.opened(merged) as model:
         traced = _trace(model, tokens, key, replacement.loaded.tokenizer, report)
-    return _convert(traced, key, replacement.loaded.tokenizer)
+    return graph_of(traced, key, replacement.loaded.tokenizer)
 
 
 @dataclass(frozen=True, eq=False)
-class _DenseGraph:
-    """A prompt's graph as circuit-tracer has it, and what it does not say."""
+class Traced:
+    """A prompt's dense graph, and what stands for its rows."""
 
-    graph: Graph
-    logits: torch.Tensor  # (n_vocab,) at the last position, before any soft cap, minus their mean
+    dense: DenseGraph
+    n_layers: int
+    tokens: torch.Tensor  # (n_pos,)
+    features: torch.Tensor  # (n_features, 3): layer, position, index
+    activations: torch.Tensor  # (n_features,)
+    targets: torch.Tensor  # (n_logits,) token ids
+    probabilities: torch.Tensor  # (n_logits,)
+    logits: torch.Tensor  # (n_logits,) before any soft cap, minus the mean of all
     unexplained_variance: float | None
 
 
 def _trace(
     model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
-) -> _DenseGraph:
+) -> Traced:
     recorded = record(model, tokens)
     sources = sources_of(model, recorded)
     targets = AttributionTargets(
@@ -73,37 +78,18 @@ def _trace(
     size = GraphSize.of(effects, sources, len(targets), key.settings)
     size.refuse_larger_than(free_memory(tokens.device))
     rows, selected = edges_into(effects, sources, targets, key.settings, size, report)
-    graph = Graph(
-        input_string=key.prompt,
-        input_tokens=tokens,
-        logit_targets=targets.logit_targets,
-        logit_probabilities=targets.logit_probabilities,
-        active_features=sources.active,
-        activation_values=sources.activations,
-        selected_features=selected,
-        adjacency_matrix=rows,
-        cfg=_config(model),
-        scan=model.transcoders.scan or key.transcoders,
-    )
-    return _DenseGraph(
-        graph=graph,
-        logits=recorded.raw_logits - recorded.raw_logits.mean(),
-        unexplained_variance=_unexplained(recorded.writes, sources.reconstruction),
-    )
-
-
-def _config(model: ReplacementModel) -> UnifiedConfig:
-    parts, config = model.parts, model.parts.model.config
-    return UnifiedConfig(
+    features, wanted = sources.active[selected], torch.tensor([target.vocab_idx for target in targets.logit_targets])
+    probabilities = targets.logit_probabilities.float()
+    return Traced(
+        dense=DenseGraph(rows, features[:, 0], model.n_layers * len(tokens), probabilities),
         n_layers=model.n_layers,
-        d_model=parts.d_model,
-        d_head=parts.d_head,
-        n_heads=parts.n_heads,
-        d_mlp=parts.d_mlp,
-        d_vocab=config.vocab_size,
-        tokenizer_name=config.name_or_path,
-        model_name=config.name_or_path,
-        original_architecture=type(parts.model).__name__,
+        tokens=tokens,
+        features=features,
+        activations=sources.activations[selected],
+        targets=wanted,
+        probabilities=probabilities,
+        logits=recorded.raw_logits[wanted] - recorded.raw_logits.mean(),
+        unexplained_variance=_unexplained(recorded.writes, sources.reconstruction),
     )
 
 
@@ -119,15 +105,13 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
     return float(((wanted - got).pow(2).sum((1, 2)) / variance).mean())
 
 
-def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
-    graph = traced.graph
-    tokens = graph.input_tokens.cpu().numpy()
-    targets = [target.vocab_idx for target in graph.logit_targets]
-    layer, position, index, kind = _nodes(graph, tokens, targets)
+def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
+    """The graph in numpy, with its scores and at most `key.settings.max_edges` edges."""
+    tokens, targets = traced.tokens.cpu().numpy(), traced.targets.numpy()
+    layer, position, index, kind = _nodes(traced, tokens, targets)
     activation = np.zeros(len(kind), np.float32)
-    activation[: len(graph.selected_features)] = _numpy(graph.activation_values[graph.selected_features])
-    influence, logit_weights = _influence(graph)
-    source, target, weight = _edges(graph.adjacency_matrix, influence + logit_weights, key.settings.max_edges)
+    activation[: len(traced.features)] = _numpy(traced.activations)
+    edges = traced.dense.edges(key.settings.max_edges)
     return AttributionGraph(
         key=key,
         kind=kind,
@@ -135,83 +119,35 @@ def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerF
         position=position,
         index=index,
         activation=activation,
-        source=source,
-        target=target,
-        weight=weight,
-        n_layers=graph.cfg.n_layers,
+        source=edges.source.int().cpu().numpy(),
+        target=edges.target.int().cpu().numpy(),
+        weight=_numpy(edges.weight),
+        n_layers=traced.n_layers,
         tokens=tuple(tokenizer.decode([token]) for token in tokens),
         token_ids=tokens.astype(np.int64),
         target_tokens=tuple(tokenizer.decode([token]) for token in targets),
-        target_probability=_numpy(graph.logit_probabilities),
-        target_logit=_numpy(traced.logits[targets]),
-        fit=_fit(graph, influence, kind, traced.unexplained_variance),
+        target_probability=_numpy(traced.probabilities),
+        target_logit=_numpy(traced.logits),
+        fit=traced.dense.fit(traced.unexplained_variance),
     )
 
 
 def _nodes(
-    graph: Graph, tokens: np.ndarray, targets: list[int]
+    traced: Traced, tokens: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """layer, position, index, kind of every row: features, errors (layer by layer), tokens, logits."""
-    n_layers, n_pos, n_logits = graph.cfg.n_layers, len(tokens), len(targets)
-    features = graph.active_features[graph.selected_features].cpu().numpy()  # (n_features, 3): layer, position, index
+    n_layers, n_pos, n_logits = traced.n_layers, len(tokens), len(targets)
+    features = traced.features.cpu().numpy()
     layer = [features[:, 0], np.repeat(np.arange(n_layers), n_pos), np.full(n_pos, -1), np.full(n_logits, n_layers)]
     places = np.arange(n_pos)
     position = [features[:, 1], np.tile(places, n_layers), places, np.full(n_logits, n_pos - 1)]
-    index = [features[:, 2], np.zeros(n_layers * n_pos), tokens, np.asarray(targets)]
+    index = [features[:, 2], np.zeros(n_layers * n_pos), tokens, targets]
     kinds = [NodeKind.FEATURE, NodeKind.ERROR, NodeKind.TOKEN, NodeKind.LOGIT]
     return (
         np.concatenate(layer).astype(np.int32),
         np.concatenate(position).astype(np.int32),
         np.concatenate(index).astype(np.int64),
         np.repeat(kinds, [len(part) for part in layer]).astype(np.uint8),
-    )
-
-
-def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """source, target, weight of all edges that are not exactly 0, ordered by target and then by source.
-
-    Of more than `max_edges` those that contribute most to the output (`engine.analysis.pruning.contributions`), with
-    `influence` (n_nodes,) of each target. Of the demo's 100,000 edges the 25,000 that contribute most leave every
-    contribution where it was to 0.001; the 25,000 largest by |weight| are off by up to 0.02.
-    In circuit-tracer's matrix rows are targets and columns are sources.
-    """
-    dense = _numpy(adjacency).ravel()
-    places = np.flatnonzero(dense)
-    weight = dense[places]
-    target, source = np.divmod(places, len(adjacency))
-    if len(weight) > max_edges:
-        size = np.abs(weight)
-        inputs = np.bincount(target, size, minlength=len(adjacency))  # (n_nodes,) float64
-        contribution = size / inputs[target] * influence[target]
-        kept = _largest(contribution, max_edges)
-        source, target, weight = source[kept], target[kept], weight[kept]
-    return source.astype(np.int32), target.astype(np.int32), weight
-
-
-def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Places of the `n` largest of more values, ascending; of equals the first."""
-    least = np.partition(values, len(values) - n)[len(values) - n]
-    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
-    return np.sort(np.concatenate([above, equal[: n - len(above)]]))
-
-
-def _influence(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """(n_nodes,) each node's influence on the probability-weighted logits, and these weights themselves."""
-    weights = graph.adjacency_matrix.new_zeros(len(graph.adjacency_matrix))
-    weights[-len(graph.logit_targets) :] = graph.logit_probabilities.float()
-    return _numpy(compute_node_influence(graph.adjacency_matrix, weights)), _numpy(weights)
-
-
-def _fit(graph: Graph, influence: np.ndarray, kind: np.ndarray, unexplained_variance: float | None) -> Fit:
-    # 0 / 0 where not one path leads to a target (all its probability is 0): nothing is explained.
-    replacement, completeness = (float(np.nan_to_num(score)) for score in compute_graph_scores(graph))
-    total = float(influence.sum())
-    errors = float(influence[kind == NodeKind.ERROR].sum())
-    return Fit(
-        replacement=replacement,
-        completeness=completeness,
-        error_share=errors / total if total else 0.0,
-        unexplained_variance=unexplained_variance,
     )
 
 

@@ -1,0 +1,124 @@
+"""Influence, scores and the strongest edges of a dense graph, a block of rows at a time and on the graph's device.
+
+The measures are circuit-tracer's (`compute_node_influence`, `compute_graph_scores`, 0.5). There every step of the power
+series reads a normalised copy of the matrix; here one pass over the rows from the outputs downwards does, as no node
+reads from its own layer or a later one, and nothing of the matrix's size is made beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from engine.domain.graphs import Fit
+
+_NUMBERS = 2**22  # of a block of rows
+_TINY = 1e-10  # circuit-tracer's guard for a node without inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Ordered by target and then by source."""
+
+    source: torch.Tensor  # (n_edges,) int64
+    target: torch.Tensor
+    weight: torch.Tensor
+
+
+class DenseGraph:
+    """rows: (n_nodes, n_nodes) float32, targets by sources; in order features by layer, errors, tokens, logits."""
+
+    def __init__(
+        self, rows: torch.Tensor, feature_layers: torch.Tensor, n_errors: int, probabilities: torch.Tensor
+    ) -> None:
+        self._rows, self._n_errors = rows, n_errors
+        n, n_features, n_logits = len(rows), len(feature_layers), len(probabilities)
+        self._errors = slice(n_features, n_features + n_errors)
+        self._tokens = slice(n_features + n_errors, n - n_logits)
+        ends = [0, *(feature_layers.diff().nonzero()[:, 0] + 1).tolist(), n_features]
+        self._layers = [slice(start, end) for start, end in pairwise(ends) if start < end]
+        self._logits = slice(n - n_logits, n)
+        self.influence = torch.zeros(n, dtype=torch.float64, device=rows.device)
+        self._through = torch.zeros(n, device=rows.device)  # output influence of each target by its summed inputs
+        self._by_errors = torch.zeros(n, dtype=torch.float64, device=rows.device)  # share of the inputs
+        self.n_edges = 0
+        self._weights = torch.zeros_like(self.influence)  # of the logits; 0 elsewhere
+        self._weights[self._logits] = probabilities.double()
+        for layer in (self._logits, *reversed(self._layers)):
+            self._follow(layer)
+
+    def _follow(self, layer: slice) -> None:
+        """Give the influence of a layer's nodes, which is whole by now, to what they read."""
+        found = torch.zeros_like(self.influence)
+        for rows in _blocks(layer, len(self._rows)):
+            sizes = self._rows[rows].abs()
+            inputs = sizes.sum(1)
+            share = (self.influence + self._weights)[rows] / inputs.double().clamp(min=_TINY)
+            self._through[rows] = share.float()
+            self._by_errors[rows] = sizes[:, self._errors].sum(1).double() / inputs.double().clamp(min=_TINY)
+            found += (sizes.T @ self._through[rows]).double()
+            self.n_edges += int(sizes.count_nonzero())
+        self.influence += found
+
+    def fit(self, unexplained_variance: float | None) -> Fit:
+        """The scores; 0 where nothing leads to an output."""
+        output = self.influence + self._weights
+        tokens, errors = float(self.influence[self._tokens].sum()), float(self.influence[self._errors].sum())
+        total, all_output = float(self.influence.sum()), float(output.sum())
+        return Fit(
+            replacement=tokens / (tokens + errors) if tokens + errors else 0.0,
+            completeness=float(((1 - self._by_errors) * output).sum()) / all_output if all_output else 0.0,
+            error_share=errors / total if total else 0.0,
+            unexplained_variance=unexplained_variance,
+        )
+
+    def edges(self, most: int) -> Edges:
+        """All that are not exactly 0. Of more than `most` those that contribute most to the output; of equals the first.
+
+        Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
+        25,000 largest by |weight| are off by up to 0.02.
+        """
+        places = torch.cat(list(self._places(most)))
+        target, source = places // len(self._rows), places % len(self._rows)
+        return Edges(source, target, self._rows[target, source])
+
+    def _places(self, most: int) -> Iterator[torch.Tensor]:
+        """Ascending places in the matrix taken as one row."""
+        by_row = (*self._layers, self._logits)
+        if self.n_edges <= most:
+            for rows in _all_blocks(by_row, len(self._rows)):
+                yield self._rows[rows].flatten().nonzero()[:, 0] + rows.start * len(self._rows)
+            return
+        places = torch.zeros(0, dtype=torch.int64, device=self._rows.device)
+        contributions = torch.zeros(0, device=self._rows.device)
+        for rows in _all_blocks(by_row, len(self._rows)):
+            weights = self._rows[rows]
+            found = weights.abs() * self._through[rows, None]
+            # Once there are enough, only what contributes more than the least of them is looked at.
+            here = (found > contributions.min()) if len(places) == most else weights != 0
+            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * len(self._rows)])
+            contributions = torch.cat([contributions, found[here]])
+            kept = _largest(contributions, most)
+            places, contributions = places[kept], contributions[kept]
+        yield places
+
+
+def _blocks(rows: slice, width: int) -> Iterator[slice]:
+    step = max(1, _NUMBERS // width)
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop))
+
+
+def _all_blocks(layers: Sequence[slice], width: int) -> Iterator[slice]:
+    for layer in layers:
+        yield from _blocks(layer, width)
+
+
+def _largest(values: torch.Tensor, n: int) -> torch.Tensor:
+    """Places of the `n` largest values, ascending, all where there are no more; of equals the first."""
+    if len(values) <= n:
+        return torch.arange(len(values), device=values.device)
+    least = values.topk(n, sorted=False).values.min()
+    above, equal = (values > least).nonzero()[:, 0], (values == least).nonzero()[:, 0]
+    return torch.cat([above, equal[: n - len(above)]]).sort().values
