@@ -74,7 +74,7 @@ class DenseGraph:
         )
 
     def edges(self, most: int) -> Edges:
-        """All that are not exactly 0. Of more than `most` those that contribute most to the output; of equals the first.
+        """All that are not 0. Of more than `most` those that contribute most to the output, of equals the first.
 
         Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
         25,000 largest by |weight| are off by up to 0.02.
