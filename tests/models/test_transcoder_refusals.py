@@ -95,9 +95,9 @@ REFUSED: list[tuple[str, Write, Change, str]] = [
     ("llama", cross_layer("activation: batchtopk\n"), nothing, "the activation “batchtopk” is not known"),
     ("llama", cross_layer("transcoders: [a]\n"), nothing, "listed file by file are not read"),
     # Gemma Scope
-    ("llama", gemma_scope(), nothing, "made for Gemma 2; “llama” is a Llama model"),
+    ("llama", gemma_scope(), nothing, "made for Gemma 2; “tiny-llama” is a Llama model"),
     ("gemma2", gemma_scope(), lambda folder: shutil.rmtree(folder / "layer_1"), "has no transcoder for layer 1"),
-    ("gemma2", gemma_scope(), lambda folder: _again(folder / "layer_0/width_16k/average_l0_3"), "several transcoders for layer 0: "),
+    ("gemma2", gemma_scope(), lambda folder: _again(folder / "layer_0/width_16k"), "several tr"),
     ("gemma2", gemma_scope(), lambda folder: (folder / "layer_1").rename(folder / "one"), "not say for which layer"),
     ("gemma3_text", gemma_scope_2(type="sae"), nothing, "it is of type “sae”, and only transcoders"),
     ("gemma3_text", gemma_scope_2(architecture="topk"), nothing, "the architecture “topk” is not known"),
@@ -136,7 +136,7 @@ REFUSED: list[tuple[str, Write, Change, str]] = [
 
 
 def _again(folder: Path) -> None:
-    shutil.copytree(folder, folder.with_name("average_l0_90"))
+    shutil.copytree(folder / "average_l0_3", folder / "average_l0_90")
 
 
 def _wide() -> list[object]:
@@ -249,12 +249,22 @@ def test_hashes_tell_contents_apart(tmp_path: Path, kind: str) -> None:
 
 
 def test_hashes_tell_configs_apart(tmp_path: Path) -> None:
+    top = "activation: topk\nk: {}\n"
     written: dict[str, Write] = {
-        "relu": tracer(), "top": tracer("activation: topk\nk: 5\n"), "top 6": tracer("activation: topk\nk: 6\n"),
-        "lens": saelens("topk", k=5), "lens 6": saelens("topk", k=6), "scope": gemma_scope_2(),
-        "scope it": gemma_scope_2(model_name="it"), "k": sparsify(k=5), "k 6": sparsify(k=6),
-        "old": sparsify(transcode=None), "of 2024": old_sparsify, "cross": cross_layer(), "cross top": cross_layer("activation: topk\nk: 5\n"),
-    }  # fmt: skip
+        "relu": tracer(),
+        "top": tracer(top.format(5)),
+        "top 6": tracer(top.format(6)),
+        "lens": saelens("topk", k=5),
+        "lens 6": saelens("topk", k=6),
+        "scope": gemma_scope_2(),
+        "scope it": gemma_scope_2(model_name="it"),
+        "sparsify": sparsify(k=5),
+        "sparsify 6": sparsify(k=6),
+        "sparsify less b_dec": sparsify(transcode=None),
+        "sparsify of 2024": old_sparsify,
+        "cross-layer": cross_layer(),
+        "cross-layer top": cross_layer(top.format(5)),
+    }
     hashes = set()
     for name, write in written.items():
         (tmp_path / name).mkdir()
