@@ -27,10 +27,10 @@ from engine.models.formats.layout import (
     one_a_layer,
 )
 from engine.models.formats.on_disk import (
+    LayerWeights,
     OnDisk,
     Stored,
     TensorFile,
-    Weights,
     check_tensors,
     jump_relu,
     open_tensors,
@@ -68,7 +68,7 @@ def transcoder(layer: int, file: TensorFile, loaded: LoadedModel) -> OnDisk:
     if skips := _SKIP in file.shapes:
         shapes[_SKIP] = ("d", "d")
     check_tensors(file, encoder, loaded, shapes)
-    weights = Weights(
+    weights = LayerWeights(
         encoder, decoder, small(file, "b_enc"), small(file, "b_dec"), jump_relu(small(file, "threshold")),
         small(file, _SKIP).T.contiguous() if skips else None,
     )  # fmt: skip

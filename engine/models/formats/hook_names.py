@@ -18,14 +18,14 @@ _WRITES = dict(zip(WRITES, WRITES, strict=True))
 
 
 @dataclass(frozen=True)
-class Place:
+class HookPoint:
     """Where one transcoder reads or writes; a name may leave the layer out."""
 
     layer: int | None
     hook: str
 
 
-def read_at(name: str, family: Family, *, side: str = "output") -> Place:
+def read_at(name: str, family: Family, *, side: str = "output") -> HookPoint:
     """Of a name; `side` is that of a module whose path does not say it. Raises InputError for any other place."""
     modules = {
         (family.mlp_reads, "input"): "mlp.hook_in",
@@ -35,7 +35,7 @@ def read_at(name: str, family: Family, *, side: str = "output") -> Place:
     return _place(name, side, _READS, modules) or _refuse("read", name, READS)
 
 
-def written_at(name: str, family: Family) -> Place:
+def written_at(name: str, family: Family) -> HookPoint:
     """Of a name. Raises InputError for a place other than what the MLP writes."""
     modules = {
         (family.mlp_writes, "output"): "mlp.hook_out",
@@ -44,15 +44,15 @@ def written_at(name: str, family: Family) -> Place:
     return _place(name, "output", _WRITES, modules) or _refuse("write", name, WRITES)
 
 
-def _place(name: str, side: str, lens: dict[str, str], modules: dict[tuple[str, str], str]) -> Place | None:
+def _place(name: str, side: str, lens: dict[str, str], modules: dict[tuple[str, str], str]) -> HookPoint | None:
     if (match := _LENS.fullmatch(name)) and match[2] in lens:
-        return Place(int(match[1]) if match[1] else None, lens[match[2]])
+        return HookPoint(int(match[1]) if match[1] else None, lens[match[2]])
     if (match := _MODULE.fullmatch(name)) and (match[2], match[3] or side) in modules:
-        return Place(int(match[1]), modules[match[2], match[3] or side])
+        return HookPoint(int(match[1]), modules[match[2], match[3] or side])
     return None
 
 
-def _refuse(what: str, name: str, known: tuple[str, ...]) -> Place:
+def _refuse(what: str, name: str, known: tuple[str, ...]) -> HookPoint:
     raise InputError(
         f"These transcoders {what} at “{name[:80]}”, which is not a place around an MLP that is known here. Use a set "
         f"whose transcoders {what} at {' or '.join(known)} or the module of the same place, or none: a shared set is "

@@ -146,7 +146,7 @@ class Stored:
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class LayerWeights:
     """One layer's transcoder: its matrices where they lie, the rest in memory, float32."""
 
     encoder: Stored
@@ -156,15 +156,15 @@ class Weights:
     activation: torch.nn.Module
     skip: torch.Tensor | None = None  # (d_model, d_model): what goes out, what comes in
 
-    def reading_less_decoder_bias(self) -> "Weights":
+    def reading_less_decoder_bias(self) -> "LayerWeights":
         """The same for an encoder that reads its input minus b_dec: that goes into b_enc."""
         return replace(self, b_enc=self.b_enc - self.encoder.mapped().float() @ self.b_dec)
 
 
 class OnDisk(SingleLayerTranscoder):
-    """circuit-tracer's transcoder of one layer, its encoder and decoder read from `Weights` when they are asked for."""
+    """circuit-tracer's transcoder of one layer, its encoder and decoder read when they are asked for."""
 
-    def __init__(self, layer: int, weights: Weights, loaded: LoadedModel) -> None:
+    def __init__(self, layer: int, weights: LayerWeights, loaded: LoadedModel) -> None:
         n_features, d_model = weights.encoder.shape
         super().__init__(
             d_model, n_features, weights.activation, layer, skip_connection=weights.skip is not None,

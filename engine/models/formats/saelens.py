@@ -24,7 +24,7 @@ from engine.models.formats.layout import (
     not_computed,
     one_a_layer,
 )
-from engine.models.formats.on_disk import OnDisk, Stored, Weights, check_tensors, jump_relu, open_tensors, small
+from engine.models.formats.on_disk import LayerWeights, OnDisk, Stored, check_tensors, jump_relu, open_tensors, small
 from engine.models.formats.ours import ReluTopK
 from engine.store.files import read_json
 
@@ -116,7 +116,7 @@ def _transcoder(layer: int, folder: Path, config: LensConfig, loaded: LoadedMode
             raise not_computed(folder, f"k is {config.top}, which should be 1 to {encoder.shape[0]:,}, the features")
         activation = ReluTopK(config.top)
     skip = small(file, "W_skip") if "skip" in config.kind else None
-    weights = Weights(encoder, Stored(file, "W_dec"), small(file, "b_enc"), small(file, "b_dec"), activation, skip)
+    weights = LayerWeights(encoder, Stored(file, "W_dec"), small(file, "b_enc"), small(file, "b_dec"), activation, skip)
     if config.kind in _AUTOENCODERS and config.apply_b_dec_to_input is not False:  # on where nothing is said
         weights = weights.reading_less_decoder_bias()
     return OnDisk(layer, weights, loaded)

@@ -26,7 +26,7 @@ from engine.models.formats.layout import (
     not_computed,
     one_a_layer,
 )
-from engine.models.formats.on_disk import OnDisk, Stored, Weights, check_tensors, open_tensors, small
+from engine.models.formats.on_disk import LayerWeights, OnDisk, Stored, check_tensors, open_tensors, small
 from engine.models.formats.ours import ReluTopK
 from engine.store.files import read_json
 
@@ -86,7 +86,7 @@ def _transcoder(layer: int, folder: Path, loaded: LoadedModel) -> OnDisk:
     if config.k > config.n_features:
         raise not_computed(folder, f"k is {config.k}, but a layer has {config.n_features} features")
     skip = small(file, "W_skip") if config.skip_connection else None
-    weights = Weights(
+    weights = LayerWeights(
         encoder, Stored(file, "W_dec"), small(file, "encoder.bias"), small(file, "b_dec"), ReluTopK(config.k), skip
     )
     return OnDisk(layer, weights if config.transcode else weights.reading_less_decoder_bias(), loaded)
