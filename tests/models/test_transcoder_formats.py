@@ -29,6 +29,7 @@ from tests.models.transcoder_folders import (
     TOP,
     Activation,
     Kind,
+    bare_jump_relu,
     cross_layer,
     drawn,
     gemma_scope,
@@ -83,14 +84,14 @@ def test_each_format_computes_its_formula(kind: str, tmp_path: Path) -> None:
         assert 0 < (features != 0).float().mean() < 0.9
         torch.testing.assert_close(features, wanted.encoded(layer, x), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found[number](x), wanted.output(layer, x), rtol=1e-4, atol=1e-5)
-        assert wanted.activation is not jump_relu or features[0, 0] == 0
+        assert wanted.activation not in (jump_relu, bare_jump_relu) or features[0, 0] == 0
 
 
 @pytest.mark.parametrize(
     ("write", "activation"),
     [
         (cross_layer(), relu),
-        (cross_layer(thresholds=True), jump_relu),
+        (cross_layer(thresholds=True), bare_jump_relu),
         (cross_layer(f"activation: topk\nk: {TOP}\n"), top_k),
     ],
 )
@@ -248,3 +249,4 @@ def test_names_of_hook_points() -> None:
     assert written_at("model.layers.7.post_feedforward_layernorm.output", normed).hook == "hook_mlp_out"
     assert written_at("model.layers.7.mlp", normed).hook == "mlp.hook_out"
     assert written_at("blocks.7.hook_mlp_out", plain).layer == 7
+    assert written_at("transformer.h.7.mlp", family_of(loaded_family("gpt2").model)).layer == 7

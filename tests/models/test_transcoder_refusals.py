@@ -74,6 +74,8 @@ REFUSED: list[tuple[str, Write, Change, str]] = [
     # circuit-tracer's own form
     ("llama", tracer("activation: groupmax\n"), nothing, "the activation “groupmax” is not known"),
     ("llama", tracer("activation: topk\n"), nothing, r"not how many\. Add a line “k: N”"),
+    ("llama", tracer("top_k: 5\n"), nothing, "it says top_k, of which is not known what it does"),
+    ("llama", tracer("activation_fn: gelu\n"), nothing, "it says activation_fn, of which is not known"),
     ("llama", tracer("activation: topk\nk: 41\n"), nothing, "k is 41, but a layer has 40 features"),
     ("llama", tracer("activation: relu\n", thresholds=True), nothing, "config.yaml says relu, but it holds thresholds"),
     ("llama", tracer("activation: topk\nk: 3\n", thresholds=True), nothing, "says topk, but it holds thresholds"),
@@ -205,6 +207,8 @@ DAMAGED: list[tuple[str, Write, Change, str]] = [
     ("llama", tracer(), yaml("[]"), "config.yaml is damaged"),
     ("llama", tracer(), tensors("layer_1*", lambda t: t.update(W_dec=t["W_dec"][:7])), r"W_dec should be \(40, 24\)"),
     ("llama", tracer(), tensors("layer_1*", lambda t: t.pop("W_enc")), "W_enc should be a matrix and is missing"),
+    ("llama", tracer(), tensors("layer_1*", lambda t: t["b_enc"].fill_(torch.inf)), "b_enc holds values"),
+    ("llama", cross_layer(), tensors("W_enc_1*", lambda t: t["b_dec_1"].fill_(torch.nan)), "b_dec_1 holds values"),
     ("llama", cross_layer(), _remove("W_dec_1*"), "W_dec_1.safetensors is damaged: the file is missing"),
     ("llama", cross_layer(), tensors("W_dec_1*", lambda t: t.update(W_dec_1=t["W_dec_1"][:, :1])), r"\(40, 2, 24\)"),
     ("gemma2", gemma_scope(), _cut("params.npz"), "it is not an npz file of numbers"),

@@ -30,7 +30,9 @@ class Drawn:
         sizes = ((n_features, d_model), (n_features, d_model), (n_features,), (d_model,), (n_features,), (d_model,) * 2)
         tensors = [0.3 * torch.randn(size, generator=generator) for size in sizes]
         tensors[4] = tensors[4].abs()
-        tensors[4][0] = tensors[2][0] = 0.4  # on x = 0 the first feature is at its threshold
+        # On x = 0 the first feature is at its threshold, and the second below 0 and above a threshold that is lower.
+        tensors[4][0] = tensors[2][0] = 0.4
+        tensors[4][1], tensors[2][1] = -0.2, -0.1
         return cls(*tensors)
 
 
@@ -47,6 +49,11 @@ def relu(pre: torch.Tensor, _: Drawn) -> torch.Tensor:
 
 def jump_relu(pre: torch.Tensor, layer: Drawn) -> torch.Tensor:
     return pre * (pre > layer.threshold) * (pre > 0)
+
+
+def bare_jump_relu(pre: torch.Tensor, layer: Drawn) -> torch.Tensor:
+    """circuit-tracer's, which has no ReLU in it."""
+    return pre * (pre > layer.threshold)
 
 
 def top_k(pre: torch.Tensor, _: Drawn) -> torch.Tensor:
@@ -219,7 +226,7 @@ _SCOPE = Kind(gemma_scope(), jump_relu, "gemma2", reads="ln2.hook_normalized", w
 _SCOPE_2 = Kind(gemma_scope_2(), jump_relu, "gemma3_text", writes="hook_mlp_out")
 KINDS = {
     "circuit-tracer": Kind(tracer()),
-    "circuit-tracer, JumpReLU": Kind(tracer(thresholds=True), jump_relu),
+    "circuit-tracer, JumpReLU": Kind(tracer(thresholds=True), bare_jump_relu),
     "circuit-tracer, TopK": Kind(tracer(_TOP), top_k),
     "circuit-tracer, skip": Kind(tracer(skip=True), skip=True),
     "Gemma Scope": _SCOPE,

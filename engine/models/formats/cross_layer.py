@@ -13,7 +13,7 @@ from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscode
 from engine.domain.errors import Damaged, InputError
 from engine.models.base import LoadedModel
 from engine.models.formats.layout import AGAIN, Hooks, check_size, one_a_layer
-from engine.models.formats.on_disk import Stored, check_tensors, open_tensors
+from engine.models.formats.on_disk import Stored, check_finite, check_tensors, open_tensors
 
 _ENCODERS = re.compile(r"W_enc_(\d{1,5})\.safetensors")
 
@@ -57,6 +57,7 @@ def _check(layer: int, path: Path, loaded: LoadedModel) -> tuple[int, bool]:
         shapes[threshold] = ("n",)
     check_size(loaded.n_layers, encoder.shape[1], loaded, path)
     check_tensors(encoders, encoder, loaded, shapes)
+    check_finite(encoders, shapes)
     wanted = (encoder.shape[0], loaded.n_layers - layer, loaded.d_model)
     if (found := decoders.shapes.get(f"W_dec_{layer}", "missing")) != wanted:
         raise Damaged(decoders.path, f"W_dec_{layer} should be {wanted} and is {found}", AGAIN)

@@ -5,7 +5,7 @@ decoder only the rows of active features are touched. On the CPU, in the dtype o
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -218,10 +218,15 @@ def check_tensors(
 
 def small(file: TensorFile, name: str) -> torch.Tensor:
     """A copy in float32. Raises Damaged for values that are not finite."""
-    tensor = file.mapped(name).to(torch.float32, copy=True)
-    if not torch.isfinite(tensor).all():
-        raise Damaged(file.path, f"{name} holds values that are not finite", AGAIN)
-    return tensor
+    check_finite(file, [name])
+    return file.mapped(name).to(torch.float32, copy=True)
+
+
+def check_finite(file: TensorFile, names: Iterable[str]) -> None:
+    """Of what is small: matrices are not read for this. Raises Damaged."""
+    for name in names:
+        if not torch.isfinite(file.mapped(name)).all():
+            raise Damaged(file.path, f"{name} holds values that are not finite", AGAIN)
 
 
 def jump_relu(threshold: torch.Tensor) -> JumpReLU:

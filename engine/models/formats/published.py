@@ -22,8 +22,8 @@ _SHORT = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder
 
 def read(name: str, loaded: LoadedModel) -> AnyTranscoders:
     """Download what is not here yet, and read it. Raises ModelUnavailable, and what reading a folder raises."""
-    uri = HfUri.from_str(_SHORT.get(name, name))
     try:
+        uri = HfUri.from_str(_SHORT.get(name, name))
         folder = get_cached_path(name) if is_cached(name) else _downloaded(uri)
         return tracer.read(folder, loaded, name=uri.repo_id)
     except TracelapseError:

@@ -16,6 +16,7 @@ from circuit_tracer.utils.hf_utils import resolve_transcoder_paths
 from pydantic import Field, ValidationError
 
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
+from engine.domain.record import Record
 from engine.models.base import LoadedModel
 from engine.models.families import family_of
 from engine.models.formats import cross_layer, gemma_scope
@@ -23,25 +24,25 @@ from engine.models.formats.hook_names import read_at, written_at
 from engine.models.formats.layout import (
     AGAIN,
     AnyTranscoders,
-    Foreign,
     Format,
     Hooks,
     as_set,
     not_computed,
     one_a_layer,
 )
-from engine.models.formats.on_disk import Stored, TensorFile, check_tensors, open_tensors
+from engine.models.formats.on_disk import Stored, TensorFile, check_finite, check_tensors, open_tensors
 from engine.models.formats.ours import layer_files
 from engine.store.files import first_reason, read_text
 
 _NUMBER = re.compile(r"layer_(\d{1,5})\.safetensors")
+_TELLING = re.compile(r"activation|top_?k|normali")  # in a name that is not known, of what would change the result
 _THRESHOLD = "activation_function.threshold"
 # Its config says TopK and leaves k to circuit-tracer, which has this number in its code.
 _KNOWN_K = {"facebook/crv-8b-instruct-transcoders": 128}
 
 
-class TracerConfig(Foreign):
-    """`config.yaml`, as far as it decides what a set computes."""
+class TracerConfig(Record, extra="allow"):
+    """`config.yaml`: what decides what a set computes, and whatever else it holds."""
 
     feature_input_hook: str
     feature_output_hook: str
@@ -49,7 +50,6 @@ class TracerConfig(Foreign):
     activation: str | None = None
     k: int | None = Field(default=None, ge=1)
     transcoders: tuple[str, ...] = ()
-    scan: str | list[str] | None = None
 
 
 def config_of(folder: Path, *, name: str = "") -> TracerConfig:
@@ -57,6 +57,8 @@ def config_of(folder: Path, *, name: str = "") -> TracerConfig:
     path, config = folder / "config.yaml", _parsed(folder)
     if config.model_kind not in ("transcoder_set", "cross_layer_transcoder"):
         raise not_computed(path, f"model_kind “{config.model_kind[:80]}” is not known")
+    if telling := sorted(filter(_TELLING.search, map(str, config.model_extra or {}))):
+        raise not_computed(path, f"it says {telling[0][:80]}, of which is not known what it does")
     if config.activation not in (None, "relu", "jumprelu", "jump_relu", "topk"):
         raise not_computed(path, f"the activation “{config.activation[:80]}” is not known, only relu, jumprelu, topk")
     if config.activation == "topk" and config.k is None:
@@ -121,6 +123,7 @@ def _transcoder(layer: int, file: TensorFile, loaded: LoadedModel) -> SingleLaye
     if _THRESHOLD in file.shapes:
         shapes[_THRESHOLD] = ("n",)
     check_tensors(file, Stored(file, "W_enc"), loaded, shapes)
+    check_finite(file, shapes.keys() - {"W_dec"})
     device, dtype = loaded.model.device, loaded.model.dtype
     return load_relu_transcoder(str(file.path), layer, device, dtype, lazy_encoder=True, lazy_decoder=True)
 
