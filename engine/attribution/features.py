@@ -24,9 +24,10 @@ N_BINS = 20  # of the histogram
 N_TOKENS = 8  # promoted, and as many suppressed
 Feature = tuple[int, int]  # (layer, index)
 Weighted = tuple[tuple[str, float], ...]
-# Memory: activations of one layer are worked out for so many places at once (134 MB for 16,384 features), and kept of
-# so many features and tokens at once (256 MB); more features are looked up in several passes over the texts.
-_PLACES_AT_ONCE = 2048
+# Memory: at most so many activations of one layer are worked out at once (134 MB), and so many are kept of the features
+# asked for (256 MB); more features are looked up in several passes over the texts.
+_WORKED_OUT_AT_ONCE = 2**25
+_PLACES_AT_ONCE = 2048  # tokens of one forward pass with their padding, at most
 _VALUES_AT_ONCE = 2**26
 _EFFECTS_AT_ONCE = 64  # features; each has an effect on the whole vocabulary
 
@@ -134,12 +135,12 @@ class _Texts:
         ends = np.cumsum([len(text) for text in tokens])
         return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]))
 
-    def batches(self) -> Iterator[tuple[int, list[torch.Tensor]]]:
-        """The number of the first text of each, and its prompts: at most _PLACES_AT_ONCE with their padding."""
+    def batches(self, n_places: int) -> Iterator[tuple[int, list[torch.Tensor]]]:
+        """The number of the first text of each, and its prompts: at most so many places with their padding."""
         batch: list[torch.Tensor] = []
         for number, prompt in enumerate(self.prompts):
             longest = max(len(other) for other in (*batch, prompt))
-            if batch and longest * (len(batch) + 1) > _PLACES_AT_ONCE:
+            if batch and longest * (len(batch) + 1) > n_places:
                 yield number - len(batch), batch
                 batch = []
             batch.append(prompt)
@@ -155,7 +156,8 @@ def _activations(
     """(n_features, n_tokens) float32, in the order of `features`, which are sorted."""
     values = np.zeros((len(features), texts.n_tokens), np.float32)
     layers = _by_layer(features)
-    for first, prompts in texts.batches():
+    n_places = min(_PLACES_AT_ONCE, _WORKED_OUT_AT_ONCE // model.transcoders.d_transcoder)
+    for first, prompts in texts.batches(n_places):
         progress(first / len(texts.prompts))
         tokens, keep = padded(prompts, model.device)
         start = int(texts.starts[first])

@@ -40,11 +40,12 @@ def intervene_on(
     tokens = encode(replacement.loaded, graph.key.prompt)[0]  # (n_pos,)
     targets = torch.as_tensor(graph.index[graph.kind == NodeKind.LOGIT], device=tokens.device)
     with replacement.opened(merged) as model:
-        activations, untouched = model.activations(tokens)  # (n_layers, n_pos, n_features)
-        n_layers, n_pos, n_features = activations.shape
-        places = {feature: _place(feature, (n_layers, n_pos, n_features)) for feature in sorted(set(features))}
-        active = {feature: place for feature, place in places.items() if activations[place] > 0}
-        values = [(*place, factor * float(activations[place])) for place in active.values()]
+        shape = (model.n_layers, len(tokens), model.transcoders.d_transcoder)
+        places = {feature: _place(feature, shape) for feature in sorted(set(features))}
+        found, untouched = model.activations_at(tokens, list(places.values()))
+        activations = dict(zip(places, found.tolist(), strict=True))
+        active = {feature: place for feature, place in places.items() if activations[feature] > 0}
+        values = [(*place, factor * activations[feature]) for feature, place in active.items()]
         before = _Outputs.of(*untouched, targets)
         after = _Outputs.of(*model.with_features(tokens, values), targets)
     return Intervention(

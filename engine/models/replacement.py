@@ -80,6 +80,27 @@ class ReplacementModel:
         logits = self.logits(tokens, {layer: reading(layer) for layer in range(self.n_layers)})
         return torch.stack(found), logits
 
+    def activations_at(
+        self, tokens: torch.Tensor, places: Sequence[tuple[int, int, int]]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Of tokens (n_pos,): (n,) of features (layer, position, index), and what `logits` gives.
+
+        Of a set with many features, those of all places would be most of the memory.
+        """
+        found = torch.zeros(len(places), device=self.device)
+
+        def reading(layer: int) -> Read:
+            rows = [row for row, place in enumerate(places) if place[0] == layer]
+            at = [list(axis) for axis in zip(*(places[row][1:] for row in rows), strict=True)]
+
+            def read(x: torch.Tensor) -> None:
+                found[rows] = self.encoded(x[0], layer)[at[0], at[1]].float()
+
+            return read
+
+        logits = self.logits(tokens, {layer: reading(layer) for layer in {place[0] for place in places}})
+        return found, logits
+
     def encoded(self, x: torch.Tensor, layer: int) -> torch.Tensor:
         """(n_pos, n_features) activations of what is read (n_pos, d_model); zero at position 0."""
         values: torch.Tensor = self.transcoders.encode_layer(x, layer).detach()

@@ -219,9 +219,11 @@ def test_a_cross_layer_decoder_writes_in_every_layer_from_its_own_on(tmp_path: P
     assert promoted[0][1] == pytest.approx(float(effects.detach().max()), rel=1e-4)
 
 
-@pytest.mark.parametrize(("places", "values"), [(1, 2**26), (12, 40), (2048, 1)])
+@pytest.mark.parametrize(
+    ("places", "values", "worked_out"), [(1, 2**26, 2**25), (12, 40, 2**25), (2048, 1, 2**25), (2048, 2**26, 12 * 48)]
+)
 def test_batches_and_passes_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: int, values: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: int, values: int, worked_out: int
 ) -> None:
     loaded = load("llama", tmp_path / "base")
     replacement = Replacement(loaded, random_transcoders(loaded))
@@ -229,6 +231,7 @@ def test_batches_and_passes_change_nothing(
     whole = look_up(replacement, names)
     monkeypatch.setattr(features_module, "_PLACES_AT_ONCE", places)
     monkeypatch.setattr(features_module, "_VALUES_AT_ONCE", values)
+    monkeypatch.setattr(features_module, "_WORKED_OUT_AT_ONCE", worked_out)
     parts = look_up(replacement, names)
     assert list(parts) == list(whole)
     for name in names:
