@@ -6,7 +6,6 @@ bits. The transcoders lie on disk in circuit-tracer's form and are read as publi
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,6 @@ from engine.domain.graphs import AttributionGraph, GraphKey, TraceSettings
 from engine.domain.models import DEMO_MODEL, ModelSpec
 
 if TYPE_CHECKING:
-    import torch
-
     from engine.models.base import LoadedModel
 
 PROMPT = "the cat feels happy and it smiles so the king is sad and it cries"  # 16 tokens with BOS

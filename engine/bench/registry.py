@@ -10,6 +10,7 @@ from engine.bench import (
     circuits,
     component_scores,
     first_trace,
+    gpu,
     graphs,
     inspector,
     live_run,
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "inspector": inspector.measure,
     "memory": memory.measure,
     "tuning-step": tuning_step.measure,
+    "gpu": gpu.measure,
 }
 
 
