@@ -38,6 +38,19 @@ class Written:
         laid[slot] = vectors
         return cls(laid.view(n_pos - 1, n_slots, -1), slot, column, [0, *counts.cumsum(0).tolist()])
 
+    def with_one_more(self, vectors: torch.Tensor, column: torch.Tensor) -> "Written":
+        """vectors (n_pos - 1, d_model): one at each position from 1 on, and their columns."""
+        n_places, n_slots, _ = self.vectors.shape
+        place = torch.arange(n_places, device=column.device)
+        slot = torch.cat([self.slot + self.slot // max(1, n_slots), (place + 1) * (n_slots + 1) - 1])
+        slot, order = slot.sort()
+        return Written(
+            torch.cat([self.vectors, vectors[:, None]], 1),
+            slot,
+            torch.cat([self.column, column])[order],
+            [until + position for position, until in enumerate(self.until)],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Sources:
@@ -70,31 +83,37 @@ def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
     reads, writes = recorded.reads, recorded.writes
     n_layers, n_pos, _ = reads.shape
     parts = _components(model, reads)
-    errors = writes - parts["reconstruction"]
-    errors[:, FIRST] = 0
     matrix = parts["activation_matrix"]
     layers, positions = parts["decoder_locations"]
     later = torch.arange(1, n_pos, device=reads.device)
+    reconstruction, errors = torch.zeros_like(writes), torch.zeros_like(writes)
     written = []
     for layer in range(n_layers):
         here = layers == layer
-        written.append(
-            Written.of(
-                torch.cat([parts["decoder_vecs"][here], errors[layer, later]]).float(),
-                torch.cat([positions[here], later]),
-                torch.cat([parts["encoder_to_decoder_map"][here], matrix._nnz() + layer * n_pos + later]),
-                n_pos,
-            )
+        features = Written.of(
+            parts["decoder_vecs"][here].float(), positions[here], parts["encoder_to_decoder_map"][here], n_pos
         )
+        # Summed by place: circuit-tracer's own sum has other last bits every time on a GPU.
+        reconstruction[layer, later] = _constant(model, layer, reads[layer, later]) + features.vectors.sum(1)
+        errors[layer, later] = writes[layer, later] - reconstruction[layer, later]
+        written.append(features.with_one_more(errors[layer, later].float(), matrix._nnz() + layer * n_pos + later))
     return Sources(
         active=matrix.indices().T,
         activations=matrix.values(),
         encoders=parts["encoder_vecs"].float(),
-        reconstruction=parts["reconstruction"],
+        reconstruction=reconstruction,
         errors=errors,
         written=written,
         tokens=recorded.embedded,
     )
+
+
+def _constant(model: ReplacementModel, layer: int, reads: torch.Tensor) -> torch.Tensor:
+    """What a layer's transcoder writes besides its features: its decoder bias, and what its skip connection carries."""
+    transcoders = model.transcoders
+    bias = transcoders.b_dec if isinstance(transcoders, CrossLayerTranscoder) else [one.b_dec for one in transcoders]
+    skipped = transcoders.compute_skip(layer, reads) if transcoders.skip_connection else torch.zeros_like(reads)
+    return (skipped + bias[layer]).float()
 
 
 def _components(model: ReplacementModel, reads: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -104,20 +123,14 @@ def _components(model: ReplacementModel, reads: torch.Tensor) -> dict[str, torch
         found: dict[str, torch.Tensor] = transcoders.compute_attribution_components(reads, FIRST)
         return found
     # Its own function takes the last position with an active feature for the last of all.
-    n_layers, n_pos, d_model = reads.shape
     features, encoders = transcoders.encode_sparse(reads, zero_positions=FIRST)
     if features._nnz():
         positions, layers, _, decoders, of = transcoders.select_decoder_vectors(features)
     else:
         positions = layers = of = torch.zeros(0, dtype=torch.int64, device=reads.device)
-        decoders = reads.new_zeros(0, d_model)
-    written = reads.new_zeros(n_layers * n_pos, d_model).index_add_(0, layers * n_pos + positions, decoders)
-    reconstruction = written.view(n_layers, n_pos, d_model) + transcoders.b_dec[:, None]
-    if transcoders.W_skip is not None:
-        reconstruction = reconstruction + reads @ transcoders.W_skip
+        decoders = reads.new_zeros(0, reads.shape[2])
     return {
         "activation_matrix": features,
-        "reconstruction": reconstruction,
         "encoder_vecs": encoders,
         "decoder_vecs": decoders,
         "encoder_to_decoder_map": of,
