@@ -18,6 +18,7 @@ from engine.bench import (
     swap,
     tracing,
     training,
+    transcoder_step,
     tuning_step,
 )
 from engine.bench.row import BenchRow
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "inspector": inspector.measure,
     "memory": memory.measure,
     "tuning-step": tuning_step.measure,
+    "transcoder-step": transcoder_step.measure,
 }
 
 
