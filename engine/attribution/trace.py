@@ -7,15 +7,17 @@ the transcoders, and what the MLPs write at position 0 (BOS), where features and
 those added the sum holds to float32's precision (tests/attribution/test_trace.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
-from circuit_tracer.graph import Graph, compute_graph_scores, compute_node_influence, compute_partial_influences
+from circuit_tracer.graph import Graph, compute_partial_influences
 from circuit_tracer.utils.tl_nnsight_mapping import UnifiedConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from engine.analysis.pruning import Flow, flow
+from engine.analysis.scores import graph_scores
 from engine.attribution.effects import Effects
 from engine.attribution.recording import record
 from engine.attribution.sources import Sources, sources_of
@@ -168,9 +170,8 @@ def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerF
     layer, position, index, kind = _nodes(graph, tokens, targets)
     activation = np.zeros(len(kind), np.float32)
     activation[: len(graph.selected_features)] = _numpy(graph.activation_values[graph.selected_features])
-    influence, logit_weights = _influence(graph)
-    source, target, weight = _edges(graph.adjacency_matrix, influence + logit_weights, key.settings.max_edges)
-    return AttributionGraph(
+    source, target, weight = _edges(graph.adjacency_matrix)
+    whole = AttributionGraph(
         key=key,
         kind=kind,
         layer=layer,
@@ -186,7 +187,16 @@ def _convert(traced: _DenseGraph, key: GraphKey, tokenizer: PreTrainedTokenizerF
         target_tokens=tuple(tokenizer.decode([token]) for token in targets),
         target_probability=_numpy(graph.logit_probabilities),
         target_logit=_numpy(traced.logits[targets]),
-        fit=_fit(graph, influence, kind, traced.unexplained_variance),
+        fit=Fit(replacement=0, completeness=0, error_share=0),  # told from the edges, below
+    )
+    known = flow(whole)
+    kept = _most_contributing(known, key.settings.max_edges)
+    return replace(
+        whole,
+        source=source[kept],
+        target=target[kept],
+        weight=weight[kept],
+        fit=_fit(whole, known, traced.unexplained_variance),
     )
 
 
@@ -209,46 +219,35 @@ def _nodes(
     )
 
 
-def _edges(adjacency: torch.Tensor, influence: np.ndarray, max_edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _edges(adjacency: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """source, target, weight of all edges that are not exactly 0, ordered by target and then by source.
 
-    Of more than `max_edges` those that contribute most to the output (`engine.analysis.pruning.contributions`), with
-    `influence` (n_nodes,) of each target. Of the demo's 100,000 edges the 25,000 that contribute most leave every
-    contribution where it was to 0.001; the 25,000 largest by |weight| are off by up to 0.02.
     In circuit-tracer's matrix rows are targets and columns are sources.
     """
     dense = _numpy(adjacency).ravel()
     places = np.flatnonzero(dense)
-    weight = dense[places]
     target, source = np.divmod(places, len(adjacency))
-    if len(weight) > max_edges:
-        size = np.abs(weight)
-        inputs = np.bincount(target, size, minlength=len(adjacency))  # (n_nodes,) float64
-        contribution = size / inputs[target] * influence[target]
-        kept = _largest(contribution, max_edges)
-        source, target, weight = source[kept], target[kept], weight[kept]
-    return source.astype(np.int32), target.astype(np.int32), weight
+    return source.astype(np.int32), target.astype(np.int32), dense[places]
 
 
-def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Places of the `n` largest of more values, ascending; of equals the first."""
-    least = np.partition(values, len(values) - n)[len(values) - n]
+def _most_contributing(known: Flow, max_edges: int) -> np.ndarray | slice:
+    """Places of the `max_edges` edges that contribute most to the output, ascending; of equals the first.
+
+    Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
+    25,000 largest by |weight| are off by up to 0.02.
+    """
+    values = known.contribution
+    if len(values) <= max_edges:
+        return slice(None)
+    least = np.partition(values, len(values) - max_edges)[len(values) - max_edges]
     above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
-    return np.sort(np.concatenate([above, equal[: n - len(above)]]))
+    return np.sort(np.concatenate([above, equal[: max_edges - len(above)]]))
 
 
-def _influence(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """(n_nodes,) each node's influence on the probability-weighted logits, and these weights themselves."""
-    weights = graph.adjacency_matrix.new_zeros(len(graph.adjacency_matrix))
-    weights[-len(graph.logit_targets) :] = graph.logit_probabilities.float()
-    return _numpy(compute_node_influence(graph.adjacency_matrix, weights)), _numpy(weights)
-
-
-def _fit(graph: Graph, influence: np.ndarray, kind: np.ndarray, unexplained_variance: float | None) -> Fit:
-    # 0 / 0 where not one path leads to a target (all its probability is 0): nothing is explained.
-    replacement, completeness = (float(np.nan_to_num(score)) for score in compute_graph_scores(graph))
-    total = float(influence.sum())
-    errors = float(influence[kind == NodeKind.ERROR].sum())
+def _fit(whole: AttributionGraph, known: Flow, unexplained_variance: float | None) -> Fit:
+    replacement, completeness = graph_scores(whole, known)
+    total = float(known.influence.sum())
+    errors = float(known.influence[whole.kind == NodeKind.ERROR].sum())
     return Fit(
         replacement=replacement,
         completeness=completeness,

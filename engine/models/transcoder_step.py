@@ -13,7 +13,7 @@ from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTransco
 
 
 def adam(transcoder: SingleLayerTranscoder, learning_rate: float) -> torch.optim.Adam:
-    """Adam on all parameters: also of features without a gradient the moments decay. Fused, it is one pass over them."""
+    """Adam on all parameters: the moments of features without a gradient decay too. Fused, it is one pass over them."""
     return torch.optim.Adam(transcoder.parameters(), lr=learning_rate, fused=True)
 
 
