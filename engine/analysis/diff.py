@@ -94,29 +94,49 @@ def _check(a: AttributionGraph, b: AttributionGraph) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One graph on the rows of the union: `row` (n_nodes,), and its edges sorted by `key` (n_edges,)."""
+    """One graph on the rows of the union: `row` (n_nodes,) of each of its nodes, `node` (n_rows,) the node or -1."""
 
     graph: AttributionGraph
     flow: Flow
     row: np.ndarray
-    key: np.ndarray
-    order: np.ndarray
+    node: np.ndarray
 
-    def nodes(self, values: np.ndarray, n_rows: int) -> np.ndarray:
+    def nodes(self, values: np.ndarray) -> np.ndarray:
         """(n_rows,) `values` of the graph's nodes, 0 (False) where the graph has no such node."""
-        out = np.zeros(n_rows, dtype=values.dtype)
+        out = np.zeros(len(self.node), dtype=values.dtype)
         out[self.row] = values
         return out
 
-    def edges(self, values: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """(n_keys,) `values` of the graph's edges, 0 (False) where the graph has no such edge."""
-        out = np.zeros(len(keys), dtype=values.dtype)
-        if len(self.key) == 0:
-            return out
-        place = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
-        found = self.key[place] == keys
-        out[found] = values[self.order[place[found]]]
-        return out
+    def keys(self, mask: np.ndarray) -> np.ndarray:
+        """Of the edges of a mask (n_edges,): source row times n_rows, plus target row."""
+        edges = np.flatnonzero(mask)
+        source, target = (self.row[end[edges]].astype(np.int64) for end in (self.graph.source, self.graph.target))
+        return source * len(self.node) + target
+
+    def edges(self, keys: np.ndarray) -> np.ndarray:
+        """(n_keys,) the graph's edge of each key, or -1."""
+        graph = self.graph
+        found = np.full(len(keys), -1)
+        if graph.n_edges == 0:
+            return found
+        source, target = self.node[keys // len(self.node)], self.node[keys % len(self.node)]
+        own = graph.target.astype(np.int64) * graph.n_nodes + graph.source
+        # A traced graph's edges come ordered by target and then by source.
+        order = None if (own[1:] >= own[:-1]).all() else np.argsort(own, kind="stable")
+        ranked = own if order is None else own[order]
+        wanted = np.where((source < 0) | (target < 0), -1, target * graph.n_nodes + source)
+        place = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
+        there = ranked[place] == wanted
+        found[there] = place[there] if order is None else order[place[there]]
+        return found
+
+
+def _at(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(n_keys,) `values` of a graph's edges, 0 (False) where `edges` is -1."""
+    out = np.zeros(len(edges), dtype=values.dtype)
+    there = edges >= 0
+    out[there] = values[edges[there]]
+    return out
 
 
 def _identities(graph: AttributionGraph) -> np.ndarray:
@@ -131,9 +151,9 @@ def _align(
     union, inverse = unique_rows(np.concatenate([_identities(a), _identities(b)]))
 
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
-        key = row[graph.source].astype(np.int64) * len(union) + row[graph.target]
-        order = np.argsort(key, kind="stable")
-        return _Side(graph, known, row, key[order], order)
+        node = np.full(len(union), -1)
+        node[row] = np.arange(len(row))
+        return _Side(graph, known, row, node)
 
     return union, (side(a, flows[0], inverse[: a.n_nodes]), side(b, flows[1], inverse[a.n_nodes :]))
 
@@ -174,8 +194,8 @@ def _node_table(
         outputs[index] if kind == NodeKind.LOGIT else graph.tokens[position]
         for _, position, kind, index in union.tolist()
     ]
-    there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool), n) for side in (side_a, side_b)]
-    value = [side.nodes(side.flow.output_influence, n) for side in (side_a, side_b)]
+    there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool)) for side in (side_a, side_b)]
+    value = [side.nodes(side.flow.output_influence) for side in (side_a, side_b)]
     table = pd.DataFrame(
         {
             "id": ids,
@@ -186,10 +206,10 @@ def _node_table(
             "token": token,
             "a": value[0],
             "b": value[1],
-            "activation_a": side_a.nodes(side_a.graph.activation, n),
-            "activation_b": side_b.nodes(side_b.graph.activation, n),
-            "kept_a": side_a.nodes(kept_a.node_mask, n),
-            "kept_b": side_b.nodes(kept_b.node_mask, n),
+            "activation_a": side_a.nodes(side_a.graph.activation),
+            "activation_b": side_b.nodes(side_b.graph.activation),
+            "kept_a": side_a.nodes(kept_a.node_mask),
+            "kept_b": side_b.nodes(kept_b.node_mask),
         }
     )
     change = value[1] - value[0]
@@ -202,11 +222,12 @@ def _edge_table(
 ) -> pd.DataFrame:
     masks = (kept_a.edge_mask, kept_b.edge_mask)
     sides = (side_a, side_b)
-    keys = np.union1d(*(side.key[mask[side.order]] for side, mask in zip(sides, masks, strict=True)))
-    weight = [side.edges(side.graph.weight, keys) for side in sides]
-    part = [side.edges(side.flow.contribution, keys) for side in sides]
-    share = [side.edges(side.flow.share, keys) for side in sides]
-    kept = [side.edges(mask, keys) for side, mask in zip(sides, masks, strict=True)]
+    keys = _union(*(side.keys(mask) for side, mask in zip(sides, masks, strict=True)))
+    found = [side.edges(keys) for side in sides]
+    weight = [_at(side.graph.weight, edges) for side, edges in zip(sides, found, strict=True)]
+    part = [_at(side.flow.contribution, edges) for side, edges in zip(sides, found, strict=True)]
+    share = [_at(side.flow.share, edges) for side, edges in zip(sides, found, strict=True)]
+    kept = [_at(mask, edges) for mask, edges in zip(masks, found, strict=True)]
     flipped, change = edge_change(weight, part)
     status = statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)
     table = pd.DataFrame(
@@ -222,6 +243,12 @@ def _edge_table(
         }
     )
     return table.iloc[np.argsort(-np.abs(change), kind="stable")].reset_index(drop=True)
+
+
+def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As `np.union1d(a, b)`, whose hash table takes several times as long."""
+    ranked = np.sort(np.concatenate([a, b]))
+    return ranked[np.concatenate([np.ones(min(1, len(ranked)), dtype=bool), ranked[1:] != ranked[:-1]])]
 
 
 def edge_change(signed: Sequence[np.ndarray], part: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ class Flow:
 
 def flow(graph: AttributionGraph) -> Flow:
     """Raises ValueError where the edges form a cycle."""
-    edges = _normalised(graph, np.arange(graph.n_edges))
+    edges = _normalised(graph, slice(None))
     influence = _influence(graph, edges)
     total = influence + _logit_weights(graph)
     return Flow(edges.share, influence, total, np.abs(edges.share) * total[graph.target])
@@ -104,8 +104,8 @@ class _Edges:
     share: np.ndarray  # float64
 
 
-def _normalised(graph: AttributionGraph, rows: np.ndarray) -> _Edges:
-    source, target = (side[rows] for side in (graph.source, graph.target))
+def _normalised(graph: AttributionGraph, rows: np.ndarray | slice) -> _Edges:
+    source, target = graph.source[rows], graph.target[rows]
     weight = graph.weight[rows].astype(np.float64)
     total = np.bincount(target, np.abs(weight), minlength=graph.n_nodes)
     return _Edges(source, target, weight / np.maximum(total, _TINY)[target])

@@ -13,12 +13,14 @@ from engine.bench import (
     gpu,
     graphs,
     inspector,
+    large_graph,
     live_run,
     memory,
     reading,
     swap,
     tracing,
     training,
+    transcoder_step,
     tuning_step,
 )
 from engine.bench.row import BenchRow
@@ -37,12 +39,14 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "reading": reading.measure,
     "app": app.measure,
     "analysis": analysis.measure,
+    "large-graph": large_graph.measure,
     "circuits": circuits.measure,
     "component-scores": component_scores.measure,
     "graphs": graphs.measure,
     "inspector": inspector.measure,
     "memory": memory.measure,
     "tuning-step": tuning_step.measure,
+    "transcoder-step": transcoder_step.measure,
     "gpu": gpu.measure,
 }
 

@@ -10,6 +10,7 @@ from engine.bench.timing import medians
 from engine.domain.graphs import GraphKey
 
 ROUNDS = 7
+TRACES = 61  # each takes a few hundredths of a second, and the two that are compared differ by a tenth of that at most
 OF_THE_BASE = 0.25  # what the demo's adapter, which is large for so small a model, may hold beside it
 
 
@@ -40,8 +41,8 @@ def measure(setting: Setting) -> list[BenchRow]:
     def trace_another() -> None:
         trace_graph(sides.ours, key=key, merged=checkpoint_model(loaded, sides.adapter))
 
-    actions = (swap, from_files, sides.load_anew, trace, trace_another)
-    ours, once, anew, alone, another = (1e3 * taken for taken in medians(actions, rounds=ROUNDS))
+    ours, once, anew = (1e3 * taken for taken in medians((swap, from_files, sides.load_anew), rounds=ROUNDS))
+    alone, another = (1e3 * taken for taken in medians((trace, trace_another), rounds=TRACES, warm_up=5))
     base = sum(value.nbytes for value in loaded.model.parameters())
     return [
         faster("swap a checkpoint", ours, "ms", than=anew, times=50),

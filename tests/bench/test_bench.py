@@ -1,13 +1,15 @@
 """Rows and their arithmetic. Nothing here asserts a time."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engine.bench import MEASURES, BenchRow, measure
+from engine.attribution.trace import _convert
+from engine.bench import MEASURES, BenchRow, large_graph, measure
 from engine.bench.row import at_most, faster, not_slower
 from engine.bench.timing import medians
 from engine.bench.tracing import largest_difference
@@ -93,6 +95,21 @@ class TestLargestDifference:
         assert largest_difference(self.ours, self.dense(), other, self.logits) == float("inf")
         assert largest_difference(self.ours, self.dense(), self.features, np.array([8])) == float("inf")
         assert largest_difference(self.ours, np.zeros((3, 3)), self.features, self.logits) == float("inf")
+
+
+def test_the_large_graph_is_one_that_could_have_been_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many edges as are said, all of them upward and never back in position; most features are in both."""
+    for name, value in {"N_LAYERS": 5, "N_POS": 4, "N_FEATURES": 300, "N_SHARED": 200, "N_EDGES": 9_000}.items():
+        monkeypatch.setattr(large_graph, name, value)
+    tokenizer = SimpleNamespace(decode=str)
+    key = GraphKey(checkpoint="r@base", checkpoint_hash="", prompt="p", transcoders="t", transcoders_hash="")
+    made = [_convert(large_graph._dense(checkpoint), key, tokenizer) for checkpoint in (0, 1)]  # type: ignore[arg-type]
+    for graph in made:
+        assert graph.n_edges == pytest.approx(9_000, rel=0.05)
+        assert (graph.layer[graph.source] < graph.layer[graph.target]).all()
+        assert (graph.position[graph.source] <= graph.position[graph.target]).all()
+    a, b = ({name for name in graph.node_ids() if name.startswith("feature/")} for graph in made)
+    assert (len(a), len(b), len(a & b)) == (300, 300, 200)
 
 
 def test_an_unknown_measure_lists_those_there_are() -> None:
