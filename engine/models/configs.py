@@ -110,8 +110,10 @@ def model_config(where: Path) -> ModelConfig:
     config_class = _class_of(where, written)
     _refuse_quantised(file, written)
     fields = {key: value for key, value in written.items() if key not in _DROPPED | ROPE_KEYS}
-    if fields.get("layer_types") is None and "_sliding_window_pattern" in fields:
-        fields["sliding_window_pattern"] = fields.pop("_sliding_window_pattern")
+    # Gemma 3's rule for layers without their own types; it is saved under the second name.
+    patterns = [fields.pop(name, None) for name in ("sliding_window_pattern", "_sliding_window_pattern")]
+    if fields.get("layer_types") is None and any(patterns):
+        fields["sliding_window_pattern"] = patterns[0] or patterns[1]
     try:
         rope, scaling = rope_of(written, config_class)
     except NotUnderstoodError as error:
@@ -199,8 +201,8 @@ def _says_nothing(key: str, fields: Mapping[str, Any], config: PretrainedConfig)
         return value == [kind] * config.num_hidden_layers
     if key in _SYNONYMS:
         return value == getattr(config, _SYNONYMS[key], None)
-    if key in ("sliding_window_pattern", "_sliding_window_pattern"):
-        return hasattr(config, "_sliding_window_pattern")  # Gemma 3 reads it, where layer_types do not say more
+    if key == "sliding_window_pattern":
+        return hasattr(config, "_sliding_window_pattern")  # read, though not by name
     if key == "original_max_position_embeddings":
         return True  # `rope_of` has put it where it counts
     if key in _WINDOW and fields.get("use_sliding_window") is False:
