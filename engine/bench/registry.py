@@ -15,6 +15,7 @@ from engine.bench import (
     live_run,
     memory,
     reading,
+    real,
     swap,
     tracing,
     training,
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "inspector": inspector.measure,
     "memory": memory.measure,
     "tuning-step": tuning_step.measure,
+    "real": real.measure,
 }
 
 
