@@ -17,6 +17,7 @@ from engine.bench import (
     live_run,
     memory,
     reading,
+    real,
     swap,
     tracing,
     training,
@@ -48,6 +49,7 @@ MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "tuning-step": tuning_step.measure,
     "transcoder-step": transcoder_step.measure,
     "gpu": gpu.measure,
+    "real": real.measure,
 }
 
 

@@ -49,7 +49,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 
     best = (partial(attribute_with, batch_size=size) for size in BATCHES)
     ours, defaults, *batches = medians((trace, attribute_with, *best), rounds=ROUNDS)
-    apart = largest_difference(graphs["ours"], *_dense(graphs["theirs"]))
+    apart = largest_difference(graphs["ours"], *dense_of(graphs["theirs"]))
     return [
         faster("trace a demo prompt", 1e3 * ours, "ms", than=1e3 * min(batches), times=5),
         faster("trace a demo prompt, against defaults", 1e3 * ours, "ms", than=1e3 * defaults, times=20),
@@ -77,7 +77,7 @@ def largest_difference(graph: AttributionGraph, dense: np.ndarray, features: np.
     return float(np.abs(ours - dense).max() / np.abs(dense).max())
 
 
-def _dense(graph: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def dense_of(graph: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """circuit-tracer's graph as `largest_difference` takes it."""
     matrix: torch.Tensor = graph.adjacency_matrix
     features: torch.Tensor = graph.active_features[graph.selected_features]

@@ -9,10 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -22,20 +20,20 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
 from engine.domain.models import ModelSpec
+from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
+from engine.models.tokenizer_files import read_tokenizer
 from engine.store import BUNDLED
 
 logger = logging.getLogger(__name__)
 
 
 DEVICES = ("cpu", "cuda", "mps")
-_AGAIN = "Download or save the model again."
 
 # transformers and PEFT switch torch's initialisers, default dtype and parameter registration for the whole process
 # while they build modules, so two threads must not build at once. Held wherever a model or adapter is made.
@@ -65,28 +63,29 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     """
     device = _device(spec)
     where = _folder(spec, folder)
-    family = _family(where)
+    read = model_config(where)
     _refuse_pickles(where)
     _refuse_too_large(spec, where, device)
     with BUILDING:
-        model = _load_weights(where, family, getattr(torch, spec.dtype), device)
+        model = _load_weights(where, read, getattr(torch, spec.dtype), device)
     config = model.config
+    read.check(config)  # building a model may change what it is given
     return LoadedModel(
         spec=spec,
         folder=where,
         model=model,
-        tokenizer=_load_tokenizer(where),
+        tokenizer=read_tokenizer(where, config),
         n_layers=config.num_hidden_layers,
         d_model=config.hidden_size,
         n_positions=config.max_position_embeddings,
         n_vocab=config.vocab_size,
-        family=family,
+        family=read.family,
     )
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTokenizerFast:
     """The tokenizer alone, without reading weights. `folder` and what is raised as for `load_base`."""
-    return _load_tokenizer(_folder(spec, folder))
+    return read_tokenizer(_folder(spec, folder))
 
 
 def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
@@ -200,23 +199,6 @@ def _download(hub_id: str) -> Path:
         raise ModelUnavailable(f"{hub_id} could not be downloaded: {one_line(error)}. {elsewhere}") from error
 
 
-def _family(where: Path) -> str:
-    try:
-        config, _ = PretrainedConfig.get_config_dict(where, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise Damaged(where / "config.json", "it is not a model's configuration", _AGAIN) from error
-    family = config.get("model_type")
-    made = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)
-    saved = (config.get("architectures") or [made])[0]
-    if made is None or saved != made or "text_config" in config:
-        raise ModelUnavailable(
-            f"{where} holds a model of the family “{family}” ({saved}), which is not a causal language model that "
-            f"transformers {transformers.__version__} loads. Use one that writes text from left to right, such as "
-            f"{', '.join(row.title for row in FAMILIES.values())}."
-        )
-    return str(family)
-
-
 def _refuse_pickles(where: Path) -> None:
     if not any(where.glob("*.safetensors")):
         pickled = sorted(path.name for path in (*where.glob("*.bin"), *where.glob("*.pt"), *where.glob("*.pth")))
@@ -231,39 +213,27 @@ def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> Non
     try:
         refuse_larger_than_free(spec.name, where, spec.dtype, device)
     except (SafetensorError, OSError) as error:
-        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", _AGAIN) from error
+        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
 
 
-def _load_weights(where: Path, family: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def _load_weights(where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             where,
+            config=read.config,
             dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            attn_implementation=FAMILIES[family].implementation if family in FAMILIES else None,
+            attn_implementation=FAMILIES[read.family].implementation if read.family in FAMILIES else None,
             output_loading_info=True,
         )
     # Third-party loaders say "broken file" in many ways; each means the same to the user.
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", _AGAIN) from error
+        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
     if missing := sorted(info["missing_keys"]):
-        raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", _AGAIN)
+        raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", AGAIN)
     return model.to(device).eval().requires_grad_(requires_grad=False)
-
-
-def _load_tokenizer(where: Path) -> PreTrainedTokenizerFast:
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(where, local_files_only=True, trust_remote_code=False)
-    # The tokenizers library raises a bare Exception for a tokenizer.json that it cannot read.
-    except Exception as error:
-        raise Damaged(where, f"the tokenizer cannot be read ({one_line(error)})", _AGAIN) from error
-    if not tokenizer.is_fast:
-        raise ModelUnavailable(f"{where} has no tokenizer.json. Save its fast tokenizer there.")
-    if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def one_line(error: Exception) -> str:

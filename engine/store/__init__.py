@@ -2,6 +2,6 @@
 
 from engine.store.infos import CorpusInfo, Problem, RunInfo
 from engine.store.layout import BUNDLED
-from engine.store.store import Store
+from engine.store.store import Store, cache_of, default_workspace
 
-__all__ = ["BUNDLED", "CorpusInfo", "Problem", "RunInfo", "Store"]
+__all__ = ["BUNDLED", "CorpusInfo", "Problem", "RunInfo", "Store", "cache_of", "default_workspace"]

@@ -27,6 +27,16 @@ HOME_VARIABLE = "TRACELAPSE_HOME"
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
 
 
+def default_workspace() -> Path:
+    """The folder that TRACELAPSE_HOME names, else `data/runs`."""
+    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_WORKSPACE)
+
+
+def cache_of(workspace: Path) -> Path:
+    """For what can be made again from packages: it is no artefact, and whoever needs the space may delete it."""
+    return workspace / "cache"
+
+
 class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, ComponentShelf, StudyShelf):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
@@ -36,7 +46,7 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
 
         Raises StorageFailed.
         """
-        return cls(Path(workspace or os.environ.get(HOME_VARIABLE) or DEFAULT_WORKSPACE))
+        return cls(Path(workspace) if workspace else default_workspace())
 
     def base_folder(self, spec: ModelSpec) -> Path:
         """Where the weights of a bundled or local model lie; for a hub model, where its id would be a path."""

@@ -1,0 +1,240 @@
+"""A real language model, SmolLM2-135M, traced beside circuit-tracer on TransformerLens: time, memory, the same graph.
+
+Each side runs in a process of its own, so that its peak is its own; transcoders are random, as only their number of
+active features counts here. Needs the packages of requirements-real.txt.
+"""
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from engine.bench.row import BenchRow, at_most, faster, not_slower, plain
+from engine.bench.setting import Setting
+from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, TraceSettings
+from engine.domain.models import ModelSpec
+from engine.store import cache_of, default_workspace
+
+if TYPE_CHECKING:
+    from engine.models.base import LoadedModel
+
+Side = Literal["ours", "theirs"]
+N_FEATURES = 512  # of a layer
+BATCH = 32  # circuit-tracer's best of 32, 64, 128, 256 and 512 for the shorter prompt, in time and memory
+TOLERANCE = 1e-5  # of the largest |weight|
+_MATMULS = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prompt. `top_k` features are active on each layer and token, so the size of the graph is known."""
+
+    title: str
+    prompt: str
+    top_k: int
+    rounds: int  # of each side, after one untimed trace of the shorter prompt
+    times: float  # the promise: as fast as this
+    memory: float  # and with this share of the memory
+    compared: bool  # edge by edge, too
+
+
+SHORT = Case("9 tokens", "The capital of France is the city of Paris", 8, 2, 2.0, 0.6, compared=True)
+LONG = Case(
+    "20 tokens",
+    "Emma is feeling very happy today. In other words, Emma is feeling so very glad that she",
+    16,
+    1,
+    4.0,
+    0.6,
+    compared=False,
+)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a process measured."""
+
+    seconds: float
+    peak_mb: float
+    n_features: int
+    floor_s: float  # 0 of the other side
+
+
+def measure(setting: Setting) -> list[BenchRow]:
+    """For each prompt: seconds, MB at the peak of the process, the floor; and how far edges are apart."""
+    from engine.models.real_model import real_model
+
+    folder = real_model(cache_of(default_workspace()))
+    return [row for case in (SHORT, LONG) for row in _rows(folder, case, setting.folder)]
+
+
+def _rows(folder: Path, case: Case, scratch: Path) -> list[BenchRow]:
+    theirs = _in_child(folder, "theirs", case, scratch)
+    ours = _in_child(folder, "ours", case, scratch)
+    title = f"trace SmolLM2-135M, {case.title}, {ours.n_features} features"
+    rows = [
+        faster(title, ours.seconds, "s", than=theirs.seconds, times=case.times),
+        not_slower(f"{title}: peak memory", ours.peak_mb, "MB", than=theirs.peak_mb, times=case.memory),
+        plain(f"{title}: what its operations take at the speed of a matrix product", ours.floor_s, "s"),
+    ]
+    if case.compared:
+        apart = float(np.load(scratch / "apart.npy"))
+        rows.append(at_most(f"{title}: largest difference of an edge", apart, "of the largest", limit=TOLERANCE))
+    return rows
+
+
+def _in_child(folder: Path, side: Side, case: Case, scratch: Path) -> _Run:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_run, (folder, side, case, scratch))
+
+
+def _run(folder: Path, side: Side, case: Case, scratch: Path) -> _Run:
+    return (_ours if side == "ours" else _theirs)(folder, case, scratch)
+
+
+def _loaded(folder: Path) -> "LoadedModel":
+    from engine.models.base import load_base
+
+    return load_base(ModelSpec(name="smollm2", source="folder", location=str(folder)))
+
+
+def _ours(folder: Path, case: Case, scratch: Path) -> _Run:
+    from engine.attribution.trace import trace_graph
+    from engine.bench.tracing import largest_difference
+    from engine.models.replacement import Replacement
+
+    loaded = _loaded(folder)
+    replacement = Replacement(loaded, random_transcoders(loaded, case.top_k))
+
+    def trace(prompt: str, settings: TraceSettings = TraceSettings()) -> AttributionGraph:  # noqa: B008 – frozen
+        key = GraphKey(
+            checkpoint="run@base", checkpoint_hash="0", prompt=prompt, transcoders="random", transcoders_hash="0",
+            settings=settings,
+        )  # fmt: skip
+        return trace_graph(replacement, key=key)
+
+    seconds, graph = _timed(trace, case)
+    peak = peak_mb()
+    if case.compared:
+        whole = trace(case.prompt, TraceSettings(max_edges=graph.n_nodes**2))  # usually the weakest edges are not kept
+        dense = np.load(scratch / "theirs.npz")
+        apart = largest_difference(whole, dense["matrix"], dense["features"], dense["logits"])
+        np.save(scratch / "apart.npy", np.float64(apart))
+    n_features = int((graph.kind == NodeKind.FEATURE).sum())
+    n_logits = int((graph.kind == NodeKind.LOGIT).sum())
+    floor = operations(loaded, len(graph.tokens), case.top_k, n_logits) / matmul_rate(loaded)
+    return _Run(seconds, peak, n_features, floor)
+
+
+def _theirs(folder: Path, case: Case, scratch: Path) -> _Run:
+    import gc
+    import warnings
+
+    from circuit_tracer import attribute
+
+    from engine.bench.lens import lens_llama
+    from engine.bench.tracing import dense_of
+    from engine.models.base import encode
+
+    loaded = _loaded(folder)
+    tokens = {prompt: encode(loaded, prompt)[0] for prompt in (SHORT.prompt, case.prompt)}
+    lens = lens_llama(loaded.model, random_transcoders(loaded, case.top_k), loaded.tokenizer)
+    del loaded  # its weights are converted: they need not be held twice
+    gc.collect()
+
+    def trace(prompt: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")  # meant so there
+            return attribute(tokens[prompt], lens, batch_size=BATCH)
+
+    seconds, graph = _timed(trace, case)
+    peak = peak_mb()
+    matrix, features, logits = dense_of(graph)
+    if case.compared:
+        np.savez(scratch / "theirs.npz", matrix=matrix, features=features, logits=logits)
+    return _Run(seconds, peak, len(features), 0.0)
+
+
+def _timed(trace: Any, case: Case) -> tuple[float, Any]:
+    """Seconds of a trace, and its graph. The peak of memory counts from here."""
+    forget_peak()
+    trace(SHORT.prompt)
+    taken = []
+    for _ in range(case.rounds):
+        start = time.perf_counter()
+        graph = trace(case.prompt)
+        taken.append(time.perf_counter() - start)
+    return median(taken), graph
+
+
+def random_transcoders(loaded: "LoadedModel", top_k: int) -> Any:
+    """The same for every process: N_FEATURES a layer, `top_k` active."""
+    import torch
+
+    from engine.models.transcoders import new_transcoders
+
+    transcoders = new_transcoders(loaded, N_FEATURES, top_k, scan="random")
+    generator = torch.Generator().manual_seed(0)
+    for parameter in transcoders.parameters():
+        parameter.data.copy_(loaded.d_model**-0.5 * torch.randn(parameter.shape, generator=generator))
+    return transcoders.requires_grad_(requires_grad=False)
+
+
+def operations(loaded: "LoadedModel", n_pos: int, top_k: int, n_logits: int) -> float:
+    """Multiplications, each with its addition, that a row a target needs at least, from its layer down.
+
+    Of a row at position p, p + 1 positions go through W_O, the pattern and W_V of each attention below it, and meet
+    what is active there: `top_k` features and an error on each layer and position. At its own attention, where it has
+    just begun, W_O takes one position alone. The products with the tokens at the end are small and left out.
+    """
+    config = loaded.model.config
+    d_model, d_head = loaded.d_model, config.head_dim
+    n_heads, n_kv = config.num_attention_heads, config.num_key_value_heads
+    total = 0.0
+    for p in range(1, n_pos):
+        n = p + 1
+        w_o, w_v = d_model * n_heads * d_head, d_model * n_kv * d_head
+        begin = w_o + n_heads * d_head * n + n * w_v
+        layer = n * (w_o + w_v) + n_heads * d_head * n * n / 2
+        met = n * d_model * (top_k + 1)
+        of_layers = sum(begin + below * (layer + met) for below in range(loaded.n_layers))
+        total += top_k * of_layers
+    # A logit starts above all layers, at the last position.
+    return 2 * (total + n_logits * loaded.n_layers * (layer + met))
+
+
+def matmul_rate(loaded: "LoadedModel") -> float:
+    """Operations a second in products of the model's own shape."""
+    import torch
+
+    left = torch.randn(4096, loaded.d_model)
+    right = torch.randn(loaded.d_model, loaded.d_model)
+    left @ right
+    start = time.perf_counter()
+    for _ in range(_MATMULS):
+        left @ right
+    return 2 * _MATMULS * left.numel() * loaded.d_model / (time.perf_counter() - start)
+
+
+_OWN = Path("/proc/self")
+
+
+def forget_peak() -> None:
+    """Loading is over: converting a model takes more for a moment than tracing it."""
+    if _OWN.is_dir():
+        (_OWN / "clear_refs").write_text("5", encoding="ascii")  # Linux: the peak is what is resident now
+
+
+def peak_mb() -> float:
+    """The highest resident memory of this process since `forget_peak`; where there is no /proc, since it began."""
+    if _OWN.is_dir():
+        lines = (_OWN / "status").read_text(encoding="utf-8").splitlines()
+        line = next(one for one in lines if one.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes, on macOS
