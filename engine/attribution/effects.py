@@ -222,8 +222,9 @@ class Effects:
         return [self._skip(layer) for layer in range(self._n_layers)]
 
     def _skip(self, layer: int) -> _Skip:
-        errors, scale = self._sources.errors, self._sources.tokens.new_ones(len(self._sources.tokens), 1)
-        unit = torch.eye(self._model.parts.d_model, device=self._model.device, dtype=errors.dtype)
+        scale = self._sources.tokens.new_ones(len(self._sources.tokens), 1)
+        reads = self._recorded.reads
+        unit = torch.eye(reads.shape[2], device=reads.device, dtype=reads.dtype)
         skip = self._model.transcoders.compute_skip(layer, unit).float()  # what comes in, what goes out
         if (norm := self._writing[layer]) is not None:
             skip, scale = norm.forward(skip), scale * norm.scale

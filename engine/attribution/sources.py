@@ -80,7 +80,7 @@ class Sources:
 
 def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
     """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too."""
-    reads, writes = recorded.reads, recorded.writes
+    reads, writes = recorded.reads, recorded.writes.float()
     n_layers, n_pos, _ = reads.shape
     parts = _components(model, reads)
     matrix = parts["activation_matrix"]
@@ -96,7 +96,7 @@ def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
         # Summed by place: circuit-tracer's own sum has other last bits every time on a GPU.
         reconstruction[layer, later] = _constant(model, layer, reads[layer, later]) + features.vectors.sum(1)
         errors[layer, later] = writes[layer, later] - reconstruction[layer, later]
-        written.append(features.with_one_more(errors[layer, later].float(), matrix._nnz() + layer * n_pos + later))
+        written.append(features.with_one_more(errors[layer, later], matrix._nnz() + layer * n_pos + later))
     return Sources(
         active=matrix.indices().T,
         activations=matrix.values(),

@@ -1,5 +1,7 @@
 """Each row of the table of families: its graph is circuit-tracer's where that knows the family, and autograd's."""
 
+import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -107,6 +109,22 @@ KINDS = {
 def test_skip_connections_and_cross_layer_transcoders(family: str, kind: str) -> None:
     loaded = loaded_family(family)
     assert_is_autograds(loaded, KINDS[kind](loaded))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_a_graph_is_near_float32s(kind: str) -> None:
+    loaded = loaded_family("gemma2")
+    half = replace(loaded, model=copy.deepcopy(loaded.model).bfloat16())
+    wanted, found = (
+        trace_graph(Replacement(side, KINDS[kind](loaded)), key=key(PROMPT, targets=TARGETS)) for side in (loaded, half)
+    )
+    nodes = [
+        set(zip(graph.layer.tolist(), graph.position.tolist(), graph.index.tolist(), strict=True))
+        for graph in (wanted, found)
+    ]
+    assert len(nodes[0] & nodes[1]) > 0.8 * len(nodes[0] | nodes[1])
+    assert found.target_logit == pytest.approx(wanted.target_logit, abs=0.05 * float(np.abs(wanted.target_logit).max()))
+    assert np.isfinite(found.weight).all()
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
