@@ -79,17 +79,20 @@ class DenseGraph:
         Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
         25,000 largest by |weight| are off by up to 0.02.
         """
-        places = torch.cat(list(self._places(most)))
-        target, source = places // len(self._rows), places % len(self._rows)
-        return Edges(source, target, self._rows[target, source])
-
-    def _places(self, most: int) -> Iterator[torch.Tensor]:
-        """Ascending places in the matrix taken as one row."""
         by_row = (*self._layers, self._logits)
         if self.n_edges <= most:
+            found = []
             for rows in _all_blocks(by_row, len(self._rows)):
-                yield self._rows[rows].flatten().nonzero()[:, 0] + rows.start * len(self._rows)
-            return
+                target, source = self._rows[rows].nonzero().unbind(1)
+                found.append((source, target + rows.start))
+            source, target = (torch.cat(column) for column in zip(*found, strict=True))
+        else:
+            places = self._strongest(by_row, most)
+            target, source = places // len(self._rows), places % len(self._rows)
+        return Edges(source, target, self._rows[target, source])
+
+    def _strongest(self, by_row: Sequence[slice], most: int) -> torch.Tensor:
+        """Ascending places in the matrix taken as one row."""
         places = torch.zeros(0, dtype=torch.int64, device=self._rows.device)
         contributions = torch.zeros(0, device=self._rows.device)
         for rows in _all_blocks(by_row, len(self._rows)):
@@ -101,7 +104,7 @@ class DenseGraph:
             contributions = torch.cat([contributions, found[here]])
             kept = _largest(contributions, most)
             places, contributions = places[kept], contributions[kept]
-        yield places
+        return places
 
 
 def _blocks(rows: slice, width: int) -> Iterator[slice]:

@@ -89,7 +89,7 @@ class _Skip:
 
 def _by_values(at_values: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """(n_pos, n): gradients at values (n_kv_heads, n_pos, n, d_head) times those values (n_kv_heads, n_pos, d_head)."""
-    return torch.einsum("hpne,hpe->pn", at_values, values)
+    return torch.matmul(at_values, values[..., None])[..., 0].sum(0)
 
 
 class Effects:
@@ -178,7 +178,7 @@ class Effects:
         gradient, tokens, first = going.gradient, self._sources.tokens, self._sources.first_token
         n_pos = 1 + gradient.shape[1]
         found = effects[first : first + n_pos]
-        found[1:] += torch.einsum("npd,pd->pn", gradient, tokens[1:n_pos])
+        found[1:] += torch.bmm(gradient.transpose(0, 1), tokens[1:n_pos, :, None])[..., 0]
         if not self._model.parts.parallel:
             # Below the last attention only the tokens are left: it is cheaper to take them up through it.
             at_values = self._attention[0].to_values(gradient, going.n_spread, going.own)
