@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engine.attribution.trace import _convert
+from engine.attribution.trace import graph_of
 from engine.bench import MEASURES, BenchRow, large_graph, measure
 from engine.bench.row import at_most, faster, not_slower
 from engine.bench.timing import medians
@@ -103,7 +103,7 @@ def test_the_large_graph_is_one_that_could_have_been_traced(monkeypatch: pytest.
         monkeypatch.setattr(large_graph, name, value)
     tokenizer = SimpleNamespace(decode=str)
     key = GraphKey(checkpoint="r@base", checkpoint_hash="", prompt="p", transcoders="t", transcoders_hash="")
-    made = [_convert(large_graph._dense(checkpoint), key, tokenizer) for checkpoint in (0, 1)]  # type: ignore[arg-type]
+    made = [graph_of(large_graph._dense(checkpoint)(), key, tokenizer) for checkpoint in (0, 1)]  # type: ignore[arg-type]
     for graph in made:
         assert graph.n_edges == pytest.approx(9_000, rel=0.05)
         assert (graph.layer[graph.source] < graph.layer[graph.target]).all()
