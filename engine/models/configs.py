@@ -37,21 +37,27 @@ _DROPPED = frozenset(
 # Unknown names that real files carry and that change nothing here.
 _HARMLESS = frozenset(
     {
-        "_from_model_config", "_num_labels", "cache_implementation", "is_llama_config", "max_length", "max_seq_len",
-        "max_sequence_length", "model_max_length", "n_ctx", "output_past", "output_projection",
-        "predict_special_tokens", "seq_length", "transformers.js_config", "unsloth_fixed", "unsloth_version",
-        "use_flash_attention", "use_flash_attention_2", "use_flash_attn", "use_flashattn",
+        "_from_model_config", "_num_labels", "attention_softmax_in_fp32", "bias_dropout_fusion",
+        "cache_implementation", "is_llama_config", "masked_softmax_fusion", "max_length", "max_seq_len",
+        "max_sequence_length", "model_max_length", "n_ctx", "offset_alibi", "output_past", "output_projection",
+        "pad_key_length", "predict_special_tokens", "seq_length", "skip_bias_add", "skip_bias_add_qkv",
+        "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_flash_attention", "use_flash_attention_2",
+        "use_flash_attn", "use_flashattn",
     }
 )  # fmt: skip
 # Unknown names with the value at which they do nothing.
 _NEUTRAL: dict[str, object] = {
     "full_attn_mod": 1, "interpolate_factor": 1, "learned_embeddings": True, "partial_rotary_factor": 1,
-    "pretraining_tp": 1, "is_causal": True, "causal": True,
+    "pretraining_tp": 1, "is_causal": True, "causal": True, "rotary": True, "rotary_scaling_factor": 1,
+    "scale_attn_weights": True,
 }  # fmt: skip
 # An unknown name set to false, zero or nothing is what the model is without it; these say something when false.
 _TELLING = frozenset({"is_causal", "causal", "use_rope", "use_rotary"})
 # One thing by two names: an unknown one is harmless where it says what the known one says.
-_SYNONYMS = {"hidden_act": "hidden_activation", "hidden_activation": "hidden_act", "activation_function": "hidden_act"}
+_SYNONYMS = {
+    "hidden_act": "hidden_activation", "hidden_activation": "hidden_act", "activation_function": "hidden_act",
+    "norm_eps": "layer_norm_eps", "rope_pct": "partial_rotary_factor",
+}  # fmt: skip
 # Taken by the class and read by none of its code, so it must say what its synonym says.
 _UNREAD = {"gemma": "hidden_activation"}
 _WINDOW = ("sliding_window", "max_window_layers")  # say nothing where use_sliding_window is false

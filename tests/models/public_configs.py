@@ -170,6 +170,23 @@ PUBLIC: dict[str, dict[str, Any]] = {
         "rotary_emb_base": 10000, "rotary_pct": 0.25, "tie_word_embeddings": False, "torch_dtype": "float16",
         "transformers_version": "4.19.0.dev0", "use_cache": True,
     },
+    "gpt-j, which has no row": {
+        "activation_function": "gelu_new", "architectures": ["GPTJForCausalLM"], "attn_pdrop": 0.0,
+        "bos_token_id": 1, "embd_pdrop": 0.0, "eos_token_id": 1, "gradient_checkpointing": False,
+        "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gptj", "n_embd": 32, "n_head": 2,
+        "n_inner": None, "n_layer": 2, "n_positions": 64, "resid_pdrop": 0.0, "rotary": True, "rotary_dim": 8,
+        "scale_attn_weights": True, "summary_activation": None, "summary_first_dropout": 0.1,
+        "summary_proj_to_labels": True, "summary_type": "cls_index", "summary_use_proj": True,
+        "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50, "temperature": 1.0}},
+        "tie_word_embeddings": False, "tokenizer_class": "GPT2Tokenizer", "transformers_version": "4.18.0.dev0",
+        "use_cache": True, "vocab_size": 120,
+    },
+    "stablelm, which has no row": {
+        **_SIZES, "architectures": ["StableLmForCausalLM"], "hidden_act": "silu", "initializer_range": 0.02,
+        "model_type": "stablelm", "norm_eps": 1e-05, "num_key_value_heads": 2, "partial_rotary_factor": 0.25,
+        "rope_pct": 0.25, "rope_theta": 10000, "rotary_scaling_factor": 1.0, "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16", "transformers_version": "4.38.0", "use_cache": True,
+    },
     "opt": {
         "_name_or_path": "opt-125m", "_remove_final_layer_norm": False, "activation_dropout": 0.0,
         "activation_function": "relu", "architectures": ["OPTForCausalLM"], "attention_dropout": 0.0,

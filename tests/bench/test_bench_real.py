@@ -1,0 +1,64 @@
+"""The arithmetic of the rows on the real model. Nothing here asserts a time."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.bench import real
+from engine.bench.real import forget_peak, operations, peak_mb, random_transcoders
+from engine.models.base import load_base
+from tests.attribution.parts import load
+
+
+def shape(n_layers: int) -> Any:
+    """d_model 2, one query head of size 3 and one key/value head."""
+    config = SimpleNamespace(head_dim=3, num_attention_heads=1, num_key_value_heads=1)
+    return SimpleNamespace(model=SimpleNamespace(config=config), d_model=2, n_layers=n_layers)
+
+
+def test_operations_of_two_layers_by_hand() -> None:
+    """Two positions, one feature a layer at position 1, no logits: W_O 6, W_V 6 a position, pattern 3 a pair."""
+    begin = 6 + 3 * 2 + 2 * 6  # at its own attention: one position through W_O, two through W_V
+    below = 2 * (6 + 6) + 3 * 2 * 2 / 2  # both positions through the attention under it
+    met = 2 * 2 * (1 + 1)  # a feature and an error at both positions of the layer under it
+    assert operations(shape(2), 2, top_k=1, n_logits=0) == 2 * (begin + begin + below + met)
+    assert operations(shape(2), 2, top_k=1, n_logits=1) == 2 * (2 * begin + 3 * (below + met))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak can be forgotten on Linux alone")
+def test_a_peak_counts_from_where_it_is_forgotten() -> None:
+    forget_peak()
+    low = peak_mb()
+    np.ones(40_000_000)  # 320 MB, gone at once
+    high = peak_mb()
+    assert high > low + 250
+    forget_peak()
+    assert peak_mb() < high - 250
+
+
+def test_both_sides_get_the_same_features_of_a_known_number(tmp_path: Path) -> None:
+    import torch
+
+    loaded = load("llama", tmp_path)
+    one, other = (random_transcoders(loaded, top_k=3) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    active = one.encode_layer(torch.randn(5, loaded.d_model), 0)
+    assert ((active > 0).sum(1) == 3).all()
+
+
+def test_rows_come_from_both_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The measure as a whole, on a tiny model in this process."""
+    folder = load("llama", tmp_path / "tiny").folder
+    monkeypatch.setattr(real, "_in_child", real._run)
+    monkeypatch.setattr(real, "_loaded", lambda _: load_base(load("llama", folder).spec))
+    case = real.Case("a few tokens", "the cat feels", 2, 1, 0.0, 9.0, compared=True)
+    monkeypatch.setattr(real, "SHORT", case)
+    rows = real._rows(folder, case, tmp_path)
+    assert [row.unit for row in rows] == ["s", "MB", "s", "of the largest"]
+    assert rows[0].name == "trace SmolLM2-135M, a few tokens, 12 features"
+    assert all(row.met for row in rows)
+    assert rows[2].value > 0
