@@ -86,8 +86,8 @@ def test_a_cancelled_one_keeps_what_it_has_and_goes_on_to_the_same_end(store: St
     (store.workspace / "series" / f"{whole_hash}.json").unlink()
     store.sync()
     sizes = []
-    # A checkpoint asks before each of 4 graphs (of one that is traced, twice more: once its features are known, and behind
-    # its one batch of rows), before the overlap, and before each of 4 circuits is switched off.
+    # A checkpoint asks before each of 4 graphs (of one that is traced, twice more: once its features are known, and
+    # behind its one batch of rows), before the overlap, and before each of 4 circuits is switched off.
     for n in (7, 11, 16):
         with pytest.raises(Cancelled):
             run(store, REQUEST, silent, After(n))
