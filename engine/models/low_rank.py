@@ -10,6 +10,7 @@ class LowRank(nn.Module):
 
     def __init__(self, linear: nn.Linear | Conv1D, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
         super().__init__()
+        self.training = False
         self.linear = linear
         self.scale = scale
         self.down: torch.Tensor  # (rank, n_in)

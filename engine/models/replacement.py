@@ -174,6 +174,7 @@ class Replacement:
         self.lock = threading.RLock()
         self.transcoders = transcoders.to(loaded.model.device, loaded.model.dtype)
         self._base = self._open(loaded.model)
+        self._shapes = {name: value.shape for name, value in loaded.model.named_parameters()}
         self._checkpoints: WeakKeyDictionary[PreTrainedModel, ReplacementModel] = WeakKeyDictionary()
 
     @contextmanager
@@ -196,10 +197,10 @@ class Replacement:
         # the one that gives its patterns.
         own = sharing_copy(model)
         own.config._attn_implementation = "eager"
-        return ReplacementModel(own.eval(), self.transcoders)
+        return ReplacementModel(own, self.transcoders)
 
     def _refuse_another(self, merged: PreTrainedModel) -> None:
-        base = {name: value.shape for name, value in self.loaded.model.named_parameters()}
+        base = self._shapes
         found = {name.replace(".linear.", "."): value.shape for name, value in merged.named_parameters()}
         for name, shape in base.items():
             if name in found and found[name] != shape:

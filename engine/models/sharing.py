@@ -31,15 +31,15 @@ _NOT_PLAIN = (
 
 
 def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """The same modules again over the very same parameters and buffers; hooks, modes and configuration of their own."""
+    """The same modules again over the very same parameters and buffers, in eval mode; own hooks and configuration."""
     config = copy.copy(model.config)
-    made: dict[int, nn.Module] = {}
-    for module in model.modules():
-        made[id(module)] = module.__class__.__new__(module.__class__)
-    for module in model.modules():
+    modules = list(model.modules())
+    made = {id(module): module.__class__.__new__(module.__class__) for module in modules}
+    for module in modules:
         # A module keeps its parameters, buffers and hooks in dicts; whatever else it has is not written to.
         fields = {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()}
         fields["_modules"] = {name: child and made[id(child)] for name, child in module._modules.items()}
+        fields["training"] = False
         if fields.get("config") is model.config:
             fields["config"] = config
         vars(made[id(module)]).update(fields)
@@ -55,14 +55,16 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
     """
     model = sharing_copy(loaded.model)
     if adapter is None:
-        return model.eval()
+        return model
     if is_plain(adapter):
         parameters = dict(model.named_parameters())
         _own(model, [parameters[name] for name in changed_names(adapter) if name in parameters])
     elif terms := _terms_of_lora(model, adapter):
+        modules = dict(model.named_modules())
         for name, term in terms.items():
-            model.set_submodule(name, term)
-        return model.eval()
+            parent, _, own = name.rpartition(".")
+            modules[parent].add_module(own, term)
+        return model
     tuned = with_adapter(model, adapter)
     if isinstance(tuned, PeftModel):
         with BUILDING:
@@ -92,10 +94,10 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
     names = {f"{_OF_MODEL}{name}.lora_{part}.weight" for name in linear for part in "AB"}
     if not linear or weights.keys() != names:
         return {}
-    terms = {}
+    terms, device = {}, model.device
     for name, module in linear.items():
         # In float32, as PEFT has adapters whatever they were saved in.
-        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(model.device).float() for part in "AB")
+        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(device).float() for part in "AB")
         rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
         alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
         n_out, n_in = stored(module).shape if isinstance(module, (nn.Linear, Conv1D)) else (0, 0)
