@@ -32,7 +32,7 @@ class DenseGraph:
     def __init__(
         self, rows: torch.Tensor, feature_layers: torch.Tensor, n_errors: int, probabilities: torch.Tensor
     ) -> None:
-        self._rows, self._n_errors = rows, n_errors
+        self._rows = rows
         n, n_features, n_logits = len(rows), len(feature_layers), len(probabilities)
         self._errors = slice(n_features, n_features + n_errors)
         self._tokens = slice(n_features + n_errors, n - n_logits)

@@ -36,7 +36,7 @@ class Written:
         slot = place * n_slots + torch.arange(len(place), device=place.device) - before[place]
         laid = vectors.new_zeros((n_pos - 1) * n_slots, vectors.shape[1])
         laid[slot] = vectors
-        return cls(laid.view(n_pos - 1, n_slots, -1), slot, column, [0, *counts.cumsum(0).tolist()])
+        return cls(laid.view(n_pos - 1, n_slots, vectors.shape[1]), slot, column, [0, *counts.cumsum(0).tolist()])
 
     def with_one_more(self, vectors: torch.Tensor, column: torch.Tensor) -> "Written":
         """vectors (n_pos - 1, d_model): one at each position from 1 on, and their columns."""

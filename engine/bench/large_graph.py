@@ -5,7 +5,6 @@ measured in a process of its own, so that the peak memory is that of these steps
 """
 
 import multiprocessing
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import psutil
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.pruning import prune
+from engine.bench.real import peak_mb
 from engine.bench.row import BenchRow, at_most, plain
 from engine.bench.setting import Setting
 from engine.bench.timing import medians
@@ -74,15 +74,7 @@ def _measured(base: Path) -> dict[str, float]:
         "difference of two": lambda: diff_graphs(a, b),
     }
     taken = medians(tuple(steps.values()), rounds=ROUNDS)
-    return {**dict(zip(steps, taken, strict=True)), "gb": (_peak() - held) / 1e9}
-
-
-def _peak() -> int:
-    """Bytes that the process held at most, its making of the graphs included."""
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {**dict(zip(steps, taken, strict=True)), "gb": peak_mb() / 1e3 - held / 1e9}
 
 
 def _dense(checkpoint: int) -> "Callable[[], Traced]":

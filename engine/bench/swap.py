@@ -4,9 +4,6 @@ Its loader takes a folder by path on its nnsight backend only (the TransformerLe
 the checkpoint is merged and saved once, untimed, and that folder is what it loads.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from engine.bench.row import BenchRow, at_most, faster, not_slower
 from engine.bench.setting import PROMPT, TRANSCODERS, Setting
 from engine.bench.timing import medians
@@ -22,6 +19,7 @@ def measure(setting: Setting) -> list[BenchRow]:
     from engine.attribution.trace import trace_graph
     from engine.bench.sides import CHECKPOINT, open_sides
     from engine.models.sharing import checkpoint_model, own_bytes
+    from engine.models.threads import one_thread
 
     sides = open_sides(setting)
     loaded = sides.ours.loaded
@@ -45,7 +43,7 @@ def measure(setting: Setting) -> list[BenchRow]:
         trace_graph(sides.ours, key=key, merged=checkpoint_model(loaded, sides.adapter))
 
     ours, once, anew = (1e3 * taken for taken in medians((swap, from_files, sides.load_anew), rounds=ROUNDS))
-    with _one_thread():
+    with one_thread():
         alone, another = (1e3 * taken for taken in medians((trace, trace_another), rounds=TRACES, warm_up=5))
     base = sum(value.nbytes for value in loaded.model.parameters())
     return [
@@ -54,16 +52,3 @@ def measure(setting: Setting) -> list[BenchRow]:
         not_slower("trace a further checkpoint, opening it included", another, "ms", than=alone, times=1.1),
         at_most("a checkpoint's own tensors", own_bytes(held, loaded) / base, "of the base's", limit=OF_THE_BASE),
     ]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Of torch's: where other work shares the machine, threads that wait for each other hide small differences."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -112,14 +112,9 @@ def _import_all(config: RunConfig) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    import torch
-
     import engine.attribution.trace
     import engine.training.fine_tune  # noqa: F401  (they take seconds, which are not the run's)
+    from engine.models.threads import one_thread
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield
-    finally:
-        torch.set_num_threads(before)

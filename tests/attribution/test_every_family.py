@@ -111,6 +111,35 @@ def test_skip_connections_and_cross_layer_transcoders(family: str, kind: str) ->
     assert_is_autograds(loaded, KINDS[kind](loaded))
 
 
+@pytest.mark.parametrize("silent", [(0,), (1,)])
+def test_layers_without_an_active_feature(silent: tuple[int, ...]) -> None:
+    loaded = loaded_family("llama")
+    transcoders = random_transcoders(loaded, n_features=24, top_k=3)
+    for layer in silent:
+        transcoders[layer].b_enc.data -= 1e4
+    replacement = Replacement(loaded, transcoders)
+    graph = trace_graph(replacement, key=key(PROMPT, targets=TARGETS))
+    with replacement.opened(None) as model:
+        tokens = encode(loaded, PROMPT)[0]
+        features, wanted = autograd_oracle.edges(model.parts.model, tokens, transcoders, list(TARGETS))
+    rows = graph.kind == NodeKind.FEATURE
+    assert not set(graph.layer[rows].tolist()) & set(silent)
+    assert len(features) == rows.sum()
+    found = dense(graph)[rows | (graph.kind == NodeKind.LOGIT)][:, : -len(TARGETS)]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_no_active_feature_at_all() -> None:
+    loaded = loaded_family("llama")
+    transcoders = random_transcoders(loaded, n_features=24, top_k=3)
+    for transcoder in transcoders:
+        transcoder.b_enc.data -= 1e4
+    graph = trace_graph(Replacement(loaded, transcoders), key=key(PROMPT, targets=TARGETS))
+    assert not (graph.kind == NodeKind.FEATURE).any()
+    assert set(graph.kind[graph.target].tolist()) == {NodeKind.LOGIT}
+    assert np.isfinite(graph.weight).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_bfloat16_a_graph_is_near_float32s(kind: str) -> None:
     loaded = loaded_family("gemma2")
