@@ -4,12 +4,12 @@ On the bundled model, and on one of GPT-2-small's size with random weights, with
 """
 
 import multiprocessing
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from engine.bench.peak import PeakMemory
 from engine.bench.row import BenchRow, at_most, faster, not_slower, plain
 from engine.bench.setting import CORPUS, Setting
 from engine.bench.timing import medians
@@ -28,7 +28,6 @@ Side = Literal["ours", "straightforward"]
 SIDES: tuple[Side, ...] = ("ours", "straightforward")
 N_STEPS = 5
 BATCH = 64  # pairs that the other side takes at once
-SAMPLE_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,6 @@ def _in_child(name: Model, side: Side, n_pairs: int) -> float:
 
 def _peak_mb(name: Model, side: Side, n_pairs: int) -> float:
     """The highest resident memory while it scores, above that before, in MB."""
-    import psutil
     import torch
 
     from engine.bench.setting import throw_away
@@ -133,19 +131,7 @@ def _peak_mb(name: Model, side: Side, n_pairs: int) -> float:
     with throw_away() as setting:
         model, pairs = _loaded(setting.store, name)
     _scores(side, model, pairs.part(range(2)))  # what is loaded once and stays
-    process = psutil.Process()
-    before = peak = process.memory_info().rss
-    stop = threading.Event()
-
-    def sample() -> None:
-        nonlocal peak
-        while not stop.wait(SAMPLE_S):
-            peak = max(peak, process.memory_info().rss)
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
     rows = np.arange(n_pairs) % len(pairs)
-    _scores(side, model, pairs.part(rows))
-    stop.set()
-    sampler.join()
-    return (peak - before) / 1e6
+    with PeakMemory() as peak:
+        _scores(side, model, pairs.part(rows))
+    return peak.rise_mb

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.pruning import prune
-from engine.bench.real import peak_mb
+from engine.bench.peak import PeakMemory
 from engine.bench.row import BenchRow, at_most, plain
 from engine.bench.setting import Setting
 from engine.bench.timing import medians
@@ -66,15 +65,15 @@ def _measured(base: Path) -> dict[str, float]:
     b = converted(_dense(1), UNCUT)
     dense = _dense(0)
     a = converted(dense, UNCUT)
-    held = psutil.Process().memory_info().rss
     steps = {
         "convert": lambda: converted(dense, UNCUT),
         "cut": lambda: converted(dense, CUT),
         "prune": lambda: prune(a),
         "difference of two": lambda: diff_graphs(a, b),
     }
-    taken = medians(tuple(steps.values()), rounds=ROUNDS)
-    return {**dict(zip(steps, taken, strict=True)), "gb": peak_mb() / 1e3 - held / 1e9}
+    with PeakMemory() as peak:
+        taken = medians(tuple(steps.values()), rounds=ROUNDS)
+    return {**dict(zip(steps, taken, strict=True)), "gb": peak.rise_mb / 1e3}
 
 
 def _dense(checkpoint: int) -> "Callable[[], Traced]":

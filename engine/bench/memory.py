@@ -1,10 +1,10 @@
 """Peak memory of the app: its server's resident memory over a live run and a comparison, sampled all along."""
 
-import threading
 import time
 
+from engine.bench.peak import PeakMemory
 from engine.bench.row import BenchRow, at_most
-from engine.bench.server import Server, app_server, browser_page, wait_idle, wait_until_up
+from engine.bench.server import app_server, browser_page, wait_idle, wait_until_up
 from engine.bench.setting import Setting
 from engine.domain.errors import InputError
 
@@ -16,7 +16,11 @@ SAMPLE_S = 0.1
 def measure(setting: Setting) -> list[BenchRow]:
     """MB at the highest sample."""
     store = setting.store
-    with browser_page() as page, app_server(store.workspace) as server, _Sampler(server) as sampler:
+    with (
+        browser_page() as page,
+        app_server(store.workspace) as server,
+        PeakMemory(server.memory_mb, every_s=SAMPLE_S) as peak,
+    ):
         wait_until_up(server)
         before = {info.name for info in store.runs()}
         page.goto(server.url)
@@ -28,7 +32,7 @@ def measure(setting: Setting) -> list[BenchRow]:
         page.click("button:has-text('Trace')")
         page.wait_for_selector("canvas", timeout=1e3 * RUN_LIMIT_S)
         wait_idle(page)
-    return [at_most("peak memory of the app: a live run, then a new comparison", sampler.peak_mb, "MB", limit=1500)]
+    return [at_most("peak memory of the app: a live run, then a new comparison", peak.mb, "MB", limit=1500)]
 
 
 def _finished_run(setting: Setting, before: set[str]) -> str:
@@ -40,24 +44,3 @@ def _finished_run(setting: Setting, before: set[str]) -> str:
                 return info.name
         time.sleep(0.5)
     raise InputError(f"The live run was not finished after {RUN_LIMIT_S:.0f} s; is something else using the machine?")
-
-
-class _Sampler:
-    """Reads the server's memory in a thread of its own."""
-
-    def __init__(self, server: Server) -> None:
-        self.peak_mb = 0.0
-        self._server, self._stop = server, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "_Sampler":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(SAMPLE_S):
-            self.peak_mb = max(self.peak_mb, self._server.memory_mb())
