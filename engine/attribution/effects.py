@@ -11,14 +11,14 @@ once for all rows, to the values that later positions see of it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from engine.attribution.held import HeldAttention, HeldNorm
 from engine.attribution.recording import Recorded
-from engine.attribution.sources import Sources, Written
+from engine.attribution.sources import Sources
 from engine.models.low_rank import matrix
 from engine.models.replacement import ReplacementModel
 
@@ -34,9 +34,11 @@ class _Going:
     """Gradients of some rows on their way down, at a point of the stream; those that have not begun yet behind."""
 
     def __init__(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor, n_layers: int) -> None:
+        """vectors (n, d_model) at the stream; the highest layer first."""
         self._begins = torch.bincount(layers, minlength=n_layers + 1).tolist()  # how many rows
-        self._positions, self._vectors = positions, vectors
+        self._own = positions - 1
         self._all = vectors.new_zeros(len(vectors), int(positions.max()), vectors.shape[1])
+        self._all[torch.arange(len(vectors), device=vectors.device), self._own] = vectors
         self.n = 0
         self.n_spread = 0  # rows that have been through an attention; the others are at their own position
 
@@ -48,14 +50,11 @@ class _Going:
     @property
     def own(self) -> torch.Tensor:
         """(n,) each row's own place."""
-        return self._positions[: self.n] - 1
+        return self._own[: self.n]
 
-    def begin(self, layer: int, norm: HeldNorm | None) -> None:
-        """The rows of a layer, which read through this norm."""
-        rows = torch.arange(self.n, self.n + self._begins[layer], device=self._all.device)
-        at, read = self._positions[rows], self._vectors[rows]
-        self._all[rows, at - 1] = read if norm is None else norm.back(read) * norm.scale[at]
-        self.n += len(rows)
+    def begin(self, layer: int) -> None:
+        """The rows of a layer."""
+        self.n += self._begins[layer]
 
     def add(self, more: torch.Tensor | None) -> None:
         if more is not None:
@@ -106,19 +105,22 @@ class Effects:
             self._reading.append(HeldNorm.of(norm, scales.before_mlp, weighted=weighted))
             self._writing.append(HeldNorm.of(points.norm_written(layer), scales.after_mlp))
         self._final = HeldNorm.of(parts.final_norm, recorded.final_scale)
-        self._written = [self._as_added(layer) for layer in range(model.n_layers)]
+        self._together = _TOGETHER.get(sources.tokens.device.type, _TOGETHER_ELSEWHERE)
+        self._vectors = self._as_added()
+        self._encoders = self._as_read()
 
     def of_features(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
         layers, positions, _ = self._sources.active[rows].unbind(1)
         for some in self._batches(positions, layers):
-            yield rows[some], self._down(layers[some], positions[some], self._sources.encoders[rows[some]])
+            yield rows[some], self._down(layers[some], positions[some], self._encoders[rows[some]])
 
     def of_logits(self, vectors: torch.Tensor) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm."""
         n_pos = len(self._sources.tokens)
         last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
-        return self._down(torch.full_like(last, self._n_layers), last, vectors.float())
+        read = vectors.float() if self._final is None else self._final.back(vectors.float()) * self._final.scale[-1]
+        return self._down(torch.full_like(last, self._n_layers), last, read)
 
     @property
     def _n_layers(self) -> int:
@@ -130,20 +132,14 @@ class Effects:
         rows = len(self._sources.active) * (len(self._sources.tokens) - 1) * self._model.parts.d_model
         return 4 * _COPIES * min(self._together, rows)
 
-    @property
-    def _together(self) -> int:
-        return _TOGETHER.get(self._model.device.type, _TOGETHER_ELSEWHERE)
-
     def _batches(self, positions: torch.Tensor, layers: torch.Tensor) -> Iterator[torch.Tensor]:
         """By position, so that no row carries a later one; the highest layer first."""
         order = positions.argsort(stable=True)
         ends, start = positions[order].tolist(), 0
+        together = self._together // self._model.parts.d_model
         while start < len(ends):
             size = _AT_LEAST
-            while (
-                start + size < len(ends)
-                and (size + 1) * ends[start + size] * self._model.parts.d_model <= self._together
-            ):
+            while start + size < len(ends) and (size + 1) * ends[start + size] <= together:
                 size += 1
             some = order[start : start + size]
             yield some[layers[some].argsort(descending=True, stable=True)]
@@ -152,9 +148,9 @@ class Effects:
     def _down(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """(n, n_columns) of rows that begin where `layers` says, highest first; `_n_layers`: at the unembedding."""
         # A row of it is a source, so that what the rows of a batch get from one source lies together.
-        effects = vectors.new_zeros(self._sources.n_columns, len(vectors))
+        effects = vectors.new_zeros(self._sources.nowhere + 1, len(vectors))
         going = _Going(layers, positions, vectors, self._n_layers)
-        going.begin(self._n_layers, self._final)
+        going.begin(self._n_layers)
         for layer in range(min(int(layers[0]), self._n_layers - 1), -1, -1):
             if going.n:
                 self._read(layer, going.gradient, effects[:, : going.n])
@@ -163,11 +159,11 @@ class Effects:
             if self._model.parts.parallel:
                 self._through_attention(layer, going, effects)
             going.add(skipped)
-            going.begin(layer, self._reading[layer])
+            going.begin(layer)
             if layer and not self._model.parts.parallel:
                 self._through_attention(layer, going, effects)
         self._read_tokens(going, effects)
-        return effects.T.contiguous()
+        return effects[: self._sources.n_columns].T.contiguous()
 
     def _through_attention(self, layer: int, going: _Going, effects: torch.Tensor) -> None:
         found = going.down(self._attention[layer], self._first_values[layer])
@@ -202,17 +198,23 @@ class Effects:
 
     def _read(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor) -> None:
         """Put the effects of what is written in the layer where they belong."""
-        written, n_places = self._written[layer], gradient.shape[1]
-        found = torch.bmm(written.vectors[:n_places], gradient.permute(1, 2, 0)).flatten(0, 1)
-        until = written.until[n_places]
-        effects.index_add_(0, written.column[:until], found.index_select(0, written.slot[:until]))
+        n_places = gradient.shape[1]
+        found = torch.bmm(self._vectors[layer][:n_places], gradient.permute(1, 2, 0)).flatten(0, 1)
+        effects.index_add_(0, self._sources.written[layer].column[:n_places].flatten(), found)
 
-    def _as_added(self, layer: int) -> Written:
-        """What is written in the layer, as it is added to the stream."""
-        written, norm = self._sources.written[layer], self._writing[layer]
-        return (
-            written if norm is None else replace(written, vectors=norm.forward(written.vectors) * norm.scale[1:, None])
-        )
+    def _as_added(self) -> list[torch.Tensor]:
+        """Of each layer, (n_pos - 1, n_slots, d_model): what is written in it, as it is added to the stream."""
+        return [
+            written.vectors if norm is None else norm.forward(written.vectors) * norm.scale[1:, None]
+            for written, norm in zip(self._sources.written, self._writing, strict=True)
+        ]
+
+    def _as_read(self) -> torch.Tensor:
+        """(n_features, d_model): what each feature reads along, at the stream."""
+        layers, positions, _ = self._sources.active.unbind(1)
+        counts = torch.bincount(layers, minlength=self._n_layers).tolist()
+        parts = zip(self._reading, self._sources.encoders.split(counts), positions.split(counts), strict=True)
+        return torch.cat([read if norm is None else norm.back(read) * norm.scale[at] for norm, read, at in parts])
 
     @cached_property
     def _skips(self) -> list[_Skip | None]:
