@@ -124,6 +124,12 @@ class Parts:
         return self.model.device
 
     @property
+    def body(self) -> nn.Module:
+        """All but what makes logits. transformers' own `base_model` is the whole model for some families."""
+        module: nn.Module = self._part(self.model, self.family.layers.partition(".")[0])
+        return module
+
+    @property
     def unembedding(self) -> nn.Module:
         """The matrix that makes logits; what comes behind it (a soft cap) is the model's."""
         module: nn.Module = self.model.get_output_embeddings()

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from engine.domain.errors import ComparisonRefused
 from engine.models.base import LoadedModel
 from engine.models.hook_points import HookPoints, Read, Write
+from engine.models.last_logits import last_logits
 from engine.models.parts import Parts
 from engine.models.sharing import sharing_copy
 
@@ -45,24 +46,15 @@ class ReplacementModel:
         self, tokens: torch.Tensor, reads: Mapping[int, Read] | None = None, writes: Mapping[int, Write] | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Of tokens (n_pos,): logits (n_vocab,) at the last position, and the same before any soft cap."""
-        raw: list[torch.Tensor] = []
-        unembedding = self.parts.unembedding
-        # Of a large vocabulary, logits of all positions would be most of the memory.
-        last = unembedding.register_forward_pre_hook(lambda _, args: (args[0][:, -1:],))
-        seen = unembedding.register_forward_hook(lambda _, args, output: raw.append(output[0, -1].float()))
-        try:
-            with self.points.hooked(1, reads or {}, writes or {}):
-                capped = self._run(self.parts.model, tokens[None]).logits
-        finally:
-            last.remove()
-            seen.remove()
-        return capped[0, -1].float(), raw[0]
+        with last_logits(self.parts.model) as raw, self.points.hooked(1, reads or {}, writes or {}):
+            capped = self._run(self.parts.model, tokens[None]).logits
+        return capped[0, -1].float(), raw[0][0]
 
     @torch.no_grad()
     def read(self, tokens: torch.Tensor, reads: Mapping[int, Read], writes: Mapping[int, Write] | None = None) -> None:
         """Of tokens (n, n_pos): what transcoders read, and what they stand for; no logits are computed."""
         with self.points.hooked(len(tokens), reads, writes or {}):
-            self._run(self.parts.model.base_model, tokens)
+            self._run(self.parts.body, tokens)
 
     def _run(self, model: Callable[..., Any], tokens: torch.Tensor) -> Any:
         return model(input_ids=tokens, attention_mask=self.parts.causal_mask(*tokens.shape), use_cache=False)

@@ -1,0 +1,254 @@
+"""Where training acted: the change of a logit along the line of weights between two checkpoints, split exactly.
+
+At a point of the line let x be what a changed module gets, and g the gradient of the logit at its output. There the
+logit moves by the sum over tokens of ⟨g, change of the output for this x⟩ (loss change allocation, Lan et al. 2019,
+taken at outputs instead of weights, so that it splits over tokens and heads as well). The integral over the line is
+Gauss and Legendre's.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from engine.attribution.weight_changes import Change, LinearChange, changes
+from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
+from engine.domain.errors import ModelUnavailable
+from engine.models.last_logits import last_logits
+from engine.models.parts import Layer, Parts
+from engine.models.sharing import sharing_copy
+
+POINTS = (4, 8, 16, 32, 64)  # of the line, tried in turn until …
+TOLERANCE = 0.01  # … no more than this share of the logit's change is left
+_TOKENS_TOGETHER = 256  # of all points that go through the model side by side
+_KINDS: tuple[HeadKind, HeadKind, HeadKind] = ("query", "key", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class Corner:
+    """A checkpoint that a line begins or ends at."""
+
+    ref: str  # RUN@LABEL
+    model: PreTrainedModel
+
+
+def stretch(a: Corner, b: Corner, prompt: torch.Tensor, answer: int, *, points: Sequence[int] = POINTS) -> Stretch:
+    """How the logit of token `answer` behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
+
+    Neither model is written to. Raises ComparisonRefused, InputError as `changes`.
+    """
+    (before, p_before), (after, p_after) = (_measured(corner.model, prompt, answer) for corner in (a, b))
+    changed = changes(a.model, b.model)
+    line = _Line(sharing_copy(a.model), changed, prompt, answer)
+    parts, n_points = _Parts(), 0
+    for n_points in points if changed else ():
+        parts = line.integral(n_points)
+        if abs(after - before - parts.sum) <= TOLERANCE * abs(after - before):
+            break
+    return Stretch(
+        a=a.ref, b=b.ref, before=before, after=after, probability_before=p_before, probability_after=p_after,
+        matrices=tuple(ChangedMatrix(name, layer_of(name, a.model)) for name in changed),
+        by_matrix=_rows([parts.modules[name] for name in changed], len(prompt)),
+        heads=tuple(parts.heads),
+        by_head=_rows(list(parts.heads.values()), len(prompt)),
+        n_points=n_points,
+    )  # fmt: skip
+
+
+def layer_of(name: str, model: PreTrainedModel) -> int:
+    """Of a module: EMBEDDING_LAYER, 0 …, or n_layers for what stands behind the last layer."""
+    if number := re.search(r"\.(\d+)\.", name):
+        return int(number[1])
+    is_embedding = isinstance(model.get_submodule(name), nn.Embedding)
+    return EMBEDDING_LAYER if is_embedding else int(model.config.num_hidden_layers)
+
+
+def _measured(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple[float, float]:
+    """The answer's logit minus the mean one, before any soft cap, and its probability."""
+    own = sharing_copy(model)
+    with torch.no_grad(), last_logits(own) as logits:
+        capped = own(input_ids=prompt[None], use_cache=False).logits[0, -1]
+    return float(_explained(logits[0], answer)), float(capped.float().softmax(-1)[answer])
+
+
+def _explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
+    """(n,) of logits (n, n_vocab)."""
+    return logits[:, answer] - logits.mean(1)
+
+
+def _rows(parts: Sequence[np.ndarray], n_pos: int) -> np.ndarray:
+    return np.array(parts).reshape(len(parts), n_pos)
+
+
+@dataclass(eq=False)
+class _Parts:
+    """(n_pos,) float64 each."""
+
+    modules: dict[str, np.ndarray] = field(default_factory=dict)
+    heads: dict[ChangedHead, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def sum(self) -> float:
+        return float(sum(part.sum() for part in self.modules.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Of a changed module in one pass, each with axes as the module has them."""
+
+    x: torch.Tensor
+    change: torch.Tensor  # of the output, float32
+    output: torch.Tensor
+    n_points: int
+    axis: int  # of positions; 0 where they share one with the points
+
+    def by_position(self, values: torch.Tensor) -> torch.Tensor:
+        """(n_points, n_pos, numbers); an axis has one entry where all share it, or where only the last position is."""
+        if self.axis == 0:
+            return values.unflatten(0, (self.n_points, -1))
+        return values.movedim(self.axis, 1).flatten(2)
+
+
+class _Line:
+    """The models between two checkpoints, several of them at once: the prompt stands in a batch, once a point."""
+
+    def __init__(
+        self, model: PreTrainedModel, changed: Mapping[str, Change], prompt: torch.Tensor, answer: int
+    ) -> None:
+        """`model`: of the first checkpoint, with hooks that nobody else sees."""
+        self._model, self._changed, self._prompt, self._answer = model, changed, prompt, answer
+        self._heads = _Heads(model)
+
+    def integral(self, n_points: int) -> _Parts:
+        nodes, weights = np.polynomial.legendre.leggauss(n_points)  # from -1 to 1
+        total = _Sums(self._heads.outputs)
+        together = max(1, _TOKENS_TOGETHER // len(self._prompt))
+        for start in range(0, n_points, together):
+            some = slice(start, start + together)
+            at, of = (torch.tensor(one[some], dtype=torch.float32) for one in ((nodes + 1) / 2, weights / 2))
+            self._add(total, at.to(self._prompt.device), of.to(self._prompt.device))
+        n_pos = len(self._prompt)
+        modules = dict.fromkeys(self._changed, np.zeros(n_pos))  # of one that never runs
+        modules |= {name: _placed(numbers.sum(1), n_pos) for name, numbers in total.by_output.items()}
+        return _Parts(modules, {head: _placed(part, n_pos) for head, part in self._heads.split(total).items()})
+
+    def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> None:
+        """The parts at points (n,) from 0 to 1, each times its weight (n,)."""
+        seen, explained = self._pass(at)
+        gradients = torch.autograd.grad(explained.sum(), [one.output for one in seen.values()], allow_unused=True)
+        for (name, one), gradient in zip(seen.items(), gradients, strict=True):
+            if gradient is not None:
+                weighted = one.by_position(gradient.float()) * weights[:, None, None]
+                total.add(name, self._changed[name], one, weighted)
+
+    def _pass(self, at: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
+        """What changed modules have seen and given, and (n,) what is explained, with the graph between them."""
+        seen: dict[str, _Seen] = {}
+        with ExitStack() as stack, torch.enable_grad():
+            for name, change in self._changed.items():
+                module = self._model.get_submodule(name)
+                hook = _moving(name, change, at, len(self._prompt), seen)
+                stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+            logits = stack.enter_context(last_logits(self._model))  # sees what the hooks above have made of them
+            self._model(input_ids=self._prompt.expand(len(at), -1), use_cache=False)
+        return seen, _explained(logits[0], self._answer)
+
+
+def _moving(
+    name: str, change: Change, at: torch.Tensor, n_pos: int, seen: dict[str, _Seen]
+) -> Callable[..., torch.Tensor]:
+    """A hook that moves a module's output to each point's place on the line."""
+
+    def hook(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: torch.Tensor) -> torch.Tensor:
+        of_output = change.of_output(*args, **named)
+        axis = _position_axis(output, n_pos)
+        share = at.repeat_interleave(n_pos)[:, None] if axis == 0 else at.view(-1, *[1] * (output.ndim - 1))
+        moved = output + (share * of_output).to(output.dtype)
+        if not moved.requires_grad:  # nothing below has changed
+            moved.requires_grad_()
+        seen[name] = _Seen(args[0].detach(), of_output.detach(), moved, len(at), axis)
+        return moved
+
+    return hook
+
+
+def _position_axis(output: torch.Tensor, n_pos: int) -> int:
+    """Norms of queries and keys have positions before heads or behind them."""
+    if output.ndim == 2:  # some MLPs see the positions of all prompts on one axis
+        return 0
+    if output.ndim == 4 and output.shape[2] == n_pos:
+        behind = output.shape[1] != n_pos or output.stride(2) > output.stride(1)
+        return 2 if behind else 1
+    return 1
+
+
+class _Sums:
+    """Gradients times changes, over points; float64."""
+
+    def __init__(self, by_input: Sequence[str]) -> None:
+        self.by_output: dict[str, torch.Tensor] = {}  # name -> (n_pos, n_out)
+        self.by_input: dict[str, torch.Tensor] = {}  # of what leaves the heads, (n_pos, n_in)
+        self._wanted = set(by_input)
+
+    def add(self, name: str, change: Change, seen: _Seen, gradient: torch.Tensor) -> None:
+        found = (gradient * seen.by_position(seen.change)).double().sum(0)
+        self.by_output[name] = self.by_output.get(name, 0) + found
+        if name in self._wanted and isinstance(change, LinearChange):
+            found = change.by_input(gradient, seen.by_position(seen.x)).double().sum(0)
+            self.by_input[name] = self.by_input.get(name, 0) + found
+
+
+class _Heads:
+    """Which numbers of a layer's projections belong to which head; of a family without a row nothing is known."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._names = {module: name for name, module in model.named_modules()}
+        try:
+            self._parts: Parts | None = Parts(model)
+        except ModelUnavailable:
+            self._parts = None
+
+    @property
+    def outputs(self) -> list[str]:
+        """Of the projections that leave the heads."""
+        return [self._names[layer.output] for layer in self._parts.layers] if self._parts else []
+
+    def split(self, total: _Sums) -> dict[ChangedHead, torch.Tensor]:
+        """(n_pos,) each."""
+        found: dict[ChangedHead, torch.Tensor] = {}
+        for number, layer in enumerate(self._parts.layers if self._parts else ()):
+            for kind, numbers in self._of_layer(layer, total).items():
+                assert self._parts
+                heads = numbers.unflatten(0, (-1, self._parts.d_head)).sum(1)
+                found |= {ChangedHead(number, kind, head): part for head, part in enumerate(heads)}
+        return found
+
+    def _of_layer(self, layer: Layer, total: _Sums) -> dict[HeadKind, torch.Tensor]:
+        """(numbers of all heads, n_pos)"""
+        assert self._parts
+        found: dict[HeadKind, torch.Tensor] = {}
+        names = [self._names[projection] for projection in layer.projections]
+        if self._parts.family.fused == "no":
+            found = {
+                kind: total.by_output[name].T
+                for kind, name in zip(_KINDS, names, strict=True)
+                if name in total.by_output
+            }
+        elif names[0] in total.by_output:
+            found = dict(zip(_KINDS, self._parts.split_rows([total.by_output[names[0]].T]), strict=True))
+        if (output := self._names[layer.output]) in total.by_input:
+            found["output"] = total.by_input[output].T
+        return found
+
+
+def _placed(parts: torch.Tensor, n_pos: int) -> np.ndarray:
+    """(n_pos,) of parts at the last positions."""
+    found = np.zeros(n_pos)
+    found[n_pos - len(parts) :] = parts.cpu().numpy()
+    return found

@@ -1,0 +1,113 @@
+"""Where training acted: how the change of one output's logit splits over matrices, heads, tokens and training time.
+
+Along the straight line of weights from one checkpoint to the next the logit's change is the integral of the gradient
+times the change of weights (loss change allocation, Lan et al. 2019, here for a logit and by token). So it splits
+exactly, whatever was trained, and no transcoders are needed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+EMBEDDING_LAYER = -1  # of token and position embeddings; what stands behind the last layer is layer n_layers
+HeadKind = Literal["query", "key", "value", "output"]
+
+
+@dataclass(frozen=True)
+class ChangedMatrix:
+    """A module whose own weights differ between the ends of a stretch: a matrix with its bias, a norm, embeddings."""
+
+    name: str  # as in the model, such as model.layers.3.mlp.down_proj
+    layer: int  # EMBEDDING_LAYER, 0 …, n_layers
+
+
+@dataclass(frozen=True)
+class ChangedHead:
+    """The part of a changed matrix that one head uses; keys and values may serve several query heads."""
+
+    layer: int
+    kind: HeadKind
+    head: int  # of the queries, or of the keys and values where these are shared
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """One straight line of weights, between two checkpoints.
+
+    The logit is that of the answer minus the mean logit, before any soft cap.
+    """
+
+    a: str  # RUN@LABEL
+    b: str
+    before: float  # logit at a, measured
+    after: float  # at b
+    probability_before: float
+    probability_after: float
+    matrices: tuple[ChangedMatrix, ...]
+    by_matrix: np.ndarray  # (n_matrices, n_pos) float64 parts of after - before
+    heads: tuple[ChangedHead, ...]
+    by_head: np.ndarray  # (n_heads, n_pos): what of it runs through single heads; biases of the output matrix do not
+    n_points: int  # of the line at which gradients were taken
+
+    @property
+    def sum(self) -> float:
+        return float(self.by_matrix.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Acted:
+    """Of one prompt and one answer, from A to B, over the checkpoints between them."""
+
+    prompt: str
+    tokens: tuple[str, ...]  # (n_pos,) with BOS first
+    token_ids: tuple[int, ...]
+    answer: str
+    answer_id: int
+    n_layers: int
+    stretches: tuple[Stretch, ...]  # in the order of training; the first begins at A, the last ends at B
+
+    @property
+    def before(self) -> float:
+        return self.stretches[0].before
+
+    @property
+    def after(self) -> float:
+        return self.stretches[-1].after
+
+    @property
+    def change(self) -> float:
+        return self.after - self.before
+
+    @property
+    def sum(self) -> float:
+        return float(sum(stretch.sum for stretch in self.stretches))
+
+    @property
+    def left(self) -> float:
+        """What of the change the parts do not add up to."""
+        return self.change - self.sum
+
+    def places(self, stretches: Sequence[Stretch] | None = None) -> np.ndarray:
+        """(n_layers + 2, n_pos) parts by layer and position: embeddings first, what follows the last layer last."""
+        found = np.zeros((self.n_layers + 2, len(self.tokens)))
+        for stretch in self.stretches if stretches is None else stretches:
+            np.add.at(found, [matrix.layer + 1 for matrix in stretch.matrices], stretch.by_matrix)
+        return found
+
+    def by_matrix(self) -> dict[ChangedMatrix, np.ndarray]:
+        """(n_pos,) parts of each matrix over all stretches."""
+        found: dict[ChangedMatrix, np.ndarray] = {}
+        for stretch in self.stretches:
+            for matrix, parts in zip(stretch.matrices, stretch.by_matrix, strict=True):
+                found[matrix] = found.get(matrix, 0.0) + parts
+        return found
+
+    def by_head(self) -> dict[ChangedHead, np.ndarray]:
+        """(n_pos,) parts of each head over all stretches."""
+        found: dict[ChangedHead, np.ndarray] = {}
+        for stretch in self.stretches:
+            for head, parts in zip(stretch.heads, stretch.by_head, strict=True):
+                found[head] = found.get(head, 0.0) + parts
+        return found
