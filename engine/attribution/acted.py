@@ -30,35 +30,32 @@ _TOKENS_TOGETHER = 256  # of all points that go through the model side by side
 _KINDS: tuple[HeadKind, HeadKind, HeadKind] = ("query", "key", "value")
 
 
-@dataclass(frozen=True, eq=False)
-class Corner:
-    """A checkpoint that a line begins or ends at."""
-
-    ref: str  # RUN@LABEL
-    model: PreTrainedModel
-
-
-def stretch(a: Corner, b: Corner, prompt: torch.Tensor, answer: int, *, points: Sequence[int] = POINTS) -> Stretch:
+def stretch(
+    a: PreTrainedModel, b: PreTrainedModel, prompt: torch.Tensor, answer: int, *, points: Sequence[int] = POINTS
+) -> Stretch:
     """How the logit of token `answer` behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
 
     Neither model is written to. Raises ComparisonRefused, InputError as `changes`.
     """
-    (before, p_before), (after, p_after) = (_measured(corner.model, prompt, answer) for corner in (a, b))
-    changed = changes(a.model, b.model)
-    line = _Line(sharing_copy(a.model), changed, prompt, answer)
+    (before, p_before), (after, p_after) = (_measured(model, prompt, answer) for model in (a, b))
+    changed = changes(a, b)
+    line = _Line(sharing_copy(a), changed, prompt, answer)
     parts, n_points = _Parts(), 0
     for n_points in points if changed else ():
         parts = line.integral(n_points)
         if abs(after - before - parts.sum) <= TOLERANCE * abs(after - before):
             break
     return Stretch(
-        a=a.ref, b=b.ref, before=before, after=after, probability_before=p_before, probability_after=p_after,
-        matrices=tuple(ChangedMatrix(name, layer_of(name, a.model)) for name in changed),
+        before=before,
+        after=after,
+        probability_before=p_before,
+        probability_after=p_after,
+        matrices=tuple(ChangedMatrix(name, layer_of(name, a)) for name in changed),
         by_matrix=_rows([parts.modules[name] for name in changed], len(prompt)),
         heads=tuple(parts.heads),
         by_head=_rows(list(parts.heads.values()), len(prompt)),
         n_points=n_points,
-    )  # fmt: skip
+    )
 
 
 def layer_of(name: str, model: PreTrainedModel) -> int:
@@ -83,7 +80,7 @@ def _explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
 
 
 def _rows(parts: Sequence[np.ndarray], n_pos: int) -> np.ndarray:
-    return np.array(parts).reshape(len(parts), n_pos)
+    return np.array(parts, np.float32).reshape(len(parts), n_pos)
 
 
 @dataclass(eq=False)

@@ -38,6 +38,7 @@ from engine.cli import (
     study,
     timelapse,
     training,
+    where,
 )
 from engine.cli.context import Settings
 from engine.cli.output import plain
@@ -165,6 +166,7 @@ for room in (
     training,
     runs,
     analysis,
+    where,
     graphs,
     mean_circuit,
     circuits,

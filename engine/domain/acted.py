@@ -5,14 +5,31 @@ times the change of weights (loss change allocation, Lan et al. 2019, here for a
 exactly, whatever was trained, and no transcoders are needed.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
+
+from engine.domain.record import Record
 
 EMBEDDING_LAYER = -1  # of token and position embeddings; what stands behind the last layer is layer n_layers
 HeadKind = Literal["query", "key", "value", "output"]
+
+
+class ActedKey(Record):
+    """What was asked: of which checkpoints, in the order of training, and of which answer."""
+
+    checkpoints: Annotated[tuple[str, ...], Field(min_length=2)]  # RUN@LABEL; the first is A, the last B
+    hashes: tuple[str, ...]  # of their weights and the base: a run made again under its old name differs
+    prompt: str  # without BOS
+    answer: int  # token id
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -39,32 +56,28 @@ class Stretch:
     The logit is that of the answer minus the mean logit, before any soft cap.
     """
 
-    a: str  # RUN@LABEL
-    b: str
     before: float  # logit at a, measured
     after: float  # at b
     probability_before: float
     probability_after: float
     matrices: tuple[ChangedMatrix, ...]
-    by_matrix: np.ndarray  # (n_matrices, n_pos) float64 parts of after - before
+    by_matrix: np.ndarray  # (n_matrices, n_pos) float32 parts of after - before
     heads: tuple[ChangedHead, ...]
     by_head: np.ndarray  # (n_heads, n_pos): what of it runs through single heads; biases of the output matrix do not
     n_points: int  # of the line at which gradients were taken
 
     @property
     def sum(self) -> float:
-        return float(self.by_matrix.sum())
+        return float(self.by_matrix.sum(dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)
 class Acted:
     """Of one prompt and one answer, from A to B, over the checkpoints between them."""
 
-    prompt: str
+    key: ActedKey
     tokens: tuple[str, ...]  # (n_pos,) with BOS first
-    token_ids: tuple[int, ...]
-    answer: str
-    answer_id: int
+    answer: str  # as the tokenizer writes it, with its blank
     n_layers: int
     stretches: tuple[Stretch, ...]  # in the order of training; the first begins at A, the last ends at B
 

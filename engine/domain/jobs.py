@@ -75,6 +75,16 @@ class Trace(Record):
     settings: TraceSettings = TraceSettings()
 
 
+class Where(Record):
+    """Split the change of an answer's logit over matrices, heads, tokens and the checkpoints between A and B."""
+
+    action: Literal["where"] = "where"
+    a: str  # RUN@LABEL
+    b: str
+    prompt: str
+    answer: str = ""  # a word; empty: what B says
+
+
 class Timelapse(Record):
     """Trace more checkpoints to the output targets of a stored comparison, so that all of them can be played."""
 
@@ -170,6 +180,7 @@ Request = Annotated[
     | TrainTranscoders
     | Compare
     | Trace
+    | Where
     | Timelapse
     | Intervene
     | DescribeFeatures

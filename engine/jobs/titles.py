@@ -15,6 +15,7 @@ from engine.domain.jobs import (
     Train,
     TrainTranscoders,
     UniteCircuits,
+    Where,
 )
 
 
@@ -31,6 +32,8 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"Compare {request.a} with {request.b}"
         case Trace():
             return f"Trace {request.checkpoint}"
+        case Where():
+            return f"Find where training acted from {request.a} to {request.b}"
         case Timelapse():
             return f"Trace the time-lapse of {request.a} and {request.b}"
         case Intervene():

@@ -19,6 +19,7 @@ from engine.domain.record import Record
 from engine.domain.runs import RunConfig
 from engine.domain.series import GraphSeries
 from engine.domain.studies import Study
+from engine.store.acted_files import read_acted_key
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
@@ -95,6 +96,11 @@ def _component_key(found: StoredFile) -> tuple[str, Record]:
 def _circuit_key(found: StoredFile) -> tuple[str, Record]:
     report = read_circuit(found.path)
     return report.run, report.key
+
+
+def _acted_key(found: StoredFile) -> tuple[str, Record]:
+    key = read_acted_key(found.path)
+    return key.checkpoints[-1], key
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -204,4 +210,5 @@ _DESCRIBE: dict[Kind, Callable[[StoredFile], tuple[str, Record]]] = {
     "study": lambda found: ("", read_study(found.path)),
     "components": _component_key,
     "circuit": _circuit_key,
+    "acted": _acted_key,
 }

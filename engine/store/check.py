@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from engine.domain.corpus import CorpusSpec, TaskSpec
 from engine.domain.errors import Damaged
 from engine.domain.jobs import JobRecord
+from engine.store.acted_files import read_acted
 from engine.store.catalogue import (
     read_annotations,
     read_circuit,
@@ -62,6 +63,7 @@ def check_artefact(shelf: Path, found: StoredFile, *, shelves: Sequence[Path]) -
         "study": lambda path: _reading(path, read_study),
         "components": lambda path: _reading(path, read_components),
         "circuit": lambda path: _reading(path, read_circuit),
+        "acted": lambda path: _reading(path, read_acted),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

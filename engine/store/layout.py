@@ -11,7 +11,7 @@ from engine.domain.names import check_name
 
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
-    "annotations", "series", "study", "components", "circuit",
+    "annotations", "series", "study", "components", "circuit", "acted",
 ]  # fmt: skip
 
 STATE: Final = "state.json"  # what makes a folder a checkpoint
@@ -59,6 +59,7 @@ def main_file(kind: Kind, name: str) -> Path:
         "study": Path("studies", name, "study.json"),
         "components": Path("components", f"{name}.safetensors"),
         "circuit": Path("circuits", f"{name}.json"),
+        "acted": Path("acted", f"{name}.safetensors"),
     }[kind]
 
 
@@ -80,6 +81,7 @@ def scan(shelf: Path) -> Iterator[StoredFile]:
     yield from _look(shelf, "study", _folders(shelf / "studies"))
     yield from _look(shelf, "components", _files(shelf / "components", ".safetensors"))
     yield from _look(shelf, "circuit", _files(shelf / "circuits", ".json"))
+    yield from _look(shelf, "acted", _files(shelf / "acted", ".safetensors"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

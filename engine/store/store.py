@@ -10,6 +10,7 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.store.acted import ActedShelf
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
 from engine.store.corpora import CorpusShelf
@@ -37,7 +38,7 @@ def cache_of(workspace: Path) -> Path:
     return workspace / "cache"
 
 
-class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, ComponentShelf, StudyShelf):
+class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, ComponentShelf, StudyShelf, ActedShelf):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -99,6 +100,7 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
             if not row.bundled:
                 self._remove_file("series", row.name)
         self._remove_components(name, sign)
+        self._remove_acted(sign)
         for kind in ("features", "intervention"):
             for row in self._rows(kind):
                 if row.parent.startswith(sign) and not row.bundled:
@@ -113,6 +115,11 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
             keys = (report.key, *(report.parts if isinstance(report, UnionReport) else ()))
             if any(key.checkpoint.startswith(sign) for key in keys):
                 self._remove_file("circuit", report.hash)
+
+    def _remove_acted(self, sign: str) -> None:
+        for key in self.acted_keys():
+            if any(ref.startswith(sign) for ref in key.checkpoints):
+                self._remove_file("acted", key.hash)
 
     def check(self) -> list[Problem]:
         """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""

@@ -22,6 +22,7 @@ from engine.domain.jobs import (
     Train,
     TrainTranscoders,
     UniteCircuits,
+    Where,
 )
 from engine.store import Store
 
@@ -56,6 +57,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.tracing import trace
 
             return trace(store, request, report, cancel)
+        case Where():
+            from engine.workflows.where import where
+
+            return where(store, request, report, cancel)
         case Timelapse():
             from engine.workflows.timelapse import timelapse
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from engine.analysis.curves import probe_scores
+from engine.domain.acted import Acted
 from engine.domain.errors import NotFound
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
@@ -44,6 +45,17 @@ def comparison_graphs(
     if found is None or not _traced_with(found.graph_a, max_features):
         return None
     return store.graph(found.graph_a), store.graph(found.graph_b)
+
+
+def stored_acted(store: Store, a: str, b: str, prompt: str, answer: str = "") -> Acted | None:
+    """Where training acted from A to B (RUN@LABEL, canonical), or None where it has not been measured: of the answer,
+    or the newest where none is named. Raises Damaged."""
+    for key in store.acted_keys():
+        if (key.checkpoints[0], key.checkpoints[-1], key.prompt) == (a, b, prompt):
+            found = store.acted(key)
+            if found is not None and answer in ("", found.answer.strip()):
+                return found
+    return None
 
 
 def moments(store: Store, a: str, b: str) -> tuple[Moment, ...]:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from engine.attribution.acted import POINTS, Corner, layer_of, stretch
+from engine.attribution.acted import POINTS, layer_of, stretch
 from engine.attribution.weight_changes import changes
-from engine.domain.acted import Acted, ChangedHead, Stretch
+from engine.domain.acted import Acted, ActedKey, ChangedHead, Stretch
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel
@@ -39,7 +39,12 @@ def moved(model: PreTrainedModel, *, seed: int = 0, only: str = "") -> PreTraine
 
 
 def between(a: PreTrainedModel, b: PreTrainedModel, points: tuple[int, ...] = MANY) -> Stretch:
-    return stretch(Corner("r@base", a), Corner("r@step1", b), PROMPT, ANSWER, points=points)
+    return stretch(a, b, PROMPT, ANSWER, points=points)
+
+
+def acted(loaded: LoadedModel, *stretches: Stretch) -> Acted:
+    key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", answer=ANSWER)
+    return Acted(key, ("",) * len(PROMPT), "", loaded.n_layers, stretches)
 
 
 def logit(model: PreTrainedModel) -> float:
@@ -233,7 +238,7 @@ def test_one_layer_by_hand() -> None:
         slope_up = (value(up + step, down) - value(up - step, down)) / (2 * step)
         slope_down = (value(up, down + step) - value(up, down - step)) / (2 * step)
         parts += np.array([2 * slope_up, 2 * slope_down]) / n
-    found = stretch(Corner("a", a), Corner("b", b), torch.tensor([2]), 0, points=MANY)
+    found = stretch(a, b, torch.tensor([2]), 0, points=MANY)
     assert found.before == pytest.approx(value(0, 1), abs=1e-5)
     assert found.after == pytest.approx(value(2, 3), abs=1e-5)
     assert [matrix.name for matrix in found.matrices] == ["model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj"]
@@ -247,7 +252,7 @@ def test_a_planted_token_and_layer() -> None:
     b.get_output_embeddings().weight = nn.Parameter(b.get_output_embeddings().weight.detach().clone())
     b.get_input_embeddings().weight.data[PROMPT[2]] += 1.0
     b.requires_grad_(requires_grad=False)
-    found = Acted("", ("",) * 5, tuple(PROMPT.tolist()), "", ANSWER, loaded.n_layers, (between(loaded.model, b),))
+    found = acted(loaded, between(loaded.model, b))
     places = found.places()
     assert places[0, 2] == pytest.approx(found.change, abs=1e-4)
     assert np.count_nonzero(places) == 1
@@ -260,7 +265,7 @@ def test_stretches_join() -> None:
     loaded = loaded_family("llama")
     corners = [loaded.model, moved(loaded.model, seed=1), moved(loaded.model, seed=2)]
     stretches = tuple(between(a, b) for a, b in pairwise(corners))
-    found = Acted("", ("",) * 5, tuple(PROMPT.tolist()), "", ANSWER, loaded.n_layers, stretches)
+    found = acted(loaded, *stretches)
     assert found.change == pytest.approx(logit(corners[2]) - logit(corners[0]), abs=1e-4)
     assert found.left == pytest.approx(0, abs=2e-4)
     np.testing.assert_allclose(

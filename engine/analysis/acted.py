@@ -1,0 +1,91 @@
+"""Where training acted, in tables, records and one sentence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
+
+EMBEDDINGS, OUTPUT = "embeddings", "output"
+
+
+def layer_name(layer: int, n_layers: int) -> str:
+    """“L3”; the places before the first layer and behind the last have names."""
+    if layer == EMBEDDING_LAYER:
+        return EMBEDDINGS
+    return OUTPUT if layer == n_layers else f"L{layer}"
+
+
+def place_table(acted: Acted, stretches: Sequence[Stretch] | None = None) -> pd.DataFrame:
+    """layer, position, token, part: a row a place where anything was changed, the largest first."""
+    places = acted.places(stretches)
+    row, position = np.nonzero(places)
+    table = pd.DataFrame(
+        {
+            "layer": row - 1,
+            "position": position,
+            "token": [acted.tokens[p] for p in position],
+            "part": places[row, position],
+        }
+    )
+    return _largest_first(table)
+
+
+def token_table(acted: Acted) -> pd.DataFrame:
+    """position, token, part, and a column a stretch (its number, from 0): in the order of the prompt."""
+    by_stretch = {number: acted.places([one]).sum(0) for number, one in enumerate(acted.stretches)}
+    return pd.DataFrame(
+        {
+            "position": np.arange(len(acted.tokens)),
+            "token": acted.tokens,
+            "part": acted.places().sum(0),
+            **by_stretch,
+        }
+    )
+
+
+def matrix_table(acted: Acted) -> pd.DataFrame:
+    """matrix, layer, part: the largest first."""
+    rows = [(one.name, one.layer, float(parts.sum())) for one, parts in acted.by_matrix().items()]
+    return _largest_first(pd.DataFrame(rows, columns=["matrix", "layer", "part"]))
+
+
+def head_table(acted: Acted) -> pd.DataFrame:
+    """layer, kind, head, part: the largest first."""
+    rows = [(one.layer, one.kind, one.head, float(parts.sum())) for one, parts in acted.by_head().items()]
+    return _largest_first(pd.DataFrame(rows, columns=["layer", "kind", "head", "part"]))
+
+
+def acted_record(acted: Acted) -> dict[str, Any]:
+    """Keys answer, before, after, sum, left, places, matrices, heads, steps. Places sum to the change but for `left`."""
+    return {
+        "answer": acted.answer,
+        "before": acted.before,
+        "after": acted.after,
+        "sum": acted.sum,
+        "left": acted.left,
+        "places": place_table(acted).to_dict("records"),
+        "matrices": matrix_table(acted).to_dict("records"),
+        "heads": head_table(acted).to_dict("records"),
+        "steps": [
+            {
+                "a": a,
+                "b": b,
+                "before": one.before,
+                "after": one.after,
+                "probability_before": one.probability_before,
+                "probability_after": one.probability_after,
+                "sum": one.sum,
+                "points": one.n_points,
+                "places": place_table(acted, [one]).to_dict("records"),
+            }
+            for a, b, one in zip(acted.key.checkpoints[:-1], acted.key.checkpoints[1:], acted.stretches, strict=True)
+        ],
+    }
+
+
+def _largest_first(table: pd.DataFrame) -> pd.DataFrame:
+    order = table["part"].abs().sort_values(ascending=False, kind="stable").index
+    return table.loc[order].reset_index(drop=True)

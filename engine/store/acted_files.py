@@ -1,0 +1,107 @@
+"""Where training acted, as one safetensors file: parts as arrays, all else in the file's metadata."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, Stretch
+from engine.domain.errors import Damaged
+from engine.domain.record import Record
+from engine.store.files import first_reason, write_bytes
+
+
+class _StretchHeader(Record):
+    before: float
+    after: float
+    probability_before: float
+    probability_after: float
+    n_points: int
+    matrices: tuple[ChangedMatrix, ...]
+    heads: tuple[ChangedHead, ...]
+
+
+class _ActedHeader(Record):
+    key: ActedKey
+    tokens: tuple[str, ...]
+    answer: str
+    n_layers: int
+    stretches: tuple[_StretchHeader, ...]
+
+
+def write_acted(path: Path, acted: Acted) -> None:
+    """Raises StorageFailed."""
+    header = _ActedHeader(
+        key=acted.key,
+        tokens=acted.tokens,
+        answer=acted.answer,
+        n_layers=acted.n_layers,
+        stretches=tuple(
+            _StretchHeader(**{name: getattr(stretch, name) for name in _StretchHeader.model_fields})
+            for stretch in acted.stretches
+        ),
+    )
+    arrays = {}
+    for number, stretch in enumerate(acted.stretches):
+        arrays |= {f"matrix.{number}": stretch.by_matrix, f"head.{number}": stretch.by_head}
+    write_bytes(path, save(arrays, metadata={"acted": header.model_dump_json()}))
+
+
+def read_acted(path: Path) -> Acted:
+    """Raises Damaged where anything about the file is not as `write_acted` leaves it."""
+    try:
+        with safe_open(path, framework="np") as file:
+            header = _header(path, file.metadata())
+            stretches = tuple(_stretch(path, file, header, number) for number in range(len(header.stretches)))
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
+    return Acted(header.key, header.tokens, header.answer, header.n_layers, stretches)
+
+
+def read_acted_key(path: Path) -> ActedKey:
+    """What was asked, from the head of the file alone. Raises Damaged."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return _header(path, file.metadata()).key
+    except (SafetensorError, OSError) as error:
+        raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
+
+
+def _stretch(path: Path, file: Any, header: _ActedHeader, number: int) -> Stretch:
+    one = header.stretches[number]
+    if layers := {m.layer for m in (*one.matrices, *one.heads)} - set(range(-1, header.n_layers + 1)):
+        raise Damaged(path, f"it speaks of layer {min(layers)}, and there are {header.n_layers}")
+
+    def parts(name: str, n: int) -> np.ndarray:
+        array: np.ndarray = file.get_tensor(f"{name}.{number}")
+        wanted = (n, len(header.tokens))
+        if array.shape != wanted or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise Damaged(path, f"{name}.{number} should be {wanted} finite numbers in float32")
+        return array
+
+    return Stretch(
+        before=one.before,
+        after=one.after,
+        probability_before=one.probability_before,
+        probability_after=one.probability_after,
+        matrices=one.matrices,
+        by_matrix=parts("matrix", len(one.matrices)),
+        heads=one.heads,
+        by_head=parts("head", len(one.heads)),
+        n_points=one.n_points,
+    )
+
+
+def _header(path: Path, metadata: dict[str, str] | None) -> _ActedHeader:
+    try:
+        header = _ActedHeader.model_validate_json((metadata or {}).get("acted", ""))
+    except ValidationError as error:
+        raise Damaged(path, f"its metadata does not say where training acted ({first_reason(error)})") from error
+    if path.stem != header.key.hash:
+        raise Damaged(path, f"its name is not the hash of what was asked ({header.key.hash})")
+    if len(header.stretches) != len(header.key.checkpoints) - 1:
+        raise Damaged(path, f"it has {len(header.stretches)} stretches for {len(header.key.checkpoints)} checkpoints")
+    return header

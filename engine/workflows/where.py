@@ -1,0 +1,93 @@
+"""Find where training acted between two checkpoints. Needs no transcoders, and no family that can be traced."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from engine.domain.acted import Acted, ActedKey
+from engine.domain.jobs import CancelToken, Report, Where, cancellable, turn
+from engine.domain.runs import Checkpoint
+from engine.store import Store
+from engine.workflows.loading import common_model, weights
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from engine.models.base import LoadedModel
+
+MOST_STRETCHES = 4  # of a run with more checkpoints some are passed over
+
+
+def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> str:
+    """Measure and store it, unless it is stored already. Returns the hash of its key.
+
+    Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an answer that is
+    no single token), InputError, ModelUnavailable, Damaged, Cancelled.
+    """
+    from engine.models.adapters import checkpoint_hash
+    from engine.models.base import encode
+    from engine.models.next_token import next_token
+
+    report(0.0, "Loading the model")
+    path = path_between(store, store.checkpoint(request.a), store.checkpoint(request.b))
+    loaded = common_model(store, [path[0], path[-1]])
+    prompt = encode(loaded, request.prompt)[0]
+    last = weights(loaded, path[-1]) or loaded.model
+    key = ActedKey(
+        checkpoints=tuple(corner.ref for corner in path),
+        hashes=tuple(checkpoint_hash(loaded, corner.adapter) for corner in path),
+        prompt=request.prompt,
+        answer=next_token(loaded.tokenizer, request.answer) if request.answer else _said(last, prompt),
+    )
+    if store.acted(key) is None:
+        store.save_acted(_measured(loaded, key, path, prompt, last, cancellable(report, cancel)))
+    report(1.0, "Measured")
+    return key.hash
+
+
+def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, ...]:
+    """A, what lies between, B. Within a run its checkpoints, at most so many that MOST_STRETCHES lie between; from one
+    run to another nothing does."""
+    if a.run != b.run or a.step == b.step:
+        return a, b
+    low, high = sorted((a.step, b.step))
+    inner = [one for one in store.checkpoints(a.run) if low <= one.step <= high]
+    n = min(MOST_STRETCHES, len(inner) - 1)
+    steps = [low + (high - low) * part / n for part in range(n + 1)]
+    nearest = [min(inner, key=lambda one: abs(one.step - step)) for step in steps]
+    chosen = list({one.step: one for one in nearest}.values())
+    return tuple(chosen if a.step < b.step else reversed(chosen))
+
+
+def _measured(
+    loaded: "LoadedModel",
+    key: ActedKey,
+    path: Sequence[Checkpoint],
+    prompt: "torch.Tensor",
+    last: "PreTrainedModel",
+    report: Report,
+) -> Acted:
+    from engine.attribution.acted import stretch
+
+    models = [last if corner is path[-1] else weights(loaded, corner) or loaded.model for corner in path]
+    stretches = []
+    for number, ((a, b), (from_, to)) in enumerate(zip(pairwise(models), pairwise(path), strict=True)):
+        turn(report, number, len(path) - 1)(0.0, f"{from_.label} to {to.label}")
+        stretches.append(stretch(a, b, prompt, key.answer))
+    decode = loaded.tokenizer.decode
+    return Acted(
+        key=key,
+        tokens=tuple(decode([token]) for token in prompt.tolist()),
+        answer=decode([key.answer]),
+        n_layers=loaded.n_layers,
+        stretches=tuple(stretches),
+    )
+
+
+def _said(model: "PreTrainedModel", prompt: "torch.Tensor") -> int:
+    """The most probable token."""
+    import torch
+
+    with torch.no_grad():
+        return int(model(input_ids=prompt[None], use_cache=False).logits[0, -1].argmax())
