@@ -35,15 +35,10 @@ def place_table(acted: Acted, stretches: Sequence[Stretch] | None = None) -> pd.
 
 def token_table(acted: Acted) -> pd.DataFrame:
     """position, token, part, and a column a stretch (its number, from 0): in the order of the prompt."""
-    by_stretch = {number: acted.places([one]).sum(0) for number, one in enumerate(acted.stretches)}
-    return pd.DataFrame(
-        {
-            "position": np.arange(len(acted.tokens)),
-            "token": acted.tokens,
-            "part": acted.places().sum(0),
-            **by_stretch,
-        }
+    table = pd.DataFrame(
+        {"position": np.arange(len(acted.tokens)), "token": acted.tokens, "part": acted.places().sum(0)}
     )
+    return table.assign(**{str(number): acted.places([one]).sum(0) for number, one in enumerate(acted.stretches)})
 
 
 def matrix_table(acted: Acted) -> pd.DataFrame:
@@ -59,7 +54,7 @@ def head_table(acted: Acted) -> pd.DataFrame:
 
 
 def acted_record(acted: Acted) -> dict[str, Any]:
-    """Keys answer, before, after, sum, left, places, matrices, heads, steps. Places sum to the change but for `left`."""
+    """Keys answer, before, after, sum, left, places, matrices, heads, steps. Places sum to `sum`."""
     return {
         "answer": acted.answer,
         "before": acted.before,

@@ -21,6 +21,7 @@ from engine.attribution.weight_changes import Change, LinearChange, changes
 from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
 from engine.domain.errors import ModelUnavailable
 from engine.models.last_logits import last_logits
+from engine.models.masks import attention_mask
 from engine.models.parts import Layer, Parts
 from engine.models.sharing import sharing_copy
 
@@ -70,7 +71,8 @@ def _measured(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tupl
     """The answer's logit minus the mean one, before any soft cap, and its probability."""
     own = sharing_copy(model)
     with torch.no_grad(), last_logits(own) as logits:
-        capped = own(input_ids=prompt[None], use_cache=False).logits[0, -1]
+        mask = attention_mask(own, prompt[None])
+        capped = own(input_ids=prompt[None], attention_mask=mask, use_cache=False).logits[0, -1]
     return float(_explained(logits[0], answer)), float(capped.float().softmax(-1)[answer])
 
 
@@ -153,7 +155,9 @@ class _Line:
                 hook = _moving(name, change, at, len(self._prompt), seen)
                 stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
             logits = stack.enter_context(last_logits(self._model))  # sees what the hooks above have made of them
-            self._model(input_ids=self._prompt.expand(len(at), -1), use_cache=False)
+            prompts = self._prompt.expand(len(at), -1)
+            mask = attention_mask(self._model, prompts)
+            self._model(input_ids=prompts, attention_mask=mask, use_cache=False)
         return seen, _explained(logits[0], self._answer)
 
 

@@ -71,7 +71,7 @@ def _show(found: "Acted") -> None:
     tokens = token_table(found)
     several = len(found.stretches) > 1
     names = [f"{labels[n]} to {labels[n + 1]}" for n in range(len(found.stretches))] if several else []
-    columns = ["position", "token", "part", *range(len(names))]
+    columns = ["position", "token", "part", *map(str, range(len(names)))]
     show_table(("position", "token", "part", *names), tokens[columns].values.tolist(), title="By token")
     name = lambda layer: layer_name(layer, found.n_layers)  # noqa: E731
     for title, table, column in (

@@ -44,7 +44,7 @@ def write_acted(path: Path, acted: Acted) -> None:
             for stretch in acted.stretches
         ),
     )
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for number, stretch in enumerate(acted.stretches):
         arrays |= {f"matrix.{number}": stretch.by_matrix, f"head.{number}": stretch.by_head}
     write_bytes(path, save(arrays, metadata={"acted": header.model_dump_json()}))
@@ -72,8 +72,9 @@ def read_acted_key(path: Path) -> ActedKey:
 
 def _stretch(path: Path, file: Any, header: _ActedHeader, number: int) -> Stretch:
     one = header.stretches[number]
-    if layers := {m.layer for m in (*one.matrices, *one.heads)} - set(range(-1, header.n_layers + 1)):
-        raise Damaged(path, f"it speaks of layer {min(layers)}, and there are {header.n_layers}")
+    layers = {matrix.layer for matrix in one.matrices} | {head.layer for head in one.heads}
+    if unknown := layers - set(range(-1, header.n_layers + 1)):
+        raise Damaged(path, f"it speaks of layer {min(unknown)}, and there are {header.n_layers}")
 
     def parts(name: str, n: int) -> np.ndarray:
         array: np.ndarray = file.get_tensor(f"{name}.{number}")

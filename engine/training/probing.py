@@ -12,6 +12,7 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import InputError, PromptRefused
 from engine.domain.runs import ProbeResults
 from engine.models.base import token_ids
+from engine.models.masks import attention_mask
 from engine.models.next_token import next_token as one_token
 
 BATCH_TOKENS = 4096  # tokens of one forward pass
@@ -66,7 +67,8 @@ def measure(model: PreTrainedModel, batch: ProbeBatch) -> ProbeResults:
     rank, best = torch.zeros_like(batch.answers), torch.zeros_like(batch.answers)
     with evaluating(model):
         for rows, tokens in batch.groups:
-            out = model(input_ids=tokens.to(model.device), use_cache=False, logits_to_keep=1)
+            ids = tokens.to(model.device)
+            out = model(input_ids=ids, attention_mask=attention_mask(model, ids), use_cache=False, logits_to_keep=1)
             logits = out.logits[:, -1].float().cpu()  # (n_rows, d_vocab)
             if not logits.isfinite().all():
                 raise InputError("The model's outputs are no longer finite numbers. Use a smaller learning rate.")

@@ -9,6 +9,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 
 from engine.domain.runs import RunConfig
 from engine.models.adapters import Tuned
+from engine.models.masks import attention_mask
 from engine.training import resume
 from engine.training.methods import Steps
 from engine.training.texts import TokenRow, collator
@@ -25,6 +26,7 @@ class StepTrainer(Trainer):
         # Trainer logs a mean over steps, rounded to four digits; a checkpoint wants the loss of exactly its step.
         inputs = self._prepare_inputs(inputs)
         self.own_steps.before(self.state.global_step + 1, inputs)
+        inputs["attention_mask"] = attention_mask(self.model, inputs["input_ids"], inputs["attention_mask"])
         loss = super().training_step(model, inputs, *args, **kwargs)
         self.step_loss = loss - self.own_steps.penalty()
         return loss
