@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,9 @@ def assert_equal_runs(store: Store, whole: Store) -> None:
     assert not store.resume_folder("run").exists()
 
 
-@pytest.mark.parametrize("curriculum", list(RUNS))
-@pytest.mark.parametrize("stop", [1, 2, 4, 6, 7, 8, 12])
+@pytest.mark.parametrize(("stop", "curriculum"), [*zip((1, 2, 4, 6, 7, 8, 12), cycle(RUNS), strict=False)])
 def test_cancelled_at_a_step_it_goes_on_to_the_same_end(
-    taught: Store, whole: dict[str, Store], config: Any, curriculum: str, stop: int
+    taught: Store, whole: dict[str, Store], config: Any, stop: int, curriculum: str
 ) -> None:
     # The token is asked once before the first step, then after each step.
     asked = config(**RUNS[curriculum])
@@ -108,10 +108,12 @@ def _forget_decisions(data: dict[str, Any]) -> None:
     data["decisions"] = []
 
 
-@pytest.mark.parametrize("change", [None, "", "not json", _forget_look, _forget_looks, _forget_decisions])
-@pytest.mark.parametrize("curriculum", list(RUNS))
+@pytest.mark.parametrize(
+    ("change", "curriculum"),
+    [*zip((None, "", "not json", _forget_look, _forget_looks, _forget_decisions), cycle(RUNS), strict=False)],
+)
 def test_what_is_lost_of_the_decisions_is_made_again(
-    taught: Store, whole: dict[str, Store], config: Any, curriculum: str, change: Any
+    taught: Store, whole: dict[str, Store], config: Any, change: Any, curriculum: str
 ) -> None:
     asked = config(**RUNS[curriculum])
     cancelled(taught, asked, 9)  # step 8, in the second epoch; looks of 0 and 3 are kept
@@ -147,10 +149,18 @@ class Died(BaseException):
     """A process that dies: nothing after it is run, as far as the code under test may tell."""
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
-    ("write", "nth"),
-    [("save_decisions", nth) for nth in (1, 2, 5, 6)] + [("save_losses", 4), ("delete_resume_state", 1)],
+    ("write", "nth", "when"),
+    [
+        ("save_decisions", 1, "before"),
+        ("save_decisions", 2, "after"),
+        ("save_decisions", 5, "before"),
+        ("save_decisions", 5, "after"),
+        ("save_decisions", 6, "before"),
+        ("save_losses", 4, "after"),
+        ("delete_resume_state", 1, "before"),
+        ("delete_resume_state", 1, "after"),
+    ],
 )
 def test_dying_beside_any_write_is_harmless(
     taught: Store,
