@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
+from engine.domain.numbers import decimal, signed
 
 EMBEDDINGS, OUTPUT = "embeddings", "output"
 
@@ -51,6 +52,22 @@ def head_table(acted: Acted) -> pd.DataFrame:
     """layer, kind, head, part: the largest first."""
     rows = [(one.layer, one.kind, one.head, float(parts.sum())) for one, parts in acted.by_head().items()]
     return _largest_first(pd.DataFrame(rows, columns=["layer", "kind", "head", "part"]))
+
+
+def acted_sentence(acted: Acted) -> str:
+    """What changed by how much, at which tokens most of it was made, and whether the parts add up."""
+    word, change = acted.answer.strip(), acted.change
+    if not any(stretch.matrices for stretch in acted.stretches):
+        return f"Both checkpoints have the same weights: “{word}” has a logit of {decimal(acted.before)} in both."
+    first, last = acted.stretches[0], acted.stretches[-1]
+    by_token = token_table(acted)
+    top = by_token.loc[by_token["part"].abs().sort_values(ascending=False, kind="stable").index[:2]]
+    named = " and ".join(f"{signed(part)} at “{token.strip()}”" for token, part in top[["token", "part"]].values)
+    return (
+        f"Training moved the logit of “{word}” by {signed(change)}, from {decimal(acted.before)} to "
+        f"{decimal(acted.after)} (probability {decimal(first.probability_before)} to "
+        f"{decimal(last.probability_after)}): {named}. All parts add up to {signed(acted.sum)}."
+    )
 
 
 def acted_record(acted: Acted) -> dict[str, Any]:

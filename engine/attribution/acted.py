@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from engine.attribution.weight_changes import Change, LinearChange, changes
+from engine.attribution.weight_changes import LinearChange, WeightChange, changes
 from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
 from engine.domain.errors import ModelUnavailable
 from engine.models.last_logits import last_logits
@@ -41,7 +41,7 @@ def stretch(
     (before, p_before), (after, p_after) = (_measured(model, prompt, answer) for model in (a, b))
     changed = changes(a, b)
     line = _Line(sharing_copy(a), changed, prompt, answer)
-    parts, n_points = _Parts(), 0
+    parts, n_points = _Integral(), 0
     for n_points in points if changed else ():
         parts = line.integral(n_points)
         if abs(after - before - parts.sum) <= TOLERANCE * abs(after - before):
@@ -86,7 +86,7 @@ def _rows(parts: Sequence[np.ndarray], n_pos: int) -> np.ndarray:
 
 
 @dataclass(eq=False)
-class _Parts:
+class _Integral:
     """(n_pos,) float64 each."""
 
     modules: dict[str, np.ndarray] = field(default_factory=dict)
@@ -118,13 +118,13 @@ class _Line:
     """The models between two checkpoints, several of them at once: the prompt stands in a batch, once a point."""
 
     def __init__(
-        self, model: PreTrainedModel, changed: Mapping[str, Change], prompt: torch.Tensor, answer: int
+        self, model: PreTrainedModel, changed: Mapping[str, WeightChange], prompt: torch.Tensor, answer: int
     ) -> None:
         """`model`: of the first checkpoint, with hooks that nobody else sees."""
         self._model, self._changed, self._prompt, self._answer = model, changed, prompt, answer
         self._heads = _Heads(model)
 
-    def integral(self, n_points: int) -> _Parts:
+    def integral(self, n_points: int) -> _Integral:
         nodes, weights = np.polynomial.legendre.leggauss(n_points)  # from -1 to 1
         total = _Sums(self._heads.outputs)
         together = max(1, _TOKENS_TOGETHER // len(self._prompt))
@@ -135,7 +135,7 @@ class _Line:
         n_pos = len(self._prompt)
         modules = dict.fromkeys(self._changed, np.zeros(n_pos))  # of one that never runs
         modules |= {name: _placed(numbers.sum(1), n_pos) for name, numbers in total.by_output.items()}
-        return _Parts(modules, {head: _placed(part, n_pos) for head, part in self._heads.split(total).items()})
+        return _Integral(modules, {head: _placed(part, n_pos) for head, part in self._heads.split(total).items()})
 
     def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> None:
         """The parts at points (n,) from 0 to 1, each times its weight (n,)."""
@@ -162,7 +162,7 @@ class _Line:
 
 
 def _moving(
-    name: str, change: Change, at: torch.Tensor, n_pos: int, seen: dict[str, _Seen]
+    name: str, change: WeightChange, at: torch.Tensor, n_pos: int, seen: dict[str, _Seen]
 ) -> Callable[..., torch.Tensor]:
     """A hook that moves a module's output to each point's place on the line."""
 
@@ -197,7 +197,7 @@ class _Sums:
         self.by_input: dict[str, torch.Tensor] = {}  # of what leaves the heads, (n_pos, n_in)
         self._wanted = set(by_input)
 
-    def add(self, name: str, change: Change, seen: _Seen, gradient: torch.Tensor) -> None:
+    def add(self, name: str, change: WeightChange, seen: _Seen, gradient: torch.Tensor) -> None:
         found = (gradient * seen.by_position(seen.change)).double().sum(0)
         self.by_output[name] = self.by_output.get(name, 0) + found
         if name in self._wanted and isinstance(change, LinearChange):

@@ -18,7 +18,7 @@ from engine.domain.errors import ComparisonRefused, InputError
 from engine.models.low_rank import LowRank, stored
 
 
-class Change:
+class WeightChange:
     """From module `a` to module `b`, which stands in the same place of another checkpoint."""
 
     @abstractmethod
@@ -26,7 +26,7 @@ class Change:
         """b's output minus a's, of the same input; float32, without gradients into weights."""
 
 
-class LinearChange(Change):
+class LinearChange(WeightChange):
     """Of a linear layer. Terms of low rank stay thin; a dense difference is made anew wherever it is asked for."""
 
     def __init__(self, a: nn.Module, b: nn.Module) -> None:
@@ -63,7 +63,7 @@ class LinearChange(Change):
         return self._dense[1].float() - self._dense[0].float()
 
 
-class _LayerNormChange(Change):
+class _LayerNormChange(WeightChange):
     def __init__(self, a: nn.LayerNorm, b: nn.LayerNorm) -> None:
         self._a, self._b = a, b
 
@@ -77,7 +77,7 @@ class _LayerNormChange(Change):
         return change
 
 
-class _RunBoth(Change):
+class _RunBoth(WeightChange):
     """Of embeddings and of norms that take any dtype."""
 
     def __init__(self, a: nn.Module, b: nn.Module) -> None:
@@ -89,7 +89,7 @@ class _RunBoth(Change):
         return change
 
 
-def changes(a: PreTrainedModel, b: PreTrainedModel) -> dict[str, Change]:
+def changes(a: PreTrainedModel, b: PreTrainedModel) -> dict[str, WeightChange]:
     """By the name of the module, those whose own weights differ, in the model's order.
 
     Raises ComparisonRefused for models of other modules or shapes, InputError where weights differ in a kind of module
@@ -140,7 +140,7 @@ def _same_term(a: LowRank, b: LowRank) -> bool:
     return a.scale == b.scale and torch.equal(a.down, b.down) and torch.equal(a.up, b.up)
 
 
-def _change(name: str, a: nn.Module, b: nn.Module) -> Change:
+def _change(name: str, a: nn.Module, b: nn.Module) -> WeightChange:
     kind = _without_term(a)
     if isinstance(kind, nn.Linear | Conv1D):
         return LinearChange(a, b)

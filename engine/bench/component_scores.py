@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from engine.bench.peak import PeakMemory
+from engine.bench.peak import MemorySampler
 from engine.bench.row import BenchRow, at_most, faster, not_slower, plain
 from engine.bench.setting import CORPUS, Setting
 from engine.bench.timing import medians
@@ -132,6 +132,6 @@ def _peak_mb(name: Model, side: Side, n_pairs: int) -> float:
         model, pairs = _loaded(setting.store, name)
     _scores(side, model, pairs.part(range(2)))  # what is loaded once and stays
     rows = np.arange(n_pairs) % len(pairs)
-    with PeakMemory() as peak:
+    with MemorySampler() as peak:
         _scores(side, model, pairs.part(rows))
     return peak.rise_mb

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.pruning import prune
-from engine.bench.peak import PeakMemory
+from engine.bench.peak import MemorySampler
 from engine.bench.row import BenchRow, at_most, plain
 from engine.bench.setting import Setting
 from engine.bench.timing import medians
@@ -71,7 +71,7 @@ def _measured(base: Path) -> dict[str, float]:
         "prune": lambda: prune(a),
         "difference of two": lambda: diff_graphs(a, b),
     }
-    with PeakMemory() as peak:
+    with MemorySampler() as peak:
         taken = medians(tuple(steps.values()), rounds=ROUNDS)
     return {**dict(zip(steps, taken, strict=True)), "gb": peak.rise_mb / 1e3}
 

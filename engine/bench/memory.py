@@ -2,7 +2,7 @@
 
 import time
 
-from engine.bench.peak import PeakMemory
+from engine.bench.peak import MemorySampler
 from engine.bench.row import BenchRow, at_most
 from engine.bench.server import app_server, browser_page, wait_idle, wait_until_up
 from engine.bench.setting import Setting
@@ -19,7 +19,7 @@ def measure(setting: Setting) -> list[BenchRow]:
     with (
         browser_page() as page,
         app_server(store.workspace) as server,
-        PeakMemory(server.memory_mb, every_s=SAMPLE_S) as peak,
+        MemorySampler(server.memory_mb, every_s=SAMPLE_S) as peak,
     ):
         wait_until_up(server)
         before = {info.name for info in store.runs()}

@@ -16,7 +16,7 @@ def own_memory_mb() -> float:
     return float(psutil.Process().memory_info().rss) / 1e6
 
 
-class PeakMemory:
+class MemorySampler:
     """Use as a context manager. Within it and after it, `mb` is the highest sample so far."""
 
     def __init__(self, read: Callable[[], float] = own_memory_mb, *, every_s: float = SAMPLE_S) -> None:
@@ -30,7 +30,7 @@ class PeakMemory:
         """The highest sample above the first, which was taken before the work began."""
         return self.mb - self._before
 
-    def __enter__(self) -> "PeakMemory":
+    def __enter__(self) -> "MemorySampler":
         self._thread.start()
         return self
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from engine.bench.peak import PeakMemory
+from engine.bench.peak import MemorySampler
 from engine.bench.row import BenchRow, at_most, faster, not_slower
 from engine.bench.setting import Setting
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, TraceSettings
@@ -165,7 +165,7 @@ def _theirs(folder: Path, case: Case, scratch: Path) -> _Run:
 def _timed(trace: Any, case: Case) -> tuple[float, float, Any]:
     """Seconds of a trace, MB at the peak from the first trace on (loading may take more for a moment), its graph."""
     taken = []
-    with PeakMemory() as peak:
+    with MemorySampler() as peak:
         trace(SHORT.prompt)
         for _ in range(case.rounds):
             start = time.perf_counter()

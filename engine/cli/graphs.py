@@ -7,10 +7,11 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.inputs import transcoder_set
-from engine.cli.output import JsonFile, check_destination, write_json
+from engine.cli.output import JsonFile, check_destination, say, write_json
 from engine.cli.progress import progress
 
 if TYPE_CHECKING:
+    from engine.domain.acted import Acted
     from engine.domain.graphs import AttributionGraph, PruneSettings
     from engine.domain.jobs import Request
     from engine.store import Store
@@ -83,6 +84,7 @@ def compare(
     json_file: JsonFile = None,
 ) -> None:
     """Trace two checkpoints to the same output tokens and tell what differs."""
+    from engine.analysis.acted import acted_record, acted_sentence
     from engine.analysis.diff import diff_graphs
     from engine.analysis.records import diff_record
     from engine.domain.diffs import DiffSettings
@@ -92,12 +94,24 @@ def compare(
     store = store_of(ctx)
     ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders, max_features)
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change))
+    where = acted(store, ref_a, ref_b, prompt)
     if json_file:
-        write_json(diff_record(diff, everything=everything), json_file)
+        write_json(diff_record(diff, everything=everything) | {"acted": acted_record(where)}, json_file)
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
+        say(acted_sentence(where))
         show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
+
+
+def acted(store: "Store", a: str, b: str, prompt: str, answer: str = "") -> "Acted":
+    """Where training acted from A to B (canonical names), measured now where it is not stored."""
+    from engine.domain.jobs import Where
+    from engine.workflows.queries import stored_acted
+
+    request = Where(a=a, b=b, prompt=prompt, answer=answer)
+    look = lambda: stored_acted(store, a, b, prompt, answer)  # noqa: E731
+    return found_or_made(store, look, request, f"finding where training acted from {a} to {b}")
 
 
 def found_or_made(store: "Store", look: Callable[[], T | None], request: "Request", title: str) -> T:

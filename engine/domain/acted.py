@@ -78,6 +78,7 @@ class Acted:
     key: ActedKey
     tokens: tuple[str, ...]  # (n_pos,) with BOS first
     answer: str  # as the tokenizer writes it, with its blank
+    is_said: bool  # it is what B says: the most probable token
     n_layers: int
     stretches: tuple[Stretch, ...]  # in the order of training; the first begins at A, the last ends at B
 

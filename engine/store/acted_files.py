@@ -28,6 +28,7 @@ class _ActedHeader(Record):
     key: ActedKey
     tokens: tuple[str, ...]
     answer: str
+    is_said: bool
     n_layers: int
     stretches: tuple[_StretchHeader, ...]
 
@@ -38,6 +39,7 @@ def write_acted(path: Path, acted: Acted) -> None:
         key=acted.key,
         tokens=acted.tokens,
         answer=acted.answer,
+        is_said=acted.is_said,
         n_layers=acted.n_layers,
         stretches=tuple(
             _StretchHeader(**{name: getattr(stretch, name) for name in _StretchHeader.model_fields})
@@ -58,7 +60,7 @@ def read_acted(path: Path) -> Acted:
             stretches = tuple(_stretch(path, file, header, number) for number in range(len(header.stretches)))
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
-    return Acted(header.key, header.tokens, header.answer, header.n_layers, stretches)
+    return Acted(header.key, header.tokens, header.answer, header.is_said, header.n_layers, stretches)
 
 
 def read_acted_key(path: Path) -> ActedKey:

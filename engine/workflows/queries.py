@@ -49,11 +49,11 @@ def comparison_graphs(
 
 def stored_acted(store: Store, a: str, b: str, prompt: str, answer: str = "") -> Acted | None:
     """Where training acted from A to B (RUN@LABEL, canonical), or None where it has not been measured: of the answer,
-    or the newest where none is named. Raises Damaged."""
+    or of what B says where none is named. Raises Damaged."""
     for key in store.acted_keys():
         if (key.checkpoints[0], key.checkpoints[-1], key.prompt) == (a, b, prompt):
             found = store.acted(key)
-            if found is not None and answer in ("", found.answer.strip()):
+            if found is not None and (found.answer.strip() == answer if answer else found.is_said):
                 return found
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from engine.domain.acted import Acted, ActedKey
+from engine.domain.acted import Acted, ActedKey, Stretch
 from engine.domain.jobs import CancelToken, Report, Where, cancellable, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
@@ -34,14 +34,25 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     loaded = common_model(store, [path[0], path[-1]])
     prompt = encode(loaded, request.prompt)[0]
     last = weights(loaded, path[-1]) or loaded.model
+    said = _said(last, prompt)
     key = ActedKey(
         checkpoints=tuple(corner.ref for corner in path),
         hashes=tuple(checkpoint_hash(loaded, corner.adapter) for corner in path),
         prompt=request.prompt,
-        answer=next_token(loaded.tokenizer, request.answer) if request.answer else _said(last, prompt),
+        answer=next_token(loaded.tokenizer, request.answer) if request.answer else said,
     )
     if store.acted(key) is None:
-        store.save_acted(_measured(loaded, key, path, prompt, last, cancellable(report, cancel)))
+        stretches = _stretches(loaded, path, last, prompt, key.answer, cancellable(report, cancel))
+        decode = loaded.tokenizer.decode
+        acted = Acted(
+            key=key,
+            tokens=tuple(decode([token]) for token in prompt.tolist()),
+            answer=decode([key.answer]),
+            is_said=key.answer == said,
+            n_layers=loaded.n_layers,
+            stretches=stretches,
+        )
+        store.save_acted(acted)
     report(1.0, "Measured")
     return key.hash
 
@@ -60,29 +71,27 @@ def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint
     return tuple(chosen if a.step < b.step else reversed(chosen))
 
 
-def _measured(
+def _stretches(
     loaded: "LoadedModel",
-    key: ActedKey,
     path: Sequence[Checkpoint],
-    prompt: "torch.Tensor",
     last: "PreTrainedModel",
+    prompt: "torch.Tensor",
+    answer: int,
     report: Report,
-) -> Acted:
+) -> tuple[Stretch, ...]:
+    """`last` is the model of the last checkpoint."""
     from engine.attribution.acted import stretch
 
-    models = [last if corner is path[-1] else weights(loaded, corner) or loaded.model for corner in path]
-    stretches = []
-    for number, ((a, b), (from_, to)) in enumerate(zip(pairwise(models), pairwise(path), strict=True)):
+    def model(corner: Checkpoint) -> "PreTrainedModel":
+        return last if corner is path[-1] else weights(loaded, corner) or loaded.model
+
+    found, a = [], model(path[0])
+    for number, (from_, to) in enumerate(pairwise(path)):
         turn(report, number, len(path) - 1)(0.0, f"{from_.label} to {to.label}")
-        stretches.append(stretch(a, b, prompt, key.answer))
-    decode = loaded.tokenizer.decode
-    return Acted(
-        key=key,
-        tokens=tuple(decode([token]) for token in prompt.tolist()),
-        answer=decode([key.answer]),
-        n_layers=loaded.n_layers,
-        stretches=tuple(stretches),
-    )
+        b = model(to)
+        found.append(stretch(a, b, prompt, answer))
+        a = b
+    return tuple(found)
 
 
 def _said(model: "PreTrainedModel", prompt: "torch.Tensor") -> int:

@@ -44,7 +44,7 @@ def between(a: PreTrainedModel, b: PreTrainedModel, points: tuple[int, ...] = MA
 
 def acted(loaded: LoadedModel, *stretches: Stretch) -> Acted:
     key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", answer=ANSWER)
-    return Acted(key, ("",) * len(PROMPT), "", loaded.n_layers, stretches)
+    return Acted(key, ("",) * len(PROMPT), "", True, loaded.n_layers, stretches)
 
 
 def logit(model: PreTrainedModel) -> float:

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from engine.bench.peak import PeakMemory, own_memory_mb
+from engine.bench.peak import MemorySampler, own_memory_mb
 
 
 class Memory:
@@ -23,7 +23,7 @@ class Memory:
 
 def test_the_highest_sample_counts_and_the_rise_is_above_the_first() -> None:
     memory = Memory(100.0, 130.0, 180.0, 90.0)
-    with PeakMemory(memory.read, every_s=0.001) as peak:
+    with MemorySampler(memory.read, every_s=0.001) as peak:
         assert memory.done.wait(30)
     assert peak.mb == 180
     assert peak.rise_mb == 80
@@ -31,7 +31,7 @@ def test_the_highest_sample_counts_and_the_rise_is_above_the_first() -> None:
 
 def test_what_was_held_before_is_no_rise() -> None:
     memory = Memory(100.0, 70.0)
-    with PeakMemory(memory.read, every_s=0.001) as peak:
+    with MemorySampler(memory.read, every_s=0.001) as peak:
         assert memory.done.wait(30)
     assert peak.rise_mb == 0
 
@@ -46,7 +46,7 @@ def test_an_array_of_this_process_is_seen_though_it_is_gone_at_the_end() -> None
             seen.set()
         return sample
 
-    with PeakMemory(read) as peak:
+    with MemorySampler(read) as peak:
         array = np.ones(40_000_000)  # 320 MB
         held.set()
         assert seen.wait(30)

@@ -151,6 +151,38 @@ def test_compare(run: Run) -> None:
     assert "edge similarity" in shown.stdout
 
 
+def test_where_training_acted(run: Run) -> None:
+    told = data(run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "smiles", "--json", "-"))
+    assert (told["a"], told["b"], told["prompt"]) == ("tiny@base", "tiny@100%", PROMPT)
+    acted = told["acted"]
+    change = acted["after"] - acted["before"]
+    assert acted["answer"] == "smiles"
+    assert abs(change) > 1e-6
+    assert acted["sum"] == pytest.approx(change, rel=0.01)
+    assert acted["left"] == pytest.approx(change - acted["sum"])
+    for parts in (acted["places"], acted["matrices"]):
+        assert sum(row["part"] for row in parts) == pytest.approx(acted["sum"], rel=1e-5)
+    assert set(acted["places"][0]) == {"layer", "position", "token", "part"}
+    sizes = [abs(row["part"]) for row in acted["places"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert [(step["a"], step["b"]) for step in acted["steps"]] == [
+        ("tiny@base", "tiny@50%"),
+        ("tiny@50%", "tiny@100%"),
+    ]
+    assert acted["steps"][0]["after"] == acted["steps"][1]["before"]
+    assert sum(step["sum"] for step in acted["steps"]) == pytest.approx(acted["sum"])
+    shown = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "smiles").stdout
+    for words in ("By token", "blarf", "base to 50%", "The largest matrices", "q_proj", "The largest heads"):
+        assert words in shown
+
+
+def test_where_of_a_checkpoint_and_itself_and_of_an_answer_that_is_none(run: Run) -> None:
+    assert "Both checkpoints have the same weights" in run("where", "tiny@50%", "tiny@50%", PROMPT).stdout
+    refused = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "unheard")
+    assert refused.exit_code == 2
+    assert "unheard" in refused.stderr
+
+
 def test_circuit_traces_what_is_missing(run: Run) -> None:
     command = ("mean-circuit", "tiny@50%", "tiny@100%", "--type", "simple_mapping", "--prompts", 5, "--json", "-")
     record = data(run(*command))

@@ -1,0 +1,97 @@
+"""Where training acted: stored whole, found again, named when damaged, removed with its run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, Stretch
+from engine.domain.errors import Damaged
+from engine.store import Store
+from tests.store.artefacts import add_run
+
+KEY = ActedKey(checkpoints=("one@base", "one@50%", "two@100%"), hashes=("a", "b", "c"), prompt="the cat", answer=7)
+
+
+def stretch(seed: int) -> Stretch:
+    rng = np.random.default_rng(seed)
+    return Stretch(
+        before=1.5,
+        after=2.25,
+        probability_before=0.1,
+        probability_after=0.3,
+        matrices=(ChangedMatrix("model.layers.0.mlp.up_proj", 0), ChangedMatrix("lm_head", 2)),
+        by_matrix=rng.normal(size=(2, 3)).astype(np.float32),
+        heads=(ChangedHead(1, "value", 0),),
+        by_head=rng.normal(size=(1, 3)).astype(np.float32),
+        n_points=4,
+    )
+
+
+def acted(key: ActedKey = KEY) -> Acted:
+    return Acted(key, ("<bos>", "the", " cat"), " sat", True, 2, (stretch(0), stretch(1)))
+
+
+def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
+    store.save_acted(acted())
+    found = store.acted(KEY)
+    assert found is not None
+    assert (found.key, found.tokens, found.answer) == (KEY, ("<bos>", "the", " cat"), " sat")
+    assert (found.is_said, found.n_layers) == (True, 2)
+    for ours, theirs in zip(found.stretches, acted().stretches, strict=True):
+        assert np.array_equal(ours.by_matrix, theirs.by_matrix)
+        assert np.array_equal(ours.by_head, theirs.by_head)
+        assert (ours.matrices, ours.heads, ours.n_points) == (theirs.matrices, theirs.heads, theirs.n_points)
+        assert (ours.before, ours.after, ours.probability_after) == (1.5, 2.25, 0.3)
+    assert store.acted(KEY.model_copy(update={"answer": 8})) is None
+    assert store.acted_keys() == [KEY]
+    assert store.check() == []
+
+
+def test_equal_measures_are_equal_files(store: Store) -> None:
+    store.save_acted(acted())
+    path = store.workspace / "acted" / f"{KEY.hash}.safetensors"
+    before = path.read_bytes()
+    store.save_acted(acted())
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("run", ["one", "two"])
+def test_a_deleted_run_takes_along_what_speaks_of_it(store: Store, run: str) -> None:
+    for name in ("one", "two"):
+        add_run(store, name)
+    other = KEY.model_copy(update={"checkpoints": ("three@base", "three@100%")})
+    store.save_acted(acted())
+    store.save_acted(Acted(other, ("a", "b", "c"), "d", False, 2, (stretch(0),)))
+    store.delete_run(run)
+    assert store.acted_keys() == [other]
+
+
+def test_damage_is_named(store: Store) -> None:
+    store.save_acted(acted())
+    path = store.workspace / "acted" / f"{KEY.hash}.safetensors"
+    whole = path.read_bytes()
+    for change, says in (
+        (lambda: path.write_bytes(whole[:-3]), "complete"),
+        (lambda: save_file(load_file(path), path), "metadata"),
+        (lambda: _spoil(path), "finite"),
+    ):
+        change()
+        with pytest.raises(Damaged, match=says):
+            store.acted(KEY)
+        assert [problem.path for problem in store.check()] != []
+        path.write_bytes(whole)
+    path.rename(path.with_name("0123456789abcdef0123.safetensors"))
+    store.sync()
+    assert "not the hash" in " ".join(problem.reason for problem in store.check())
+
+
+def _spoil(path: Path) -> None:
+    from safetensors import safe_open
+
+    arrays = load_file(path)
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    arrays["matrix.0"][0, 0] = np.nan
+    save_file(arrays, path, metadata=metadata)
