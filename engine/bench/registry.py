@@ -23,6 +23,7 @@ from engine.bench import (
     training,
     transcoder_step,
     tuning_step,
+    where,
 )
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 MEASURES: dict[str, Callable[[Setting], list[BenchRow]]] = {
     "swap": swap.measure,
     "trace": tracing.measure,
+    "where": where.measure,
     "first-trace": first_trace.measure,
     "train": training.measure,
     "live-run": live_run.measure,
