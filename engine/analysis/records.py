@@ -5,12 +5,22 @@ not known is null. The influence of a logit is its probability.
 """
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from engine.analysis.diff import diff_everything
+from engine.analysis.parts import (
+    explained_logit,
+    has_parts,
+    move_table,
+    node_parts,
+    place_table,
+    said_output,
+    units,
+)
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
 from engine.domain.diffs import CONTRIBUTION, MEAN_COLUMNS, SHARE, WEIGHT, GraphDiff
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
@@ -30,20 +40,46 @@ EDGE_FIELDS = (
 
 
 def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
-    """Keys a, b (checkpoint, prompt, tokens, logits, scores), nodes, edges, summary.
+    """Keys a, b (checkpoint, prompt, tokens, logits, scores), nodes, edges, summary; of graphs with parts also parts,
+    places and moves, and each node's part and each edge's flow of the output that B finds most probable.
 
     `everything`: all nodes and edges of both graphs before pruning, not only what either side keeps. The summary is
     that of the pruned graphs either way. In a mean circuit nodes and edges have n and the spreads
     besides, and the token id of a target is the number of its role (0 the right answer, 1 the other outputs).
     """
     shown = diff_everything(diff.a, diff.b, diff.settings) if everything else diff
+    nodes, edges = _shown(shown.nodes, NODE_FIELDS), _shown(shown.edges, EDGE_FIELDS)
+    carried: dict[str, Any] = {}
+    if has_parts(diff.a, diff.b):
+        output = said_output(diff.b)
+        nodes, edges = _with_parts(nodes, edges, (diff.a, diff.b), output)
+        carried = {
+            "parts": {name: asdict(explained_logit(graph, output)) for name, graph in (("a", diff.a), ("b", diff.b))},
+            "places": place_table(diff.a, diff.b, output).to_dict("records"),
+            "moves": move_table(diff.a, diff.b, output).to_dict("records"),
+        }
     return {
         "a": _side(diff.a),
         "b": _side(diff.b),
-        "nodes": _rows(shown.nodes, NODE_FIELDS),
-        "edges": _rows(shown.edges, EDGE_FIELDS),
+        "nodes": _rows(nodes),
+        "edges": _rows(edges),
         "summary": diff.summary.model_dump(),
+        **carried,
     }
+
+
+def _with_parts(
+    nodes: pd.DataFrame, edges: pd.DataFrame, sides: tuple[AttributionGraph, AttributionGraph], output: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Nodes with part_a and part_b, edges with flow_a and flow_b: of this output's logit."""
+    for side, graph in zip(("a", "b"), sides, strict=True):
+        ids = graph.node_ids()
+        parts = pd.Series(node_parts(graph, output), index=ids)
+        per_unit = pd.Series(units(graph, output), index=ids)
+        nodes = nodes.assign(**{f"part_{side}": nodes["id"].map(parts).fillna(0.0)})
+        flow = edges[WEIGHT[side]] * edges["target"].map(per_unit).fillna(0.0)
+        edges = edges.assign(**{f"flow_{side}": flow})
+    return nodes, edges
 
 
 def graph_record(
@@ -109,13 +145,16 @@ def _side(graph: AttributionGraph) -> dict[str, Any]:
     }
 
 
-def _rows(table: pd.DataFrame, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+def _shown(table: pd.DataFrame, fields: tuple[str, ...]) -> pd.DataFrame:
+    return table[[*fields, *(name for name in MEAN_COLUMNS if name in table)]]
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     columns = []
-    fields = (*fields, *(name for name in MEAN_COLUMNS if name in table))
-    for field in fields:
+    for field in table.columns:
         values = table[field].tolist()
         columns.append([_number(v) for v in values] if table[field].dtype.kind == "f" else values)
-    return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _number(value: Any) -> float | None:

@@ -27,32 +27,35 @@ class Edges:
 
 
 class DenseGraph:
-    """rows: (n_nodes, n_nodes) float32, targets by sources; in order features by layer, errors, tokens, logits."""
+    """rows: (n_nodes, n_nodes) float32, targets by sources; in order features by layer, errors, tokens, logits.
+
+    `layers` are the rows of each layer's features, ascending, `logits` those of the outputs.
+    """
 
     def __init__(
         self, rows: torch.Tensor, feature_layers: torch.Tensor, n_errors: int, probabilities: torch.Tensor
     ) -> None:
-        self._rows = rows
+        self.rows = rows
         n, n_features, n_logits = len(rows), len(feature_layers), len(probabilities)
         self._errors = slice(n_features, n_features + n_errors)
         self._tokens = slice(n_features + n_errors, n - n_logits)
         ends = [0, *(feature_layers.diff().nonzero()[:, 0] + 1).tolist(), n_features]
-        self._layers = [slice(start, end) for start, end in pairwise(ends) if start < end]
-        self._logits = slice(n - n_logits, n)
+        self.layers = [slice(start, end) for start, end in pairwise(ends) if start < end]
+        self.logits = slice(n - n_logits, n)
         self.influence = torch.zeros(n, dtype=torch.float64, device=rows.device)
         self._through = torch.zeros(n, device=rows.device)  # output influence of each target by its summed inputs
         self._by_errors = torch.zeros(n, dtype=torch.float64, device=rows.device)  # share of the inputs
         self.n_edges = 0
         self._weights = torch.zeros_like(self.influence)  # of the logits; 0 elsewhere
-        self._weights[self._logits] = probabilities.double()
-        for layer in (self._logits, *reversed(self._layers)):
+        self._weights[self.logits] = probabilities.double()
+        for layer in (self.logits, *reversed(self.layers)):
             self._follow(layer)
 
     def _follow(self, layer: slice) -> None:
         """Give the influence of a layer's nodes, which is whole by now, to what they read."""
         found = torch.zeros_like(self.influence)
-        for rows in _blocks(layer, len(self._rows)):
-            sizes = self._rows[rows].abs()
+        for rows in blocks(layer, len(self.rows)):
+            sizes = self.rows[rows].abs()
             inputs = sizes.sum(1)
             share = (self.influence + self._weights)[rows] / inputs.double().clamp(min=_TINY)
             self._through[rows] = share.float()
@@ -79,35 +82,35 @@ class DenseGraph:
         Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
         25,000 largest by |weight| are off by up to 0.02.
         """
-        by_row = (*self._layers, self._logits)
+        by_row = (*self.layers, self.logits)
         if self.n_edges <= most:
             found = []
-            for rows in _all_blocks(by_row, len(self._rows)):
-                target, source = self._rows[rows].nonzero().unbind(1)
+            for rows in _all_blocks(by_row, len(self.rows)):
+                target, source = self.rows[rows].nonzero().unbind(1)
                 found.append((source, target + rows.start))
             source, target = (torch.cat(column) for column in zip(*found, strict=True))
         else:
             places = self._strongest(by_row, most)
-            target, source = places // len(self._rows), places % len(self._rows)
-        return Edges(source, target, self._rows[target, source])
+            target, source = places // len(self.rows), places % len(self.rows)
+        return Edges(source, target, self.rows[target, source])
 
     def _strongest(self, by_row: Sequence[slice], most: int) -> torch.Tensor:
         """Ascending places in the matrix taken as one row."""
-        places = torch.zeros(0, dtype=torch.int64, device=self._rows.device)
-        contributions = torch.zeros(0, device=self._rows.device)
-        for rows in _all_blocks(by_row, len(self._rows)):
-            weights = self._rows[rows]
+        places = torch.zeros(0, dtype=torch.int64, device=self.rows.device)
+        contributions = torch.zeros(0, device=self.rows.device)
+        for rows in _all_blocks(by_row, len(self.rows)):
+            weights = self.rows[rows]
             found = weights.abs() * self._through[rows, None]
             # Once there are enough, only what contributes more than the least of them is looked at.
             here = (found > contributions.min()) if len(places) == most else weights != 0
-            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * len(self._rows)])
+            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * len(self.rows)])
             contributions = torch.cat([contributions, found[here]])
             kept = _largest(contributions, most)
             places, contributions = places[kept], contributions[kept]
         return places
 
 
-def _blocks(rows: slice, width: int) -> Iterator[slice]:
+def blocks(rows: slice, width: int) -> Iterator[slice]:
     step = max(1, _NUMBERS // width)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))
@@ -115,7 +118,7 @@ def _blocks(rows: slice, width: int) -> Iterator[slice]:
 
 def _all_blocks(layers: Sequence[slice], width: int) -> Iterator[slice]:
     for layer in layers:
-        yield from _blocks(layer, width)
+        yield from blocks(layer, width)
 
 
 def _largest(values: torch.Tensor, n: int) -> torch.Tensor:

@@ -96,8 +96,9 @@ def edges_into(
     settings: TraceSettings,
     size: GraphSize,
     report: Report,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n_nodes, n_nodes), rows are targets and columns sources; and which features are nodes (n,), ascending.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Edges (n_nodes, n_nodes), rows are targets and columns sources; which features are nodes (n,), ascending; and
+    what active features that are none add to each (n_nodes,).
 
     Where only some may be nodes, those of most influence are, as circuit-tracer finds them: rows are made in rounds,
     and each round takes those that what is known so far says to be the most influential. `report` is told after every
@@ -113,15 +114,25 @@ def edges_into(
             edges[rows, : sources.n_columns] = found
             done.add(rows)
         edges[-n_logits:, : sources.n_columns] = into_logits
-        return edges, selected
+        return edges, selected, edges.new_zeros(len(edges))
     known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, done.add)
     selected, order = nodes.sort()
     columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
     edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)
+    left_out = known.new_zeros(len(edges))
+
+    def copy(to: torch.Tensor, rows: torch.Tensor) -> None:
+        found = known[rows]
+        edges[to, : len(columns)] = found[:, columns]
+        left_out[to] = found[:, : sources.n_features].sum(1) - found[:, selected].sum(1)
+
     for rows in torch.arange(n, device=nodes.device).split(_COPIED_TOGETHER):
-        edges[rows, : len(columns)] = known[n_logits + order[rows]][:, columns]
-    edges[-n_logits:, : len(columns)] = known[:n_logits, columns]
-    return edges, selected
+        copy(rows, n_logits + order[rows])
+    copy(
+        torch.arange(len(edges) - n_logits, len(edges), device=nodes.device),
+        torch.arange(n_logits, device=nodes.device),
+    )
+    return edges, selected, left_out
 
 
 def _most_influential(

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.attribution.dense import DenseGraph
 from engine.attribution.effects import Effects
+from engine.attribution.logit_parts import logit_parts
 from engine.attribution.recording import record
 from engine.attribution.rows import GraphSize, edges_into
 from engine.attribution.sources import sources_of
@@ -59,6 +60,7 @@ class Traced:
     targets: torch.Tensor  # (n_logits,) token ids
     probabilities: torch.Tensor  # (n_logits,)
     logits: torch.Tensor  # (n_logits,) before any soft cap, minus the mean of all
+    left_out: torch.Tensor  # (n_nodes,) effect on each row of active features that are no nodes
     unexplained_variance: float | None
 
 
@@ -77,7 +79,7 @@ def _trace(
     effects = Effects(model, recorded, sources)
     size = GraphSize.of(effects, sources, len(targets), key.settings)
     size.refuse_larger_than(free_memory(tokens.device))
-    rows, selected = edges_into(effects, sources, targets, key.settings, size, report)
+    rows, selected, left_out = edges_into(effects, sources, targets, key.settings, size, report)
     features, wanted = sources.active[selected], torch.tensor([target.vocab_idx for target in targets.logit_targets])
     probabilities = targets.logit_probabilities.float()
     return Traced(
@@ -89,6 +91,7 @@ def _trace(
         targets=wanted,
         probabilities=probabilities,
         logits=recorded.raw_logits[wanted] - recorded.raw_logits.mean(),
+        left_out=left_out,
         unexplained_variance=_unexplained(recorded.writes, sources.reconstruction),
     )
 
@@ -129,6 +132,7 @@ def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) 
         target_probability=_numpy(traced.probabilities),
         target_logit=_numpy(traced.logits),
         fit=traced.dense.fit(traced.unexplained_variance),
+        parts=logit_parts(traced.dense, traced.activations, traced.logits, traced.left_out, position),
     )
 
 

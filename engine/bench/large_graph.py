@@ -99,6 +99,7 @@ def _dense(checkpoint: int) -> "Callable[[], Traced]":
         targets=torch.arange(N_LOGITS),
         probabilities=probabilities,
         logits=torch.zeros(N_LOGITS),
+        left_out=torch.zeros(len(rows)),
         unexplained_variance=None,
     )
 

@@ -71,6 +71,21 @@ class GraphKey(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class LogitParts:
+    """What each node and each constant adds to a logit, of the graph before any edge was cut; signed and exact.
+
+    A node's part of a logit is what runs through it. Inputs, errors and constants are where it comes from: the parts of
+    tokens and errors, plus the part of the constants, are the logit. Constants are biases of transcoders, attention and
+    norms, and what the first position holds, which has no features.
+    """
+
+    part: np.ndarray  # (n_logits, n_nodes) float32; 0 for logits
+    constant: np.ndarray  # (n_nodes,) float32: what of a feature's activation or a logit no node explains; else 0
+    left_out: np.ndarray  # (n_nodes,) float32: what of it came from active features that are no nodes
+    moved: np.ndarray  # (n_logits, n_pos, n_pos) float32: part that came to a position from a position, in all layers
+
+
+@dataclass(frozen=True, eq=False)
 class AttributionGraph:
     """Arrays over n_nodes and n_edges; edges run source -> target, both are row numbers of the node arrays.
 
@@ -93,6 +108,7 @@ class AttributionGraph:
     target_probability: np.ndarray  # (n_logits,) float32, the model's own probabilities
     target_logit: np.ndarray  # (n_logits,) float32, minus the mean logit (what the direct effects add up to)
     fit: Fit
+    parts: LogitParts | None = None  # None: traced before they were kept, or a mean of graphs
 
     @property
     def n_nodes(self) -> int:

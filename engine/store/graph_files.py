@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.domain.errors import Damaged
-from engine.domain.graphs import AttributionGraph, Fit, GraphKey, NodeKind
+from engine.domain.graphs import AttributionGraph, Fit, GraphKey, LogitParts, NodeKind
 from engine.domain.record import Record
 from engine.store.files import first_reason, write_bytes
 
@@ -27,6 +27,8 @@ _DTYPES: dict[str, type[np.generic]] = {
     "target_probability": np.float32,
     "target_logit": np.float32,
 }
+# Of graphs that were traced before they were kept, and of means, there are none.
+_PARTS = ("part", "constant", "left_out", "moved")
 _COUNTS = "n_inputs"  # (n_nodes,) edges into each node: says the same as `target` where edges are ordered by it
 _NODE_ARRAYS = ("kind", "layer", "position", "index", "activation")
 _EDGE_ARRAYS = ("source", "target", "weight")
@@ -67,6 +69,8 @@ def write_graph(path: Path, graph: AttributionGraph) -> None:
     if (np.diff(graph.target) >= 0).all():  # as traced; a quarter of the file's bytes
         del arrays["target"]
         arrays[_COUNTS] = _compact(_COUNTS, np.bincount(graph.target, minlength=graph.n_nodes))
+    if graph.parts is not None:
+        arrays |= {name: np.ascontiguousarray(getattr(graph.parts, name), np.float32) for name in _PARTS}
     write_bytes(path, save(arrays, metadata={"graph": header.model_dump_json()}))
 
 
@@ -80,6 +84,7 @@ def read_graph(path: Path) -> AttributionGraph:
             if missing := sorted(set(wanted) - stored):
                 raise Damaged(path, f"it has no {', '.join(missing)}")
             arrays = {name: _exact(path, name, file.get_tensor(name)) for name in wanted}
+            parts = _parts(path, file, stored)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
     if _COUNTS in arrays:
@@ -90,12 +95,24 @@ def read_graph(path: Path) -> AttributionGraph:
         tokens=header.tokens,
         target_tokens=header.target_tokens,
         fit=header.fit,
+        parts=parts,
         **arrays,
     )
     reason = contradiction(graph)
     if reason:
         raise Damaged(path, reason)
     return graph
+
+
+def _parts(path: Path, file: Any, stored: set[str]) -> LogitParts | None:
+    if not stored & set(_PARTS):
+        return None
+    if missing := sorted(set(_PARTS) - stored):
+        raise Damaged(path, f"it has no {', '.join(missing)}")
+    found = {name: file.get_tensor(name) for name in _PARTS}
+    if strange := [name for name, array in found.items() if array.dtype != np.float32]:
+        raise Damaged(path, f"{strange[0]} is {found[strange[0]].dtype}, expected float32")
+    return LogitParts(**found)
 
 
 def read_key(path: Path) -> GraphKey:
@@ -129,10 +146,25 @@ def contradiction(graph: AttributionGraph) -> str:
     for name in ("activation", "weight", "target_probability", "target_logit"):
         if not np.isfinite(getattr(graph, name)).all():
             return f"{name} has values that are not finite"
+    if graph.parts is not None and (reason := _contradiction_of_parts(graph.parts, n_nodes, n_pos, n_logits)):
+        return reason
     if (np.diff(graph.kind.astype(np.int8)) < 0).any():
         return "nodes are not ordered features, errors, tokens, logits"
     if np.count_nonzero(graph.kind == NodeKind.LOGIT) != n_logits:
         return f"{np.count_nonzero(graph.kind == NodeKind.LOGIT)} logit nodes for {n_logits} targets"
+    return ""
+
+
+def _contradiction_of_parts(parts: LogitParts, n_nodes: int, n_pos: int, n_logits: int) -> str:
+    shapes = {
+        "part": (n_logits, n_nodes), "constant": (n_nodes,), "left_out": (n_nodes,), "moved": (n_logits, n_pos, n_pos)
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        array = getattr(parts, name)
+        if array.shape != shape:
+            return f"{name} has shape {array.shape}, expected {shape}"
+        if not np.isfinite(array).all():
+            return f"{name} has values that are not finite"
     return ""
 
 

@@ -146,9 +146,30 @@ def test_compare(run: Run) -> None:
     assert sum(record["summary"]["edges"].values()) == len(record["edges"])
     everything = data(run("compare", "tiny@base", "tiny@100%", PROMPT, "--all", "--json", "-"))
     assert len(everything["edges"]) > len(record["edges"])
+    assert_parts_add_up(everything)
     shown = run("compare", "tiny@base", "tiny@100%", PROMPT)
     assert "smiles" in shown.stdout
     assert "edge similarity" in shown.stdout
+
+
+def assert_parts_add_up(record: Any) -> None:
+    """Of all edges and nodes: what flows into a node is its part but for constants, and sources make the logit."""
+    for side in "ab":
+        told = record["parts"][side]
+        assert told["tokens"] + told["errors"] + told["left_out"] + told["constants"] == pytest.approx(
+            told["logit"], abs=1e-4
+        )
+        nodes = {node["id"]: node for node in record["nodes"]}
+        out_of: dict[str, float] = {}
+        for edge in record["edges"]:
+            out_of[edge["source"]] = out_of.get(edge["source"], 0.0) + edge[f"flow_{side}"]
+        for name, flow in out_of.items():
+            assert flow == pytest.approx(nodes[name][f"part_{side}"], abs=1e-3)
+        assert any(abs(flow) > 1e-3 for flow in out_of.values())
+        of_places = sum(node[f"part_{side}"] for node in nodes.values() if node["kind"] in ("feature", "error"))
+        assert sum(place[side] for place in record["places"]) == pytest.approx(of_places, abs=1e-3)
+    assert {"source", "target", "source_token", "target_token", "a", "b"} == set(record["moves"][0])
+    assert record["acted"]["sum"] == pytest.approx(record["acted"]["after"] - record["acted"]["before"], rel=0.01)
 
 
 def test_where_training_acted(run: Run) -> None:
