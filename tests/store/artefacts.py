@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from engine.domain.corpus import Corpus, Example, Probe
-from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, Fit, GraphKey
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, Fit, GraphKey, LogitParts
 from engine.domain.models import DEMO_MODEL, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
@@ -93,6 +93,12 @@ def graph(made_by: GraphKey | None = None, *, n_nodes: int = 12, n_edges: int = 
         target_probability=np.array([0.6, 0.3], np.float32),
         target_logit=np.array([2.5, 1.5], np.float32),
         fit=Fit(replacement=0.9, completeness=0.95, error_share=0.1),
+        parts=LogitParts(
+            part=rng.standard_normal((2, n_nodes), np.float32),
+            constant=rng.standard_normal(n_nodes, np.float32),
+            left_out=np.zeros(n_nodes, np.float32),
+            moved=rng.standard_normal((2, 3, 3), np.float32),
+        ),
     )
 
 
@@ -132,12 +138,15 @@ def fill(store: Store) -> None:
     add_comparison(store)
 
 
-def same_graph(a: AttributionGraph, b: AttributionGraph) -> bool:
+def same_graph(a: AttributionGraph | LogitParts, b: AttributionGraph | LogitParts) -> bool:
     """Equal in every field, bit for bit, dtypes included."""
     for name, value in vars(a).items():
         other = getattr(b, name)
         if isinstance(value, np.ndarray):
             if value.dtype != other.dtype or not np.array_equal(value, other):
+                return False
+        elif isinstance(value, LogitParts):
+            if not isinstance(other, LogitParts) or not same_graph(value, other):
                 return False
         elif value != other:
             return False

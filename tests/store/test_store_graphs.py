@@ -30,6 +30,14 @@ def test_the_round_trip_is_exact(store: Store, n_nodes: int, n_edges: int, seed:
     assert same_graph(store.graph(made.key), made)
 
 
+def test_a_graph_of_before_parts_were_kept(store: Store) -> None:
+    made = replace(graph(), parts=None)
+    store.save_graph(made)
+    with safe_open(file_of(store), framework="np") as file:
+        assert not {"part", "constant", "left_out", "moved"} & set(file.keys())
+    assert same_graph(store.graph(made.key), made)
+
+
 @pytest.mark.parametrize("n_nodes", [65_535, 65_536, 65_537])
 def test_row_numbers_beyond_16_bits(store: Store, n_nodes: int) -> None:
     made = graph(n_nodes=n_nodes, n_edges=100)
@@ -54,7 +62,8 @@ def test_extreme_values_survive(store: Store) -> None:
 
 def test_an_edge_takes_eight_bytes(store: Store) -> None:
     store.save_graph(graph(n_nodes=500, n_edges=50_000))
-    assert file_of(store).stat().st_size < 50_000 * 8 + 500 * 24 + 4096
+    of_a_node = 24 + 4 * 4  # its own arrays; two logits' parts, constant, left out
+    assert file_of(store).stat().st_size < 50_000 * 8 + 500 * of_a_node + 4096
 
 
 def test_the_same_graph_makes_the_same_file(store: Store) -> None:
@@ -105,6 +114,10 @@ def test_files_of_before_hold_an_array_more(store: Store) -> None:
         ({"weight": np.full(30, np.nan, np.float32)}, "weight has values that are not finite"),
         ({"activation": None}, "it has no activation"),
         ({"token_ids": np.zeros((3, 1), np.int64)}, "token_ids has shape"),
+        ({"part": np.zeros((2, 11), np.float32)}, r"part has shape \(2, 11\), expected \(2, 12\)"),
+        ({"moved": np.full((2, 3, 3), np.inf, np.float32)}, "moved has values that are not finite"),
+        ({"constant": np.zeros(12)}, "constant is float64"),
+        ({"left_out": None}, "it has no left_out"),
     ],
 )
 def test_what_contradicts_itself_is_damaged(store: Store, arrays: dict[str, Any], reason: str) -> None:
