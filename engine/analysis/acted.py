@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
-from engine.domain.numbers import decimal, signed
+from engine.domain.numbers import decimal, percent, signed
 
+_NAMED = 2  # tokens in the sentence
+_WORTH_NAMING = 0.05  # of the change
 EMBEDDINGS, OUTPUT = "embeddings", "output"
 
 
@@ -55,18 +57,23 @@ def head_table(acted: Acted) -> pd.DataFrame:
 
 
 def acted_sentence(acted: Acted) -> str:
-    """What changed by how much, at which tokens most of it was made, and whether the parts add up."""
-    word, change = acted.answer.strip(), acted.change
+    """What changed by how much, at which tokens most of it was made, and what the parts add up to."""
+    a, b, word = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.answer.strip()
     if not any(stretch.matrices for stretch in acted.stretches):
-        return f"Both checkpoints have the same weights: “{word}” has a logit of {decimal(acted.before)} in both."
+        return f"{a} and {b} have the same weights: the logit of “{word}” is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
     by_token = token_table(acted)
-    top = by_token.loc[by_token["part"].abs().sort_values(ascending=False, kind="stable").index[:2]]
-    named = " and ".join(f"{signed(part)} at “{token.strip()}”" for token, part in top[["token", "part"]].values)
+    largest = by_token.loc[by_token["part"].abs().sort_values(ascending=False, kind="stable").index[:_NAMED]]
+    named = [
+        f"{signed(part)} at “{token.strip()}”"
+        for token, part in zip(largest["token"], largest["part"], strict=True)
+        if abs(part) >= _WORTH_NAMING * abs(acted.change)
+    ]
     return (
-        f"Training moved the logit of “{word}” by {signed(change)}, from {decimal(acted.before)} to "
-        f"{decimal(acted.after)} (probability {decimal(first.probability_before)} to "
-        f"{decimal(last.probability_after)}): {named}. All parts add up to {signed(acted.sum)}."
+        f"From {a} to {b} the logit of “{word}” changes by {signed(acted.change)}, from {decimal(acted.before)} to "
+        f"{decimal(acted.after)} (probability {percent(first.probability_before)} to "
+        f"{percent(last.probability_after)}){': ' if named else ''}{' and '.join(named)}. All parts add up to "
+        f"{signed(acted.sum)}."
     )
 
 

@@ -198,7 +198,7 @@ def test_where_training_acted(run: Run) -> None:
 
 
 def test_where_of_a_checkpoint_and_itself_and_of_an_answer_that_is_none(run: Run) -> None:
-    assert "Both checkpoints have the same weights" in run("where", "tiny@50%", "tiny@50%", PROMPT).stdout
+    assert "have the same weights" in run("where", "tiny@50%", "tiny@50%", PROMPT).stdout
     refused = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "unheard")
     assert refused.exit_code == 2
     assert "unheard" in refused.stderr
