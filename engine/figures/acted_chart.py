@@ -14,7 +14,7 @@ _MOST_HEIGHT, _LEAST_HEIGHT = 340, 150
 
 
 def acted_map(places: pd.DataFrame, tokens: tuple[str, ...], n_layers: int) -> Any:
-    """places: of `place_table`. Orange raised the logit, blue lowered it; embeddings below, what makes logits on top."""
+    """places: of `place_table`. Orange raised the logit, blue lowered it; embeddings stand below, the output on top."""
     words = [f"{position} {token.strip() or '␣'}" for position, token in enumerate(tokens)]
     rows = pd.DataFrame(
         {
