@@ -1,4 +1,4 @@
-"""What a poll would compute again each second though nothing has changed: probe scores.
+"""Probe scores, kept between reruns: a poll would compute them again each second though nothing has changed.
 
 A page that polls shares the interpreter with the training it watches.
 """

@@ -18,6 +18,7 @@ import pandas as pd
 import streamlit as st
 from altair.utils import schemapi
 from pydantic import BaseModel
+from streamlit.dataframe_util import convert_pandas_df_to_arrow_bytes
 
 Spec = dict[str, Any]
 _THEME_SIZES: Final = ("continuousWidth", "continuousHeight")
@@ -61,7 +62,7 @@ def _spec(chart: alt.TopLevelMixin) -> Spec:
 
     Altair gets the names of the tables instead of their rows, so its limit of 5,000 does not apply either.
     """
-    tables: dict[str, pd.DataFrame] = {}
+    tables: dict[str, bytes] = {}
     _take_tables(chart, tables)
     spec: Spec = chart.to_dict(validate=False)
     config = spec.get("config", {})
@@ -75,11 +76,12 @@ def _spec(chart: alt.TopLevelMixin) -> Spec:
     return spec | {"datasets": spec.get("datasets", {}) | tables}
 
 
-def _take_tables(chart: Any, tables: dict[str, pd.DataFrame]) -> None:
-    """Moves the rows of a chart and of its layers to `tables`, each under a name that tells what is in it."""
+def _take_tables(chart: Any, tables: dict[str, bytes]) -> None:
+    """Moves the rows of a chart and of its layers to `tables` as Arrow, which Streamlit sends as it is."""
     if isinstance(chart.data, pd.DataFrame):
-        name = hashlib.sha256(_json(chart.data).encode()).hexdigest()
-        tables[name] = chart.data
+        table = convert_pandas_df_to_arrow_bytes(chart.data)
+        name = hashlib.sha256(table).hexdigest()
+        tables[name] = table
         chart.data = alt.NamedData(name=name)
     for layer in chart.layer if isinstance(chart, alt.LayerChart) else ():
         _take_tables(layer, tables)
