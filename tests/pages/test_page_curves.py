@@ -158,7 +158,10 @@ def _stored_series() -> GraphSeries:
             for step, graph in ((0, pair.graph_a), (300, pair.graph_b))
         ),
         overlap=tuple(
-            Overlap(step=300, constraint_type=probe.constraint_type, layer=layer, own=0.4 + layer / 10, other=0.2, gap=gap, n=2)
+            Overlap(
+                step=300, constraint_type=probe.constraint_type, layer=layer, own=0.4 + layer / 10, other=0.2, gap=gap,
+                n=2,
+            )
             for probe in probes
             for layer in (-1, 0)
         ),

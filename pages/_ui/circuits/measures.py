@@ -73,12 +73,8 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
     if curves:
         names = {ours["A"].hash: step_name(chosen.a.step), ours["B"].hash: step_name(chosen.b.step)}
         rows = curve_rows({names[digest]: curve for digest, curve in curves.items()})
-        _draw(
-            "faithfulness",
-            partial(faithfulness_charts, rows, height=_PX),
-            figures,
-            _alt(chosen, "faithfulness by size"),
-        )
+        charts = partial(faithfulness_charts, rows, height=_PX)
+        _draw("faithfulness", charts, figures, _alt(chosen, "faithfulness by size"))
         st.caption(_FAITHFULNESS)
     unmeasured = [key for digest, key in unique.items() if digest not in curves]
     if unmeasured:
