@@ -1,10 +1,9 @@
-"""What a poll would compute again each second though nothing has changed: probe scores, and charts as specs.
+"""Probe scores, kept between reruns: a poll would compute them again each second though nothing has changed.
 
 A page that polls shares the interpreter with the training it watches.
 """
 
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Hashable
 
 import pandas as pd
 import streamlit as st
@@ -26,18 +25,3 @@ def stamp(store: Store, run: str) -> tuple[tuple[int, int], ...]:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _scores(_store: Store, workspace: str, run: str, measured: Hashable) -> pd.DataFrame:
     return run_scores(_store, run)
-
-
-def draw(
-    make: Callable[[], Any], *made_from: Hashable, key: str, alt: str | None = None, height: int | None = None
-) -> None:
-    """The Altair chart that `make` gives, made again only when `made_from` differs. `alt`: what it shows, in words.
-
-    `height`: in pixels, kept from the first moment, so that nothing moves when the chart is drawn.
-    """
-    st.vega_lite_chart(_spec(make, made_from), key=key, alt=alt, height="content" if height is None else height)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _spec(_make: Callable[[], Any], made_from: Hashable) -> dict[str, Any]:
-    return dict(_make().to_dict())

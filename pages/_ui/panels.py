@@ -3,11 +3,14 @@
 Every chart has its height before it is drawn, so that nothing moves when it is.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+
+from pages._ui.charts import draw, kept_charts
 
 MOST_IN_A_ROW: Final = 3
 _GAP_PX: Final = 10  # between rows
@@ -23,36 +26,18 @@ def panel_columns(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def draw_panels(
-    panels: Mapping[str, Any], *, key: str, height: int, alt_text: Callable[[str], str], selection: str = ""
+    make: "partial[Any]", *, key: str, height: int, alt_text: Callable[[str], str], selection: str = ""
 ) -> list[Mapping[str, object]]:
-    """Altair charts by constraint type. Gives the points of the `selection` that was clicked in any of them."""
+    """The charts of `make` (as of `kept_charts`) by constraint type.
+
+    Gives the points of the `selection` that was clicked in any of them.
+    """
     points: list[Mapping[str, object]] = []
+    panels = kept_charts(make)
     for name, column in panel_columns(list(panels)):
         with column:
-            if not selection:
-                st.altair_chart(panels[name], key=f"{key} {name}", height=height, alt=alt_text(name))
-                continue
-            picked = st.altair_chart(
-                panels[name], key=f"{key} {name}", height=height, alt=alt_text(name), on_select="rerun",
-                selection_mode=selection,
-            )  # fmt: skip
-            points += picked.get("selection", {}).get(selection, [])
+            points += draw(panels[name], key=f"{key} {name}", height=height, alt=alt_text(name), selection=selection)
     return points
-
-
-def draw_kept_panels(
-    make: Callable[[], Mapping[str, Any]], *made_from: Hashable, key: str, height: int, alt_text: Callable[[str], str]
-) -> None:
-    """As `draw_panels`, for a page that polls: `make` is called again only when `made_from` differs."""
-    specs = _specs(make, made_from)
-    for name, column in panel_columns(list(specs)):
-        with column:
-            st.vega_lite_chart(specs[name], key=f"{key} {name}", height=height, alt=alt_text(name))
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _specs(_make: Callable[[], Mapping[str, Any]], made_from: Hashable) -> dict[str, dict[str, Any]]:
-    return {name: dict(chart.to_dict()) for name, chart in _make().items()}
 
 
 def room(n_panels: int, height: int) -> DeltaGenerator:

@@ -183,6 +183,7 @@ def test_the_band_of_meaning_overlap_is_the_gap_set_upon_the_other_meanings():
     assert own["high"].tolist() == pytest.approx([0.45, 0.45])
     assert overlap_rows([one, one.model_copy(update={"layer": 2, "own": 0.9})], layer=2)["overlap"].tolist()[0] == 0.9
     overlap_chart(rows, last_step=50).to_dict()
+    assert len(overlap_panels(rows, last_step=50)[SIMPLE].to_dict()["layer"]) == 3
 
 
 def test_the_causal_check_stands_beside_random_features():
@@ -194,6 +195,7 @@ def test_the_causal_check_stands_beside_random_features():
     assert rows[["what", "drop"]].to_numpy().tolist() == [[CIRCUIT, 0.6], [RANDOM, -0.1]]
     domain = layers_of(causal_chart(rows, last_step=50))[1]["encoding"]["y"]["scale"]["domain"]
     assert domain == [-0.2, 1.0]  # what random features add is not cut off
+    assert len(causal_panels(rows, last_step=50)[SIMPLE].to_dict()["layer"]) == 3
 
 
 def test_there_is_a_fluid_panel_a_type_with_its_own_rows_and_one_scale():

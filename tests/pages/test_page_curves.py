@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.jobs import AnalyseRun
-from engine.domain.measures import Estimate
+from engine.domain.measures import MEASURES, Estimate
 from engine.domain.runs import LOSS_SMOOTHING
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import BUNDLED, Store
@@ -155,7 +157,10 @@ def _stored_series() -> GraphSeries:
             for step, graph in ((0, pair.graph_a), (300, pair.graph_b))
         ),
         overlap=tuple(
-            Overlap(step=300, constraint_type=probe.constraint_type, layer=layer, own=0.3, other=0.2, gap=gap, n=2)
+            Overlap(
+                step=300, constraint_type=probe.constraint_type, layer=layer, own=0.4 + layer / 10, other=0.2, gap=gap,
+                n=2,
+            )
             for probe in probes
             for layer in (-1, 0)
         ),
@@ -226,6 +231,39 @@ def test_where_nothing_was_traced_the_page_offers_it_and_shows_it_on_the_spot(op
     assert "Trace all checkpoints" not in [button.label for button in app.button]
     next(button for button in app.button if button.label == "Cancel").click().run()
     assert not app.exception
+
+
+def test_each_setting_is_seen_in_the_charts_and_taken_back_they_are_as_before(open_page: OpenPage) -> None:
+    _stored_series()
+    app = open_page("curves", on="inference")
+    first = _drawn(app)
+    assert len(first) > 6
+    for key, values, changed in (
+        ("curves smoothing", (0.5, LOSS_SMOOTHING), "Training loss"),
+        ("curves log", (True, False), "Training loss"),
+        ("curves kinds", (["inference"], [*PROBE_KINDS]), "Share of simple mapping"),
+        ("curves to", ("base", "previous"), "How much the simple mapping"),
+        ("curves measure", ("edge_jaccard", MEASURES[0]), "How much the simple mapping"),
+        ("curves layer", ("0", "-1"), "Simple mapping: overlap"),
+    ):
+        (field,) = [field for field in _fields(app) if field.key == key]
+        field.set_value(values[0]).run()
+        assert not app.exception
+        moved = {alt for alt, chart in _drawn(app).items() if first.get(alt) != chart}
+        assert any(alt.startswith(changed) for alt in moved), key
+        (field,) = [field for field in _fields(app) if field.key == key]
+        field.set_value(values[1]).run()
+        assert _drawn(app) == first, key
+
+
+def _fields(app: AppTest) -> list[Any]:
+    return [*app.slider, *app.toggle, *app.button_group, *app.selectbox]
+
+
+def _drawn(app: AppTest) -> dict[str, tuple[object, ...]]:
+    """What the browser gets of each chart, by its text for screen readers."""
+    protos = [chart.proto for chart in app.get("vega_lite_chart")]
+    return {proto.alt: (proto.spec, *(table.data.data for table in proto.datasets)) for proto in protos}
 
 
 def test_what_a_cancelled_job_left_is_drawn_and_the_rest_is_offered(open_page: OpenPage) -> None:

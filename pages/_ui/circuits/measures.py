@@ -1,7 +1,8 @@
 """Below the graphs: what the circuit does alone, how it changed over training, whether other prompts give the same one,
 and whether a task’s circuit is the union of its subtasks’ circuits."""
 
-import altair as alt
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -22,7 +23,8 @@ from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, l
 from engine.figures.component_view import unlearned
 from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
 from pages._ui.change_data import seen
-from pages._ui.chart_export import take_away
+from pages._ui.chart_export import Figures, take_away
+from pages._ui.charts import draw, kept_charts
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
@@ -31,7 +33,6 @@ from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 
-Figures = dict[str, alt.TopLevelMixin]
 _PX, _LOW_PX = 290, 230  # of charts with their title, axes and legend
 _FAITHFULNESS = (
     "**Faithfulness**: the share of the whole model’s behavior that remains when every edge outside the circuit "
@@ -72,7 +73,8 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
     if curves:
         names = {ours["A"].hash: step_name(chosen.a.step), ours["B"].hash: step_name(chosen.b.step)}
         rows = curve_rows({names[digest]: curve for digest, curve in curves.items()})
-        _draw("faithfulness", faithfulness_charts(rows, height=_PX), figures, _alt(chosen, "faithfulness by size"))
+        charts = partial(faithfulness_charts, rows, height=_PX)
+        _draw("faithfulness", charts, figures, _alt(chosen, "faithfulness by size"))
         st.caption(_FAITHFULNESS)
     unmeasured = [key for digest, key in unique.items() if digest not in curves]
     if unmeasured:
@@ -123,11 +125,11 @@ def _over_training(chosen: CircuitChoice, found: FoundCircuits, figures: Figures
     rows = jaccard_rows(found.steps, change.flips, features=features)
     first, nodes, edges = change.circuits[0], *_sizes(change)
     assert first.n_edges
-    likeness = jaccard_charts(rows, last_step=last_step, height=_LOW_PX)
+    likeness = partial(jaccard_charts, rows, last_step=last_step, height=_LOW_PX)
     _draw("circuit-likeness", likeness, figures, _alt(chosen, "what consecutive circuits share"))
     st.caption(_JACCARD + ("" if features else " The attribution graphs of this run have not been traced."))
     turnover = flip_rows(found.steps, change.flips, n_nodes=nodes, n_edges=edges)
-    charts = flip_charts(turnover, last_step=last_step, height=_LOW_PX)
+    charts = partial(flip_charts, turnover, last_step=last_step, height=_LOW_PX)
     _draw("circuit-flips", charts, figures, _alt(chosen, "what appeared and vanished"))
     _layers(chosen, change, found, figures)
 
@@ -137,7 +139,7 @@ def _layers(chosen: CircuitChoice, change: ComponentChange, found: FoundCircuits
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
     st.markdown("**In which layers did the scores change?**")
-    charts = layer_change_charts(rows, last_step=max(found.steps), height=_LOW_PX)
+    charts = partial(layer_change_charts, rows, last_step=max(found.steps), height=_LOW_PX)
     _draw("layer-change", charts, figures, _alt(chosen, "change by layer"))
     beside = " Beside it: the change of each layer’s share of the features’ influence." if features is not None else ""
     st.caption(f"The sum of |change of score| over the edges out of each layer’s heads and MLP.{beside}")
@@ -171,7 +173,7 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
     report = min(mine, key=lambda report: abs(report.share - chosen.share), default=None)
     if report is not None:
         st.markdown(f"B, {step_name(chosen.b.step)}: circuits of {percent(report.share)} of the edges")
-        charts = robustness_charts(robustness_rows(report), height=_PX)
+        charts = partial(robustness_charts, robustness_rows(report), height=_PX)
         _draw("robustness", charts, figures, _alt(chosen, "robustness"))
     if report is None or abs(report.share - chosen.share) > 1e-9:
         with _room(reserved=report is None):
@@ -198,13 +200,15 @@ def _room(*, reserved: bool) -> DeltaGenerator:
     return st.container(height=_PX, border=True, vertical_alignment="center")
 
 
-def _draw(name: str, panels: Panels, figures: Figures, alt_text: str) -> None:
+def _draw(name: str, make: "partial[Panels]", figures: Figures, alt_text: str) -> None:
     """The panels beside each other, each as wide as its part of the page; together they are one figure to export."""
+    panels = kept_charts(make)
     if not panels:
         return
-    figures[name] = side_by_side(panels)
+    figures[name] = lambda: side_by_side(make())
     for column, (title, chart) in zip(st.columns(len(panels), gap="medium"), panels.items(), strict=True):
-        column.altair_chart(chart, key=f"circuits {name} {title}", width="stretch", alt=alt_text)
+        with column:
+            draw(chart, key=f"circuits {name} {title}", alt=alt_text)
 
 
 def _names(chosen: CircuitChoice, refs: tuple[str, ...]) -> str:

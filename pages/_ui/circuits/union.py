@@ -1,6 +1,7 @@
 """Whether the circuit of a task is the union of its subtasks' circuits: what was measured, and how to measure it."""
 
-import altair as alt
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +11,8 @@ from engine.domain.numbers import step_name
 from engine.figures.component_charts import side_by_side, union_chart
 from engine.figures.component_rows import published_union_rows, union_rows
 from engine.workflows.component_queries import FoundCircuits, reports_of
+from pages._ui.chart_export import Figures
+from pages._ui.charts import draw, kept_chart
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.jobs import unites
 from pages._ui.errors import guarded
@@ -25,7 +28,7 @@ _WHAT = (
 
 
 @guarded()
-def union(chosen: CircuitChoice, found: FoundCircuits, figures: dict[str, alt.TopLevelMixin]) -> None:
+def union(chosen: CircuitChoice, found: FoundCircuits, figures: Figures) -> None:
     """The newest stored report of this run, B's where there is one; below it the way to another."""
     reports = reports_of(store(), chosen.run, UnionReport)
     own = [report for report in reports if report.key.checkpoint == chosen.b.ref]
@@ -41,13 +44,13 @@ def union(chosen: CircuitChoice, found: FoundCircuits, figures: dict[str, alt.To
         _form(chosen, found, others)
 
 
-def _drawn(report: UnionReport, figures: dict[str, alt.TopLevelMixin]) -> None:
+def _drawn(report: UnionReport, figures: Figures) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
     st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
     rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
-    chart = union_chart(rows, height=300)
-    figures["union"] = side_by_side({"union": chart})
-    st.altair_chart(chart, key="circuit union", width="stretch", alt="Faithfulness of united and direct circuits.")
+    make = partial(union_chart, rows, height=300)
+    figures["union"] = lambda: side_by_side({"union": make()})
+    draw(kept_chart(make), key="circuit union", alt="Faithfulness of united and direct circuits.")
 
 
 def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The parts of Compare around the graphs: what is chosen, the sentence on top, the place in training."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +13,8 @@ from engine.domain.numbers import decimal, step_name
 from engine.figures.charts import mini_curves
 from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
-from pages._ui.cached import draw, scores, stamp
+from pages._ui.cached import scores
+from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
@@ -90,12 +92,11 @@ def over_training(selection: Selection, *, height: int) -> None:
             if found.empty:
                 st.caption("No probes were measured.")
                 continue
-            _mini(found, checkpoint.ref, checkpoint.step, height - 40, key=f"mini {side}")
+            _mini(found, checkpoint.step, height - 40, key=f"mini {side}")
 
 
-def _mini(found: pd.DataFrame, ref: str, step: int, height: int, *, key: str) -> None:
+def _mini(found: pd.DataFrame, step: int, height: int, *, key: str) -> None:
     draw(
-        lambda: mini_curves(found, cursor=step, height=height),
-        "mini", str(store().workspace), ref, stamp(store(), ref.partition("@")[0]), height,
+        kept_chart(partial(mini_curves, found, cursor=step, height=height)),
         key=key, alt=f"Accuracy on paraphrase and inference probes over training, {step_name(step)} marked.",
     )  # fmt: skip

@@ -1,12 +1,14 @@
 """What a feature stands for, A beside B: how often and how strongly it is active, on which texts, what it writes."""
 
+from functools import partial
+
 import streamlit as st
 
 from engine.domain.features import FeatureFacts
 from engine.figures.feature_charts import activation_chart
 from engine.figures.feature_html import facts_table
 from engine.figures.feature_words import activity
-from pages._ui.cached import draw
+from pages._ui.charts import draw, kept_chart
 
 CHART_PX = 56  # of a histogram's bars
 
@@ -30,13 +32,5 @@ def _side(side: str, facts: FeatureFacts | None, beside: FeatureFacts | None) ->
         return
     st.caption(f"**{side}** · {activity(facts)}", help="Of the texts of the corpus and of the model's world.")
     if facts.n_active:
-        draw(
-            lambda: activation_chart(facts, beside=beside, height=CHART_PX),
-            "activation", *(_drawn_from(one) for one in (facts, beside)),
-            key=f"activation {side}",
-        )  # fmt: skip
-
-
-def _drawn_from(facts: FeatureFacts | None) -> tuple[object, ...]:
-    """All that the histogram shows."""
-    return (facts.layer, facts.index, facts.max_activation, *facts.counts.tolist()) if facts else ()
+        chart = kept_chart(partial(activation_chart, facts, beside=beside, height=CHART_PX))
+        draw(chart, key=f"activation {side}")

@@ -1,5 +1,6 @@
 """Try it: change features in both checkpoints and see what that does, beside what the graph predicted."""
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,7 @@ from engine.domain.jobs import Intervene
 from engine.domain.numbers import decimal, plural, signed
 from engine.figures.effect_chart import effect_chart, effect_table
 from engine.workflows.queries import stored_comparison, stored_interventions
+from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.labels import feature_of
 from pages._ui.compare.selection import Selection
 from pages._ui.graphs.linked_graphs import Marks
@@ -108,9 +110,8 @@ def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
                 st.markdown(f"**{name}**: not active here, so nothing changes.")
                 continue
             st.markdown(f"**{name}**: outputs before and after")
-            st.altair_chart(
-                effect_chart(one), key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after."
-            )
+            chart = kept_chart(partial(effect_chart, one))
+            draw(chart, key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after.")
             st.dataframe(
                 written_effects(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
                 column_config=_COLUMNS,

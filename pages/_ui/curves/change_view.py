@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -27,7 +26,7 @@ from engine.figures.change_charts import (
 from engine.figures.tables import to_csv
 from pages._ui import url
 from pages._ui.change_data import Seen, seen
-from pages._ui.chart_export import take_away
+from pages._ui.chart_export import Figures, take_away
 from pages._ui.curves.analyse import offer_to_trace
 from pages._ui.curves.meaning_view import meaning_view
 from pages._ui.curves.stopping_view import stopping_table
@@ -92,7 +91,7 @@ def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_
 
 def _section(
     page: str, found: Seen, chosen: ChangeChoice, last_step: int, analyse: Callable[[], None]
-) -> dict[str, alt.FacetChart]:  # fmt: skip
+) -> Figures:  # fmt: skip
     """Gives its figures. `analyse` offers to trace what is missing; it is drawn in its place."""
     settled = settling(found.captures, chosen.settings)
     rows = change_rows(
@@ -107,37 +106,39 @@ def _section(
         return {}
     st.caption(_WHAT)
     st.info(FLOOR_CAVEAT, icon=":material/info:")
-    figures = {"circuit-change": _curve(rows, chosen, last_step)}
+    _curve(rows, chosen, last_step)
     _settled_lines(settled, chosen.settings)
     stopping_table(page, found.captures, chosen.run, chosen.settings)
-    figures["influence-by-layer"] = _layers(found.layers, chosen, last_step)
-    figures |= meaning_view(page, found, last_step=last_step, analyse=analyse)
+    cells = layer_changes(found.layers, to=chosen.to)
+    _layers(cells, chosen, last_step)
+    meaning = meaning_view(page, found, last_step=last_step, analyse=analyse)
     _figures(found.changes, chosen.run)
-    return figures
+    return {
+        "circuit-change": partial(change_chart, rows, last_step=last_step),
+        "influence-by-layer": partial(layer_chart, cells, last_step=last_step),
+        **meaning,
+    }
 
 
-def _curve(rows: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> alt.FacetChart:
+def _curve(rows: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> None:
     """The change curve, and what a click on a point leads to."""
     other = TO_TITLES[chosen.to]
     points = draw_panels(
-        change_panels(rows, last_step=last_step, height=_CHANGE_PX), key="curves change", height=_CHANGE_PX,
+        partial(change_panels, rows, last_step=last_step, height=_CHANGE_PX), key="curves change", height=_CHANGE_PX,
         selection="change",
         alt_text=lambda name: f"How much the {words(name)} circuit of {chosen.run} differs from the {other}, by step, "
         "and the noise floor.",
     )  # fmt: skip
     _open(clicked_pair(points))
     st.caption(_caption(rows, chosen))
-    return change_chart(rows, last_step=last_step)
 
 
-def _layers(layers: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> alt.FacetChart:
-    cells = layer_changes(layers, to=chosen.to)
+def _layers(cells: pd.DataFrame, chosen: ChangeChoice, last_step: int) -> None:
     st.markdown(f"**Which layers the influence moved to, compared with the {TO_TITLES[chosen.to]}**")
     draw_panels(
-        layer_panels(cells, last_step=last_step, height=_LAYERS_PX), key="curves layers", height=_LAYERS_PX,
+        partial(layer_panels, cells, last_step=last_step, height=_LAYERS_PX), key="curves layers", height=_LAYERS_PX,
         alt_text=lambda name: f"{words(name).capitalize()}: change of each layer's influence in {chosen.run}, by step.",
     )  # fmt: skip
-    return layer_chart(cells, last_step=last_step)
 
 
 def _caption(rows: pd.DataFrame, chosen: ChangeChoice) -> str:

@@ -1,8 +1,8 @@
 """Whether the new words activate what they mean, and whether the answer depends on the circuit that was found."""
 
 from collections.abc import Callable
+from functools import partial
 
-import altair as alt
 import streamlit as st
 
 from engine.figures.change_charts import (
@@ -16,6 +16,7 @@ from engine.figures.change_charts import (
 )
 from engine.figures.change_tables import readings_as_overlap
 from pages._ui.change_data import Seen
+from pages._ui.chart_export import Figures
 from pages._ui.panels import draw_panels
 from pages._ui.pickers import pick
 from pages._ui.text import words
@@ -25,16 +26,15 @@ _PANEL_PX = 230
 
 def meaning_view(
     page: str, found: Seen, *, last_step: int, analyse: Callable[[], None]
-) -> dict[str, alt.FacetChart]:  # fmt: skip
+) -> Figures:  # fmt: skip
     """Meaning overlap and causal check; each says so where it was not measured. Gives the figures.
 
     `analyse` offers to trace what the second one needs.
     """
-    figures = {"meaning-overlap": _overlap(page, found, last_step), "causal-check": _causal(found, last_step, analyse)}
-    return {name: chart for name, chart in figures.items() if chart is not None}
+    return _overlap(page, found, last_step) | _causal(found, last_step, analyse)
 
 
-def _overlap(page: str, found: Seen, last_step: int) -> alt.FacetChart | None:
+def _overlap(page: str, found: Seen, last_step: int) -> Figures:
     layers = _layers(found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Do the new words activate the features of what they mean?**", width="stretch")
@@ -43,7 +43,7 @@ def _overlap(page: str, found: Seen, last_step: int) -> alt.FacetChart | None:
                 layer = _pick_layer(page, layers)
     if not layers:
         st.caption("Not measured: the prompts of this kind have no known word in the place of the new one.")
-        return None
+        return {}
     band = " The band is the 95% interval of the gap between both." if found.series else ""
     st.caption(
         "Meaning overlap: how far a new word activates, where the answer is predicted, the same features as the word "
@@ -52,11 +52,11 @@ def _overlap(page: str, found: Seen, last_step: int) -> alt.FacetChart | None:
     series = found.series
     rows = overlap_rows(series.overlap, layer=layer) if series else readings_as_overlap(found.readings, layer=layer)
     draw_panels(
-        overlap_panels(rows, last_step=last_step, height=_PANEL_PX), key="curves overlap", height=_PANEL_PX,
+        partial(overlap_panels, rows, last_step=last_step, height=_PANEL_PX), key="curves overlap", height=_PANEL_PX,
         alt_text=lambda name: f"{words(name).capitalize()}: overlap of the new words' features with those of what they "
         "mean and of other meanings, by step.",
     )  # fmt: skip
-    return overlap_chart(rows, last_step=last_step)
+    return {"meaning-overlap": partial(overlap_chart, rows, last_step=last_step)}
 
 
 def _layers(found: Seen) -> list[int]:
@@ -75,22 +75,22 @@ def _pick_layer(page: str, layers: list[int]) -> int:
     return int(chosen)
 
 
-def _causal(found: Seen, last_step: int, analyse: Callable[[], None]) -> alt.FacetChart | None:
+def _causal(found: Seen, last_step: int, analyse: Callable[[], None]) -> Figures:
     st.markdown("**Does the answer depend on the circuit?**")
     if found.series is None:
         analyse()
-        return None
+        return {}
     if not found.series.causal:
         st.caption("Not measured yet.")
-        return None
+        return {}
     st.caption(
         "By how much the probability of the right answer falls when the circuit's features are ablated (×0), and when "
         "as many random other features are. Bands are 95% intervals."
     )
     rows = causal_rows(found.series.causal)
     draw_panels(
-        causal_panels(rows, last_step=last_step, height=_PANEL_PX), key="curves causal", height=_PANEL_PX,
+        partial(causal_panels, rows, last_step=last_step, height=_PANEL_PX), key="curves causal", height=_PANEL_PX,
         alt_text=lambda name: f"{words(name).capitalize()}: fall of the right answer's probability without the "
         "circuit and without random features, by step.",
     )  # fmt: skip
-    return causal_chart(rows, last_step=last_step)
+    return {"causal-check": partial(causal_chart, rows, last_step=last_step)}

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -16,7 +16,8 @@ from engine.figures.tables import to_csv
 from engine.store import Store
 from pages._ui import url
 from pages._ui.cached import scores as run_scores
-from pages._ui.chart_export import take_away
+from pages._ui.chart_export import Figures, take_away
+from pages._ui.charts import draw, kept_chart
 from pages._ui.panels import draw_panels
 from pages._ui.session import store
 from pages._ui.text import plain, words
@@ -63,15 +64,16 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     settings, menu = _settings(page, drawn)
     losses = {run: store().losses(run) for run in drawn}
     named = ", ".join(drawn)
-    loss = loss_chart(
-        losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True, height=_LOSS_PX
-    )
+    loss = partial(
+        loss_chart, losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True,
+        height=_LOSS_PX,
+    )  # fmt: skip
     highlighted: list[str] = []
     if any(log.step for log in losses.values()):
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
-    panels = curve_panels(
-        drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
+    panels = partial(
+        curve_panels, drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
         zoomable=True, height=_PANEL_PX,
     )  # fmt: skip
     points = draw_panels(
@@ -80,22 +82,19 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     )  # fmt: skip
     st.caption(_how_to(len(drawn), highlighted))
     chosen = {run: frame[frame["constraint_type"].isin(settings.types)] for run, frame in drawn.items()}
-    figures = {"loss": loss, "learning-curves": curve_chart(chosen, kinds=settings.kinds, height=_PANEL_PX)}
+    curves = partial(curve_chart, chosen, kinds=settings.kinds, height=_PANEL_PX)
+    figures: Figures = {"loss": loss, "learning-curves": curves}
     with menu:
         take_away(figures, key="take away curves")
     _open(clicked(points))
 
 
-def _loss(chart: alt.LayerChart, alt_text: str, *, several: bool) -> list[str]:
+def _loss(make: "partial[Any]", alt_text: str, *, several: bool) -> list[str]:
     """The runs that are highlighted in its legend."""
-    if not several:
-        st.altair_chart(chart, key="curves loss", height=_LOSS_PX, alt=alt_text)
-        return []
-    picked = st.altair_chart(
-        chart, key="curves loss of several", height=_LOSS_PX, alt=alt_text, on_select="rerun",
-        selection_mode="highlighted",
+    points = draw(
+        kept_chart(make), key="curves loss of several" if several else "curves loss", height=_LOSS_PX, alt=alt_text,
+        selection="highlighted" if several else "",
     )  # fmt: skip
-    points = picked.get("selection", {}).get("highlighted", [])
     return [run for point in points if isinstance(run := point.get("run"), str)]
 
 

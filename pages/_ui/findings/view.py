@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +15,7 @@ from engine.domain.studies import Finding, Questions, Study, StudyTables
 from engine.figures.finding_chart import describe, finding_charts, finding_table, has_published
 from engine.figures.tables import to_csv
 from engine.store import Store
+from pages._ui.charts import Spec, draw, kept_charts
 from pages._ui.text import plain, words
 
 Colour = Literal["green", "blue", "orange", "gray"]
@@ -106,7 +108,7 @@ def _finding(finding: Finding) -> None:
     """Verdict, one sentence, one figure; everything else is folded."""
     colour, icon = BADGE[finding.verdict]
     st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
-    specs = _specs(finding.to_json())
+    specs = kept_charts(partial(_numbered, finding))
     if specs:
         text, figure = st.columns([2, 3], gap="large")
         with figure:
@@ -123,11 +125,11 @@ def _finding(finding: Finding) -> None:
         _details(finding)
 
 
-def _charts(finding: Finding, specs: list[dict[str, Any]]) -> None:
-    for place, (column, spec) in enumerate(zip(st.columns(len(specs), gap="medium"), specs, strict=True)):
+def _charts(finding: Finding, specs: dict[str, Spec]) -> None:
+    for column, (place, spec) in zip(st.columns(len(specs), gap="medium"), specs.items(), strict=True):
         # Of the chart's own height from the start: what is below does not move when it is drawn.
         with column, st.container(height=spec["height"] + _BELOW_CHART, border=False):
-            st.vega_lite_chart(spec, key=f"finding {finding.key} {place}", width="stretch", alt=describe(finding))
+            draw(spec, key=f"finding {finding.key} {place}", alt=describe(finding))
 
 
 def _details(finding: Finding) -> None:
@@ -152,12 +154,8 @@ def _details(finding: Finding) -> None:
     st.code(finding.command, language="bash")
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _specs(finding: str) -> list[dict[str, Any]]:
-    """Of the finding's charts; none without a figure. Ten charts with all their checks would take half of the page's
-    time: they are made once, and the tests check them."""
-    charts = finding_charts(Finding.model_validate_json(finding))
-    return [dict(chart.to_dict(validate=False)) for chart in charts]
+def _numbered(finding: Finding) -> dict[str, alt.LayerChart]:
+    return {str(place): chart for place, chart in enumerate(finding_charts(finding))}
 
 
 def export(store: Store, study: Study) -> None:

@@ -1,6 +1,7 @@
 """What the Methods page shows: a table of means, charts against what a method costs, and the runs behind a figure."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -22,6 +23,7 @@ from engine.figures.tables import to_csv
 from engine.studies.comparison import equal_size
 from pages._ui import url
 from pages._ui.chart_export import take_away
+from pages._ui.charts import draw, kept_chart, kept_charts
 from pages._ui.methods.run import open_run
 from pages._ui.text import plain
 
@@ -144,21 +146,21 @@ def _charts(page: str, rows: pd.DataFrame) -> None:
         if known.empty:
             st.caption("These runs do not have this figure.")
             return
-        take_away({f"methods-{name}": method_chart(known, x=view.x, y=view.y)}, key="take away methods")
-    panels = list(method_panels(known, x=view.x, y=view.y, height=_CHART_PX).items())
+        take_away({f"methods-{name}": partial(method_chart, known, x=view.x, y=view.y)}, key="take away methods")
+    panels = list(kept_charts(partial(method_panels, known, x=view.x, y=view.y, height=_CHART_PX)).items())
     for first in range(0, len(panels), _PER_ROW):
         columns = st.columns(min(len(panels), _PER_ROW))
         for column, (task, chart) in zip(columns, panels[first : first + _PER_ROW], strict=False):
             chart_key = f"methods chart {name} {task}"
             # Of the chart's own height from the start: what is below does not move when it is drawn.
             with column, st.container(height=_CHART_PX + _BELOW_CHART, border=False):
-                st.altair_chart(
+                st.vega_lite_chart(
                     chart, key=chart_key, on_select=lambda key=chart_key: _clicked(page, rows, key),
                     alt=f"{view.alt} on {task}: a dot a run, a mark with its interval a method.",
                 )  # fmt: skip
     with st.container(height=_LEGEND_PX + _BELOW_CHART, border=False):
-        st.altair_chart(method_legend(known, x=view.x, y=view.y, height=_LEGEND_PX), key=f"methods legend {name}",
-                        alt="The color and mark of each method.")  # fmt: skip
+        legend = kept_chart(partial(method_legend, known, x=view.x, y=view.y, height=_LEGEND_PX))
+        draw(legend, key=f"methods legend {name}", alt="The color and mark of each method.")
 
 
 def _clicked(page: str, rows: pd.DataFrame, chart: str) -> None:

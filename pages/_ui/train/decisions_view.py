@@ -1,5 +1,6 @@
 """What was seen and decided while a run trained: the newest verdict, each checkpoint, the sampling, what it cost."""
 
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -7,15 +8,15 @@ import streamlit as st
 
 from engine.analysis.settling import settling
 from engine.decisions import needs_circuits
-from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, RunDecisions
+from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, Capture, RunDecisions
 from engine.domain.measures import FLOOR_CAVEAT
 from engine.domain.numbers import count, duration, plural, step_name
 from engine.domain.runs import Checkpoint, RunConfig
 from engine.figures.change_charts import change_panels, change_rows, weights_chart
 from engine.figures.change_tables import capture_rows, readings_as_changes, seconds_a_step, weight_rows
-from pages._ui.cached import draw
-from pages._ui.change_data import captures_seen, stamp_of
-from pages._ui.panels import draw_kept_panels, room
+from pages._ui.change_data import captures_seen
+from pages._ui.charts import draw, kept_chart
+from pages._ui.panels import draw_panels, room
 from pages._ui.session import store
 from pages._ui.settled_text import marks
 from pages._ui.text import plain, words
@@ -100,9 +101,8 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
         if not any(one.change for reading in decisions.readings for one in reading.types):
             st.caption("Shown once two checkpoints are traced.")
         else:
-            draw_kept_panels(
-                lambda: _panels(config, decisions, config.n_steps),
-                "decisions", str(store().workspace), config.name, stamp_of(decisions), len(checkpoints),
+            draw_panels(
+                partial(_panels, config, decisions, captures_seen(store(), config.name, decisions)),
                 key=f"changes {config.name}", height=_CHANGE_PX,
                 alt_text=lambda name: f"How much the {words(name)} circuit of {config.name} changed, by step, and the "
                 "noise floor.",
@@ -110,13 +110,13 @@ def _circuits(config: RunConfig, decisions: RunDecisions, checkpoints: list[Chec
     st.caption(FLOOR_CAVEAT)
 
 
-def _panels(config: RunConfig, decisions: RunDecisions, last_step: int) -> dict[str, Any]:
-    settled = settling(captures_seen(store(), config.name, decisions), config.decisions)
+def _panels(config: RunConfig, decisions: RunDecisions, captures: tuple[Capture, ...]) -> dict[str, Any]:
+    settled = settling(captures, config.decisions)
     rows = change_rows(
         readings_as_changes(decisions.readings), to="previous", measure=config.decisions.measure, run=config.name,
         marks={name: marks(one) for name, one in settled.items()},
     )  # fmt: skip
-    return change_panels(rows, last_step=last_step, height=_CHANGE_PX)
+    return change_panels(rows, last_step=config.n_steps, height=_CHANGE_PX)
 
 
 def _sampling(config: RunConfig, decisions: RunDecisions) -> None:
@@ -130,9 +130,9 @@ def _sampling(config: RunConfig, decisions: RunDecisions) -> None:
             st.caption("Evenly so far.")
             return
         draw(
-            lambda: weights_chart(rows, last_step=config.n_steps, height=_SAMPLING_PX),
-            "weights", str(store().workspace), config.name, stamp_of(decisions), height=_SAMPLING_PX,
-            key=f"weights {config.name}", alt=f"How often {config.name} samples each constraint type, by step.",
+            kept_chart(partial(weights_chart, rows, last_step=config.n_steps, height=_SAMPLING_PX)),
+            key=f"weights {config.name}", height=_SAMPLING_PX,
+            alt=f"How often {config.name} samples each constraint type, by step.",
         )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
 from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
 from pages._ui import url
-from pages._ui.cached import draw, scores, stamp
+from pages._ui.cached import scores
+from pages._ui.charts import draw, kept_chart
 from pages._ui.delete import delete_button
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import is_active, newest_job
-from pages._ui.panels import draw_kept_panels, room
+from pages._ui.panels import draw_panels, room
 from pages._ui.session import store
 from pages._ui.text import plain, words
 from pages._ui.train.decisions_view import decides, decisions_view, newest, stopped_by
@@ -100,10 +101,8 @@ def _figures(config: RunConfig) -> None:
     if decides(config):
         with st.container(height=_VERDICT_PX, border=False):
             st.markdown(newest(config, decisions))
-    measured = stamp(store(), name)
     draw(
-        lambda: loss_chart({name: losses}, last_step=config.n_steps, height=_LOSS_PX),
-        "loss", str(store().workspace), name, measured, losses.step[-1:], losses.loss[-1:],
+        kept_chart(partial(loss_chart, {name: losses}, last_step=config.n_steps, height=_LOSS_PX)),
         key=f"loss {name}", alt=f"Training loss of {name} over steps.", height=_LOSS_PX,
     )  # fmt: skip
     found = scores(store(), name)
@@ -111,9 +110,9 @@ def _figures(config: RunConfig) -> None:
         if found.empty:
             st.caption("No probes were measured yet.")
         else:
-            draw_kept_panels(
-                lambda: curve_panels({name: found}, last_step=config.n_steps, height=_PROBES_PX),
-                "curves", str(store().workspace), name, measured, key=f"curves {name}", height=_PROBES_PX,
+            draw_panels(
+                partial(curve_panels, {name: found}, last_step=config.n_steps, height=_PROBES_PX),
+                key=f"curves {name}", height=_PROBES_PX,
                 alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
             )  # fmt: skip
     decisions_view(config, decisions, n_types=_n_types(config))
@@ -124,8 +123,8 @@ def _waiting(config: RunConfig) -> None:
     if decides(config):
         st.container(height=_VERDICT_PX, border=False)
     draw(
-        lambda: loss_chart({config.name: LossLog()}, last_step=config.n_steps, height=_LOSS_PX),
-        "no loss", config.name, config.n_steps, key=f"loss {config.name}", height=_LOSS_PX,
+        kept_chart(partial(loss_chart, {config.name: LossLog()}, last_step=config.n_steps, height=_LOSS_PX)),
+        key=f"loss {config.name}", height=_LOSS_PX,
         alt=f"Training loss of {config.name}: none yet.",
     )  # fmt: skip
     with room(_n_types(config), _PROBES_PX):
