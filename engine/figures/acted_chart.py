@@ -9,8 +9,13 @@ from engine.analysis.acted import layer_name
 from engine.figures import palette
 from engine.figures.chart_theme import themed
 
-_CELL_PX = 18
-_MOST_HEIGHT, _LEAST_HEIGHT = 340, 150
+_CELL_PX, _AROUND_PX = 30, 110  # a layer's row; axis and legend
+_MOST_PX = 480
+
+
+def map_height(n_layers: int) -> int:
+    """Pixels of the whole: embeddings, layers, output."""
+    return min(_MOST_PX, _CELL_PX * (n_layers + 2) + _AROUND_PX)
 
 
 def acted_map(places: pd.DataFrame, tokens: tuple[str, ...], n_layers: int) -> Any:
@@ -31,7 +36,7 @@ def acted_map(places: pd.DataFrame, tokens: tuple[str, ...], n_layers: int) -> A
                         titleOrient="left", titleLimit=300, tickCount=3)  # fmt: skip
     layers = [layer_name(layer, n_layers) for layer in range(n_layers, -2, -1)]
     chart = (
-        alt.Chart(rows, height=min(_MOST_HEIGHT, max(_LEAST_HEIGHT, _CELL_PX * len(layers))))
+        alt.Chart(rows, height=map_height(n_layers))
         .mark_rect()
         .encode(
             x=alt.X("token:N", title=None, sort=words, scale=alt.Scale(domain=words), axis=_axis(labelAngle=-35)),

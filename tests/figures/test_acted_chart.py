@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from engine.figures.acted_chart import acted_map
+from engine.figures.acted_chart import acted_map, map_height
 
 
 def test_cells_axes_and_colors() -> None:
@@ -21,4 +21,4 @@ def test_cells_axes_and_colors() -> None:
 
 def test_nothing_changed() -> None:
     empty = pd.DataFrame({"layer": [], "position": [], "token": [], "part": []}).astype({"position": int, "layer": int})
-    assert acted_map(empty, ("<bos>",), 30).to_dict()["height"] == 340
+    assert acted_map(empty, ("<bos>",), 30).to_dict()["height"] == map_height(30) < 500

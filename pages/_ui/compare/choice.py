@@ -27,7 +27,7 @@ from pages._ui.text import CURVE_LEGEND, plain
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
     with st.container(key="choices"):  # theme.css: it wraps where it is narrow
-        side_a, side_b, middle, right = st.columns([3, 3, 4, 3.3], vertical_alignment="bottom", gap="small")
+        side_a, side_b, middle, right = st.columns([2.9, 2.9, 3.6, 4], vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
     with side_b:

@@ -11,7 +11,7 @@ from pages._ui import url
 from pages._ui.graphs.picking import Picking
 
 PAGE = "compare"
-VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table")
+VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table", "Where")
 _DEFAULT = DiffSettings()
 PICKING = Picking(PAGE, key="graphs")
 marks, mark = PICKING.marks, PICKING.mark

@@ -26,6 +26,7 @@ from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, m
 from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.compare.trace import not_traced
+from pages._ui.compare.where import where_training_acted
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
@@ -43,10 +44,14 @@ TABLE_PX = 470
 @guarded()
 def workbench(selection: Selection, view: str) -> None:
     """Everything about one selection. Where its circuits are not stored, how to get them."""
+    if view == "Where":
+        where_training_acted(selection)
+        return
     shown = Shown(view=view, settings=settings_from_url(), merged=url.read(PAGE, "grouped") == "1")
     diff = mean_circuit(selection, shown) if selection.group else difference(store(), selection, shown.settings)
     if diff is None:
         if not selection.group:
+            where_training_acted(selection)  # needs no graphs
             not_traced(selection)
         return
     annotations = annotations_of(store(), diff)

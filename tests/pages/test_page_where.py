@@ -1,0 +1,50 @@
+"""Compare's view of where training acted: offered for any two checkpoints, then the sentence, the map and tables."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from page_texts import texts
+from streamlit.testing.v1 import AppTest
+
+from engine.domain.jobs import NeverCancelled, Where, quiet
+from engine.store import Store
+from engine.workflows.where import where
+
+OpenPage = Callable[..., AppTest]
+A, B, PROMPT = "demo-tokens@base", "demo-tokens@100%", "the cat feels blarf and"
+
+
+def _measure(a: str = A, b: str = B) -> None:
+    where(Store(Path(os.environ["TRACELAPSE_HOME"])), Where(a=a, b=b, prompt=PROMPT), quiet, NeverCancelled())
+
+
+def test_it_is_offered_and_then_shown(open_page: OpenPage) -> None:
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="where")
+    assert not app.exception
+    assert "Where did training act?" in texts(app)
+    assert "Find where training acted" in [button.label for button in app.button]
+    _measure()
+    app.run()
+    assert not app.exception
+    assert "the logit of “smiles” changes by +7.86" in texts(app)
+    assert "+7.86 at “blarf”" in texts(app)
+    tokens = app.dataframe[0].value
+    assert list(tokens.columns) == ["token", "part", "to 25%", "to 50%", "to 75%", "to 100%"]
+    assert abs(tokens["part"].sum() - 7.86) < 0.01
+    assert len(app.get("vega_lite_chart")) == 1
+
+
+def test_it_is_the_first_answer_where_nothing_was_traced(open_page: OpenPage) -> None:
+    app = open_page("compare", a="demo-lora@base", b="demo-lora@50%", prompt="the dog feels gleem and")
+    assert not app.exception
+    labels = [button.label for button in app.button]
+    assert labels.index("Find where training acted") < labels.index("Trace this comparison")
+
+
+def test_a_checkpoint_and_itself(open_page: OpenPage) -> None:
+    _measure(A, A)
+    app = open_page("compare", a=A, b=A, prompt=PROMPT, view="where")
+    assert not app.exception
+    assert "have the same weights" in texts(app)
+    assert not app.get("vega_lite_chart")
