@@ -2,14 +2,18 @@
 
 At a point of the line let x be what a changed module gets, and g the gradient of the logit at its output. There the
 logit moves by the sum over tokens of ⟨g, change of the output for this x⟩ (loss change allocation, Lan et al. 2019,
-taken at outputs instead of weights, so that it splits over tokens and heads as well). The integral over the line is
-Gauss and Legendre's.
+taken at outputs instead of weights, so that it splits over tokens and heads as well).
+
+The integral is Gauss and Legendre's over segments of the line. Of each segment the true change is known from the logits
+at its ends, so the one that is furthest off is halved until the sum is right: where a model changes its ways, such as
+where an attention sink moves, a line may need many points in one place and four for all the rest.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,27 +29,36 @@ from engine.models.masks import attention_mask
 from engine.models.parts import Layer, Parts
 from engine.models.sharing import sharing_copy
 
-POINTS = (4, 8, 16, 32, 64)  # of the line, tried in turn until …
-TOLERANCE = 0.01  # … no more than this share of the logit's change is left
+TOLERANCE = 0.01  # of the logit's change may be left, or so little that no figure shows it
+INVISIBLE = 0.002
+POINTS = 4  # of a segment
+MOST_SEGMENTS = 16
 _TOKENS_TOGETHER = 256  # of all points that go through the model side by side
 _KINDS: tuple[HeadKind, HeadKind, HeadKind] = ("query", "key", "value")
 
 
 def stretch(
-    a: PreTrainedModel, b: PreTrainedModel, prompt: torch.Tensor, answer: int, *, points: Sequence[int] = POINTS
+    a: PreTrainedModel,
+    b: PreTrainedModel,
+    prompt: torch.Tensor,
+    answer: int,
+    *,
+    whole: float = 0.0,
+    allowed: float | None = None,
 ) -> Stretch:
     """How the logit of token `answer` behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
 
-    Neither model is written to. Raises ComparisonRefused, InputError as `changes`.
+    `whole`: what the logit changes by on average over the stretches that this one is of. Where that is more than this
+    one's own change, it decides how exact the sum must be. `allowed`: what may be left instead. Neither model is
+    written to. Raises ComparisonRefused, InputError as `changes`.
     """
-    (before, p_before), (after, p_after) = (_measured(model, prompt, answer) for model in (a, b))
+    (before, p_before), (after, p_after) = (logit_of(model, prompt, answer) for model in (a, b))
+    if allowed is None:
+        allowed = max(TOLERANCE * max(abs(after - before), abs(whole)), INVISIBLE)
     changed = changes(a, b)
     line = _Line(sharing_copy(a), changed, prompt, answer)
-    parts, n_points = _Integral(), 0
-    for n_points in points if changed else ():
-        parts = line.integral(n_points)
-        if abs(after - before - parts.sum) <= TOLERANCE * abs(after - before):
-            break
+    segments = _integrated(line, before, after, allowed) if changed else []
+    parts = _Integral.sum_of([segment.parts for segment in segments])
     return Stretch(
         before=before,
         after=after,
@@ -55,8 +68,39 @@ def stretch(
         by_matrix=_rows([parts.modules[name] for name in changed], len(prompt)),
         heads=tuple(parts.heads),
         by_head=_rows(list(parts.heads.values()), len(prompt)),
-        n_points=n_points,
+        n_points=POINTS * len(segments),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """A part of the line, from 0 to 1, with the logits at its ends."""
+
+    start: float
+    end: float
+    before: float
+    after: float
+    parts: "_Integral"
+
+    @property
+    def left(self) -> float:
+        return self.after - self.before - self.parts.total
+
+
+def _integrated(line: "_Line", before: float, after: float, allowed: float) -> list[_Segment]:
+    """Segments whose sums leave no more than `allowed` of their changes, unless there are MOST_SEGMENTS."""
+    (parts,), _ = line.integrals([(0.0, 1.0)])
+    segments = [_Segment(0.0, 1.0, before, after, parts)]
+    while sum(abs(segment.left) for segment in segments) > allowed and len(segments) < MOST_SEGMENTS:
+        worst = max(segments, key=lambda segment: abs(segment.left))
+        middle = (worst.start + worst.end) / 2
+        (left, right), logit = line.integrals([(worst.start, middle), (middle, worst.end)], at=middle)
+        place = segments.index(worst)
+        segments[place : place + 1] = [
+            _Segment(worst.start, middle, worst.before, logit, left),
+            _Segment(middle, worst.end, logit, worst.after, right),
+        ]
+    return segments
 
 
 def layer_of(name: str, model: PreTrainedModel) -> int:
@@ -67,7 +111,7 @@ def layer_of(name: str, model: PreTrainedModel) -> int:
     return EMBEDDING_LAYER if is_embedding else int(model.config.num_hidden_layers)
 
 
-def _measured(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple[float, float]:
+def logit_of(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple[float, float]:
     """The answer's logit minus the mean one, before any soft cap, and its probability."""
     own = sharing_copy(model)
     with torch.no_grad(), last_logits(own) as logits:
@@ -85,15 +129,24 @@ def _rows(parts: Sequence[np.ndarray], n_pos: int) -> np.ndarray:
     return np.array(parts, np.float32).reshape(len(parts), n_pos)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Integral:
     """(n_pos,) float64 each."""
 
-    modules: dict[str, np.ndarray] = field(default_factory=dict)
-    heads: dict[ChangedHead, np.ndarray] = field(default_factory=dict)
+    modules: Mapping[str, np.ndarray]
+    heads: Mapping[ChangedHead, np.ndarray]
+
+    @classmethod
+    def sum_of(cls, several: Sequence["_Integral"]) -> "_Integral":
+        modules: dict[str, np.ndarray] = {}
+        heads: dict[ChangedHead, np.ndarray] = {}
+        for one in several:
+            modules |= {name: modules.get(name, 0.0) + part for name, part in one.modules.items()}
+            heads |= {head: heads.get(head, 0.0) + part for head, part in one.heads.items()}
+        return cls(modules, heads)
 
     @property
-    def sum(self) -> float:
+    def total(self) -> float:
         return float(sum(part.sum() for part in self.modules.values()))
 
 
@@ -124,27 +177,48 @@ class _Line:
         self._model, self._changed, self._prompt, self._answer = model, changed, prompt, answer
         self._heads = _Heads(model)
 
-    def integral(self, n_points: int) -> _Integral:
-        nodes, weights = np.polynomial.legendre.leggauss(n_points)  # from -1 to 1
-        total = _Sums(self._heads.outputs)
-        together = max(1, _TOKENS_TOGETHER // len(self._prompt))
-        for start in range(0, n_points, together):
-            some = slice(start, start + together)
-            at, of = (torch.tensor(one[some], dtype=torch.float32) for one in ((nodes + 1) / 2, weights / 2))
-            self._add(total, at.to(self._prompt.device), of.to(self._prompt.device))
+    def integrals(
+        self, segments: Sequence[tuple[float, float]], at: float | None = None
+    ) -> tuple[list[_Integral], float]:
+        """Of each segment (start, end); and the logit `at` a place of the line (NaN without one)."""
+        logit, found = math.nan, []
+        for number, (start, end) in enumerate(segments):
+            nodes, weights = np.polynomial.legendre.leggauss(POINTS)  # from -1 to 1
+            places, weights = start + (nodes + 1) / 2 * (end - start), weights / 2 * (end - start)
+            if at is not None and number == 0:  # a point without a weight
+                places, weights = np.append(places, at), np.append(weights, 0.0)
+            total = _Sums(self._heads.outputs)
+            explained = self._add_all(total, places, weights)
+            if at is not None and number == 0:
+                logit = explained[-1]
+            found.append(self._integral(total))
+        return found, logit
+
+    def _integral(self, total: "_Sums") -> _Integral:
         n_pos = len(self._prompt)
         modules = dict.fromkeys(self._changed, np.zeros(n_pos))  # of one that never runs
         modules |= {name: _placed(numbers.sum(1), n_pos) for name, numbers in total.by_output.items()}
         return _Integral(modules, {head: _placed(part, n_pos) for head, part in self._heads.split(total).items()})
 
-    def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> None:
-        """The parts at points (n,) from 0 to 1, each times its weight (n,)."""
+    def _add_all(self, total: "_Sums", places: np.ndarray, weights: np.ndarray) -> list[float]:
+        """The logits at these places (n,) of the line; their parts, each times its weight, go into `total`."""
+        together, logits = max(1, _TOKENS_TOGETHER // len(self._prompt)), []
+        for first in range(0, len(places), together):
+            some = slice(first, first + together)
+            at, of = (
+                torch.tensor(one[some], dtype=torch.float32, device=self._prompt.device) for one in (places, weights)
+            )
+            logits += self._add(total, at, of)
+        return logits
+
+    def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> list[float]:
         seen, explained = self._pass(at)
         gradients = torch.autograd.grad(explained.sum(), [one.output for one in seen.values()], allow_unused=True)
         for (name, one), gradient in zip(seen.items(), gradients, strict=True):
             if gradient is not None:
                 weighted = one.by_position(gradient.float()) * weights[:, None, None]
                 total.add(name, self._changed[name], one, weighted)
+        return list(map(float, explained.detach().tolist()))
 
     def _pass(self, at: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
         """What changed modules have seen and given, and (n,) what is explained, with the graph between them."""

@@ -80,16 +80,18 @@ def _stretches(
     report: Report,
 ) -> tuple[Stretch, ...]:
     """`last` is the model of the last checkpoint."""
-    from engine.attribution.acted import stretch
+    from engine.attribution.acted import logit_of, stretch
 
     def model(corner: Checkpoint) -> "PreTrainedModel":
         return last if corner is path[-1] else weights(loaded, corner) or loaded.model
 
     found, a = [], model(path[0])
+    (before, _), (after, _) = (logit_of(one, prompt, answer) for one in (a, last))
+    whole = (after - before) / (len(path) - 1)
     for number, (from_, to) in enumerate(pairwise(path)):
         turn(report, number, len(path) - 1)(0.0, f"{from_.label} to {to.label}")
         b = model(to)
-        found.append(stretch(a, b, prompt, answer))
+        found.append(stretch(a, b, prompt, answer, whole=whole))
         a = b
     return tuple(found)
 

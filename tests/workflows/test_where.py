@@ -39,7 +39,7 @@ def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
         where(demo_store, Where(a=a, b=b, prompt=PROMPT, answer=answer), quiet, NeverCancelled())
         found = stored_acted(demo_store, a, b, PROMPT, answer)
         assert found is not None
-        assert abs(found.left) <= 0.01 * sum(abs(one.after - one.before) for one in found.stretches)
+        assert abs(found.left) <= 0.01 * sum(abs(one.after - one.before) for one in found.stretches) + 0.008
         assert found.is_said == (answer == "")
         if answer:
             assert found.answer.strip() == answer
