@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.attribution.acted import stretch
 from engine.attribution.features import describe
 from engine.attribution.interventions import intervene_on
 from engine.attribution.trace import trace_graph
@@ -98,6 +99,41 @@ def test_a_lora_checkpoint_is_its_merged_copy(dtype: str, tmp_path: Path) -> Non
     if dtype == "float32":
         np.testing.assert_allclose(dense(beside), dense(merged), atol=tolerance * np.abs(merged.weight).max(), rtol=0)
     assert beside.target_logit == pytest.approx(merged.target_logit, abs=tolerance * np.abs(merged.target_logit).max())
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_parts_of_logits_are_the_processors(family: str) -> None:
+    loaded = loaded_family(family)
+    wanted, found = traced(loaded).parts, traced(there(loaded)).parts
+    assert wanted is not None
+    assert found is not None
+    for name in ("part", "constant", "moved"):
+        ours, theirs = getattr(found, name), getattr(wanted, name)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * max(1.0, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3_text", "gpt2", "opt"])
+def test_where_training_acted_is_the_processors(family: str, tmp_path: Path) -> None:
+    loaded = loaded_family(family)
+    adapter = random_adapter(loaded, tmp_path)
+    found = []
+    for one in (loaded, there(loaded)):
+        prompt = torch.tensor([1, 20, 7, 33, 45], device=one.model.device)
+        found.append(stretch(one.model, checkpoint_model(one, adapter), prompt, 7, allowed=1e-4))
+    wanted, here = found
+    assert here.after == pytest.approx(wanted.after, abs=1e-4)
+    np.testing.assert_allclose(here.by_matrix, wanted.by_matrix, rtol=0, atol=1e-3 * np.abs(wanted.by_matrix).max())
+    np.testing.assert_allclose(here.by_head, wanted.by_head, rtol=0, atol=1e-3 * np.abs(wanted.by_head).max())
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_where_training_acted_in_bfloat16_adds_up(family: str, tmp_path: Path) -> None:
+    loaded = there(loaded_family(family), "bfloat16")
+    tuned = checkpoint_model(loaded, random_adapter(loaded, tmp_path))
+    found = stretch(loaded.model, tuned, torch.tensor([1, 20, 7, 33, 45], device="cuda"), 7)
+    change = found.after - found.before
+    assert abs(change) > 0.1
+    assert found.sum == pytest.approx(change, rel=0.05, abs=0.05)  # bfloat16 has three digits
 
 
 def test_interventions_and_what_features_stand_for() -> None:
