@@ -56,6 +56,27 @@ def head_table(acted: Acted) -> pd.DataFrame:
     return _largest_first(pd.DataFrame(rows, columns=["layer", "kind", "head", "part"]))
 
 
+def effect_table(acted: Acted) -> pd.DataFrame:
+    """layer, kind (MLP, head), head (None of an MLP), position, token, effect: the largest first.
+
+    Empty where nothing is known of the family's places.
+    """
+    columns = ["layer", "kind", "head", "position", "token", "effect"]
+    if acted.effects is None:
+        return pd.DataFrame(columns=columns)
+    rows: list[tuple[object, ...]] = [
+        (layer, "MLP", None, position, acted.tokens[position], float(value))
+        for (layer, position), value in np.ndenumerate(acted.effects.mlp)
+        if value
+    ]
+    rows += [
+        (layer, "head", head, position, acted.tokens[position], float(value))
+        for (layer, head, position), value in np.ndenumerate(acted.effects.head)
+        if value
+    ]
+    return _largest_first(pd.DataFrame(rows, columns=columns).astype({"head": object}), by="effect")
+
+
 def acted_sentence(acted: Acted) -> str:
     """What changed by how much, at which tokens most of it was made, and what the parts add up to."""
     a, b, word = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.answer.strip()
@@ -78,7 +99,7 @@ def acted_sentence(acted: Acted) -> str:
 
 
 def acted_record(acted: Acted) -> dict[str, Any]:
-    """Keys answer, before, after, sum, left, places, matrices, heads, steps. Places sum to `sum`."""
+    """Keys answer, before, after, sum, left, places, matrices, heads, effects, steps. Places sum to `sum`."""
     return {
         "answer": acted.answer,
         "before": acted.before,
@@ -88,6 +109,7 @@ def acted_record(acted: Acted) -> dict[str, Any]:
         "places": place_table(acted).to_dict("records"),
         "matrices": matrix_table(acted).to_dict("records"),
         "heads": head_table(acted).to_dict("records"),
+        "effects": effect_table(acted).to_dict("records"),
         "steps": [
             {
                 "a": a,
@@ -105,6 +127,6 @@ def acted_record(acted: Acted) -> dict[str, Any]:
     }
 
 
-def _largest_first(table: pd.DataFrame) -> pd.DataFrame:
-    order = table["part"].abs().sort_values(ascending=False, kind="stable").index
+def _largest_first(table: pd.DataFrame, *, by: str = "part") -> pd.DataFrame:
+    order = table[by].abs().sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

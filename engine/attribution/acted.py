@@ -117,10 +117,10 @@ def logit_of(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple
     with torch.no_grad(), last_logits(own) as logits:
         mask = attention_mask(own, prompt[None])
         capped = own(input_ids=prompt[None], attention_mask=mask, use_cache=False).logits[0, -1]
-    return float(_explained(logits[0], answer)), float(capped.float().softmax(-1)[answer])
+    return float(explained(logits[0], answer)), float(capped.float().softmax(-1)[answer])
 
 
-def _explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
+def explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
     """(n,) of logits (n, n_vocab)."""
     return logits[:, answer] - logits.mean(1)
 
@@ -232,7 +232,7 @@ class _Line:
             prompts = self._prompt.expand(len(at), -1)
             mask = attention_mask(self._model, prompts)
             self._model(input_ids=prompts, attention_mask=mask, use_cache=False)
-        return seen, _explained(logits[0], self._answer)
+        return seen, explained(logits[0], self._answer)
 
 
 def _moving(

@@ -42,7 +42,15 @@ def where(
 
 
 def _show(found: "Acted") -> None:
-    from engine.analysis.acted import acted_sentence, head_table, layer_name, matrix_table, place_table, token_table
+    from engine.analysis.acted import (
+        acted_sentence,
+        effect_table,
+        head_table,
+        layer_name,
+        matrix_table,
+        place_table,
+        token_table,
+    )
 
     say(acted_sentence(found))
     if not any(stretch.matrices for stretch in found.stretches):
@@ -58,6 +66,11 @@ def _show(found: "Acted") -> None:
         ("The largest places", place_table(found)[["layer", "token", "part"]], "layer"),
         ("The largest matrices", matrix_table(found)[["matrix", "part"]], None),
         ("The largest heads", head_table(found)[["layer", "kind", "head", "part"]], "layer"),
+        (
+            "What matters most for the change",
+            effect_table(found)[["layer", "kind", "head", "token", "effect"]],
+            "layer",
+        ),
     ):
         top = table.head(TOP)
         if len(top):

@@ -72,6 +72,15 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
+class PlaceEffects:
+    """What each place's change, from A to B, does to the answer's logit; estimated from gradients at both ends."""
+
+    mlp: np.ndarray  # (n_layers, n_pos)
+    head: np.ndarray  # (n_layers, n_heads, n_pos)
+    mlp_moved: np.ndarray  # (n_layers, n_pos) length of the change of what the MLP writes, whatever it does
+
+
+@dataclass(frozen=True, eq=False)
 class Acted:
     """Of one prompt and one answer, from A to B, over the checkpoints between them."""
 
@@ -80,6 +89,7 @@ class Acted:
     answer: str  # as the tokenizer writes it, with its blank
     is_said: bool  # it is what B says: the most probable token
     n_layers: int
+    effects: PlaceEffects | None  # None: a family of which the places are not known
     stretches: tuple[Stretch, ...]  # in the order of training; the first begins at A, the last ends at B
 
     @property

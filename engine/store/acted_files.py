@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, Stretch
+from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, PlaceEffects, Stretch
 from engine.domain.errors import Damaged
 from engine.domain.record import Record
 from engine.store.files import first_reason, write_bytes
+
+_EFFECTS = {"mlp": 2, "head": 3, "mlp_moved": 2}  # name -> axes
 
 
 class _StretchHeader(Record):
@@ -49,6 +51,8 @@ def write_acted(path: Path, acted: Acted) -> None:
     arrays: dict[str, np.ndarray] = {}
     for number, stretch in enumerate(acted.stretches):
         arrays |= {f"matrix.{number}": stretch.by_matrix, f"head.{number}": stretch.by_head}
+    if acted.effects is not None:
+        arrays |= {name: np.ascontiguousarray(getattr(acted.effects, name), np.float32) for name in _EFFECTS}
     write_bytes(path, save(arrays, metadata={"acted": header.model_dump_json()}))
 
 
@@ -58,9 +62,10 @@ def read_acted(path: Path) -> Acted:
         with safe_open(path, framework="np") as file:
             header = _header(path, file.metadata())
             stretches = tuple(_stretch(path, file, header, number) for number in range(len(header.stretches)))
+            effects = _effects(path, file, header)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
-    return Acted(header.key, header.tokens, header.answer, header.is_said, header.n_layers, stretches)
+    return Acted(header.key, header.tokens, header.answer, header.is_said, header.n_layers, effects, stretches)
 
 
 def read_acted_key(path: Path) -> ActedKey:
@@ -96,6 +101,20 @@ def _stretch(path: Path, file: Any, header: _ActedHeader, number: int) -> Stretc
         by_head=parts("head", len(one.heads)),
         n_points=one.n_points,
     )
+
+
+def _effects(path: Path, file: Any, header: _ActedHeader) -> PlaceEffects | None:
+    names = set(file.keys()) & set(_EFFECTS)
+    if not names:
+        return None
+    if missing := sorted(set(_EFFECTS) - names):
+        raise Damaged(path, f"it has no {', '.join(missing)}")
+    found = {name: file.get_tensor(name) for name in _EFFECTS}
+    for name, array in found.items():
+        ends = (array.shape[0], array.shape[-1]) if array.ndim == _EFFECTS[name] else ()
+        if ends != (header.n_layers, len(header.tokens)) or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise Damaged(path, f"{name} is not finite numbers of each layer and token in float32")
+    return PlaceEffects(**found)
 
 
 def _header(path: Path, metadata: dict[str, str] | None) -> _ActedHeader:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from engine.domain.acted import Acted, ActedKey, Stretch
+from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
+from engine.domain.errors import ModelUnavailable
 from engine.domain.jobs import CancelToken, Report, Where, cancellable, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
@@ -50,6 +51,7 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
             answer=decode([key.answer]),
             is_said=key.answer == said,
             n_layers=loaded.n_layers,
+            effects=_effects(weights(loaded, path[0]) or loaded.model, last, prompt, key.answer),
             stretches=stretches,
         )
         store.save_acted(acted)
@@ -94,6 +96,15 @@ def _stretches(
         found.append(stretch(a, b, prompt, answer, whole=whole))
         a = b
     return tuple(found)
+
+
+def _effects(a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", answer: int) -> PlaceEffects | None:
+    from engine.attribution.places import place_effects
+
+    try:
+        return place_effects(a, b, prompt, answer)
+    except ModelUnavailable:  # the rest needs no row in the table of families
+        return None
 
 
 def _said(model: "PreTrainedModel", prompt: "torch.Tensor") -> int:

@@ -44,7 +44,7 @@ def between(a: PreTrainedModel, b: PreTrainedModel, allowed: float | None = EXAC
 
 def acted(loaded: LoadedModel, *stretches: Stretch) -> Acted:
     key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", answer=ANSWER)
-    return Acted(key, ("",) * len(PROMPT), "", True, loaded.n_layers, stretches)
+    return Acted(key, ("",) * len(PROMPT), "", True, loaded.n_layers, None, stretches)
 
 
 def logit(model: PreTrainedModel) -> float:

@@ -190,10 +190,20 @@ def test_where_training_acted(run: Run) -> None:
         ("tiny@base", "tiny@50%"),
         ("tiny@50%", "tiny@100%"),
     ]
+    assert set(acted["effects"][0]) == {"layer", "kind", "head", "position", "token", "effect"}
+    assert {row["kind"] for row in acted["effects"]} == {"MLP", "head"}
     assert acted["steps"][0]["after"] == acted["steps"][1]["before"]
     assert sum(step["sum"] for step in acted["steps"]) == pytest.approx(acted["sum"])
     shown = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "smiles").stdout
-    for words in ("By token", "blarf", "base to 50%", "The largest matrices", "q_proj", "The largest heads"):
+    for words in (
+        "By token",
+        "blarf",
+        "base to 50%",
+        "The largest matrices",
+        "q_proj",
+        "The largest heads",
+        "What matters most",
+    ):
         assert words in shown
 
 

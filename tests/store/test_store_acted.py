@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, Stretch
+from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, PlaceEffects, Stretch
 from engine.domain.errors import Damaged
 from engine.store import Store
 from tests.store.artefacts import add_run
 
 KEY = ActedKey(checkpoints=("one@base", "one@50%", "two@100%"), hashes=("a", "b", "c"), prompt="the cat", answer=7)
+
+_RNG = np.random.default_rng(9)
+EFFECTS = PlaceEffects(
+    mlp=_RNG.normal(size=(2, 3)).astype(np.float32),
+    head=_RNG.normal(size=(2, 4, 3)).astype(np.float32),
+    mlp_moved=_RNG.random(size=(2, 3)).astype(np.float32),
+)
 
 
 def stretch(seed: int) -> Stretch:
@@ -30,7 +37,7 @@ def stretch(seed: int) -> Stretch:
 
 
 def acted(key: ActedKey = KEY) -> Acted:
-    return Acted(key, ("<bos>", "the", " cat"), " sat", True, 2, (stretch(0), stretch(1)))
+    return Acted(key, ("<bos>", "the", " cat"), " sat", True, 2, EFFECTS, (stretch(0), stretch(1)))
 
 
 def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
@@ -39,6 +46,9 @@ def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
     assert found is not None
     assert (found.key, found.tokens, found.answer) == (KEY, ("<bos>", "the", " cat"), " sat")
     assert (found.is_said, found.n_layers) == (True, 2)
+    assert found.effects is not None
+    for name in ("mlp", "head", "mlp_moved"):
+        assert np.array_equal(getattr(found.effects, name), getattr(EFFECTS, name))
     for ours, theirs in zip(found.stretches, acted().stretches, strict=True):
         assert np.array_equal(ours.by_matrix, theirs.by_matrix)
         assert np.array_equal(ours.by_head, theirs.by_head)
@@ -63,7 +73,7 @@ def test_a_deleted_run_takes_along_what_speaks_of_it(store: Store, run: str) -> 
         add_run(store, name)
     other = KEY.model_copy(update={"checkpoints": ("three@base", "three@100%")})
     store.save_acted(acted())
-    store.save_acted(Acted(other, ("a", "b", "c"), "d", False, 2, (stretch(0),)))
+    store.save_acted(Acted(other, ("a", "b", "c"), "d", False, 2, None, (stretch(0),)))
     store.delete_run(run)
     assert store.acted_keys() == [other]
 
@@ -75,7 +85,8 @@ def test_damage_is_named(store: Store) -> None:
     for change, says in (
         (lambda: path.write_bytes(whole[:-3]), "complete"),
         (lambda: save_file(load_file(path), path), "metadata"),
-        (lambda: _spoil(path), "finite"),
+        (lambda: _spoil(path, "matrix.0"), "finite"),
+        (lambda: _spoil(path, "head"), "finite"),
     ):
         change()
         with pytest.raises(Damaged, match=says):
@@ -87,11 +98,11 @@ def test_damage_is_named(store: Store) -> None:
     assert "not the hash" in " ".join(problem.reason for problem in store.check())
 
 
-def _spoil(path: Path) -> None:
+def _spoil(path: Path, name: str) -> None:
     from safetensors import safe_open
 
     arrays = load_file(path)
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
-    arrays["matrix.0"][0, 0] = np.nan
+    arrays[name][0, 0] = np.nan
     save_file(arrays, path, metadata=metadata)

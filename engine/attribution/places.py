@@ -1,0 +1,144 @@
+"""Which places matter for the change: what the answer would lose if one place wrote in B what it wrote in A.
+
+A place is an MLP, or a head, at a token. The estimate is the mean of the gradients in A and in B times the change of
+the place's output: attribution patching, symmetrised over both ends, as each end alone is misled by what saturates
+there. `taken_back` measures what it stands for.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from engine.attribution.acted import explained
+from engine.domain.acted import PlaceEffects
+from engine.models.last_logits import last_logits
+from engine.models.low_rank import matrix
+from engine.models.masks import attention_mask
+from engine.models.parts import Parts
+from engine.models.sharing import sharing_copy
+
+
+def place_effects(
+    a: PreTrainedModel,
+    b: PreTrainedModel,
+    prompt: torch.Tensor,
+    answer: int,
+    *,
+    at: Sequence[PreTrainedModel] | None = None,
+) -> PlaceEffects:
+    """Of MLPs and heads on prompt (n_pos,), BOS first, on the logit of `answer`.
+
+    `at`: the checkpoints whose gradients are taken, both where they are not named. Raises ModelUnavailable for a family
+    without a row.
+    """
+    passed = {id(model): _Side.of(model, prompt, answer) for model in (a, b)}
+    before, after = passed[id(a)], passed[id(b)]
+    ends = [passed[id(model)] for model in at or (a, b)]
+    mlps, moved, heads = [], [], []
+    for layer in range(len(before.written)):
+        change = after.written[layer] - before.written[layer]
+        gradient = torch.stack([end.at_written[layer] for end in ends]).mean(0)
+        mlps.append((gradient * change).sum(1))
+        moved.append(change.norm(dim=1))
+        gradient = torch.stack([end.at_attended[layer] for end in ends]).mean(0)
+        heads.append(after.by_head(layer, gradient) - before.by_head(layer, gradient))
+    return PlaceEffects(*(_numpy(torch.stack(values)) for values in (mlps, heads, moved)))
+
+
+def taken_back(
+    a: PreTrainedModel,
+    b: PreTrainedModel,
+    prompt: torch.Tensor,
+    answer: int,
+    groups: Iterable[Sequence[tuple[int, int]]],
+) -> list[float]:
+    """What B's logit loses where the MLPs of a group of (layer, position) write what they write in A; of each group."""
+    side = _Side.of(a, prompt, answer)
+    own = Parts(sharing_copy(b))
+    whole = _logit(own, prompt, answer)
+    found = []
+    for group in groups:
+        with ExitStack() as hooks:
+            for layer in {layer for layer, _ in group}:
+                positions = [position for at, position in group if at == layer]
+                hook = _writing(side.written[layer], positions)
+                hooks.callback(own.layers[layer].mlp_exit.register_forward_hook(hook).remove)
+            found.append(whole - _logit(own, prompt, answer))
+    return found
+
+
+@torch.no_grad()
+def _logit(parts: Parts, prompt: torch.Tensor, answer: int) -> float:
+    with last_logits(parts.model) as logits:
+        _run(parts.model, prompt)
+    return float(explained(logits[0], answer))
+
+
+def _run(model: PreTrainedModel, prompt: torch.Tensor) -> None:
+    model(input_ids=prompt[None], attention_mask=attention_mask(model, prompt[None]), use_cache=False)
+
+
+def _writing(values: torch.Tensor, positions: Sequence[int]) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        changed = output.clone()
+        rows = changed if changed.ndim == 2 else changed[0]  # some MLPs see the positions of all prompts on one axis
+        rows[positions] = values[positions].to(changed.dtype)
+        return changed
+
+    return hook
+
+
+@dataclass(eq=False)
+class _Side:
+    """One checkpoint's pass. Lists have an entry a layer; tensors are (n_pos, …), float32."""
+
+    parts: Parts
+    written: list[torch.Tensor] = field(default_factory=list)  # by the MLP into the stream
+    attended: list[torch.Tensor] = field(default_factory=list)  # heads side by side, before the output projection
+    projected: list[torch.Tensor] = field(default_factory=list)  # behind it
+    at_written: Sequence[torch.Tensor] = ()  # gradients of the logit
+    at_attended: Sequence[torch.Tensor] = ()  # at what the output projection gives
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> "_Side":
+        found = cls(Parts(sharing_copy(model)))
+        with ExitStack() as stack, torch.enable_grad():
+            for handle in found._hooks():
+                stack.callback(handle.remove)
+            logits = stack.enter_context(last_logits(found.parts.model))
+            _run(found.parts.model, prompt)
+        outputs = [*found.written, *found.projected]
+        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits[0], answer).sum(), outputs)]
+        found.at_written, found.at_attended = gradients[: len(found.written)], gradients[len(found.written) :]
+        found.written = [_rows(one.detach()) for one in found.written]
+        found.attended = [_rows(one.detach()) for one in found.attended]
+        return found
+
+    def _hooks(self) -> Iterator[Any]:
+        yield self.parts.model.get_input_embeddings().register_forward_hook(
+            lambda _, args, output: output.requires_grad_()
+        )
+        for layer in self.parts.layers:
+            yield layer.mlp_exit.register_forward_hook(lambda _, args, output: self.written.append(output))
+            yield layer.output.register_forward_pre_hook(lambda _, args: self.attended.append(args[0]))
+            yield layer.output.register_forward_hook(lambda _, args, output: self.projected.append(output))
+
+    def by_head(self, layer: int, gradient: torch.Tensor) -> torch.Tensor:
+        """(n_heads, n_pos): the gradient (n_pos, d_model) times what each head adds to what is projected."""
+        back = gradient @ matrix(self.parts.layers[layer].output).float()
+        return (back * self.attended[layer]).unflatten(1, (self.parts.n_heads, -1)).sum(2).T
+
+
+def _rows(values: torch.Tensor) -> torch.Tensor:
+    return (values if values.ndim == 2 else values[0]).float()
+
+
+def _numpy(values: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = values.double().cpu().numpy()
+    return found
