@@ -33,6 +33,7 @@ def test_it_is_offered_and_then_shown(open_page: OpenPage) -> None:
     assert list(tokens.columns) == ["token", "part", "to 25%", "to 50%", "to 75%", "to 100%"]
     assert abs(tokens["part"].sum() - 7.86) < 0.01
     assert len(app.get("vega_lite_chart")) == 1
+    assert [tab.label for tab in app.tabs] == ["Tokens", "Matrices", "Heads", "What matters most"]
 
 
 def test_it_is_the_first_answer_where_nothing_was_traced(open_page: OpenPage) -> None:

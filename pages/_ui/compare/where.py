@@ -5,7 +5,15 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.acted import acted_sentence, head_table, layer_name, matrix_table, place_table, token_table
+from engine.analysis.acted import (
+    acted_sentence,
+    effect_table,
+    head_table,
+    layer_name,
+    matrix_table,
+    place_table,
+    token_table,
+)
 from engine.domain.acted import Acted
 from engine.domain.jobs import Request, Where
 from engine.figures.acted_chart import acted_map, map_height
@@ -17,6 +25,13 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 TABLE_PX = 400
+_MOST_EFFECTS = 200  # rows; a real model has thousands
+_EFFECT = st.column_config.NumberColumn(
+    "effect",
+    format="%+.3f",
+    help="What the answer would lose, about, if this MLP or head wrote in B what it wrote in A: its change times the "
+    "mean of the gradients in A and B.",
+)
 _PART = st.column_config.NumberColumn("part", format="%+.3f", help="What it adds to the change of the logit.")
 
 
@@ -62,7 +77,7 @@ def _not_measured(selection: Selection) -> None:
 
 
 def _tables(found: Acted) -> None:
-    names = ("Tokens", "Matrices", "Heads")
+    names = ("Tokens", "Matrices", "Heads", "What matters most")
     for name, tab in zip(names, st.tabs(names, key="where tab", on_change="rerun"), strict=True):
         if tab.open:  # only the open one is drawn
             with tab:
@@ -77,13 +92,19 @@ def _rows(name: str, found: Acted) -> pd.DataFrame:
         return token_table(found)[["token", "part", *stretches]].rename(columns=stretches)
     if name == "Matrices":
         return matrix_table(found)[["matrix", "part"]]
+    if name == "What matters most":
+        effects = effect_table(found)[["layer", "kind", "head", "token", "effect"]].head(_MOST_EFFECTS)
+        return effects.assign(layer=[layer_name(layer, found.n_layers) for layer in effects["layer"]])
     heads = head_table(found)
     return heads.assign(layer=[layer_name(layer, found.n_layers) for layer in heads["layer"]])
 
 
 def _table(rows: pd.DataFrame) -> None:
     numbers = [column for column in rows.columns if rows[column].dtype.kind == "f"]
-    config = {column: st.column_config.NumberColumn(column, format="%+.3f") for column in numbers} | {"part": _PART}
+    config = {column: st.column_config.NumberColumn(column, format="%+.3f") for column in numbers} | {
+        "part": _PART,
+        "effect": _EFFECT,
+    }
     st.dataframe(rows, height=min(TABLE_PX, 38 + 35 * len(rows)), hide_index=True, column_config=config)
 
 
