@@ -93,8 +93,13 @@ def _rows(name: str, found: Acted) -> pd.DataFrame:
     if name == "Matrices":
         return matrix_table(found)[["matrix", "part"]]
     if name == "What matters most":
-        effects = effect_table(found)[["layer", "kind", "head", "token", "effect"]].head(_MOST_EFFECTS)
-        return effects.assign(layer=[layer_name(layer, found.n_layers) for layer in effects["layer"]])
+        effects = effect_table(found).head(_MOST_EFFECTS)
+        kinds = [
+            kind if head is None else f"head {head}"
+            for kind, head in zip(effects["kind"], effects["head"], strict=True)
+        ]
+        layers = [layer_name(layer, found.n_layers) for layer in effects["layer"]]
+        return effects.assign(layer=layers, kind=kinds)[["layer", "kind", "token", "effect"]]
     heads = head_table(found)
     return heads.assign(layer=[layer_name(layer, found.n_layers) for layer in heads["layer"]])
 
