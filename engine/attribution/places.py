@@ -37,7 +37,7 @@ def place_effects(
     `at`: the checkpoints whose gradients are taken, both where they are not named. Raises ModelUnavailable for a family
     without a row.
     """
-    passed = {id(model): _Side.of(model, prompt, answer) for model in (a, b)}
+    passed = {id(model): _Passed.of(model, prompt, answer) for model in (a, b)}
     before, after = passed[id(a)], passed[id(b)]
     ends = [passed[id(model)] for model in at or (a, b)]
     mlps, moved, heads = [], [], []
@@ -59,7 +59,7 @@ def taken_back(
     groups: Iterable[Sequence[tuple[int, int]]],
 ) -> list[float]:
     """What B's logit loses where the MLPs of a group of (layer, position) write what they write in A; of each group."""
-    side = _Side.of(a, prompt, answer)
+    side = _Passed.of(a, prompt, answer)
     own = Parts(sharing_copy(b))
     whole = _logit(own, prompt, answer)
     found = []
@@ -95,7 +95,7 @@ def _writing(values: torch.Tensor, positions: Sequence[int]) -> Any:
 
 
 @dataclass(eq=False)
-class _Side:
+class _Passed:
     """One checkpoint's pass. Lists have an entry a layer; tensors are (n_pos, …), float32."""
 
     parts: Parts
@@ -106,7 +106,7 @@ class _Side:
     at_attended: Sequence[torch.Tensor] = ()  # at what the output projection gives
 
     @classmethod
-    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> "_Side":
+    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> "_Passed":
         found = cls(Parts(sharing_copy(model)))
         with ExitStack() as stack, torch.enable_grad():
             for handle in found._hooks():

@@ -88,19 +88,22 @@ def compare(
     from engine.analysis.diff import diff_graphs
     from engine.analysis.records import diff_record
     from engine.domain.diffs import DiffSettings
+    from engine.workflows.queries import stored_acted
 
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders, max_features)
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change))
-    where = acted(store, ref_a, ref_b, prompt)
-    if json_file:
+    # To measure it takes the model; a person who wants more than the stored graphs asks `where`.
+    where = acted(store, ref_a, ref_b, prompt) if json_file else stored_acted(store, ref_a, ref_b, prompt)
+    if json_file and where:
         write_json(diff_record(diff, everything=everything) | {"acted": acted_record(where)}, json_file)
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
-        say(acted_sentence(where))
+        if where:
+            say(acted_sentence(where))
         show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
 
 

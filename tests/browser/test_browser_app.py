@@ -26,7 +26,7 @@ def _param(page: Page, name: str) -> str | None:
 
 def _open(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_role("link", name="Compare")).to_be_visible()
+    expect(page.get_by_role("link", name="Compare", exact=True)).to_be_visible()
 
 
 def _compare_is_drawn(page: Page) -> None:

@@ -27,7 +27,7 @@ def test_the_stored_comparison_is_shown_without_torch() -> None:
 
 def test_compare_json(cli: Cli) -> None:
     record = data(cli(*COMPARISON, "--json", "-"))
-    assert set(record) == {"a", "b", "nodes", "edges", "summary"}
+    assert set(record) == {"a", "b", "nodes", "edges", "summary", "acted"}
     a, b = (
         dict(zip((x["token"].strip() for x in record[s]["logits"]), record[s]["logits"], strict=True)) for s in "ab"
     )
