@@ -129,8 +129,8 @@ def test_lora_is_followed_as_its_merged_copy_is(loaded: LoadedModel, tmp_path: P
     one, other = (random_adapter(loaded, tmp_path / str(seed), seed=seed) for seed in (1, 2))
     thin = [loaded.model, *(checkpoint_model(loaded, adapter) for adapter in (one, other))]
     merged = [loaded.model, *(merged_weights(loaded, adapter) for adapter in (one, other))]
-    for a, b in ((0, 1), (1, 2), (2, 0)):
-        ours, theirs = between(thin[a], thin[b]), between(merged[a], merged[b])
+    for a, b in ((0, 1), (2, 1)):
+        ours, theirs = between(thin[a], thin[b], 0.01), between(merged[a], merged[b], 0.01)
         assert ours.matrices == theirs.matrices
         assert ours.heads == theirs.heads
         scale = np.abs(theirs.by_matrix).max()

@@ -173,13 +173,12 @@ def test_every_input_of_a_chart_changes_what_is_drawn(make: Callable[..., Any]) 
     assert set(others) == set(inspect.signature(make).parameters)
     kept = kept_chart if isinstance(make(**given), alt.TopLevelMixin) else kept_charts
     first = kept(partial(make, **given))
-    for name, values in others.items():
-        for value in values:
-            drawn = kept(partial(make, **given | {name: value}))
-            assert drawn != first, (name, value)
-            st.cache_data.clear()
-            assert kept(partial(make, **given | {name: value})) == drawn, (name, value)
-            assert kept(partial(make, **given)) == first
+    asked = [given | {name: value} for name, values in others.items() for value in values]
+    drawn = [kept(partial(make, **arguments)) for arguments in asked]
+    for arguments, chart in zip(asked, drawn, strict=True):
+        assert chart != first, arguments
+    st.cache_data.clear()  # what was kept is what is made anew
+    assert [kept(partial(make, **arguments)) for arguments in (given, *asked)] == [first, *drawn]
 
 
 def facts(**others: Any) -> FeatureFacts:
