@@ -12,9 +12,11 @@ from engine.domain.models import ModelSpec
 from engine.models.base import load_base
 from engine.models.families import FAMILIES, UNSUPPORTED, family_of, family_of_config
 from engine.models.hook_points import READS, WRITES
+from engine.models.parts import Parts
 from engine.models.transcoders import new_transcoders
 from engine.training.methods import METHODS
 from engine.training.probing import run_probes
+from tests.families import CONFIGS, loaded_family
 from tests.tiny import tiny_corpus, tiny_tokenizer
 
 _TINY = {
@@ -80,3 +82,14 @@ def test_configurations_that_a_row_does_not_describe_are_refused(config: Pretrai
         model = AutoModelForCausalLM.from_config(config)
     with pytest.raises(ModelUnavailable, match=says):
         family_of(model)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_body_of_a_model_makes_no_logits(family: str) -> None:
+    """What transformers calls the base model is the whole one for some families."""
+    parts, ran = Parts(loaded_family(family).model), []
+    hook = parts.unembedding.register_forward_hook(lambda *_: ran.append(1))
+    hidden = parts.body(input_ids=torch.tensor([[1, 20, 7]])).last_hidden_state
+    hook.remove()
+    assert hidden.shape == (1, 3, parts.d_model)
+    assert not ran
