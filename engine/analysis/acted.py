@@ -83,8 +83,7 @@ def acted_sentence(acted: Acted) -> str:
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: the logit of “{word}” is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
-    by_token = token_table(acted)
-    largest = by_token.loc[by_token["part"].abs().sort_values(ascending=False, kind="stable").index[:_NAMED]]
+    largest = _largest_first(token_table(acted)).head(_NAMED)
     named = [
         f"{signed(part)} at “{token.strip()}”"
         for token, part in zip(largest["token"], largest["part"], strict=True)

@@ -9,7 +9,6 @@ at its ends, so the one that is furthest off is halved until the sum is right: w
 where an attention sink moves, a line may need many points in one place and four for all the rest.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -89,16 +88,14 @@ class _Segment:
 
 def _integrated(line: "_Line", before: float, after: float, allowed: float) -> list[_Segment]:
     """Segments whose sums leave no more than `allowed` of their changes, unless there are MOST_SEGMENTS."""
-    (parts,), _ = line.integrals([(0.0, 1.0)])
-    segments = [_Segment(0.0, 1.0, before, after, parts)]
+    segments = [_Segment(0.0, 1.0, before, after, line.integral(0.0, 1.0))]
     while sum(abs(segment.left) for segment in segments) > allowed and len(segments) < MOST_SEGMENTS:
         worst = max(segments, key=lambda segment: abs(segment.left))
         middle = (worst.start + worst.end) / 2
-        (left, right), logit = line.integrals([(worst.start, middle), (middle, worst.end)], at=middle)
-        place = segments.index(worst)
+        logit, place = line.logit(middle), segments.index(worst)
         segments[place : place + 1] = [
-            _Segment(worst.start, middle, worst.before, logit, left),
-            _Segment(middle, worst.end, logit, worst.after, right),
+            _Segment(worst.start, middle, worst.before, logit, line.integral(worst.start, middle)),
+            _Segment(middle, worst.end, logit, worst.after, line.integral(middle, worst.end)),
         ]
     return segments
 
@@ -111,13 +108,28 @@ def layer_of(name: str, model: PreTrainedModel) -> int:
     return EMBEDDING_LAYER if is_embedding else int(model.config.num_hidden_layers)
 
 
+@torch.no_grad()
 def logit_of(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple[float, float]:
     """The answer's logit minus the mean one, before any soft cap, and its probability."""
-    own = sharing_copy(model)
-    with torch.no_grad(), last_logits(own) as logits:
-        mask = attention_mask(own, prompt[None])
-        capped = own(input_ids=prompt[None], attention_mask=mask, use_cache=False).logits[0, -1]
-    return float(explained(logits[0], answer)), float(capped.float().softmax(-1)[answer])
+    raw, capped = at_last(sharing_copy(model), prompt[None])
+    return float(explained(raw, answer)), float(capped[0].softmax(-1)[answer])
+
+
+@torch.no_grad()
+def said(model: PreTrainedModel, prompt: torch.Tensor) -> int:
+    """The most probable token behind prompt (n_pos,)."""
+    return int(at_last(sharing_copy(model), prompt[None])[1].argmax())
+
+
+def at_last(model: PreTrainedModel, prompts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of prompts (n, n_pos), logits (n, n_vocab) at the last position, before any soft cap and behind it, float32.
+
+    `model` gets hooks while it runs: a copy of one's own.
+    """
+    with last_logits(model) as raw:
+        mask = attention_mask(model, prompts)
+        capped = model(input_ids=prompts, attention_mask=mask, use_cache=False).logits[:, -1]
+    return raw[0], capped.float()
 
 
 def explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
@@ -177,22 +189,15 @@ class _Line:
         self._model, self._changed, self._prompt, self._answer = model, changed, prompt, answer
         self._heads = _Heads(model)
 
-    def integrals(
-        self, segments: Sequence[tuple[float, float]], at: float | None = None
-    ) -> tuple[list[_Integral], float]:
-        """Of each segment (start, end); and the logit `at` a place of the line (NaN without one)."""
-        logit, found = math.nan, []
-        for number, (start, end) in enumerate(segments):
-            nodes, weights = np.polynomial.legendre.leggauss(POINTS)  # from -1 to 1
-            places, weights = start + (nodes + 1) / 2 * (end - start), weights / 2 * (end - start)
-            if at is not None and number == 0:  # a point without a weight
-                places, weights = np.append(places, at), np.append(weights, 0.0)
-            total = _Sums(self._heads.outputs)
-            explained = self._add_all(total, places, weights)
-            if at is not None and number == 0:
-                logit = explained[-1]
-            found.append(self._integral(total))
-        return found, logit
+    def integral(self, start: float, end: float) -> _Integral:
+        nodes, weights = np.polynomial.legendre.leggauss(POINTS)  # from -1 to 1
+        total = _Sums(self._heads.outputs)
+        self._add_all(total, start + (nodes + 1) / 2 * (end - start), weights / 2 * (end - start))
+        return self._integral(total)
+
+    def logit(self, place: float) -> float:
+        with torch.no_grad():
+            return float(self._pass(self._prompt.new_tensor([place], dtype=torch.float32))[1])
 
     def _integral(self, total: "_Sums") -> _Integral:
         n_pos = len(self._prompt)
@@ -200,39 +205,36 @@ class _Line:
         modules |= {name: _placed(numbers.sum(1), n_pos) for name, numbers in total.by_output.items()}
         return _Integral(modules, {head: _placed(part, n_pos) for head, part in self._heads.split(total).items()})
 
-    def _add_all(self, total: "_Sums", places: np.ndarray, weights: np.ndarray) -> list[float]:
-        """The logits at these places (n,) of the line; their parts, each times its weight, go into `total`."""
-        together, logits = max(1, _TOKENS_TOGETHER // len(self._prompt)), []
+    def _add_all(self, total: "_Sums", places: np.ndarray, weights: np.ndarray) -> None:
+        """The parts at places (n,) of the line, each times its weight, go into `total`."""
+        together = max(1, _TOKENS_TOGETHER // len(self._prompt))
         for first in range(0, len(places), together):
             some = slice(first, first + together)
             at, of = (
                 torch.tensor(one[some], dtype=torch.float32, device=self._prompt.device) for one in (places, weights)
             )
-            logits += self._add(total, at, of)
-        return logits
+            self._add(total, at, of)
 
-    def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> list[float]:
-        seen, explained = self._pass(at)
-        gradients = torch.autograd.grad(explained.sum(), [one.output for one in seen.values()], allow_unused=True)
+    def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> None:
+        with torch.enable_grad():
+            seen, value = self._pass(at)
+        gradients = torch.autograd.grad(value.sum(), [one.output for one in seen.values()], allow_unused=True)
         for (name, one), gradient in zip(seen.items(), gradients, strict=True):
             if gradient is not None:
                 weighted = one.by_position(gradient.float()) * weights[:, None, None]
                 total.add(name, self._changed[name], one, weighted)
-        return list(map(float, explained.detach().tolist()))
 
     def _pass(self, at: torch.Tensor) -> tuple[dict[str, _Seen], torch.Tensor]:
         """What changed modules have seen and given, and (n,) what is explained, with the graph between them."""
         seen: dict[str, _Seen] = {}
-        with ExitStack() as stack, torch.enable_grad():
+        with ExitStack() as stack:
             for name, change in self._changed.items():
                 module = self._model.get_submodule(name)
                 hook = _moving(name, change, at, len(self._prompt), seen)
                 stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
-            logits = stack.enter_context(last_logits(self._model))  # sees what the hooks above have made of them
-            prompts = self._prompt.expand(len(at), -1)
-            mask = attention_mask(self._model, prompts)
-            self._model(input_ids=prompts, attention_mask=mask, use_cache=False)
-        return seen, explained(logits[0], self._answer)
+            # The last hooks: they see what those above have made of the logits.
+            logits, _ = at_last(self._model, self._prompt.expand(len(at), -1))
+        return seen, explained(logits, self._answer)
 
 
 def _moving(

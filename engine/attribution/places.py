@@ -15,11 +15,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from engine.attribution.acted import explained
+from engine.attribution.acted import at_last, explained
 from engine.domain.acted import PlaceEffects
-from engine.models.last_logits import last_logits
 from engine.models.low_rank import matrix
-from engine.models.masks import attention_mask
 from engine.models.parts import Parts
 from engine.models.sharing import sharing_copy
 
@@ -75,13 +73,7 @@ def taken_back(
 
 @torch.no_grad()
 def _logit(parts: Parts, prompt: torch.Tensor, answer: int) -> float:
-    with last_logits(parts.model) as logits:
-        _run(parts.model, prompt)
-    return float(explained(logits[0], answer))
-
-
-def _run(model: PreTrainedModel, prompt: torch.Tensor) -> None:
-    model(input_ids=prompt[None], attention_mask=attention_mask(model, prompt[None]), use_cache=False)
+    return float(explained(at_last(parts.model, prompt[None])[0], answer))
 
 
 def _writing(values: torch.Tensor, positions: Sequence[int]) -> Any:
@@ -111,10 +103,9 @@ class _Passed:
         with ExitStack() as stack, torch.enable_grad():
             for handle in found._hooks():
                 stack.callback(handle.remove)
-            logits = stack.enter_context(last_logits(found.parts.model))
-            _run(found.parts.model, prompt)
+            logits, _ = at_last(found.parts.model, prompt[None])
         outputs = [*found.written, *found.projected]
-        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits[0], answer).sum(), outputs)]
+        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, answer).sum(), outputs)]
         found.at_written, found.at_attended = gradients[: len(found.written)], gradients[len(found.written) :]
         found.written = [_rows(one.detach()) for one in found.written]
         found.attended = [_rows(one.detach()) for one in found.attended]

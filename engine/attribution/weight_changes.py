@@ -4,7 +4,7 @@ Every module that has weights here is affine in them: with its input held, its o
 weights do, by the same amount at every point.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +18,7 @@ from engine.domain.errors import ComparisonRefused, InputError
 from engine.models.low_rank import LowRank, stored
 
 
-class WeightChange:
+class WeightChange(ABC):
     """From module `a` to module `b`, which stands in the same place of another checkpoint."""
 
     @abstractmethod

@@ -43,7 +43,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 
 
 def _prompts(setting: Setting, run: str) -> Iterator[dict[str, tuple[float, float]]]:
-    from engine.attribution.acted import logit_of
+    from engine.attribution.acted import logit_of, said
     from engine.models.base import encode
     from engine.workflows.loading import common_model, weights
 
@@ -55,7 +55,7 @@ def _prompts(setting: Setting, run: str) -> Iterator[dict[str, tuple[float, floa
     probes = [probe for probe in store.corpus(store.run(run).corpus).probes if probe.kind == "inference"]
     for probe in {probe.constraint: probe for probe in probes}.values():
         prompt = encode(loaded, probe.text)[0]
-        answer = int(tuned(input_ids=prompt[None]).logits[0, -1].argmax())
+        answer = said(tuned, prompt)
         change = logit_of(tuned, prompt, answer)[0] - logit_of(loaded.model, prompt, answer)[0]
         if abs(change) >= LEAST_CHANGE:
             yield _of_prompt(loaded.model, tuned, prompt, answer, change)
@@ -69,10 +69,14 @@ def _of_prompt(
 
     from engine.attribution.places import place_effects, taken_back
 
-    ends = {"both": (a, b), "A": (a, a), "B": (b, b)}
-    scores = {f"gradient in {name}": place_effects(a, b, prompt, answer, at=at).mlp for name, at in ends.items()}
-    scores["size of the change"] = place_effects(a, b, prompt, answer).mlp_moved
-    places = list(np.ndindex(scores["size of the change"].shape))
+    both = place_effects(a, b, prompt, answer)
+    scores = {
+        "gradient in both": both.mlp,
+        "gradient in A": place_effects(a, b, prompt, answer, at=(a,)).mlp,
+        "gradient in B": place_effects(a, b, prompt, answer, at=(b,)).mlp,
+        "size of the change": both.mlp_moved,
+    }
+    places = list(np.ndindex(both.mlp.shape))
     single = taken_back(a, b, prompt, answer, [[place] for place in places])
     orders = {name: np.argsort(-np.sign(change) * score.ravel(), kind="stable") for name, score in scores.items()}
     rng = np.random.default_rng(0)

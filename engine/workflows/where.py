@@ -26,6 +26,7 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an answer that is
     no single token), InputError, ModelUnavailable, Damaged, Cancelled.
     """
+    from engine.attribution.acted import said
     from engine.models.adapters import checkpoint_hash
     from engine.models.base import encode
     from engine.models.next_token import next_token
@@ -35,23 +36,24 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     loaded = common_model(store, [path[0], path[-1]])
     prompt = encode(loaded, request.prompt)[0]
     last = weights(loaded, path[-1]) or loaded.model
-    said = _said(last, prompt)
+    of_b = said(last, prompt)
     key = ActedKey(
         checkpoints=tuple(corner.ref for corner in path),
         hashes=tuple(checkpoint_hash(loaded, corner.adapter) for corner in path),
         prompt=request.prompt,
-        answer=next_token(loaded.tokenizer, request.answer) if request.answer else said,
+        answer=next_token(loaded.tokenizer, request.answer) if request.answer else of_b,
     )
     if store.acted(key) is None:
-        stretches = _stretches(loaded, path, last, prompt, key.answer, cancellable(report, cancel))
+        first = weights(loaded, path[0]) or loaded.model
+        stretches = _stretches(loaded, path, (first, last), prompt, key.answer, cancellable(report, cancel))
         decode = loaded.tokenizer.decode
         acted = Acted(
             key=key,
             tokens=tuple(decode([token]) for token in prompt.tolist()),
             answer=decode([key.answer]),
-            is_said=key.answer == said,
+            is_said=key.answer == of_b,
             n_layers=loaded.n_layers,
-            effects=_effects(weights(loaded, path[0]) or loaded.model, last, prompt, key.answer),
+            effects=_effects(first, last, prompt, key.answer),
             stretches=stretches,
         )
         store.save_acted(acted)
@@ -76,23 +78,20 @@ def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint
 def _stretches(
     loaded: "LoadedModel",
     path: Sequence[Checkpoint],
-    last: "PreTrainedModel",
+    ends: tuple["PreTrainedModel", "PreTrainedModel"],
     prompt: "torch.Tensor",
     answer: int,
     report: Report,
 ) -> tuple[Stretch, ...]:
-    """`last` is the model of the last checkpoint."""
+    """`ends`: the models of the first and the last checkpoint."""
     from engine.attribution.acted import logit_of, stretch
 
-    def model(corner: Checkpoint) -> "PreTrainedModel":
-        return last if corner is path[-1] else weights(loaded, corner) or loaded.model
-
-    found, a = [], model(path[0])
-    (before, _), (after, _) = (logit_of(one, prompt, answer) for one in (a, last))
+    found, a = [], ends[0]
+    (before, _), (after, _) = (logit_of(one, prompt, answer) for one in ends)
     whole = (after - before) / (len(path) - 1)
     for number, (from_, to) in enumerate(pairwise(path)):
         turn(report, number, len(path) - 1)(0.0, f"{from_.label} to {to.label}")
-        b = model(to)
+        b = ends[1] if to is path[-1] else weights(loaded, to) or loaded.model
         found.append(stretch(a, b, prompt, answer, whole=whole))
         a = b
     return tuple(found)
@@ -105,11 +104,3 @@ def _effects(a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor",
         return place_effects(a, b, prompt, answer)
     except ModelUnavailable:  # the rest needs no row in the table of families
         return None
-
-
-def _said(model: "PreTrainedModel", prompt: "torch.Tensor") -> int:
-    """The most probable token."""
-    import torch
-
-    with torch.no_grad():
-        return int(model(input_ids=prompt[None], use_cache=False).logits[0, -1].argmax())
