@@ -64,10 +64,12 @@ def test_charts_are_drawn_and_fit_the_page(studied: str, study: Study, page: Pag
 def test_the_page_does_not_move_while_its_charts_are_drawn(studied: str, study: Study, page: Page) -> None:
     page.add_init_script(WATCH_SHIFTS)
     _open(page, studied, study)
+    expect(page.get_by_test_id("stMainBlockContainer")).to_have_css("padding-left", "22.4px")  # theme.css is there
     expect(page.get_by_role("heading", name=study.findings[0].question)).to_be_visible()
     shifts(page)  # what Streamlit's own first frame moved
     _drawn(page, study)
-    assert sum(shift["value"] for shift in shifts(page)) < 0.05
+    moved = shifts(page)
+    assert sum(shift["value"] for shift in moved) < 0.05, moved
 
 
 def test_a_question_on_top_leads_down_to_its_answer(studied: str, study: Study, page: Page) -> None:
