@@ -41,11 +41,15 @@ class Flow:
 
 
 def flow(graph: AttributionGraph) -> Flow:
-    """Raises ValueError where the edges form a cycle."""
-    edges = _normalised(graph, slice(None))
-    influence = _influence(graph, edges)
+    """Of all edges that the graph had before any was cut. Raises ValueError where the edges form a cycle."""
+    if graph.uncut is not None:
+        share = graph.weight.astype(np.float64) / np.maximum(graph.uncut.inputs, _TINY)[graph.target]
+        influence = graph.uncut.influence.astype(np.float64)
+    else:
+        edges = _normalised(graph, slice(None))
+        share, influence = edges.share, _influence(graph, edges)
     total = influence + _logit_weights(graph)
-    return Flow(edges.share, influence, total, np.abs(edges.share) * total[graph.target])
+    return Flow(share, influence, total, np.abs(share) * total[graph.target])
 
 
 def node_influence(graph: AttributionGraph) -> np.ndarray:
@@ -64,17 +68,27 @@ def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *,
     Nodes are cut at a share of the summed node influence (tokens and logits always stay); edges, at a share of the
     summed edge influence on the graph of the kept nodes; then features without inputs and features and errors
     without outputs go, until none is left. An edge of weight 0 is no edge, at any threshold.
-    `known`: the graph's `flow`, where it is at hand.
+    With the default settings it is what would be kept of all edges that the graph had before any was cut; with others,
+    what is kept of those that are left. `known`: the graph's `flow`, where it is at hand.
     """
-    influence = (known or flow(graph)).influence
-    fixed = graph.kind >= NodeKind.TOKEN
-    nodes = (influence >= _threshold(influence, settings.node_threshold)) | fixed
-
+    if graph.uncut is not None and settings == DEFAULT_PRUNING:
+        return Pruned(graph.uncut.kept_nodes, graph.uncut.kept_edges)
+    nodes = influential(graph, (known or flow(graph)).influence, settings)
     inside = np.flatnonzero(nodes[graph.source] & nodes[graph.target])
+    return prune_between(graph, nodes, inside, settings)
+
+
+def prune_between(graph: AttributionGraph, nodes: np.ndarray, inside: np.ndarray, settings: PruneSettings) -> Pruned:
+    """What pruning keeps of `nodes` (n_nodes,) bool and of the edges between them, the rows `inside`."""
     edges = _normalised(graph, inside)
     total = _influence(graph, edges) + _logit_weights(graph)
     score = np.abs(edges.share) * total[edges.target]
     return _drop_dead_ends(graph, nodes, inside[score >= _threshold(score, settings.edge_threshold)])
+
+
+def influential(graph: AttributionGraph, influence: np.ndarray, settings: PruneSettings) -> np.ndarray:
+    """(n_nodes,) bool: what pruning begins with, by the `influence` (n_nodes,) of each node."""
+    return (influence >= _threshold(influence, settings.node_threshold)) | (graph.kind >= NodeKind.TOKEN)
 
 
 def _drop_dead_ends(graph: AttributionGraph, nodes: np.ndarray, edges: np.ndarray) -> Pruned:

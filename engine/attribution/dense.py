@@ -43,6 +43,7 @@ class DenseGraph:
         self.layers = [slice(start, end) for start, end in pairwise(ends) if start < end]
         self.logits = slice(n - n_logits, n)
         self.influence = torch.zeros(n, dtype=torch.float64, device=rows.device)
+        self.inputs = torch.zeros(n, device=rows.device)  # summed |weight| into each row
         self._through = torch.zeros(n, device=rows.device)  # output influence of each target by its summed inputs
         self._by_errors = torch.zeros(n, dtype=torch.float64, device=rows.device)  # share of the inputs
         self.n_edges = 0
@@ -56,7 +57,7 @@ class DenseGraph:
         found = torch.zeros_like(self.influence)
         for rows in blocks(layer, len(self.rows)):
             sizes = self.rows[rows].abs()
-            inputs = sizes.sum(1)
+            self.inputs[rows] = inputs = sizes.sum(1)
             share = (self.influence + self._weights)[rows] / inputs.double().clamp(min=_TINY)
             self._through[rows] = share.float()
             self._by_errors[rows] = sizes[:, self._errors].sum(1).double() / inputs.double().clamp(min=_TINY)
@@ -76,11 +77,22 @@ class DenseGraph:
             unexplained_variance=unexplained_variance,
         )
 
-    def edges(self, most: int) -> Edges:
-        """All that are not 0. Of more than `most` those that contribute most to the output, of equals the first.
+    def edges_between(self, nodes: torch.Tensor) -> Edges:
+        """All edges with both ends in `nodes` (n_nodes,) bool."""
+        found = []
+        for rows in _all_blocks((*self.layers, self.logits), len(self.rows)):
+            target = nodes[rows].nonzero()[:, 0] + rows.start
+            row, source = (self.rows[target].ne(0) & nodes).nonzero().unbind(1)
+            found.append((source, target[row]))
+        source, target = (torch.cat(column) for column in zip(*found, strict=True))
+        return Edges(source, target, self.rows[target, source])
 
-        Of the demo's 100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the
-        25,000 largest by |weight| are off by up to 0.02.
+    def edges(self, most: int, always: torch.Tensor) -> Edges:
+        """All that are not 0. Of more than `most` those in `always`, and those that contribute most to the output.
+
+        `always`: ascending places (target x n_nodes + source) of edges that are kept, however many. Of the demo's
+        100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the 25,000
+        largest by |weight| are off by up to 0.02.
         """
         by_row = (*self.layers, self.logits)
         if self.n_edges <= most:
@@ -90,20 +102,23 @@ class DenseGraph:
                 found.append((source, target + rows.start))
             source, target = (torch.cat(column) for column in zip(*found, strict=True))
         else:
-            places = self._strongest(by_row, most)
+            places = self._strongest(by_row, max(most, len(always)), always)
             target, source = places // len(self.rows), places % len(self.rows)
         return Edges(source, target, self.rows[target, source])
 
-    def _strongest(self, by_row: Sequence[slice], most: int) -> torch.Tensor:
-        """Ascending places in the matrix taken as one row."""
+    def _strongest(self, by_row: Sequence[slice], most: int, always: torch.Tensor) -> torch.Tensor:
+        """Ascending places in the matrix taken as one row; of equals the first."""
+        n = len(self.rows)
         places = torch.zeros(0, dtype=torch.int64, device=self.rows.device)
         contributions = torch.zeros(0, device=self.rows.device)
-        for rows in _all_blocks(by_row, len(self.rows)):
+        for rows in _all_blocks(by_row, n):
             weights = self.rows[rows]
             found = weights.abs() * self._through[rows, None]
+            start, end = torch.searchsorted(always, always.new_tensor([rows.start * n, rows.stop * n])).tolist()
+            found.view(-1)[always[start:end] - rows.start * n] = torch.inf
             # Once there are enough, only what contributes more than the least of them is looked at.
             here = (found > contributions.min()) if len(places) == most else weights != 0
-            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * len(self.rows)])
+            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * n])
             contributions = torch.cat([contributions, found[here]])
             kept = _largest(contributions, most)
             places, contributions = places[kept], contributions[kept]

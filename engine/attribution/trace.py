@@ -7,21 +7,22 @@ the transcoders, and what the MLPs write at position 0 (BOS), where features and
 those added the sum holds to float32's precision (tests/attribution/test_trace.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from engine.attribution.dense import DenseGraph
+from engine.analysis.pruning import DEFAULT_PRUNING, influential, prune_between
+from engine.attribution.dense import DenseGraph, Edges
 from engine.attribution.effects import Effects
 from engine.attribution.logit_parts import logit_parts
 from engine.attribution.recording import record
 from engine.attribution.rows import GraphSize, edges_into
 from engine.attribution.sources import sources_of
 from engine.domain.errors import InputError
-from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
+from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, Uncut
 from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
 from engine.models.memory import free_memory
@@ -109,22 +110,21 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
 
 
 def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
-    """The graph in numpy, with its scores and at most `key.settings.max_edges` edges."""
+    """The graph in numpy, with its scores and its measures before any edge was cut.
+
+    It has at most `key.settings.max_edges` edges, but at least what the default pruning keeps.
+    """
     tokens, targets = traced.tokens.cpu().numpy(), traced.targets.numpy()
     layer, position, index, kind = _nodes(traced, tokens, targets)
     activation = np.zeros(len(kind), np.float32)
     activation[: len(traced.features)] = _numpy(traced.activations)
-    edges = traced.dense.edges(key.settings.max_edges)
-    return AttributionGraph(
+    bare = AttributionGraph(
         key=key,
         kind=kind,
         layer=layer,
         position=position,
         index=index,
         activation=activation,
-        source=edges.source.int().cpu().numpy(),
-        target=edges.target.int().cpu().numpy(),
-        weight=_numpy(edges.weight),
         n_layers=traced.n_layers,
         tokens=tuple(tokenizer.decode([token]) for token in tokens),
         token_ids=tokens.astype(np.int64),
@@ -133,6 +133,39 @@ def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) 
         target_logit=_numpy(traced.logits),
         fit=traced.dense.fit(traced.unexplained_variance),
         parts=logit_parts(traced.dense, traced.activations, traced.logits, traced.left_out, position),
+        source=np.zeros(0, np.int32),
+        target=np.zeros(0, np.int32),
+        weight=np.zeros(0, np.float32),
+    )
+    return _with_edges(bare, traced.dense)
+
+
+def _with_edges(bare: AttributionGraph, dense: DenseGraph) -> AttributionGraph:
+    """`bare` has no edges yet."""
+    influence, device = _numpy(dense.influence), dense.rows.device
+    nodes = influential(bare, influence, DEFAULT_PRUNING)
+    inside = _holding(bare, dense.edges_between(torch.as_tensor(nodes, device=device)))
+    pruned = prune_between(inside, nodes, np.arange(inside.n_edges), DEFAULT_PRUNING)
+    kept = [end[pruned.edge_mask].astype(np.int64) for end in (inside.target, inside.source)]
+    places = kept[0] * bare.n_nodes + kept[1]
+    edges = dense.edges(bare.key.settings.max_edges, torch.as_tensor(places, device=device))
+    own = edges.target.cpu().numpy() * bare.n_nodes + edges.source.cpu().numpy()
+    uncut = Uncut(
+        n_edges=dense.n_edges,
+        inputs=_numpy(dense.inputs),
+        influence=influence,
+        kept_nodes=pruned.node_mask,
+        kept_edges=np.isin(own, places, assume_unique=True),
+    )
+    return replace(_holding(bare, edges), uncut=uncut, is_whole=len(own) == dense.n_edges)
+
+
+def _holding(bare: AttributionGraph, edges: Edges) -> AttributionGraph:
+    return replace(
+        bare,
+        source=edges.source.int().cpu().numpy(),
+        target=edges.target.int().cpu().numpy(),
+        weight=_numpy(edges.weight),
     )
 
 

@@ -86,6 +86,17 @@ class LogitParts:
 
 
 @dataclass(frozen=True, eq=False)
+class Uncut:
+    """What a graph was before any of its edges was cut for storage: measures start from this, not from what is left."""
+
+    n_edges: int
+    inputs: np.ndarray  # (n_nodes,) float32: the summed |weight| of the edges into each node
+    influence: np.ndarray  # (n_nodes,) float32, on the output, as `engine.analysis.pruning.Flow.influence`
+    kept_nodes: np.ndarray  # (n_nodes,) bool: what the default pruning keeps
+    kept_edges: np.ndarray  # (n_edges left,) bool
+
+
+@dataclass(frozen=True, eq=False)
 class AttributionGraph:
     """Arrays over n_nodes and n_edges; edges run source -> target, both are row numbers of the node arrays.
 
@@ -109,6 +120,8 @@ class AttributionGraph:
     target_logit: np.ndarray  # (n_logits,) float32, minus the mean logit (what the direct effects add up to)
     fit: Fit
     parts: LogitParts | None = None  # None: traced before they were kept, or a mean of graphs
+    uncut: Uncut | None = None  # None: the same, or made by hand with all of its edges
+    is_whole: bool = True  # every edge that a reader may ask for is here: that it has no others can be relied on
 
     @property
     def n_nodes(self) -> int:

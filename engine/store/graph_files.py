@@ -1,6 +1,7 @@
 """An attribution graph as one safetensors file: arrays in the smallest integer type that holds them, all else in the
 file's metadata. The round trip is exact."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.domain.errors import Damaged
-from engine.domain.graphs import AttributionGraph, Fit, GraphKey, LogitParts, NodeKind
+from engine.domain.graphs import AttributionGraph, Fit, GraphKey, LogitParts, NodeKind, Uncut
 from engine.domain.record import Record
 from engine.store.files import first_reason, write_bytes
 
@@ -28,7 +29,10 @@ _DTYPES: dict[str, type[np.generic]] = {
     "target_logit": np.float32,
 }
 # Of graphs that were traced before they were kept, and of means, there are none.
-_PARTS = ("part", "constant", "left_out", "moved")
+_PARTS: dict[str, type[np.generic]] = dict.fromkeys(("part", "constant", "left_out", "moved"), np.float32)
+_UNCUT: dict[str, type[np.generic]] = {
+    "inputs": np.float32, "influence": np.float32, "kept_nodes": np.bool_, "kept_edges": np.bool_
+}  # fmt: skip
 _COUNTS = "n_inputs"  # (n_nodes,) edges into each node: says the same as `target` where edges are ordered by it
 _NODE_ARRAYS = ("kind", "layer", "position", "index", "activation")
 _EDGE_ARRAYS = ("source", "target", "weight")
@@ -51,6 +55,7 @@ class _GraphHeader(Record):
     tokens: tuple[str, ...]
     target_tokens: tuple[str, ...]
     fit: Fit
+    n_edges: int | None = None  # before any was cut; None: it has no measures of then
 
 
 def write_graph(path: Path, graph: AttributionGraph) -> None:
@@ -64,13 +69,16 @@ def write_graph(path: Path, graph: AttributionGraph) -> None:
         tokens=graph.tokens,
         target_tokens=graph.target_tokens,
         fit=graph.fit,
+        n_edges=graph.uncut.n_edges if graph.uncut else None,
     )
     arrays = {name: _compact(name, getattr(graph, name)) for name in _DTYPES}
     if (np.diff(graph.target) >= 0).all():  # as traced; a quarter of the file's bytes
         del arrays["target"]
         arrays[_COUNTS] = _compact(_COUNTS, np.bincount(graph.target, minlength=graph.n_nodes))
     if graph.parts is not None:
-        arrays |= {name: np.ascontiguousarray(getattr(graph.parts, name), np.float32) for name in _PARTS}
+        arrays |= {name: np.ascontiguousarray(getattr(graph.parts, name), dtype) for name, dtype in _PARTS.items()}
+    if graph.uncut is not None:
+        arrays |= {name: np.ascontiguousarray(getattr(graph.uncut, name), dtype) for name, dtype in _UNCUT.items()}
     write_bytes(path, save(arrays, metadata={"graph": header.model_dump_json()}))
 
 
@@ -84,7 +92,8 @@ def read_graph(path: Path) -> AttributionGraph:
             if missing := sorted(set(wanted) - stored):
                 raise Damaged(path, f"it has no {', '.join(missing)}")
             arrays = {name: _exact(path, name, file.get_tensor(name)) for name in wanted}
-            parts = _parts(path, file, stored)
+            parts = _measures(path, file, stored, _PARTS) if stored & set(_PARTS) else None
+            uncut = None if header.n_edges is None else _measures(path, file, stored, _UNCUT)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
     if _COUNTS in arrays:
@@ -95,7 +104,9 @@ def read_graph(path: Path) -> AttributionGraph:
         tokens=header.tokens,
         target_tokens=header.target_tokens,
         fit=header.fit,
-        parts=parts,
+        parts=LogitParts(**parts) if parts else None,
+        uncut=Uncut(n_edges=header.n_edges, **uncut) if uncut and header.n_edges is not None else None,
+        is_whole=len(arrays["weight"]) == (header.n_edges or _before_cut(header.key, arrays)),
         **arrays,
     )
     reason = contradiction(graph)
@@ -104,15 +115,19 @@ def read_graph(path: Path) -> AttributionGraph:
     return graph
 
 
-def _parts(path: Path, file: Any, stored: set[str]) -> LogitParts | None:
-    if not stored & set(_PARTS):
-        return None
-    if missing := sorted(set(_PARTS) - stored):
+def _before_cut(key: GraphKey, arrays: dict[str, np.ndarray]) -> float:
+    """How many edges a graph had that does not say so: one at its limit may have had any number."""
+    n = len(arrays["weight"])
+    return n if n < key.settings.max_edges else math.inf
+
+
+def _measures(path: Path, file: Any, stored: set[str], names: dict[str, type[np.generic]]) -> dict[str, np.ndarray]:
+    if missing := sorted(set(names) - stored):
         raise Damaged(path, f"it has no {', '.join(missing)}")
-    found = {name: file.get_tensor(name) for name in _PARTS}
-    if strange := [name for name, array in found.items() if array.dtype != np.float32]:
-        raise Damaged(path, f"{strange[0]} is {found[strange[0]].dtype}, expected float32")
-    return LogitParts(**found)
+    found = {name: file.get_tensor(name) for name in names}
+    if strange := [name for name, dtype in names.items() if found[name].dtype != dtype]:
+        raise Damaged(path, f"{strange[0]} is {found[strange[0]].dtype}, expected {np.dtype(names[strange[0]])}")
+    return found
 
 
 def read_key(path: Path) -> GraphKey:
@@ -146,7 +161,7 @@ def contradiction(graph: AttributionGraph) -> str:
     for name in ("activation", "weight", "target_probability", "target_logit"):
         if not np.isfinite(getattr(graph, name)).all():
             return f"{name} has values that are not finite"
-    if graph.parts is not None and (reason := _contradiction_of_parts(graph.parts, n_nodes, n_pos, n_logits)):
+    if reason := _contradiction_of_measures(graph):
         return reason
     if (np.diff(graph.kind.astype(np.int8)) < 0).any():
         return "nodes are not ordered features, errors, tokens, logits"
@@ -155,12 +170,24 @@ def contradiction(graph: AttributionGraph) -> str:
     return ""
 
 
-def _contradiction_of_parts(parts: LogitParts, n_nodes: int, n_pos: int, n_logits: int) -> str:
-    shapes = {
-        "part": (n_logits, n_nodes), "constant": (n_nodes,), "left_out": (n_nodes,), "moved": (n_logits, n_pos, n_pos)
-    }  # fmt: skip
+def _contradiction_of_measures(graph: AttributionGraph) -> str:
+    n_nodes, n_edges, n_pos, n_logits = len(graph.kind), len(graph.weight), len(graph.tokens), len(graph.target_tokens)
+    if (parts := graph.parts) is not None:
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("constant", "left_out"), (n_nodes,))
+        shapes |= {"part": (n_logits, n_nodes), "moved": (n_logits, n_pos, n_pos)}
+        if reason := _wrong_array(parts, shapes):
+            return reason
+    if (uncut := graph.uncut) is None:
+        return ""
+    if uncut.n_edges < n_edges:
+        return f"it has {n_edges} edges, and had {uncut.n_edges} before any was cut"
+    shapes = dict.fromkeys(("inputs", "influence", "kept_nodes"), (n_nodes,))
+    return _wrong_array(uncut, {**shapes, "kept_edges": (n_edges,)})
+
+
+def _wrong_array(holder: LogitParts | Uncut, shapes: dict[str, tuple[int, ...]]) -> str:
     for name, shape in shapes.items():
-        array = getattr(parts, name)
+        array = getattr(holder, name)
         if array.shape != shape:
             return f"{name} has shape {array.shape}, expected {shape}"
         if not np.isfinite(array).all():

@@ -92,7 +92,7 @@ def test_neither_cutting_edges_nor_features_changes_what_is_explained(tmp_path: 
     cut = trace_graph(replacement, key=key(PROMPT, targets=TARGETS, settings=TraceSettings(max_edges=50)))
     assert whole.parts is not None
     assert cut.parts is not None
-    assert cut.n_edges == 50
+    assert cut.n_edges < whole.n_edges
     np.testing.assert_array_equal(cut.parts.part, whole.parts.part)
     n = int((whole.kind == NodeKind.FEATURE).sum()) - 7
     fewer = trace_graph(replacement, key=key(PROMPT, targets=TARGETS, settings=TraceSettings(max_feature_nodes=n)))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from circuit_tracer.attribution.attribute import attribute
 from circuit_tracer.graph import compute_graph_scores, compute_node_influence
 
-from engine.analysis.pruning import contributions, node_influence
+from engine.analysis.pruning import contributions, flow, node_influence, prune
 from engine.attribution.trace import trace_graph
 from engine.domain.errors import InputError, PromptRefused
 from engine.domain.graphs import AttributionGraph, NodeKind, TraceSettings
@@ -163,17 +164,37 @@ def test_without_targets_the_most_probable_tokens_are_traced(llama: Replacement)
 
 def test_the_edges_and_features_that_contribute_most_are_kept(llama: Replacement) -> None:
     whole = trace_graph(llama, key=key(targets=TARGETS))
-    few = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_edges=50)))
-    assert few.n_edges == 50
-    best = np.sort(np.argsort(-contributions(whole), kind="stable")[:50])
+    few = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_edges=200)))
+    assert few.n_edges == 200 < whole.n_edges
+    kept = prune(whole).edge_mask
+    assert 0 < kept.sum() < 200
+    best = np.sort(np.argsort(-np.where(kept, np.inf, contributions(whole)), kind="stable")[:200])
     for name in ("source", "target", "weight"):
         assert np.array_equal(getattr(few, name), getattr(whole, name)[best])
-    assert not np.array_equal(best, np.sort(np.argsort(-np.abs(whole.weight), kind="stable")[:50]))
+    assert not np.array_equal(best, np.sort(np.argsort(-np.abs(whole.weight), kind="stable")[:200]))
     assert few.fit == whole.fit
     small = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_feature_nodes=5)))
     assert (small.kind == NodeKind.FEATURE).sum() == 5
     ids, wanted = small.node_ids(), dict(zip(whole.node_ids(), whole.activation, strict=True))
     assert all(wanted[node] == value for node, value in zip(ids, small.activation, strict=True))
+
+
+@pytest.mark.parametrize("most", [1, 200])
+def test_no_measure_depends_on_how_many_edges_are_kept(llama: Replacement, most: int) -> None:
+    """The graph as it comes out of circuit-tracer's functions, with every edge, is the reference."""
+    whole = trace_graph(llama, key=key(targets=TARGETS))
+    cut = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_edges=most)))
+    assert (whole.is_whole, cut.is_whole) == (True, False)
+    bare = replace(whole, uncut=None, parts=None)
+    of_all, of_cut = flow(bare), flow(cut)
+    np.testing.assert_allclose(of_cut.influence, of_all.influence, rtol=1e-5, atol=1e-9)
+    place = {pair: row for row, pair in enumerate(zip(whole.source, whole.target, strict=True))}
+    rows = [place[pair] for pair in zip(cut.source, cut.target, strict=True)]
+    for name in ("share", "contribution"):
+        np.testing.assert_allclose(getattr(of_cut, name), getattr(of_all, name)[rows], rtol=1e-5, atol=1e-9)
+    kept_all, kept_cut = prune(bare), prune(cut)
+    assert np.array_equal(kept_cut.node_mask, kept_all.node_mask)
+    assert np.array_equal(np.array(rows)[kept_cut.edge_mask], np.flatnonzero(kept_all.edge_mask))
 
 
 def test_one_token_is_enough(llama: Replacement) -> None:
