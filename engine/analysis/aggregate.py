@@ -4,28 +4,39 @@ Nodes are matched by kind, layer, slot (`engine.analysis.slots`) and feature. Ou
 right answer of each prompt is one node, all its other outputs together are a second. A token node stands for whatever
 word the prompts have in its slot.
 
-What is averaged, for a node, is its influence and activation; for an edge, its *signed contribution* (contribution
-with the sign of the weight) and its weight. A prompt whose pruned graphs lack the node or edge on both sides counts
-as 0, so that the mean contributions into the outputs still add up to their mean probability. The share of a mean edge
-is its mean signed contribution over the mean influence of its target, the relation that holds in every single graph:
-so sign, share and contribution always agree.
+What is averaged, for a node, is its part of the right answer's logit, its influence and its activation; for an edge its
+flow, its weight and its *signed contribution* (contribution with the sign of the weight). A prompt whose pruned graphs
+lack the node or edge on both sides counts as 0. The share of a mean edge is its mean signed contribution over the mean
+influence of its target, the relation that holds in every single graph.
 
-The spread is the standard deviation over prompts (ddof = 1; 0 for a single prompt). The statuses are those of
-`engine.analysis.diff` on the means; in addition a mean change within two standard errors of 0 is `unchanged`.
+The spread is the standard deviation over prompts (ddof = 1; 0 for a single prompt): of parts and of flows. The statuses
+are those of `engine.analysis.diff` on the means, with the mean of the prompts' limits, A's values of each prompt on its
+common scale; in addition a mean change within two standard errors of 0 is `unchanged`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, geometric_mean
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise, unique_rows
+from engine.analysis.diff import compared, exists, signed_contribution, summarise, unique_rows
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER, mean_graph
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.domain.corpus import Probe
-from engine.domain.diffs import CHANGE, CONTRIBUTION, SHARE, WEIGHT, DiffSettings, GraphDiff
+from engine.domain.diffs import (
+    CHANGE,
+    CONTRIBUTION,
+    FLOW,
+    PART,
+    SHARE,
+    WEIGHT,
+    DiffSettings,
+    ExplainedChange,
+    GraphDiff,
+)
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.graphs import NodeKind
 
@@ -45,7 +56,8 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     In ids the position is the slot, the index of a token 0, of the right answer 0 and of the other outputs 1.
 
     The order of the prompts does not matter. Raises InputError for no prompts, ComparisonRefused where they are not
-    of one constraint type and kind, of the same two checkpoints, transcoders and settings, or cannot be aligned.
+    of one constraint type and kind, of the same two checkpoints, transcoders and settings, explain something else than
+    their probe's answer, or cannot be aligned.
     """
     parts = sorted(parts, key=lambda part: (part[0].text, part[0].id))
     _check(parts)
@@ -53,15 +65,24 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     settings = parts[0][1].settings
     stack = _stack(parts, slots)
     least = max(1, int(np.ceil(recurring * len(parts) - 1e-9)))
-    nodes = _node_table(stack, slots.names, settings)
-    edges = _edge_table(stack, nodes, settings)
+    explained = _explained([diff.explained for _, diff in parts])
+    nodes = _node_table(stack, slots.names, explained.limit, settings)
+    edges = _edge_table(stack, nodes, explained.limit, settings)
     nodes, edges = (_recurring(table, least) for table in (nodes, edges))
     edges = edges.iloc[np.argsort(-edges[CHANGE].abs().to_numpy(), kind="stable")].reset_index(drop=True)
     title = group_title(parts[0][0].constraint_type, parts[0][0].kind, len(parts))
     answers = [probe.answer for probe, _ in parts]
     a = mean_graph([diff.a for _, diff in parts], answers, nodes, edges, side="a", title=title, names=slots.names)
     b = mean_graph([diff.b for _, diff in parts], answers, nodes, edges, side="b", title=title, names=slots.names)
-    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
+    return GraphDiff(
+        a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=explained
+    )
+
+
+def _explained(of_prompts: Sequence[ExplainedChange]) -> ExplainedChange:
+    """Means; the scale is the geometric one."""
+    mean = {name: fmean(getattr(one, name) for one in of_prompts) for name in ("a", "b", "moved", "limit")}
+    return ExplainedChange(words=RIGHT_ANSWER, scale=geometric_mean(one.scale for one in of_prompts), **mean)
 
 
 def group_title(constraint_type: str, kind: str, n_prompts: int) -> str:
@@ -77,6 +98,11 @@ def _check(parts: Sequence[Part]) -> None:
             raise ComparisonRefused(
                 f"The graphs of “{diff.a.key.prompt[:200]}” were given for the probe “{probe.text[:200]}”. Give each "
                 "probe the graphs of its own prompt."
+            )
+        if diff.explained.words != probe.answer.strip():
+            raise ComparisonRefused(
+                f"On “{probe.text[:200]}” the output “{diff.explained.words}” was explained, and its right answer is "
+                f"“{probe.answer.strip()}”. Explain the right answer of each probe."
             )
     _same("are of different constraint types", [probe.constraint_type for probe, _ in parts], "Choose one type.")
     _same("are of different kinds", [probe.kind for probe, _ in parts], "Choose one kind of probe.")
@@ -94,7 +120,8 @@ def _check(parts: Sequence[Part]) -> None:
             "were traced with different transcoders", [f"{k.transcoders} ({k.transcoders_hash})" for k in keys], remedy
         )
     _same("are of different depth", [str(diff.a.n_layers) for _, diff in parts], "Use one base model.")
-    _same("were pruned differently", [diff.settings.to_json() for _, diff in parts], "Use one setting for all.")
+    plain = [diff.settings.model_copy(update={"explained": None}).to_json() for _, diff in parts]
+    _same("were pruned differently", plain, "Use one setting for all.")
 
 
 def _same(what: str, values: Sequence[str], remedy: str) -> None:
@@ -155,8 +182,13 @@ def _numbered(tables: Sequence[pd.DataFrame]) -> np.ndarray:
 
 
 def _stack(parts: Sequence[Part], slots: Alignment) -> _Stack:
-    nodes = pd.concat([diff.nodes for _, diff in parts], ignore_index=True)
-    edges = pd.concat([diff.edges for _, diff in parts], ignore_index=True)
+    # Of each prompt A's values are put on B's scale, so that what only scales there is no change in the mean either.
+    nodes = pd.concat(
+        [diff.nodes.assign(scaled=diff.explained.scale * diff.nodes[PART["a"]]) for _, diff in parts], ignore_index=True
+    )
+    edges = pd.concat(
+        [diff.edges.assign(scaled=diff.explained.scale * diff.edges[FLOW["a"]]) for _, diff in parts], ignore_index=True
+    )
     own = np.concatenate(
         [_identities(probe, diff.nodes, row) for (probe, diff), row in zip(parts, slots.rows, strict=True)]
     )
@@ -188,13 +220,11 @@ def _identities(probe: Probe, nodes: pd.DataFrame, slot_of: np.ndarray) -> np.nd
     return np.stack([nodes["layer"].to_numpy(), slot_of[nodes["position"].to_numpy()], kind, index], axis=1)
 
 
-def _node_table(stack: _Stack, names: Sequence[str], settings: DiffSettings) -> pd.DataFrame:
+def _node_table(stack: _Stack, names: Sequence[str], limit: float, settings: DiffSettings) -> pd.DataFrame:
     cells, rows = stack.node_cells, stack.nodes
     layer, slot, kind, index = stack.identity.T
-    value = {side: cells.total(rows[side].to_numpy()) for side in "ab"}
-    mean = {side: cells.mean(value[side]) for side in "ab"}
-    there = [cells.count(exists(rows, side)) > 0 for side in "ab"]
     kinds = [NodeKind(code).name.lower() for code in kind.tolist()]
+    averaged = ("a", "b", "activation_a", "activation_b")
     table = pd.DataFrame(
         {
             "id": [f"{k}/{la}/{sl}/{ix}" for k, la, sl, ix in zip(kinds, layer, slot, index, strict=True)],
@@ -205,30 +235,19 @@ def _node_table(stack: _Stack, names: Sequence[str], settings: DiffSettings) -> 
             "token": [
                 _ROLES[ix] if k == NodeKind.LOGIT else names[sl] for k, sl, ix in zip(kind, slot, index, strict=True)
             ],
-            "a": mean["a"],
-            "b": mean["b"],
-            **{
-                name: cells.mean(cells.total(rows[name].to_numpy(dtype=float)))
-                for name in ("activation_a", "activation_b")
-            },
+            **{name: cells.mean(cells.total(rows[name].to_numpy(dtype=float))) for name in averaged},
         }
     )
-    still = np.zeros(len(table), dtype=bool)  # nodes do not flip
-    change = mean["b"] - mean["a"]
-    table["status"] = _status(there, still, change, np.maximum(mean["a"], mean["b"]), cells, value, settings)
-    return _with_counts(table, cells, rows, value)
+    there = [cells.count(exists(rows, side)) > 0 for side in "ab"]
+    return table.assign(**_compared(cells, rows, PART, there, limit, settings))
 
 
-def _edge_table(stack: _Stack, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
+def _edge_table(stack: _Stack, nodes: pd.DataFrame, limit: float, settings: DiffSettings) -> pd.DataFrame:
     cells, rows, n_nodes = stack.edge_cells, stack.edges, len(stack.identity)
     source, target = np.divmod(stack.edge_keys, n_nodes)
     weight = {side: cells.total(rows[WEIGHT[side]].to_numpy(dtype=float)) for side in "ab"}
-    signed = {side: cells.total(signed_contribution(rows, side)) for side in "ab"}
-    mean = {side: cells.mean(signed[side]) for side in "ab"}
-    part = [np.abs(mean[side]) for side in "ab"]
+    mean = {side: cells.mean(cells.total(signed_contribution(rows, side))) for side in "ab"}
     share = [_share(cells, rows, side, mean[side], nodes[side].to_numpy()[target]) for side in "ab"]
-    there = [cells.count(rows[WEIGHT[side]].to_numpy() != 0) > 0 for side in "ab"]
-    flipped, change = edge_change(share, part)
     ids = nodes["id"].to_numpy()
     table = pd.DataFrame(
         {
@@ -236,12 +255,11 @@ def _edge_table(stack: _Stack, nodes: pd.DataFrame, settings: DiffSettings) -> p
             "target": ids[target],
             **{WEIGHT[side]: cells.mean(weight[side]) for side in "ab"},
             **{SHARE[side]: values for side, values in zip("ab", share, strict=True)},
-            **{CONTRIBUTION[side]: values for side, values in zip("ab", part, strict=True)},
-            CHANGE: change,
-            "status": _status(there, flipped, change, np.maximum(*part), cells, signed, settings),
+            **{CONTRIBUTION[side]: np.abs(mean[side]) for side in "ab"},
         }
     )
-    return _with_counts(table, cells, rows, signed)
+    there = [cells.count(rows[WEIGHT[side]].to_numpy() != 0) > 0 for side in "ab"]
+    return table.assign(**_compared(cells, rows, FLOW, there, limit, settings))
 
 
 def _share(cells: _Cells, rows: pd.DataFrame, side: str, signed: np.ndarray, influence: np.ndarray) -> np.ndarray:
@@ -250,31 +268,34 @@ def _share(cells: _Cells, rows: pd.DataFrame, side: str, signed: np.ndarray, inf
     return np.divide(signed, influence, out=plain, where=influence > 0)
 
 
-def _status(
-    there: Sequence[np.ndarray],
-    flipped: np.ndarray,
-    change: np.ndarray,
-    larger: np.ndarray,
+def _compared(
     cells: _Cells,
-    values: dict[str, np.ndarray],
+    rows: pd.DataFrame,
+    columns: Mapping[str, str],
+    there: Sequence[np.ndarray],
+    limit: float,
     settings: DiffSettings,
-) -> np.ndarray:
-    """(n_groups,) as of a single prompt, and `unchanged` where the mean change may well be chance."""
-    error = cells.spread(values["b"] - values["a"]) / np.sqrt(cells.n_prompts)
-    by_size = statuses(there[0], there[1], flipped, change, larger, settings)
-    return np.where(np.abs(change) <= _STANDARD_ERRORS * error, "unchanged", by_size).astype(object)
+) -> dict[str, np.ndarray]:
+    """Columns of a table: mean part or flow, status, in how many prompts each is kept (counts still), n, spreads.
 
-
-def _with_counts(table: pd.DataFrame, cells: _Cells, rows: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The table with in how many prompts each is kept (`kept_a`, `kept_b`: counts still), n, and the spreads."""
-    return table.assign(
-        kept_a=cells.count(rows["kept_a"].to_numpy()),
-        kept_b=cells.count(rows["kept_b"].to_numpy()),
-        n=np.bincount(cells.group),
-        spread_a=cells.spread(values["a"]),
-        spread_b=cells.spread(values["b"]),
-        spread_change=cells.spread(values["b"] - values["a"]),
-    )
+    A status is as of a single prompt, and `unchanged` where the mean change may well be chance.
+    """
+    a, b, scaled = (cells.total(rows[name].to_numpy(dtype=float)) for name in (*columns.values(), "scaled"))
+    status, change = compared(there, (cells.mean(scaled), cells.mean(b)), limit, settings)
+    error = cells.spread(b - scaled) / np.sqrt(cells.n_prompts)
+    chance = np.abs(cells.mean(b - scaled)) <= _STANDARD_ERRORS * error
+    return {
+        columns["a"]: cells.mean(a),
+        columns["b"]: cells.mean(b),
+        **({CHANGE: change} if columns is FLOW else {}),
+        "status": np.where(chance, "unchanged", status).astype(object),
+        "kept_a": cells.count(rows["kept_a"].to_numpy()),
+        "kept_b": cells.count(rows["kept_b"].to_numpy()),
+        "n": np.bincount(cells.group),
+        "spread_a": cells.spread(a),
+        "spread_b": cells.spread(b),
+        "spread_change": cells.spread(b - a),
+    }
 
 
 def _recurring(table: pd.DataFrame, least: int) -> pd.DataFrame:

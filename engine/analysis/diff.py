@@ -1,43 +1,54 @@
 """The difference of two attribution graphs on the same tokens.
 
-Nodes are matched by their identity (kind, layer, position, index), edges by the identities of their ends. Both values
-of an edge come from the full graphs: an edge that one side pruned away keeps its weight there, and 0 means that the
-edge does not exist. So the status of an edge never depends on where the other side was pruned:
+Nodes are matched by their identity (kind, layer, position, index), edges by the identities of their ends. What is
+compared is what each adds to one logit, the same in both graphs (`engine.analysis.parts`): the part that runs through
+a node, the flow along an edge, both signed and of the graph before any edge was cut. Where most of what enters the
+output grew by one factor, as when an output matrix is scaled, that is no change of the circuit: A's values are
+multiplied by this common scale first. Then:
 
-    unchanged     |change| < min_change, or |change| < min_ratio x the larger of the two contributions
-    flipped       the weight exists on both sides, with opposite signs
+    unchanged     |change| < limit, or |change| < min_ratio x the larger of the two
+    flipped       it pushes the logit up on one side and down on the other, by at least the limit on both
     appeared      it exists in B alone (as a rule because one of its ends is active in B alone)
     vanished      it exists in A alone
-    strengthened  it exists on both sides with one sign, and its contribution is larger in B
+    strengthened  it exists on both sides, and is larger in B
     weakened      the same, smaller in B
+    not kept      one side's stored graph was cut and says nothing of this edge
 
-`unchanged` is tried first. The change of a flipped edge is the sum of both contributions with B's sign: it moved by
-that much through zero. The status of a node follows the same rules on its influence on the output (for a logit: its
-probability); nodes do not flip.
+`unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
+of the logit itself), but never below the precision to which parts add up. The change of what
+flipped is the sum of both sizes with B's sign.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from engine.analysis.overlap import weighted_jaccard
+from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, with_parts
+from engine.analysis.parts import flows as edge_flows
 from engine.analysis.pruning import Flow, Pruned, flow, prune
 from engine.domain.diffs import (
     CHANGE,
     CONTRIBUTION,
+    FLOW,
+    PART,
     SHARE,
     STATUSES,
     WEIGHT,
     DiffSettings,
     DiffSummary,
+    ExplainedChange,
     GraphDiff,
     Status,
 )
 from engine.domain.errors import ComparisonRefused
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, NodeKind
 
+PRECISION = 1e-4  # to which parts add up to the logit, of the size of what they add up from (tests hold them to it)
+_ONE_FACTOR = 0.05
 DEFAULT_SETTINGS = DiffSettings()
 _KINDS = [kind.name.lower() for kind in NodeKind]
 
@@ -46,13 +57,10 @@ def diff_graphs(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings
     """The union of what either side keeps after pruning, each with both values and a status.
 
     Nodes come in the order of layer, position, kind, index; edges with the largest |change| first.
-    Raises ComparisonRefused where tokens, transcoders, depth or output targets differ.
+    Raises ComparisonRefused where tokens, transcoders, depth or output targets differ, or what is to be explained is
+    no target.
     """
-    _check(a, b)
-    flows = flow(a), flow(b)
-    kept_a, kept_b = (prune(g, settings.prune, known=known) for g, known in zip((a, b), flows, strict=True))
-    nodes, edges = _tables(_align(a, b, flows), kept_a, kept_b, settings)
-    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
+    return _difference(a, b, settings, lambda graph, known: prune(graph, settings.prune, known=known))
 
 
 def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSettings = DEFAULT_SETTINGS) -> GraphDiff:
@@ -60,10 +68,27 @@ def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSett
 
     Statuses are the same as there, and `kept_a` and `kept_b` are true where the side has the node or edge at all.
     """
+    return _difference(
+        a, b, settings, lambda graph, _: Pruned(np.ones(graph.n_nodes, dtype=bool), np.ones(graph.n_edges, dtype=bool))
+    )
+
+
+def _difference(
+    a: AttributionGraph, b: AttributionGraph, settings: DiffSettings, keep: Callable[[AttributionGraph, Flow], Pruned]
+) -> GraphDiff:
     _check(a, b)
-    full_a, full_b = (Pruned(np.ones(g.n_nodes, dtype=bool), np.ones(g.n_edges, dtype=bool)) for g in (a, b))
-    nodes, edges = _tables(_align(a, b, (flow(a), flow(b))), full_a, full_b, settings)
-    return GraphDiff(a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings)
+    a, b = with_parts(a), with_parts(b)
+    explained = traced_to(b, settings.explained or said_output(b))
+    flows = flow(a), flow(b)
+    union, sides = _align((a, b), flows, explained)
+    kept = keep(a, flows[0]), keep(b, flows[1])
+    change = _explained_change(sides, explained, settings)
+    ids = np.array([f"{_KINDS[k]}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
+    nodes = _node_table(union, ids, sides, kept, change, settings)
+    edges = _edge_table(ids, sides, kept, change, settings)
+    return GraphDiff(
+        a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=change
+    )
 
 
 def _check(a: AttributionGraph, b: AttributionGraph) -> None:
@@ -98,6 +123,8 @@ class _Side:
 
     graph: AttributionGraph
     flow: Flow
+    part: np.ndarray  # (n_nodes,) of the explained logit
+    carried: np.ndarray  # (n_edges,) the flow of it
     row: np.ndarray
     node: np.ndarray
 
@@ -112,6 +139,12 @@ class _Side:
         edges = np.flatnonzero(mask)
         source, target = (self.row[end[edges]].astype(np.int64) for end in (self.graph.source, self.graph.target))
         return source * len(self.node) + target
+
+    def knows(self, keys: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """(n_keys,) bool: not where an edge that is not here may have been cut. `edges`: of `edges`."""
+        n = len(self.node)
+        possible = (self.node[keys // n] >= 0) & (self.node[keys % n] >= 0)
+        return (edges >= 0) | ~possible | self.graph.is_whole
 
     def edges(self, keys: np.ndarray) -> np.ndarray:
         """(n_keys,) the graph's edge of each key, or -1."""
@@ -145,17 +178,67 @@ def _identities(graph: AttributionGraph) -> np.ndarray:
 
 
 def _align(
-    a: AttributionGraph, b: AttributionGraph, flows: tuple[Flow, Flow]
+    graphs: tuple[AttributionGraph, AttributionGraph], flows: tuple[Flow, Flow], explained: ExplainedLogits
 ) -> tuple[np.ndarray, tuple[_Side, _Side]]:
     """The identities of the union, (n_rows, 4), sorted, and both graphs on its rows."""
-    union, inverse = unique_rows(np.concatenate([_identities(a), _identities(b)]))
+    union, inverse = unique_rows(np.concatenate([_identities(graph) for graph in graphs]))
 
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         node = np.full(len(union), -1)
         node[row] = np.arange(len(row))
-        return _Side(graph, known, row, node)
+        return _Side(graph, known, node_parts(graph, explained), edge_flows(graph, explained), row, node)
 
-    return union, (side(a, flows[0], inverse[: a.n_nodes]), side(b, flows[1], inverse[a.n_nodes :]))
+    n = graphs[0].n_nodes
+    return union, (side(graphs[0], flows[0], inverse[:n]), side(graphs[1], flows[1], inverse[n:]))
+
+
+def _explained_change(
+    sides: tuple[_Side, _Side], explained: ExplainedLogits, settings: DiffSettings
+) -> ExplainedChange:
+    a, b = _into_outputs(sides)
+    scale = common_scale(a, b)
+    moved = float(np.abs(b - scale * a).sum())
+    limit = max(settings.min_change * moved, PRECISION * float(np.abs(b).sum()))
+    before, after = (logit_value(side.graph, explained) for side in sides)
+    return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit)
+
+
+def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) flows into the outputs in A and in B, 0 where a side has none; the outputs' constants come last."""
+    keys = [side.keys(side.graph.kind[side.graph.target] == NodeKind.LOGIT) for side in sides]
+    union = _union(*keys)
+    found = []
+    for side in sides:
+        into = _at(side.carried, side.edges(union))
+        logit = side.part[side.graph.kind == NodeKind.LOGIT].sum()
+        found.append(np.append(into, logit - into.sum()))
+    return found[0], found[1]
+
+
+def common_scale(a: np.ndarray, b: np.ndarray) -> float:
+    """The factor by which most of what enters the outputs grew from A to B, and 1 where there is no such factor.
+
+    a, b: (n,) signed. It is the weighted median of b / a where both have one sign, and counts only if at least half of
+    what enters, in A and in B, is within 5 % of it. From B to A it is one over that from A to B.
+    """
+    both = a * b > 0
+    if not both.any():
+        return 1.0
+    ratio = np.log(b[both] / a[both])
+    size = np.sqrt(a[both] * b[both])
+    scale = _weighted_median(ratio, size)
+    near = np.abs(ratio - scale) <= np.log1p(_ONE_FACTOR)
+    agree = all(np.abs(side[both][near]).sum() >= np.abs(side).sum() / 2 for side in (a, b))
+    return float(np.exp(scale)) if agree else 1.0
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Where half of the weight lies below and half above; in the middle where that is between two values."""
+    order = np.argsort(values, kind="stable")
+    values, reached = values[order], np.cumsum(weights[order])
+    low, high = (np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right"))
+    last = len(values) - 1
+    return float(values[min(low, last)] + values[min(high, last)]) / 2
 
 
 def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,34 +251,23 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ranked[first], inverse
 
 
-def _tables(
-    aligned: tuple[np.ndarray, tuple[_Side, _Side]], kept_a: Pruned, kept_b: Pruned, settings: DiffSettings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    union, (side_a, side_b) = aligned
-    ids = np.array([f"{_KINDS[k]}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
-    nodes = _node_table(union, ids, side_a, side_b, kept_a, kept_b, settings)
-    edges = _edge_table(ids, side_a, side_b, kept_a, kept_b, settings)
-    return nodes, edges
-
-
 def _node_table(
     union: np.ndarray,
     ids: np.ndarray,
-    side_a: _Side,
-    side_b: _Side,
-    kept_a: Pruned,
-    kept_b: Pruned,
+    sides: tuple[_Side, _Side],
+    kept: tuple[Pruned, Pruned],
+    explained: ExplainedChange,
     settings: DiffSettings,
 ) -> pd.DataFrame:
-    n = len(union)
-    graph = side_a.graph
+    graph = sides[0].graph
     outputs = dict(zip(graph.index[graph.kind == NodeKind.LOGIT].tolist(), graph.target_tokens, strict=True))
     token = [
         outputs[index] if kind == NodeKind.LOGIT else graph.tokens[position]
         for _, position, kind, index in union.tolist()
     ]
-    there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool)) for side in (side_a, side_b)]
-    value = [side.nodes(side.flow.output_influence) for side in (side_a, side_b)]
+    there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool)) for side in sides]
+    part = [side.nodes(side.part) for side in sides]
+    status, _ = compared(there, (explained.scale * part[0], part[1]), explained.limit, settings)
     table = pd.DataFrame(
         {
             "id": ids,
@@ -204,40 +276,48 @@ def _node_table(
             "position": union[:, 1],
             "index": union[:, 3],
             "token": token,
-            "a": value[0],
-            "b": value[1],
-            "activation_a": side_a.nodes(side_a.graph.activation),
-            "activation_b": side_b.nodes(side_b.graph.activation),
-            "kept_a": side_a.nodes(kept_a.node_mask),
-            "kept_b": side_b.nodes(kept_b.node_mask),
+            **{name: side.nodes(side.flow.output_influence) for name, side in zip("ab", sides, strict=True)},
+            **{f"activation_{name}": side.nodes(side.graph.activation) for name, side in zip("ab", sides, strict=True)},
+            **{PART[name]: values for name, values in zip("ab", part, strict=True)},
+            **{
+                f"kept_{name}": side.nodes(pruned.node_mask)
+                for name, side, pruned in zip("ab", sides, kept, strict=True)
+            },
+            "status": status,
         }
     )
-    change = value[1] - value[0]
-    table["status"] = statuses(there[0], there[1], np.zeros(n, dtype=bool), change, np.maximum(*value), settings)
     return table[table["kept_a"] | table["kept_b"]].reset_index(drop=True)
 
 
 def _edge_table(
-    ids: np.ndarray, side_a: _Side, side_b: _Side, kept_a: Pruned, kept_b: Pruned, settings: DiffSettings
+    ids: np.ndarray,
+    sides: tuple[_Side, _Side],
+    kept: tuple[Pruned, Pruned],
+    explained: ExplainedChange,
+    settings: DiffSettings,
 ) -> pd.DataFrame:
-    masks = (kept_a.edge_mask, kept_b.edge_mask)
-    sides = (side_a, side_b)
+    masks = [pruned.edge_mask for pruned in kept]
     keys = _union(*(side.keys(mask) for side, mask in zip(sides, masks, strict=True)))
     found = [side.edges(keys) for side in sides]
     weight = [_at(side.graph.weight, edges) for side, edges in zip(sides, found, strict=True)]
-    part = [_at(side.flow.contribution, edges) for side, edges in zip(sides, found, strict=True)]
-    share = [_at(side.flow.share, edges) for side, edges in zip(sides, found, strict=True)]
-    kept = [_at(mask, edges) for mask, edges in zip(masks, found, strict=True)]
-    flipped, change = edge_change(weight, part)
-    status = statuses(weight[0] != 0, weight[1] != 0, flipped, change, np.maximum(*part), settings)
+    carried = [_at(side.carried, edges) for side, edges in zip(sides, found, strict=True)]
+    known = np.logical_and(*(side.knows(keys, edges) for side, edges in zip(sides, found, strict=True)))
+    status, change = compared(
+        [values != 0 for values in weight], (explained.scale * carried[0], carried[1]), explained.limit, settings, known
+    )
+    columns: dict[str, dict[str, str]] = {"share": SHARE, "contribution": CONTRIBUTION}
     table = pd.DataFrame(
         {
             "source": ids[keys // len(ids)],
             "target": ids[keys % len(ids)],
             **{WEIGHT[name]: values for name, values in zip("ab", weight, strict=True)},
-            **{SHARE[name]: values for name, values in zip("ab", share, strict=True)},
-            **{CONTRIBUTION[name]: values for name, values in zip("ab", part, strict=True)},
-            **{f"kept_{name}": values for name, values in zip("ab", kept, strict=True)},
+            **{
+                column[name]: _at(getattr(side.flow, attribute), edges)
+                for attribute, column in columns.items()
+                for name, side, edges in zip("ab", sides, found, strict=True)
+            },
+            **{FLOW[name]: values for name, values in zip("ab", carried, strict=True)},
+            **{f"kept_{name}": _at(mask, edges) for name, mask, edges in zip("ab", masks, found, strict=True)},
             CHANGE: change,
             "status": status,
         }
@@ -251,15 +331,6 @@ def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return ranked[np.concatenate([np.ones(min(1, len(ranked)), dtype=bool), ranked[1:] != ranked[:-1]])]
 
 
-def edge_change(signed: Sequence[np.ndarray], part: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Which edges flipped, and the change of each, (n,) and (n,).
-
-    `signed`: of A and of B, values with the edge's sign (weights or shares); `part`: the contributions, >= 0.
-    """
-    flipped = np.sign(signed[0]) * np.sign(signed[1]) < 0
-    return flipped, np.where(flipped, np.sign(signed[1]) * (part[0] + part[1]), part[1] - part[0])
-
-
 def exists(nodes: pd.DataFrame, side: str) -> np.ndarray:
     """(n_nodes,) bool: the nodes of a node table that side `a` or `b` has. A feature that is not active is no node."""
     return ((nodes["kind"] != "feature") | (nodes[f"activation_{side}"] != 0)).to_numpy(dtype=bool)
@@ -270,25 +341,35 @@ def signed_contribution(edges: pd.DataFrame, side: str) -> np.ndarray:
     return (edges[CONTRIBUTION[side]] * np.sign(edges[SHARE[side]])).to_numpy(dtype=float)
 
 
-def statuses(
-    in_a: np.ndarray,
-    in_b: np.ndarray,
-    flipped: np.ndarray,
-    change: np.ndarray,
-    larger: np.ndarray,
+def compared(
+    there: Sequence[np.ndarray],
+    values: tuple[np.ndarray, np.ndarray],
+    limit: float,
     settings: DiffSettings,
-) -> np.ndarray:
-    """(n,) status by the rules above; `in_a`, `in_b`: it exists there; `larger`: the larger of the two values."""
+    known: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) status and (n,) change by the rules above.
+
+    there: where each side has it, (n,) bool; values: (n,) signed parts or flows, A's on B's scale; known: (n,) bool,
+    where both sides say anything of it.
+    """
+    a, b = values
+    size_a, size_b = np.abs(a), np.abs(b)
+    smaller, larger = np.minimum(size_a, size_b), np.maximum(size_a, size_b)
+    flipped = (a * b < 0) & (smaller >= limit)
+    change = np.where(flipped, np.sign(b) * (size_a + size_b), size_b - size_a)
     size = np.abs(change)
-    small = (size < settings.min_change) | (size < settings.min_ratio * larger) | (size == 0)
     rules: list[tuple[np.ndarray, Status]] = [
-        (small, "unchanged"),
+        (~known if known is not None else np.zeros(len(a), dtype=bool), "not kept"),
+        ((size < limit) | (size < settings.min_ratio * larger) | (size == 0), "unchanged"),
         (flipped, "flipped"),
-        (~in_a & in_b, "appeared"),
-        (in_a & ~in_b, "vanished"),
+        (~there[0] & there[1], "appeared"),
+        (there[0] & ~there[1], "vanished"),
         (change > 0, "strengthened"),
     ]
-    return np.select([when for when, _ in rules], [status for _, status in rules], default="weakened").astype(object)
+    names = [status for _, status in rules]
+    status = np.select([when for when, _ in rules], names, default="weakened").astype(object)
+    return status, np.where(status == "not kept", 0.0, change)
 
 
 def summarise(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:

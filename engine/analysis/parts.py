@@ -1,13 +1,17 @@
-"""What carries one output in each of two graphs: signed parts by place and between tokens, the same output in both.
+"""What carries a logit in each of two graphs: signed parts by place and between tokens, of the same logit in both.
 
 A place is a layer at a position: its features and its error, which together are what the transcoder stands for.
+Which logit it is, or which mean or contrast of several, says an `ExplainedLogits`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
+from engine.domain.errors import ComparisonRefused
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
 
 
@@ -15,7 +19,7 @@ from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
 class ExplainedLogit:
     """Where a logit (minus the mean logit) comes from; the four add up to it."""
 
-    token: str
+    token: str  # of a contrast, its words
     logit: float
     tokens: float
     errors: float
@@ -23,49 +27,123 @@ class ExplainedLogit:
     constants: float  # biases of transcoders, attention and norms, and the first position's fixed part
 
 
-def said_output(graph: AttributionGraph) -> int:
-    """Which of its outputs a graph finds most probable: a row of `target_tokens`."""
-    return int(np.argmax(graph.target_probability))
+def said_output(graph: AttributionGraph) -> ExplainedLogits:
+    """Which of its outputs a graph finds most probable."""
+    return ExplainedLogits(answers=(output_ids(graph)[int(np.argmax(graph.target_probability))],))
 
 
-def has_parts(*graphs: AttributionGraph) -> bool:
-    """Whether all were traced since parts are kept."""
-    return all(graph.parts is not None for graph in graphs)
+def output_ids(graph: AttributionGraph) -> tuple[int, ...]:
+    """(n_logits,) token ids, in the order of `target_tokens`."""
+    return tuple(graph.index[graph.kind == NodeKind.LOGIT].tolist())
 
 
-def explained_logit(graph: AttributionGraph, output: int) -> ExplainedLogit:
-    """Of an output, a row of `target_tokens`."""
-    parts, per_unit = _parts(graph), units(graph, output)
-    of_kind = {kind: float(parts.part[output, graph.kind == kind].sum()) for kind in (NodeKind.TOKEN, NodeKind.ERROR)}
+def traced_to(graph: AttributionGraph, explained: ExplainedLogits) -> ExplainedLogits:
+    """Raises ComparisonRefused where the graph has no such output."""
+    words = dict(zip(output_ids(graph), graph.target_tokens, strict=True))
+    if unknown := [token for token in explained.tokens if token not in words]:
+        raise ComparisonRefused(
+            f"The graph of {graph.key.checkpoint} was not traced to token {unknown[0]}. It has "
+            f"{', '.join(word.strip() for word in words.values())[:200]}: choose among these."
+        )
+    return explained
+
+
+def explained_words(graph: AttributionGraph, explained: ExplainedLogits) -> str:
+    """`happy`, `happy − bl`"""
+    words = dict(zip(output_ids(graph), graph.target_tokens, strict=True))
+    return explained.text([words[token] for token in explained.tokens])
+
+
+def with_parts(graph: AttributionGraph) -> AttributionGraph:
+    """The graph, its parts worked out from the edges that it has where it was stored without.
+
+    Then whatever its edges do not make of a value, cut edges among it, counts as a constant.
+    """
+    return graph if graph.parts is not None else replace(graph, parts=_from_edges(graph))
+
+
+def _from_edges(graph: AttributionGraph) -> LogitParts:
+    logits = np.flatnonzero(graph.kind == NodeKind.LOGIT)
+    values = graph.activation.astype(np.float64)
+    values[logits] = graph.target_logit
+    weight = graph.weight.astype(np.float64)
+    of_unit = np.divide(1.0, values, out=np.zeros_like(values), where=values != 0)
+    of_unit[graph.kind != NodeKind.FEATURE] = 0
+    shape = (graph.n_nodes, graph.n_nodes)
+    handed_on = csr_array((weight * of_unit[graph.target], (graph.target, graph.source)), shape=shape)
+    into = csr_array((weight, (graph.target, graph.source)), shape=shape)
+    found = step = into[logits].toarray()
+    for _ in range(graph.n_nodes):  # over one edge more each time; no path is longer than there are nodes
+        step = step @ handed_on
+        if not step.any():
+            break
+        found = found + step
+    sums = np.bincount(graph.target, weight, minlength=graph.n_nodes)
+    constant = np.where((graph.kind == NodeKind.FEATURE) | (graph.kind == NodeKind.LOGIT), values - sums, 0)
+    return LogitParts(found, constant, np.zeros(graph.n_nodes), _moved(graph, logits, found * of_unit))
+
+
+def _parts(graph: AttributionGraph) -> LogitParts:
+    found = with_parts(graph).parts
+    assert found is not None
+    return found
+
+
+def _moved(graph: AttributionGraph, logits: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """(n_logits, n_pos, n_pos); `units` (n_logits, n_nodes): of each feature."""
+    n_pos = len(graph.tokens)
+    cell = graph.position[graph.target] * n_pos + graph.position[graph.source]
+    found = np.zeros((len(logits), n_pos, n_pos))
+    for row, logit in enumerate(logits):
+        per_unit = np.where(graph.target == logit, 1.0, units[row, graph.target])
+        found[row] = np.bincount(cell, graph.weight * per_unit, minlength=n_pos**2).reshape(n_pos, n_pos)
+    return found
+
+
+def explained_logit(graph: AttributionGraph, explained: ExplainedLogits) -> ExplainedLogit:
+    """Raises ComparisonRefused where the graph has no such output."""
+    parts, per_unit, part = _parts(graph), units(graph, explained), node_parts(graph, explained)
     return ExplainedLogit(
-        token=graph.target_tokens[output],
-        logit=float(graph.target_logit[output]),
-        tokens=of_kind[NodeKind.TOKEN],
-        errors=of_kind[NodeKind.ERROR],
+        token=explained_words(graph, explained),
+        logit=logit_value(graph, explained),
+        tokens=float(part[graph.kind == NodeKind.TOKEN].sum()),
+        errors=float(part[graph.kind == NodeKind.ERROR].sum()),
         left_out=float(per_unit @ parts.left_out),
         constants=float(per_unit @ parts.constant),
     )
 
 
-def units(graph: AttributionGraph, output: int) -> np.ndarray:
+def logit_value(graph: AttributionGraph, explained: ExplainedLogits) -> float:
+    """The explained logit, minus the mean logit."""
+    return float(explained.weights(output_ids(graph)) @ graph.target_logit)
+
+
+def units(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     """(n_nodes,) what a unit of each target's value is of the logit: an edge's flow is its weight times this."""
-    per_unit = np.zeros(graph.n_nodes)
-    features = graph.kind == NodeKind.FEATURE
-    per_unit[features] = _parts(graph).part[output, features] / graph.activation[features]
-    per_unit[np.flatnonzero(graph.kind == NodeKind.LOGIT)[output]] = 1.0
+    weights, per_unit = explained.weights(output_ids(graph)), np.zeros(graph.n_nodes)
+    part = weights @ _parts(graph).part
+    active = (graph.kind == NodeKind.FEATURE) & (graph.activation != 0)
+    per_unit[active] = part[active] / graph.activation[active]
+    per_unit[graph.kind == NodeKind.LOGIT] = weights
     return per_unit
 
 
-def node_parts(graph: AttributionGraph, output: int) -> np.ndarray:
-    """(n_nodes,) part of the logit that runs through each node; the explained logit's is its value."""
-    found = _parts(graph).part[output].astype(np.float64)
-    found[np.flatnonzero(graph.kind == NodeKind.LOGIT)[output]] = graph.target_logit[output]
+def node_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
+    """(n_nodes,) part of the logit that runs through each node; an explained output's is its own logit."""
+    weights = explained.weights(output_ids(graph))
+    found: np.ndarray = (weights @ _parts(graph).part).astype(np.float64)
+    found[graph.kind == NodeKind.LOGIT] = weights * graph.target_logit
     return found
 
 
-def place_table(a: AttributionGraph, b: AttributionGraph, output: int) -> pd.DataFrame:
+def flows(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
+    """(n_edges,) part of the logit that runs along each edge."""
+    return graph.weight.astype(np.float64) * units(graph, explained)[graph.target]
+
+
+def place_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:
     """layer, position, token, a, b: the largest change first, places that are 0 in both left out."""
-    grids = [_grid(graph, output) for graph in (a, b)]
+    grids = [_grid(graph, explained) for graph in (a, b)]
     layer, position = np.nonzero((grids[0] != 0) | (grids[1] != 0))
     table = pd.DataFrame(
         {
@@ -79,12 +157,12 @@ def place_table(a: AttributionGraph, b: AttributionGraph, output: int) -> pd.Dat
     return _by_change(table)
 
 
-def move_table(a: AttributionGraph, b: AttributionGraph, output: int) -> pd.DataFrame:
+def move_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:
     """source, target (positions), source_token, target_token, a, b: what came to a token from another, in all layers.
 
     The largest change first; what stays at its own token is left out.
     """
-    moved = [_parts(graph).moved[output].astype(np.float64) for graph in (a, b)]
+    moved = [np.tensordot(explained.weights(output_ids(graph)), _parts(graph).moved, 1) for graph in (a, b)]
     target, source = np.nonzero((moved[0] != 0) | (moved[1] != 0))
     across = target != source
     target, source = target[across], source[across]
@@ -101,17 +179,12 @@ def move_table(a: AttributionGraph, b: AttributionGraph, output: int) -> pd.Data
     return _by_change(table)
 
 
-def _grid(graph: AttributionGraph, output: int) -> np.ndarray:
+def _grid(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     """(n_layers, n_pos)"""
     found = np.zeros((graph.n_layers, len(graph.tokens)))
     here = (graph.kind == NodeKind.FEATURE) | (graph.kind == NodeKind.ERROR)
-    np.add.at(found, (graph.layer[here], graph.position[here]), _parts(graph).part[output, here])
+    np.add.at(found, (graph.layer[here], graph.position[here]), node_parts(graph, explained)[here])
     return found
-
-
-def _parts(graph: AttributionGraph) -> LogitParts:
-    assert graph.parts is not None  # asked by `has_parts`
-    return graph.parts
 
 
 def _by_change(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,20 +12,14 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.diff import diff_everything
-from engine.analysis.parts import (
-    explained_logit,
-    has_parts,
-    move_table,
-    node_parts,
-    place_table,
-    said_output,
-    units,
-)
+from engine.analysis.parts import explained_logit, move_table, place_table, said_output
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
-from engine.domain.diffs import CONTRIBUTION, MEAN_COLUMNS, SHARE, WEIGHT, GraphDiff
+from engine.domain.diffs import CONTRIBUTION, FLOW, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
-NODE_FIELDS = ("id", "kind", "layer", "position", "index", "token", "a", "b", "status")
+NODE_FIELDS = (
+    "id", "kind", "layer", "position", "index", "token", "a", "b", PART["a"], PART["b"], "status"
+)  # fmt: skip
 EDGE_FIELDS = (
     "source",
     "target",
@@ -35,51 +29,47 @@ EDGE_FIELDS = (
     SHARE["b"],
     CONTRIBUTION["a"],
     CONTRIBUTION["b"],
+    FLOW["a"],
+    FLOW["b"],
     "status",
 )
 
 
 def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
-    """Keys a, b (checkpoint, prompt, tokens, logits, scores), nodes, edges, summary; of graphs with parts also parts,
-    places and moves, and each node's part and each edge's flow of the output that B finds most probable.
+    """Keys a, b (checkpoint, prompt, tokens, logits, scores, cut), explained, nodes, edges, summary; of single graphs
+    also parts, places and moves. Parts and flows are of the logit that `explained` tells.
 
     `everything`: all nodes and edges of both graphs before pruning, not only what either side keeps. The summary is
     that of the pruned graphs either way. In a mean circuit nodes and edges have n and the spreads
     besides, and the token id of a target is the number of its role (0 the right answer, 1 the other outputs).
     """
     shown = diff_everything(diff.a, diff.b, diff.settings) if everything else diff
-    nodes, edges = _shown(shown.nodes, NODE_FIELDS), _shown(shown.edges, EDGE_FIELDS)
     carried: dict[str, Any] = {}
-    if has_parts(diff.a, diff.b):
-        output = said_output(diff.b)
-        nodes, edges = _with_parts(nodes, edges, (diff.a, diff.b), output)
+    if MEAN_COLUMNS[0] not in diff.nodes:
+        explained = diff.settings.explained or said_output(diff.b)
         carried = {
-            "parts": {name: asdict(explained_logit(graph, output)) for name, graph in (("a", diff.a), ("b", diff.b))},
-            "places": place_table(diff.a, diff.b, output).to_dict("records"),
-            "moves": move_table(diff.a, diff.b, output).to_dict("records"),
+            "parts": {
+                name: asdict(explained_logit(graph, explained)) for name, graph in (("a", diff.a), ("b", diff.b))
+            },
+            "places": place_table(diff.a, diff.b, explained).to_dict("records"),
+            "moves": move_table(diff.a, diff.b, explained).to_dict("records"),
         }
     return {
         "a": _side(diff.a),
         "b": _side(diff.b),
-        "nodes": _rows(nodes),
-        "edges": _rows(edges),
+        "explained": asdict(diff.explained),
+        "nodes": _rows(_shown(shown.nodes, NODE_FIELDS)),
+        "edges": _rows(_without_unknown(_shown(shown.edges, EDGE_FIELDS))),
         "summary": diff.summary.model_dump(),
         **carried,
     }
 
 
-def _with_parts(
-    nodes: pd.DataFrame, edges: pd.DataFrame, sides: tuple[AttributionGraph, AttributionGraph], output: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Nodes with part_a and part_b, edges with flow_a and flow_b: of this output's logit."""
-    for side, graph in zip(("a", "b"), sides, strict=True):
-        ids = graph.node_ids()
-        parts = pd.Series(node_parts(graph, output), index=ids)
-        per_unit = pd.Series(units(graph, output), index=ids)
-        nodes = nodes.assign(**{f"part_{side}": nodes["id"].map(parts).fillna(0.0)})
-        flow = edges[WEIGHT[side]] * edges["target"].map(per_unit).fillna(0.0)
-        edges = edges.assign(**{f"flow_{side}": flow})
-    return nodes, edges
+def _without_unknown(edges: pd.DataFrame) -> pd.DataFrame:
+    """What a side does not know of an edge that it did not keep is null, not 0."""
+    missing = {side: (edges["status"] == "not kept") & (edges[WEIGHT[side]] == 0) for side in "ab"}
+    named = [(side, column[side]) for side in "ab" for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW)]
+    return edges.assign(**{name: edges[name].mask(missing[side]) for side, name in named})
 
 
 def graph_record(
@@ -141,6 +131,7 @@ def _side(graph: AttributionGraph) -> dict[str, Any]:
         "transcoders": graph.key.transcoders,
         "tokens": list(graph.tokens),
         "logits": logits,
+        "cut": not graph.is_whole,
         "scores": {name: _number(value) for name, value in graph.fit.model_dump().items()},
     }
 

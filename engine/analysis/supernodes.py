@@ -4,18 +4,21 @@ A supernode names features of a transcoder set; those of them that are active at
 `supernode/LAYER/POSITION/NAME`. Its layer is the rounded mean over all features of the group, so that it stands at
 one place in every graph and at every step.
 
-What is summed: for the node, influence and activation of its members; for an edge, weights and contributions, both
-with their sign, over all edges between the two ends. So an edge's contribution is the size of that sum, and its share
-the sum over the influence of its target. Edges between members of one node are gone. The influence of members that
-feed each other counts their common path once for each.
+What is summed: for the node, part, influence and activation of its members; for an edge, weights, flows and
+contributions, all with their sign, over all edges between the two ends. So an edge's contribution is the size of that
+sum, and its share the sum over the influence of its target. Edges between members of one node are gone. The part and
+the influence of members that feed each other count their common path once for each.
 """
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from engine.analysis.diff import edge_change, exists, signed_contribution, statuses, summarise
+from engine.analysis.diff import compared, exists, signed_contribution, summarise
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, WEIGHT, DiffSettings, GraphDiff
+from engine.domain.diffs import CHANGE, CONTRIBUTION, FLOW, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import NodeKind
 
@@ -43,11 +46,9 @@ def merge_supernodes(diff: GraphDiff, annotations: Annotations) -> GraphDiff:
     members = _members(diff.nodes, annotations)
     if members.empty:
         return diff
-    nodes = _nodes(diff.nodes, members, diff.settings)
-    edges = _edges(diff.edges, nodes, dict(zip(members["id"], members["group"], strict=True)), diff.settings)
-    return GraphDiff(
-        a=diff.a, b=diff.b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=diff.settings
-    )
+    nodes = _nodes(diff, members)
+    edges = _edges(diff, nodes, dict(zip(members["id"], members["group"], strict=True)))
+    return replace(diff, nodes=nodes, edges=edges, summary=summarise(nodes, edges))
 
 
 def _members(nodes: pd.DataFrame, annotations: Annotations) -> pd.DataFrame:
@@ -72,10 +73,11 @@ def _members(nodes: pd.DataFrame, annotations: Annotations) -> pd.DataFrame:
     )
 
 
-def _nodes(nodes: pd.DataFrame, members: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
-    there = members.assign(in_a=exists(members, "a"), in_b=exists(members, "b"))
-    summed = ("a", "b", "activation_a", "activation_b", *MEAN_COLUMNS[1:])
-    groups = there.groupby("group", sort=False)
+def _nodes(diff: GraphDiff, members: pd.DataFrame) -> pd.DataFrame:
+    nodes = diff.nodes
+    active = members.assign(in_a=exists(members, "a"), in_b=exists(members, "b"))
+    summed = ("a", "b", "activation_a", "activation_b", *PART.values(), *MEAN_COLUMNS[1:])
+    groups = active.groupby("group", sort=False)
     merged = groups.agg(
         layer=("place", "first"),
         index=("number", "first"),
@@ -85,50 +87,53 @@ def _nodes(nodes: pd.DataFrame, members: pd.DataFrame, settings: DiffSettings) -
         **{name: (name, "max") for name in ("n",) if name in nodes},
     ).reset_index(names="id")
     merged["kind"] = KIND
-    a, b = (merged[side].to_numpy(dtype=float) for side in "ab")
-    in_a, in_b = (merged[name].to_numpy(dtype=bool) for name in ("in_a", "in_b"))
-    merged["status"] = statuses(in_a, in_b, np.zeros(len(merged), dtype=bool), b - a, np.maximum(a, b), settings)
+    merged["status"], _ = _compared(diff, merged, PART)
     rest = nodes[~nodes["id"].isin(members["id"])]
     both = pd.concat([merged[list(nodes.columns)], rest], ignore_index=True)
     keys = (both["index"], both["kind"].map(_ORDER), both["position"], both["layer"])
     return both.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)
 
 
-def _edges(edges: pd.DataFrame, nodes: pd.DataFrame, group: dict[str, str], settings: DiffSettings) -> pd.DataFrame:
+def _edges(diff: GraphDiff, nodes: pd.DataFrame, group: dict[str, str]) -> pd.DataFrame:
+    edges = diff.edges
     ends = {end: edges[end].map(lambda node: group.get(node, node)) for end in ("source", "target")}
     touched = (ends["source"] != edges["source"]) | (ends["target"] != edges["target"])
     outside = ends["source"] != ends["target"]
     part = edges.assign(**ends, **{f"signed_{side}": signed_contribution(edges, side) for side in "ab"})
-    part = part.assign(in_a=edges[WEIGHT["a"]] != 0, in_b=edges[WEIGHT["b"]] != 0)[touched & outside]
-    summed = [f"{name}_{side}" for name in ("weight", "share", "signed") for side in "ab"]
+    part = part.assign(in_a=edges[WEIGHT["a"]] != 0, in_b=edges[WEIGHT["b"]] != 0, cut=edges["status"] == "not kept")
+    summed = [f"{name}_{side}" for name in ("weight", "share", "signed", "flow") for side in "ab"]
     merged = (
-        part.groupby(["source", "target"], sort=False)
+        part[touched & outside]
+        .groupby(["source", "target"], sort=False)
         .agg(
             **{name: (name, "sum") for name in (*summed, *MEAN_COLUMNS[1:]) if name in part},
-            **{name: (name, "any") for name in ("kept_a", "kept_b", "in_a", "in_b")},
+            **{name: (name, "any") for name in ("kept_a", "kept_b", "in_a", "in_b", "cut")},
             **{name: (name, "max") for name in ("n",) if name in part},
         )
         .reset_index()
     )
-    merged = _compared(merged, nodes, settings)
+    merged["status"], merged[CHANGE] = _compared(diff, merged, FLOW, ~merged["cut"].to_numpy(dtype=bool))
+    merged = _with_shares(merged, nodes)
     both = pd.concat([merged[list(edges.columns)], edges[~touched]], ignore_index=True)
     return both.iloc[np.argsort(-both[CHANGE].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def _compared(merged: pd.DataFrame, nodes: pd.DataFrame, settings: DiffSettings) -> pd.DataFrame:
-    """The summed edges with share, contribution, change and status."""
-    share, part = [], []
+def _compared(
+    diff: GraphDiff, merged: pd.DataFrame, columns: Mapping[str, str], known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Status and change of the summed parts or flows."""
+    there = [merged[f"in_{side}"].to_numpy(dtype=bool) for side in "ab"]
+    a, b = (merged[columns[side]].to_numpy(dtype=float) for side in "ab")
+    return compared(there, (diff.explained.scale * a, b), diff.explained.limit, diff.settings, known)
+
+
+def _with_shares(merged: pd.DataFrame, nodes: pd.DataFrame) -> pd.DataFrame:
+    """The summed edges with share and contribution."""
+    columns = {}
     for side in "ab":
         signed = merged[f"signed_{side}"].to_numpy(dtype=float)
         worth = merged["target"].map(nodes.set_index("id")[side]).to_numpy(dtype=float)
         plain = merged[SHARE[side]].to_numpy(dtype=float, copy=True)  # where the target has no influence
-        share.append(np.divide(signed, worth, out=plain, where=worth > 0))
-        part.append(np.abs(signed))
-    flipped, change = edge_change(share, part)
-    in_a, in_b = (merged[name].to_numpy(dtype=bool) for name in ("in_a", "in_b"))
-    return merged.assign(
-        **{SHARE[side]: values for side, values in zip("ab", share, strict=True)},
-        **{CONTRIBUTION[side]: values for side, values in zip("ab", part, strict=True)},
-        change=change,
-        status=statuses(in_a, in_b, flipped, change, np.maximum(*part), settings),
-    )
+        columns[SHARE[side]] = np.divide(signed, worth, out=plain, where=worth > 0)
+        columns[CONTRIBUTION[side]] = np.abs(signed)
+    return merged.assign(**columns)

@@ -112,7 +112,7 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
 def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
     """The graph in numpy, with its scores and its measures before any edge was cut.
 
-    It has at most `key.settings.max_edges` edges, but at least what the default pruning keeps.
+    It has at most `key.settings.max_edges` edges, but always those into the outputs and what the default pruning keeps.
     """
     tokens, targets = traced.tokens.cpu().numpy(), traced.targets.numpy()
     layer, position, index, kind = _nodes(traced, tokens, targets)
@@ -142,20 +142,21 @@ def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) 
 
 def _with_edges(bare: AttributionGraph, dense: DenseGraph) -> AttributionGraph:
     """`bare` has no edges yet."""
-    influence, device = _numpy(dense.influence), dense.rows.device
+    influence, device, n = _numpy(dense.influence), dense.rows.device, bare.n_nodes
     nodes = influential(bare, influence, DEFAULT_PRUNING)
     inside = _holding(bare, dense.edges_between(torch.as_tensor(nodes, device=device)))
     pruned = prune_between(inside, nodes, np.arange(inside.n_edges), DEFAULT_PRUNING)
-    kept = [end[pruned.edge_mask].astype(np.int64) for end in (inside.target, inside.source)]
-    places = kept[0] * bare.n_nodes + kept[1]
-    edges = dense.edges(bare.key.settings.max_edges, torch.as_tensor(places, device=device))
-    own = edges.target.cpu().numpy() * bare.n_nodes + edges.source.cpu().numpy()
+    kept = inside.target[pruned.edge_mask].astype(np.int64) * n + inside.source[pruned.edge_mask]
+    into_logits = dense.rows[dense.logits].flatten().nonzero()[:, 0].cpu().numpy() + dense.logits.start * n
+    always = torch.as_tensor(np.union1d(kept, into_logits), device=device)
+    edges = dense.edges(bare.key.settings.max_edges, always)
+    own = edges.target.cpu().numpy() * n + edges.source.cpu().numpy()
     uncut = Uncut(
         n_edges=dense.n_edges,
         inputs=_numpy(dense.inputs),
         influence=influence,
         kept_nodes=pruned.node_mask,
-        kept_edges=np.isin(own, places, assume_unique=True),
+        kept_edges=np.isin(own, kept, assume_unique=True),
     )
     return replace(_holding(bare, edges), uncut=uncut, is_whole=len(own) == dense.n_edges)
 

@@ -6,30 +6,48 @@ from typing import Annotated, Final, Literal
 import pandas as pd
 from pydantic import Field
 
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, PruneSettings
 from engine.domain.record import Record
 
-Status = Literal["appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged"]
-STATUSES: tuple[Status, ...] = ("appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged")
+Status = Literal["appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged", "not kept"]
+STATUSES: tuple[Status, ...] = (
+    "appeared", "vanished", "strengthened", "weakened", "flipped", "unchanged", "not kept"
+)  # fmt: skip
+NOT_CHANGED: tuple[Status, ...] = ("unchanged", "not kept")
 
 # Columns of `GraphDiff.edges`, by side where each side has its own: the one place that names them.
 WEIGHT: Final = {"a": "weight_a", "b": "weight_b"}
 SHARE: Final = {"a": "share_a", "b": "share_b"}
 CONTRIBUTION: Final = {"a": "contribution_a", "b": "contribution_b"}
+FLOW: Final = {"a": "flow_a", "b": "flow_b"}
+PART: Final = {"a": "part_a", "b": "part_b"}  # of `GraphDiff.nodes`
 CHANGE: Final = "change"
 # Further columns of nodes and edges where a difference is the mean over many prompts (`engine.analysis.aggregate`).
 MEAN_COLUMNS = ("n", "spread_a", "spread_b", "spread_change")
 
 
 class DiffSettings(Record):
-    """What is kept, and what counts as a change."""
+    """What is kept, what is explained, and what counts as a change."""
 
     prune: PruneSettings = PruneSettings()
-    # The smallest change of contribution (edges) or influence (nodes) that is called a change: hundreds of edges
-    # "appear" through pruning alone.
-    min_change: Annotated[float, Field(ge=0, le=1)] = 0.005
-    # and it must be at least this share of the larger side
+    explained: ExplainedLogits | None = None  # None: the output that B finds most probable
+    # The smallest change of flow (edges) or part (nodes) that is called a change: this share of what moved in all,
+    min_change: Annotated[float, Field(ge=0, le=1)] = 0.01
+    # and at least this share of the larger side.
     min_ratio: Annotated[float, Field(ge=0, le=1)] = 0.25
+
+
+@dataclass(frozen=True)
+class ExplainedChange:
+    """What became of the explained logit from A to B, and by which measure a change of its parts counts."""
+
+    words: str  # `happy`, `happy − bl`
+    a: float  # the logit, minus the mean logit
+    b: float
+    scale: float  # the factor by which most of what enters the output grew; 1 where there is none
+    moved: float  # logits: the summed |change| of all that enters the output, beyond the scale
+    limit: float  # logits: the smallest change that counts
 
 
 class DiffSummary(Record):
@@ -46,12 +64,15 @@ class DiffSummary(Record):
 class GraphDiff:
     """The union of the kept nodes and edges of both graphs, each with both values.
 
-    nodes: id, kind, layer, position, index, token, a, b, activation_a, activation_b, kept_a, kept_b, status
-        `a` and `b` are influence on the output (0 where the node does not exist on that side).
-    edges: source, target (node ids), weight_a, weight_b, share_a, share_b, contribution_a, contribution_b,
-        kept_a, kept_b, change, status.
-        share: signed weight over the target's summed absolute input; contribution: |share| x influence of target;
-        change: contribution_b - contribution_a (for a flipped edge: their sum, with the sign of b).
+    nodes: id, kind, layer, position, index, token, a, b, activation_a, activation_b, part_a, part_b, kept_a, kept_b,
+        status. `a` and `b` are influence on all outputs, the parts those of the explained logit (0 where the node does
+        not exist on that side).
+    edges: source, target (node ids), weight_a, weight_b, share_a, share_b, contribution_a, contribution_b, flow_a,
+        flow_b, kept_a, kept_b, change, status.
+        weight: the direct effect of source on target; share: weight over the target's summed absolute input;
+        contribution: |share| x influence of target; flow: part of the explained logit that runs along the edge, signed;
+        change: of the size of the flow beyond the common scale, |flow_b| - scale x |flow_a| (for a flipped edge their
+        sum, with the sign of b). Of an edge that is "not kept", one side is not known and stands as 0.
     """
 
     a: AttributionGraph
@@ -60,3 +81,4 @@ class GraphDiff:
     edges: pd.DataFrame
     summary: DiffSummary
     settings: DiffSettings
+    explained: ExplainedChange

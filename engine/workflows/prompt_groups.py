@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from engine.analysis.aggregate import group_title
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import output_ids
 from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, Comparison
 from engine.store import Store
 
@@ -103,8 +105,15 @@ def group_comparisons(
         if graphs is None:
             missing.append(probe.text)
         else:
-            ready.append((probe, diff_graphs(*graphs, settings)))
+            ready.append((probe, diff_graphs(*graphs, _explaining_the_answer(probe, graphs[0], settings))))
     return ready, missing
+
+
+def _explaining_the_answer(probe: Probe, graph: AttributionGraph, settings: DiffSettings) -> DiffSettings:
+    """Of every prompt its right answer is explained, which its graphs were traced to."""
+    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
+    answers = tuple(token for token, word in outputs if word.strip() == probe.answer.strip())[:1]
+    return settings.model_copy(update={"explained": ExplainedLogits(answers=answers)})
 
 
 def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Comparison]:

@@ -166,7 +166,7 @@ def test_the_edges_and_features_that_contribute_most_are_kept(llama: Replacement
     whole = trace_graph(llama, key=key(targets=TARGETS))
     few = trace_graph(llama, key=key(targets=TARGETS, settings=TraceSettings(max_edges=200)))
     assert few.n_edges == 200 < whole.n_edges
-    kept = prune(whole).edge_mask
+    kept = prune(whole).edge_mask | (whole.kind[whole.target] == NodeKind.LOGIT)
     assert 0 < kept.sum() < 200
     best = np.sort(np.argsort(-np.where(kept, np.inf, contributions(whole)), kind="stable")[:200])
     for name in ("source", "target", "weight"):
