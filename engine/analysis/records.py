@@ -36,7 +36,7 @@ EDGE_FIELDS = (
 
 
 def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
-    """Keys a, b (checkpoint, prompt, tokens, logits, scores, cut), explained, nodes, edges, summary; of single graphs
+    """Keys a, b (checkpoint, prompt, tokens, logits, scores, cut), nodes, edges, summary, explained; of single graphs
     also parts, places and moves. Parts and flows are of the logit that `explained` tells.
 
     `everything`: all nodes and edges of both graphs before pruning, not only what either side keeps. The summary is
@@ -57,10 +57,10 @@ def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
     return {
         "a": _side(diff.a),
         "b": _side(diff.b),
-        "explained": asdict(diff.explained),
         "nodes": _rows(_shown(shown.nodes, NODE_FIELDS)),
         "edges": _rows(_without_unknown(_shown(shown.edges, EDGE_FIELDS))),
         "summary": diff.summary.model_dump(),
+        "explained": asdict(diff.explained),
         **carried,
     }
 

@@ -29,11 +29,19 @@ from engine.models.memory import free_memory
 from engine.models.replacement import Replacement, ReplacementModel
 
 
-@torch.no_grad()
 def trace_graph(
     replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None, report: Report = quiet
 ) -> AttributionGraph:
-    """The attribution graph of `key.prompt` in the checkpoint whose weights are `merged` (None: the base).
+    """The attribution graph of `key.prompt`, cut to its strongest edges. As `trace_prompt`, and raises as it does."""
+    traced = trace_prompt(replacement, key=key, merged=merged, report=report)
+    return graph_of(traced, key, replacement.loaded.tokenizer)
+
+
+@torch.no_grad()
+def trace_prompt(
+    replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None, report: Report = quiet
+) -> "Traced":
+    """Every edge of `key.prompt`'s graph in the checkpoint whose weights are `merged` (None: the base).
 
     Traces to `key.targets`; where there are none, to the most probable tokens (up to `settings.n_logits`, until 95 %
     of the probability is covered: circuit-tracer's rule). Safe in threads: it holds the replacement's lock.
@@ -45,8 +53,7 @@ def trace_graph(
     if unknown := [target for target in key.targets if not 0 <= target < n_vocab]:
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
     with replacement.opened(merged) as model:
-        traced = _trace(model, tokens, key, replacement.loaded.tokenizer, report)
-    return graph_of(traced, key, replacement.loaded.tokenizer)
+        return _trace(model, tokens, key, replacement.loaded.tokenizer, report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +70,10 @@ class Traced:
     logits: torch.Tensor  # (n_logits,) before any soft cap, minus the mean of all
     left_out: torch.Tensor  # (n_nodes,) effect on each row of active features that are no nodes
     unexplained_variance: float | None
+
+    def weights(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """(n,) float32 of the edges between these nodes, rows of the graph; 0 where there is none."""
+        return _numpy(self.dense.rows[torch.as_tensor(target), torch.as_tensor(source)])
 
 
 def _trace(

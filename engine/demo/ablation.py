@@ -68,7 +68,7 @@ def ablation_figures(store: Store, replacement: "Replacement") -> Iterator[Figur
 
 def _graphs(store: Store) -> tuple[AttributionGraph, AttributionGraph]:
     pair = comparison_found(store, *recipe.COMPARISONS[-1], recipe.PROMPTS[0], recipe.TRANSCODERS)
-    return store.graph(pair.graph_a), store.graph(pair.graph_b)
+    return store.graph_pair(pair.graph_a, pair.graph_b)
 
 
 def _others(graph: AttributionGraph, features: tuple[str, ...]) -> list[tuple[str, ...]]:

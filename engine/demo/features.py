@@ -29,7 +29,7 @@ def add_feature_facts(store: Store, comparisons: Sequence[Comparison]) -> None:
 
 
 def _kept_features(store: Store, comparison: Comparison) -> set[tuple[int, int]]:
-    nodes = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b)).nodes
+    nodes = diff_graphs(*store.graph_pair(comparison.graph_a, comparison.graph_b)).nodes
     features = nodes[nodes["kind"] == "feature"]
     return set(zip(features["layer"].tolist(), features["index"].tolist(), strict=True))
 

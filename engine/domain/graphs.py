@@ -159,3 +159,31 @@ class Comparison(Record):
     key: ComparisonKey
     graph_a: GraphKey
     graph_b: GraphKey
+
+
+class GraphPair(Record):
+    """Two graphs on one prompt, in the order of their hashes: which of them is A is a matter of who compares them."""
+
+    first: GraphKey
+    second: GraphKey
+
+    @classmethod
+    def of(cls, a: GraphKey, b: GraphKey) -> "GraphPair":
+        first, second = sorted((a, b), key=lambda key: key.hash)
+        return cls(first=first, second=second)
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(f"{self.first.hash} {self.second.hash}".encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, eq=False)
+class PairEdges:
+    """What each graph of a pair has for edges that the other one keeps and it does not, though it has both ends.
+
+    In the order of the other graph's edges; 0 where it has no such edge.
+    """
+
+    pair: GraphPair
+    of_first: np.ndarray  # (n,) float32 weights
+    of_second: np.ndarray

@@ -41,7 +41,7 @@ class ComparisonPart:
 def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     """Raises Damaged, NotFound (a graph is gone), ComparisonRefused."""
     key = comparison.key
-    diff = diff_graphs(store.graph(comparison.graph_a), store.graph(comparison.graph_b))
+    diff = diff_graphs(*store.graph_pair(comparison.graph_a, comparison.graph_b))
     probe = store.probe_with([ref.partition("@")[0] for ref in (key.a, key.b)], key.prompt)
     states = [_state(store, ref) for ref in (key.a, key.b)]
     losses, steps = [s.smoothed_loss if s else None for s in states], [s.step if s else None for s in states]

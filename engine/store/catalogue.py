@@ -25,6 +25,7 @@ from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_text
 from engine.store.graph_files import read_key
 from engine.store.layout import Kind, StoredFile
+from engine.store.pair_files import read_pair
 from engine.store.run_files import read_state
 
 R = TypeVar("R", bound=Record)
@@ -101,6 +102,11 @@ def _circuit_key(found: StoredFile) -> tuple[str, Record]:
 def _acted_key(found: StoredFile) -> tuple[str, Record]:
     key = read_acted_key(found.path)
     return key.checkpoints[-1], key
+
+
+def _pair(found: StoredFile) -> tuple[str, Record]:
+    pair = read_pair(found.path)
+    return pair.first.checkpoint, pair
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -211,4 +217,5 @@ _DESCRIBE: dict[Kind, Callable[[StoredFile], tuple[str, Record]]] = {
     "components": _component_key,
     "circuit": _circuit_key,
     "acted": _acted_key,
+    "pair": _pair,
 }

@@ -1,16 +1,18 @@
 """Attribution graphs and comparisons of a workspace."""
 
+from engine.analysis.pairs import completed
 from engine.domain.errors import NotFound
-from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey, GraphPair, PairEdges
 from engine.store.catalogue import read_comparison
 from engine.store.files import write_text
 from engine.store.graph_files import read_graph, write_graph
 from engine.store.layout import main_file
+from engine.store.pair_files import read_pair_edges, write_pair_edges
 from engine.store.shelves import Shelves
 
 
 class GraphShelf(Shelves):
-    """`graphs/HASH.safetensors`, `comparisons/HASH.json`; both named by what made them."""
+    """`graphs/HASH.safetensors`, `comparisons/HASH.json`, `pairs/HASH.safetensors`; named by what made them."""
 
     def save_graph(self, graph: AttributionGraph) -> None:
         """Raises StorageFailed; ValueError where the graph contradicts itself."""
@@ -39,6 +41,26 @@ class GraphShelf(Shelves):
         """What made the stored graphs, by checkpoint and prompt; of one RUN@LABEL where it is given."""
         keys = [key for _, key in self._records("graph", GraphKey, parent=checkpoint)]
         return sorted(keys, key=lambda key: (key.checkpoint, key.prompt, key.hash))
+
+    def save_pair_edges(self, edges: PairEdges) -> None:
+        """Raises StorageFailed."""
+        write_pair_edges(self.workspace / main_file("pair", edges.pair.hash), edges)
+        self._note("pair", edges.pair.hash)
+
+    def pair_edges(self, a: GraphKey, b: GraphKey) -> PairEdges | None:
+        """Of two graphs, in either order; None where they were not traced as a pair. Raises Damaged."""
+        path = self._find("pair", GraphPair.of(a, b).hash)
+        return None if path is None else read_pair_edges(path)
+
+    def graph_pair(self, a: GraphKey, b: GraphKey) -> tuple[AttributionGraph, AttributionGraph]:
+        """Both graphs, each with the edges that the other keeps where that is stored. Raises NotFound, Damaged."""
+        graphs = self.graph(a), self.graph(b)
+        edges = None if all(graph.is_whole for graph in graphs) else self.pair_edges(a, b)
+        return graphs if edges is None else completed(*graphs, edges)
+
+    def graph_pairs(self) -> list[GraphPair]:
+        """Those whose edges are stored."""
+        return [pair for _, pair in self._records("pair", GraphPair)]
 
     def save_comparison(self, comparison: Comparison) -> None:
         """Replaces one of the same key. Raises StorageFailed."""

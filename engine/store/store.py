@@ -90,12 +90,7 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
         self._with_index(lambda: self._settle([("run", name), *gone], bundled=False))
 
     def _remove_what_speaks_of(self, name: str, sign: str) -> None:
-        for comparison in self.comparisons():
-            if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
-                self._remove_file("comparison", comparison.key.hash)
-        for key in self.graph_keys():
-            if key.checkpoint.startswith(sign):
-                self._remove_file("graph", key.hash)
+        self._remove_graphs(sign)
         for row in self._rows("series", parent=name):
             if not row.bundled:
                 self._remove_file("series", row.name)
@@ -105,6 +100,17 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
             for row in self._rows(kind):
                 if row.parent.startswith(sign) and not row.bundled:
                     self._remove_file(kind, row.name)
+
+    def _remove_graphs(self, sign: str) -> None:
+        for comparison in self.comparisons():
+            if comparison.key.a.startswith(sign) or comparison.key.b.startswith(sign):
+                self._remove_file("comparison", comparison.key.hash)
+        for key in self.graph_keys():
+            if key.checkpoint.startswith(sign):
+                self._remove_file("graph", key.hash)
+        for pair in self.graph_pairs():
+            if any(key.checkpoint.startswith(sign) for key in (pair.first, pair.second)):
+                self._remove_file("pair", pair.hash)
 
     def _remove_components(self, name: str, sign: str) -> None:
         """Scores and reports of the run, and unions that have a part of it."""

@@ -17,7 +17,7 @@ def intervene(store: Store, request: Intervene, report: Report, cancel: CancelTo
     side; a checkpoint or a transcoder set that has changed since), ModelUnavailable, Damaged, Cancelled.
     """
     pair = comparison_found(store, request.a, request.b, request.prompt, request.transcoders)
-    graphs = store.graph(pair.graph_a), store.graph(pair.graph_b)
+    graphs = store.graph_pair(pair.graph_a, pair.graph_b)
     there = {node for graph in graphs for node in graph.node_ids()}
     if missing := [feature for feature in request.features if feature not in there]:
         raise InputError(

@@ -5,15 +5,16 @@ import logging
 from engine.domain.decisions import CircuitReading
 from engine.domain.errors import TracelapseError
 from engine.domain.graphs import FIT_LIMIT, GraphKey
-from engine.domain.jobs import Beside, CancelToken, Compare, Report, Timelapse, part
+from engine.domain.jobs import Beside, CancelToken, Compare, NeverCancelled, Report, Timelapse, part, quiet
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.live_queries import checkpoint_by, live_keys, traced_like
-from engine.workflows.loading import base_model, replacement_model, weights
+from engine.workflows.loading import base_model
 from engine.workflows.queries import moments
-from engine.workflows.scene import stored_whole
+from engine.workflows.scene import Scene
 from engine.workflows.timelapse import timelapse
 from engine.workflows.tracing import compare
+from engine.workflows.transcoders import ChosenSet
 from engine.workflows.watching import CircuitWatcher
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ class LiveWatcher:
     def _trace(self, checkpoint: Checkpoint) -> None:
         like = traced_like(self._store, checkpoint.run, self._beside)
         if like is not None:
-            for side in (checkpoint, checkpoint_by(self._store, self._beside.run, checkpoint.step)):
-                _trace_like(self._store, side, like)
+            sides = checkpoint, checkpoint_by(self._store, self._beside.run, checkpoint.step)
+            scene = _scene_like(self._store, checkpoint, like)
+            keys = [scene.key(side, like.prompt, like.targets) for side in sides]
+            scene.trace_together(self._store, sides, keys, f"Tracing {checkpoint.ref}", quiet, NeverCancelled())
 
 
 def compare_beside(store: Store, run: str, beside: Beside, report: Report, cancel: CancelToken) -> None:
@@ -71,13 +74,7 @@ def _well_explained(store: Store, run: str, beside: Beside) -> GraphKey | None:
     return like if min(scores) >= FIT_LIMIT else None
 
 
-def _trace_like(store: Store, checkpoint: Checkpoint, like: GraphKey) -> None:
-    from engine.attribution.trace import trace_graph
-    from engine.models.adapters import checkpoint_hash
-
-    loaded = base_model(store, store.run(checkpoint.run).model)
-    digest = checkpoint_hash(loaded, checkpoint.adapter)
-    key = like.model_copy(update={"checkpoint": checkpoint.ref, "checkpoint_hash": digest})
-    if not stored_whole(store, key):
-        replacement = replacement_model(loaded, store.transcoder_folder(like.transcoders), like.transcoders_hash)
-        store.save_graph(trace_graph(replacement, key=key, merged=weights(loaded, checkpoint)))
+def _scene_like(store: Store, checkpoint: Checkpoint, like: GraphKey) -> Scene:
+    """Traces as the graph of `like` was traced."""
+    chosen = ChosenSet(like.transcoders, store.transcoder_folder(like.transcoders))
+    return Scene(base_model(store, store.run(checkpoint.run).model), chosen, like.transcoders_hash, like.settings)

@@ -102,18 +102,19 @@ def group_comparisons(
     missing: list[str] = []
     for probe in probes:
         graphs = _graphs(store, by_prompt.get(probe.text))
-        if graphs is None:
+        answer = _answer(probe, graphs[0]) if graphs else None
+        if graphs is None or answer is None:
             missing.append(probe.text)
         else:
-            ready.append((probe, diff_graphs(*graphs, _explaining_the_answer(probe, graphs[0], settings))))
+            ready.append((probe, diff_graphs(*graphs, settings.model_copy(update={"explained": answer}))))
     return ready, missing
 
 
-def _explaining_the_answer(probe: Probe, graph: AttributionGraph, settings: DiffSettings) -> DiffSettings:
-    """Of every prompt its right answer is explained, which its graphs were traced to."""
-    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
-    answers = tuple(token for token, word in outputs if word.strip() == probe.answer.strip())[:1]
-    return settings.model_copy(update={"explained": ExplainedLogits(answers=answers)})
+def _answer(probe: Probe, graph: AttributionGraph) -> ExplainedLogits | None:
+    """The probe's right answer, of which a mean circuit is; None where the graph was not traced to it."""
+    words = zip(output_ids(graph), graph.target_tokens, strict=True)
+    found = [token for token, word in words if word.strip() == probe.answer.strip()]
+    return ExplainedLogits(answers=(found[0],)) if found else None
 
 
 def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Comparison]:
@@ -139,6 +140,6 @@ def _graphs(store: Store, comparison: Comparison | None) -> tuple[AttributionGra
     if comparison is None:
         return None
     try:
-        return store.graph(comparison.graph_a), store.graph(comparison.graph_b)
+        return store.graph_pair(comparison.graph_a, comparison.graph_b)
     except (Damaged, NotFound):  # tracing it again puts a whole file in its place
         return None

@@ -44,7 +44,7 @@ def comparison_graphs(
     found = stored_comparison(store, a, b, prompt, transcoders)
     if found is None or not _traced_with(found.graph_a, max_features):
         return None
-    return store.graph(found.graph_a), store.graph(found.graph_b)
+    return store.graph_pair(found.graph_a, found.graph_b)
 
 
 def stored_acted(store: Store, a: str, b: str, prompt: str, answer: str = "") -> Acted | None:
@@ -102,10 +102,9 @@ def timelapse_keys(
 def timelapse_graphs(
     store: Store, a: str, b: str, prompt: str, transcoders: str = ""
 ) -> dict[int, tuple[AttributionGraph, AttributionGraph]]:
-    """The graphs of `timelapse_keys`; each file is read once. Raises as it does."""
+    """The graphs of `timelapse_keys`. Raises as it does."""
     keys = timelapse_keys(store, a, b, prompt, transcoders)
-    graphs = {key.hash: store.graph(key) for key in dict.fromkeys(key for pair in keys.values() for key in pair)}
-    return {step: (graphs[key_a.hash], graphs[key_b.hash]) for step, (key_a, key_b) in keys.items()}
+    return {step: store.graph_pair(*pair) for step, pair in keys.items()}
 
 
 def stored_interventions(

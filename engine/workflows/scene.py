@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.analysis.pairs import only_kept_by
 from engine.domain.errors import Damaged, InputError
-from engine.domain.graphs import Comparison, GraphKey, TraceSettings
-from engine.domain.jobs import CancelToken, Report, cancellable, part
+from engine.domain.graphs import Comparison, GraphKey, GraphPair, PairEdges, TraceSettings
+from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
@@ -14,8 +15,10 @@ from engine.workflows.loading import common_model, replacement_model, weights
 from engine.workflows.transcoders import ChosenSet, choose
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel
 
+    from engine.attribution.trace import Traced
     from engine.models.base import LoadedModel
     from engine.models.replacement import Replacement
 
@@ -31,6 +34,7 @@ class Scene:
     transcoders_hash: str
     settings: TraceSettings
     _merged: "RecentlyUsed[PreTrainedModel | None]" = field(default_factory=lambda: RecentlyUsed(_AT_ONCE))
+    _whole: "dict[str, Traced]" = field(default_factory=dict)  # graphs with all of their edges, the last ones
 
     def key(self, checkpoint: Checkpoint, prompt: str, targets: tuple[int, ...]) -> GraphKey:
         from engine.models.adapters import checkpoint_hash
@@ -54,18 +58,75 @@ class Scene:
     def trace(
         self, store: Store, checkpoint: Checkpoint, key: GraphKey, title: str, report: Report, cancel: CancelToken
     ) -> None:
-        """Trace and store the graph; one that is stored whole is not traced again. `title` says what is traced.
+        """`trace_together` of one graph."""
+        self.trace_together(store, [checkpoint], [key], title, report, cancel)
 
-        Raises what tracing raises, and Cancelled, also within a graph.
+    def trace_together(
+        self,
+        store: Store,
+        sides: Sequence[Checkpoint],
+        keys: Sequence[GraphKey],
+        title: str,
+        report: Report,
+        cancel: CancelToken,
+    ) -> None:
+        """Trace and store one graph, or two and what each has for the edges that only the other keeps.
+
+        What is stored is not traced again, but a graph that was cut before the other one was there. `title` says what
+        is traced. Raises what tracing raises, and Cancelled, also within a graph.
         """
-        from engine.attribution.trace import trace_graph
+        from engine.attribution.trace import graph_of
 
-        cancel.check()
-        report(0.0, title)
-        if not stored_whole(store, key):
+        for number, (side, key) in enumerate(zip(sides, keys, strict=True)):
+            cancel.check()
+            within = turn(report, number, len(keys))
+            within(0.0, title)
+            if not stored_whole(store, key):
+                traced = self._trace(side, key, title, within, cancel)
+                store.save_graph(graph_of(traced, key, self.loaded.tokenizer))
+        if len(keys) == 1:
+            self._whole.clear()  # one graph alone needs no others
+        elif not _knows_pair(store, keys):
+            self._keep_pair(store, sides, keys, title, report, cancel)
+
+    def _keep_pair(
+        self,
+        store: Store,
+        sides: Sequence[Checkpoint],
+        keys: Sequence[GraphKey],
+        title: str,
+        report: Report,
+        cancel: CancelToken,
+    ) -> None:
+        graphs = [store.graph(key) for key in keys]
+        found: dict[str, np.ndarray] = {}
+        for here in (1, 0):  # the one that was traced last is at hand
+            rows = only_kept_by(graphs[1 - here], graphs[here])
+            found[keys[here].hash] = self._trace(sides[here], keys[here], title, report, cancel).weights(*rows)
+        pair = GraphPair.of(*keys)
+        store.save_pair_edges(PairEdges(pair, found[pair.first.hash], found[pair.second.hash]))
+
+    def _trace(
+        self, checkpoint: Checkpoint, key: GraphKey, title: str, report: Report, cancel: CancelToken
+    ) -> "Traced":
+        """All edges; those of the two graphs that were asked for last are kept, if memory allows."""
+        from engine.attribution.trace import trace_prompt
+
+        if key.hash not in self._whole:
+            while len(self._whole) >= _AT_ONCE:
+                del self._whole[next(iter(self._whole))]
             within = cancellable(part(report, 0.0, 1.0, f"{title}: "), cancel)
-            graph = trace_graph(self.replacement(), key=key, merged=self.weights(checkpoint), report=within)
-            store.save_graph(graph)
+            model, merged = self.replacement(), self.weights(checkpoint)
+            try:
+                traced = trace_prompt(model, key=key, merged=merged, report=within)
+            except InputError:
+                if not self._whole:
+                    raise
+                self._whole.clear()  # it may have been the memory that they take
+                traced = trace_prompt(model, key=key, merged=merged, report=within)
+            self._whole[key.hash] = traced
+        self._whole[key.hash] = self._whole.pop(key.hash)
+        return self._whole[key.hash]
 
 
 def open_scene(
@@ -101,6 +162,16 @@ def scene_of(
             "traced with it. Trace the comparison again."
         )
     return scene
+
+
+def _knows_pair(store: Store, keys: Sequence[GraphKey]) -> bool:
+    """Whether each graph has every edge that the other keeps: itself, or in what is stored of the two."""
+    if all(store.graph(key).is_whole for key in keys):
+        return True
+    try:
+        return store.pair_edges(*keys) is not None
+    except Damaged:  # made again: the new file takes its place
+        return False
 
 
 def stored_whole(store: Store, key: GraphKey) -> bool:

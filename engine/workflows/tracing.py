@@ -59,8 +59,7 @@ def _compare_prompt(
     models = [scene.weights(side) or scene.loaded.model for side in sides]
     targets = common_targets(scene.loaded, models, prompt, store.probe_with((a.run, b.run), prompt))
     keys = [scene.key(side, prompt, targets) for side in sides]
-    for number, (side, graph_key) in enumerate(zip(sides, keys, strict=True)):
-        scene.trace(store, side, graph_key, title, turn(report, number, 2), cancel)
+    scene.trace_together(store, sides, keys, title, report, cancel)
     comparison = Comparison(key=key, graph_a=keys[0], graph_b=keys[1])
     if store.comparison(a.ref, b.ref, prompt, scene.transcoders.name) != comparison:
         store.save_comparison(comparison)

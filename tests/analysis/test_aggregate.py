@@ -9,9 +9,11 @@ import pytest
 from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_everything, diff_graphs
 from engine.analysis.headline import headline
+from engine.analysis.parts import output_ids
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused, InputError
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, Fit, NodeKind, PruneSettings
 from engine.figures.graph_view import pair_view
 from tests.analysis.micro_graphs import graph_of, probe, random_graph
@@ -48,8 +50,20 @@ def graph(
     )
 
 
+def explaining(probe: Probe, a: AttributionGraph, b: AttributionGraph, settings: DiffSettings = ALL) -> GraphDiff:
+    """The difference of what leads to the probe's answer."""
+    token = output_ids(a)[a.target_tokens.index(probe.answer)]
+    explained = ExplainedLogits(answers=(token,))
+    return diff_graphs(a, b, settings.model_copy(update={"explained": explained}))
+
+
 def by_hand() -> list[tuple[Probe, GraphDiff]]:
-    """Signed contributions:
+    """Flows to the right answer (of a feature, whose activation is 1.5, two thirds of a weight go on):
+
+    “cat blarf” A: f3→yes 1, f7→yes 1, noun→f3 2/3, new→f7 2/3      B: f7→yes 1, new→f7 4/3
+    “horse blarf” A: f7→races 1, new→f7 2/3                         B: f7→races 1, new→f7 4/3
+
+    Signed contributions:
 
     “cat blarf” A: f3→yes .25, f7→yes .25, f7→no −.5, noun→f3 .25, new→f7 .75      B: f7→yes .75, f7→no .25, new→f7 1
     “horse blarf” A: f7→races .25, f7→no .25, f7→so −.5, new→f7 1                  B: f7→races .75, f7→no .125, new→f7 .875
@@ -71,48 +85,50 @@ def by_hand() -> list[tuple[Probe, GraphDiff]]:
     horse_b = graph(
         "horse blarf",
         dict(zip(outputs, (0.75, 0.125, 0.125), strict=True)),
-        [(4, 1, 1.0), (1, 5, 1.0), (1, 6, 1.0)],
+        [(4, 1, 2.0), (1, 5, 1.0), (1, 6, 1.0)],
         checkpoint="r@2%",
     )
-    return [
-        (probe_of("cat blarf", "yes"), diff_graphs(cat_a, cat_b, ALL)),
-        (probe_of("horse blarf", "races"), diff_graphs(horse_a, horse_b, ALL)),
-    ]
+    cat, horse = probe_of("cat blarf", "yes"), probe_of("horse blarf", "races")
+    return [(cat, explaining(cat, cat_a, cat_b)), (horse, explaining(horse, horse_a, horse_b))]
 
 
 def test_edges_of_two_prompts_by_hand():
     edges = aggregate(by_hand()).edges.set_index(["source", "target"])
     half = 1 / np.sqrt(2)  # the standard deviation of two values that lie 1 apart
-    columns = ["contribution_a", "contribution_b", "share_a", "share_b", "change", "n"]
+    columns = ["contribution_a", "contribution_b", "share_a", "share_b", "flow_a", "flow_b", "change", "n"]
     columns += ["spread_a", "spread_b", "spread_change", "status"]
     expected = {
         # all of it from f7 in both prompts of B: share 1
-        (F7, RIGHT): (0.25, 0.75, 0.25 / 0.375, 1, 0.5, 2, 0, 0, 0, "strengthened"),
-        # −.5 and .25 − .5 in A; .25 and .125 in B
-        (F7, OTHER): (0.375, 0.1875, -0.6, 0.1875 / 0.25, 0.5625, 2, half / 4, half / 8, 0.375 * half, "flipped"),
+        (F7, RIGHT): (0.25, 0.75, 0.25 / 0.375, 1, 1, 1, 0, 2, 0, 0, 0, "unchanged"),
+        # −.5 and .25 − .5 in A; .25 and .125 in B; nothing of it is of the right answer
+        (F7, OTHER): (0.375, 0.1875, -0.6, 0.1875 / 0.25, 0, 0, 0, 2, 0, 0, 0, "unchanged"),
         # one prompt of two: within two standard errors of 0
-        (F3, RIGHT): (0.125, 0, 0.125 / 0.375, 0, -0.125, 1, 0.25 * half, 0, 0.25 * half, "unchanged"),
-        (NOUN, F3): (0.125, 0, 1, 0, -0.125, 1, 0.25 * half, 0, 0.25 * half, "unchanged"),
-        (NEW, F7): (0.875, 0.9375, 1, 1, 0.0625, 2, 0.25 * half, 0.125 * half, 0.375 * half, "unchanged"),
+        (F3, RIGHT): (0.125, 0, 0.125 / 0.375, 0, 0.5, 0, -0.5, 1, half, 0, half, "unchanged"),
+        (NOUN, F3): (0.125, 0, 1, 0, 1 / 3, 0, -1 / 3, 1, half * 2 / 3, 0, half * 2 / 3, "unchanged"),
+        (NEW, F7): (0.875, 0.9375, 1, 1, 2 / 3, 4 / 3, 2 / 3, 2, 0, 0, 0, "strengthened"),
     }  # fmt: skip
     assert set(edges.index) == set(expected)
     for at, values in expected.items():
         assert edges.loc[at, columns].tolist() == [pytest.approx(v) if not isinstance(v, str) else v for v in values]
     assert edges.loc[(F7, OTHER), ["weight_a", "weight_b"]].tolist() == [(-1 + (3 - 2)) / 2, (1 + 1) / 2]
+    explained = aggregate(by_hand()).explained
+    assert (explained.words, explained.a, explained.b, explained.scale) == ("right answer", 3, 3, 1)
+    assert explained.moved == pytest.approx(1)  # 2 of the first: f3 is gone, and what it gave is a constant in B
+    assert explained.limit == pytest.approx((0.02 + 3e-4) / 2)
 
 
 def test_nodes_and_graphs_of_two_prompts_by_hand():
     mean = aggregate(by_hand())
     nodes = mean.nodes.set_index("id")
     expected = {
-        RIGHT: ("right answer", 0.375, 0.75, 2, 0.25 / np.sqrt(2), 0, "unchanged"),  # .25 and .5: se .125, change .375
-        OTHER: ("other answers", 0.625, 0.25, 2, 0.25 / np.sqrt(2), 0, "weakened"),
-        F7: ("new word", 0.875, 0.9375, 2, 0.25 / np.sqrt(2), 0.125 / np.sqrt(2), "unchanged"),
-        F3: ("noun", 0.125, 0, 1, 0.25 / np.sqrt(2), 0, "unchanged"),
+        RIGHT: ("right answer", 0.375, 0.75, 3, 3, 2, 0, 0, "unchanged"),
+        OTHER: ("other answers", 0.625, 0.25, 0, 0, 2, 0, 0, "unchanged"),
+        F7: ("new word", 0.875, 0.9375, 1, 1, 2, 0, 0, "unchanged"),
+        F3: ("noun", 0.125, 0, 0.5, 0, 1, 1 / np.sqrt(2), 0, "unchanged"),
+        NEW: ("new word", 0.875, 0.9375, 2 / 3, 4 / 3, 2, 0, 0, "strengthened"),
     }
-    expected[RIGHT] = (*expected[RIGHT][:-1], "strengthened")
     for at, values in expected.items():
-        found = nodes.loc[at, ["token", "a", "b", "n", "spread_a", "spread_b", "status"]].tolist()
+        found = nodes.loc[at, ["token", "a", "b", "part_a", "part_b", "n", "spread_a", "spread_b", "status"]].tolist()
         assert found == [pytest.approx(v) if not isinstance(v, str) else v for v in values]
     assert nodes.loc[F3, "activation_a"] == 0.75  # 1.5 in one of two
     assert mean.a.tokens == ("<bos>", "noun", "new word")
@@ -145,7 +161,8 @@ def random_part(seed: int, *, n_logits: int = 2, same: bool = False, noun: str =
         replace(g, tokens=tokens, key=g.key.model_copy(update={"prompt": prompt, "checkpoint": name}))
         for g, name in ((a, "r@1%"), (b, "r@1%" if same else "r@2%"))
     )
-    return probe_of(prompt, "out0", template="{n} {w} word3", word="word2"), diff_graphs(a, b)
+    own = probe_of(prompt, "out0", template="{n} {w} word3", word="word2")
+    return own, explaining(own, a, b, DiffSettings())
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -190,7 +207,7 @@ def test_contributions_add_up_to_the_mean_probability(seed):
     for number in range(4):
         own, diff = random_part(10 * seed + number, noun=f"noun{number}")
         positive = [replace(g, weight=np.abs(g.weight)) for g in (diff.a, diff.b)]
-        parts.append((own, diff_everything(*positive)))
+        parts.append((own, diff_everything(*positive, diff.settings)))
     mean = aggregate(parts, recurring=0.0)
     into = mean.edges[mean.edges["target"] == "logit/3/3/0"]
     for side in "ab":
@@ -211,10 +228,10 @@ def test_spreads_are_numpys():
     for _, diff in parts:
         found = diff.edges[(diff.edges["source"] == row["source"]) & (diff.edges["target"] == target)]
         for side, into in values.items():
-            into.append(float((found[f"contribution_{side}"] * np.sign(found[f"weight_{side}"])).sum()))
+            into.append(float(found[f"flow_{side}"].sum()))
     assert row["spread_a"] == pytest.approx(np.std(values["a"], ddof=1))
     assert row["spread_change"] == pytest.approx(np.std(np.subtract(values["b"], values["a"]), ddof=1))
-    assert row["contribution_b"] == pytest.approx(abs(np.mean(values["b"])))
+    assert row["flow_b"] == pytest.approx(np.mean(values["b"])) != 0
 
 
 def test_the_component_draws_a_mean_circuit():
@@ -251,7 +268,7 @@ def test_graphs_without_edges():
     part = random_part(0)
     empty = random_graph(0, density=0, n_logits=2)
     sides = [replace(empty, tokens=g.tokens, key=g.key) for g in (part[1].a, part[1].b)]
-    mean = aggregate([(part[0], diff_graphs(*sides))])
+    mean = aggregate([(part[0], explaining(part[0], *sides))])
     assert mean.edges.empty
     assert set(mean.nodes["kind"]) == {"token", "logit"}
 
@@ -282,7 +299,8 @@ def test_what_cannot_be_averaged_is_refused():
         "states of r@1%": changed(other, checkpoint_hash="1" * 16),
         "different transcoders": changed(other, transcoders_hash="another"),
         "depth": (other[0], replace(other[1], a=replace(other[1].a, n_layers=5))),
-        "pruned differently": (other[0], diff_graphs(other[1].a, other[1].b, ALL)),
+        "pruned differently": (other[0], explaining(other[0], other[1].a, other[1].b)),
+        "right answer of each probe": (other[0].model_copy(update={"answer": "out1"}), other[1]),
         "of its own prompt": (other[0], one[1]),
     }
     for message, part in refused.items():

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.analysis.diff import diff_everything, diff_graphs
+from engine.analysis.diff import common_scale, diff_everything, diff_graphs
 from engine.analysis.pruning import contributions, flow
 from engine.domain.diffs import DiffSettings
 from engine.domain.errors import ComparisonRefused
-from engine.domain.graphs import AttributionGraph, PruneSettings
+from engine.domain.explained import ExplainedLogits
+from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
 
 MIRROR = {
@@ -20,9 +21,12 @@ MIRROR = {
     "weakened": "strengthened",
     "flipped": "flipped",
     "unchanged": "unchanged",
+    "not kept": "not kept",
 }
 X_OLD, X_KEPT, F3, F4 = "feature/0/1/5", "feature/0/1/7", "feature/1/1/3", "feature/1/1/4"
 TOKEN, YES, NO = "token/-1/1/2", "logit/2/1/20", "logit/2/1/21"
+OF_YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))
+OF_FIRST = DiffSettings(explained=ExplainedLogits(answers=(200,)))  # of random graphs
 
 
 def edge(table: pd.DataFrame, source: str, target: str) -> pd.Series:
@@ -32,60 +36,130 @@ def edge(table: pd.DataFrame, source: str, target: str) -> pd.Series:
 
 
 def test_edges_of_the_micro_pair():
-    edges = diff_graphs(micro_a(), micro_b()).edges
-    expected = {
-        (TOKEN, X_OLD): ("vanished", -0.421875),
-        (X_OLD, F3): ("vanished", -0.421875),
-        (F3, YES): ("weakened", 0.125 - 0.5625),
-        (F4, NO): ("strengthened", 0.25),
-        ("error/1/1/0", NO): ("strengthened", 0.25),
-        (X_KEPT, F3): ("flipped", 0.140625 + 0.03125),
-        (X_KEPT, F4): ("strengthened", 0.09375),
-        ("error/0/1/0", F4): ("strengthened", 0.09375),
-        (F4, YES): ("weakened", 0.125 - 0.1875),
-        (TOKEN, X_KEPT): ("unchanged", 0.28125 - 0.296875),
+    """Every activation is 1.5, so that a unit of a feature is two thirds of its part."""
+    edges = diff_graphs(micro_a(), micro_b(), OF_YES).edges
+    expected = {  # flow in A and in B
+        (TOKEN, X_OLD): ("vanished", 2 * 4, 0),
+        (X_OLD, F3): ("vanished", 3 * 2, 0),
+        (F3, YES): ("weakened", 3, 1),
+        (F4, NO): ("unchanged", 0, 0),  # another output
+        ("error/1/1/0", NO): ("unchanged", 0, 0),
+        (X_KEPT, F3): ("flipped", -1 * 2, 1 * 2 / 3),
+        (X_KEPT, F4): ("unchanged", -2 / 3, -2 / 3),
+        ("error/0/1/0", F4): ("unchanged", -2 / 3, -2 / 3),
+        (F4, YES): ("unchanged", -1, -1),  # what it writes is the same: only its share of the probability was not
+        (TOKEN, X_KEPT): ("weakened", -16 / 9, 0),
     }
-    found = {(row.source, row.target): (row.status, pytest.approx(row.change)) for row in edges.itertuples()}
-    assert found == expected
+    found = {(row.source, row.target): (row.status, row.flow_a, row.flow_b) for row in edges.itertuples()}
+    assert found == {ends: (status, pytest.approx(a), pytest.approx(b)) for ends, (status, a, b) in expected.items()}
+    assert edge(edges, TOKEN, X_OLD).change == pytest.approx(-8)
+    assert edge(edges, X_KEPT, F3).change == pytest.approx(2 + 2 / 3)
+    assert edge(edges, TOKEN, X_KEPT).change == pytest.approx(-16 / 9)
     assert edges["change"].abs().is_monotonic_decreasing
 
 
+def test_what_is_explained_of_the_micro_pair():
+    """Into “yes” run 3, −1 and a constant of 1 in A; 1, −1 and 3 in B."""
+    change = diff_graphs(micro_a(), micro_b(), OF_YES).explained
+    assert (change.words, change.a, change.b, change.scale) == ("yes", 3, 3, 1)
+    assert change.moved == pytest.approx(2 + 0 + 2)
+    assert change.limit == pytest.approx(0.01 * 4)
+    said = diff_graphs(micro_a(), micro_b()).explained  # what B finds most probable
+    assert (said.words, said.a, said.b) == ("no", 1, 1)
+    contrast = DiffSettings(explained=ExplainedLogits(answers=(20,), against=(21,)))
+    both = diff_graphs(micro_a(), micro_b(), contrast)
+    assert (both.explained.words, both.explained.a) == ("yes − no", 2)
+    assert edge(both.edges, F4, YES).flow_a == -1
+    assert edge(both.edges, F4, NO).flow_a == -1
+    assert edge(both.edges, "error/0/1/0", F4).flow_a == pytest.approx(-2 / 3 - 2 / 3)
+    with pytest.raises(ComparisonRefused, match=r"not traced to token 7\. It has yes, no"):
+        diff_graphs(micro_a(), micro_b(), DiffSettings(explained=ExplainedLogits(answers=(7,))))
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scaled_output_changes_no_circuit(seed, factor):
+    """All that enters the outputs is multiplied, as by a scaled output matrix; their probabilities move."""
+    graph = random_graph(seed)
+    into = graph.kind[graph.target] == NodeKind.LOGIT
+    scaled = replace(
+        graph,
+        weight=np.where(into, factor * graph.weight, graph.weight).astype(np.float32),
+        target_logit=(factor * graph.target_logit).astype(np.float32),
+        target_probability=graph.target_probability[::-1].copy(),
+    )
+    diff = diff_everything(graph, scaled)
+    assert diff.explained.scale == pytest.approx(factor)
+    assert set(diff.nodes["status"]) == set(diff.edges["status"]) == {"unchanged"}
+    back = diff_everything(scaled, graph)
+    assert back.explained.scale == pytest.approx(1 / factor)
+
+
+def test_growth_of_one_path_is_no_common_scale():
+    """Nine tenths of what enters doubles: that is the scale. Of four tenths that double it is a change of these."""
+    a = np.array([1.0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+    assert common_scale(a, np.where(np.arange(10) < 9, 2 * a, a)) == pytest.approx(2)
+    assert common_scale(a, np.where(np.arange(10) < 4, 2 * a, a)) == pytest.approx(1)
+    assert common_scale(a, -a) == 1
+    assert common_scale(a, np.linspace(1, 9, 10)) == 1
+
+
+def test_an_edge_that_was_cut_is_told_from_one_that_does_not_exist():
+    a, b = random_graph(1), random_graph(1)
+    rest = np.arange(a.n_edges) % 3 != 0
+    cut = replace(a, source=a.source[rest], target=a.target[rest], weight=a.weight[rest], is_whole=False)
+    edges = diff_everything(cut, b, OF_FIRST).edges
+    gone = edges["weight_a"] == 0
+    assert gone.sum() == (~rest).sum()
+    assert set(edges["status"][gone]) == {"not kept"}
+    assert (edges["change"][gone] == 0).all()
+    known = diff_everything(replace(cut, is_whole=True), b, OF_FIRST).edges
+    assert "not kept" not in set(known["status"])
+    # A node that is not there has no edges, cut or not.
+    other = replace(b, index=np.where(b.kind == NodeKind.FEATURE, b.index + 1000, b.index))
+    edges = diff_everything(cut, other, OF_FIRST).edges
+    at_features = edges["source"].str.startswith("feature") | edges["target"].str.startswith("feature")
+    assert "not kept" not in set(edges["status"][at_features])
+
+
 def test_a_pruned_away_edge_is_not_zero():
-    edges = diff_graphs(micro_a(), micro_b()).edges
+    edges = diff_graphs(micro_a(), micro_b(), OF_YES).edges
     row = edge(edges, F3, YES)
     assert not row.kept_b
-    assert (row.weight_b, row.share_b, row.contribution_b) == (1.0, 0.5, 0.125)
+    assert (row.weight_b, row.share_b, row.contribution_b, row.flow_b) == (1.0, 0.5, 0.125, 1.0)
     gone = edge(edges, X_OLD, F3)
     assert (gone.weight_b, gone.share_b, gone.contribution_b) == (0, 0, 0)
 
 
 def test_nodes_of_the_micro_pair():
-    nodes = diff_graphs(micro_a(), micro_b()).nodes.set_index("id")
-    assert nodes.loc[X_OLD, "status"] == "vanished"
+    nodes = diff_graphs(micro_a(), micro_b(), OF_YES).nodes.set_index("id")
+    assert nodes.loc[X_OLD, ["part_a", "part_b", "status"]].tolist() == [pytest.approx(6), 0, "vanished"]
     assert nodes.loc[F3, ["a", "b", "status", "kept_b"]].tolist() == [0.5625, 0.125, "weakened", False]
-    assert nodes.loc[X_KEPT, "status"] == "unchanged"
-    assert nodes.loc[YES, ["a", "b", "token", "status"]].tolist() == [0.75, 0.25, "yes", "weakened"]
-    assert nodes.loc[TOKEN, "token"] == "x"
+    assert nodes.loc[X_KEPT, ["part_a", "part_b"]].tolist() == [pytest.approx(-8 / 3), pytest.approx(0)]
+    assert nodes.loc[YES, ["a", "b", "part_a", "part_b"]].tolist() == [0.75, 0.25, 3, 3]
+    assert nodes.loc[YES, ["token", "status"]].tolist() == ["yes", "unchanged"]
+    assert nodes.loc[TOKEN, ["token", "part_a"]].tolist() == ["x", pytest.approx(8 - 16 / 9)]
     assert "feature/0/1/9" not in nodes.index  # kept by neither side
 
 
 def test_summary_of_the_micro_pair():
-    summary = diff_graphs(micro_a(), micro_b()).summary
+    summary = diff_graphs(micro_a(), micro_b(), OF_YES).summary
     assert summary.node_jaccard == pytest.approx(6 / 10)
     assert summary.edge_jaccard == pytest.approx(4 / 10)
     assert summary.edge_similarity == pytest.approx(3.75 / 6.5)
     assert summary.edges == {
         "appeared": 0,
         "vanished": 2,
-        "strengthened": 4,
+        "strengthened": 0,
         "weakened": 2,
         "flipped": 1,
-        "unchanged": 1,
+        "unchanged": 5,
+        "not kept": 0,
     }
 
 
 def test_everything_adds_what_neither_side_keeps():
-    full = diff_everything(micro_a(), micro_b())
+    full = diff_everything(micro_a(), micro_b(), OF_YES)
     assert len(full.nodes) == 13
     assert len(full.edges) == 12
     assert edge(full.edges, TOKEN, "feature/0/1/9").status == "appeared"
@@ -113,7 +187,7 @@ def test_a_graph_against_itself_is_unchanged(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_swapping_sides_mirrors(seed):
     a, b = random_graph(seed), random_graph(seed + 100)
-    one, other = diff_graphs(a, b), diff_graphs(b, a)
+    one, other = diff_graphs(a, b, OF_FIRST), diff_graphs(b, a, OF_FIRST)
     for name, at in (("nodes", ["id"]), ("edges", ["source", "target"])):
         x = getattr(one, name).set_index(at).sort_index()
         y = getattr(other, name).set_index(at).sort_index()
@@ -122,7 +196,7 @@ def test_swapping_sides_mirrors(seed):
         assert (x["kept_a"] == y["kept_b"]).all()
         if name == "edges":
             np.testing.assert_array_equal(x["change"], -y["change"])
-            assert {"appeared", "vanished"} <= set(x["status"])
+            assert {"appeared", "vanished"} & set(x["status"])
     assert one.summary.node_jaccard == other.summary.node_jaccard
     assert one.summary.edge_similarity == pytest.approx(other.summary.edge_similarity)
 
@@ -145,10 +219,13 @@ def test_values_are_those_of_the_full_graphs(seed):
 
 def test_smallest_change_is_a_setting():
     changed = [
-        sum(diff_graphs(micro_a(), micro_b(), DiffSettings(min_change=limit)).edges["status"] != "unchanged")
-        for limit in (0.0, 0.1, 0.3, 1.0)
+        sum(
+            diff_graphs(micro_a(), micro_b(), OF_YES.model_copy(update={"min_change": share})).edges["status"]
+            != "unchanged"
+        )
+        for share in (0.0, 0.45, 0.6, 1.0)  # of the 4 logits that moved
     ]
-    assert changed == [9, 6, 3, 0]
+    assert changed == [5, 3, 2, 2]  # what flipped no longer counts where one side is below the limit
 
 
 def test_row_order_of_a_graph_does_not_matter():

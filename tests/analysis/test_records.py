@@ -7,16 +7,27 @@ import pytest
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.records import EDGE_FIELDS, NODE_FIELDS, diff_record, graph_record
+from engine.domain.diffs import DiffSettings
+from engine.domain.explained import ExplainedLogits
 from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
 
-NODE = ["id", "kind", "layer", "position", "index", "token", "a", "b", "status"]
-SIDES = [f"{value}_{side}" for value in ("weight", "share", "contribution") for side in "ab"]
+NODE = ["id", "kind", "layer", "position", "index", "token", "a", "b", "part_a", "part_b", "status"]
+SIDES = [f"{value}_{side}" for value in ("weight", "share", "contribution", "flow") for side in "ab"]
+OF_YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))
 EDGE = ["source", "target", *SIDES, "status"]
 
 
 def test_compare_fields_and_values():
-    record = diff_record(diff_graphs(micro_a(), micro_b()))
-    assert list(record) == ["a", "b", "nodes", "edges", "summary"]
+    record = diff_record(diff_graphs(micro_a(), micro_b(), OF_YES))
+    assert list(record) == ["a", "b", "nodes", "edges", "summary", "explained", "parts", "places", "moves"]
+    assert record["explained"]["words"] == record["parts"]["a"]["token"] == "yes"
+    # by hand: tokens and errors, and what of the 3 they do not make
+    of_a = record["parts"]["a"]
+    assert (of_a["tokens"], of_a["errors"]) == (pytest.approx(8 - 16 / 9), pytest.approx(-2 / 3))
+    assert of_a["tokens"] + of_a["errors"] + of_a["constants"] + of_a["left_out"] == pytest.approx(of_a["logit"])
+    assert record["places"][0] == {"layer": 1, "position": 1, "token": "x", "a": 3 - 1, "b": 1 - 1}
+    assert record["moves"] == []  # one token of two does anything
+    assert (record["a"]["cut"], record["b"]["cut"]) == (False, False)
     assert list(record["nodes"][0]) == NODE == list(NODE_FIELDS)
     assert list(record["edges"][0]) == EDGE == list(EDGE_FIELDS)
     assert record["a"]["checkpoint"] == "run@25%"
@@ -28,7 +39,18 @@ def test_compare_fields_and_values():
     assert by_id["feature/1/1/3"]["a"] == pytest.approx(0.5625)
     row = next(e for e in record["edges"] if (e["source"], e["target"]) == ("feature/0/1/7", "feature/1/1/3"))
     assert (row["weight_a"], row["weight_b"], row["status"]) == (-1, 1, "flipped")
+    assert (row["flow_a"], row["flow_b"]) == (-2, pytest.approx(2 / 3))
     assert (len(record["nodes"]), len(record["edges"])) == (10, 10)
+
+
+def test_what_a_side_does_not_know_is_null():
+    a = micro_a()
+    cut = replace(a, source=a.source[1:], target=a.target[1:], weight=a.weight[1:], is_whole=False)
+    record = diff_record(diff_graphs(cut, a, OF_YES))
+    assert record["a"]["cut"]
+    (row,) = (e for e in record["edges"] if e["status"] == "not kept")
+    assert [row[f"{value}_a"] for value in ("weight", "share", "contribution", "flow")] == [None] * 4
+    assert row["flow_b"] == pytest.approx(8)
 
 
 def test_compare_everything():

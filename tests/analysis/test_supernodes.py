@@ -10,8 +10,9 @@ from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_everything, diff_graphs, signed_contribution
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import ComparisonRefused
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
 from engine.figures.graph_view import pair_view
 from tests.analysis.micro_graphs import key, micro_a, micro_b, probe, random_graph
@@ -36,7 +37,7 @@ def of_set(graph: AttributionGraph) -> AttributionGraph:
 
 
 def micro() -> GraphDiff:
-    return diff_graphs(of_set(micro_a()), of_set(micro_b()))
+    return diff_graphs(of_set(micro_a()), of_set(micro_b()), DiffSettings(explained=ExplainedLogits(answers=(20,))))
 
 
 def test_no_groups_is_the_identity():
@@ -54,24 +55,28 @@ def test_a_group_within_a_layer_by_hand():
     assert (node["kind"], node["layer"], node["position"], node["token"]) == ("supernode", 1, 1, "x")
     before = diff.nodes.set_index("id").loc[["feature/1/1/3", "feature/1/1/4"]]
     assert (node["a"], node["b"]) == (before["a"].sum(), before["b"].sum()) == (0.875, before["b"].sum())
+    assert (node["part_a"], node["part_b"]) == (3 - 1, 1 - 1)
+    assert node["status"] == "weakened"
     assert node["activation_a"] == 3.0
     assert node["kept_a"]
     assert node["kept_b"]
     assert len(merged.nodes) == len(diff.nodes) - 1
 
     edges = merged.edges.set_index(["source", "target"])
-    # feature 7 → 3 is −.140625 in A (share −.25) and .03125 in B; → 4 is .15625 and .25
+    # feature 7 → 3 is −.140625 in A (share −.25) and .03125 in B; → 4 is .15625 and .25; flows −2, 2/3 and −2/3, −2/3
     row = edges.loc[("feature/0/1/7", both)]
     assert row["contribution_a"] == pytest.approx(-0.140625 + 0.15625)
     assert row["contribution_b"] == pytest.approx(0.03125 + 0.25)
     assert row["weight_a"] == -1 + 1
     assert row["share_a"] == pytest.approx(0.015625 / 0.875)
-    assert row["status"] == "strengthened"
-    # into “yes”: .5625 − .1875 in A, .125 − .125 in B
+    assert (row["flow_a"], row["flow_b"]) == (pytest.approx(-8 / 3), pytest.approx(0))
+    assert (row["change"], row["status"]) == (pytest.approx(-8 / 3), "weakened")
+    # into “yes”: .5625 − .1875 in A, .125 − .125 in B; flows 3 − 1, 1 − 1
     row = edges.loc[(both, YES)]
     assert (row["contribution_a"], row["contribution_b"]) == (pytest.approx(0.375), 0)
     assert row["share_a"] == pytest.approx(0.5)
-    assert (row["change"], row["status"]) == (pytest.approx(-0.375), "weakened")
+    assert (row["flow_a"], row["flow_b"]) == (2, 0)
+    assert (row["change"], row["status"]) == (-2, "weakened")
     # untouched
     pd.testing.assert_series_equal(
         edges.loc[(TOKEN, "feature/0/1/7")], diff.edges.set_index(["source", "target"]).loc[(TOKEN, "feature/0/1/7")]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.attribution.trace import trace_graph
+from engine.attribution.trace import trace_prompt
 from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound
 from engine.domain.graphs import NodeKind
 from engine.domain.jobs import Compare, Intervene, Timelapse, TrainTranscoders
@@ -111,7 +111,8 @@ def test_each_checkpoint_is_traced_as_the_comparison_was(compared: Store) -> Non
     done = run(compared, asked, lambda *told: said.append(told), Never())
     assert [share for share, _ in said] == sorted(share for share, _ in said)
     titles = dict.fromkeys(text.partition(":")[0] for _, text in said if text.startswith("Tracing"))
-    assert list(titles)[:2] == ["Tracing step 2 of two", "Tracing step 0 of one"]
+    # What is traced together is the two sides of a moment, as soon as both have been asked for.
+    assert list(titles) == ["Tracing step 2 of two", "Tracing step 0 of two", "Tracing step 4 of one"]
     assert any("features, 1 MB" in text for _, text in said)
     assert len(done.split(",")) == 4
 
@@ -153,11 +154,11 @@ def test_what_is_stored_is_skipped_and_a_cancelled_job_keeps_what_it_has(
     traced: list[str] = []
 
     def trace(*args: object, **options: object) -> object:
-        graph = trace_graph(*args, **options)  # type: ignore[arg-type]
+        found = trace_prompt(*args, **options)  # type: ignore[arg-type]
         traced.append(options["key"].checkpoint)  # type: ignore[attr-defined]
-        return graph
+        return found
 
-    monkeypatch.setattr("engine.attribution.trace.trace_graph", trace)
+    monkeypatch.setattr("engine.attribution.trace.trace_prompt", trace)
 
     class AfterOne:
         def check(self) -> None:

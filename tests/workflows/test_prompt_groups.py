@@ -60,7 +60,7 @@ def trace(
                 "checkpoint": checkpoint, "prompt": prompt, "transcoders": transcoders, "transcoders_hash": state,
             }
         )  # fmt: skip
-        graphs.append(replace(made, key=key))
+        graphs.append(replace(made, key=key, target_tokens=("smiles", *made.target_tokens[1:])))
         store.save_graph(graphs[-1])
     first, second = graphs[::-1] if turned else graphs
     named = ComparisonKey(a=first.key.checkpoint, b=second.key.checkpoint, prompt=prompt, transcoders=transcoders)

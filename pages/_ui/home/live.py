@@ -169,4 +169,4 @@ def _made(_parts: _Parts, made_from: tuple[str, ...]) -> TimelapseView:
 @st.cache_resource(max_entries=40, show_spinner=False)
 def _difference(_store: Store, _pair: tuple[GraphKey, GraphKey], a: str, b: str) -> GraphDiff:
     """Each step once: the time-lapse is made again whenever another one comes."""
-    return diff_graphs(_store.graph(_pair[0]), _store.graph(_pair[1]))
+    return diff_graphs(*_store.graph_pair(*_pair))
