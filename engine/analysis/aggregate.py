@@ -22,7 +22,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from engine.analysis.diff import compared, exists, signed_contribution, summarise, unique_rows
+from engine.analysis.diff import compared, exists, signed_contribution, summarise
+from engine.analysis.identities import unique_rows
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER, mean_graph
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.domain.corpus import Probe

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, with_parts
 from engine.analysis.parts import flows as edge_flows
@@ -172,16 +173,11 @@ def _at(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return out
 
 
-def _identities(graph: AttributionGraph) -> np.ndarray:
-    """(n_nodes, 4) int64: layer, position, kind, index: the order in which nodes are listed."""
-    return np.stack([graph.layer, graph.position, graph.kind, graph.index], axis=1).astype(np.int64)
-
-
 def _align(
     graphs: tuple[AttributionGraph, AttributionGraph], flows: tuple[Flow, Flow], explained: ExplainedLogits
 ) -> tuple[np.ndarray, tuple[_Side, _Side]]:
     """The identities of the union, (n_rows, 4), sorted, and both graphs on its rows."""
-    union, inverse = unique_rows(np.concatenate([_identities(graph) for graph in graphs]))
+    union, inverse = unique_rows(np.concatenate([identities(graph) for graph in graphs]))
 
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         node = np.full(len(union), -1)
@@ -239,16 +235,6 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     low, high = (np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right"))
     last = len(values) - 1
     return float(values[min(low, last)] + values[min(high, last)]) / 2
-
-
-def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `np.unique(rows, axis=0, return_inverse=True)`, ten times as fast on four integer columns."""
-    order = np.lexsort(rows.T[::-1])
-    ranked = rows[order]
-    first = np.concatenate([[True], (ranked[1:] != ranked[:-1]).any(axis=1)])
-    inverse = np.empty(len(rows), dtype=np.int64)
-    inverse[order] = np.cumsum(first) - 1
-    return ranked[first], inverse
 
 
 def _node_table(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.analysis.diff import unique_rows
+from engine.analysis.identities import identities, unique_rows
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import AttributionGraph, PairEdges
 
@@ -56,11 +56,7 @@ def _with_edges(graph: AttributionGraph, other: AttributionGraph, weight: np.nda
 
 def _rows_in(graph: AttributionGraph, other: AttributionGraph) -> np.ndarray:
     """(n_nodes of other,) the row of the same node in `graph`, or -1."""
-    union, inverse = unique_rows(
-        np.concatenate(
-            [np.stack([g.layer, g.position, g.kind, g.index], axis=1).astype(np.int64) for g in (graph, other)]
-        )
-    )
+    union, inverse = unique_rows(np.concatenate([identities(graph), identities(other)]))
     row = np.full(len(union), -1)
     row[inverse[: graph.n_nodes]] = np.arange(graph.n_nodes)
     return row[inverse[graph.n_nodes :]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.analysis.pairs import only_kept_by
-from engine.domain.errors import Damaged, InputError
+from engine.domain.errors import ComparisonRefused, Damaged, InputError
 from engine.domain.graphs import Comparison, GraphKey, GraphPair, PairEdges, TraceSettings
 from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
 from engine.domain.runs import Checkpoint
@@ -166,11 +166,9 @@ def scene_of(
 
 def _knows_pair(store: Store, keys: Sequence[GraphKey]) -> bool:
     """Whether each graph has every edge that the other keeps: itself, or in what is stored of the two."""
-    if all(store.graph(key).is_whole for key in keys):
-        return True
     try:
-        return store.pair_edges(*keys) is not None
-    except Damaged:  # made again: the new file takes its place
+        return all(graph.is_whole for graph in store.graph_pair(*keys))
+    except (Damaged, ComparisonRefused):  # made again: the new file takes its place
         return False
 
 

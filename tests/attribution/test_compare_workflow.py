@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from engine.analysis.diff import diff_graphs
+from engine.domain.diffs import GraphDiff
 from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound, PromptRefused
-from engine.domain.graphs import NodeKind
+from engine.domain.graphs import NodeKind, TraceSettings
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel
@@ -169,7 +171,7 @@ def test_what_is_stored_is_not_traced_again(store: Store, tmp_path: Path, monkey
         raise AssertionError("traced or trained again")
 
     with monkeypatch.context() as patched:
-        patched.setattr("engine.attribution.trace.trace_graph", refuse)
+        patched.setattr("engine.attribution.trace.trace_prompt", refuse)
         patched.setattr("engine.models.transcoder_training.train_transcoders", refuse)
         assert run(store, request, silent, Never()) == first
         assert len(store.transcoder_sets()) == 1
@@ -179,6 +181,41 @@ def test_what_is_stored_is_not_traced_again(store: Store, tmp_path: Path, monkey
     path.write_bytes(path.read_bytes()[:100])  # a damaged graph is traced again
     assert run(store, request, silent, Never()) == first
     assert store.graph(graph).key == graph
+
+
+def test_a_pair_that_is_cut_compares_as_the_whole_one(store: Store, tmp_path: Path) -> None:
+    """Whatever is kept: also where one graph was there before, and where what is known of the pair is damaged."""
+    workspace(store, "llama", tmp_path / "base")
+    sides = {"a": "one@100%", "b": "two@50%", "prompts": (PROMPT,)}
+    run(store, Compare(**sides), silent, Never())
+    wanted = diff_graphs(*comparison_graphs(store, "one@100%", "two@50%", PROMPT))  # type: ignore[misc]
+    few = TraceSettings(max_edges=1)
+    run(store, Compare(**sides, settings=few), silent, Never())
+
+    def found() -> GraphDiff:
+        a, b = comparison_graphs(store, "one@100%", "two@50%", PROMPT)  # type: ignore[misc]
+        assert a.key.settings == b.key.settings == few
+        assert not store.graph(a.key).is_whole
+        assert a.n_edges < wanted.a.n_edges
+        return diff_graphs(a, b)
+
+    assert "not kept" not in set(found().edges["status"])
+    (pair,) = store.graph_pairs()
+    path = store.workspace / "pairs" / f"{pair.hash}.safetensors"
+
+    def assert_as_the_whole_one() -> None:
+        pd.testing.assert_frame_equal(found().edges, wanted.edges, rtol=1e-4, atol=1e-6)
+        pd.testing.assert_frame_equal(found().nodes, wanted.nodes, rtol=1e-4, atol=1e-6)
+
+    assert_as_the_whole_one()
+    kept = path.read_bytes()
+    for damage in (path.unlink, lambda: path.write_bytes(kept[:50])):
+        damage()
+        run(store, Compare(**sides, settings=few), silent, Never())
+        assert path.read_bytes() == kept
+    run(store, Compare(a="one@50%", b="two@50%", prompts=(PROMPT,), settings=few), silent, Never())
+    assert len(store.graph_pairs()) == 2
+    assert_as_the_whole_one()
 
 
 def test_trace_one_checkpoint_to_its_own_top_tokens(store: Store, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from engine.domain.corpus import Corpus, Example, Probe
-from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, Fit, GraphKey, LogitParts
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, Fit, GraphKey, LogitParts, Uncut
 from engine.domain.models import DEMO_MODEL, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
@@ -99,6 +99,14 @@ def graph(made_by: GraphKey | None = None, *, n_nodes: int = 12, n_edges: int = 
             left_out=np.zeros(n_nodes, np.float32),
             moved=rng.standard_normal((2, 3, 3), np.float32),
         ),
+        uncut=Uncut(
+            n_edges=n_edges + 7,
+            inputs=rng.random(n_nodes, np.float32),
+            influence=rng.random(n_nodes, np.float32),
+            kept_nodes=rng.random(n_nodes) < 0.5,
+            kept_edges=rng.random(n_edges) < 0.5,
+        ),
+        is_whole=False,
     )
 
 
@@ -138,15 +146,15 @@ def fill(store: Store) -> None:
     add_comparison(store)
 
 
-def same_graph(a: AttributionGraph | LogitParts, b: AttributionGraph | LogitParts) -> bool:
+def same_graph(a: AttributionGraph | LogitParts | Uncut, b: AttributionGraph | LogitParts | Uncut) -> bool:
     """Equal in every field, bit for bit, dtypes included."""
     for name, value in vars(a).items():
         other = getattr(b, name)
         if isinstance(value, np.ndarray):
             if value.dtype != other.dtype or not np.array_equal(value, other):
                 return False
-        elif isinstance(value, LogitParts):
-            if not isinstance(other, LogitParts) or not same_graph(value, other):
+        elif isinstance(value, LogitParts | Uncut):
+            if not isinstance(other, type(value)) or not same_graph(value, other):
                 return False
         elif value != other:
             return False

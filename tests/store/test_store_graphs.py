@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from engine.domain.errors import Damaged, NotFound
-from engine.domain.graphs import AttributionGraph
+from engine.domain.graphs import AttributionGraph, TraceSettings
 from engine.store import Store
 from tests.store.artefacts import add_comparison, add_run, comparison, graph, key, same_graph
 
@@ -30,11 +30,22 @@ def test_the_round_trip_is_exact(store: Store, n_nodes: int, n_edges: int, seed:
     assert same_graph(store.graph(made.key), made)
 
 
-def test_a_graph_of_before_parts_were_kept(store: Store) -> None:
-    made = replace(graph(), parts=None)
+@pytest.mark.parametrize("most", [29, 30, 31])
+def test_a_graph_of_before_its_measures_were_kept(store: Store, most: int) -> None:
+    """Whether it was cut is known only of one that has fewer edges than it may have."""
+    limited = key().model_copy(update={"settings": TraceSettings(max_edges=most)})
+    made = replace(graph(limited), parts=None, uncut=None, is_whole=most > 30)
     store.save_graph(made)
-    with safe_open(file_of(store), framework="np") as file:
-        assert not {"part", "constant", "left_out", "moved"} & set(file.keys())
+    with safe_open(store.workspace / "graphs" / f"{limited.hash}.safetensors", framework="np") as file:
+        assert not {"part", "constant", "left_out", "moved", "inputs", "kept_edges"} & set(file.keys())
+    assert same_graph(store.graph(made.key), made)
+
+
+def test_a_graph_that_was_not_cut_is_whole(store: Store) -> None:
+    made = graph()
+    assert made.uncut is not None
+    made = replace(made, uncut=replace(made.uncut, n_edges=made.n_edges), is_whole=True)
+    store.save_graph(made)
     assert same_graph(store.graph(made.key), made)
 
 
@@ -60,10 +71,11 @@ def test_extreme_values_survive(store: Store) -> None:
     assert same_graph(store.graph(made.key), made)
 
 
-def test_an_edge_takes_eight_bytes(store: Store) -> None:
+def test_an_edge_takes_nine_bytes(store: Store) -> None:
     store.save_graph(graph(n_nodes=500, n_edges=50_000))
-    of_a_node = 24 + 4 * 4  # its own arrays; two logits' parts, constant, left out
-    assert file_of(store).stat().st_size < 50_000 * 8 + 500 * of_a_node + 4096
+    # its own arrays; two logits' parts, constant, left out; inputs, influence, kept
+    of_a_node = 24 + 4 * 4 + 9
+    assert file_of(store).stat().st_size < 50_000 * 9 + 500 * of_a_node + 4096
 
 
 def test_the_same_graph_makes_the_same_file(store: Store) -> None:
@@ -92,10 +104,11 @@ def change(path: Path, **arrays: np.ndarray | None) -> None:
 
 
 def test_files_of_before_hold_an_array_more(store: Store) -> None:
-    """Each node's influence, which is computed from the edges wherever it is needed."""
-    store.save_graph(graph())
+    """Each node's influence by the edges that were kept, which is not read."""
+    made = replace(graph(), uncut=None, is_whole=True)
+    store.save_graph(made)
     change(file_of(store), influence=np.zeros(12, np.float32))
-    assert same_graph(store.graph(key()), graph())
+    assert same_graph(store.graph(key()), made)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +131,10 @@ def test_files_of_before_hold_an_array_more(store: Store) -> None:
         ({"moved": np.full((2, 3, 3), np.inf, np.float32)}, "moved has values that are not finite"),
         ({"constant": np.zeros(12)}, "constant is float64"),
         ({"left_out": None}, "it has no left_out"),
+        ({"inputs": None}, "it has no inputs"),
+        ({"kept_edges": np.ones(29, bool)}, r"kept_edges has shape \(29,\), expected \(30,\)"),
+        ({"kept_nodes": np.ones(12, np.uint8)}, "kept_nodes is uint8, expected bool"),
+        ({"influence": np.full(12, np.nan, np.float32)}, "influence has values that are not finite"),
     ],
 )
 def test_what_contradicts_itself_is_damaged(store: Store, arrays: dict[str, Any], reason: str) -> None:
@@ -237,7 +254,7 @@ def test_edges_in_order_of_their_targets_take_less_room(store: Store) -> None:
         assert np.array_equal(getattr(read, name), wanted)
         assert getattr(read, name).dtype == wanted.dtype
     nothing = np.zeros(0, np.int32)
-    store.save_graph(replace(graph(), source=nothing, target=nothing, weight=nothing.astype(np.float32)))
+    store.save_graph(replace(graph(), uncut=None, source=nothing, target=nothing, weight=nothing.astype(np.float32)))
     assert store.graph(key()).n_edges == 0
 
 

@@ -69,7 +69,7 @@ def test_what_is_there_is_not_made_again(store: Store, loaded: LoadedModel, monk
         raise AssertionError("done again")
 
     for name in (
-        "attribution.trace.trace_graph",
+        "attribution.trace.trace_prompt",
         "attribution.causal.causal_check",
         "attribution.overlap.overlap_rows",
     ):

@@ -95,7 +95,7 @@ def test_stopped_before_the_comparison_it_goes_on_there(lived: Store, monkeypatc
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("traced again")
 
-    monkeypatch.setattr("engine.attribution.trace.trace_graph", refuse)
+    monkeypatch.setattr("engine.attribution.trace.trace_prompt", refuse)
     compare_beside(lived, "live", BESIDE, silent, Never())
 
 
