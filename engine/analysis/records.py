@@ -1,7 +1,7 @@
-"""Graphs and differences as plain JSON records, for the command line (`trace --json`, `compare --json`).
+"""Graphs and differences as plain records, for the command line (`trace --json`, `compare --json`).
 
-Ids read `feature/LAYER/POSITION/INDEX`, as `AttributionGraph.node_id` writes them. Every number is finite: what is
-not known is null. The influence of a logit is its probability.
+Ids read `feature/LAYER/POSITION/INDEX`, as `AttributionGraph.node_id` writes them. Nodes and edges are data frames, as
+there may be 150,000. What is not known is NaN. The influence of a logit is its probability.
 """
 
 import math
@@ -57,8 +57,8 @@ def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
     return {
         "a": _side(diff.a),
         "b": _side(diff.b),
-        "nodes": _rows(_shown(shown.nodes, NODE_FIELDS)),
-        "edges": _rows(_without_unknown(_shown(shown.edges, EDGE_FIELDS))),
+        "nodes": _shown(shown.nodes, NODE_FIELDS),
+        "edges": _without_unknown(_shown(shown.edges, EDGE_FIELDS)),
         "summary": diff.summary.model_dump(),
         "explained": asdict(diff.explained),
         **carried,
@@ -81,30 +81,28 @@ def graph_record(
     pruned = prune(graph, settings, known=known)
     node_rows = np.arange(graph.n_nodes) if everything else np.flatnonzero(pruned.node_mask)
     edge_rows = np.arange(graph.n_edges) if everything else np.flatnonzero(pruned.edge_mask)
-    ids, words = graph.node_ids(), node_tokens(graph)
-    nodes = [
+    ids = np.array(graph.node_ids(), dtype=object)
+    nodes = pd.DataFrame(
         {
-            "id": ids[row],
-            "kind": NodeKind(int(graph.kind[row])).name.lower(),
-            "layer": int(graph.layer[row]),
-            "position": int(graph.position[row]),
-            "index": int(graph.index[row]),
-            "token": words[row],
-            "activation": _number(graph.activation[row]),
-            "influence": _number(known.output_influence[row]),
+            "id": ids[node_rows],
+            "kind": np.array([kind.name.lower() for kind in NodeKind], dtype=object)[graph.kind[node_rows]],
+            "layer": graph.layer[node_rows],
+            "position": graph.position[node_rows],
+            "index": graph.index[node_rows],
+            "token": np.array(node_tokens(graph), dtype=object)[node_rows],
+            "activation": graph.activation[node_rows],
+            "influence": known.output_influence[node_rows],
         }
-        for row in node_rows.tolist()
-    ]
-    edges = [
+    )
+    edges = pd.DataFrame(
         {
-            "source": ids[graph.source[row]],
-            "target": ids[graph.target[row]],
-            "weight": _number(graph.weight[row]),
-            "share": _number(known.share[row]),
-            "contribution": _number(known.contribution[row]),
+            "source": ids[graph.source[edge_rows]],
+            "target": ids[graph.target[edge_rows]],
+            "weight": graph.weight[edge_rows],
+            "share": known.share[edge_rows],
+            "contribution": known.contribution[edge_rows],
         }
-        for row in edge_rows.tolist()
-    ]
+    )
     return {**_side(graph), "nodes": nodes, "edges": edges}
 
 
@@ -138,14 +136,6 @@ def _side(graph: AttributionGraph) -> dict[str, Any]:
 
 def _shown(table: pd.DataFrame, fields: tuple[str, ...]) -> pd.DataFrame:
     return table[[*fields, *(name for name in MEAN_COLUMNS if name in table)]]
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = []
-    for field in table.columns:
-        values = table[field].tolist()
-        columns.append([_number(v) for v in values] if table[field].dtype.kind == "f" else values)
-    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _number(value: Any) -> float | None:

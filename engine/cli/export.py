@@ -47,7 +47,7 @@ def pair(
     transcoders: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Of which stored comparison.")] = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: MinChange = 0.005,
+    min_change: MinChange = 0.01,
 ) -> None:
     """Write a stored comparison as one file.
 

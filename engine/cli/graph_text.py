@@ -9,7 +9,7 @@ from engine.analysis.pruning import contributions, prune
 from engine.analysis.records import node_tokens
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
-from engine.domain.diffs import CHANGE, CONTRIBUTION, GraphDiff
+from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import CHANGE_TITLE, edge_table
@@ -45,16 +45,30 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
         f"Nodes in common {summary.node_jaccard:.2f}, edges in common {summary.edge_jaccard:.2f} (Jaccard), "
         f"edge similarity {summary.edge_similarity:.2f} (weighted)."
     )
+    say(_explained(diff))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
     order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
-    fields = ["source", "target", CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE, "status"]
+    fields = ["source", "target", WEIGHT["a"], WEIGHT["b"], SHARE["a"], SHARE["b"], FLOW["a"], FLOW["b"], "status"]
     top = diff.edges.loc[order, fields].values.tolist()
     show_table(
-        ("from", "to", "contribution a", "contribution b", "change", "status"),
+        ("from", "to", "weight a", "weight b", "share a", "share b", "flow a", "flow b", "status"),
         [(names[source], names[target], *values) for source, target, *values in top],
-        title=f"The {len(top)} edges whose contribution to the output changed most",
+        title=f"The {len(top)} edges whose flow to “{diff.explained.words}” changed most",
     )
+
+
+def _explained(diff: GraphDiff) -> str:
+    """Which logit, and what counts as a change of what leads to it."""
+    change = diff.explained
+    text = f"Explained: the logit of “{change.words}”, {signed(change.a)} in A and {signed(change.b)} in B. "
+    if change.scale != 1:
+        text += f"Most of what enters it grew by one factor, {decimal(change.scale)}, which is no change. "
+    text += f"A change counts from {decimal(change.limit, 3)} of {decimal(change.moved)} logits that moved."
+    cut = [name for name, graph in (("A", diff.a), ("B", diff.b)) if not graph.is_whole]
+    if cut:
+        text += f" The stored graph of {' and '.join(cut)} was cut: trace again to know what is “not kept”."
+    return text
 
 
 def show_mean(mean: GraphDiff) -> None:
@@ -69,9 +83,9 @@ def show_mean(mean: GraphDiff) -> None:
     values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
     change = _with_spread(top[CHANGE_TITLE], top["spread_change"])
     show_table(
-        ("from", "to", "contribution a", "contribution b", "change", "prompts", "status"),
+        ("from", "to", "flow a", "flow b", "change", "prompts", "status"),
         list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),
-        title=f"The {len(top)} edges whose mean contribution changed most (± standard deviation over prompts)",
+        title=f"The {len(top)} edges whose mean flow changed most (± standard deviation over prompts)",
     )
 
 

@@ -12,6 +12,7 @@ from engine.cli.progress import progress
 
 if TYPE_CHECKING:
     from engine.domain.acted import Acted
+    from engine.domain.explained import ExplainedLogits
     from engine.domain.graphs import AttributionGraph, PruneSettings
     from engine.domain.jobs import Request
     from engine.store import Store
@@ -26,7 +27,16 @@ MaxFeatures = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="JSON of everything before pruning.")]
 NodeThreshold = Annotated[float, typer.Option(help="Share of influence that kept nodes carry.")]
 EdgeThreshold = Annotated[float, typer.Option(help="Share of influence that kept edges carry.")]
-MinChange = Annotated[float, typer.Option(help="Smallest change that counts as one.")]
+MinChange = Annotated[
+    float, typer.Option(min=0, max=1, help="Smallest change that counts: this share of all that moved.")
+]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option("--answer", metavar="WORD", help="The output to explain; of several their mean. Else what B says."),
+]
+Against = Annotated[
+    list[str] | None, typer.Option("--against", metavar="WORD", help="Subtract this output; of several their mean.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,7 +89,9 @@ def compare(
     max_features: MaxFeatures = None,
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: MinChange = 0.005,
+    min_change: MinChange = 0.01,
+    answers: Answers = None,
+    against: Against = None,
     everything: Everything = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -94,7 +106,8 @@ def compare(
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders, max_features)
-    diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change))
+    explained = _explained(graphs[1], answers or [], against or [])
+    diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change, explained=explained))
     # To measure it takes the model; a person who wants more than the stored graphs asks `where`.
     where = acted(store, ref_a, ref_b, prompt) if json_file else stored_acted(store, ref_a, ref_b, prompt)
     if json_file and where:
@@ -148,6 +161,26 @@ def compared(
         f"comparing {ref_a} with {ref_b}",
     )
     return ref_a, ref_b, graphs
+
+
+def _explained(graph: "AttributionGraph", answers: list[str], against: list[str]) -> "ExplainedLogits | None":
+    """Raises NotFound for a word that the graph was not traced to, InputError for one that is named twice."""
+    from engine.analysis.parts import output_ids
+    from engine.domain.errors import InputError, NotFound
+    from engine.domain.explained import ExplainedLogits
+
+    if not answers:
+        if against:
+            raise InputError("--against needs an --answer that it is subtracted from.")
+        return None
+    tokens = {word.strip(): token for word, token in zip(graph.target_tokens, output_ids(graph), strict=True)}
+    named = [word.strip() for word in (*answers, *against)]
+    if unknown := [word for word in named if word not in tokens]:
+        raise NotFound("output that both graphs were traced to", unknown[0], list(tokens))
+    if len(set(named)) < len(named):
+        raise InputError("Each output can be named once, in --answer or in --against.")
+    found = [tokens[word] for word in named]
+    return ExplainedLogits(answers=tuple(found[: len(answers)]), against=tuple(found[len(answers) :]))
 
 
 def _prune(node_threshold: float, edge_threshold: float) -> "PruneSettings":

@@ -39,7 +39,7 @@ def mean_circuit(
     transcoders: Transcoders = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    min_change: MinChange = 0.005,
+    min_change: MinChange = 0.01,
     json_file: JsonFile = None,
     csv_file: CsvFile = None,
 ) -> None:

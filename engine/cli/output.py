@@ -3,9 +3,9 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -20,6 +20,7 @@ JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the data as JSON; - is stdout.", show_default=False)
 ]
 
+_ROWS = 10_000  # of a table that are written at once
 PIPED_WIDTH = 200  # characters; rich takes 80 where there is no terminal, and would fold the tables
 
 
@@ -71,18 +72,53 @@ def check_destination(destination: str | None) -> None:
 
 
 def write_json(data: object, destination: str) -> None:
-    """UTF-8 JSON to a file (whole or not at all) or to stdout. NaN and infinities become null."""
-    write_out(json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n", destination)
+    """UTF-8 JSON to a file (whole or not at all) or to stdout. NaN and infinities become null.
+
+    A data frame is written as a list of records, a block of rows at a time; floats in it have up to 15 decimals.
+    """
+    _write(_json_blocks(data), destination)
 
 
 def write_out(text: str, destination: str) -> None:
     """The text as it is, in UTF-8, to a file (whole or not at all) or to stdout (`-`)."""
-    if destination == "-":
-        typer.echo(text, nl=False)
-        return
-    from engine.store.files import write_text
+    _write((text,), destination)
 
-    write_text(Path(destination).expanduser(), text)
+
+def _write(blocks: Iterable[str], destination: str) -> None:
+    if destination == "-":
+        for block in blocks:
+            typer.echo(block, nl=False)
+        return
+    from engine.store.files import write_blocks
+
+    write_blocks(Path(destination).expanduser(), (block.encode() for block in blocks))
+
+
+@runtime_checkable
+class _DataFrame(Protocol):
+    """pandas' own, which is not imported for those who print none."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def iloc(self) -> Any: ...
+
+
+def _json_blocks(data: object) -> Iterator[str]:
+    if not isinstance(data, Mapping) or not any(isinstance(value, _DataFrame) for value in data.values()):
+        yield json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        return
+    for number, (key, value) in enumerate(data.items()):
+        yield f"{',' if number else '{'}\n {json.dumps(key)}: "
+        if isinstance(value, _DataFrame):
+            yield "["
+            for start in range(0, len(value), _ROWS):
+                rows = value.iloc[start : start + _ROWS].to_json(orient="records", double_precision=15)
+                yield ("," if start else "") + rows[1:-1]
+            yield "]"
+        else:
+            yield json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
+    yield "\n}\n"
 
 
 def _finite(data: Any) -> Any:

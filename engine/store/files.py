@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -62,12 +62,18 @@ def sibling(path: Path, *, kind: str = "tmp") -> Path:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; makes the folder. Raises StorageFailed."""
+    write_blocks(path, (data,))
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+    """`write_bytes` of data that is made block by block. Raises StorageFailed, and what making a block raises."""
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = sibling(path)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                for block in blocks:
+                    file.write(block)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
