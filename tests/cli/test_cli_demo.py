@@ -27,7 +27,9 @@ def test_the_stored_comparison_is_shown_without_torch() -> None:
 
 def test_compare_json(cli: Cli) -> None:
     record = data(cli(*COMPARISON, "--json", "-"))
-    assert set(record) == {"a", "b", "nodes", "edges", "summary", "acted"}
+    measures = {"explained", "parts", "places", "moves", "acted"}
+    assert set(record) == {"a", "b", "nodes", "edges", "summary"} | measures
+    assert record["explained"]["words"] == "smiles"
     a, b = (
         dict(zip((x["token"].strip() for x in record[s]["logits"]), record[s]["logits"], strict=True)) for s in "ab"
     )
@@ -39,8 +41,8 @@ def test_compare_json(cli: Cli) -> None:
 
 
 def test_the_other_way_round_is_the_same_difference_turned(cli: Cli) -> None:
-    forth = data(cli(*COMPARISON, "--json", "-"))["summary"]
-    back = data(cli("compare", "demo-tokens@100%", "demo-lora@100%", PROMPT, "--json", "-"))["summary"]
+    back = "compare", "demo-tokens@100%", "demo-lora@100%", PROMPT
+    forth, back = (data(cli(*one, "--answer", "smiles", "--json", "-"))["summary"] for one in (COMPARISON, back))
     assert forth["edge_similarity"] == pytest.approx(back["edge_similarity"])
     assert forth["edges"]["appeared"] == back["edges"]["vanished"]
 
