@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from engine.analysis.saturation import saturation
-from engine.decisions.words import listed, spoken
 from engine.domain.decisions import Capture, DecisionSettings, TypeScore, Verdict
 from engine.domain.measures import DRIFT_CAVEAT
 from engine.domain.numbers import step_name
+from engine.domain.words import listed, spoken
 
 
 def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analysis.curves import wilson
-from engine.decisions.words import listed, spoken
 from engine.domain.decisions import Capture, DecisionSettings, TypeScore, Verdict
 from engine.domain.numbers import count, plural, step_name
+from engine.domain.words import listed, spoken
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How policies name things in their reasons."""
+"""How things are named and listed in sentences."""
 
 from collections.abc import Sequence
 
