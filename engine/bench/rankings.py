@@ -13,6 +13,7 @@ import numpy as np
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import Setting
 from engine.demo import recipe
+from engine.domain.explained import ExplainedLogits
 
 if TYPE_CHECKING:
     import torch
@@ -55,34 +56,34 @@ def _prompts(setting: Setting, run: str) -> Iterator[dict[str, tuple[float, floa
     probes = [probe for probe in store.corpus(store.run(run).corpus).probes if probe.kind == "inference"]
     for probe in {probe.constraint: probe for probe in probes}.values():
         prompt = encode(loaded, probe.text)[0]
-        answer = said(tuned, prompt)
-        change = logit_of(tuned, prompt, answer)[0] - logit_of(loaded.model, prompt, answer)[0]
+        of = ExplainedLogits(answers=(said(tuned, prompt),))
+        change = logit_of(tuned, prompt, of)[0] - logit_of(loaded.model, prompt, of)[0]
         if abs(change) >= LEAST_CHANGE:
-            yield _of_prompt(loaded.model, tuned, prompt, answer, change)
+            yield _of_prompt(loaded.model, tuned, prompt, of, change)
 
 
 def _of_prompt(
-    a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", answer: int, change: float
+    a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", of: ExplainedLogits, change: float
 ) -> dict[str, tuple[float, float]]:
     """By ranking: rank correlation, share taken back."""
     from scipy.stats import spearmanr
 
     from engine.attribution.places import place_effects, taken_back
 
-    both = place_effects(a, b, prompt, answer)
+    both = place_effects(a, b, prompt, of)
     scores = {
         "gradient in both": both.mlp,
-        "gradient in A": place_effects(a, b, prompt, answer, at=(a,)).mlp,
-        "gradient in B": place_effects(a, b, prompt, answer, at=(b,)).mlp,
+        "gradient in A": place_effects(a, b, prompt, of, at=(a,)).mlp,
+        "gradient in B": place_effects(a, b, prompt, of, at=(b,)).mlp,
         "size of the change": both.mlp_moved,
     }
     places = list(np.ndindex(both.mlp.shape))
-    single = taken_back(a, b, prompt, answer, [[place] for place in places])
+    single = taken_back(a, b, prompt, of, [[place] for place in places])
     orders = {name: np.argsort(-np.sign(change) * score.ravel(), kind="stable") for name, score in scores.items()}
     rng = np.random.default_rng(0)
     chosen = [[places[row] for row in order[:GROUP]] for order in orders.values()]
     random = [[places[row] for row in rng.choice(len(places), GROUP, replace=False)] for _ in range(RANDOM_GROUPS)]
-    back = np.array(taken_back(a, b, prompt, answer, [*chosen, *random])) / change
+    back = np.array(taken_back(a, b, prompt, of, [*chosen, *random])) / change
     found = {
         name: (float(spearmanr(score.ravel(), single).statistic), float(share))
         for (name, score), share in zip(scores.items(), back, strict=False)

@@ -15,6 +15,7 @@ from engine.attribution.acted import INVISIBLE, MOST_SEGMENTS, POINTS, layer_of,
 from engine.attribution.weight_changes import changes
 from engine.domain.acted import Acted, ActedKey, ChangedHead, Stretch
 from engine.domain.errors import ComparisonRefused, InputError
+from engine.domain.explained import ExplainedLogits
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel
 from engine.models.parts import Parts
@@ -24,6 +25,7 @@ from tests.families import CONFIGS, loaded_family
 
 PROMPT = torch.tensor([1, 20, 7, 33, 45])
 ANSWER = 7
+OF = ExplainedLogits(answers=(ANSWER,))
 EXACT = 2e-5  # what may be left: float32's precision
 STEP = 0.03  # of every weight, about what a fine-tune does to these
 
@@ -39,12 +41,12 @@ def moved(model: PreTrainedModel, *, seed: int = 0, only: str = "") -> PreTraine
 
 
 def between(a: PreTrainedModel, b: PreTrainedModel, allowed: float | None = EXACT) -> Stretch:
-    return stretch(a, b, PROMPT, ANSWER, allowed=allowed)
+    return stretch(a, b, PROMPT, OF, allowed=allowed)
 
 
 def acted(loaded: LoadedModel, *stretches: Stretch) -> Acted:
-    key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", answer=ANSWER)
-    return Acted(key, ("",) * len(PROMPT), "", True, loaded.n_layers, None, stretches)
+    key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", explained=OF)
+    return Acted(key, ("",) * len(PROMPT), ("",), True, loaded.n_layers, None, stretches)
 
 
 def logit(model: PreTrainedModel) -> float:
@@ -117,8 +119,8 @@ def test_a_stretch_is_as_exact_as_the_whole_needs() -> None:
     """Of a large change, a stretch may leave more than a hundredth of its own small one; never more than it must."""
     loaded = loaded_family("opt")  # its ReLU needs many points
     a, b = moved(loaded.model, seed=3), moved(loaded.model, seed=4)
-    alone = stretch(a, b, PROMPT, ANSWER)
-    part_of_more = stretch(a, b, PROMPT, ANSWER, whole=100.0)
+    alone = stretch(a, b, PROMPT, OF)
+    part_of_more = stretch(a, b, PROMPT, OF, whole=100.0)
     assert part_of_more.n_points == POINTS
     assert part_of_more.n_points <= alone.n_points
     assert abs(part_of_more.sum - (alone.after - alone.before)) <= 1.0
@@ -249,7 +251,7 @@ def test_one_layer_by_hand() -> None:
         slope_up = (value(up + step, down) - value(up - step, down)) / (2 * step)
         slope_down = (value(up, down + step) - value(up, down - step)) / (2 * step)
         parts += np.array([2 * slope_up, 2 * slope_down]) / n
-    found = stretch(a, b, torch.tensor([2]), 0, allowed=EXACT)
+    found = stretch(a, b, torch.tensor([2]), ExplainedLogits(answers=(0,)), allowed=EXACT)
     assert found.before == pytest.approx(value(0, 1), abs=1e-5)
     assert found.after == pytest.approx(value(2, 3), abs=1e-5)
     assert [matrix.name for matrix in found.matrices] == ["model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj"]

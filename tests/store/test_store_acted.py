@@ -8,10 +8,12 @@ from safetensors.numpy import load_file, save_file
 
 from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, PlaceEffects, Stretch
 from engine.domain.errors import Damaged
+from engine.domain.explained import ExplainedLogits
 from engine.store import Store
 from tests.store.artefacts import add_run
 
-KEY = ActedKey(checkpoints=("one@base", "one@50%", "two@100%"), hashes=("a", "b", "c"), prompt="the cat", answer=7)
+OF = ExplainedLogits(answers=(7,))
+KEY = ActedKey(checkpoints=("one@base", "one@50%", "two@100%"), hashes=("a", "b", "c"), prompt="the cat", explained=OF)
 
 _RNG = np.random.default_rng(9)
 EFFECTS = PlaceEffects(
@@ -37,14 +39,14 @@ def stretch(seed: int) -> Stretch:
 
 
 def acted(key: ActedKey = KEY) -> Acted:
-    return Acted(key, ("<bos>", "the", " cat"), " sat", True, 2, EFFECTS, (stretch(0), stretch(1)))
+    return Acted(key, ("<bos>", "the", " cat"), (" sat",), True, 2, EFFECTS, (stretch(0), stretch(1)))
 
 
 def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
     store.save_acted(acted())
     found = store.acted(KEY)
     assert found is not None
-    assert (found.key, found.tokens, found.answer) == (KEY, ("<bos>", "the", " cat"), " sat")
+    assert (found.key, found.tokens, found.words) == (KEY, ("<bos>", "the", " cat"), (" sat",))
     assert (found.is_said, found.n_layers) == (True, 2)
     assert found.effects is not None
     for name in ("mlp", "head", "mlp_moved"):
@@ -54,7 +56,7 @@ def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
         assert np.array_equal(ours.by_head, theirs.by_head)
         assert (ours.matrices, ours.heads, ours.n_points) == (theirs.matrices, theirs.heads, theirs.n_points)
         assert (ours.before, ours.after, ours.probability_after) == (1.5, 2.25, 0.3)
-    assert store.acted(KEY.model_copy(update={"answer": 8})) is None
+    assert store.acted(KEY.model_copy(update={"explained": ExplainedLogits(answers=(8,))})) is None
     assert store.acted_keys() == [KEY]
     assert store.check() == []
 
@@ -73,7 +75,7 @@ def test_a_deleted_run_takes_along_what_speaks_of_it(store: Store, run: str) -> 
         add_run(store, name)
     other = KEY.model_copy(update={"checkpoints": ("three@base", "three@100%")})
     store.save_acted(acted())
-    store.save_acted(Acted(other, ("a", "b", "c"), "d", False, 2, None, (stretch(0),)))
+    store.save_acted(Acted(other, ("a", "b", "c"), ("d",), False, 2, None, (stretch(0),)))
     store.delete_run(run)
     assert store.acted_keys() == [other]
 

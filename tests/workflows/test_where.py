@@ -34,15 +34,15 @@ def test_a_short_part_of_a_run_goes_over_what_is_there(demo_store: Store) -> Non
 
 def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
     """Both methods, and from one run to the other; what B says where no answer is given."""
-    asked = [(A, B, ""), (A, B, "cries"), ("demo-tokens@base", "demo-tokens@100%", ""), (B, "demo-tokens@100%", "")]
-    for a, b, answer in asked:
-        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answer=answer), quiet, NeverCancelled())
-        found = stored_acted(demo_store, a, b, PROMPT, answer)
+    asked = [(A, B, ()), (A, B, ("cries",)), ("demo-tokens@base", "demo-tokens@100%", ()), (B, "demo-tokens@100%", ())]
+    for a, b, answers in asked:
+        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answers=answers), quiet, NeverCancelled())
+        found = stored_acted(demo_store, a, b, PROMPT, answers)
         assert found is not None
         assert abs(found.left) <= 0.01 * sum(abs(one.after - one.before) for one in found.stretches) + 0.008
-        assert found.is_said == (answer == "")
-        if answer:
-            assert found.answer.strip() == answer
+        assert found.is_said == (answers == ())
+        if answers:
+            assert found.answer == answers[0]
     assert len(demo_store.acted_keys()) == len(asked)
     where(demo_store, Where(a=A, b=B, prompt=PROMPT), quiet, NeverCancelled())  # stored already
     assert len(demo_store.acted_keys()) == len(asked)
