@@ -5,7 +5,7 @@ the last position, it counts as the last. A mean is taken first over a word's pr
 Student's over words: they say how far another choice of words would move the mean, not another run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -235,7 +235,7 @@ def _share(mean: ActedMean, values: np.ndarray) -> tuple[float, float, float]:
     return share, share + low, share + high
 
 
-def _of_change_text(row: dict[str, Any]) -> str:
+def _of_change_text(row: Mapping[Any, Any]) -> str:
     if not np.isfinite(row["of_change"]):
         return ""
     low, high = row["of_change_low"], row["of_change_high"]

@@ -1,6 +1,7 @@
 """Where training acted: parts add up to the logit's change, and are those of the weights' own gradients."""
 
 import copy
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -124,6 +125,30 @@ def test_a_stretch_is_as_exact_as_the_whole_needs() -> None:
     assert part_of_more.n_points == POINTS
     assert part_of_more.n_points <= alone.n_points
     assert abs(part_of_more.sum - (alone.after - alone.before)) <= 1.0
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])  # the second caps its logits
+def test_a_mean_of_logits_and_a_contrast_are_sums_of_single_ones(family: str) -> None:
+    """At the same points of the line: nothing is left to the integral."""
+    loaded = loaded_family(family)
+    a, b = loaded.model, moved(loaded.model)
+    tokens = (7, 3, 11)
+    single = [stretch(a, b, PROMPT, ExplainedLogits(answers=(token,)), allowed=math.inf) for token in tokens]
+    for asked, weights in (
+        (ExplainedLogits(answers=(7,), against=(3,)), (1.0, -1.0, 0.0)),
+        (ExplainedLogits(answers=(7, 3, 11)), (1 / 3, 1 / 3, 1 / 3)),
+        (ExplainedLogits(answers=(7, 3), against=(11,)), (0.5, 0.5, -1.0)),
+    ):
+        found = stretch(a, b, PROMPT, asked, allowed=math.inf)
+        assert found.n_points == POINTS
+        for name in ("before", "after", "by_matrix", "by_head"):
+            wanted = sum(weight * getattr(one, name) for weight, one in zip(weights, single, strict=True))
+            np.testing.assert_allclose(getattr(found, name), wanted, rtol=0, atol=1e-5)
+        of_answers = sum(
+            one.probability_after for token, one in zip(tokens, single, strict=True) if token in asked.answers
+        )
+        assert found.probability_after == pytest.approx(of_answers, abs=1e-6)
+        assert found.matrices == single[0].matrices
 
 
 def test_lora_is_followed_as_its_merged_copy_is(loaded: LoadedModel, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from transformers import PreTrainedModel
 
 from engine.attribution.places import place_effects, taken_back
+from engine.domain.explained import ExplainedLogits
 from engine.models.base import LoadedModel
 from engine.models.parts import Parts
 from tests.attribution.test_acted import OF, PROMPT, logit, moved
@@ -56,6 +57,19 @@ def test_everything_patched_is_a(loaded: LoadedModel) -> None:
     whole, none = taken_back(loaded.model, b, PROMPT, OF, [places, []])
     assert whole == pytest.approx(logit(b) - logit(loaded.model), abs=1e-4)
     assert none == 0
+
+
+def test_effects_on_a_contrast_are_differences() -> None:
+    model = loaded_family("llama").model
+    b = moved(model)
+    one, other, both = (
+        place_effects(model, b, PROMPT, ExplainedLogits(answers=answers, against=against))
+        for answers, against in (((7,), ()), ((3,), ()), ((7,), (3,)))
+    )
+    np.testing.assert_allclose(both.mlp, one.mlp - other.mlp, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(both.head, one.head - other.head, rtol=0, atol=1e-5)
+    assert np.abs(both.mlp).max() > 1e-3
+    assert both.mlp_moved.tolist() == one.mlp_moved.tolist()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])

@@ -1,9 +1,12 @@
 """Where training acted: stored whole, found again, named when damaged, removed with its run."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from engine.domain.acted import Acted, ActedKey, ChangedHead, ChangedMatrix, PlaceEffects, Stretch
@@ -101,10 +104,42 @@ def test_damage_is_named(store: Store) -> None:
 
 
 def _spoil(path: Path, name: str) -> None:
-    from safetensors import safe_open
-
     arrays = load_file(path)
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
     arrays[name][0, 0] = np.nan
     save_file(arrays, path, metadata=metadata)
+
+
+def test_files_of_before_there_were_several_answers_are_found_and_read(store: Store) -> None:
+    """Their keys have `answer` alone, in the same JSON and so under the same hash; their head has `answer`, too."""
+    text = '{"checkpoints":["one@base","one@50%","two@100%"],"hashes":["a","b","c"],"prompt":"the cat","answer":7}'
+    assert KEY.model_dump_json() == text
+    assert ActedKey.model_validate_json(text) == KEY
+    store.save_acted(acted())
+    path = store.workspace / "acted" / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
+    with safe_open(path, framework="np") as file:
+        head = file.metadata()["acted"]
+    old = head.replace('"words":[" sat"]', '"answer":" sat"')
+    assert old != head
+    save_file(load_file(path), path, metadata={"acted": old})
+    found = store.acted(KEY)
+    assert found is not None
+    assert (found.words, found.answer) == ((" sat",), "sat")
+    assert store.acted_keys() == [KEY]
+
+
+def test_a_contrast_is_another_key_and_comes_back_whole(store: Store) -> None:
+    asked = ExplainedLogits(answers=(7, 8), against=(9,))
+    key = KEY.model_copy(update={"explained": asked})
+    store.save_acted(acted())
+    store.save_acted(replace(acted(key), words=(" sat", " ran", " ate")))
+    found = store.acted(key)
+    assert found is not None
+    assert found.key.explained == asked
+    assert found.answer == "mean of sat and ran − ate"
+    assert {one.hash for one in store.acted_keys()} == {KEY.hash, key.hash}
+    assert store.check() == []
+    store.save_acted(replace(acted(key), words=(" sat",)))  # fewer words than outputs
+    with pytest.raises(Damaged, match="1 words for 3"):
+        store.acted(key)
