@@ -24,11 +24,12 @@ def ranked_features(case: "Case") -> Ranked:
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
     graphs = _graphs(case)
     features: list[_Node] = [(int(NodeKind.FEATURE), *place) for place in changes.places.tolist()]
-    part, influence = (
-        [_at(graph, values, features) for graph, values in zip(graphs, of_graphs, strict=True)]
-        for of_graphs in (
-            [node_parts(graph, _output(graph, case)) for graph in graphs],
-            [flow(graph).influence for graph in graphs],
+    part, per_unit, influence = (
+        np.array([_at(graph, of(graph), features) for graph in graphs])
+        for of in (
+            lambda graph: node_parts(graph, _output(graph, case)),
+            lambda graph: units(graph, _output(graph, case)),
+            lambda graph: flow(graph).influence,
         )
     )
     return Ranked(
@@ -37,6 +38,8 @@ def ranked_features(case: "Case") -> Ranked:
             "gradient in both": changes.effect,
             "gradient in A": changes.gradients[0] * changes.change,
             "gradient in B": changes.gradients[1] * changes.change,
+            "graphs' gradient in both": _mean_known(per_unit) * changes.change,
+            "graph's gradient in B": _first_known(per_unit[::-1]) * changes.change,
             "change of part": part[1] - part[0],
         },
         unsigned={
@@ -69,6 +72,7 @@ def ranked_edges(case: "Case") -> Ranked:
     per_unit = np.array(
         [(1.0, 1.0) if edge[1] == answer else changes.gradients[:, targets[edge[1]]] for edge in edges]
     ).T  # (2, n) what a unit more at the target does to the answer
+    of_graphs = np.array([[side.per_unit.get(edge[1], 0.0) for edge in edges] for side in sides])
     change = weight[1] - weight[0]
 
     def taken_back(groups: Sequence[Sequence[int]]) -> list[float]:
@@ -82,6 +86,8 @@ def ranked_edges(case: "Case") -> Ranked:
         signed={
             "gradient in both": change * per_unit.mean(0),
             "gradient in B": change * per_unit[1],
+            "graphs' gradient in both": change * _mean_known(of_graphs),
+            "graph's gradient in B": change * of_graphs[1],
             "change of flow": along[1] - along[0],
             "change of contribution": contribution[1] - contribution[0],
         },
@@ -95,6 +101,7 @@ class _Edges:
     """Of one graph: what its edges, (source, target), are."""
 
     answer: _Node
+    per_unit: dict[_Node, float]  # of targets: what a unit of their value is of the answer
     weight: dict[tuple[_Node, _Node], float]
     flow: dict[tuple[_Node, _Node], float]
     contribution: dict[tuple[_Node, _Node], float]  # with the sign of the weight
@@ -105,12 +112,13 @@ class _Edges:
         ends = list(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
         names = [(nodes[source], nodes[target]) for source, target in ends]
         signed = np.sign(graph.weight) * flow(graph).contribution
-        along = graph.weight * units(graph, output)[graph.target]
+        per_unit = units(graph, output)
+        along = graph.weight * per_unit[graph.target]
         answer = nodes[int(np.flatnonzero(graph.kind == NodeKind.LOGIT)[output])]
         weight, flows, contribution = (
             dict(zip(names, values.tolist(), strict=True)) for values in (graph.weight, along, signed)
         )
-        return cls(answer, weight, flows, contribution)
+        return cls(answer, dict(zip(nodes, per_unit.tolist(), strict=True)), weight, flows, contribution)
 
 
 def _graphs(case: "Case") -> tuple[AttributionGraph, AttributionGraph]:
@@ -144,6 +152,17 @@ def _output(graph: AttributionGraph, case: "Case") -> int:
 def _nodes(graph: AttributionGraph) -> list[_Node]:
     columns = (graph.kind.tolist(), graph.layer.tolist(), graph.position.tolist(), graph.index.tolist())
     return list(zip(*columns, strict=True))
+
+
+def _mean_known(sides: np.ndarray) -> np.ndarray:
+    """(n,) of (2, n): the mean of both, or what one knows alone: a silent feature has no gradient in a graph."""
+    known = (sides != 0).sum(0)
+    return np.divide(sides.sum(0), known, out=np.zeros(sides.shape[1]), where=known > 0)
+
+
+def _first_known(sides: np.ndarray) -> np.ndarray:
+    """(n,) of (2, n)"""
+    return np.where(sides[0] != 0, *sides)
 
 
 def _at(graph: AttributionGraph, values: np.ndarray, nodes: Sequence[_Node]) -> np.ndarray:

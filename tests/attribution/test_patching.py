@@ -31,6 +31,7 @@ def test_single_features_are_what_patching_measures(scene: Scene) -> None:
     replacement, b, prompt, changes = scene
     stays = np.flatnonzero((changes.before > 0) & (changes.after > 0))  # one that comes or goes moves far
     assert len(stays) > 20
+    stays = stays[::3]
     measured = np.array(features_taken_back(replacement, b, prompt, OF, changes, [[row] for row in stays]))
     scale = np.abs(measured).max()
     assert scale > 1e-4
