@@ -20,6 +20,18 @@ import numpy as np
 from engine.domain.graphs import AttributionGraph, NodeKind
 
 
+def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(n,) what a change (n,) from A to B does to an output, by both graphs: it times what a unit does, mean of both.
+
+    Of features the change of activation, of edges that of weight; `per_unit`: of the feature, or of the edge's target,
+    in each graph (`engine.analysis.parts.units`), (n,) each and 0 where the graph does not have it: then the other's
+    alone counts. Of what stored graphs know this ranking finds most by patching (`bench --only rankings`).
+    """
+    known = (per_unit[0] != 0).astype(float) + (per_unit[1] != 0)
+    mean: np.ndarray = np.divide(per_unit[0] + per_unit[1], known, out=np.zeros(len(change)), where=known > 0)
+    return change * mean
+
+
 def predicted_effect(graph: AttributionGraph, features: Sequence[str], factor: float) -> np.ndarray:
     """(n_logits,) float64 change of the target logits (minus the mean logit, before any soft cap), in their order.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.analysis.effects import effect_of_change
 from engine.analysis.parts import node_parts, units
 from engine.analysis.pruning import flow
 from engine.bench.ranked import Ranked
@@ -38,8 +39,7 @@ def ranked_features(case: "Case") -> Ranked:
             "gradient in both": changes.effect,
             "gradient in A": changes.gradients[0] * changes.change,
             "gradient in B": changes.gradients[1] * changes.change,
-            "graphs' gradient in both": _mean_known(per_unit) * changes.change,
-            "graph's gradient in B": _first_known(per_unit[::-1]) * changes.change,
+            "graphs' gradient in both": effect_of_change(changes.change, (per_unit[0], per_unit[1])),
             "change of part": part[1] - part[0],
         },
         unsigned={
@@ -55,7 +55,7 @@ def ranked_features(case: "Case") -> Ranked:
 
 def ranked_edges(case: "Case") -> Ranked:
     """Those of either graph whose target is the answer or a feature that is active in B: only such a one can be given
-    other inputs."""
+    other inputs. What a feature that is silent in A got there is in no graph and counts as 0."""
     from engine.attribution.patching import feature_changes, inputs_taken_back
 
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
@@ -86,8 +86,7 @@ def ranked_edges(case: "Case") -> Ranked:
         signed={
             "gradient in both": change * per_unit.mean(0),
             "gradient in B": change * per_unit[1],
-            "graphs' gradient in both": change * _mean_known(of_graphs),
-            "graph's gradient in B": change * of_graphs[1],
+            "graphs' gradient in both": effect_of_change(change, (of_graphs[0], of_graphs[1])),
             "change of flow": along[1] - along[0],
             "change of contribution": contribution[1] - contribution[0],
         },
@@ -152,17 +151,6 @@ def _output(graph: AttributionGraph, case: "Case") -> int:
 def _nodes(graph: AttributionGraph) -> list[_Node]:
     columns = (graph.kind.tolist(), graph.layer.tolist(), graph.position.tolist(), graph.index.tolist())
     return list(zip(*columns, strict=True))
-
-
-def _mean_known(sides: np.ndarray) -> np.ndarray:
-    """(n,) of (2, n): the mean of both, or what one knows alone: a silent feature has no gradient in a graph."""
-    known = (sides != 0).sum(0)
-    return np.divide(sides.sum(0), known, out=np.zeros(sides.shape[1]), where=known > 0)
-
-
-def _first_known(sides: np.ndarray) -> np.ndarray:
-    """(n,) of (2, n)"""
-    return np.where(sides[0] != 0, *sides)
 
 
 def _at(graph: AttributionGraph, values: np.ndarray, nodes: Sequence[_Node]) -> np.ndarray:
