@@ -2,11 +2,34 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.domain.explained import ExplainedLogits
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from engine.models.base import LoadedModel
+    from engine.models.replacement import Replacement
+
 RANDOM = "random"
 _RANDOM_GROUPS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt whose answer's logit changed, from the base to the end of a run."""
+
+    loaded: "LoadedModel"
+    tuned: "PreTrainedModel"
+    replacement: "Replacement"
+    text: str
+    prompt: "torch.Tensor"  # (n_pos,)
+    of: ExplainedLogits
+    change: float
 
 
 @dataclass(frozen=True, eq=False)

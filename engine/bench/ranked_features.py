@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.analysis.effects import effect_of_change
 from engine.analysis.parts import node_parts, units
 from engine.analysis.pruning import flow
-from engine.bench.ranked import Ranked
+from engine.bench.ranked import Case, Ranked
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
-
-if TYPE_CHECKING:
-    from engine.bench.rankings import Case
 
 _Node = tuple[int, int, int, int]  # kind, layer, position, index
 
 
-def ranked_features(case: "Case") -> Ranked:
+def ranked_features(case: Case) -> Ranked:
     """All that are active in A or in B."""
     from engine.attribution.patching import feature_changes, features_taken_back
 
@@ -53,7 +49,7 @@ def ranked_features(case: "Case") -> Ranked:
     )
 
 
-def ranked_edges(case: "Case") -> Ranked:
+def ranked_edges(case: Case) -> Ranked:
     """Those of either graph whose target is the answer or a feature that is active in B: only such a one can be given
     other inputs. What a feature that is silent in A got there is in no graph and counts as 0."""
     from engine.attribution.patching import feature_changes, inputs_taken_back
@@ -120,7 +116,7 @@ class _Edges:
         return cls(answer, dict(zip(nodes, per_unit.tolist(), strict=True)), weight, flows, contribution)
 
 
-def _graphs(case: "Case") -> tuple[AttributionGraph, AttributionGraph]:
+def _graphs(case: Case) -> tuple[AttributionGraph, AttributionGraph]:
     """Of A and B, traced to the same outputs, uncut."""
     from engine.attribution.targets import common_targets
     from engine.attribution.trace import trace_graph
@@ -144,7 +140,7 @@ def _graphs(case: "Case") -> tuple[AttributionGraph, AttributionGraph]:
     return a, b
 
 
-def _output(graph: AttributionGraph, case: "Case") -> int:
+def _output(graph: AttributionGraph, case: Case) -> int:
     return int(np.flatnonzero(graph.index[graph.kind == NodeKind.LOGIT] == case.of.answers[0])[0])
 
 

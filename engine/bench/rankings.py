@@ -6,24 +6,16 @@ take back when B gets what A has there, and what its first ones take back togeth
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.bench.ranked import RANDOM, Ranked, Worth, worths
+from engine.bench.ranked import RANDOM, Case, Ranked, Worth, worths
+from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import TRANSCODERS, Setting
 from engine.demo import recipe
 from engine.domain.explained import ExplainedLogits
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
-    from engine.models.base import LoadedModel
-    from engine.models.replacement import Replacement
 
 RUNS = (recipe.RUN_A, recipe.RUN_B)
 LEAST_CHANGE = 1.0  # of the logit
@@ -32,23 +24,8 @@ TRACED_PROMPTS = 3  # of a run, for features and edges
 SIZES = (1, 5, 20)
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A prompt whose answer's logit changed, from the base to the end of a run."""
-
-    loaded: "LoadedModel"
-    tuned: "PreTrainedModel"
-    replacement: "Replacement"
-    text: str
-    prompt: "torch.Tensor"  # (n_pos,)
-    of: ExplainedLogits
-    change: float
-
-
 def measure(setting: Setting) -> list[BenchRow]:
     """A row a ranking and run, means over prompts; random groups as control."""
-    from engine.bench.ranked_features import ranked_edges, ranked_features
-
     rows = []
     for run in RUNS:
         for what, n_prompts, ranked in (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.explained import ExplainedLogits
-from engine.domain.jobs import CancelToken, Report, Where, WhereProbes, cancellable, turn
+from engine.domain.jobs import CancelToken, Report, Where, WhereProbes, cancellable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, weights
@@ -46,8 +46,9 @@ def where_probes(store: Store, request: WhereProbes, report: Report, cancel: Can
     course = _Course(store, request.a, request.b)
     refused: list[str] = []
     for number, asked in enumerate(request.asked):
-        inner = turn(cancellable(report, cancel), number, len(request.asked))
-        inner(0.0, f"“{asked.prompt}”")
+        share, prefix = 1 / len(request.asked), f"“{asked.prompt}”: "
+        inner = part(cancellable(report, cancel), number * share, (number + 1) * share, prefix)
+        inner(0.0, "what is asked")
         try:
             key = course.key(asked.prompt, (asked.answer,))
         except InputError as error:

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from engine.attribution.acted import logit_of, said
-from engine.bench.ranked import Ranked
+from engine.bench.ranked import Case, Ranked
 from engine.bench.ranked_features import ranked_edges, ranked_features
-from engine.bench.rankings import Case
 from engine.domain.explained import ExplainedLogits
 from engine.models.base import encode
 from engine.models.replacement import Replacement

@@ -253,6 +253,10 @@ def test_where_of_a_contrast(run: Run) -> None:
 
 def test_where_of_a_checkpoint_and_itself_and_of_an_answer_that_is_none(run: Run) -> None:
     assert "have the same weights" in run("where", "tiny@50%", "tiny@50%", PROMPT).stdout
+    of_type = ("where", "tiny@50%", "tiny@50%", "--type", "simple_mapping", "--kind", "inference")
+    assert "have the same weights" in run(*of_type).stdout
+    nothing = data(run(*of_type, "--json", "-"))["acted"]
+    assert (nothing["places"], nothing["change"]["mean"], nothing["sum"]["mean"]) == ([], 0, 0)
     refused = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "unheard")
     assert refused.exit_code == 2
     assert "unheard" in refused.stderr
