@@ -25,7 +25,7 @@ def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]
 
     Of features the change of activation, of edges that of weight; `per_unit`: of the feature, or of the edge's target,
     in each graph (`engine.analysis.parts.units`), (n,) each and 0 where the graph does not have it: then the other's
-    alone counts. Of what stored graphs know this ranking finds most by patching (`bench --only rankings`).
+    alone counts. Of what stored graphs know this comes nearest to patching (`bench --only rankings`).
     """
     known = (per_unit[0] != 0).astype(float) + (per_unit[1] != 0)
     mean: np.ndarray = np.divide(per_unit[0] + per_unit[1], known, out=np.zeros(len(change)), where=known > 0)
