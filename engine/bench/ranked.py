@@ -20,7 +20,7 @@ _RANDOM_GROUPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class MovedPrompt:
     """A prompt whose answer's logit changed, from the base to the end of a run."""
 
     loaded: "LoadedModel"
@@ -57,15 +57,15 @@ class Worth:
     shares: dict[int, float]  # by size of the group: what its first places take back together, of the change
 
 
-def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int) -> dict[str, Worth]:
+def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int) -> dict[str, Worth]:
     """By ranking, and of random groups.
 
     Of more than `most_singles` places only some are patched alone: the first ones of every ranking and as many again at
-    random.
+    random. `seed`: another one for each prompt, else all have the same random groups.
     """
     from scipy.stats import spearmanr
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     scores = ranked.scores
     orders = {name: np.argsort(-score, kind="stable") for name, score in scores.items()}
     n = len(next(iter(scores.values())))

@@ -8,13 +8,13 @@ import numpy as np
 from engine.analysis.effects import effect_of_change
 from engine.analysis.parts import node_parts, units
 from engine.analysis.pruning import flow
-from engine.bench.ranked import Case, Ranked
+from engine.bench.ranked import MovedPrompt, Ranked
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
 
 _Node = tuple[int, int, int, int]  # kind, layer, position, index
 
 
-def ranked_features(case: Case) -> Ranked:
+def ranked_features(case: MovedPrompt) -> Ranked:
     """All that are active in A or in B."""
     from engine.attribution.patching import feature_changes, features_taken_back
 
@@ -49,14 +49,14 @@ def ranked_features(case: Case) -> Ranked:
     )
 
 
-def ranked_edges(case: Case) -> Ranked:
+def ranked_edges(case: MovedPrompt) -> Ranked:
     """Those of either graph whose target is the answer or a feature that is active in B: only such a one can be given
     other inputs. What a feature that is silent in A got there is in no graph and counts as 0."""
     from engine.attribution.patching import feature_changes, inputs_taken_back
 
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
     graphs = _graphs(case)
-    sides = [_Edges.of(graph, _output(graph, case)) for graph in graphs]
+    sides = [_NamedEdges.of(graph, _output(graph, case)) for graph in graphs]
     rows = {(int(NodeKind.FEATURE), *place): row for row, place in enumerate(changes.places.tolist())}
     targets = {node: row for node, row in rows.items() if changes.after[row] > 0}
     answer = sides[1].answer
@@ -92,7 +92,7 @@ def ranked_edges(case: Case) -> Ranked:
 
 
 @dataclass(frozen=True, eq=False)
-class _Edges:
+class _NamedEdges:
     """Of one graph: what its edges, (source, target), are."""
 
     answer: _Node
@@ -102,7 +102,7 @@ class _Edges:
     contribution: dict[tuple[_Node, _Node], float]  # with the sign of the weight
 
     @classmethod
-    def of(cls, graph: AttributionGraph, output: int) -> "_Edges":
+    def of(cls, graph: AttributionGraph, output: int) -> "_NamedEdges":
         nodes = _nodes(graph)
         ends = list(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
         names = [(nodes[source], nodes[target]) for source, target in ends]
@@ -116,7 +116,7 @@ class _Edges:
         return cls(answer, dict(zip(nodes, per_unit.tolist(), strict=True)), weight, flows, contribution)
 
 
-def _graphs(case: Case) -> tuple[AttributionGraph, AttributionGraph]:
+def _graphs(case: MovedPrompt) -> tuple[AttributionGraph, AttributionGraph]:
     """Of A and B, traced to the same outputs, uncut."""
     from engine.attribution.targets import common_targets
     from engine.attribution.trace import trace_graph
@@ -140,7 +140,7 @@ def _graphs(case: Case) -> tuple[AttributionGraph, AttributionGraph]:
     return a, b
 
 
-def _output(graph: AttributionGraph, case: Case) -> int:
+def _output(graph: AttributionGraph, case: MovedPrompt) -> int:
     return int(np.flatnonzero(graph.index[graph.kind == NodeKind.LOGIT] == case.of.answers[0])[0])
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from engine.bench.ranked import RANDOM, Case, Ranked, Worth, worths
+from engine.bench.ranked import RANDOM, MovedPrompt, Ranked, Worth, worths
 from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import TRANSCODERS, Setting
@@ -37,10 +37,10 @@ def measure(setting: Setting) -> list[BenchRow]:
     return rows
 
 
-def _rows(title: str, cases: Iterator[Case], ranked: Callable[[Case], Ranked]) -> list[BenchRow]:
+def _rows(title: str, cases: Iterator[MovedPrompt], ranked: Callable[[MovedPrompt], Ranked]) -> list[BenchRow]:
     found: dict[str, list[Worth]] = defaultdict(list)
-    for case in cases:
-        for name, worth in worths(ranked(case), SIZES, most_singles=MOST_SINGLES).items():
+    for number, case in enumerate(cases):
+        for name, worth in worths(ranked(case), SIZES, most_singles=MOST_SINGLES, seed=number).items():
             found[name].append(worth)
     rows = []
     for name, several in found.items():
@@ -54,7 +54,7 @@ def _rows(title: str, cases: Iterator[Case], ranked: Callable[[Case], Ranked]) -
     return rows
 
 
-def _cases(setting: Setting, run: str) -> Iterator[Case]:
+def _cases(setting: Setting, run: str) -> Iterator[MovedPrompt]:
     """One of each word's consequences."""
     from engine.attribution.acted import logit_of, said
     from engine.models.base import encode
@@ -74,10 +74,10 @@ def _cases(setting: Setting, run: str) -> Iterator[Case]:
         of = ExplainedLogits(answers=(said(tuned, prompt),))
         change = logit_of(tuned, prompt, of)[0] - logit_of(loaded.model, prompt, of)[0]
         if abs(change) >= LEAST_CHANGE:
-            yield Case(loaded, tuned, replacement, probe.text, prompt, of, change)
+            yield MovedPrompt(loaded, tuned, replacement, probe.text, prompt, of, change)
 
 
-def _ranked_mlps(case: Case) -> Ranked:
+def _ranked_mlps(case: MovedPrompt) -> Ranked:
     from engine.attribution.places import place_effects, taken_back
 
     a, b = case.loaded.model, case.tuned

@@ -22,7 +22,7 @@ def ranked(change: float) -> Ranked:
 
 @pytest.mark.parametrize("change", [5.0, -5.0])
 def test_the_right_ranking_takes_back_most(change: float) -> None:
-    found = worths(ranked(change), (1, 2, 20), most_singles=99)
+    found = worths(ranked(change), (1, 2, 20), most_singles=99, seed=0)
     assert found["right"].correlation == pytest.approx(1)
     assert found["wrong"].correlation == pytest.approx(-1)
     assert found["right"].shares == pytest.approx({1: 3 / 5, 2: 5 / 5})  # there are no 20
@@ -40,6 +40,6 @@ def test_of_many_places_the_first_of_each_ranking_are_tried_and_some_at_random()
         return [float(sum(group)) for group in groups]
 
     scores = {"up": np.arange(100.0), "down": -np.arange(100.0)}
-    worths(Ranked(change=1.0, signed=scores, unsigned={}, taken_back=taken_back), (), most_singles=20)
+    worths(Ranked(change=1.0, signed=scores, unsigned={}, taken_back=taken_back), (), most_singles=20, seed=0)
     assert len(tried) == len(set(tried)) == 20
     assert {99, 98, 97, 96, 95, 0, 1, 2, 3, 4} <= set(tried)

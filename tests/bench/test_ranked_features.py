@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.attribution.acted import logit_of, said
-from engine.bench.ranked import Case, Ranked
+from engine.bench.ranked import MovedPrompt, Ranked
 from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.domain.explained import ExplainedLogits
 from engine.models.base import encode
@@ -17,12 +17,12 @@ from tests.attribution.test_places import nearly
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(tmp_path_factory: pytest.TempPathFactory) -> MovedPrompt:
     loaded = load("llama", Path(tmp_path_factory.mktemp("ranked")))
     b, prompt = nearly(loaded.model), encode(loaded, PROMPT)[0]
     of = ExplainedLogits(answers=(said(b, prompt),))
     change = logit_of(b, prompt, of)[0] - logit_of(loaded.model, prompt, of)[0]
-    return Case(loaded, b, Replacement(loaded, random_transcoders(loaded)), PROMPT, prompt, of, change)
+    return MovedPrompt(loaded, b, Replacement(loaded, random_transcoders(loaded)), PROMPT, prompt, of, change)
 
 
 def first_alone(ranked: Ranked, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def first_alone(ranked: Ranked, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("ranked", [ranked_features, ranked_edges])
-def test_the_gradient_in_b_is_what_patching_measures(ranked: object, case: Case) -> None:
+def test_the_gradient_in_b_is_what_patching_measures(ranked: object, case: MovedPrompt) -> None:
     found: Ranked = ranked(case)  # type: ignore[operator]
     said, measured = first_alone(found, "gradient in B")
     assert np.corrcoef(said, measured)[0, 1] > 0.95
@@ -42,7 +42,7 @@ def test_the_gradient_in_b_is_what_patching_measures(ranked: object, case: Case)
     assert len(sizes) == 1
 
 
-def test_an_edge_into_the_answer_is_patched_by_its_weight(case: Case) -> None:
+def test_an_edge_into_the_answer_is_patched_by_its_weight(case: MovedPrompt) -> None:
     """All of them at once: what they bring in A less than in B, exactly."""
     found = ranked_edges(case)
     direct = np.flatnonzero(found.signed["gradient in B"] == found.signed["gradient in both"])

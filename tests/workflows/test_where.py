@@ -86,7 +86,7 @@ def test_journals_of_before_there_were_several_answers_can_be_read() -> None:
     assert Where.model_validate_json(old % "").answers == ()
 
 
-class After:
+class OnceStored:
     """Cancelled as soon as something is stored."""
 
     def __init__(self, store: Store) -> None:
@@ -106,7 +106,7 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
     asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
     request = WhereProbes(a=a, b=b, asked=(*asked, AskedPrompt(prompt=PROMPT, answer="smilesandcries")))
     with pytest.raises(Cancelled):
-        where_probes(demo_store, request, quiet, After(demo_store))
+        where_probes(demo_store, request, quiet, OnceStored(demo_store))
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == [probes[0]]
     assert missing == [*probes[1:]]
