@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOP = 10  # places, matrices and heads shown to a person
 MaybePrompt = Annotated[
     str,
-    typer.Argument(metavar="[PROMPT]", help="The text whose next token is explained; or --type.", show_default=False),
+    typer.Argument(metavar="PROMPT", help="The text whose next token is explained; or --type.", show_default=False),
 ]
 Answers = Annotated[
     list[str] | None,
