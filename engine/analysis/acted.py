@@ -8,6 +8,7 @@ import pandas as pd
 
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
 from engine.domain.numbers import decimal, percent, signed
+from engine.domain.words import listed
 
 _NAMED = 2  # tokens in the sentence
 _WORTH_NAMING = 0.05  # of the change
@@ -74,14 +75,18 @@ def effect_table(acted: Acted) -> pd.DataFrame:
         for (layer, head, position), value in np.ndenumerate(acted.effects.head)
         if value
     ]
-    return _largest_first(pd.DataFrame(rows, columns=columns).astype({"head": object}), by="effect")
+    table = pd.DataFrame(rows, columns=columns, dtype=object)  # else None makes floats of the heads' numbers
+    return _largest_first(table.astype({"layer": int, "position": int, "effect": float}), by="effect")
 
 
 def acted_sentence(acted: Acted) -> str:
     """What changed by how much, at which tokens most of it was made, and what the parts add up to."""
-    a, b, word = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.answer.strip()
+    a, b, asked = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.key.explained
+    one = len(asked.tokens) == 1
+    what = f"the logit of “{acted.answer}”" if one else f"“{acted.answer}”"
+    answers = "" if one else f" of {listed([word.strip() for word in acted.words[: len(asked.answers)]])}"
     if not any(stretch.matrices for stretch in acted.stretches):
-        return f"{a} and {b} have the same weights: the logit of “{word}” is {decimal(acted.before)} in both."
+        return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
     largest = _largest_first(token_table(acted)).head(_NAMED)
     named = [
@@ -90,17 +95,22 @@ def acted_sentence(acted: Acted) -> str:
         if abs(part) >= _WORTH_NAMING * abs(acted.change)
     ]
     return (
-        f"From {a} to {b} the logit of “{word}” changes by {signed(acted.change)}, from {decimal(acted.before)} to "
-        f"{decimal(acted.after)} (probability {percent(first.probability_before)} to "
+        f"From {a} to {b} {what} changes by {signed(acted.change)}, from {decimal(acted.before)} to "
+        f"{decimal(acted.after)} (probability{answers} {percent(first.probability_before)} to "
         f"{percent(last.probability_after)}){': ' if named else ''}{' and '.join(named)}. All parts add up to "
         f"{signed(acted.sum)}."
     )
 
 
 def acted_record(acted: Acted) -> dict[str, Any]:
-    """Keys answer, before, after, sum, left, places, matrices, heads, effects, steps. Places sum to `sum`."""
+    """Keys answer (what is explained, in words), answers, against, before, after, sum, left, places, matrices, heads,
+    effects, steps. Places sum to `sum`."""
+    words = [word.strip() for word in acted.words]
+    n = len(acted.key.explained.answers)
     return {
         "answer": acted.answer,
+        "answers": words[:n],
+        "against": words[n:],
         "before": acted.before,
         "after": acted.after,
         "sum": acted.sum,

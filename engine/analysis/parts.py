@@ -141,6 +141,18 @@ def flows(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     return graph.weight.astype(np.float64) * units(graph, explained)[graph.target]
 
 
+def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(n,) what a change (n,) from A to B does to an output, by both graphs: it times what a unit does, mean of both.
+
+    Of features the change of activation, of edges that of weight; `per_unit`: of the feature, or of the edge's target,
+    in each graph (`units`), (n,) each and 0 where the graph does not have it: then the other's
+    alone counts. Of what stored graphs know this comes nearest to patching (`bench --only rankings`).
+    """
+    known = (per_unit[0] != 0).astype(float) + (per_unit[1] != 0)
+    mean: np.ndarray = np.divide(per_unit[0] + per_unit[1], known, out=np.zeros(len(change)), where=known > 0)
+    return change * mean
+
+
 def place_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:
     """layer, position, token, a, b: the largest change first, places that are 0 in both left out."""
     grids = [_grid(graph, explained) for graph in (a, b)]

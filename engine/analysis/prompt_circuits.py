@@ -85,7 +85,7 @@ def prompt_circuit(probe: Probe, graph: AttributionGraph, settings: PruneSetting
 
 def _keys(probe: Probe, graph: AttributionGraph) -> np.ndarray:
     """(n_nodes,) int64: layer, role, kind, index."""
-    role = np.array(_roles(probe, graph.tokens), dtype=np.int64)[graph.position]
+    role = np.array(roles(probe, graph.tokens), dtype=np.int64)[graph.position]
     index = np.where(graph.kind == NodeKind.TOKEN, 0, graph.index)
     answer = probe.answer.strip()
     index[graph.kind == NodeKind.LOGIT] = [
@@ -96,7 +96,7 @@ def _keys(probe: Probe, graph: AttributionGraph) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
-def _roles(probe: Probe, tokens: Sequence[str]) -> tuple[Role, ...]:
+def roles(probe: Probe, tokens: Sequence[str]) -> tuple[Role, ...]:
     """(n_pos,) Kept, because a prompt is traced at many checkpoints."""
     slots = probe_slots(probe, tokens)
     inner = (_ROLE_OF.get(slot.word, Role.OTHER) for slot in slots[1:-1])

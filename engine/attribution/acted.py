@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from engine.attribution.weight_changes import LinearChange, WeightChange, changes
 from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
 from engine.domain.errors import ModelUnavailable
+from engine.domain.explained import ExplainedLogits
 from engine.models.last_logits import last_logits
 from engine.models.masks import attention_mask
 from engine.models.parts import Layer, Parts
@@ -40,22 +41,22 @@ def stretch(
     a: PreTrainedModel,
     b: PreTrainedModel,
     prompt: torch.Tensor,
-    answer: int,
+    of: ExplainedLogits,
     *,
     whole: float = 0.0,
     allowed: float | None = None,
 ) -> Stretch:
-    """How the logit of token `answer` behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
+    """How what is explained behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
 
-    `whole`: what the logit changes by on average over the stretches that this one is of. Where that is more than this
+    `whole`: what it changes by on average over the stretches that this one is of. Where that is more than this
     one's own change, it decides how exact the sum must be. `allowed`: what may be left instead. Neither model is
     written to. Raises ComparisonRefused, InputError as `changes`.
     """
-    (before, p_before), (after, p_after) = (logit_of(model, prompt, answer) for model in (a, b))
+    (before, p_before), (after, p_after) = (logit_of(model, prompt, of) for model in (a, b))
     if allowed is None:
         allowed = max(TOLERANCE * max(abs(after - before), abs(whole)), INVISIBLE)
     changed = changes(a, b)
-    line = _Line(sharing_copy(a), changed, prompt, answer)
+    line = _Line(sharing_copy(a), changed, prompt, of)
     segments = _integrated(line, before, after, allowed) if changed else []
     parts = _Integral.sum_of([segment.parts for segment in segments])
     return Stretch(
@@ -109,10 +110,10 @@ def layer_of(name: str, model: PreTrainedModel) -> int:
 
 
 @torch.no_grad()
-def logit_of(model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> tuple[float, float]:
-    """The answer's logit minus the mean one, before any soft cap, and its probability."""
+def logit_of(model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits) -> tuple[float, float]:
+    """What is explained, before any soft cap, and the probability of its answers together."""
     raw, capped = at_last(sharing_copy(model), prompt[None])
-    return float(explained(raw, answer)), float(capped[0].softmax(-1)[answer])
+    return float(explained(raw, of)), float(capped[0].softmax(-1)[list(of.answers)].sum())
 
 
 @torch.no_grad()
@@ -132,9 +133,11 @@ def at_last(model: PreTrainedModel, prompts: torch.Tensor) -> tuple[torch.Tensor
     return raw[0], capped.float()
 
 
-def explained(logits: torch.Tensor, answer: int) -> torch.Tensor:
+def explained(logits: torch.Tensor, of: ExplainedLogits) -> torch.Tensor:
     """(n,) of logits (n, n_vocab)."""
-    return logits[:, answer] - logits.mean(1)
+    weights = torch.as_tensor(of.weights(of.tokens), dtype=logits.dtype, device=logits.device)
+    found = logits[:, list(of.tokens)] @ weights
+    return found if of.against else found - logits.mean(1)
 
 
 def _rows(parts: Sequence[np.ndarray], n_pos: int) -> np.ndarray:
@@ -183,10 +186,10 @@ class _Line:
     """The models between two checkpoints, several of them at once: the prompt stands in a batch, once a point."""
 
     def __init__(
-        self, model: PreTrainedModel, changed: Mapping[str, WeightChange], prompt: torch.Tensor, answer: int
+        self, model: PreTrainedModel, changed: Mapping[str, WeightChange], prompt: torch.Tensor, of: ExplainedLogits
     ) -> None:
         """`model`: of the first checkpoint, with hooks that nobody else sees."""
-        self._model, self._changed, self._prompt, self._answer = model, changed, prompt, answer
+        self._model, self._changed, self._prompt, self._of = model, changed, prompt, of
         self._heads = _Heads(model)
 
     def integral(self, start: float, end: float) -> _Integral:
@@ -234,7 +237,7 @@ class _Line:
                 stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
             # The last hooks: they see what those above have made of the logits.
             logits, _ = at_last(self._model, self._prompt.expand(len(at), -1))
-        return seen, explained(logits, self._answer)
+        return seen, explained(logits, self._of)
 
 
 def _moving(

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from engine.attribution.acted import at_last, explained
 from engine.domain.acted import PlaceEffects
+from engine.domain.explained import ExplainedLogits
 from engine.models.low_rank import matrix
 from engine.models.parts import Parts
 from engine.models.sharing import sharing_copy
@@ -26,16 +27,16 @@ def place_effects(
     a: PreTrainedModel,
     b: PreTrainedModel,
     prompt: torch.Tensor,
-    answer: int,
+    of: ExplainedLogits,
     *,
     at: Sequence[PreTrainedModel] | None = None,
 ) -> PlaceEffects:
-    """Of MLPs and heads on prompt (n_pos,), BOS first, on the logit of `answer`.
+    """Of MLPs and heads on prompt (n_pos,), BOS first, on what is explained.
 
     `at`: the checkpoints whose gradients are taken, both where they are not named. Raises ModelUnavailable for a family
     without a row.
     """
-    passed = {id(model): _Passed.of(model, prompt, answer) for model in (a, b)}
+    passed = {id(model): _Passed.of(model, prompt, of) for model in (a, b)}
     before, after = passed[id(a)], passed[id(b)]
     ends = [passed[id(model)] for model in at or (a, b)]
     mlps, moved, heads = [], [], []
@@ -53,13 +54,13 @@ def taken_back(
     a: PreTrainedModel,
     b: PreTrainedModel,
     prompt: torch.Tensor,
-    answer: int,
+    of: ExplainedLogits,
     groups: Iterable[Sequence[tuple[int, int]]],
 ) -> list[float]:
-    """What B's logit loses where the MLPs of a group of (layer, position) write what they write in A; of each group."""
-    side = _Passed.of(a, prompt, answer)
+    """Of each group of (layer, position): what is explained loses in B where these MLPs write what they write in A."""
+    side = _Passed.of(a, prompt, of)
     own = Parts(sharing_copy(b))
-    whole = _logit(own, prompt, answer)
+    whole = _logit(own, prompt, of)
     found = []
     for group in groups:
         with ExitStack() as hooks:
@@ -67,13 +68,13 @@ def taken_back(
                 positions = [position for at, position in group if at == layer]
                 hook = _writing(side.written[layer], positions)
                 hooks.callback(own.layers[layer].mlp_exit.register_forward_hook(hook).remove)
-            found.append(whole - _logit(own, prompt, answer))
+            found.append(whole - _logit(own, prompt, of))
     return found
 
 
 @torch.no_grad()
-def _logit(parts: Parts, prompt: torch.Tensor, answer: int) -> float:
-    return float(explained(at_last(parts.model, prompt[None])[0], answer))
+def _logit(parts: Parts, prompt: torch.Tensor, of: ExplainedLogits) -> float:
+    return float(explained(at_last(parts.model, prompt[None])[0], of))
 
 
 def _writing(values: torch.Tensor, positions: Sequence[int]) -> Any:
@@ -98,14 +99,14 @@ class _Passed:
     at_attended: Sequence[torch.Tensor] = ()  # at what the output projection gives
 
     @classmethod
-    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, answer: int) -> "_Passed":
+    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits) -> "_Passed":
         found = cls(Parts(sharing_copy(model)))
         with ExitStack() as stack, torch.enable_grad():
             for handle in found._hooks():
                 stack.callback(handle.remove)
             logits, _ = at_last(found.parts.model, prompt[None])
         outputs = [*found.written, *found.projected]
-        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, answer).sum(), outputs)]
+        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, of).sum(), outputs)]
         found.at_written, found.at_attended = gradients[: len(found.written)], gradients[len(found.written) :]
         found.written = [_rows(one.detach()) for one in found.written]
         found.attended = [_rows(one.detach()) for one in found.attended]

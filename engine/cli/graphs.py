@@ -1,6 +1,6 @@
 """`trace`, `compare`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -120,13 +120,15 @@ def compare(
         show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
 
 
-def acted(store: "Store", a: str, b: str, prompt: str, answer: str = "") -> "Acted":
+def acted(
+    store: "Store", a: str, b: str, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = ()
+) -> "Acted":
     """Where training acted from A to B (canonical names), measured now where it is not stored."""
     from engine.domain.jobs import Where
     from engine.workflows.queries import stored_acted
 
-    request = Where(a=a, b=b, prompt=prompt, answer=answer)
-    look = lambda: stored_acted(store, a, b, prompt, answer)  # noqa: E731
+    request = Where(a=a, b=b, prompt=prompt, answers=tuple(answers), against=tuple(against))
+    look = lambda: stored_acted(store, a, b, prompt, answers, against)  # noqa: E731
     return found_or_made(store, look, request, f"finding where training acted from {a} to {b}")
 
 

@@ -10,14 +10,14 @@ from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, Node
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
-from engine.domain.corpus import ProbeKind, probe_kind
-from engine.domain.errors import NotFound
+from engine.domain.corpus import probe_kind
 
 if TYPE_CHECKING:
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
     from engine.store import Store
 
+ConstraintType = Annotated[str, typer.Option("--type", metavar="TYPE", help="Constraint type, as simple_mapping.")]
 CsvFile = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the edges as CSV; - is stdout.", show_default=False)
 ]
@@ -33,7 +33,7 @@ def mean_circuit(
     a: CheckpointArgument,
     b: CheckpointArgument,
     *,
-    constraint_type: Annotated[str, typer.Option("--type", help="Constraint type, as simple_mapping.")],
+    constraint_type: ConstraintType,
     kind: Kind = "inference",
     prompts: Annotated[int, typer.Option(min=1, help="How many, spread over phrasings and words.")] = 12,
     transcoders: Transcoders = "",
@@ -47,6 +47,7 @@ def mean_circuit(
     from engine.analysis.aggregate import aggregate
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
+    from engine.workflows.prompt_groups import group_prompts, probe_group
 
     for destination in (json_file, csv_file):
         check_destination(destination)
@@ -54,7 +55,7 @@ def mean_circuit(
     settings = DiffSettings(prune=prune, min_change=min_change)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
-    chosen = _probes(store, ref_a, ref_b, constraint_type, probe_kind(kind), prompts)
+    chosen = group_prompts(probe_group(store, ref_a, ref_b, constraint_type, probe_kind(kind)), prompts)
     mean = aggregate(_parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings))
     if json_file:
         from engine.analysis.records import diff_record
@@ -68,17 +69,6 @@ def mean_circuit(
         from engine.cli.graph_text import show_mean
 
         show_mean(mean)
-
-
-def _probes(store: "Store", a: str, b: str, constraint_type: str, kind: ProbeKind, n: int) -> "tuple[Probe, ...]":
-    """Raises NotFound where no corpus of the two runs has such probes; it lists what there is."""
-    from engine.workflows.prompt_groups import group_prompts, probe_groups
-
-    groups = probe_groups(store, a, b)
-    for group in groups:
-        if (group.constraint_type, group.kind) == (constraint_type, kind):
-            return group_prompts(group, n)
-    raise NotFound("group of probes", f"{constraint_type} {kind}", [f"{g.constraint_type} {g.kind}" for g in groups])
 
 
 def _parts(

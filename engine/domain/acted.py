@@ -8,11 +8,12 @@ exactly, whatever was trained, and no transcoders are needed.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from engine.domain.explained import ExplainedLogits
 from engine.domain.record import Record
 
 EMBEDDING_LAYER = -1  # of token and position embeddings; what stands behind the last layer is layer n_layers
@@ -20,12 +21,29 @@ HeadKind = Literal["query", "key", "value", "output"]
 
 
 class ActedKey(Record):
-    """What was asked: of which checkpoints, in the order of training, and of which answer."""
+    """What was asked: of which checkpoints, in the order of training, and of which outputs."""
 
     checkpoints: Annotated[tuple[str, ...], Field(min_length=2)]  # RUN@LABEL; the first is A, the last B
     hashes: tuple[str, ...]  # of their weights and the base: a run made again under its old name differs
     prompt: str  # without BOS
-    answer: int  # token id
+    explained: ExplainedLogits
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_answer(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "answer" not in given:
+            return given
+        rest = {name: value for name, value in given.items() if name != "answer"}
+        return rest | {"explained": {"answers": [given["answer"]]}}
+
+    @model_serializer(mode="wrap")
+    def _one_answer_by_its_id(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # As all keys were written before there were several, so that these keep their hashes.
+        record: dict[str, Any] = whole(self)
+        if len(self.explained.tokens) == 1:
+            del record["explained"]
+            record["answer"] = self.explained.answers[0]
+        return record
 
     @property
     def hash(self) -> str:
@@ -53,7 +71,7 @@ class ChangedHead:
 class Stretch:
     """One straight line of weights, between two checkpoints.
 
-    The logit is that of the answer minus the mean logit, before any soft cap.
+    The logit is what is explained, before any soft cap; the probability that of the answers together.
     """
 
     before: float  # logit at a, measured
@@ -73,7 +91,7 @@ class Stretch:
 
 @dataclass(frozen=True, eq=False)
 class PlaceEffects:
-    """What each place's change, from A to B, does to the answer's logit; estimated from gradients at both ends."""
+    """What each place's change, from A to B, does to what is explained; estimated from gradients at both ends."""
 
     mlp: np.ndarray  # (n_layers, n_pos)
     head: np.ndarray  # (n_layers, n_heads, n_pos)
@@ -82,15 +100,20 @@ class PlaceEffects:
 
 @dataclass(frozen=True, eq=False)
 class Acted:
-    """Of one prompt and one answer, from A to B, over the checkpoints between them."""
+    """Of one prompt, from A to B, over the checkpoints between them."""
 
     key: ActedKey
     tokens: tuple[str, ...]  # (n_pos,) with BOS first
-    answer: str  # as the tokenizer writes it, with its blank
-    is_said: bool  # it is what B says: the most probable token
+    words: tuple[str, ...]  # of `key.explained.tokens`, as the tokenizer writes them, with their blanks
+    is_said: bool  # the only answer is what B says: its most probable token
     n_layers: int
     effects: PlaceEffects | None  # None: a family of which the places are not known
     stretches: tuple[Stretch, ...]  # in the order of training; the first begins at A, the last ends at B
+
+    @property
+    def answer(self) -> str:
+        """What is explained: `smiles`, `smiles − cries`."""
+        return self.key.explained.text(self.words)
 
     @property
     def before(self) -> float:

@@ -1,8 +1,8 @@
 """Background work: what is asked for, how it reports, how it is cancelled."""
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, ScoreSettings, Share
 from engine.domain.corpus import CorpusSpec, ProbeKind, TaskSpec
@@ -82,7 +82,32 @@ class Where(Record):
     a: str  # RUN@LABEL
     b: str
     prompt: str
-    answer: str = ""  # a word; empty: what B says
+    answers: tuple[str, ...] = ()  # words, whose mean logit is explained; none: what B says
+    against: tuple[str, ...] = ()  # words whose mean logit is taken off
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_answer(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "answer" not in given:  # as journals of before have it
+            return given
+        rest = {name: value for name, value in given.items() if name != "answer"}
+        return rest | {"answers": [given["answer"]] if given["answer"] else []}
+
+
+class AskedPrompt(Record):
+    """A prompt and the next token that is explained."""
+
+    prompt: str
+    answer: str
+
+
+class WhereProbes(Record):
+    """The same as `Where` of many prompts, each with its own answer; stored one by one, cancelled in between."""
+
+    action: Literal["where_probes"] = "where_probes"
+    a: str  # RUN@LABEL
+    b: str
+    asked: tuple[AskedPrompt, ...]
 
 
 class Timelapse(Record):
@@ -181,6 +206,7 @@ Request = Annotated[
     | Compare
     | Trace
     | Where
+    | WhereProbes
     | Timelapse
     | Intervene
     | DescribeFeatures

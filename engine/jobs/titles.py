@@ -16,7 +16,9 @@ from engine.domain.jobs import (
     TrainTranscoders,
     UniteCircuits,
     Where,
+    WhereProbes,
 )
+from engine.domain.numbers import plural
 
 
 def title_of(request: Request) -> str:  # noqa: C901 - a case an action
@@ -34,6 +36,10 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"Trace {request.checkpoint}"
         case Where():
             return f"Find where training acted from {request.a} to {request.b}"
+        case WhereProbes():
+            return (
+                f"Find where training acted from {request.a} to {request.b} on {plural(len(request.asked), 'prompt')}"
+            )
         case Timelapse():
             return f"Trace the time-lapse of {request.a} and {request.b}"
         case Intervene():

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -29,10 +29,17 @@ class _StretchHeader(Record):
 class _ActedHeader(Record):
     key: ActedKey
     tokens: tuple[str, ...]
-    answer: str
+    words: tuple[str, ...]
     is_said: bool
     n_layers: int
     stretches: tuple[_StretchHeader, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_answer(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "answer" not in given:  # the form of before there were several
+            return given
+        return {name: value for name, value in given.items() if name != "answer"} | {"words": [given["answer"]]}
 
 
 def write_acted(path: Path, acted: Acted) -> None:
@@ -40,7 +47,7 @@ def write_acted(path: Path, acted: Acted) -> None:
     header = _ActedHeader(
         key=acted.key,
         tokens=acted.tokens,
-        answer=acted.answer,
+        words=acted.words,
         is_said=acted.is_said,
         n_layers=acted.n_layers,
         stretches=tuple(
@@ -65,7 +72,7 @@ def read_acted(path: Path) -> Acted:
             effects = _effects(path, file, header)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
-    return Acted(header.key, header.tokens, header.answer, header.is_said, header.n_layers, effects, stretches)
+    return Acted(header.key, header.tokens, header.words, header.is_said, header.n_layers, effects, stretches)
 
 
 def read_acted_key(path: Path) -> ActedKey:
@@ -124,6 +131,8 @@ def _header(path: Path, metadata: dict[str, str] | None) -> _ActedHeader:
         raise Damaged(path, f"its metadata does not say where training acted ({first_reason(error)})") from error
     if path.stem != header.key.hash:
         raise Damaged(path, f"its name is not the hash of what was asked ({header.key.hash})")
+    if len(header.words) != len(header.key.explained.tokens):
+        raise Damaged(path, f"it has {len(header.words)} words for {len(header.key.explained.tokens)} outputs")
     if len(header.stretches) != len(header.key.checkpoints) - 1:
         raise Damaged(path, f"it has {len(header.stretches)} stretches for {len(header.key.checkpoints)} checkpoints")
     return header

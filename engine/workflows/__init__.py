@@ -23,6 +23,7 @@ from engine.domain.jobs import (
     TrainTranscoders,
     UniteCircuits,
     Where,
+    WhereProbes,
 )
 from engine.store import Store
 
@@ -61,6 +62,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.where import where
 
             return where(store, request, report, cancel)
+        case WhereProbes():
+            from engine.workflows.where import where_probes
+
+            return where_probes(store, request, report, cancel)
         case Timelapse():
             from engine.workflows.timelapse import timelapse
 

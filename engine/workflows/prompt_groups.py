@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from engine.analysis.aggregate import group_title
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import output_ids
+from engine.domain.acted import Acted, ActedKey
 from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
@@ -48,6 +49,15 @@ def probe_groups(store: Store, a: str, b: str) -> tuple[ProbeGroup, ...]:
     types = list(dict.fromkeys(constraint_type for constraint_type, _ in groups))
     order = sorted(groups, key=lambda group: (types.index(group[0]), list(PROBE_KINDS).index(group[1])))
     return tuple(ProbeGroup(*group, tuple(groups[group])) for group in order)
+
+
+def probe_group(store: Store, a: str, b: str, constraint_type: str, kind: ProbeKind) -> ProbeGroup:
+    """One of `probe_groups`. Raises as it does, and NotFound, with what there is."""
+    groups = probe_groups(store, a, b)
+    for group in groups:
+        if (group.constraint_type, group.kind) == (constraint_type, kind):
+            return group
+    raise NotFound("group of probes", f"{constraint_type} {kind}", [f"{g.constraint_type} {g.kind}" for g in groups])
 
 
 def group_prompts(group: ProbeGroup, n: int) -> tuple[Probe, ...]:
@@ -115,6 +125,35 @@ def _answer(probe: Probe, graph: AttributionGraph) -> ExplainedLogits | None:
     words = zip(output_ids(graph), graph.target_tokens, strict=True)
     found = [token for token, word in words if word.strip() == probe.answer.strip()]
     return ExplainedLogits(answers=(found[0],)) if found else None
+
+
+def group_acted(store: Store, a: str, b: str, probes: Sequence[Probe]) -> tuple[list[tuple[Probe, Acted]], list[Probe]]:
+    """Where training acted on the right answers of the probes, in their order, and the probes still to be measured.
+
+    `a`, `b`: RUN@LABEL, canonical. All are of the checkpoints as they were for the newest of them, so that what was
+    measured before a run was made again counts as missing, and so does a file that is damaged or gone.
+    """
+    wanted = {probe.text for probe in probes}
+    keys: dict[str, list[ActedKey]] = {}
+    course: tuple[tuple[str, ...], ...] = ()
+    for key in store.acted_keys():  # the newest first
+        if (key.checkpoints[0], key.checkpoints[-1]) == (a, b) and key.prompt in wanted:
+            course = course or (key.checkpoints, key.hashes)
+            if (key.checkpoints, key.hashes) == course and len(key.explained.tokens) == 1:
+                keys.setdefault(key.prompt, []).append(key)
+    found = [(probe, _acted_of(store, keys.get(probe.text, ()), probe.answer.strip())) for probe in probes]
+    return [(probe, one) for probe, one in found if one], [probe for probe, one in found if one is None]
+
+
+def _acted_of(store: Store, keys: Sequence[ActedKey], answer: str) -> Acted | None:
+    for key in keys:
+        try:
+            found = store.acted(key)
+        except Damaged:  # measuring it again puts a whole file in its place
+            continue
+        if found is not None and found.answer == answer:
+            return found
+    return None
 
 
 def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Comparison]:

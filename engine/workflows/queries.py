@@ -47,14 +47,21 @@ def comparison_graphs(
     return store.graph_pair(found.graph_a, found.graph_b)
 
 
-def stored_acted(store: Store, a: str, b: str, prompt: str, answer: str = "") -> Acted | None:
-    """Where training acted from A to B (RUN@LABEL, canonical), or None where it has not been measured: of the answer,
-    or of what B says where none is named. Raises Damaged."""
+def stored_acted(
+    store: Store, a: str, b: str, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = ()
+) -> Acted | None:
+    """Where training acted from A to B (RUN@LABEL, canonical), or None where it has not been measured: of the answers,
+    or of what B says where none is named; minus those `against`. Raises Damaged."""
     for key in store.acted_keys():
-        if (key.checkpoints[0], key.checkpoints[-1], key.prompt) == (a, b, prompt):
-            found = store.acted(key)
-            if found is not None and (found.answer.strip() == answer if answer else found.is_said):
-                return found
+        if (key.checkpoints[0], key.checkpoints[-1], key.prompt) != (a, b, prompt):
+            continue
+        found = store.acted(key)
+        if found is None:
+            continue
+        words = [word.strip() for word in found.words]
+        n = len(key.explained.answers)
+        if words[n:] == list(against) and (words[:n] == list(answers) if answers else found.is_said):
+            return found
     return None
 
 

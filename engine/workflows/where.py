@@ -1,12 +1,14 @@
 """Find where training acted between two checkpoints. Needs no transcoders, and no family that can be traced."""
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
-from engine.domain.errors import ModelUnavailable
-from engine.domain.jobs import CancelToken, Report, Where, cancellable, turn
+from engine.domain.errors import Damaged, InputError, ModelUnavailable
+from engine.domain.explained import ExplainedLogits
+from engine.domain.jobs import CancelToken, Report, Where, WhereProbes, cancellable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, weights
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from engine.models.base import LoadedModel
-
+_log = logging.getLogger(__name__)
 MOST_STRETCHES = 4  # of a run with more checkpoints some are passed over
 
 
@@ -26,39 +27,40 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an answer that is
     no single token), InputError, ModelUnavailable, Damaged, Cancelled.
     """
-    from engine.attribution.acted import said
-    from engine.models.adapters import checkpoint_hash
-    from engine.models.base import encode
-    from engine.models.next_token import next_token
-
     report(0.0, "Loading the model")
-    path = path_between(store, store.checkpoint(request.a), store.checkpoint(request.b))
-    loaded = common_model(store, [path[0], path[-1]])
-    prompt = encode(loaded, request.prompt)[0]
-    last = weights(loaded, path[-1]) or loaded.model
-    of_b = said(last, prompt)
-    key = ActedKey(
-        checkpoints=tuple(corner.ref for corner in path),
-        hashes=tuple(checkpoint_hash(loaded, corner.adapter) for corner in path),
-        prompt=request.prompt,
-        answer=next_token(loaded.tokenizer, request.answer) if request.answer else of_b,
-    )
+    course = _Course(store, request.a, request.b)
+    key = course.key(request.prompt, request.answers, request.against)
     if store.acted(key) is None:
-        first = weights(loaded, path[0]) or loaded.model
-        stretches = _stretches(loaded, path, (first, last), prompt, key.answer, cancellable(report, cancel))
-        decode = loaded.tokenizer.decode
-        acted = Acted(
-            key=key,
-            tokens=tuple(decode([token]) for token in prompt.tolist()),
-            answer=decode([key.answer]),
-            is_said=key.answer == of_b,
-            n_layers=loaded.n_layers,
-            effects=_effects(first, last, prompt, key.answer),
-            stretches=stretches,
-        )
-        store.save_acted(acted)
+        store.save_acted(course.measured(key, cancellable(report, cancel)))
     report(1.0, "Measured")
     return key.hash
+
+
+def where_probes(store: Store, request: WhereProbes, report: Report, cancel: CancelToken) -> str:
+    """Measure and store it for each of the prompts, as `where` does for one; what is stored already is passed over.
+
+    A prompt that the model cannot take, or whose answer is no single token, is left out and logged; only where no
+    prompt is left is it refused. Raises as `where`, but not Damaged: what cannot be read is measured again.
+    """
+    report(0.0, "Loading the model")
+    course = _Course(store, request.a, request.b)
+    refused: list[str] = []
+    for number, asked in enumerate(request.asked):
+        share, prefix = 1 / len(request.asked), f"“{asked.prompt}”: "
+        inner = part(cancellable(report, cancel), number * share, (number + 1) * share, prefix)
+        inner(0.0, "what is asked")
+        try:
+            key = course.key(asked.prompt, (asked.answer,))
+        except InputError as error:
+            _log.info("“%s” is left out: %s", asked.prompt, error)
+            refused.append(str(error))
+            continue
+        if not _is_stored(store, key):
+            store.save_acted(course.measured(key, inner))
+    if len(refused) == len(request.asked) > 0:
+        raise InputError(f"None of the {len(refused)} prompts can be measured. The first: {refused[0]}")
+    report(1.0, "Measured")
+    return f"{request.a} {request.b}"
 
 
 def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, ...]:
@@ -75,32 +77,84 @@ def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint
     return tuple(chosen if a.step < b.step else reversed(chosen))
 
 
-def _stretches(
-    loaded: "LoadedModel",
-    path: Sequence[Checkpoint],
-    ends: tuple["PreTrainedModel", "PreTrainedModel"],
-    prompt: "torch.Tensor",
-    answer: int,
-    report: Report,
-) -> tuple[Stretch, ...]:
-    """`ends`: the models of the first and the last checkpoint."""
-    from engine.attribution.acted import logit_of, stretch
+class _Course:
+    """From A over the checkpoints between them to B. Models are opened when they are needed, and kept."""
 
-    found, a = [], ends[0]
-    (before, _), (after, _) = (logit_of(one, prompt, answer) for one in ends)
-    whole = (after - before) / (len(path) - 1)
-    for number, (from_, to) in enumerate(pairwise(path)):
-        turn(report, number, len(path) - 1)(0.0, f"{from_.label} to {to.label}")
-        b = ends[1] if to is path[-1] else weights(loaded, to) or loaded.model
-        found.append(stretch(a, b, prompt, answer, whole=whole))
-        a = b
-    return tuple(found)
+    def __init__(self, store: Store, a: str, b: str) -> None:
+        """Raises NotFound, ComparisonRefused, ModelUnavailable, Damaged."""
+        from engine.models.adapters import checkpoint_hash
+
+        self.path = path_between(store, store.checkpoint(a), store.checkpoint(b))
+        self.loaded = common_model(store, [self.path[0], self.path[-1]])
+        self._hashes = tuple(checkpoint_hash(self.loaded, corner.adapter) for corner in self.path)
+        self._models: dict[str, PreTrainedModel] = {}
+
+    def key(self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = ()) -> ActedKey:
+        """What is asked; without answers of what B says. Raises PromptRefused, InputError."""
+        from engine.attribution.acted import said
+        from engine.models.next_token import next_token
+
+        ids = self._ids(prompt)
+        first, second = ([next_token(self.loaded.tokenizer, word) for word in words] for words in (answers, against))
+        named = [*(first or [said(self._model(self.path[-1]), ids)]), *second]
+        if len(set(named)) < len(named):
+            words = ", ".join(self.loaded.tokenizer.decode([token]).strip() for token in named)
+            raise InputError(f"Of the outputs {words} one is named twice. Name each once, for or against.")
+        return ActedKey(
+            checkpoints=tuple(corner.ref for corner in self.path),
+            hashes=self._hashes,
+            prompt=prompt,
+            explained=ExplainedLogits(answers=tuple(named[: len(named) - len(second)]), against=tuple(second)),
+        )
+
+    def measured(self, key: ActedKey, report: Report) -> Acted:
+        """Raises what the report raises, ComparisonRefused, InputError, Damaged."""
+        from engine.attribution.acted import said
+
+        prompt, decode = self._ids(key.prompt), self.loaded.tokenizer.decode
+        stretches = self._stretches(prompt, key.explained, report)
+        return Acted(
+            key=key,
+            tokens=tuple(decode([token]) for token in prompt.tolist()),
+            words=tuple(decode([token]) for token in key.explained.tokens),
+            is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt),),
+            n_layers=self.loaded.n_layers,
+            effects=self._effects(prompt, key.explained),
+            stretches=stretches,
+        )
+
+    def _stretches(self, prompt: "torch.Tensor", of: ExplainedLogits, report: Report) -> tuple[Stretch, ...]:
+        from engine.attribution.acted import logit_of, stretch
+
+        (before, _), (after, _) = (logit_of(self._model(end), prompt, of) for end in (self.path[0], self.path[-1]))
+        n, found = len(self.path) - 1, []
+        for number, (a, b) in enumerate(pairwise(self.path)):
+            turn(report, number, n)(0.0, f"{a.label} to {b.label}")
+            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=(after - before) / n))
+        return tuple(found)
+
+    def _effects(self, prompt: "torch.Tensor", of: ExplainedLogits) -> PlaceEffects | None:
+        from engine.attribution.places import place_effects
+
+        try:
+            return place_effects(self._model(self.path[0]), self._model(self.path[-1]), prompt, of)
+        except ModelUnavailable:  # the rest needs no row in the table of families
+            return None
+
+    def _ids(self, prompt: str) -> "torch.Tensor":
+        """(n_pos,)"""
+        from engine.models.base import encode
+
+        return encode(self.loaded, prompt)[0]
+
+    def _model(self, checkpoint: Checkpoint) -> "PreTrainedModel":
+        if checkpoint.ref not in self._models:
+            self._models[checkpoint.ref] = weights(self.loaded, checkpoint) or self.loaded.model
+        return self._models[checkpoint.ref]
 
 
-def _effects(a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", answer: int) -> PlaceEffects | None:
-    from engine.attribution.places import place_effects
-
+def _is_stored(store: Store, key: ActedKey) -> bool:
     try:
-        return place_effects(a, b, prompt, answer)
-    except ModelUnavailable:  # the rest needs no row in the table of families
-        return None
+        return store.acted(key) is not None
+    except Damaged:  # measuring it again puts a whole file in its place
+        return False

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from engine.analysis.effects import predicted_effect
+from engine.analysis.effects import effect_of_change, predicted_effect
 from engine.domain.graphs import AttributionGraph, NodeKind
 from tests.analysis.micro_graphs import micro_a, random_graph
 
@@ -66,3 +66,10 @@ def test_as_the_definition_says(seed: int, factor: float) -> None:
     changed = set(rng.choice(features, 7, replace=False))
     np.testing.assert_allclose(predicted_effect(graph, list(changed), factor), by_definition(graph, changed, factor))
     assert any(predicted_effect(graph, list(changed), factor))
+
+
+def test_the_effect_of_a_change_takes_the_mean_of_what_both_graphs_know() -> None:
+    found = effect_of_change(
+        np.array([2.0, 2.0, -1.0, 3.0]), (np.array([1.0, 0.0, 4.0, 0.0]), np.array([3.0, 5.0, 0.0, 0.0]))
+    )
+    assert found.tolist() == [4.0, 10.0, -4.0, 0.0]

@@ -1,6 +1,7 @@
 """Where training acted: parts add up to the logit's change, and are those of the weights' own gradients."""
 
 import copy
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.attribution.acted import INVISIBLE, MOST_SEGMENTS, POINTS, layer_of,
 from engine.attribution.weight_changes import changes
 from engine.domain.acted import Acted, ActedKey, ChangedHead, Stretch
 from engine.domain.errors import ComparisonRefused, InputError
+from engine.domain.explained import ExplainedLogits
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel
 from engine.models.parts import Parts
@@ -24,6 +26,7 @@ from tests.families import CONFIGS, loaded_family
 
 PROMPT = torch.tensor([1, 20, 7, 33, 45])
 ANSWER = 7
+OF = ExplainedLogits(answers=(ANSWER,))
 EXACT = 2e-5  # what may be left: float32's precision
 STEP = 0.03  # of every weight, about what a fine-tune does to these
 
@@ -39,12 +42,12 @@ def moved(model: PreTrainedModel, *, seed: int = 0, only: str = "") -> PreTraine
 
 
 def between(a: PreTrainedModel, b: PreTrainedModel, allowed: float | None = EXACT) -> Stretch:
-    return stretch(a, b, PROMPT, ANSWER, allowed=allowed)
+    return stretch(a, b, PROMPT, OF, allowed=allowed)
 
 
 def acted(loaded: LoadedModel, *stretches: Stretch) -> Acted:
-    key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", answer=ANSWER)
-    return Acted(key, ("",) * len(PROMPT), "", True, loaded.n_layers, None, stretches)
+    key = ActedKey(checkpoints=("a", "b"), hashes=("", ""), prompt="", explained=OF)
+    return Acted(key, ("",) * len(PROMPT), ("",), True, loaded.n_layers, None, stretches)
 
 
 def logit(model: PreTrainedModel) -> float:
@@ -117,11 +120,35 @@ def test_a_stretch_is_as_exact_as_the_whole_needs() -> None:
     """Of a large change, a stretch may leave more than a hundredth of its own small one; never more than it must."""
     loaded = loaded_family("opt")  # its ReLU needs many points
     a, b = moved(loaded.model, seed=3), moved(loaded.model, seed=4)
-    alone = stretch(a, b, PROMPT, ANSWER)
-    part_of_more = stretch(a, b, PROMPT, ANSWER, whole=100.0)
+    alone = stretch(a, b, PROMPT, OF)
+    part_of_more = stretch(a, b, PROMPT, OF, whole=100.0)
     assert part_of_more.n_points == POINTS
     assert part_of_more.n_points <= alone.n_points
     assert abs(part_of_more.sum - (alone.after - alone.before)) <= 1.0
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])  # the second caps its logits
+def test_a_mean_of_logits_and_a_contrast_are_sums_of_single_ones(family: str) -> None:
+    """At the same points of the line: nothing is left to the integral."""
+    loaded = loaded_family(family)
+    a, b = loaded.model, moved(loaded.model)
+    tokens = (7, 3, 11)
+    single = [stretch(a, b, PROMPT, ExplainedLogits(answers=(token,)), allowed=math.inf) for token in tokens]
+    for asked, weights in (
+        (ExplainedLogits(answers=(7,), against=(3,)), (1.0, -1.0, 0.0)),
+        (ExplainedLogits(answers=(7, 3, 11)), (1 / 3, 1 / 3, 1 / 3)),
+        (ExplainedLogits(answers=(7, 3), against=(11,)), (0.5, 0.5, -1.0)),
+    ):
+        found = stretch(a, b, PROMPT, asked, allowed=math.inf)
+        assert found.n_points == POINTS
+        for name in ("before", "after", "by_matrix", "by_head"):
+            wanted = sum(weight * getattr(one, name) for weight, one in zip(weights, single, strict=True))
+            np.testing.assert_allclose(getattr(found, name), wanted, rtol=0, atol=1e-5)
+        of_answers = sum(
+            one.probability_after for token, one in zip(tokens, single, strict=True) if token in asked.answers
+        )
+        assert found.probability_after == pytest.approx(of_answers, abs=1e-6)
+        assert found.matrices == single[0].matrices
 
 
 def test_lora_is_followed_as_its_merged_copy_is(loaded: LoadedModel, tmp_path: Path) -> None:
@@ -249,7 +276,7 @@ def test_one_layer_by_hand() -> None:
         slope_up = (value(up + step, down) - value(up - step, down)) / (2 * step)
         slope_down = (value(up, down + step) - value(up, down - step)) / (2 * step)
         parts += np.array([2 * slope_up, 2 * slope_down]) / n
-    found = stretch(a, b, torch.tensor([2]), 0, allowed=EXACT)
+    found = stretch(a, b, torch.tensor([2]), ExplainedLogits(answers=(0,)), allowed=EXACT)
     assert found.before == pytest.approx(value(0, 1), abs=1e-5)
     assert found.after == pytest.approx(value(2, 3), abs=1e-5)
     assert [matrix.name for matrix in found.matrices] == ["model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj"]

@@ -7,9 +7,10 @@ import pytest
 from transformers import PreTrainedModel
 
 from engine.attribution.places import place_effects, taken_back
+from engine.domain.explained import ExplainedLogits
 from engine.models.base import LoadedModel
 from engine.models.parts import Parts
-from tests.attribution.test_acted import ANSWER, PROMPT, logit, moved
+from tests.attribution.test_acted import OF, PROMPT, logit, moved
 from tests.families import CONFIGS, loaded_family
 
 
@@ -29,8 +30,8 @@ def nearly(model: PreTrainedModel, *, only: str = "") -> PreTrainedModel:
 def test_single_mlps_are_what_patching_measures(loaded: LoadedModel) -> None:
     b = nearly(loaded.model)
     places = [(layer, position) for layer in range(loaded.n_layers) for position in range(len(PROMPT))]
-    measured = taken_back(loaded.model, b, PROMPT, ANSWER, [[place] for place in places])
-    estimated = [place_effects(loaded.model, b, PROMPT, ANSWER).mlp[place] for place in places]
+    measured = taken_back(loaded.model, b, PROMPT, OF, [[place] for place in places])
+    estimated = [place_effects(loaded.model, b, PROMPT, OF).mlp[place] for place in places]
     scale = np.abs(measured).max()
     assert scale > 1e-5
     np.testing.assert_allclose(estimated, measured, rtol=0, atol=0.05 * scale + 2e-6)
@@ -41,7 +42,7 @@ def test_heads_of_one_layer_are_what_its_attention_adds(loaded: LoadedModel) -> 
     parts = Parts(loaded.model)
     names = {module: name for name, module in loaded.model.named_modules()}
     b = nearly(loaded.model, only=f"{names[parts.layers[1].output]}.weight")
-    found = place_effects(loaded.model, b, PROMPT, ANSWER)
+    found = place_effects(loaded.model, b, PROMPT, OF)
     change = logit(b) - logit(loaded.model)
     assert found.head.shape == (loaded.n_layers, parts.n_heads, len(PROMPT))
     # Later attention moves its heads too, and earlier ones not at all.
@@ -53,9 +54,22 @@ def test_everything_patched_is_a(loaded: LoadedModel) -> None:
     """Only MLPs differ: with A's outputs everywhere B says what A says; with none nothing is taken back."""
     b = moved(loaded.model, only=".mlp." if loaded.family != "opt" else ".fc")
     places = [(layer, position) for layer in range(loaded.n_layers) for position in range(len(PROMPT))]
-    whole, none = taken_back(loaded.model, b, PROMPT, ANSWER, [places, []])
+    whole, none = taken_back(loaded.model, b, PROMPT, OF, [places, []])
     assert whole == pytest.approx(logit(b) - logit(loaded.model), abs=1e-4)
     assert none == 0
+
+
+def test_effects_on_a_contrast_are_differences() -> None:
+    model = loaded_family("llama").model
+    b = moved(model)
+    one, other, both = (
+        place_effects(model, b, PROMPT, ExplainedLogits(answers=answers, against=against))
+        for answers, against in (((7,), ()), ((3,), ()), ((7,), (3,)))
+    )
+    np.testing.assert_allclose(both.mlp, one.mlp - other.mlp, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(both.head, one.head - other.head, rtol=0, atol=1e-5)
+    assert np.abs(both.mlp).max() > 1e-3
+    assert both.mlp_moved.tolist() == one.mlp_moved.tolist()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
@@ -64,7 +78,7 @@ def test_a_planted_mlp_comes_first(family: str) -> None:
     loaded = loaded_family(family)
     names = {module: name for name, module in loaded.model.named_modules()}
     b = moved(loaded.model, only=names[Parts(loaded.model).layers[-1].mlp_last])
-    found = place_effects(loaded.model, b, PROMPT, ANSWER)
+    found = place_effects(loaded.model, b, PROMPT, OF)
     assert np.flatnonzero(found.mlp.any(1)).tolist() == [loaded.n_layers - 1]
     assert found.mlp[-1, -1] == pytest.approx(found.mlp.sum())
     assert not found.head.any()
@@ -72,7 +86,7 @@ def test_a_planted_mlp_comes_first(family: str) -> None:
 
 def test_nothing_is_written_to(loaded: LoadedModel) -> None:
     b = moved(loaded.model)
-    place_effects(loaded.model, b, PROMPT, ANSWER)
+    place_effects(loaded.model, b, PROMPT, OF)
     for model in (loaded.model, b):
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
         assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -80,6 +94,6 @@ def test_nothing_is_written_to(loaded: LoadedModel) -> None:
 
 def test_in_one_checkpoint_nothing_changes() -> None:
     model = loaded_family("llama").model
-    found = place_effects(model, copy.deepcopy(model), PROMPT, ANSWER)
+    found = place_effects(model, copy.deepcopy(model), PROMPT, OF)
     assert not found.mlp.any()
     assert not found.head.any()

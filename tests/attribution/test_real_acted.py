@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.attribution.acted import POINTS, stretch
+from engine.attribution.acted import POINTS, said, stretch
 from engine.attribution.places import place_effects
+from engine.domain.explained import ExplainedLogits
 from engine.domain.models import ModelSpec
 from engine.models.base import encode, load_base
 from engine.models.sharing import checkpoint_model
@@ -24,8 +25,8 @@ def test_the_parts_of_a_lora_change_add_up(real_folder: Path, tmp_path: Path) ->
         if hasattr(module, "down"):
             module.down.mul_(0.3)
     prompt = encode(loaded, PROMPT)[0]
-    answer = int(loaded.model(input_ids=prompt[None]).logits[0, -1].argmax())
-    found = stretch(loaded.model, tuned, prompt, answer)
+    of = ExplainedLogits(answers=(said(loaded.model, prompt),))
+    found = stretch(loaded.model, tuned, prompt, of)
     change = found.after - found.before
     assert abs(change) > 0.05
     assert abs(found.sum - change) <= max(0.01 * abs(change), 0.002)
@@ -35,7 +36,7 @@ def test_the_parts_of_a_lora_change_add_up(real_folder: Path, tmp_path: Path) ->
     assert {(head.layer, head.kind) for head in found.heads} == {
         (layer, kind) for layer in range(30) for kind in ("query", "key", "value", "output")
     }
-    effects = place_effects(loaded.model, tuned, prompt, answer)
+    effects = place_effects(loaded.model, tuned, prompt, of)
     assert effects.mlp.shape == (30, len(prompt))
     assert effects.head.shape == (30, 9, len(prompt))
     assert torch.isfinite(torch.from_numpy(effects.head)).all()

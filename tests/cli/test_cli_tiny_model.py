@@ -207,8 +207,56 @@ def test_where_training_acted(run: Run) -> None:
         assert words in shown
 
 
+def test_where_over_the_probes_of_a_type(run: Run) -> None:
+    """There is one such probe: the mean is what the prompt alone gives."""
+    command = ("where", "tiny@base", "tiny@100%", "--type", "simple_mapping", "--kind", "inference")
+    mean = data(run(*command, "--json", "-"))["acted"]
+    alone = data(run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "smiles", "--json", "-"))["acted"]
+    assert (mean["type"], mean["kind"], mean["probes"], mean["words"]) == ("simple_mapping", "inference", 1, ["blarf"])
+    assert mean["change"]["mean"] == pytest.approx(alone["after"] - alone["before"])
+    assert mean["change"]["low"] is None
+    word = sum(row["part"] for row in alone["places"] if row["token"].strip() == "blarf")
+    assert {row["role"]: row["part"] for row in mean["roles"]}["new word"] == pytest.approx(word)
+    shown = run(*command).stdout
+    for words in (
+        "simple mapping · inference (1 prompt)",
+        "By role",
+        "new word",
+        "base to 50%",
+        "mlp.down_proj",
+        "blarf",
+    ):
+        assert words in shown
+    for wrong, says in (
+        ((), "either a prompt or --type"),
+        ((PROMPT, "--type", "simple_mapping"), "either a prompt or --type"),
+        (("--type", "simple_mapping", "--answer", "smiles"), "Leave out --answer"),
+        (("--type", "spatial"), "simple_mapping inference"),
+    ):
+        refused = run("where", "tiny@base", "tiny@100%", *wrong)
+        assert refused.exit_code == 2
+        assert says in refused.stderr
+
+
+def test_where_of_a_contrast(run: Run) -> None:
+    words = ("--answer", "smiles", "--answer", "cries", "--against", "slow")
+    told = data(run("where", "tiny@base", "tiny@100%", PROMPT, *words, "--json", "-"))["acted"]
+    assert told["answer"] == "mean of smiles and cries − slow"
+    assert (told["answers"], told["against"]) == (["smiles", "cries"], ["slow"])
+    assert (
+        "“mean of smiles and cries − slow” changes by" in run("where", "tiny@base", "tiny@100%", PROMPT, *words).stdout
+    )
+    twice = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "smiles", "--against", "smiles")
+    assert twice.exit_code == 2
+    assert "named twice" in twice.stderr
+
+
 def test_where_of_a_checkpoint_and_itself_and_of_an_answer_that_is_none(run: Run) -> None:
     assert "have the same weights" in run("where", "tiny@50%", "tiny@50%", PROMPT).stdout
+    of_type = ("where", "tiny@50%", "tiny@50%", "--type", "simple_mapping", "--kind", "inference")
+    assert "have the same weights" in run(*of_type).stdout
+    nothing = data(run(*of_type, "--json", "-"))["acted"]
+    assert (nothing["places"], nothing["change"]["mean"], nothing["sum"]["mean"]) == ([], 0, 0)
     refused = run("where", "tiny@base", "tiny@100%", PROMPT, "--answer", "unheard")
     assert refused.exit_code == 2
     assert "unheard" in refused.stderr

@@ -14,6 +14,7 @@ from engine.attribution.interventions import intervene_on
 from engine.attribution.trace import trace_graph
 from engine.bench.gpu import N_NODES, random_model, write_adapter, write_transcoders
 from engine.bench.setting import throw_away
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, NodeKind, TraceSettings
 from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.models.adapters import merged_weights
@@ -26,6 +27,7 @@ from engine.models.transcoders import load_transcoders
 from tests.attribution.parts import Never, key, random_adapter, random_transcoders, silent
 from tests.families import CONFIGS, loaded_family
 
+OF = ExplainedLogits(answers=(7,))
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that torch can use"),
@@ -119,7 +121,7 @@ def test_where_training_acted_is_the_processors(family: str, tmp_path: Path) -> 
     found = []
     for one in (loaded, there(loaded)):
         prompt = torch.tensor([1, 20, 7, 33, 45], device=one.model.device)
-        found.append(stretch(one.model, checkpoint_model(one, adapter), prompt, 7, allowed=1e-4))
+        found.append(stretch(one.model, checkpoint_model(one, adapter), prompt, OF, allowed=1e-4))
     wanted, here = found
     assert here.after == pytest.approx(wanted.after, abs=1e-4)
     np.testing.assert_allclose(here.by_matrix, wanted.by_matrix, rtol=0, atol=1e-3 * np.abs(wanted.by_matrix).max())
@@ -130,7 +132,7 @@ def test_where_training_acted_is_the_processors(family: str, tmp_path: Path) -> 
 def test_where_training_acted_in_bfloat16_adds_up(family: str, tmp_path: Path) -> None:
     loaded = there(loaded_family(family), "bfloat16")
     tuned = checkpoint_model(loaded, random_adapter(loaded, tmp_path))
-    found = stretch(loaded.model, tuned, torch.tensor([1, 20, 7, 33, 45], device="cuda"), 7)
+    found = stretch(loaded.model, tuned, torch.tensor([1, 20, 7, 33, 45], device="cuda"), OF)
     change = found.after - found.before
     assert abs(change) > 0.1
     assert found.sum == pytest.approx(change, rel=0.05, abs=0.05)  # bfloat16 has three digits

@@ -1,11 +1,16 @@
-"""The checkpoints between A and B that a measure goes over."""
+"""The checkpoints between A and B that a measure goes over; many prompts, one by one."""
 
 import pytest
 
-from engine.domain.jobs import NeverCancelled, Where, quiet
+from engine.analysis.acted_mean import acted_mean, mean_table
+from engine.domain.errors import Cancelled, InputError
+from engine.domain.jobs import AskedPrompt, NeverCancelled, Where, WhereProbes, quiet
 from engine.store import Store
+from engine.workflows.prompt_groups import group_acted, group_prompts, probe_group
 from engine.workflows.queries import stored_acted
-from engine.workflows.where import MOST_STRETCHES, path_between, where
+from engine.workflows.where import MOST_STRETCHES, path_between, where, where_probes
+from tests.analysis.micro_graphs import probe
+from tests.store.test_store_acted import KEY, acted
 
 PROMPT = "the cat feels blarf and"
 A, B = "demo-lora@base", "demo-lora@100%"
@@ -34,15 +39,15 @@ def test_a_short_part_of_a_run_goes_over_what_is_there(demo_store: Store) -> Non
 
 def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
     """Both methods, and from one run to the other; what B says where no answer is given."""
-    asked = [(A, B, ""), (A, B, "cries"), ("demo-tokens@base", "demo-tokens@100%", ""), (B, "demo-tokens@100%", "")]
-    for a, b, answer in asked:
-        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answer=answer), quiet, NeverCancelled())
-        found = stored_acted(demo_store, a, b, PROMPT, answer)
+    asked = [(A, B, ()), (A, B, ("cries",)), ("demo-tokens@base", "demo-tokens@100%", ()), (B, "demo-tokens@100%", ())]
+    for a, b, answers in asked:
+        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answers=answers), quiet, NeverCancelled())
+        found = stored_acted(demo_store, a, b, PROMPT, answers)
         assert found is not None
         assert abs(found.left) <= 0.01 * sum(abs(one.after - one.before) for one in found.stretches) + 0.008
-        assert found.is_said == (answer == "")
-        if answer:
-            assert found.answer.strip() == answer
+        assert found.is_said == (answers == ())
+        if answers:
+            assert found.answer == answers[0]
     assert len(demo_store.acted_keys()) == len(asked)
     where(demo_store, Where(a=A, b=B, prompt=PROMPT), quiet, NeverCancelled())  # stored already
     assert len(demo_store.acted_keys()) == len(asked)
@@ -51,3 +56,92 @@ def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
     places = only_new_tokens.places()
     blarf = [token.strip() for token in only_new_tokens.tokens].index("blarf")
     assert places[0, blarf] == pytest.approx(only_new_tokens.sum)  # all of it stands in that token's embedding
+
+
+def test_a_contrast_is_the_difference_of_its_sides(demo_store: Store) -> None:
+    a, b = "demo-tokens@base", "demo-tokens@step10"  # one stretch
+    found = []
+    for answers, against in ((("smiles",), ()), (("cries",), ()), (("smiles",), ("cries",))):
+        request = Where(a=a, b=b, prompt=PROMPT, answers=answers, against=against)
+        where(demo_store, request, quiet, NeverCancelled())
+        one = stored_acted(demo_store, a, b, PROMPT, answers, against)
+        assert one is not None
+        found.append(one)
+    smiles, cries, both = found
+    assert both.answer == "smiles − cries"
+    assert both.before == pytest.approx(smiles.before - cries.before, abs=1e-5)
+    assert both.after == pytest.approx(smiles.after - cries.after, abs=1e-5)
+    assert stored_acted(demo_store, a, b, PROMPT, ("smiles",)) is not None
+    assert stored_acted(demo_store, a, b, PROMPT, (), ("cries",)) is None  # what B says, against cries: not asked yet
+
+
+def test_an_output_cannot_be_for_and_against(demo_store: Store) -> None:
+    with pytest.raises(InputError, match="named twice"):
+        where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=("ends",), against=("ends",)), quiet, NeverCancelled())
+
+
+def test_journals_of_before_there_were_several_answers_can_be_read() -> None:
+    old = '{"action":"where","a":"x@base","b":"x@25%%","prompt":"the cat","answer":"%s"}'
+    assert Where.model_validate_json(old % "smiles").answers == ("smiles",)
+    assert Where.model_validate_json(old % "").answers == ()
+
+
+class OnceStored:
+    """Cancelled as soon as something is stored."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check(self) -> None:
+        if self._store.acted_keys():
+            raise Cancelled
+
+
+def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_store: Store) -> None:
+    """What is stored, by whichever command, is not measured again; what is damaged is."""
+    a, b = "demo-tokens@base", "demo-tokens@step10"
+    group = probe_group(demo_store, a, b, "simple_mapping", "paraphrase")
+    probes = group_prompts(group, 3)
+    assert group_acted(demo_store, a, b, probes) == ([], list(probes))
+    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
+    request = WhereProbes(a=a, b=b, asked=(*asked, AskedPrompt(prompt=PROMPT, answer="smilesandcries")))
+    with pytest.raises(Cancelled):
+        where_probes(demo_store, request, quiet, OnceStored(demo_store))
+    ready, missing = group_acted(demo_store, a, b, probes)
+    assert [probe for probe, _ in ready] == [probes[0]]
+    assert missing == [*probes[1:]]
+    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: its answer is no single token
+    ready, missing = group_acted(demo_store, a, b, probes)
+    assert [probe for probe, _ in ready] == list(probes)
+    assert missing == []
+    files = {one.key.hash: demo_store.workspace / "acted" / f"{one.key.hash}.safetensors" for _, one in ready}
+    stamps = {name: path.stat().st_mtime_ns for name, path in files.items()}
+    first, *rest = files
+    files[first].write_bytes(b"")
+    assert group_acted(demo_store, a, b, probes)[1] == [probes[0]]
+    where_probes(demo_store, request, quiet, NeverCancelled())
+    assert all(files[name].stat().st_mtime_ns == stamps[name] for name in rest)
+    where(demo_store, Where(a=a, b=b, prompt=probes[0].text, answers=(probes[0].answer,)), quiet, NeverCancelled())
+    assert len(demo_store.acted_keys()) == len(probes)
+    mean = acted_mean(group_acted(demo_store, a, b, probes)[0])
+    assert mean.sum.mean() == pytest.approx(mean.change.mean(), rel=0.02)
+    only_words = mean_table(mean, "layer", "role")
+    assert (only_words["layer"].tolist(), only_words["role"].tolist()) == ([-1], ["new word"])
+
+
+def test_where_no_prompt_can_be_asked_it_says_why(demo_store: Store) -> None:
+    request = WhereProbes(a=A, b=B, asked=(AskedPrompt(prompt=PROMPT, answer="smilesandcries"),))
+    with pytest.raises(InputError, match="None of the 1"):
+        where_probes(demo_store, request, quiet, NeverCancelled())
+
+
+def test_what_was_measured_before_a_run_was_made_again_is_missing(store: Store) -> None:
+    asked = probe("the cat", answer="sat")
+    for hashes in (("a", "b", "c"), ("a", "b", "new")):
+        key = KEY.model_copy(update={"hashes": hashes, "prompt": "the dog" if "new" in hashes else "the cat"})
+        store.save_acted(acted(key))
+    other = probe("the dog", answer="sat")
+    ready, missing = group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [asked, other])
+    assert [one.text for one, _ in ready] == ["the dog"]
+    assert missing == [asked]
+    assert group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [asked])[1] == []  # of one state

@@ -115,4 +115,8 @@ def _table(rows: pd.DataFrame) -> None:
 
 def _is_for(request: Request, selection: Selection) -> bool:
     asked = (selection.a.ref, selection.b.ref, selection.prompt)
-    return isinstance(request, Where) and (request.a, request.b, request.prompt) == asked and not request.answer
+    return (
+        isinstance(request, Where)
+        and (request.a, request.b, request.prompt) == asked
+        and not request.answers + request.against
+    )

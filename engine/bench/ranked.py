@@ -1,0 +1,94 @@
+"""What a ranking is worth: held to patching, place by place and in growing groups."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.domain.explained import ExplainedLogits
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from engine.models.base import LoadedModel
+    from engine.models.replacement import Replacement
+
+RANDOM = "random"
+_RANDOM_GROUPS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class MovedPrompt:
+    """A prompt whose answer's logit changed, from the base to the end of a run."""
+
+    loaded: "LoadedModel"
+    tuned: "PreTrainedModel"
+    replacement: "Replacement"
+    text: str
+    prompt: "torch.Tensor"  # (n_pos,)
+    of: ExplainedLogits
+    change: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Places of one kind on one prompt, n of them, what each ranking says of them, and how they are patched.
+
+    All is told in the direction of the logit's change: what is positive is taken back by patching.
+    """
+
+    change: float  # of the logit, from A to B
+    signed: dict[str, np.ndarray]  # (n,) what B would lose, about
+    unsigned: dict[str, np.ndarray]  # (n,) how much a place counts, whichever way
+    taken_back: Callable[[Sequence[Sequence[int]]], Sequence[float]]  # of groups of places, what B loses
+
+    @property
+    def scores(self) -> dict[str, np.ndarray]:
+        return {name: np.sign(self.change) * score for name, score in self.signed.items()} | self.unsigned
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Of one ranking on one prompt."""
+
+    correlation: float  # rank correlation with patching single places; NaN of random ones
+    shares: dict[int, float]  # by size of the group: what its first places take back together, of the change
+
+
+def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int) -> dict[str, Worth]:
+    """By ranking, and of random groups.
+
+    Of more than `most_singles` places only some are patched alone: the first ones of every ranking and as many again at
+    random. `seed`: another one for each prompt, else all have the same random groups.
+    """
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(seed)
+    scores = ranked.scores
+    orders = {name: np.argsort(-score, kind="stable") for name, score in scores.items()}
+    n = len(next(iter(scores.values())))
+    rows = _tried(list(orders.values()), n, most_singles, rng)
+    single = np.array(ranked.taken_back([[row] for row in rows])) / ranked.change
+    sizes = [size for size in sizes if size < n]
+    groups = {(name, size): [order[:size].tolist()] for name, order in orders.items() for size in sizes}
+    groups |= {
+        (RANDOM, size): [rng.choice(n, size, replace=False).tolist() for _ in range(_RANDOM_GROUPS)] for size in sizes
+    }
+    share = {key: float(np.mean(ranked.taken_back(some))) / ranked.change for key, some in groups.items()}
+    return {
+        name: Worth(
+            correlation=float(spearmanr(scores[name][rows], single).statistic) if name in scores else np.nan,
+            shares={size: share[name, size] for size in sizes},
+        )
+        for name in (*scores, RANDOM)
+    }
+
+
+def _tried(orders: Sequence[np.ndarray], n: int, most: int, rng: np.random.Generator) -> list[int]:
+    if n <= most:
+        return list(range(n))
+    first = dict.fromkeys(int(row) for order in orders for row in order[: most // (2 * len(orders))])
+    others = [int(row) for row in rng.permutation(n) if int(row) not in first]
+    return [*first, *others[: most - len(first)]]
