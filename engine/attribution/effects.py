@@ -214,9 +214,7 @@ class Effects:
         found = torch.bmm(self._vectors[layer][:n_places], gradient.permute(1, 2, 0)).flatten(0, 1)
         effects.index_add_(0, self._sources.written[layer].column[:n_places].flatten(), found)
 
-    def _hand_on(
-        self, layer: int, gradient: torch.Tensor, effects: torch.Tensor, handing_on: torch.Tensor
-    ) -> None:
+    def _hand_on(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor, handing_on: torch.Tensor) -> None:
         """Give what a layer's features have come to, for each unit of their activation, to what they read."""
         layers, positions, _ = self._sources.active.unbind(1)
         rows = ((layers == layer) & handing_on).nonzero()[:, 0]

@@ -51,24 +51,25 @@ def interventions_on(
     done = []
     with replacement.opened(merged) as model:
         shape = (model.n_layers, len(tokens), model.transcoders.d_transcoder)
-        asked = [{feature: _place(feature, shape) for feature in sorted(set(group))} for group in groups]
+        asked = [tuple(sorted(set(group))) for group in groups]
+        places = {feature: _place(feature, shape) for group in asked for feature in group}
+        found, untouched = model.activations_at(tokens, list(places.values()))
+        activations = dict(zip(places, found.tolist(), strict=True))
+        before = _Outputs.of(*untouched, targets)
         predictions = Predictions(model, tokens, targets)
-        for places in asked:
-            found, untouched = model.activations_at(tokens, list(places.values()))
-            activations = dict(zip(places, found.tolist(), strict=True))
-            active = {feature: place for feature, place in places.items() if activations[feature] > 0}
-            values = [(*place, factor * activations[feature]) for feature, place in active.items()]
-            before = _Outputs.of(*untouched, targets)
+        for features in asked:
+            active = tuple(feature for feature in features if activations[feature] > 0)
+            values = [(*places[feature], factor * activations[feature]) for feature in active]
             after = _Outputs.of(*model.with_features(tokens, values), targets)
             one = Intervention(
-                key=InterventionKey(graph=graph.key, features=tuple(places), factor=factor),
-                changed=tuple(active),
+                key=InterventionKey(graph=graph.key, features=features, factor=factor),
+                changed=active,
                 tokens=graph.target_tokens,
                 p_before=before.p,
                 p_after=after.p,
                 logit_before=before.centred,
                 logit_after=after.centred,
-                predicted=tuple(predictions.change(active.values(), factor).tolist()),
+                predicted=predictions.change([places[feature] for feature in active], factor),
                 uncut=True,
             )
             done.append(one)
