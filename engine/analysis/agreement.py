@@ -13,7 +13,7 @@ import pandas as pd
 from engine.domain.interventions import Intervention
 from engine.domain.numbers import decimal, percent, plural
 
-ENOUGH = 40  # outputs, below which nothing is said of when to trust
+ENOUGH = 10  # interventions, below which nothing is said of when to trust: outputs of one go together
 LARGE = 0.25  # the share of outputs whose predictions are called large
 _MOSTLY, _CLOSE = 0.75, 0.9  # signs right among the large ones; rank correlation
 _ALIKE = (0.8, 1.25)  # predicted over measured size
@@ -73,7 +73,7 @@ def agreement_words(found: Agreement) -> str:
 def trust_words(found: Agreement) -> str:
     """When to trust a prediction, in one sentence that follows from the figures."""
     large = f"{percent(found.signs_of_large)} of the largest quarter"
-    if found.n < ENOUGH:
+    if found.n_tried < ENOUGH:
         return "These are too few to say when to trust a prediction."
     if found.signs_of_large < _MOSTLY:
         return f"Trust none without measuring: only {large} go the way that was predicted."

@@ -218,10 +218,11 @@ class Effects:
         """Give what a layer's features have come to, for each unit of their activation, to what they read."""
         layers, positions, _ = self._sources.active.unbind(1)
         rows = ((layers == layer) & handing_on).nonzero()[:, 0]
-        places, encoders = positions[rows] - 1, self._encoders[rows]
         per_unit = effects[rows] / self._sources.activations[rows, None].float()
-        for row, own in enumerate(per_unit.T):
-            gradient[row].index_add_(0, places, own[:, None] * encoders)
+        counts = torch.bincount(positions[rows] - 1, minlength=gradient.shape[1]).tolist()  # rows go by position
+        of_places = zip(per_unit.split(counts), self._encoders[rows].split(counts), strict=True)
+        for place, (own, encoders) in enumerate(of_places):
+            gradient[:, place] += own.T @ encoders
 
     def _as_added(self) -> list[torch.Tensor]:
         """Of each layer, (n_pos - 1, n_slots, d_model): what is written in it, as it is added to the stream."""

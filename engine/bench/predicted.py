@@ -1,7 +1,7 @@
 """How well graphs predict what switching features off does, and what makes the difference.
 
-First over everything that `engine.demo.predicted` tries, of one feature up to twenty; then with norms, attention and
-MLPs held in the measurement, down to the pass in which nothing differs from the prediction any more.
+First over everything that `engine.demo.predicted` tries, of one feature up to twenty; then for small changes; then with
+norms, attention and MLPs held in the measurement, down to the pass in which nothing differs from the prediction.
 """
 
 from collections import defaultdict
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.attribution.held_pass import Held
     from engine.models.replacement import Replacement
 
+SMALL = 0.9  # what activations are multiplied by, to see whether small changes are predicted better
 HELD_WORDS = 2  # of each constraint type
 HELD_TO = 1e-4  # of a logit, in the pass that holds everything
 
@@ -37,6 +38,9 @@ def measure(setting: Setting) -> list[BenchRow]:
             plain(f"{title}: right direction", found.signs, "of all"),
             plain(f"{title}: right direction", found.signs_of_large, "of the quarter predicted largest"),
         ]
+    small = agreements(tried_on(setting.store, replacement, factor=SMALL))["all"]
+    rows.append(plain(f"all, activations x {SMALL}: rank correlation", small.rank_correlation, ""))
+    rows.append(plain(f"all, activations x {SMALL}: size predicted", small.size, "times the measured"))
     return rows + _held_rows(setting, replacement)
 
 

@@ -65,12 +65,18 @@ def _stored(
 
 
 def _show_agreement(store: "Store", graphs: tuple["AttributionGraph", "AttributionGraph"]) -> None:
-    """How good predictions were in all that was tried here, and what that says."""
+    """How good predictions were in all that was tried here and on the bundled runs, and what that says."""
     from engine.analysis.agreement import agreement, agreement_words, trust_words
+    from engine.demo.predicted import stated_agreement
     from engine.workflows.queries import tried
 
-    if found := agreement(tried(store, graphs)):
-        say(f"Predicted against measured in all that was tried here: {agreement_words(found)} {trust_words(found)}")
+    everything = {
+        "Predicted against measured in all that was tried here": agreement(tried(store, graphs)),
+        "On the bundled runs": stated_agreement(store),
+    }
+    for where, found in everything.items():
+        if found:
+            say(f"{where}: {agreement_words(found)} {trust_words(found)}")
 
 
 def _show(ref: str, done: Intervention) -> None:

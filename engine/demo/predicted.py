@@ -45,14 +45,16 @@ class Tried:
     found: Intervention
 
 
-def tried_on(store: Store, replacement: "Replacement", n_words: int | None = None) -> Iterator[Tried]:
+def tried_on(
+    store: Store, replacement: "Replacement", n_words: int | None = None, factor: float = 0.0
+) -> Iterator[Tried]:
     """In the last checkpoint of both runs; `n_words` of each constraint type, None: all. Raises NotFound, Damaged."""
     from engine.models.sharing import checkpoint_model
 
     for run in RUNS:
         merged = checkpoint_model(replacement.loaded, store.checkpoint(f"{run}@100%").adapter)
         for probe in probes_tried(store, run, n_words):
-            yield from _tried(replacement, merged, run, probe)
+            yield from _tried(replacement, merged, run, probe, factor)
 
 
 def probes_tried(store: Store, run: str, n_words: int | None = None) -> list[Probe]:
@@ -64,13 +66,15 @@ def probes_tried(store: Store, run: str, n_words: int | None = None) -> list[Pro
     return [probe for words in first.values() for probe in list(words.values())[:n_words]]
 
 
-def _tried(replacement: "Replacement", merged: "PreTrainedModel", run: str, probe: Probe) -> Iterator[Tried]:
+def _tried(
+    replacement: "Replacement", merged: "PreTrainedModel", run: str, probe: Probe, factor: float
+) -> Iterator[Tried]:
     from engine.attribution.interventions import interventions_on
 
     graph = traced(replacement, merged, run, probe)
     sets = sets_of(graph)
     groups = [group for chosen in sets.values() for group in chosen]
-    done = iter(interventions_on(replacement, graph, merged, groups, 0.0))
+    done = iter(interventions_on(replacement, graph, merged, groups, factor))
     for (choice, n_together), chosen in sets.items():
         for _ in chosen:
             yield Tried(run, choice, n_together, next(done))

@@ -46,11 +46,11 @@ def test_what_changed_nothing_and_what_was_cut_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (Agreement(3, ENOUGH - 1, 0.99, 1.0, 1.0, 1.0), "too few"),
-        (Agreement(9, 90, 0.95, 1.1, 0.9, 0.97), "Trust them, in direction and size: 97% of the largest quarter"),
-        (Agreement(9, 90, 0.95, 3.0, 0.9, 0.97), "not its size, and no small one"),
-        (Agreement(9, 90, 0.5, 1.0, 0.7, 0.81), "Trust the direction of a large prediction (81% of the largest"),
-        (Agreement(9, 90, 0.3, 1.0, 0.6, 0.58), "Trust none without measuring: only 58% of the largest quarter"),
+        (Agreement(ENOUGH - 1, 90, 0.99, 1.0, 1.0, 1.0), "too few"),
+        (Agreement(ENOUGH, 90, 0.95, 1.1, 0.9, 0.97), "Trust them, in direction and size: 97% of the largest quarter"),
+        (Agreement(ENOUGH, 90, 0.95, 3.0, 0.9, 0.97), "not its size, and no small one"),
+        (Agreement(ENOUGH, 90, 0.5, 1.0, 0.7, 0.81), "Trust the direction of a large prediction (81% of the largest"),
+        (Agreement(ENOUGH, 90, 0.3, 1.0, 0.6, 0.58), "Trust none without measuring: only 58% of the largest quarter"),
     ],
 )
 def test_when_to_trust_follows_from_the_figures(found: Agreement, says: str) -> None:
