@@ -53,7 +53,7 @@ class MeasuredCheckpoint:
 
 
 def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
-    """Evaluate base model, corpus, every checkpoint of both runs and the transcoders again; under a minute on two cores."""
+    """Evaluate base model, corpus, every checkpoint and the transcoders again; under a minute on two cores."""
     from engine.models.base import load_base
     from engine.models.replacement import Replacement
     from engine.models.transcoders import load_transcoders, transcoders_hash
