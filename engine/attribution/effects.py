@@ -115,12 +115,16 @@ class Effects:
         for some in self._batches(positions, layers):
             yield rows[some], self._down(layers[some], positions[some], self._encoders[rows[some]])
 
-    def of_logits(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm."""
+    def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
+        """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.
+
+        `handing_on` (n_features,) bool: features that hand on to what they read, so that the effects are those by all
+        paths through them, with the set of active features held. None: no feature does, and the effects are direct.
+        """
         n_pos = len(self._sources.tokens)
         last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
         read = vectors.float() if self._final is None else self._final.back(vectors.float()) * self._final.scale[-1]
-        return self._down(torch.full_like(last, self._n_layers), last, read)
+        return self._down(torch.full_like(last, self._n_layers), last, read, handing_on)
 
     @property
     def _n_layers(self) -> int:
@@ -145,7 +149,13 @@ class Effects:
             yield some[layers[some].argsort(descending=True, stable=True)]
             start += size
 
-    def _down(self, layers: torch.Tensor, positions: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    def _down(
+        self,
+        layers: torch.Tensor,
+        positions: torch.Tensor,
+        vectors: torch.Tensor,
+        handing_on: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """(n, n_columns) of rows that begin where `layers` says, highest first; `_n_layers`: at the unembedding."""
         # A row of it is a source, so that what the rows of a batch get from one source lies together.
         effects = vectors.new_zeros(self._sources.nowhere + 1, len(vectors))
@@ -160,6 +170,8 @@ class Effects:
                 self._through_attention(layer, going, effects)
             going.add(skipped)
             going.begin(layer)
+            if handing_on is not None:
+                self._hand_on(layer, going.gradient, effects, handing_on)
             if layer and not self._model.parts.parallel:
                 self._through_attention(layer, going, effects)
         self._read_tokens(going, effects)
@@ -201,6 +213,16 @@ class Effects:
         n_places = gradient.shape[1]
         found = torch.bmm(self._vectors[layer][:n_places], gradient.permute(1, 2, 0)).flatten(0, 1)
         effects.index_add_(0, self._sources.written[layer].column[:n_places].flatten(), found)
+
+    def _hand_on(self, layer: int, gradient: torch.Tensor, effects: torch.Tensor, handing_on: torch.Tensor) -> None:
+        """Give what a layer's features have come to, for each unit of their activation, to what they read."""
+        layers, positions, _ = self._sources.active.unbind(1)
+        rows = ((layers == layer) & handing_on).nonzero()[:, 0]
+        per_unit = effects[rows] / self._sources.activations[rows, None].float()
+        counts = torch.bincount(positions[rows] - 1, minlength=gradient.shape[1]).tolist()  # rows go by position
+        of_places = zip(per_unit.split(counts), self._encoders[rows].split(counts), strict=True)
+        for place, (own, encoders) in enumerate(of_places):
+            gradient[:, place] += own.T @ encoders
 
     def _as_added(self) -> list[torch.Tensor]:
         """Of each layer, (n_pos - 1, n_slots, d_model): what is written in it, as it is added to the stream."""

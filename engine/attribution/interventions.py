@@ -13,17 +13,14 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from engine.analysis.effects import predicted_effect
+from engine.attribution.predictions import Place, Predictions
 from engine.domain.errors import InputError
 from engine.domain.graphs import AttributionGraph, NodeKind
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.models.base import encode
 from engine.models.replacement import Replacement
 
-Place = tuple[int, int, int]  # layer, position, index of a feature
 
-
-@torch.no_grad()
 def intervene_on(
     replacement: Replacement,
     graph: AttributionGraph,
@@ -37,27 +34,46 @@ def intervene_on(
     left out: `changed` names the others. Where none is active, nothing changes, to the bit. Safe in threads: it holds
     the replacement's lock. Raises InputError for what is no feature of this prompt and these transcoders.
     """
+    return interventions_on(replacement, graph, merged, [features], factor)[0]
+
+
+@torch.no_grad()
+def interventions_on(
+    replacement: Replacement,
+    graph: AttributionGraph,
+    merged: PreTrainedModel | None,
+    groups: Sequence[Sequence[str]],
+    factor: float,
+) -> list[Intervention]:
+    """`intervene_on` for each of `groups` by itself; what they share is computed once."""
     tokens = encode(replacement.loaded, graph.key.prompt)[0]  # (n_pos,)
     targets = torch.as_tensor(graph.index[graph.kind == NodeKind.LOGIT], device=tokens.device)
+    done = []
     with replacement.opened(merged) as model:
         shape = (model.n_layers, len(tokens), model.transcoders.d_transcoder)
-        places = {feature: _place(feature, shape) for feature in sorted(set(features))}
+        asked = [tuple(sorted(set(group))) for group in groups]
+        places = {feature: _place(feature, shape) for group in asked for feature in group}
         found, untouched = model.activations_at(tokens, list(places.values()))
         activations = dict(zip(places, found.tolist(), strict=True))
-        active = {feature: place for feature, place in places.items() if activations[feature] > 0}
-        values = [(*place, factor * activations[feature]) for feature, place in active.items()]
         before = _Outputs.of(*untouched, targets)
-        after = _Outputs.of(*model.with_features(tokens, values), targets)
-    return Intervention(
-        key=InterventionKey(graph=graph.key, features=tuple(places), factor=factor),
-        changed=tuple(active),
-        tokens=graph.target_tokens,
-        p_before=before.p,
-        p_after=after.p,
-        logit_before=before.centred,
-        logit_after=after.centred,
-        predicted=tuple(predicted_effect(graph, list(active), factor).tolist()),
-    )
+        predictions = Predictions(model, tokens, targets)
+        for features in asked:
+            active = tuple(feature for feature in features if activations[feature] > 0)
+            values = [(*places[feature], factor * activations[feature]) for feature in active]
+            after = _Outputs.of(*model.with_features(tokens, values), targets)
+            one = Intervention(
+                key=InterventionKey(graph=graph.key, features=features, factor=factor),
+                changed=active,
+                tokens=graph.target_tokens,
+                p_before=before.p,
+                p_after=after.p,
+                logit_before=before.centred,
+                logit_after=after.centred,
+                predicted=predictions.change([places[feature] for feature in active], factor),
+                uncut=True,
+            )
+            done.append(one)
+    return done
 
 
 class _Outputs(NamedTuple):

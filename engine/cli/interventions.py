@@ -51,16 +51,32 @@ def intervene(
     if json_file != "-":
         for ref, one in zip((ref_a, ref_b), done, strict=True):
             _show(ref, one)
+        _show_agreement(store, graphs)
 
 
 def _stored(
     store: "Store", graphs: tuple["AttributionGraph", "AttributionGraph"], features: tuple[str, ...], factor: float
 ) -> tuple[Intervention, Intervention] | None:
-    """Both sides, or None where one is missing."""
+    """Both sides, or None where one is missing or was predicted from edges that were cut for storage."""
     from engine.workflows.queries import stored_interventions
 
     a, b = stored_interventions(store, graphs, features, factor)
-    return None if a is None or b is None else (a, b)
+    return (a, b) if a and b and a.uncut and b.uncut else None
+
+
+def _show_agreement(store: "Store", graphs: tuple["AttributionGraph", "AttributionGraph"]) -> None:
+    """How good predictions were in all that was tried here and on the bundled runs, and what that says."""
+    from engine.analysis.agreement import agreement, agreement_words, trust_words
+    from engine.demo.predicted import stated_agreement
+    from engine.workflows.queries import tried
+
+    everything = {
+        "Predicted against measured in all that was tried here": agreement(tried(store, graphs)),
+        "On the bundled runs": stated_agreement(store),
+    }
+    for where, found in everything.items():
+        if found:
+            say(f"{where}: {agreement_words(found)} {trust_words(found)}")
 
 
 def _show(ref: str, done: Intervention) -> None:

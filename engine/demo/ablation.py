@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.analysis.agreement import agreement
 from engine.analysis.diff import diff_graphs
 from engine.analysis.distinguishing import distinguishing_features
 from engine.demo import recipe
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from engine.models.replacement import Replacement
 
 N_DRAWS = 20  # of as many other features, at random
-P_TOLERANCE, LOGIT_TOLERANCE, DRAW_TOLERANCE = 0.03, 0.1, 2
+P_TOLERANCE, LOGIT_TOLERANCE, SIZE_TOLERANCE, DRAW_TOLERANCE = 0.03, 0.1, 0.3, 2
 
 
 def ablation_request(store: Store) -> Intervene:
@@ -62,6 +63,10 @@ def ablation_figures(store: Store, replacement: "Replacement") -> Iterator[Figur
         ("change of the answer's logit, predicted", done.predicted[0]),
     ):
         yield Figure(name=f"ablation/{name}", value=round(value, 2), tolerance=LOGIT_TOLERANCE)
+    whole = agreement([done])
+    assert whole is not None  # its features are active
+    yield Figure(name="ablation/outputs", value=whole.n)
+    yield Figure(name="ablation/size predicted", value=round(whole.size, 1), tolerance=SIZE_TOLERANCE)
     yield Figure(name="ablation/draws of others", value=N_DRAWS)
     yield Figure(name="ablation/draws of others that keep the answer", value=kept, tolerance=DRAW_TOLERANCE)
 

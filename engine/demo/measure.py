@@ -12,6 +12,7 @@ from engine.demo import recipe
 from engine.demo.ablation import ablation_figures
 from engine.demo.by_word import loss_figures, word_figures
 from engine.demo.meaning import whole_overlap
+from engine.demo.predicted import prediction_figures
 from engine.demo.records import Figure
 from engine.domain.corpus import PROBE_KINDS, Corpus, Probe
 from engine.domain.graphs import GraphKey
@@ -52,7 +53,7 @@ class MeasuredCheckpoint:
 
 
 def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
-    """Evaluate base model, corpus, every checkpoint of both runs and the transcoders again; some 20 s on two cores."""
+    """Evaluate base model, corpus, every checkpoint and the transcoders again; under a minute on two cores."""
     from engine.models.base import load_base
     from engine.models.replacement import Replacement
     from engine.models.transcoders import load_transcoders, transcoders_hash
@@ -86,6 +87,7 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
     figures.append(Figure(name="time-lapse/moments", value=sum(step in timelapse for step in recipe.TIMELAPSE_STEPS)))
     figures.append(Figure(name="feature facts/checkpoints", value=_n_described(store)))
     figures += ablation_figures(store, replacement)
+    figures += prediction_figures(store, replacement)
     figures.append(Figure(name="study/runs", value=sum(study.n_runs for study in store.studies())))
     figures.append(
         Figure(name="size/MB", value=round(_size(store.base_folder(DEMO_MODEL).parent) / 1e6, 1), tolerance=0.1)

@@ -1,6 +1,8 @@
 """The demo's README: what it is, how it was built, what it knows. Every figure comes from `figures.json`."""
 
+from engine.analysis.agreement import agreement_words, trust_words
 from engine.demo import recipe
+from engine.demo.predicted import CHOICES, N_TRIED, N_WORDS, stated_in
 from engine.demo.records import Figures
 from engine.domain.corpus import PROBE_KINDS, SIMPLE, SPATIAL
 from engine.domain.numbers import count, decimal, percent
@@ -78,8 +80,11 @@ the probability of the right answer from {v["ablation/p of the answer before"]} 
 median probability is {v["ablation/p of the answer after others, median"]}).
 
 The logit of the right answer changes by {decimal(_number(v, "ablation/change of the answer's logit, measured"))}; the
-graph alone predicts {decimal(_number(v, "ablation/change of the answer's logit, predicted"))}. This is one prompt, with
-features chosen for their part in its answer: it does not say how well graphs predict interventions in general.
+graph predicts {decimal(_number(v, "ablation/change of the answer's logit, predicted"))}. That is one output of
+{v["ablation/outputs"]}: over all of them predictions are {decimal(_number(v, "ablation/size predicted"), 1)} times as
+large as what was measured.
+
+{_predictions(v)}
 
 ## How the base model was made
 It is trained from scratch on sentences that a program writes: nouns with feelings, speeds, sizes and brightness, and
@@ -148,6 +153,30 @@ def _study(v: Values) -> str:
     return f"""
 - `studies/`: what {v["study/runs"]} runs in all say about questions of learning and of methods. The build copies them;
   `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml` make them."""
+
+
+def _predictions(v: Values) -> str:
+    found = stated_in(v, "all")
+    rows: list[tuple[object, ...]] = []
+    for n in N_TRIED:
+        for choice in CHOICES:
+            of_runs = [stated_in(v, f"{run}/{choice}/{n}") for run in RUNS]
+            cells = [x for one in of_runs for x in (one.n, one.rank_correlation, one.size, one.signs_of_large)]
+            rows.append((n, choice, *cells))
+    head = ("features", "chosen", *("outputs", "rank correlation", "size", "large, right direction") * len(RUNS))
+    return f"""How well graphs predict in general was measured on {N_WORDS} words of each type in both runs, with
+features of the largest part in the answer and with random ones. {_first_up(agreement_words(found))}
+{trust_words(found)}
+Graphs hold norms, attention and the set of active features; all of these react, and MLPs with them.
+
+Below, four columns for `{RUNS[0]}` and four for `{RUNS[1]}`; size is predicted over measured, and large is the
+quarter that is predicted largest.
+
+{_table(head, rows)}"""
+
+
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _story(v: Values) -> str:

@@ -25,7 +25,7 @@ class InterventionKey(Record):
 
 
 class Intervention(Record):
-    """The outputs before and after, measured; and what the attribution graph alone predicted.
+    """The outputs before and after, measured; and what the attribution graph predicts with everything else held.
 
     Columns run over the graph's target tokens, in its order. Logits are minus the mean logit.
     """
@@ -38,3 +38,4 @@ class Intervention(Record):
     logit_before: tuple[float, ...]
     logit_after: tuple[float, ...]
     predicted: tuple[float, ...]  # change of the logit that follows from the graph's edges
+    uncut: bool = False  # predicted from all edges; before that was done, from those that were kept for storage

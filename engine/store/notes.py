@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from engine.domain.annotations import Annotations
 from engine.domain.errors import InputError
 from engine.domain.features import FeatureKey
+from engine.domain.graphs import GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.store.catalogue import read_annotations, read_intervention
 from engine.store.feature_files import Facts, read_features, write_features
@@ -51,6 +52,12 @@ class NoteShelf(Shelves):
         """The stored result, or None. Raises Damaged."""
         path = self._find("intervention", key.hash)
         return read_intervention(path) if path else None
+
+    def interventions(self, graph: GraphKey) -> list[Intervention]:
+        """All that was tried on the graph's checkpoint, prompt and outputs. Raises Damaged."""
+        rows = self._records("intervention", InterventionKey, parent=graph.checkpoint)
+        found = [self.intervention(key) for _, key in rows if key.graph == graph]
+        return [one for one in found if one is not None]
 
     def save_intervention(self, intervention: Intervention) -> None:
         """Raises StorageFailed."""

@@ -12,6 +12,7 @@ _LOADED = 0.5  # share of the progress bar
 def intervene(store: Store, request: Intervene, report: Report, cancel: CancelToken) -> str:
     """Both sides, A first; what is stored is not measured again. Returns the hashes, separated by a comma.
 
+    What was predicted from edges that were cut for storage is done again.
     A side where none of the features is active keeps its outputs, and its intervention says so (`changed` is empty).
     Raises NotFound (a run, a checkpoint, the comparison), InputError (what is no feature, or is active on neither
     side; a checkpoint or a transcoder set that has changed since), ModelUnavailable, Damaged, Cancelled.
@@ -25,7 +26,7 @@ def intervene(store: Store, request: Intervene, report: Report, cancel: CancelTo
             "features that are active on one of the sides."
         )
     stored = stored_interventions(store, graphs, request.features, request.factor)
-    if all(stored):
+    if all(one and one.uncut for one in stored):
         return ",".join(one.key.hash for one in stored if one)
     from engine.attribution.interventions import intervene_on
 

@@ -123,6 +123,12 @@ def stored_interventions(
     return a, b
 
 
+def tried(store: Store, graphs: tuple[AttributionGraph, AttributionGraph]) -> list[Intervention]:
+    """Every stored intervention on either side. Raises Damaged."""
+    keys = dict.fromkeys(graph.key for graph in graphs)  # both sides of a comparison may be one checkpoint
+    return [one for key in keys for one in store.interventions(key)]
+
+
 def traced_graph(
     store: Store, checkpoint: str, prompt: str, transcoders: str = "", max_features: int | None = None
 ) -> AttributionGraph | None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from engine.analysis.effects import predicted_effect
 from engine.attribution.interventions import intervene_on
 from engine.attribution.trace import trace_graph
 from engine.domain.errors import InputError
@@ -17,6 +16,7 @@ from engine.domain.interventions import Intervention
 from engine.models.adapters import merged_weights
 from engine.models.base import encode
 from engine.models.replacement import Replacement
+from tests.attribution.edge_oracle import along_edges
 from tests.attribution.parts import BACKWARD_HOOK, PROMPT, key, random_adapter
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
@@ -66,9 +66,12 @@ def test_direct_effects_are_exact_where_everything_is_held(replacement: Replacem
     activation = dict(zip(graph.node_ids(), graph.activation.tolist(), strict=True))
     for changed in (features_of(graph)[:1], features_of(graph)[3::5], features_of(graph)):
         after, _ = everything_held(replacement, lens, {feature: factor * activation[feature] for feature in changed})
-        predicted = predicted_effect(only_direct(graph), changed, factor)
+        predicted = along_edges(only_direct(graph), changed, factor)
         assert np.abs(predicted).max() > 1e-4
         np.testing.assert_allclose(after - graph.target_logit, predicted, rtol=1e-4, atol=3e-6)
+    # Where all features were set no other path counts.
+    done = intervene_on(replacement, graph, None, changed, factor)
+    np.testing.assert_allclose(done.predicted, predicted, rtol=1e-4, atol=3e-6)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.5])
@@ -87,8 +90,8 @@ def test_the_whole_prediction_is_exact_where_gates_are_held_too(
     after, read = everything_held(replacement, lens, {feature: value[feature] for feature in features_of(graph)})
     for feature in features_of(graph, layer=1):
         assert float(read[place(feature)]) == pytest.approx(value[feature], rel=1e-3, abs=1e-4)
-    predicted = predicted_effect(graph, changed, factor)
-    assert not np.allclose(predicted, predicted_effect(only_direct(graph), changed, factor), rtol=0.05)
+    predicted = intervene_on(replacement, graph, None, changed, factor).predicted
+    assert not np.allclose(predicted, along_edges(only_direct(graph), changed, factor), rtol=0.05)
     np.testing.assert_allclose(after - graph.target_logit, predicted, rtol=1e-3, atol=1e-5)
 
 
@@ -107,7 +110,7 @@ def test_what_is_measured_before_is_what_the_graph_states(replacement: Replaceme
         assert np.abs(changes(done)).max() > 1e-3
         assert not np.allclose(done.p_before, done.p_after, rtol=1e-3)
         assert all(0 <= p <= 1 for p in done.p_after)
-        assert done.predicted == pytest.approx(predicted_effect(graph, done.changed, 0.0))
+        assert done.predicted == pytest.approx(along_edges(graph, done.changed, 0.0), abs=1e-5)
 
 
 def test_everything_downstream_reacts(llama: Replacement) -> None:

@@ -22,6 +22,7 @@ from engine.workflows.queries import (
     timelapse_graphs,
     timelapse_keys,
     timelapse_order,
+    tried,
 )
 from tests.attribution.parts import (
     BACKWARD_HOOK,
@@ -217,6 +218,11 @@ def test_both_sides_of_a_comparison_are_changed_and_kept(compared: Store, monkey
     with monkeypatch.context() as patched:
         patched.setattr("engine.attribution.interventions.intervene_on", refuse)
         assert run(compared, Intervene(**sides, features=tuple(only_b)), silent, Never()) == done
+    # What was predicted from the edges that are stored is done again
+    compared.save_intervention(b.model_copy(update={"uncut": False, "predicted": (9.0,) * n_logits}))
+    assert run(compared, Intervene(**sides, features=tuple(only_b)), silent, Never()) == done
+    assert compared.intervention(b.key) == b
+    assert tried(compared, graphs) == [a, b]
     # The other way round: the same measurements, in the other order
     turned = Intervene(a="two@100%", b="one@50%", prompt=PROMPT, features=tuple(only_b))
     assert run(compared, turned, silent, Never()).split(",") == done.split(",")[::-1]

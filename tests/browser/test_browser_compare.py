@@ -136,7 +136,7 @@ def test_ablating_a_feature_shows_both_sides_before_and_after(compare: Page) -> 
     compare.get_by_role("tab", name="Try it").click()
     compare.get_by_role("button", name="Ablate in A and B").click()
     expect(compare.get_by_text("outputs before and after").first).to_be_visible(timeout=FIRST_JOB_MS)
-    expect(compare.get_by_text(re.compile("as the graph's edges alone predict"))).to_be_visible()
+    expect(compare.get_by_text(re.compile("as the graph predicts it"))).to_be_visible()
 
 
 def test_a_time_lapse_plays_over_all_checkpoints(compare: Page) -> None:

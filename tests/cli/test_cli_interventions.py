@@ -59,6 +59,9 @@ def test_intervene_traces_measures_and_tells(home: Path) -> None:
     assert "two@100%: 2 of 2 are active and were set to 0 × their activation" in told
     assert all(column in told for column in ("p before", "p after", "predicted"))
     assert all(token.strip() in told for token in b["tokens"])
+    assert b["uncut"]
+    assert f"tried here: over all {len(b['tokens'])} outputs of 1 change" in told  # A's changed nothing
+    assert "too few to say when to trust" in told
     scaled = data(call(home, "intervene", *SIDES, *chosen, "--factor", 1, "--json", "-"))[1]
     assert scaled["p_after"] == scaled["p_before"]
 

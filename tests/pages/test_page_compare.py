@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
+from engine.domain.graphs import AttributionGraph
+from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
 from engine.figures.tables import CHANGE_TITLE
 from engine.store import BUNDLED, Store
@@ -224,6 +226,40 @@ def test_try_it_asks_for_exactly_what_was_chosen(open_page: OpenPage) -> None:
     asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Intervene))
     assert (asked.features, asked.factor) == ((node,), 2.0)
     assert (asked.a, asked.b) == ("demo-lora@100%", "demo-tokens@100%")
+
+
+def test_try_it_judges_predictions_by_all_that_was_tried(open_page: OpenPage) -> None:
+    node = _feature(_store())
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    _tab(app, "Try it")
+    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    for uncut in (False, True):
+        for graph in graphs:
+            session.store().save_intervention(_intervention(graph, node, uncut=uncut))
+        app.run()
+        said = texts(app)
+        assert not app.exception
+        assert ("All that was tried on this prompt" in said) == uncut  # what was cut says nothing of the graph
+        assert "On the bundled runs" in said
+        assert any(button.label == "Predict from all edges" for button in app.button) != uncut
+        columns = next(frame for frame in app.dataframe if "predicted" in frame.value.columns).proto.columns
+        assert ("predicted, cut" in columns) != uncut
+    n = 2 * len(graphs[0].target_tokens)
+    assert f"over all {n} outputs of 2 changes the rank correlation is 1.00, 100% go" in said
+    assert "predictions are 3.0 times as large" in said
+    assert "These are too few" in said
+
+
+def _intervention(graph: AttributionGraph, node: str, *, uncut: bool) -> Intervention:
+    """Every prediction is three times the measured change."""
+    n = len(graph.target_tokens)
+    change = tuple(float(row + 1) for row in range(n))
+    return Intervention(
+        key=InterventionKey(graph=graph.key, features=(node,)), changed=(node,), tokens=graph.target_tokens,
+        p_before=(0.5,) * n, p_after=(0.1,) * n, logit_before=(0.0,) * n, logit_after=change,
+        predicted=tuple(3 * one for one in change), uncut=uncut,
+    )  # fmt: skip
 
 
 def test_a_time_lapse_traces_what_is_missing_nearest_first(open_page: OpenPage) -> None:

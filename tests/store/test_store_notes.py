@@ -88,6 +88,18 @@ def test_an_intervention_is_found_by_what_was_done(store: Store) -> None:
     assert store.intervention(intervention().key.model_copy(update={"factor": 2.0})) is None
 
 
+def test_all_that_was_tried_on_one_graph_is_found(store: Store) -> None:
+    here, other_prompt = intervention(), intervention().key.graph.model_copy(update={"prompt": "another"})
+    twice = here.model_copy(update={"key": here.key.model_copy(update={"factor": 2.0})})
+    elsewhere = here.model_copy(update={"key": here.key.model_copy(update={"graph": other_prompt})})
+    for one in (here, twice, elsewhere, intervention("one@50%")):
+        store.save_intervention(one)
+    found = store.interventions(here.key.graph)
+    assert sorted(one.key.factor for one in found) == [0.0, 2.0]
+    assert all(one in (here, twice) for one in found)
+    assert store.interventions(key("two@base")) == []
+
+
 def test_a_deleted_run_takes_its_facts_and_interventions_along(store: Store) -> None:
     add_run(store, "one")
     add_run(store, "other")

@@ -1,4 +1,7 @@
-"""Try it: change features in both checkpoints and see what that does, beside what the graph predicted."""
+"""Try it: change features in both checkpoints and see what that does, beside what the graphs predict.
+
+How far to trust a prediction is told from everything that was tried, not from the one outcome in sight.
+"""
 
 from functools import partial
 from typing import Any
@@ -6,13 +9,15 @@ from typing import Any
 import streamlit as st
 from pandas.io.formats.style import Styler
 
+from engine.analysis.agreement import agreement, agreement_words, trust_words
+from engine.demo.predicted import stated_agreement
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.interventions import Intervention
 from engine.domain.jobs import Intervene
 from engine.domain.numbers import decimal, plural, signed
 from engine.figures.effect_chart import effect_chart, effect_table
-from engine.workflows.queries import stored_comparison, stored_interventions
+from engine.workflows.queries import stored_comparison, stored_interventions, tried
 from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.labels import feature_of
 from pages._ui.compare.selection import Selection
@@ -26,8 +31,13 @@ _COLUMNS = {
     "p before": st.column_config.NumberColumn("p before", width=60, help="Probability before the intervention."),
     "p after": st.column_config.NumberColumn("p after", width=60, help="Probability after it."),
     "logit change": st.column_config.NumberColumn("logit change", width=85, help="Measured: after minus before."),
-    "predicted": st.column_config.NumberColumn("predicted", width=70, help="The logit change that the graph predicts."),
 }
+_PREDICTED = st.column_config.NumberColumn("predicted", width=70, help="The logit change that the graph predicts.")
+_CUT = st.column_config.NumberColumn(
+    "predicted, cut",
+    width=90,
+    help="From the edges that were kept for storage alone: paths through others are missing.",
+)
 
 
 def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annotations) -> None:
@@ -60,8 +70,9 @@ def try_it(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annota
     found = stored_interventions(store(), (diff.a, diff.b), features, factor)
     if all(found):
         _outcome(found)
-        return
-    _run(diff, selection, features, factor)
+        _trust(diff)
+    if not all(one and one.uncut for one in found):
+        _run(diff, selection, features, factor, again=all(found))
 
 
 def _targets(diff: GraphDiff, at: Marks, annotations: Annotations) -> dict[str, list[str]]:
@@ -91,13 +102,16 @@ def _several(nodes: list[str]) -> str:
     return plural(min(len(nodes), MOST), "node")
 
 
-def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], factor: float) -> None:
+def _run(diff: GraphDiff, selection: Selection, features: tuple[str, ...], factor: float, *, again: bool) -> None:
+    """`again`: it was measured, but predicted from edges that were cut for storage."""
     request = Intervene(
         a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, transcoders=diff.a.key.transcoders,
         features=features, factor=factor,
     )  # fmt: skip
     job_button(
-        request, label=f"{'Ablate' if factor == 0 else 'Scale'} in A and B", icon=":material/science:", key="try run",
+        request,
+        label="Predict from all edges" if again else f"{'Ablate' if factor == 0 else 'Scale'} in A and B",
+        icon=":material/science:", key="try run",
         note="Runs both checkpoints again with the change; everything after it is free to react.",
     )  # fmt: skip
 
@@ -114,12 +128,20 @@ def _outcome(found: tuple[Intervention | None, Intervention | None]) -> None:
             draw(chart, key=f"effect {name}", alt=f"Probabilities of {name}'s outputs before and after.")
             st.dataframe(
                 written_effects(one), hide_index=True, row_height=27, height="content", key=f"effect table {name}",
-                column_config=_COLUMNS,
+                column_config=_COLUMNS | {"predicted": _PREDICTED if one.uncut else _CUT},
             )  # fmt: skip
     st.caption(
-        "Bars: probability before (pale) and after. Logit change: measured, and as the graph's edges alone predict it. "
-        "They differ where something reacted that the graph holds fixed, such as attention."
+        "Bars: probability before (pale) and after. Logit change: measured, and as the graph predicts it with norms, "
+        "attention and the set of active features held. They differ because all of these react, and MLPs with them."
     )
+
+
+def _trust(diff: GraphDiff) -> None:
+    """How good predictions were in all that was tried on this prompt, and on the bundled runs."""
+    if found := agreement(tried(store(), (diff.a, diff.b))):
+        st.caption(f"**All that was tried on this prompt**: {agreement_words(found)} {trust_words(found)}")
+    if stated := stated_agreement(store()):
+        st.caption(f"**On the bundled runs**: {agreement_words(stated)} {trust_words(stated)}")
 
 
 def written_effects(one: Intervention) -> Styler:
