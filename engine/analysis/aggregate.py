@@ -9,9 +9,9 @@ flow, its weight and its *signed contribution* (contribution with the sign of th
 lack the node or edge on both sides counts as 0. The share of a mean edge is its mean signed contribution over the mean
 influence of its target, the relation that holds in every single graph.
 
-The spread is the standard deviation over prompts (ddof = 1; 0 for a single prompt): of parts and of flows. The statuses
-are those of `engine.analysis.diff` on the means, with the mean of the prompts' limits, A's values of each prompt on its
-common scale; in addition a mean change within two standard errors of 0 is `unchanged`.
+The spread is the standard deviation over prompts (ddof = 1; 0 for a single prompt): of parts and flows, and of the
+change of what is compared. The statuses are those of `engine.analysis.diff` on the means, with the mean of the prompts'
+limits; in addition a mean change within two standard errors of 0 is `unchanged`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ from engine.analysis.slots import Alignment, align, probe_slots
 from engine.domain.corpus import Probe
 from engine.domain.diffs import (
     CHANGE,
+    COMPARED,
     CONTRIBUTION,
     FLOW,
     PART,
@@ -183,13 +184,8 @@ def _numbered(tables: Sequence[pd.DataFrame]) -> np.ndarray:
 
 
 def _stack(parts: Sequence[Part], slots: Alignment) -> _Stack:
-    # Of each prompt A's values are put on B's scale, so that what only scales there is no change in the mean either.
-    nodes = pd.concat(
-        [diff.nodes.assign(scaled=diff.explained.scale * diff.nodes[PART["a"]]) for _, diff in parts], ignore_index=True
-    )
-    edges = pd.concat(
-        [diff.edges.assign(scaled=diff.explained.scale * diff.edges[FLOW["a"]]) for _, diff in parts], ignore_index=True
-    )
+    nodes = pd.concat([diff.nodes for _, diff in parts], ignore_index=True)
+    edges = pd.concat([diff.edges for _, diff in parts], ignore_index=True)
     own = np.concatenate(
         [_identities(probe, diff.nodes, row) for (probe, diff), row in zip(parts, slots.rows, strict=True)]
     )
@@ -277,17 +273,21 @@ def _compared(
     limit: float,
     settings: DiffSettings,
 ) -> dict[str, np.ndarray]:
-    """Columns of a table: mean part or flow, status, in how many prompts each is kept (counts still), n, spreads.
+    """Columns of a table: mean part or flow, what is compared, status, in how many prompts each is kept, n, spreads.
 
     A status is as of a single prompt, and `unchanged` where the mean change may well be chance.
     """
-    a, b, scaled = (cells.total(rows[name].to_numpy(dtype=float)) for name in (*columns.values(), "scaled"))
-    status, change = compared(there, (cells.mean(scaled), cells.mean(b)), limit, settings)
-    error = cells.spread(b - scaled) / np.sqrt(cells.n_prompts)
-    chance = np.abs(cells.mean(b - scaled)) <= _STANDARD_ERRORS * error
+    a, b, own_a, own_b = (
+        cells.total(rows[name].to_numpy(dtype=float)) for name in (*columns.values(), *COMPARED.values())
+    )
+    status, change = compared(there, (cells.mean(own_a), cells.mean(own_b)), limit, settings)
+    error = cells.spread(own_b - own_a) / np.sqrt(cells.n_prompts)
+    chance = np.abs(cells.mean(own_b - own_a)) <= _STANDARD_ERRORS * error
     return {
         columns["a"]: cells.mean(a),
         columns["b"]: cells.mean(b),
+        COMPARED["a"]: cells.mean(own_a),
+        COMPARED["b"]: cells.mean(own_b),
         **({CHANGE: change} if columns is FLOW else {}),
         "status": np.where(chance, "unchanged", status).astype(object),
         "kept_a": cells.count(rows["kept_a"].to_numpy()),
@@ -295,7 +295,7 @@ def _compared(
         "n": np.bincount(cells.group),
         "spread_a": cells.spread(a),
         "spread_b": cells.spread(b),
-        "spread_change": cells.spread(b - a),
+        "spread_change": cells.spread(own_b - own_a),
     }
 
 

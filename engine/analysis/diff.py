@@ -1,13 +1,16 @@
 """The difference of two attribution graphs on the same tokens.
 
-Nodes are matched by their identity (kind, layer, position, index), edges by the identities of their ends. What is
-compared is what each adds to one logit, the same in both graphs (`engine.analysis.parts`): the part that runs through
-a node, the flow along an edge, both signed and of the graph before any edge was cut. Where most of what enters the
-output grew by one factor, as when an output matrix is scaled, that is no change of the circuit: A's values are
-multiplied by this common scale first. Then:
+Nodes are matched by their identity (kind, layer, position, index), edges by the identities of their ends. Both are told
+by what they add to one logit, the same in both graphs (`engine.analysis.parts`): the part that runs through a node, the
+flow along an edge, signed and of the graph before any edge was cut.
+
+Part and flow also change where only something behind them did. So what is compared is the edge's own weight, a
+feature's own activation, times what a unit of it is of the logit in the mean of both graphs: of what two graphs know,
+this is nearest to patching (`bench --only rankings`). Where most of what enters the output grew by one factor, as when
+an output matrix is scaled, that is no change of the circuit: A is multiplied by this common scale first. Then:
 
     unchanged     |change| < limit, or |change| < min_ratio x the larger of the two
-    flipped       it pushes the logit up on one side and down on the other, by at least the limit on both
+    flipped       it exists on both sides with opposite signs, by at least the limit on both
     appeared      it exists in B alone (as a rule because one of its ends is active in B alone)
     vanished      it exists in A alone
     strengthened  it exists on both sides, and is larger in B
@@ -27,11 +30,11 @@ import pandas as pd
 
 from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
-from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, with_parts
-from engine.analysis.parts import flows as edge_flows
+from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, units, with_parts
 from engine.analysis.pruning import Flow, Pruned, flow, prune
 from engine.domain.diffs import (
     CHANGE,
+    COMPARED,
     CONTRIBUTION,
     FLOW,
     PART,
@@ -86,7 +89,7 @@ def _difference(
     change = _explained_change(sides, explained, settings)
     ids = np.array([f"{_KINDS[k]}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
     nodes = _node_table(union, ids, sides, kept, change, settings)
-    edges = _edge_table(ids, sides, kept, change, settings)
+    edges = _edge_table(union, ids, sides, kept, change, settings)
     return GraphDiff(
         a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=change
     )
@@ -125,7 +128,7 @@ class _Side:
     graph: AttributionGraph
     flow: Flow
     part: np.ndarray  # (n_nodes,) of the explained logit
-    carried: np.ndarray  # (n_edges,) the flow of it
+    per_unit: np.ndarray  # (n_nodes,) what a unit of each target's value is of it
     row: np.ndarray
     node: np.ndarray
 
@@ -140,6 +143,11 @@ class _Side:
         edges = np.flatnonzero(mask)
         source, target = (self.row[end[edges]].astype(np.int64) for end in (self.graph.source, self.graph.target))
         return source * len(self.node) + target
+
+    @property
+    def carried(self) -> np.ndarray:
+        """(n_edges,) the flow along each edge."""
+        return self.graph.weight * self.per_unit[self.graph.target]
 
     def knows(self, keys: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """(n_keys,) bool: not where an edge that is not here may have been cut. `edges`: of `edges`."""
@@ -182,7 +190,7 @@ def _align(
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         node = np.full(len(union), -1)
         node[row] = np.arange(len(row))
-        return _Side(graph, known, node_parts(graph, explained), edge_flows(graph, explained), row, node)
+        return _Side(graph, known, node_parts(graph, explained), units(graph, explained), row, node)
 
     n = graphs[0].n_nodes
     return union, (side(graphs[0], flows[0], inverse[:n]), side(graphs[1], flows[1], inverse[n:]))
@@ -253,7 +261,10 @@ def _node_table(
     ]
     there = [side.nodes(np.ones(side.graph.n_nodes, dtype=bool)) for side in sides]
     part = [side.nodes(side.part) for side in sides]
-    status, _ = compared(there, (explained.scale * part[0], part[1]), explained.limit, settings)
+    activation = [side.nodes(side.graph.activation).astype(np.float64) for side in sides]
+    is_feature = union[:, 2] == NodeKind.FEATURE
+    own = _own(activation, part, is_feature, sides, np.arange(len(union)), explained.scale)
+    status, _ = compared(there, own, explained.limit, settings)
     table = pd.DataFrame(
         {
             "id": ids,
@@ -265,6 +276,7 @@ def _node_table(
             **{name: side.nodes(side.flow.output_influence) for name, side in zip("ab", sides, strict=True)},
             **{f"activation_{name}": side.nodes(side.graph.activation) for name, side in zip("ab", sides, strict=True)},
             **{PART[name]: values for name, values in zip("ab", part, strict=True)},
+            **{COMPARED[name]: values for name, values in zip("ab", own, strict=True)},
             **{
                 f"kept_{name}": side.nodes(pruned.node_mask)
                 for name, side, pruned in zip("ab", sides, kept, strict=True)
@@ -275,7 +287,28 @@ def _node_table(
     return table[table["kept_a"] | table["kept_b"]].reset_index(drop=True)
 
 
+def _own(
+    value: Sequence[np.ndarray],
+    otherwise: Sequence[np.ndarray],
+    inner: np.ndarray,
+    sides: tuple[_Side, _Side],
+    at: np.ndarray,
+    scale: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) of A, on B's scale, and of B: what is compared.
+
+    Where `inner` (n,), it is `value` (of each side) times what a unit at the rows `at` of the union is of the logit, in
+    the mean of the sides that have that node; elsewhere what `otherwise` says.
+    """
+    has = [side.node[at] >= 0 for side in sides]
+    per_unit = [side.nodes(side.per_unit)[at] for side in sides]
+    mean = (scale * per_unit[0] + per_unit[1]) / np.maximum(has[0].astype(int) + has[1], 1)
+    a = np.where(inner, value[0] * mean, scale * otherwise[0])
+    return a, np.where(inner, value[1] * mean, otherwise[1])
+
+
 def _edge_table(
+    union: np.ndarray,
     ids: np.ndarray,
     sides: tuple[_Side, _Side],
     kept: tuple[Pruned, Pruned],
@@ -288,14 +321,15 @@ def _edge_table(
     weight = [_at(side.graph.weight, edges) for side, edges in zip(sides, found, strict=True)]
     carried = [_at(side.carried, edges) for side, edges in zip(sides, found, strict=True)]
     known = np.logical_and(*(side.knows(keys, edges) for side, edges in zip(sides, found, strict=True)))
-    status, change = compared(
-        [values != 0 for values in weight], (explained.scale * carried[0], carried[1]), explained.limit, settings, known
-    )
+    target = keys % len(ids)
+    inner = union[target, 2] == NodeKind.FEATURE
+    own = _own(weight, carried, inner, sides, target, explained.scale)
+    status, change = compared([values != 0 for values in weight], own, explained.limit, settings, known)
     columns: dict[str, dict[str, str]] = {"share": SHARE, "contribution": CONTRIBUTION}
     table = pd.DataFrame(
         {
             "source": ids[keys // len(ids)],
-            "target": ids[keys % len(ids)],
+            "target": ids[target],
             **{WEIGHT[name]: values for name, values in zip("ab", weight, strict=True)},
             **{
                 column[name]: _at(getattr(side.flow, attribute), edges)
@@ -303,6 +337,7 @@ def _edge_table(
                 for name, side, edges in zip("ab", sides, found, strict=True)
             },
             **{FLOW[name]: values for name, values in zip("ab", carried, strict=True)},
+            **{COMPARED[name]: values for name, values in zip("ab", own, strict=True)},
             **{f"kept_{name}": _at(mask, edges) for name, mask, edges in zip("ab", masks, found, strict=True)},
             CHANGE: change,
             "status": status,
@@ -336,7 +371,7 @@ def compared(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) status and (n,) change by the rules above.
 
-    there: where each side has it, (n,) bool; values: (n,) signed parts or flows, A's on B's scale; known: (n,) bool,
+    there: where each side has it, (n,) bool; values: (n,) what is compared, signed; known: (n,) bool,
     where both sides say anything of it.
     """
     a, b = values

@@ -10,7 +10,6 @@ sum, and its share the sum over the influence of its target. Edges between membe
 the influence of members that feed each other count their common path once for each.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,7 @@ import pandas as pd
 
 from engine.analysis.diff import compared, exists, signed_contribution, summarise
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import CHANGE, CONTRIBUTION, FLOW, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff
+from engine.domain.diffs import CHANGE, COMPARED, CONTRIBUTION, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff
 from engine.domain.errors import ComparisonRefused
 from engine.domain.graphs import NodeKind
 
@@ -76,7 +75,7 @@ def _members(nodes: pd.DataFrame, annotations: Annotations) -> pd.DataFrame:
 def _nodes(diff: GraphDiff, members: pd.DataFrame) -> pd.DataFrame:
     nodes = diff.nodes
     active = members.assign(in_a=exists(members, "a"), in_b=exists(members, "b"))
-    summed = ("a", "b", "activation_a", "activation_b", *PART.values(), *MEAN_COLUMNS[1:])
+    summed = ("a", "b", "activation_a", "activation_b", *PART.values(), *COMPARED.values(), *MEAN_COLUMNS[1:])
     groups = active.groupby("group", sort=False)
     merged = groups.agg(
         layer=("place", "first"),
@@ -87,7 +86,7 @@ def _nodes(diff: GraphDiff, members: pd.DataFrame) -> pd.DataFrame:
         **{name: (name, "max") for name in ("n",) if name in nodes},
     ).reset_index(names="id")
     merged["kind"] = KIND
-    merged["status"], _ = _compared(diff, merged, PART)
+    merged["status"], _ = _compared(diff, merged)
     rest = nodes[~nodes["id"].isin(members["id"])]
     both = pd.concat([merged[list(nodes.columns)], rest], ignore_index=True)
     keys = (both["index"], both["kind"].map(_ORDER), both["position"], both["layer"])
@@ -101,7 +100,7 @@ def _edges(diff: GraphDiff, nodes: pd.DataFrame, group: dict[str, str]) -> pd.Da
     outside = ends["source"] != ends["target"]
     part = edges.assign(**ends, **{f"signed_{side}": signed_contribution(edges, side) for side in "ab"})
     part = part.assign(in_a=edges[WEIGHT["a"]] != 0, in_b=edges[WEIGHT["b"]] != 0, cut=edges["status"] == "not kept")
-    summed = [f"{name}_{side}" for name in ("weight", "share", "signed", "flow") for side in "ab"]
+    summed = [f"{name}_{side}" for name in ("weight", "share", "signed", "flow", "compared") for side in "ab"]
     merged = (
         part[touched & outside]
         .groupby(["source", "target"], sort=False)
@@ -112,19 +111,17 @@ def _edges(diff: GraphDiff, nodes: pd.DataFrame, group: dict[str, str]) -> pd.Da
         )
         .reset_index()
     )
-    merged["status"], merged[CHANGE] = _compared(diff, merged, FLOW, ~merged["cut"].to_numpy(dtype=bool))
+    merged["status"], merged[CHANGE] = _compared(diff, merged, ~merged["cut"].to_numpy(dtype=bool))
     merged = _with_shares(merged, nodes)
     both = pd.concat([merged[list(edges.columns)], edges[~touched]], ignore_index=True)
     return both.iloc[np.argsort(-both[CHANGE].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def _compared(
-    diff: GraphDiff, merged: pd.DataFrame, columns: Mapping[str, str], known: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Status and change of the summed parts or flows."""
+def _compared(diff: GraphDiff, merged: pd.DataFrame, known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Status and change of the sums."""
     there = [merged[f"in_{side}"].to_numpy(dtype=bool) for side in "ab"]
-    a, b = (merged[columns[side]].to_numpy(dtype=float) for side in "ab")
-    return compared(there, (diff.explained.scale * a, b), diff.explained.limit, diff.settings, known)
+    a, b = (merged[COMPARED[side]].to_numpy(dtype=float) for side in "ab")
+    return compared(there, (a, b), diff.explained.limit, diff.settings, known)
 
 
 def _with_shares(merged: pd.DataFrame, nodes: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.analysis.agreement import Agreement, agreement
-from engine.analysis.parts import said_output
+from engine.analysis.parts import node_parts, said_output
 from engine.demo import recipe
 from engine.demo.records import Figure, Figures
 from engine.domain.corpus import Probe
@@ -99,9 +99,8 @@ def traced(replacement: "Replacement", merged: "PreTrainedModel", run: str, prob
 
 def sets_of(graph: AttributionGraph) -> dict[tuple[str, int], list[list[str]]]:
     """By choice and number of features: the sets of features that are switched off."""
-    assert graph.parts is not None  # it was traced just now
     features = np.flatnonzero(graph.kind == NodeKind.FEATURE)
-    parts = np.abs(graph.parts.part[said_output(graph), features])
+    parts = np.abs(node_parts(graph, said_output(graph))[features])
     order = features[np.argsort(-parts, kind="stable")]
     rng = np.random.default_rng(0)
     ids = graph.node_ids()

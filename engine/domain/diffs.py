@@ -21,6 +21,7 @@ WEIGHT: Final = {"a": "weight_a", "b": "weight_b"}
 SHARE: Final = {"a": "share_a", "b": "share_b"}
 CONTRIBUTION: Final = {"a": "contribution_a", "b": "contribution_b"}
 FLOW: Final = {"a": "flow_a", "b": "flow_b"}
+COMPARED: Final = {"a": "compared_a", "b": "compared_b"}  # of nodes and edges
 PART: Final = {"a": "part_a", "b": "part_b"}  # of `GraphDiff.nodes`
 CHANGE: Final = "change"
 # Further columns of nodes and edges where a difference is the mean over many prompts (`engine.analysis.aggregate`).
@@ -64,15 +65,18 @@ class DiffSummary(Record):
 class GraphDiff:
     """The union of the kept nodes and edges of both graphs, each with both values.
 
-    nodes: id, kind, layer, position, index, token, a, b, activation_a, activation_b, part_a, part_b, kept_a, kept_b,
-        status. `a` and `b` are influence on all outputs, the parts those of the explained logit (0 where the node does
-        not exist on that side).
+    nodes: id, kind, layer, position, index, token, a, b, activation_a, activation_b, part_a, part_b, compared_a,
+        compared_b, kept_a, kept_b, status. `a` and `b` are influence on all outputs, the parts those of the explained
+        logit (0 where the node does not exist on that side).
     edges: source, target (node ids), weight_a, weight_b, share_a, share_b, contribution_a, contribution_b, flow_a,
-        flow_b, kept_a, kept_b, change, status.
+        flow_b, compared_a, compared_b, kept_a, kept_b, change, status.
         weight: the direct effect of source on target; share: weight over the target's summed absolute input;
         contribution: |share| x influence of target; flow: part of the explained logit that runs along the edge, signed;
-        change: of the size of the flow beyond the common scale, |flow_b| - scale x |flow_a| (for a flipped edge their
-        sum, with the sign of b). Of an edge that is "not kept", one side is not known and stands as 0.
+        compared: weight times what a unit at the target is of the logit, in the mean of both graphs, A on B's scale, so
+        that their difference is what the change of this edge alone does to the logit;
+        change: |compared_b| - |compared_a| (for a flipped edge their sum, with the sign of b).
+        Of an edge that is "not kept", one side is not known and stands as 0.
+    For features `compared` is the same with the activation; for tokens, errors and outputs it is the part.
     """
 
     a: AttributionGraph

@@ -102,9 +102,9 @@ def test_edges_of_two_prompts_by_hand():
         (F7, RIGHT): (0.25, 0.75, 0.25 / 0.375, 1, 1, 1, 0, 2, 0, 0, 0, "unchanged"),
         # −.5 and .25 − .5 in A; .25 and .125 in B; nothing of it is of the right answer
         (F7, OTHER): (0.375, 0.1875, -0.6, 0.1875 / 0.25, 0, 0, 0, 2, 0, 0, 0, "unchanged"),
-        # one prompt of two: within two standard errors of 0
+        # one prompt of two: within two standard errors of 0. In B feature 3 leads nowhere, so a unit is 1/3 in the mean
         (F3, RIGHT): (0.125, 0, 0.125 / 0.375, 0, 0.5, 0, -0.5, 1, half, 0, half, "unchanged"),
-        (NOUN, F3): (0.125, 0, 1, 0, 1 / 3, 0, -1 / 3, 1, half * 2 / 3, 0, half * 2 / 3, "unchanged"),
+        (NOUN, F3): (0.125, 0, 1, 0, 1 / 3, 0, -1 / 6, 1, half * 2 / 3, 0, half / 3, "unchanged"),
         (NEW, F7): (0.875, 0.9375, 1, 1, 2 / 3, 4 / 3, 2 / 3, 2, 0, 0, 0, "strengthened"),
     }  # fmt: skip
     assert set(edges.index) == set(expected)

@@ -56,7 +56,7 @@ def test_a_group_within_a_layer_by_hand():
     before = diff.nodes.set_index("id").loc[["feature/1/1/3", "feature/1/1/4"]]
     assert (node["a"], node["b"]) == (before["a"].sum(), before["b"].sum()) == (0.875, before["b"].sum())
     assert (node["part_a"], node["part_b"]) == (3 - 1, 1 - 1)
-    assert node["status"] == "weakened"
+    assert node["status"] == "unchanged"  # both are as active in B as in A
     assert node["activation_a"] == 3.0
     assert node["kept_a"]
     assert node["kept_b"]
@@ -70,7 +70,9 @@ def test_a_group_within_a_layer_by_hand():
     assert row["weight_a"] == -1 + 1
     assert row["share_a"] == pytest.approx(0.015625 / 0.875)
     assert (row["flow_a"], row["flow_b"]) == (pytest.approx(-8 / 3), pytest.approx(0))
-    assert (row["change"], row["status"]) == (pytest.approx(-8 / 3), "weakened")
+    # of what is compared: −1 · 4/3 − 2/3 in A and 4/3 − 2/3 in B
+    assert (row["compared_a"], row["compared_b"]) == (pytest.approx(-2), pytest.approx(2 / 3))
+    assert (row["change"], row["status"]) == (pytest.approx(8 / 3), "flipped")
     # into “yes”: .5625 − .1875 in A, .125 − .125 in B; flows 3 − 1, 1 − 1
     row = edges.loc[(both, YES)]
     assert (row["contribution_a"], row["contribution_b"]) == (pytest.approx(0.375), 0)
