@@ -17,10 +17,22 @@ import pandas as pd
 
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
-from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, STATUSES, WEIGHT, GraphDiff
+from engine.domain.diffs import (
+    CHANGE,
+    FLOW,
+    MEAN_COLUMNS,
+    NOT_CHANGED,
+    PART,
+    SHARE,
+    STATUSES,
+    WEIGHT,
+    ExplainedChange,
+    GraphDiff,
+    not_kept_here,
+)
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
-from engine.domain.numbers import decimal, step_name
+from engine.domain.numbers import decimal, signed, step_name
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
 from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
@@ -30,7 +42,7 @@ IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
 LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
-_NUMBERS = (WEIGHT["a"], WEIGHT["b"], SHARE["a"], SHARE["b"], CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE)
+_MEASURES = (WEIGHT, SHARE, FLOW)  # of each side
 
 _STATUS_TEXT = {
     "appeared": "only in B",
@@ -39,6 +51,7 @@ _STATUS_TEXT = {
     "weakened": "weaker in B",
     "flipped": "opposite sign in B",
     "unchanged": "about the same in both",
+    "not kept": "not kept on one side: nothing is known of its change",
 }
 
 
@@ -68,6 +81,7 @@ class GraphView(Sent):
     sides: list[dict[str, Any]]  # A, then B
     places: dict[str, Any]  # width, height, columns, rows
     description: str  # for a screen reader
+    explained: dict[str, Any] | None = None  # words, scale; None in component circuits, which explain no logit
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
@@ -77,6 +91,7 @@ class GraphView(Sent):
             "sides": self.sides,
             "places": self.places,
             "description": self.description,
+            "explained": self.explained,
             "timelapse": None,
             **component_facts(),
         }
@@ -94,7 +109,7 @@ def pair_view(
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
-    `strongest`: edges drawn without being asked for, by contribution on each side and by |change| in the overlay.
+    `strongest`: edges drawn without being asked for, by |flow| on each side and by |change| in the overlay.
     `loss_a` to `step_b`: of the checkpoints, shown in the titles.
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
@@ -105,12 +120,18 @@ def pair_view(
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
     return GraphView(
-        nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
+        nodes=[part | moving_part(row, diff.explained.scale) for part, row in zip(fixed, rows, strict=True)],
         edges=edge_columns(diff, diff.edges, diff.nodes["id"], strongest),
         sides=sides,
         places=frame_places(places, probe),
         description=description(diff, sides),
+        explained=explained_facts(diff.explained),
     )
+
+
+def explained_facts(change: ExplainedChange) -> dict[str, Any]:
+    """What the component says of the logit that flows and parts are of."""
+    return {"words": visible(change.words), "scale": short(change.scale)}
 
 
 def component_facts() -> dict[str, Any]:
@@ -156,12 +177,14 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
     ]
 
 
-def moving_part(row: Any) -> dict[str, Any]:
-    """The values of a node in one difference; `row`: of its node table."""
+def moving_part(row: Any, scale: float) -> dict[str, Any]:
+    """The values of a node in one difference; `row`: of its node table, `scale`: as `ExplainedChange` has it."""
+    part_a, part_b = (float(getattr(row, PART[side])) for side in "ab")
     return {
         "status": row.status,
         "a": short(row.a),
         "b": short(row.b),
+        "change": short(part_b - scale * part_a),
         "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
         "tooltip": _tooltip(row),
     }
@@ -177,8 +200,8 @@ def _tooltip(row: Any) -> str:
     """A few plain lines; users know the logit's from circuit-tracer's own view."""
     if row.kind == "logit":
         lines = [f"Output “{visible(row.token)}”", f"probability: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
-        return "\n".join([*lines, *_spread(row)])
-    lines = [_label(row), f"influence: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
+        return "\n".join([*lines, *_part(row), *_spread(row)])
+    lines = [_label(row), *_part(row), f"influence: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
     if row.kind == SUPERNODE:
         lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
     if row.kind == "feature":
@@ -191,30 +214,48 @@ def _tooltip(row: Any) -> str:
     return "\n".join(lines)
 
 
+def _part(row: Any) -> list[str]:
+    """In logits; nothing of an output that is not explained."""
+    a, b = (getattr(row, PART[side]) for side in "ab")
+    return [] if row.kind == "logit" and a == b == 0 else [f"part: A {signed(a)} · B {signed(b)} logits"]
+
+
 def _spread(row: Any) -> list[str]:
     """Of a mean circuit: over how many prompts, and how far they differ (standard deviation)."""
     if not hasattr(row, "spread_a"):
         return []
-    spread = f"A ± {decimal(row.spread_a, 3)} · B ± {decimal(row.spread_b, 3)}"
-    return [f"mean over the prompts, kept in {int(row.n)} of them; spread: {spread}"]
+    spread = f"A ± {decimal(row.spread_a)} · B ± {decimal(row.spread_b)}"
+    return [f"mean over the prompts, kept in {int(row.n)} of them; spread of the part: {spread}"]
 
 
 def edge_columns(
     diff: GraphDiff, edges: pd.DataFrame, ids: pd.Series, strongest: int, *, digits: int = 5
 ) -> dict[str, list[Any]]:
-    """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES."""
+    """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES.
+
+    What a side did not keep is None there.
+    """
     row_of = pd.Series(np.arange(len(ids)), index=ids)
-    numbers = (*_NUMBERS, *MEAN_COLUMNS) if _is_mean(edges) else _NUMBERS
+    numbers = (CHANGE, *MEAN_COLUMNS) if _is_mean(edges) else (CHANGE,)
+    missing = {side: not_kept_here(edges, side).tolist() for side in "ab"}
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
-    changed = (edges["status"] != "unchanged").to_numpy(dtype=bool)
+    changed = ~edges["status"].isin(NOT_CHANGED).to_numpy(dtype=bool)
     show = (
-        STRONG_A * _top(edges[CONTRIBUTION["a"]], kept_a, strongest)
-        | STRONG_B * _top(edges[CONTRIBUTION["b"]], kept_b, strongest)
+        STRONG_A * _top(edges[FLOW["a"]].abs(), kept_a, strongest)
+        | STRONG_B * _top(edges[FLOW["b"]].abs(), kept_b, strongest)
         | STRONG_CHANGE * _top(edges[CHANGE].abs(), changed, strongest)
     )
     return {
         "from": row_of[edges["source"]].tolist(),
         "to": row_of[edges["target"]].tolist(),
+        **{
+            column[side]: [
+                None if unknown else short(value, digits)
+                for value, unknown in zip(edges[column[side]].tolist(), missing[side], strict=True)
+            ]
+            for column in _MEASURES
+            for side in "ab"
+        },
         **{name: [short(value, digits) for value in edges[name].tolist()] for name in numbers},
         "kept": (IN_A * kept_a | IN_B * kept_b).tolist(),
         "status": edges["status"].map({status: place for place, status in enumerate(STATUSES)}).astype(int).tolist(),
@@ -362,7 +403,8 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
         likely = f", most likely output {side['most_likely']}" if side["most_likely"] else ""
         parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
-    parts.append(", ".join(f"{counts[status]} {status}" for status in STATUSES) + " edges.")
+    told = [f"{counts[status]} {status}" for status in STATUSES if status != "not kept" or counts[status]]
+    parts.append(", ".join(told) + f" edges, by their flow to the logit of {visible(diff.explained.words)}.")
     parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
     return " ".join(parts)
 

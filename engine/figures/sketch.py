@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from engine.domain.diffs import CONTRIBUTION, GraphDiff
+from engine.domain.diffs import FLOW, PART, GraphDiff
 from engine.domain.numbers import percent
 from engine.figures.layout import Layout, layout
 from engine.figures.names import visible
@@ -23,14 +23,15 @@ FONT: Final = "'Source Sans Pro', 'Segoe UI', Helvetica, Arial, sans-serif"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 26.0, 62.0, 44.0  # room around the layout, in units of the picture
 _LARGEST, _SMALLEST = 13.0, 3.5  # radius of a feature
 _OUTPUT_SHARE = 0.2  # of the width: from one output to the next
-_SILENT = 0.05  # of the largest influence: below it a feature is drawn as hardly used
+_SILENT = 0.05  # of the largest part: below it a feature is drawn as hardly used
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
     """What is drawn of a difference: nodes and edges by their ids, with their sizes on one side of it.
 
-    `features`: influence by node id. `edges`: (source, target) -> contribution. `outputs`: node id -> probability.
+    `features`: by node id, what it adds to the explained logit; 0 where it takes away. `edges`: (source, target) ->
+    |flow|. `outputs`: node id -> probability.
     `strong`: the nodes of one path that stands out; its features carry their names.
     """
 
@@ -39,7 +40,7 @@ class Sketch:
     features: Mapping[str, float]
     outputs: Mapping[str, tuple[str, float]]  # word, probability
     edges: Mapping[tuple[str, str], float]
-    largest: float  # influence that fills the largest circle, the same for pictures that stand beside each other
+    largest: float  # part that fills the largest circle, the same for pictures that stand beside each other
     word: str  # of the prompt, set in bold
     answer: str
     strong: tuple[str, ...] = ()
@@ -66,16 +67,17 @@ def sketch(
     at |= _outputs_apart([node for node, kind in zip(ids, nodes["kind"], strict=True) if kind == "logit"], at, places)
     is_feature = nodes["kind"] == "feature"
     outputs = nodes[nodes["kind"] == "logit"]
+    parts = nodes[is_feature][[*PART.values()]].astype(float).clip(lower=0)
     return Sketch(
         places=places,
         rows=at,
-        features=dict(zip(nodes[is_feature]["id"], nodes[is_feature][side].astype(float), strict=True)),
+        features=dict(zip(nodes[is_feature]["id"], parts[PART[side]], strict=True)),
         outputs={
             node: (visible(str(token)), float(p))
             for node, token, p in zip(outputs["id"], outputs["token"], outputs[side], strict=True)
         },
         edges=_edges(diff, side, set(ids), only),
-        largest=float(nodes[is_feature][["a", "b"]].to_numpy().max(initial=0.0)) or 1.0,
+        largest=float(parts.to_numpy().max(initial=0.0)) or 1.0,
         word=word,
         answer=answer,
         strong=tuple(strong),
@@ -110,15 +112,15 @@ def _edges(
     inside = table[table["source"].isin(nodes) & table["target"].isin(nodes)]
     if only is None:
         inside = inside[inside[f"kept_{side}"].astype(bool)]
-    ranked = inside.sort_values(CONTRIBUTION[side], ascending=False, kind="stable")
-    pairs = zip(ranked["source"], ranked["target"], ranked[CONTRIBUTION[side]], strict=True)
+    ranked = inside.assign(size=inside[FLOW[side]].abs()).sort_values("size", ascending=False, kind="stable")
+    pairs = zip(ranked["source"], ranked["target"], ranked["size"], strict=True)
     return {(a, b): float(value) for a, b, value in pairs if only is None or ((a, b) in only and value > 0)}
 
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
     """The picture as SVG of the given proportions. `color`: of features and edges; `ink`: of text and lines."""
     to = _SketchProjection(drawn.places, width, height)
-    largest_edge = max(drawn.edges.values(), default=1.0)
+    largest_edge = max(drawn.edges.values(), default=1.0) or 1.0
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{html.escape(alt)}" fill="{ink}" color="{ink}" font-size="15" font-family="{FONT}">',
