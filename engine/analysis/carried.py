@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from engine.analysis.headline import Piece, headline
-from engine.analysis.parts import move_table, place_table, said_output
+from engine.analysis.parts import move_table, output_ids, place_table, said_output
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -26,6 +26,13 @@ def measured_whole(graph: AttributionGraph) -> bool:
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
     """Whose flows and parts the difference has."""
     return diff.settings.explained or said_output(diff.b)
+
+
+def explaining(graph: AttributionGraph, word: str) -> ExplainedLogits | None:
+    """The output that is this word; None where the graph was not traced to it."""
+    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
+    found = next((token for token, text in outputs if text.strip() == word.strip()), None)
+    return None if found is None else ExplainedLogits(answers=(found,))
 
 
 def sentences(diff: GraphDiff, probe: Probe | None = None) -> tuple[tuple[Piece, ...], ...]:
@@ -82,7 +89,7 @@ def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
 
 
 def _hardly(places: pd.DataFrame, total: float, limit: float, tokens: Sequence[str]) -> tuple[Piece, ...]:
-    largest = places.loc[places["change"].abs().idxmax()] if len(places) else None
+    largest = places.iloc[int(places["change"].abs().argmax())] if len(places) else None
     if largest is None or abs(largest["change"]) < limit:
         return (("Neither it nor what runs through any one place changed by as much as counts.", False),)
     through = f"{signed(largest['change'])} through {_place(largest, tokens)}{_rest(total, largest)}"
@@ -92,7 +99,7 @@ def _hardly(places: pd.DataFrame, total: float, limit: float, tokens: Sequence[s
 def _largest(table: pd.DataFrame, total: float, limit: float) -> pd.Series | None:
     """The row that changed most in the direction of the whole, where that is as much as counts."""
     along = table[(table["change"] * total > 0) & (table["change"].abs() >= limit)]
-    return None if along.empty else along.loc[along["change"].abs().idxmax()]
+    return None if along.empty else along.iloc[int(along["change"].abs().argmax())]
 
 
 def _is_mean(diff: GraphDiff) -> bool:

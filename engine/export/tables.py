@@ -23,8 +23,8 @@ _RENAMED = {
 def node_table(diff: GraphDiff) -> pd.DataFrame:
     """Every node that either side keeps, the largest change of its part of the explained logit first.
 
-    Columns: node (name), the columns of `diff.nodes` under readable names, and change in part (in B minus in A times the
-    common scale).
+    Columns: node (name), the columns of `diff.nodes` under readable names, and change in part (in B minus in A, times
+    the common scale).
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)

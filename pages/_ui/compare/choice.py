@@ -6,7 +6,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.headline import headline
+from engine.analysis.carried import measured_whole, sentences
+from engine.analysis.headline import Piece
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import decimal, step_name
@@ -60,11 +61,10 @@ def _view() -> str:
 
 
 def sentence(diff: GraphDiff, selection: Selection) -> None:
-    """What the two sides answer; a plain warning where a graph explains its checkpoint badly."""
-    pieces = headline(diff, selection.probe)
-    st.markdown(
-        "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces), width="stretch"
-    )
+    """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly."""
+    answers, carried = sentences(diff, selection.probe)
+    st.markdown(_markdown(answers), width="stretch")
+    explanation(diff, carried)
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
             st.warning(
@@ -73,6 +73,24 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
                 "trained on this checkpoint would explain more.",
                 icon=":material/warning:",
             )
+
+
+def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
+    """Whose parts and flows are shown, once for all of them; and what is not known of them."""
+    cut = [graph.key.checkpoint for graph in (diff.a, diff.b) if not measured_whole(graph)]
+    note = " :gray-badge[:material/content_cut: cut]" if cut else ""
+    st.caption(_markdown(carried) + note, help=_CUT if cut else None)
+
+
+_CUT = (
+    "These graphs were stored without their smallest edges, before parts and flows were measured. What those edges "
+    "carried counts as a constant here, and an edge that one side has no figure for is “not kept”. Trace the comparison "
+    "again to have all of it."
+)
+
+
+def _markdown(pieces: Sequence[Piece]) -> str:
+    return "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces)
 
 
 def plain_piece(text: str) -> str:
