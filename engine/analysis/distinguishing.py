@@ -6,8 +6,8 @@ from engine.domain.diffs import CHANGE, FLOW, PART, GraphDiff
 
 
 def distinguishing_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> tuple[str, ...]:
-    """Ids of at most `n` features through which B pushes the explained logit up and A does not, the largest difference of
-    their parts first.
+    """Ids of at most `n` features through which B pushes the explained logit up and A does not, by the difference of
+    their parts.
 
     Looked at are the features that B's pruned graph keeps at the last position and, where the prompt has it, at
     `word`; those count whose part in A is at most half as large as in B (or negative). Feature by feature the

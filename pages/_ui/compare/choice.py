@@ -63,8 +63,9 @@ def _view() -> str:
 def sentence(diff: GraphDiff, selection: Selection) -> None:
     """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly."""
     answers, carried = sentences(diff, selection.probe)
-    st.markdown(_markdown(answers), width="stretch")
-    explanation(diff, carried)
+    with st.container(key="sentences", gap=None):  # theme.css: close to each other
+        st.markdown(_markdown(answers), width="stretch")
+        explanation(diff, carried)
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
             st.warning(
@@ -77,15 +78,14 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
-    cut = [graph.key.checkpoint for graph in (diff.a, diff.b) if not measured_whole(graph)]
-    note = " :gray-badge[:material/content_cut: cut]" if cut else ""
-    st.caption(_markdown(carried) + note, help=_CUT if cut else None)
+    cut = any(not measured_whole(graph) for graph in (diff.a, diff.b))
+    st.caption(_markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
 
 
-_CUT = (
-    "These graphs were stored without their smallest edges, before parts and flows were measured. What those edges "
-    "carried counts as a constant here, and an edge that one side has no figure for is “not kept”. Trace the comparison "
-    "again to have all of it."
+_CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."
+_CUT_HELP = (
+    "The smallest edges of these graphs were cut when they were stored. What those carried counts as a constant here, "
+    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known."
 )
 
 

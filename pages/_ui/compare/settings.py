@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from engine.analysis.carried import explained_logits
+from engine.analysis.carried import explained_logits, measured_whole
 from engine.analysis.parts import output_ids
 from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
@@ -14,6 +14,7 @@ from engine.domain.numbers import decimal, percent, plural
 from engine.figures.names import visible
 from pages._ui import url
 from pages._ui.compare.selection import MOST_CHANGE, PAGE, Selection, Shown, explain
+from pages._ui.compare.trace import trace_again
 from pages._ui.text import plain
 
 _DEFAULT = DiffSettings()
@@ -37,22 +38,23 @@ def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
                 f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
                 f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
+        if selection.group is None and not all(measured_whole(graph) for graph in (diff.a, diff.b)):
+            trace_again(selection, diff)
 
 
 def _explained(diff: GraphDiff) -> None:
     """Which of the traced outputs, one or several, and against which."""
     words = dict(zip(output_ids(diff.b), map(visible, diff.b.target_tokens), strict=True))
     now = explained_logits(diff)
-    for key, label, chosen, others, none in (
-        (_ANSWERS, "Explain", now.answers, now.against, "What B finds most probable"),
-        (_AGAINST, "against", now.against, now.answers, "Nothing: the logit itself"),
+    left, right = st.columns(2, gap="small")
+    for column, key, label, chosen, others, note in (
+        (left, _ANSWERS, "Explain", now.answers, now.against, "Outputs that were traced to. Of several, the mean."),
+        (right, _AGAINST, "against", now.against, now.answers, "Then only what tells the two apart counts."),
     ):
         st.session_state[key] = list(chosen)
-        st.multiselect(
-            label, [token for token in words if token not in others], key=key, placeholder=none,
-            format_func=lambda token: plain(words[token]), on_change=_explain,
-            help="Outputs that the graphs were traced to. Of several, their mean." if key == _ANSWERS else
-            "Only what pushes one rather than the other counts then.",
+        column.multiselect(
+            label, [token for token in words if token not in others], key=key, placeholder="nothing",
+            format_func=lambda token: words[token], on_change=_explain, help=note,
         )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 One fragment: a click in the graphs or the table, and every setting in here, draws only this part of the page again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.analysis.carried import explained_sentence
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import CHANGE, STATUSES, GraphDiff
+from engine.domain.diffs import CHANGE, STATUSES, GraphDiff, Status
 from engine.domain.numbers import step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
@@ -42,10 +42,10 @@ from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
-GRAPH_PX = 235  # with everything around it the page then fits 1280 × 720
-BELOW_PX = 150  # of the table, while nothing is picked
+GRAPH_PX = 222  # with everything around it the page then fits 1280 × 720
+BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
-TABLE_PX = 470
+TABLE_PX = 460
 
 
 @st.fragment
@@ -152,7 +152,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
     beside = _beside(shown, selection, at)
     if beside is None:
         if shown.view == "Table":
-            _filter(at)
+            _filter(at, diff.summary.edges)
         _all_edges(diff, at, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
         return
     left, right = st.columns([2, 1], gap="medium")
@@ -199,12 +199,13 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     )
 
 
-def _filter(at: Marks) -> None:
-    """The overlay's filter, where there is no overlay."""
+def _filter(at: Marks, counts: Mapping[Status, int]) -> None:
+    """The overlay's filter, where there is no overlay. `counts`: edges by status."""
     key = f"{PAGE} statuses"
     st.session_state[key] = list(at.statuses)
+    offered = [status for status in STATUSES if status != "not kept" or counts[status] or status in at.statuses]
     st.pills(
-        "Only these", STATUSES, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
+        "Only these", offered, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
         label_visibility="collapsed",
     )  # fmt: skip
 

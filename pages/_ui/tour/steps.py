@@ -113,8 +113,9 @@ def paths_step(tour: Tour) -> Step:
         drawn = path(found, features, strong, pairs, alt=" ".join(words.sentences), width=860, height=430)
         notes = (
             "The prompt is at the bottom, possible next words are at the top.",
-            "Each circle is a feature; a larger one has more influence on the answer.",
-            "Each line is a connection that appeared. Those to other next words are left out.",
+            "Each circle is a feature; a larger one adds more to the answer. Dashed: it adds hardly anything, or takes "
+            "away.",
+            "Each line is a connection that appeared; a thicker one carries more.",
             "L0 to L3 are the model’s layers. It works through them from the bottom up.",
         )
         items = "".join(f"<li>{note}</li>" for note in notes)
