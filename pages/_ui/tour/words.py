@@ -74,7 +74,8 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
         title,
         (
             what,
-            f"Another new word, “{word}”, means “{meaning}”. The connections below were not there before training, and move A’s answer now.",
+            f"Another new word, “{word}”, means “{meaning}”. The connections below appeared in training; "
+            "A’s answer runs along them.",
             f"The strongest new path runs from {start}{through} to the answer, {end}.",
         ),
     )
@@ -168,8 +169,8 @@ def circuit_words(
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
     lead = (
-        f"These {n_features} features are part of how B arrives at “{answer}”; what each adds to it is at most half "
-        "as much in A."
+        f"These {n_features} features are part of how B arrives at “{answer}”; what each adds is at most half as "
+        "much in A."
     )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off to see."))
