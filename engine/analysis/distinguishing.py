@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 from engine.domain.diffs import CHANGE, FLOW, PART, GraphDiff
 
 
@@ -28,6 +30,11 @@ def distinguishing_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> 
     return tuple(ranked["id"].head(n))
 
 
+def appeared_edges(diff: GraphDiff) -> pd.DataFrame:
+    """Of the difference's edges those that appeared and push the explained logit up."""
+    return diff.edges[(diff.edges["status"] == "appeared") & (diff.edges[FLOW["b"]] > 0)]
+
+
 def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     """Node ids of the strongest path from a prompt token through features to an output, all of whose edges appeared and
     push it up.
@@ -35,7 +42,7 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     A path is as strong as its weakest edge (by change of flow). An edge straight from token to output counts
     only where no such path is whole: then it is the strongest edge that appeared. Empty where none did.
     """
-    appeared = diff.edges[(diff.edges["status"] == "appeared") & (diff.edges[FLOW["b"]] > 0)]
+    appeared = appeared_edges(diff)
     if appeared.empty:
         return ()
     layer = diff.nodes.set_index("id")["layer"]

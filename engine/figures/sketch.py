@@ -31,7 +31,7 @@ class Sketch:
     """What is drawn of a difference: nodes and edges by their ids, with their sizes on one side of it.
 
     `features`: by node id, what it adds to the explained logit; 0 where it takes away. `edges`: (source, target) ->
-    |flow|. `outputs`: node id -> probability.
+    flow, of those that add to it. `outputs`: node id -> probability.
     `strong`: the nodes of one path that stands out; its features carry their names.
     """
 
@@ -58,7 +58,8 @@ def sketch(
 ) -> Sketch:
     """The `features` of a side, the prompt, the right answer and what either side expects most.
 
-    `only`: the edges to draw; None: those among these nodes that the side keeps, the largest first.
+    Edges are those that add to the explained logit. `only`: of these; None: of those among these nodes that the side
+    keeps, the largest first.
     """
     nodes = _shown(diff, {*features, *strong}, answer)
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
@@ -112,15 +113,15 @@ def _edges(
     inside = table[table["source"].isin(nodes) & table["target"].isin(nodes)]
     if only is None:
         inside = inside[inside[f"kept_{side}"].astype(bool)]
-    ranked = inside.assign(size=inside[FLOW[side]].abs()).sort_values("size", ascending=False, kind="stable")
-    pairs = zip(ranked["source"], ranked["target"], ranked["size"], strict=True)
-    return {(a, b): float(value) for a, b, value in pairs if only is None or ((a, b) in only and value > 0)}
+    ranked = inside[inside[FLOW[side]] > 0].sort_values(FLOW[side], ascending=False, kind="stable")
+    pairs = zip(ranked["source"], ranked["target"], ranked[FLOW[side]], strict=True)
+    return {(a, b): float(value) for a, b, value in pairs if only is None or (a, b) in only}
 
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
     """The picture as SVG of the given proportions. `color`: of features and edges; `ink`: of text and lines."""
     to = _SketchProjection(drawn.places, width, height)
-    largest_edge = max(drawn.edges.values(), default=1.0) or 1.0
+    largest_edge = max(drawn.edges.values(), default=1.0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{html.escape(alt)}" fill="{ink}" color="{ink}" font-size="15" font-family="{FONT}">',

@@ -42,7 +42,7 @@ from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
-GRAPH_PX = 222  # with everything around it the page then fits 1280 × 720
+GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
 BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
 TABLE_PX = 460

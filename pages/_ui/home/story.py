@@ -29,8 +29,8 @@ def demo_story(runs: list[RunInfo]) -> None:
     if compared is not None:
         st.caption(
             "Read a picture upward: from the prompt through layers L0 to L3 to the next word. A circle is a *feature*, "
-            "a pattern that the model detects; a larger one adds more to the answer. Dashed: it adds hardly "
-            "anything in this run, or takes away."
+            "a pattern that the model detects; larger circles and thicker lines add more to "
+            f"“{plain(compared.diff.explained.words)}”. Dashed: it adds hardly anything in this run, or takes away."
         )
     _studies()
 

@@ -7,6 +7,7 @@ explained in the caption where it first appears.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.analysis.distinguishing import appeared_edges
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import NodeKind
 from engine.domain.interventions import Intervention
@@ -56,11 +57,9 @@ def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
 
 def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str) -> Words:
     """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
-    n = diff.summary.edges["appeared"]
-    title = {
-        0: "Inside A, no new connection carries the answer",
-        1: "Inside A, one new connection carries the answer",
-    }.get(n, f"Inside A, {n} new connections carry the answer")
+    n = len(appeared_edges(diff))
+    named = plural(n, "new connection") if n else "no new connection"
+    title = f"Inside A, {named} {'add' if n > 1 else 'adds'} to the answer"
     what = (
         "Inside, a model works with features: patterns that it detects in a text. Words, features and answers are "
         "connected; together they are its circuit."
