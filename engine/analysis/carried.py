@@ -46,7 +46,7 @@ def explained_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
     change = diff.explained
     end = f": {decimal(change.a)} in A, {decimal(change.b)} in B."
     if change.scale != 1:
-        end += f" Most of what enters it grew by one factor, ×{decimal(change.scale)}, which is no change."
+        end += f" Most of what enters it changed by one factor, ×{decimal(change.scale)}, which is no change."
     lead, unit = _named(diff)
     return (lead, False), (change.words, True), (unit + end, False)
 

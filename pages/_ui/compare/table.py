@@ -12,7 +12,7 @@ from pages._ui.graphs.picking import Edge
 
 _FLOW = "Flow: what of the explained logit runs along this edge, in logits."
 _SHARE = "Share of all that the target reads, signed as the weight."
-_CHANGE = "In B minus in A; where everything grew by one factor, beyond that factor."
+_CHANGE = "In B minus in A; where most changed by one factor, beyond that factor."
 _SPREAD = "Standard deviation of the change over the prompts."
 _DIGITS = 3  # of flows
 _flow = partial(signed, digits=_DIGITS)
