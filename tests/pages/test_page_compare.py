@@ -304,10 +304,10 @@ def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: 
 def test_the_table_can_be_filtered_by_status(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
     pills = app.button_group(key="compare statuses")
-    pills.set_value(["vanished", "flipped"]).run()
+    pills.set_value(["appeared", "weakened"]).run()
     assert not app.exception
-    assert set(app.dataframe[0].value["status"]) == {"vanished", "flipped"}
-    assert Marks.from_text(app.query_params["marks"]).statuses == ("vanished", "flipped")
+    assert set(app.dataframe[0].value["status"]) == {"appeared", "weakened"}
+    assert Marks.from_text(app.query_params["marks"]).statuses == ("appeared", "weakened")
 
 
 def test_pinned_features_are_grouped_with_the_selected_one_and_the_group_is_named(open_page: OpenPage) -> None:
