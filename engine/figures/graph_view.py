@@ -404,7 +404,7 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
         parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
     told = [f"{counts[status]} {status}" for status in STATUSES if status != "not kept" or counts[status]]
-    parts.append(", ".join(told) + f" edges, by their flow to the logit of {visible(diff.explained.words)}.")
+    parts.append(", ".join(told) + f" edges, by flow to {visible(diff.explained.words)}.")
     parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
     return " ".join(parts)
 

@@ -41,6 +41,7 @@ class Sketch:
     outputs: Mapping[str, tuple[str, float]]  # word, probability
     edges: Mapping[tuple[str, str], float]
     largest: float  # part that fills the largest circle, the same for pictures that stand beside each other
+    thickest: float  # flow of the thickest line, likewise
     word: str  # of the prompt, set in bold
     answer: str
     strong: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ def sketch(
             for node, token, p in zip(outputs["id"], outputs["token"], outputs[side], strict=True)
         },
         edges=_edges(diff, side, set(ids), only),
+        thickest=max((flow for one in ("a", "b") for flow in _edges(diff, one, set(ids), only).values()), default=1.0),
         largest=float(parts.to_numpy().max(initial=0.0)) or 1.0,
         word=word,
         answer=answer,
@@ -121,14 +123,13 @@ def _edges(
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
     """The picture as SVG of the given proportions. `color`: of features and edges; `ink`: of text and lines."""
     to = _SketchProjection(drawn.places, width, height)
-    largest_edge = max(drawn.edges.values(), default=1.0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{html.escape(alt)}" fill="{ink}" color="{ink}" font-size="15" font-family="{FONT}">',
         *(_row(to, row.label, row.y, width) for row in drawn.places.rows),
     ]
     weakest_first = list(drawn.edges.items())[:MOST_EDGES][::-1]
-    parts += [_edge(drawn, to, pair, value / largest_edge, color) for pair, value in weakest_first]
+    parts += [_edge(drawn, to, pair, value / drawn.thickest, color) for pair, value in weakest_first]
     parts += [_feature(drawn, to, node, value, color) for node, value in drawn.features.items()]
     parts += [_output(drawn, to, node, color) for node in drawn.outputs]
     parts += [_token(drawn, to, column.token, column.x) for column in drawn.places.columns]

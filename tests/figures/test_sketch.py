@@ -37,7 +37,8 @@ def test_it_shows_the_prompt_the_features_and_few_outputs(diff: GraphDiff) -> No
 def test_both_sides_have_one_scale(diff: GraphDiff) -> None:
     features = distinguishing_features(diff, word="blarf")
     a, b = (sketch(diff, side, features, word="blarf", answer="smiles") for side in ("a", "b"))
-    assert a.largest == b.largest
+    assert (a.largest, a.thickest) == (b.largest, b.thickest)
+    assert max(*a.edges.values(), *b.edges.values()) == a.thickest
     assert a.rows == b.rows
 
 

@@ -87,7 +87,8 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
     if found.empty:
         st.caption("The selected edge is not in these graphs, or is not kept at these settings.")
         return
-    st.markdown(f"{found.iloc[0]['status'].capitalize()} from A to B")
+    status = found.iloc[0]["status"]
+    st.markdown("Not kept on one side" if status == "not kept" else f"{status.capitalize()} from A to B")
     st.dataframe(edge_figures(found, diff.explained.scale), hide_index=True, height="content", row_height=27)
 
 

@@ -28,9 +28,9 @@ def demo_story(runs: list[RunInfo]) -> None:
             _card(side, info, found, compared)
     if compared is not None:
         st.caption(
-            "Read a picture upward: from the prompt through layers L0 to L3 to the next word. A circle is a *feature*, "
-            "a pattern that the model detects; larger circles and thicker lines add more to "
-            f"“{plain(compared.diff.explained.words)}”. Dashed: it adds hardly anything in this run, or takes away."
+            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model detects; "
+            f"larger circles and thicker lines add more to “{plain(compared.diff.explained.words)}”. Dashed: hardly "
+            "anything here, or it takes away."
         )
     _studies()
 
