@@ -32,10 +32,11 @@ from engine.domain.diffs import (
 )
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
-from engine.domain.numbers import decimal, signed, step_name
+from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
-from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
+from engine.figures.names import SUPERNODE, visible
+from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
 
 SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
 IN_A, IN_B = 1, 2  # bits of `kept`
@@ -43,16 +44,6 @@ STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn w
 LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
 _MEASURES = (WEIGHT, SHARE, FLOW)  # of each side
-
-_STATUS_TEXT = {
-    "appeared": "only in B",
-    "vanished": "only in A",
-    "strengthened": "stronger in B",
-    "weakened": "weaker in B",
-    "flipped": "opposite sign in B",
-    "unchanged": "about the same in both",
-    "not kept": "not kept on one side: nothing is known of its change",
-}
 
 
 class Sent:
@@ -138,7 +129,7 @@ def component_facts() -> dict[str, Any]:
     """What is the same in every payload: the statuses in their order and in words, the colours."""
     return {
         "statuses": list(STATUSES),
-        "status_words": _STATUS_TEXT,
+        "status_words": STATUS_WORDS,
         "palette": palette.GRAPH,
         "groups": list(palette.GROUPS),
     }
@@ -161,7 +152,7 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
     return [
         {
             "id": row.id,
-            "label": _label(row),
+            "label": node_label(row),
             "shape": SHAPES[row.kind],
             "x": short(x),
             "y": short(y),
@@ -186,46 +177,8 @@ def moving_part(row: Any, scale: float) -> dict[str, Any]:
         "b": short(row.b),
         "change": short(part_b - scale * part_a),
         "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
-        "tooltip": _tooltip(row),
+        "tooltip": node_tooltip(row),
     }
-
-
-def _label(row: Any) -> str:
-    if row.kind == SUPERNODE:
-        return supernode_name(row.id)
-    return node_name(row.kind, row.layer, row.token, row.index)
-
-
-def _tooltip(row: Any) -> str:
-    """A few plain lines; users know the logit's from circuit-tracer's own view."""
-    if row.kind == "logit":
-        lines = [f"Output “{visible(row.token)}”", f"probability: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
-        return "\n".join([*lines, *_part(row), *_spread(row)])
-    lines = [_label(row), *_part(row), f"influence: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
-    if row.kind == SUPERNODE:
-        lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
-    if row.kind == "feature":
-        lines.append(f"activation: A {decimal(row.activation_a)} · B {decimal(row.activation_b)}")
-    lines.append(_STATUS_TEXT[row.status])
-    lines += _spread(row)
-    for name, kept, value in (("A", row.kept_a, row.a), ("B", row.kept_b, row.b)):
-        if not kept:
-            lines.append(f"pruned in {name}: too small" if value > 0 else f"not in {name}")
-    return "\n".join(lines)
-
-
-def _part(row: Any) -> list[str]:
-    """In logits; nothing of an output that is not explained."""
-    a, b = (getattr(row, PART[side]) for side in "ab")
-    return [] if row.kind == "logit" and a == b == 0 else [f"part: A {signed(a)} · B {signed(b)} logits"]
-
-
-def _spread(row: Any) -> list[str]:
-    """Of a mean circuit: over how many prompts, and how far they differ (standard deviation)."""
-    if not hasattr(row, "spread_a"):
-        return []
-    spread = f"A ± {decimal(row.spread_a)} · B ± {decimal(row.spread_b)}"
-    return [f"mean over the prompts, kept in {int(row.n)} of them; spread of the part: {spread}"]
 
 
 def edge_columns(

@@ -27,10 +27,10 @@ def demo_story(runs: list[RunInfo]) -> None:
         with column, st.container(border=True, key=f"run card {side}"):
             _card(side, info, found, compared)
     if compared is not None:
+        explained = plain(compared.diff.explained.words)
         st.caption(
-            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model detects; "
-            f"larger circles and thicker lines add more to “{plain(compared.diff.explained.words)}”. Dashed: hardly "
-            "anything here, or it takes away."
+            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model detects. "
+            f"Larger circles and thicker lines add more to “{explained}”. Dashed: hardly anything here, or it takes away."
         )
     _studies()
 
