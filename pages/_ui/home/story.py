@@ -29,8 +29,9 @@ def demo_story(runs: list[RunInfo]) -> None:
     if compared is not None:
         explained = plain(compared.diff.explained.words)
         st.caption(
-            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model detects. "
-            f"Larger circles and thicker lines add more to “{explained}”. Dashed: hardly anything here, or it takes away."
+            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model "
+            f"detects. Larger circles and thicker lines add more to “{explained}”. Dashed: hardly anything here, or it "
+            "takes away."
         )
     _studies()
 
