@@ -64,7 +64,7 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
     """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly."""
     answers, carried = sentences(diff, selection.probe)
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
-        st.markdown(_markdown(answers), width="stretch")
+        st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
@@ -79,7 +79,7 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
     cut = any(not measured_whole(graph) for graph in (diff.a, diff.b))
-    st.caption(_markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
+    st.caption(markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
 
 
 _CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."
@@ -89,7 +89,8 @@ _CUT_HELP = (
 )
 
 
-def _markdown(pieces: Sequence[Piece]) -> str:
+def markdown(pieces: Sequence[Piece]) -> str:
+    """A sentence of the engine's, its emphasis bold."""
     return "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces)
 
 

@@ -17,7 +17,7 @@ from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from pages._ui import url
-from pages._ui.compare.choice import explanation, over_training, sentence
+from pages._ui.compare.choice import explanation, markdown, over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
@@ -169,7 +169,7 @@ def _title(diff: GraphDiff, at: Marks, annotations: Annotations, step: int | Non
     if at.edge:
         return edge_title(diff, at.edge)
     if step is not None:
-        return f"**Largest changes at {step_name(step)}**"
+        return f"**Largest changes at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
     return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
