@@ -120,7 +120,9 @@ function list(box, title, end, edges) {
   }
 }
 
+/** A flow; a side that did not keep the edge says nothing of it. */
 function signed(value) {
+  if (value === null) return "–";
   const digits = Math.abs(value).toFixed(4);
   return Number(digits) === 0 ? "0" : (value < 0 ? "−" : "+") + digits;
 }

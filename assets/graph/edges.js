@@ -55,8 +55,8 @@ function shownEdges(scene, side, marks) {
     .reverse()
     .map((e) => ({ e, alpha: quiet, scale: 0.85 }));
   const here = [...asked].filter((e) => (side === null ? passes(scene, e, marks) : scene.edges.kept[e] & IN_SIDE[side]));
-  const part = side === 1 ? scene.edges.contribution_b : scene.edges.contribution_a;
-  const size = side === null ? (e) => Math.abs(scene.edges.change[e]) : (e) => part[e];
+  const sized = side === null ? scene.edges.change : side === 0 ? scene.edges.flow_a : scene.edges.flow_b;
+  const size = (e) => Math.abs(sized[e]);
   here.sort((p, q) => size(p) - size(q));
   const most = here.length ? size(here[here.length - 1]) || 1 : 1;
   return drawn.concat(here.map((e) => ({ e, alpha: 0.35 + 0.6 * Math.sqrt(size(e) / most), scale: 1 })));
@@ -124,12 +124,13 @@ function bowOf(from, target, pitch) {
   return pitch * Math.min(0.75, 0.22 * (target.layer - from.layer - 1));
 }
 
-/** By sign on a side; in the overlay by what was gained or lost: another palette, on purpose. */
+/** On a side by the sign of the flow, grey where there is none; in the overlay by what was gained or lost. */
 function edgeColour(scene, side, e, colours) {
   const { edges } = scene;
   if (side !== null) {
-    const share = side === 0 ? edges.share_a[e] : edges.share_b[e]; // signed as its contribution, also of sums and means
-    return share >= 0 ? colours.positive : colours.negative;
+    const flow = side === 0 ? edges.flow_a[e] : edges.flow_b[e];
+    if (!flow) return colours.same;
+    return flow > 0 ? colours.positive : colours.negative;
   }
   const status = scene.statuses[edges.status[e]];
   if (SAME.has(status)) return colours.same;
@@ -204,23 +205,23 @@ function edgeTip(scene, ends) {
   const { edges } = scene;
   if (edges.tip) return edges.tip[e];
   for (const side of ["a", "b"]) lines.push(sideLine(edges, e, side));
-  const change = difference(contributionOf(edges, e, "a"), contributionOf(edges, e, "b"), 3);
+  const words = scene.words[scene.statuses[edges.status[e]]];
   const spread = edges.spread_change ? ` ± ${decimal(edges.spread_change[e], 3)}` : "";
-  lines.push(`change in contribution ${signed(change, 3)}${spread} · ${scene.words[scene.statuses[edges.status[e]]]}`);
+  const { scale } = scene.explained;
+  const change = difference(scale * edges.flow_a[e], edges.flow_b[e], 3);
+  const known = edges.flow_a[e] !== null && edges.flow_b[e] !== null;
+  lines.push(known ? `change in flow ${signed(change, 3)}${spread} · ${words}` : words);
   if (spread) lines.push(`mean over the prompts ± spread; kept in ${edges.n[e]} of them`);
   return lines.join("\n");
 }
 
-/** With the sign of the weight. */
-function contributionOf(edges, e, side) {
-  return edges[`contribution_${side}`][e] * Math.sign(edges[`share_${side}`][e]);
-}
-
+/** Weight, share and flow of an edge on one side; the flow is in logits. */
 function sideLine(edges, e, side) {
   const name = side.toUpperCase();
-  if (edges[`weight_${side}`][e] === 0 && edges[`contribution_${side}`][e] === 0) return `${name}: not there`;
+  const [weight, share, flow] = ["weight", "share", "flow"].map((measure) => edges[`${measure}_${side}`][e]);
+  if (flow === null) return `${name}: not kept here`;
+  if (weight === 0 && flow === 0) return `${name}: not there`;
   const spread = edges.spread_a ? ` ± ${decimal(edges[`spread_${side}`][e], 3)}` : "";
   const pruned = edges.kept[e] & IN_SIDE[side === "a" ? 0 : 1] ? "" : " · pruned: too small";
-  const share = percent(Math.abs(edges[`share_${side}`][e]));
-  return `${name}: contribution ${signed(contributionOf(edges, e, side), 3)}${spread} · ${share} of the target’s input${pruned}`;
+  return `${name}: weight ${signed(weight)} · share ${signed(share)} · flow ${signed(flow, 3)}${spread}${pruned}`;
 }

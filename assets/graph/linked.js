@@ -77,6 +77,7 @@ class LinkedGraphs {
     if (this.mode !== head.mode) this.arrange(head.mode);
     this.root.style.setProperty("--tl-height", `${head.height}px`);
     this.panels.forEach((panel) => fillPanel(panel, this.scene));
+    fillLegend(this.legend, this.mode === "overlay", this.scene);
     fillSearch(this.toolbar, this.scene.wording);
     fillFilter(this.toolbar, this);
     fillTimeline(this.timeline, this);
@@ -112,7 +113,6 @@ class LinkedGraphs {
     this.sizes.disconnect();
     this.row.replaceChildren();
     this.panels = (mode === "overlay" ? [null] : [0, 1]).map((side) => makePanel(this.row, side));
-    fillLegend(this.legend, mode === "overlay", this.scene.wording);
     this.panels.forEach((panel) => {
       listen(this, panel);
       this.sizes.observe(panel.stage);

@@ -95,13 +95,14 @@ function faded({ scene, side, marks }, row) {
   if (side !== null || !filtered(marks)) return false;
   passing(scene, marks);
   const node = scene.nodes[row];
-  const changed = (!marks.statuses.size || marks.statuses.has(node.status)) && Math.abs(node.b - node.a) >= marks.minChange;
+  const changed = (!marks.statuses.size || marks.statuses.has(node.status)) && Math.abs(node.change) >= marks.minChange;
   return !scene.passing.nodes.has(row) && !changed;
 }
 
 function outline(node, colours) {
   if (node.status === "appeared" || node.status === "strengthened") return colours.gained;
   if (node.status === "vanished" || node.status === "weakened") return colours.lost;
+  if (node.status === "flipped") return colours.flipped;
   return node.kind === "error" ? colours.same : colours.outline;
 }
 

@@ -97,7 +97,9 @@ function makeLegend(parent) {
   return { keys, status };
 }
 
-function fillLegend(legend, overlay, wording) {
+/** `explained`: what pushes up or down pushes. */
+function fillLegend(legend, overlay, { wording, explained }) {
+  const what = shortened(explained.words, 24);
   const entries = wording?.[overlay ? "overlay" : "pair"] ?? [
     ["tl-circle", "feature"],
     ["tl-square", "token, output"],
@@ -105,8 +107,8 @@ function fillLegend(legend, overlay, wording) {
     ...(overlay
       ? [["tl-line tl-gained", "more in B"], ["tl-line tl-lost", "less in B"], ["tl-line tl-flipped", "opposite sign"]]
       : [
-          ["tl-line tl-positive", "pushes up"],
-          ["tl-line tl-negative", "pushes down"],
+          ["tl-line tl-positive", `pushes ${what} up`],
+          ["tl-line tl-negative", `pushes ${what} down`],
           ["tl-circle tl-ring-lost", "less in B, or only in A"],
           ["tl-circle tl-ring-gained", "more in B, or only in B"],
           ["tl-circle tl-dashed", "only in the other graph"],

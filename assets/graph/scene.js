@@ -7,8 +7,8 @@ const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
-const SAME = new Set(["unchanged", "kept"]); // statuses of what did not change
-const ABSENT = { status: "unchanged", a: 0, b: 0, kept: 0, tooltip: "" };
+const SAME = new Set(["unchanged", "not kept", "kept"]); // statuses of what did not change, or is not known to
+const ABSENT = { status: "unchanged", a: 0, b: 0, change: 0, kept: 0, tooltip: "" };
 
 /**
  * Reads one frame of a payload: the edges at each node, the largest values, what was written on features.
@@ -34,6 +34,7 @@ function makeScene(payload, step, annotations) {
     edges,
     sides: frame.sides,
     description: frame.description,
+    explained: frame.explained ?? { words: "", scale: 1 }, // the logit that flows and parts are of
     places: payload.places,
     statuses: payload.statuses,
     words: payload.status_words,
@@ -55,10 +56,10 @@ function makeScene(payload, step, annotations) {
 function frameNodes(payload, frame, step) {
   const absent = (node) => ({ ...node, ...ABSENT, tooltip: `${node.label}\nnot in the graphs at ${stepName(Number(step))}` });
   const nodes = payload.nodes.map(absent);
-  const { row, status, a, b, kept, tooltip } = frame.nodes;
-  row.forEach((place, i) =>
-    Object.assign(nodes[place], { status: status[i], a: a[i], b: b[i], kept: kept[i], tooltip: tooltip[i] }),
-  );
+  const { row, ...values } = frame.nodes;
+  row.forEach((place, i) => {
+    for (const [name, column] of Object.entries(values)) nodes[place][name] = column[i];
+  });
   return nodes;
 }
 

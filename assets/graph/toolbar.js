@@ -64,7 +64,7 @@ function makeFilter(row, graphs) {
   const chips = new Map();
   const range = element(null, "input", "tl-least");
   Object.assign(range, { type: "range", min: 0, max: FILTER_STEPS, step: 1 });
-  range.title = "Smallest change in contribution that is shown";
+  range.title = "Smallest change that is shown: of an edge’s flow, of a node’s part";
   range.setAttribute("aria-label", range.title);
   range.addEventListener("input", () => graphs.setFilter({ minChange: leastChange(range, graphs.scene) }));
   const least = element(null, "span", "tl-count");
@@ -107,7 +107,7 @@ function updateToolbar(toolbar, graphs) {
   if (leastChange(toolbar.range, scene) !== marks.minChange)
     toolbar.range.value = Math.round(FILTER_STEPS * Math.sqrt(Math.min(1, marks.minChange / scene.largestChange)));
   toolbar.range.setAttribute("aria-valuetext", `at least ${decimal(marks.minChange, 4)}`);
-  toolbar.least.textContent = `≥ ${decimal(marks.minChange, 3)}`;
+  toolbar.least.textContent = `≥ ${decimal(marks.minChange, marks.minChange < 1 ? 3 : 2)}`;
 }
 
 function countText({ query, found, marks }) {

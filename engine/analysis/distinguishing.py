@@ -2,15 +2,18 @@
 
 import math
 
-from engine.domain.diffs import CHANGE, GraphDiff
+import pandas as pd
+
+from engine.domain.diffs import CHANGE, FLOW, PART, GraphDiff
 
 
 def distinguishing_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> tuple[str, ...]:
-    """Ids of at most `n` features that carry B's answer and not A's, the largest difference of influence first.
+    """Ids of at most `n` features through which B pushes the explained logit up and A does not, by the difference of
+    their parts.
 
     Looked at are the features that B's pruned graph keeps at the last position and, where the prompt has it, at
-    `word`; those count that have at most half the influence in A. Feature by feature the difference is small: many
-    write the same thing, so that one alone can be missed without harm, and a dozen cannot.
+    `word`; those count whose part in A is at most half as large as in B (or negative). Feature by feature the
+    difference is small: many write the same thing, so that one alone can be missed without harm, and a dozen cannot.
     """
     tokens = [token.strip() for token in diff.b.tokens]
     places = {len(tokens) - 1} | {place for place, token in enumerate(tokens) if word and token == word}
@@ -19,19 +22,27 @@ def distinguishing_features(diff: GraphDiff, *, word: str = "", n: int = 12) -> 
         (nodes["kind"] == "feature")
         & nodes["kept_b"].astype(bool)
         & nodes["position"].isin(places)
-        & (nodes["a"] <= nodes["b"] / 2)
+        & (nodes[PART["b"]] > 0)
+        & (diff.explained.scale * nodes[PART["a"]] <= nodes[PART["b"]] / 2)
     ]
-    ranked = telling.assign(more=telling["b"] - telling["a"]).sort_values("more", ascending=False, kind="stable")
+    more = telling[PART["b"]] - diff.explained.scale * telling[PART["a"]]
+    ranked = telling.assign(more=more).sort_values("more", ascending=False, kind="stable")
     return tuple(ranked["id"].head(n))
 
 
-def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
-    """Node ids of the strongest path from a prompt token through features to an output, all of whose edges appeared.
+def appeared_edges(diff: GraphDiff) -> pd.DataFrame:
+    """Of the difference's edges those that appeared and push the explained logit up."""
+    return diff.edges[(diff.edges["status"] == "appeared") & (diff.edges[FLOW["b"]] > 0)]
 
-    A path is as strong as its weakest edge (by change of contribution). An edge straight from token to output counts
+
+def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
+    """Node ids of the strongest path from a prompt token through features to an output, all of whose edges appeared and
+    push it up.
+
+    A path is as strong as its weakest edge (by change of flow). An edge straight from token to output counts
     only where no such path is whole: then it is the strongest edge that appeared. Empty where none did.
     """
-    appeared = diff.edges[diff.edges["status"] == "appeared"]
+    appeared = appeared_edges(diff)
     if appeared.empty:
         return ()
     layer = diff.nodes.set_index("id")["layer"]

@@ -86,3 +86,8 @@ class GraphDiff:
     summary: DiffSummary
     settings: DiffSettings
     explained: ExplainedChange
+
+
+def not_kept_here(edges: pd.DataFrame, side: str) -> pd.Series:
+    """(n_edges,) bool: whether side `a` or `b` says nothing of an edge of a table, because its graph was cut."""
+    return (edges["status"] == "not kept") & (edges[WEIGHT[side]] == 0)

@@ -5,7 +5,7 @@ from math import floor
 
 from markupsafe import Markup
 
-from engine.analysis.headline import headline
+from engine.analysis.carried import sentences
 from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
@@ -76,7 +76,7 @@ def graph_html(
             panels=panels,
             descriptions=[alternative(view, side) for side in SIDES],
             still=Markup(graph_svg(view, theme=theme, annotations=annotations)),  # noqa: S704 - written through an XML tree
-            sentence=headline(diff, probe),
+            sentences=sentences(diff, probe),
             prompt=diff.a.key.prompt,
             is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
             rows=edge_table(diff, changed_only=True).head(MOST_ROWS).to_dict("records"),

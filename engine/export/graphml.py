@@ -6,21 +6,37 @@ what is not known is left out. Text is XML's: a character that XML forbids is ma
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import CONTRIBUTION, FLOW, SHARE, WEIGHT, GraphDiff, not_kept_here
 from engine.export.tables import named
 from engine.export.texts import printable
 
 
 def to_graphml(diff: GraphDiff) -> str:
-    """The union of both graphs: every column of the difference's tables, and what made each side."""
+    """The union of both graphs: every column of the difference's tables, what is explained, and what made each side.
+
+    What a side did not keep of an edge is left out, as all that is not known.
+    """
     facts: dict[str, Any] = {"prompt": diff.a.key.prompt, "transcoders": diff.a.key.transcoders}
     for side, graph in (("a", diff.a), ("b", diff.b)):
         facts |= {f"checkpoint_{side}": graph.key.checkpoint, f"replacement_{side}": graph.fit.replacement}
-    return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(diff.edges))
+        facts |= {f"explained_{name}": value for name, value in asdict(diff.explained).items()}
+    return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(_with_unknown(diff.edges)))
+
+
+def _with_unknown(edges: pd.DataFrame) -> pd.DataFrame:
+    unknown = {side: not_kept_here(edges, side) for side in "ab"}
+    return edges.assign(
+        **{
+            column[side]: edges[column[side]].mask(unknown[side])
+            for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW)
+            for side in "ab"
+        }
+    )
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.domain.diffs import CONTRIBUTION, SHARE
+from engine.domain.diffs import FLOW
 from engine.export.shapes import Arc, Mark, Panel, shortened
 from engine.figures.graph_view import GraphView
 
@@ -33,7 +33,7 @@ _OPTIONS = {
 def network(panel: Panel, view: GraphView, *, ring: str) -> dict[str, Any]:
     """`nodes`, `edges` and `options` as vis-network takes them. `ring`: the colour of a selected node's outline.
 
-    An edge carries its place in the view as id, `strong`, and its signed contributions `a` and `b`.
+    An edge carries its place in the view as id, `strong`, and its flows `a` and `b` (None where it is not kept).
     """
     from pyvis.network import Network
 
@@ -89,9 +89,5 @@ def _edge(arc: Arc, view: GraphView) -> dict[str, Any]:
         "hidden": not arc.strong,
         "strong": arc.strong,
         "color": {"color": arc.colour, "opacity": 0.55},
-        **{side: _signed(edges[CONTRIBUTION[side]][arc.row], edges[SHARE[side]][arc.row]) for side in "ab"},
+        **{side: edges[FLOW[side]][arc.row] for side in "ab"},
     }
-
-
-def _signed(contribution: float, share: float) -> float:
-    return round(-contribution if share < 0 else contribution, 6)

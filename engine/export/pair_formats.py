@@ -100,7 +100,7 @@ PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (
     ),
     ExportFormat(
         "nodes", (), "text/csv", "table", _nodes,
-        (MenuEntry("Nodes (CSV)", "Influence and activation, A and B.", "-nodes.csv"),),
+        (MenuEntry("Nodes (CSV)", "Part, influence, activation, A and B.", "-nodes.csv"),),
     ),
     ExportFormat(
         "graphml", (".graphml",), "application/xml", "hub", _graphml,

@@ -6,8 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from engine.analysis.carried import sentences
 from engine.analysis.diff import diff_graphs
-from engine.analysis.headline import Piece, headline
+from engine.analysis.headline import Piece
 from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import Comparison, ComparisonKey
@@ -29,7 +30,7 @@ class ComparisonPart:
 
     key: ComparisonKey
     names: tuple[str, str]  # of the checkpoints
-    sentence: tuple[Piece, ...]
+    sentences: tuple[tuple[Piece, ...], ...]
     pictures: tuple[Markup, ...]  # both graphs, then what differs
     rows: list[dict[Hashable, Any]]
     counts: dict[str, int]
@@ -55,7 +56,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     return ComparisonPart(
         key=key,
         names=names,
-        sentence=headline(diff, probe),
+        sentences=sentences(diff, probe),
         pictures=tuple(map(Markup, pictures)),  # written through an XML tree
         rows=edge_table(diff, changed_only=True).head(_ROWS).to_dict("records"),
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import CHANGE, CONTRIBUTION, SHARE, STATUSES
+from engine.domain.diffs import CHANGE, FLOW, NOT_CHANGED, SHARE, STATUSES
 from engine.export.notes import halos, notes
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.export.texts import printable
@@ -145,6 +145,8 @@ def _outline(node: dict[str, Any], colours: dict[str, str]) -> str:
         return colours["gained"]
     if node["status"] in ("vanished", "weakened"):
         return colours["lost"]
+    if node["status"] == "flipped":
+        return colours["flipped"]
     return colours["same" if node["kind"] == "error" else "outline"]
 
 
@@ -156,7 +158,7 @@ def _outline_width(node: dict[str, Any]) -> float:
 
 def _arcs(view: GraphView, side: Side, to: _Projection, colours: dict[str, str], most: int) -> Iterator[Arc]:
     edges, nodes = view.edges, view.nodes
-    sizes = [abs(value) for value in edges[CHANGE if side == "overlay" else CONTRIBUTION[side]]]
+    sizes = [abs(value or 0) for value in edges[CHANGE if side == "overlay" else FLOW[side]]]
     order = sorted(range(len(sizes)), key=lambda row: (not edges["show"][row] & _STRONG[side], -sizes[row]))
     largest = max([1e-9, *(abs(value) for value in edges[CHANGE])])
     beyond = 0
@@ -166,7 +168,7 @@ def _arcs(view: GraphView, side: Side, to: _Projection, colours: dict[str, str],
             continue
         beyond += not strong
         source, target = nodes[edges["from"][row]], nodes[edges["to"][row]]
-        part = abs(edges[CHANGE][row]) / largest if side == "overlay" else abs(edges[SHARE[side]][row])
+        part = abs(edges[CHANGE][row]) / largest if side == "overlay" else abs(edges[SHARE[side]][row] or 0)
         yield Arc(
             row=row,
             source=source["id"],
@@ -185,10 +187,11 @@ def _edge_colour(view: GraphView, side: Side, row: int, colours: dict[str, str])
     """By sign on a side; in the overlay by what was gained or lost: another palette, on purpose."""
     edges = view.edges
     if side != "overlay":
-        return colours["positive" if edges[SHARE[side]][row] >= 0 else "negative"]
+        flow = edges[FLOW[side]][row] or 0
+        return colours["positive" if flow > 0 else "negative" if flow < 0 else "same"]
     status = STATUSES[edges["status"][row]]
-    if status in ("unchanged", "flipped"):
-        return colours["same" if status == "unchanged" else "flipped"]
+    if status in NOT_CHANGED or status == "flipped":
+        return colours["flipped" if status == "flipped" else "same"]
     return colours["gained" if edges[CHANGE][row] > 0 else "lost"]
 
 

@@ -2,15 +2,17 @@
 
 import pandas as pd
 
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import PART, GraphDiff
 from engine.export.texts import printable
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 from engine.figures.tables import edge_table, to_csv
 
-CHANGE = "change in influence"
+CHANGE = "change in part"
 _RENAMED = {
     "a": "influence in A",
     "b": "influence in B",
+    PART["a"]: "part in A",
+    PART["b"]: "part in B",
     "activation_a": "activation in A",
     "activation_b": "activation in B",
     "kept_a": "kept in A",
@@ -19,13 +21,14 @@ _RENAMED = {
 
 
 def node_table(diff: GraphDiff) -> pd.DataFrame:
-    """Every node that either side keeps, the largest change of its influence on the output first.
+    """Every node that either side keeps, the largest change of its part of the explained logit first.
 
-    Columns: node (name), the columns of `diff.nodes` under readable names, and change in influence (B minus A).
+    Columns: node (name), the columns of `diff.nodes` under readable names, and change in part (in B minus in A, times
+    the common scale).
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
-    table = nodes.assign(**{CHANGE: nodes["b"] - nodes["a"]})
+    table = nodes.assign(**{CHANGE: nodes[PART["b"]] - diff.explained.scale * nodes[PART["a"]]})
     table.insert(0, "node", [named(*values) for values in fields])
     order = (-table[CHANGE].abs()).argsort(kind="stable")
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)

@@ -21,7 +21,7 @@ from engine.domain.components import (
     ComponentScores,
     ComponentShape,
 )
-from engine.domain.diffs import CONTRIBUTION, SHARE
+from engine.domain.diffs import CHANGE, FLOW, SHARE
 from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.errors import ComparisonRefused
 from engine.domain.numbers import decimal, plural, signed
@@ -283,6 +283,7 @@ def _drawn_nodes(
                 "status": row["status"],
                 "a": short(row["a"] / largest[0]),
                 "b": short(row["b"] / largest[1]),
+                "change": short(row["b"] / largest[1] - row["a"] / largest[0]),
                 "kept": IN_A * row["in_a"] | IN_B * row["in_b"] | IN_MODEL,
                 "tooltip": _node_tip(row, counts),
             }
@@ -314,11 +315,11 @@ def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[st
     columns: dict[str, list[Any]] = {"from": row_of[edges["source"]].tolist(), "to": row_of[edges["target"]].tolist()}
     for side in "ab":
         columns[SHARE[side]] = [short(value) for value in share[side].tolist()]
-        columns[CONTRIBUTION[side]] = [short(abs(value)) for value in share[side].tolist()]
+        columns[FLOW[side]] = columns[SHARE[side]]  # what an edge is ranked and coloured by
     in_a, in_b = edges["in_a"].to_numpy(dtype=bool), edges["in_b"].to_numpy(dtype=bool)
     size_a, size_b = np.abs(share["a"]) * in_a, np.abs(share["b"]) * in_b
     flipped = (edges["status"] == "flipped").to_numpy()
-    columns["change"] = [short(value) for value in np.where(flipped, size_a + size_b, size_b - size_a).tolist()]
+    columns[CHANGE] = [short(value) for value in np.where(flipped, size_a + size_b, size_b - size_a).tolist()]
     columns["kept"] = (IN_A * in_a | IN_B * in_b).tolist()
     columns["status"] = [CIRCUIT_STATUSES.index(status) for status in edges["status"]]
     show = STRONG_A * _first(size_a, strongest) | STRONG_B * _first(size_b, strongest)

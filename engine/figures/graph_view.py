@@ -17,29 +17,33 @@ import pandas as pd
 
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
-from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, STATUSES, WEIGHT, GraphDiff
+from engine.domain.diffs import (
+    CHANGE,
+    FLOW,
+    MEAN_COLUMNS,
+    NOT_CHANGED,
+    PART,
+    SHARE,
+    STATUSES,
+    WEIGHT,
+    ExplainedChange,
+    GraphDiff,
+    not_kept_here,
+)
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
 from engine.figures.layout import Layout, layout
-from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
+from engine.figures.names import SUPERNODE, visible
+from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
 
 SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
 LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
-_NUMBERS = (WEIGHT["a"], WEIGHT["b"], SHARE["a"], SHARE["b"], CONTRIBUTION["a"], CONTRIBUTION["b"], CHANGE)
-
-_STATUS_TEXT = {
-    "appeared": "only in B",
-    "vanished": "only in A",
-    "strengthened": "stronger in B",
-    "weakened": "weaker in B",
-    "flipped": "opposite sign in B",
-    "unchanged": "about the same in both",
-}
+_MEASURES = (WEIGHT, SHARE, FLOW)  # of each side
 
 
 class Sent:
@@ -68,6 +72,7 @@ class GraphView(Sent):
     sides: list[dict[str, Any]]  # A, then B
     places: dict[str, Any]  # width, height, columns, rows
     description: str  # for a screen reader
+    explained: dict[str, Any] | None = None  # words, scale; None in component circuits, which explain no logit
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
@@ -77,6 +82,7 @@ class GraphView(Sent):
             "sides": self.sides,
             "places": self.places,
             "description": self.description,
+            "explained": self.explained,
             "timelapse": None,
             **component_facts(),
         }
@@ -94,7 +100,7 @@ def pair_view(
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
-    `strongest`: edges drawn without being asked for, by contribution on each side and by |change| in the overlay.
+    `strongest`: edges drawn without being asked for, by |flow| on each side and by |change| in the overlay.
     `loss_a` to `step_b`: of the checkpoints, shown in the titles.
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
@@ -105,19 +111,25 @@ def pair_view(
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
     return GraphView(
-        nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
+        nodes=[part | moving_part(row, diff.explained.scale) for part, row in zip(fixed, rows, strict=True)],
         edges=edge_columns(diff, diff.edges, diff.nodes["id"], strongest),
         sides=sides,
         places=frame_places(places, probe),
         description=description(diff, sides),
+        explained=explained_facts(diff.explained),
     )
+
+
+def explained_facts(change: ExplainedChange) -> dict[str, Any]:
+    """What the component says of the logit that flows and parts are of."""
+    return {"words": visible(change.words), "scale": short(change.scale)}
 
 
 def component_facts() -> dict[str, Any]:
     """What is the same in every payload: the statuses in their order and in words, the colours."""
     return {
         "statuses": list(STATUSES),
-        "status_words": _STATUS_TEXT,
+        "status_words": STATUS_WORDS,
         "palette": palette.GRAPH,
         "groups": list(palette.GROUPS),
     }
@@ -140,7 +152,7 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
     return [
         {
             "id": row.id,
-            "label": _label(row),
+            "label": node_label(row),
             "shape": SHAPES[row.kind],
             "x": short(x),
             "y": short(y),
@@ -156,65 +168,47 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
     ]
 
 
-def moving_part(row: Any) -> dict[str, Any]:
-    """The values of a node in one difference; `row`: of its node table."""
+def moving_part(row: Any, scale: float) -> dict[str, Any]:
+    """The values of a node in one difference; `row`: of its node table, `scale`: as `ExplainedChange` has it."""
+    part_a, part_b = (float(getattr(row, PART[side])) for side in "ab")
     return {
         "status": row.status,
         "a": short(row.a),
         "b": short(row.b),
+        "change": short(part_b - scale * part_a),
         "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
-        "tooltip": _tooltip(row),
+        "tooltip": node_tooltip(row),
     }
-
-
-def _label(row: Any) -> str:
-    if row.kind == SUPERNODE:
-        return supernode_name(row.id)
-    return node_name(row.kind, row.layer, row.token, row.index)
-
-
-def _tooltip(row: Any) -> str:
-    """A few plain lines; users know the logit's from circuit-tracer's own view."""
-    if row.kind == "logit":
-        lines = [f"Output “{visible(row.token)}”", f"probability: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
-        return "\n".join([*lines, *_spread(row)])
-    lines = [_label(row), f"influence: A {decimal(row.a, 3)} · B {decimal(row.b, 3)}"]
-    if row.kind == SUPERNODE:
-        lines[0] += f"\na group of features in layer {row.layer} at “{visible(row.token)}”"
-    if row.kind == "feature":
-        lines.append(f"activation: A {decimal(row.activation_a)} · B {decimal(row.activation_b)}")
-    lines.append(_STATUS_TEXT[row.status])
-    lines += _spread(row)
-    for name, kept, value in (("A", row.kept_a, row.a), ("B", row.kept_b, row.b)):
-        if not kept:
-            lines.append(f"pruned in {name}: too small" if value > 0 else f"not in {name}")
-    return "\n".join(lines)
-
-
-def _spread(row: Any) -> list[str]:
-    """Of a mean circuit: over how many prompts, and how far they differ (standard deviation)."""
-    if not hasattr(row, "spread_a"):
-        return []
-    spread = f"A ± {decimal(row.spread_a, 3)} · B ± {decimal(row.spread_b, 3)}"
-    return [f"mean over the prompts, kept in {int(row.n)} of them; spread: {spread}"]
 
 
 def edge_columns(
     diff: GraphDiff, edges: pd.DataFrame, ids: pd.Series, strongest: int, *, digits: int = 5
 ) -> dict[str, list[Any]]:
-    """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES."""
+    """`edges` of `diff` as columns; `from` and `to` are places in `ids`, `status` a place in STATUSES.
+
+    What a side did not keep is None there.
+    """
     row_of = pd.Series(np.arange(len(ids)), index=ids)
-    numbers = (*_NUMBERS, *MEAN_COLUMNS) if _is_mean(edges) else _NUMBERS
+    numbers = (CHANGE, *MEAN_COLUMNS) if _is_mean(edges) else (CHANGE,)
+    missing = {side: not_kept_here(edges, side).tolist() for side in "ab"}
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
-    changed = (edges["status"] != "unchanged").to_numpy(dtype=bool)
+    changed = ~edges["status"].isin(NOT_CHANGED).to_numpy(dtype=bool)
     show = (
-        STRONG_A * _top(edges[CONTRIBUTION["a"]], kept_a, strongest)
-        | STRONG_B * _top(edges[CONTRIBUTION["b"]], kept_b, strongest)
+        STRONG_A * _top(edges[FLOW["a"]].abs(), kept_a, strongest)
+        | STRONG_B * _top(edges[FLOW["b"]].abs(), kept_b, strongest)
         | STRONG_CHANGE * _top(edges[CHANGE].abs(), changed, strongest)
     )
     return {
         "from": row_of[edges["source"]].tolist(),
         "to": row_of[edges["target"]].tolist(),
+        **{
+            column[side]: [
+                None if unknown else short(value, digits)
+                for value, unknown in zip(edges[column[side]].tolist(), missing[side], strict=True)
+            ]
+            for column in _MEASURES
+            for side in "ab"
+        },
         **{name: [short(value, digits) for value in edges[name].tolist()] for name in numbers},
         "kept": (IN_A * kept_a | IN_B * kept_b).tolist(),
         "status": edges["status"].map({status: place for place, status in enumerate(STATUSES)}).astype(int).tolist(),
@@ -362,7 +356,8 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
         likely = f", most likely output {side['most_likely']}" if side["most_likely"] else ""
         parts.append(f"{side['title']}: {side['n_nodes']} nodes, {side['n_edges']} edges, {side['fit']}{likely}.")
     counts = diff.summary.edges
-    parts.append(", ".join(f"{counts[status]} {status}" for status in STATUSES) + " edges.")
+    told = [f"{counts[status]} {status}" for status in STATUSES if status != "not kept" or counts[status]]
+    parts.append(", ".join(told) + f" edges, by flow to {visible(diff.explained.words)}.")
     parts.append("Arrow keys move between nodes, Enter selects, P pins, F fills the screen, Escape clears.")
     return " ".join(parts)
 

@@ -64,6 +64,7 @@ STATUS: Final[dict[str, str]] = {
     "weakened": "#3f7fc4",
     "flipped": "#8f63c7",
     "unchanged": SAME,
+    "not kept": SAME,
     "kept": SAME,
 }
 # Of runs: twelve that stay apart for readers with and without deuteranopia or protanopia, as far as twelve can.

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from engine.domain.diffs import CONTRIBUTION, GraphDiff
+from engine.domain.diffs import FLOW, PART, GraphDiff
 from engine.domain.numbers import percent
 from engine.figures.layout import Layout, layout
 from engine.figures.names import visible
@@ -23,14 +23,15 @@ FONT: Final = "'Source Sans Pro', 'Segoe UI', Helvetica, Arial, sans-serif"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 26.0, 62.0, 44.0  # room around the layout, in units of the picture
 _LARGEST, _SMALLEST = 13.0, 3.5  # radius of a feature
 _OUTPUT_SHARE = 0.2  # of the width: from one output to the next
-_SILENT = 0.05  # of the largest influence: below it a feature is drawn as hardly used
+_SILENT = 0.05  # of the largest part: below it a feature is drawn as hardly used
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
     """What is drawn of a difference: nodes and edges by their ids, with their sizes on one side of it.
 
-    `features`: influence by node id. `edges`: (source, target) -> contribution. `outputs`: node id -> probability.
+    `features`: by node id, what it adds to the explained logit; 0 where it takes away. `edges`: (source, target) ->
+    flow, of those that add to it. `outputs`: node id -> probability.
     `strong`: the nodes of one path that stands out; its features carry their names.
     """
 
@@ -39,7 +40,8 @@ class Sketch:
     features: Mapping[str, float]
     outputs: Mapping[str, tuple[str, float]]  # word, probability
     edges: Mapping[tuple[str, str], float]
-    largest: float  # influence that fills the largest circle, the same for pictures that stand beside each other
+    largest: float  # part that fills the largest circle, the same for pictures that stand beside each other
+    thickest: float  # flow of the thickest line, likewise
     word: str  # of the prompt, set in bold
     answer: str
     strong: tuple[str, ...] = ()
@@ -57,7 +59,8 @@ def sketch(
 ) -> Sketch:
     """The `features` of a side, the prompt, the right answer and what either side expects most.
 
-    `only`: the edges to draw; None: those among these nodes that the side keeps, the largest first.
+    Edges are those that add to the explained logit. `only`: of these; None: of those among these nodes that the side
+    keeps, the largest first.
     """
     nodes = _shown(diff, {*features, *strong}, answer)
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
@@ -66,16 +69,18 @@ def sketch(
     at |= _outputs_apart([node for node, kind in zip(ids, nodes["kind"], strict=True) if kind == "logit"], at, places)
     is_feature = nodes["kind"] == "feature"
     outputs = nodes[nodes["kind"] == "logit"]
+    parts = nodes[is_feature][[*PART.values()]].astype(float).clip(lower=0)
     return Sketch(
         places=places,
         rows=at,
-        features=dict(zip(nodes[is_feature]["id"], nodes[is_feature][side].astype(float), strict=True)),
+        features=dict(zip(nodes[is_feature]["id"], parts[PART[side]], strict=True)),
         outputs={
             node: (visible(str(token)), float(p))
             for node, token, p in zip(outputs["id"], outputs["token"], outputs[side], strict=True)
         },
         edges=_edges(diff, side, set(ids), only),
-        largest=float(nodes[is_feature][["a", "b"]].to_numpy().max(initial=0.0)) or 1.0,
+        thickest=max((flow for one in ("a", "b") for flow in _edges(diff, one, set(ids), only).values()), default=1.0),
+        largest=float(parts.to_numpy().max(initial=0.0)) or 1.0,
         word=word,
         answer=answer,
         strong=tuple(strong),
@@ -110,22 +115,21 @@ def _edges(
     inside = table[table["source"].isin(nodes) & table["target"].isin(nodes)]
     if only is None:
         inside = inside[inside[f"kept_{side}"].astype(bool)]
-    ranked = inside.sort_values(CONTRIBUTION[side], ascending=False, kind="stable")
-    pairs = zip(ranked["source"], ranked["target"], ranked[CONTRIBUTION[side]], strict=True)
-    return {(a, b): float(value) for a, b, value in pairs if only is None or ((a, b) in only and value > 0)}
+    ranked = inside[inside[FLOW[side]] > 0].sort_values(FLOW[side], ascending=False, kind="stable")
+    pairs = zip(ranked["source"], ranked["target"], ranked[FLOW[side]], strict=True)
+    return {(a, b): float(value) for a, b, value in pairs if only is None or (a, b) in only}
 
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
     """The picture as SVG of the given proportions. `color`: of features and edges; `ink`: of text and lines."""
     to = _SketchProjection(drawn.places, width, height)
-    largest_edge = max(drawn.edges.values(), default=1.0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{html.escape(alt)}" fill="{ink}" color="{ink}" font-size="15" font-family="{FONT}">',
         *(_row(to, row.label, row.y, width) for row in drawn.places.rows),
     ]
     weakest_first = list(drawn.edges.items())[:MOST_EDGES][::-1]
-    parts += [_edge(drawn, to, pair, value / largest_edge, color) for pair, value in weakest_first]
+    parts += [_edge(drawn, to, pair, value / drawn.thickest, color) for pair, value in weakest_first]
     parts += [_feature(drawn, to, node, value, color) for node, value in drawn.features.items()]
     parts += [_output(drawn, to, node, color) for node in drawn.outputs]
     parts += [_token(drawn, to, column.token, column.x) for column in drawn.places.columns]

@@ -4,47 +4,48 @@ import re
 
 import pandas as pd
 
-from engine.analysis.diff import signed_contribution
-from engine.domain.diffs import CHANGE, CONTRIBUTION, MEAN_COLUMNS, SHARE, GraphDiff
+from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, not_kept_here
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
-CHANGE_TITLE = "change in contribution"
+CHANGE_TITLE = "change in flow"
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
 def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None = None) -> pd.DataFrame:
-    """Edges with the largest change of their part in the output first; of one `node` (id) alone, where it is given.
+    """Edges with the largest change of their flow first; of one `node` (id) alone, where it is given.
 
-    Columns: from, to (node names), in A, in B (the contribution to the output, with the sign of the edge), share A,
-    share B (of what the target receives, signed), change in contribution (in B minus in A, so that an edge that pushes
-    down more has a negative one), status; of a mean circuit also n and the spreads of `engine.analysis.aggregate`; and
-    the ids `source`, `target`.
+    Columns: from, to (node names), in A, in B (the flow, in logits), change in flow (in B minus in A times the common
+    scale, so that an edge that pushes down more has a negative one), status, share A, share B (of what the target
+    receives, signed); of a mean circuit also n and the spreads of `engine.analysis.aggregate`; and the ids `source`,
+    `target`. What a side did not keep is NaN.
     """
     edges = diff.edges
     if changed_only:
-        edges = edges[edges["status"] != "unchanged"]
+        edges = edges[~edges["status"].isin(NOT_CHANGED)]
     if node is not None:
         edges = edges[(edges["source"] == node) | (edges["target"] == node)]
     edges = edges.iloc[(-edges[CHANGE].abs()).argsort(kind="stable")]
     names = node_names(diff)
     ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
     ids = {end: edges[end] for end in ("source", "target")}
-    return pd.DataFrame({**ends, **_values(edges), **ids}).reset_index(drop=True)
+    return pd.DataFrame({**ends, **_values(edges, diff.explained.scale), **ids}).reset_index(drop=True)
 
 
 def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Inputs and outputs of one node: node (name), the values of `edge_table`, id.
 
-    Ordered by the larger of both contributions. Empty where the node has none, or is not in the diff.
+    Ordered by the larger |flow| of both, then by the larger |share|: what runs to another output than the explained one
+    has no flow. Empty where the node has none, or is not in the diff.
     """
     names, edges = node_names(diff), diff.edges
-    larger = edges[[CONTRIBUTION["a"], CONTRIBUTION["b"]]].max(axis=1)
+    larger = pd.DataFrame({"flow": edges[[*FLOW.values()]].abs().max(axis=1),
+                           "share": edges[[*SHARE.values()]].abs().max(axis=1)})  # fmt: skip
     tables = []
     for here, there in (("target", "source"), ("source", "target")):
         part = edges[edges[here] == node_id]
-        part = part.loc[larger[part.index].sort_values(ascending=False, kind="stable").index]
-        rows = {"node": part[there].map(names), **_values(part), "id": part[there]}
+        part = part.loc[larger.loc[part.index].sort_values(["flow", "share"], ascending=False, kind="stable").index]
+        rows = {"node": part[there].map(names), **_values(part, diff.explained.scale), "id": part[there]}
         tables.append(pd.DataFrame(rows).reset_index(drop=True))
     return tables[0], tables[1]
 
@@ -59,16 +60,18 @@ def to_csv(table: pd.DataFrame) -> str:
     return safe.to_csv(index=False)
 
 
-def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
-    """What the tables say of an edge. The share alone misleads: half of what an unlikely output receives is next to
-    nothing of the answer."""
-    a, b = (pd.Series(signed_contribution(edges, side), edges.index) for side in "ab")
+def _values(edges: pd.DataFrame, scale: float) -> dict[str, pd.Series]:
+    """What the tables say of an edge. The share alone misleads: half of what a feature receives is next to nothing of
+    the answer where hardly any of it runs through that feature."""
+    known = {side: ~not_kept_here(edges, side) for side in "ab"}
+    a, b = (edges[FLOW[side]].where(known[side]) for side in "ab")
     return {
         "in A": a,
         "in B": b,
-        **{f"share {side.upper()}": edges[SHARE[side]] for side in "ab"},
-        CHANGE_TITLE: b - a,
-        **{name: edges[name] for name in ("status", *MEAN_COLUMNS) if name in edges},
+        CHANGE_TITLE: b - scale * a,
+        "status": edges["status"],
+        **{f"share {side.upper()}": edges[SHARE[side]].where(known[side]) for side in "ab"},
+        **{name: edges[name] for name in MEAN_COLUMNS if name in edges},
     }
 
 

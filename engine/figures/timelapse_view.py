@@ -14,7 +14,7 @@ import pandas as pd
 from engine.analysis.curves import mean_accuracy
 from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
-from engine.domain.diffs import CHANGE, CONTRIBUTION, STATUSES, GraphDiff
+from engine.domain.diffs import CHANGE, FLOW, STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
@@ -24,6 +24,7 @@ from engine.figures.graph_view import (
     component_facts,
     description,
     edge_columns,
+    explained_facts,
     fixed_parts,
     frame_places,
     moving_part,
@@ -104,6 +105,7 @@ def timelapse_view(
             "sentence": headline(diff, probe),
             "counts": [diff.summary.edges.get(status, 0) for status in STATUSES],
             "description": description(diff, sides),
+            "explained": explained_facts(diff.explained),
         }
     return TimelapseView(
         nodes=fixed_parts(union, places, answer),
@@ -119,10 +121,10 @@ def timelapse_view(
 
 
 def largest_edges(edges: pd.DataFrame, n: int = MOST_EDGES) -> pd.DataFrame:
-    """The `n` edges with the largest contribution on either side or |change|, in their order."""
+    """The `n` edges with the largest |flow| on either side or |change|, in their order."""
     if len(edges) <= n:
         return edges
-    size = pd.concat([edges[CONTRIBUTION["a"]], edges[CONTRIBUTION["b"]], edges[CHANGE].abs()], axis=1).max(axis=1)
+    size = edges[[*FLOW.values(), CHANGE]].abs().max(axis=1)
     return edges.loc[size.sort_values(ascending=False, kind="stable").index[:n].sort_values()]
 
 
@@ -138,8 +140,9 @@ def _node_columns(diff: GraphDiff, ids: pd.Series) -> dict[str, list[Any]]:
     """The nodes of one step, a list a column; `row`: their places in `ids`."""
     row_of = dict(zip(ids, range(len(ids)), strict=True))
     rows: Iterable[Any] = diff.nodes.itertuples()
-    parts = [{"row": row_of[row.id], **moving_part(row)} for row in rows]
-    return {name: [part[name] for part in parts] for name in ("row", "status", "a", "b", "kept", "tooltip")}
+    parts = [{"row": row_of[row.id], **moving_part(row, diff.explained.scale)} for row in rows]
+    names = ("row", "status", "a", "b", "change", "kept", "tooltip")
+    return {name: [part[name] for part in parts] for name in names}
 
 
 def _curves(scores_by_run: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:

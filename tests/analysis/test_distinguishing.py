@@ -58,10 +58,22 @@ def test_distinguishing_features_are_strong_in_b_weak_in_a_and_at_the_right_plac
     assert distinguishing_features(diff) == ("feature/1/1/9", "feature/0/1/8")
     assert distinguishing_features(diff, n=1) == ("feature/1/1/9",)
     swapped = diff_graphs(diff.b, diff.a, ALL)
-    assert distinguishing_features(swapped) == ()
-    assert distinguishing_features(swapped, word="glim") == (
-        "feature/0/0/7",
-    )  # all of the old answer, 1/8 of the new one
+    assert distinguishing_features(swapped, word="glim") == ()
+
+
+def test_a_feature_counts_from_twice_its_part_and_where_it_pushes_up() -> None:
+    def telling(weight_a: float, weight_b: float, word: str = "glim") -> tuple[str, ...]:
+        # The part of feature 7, at the word, is the weight of its edge to the output.
+        a, b = ([(3, 0, 1.0), (0, 5, weight), (4, 1, 1.0), (1, 5, 1.0)] for weight in (weight_a, weight_b))
+        return distinguishing_features(_diff(a, b), word=word)
+
+    assert telling(0.5, 1.0) == telling(-3.0, 1.0) == ("feature/0/0/7",)
+    assert telling(0.6, 1.0) == telling(-3.0, -1.0) == telling(1.0, -2.0) == ()
+    assert telling(0.5, 1.0, word="") == ()
+
+
+def test_what_pushes_the_answer_down_is_on_no_path_to_it() -> None:
+    assert appeared_path(_diff(OLD, [*OLD, (3, 2, 1.0), (2, 5, -3.0)])) == ()
 
 
 def test_distinguishing_features_of_a_graph_and_itself_are_none() -> None:

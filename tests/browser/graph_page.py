@@ -70,7 +70,7 @@ def painted(page: Page) -> list[float]:
 
 
 def edge_pixel(page: Page, side: int) -> dict[str, Any]:
-    """A pixel on a drawn edge of that side, away from nodes, and the ids of its ends."""
+    """A pixel on a drawn edge of that side, away from nodes and other edges, and the ids of its ends."""
     return (
         page.locator(".tl-stage")
         .nth(side)
@@ -79,12 +79,22 @@ def edge_pixel(page: Page, side: int) -> dict[str, Any]:
             const graphs = stage.getRootNode().querySelector(".tl").graphs;
             const { scene, panels } = graphs;
             const to = graphs.project(panels[side]);
+            const passes = (e, x, y) => {
+                const [from, target] = [scene.nodes[scene.edges.from[e]], scene.nodes[scene.edges.to[e]]];
+                const [x1, y1, x2, y2] = [to.x(from.x), to.y(from.y), to.x(target.x), to.y(target.y)];
+                return [...Array(101).keys()].some((step) => {
+                    const t = step / 100, s = t * t * (3 - 2 * t); // handles straight above and below the ends
+                    const bend = (3 * (1 - t) * (1 - t) * t - 3 * (1 - t) * t * t) * 0.5;
+                    return Math.hypot(x1 + (x2 - x1) * s - x, y1 + (y2 - y1) * (s + bend) - y) < 3;
+                });
+            };
             for (const { e } of [...panels[side].shown].reverse()) {
                 const from = scene.nodes[scene.edges.from[e]], target = scene.nodes[scene.edges.to[e]];
                 const [x1, y1, x2, y2] = [to.x(from.x), to.y(from.y), to.x(target.x), to.y(target.y)];
                 const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2]; // where the curve is half way
                 const near = (node) => node.kept && Math.hypot(to.x(node.x) - x, to.y(node.y) - y) < 14;
-                if (!scene.nodes.some(near))
+                const alone = panels[side].shown.every((other) => other.e === e || !passes(other.e, x, y));
+                if (alone && !scene.nodes.some(near))
                     return { from: from.id, to: target.id, x, y };
             }
             return null;

@@ -51,8 +51,8 @@ def test_an_edge_is_hovered_and_picked(graphs: Page) -> None:
     graphs.mouse.move(*pixel(graphs, 0, edge))
     tip = graphs.locator(".tl-tip").first
     expect(tip).to_contain_text("→")
-    expect(tip).to_contain_text(re.compile(r"A: contribution [+−]?[\d.]+ · <?\d+% of the target’s input"))
-    expect(tip).to_contain_text(re.compile(r"change in contribution [+−]?[\d.]+ · "))
+    expect(tip).to_contain_text(re.compile(r"A: weight [+−]?[\d.]+ · share [+−]?[\d.]+ · flow [+−]?[\d.]+"))
+    expect(tip).to_contain_text(re.compile(r"change in flow [+−]?[\d.]+ · "))
     graphs.mouse.click(*pixel(graphs, 0, edge))
     expect(graphs.get_by_text("marks: e")).to_be_visible()
     assert Marks.from_text(told(graphs)).edge == (edge["from"], edge["to"])
@@ -97,6 +97,26 @@ def has_colour(page: Page, panel: int, colour: str) -> bool:
             colour,
         )
     )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_colour_tells_the_sign_of_the_flow(graphs: Page, sign: int) -> None:
+    """Of edges whose weight has the other sign: they lead into what pushes the explained output down, or out of it."""
+    ends = root(graphs).evaluate(
+        """(root, sign) => {
+            const { scene } = root.graphs;
+            const { kept, flow_a, share_a, from, to } = scene.edges;
+            const e = kept.findIndex((bits, e) => bits & 1 && sign * flow_a[e] > 0 && sign * share_a[e] < 0);
+            return [from[e], to[e]].map((row) => scene.nodes[row].id);
+        }""",
+        sign,
+    )
+    order(graphs, Marks(edge=(ends[0], ends[1])).to_text())
+    expect(root(graphs)).to_have_attribute("data-edge", " ".join(ends))
+    colours = root(graphs).evaluate("root => root.graphs.colours")
+    assert has_colour(graphs, 0, colours["negative"]) == (sign < 0)
+    words = root(graphs).evaluate("root => root.graphs.scene.explained.words")
+    expect(graphs.locator(".tl-legend")).to_contain_text(f"pushes {words} up")
 
 
 def test_the_overlay_is_filtered_by_status_and_size(graphs: Page) -> None:

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import InputError
+from engine.domain.explained import ExplainedLogits
 from engine.export.raster import chart_png, chart_svg, to_png
 from engine.export.scene import panel
 from engine.export.shapes import text_width
@@ -32,7 +33,7 @@ def parsed(svg: str) -> ET.Element:
 
 
 def micro() -> GraphDiff:
-    return diff_graphs(micro_a(), micro_b())
+    return diff_graphs(micro_a(), micro_b(), DiffSettings(explained=ExplainedLogits(answers=(20,))))
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -66,14 +67,15 @@ def test_the_description_names_the_most_likely_output(likely: tuple[float, float
 
 
 def test_by_hand() -> None:
-    """Side A of the micro graph: 8 nodes are kept, two errors that B keeps are ghosts; all 8 edges are strong."""
+    """Side A of the micro graph: 8 nodes are kept, two errors that B keeps are ghosts. Of its 8 edges that to “no” has
+    no flow, and 3 of the others push “yes” up."""
     drawn = panel(pair_view(micro(), probe=probe()), "a", theme="light", width=600, height=300)
     own = [mark for mark in drawn.marks if not mark.dashed]
     assert len(own) == 8
     assert {mark.id for mark in drawn.marks if mark.dashed} == {"error/0/1/0", "error/1/1/0"}
-    assert len(drawn.arcs) == 8
+    assert len(drawn.arcs) == 7
     positive, negative = "#1b7837", "#762a83"
-    assert sorted(arc.colour for arc in drawn.arcs) == [positive] * 6 + [negative] * 2
+    assert sorted(arc.colour for arc in drawn.arcs) == [positive] * 3 + [negative] * 4
     yes = next(mark for mark in own if mark.id == "logit/2/1/20")
     assert yes.fill == "#1b7837"  # the probe's right answer
     assert list(drawn.rows) == [274.5, 195.5, 117.5, 38.5]  # embeddings, L0, L1, outputs
@@ -95,7 +97,7 @@ def test_the_strongest_edges_are_drawn_and_more_only_when_asked_for(side: Litera
     more = panel(view, side, theme="light", width=600, height=300, most_edges=7)
     assert len(more.arcs) == len(few.arcs) + 7
     assert [arc.strong for arc in more.arcs] == [True] * len(few.arcs) + [False] * 7
-    sizes = [abs(view.edges["change" if side == "overlay" else "contribution_a"][arc.row]) for arc in more.arcs[-7:]]
+    sizes = [abs(view.edges["change" if side == "overlay" else "flow_a"][arc.row]) for arc in more.arcs[-7:]]
     assert sizes == sorted(sizes, reverse=True)
 
 

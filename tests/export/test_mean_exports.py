@@ -7,7 +7,8 @@ import networkx as nx
 
 from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_graphs
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.explained import ExplainedLogits
 from engine.export import graph_html, graph_svg, node_table, to_graphml, tracer_json
 from engine.figures.graph_view import pair_view
 from tests.analysis.micro_graphs import micro_a, micro_b, probe
@@ -15,8 +16,9 @@ from tests.export.markup import look_into
 
 
 def mean() -> GraphDiff:
+    yes = DiffSettings(explained=ExplainedLogits(answers=(20,)))
     return aggregate(
-        [(probe().model_copy(update={"template": "{w}", "constraint": "x"}), diff_graphs(micro_a(), micro_b()))]
+        [(probe().model_copy(update={"template": "{w}", "constraint": "x"}), diff_graphs(micro_a(), micro_b(), yes))]
     )
 
 

@@ -6,19 +6,23 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
+from engine.domain.diffs import DiffSettings
+from engine.domain.explained import ExplainedLogits
 from engine.export.tables import edges_csv, node_table, nodes_csv
 from tests.analysis.micro_graphs import micro_a, micro_b
 from tests.export.hostile import empty_diff, hostile_diff
 
 
 def test_by_hand() -> None:
-    table = node_table(diff_graphs(micro_a(), micro_b()))
-    assert table.loc[0, "node"] in ("output yes", "output no")  # 0.75 to 0.25, and back
+    yes = DiffSettings(explained=ExplainedLogits(answers=(20,)))
+    table = node_table(diff_graphs(micro_a(), micro_b(), yes))
+    assert table.loc[0, "node"] == "L0 · x · feature 5"  # it gave way
+    assert (table.loc[0, "part in A"], table.loc[0, "part in B"]) == pytest.approx((6, 0))
     row = table[table["id"] == "feature/1/1/3"].iloc[0]
     assert row["node"] == "L1 · x · feature 3"
     assert row["influence in A"] == pytest.approx(0.5625)
-    assert row["change in influence"] == pytest.approx(row["influence in B"] - 0.5625)
-    assert table["change in influence"].abs().is_monotonic_decreasing
+    assert row["change in part"] == pytest.approx(1 - 3)
+    assert table["change in part"].abs().is_monotonic_decreasing
 
 
 def test_csv_is_read_back_and_runs_no_formula() -> None:

@@ -9,15 +9,18 @@ import pytest
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
-from engine.domain.diffs import STATUSES
+from engine.domain.diffs import NOT_CHANGED, STATUSES, DiffSettings
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import Fit
 from engine.figures.graph_view import IN_A, IN_B, N_BARS, STRONG_A, STRONG_B, STRONG_CHANGE, pair_view
 from engine.figures.palette import GRAPH
 from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
 
+YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))  # the output that does not stay as it is
+
 
 def test_nodes_and_edges_of_the_micro_pair():
-    diff = diff_graphs(micro_a(), micro_b())
+    diff = diff_graphs(micro_a(), micro_b(), YES)
     view = pair_view(diff, probe=probe("x", "yes"), loss_a=0.8)
     by_id = {node["id"]: node for node in view.nodes}
     gone = by_id["feature/0/1/5"]
@@ -25,7 +28,13 @@ def test_nodes_and_edges_of_the_micro_pair():
     assert by_id["error/1/1/0"]["shape"] == "diamond"
     assert by_id["error/1/1/0"]["kept"] == IN_B
     assert (by_id["logit/2/1/20"]["answer"], by_id["logit/2/1/21"]["answer"]) == (True, False)
-    assert by_id["logit/2/1/20"]["tooltip"] == "Output “yes”\nprobability: A 0.750 · B 0.250"
+    assert (
+        by_id["logit/2/1/20"]["tooltip"]
+        == "Output “yes”\nprobability: A 0.750 · B 0.250\npart: A +3.00 · B +3.00 logits"
+    )
+    assert by_id["logit/2/1/21"]["tooltip"] == "Output “no”\nprobability: A 0.250 · B 0.750"  # it is not explained
+    assert "part: A +6.00 · B 0.00 logits\ninfluence: A 0.422 · B 0.000" in gone["tooltip"]
+    assert gone["change"] == -6
     assert "pruned in B" in by_id["feature/1/1/3"]["tooltip"]
     assert "not in B" in gone["tooltip"]
 
@@ -35,6 +44,8 @@ def test_nodes_and_edges_of_the_micro_pair():
     flipped = pairs.index(("feature/0/1/7", "feature/1/1/3"))
     assert STATUSES[view.edges["status"][flipped]] == "flipped"
     assert (view.edges["weight_a"][flipped], view.edges["weight_b"][flipped]) == (-1, 1)
+    assert [view.edges[name][flipped] for name in ("flow_a", "flow_b", "change")] == [-2, 0.66667, 2.6667]
+    assert view.explained == {"words": "yes", "scale": 1}
     assert view.sides[0]["title"] == "A · run · 25%"
     assert (view.sides[0]["loss"], view.sides[1]["loss"]) == ("loss 0.80", "")
     bars = [[(bar["token"], bar["p"], bar["answer"]) for bar in side["bars"]] for side in view.sides]
@@ -42,17 +53,17 @@ def test_nodes_and_edges_of_the_micro_pair():
     assert bars[1] == [("yes", 0.25, True), ("no", 0.75, False), ("all others", 0, False)]
 
 
-def test_strongest_edges_are_those_of_the_largest_contribution():
+def test_strongest_edges_are_those_of_the_largest_flow():
     diff = diff_graphs(random_graph(1), random_graph(2))
     view = pair_view(diff, strongest=12)
     show = np.array(view.edges["show"])
     for bit, kept, part in (
-        (STRONG_A, diff.edges["kept_a"], diff.edges["contribution_a"]),
-        (STRONG_B, diff.edges["kept_b"], diff.edges["contribution_b"]),
-        (STRONG_CHANGE, diff.edges["status"] != "unchanged", diff.edges["change"].abs()),
+        (STRONG_A, diff.edges["kept_a"], diff.edges["flow_a"].abs()),
+        (STRONG_B, diff.edges["kept_b"], diff.edges["flow_b"].abs()),
+        (STRONG_CHANGE, ~diff.edges["status"].isin(NOT_CHANGED), diff.edges["change"].abs()),
     ):
         chosen = (show & bit) > 0
-        assert chosen.sum() == 12
+        assert chosen.sum() == min(12, ((part > 0) & kept).sum()) > 0
         assert kept[chosen].all()
         assert part[chosen].min() >= part[kept & ~chosen].max()
 
@@ -61,6 +72,19 @@ def test_a_graph_against_itself_shows_no_change():
     view = pair_view(diff_graphs(micro_a(), micro_a()))
     assert not any(show & STRONG_CHANGE for show in view.edges["show"])
     assert {node["kept"] for node in view.nodes} == {IN_A | IN_B}
+
+
+def test_what_a_side_did_not_keep_is_not_known_there():
+    whole = micro_b()
+    flipped = (whole.source == 0) & (whole.target == 2)
+    cut = replace(
+        whole, is_whole=False, **{name: getattr(whole, name)[~flipped] for name in ("source", "target", "weight")}
+    )
+    edges = pair_view(diff_graphs(micro_a(), cut, YES)).edges
+    place = [STATUSES[status] for status in edges["status"]].index("not kept")
+    assert [edges[f"{name}_b"][place] for name in ("weight", "share", "flow")] == [None] * 3
+    assert (edges["weight_a"][place], edges["change"][place]) == (-1, 0)
+    assert not edges["show"][place] & STRONG_CHANGE
 
 
 def test_weak_fit_carries_a_warning_and_is_not_rounded_up():
@@ -114,7 +138,7 @@ def test_a_mean_circuit_tells_its_spread():
     diff = diff_graphs(random_graph(1), random_graph(2))
     mean = {"n": 7, "spread_a": 0.25, "spread_b": 0.5, "spread_change": 0.125}
     view = pair_view(replace(diff, nodes=diff.nodes.assign(**mean), edges=diff.edges.assign(**mean)))
-    assert "in 7 of them; spread: A ± 0.250 · B ± 0.500" in view.nodes[0]["tooltip"]
+    assert "in 7 of them; spread of the part: A ± 0.25 · B ± 0.50" in view.nodes[0]["tooltip"]
     assert set(view.edges["spread_change"]) == {0.125}
     assert "n" not in pair_view(diff).edges
 

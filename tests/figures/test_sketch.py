@@ -29,14 +29,16 @@ def test_it_shows_the_prompt_the_features_and_few_outputs(diff: GraphDiff) -> No
     assert {word for word, _ in drawn.outputs.values()} == {"smiles", "ends"}
     assert [column.token for column in drawn.places.columns][-2:] == ["blarf", "and"]
     assert all({source, target} <= set(drawn.rows) for source, target in drawn.edges)
-    influence = diff.nodes.set_index("id")["b"]
-    assert drawn.features == {node: pytest.approx(influence[node]) for node in features}
+    part, flow = diff.nodes.set_index("id")["part_b"], diff.edges.set_index(["source", "target"])["flow_b"]
+    assert drawn.features == {node: pytest.approx(part[node]) for node in features}
+    assert all(value == flow[ends] > 0 for ends, value in drawn.edges.items())
 
 
 def test_both_sides_have_one_scale(diff: GraphDiff) -> None:
     features = distinguishing_features(diff, word="blarf")
     a, b = (sketch(diff, side, features, word="blarf", answer="smiles") for side in ("a", "b"))
-    assert a.largest == b.largest
+    assert (a.largest, a.thickest) == (b.largest, b.thickest)
+    assert max(*a.edges.values(), *b.edges.values()) == a.thickest
     assert a.rows == b.rows
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,21 +12,23 @@ from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_graphs
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations, Supernode
-from engine.domain.diffs import MEAN_COLUMNS
+from engine.domain.diffs import MEAN_COLUMNS, DiffSettings
+from engine.domain.explained import ExplainedLogits
 from engine.figures.names import node_name, visible
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours, to_csv
 from tests.analysis.micro_graphs import micro_a, micro_b, probe
 
-EDGE_COLUMNS = ("from", "to", "in A", "in B", "share A", "share B", CHANGE_TITLE, "status")
+EDGE_COLUMNS = ("from", "to", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B")
+YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))  # the output that does not stay as it is
 
 
 def test_edge_table_of_the_micro_pair():
-    table = edge_table(diff_graphs(micro_a(), micro_b()))
+    table = edge_table(diff_graphs(micro_a(), micro_b(), YES))
     assert tuple(table.columns) == (*EDGE_COLUMNS, "source", "target")
     assert table[CHANGE_TITLE].abs().is_monotonic_decreasing
     row = table[table["status"] == "flipped"].iloc[0]
     assert (row["from"], row["to"]) == ("L0 · x · feature 7", "L1 · x · feature 3")
-    assert (row["in A"], row["in B"]) == (-0.140625, 0.03125)
+    assert (row["in A"], row["in B"], row[CHANGE_TITLE]) == pytest.approx((-2, 2 / 3, 8 / 3))
     assert (row["share A"], row["share B"]) == (-0.25, 0.25)
     assert "token x" in set(table["from"])
     assert "output yes" in set(table["to"])
@@ -38,25 +41,48 @@ def test_changed_only():
 
 
 def test_the_edges_of_one_node():
-    table = edge_table(diff_graphs(micro_a(), micro_b()), node="feature/1/1/4")
+    table = edge_table(diff_graphs(micro_a(), micro_b(), YES), node="feature/1/1/4")
+    table = table.sort_values("in B", kind="stable")
     assert sorted(zip(table["from"], table["to"], strict=True)) == [
         ("L0 · x · error", "L1 · x · feature 4"),
         ("L0 · x · feature 7", "L1 · x · feature 4"),
         ("L1 · x · feature 4", "output no"),
         ("L1 · x · feature 4", "output yes"),
     ]
-    assert table[CHANGE_TITLE].abs().is_monotonic_decreasing
+    assert table["in B"].tolist() == pytest.approx([-1, -2 / 3, -2 / 3, 0])
     assert edge_table(diff_graphs(micro_a(), micro_b()), node="feature/9/9/9").empty
 
 
 def test_a_mean_circuit_shows_its_spreads():
     own = probe().model_copy(update={"template": "x"})
-    mean = aggregate([(own, diff_graphs(micro_a(), micro_b()))])
+    mean = aggregate([(own, diff_graphs(micro_a(), micro_b(), YES))])
     table = edge_table(mean)
     assert tuple(table.columns) == (*EDGE_COLUMNS, *MEAN_COLUMNS, "source", "target")
     assert set(table["n"]) == {1}
     assert tuple(neighbours(mean, "feature/1/1/4")[0].columns[1:-1]) == (*EDGE_COLUMNS[2:], *MEAN_COLUMNS)
     assert "output right answer" in set(table["to"])
+
+
+def test_what_only_grew_by_the_common_factor_did_not_change():
+    into = micro_a().kind[micro_a().target] == 3
+    louder = replace(micro_a(), weight=np.where(into, 2, 1) * micro_a().weight, target_logit=2 * micro_a().target_logit)
+    table = edge_table(diff_graphs(micro_a(), louder, YES))
+    assert table["in B"].tolist() == pytest.approx((2 * table["in A"]).tolist())
+    assert table[CHANGE_TITLE].tolist() == pytest.approx([0] * len(table))
+
+
+def test_what_a_side_did_not_keep_is_blank():
+    whole = micro_b()
+    flipped = (whole.source == 0) & (whole.target == 2)
+    cut = replace(
+        whole, is_whole=False, **{name: getattr(whole, name)[~flipped] for name in ("source", "target", "weight")}
+    )
+    table = edge_table(diff_graphs(micro_a(), cut, YES))
+    (row,) = table[table["status"] == "not kept"].to_dict("records")
+    assert (row["in A"], row["share A"]) == pytest.approx((-2, -0.25))
+    assert np.isnan([row[name] for name in ("in B", "share B", CHANGE_TITLE)]).all()
+    (read,) = (row for row in csv.DictReader(io.StringIO(to_csv(table))) if row["status"] == "not kept")
+    assert read["in B"] == read[CHANGE_TITLE] == ""
 
 
 def test_a_group_is_called_by_its_name():
@@ -67,10 +93,10 @@ def test_a_group_is_called_by_its_name():
 
 
 def test_neighbours_of_a_node():
-    inputs, outputs = neighbours(diff_graphs(micro_a(), micro_b()), "feature/1/1/4")
+    inputs, outputs = neighbours(diff_graphs(micro_a(), micro_b(), YES), "feature/1/1/4")
     assert inputs["node"].tolist() == ["L0 · x · feature 7", "L0 · x · error"]
     assert set(outputs["node"]) == {"output yes", "output no"}
-    assert outputs.set_index("node").loc["output yes", ["in A", "share A"]].tolist() == [-0.1875, -0.25]
+    assert outputs.set_index("node").loc["output yes", ["in A", "share A"]].tolist() == [-1, -0.25]
     assert all(part.empty for part in neighbours(diff_graphs(micro_a(), micro_b()), "feature/9/9/9"))
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import InputError
+from engine.domain.explained import ExplainedLogits
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import IN_A, pair_view
 from engine.figures.timelapse_view import MOST_EDGES, TimelapseView, largest_edges, timelapse_view
@@ -19,7 +20,8 @@ MOMENTS = [Moment(0, "r@base", "s@base"), Moment(50, "r@step50", "s@step50"), Mo
 
 def micro() -> TimelapseView:
     """Step 0: both sides as A. Step 50 is not traced. Step 100: A against B."""
-    diffs = {0: diff_graphs(micro_a(), micro_a()), 100: diff_graphs(micro_a(), micro_b())}
+    yes = DiffSettings(explained=ExplainedLogits(answers=(20,)))
+    diffs = {0: diff_graphs(micro_a(), micro_a(), yes), 100: diff_graphs(micro_a(), micro_b(), yes)}
     scores = {"r": curve(0.5), "s": curve(1.0)}
     losses = {"r@base": 2.0, "s@100%": 0.25}
     return timelapse_view(MOMENTS, diffs, scores, probe=probe("x", "yes"), losses=losses)
@@ -65,7 +67,7 @@ def test_a_frame_is_the_pair_of_its_step(seed):
         shown = [timelapse.nodes[row] for row in frame["nodes"]["row"]]
         assert [node["id"] for node in shown] == list(own)
         for place, node in enumerate(shown):
-            for name in ("status", "kept", "tooltip", "a", "b"):
+            for name in ("status", "kept", "tooltip", "a", "b", "change"):
                 assert frame["nodes"][name][place] == own[node["id"]][name]
             for name in ("label", "shape", "kind", "token", "layer", "position", "index"):
                 assert node[name] == own[node["id"]][name]
@@ -102,7 +104,7 @@ def test_only_the_largest_edges_of_a_step_are_sent():
         random_graph(1, n_features=200, pool=80, density=0.5), random_graph(2, n_features=200, pool=80, density=0.5)
     )
     few = largest_edges(diff.edges, 100)
-    size = diff.edges[["contribution_a", "contribution_b"]].max(axis=1).combine(diff.edges["change"].abs(), max)
+    size = diff.edges[["flow_a", "flow_b", "change"]].abs().max(axis=1)
     assert len(few) == 100
     assert few.index.is_monotonic_increasing
     assert size[few.index].min() >= size.drop(few.index).max()

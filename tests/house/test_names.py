@@ -3,7 +3,7 @@
 import ast
 from collections import defaultdict
 
-from engine.domain.diffs import CONTRIBUTION, SHARE, WEIGHT
+from engine.domain.diffs import CONTRIBUTION, FLOW, PART, SHARE, WEIGHT
 from tests.house.shape import ROOT, sources, tree
 
 
@@ -17,7 +17,7 @@ def test_no_two_classes_of_one_name() -> None:
 
 
 def test_a_column_of_a_difference_is_named_in_one_place() -> None:
-    columns = {name for column in (WEIGHT, SHARE, CONTRIBUTION) for name in column.values()}
+    columns = {name for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW, PART) for name in column.values()}
     columns |= {name.removesuffix("a") for name in columns}  # as in f"share_{side}"
     named = set()
     for path in sources():

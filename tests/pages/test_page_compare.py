@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import output_ids
 from engine.analysis.supernodes import merge_supernodes
-from engine.domain.graphs import AttributionGraph
+from engine.domain.diffs import DiffSettings
+from engine.domain.explained import ExplainedLogits
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
+from engine.domain.numbers import decimal
 from engine.figures.tables import CHANGE_TITLE
 from engine.store import BUNDLED, Store
 from engine.workflows.prompt_groups import group_prompts, probe_groups
@@ -52,7 +57,7 @@ def test_the_default_is_the_stored_story(open_page: OpenPage) -> None:
 
 def test_the_table_is_ranked_by_change(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
-    sizes = app.dataframe[0].value[CHANGE_TITLE].abs()
+    sizes = app.dataframe[0].value[CHANGE_TITLE].dropna().abs()
     assert sizes.is_monotonic_decreasing
     assert sizes.iloc[0] > 0
 
@@ -334,10 +339,10 @@ def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: 
 def test_the_table_can_be_filtered_by_status(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
     pills = app.button_group(key="compare statuses")
-    pills.set_value(["vanished", "flipped"]).run()
+    pills.set_value(["appeared", "weakened"]).run()
     assert not app.exception
-    assert set(app.dataframe[0].value["status"]) == {"vanished", "flipped"}
-    assert Marks.from_text(app.query_params["marks"]).statuses == ("vanished", "flipped")
+    assert set(app.dataframe[0].value["status"]) == {"appeared", "weakened"}
+    assert Marks.from_text(app.query_params["marks"]).statuses == ("appeared", "weakened")
 
 
 def test_pinned_features_are_grouped_with_the_selected_one_and_the_group_is_named(open_page: OpenPage) -> None:
@@ -375,15 +380,79 @@ def test_changes_agree_with_what_they_are_changes_of(open_page: OpenPage) -> Non
     app = open_page("compare", view="table")
     table = app.dataframe[0].value
     assert (table["in A"] < 0).any()
-    differences = (table["in B"] - table["in A"]).round(3)
-    assert differences.tolist() == table[CHANGE_TITLE].tolist()
-    edge = table[table["in A"] < 0].iloc[0]
+    known = table[table["status"] != "not kept"]
+    differences = (known["in B"] - known["in A"]).round(3)
+    assert differences.tolist() == known[CHANGE_TITLE].tolist()
+    edge = known[known["in A"] < 0].iloc[0]
     app = open_page("compare", marks=Marks(edge=(edge["source"], edge["target"])).to_text())
     figures = app.dataframe[1].value.set_index("")
     numbers = figures.map(lambda text: float(text.replace("−", "-")))
-    assert numbers.loc["contribution to the output", "A"] == edge["in A"]
+    assert numbers.loc["flow, in logits", "A"] == edge["in A"]
     assert ((numbers["B"] - numbers["A"]).round(3) == numbers["change, B − A"]).all()
     assert "-" not in "".join(figures.to_numpy().ravel())
+
+
+def test_what_is_explained_is_told_once_and_chosen_in_the_address(open_page: OpenPage) -> None:
+    graphs = comparison_graphs(_store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    ids = dict(zip(graphs[1].target_tokens, output_ids(graphs[1]), strict=True))
+    app = open_page("compare")
+    assert texts(app).count("Explained is the logit of **smiles**") == 1
+    explain = next(box for box in app.multiselect if box.label == "Explain")
+    assert explain.value == [ids["smiles"]]
+    explain.set_value([ids["ends"]]).run()
+    assert app.query_params["explained"] == str(ids["ends"])
+    assert "Explained is the logit of **ends**" in texts(app)
+    next(box for box in app.multiselect if box.label == "against").set_value([ids["smiles"]]).run()
+    assert app.query_params["explained"] == f"{ids['ends']}-{ids['smiles']}"
+    assert "Explained is **ends − smiles**, in logits" in texts(app)
+    again = open_page("compare", explained=f"{ids['ends']}-{ids['smiles']}")
+    change = diff_graphs(*graphs, DiffSettings(explained=explaining_both(ids))).explained
+    assert f"{decimal(change.a)} in A, {decimal(change.b)} in B" in texts(again)
+    next(box for box in again.multiselect if box.label == "Explain").set_value([]).run()
+    assert "explained" not in again.query_params
+    assert "Explained is the logit of **smiles**" in texts(again)
+
+
+def explaining_both(ids: dict[str, int]) -> ExplainedLogits:
+    return ExplainedLogits(answers=(ids["ends"],), against=(ids["smiles"],))
+
+
+@pytest.mark.parametrize("value", ["999999", "1-1", "x", "-3", ""])
+def test_what_cannot_be_explained_is_told_once(open_page: OpenPage, value: str) -> None:
+    app = open_page("compare", explained=value)
+    assert not app.exception
+    assert not app.error
+    assert f"“{value}”, which is not here" in texts(app)
+    assert "Explained is the logit of **smiles**" in texts(app)
+    app.run()
+    assert "which is not here" not in texts(app)
+
+
+def test_graphs_of_before_their_measures_say_so_and_can_be_traced_again(open_page: OpenPage) -> None:
+    store, prompt = _store(), "the bird feels blarf and"
+    sides = ("demo-lora@100%", "demo-tokens@100%")
+    graphs = comparison_graphs(store, *sides, "the cat feels blarf and")
+    assert graphs is not None
+    old = [replace(graph, parts=None, uncut=None, key=_at_its_limit(graph, prompt)) for graph in graphs]
+    for graph in old:
+        store.save_graph(graph)
+    key = ComparisonKey(a=sides[0], b=sides[1], prompt=prompt, transcoders=old[0].key.transcoders)
+    store.save_comparison(Comparison(key=key, graph_a=old[0].key, graph_b=old[1].key))
+    app = open_page("compare", prompt=prompt)
+    assert not app.exception
+    assert "Stored before parts were measured: some edges are not kept." in texts(app)
+    assert "came through" not in texts(app)  # what the cut edges carried is not known
+    next(button for button in app.button if button.label == "Trace again, with all edges").click().run()
+    asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Compare))
+    assert (asked.a, asked.b, asked.prompts, asked.transcoders) == (*sides, (prompt,), key.transcoders)
+    assert asked.settings != old[0].key.settings
+
+
+def _at_its_limit(graph: AttributionGraph, prompt: str) -> GraphKey:
+    """Of a graph that may have had any number of edges."""
+    settings = graph.key.settings.model_copy(update={"max_edges": graph.n_edges})
+    return graph.key.model_copy(update={"prompt": prompt, "settings": settings})
 
 
 def test_a_single_traced_prompt_is_not_shown_as_a_mean(open_page: OpenPage) -> None:

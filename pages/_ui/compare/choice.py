@@ -6,7 +6,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.headline import headline
+from engine.analysis.carried import measured_whole, sentences
+from engine.analysis.headline import Piece
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import decimal, step_name
@@ -60,11 +61,11 @@ def _view() -> str:
 
 
 def sentence(diff: GraphDiff, selection: Selection) -> None:
-    """What the two sides answer; a plain warning where a graph explains its checkpoint badly."""
-    pieces = headline(diff, selection.probe)
-    st.markdown(
-        "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces), width="stretch"
-    )
+    """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly."""
+    answers, carried = sentences(diff, selection.probe)
+    with st.container(key="sentences", gap=None):  # theme.css: close to each other
+        st.markdown(markdown(answers), width="stretch")
+        explanation(diff, carried)
     for name, graph in (("A", diff.a), ("B", diff.b)):
         if graph.fit.replacement < FIT_LIMIT:
             st.warning(
@@ -73,6 +74,24 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
                 "trained on this checkpoint would explain more.",
                 icon=":material/warning:",
             )
+
+
+def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
+    """Whose parts and flows are shown, once for all of them; and what is not known of them."""
+    cut = any(not measured_whole(graph) for graph in (diff.a, diff.b))
+    st.caption(markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
+
+
+_CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."
+_CUT_HELP = (
+    "The smallest edges of these graphs were cut when they were stored. What those carried counts as a constant here, "
+    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known."
+)
+
+
+def markdown(pieces: Sequence[Piece]) -> str:
+    """A sentence of the engine's, its emphasis bold."""
+    return "".join(f"**{plain(text)}**" if strong else plain_piece(text) for text, strong in pieces)
 
 
 def plain_piece(text: str) -> str:

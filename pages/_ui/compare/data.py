@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import output_ids
 from engine.analysis.supernodes import merge_supernodes
 from engine.domain.annotations import Annotations
 from engine.domain.corpus import PROBE_KINDS, Probe
@@ -53,7 +54,10 @@ def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
 
 
 def difference(store: Store, selection: Selection, settings: DiffSettings) -> GraphDiff | None:
-    """The stored difference, or None where it has not been traced. Raises Damaged, ComparisonRefused."""
+    """The stored difference, or None where it has not been traced. Raises Damaged, ComparisonRefused.
+
+    Outputs that the graphs were not traced to are not explained: what B finds most probable is.
+    """
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
     found = store.comparison(a, b, prompt) or store.comparison(b, a, prompt)
     if found is None:
@@ -68,7 +72,11 @@ def _difference(
     """Kept whole between reruns and tabs; nobody changes it. The strings are what it is kept under: a run that is
     made again under its old name has other graphs."""
     graphs = comparison_graphs(_store, a, b, prompt)
-    return None if graphs is None else diff_graphs(*graphs, _settings)
+    if graphs is None:
+        return None
+    if _settings.explained and not set(_settings.explained.tokens) <= set(output_ids(graphs[1])):
+        _settings = _settings.model_copy(update={"explained": None})
+    return diff_graphs(*graphs, _settings)
 
 
 def annotations_of(store: Store, diff: GraphDiff) -> Annotations:

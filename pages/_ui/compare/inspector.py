@@ -1,11 +1,12 @@
 """What was picked in the graphs, for A and B side by side: a node with what it stands for, or an edge."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.diff import signed_contribution
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import SHARE, WEIGHT, GraphDiff
+from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, not_kept_here
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
@@ -69,9 +70,11 @@ _WHAT = {
 
 def _figures(row: pd.Series) -> str:
     """Of a row of the difference's nodes."""
+    part = f"part A {signed(row[PART['a']])}, B {signed(row[PART['b']])}"
     if row["kind"] == "logit":
-        return f"probability A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}"
-    text = f"influence A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}"
+        explained = row[PART["a"]] or row[PART["b"]]
+        return f"probability A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}" + (f" · {part}" if explained else "")
+    text = f"{part} · influence A {decimal(row['a'], 3)}, B {decimal(row['b'], 3)}"
     if row["kind"] == "feature":
         text += f" · activation A {decimal(row['activation_a'])}, B {decimal(row['activation_b'])}"
     return text
@@ -84,26 +87,30 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
     if found.empty:
         st.caption("The selected edge is not in these graphs, or is not kept at these settings.")
         return
-    st.markdown(f"{found.iloc[0]['status'].capitalize()} from A to B")
-    st.dataframe(edge_figures(found), hide_index=True, height="content", row_height=27)
+    status = found.iloc[0]["status"]
+    st.markdown("Not kept on one side" if status == "not kept" else f"{status.capitalize()} from A to B")
+    st.dataframe(edge_figures(found, diff.explained.scale), hide_index=True, height="content", row_height=27)
 
 
-def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
-    """Weight, share and contribution of one edge (a row of a difference's edges), each with its change."""
-    figures = {
-        "weight": [float(edge[WEIGHT[side]].iloc[0]) for side in "ab"],
-        "share of the target's input": [float(edge[SHARE[side]].iloc[0]) for side in "ab"],
-        "contribution to the output": [float(signed_contribution(edge, side)[0]) for side in "ab"],
-    }
-    rounded = {name: [round(value, 3) for value in values] for name, values in figures.items()}
+def edge_figures(edge: pd.DataFrame, scale: float) -> pd.DataFrame:
+    """Weight, share and flow of one edge (a row of a difference's edges), each with its change; a dash where a side did
+    not keep it. The change of the flow is beyond the common scale."""
+    figures = {"weight": WEIGHT, "share of the target's input": SHARE, "flow, in logits": FLOW}
+    known = {side: edge[[*_columns(figures, side)]].mask(not_kept_here(edge, side)).iloc[0] for side in "ab"}
+    values = {name: [round(float(known[side][column[side]]), 3) for side in "ab"] for name, column in figures.items()}
+    factor = {name: scale if column is FLOW else 1 for name, column in figures.items()}
     return pd.DataFrame(
         {
-            "": list(rounded),
-            "A": [signed(a, 3) for a, _ in rounded.values()],
-            "B": [signed(b, 3) for _, b in rounded.values()],
-            "change, B − A": [signed(b - a, 3) for a, b in rounded.values()],
+            "": [name if factor[name] == 1 else f"{name}, change beyond ×{decimal(scale)}" for name in values],
+            "A": [signed(a, 3) for a, _ in values.values()],
+            "B": [signed(b, 3) for _, b in values.values()],
+            "change, B − A": [signed(b - factor[name] * a, 3) for name, (a, b) in values.items()],
         }
     )
+
+
+def _columns(figures: Mapping[str, Mapping[str, str]], side: str) -> list[str]:
+    return [column[side] for column in figures.values()]
 
 
 def _name(diff: GraphDiff, node: str) -> str:

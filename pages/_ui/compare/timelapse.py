@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from engine.analysis.carried import explained_logits
 from engine.analysis.diff import diff_graphs
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
@@ -49,7 +50,9 @@ def timelapse_frames(
     at = marks()
     told = replace(at, step=selection.b.step if at.step is None else at.step)
     points = moments(store(), selection.a.ref, selection.b.ref)
-    made = _timelapse(selection, shown, annotations, points)
+    # One output at all steps: what the last B says, where nothing else is chosen.
+    one = shown.settings.model_copy(update={"explained": explained_logits(diff)})
+    made = _timelapse(selection, replace(shown, settings=one), annotations, points)
     if made.view is not None:
         told = linked_graphs(made.view, key="graphs", marks=told, height=height, annotations=annotations)
         mark(told)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
@@ -25,6 +26,17 @@ def not_traced(selection: Selection) -> None:
             label="Trace this comparison", key="trace", icon=":material/conversion_path:",
             note=estimate(store(), selection), covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
+
+
+def trace_again(selection: Selection, diff: GraphDiff) -> None:
+    """Of a comparison that was stored without all of its measures: with them, by the same transcoders."""
+    job_button(
+        Compare(
+            a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), transcoders=diff.a.key.transcoders
+        ),
+        label="Trace again, with all edges", key="trace again", icon=":material/conversion_path:",
+        covers=lambda request: _is_for(request, selection), primary=False,
+    )  # fmt: skip
 
 
 def _max_features() -> int | None:

@@ -3,26 +3,35 @@
 One fragment: a click in the graphs or the table, and every setting in here, draws only this part of the page again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.pruning import prune
-from engine.analysis.scores import pruned_scores
+from engine.analysis.carried import explained_sentence
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import CHANGE, STATUSES, DiffSettings, GraphDiff
-from engine.domain.numbers import decimal, plural, step_name
+from engine.domain.diffs import CHANGE, STATUSES, GraphDiff, Status
+from engine.domain.numbers import step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from pages._ui import url
-from pages._ui.compare.choice import over_training, sentence
+from pages._ui.compare.choice import explanation, markdown, over_training, sentence
 from pages._ui.compare.data import annotations_of, difference, drawn
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
-from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
+from pages._ui.compare.selection import (
+    PAGE,
+    PICKING,
+    Selection,
+    Shown,
+    mark,
+    marks,
+    refuse_explained,
+    settings_from_url,
+)
+from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.compare.trace import not_traced
@@ -32,12 +41,11 @@ from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
-from pages._ui.text import plain
 
-GRAPH_PX = 235  # with everything around it the page then fits 1280 × 720
-BELOW_PX = 150  # of the table, while nothing is picked
+GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
+BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
-TABLE_PX = 470
+TABLE_PX = 460
 
 
 @st.fragment
@@ -47,8 +55,8 @@ def workbench(selection: Selection, view: str) -> None:
     if view == "Where":
         where_training_acted(selection)
         return
-    shown = Shown(view=view, settings=settings_from_url(), merged=url.read(PAGE, "grouped") == "1")
-    diff = mean_circuit(selection, shown) if selection.group else difference(store(), selection, shown.settings)
+    shown = _shown(selection, view)
+    diff = _difference(selection, shown)
     if diff is None:
         if not selection.group:
             where_training_acted(selection)  # needs no graphs
@@ -61,7 +69,9 @@ def workbench(selection: Selection, view: str) -> None:
         frame = timelapse_frames(selection, diff, shown, annotations, height=GRAPH_PX)
         selection, diff = frame.selection, frame.diff
     diff = drawn(diff, annotations, shown)
-    if view != "Table" and (frame is None or frame.step is None):
+    if view == "Table":
+        explanation(diff, explained_sentence(diff))
+    elif frame is None or frame.step is None:
         with above:
             sentence(diff, selection)
     if view == "Time-lapse" and selection.group:
@@ -69,6 +79,24 @@ def workbench(selection: Selection, view: str) -> None:
     elif view in ("Graphs", "Overlay"):
         graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
     _below(diff, selection, shown, annotations, frame.step if frame else None)
+
+
+def _shown(selection: Selection, view: str) -> Shown:
+    settings = settings_from_url()
+    if selection.group:  # of many prompts the right answers are explained
+        settings = settings.model_copy(update={"explained": None})
+    return Shown(view=view, settings=settings, merged=url.read(PAGE, "grouped") == "1")
+
+
+def _difference(selection: Selection, shown: Shown) -> GraphDiff | None:
+    """None where it is not traced. What is to be explained and is no output of it is told, and not explained."""
+    if selection.group:
+        return mean_circuit(selection, shown)
+    explained = shown.settings.explained
+    diff = difference(store(), selection, shown.settings)
+    if diff is not None and explained is not None and diff.settings.explained is None:
+        refuse_explained(explained)
+    return diff
 
 
 def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
@@ -110,7 +138,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
             args=(selection, diff), help="Open this step's two checkpoints as a comparison",
         ):  # fmt: skip
             st.rerun()
-        _settings(diff, shown)
+        settings_menu(diff, selection, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
         pair = ExportedPair(diff, lambda: view_of(diff, selection), selection.probe, annotations)
         export_menu(PAIR_FORMATS, pair, name=name)
@@ -124,7 +152,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
     beside = _beside(shown, selection, at)
     if beside is None:
         if shown.view == "Table":
-            _filter(at)
+            _filter(at, diff.summary.edges)
         _all_edges(diff, at, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
         return
     left, right = st.columns([2, 1], gap="medium")
@@ -141,7 +169,7 @@ def _title(diff: GraphDiff, at: Marks, annotations: Annotations, step: int | Non
     if at.edge:
         return edge_title(diff, at.edge)
     if step is not None:
-        return f"**Largest changes at {step_name(step)}**"
+        return f"**Largest changes at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
     return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
@@ -166,16 +194,18 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
         table = table[table[CHANGE_TITLE].abs() >= at.min_change]
     table = table.reset_index(drop=True)
     PICKING.pick_row(
-        f"edges {at.statuses} {at.min_change}", lambda key: edge_table_widget(table, height=height, key=key)
+        f"edges {at.statuses} {at.min_change}",
+        lambda key: edge_table_widget(table, scale=diff.explained.scale, height=height, key=key),
     )
 
 
-def _filter(at: Marks) -> None:
-    """The overlay's filter, where there is no overlay."""
+def _filter(at: Marks, counts: Mapping[Status, int]) -> None:
+    """The overlay's filter, where there is no overlay. `counts`: edges by status."""
     key = f"{PAGE} statuses"
     st.session_state[key] = list(at.statuses)
+    offered = [status for status in STATUSES if status != "not kept" or counts[status] or status in at.statuses]
     st.pills(
-        "Only these", STATUSES, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
+        "Only these", offered, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
         label_visibility="collapsed",
     )  # fmt: skip
 
@@ -191,54 +221,11 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
     for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
         if tab.open:
             with tab:
-                _list(table, node, inputs=are_inputs)
+                _list(table, node, scale=diff.explained.scale, inputs=are_inputs)
 
 
-def _list(table: pd.DataFrame, node: str, *, inputs: bool) -> None:
+def _list(table: pd.DataFrame, node: str, *, scale: float, inputs: bool) -> None:
     PICKING.pick_row(
         f"inputs {node}" if inputs else f"outputs {node}",
-        lambda key: neighbour_table(table, node, inputs=inputs, height=PICKED_PX - 46, key=key),
+        lambda key: neighbour_table(table, node, scale=scale, inputs=inputs, height=PICKED_PX - 46, key=key),
     )
-
-
-def _settings(diff: GraphDiff, shown: Shown) -> None:
-    """Sliders that prune the stored graphs again, with what that leaves of each side."""
-    default = DiffSettings()
-    settings = shown.settings
-    with st.popover("Settings", icon=":material/tune:", type="tertiary", help="Pruning and smallest change"):
-        _slider("Nodes: share of influence to keep", "nodes", 0.05, 1.0, 0.05, settings.prune.node_threshold,
-                default.prune.node_threshold)  # fmt: skip
-        _slider("Edges: share of influence to keep", "edges", 0.5, 1.0, 0.01, settings.prune.edge_threshold,
-                default.prune.edge_threshold)  # fmt: skip
-        _slider(
-            "Smallest change in contribution that counts",
-            "change",
-            0.0,
-            0.05,
-            0.001,
-            settings.min_change,
-            default.min_change,
-        )
-        key = f"{PAGE} grouped"
-        st.session_state[key] = shown.merged
-        st.toggle("Draw each group of features as one node", key=key, on_change=_grouped, args=(key,))
-        for name, graph in (("A", diff.a), ("B", diff.b)):
-            scores = pruned_scores(graph, prune(graph, settings.prune))
-            st.caption(
-                f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
-                f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
-            )
-
-
-def _grouped(key: str) -> None:
-    url.write_unless(PAGE, "grouped", "1" if st.session_state[key] else "", "")
-
-
-def _slider(label: str, name: str, low: float, high: float, step: float, value: float, default: float) -> None:
-    key = f"{PAGE} {name}"
-
-    def write() -> None:
-        url.write_unless(PAGE, name, f"{st.session_state[key]:g}", f"{default:g}")
-
-    st.session_state[key] = value
-    st.slider(plain(label), low, high, key=key, step=step, on_change=write, format="%.3g")

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from engine.analysis.carried import explaining
 from engine.analysis.diff import diff_graphs
-from engine.domain.diffs import GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import GraphKey
 from engine.domain.jobs import Beside, JobRecord, Train
 from engine.domain.names import label_for
@@ -157,16 +158,19 @@ def _made(_parts: _Parts, made_from: tuple[str, ...]) -> TimelapseView:
         for step in (0, *config.capture_steps())
     ]
     runs = (config.name, run_b)
+    probe = here.probe_with(runs, _parts.beside.prompt)
+    answer = probe.answer if probe else ""
     return timelapse_view(
         moments,
-        {step: _difference(here, pair, pair[0].hash, pair[1].hash) for step, pair in _parts.keys.items()},
+        {step: _difference(here, pair, pair[0].hash, pair[1].hash, answer) for step, pair in _parts.keys.items()},
         {run: scores(here, run) for run in runs},
-        probe=here.probe_with(runs, _parts.beside.prompt),
+        probe=probe,
         losses={c.ref: c.state.smoothed_loss for run in runs for c in here.checkpoints(run)},
     )
 
 
 @st.cache_resource(max_entries=40, show_spinner=False)
-def _difference(_store: Store, _pair: tuple[GraphKey, GraphKey], a: str, b: str) -> GraphDiff:
-    """Each step once: the time-lapse is made again whenever another one comes."""
-    return diff_graphs(*_store.graph_pair(*_pair))
+def _difference(_store: Store, _pair: tuple[GraphKey, GraphKey], a: str, b: str, answer: str) -> GraphDiff:
+    """Each step once: the time-lapse is made again whenever another one comes. The right answer is explained at all."""
+    graph_a, graph_b = _store.graph_pair(*_pair)
+    return diff_graphs(graph_a, graph_b, DiffSettings(explained=explaining(graph_b, answer)))

@@ -27,10 +27,11 @@ def demo_story(runs: list[RunInfo]) -> None:
         with column, st.container(border=True, key=f"run card {side}"):
             _card(side, info, found, compared)
     if compared is not None:
+        explained = plain(compared.diff.explained.words)
         st.caption(
-            "Read a picture upward: from the prompt through layers L0 to L3 to the next word. A circle is a *feature*, "
-            "a pattern that the model detects; a larger one has more influence on the answer. Dashed: hardly any in "
-            "this run."
+            "Read upward: prompt, layers L0 to L3, next word. A circle is a *feature*, a pattern that the model "
+            f"detects. Larger circles and thicker lines add more to “{explained}”. Dashed: hardly anything here, or it "
+            "takes away."
         )
     _studies()
 

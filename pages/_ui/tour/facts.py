@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from engine.analysis.carried import explained_logits, explaining
 from engine.analysis.distinguishing import distinguishing_features
 from engine.demo.records import Figures
 from engine.domain.corpus import Corpus, Probe
@@ -190,9 +191,12 @@ def told_apart(tour: Tour) -> Compared | None:
 
 
 def compared(tour: Tour, a: Checkpoint, b: Checkpoint, probe: Probe) -> Compared | None:
-    """None where the two have not been traced on it. Raises Damaged."""
+    """Explained is the right answer. None where the two have not been traced on it. Raises Damaged."""
     selection = Selection(a=a, b=b, prompt=probe.text, probe=probe)
     diff = difference(tour.store, selection, DiffSettings())
+    answer = explaining(diff.b, probe.answer) if diff else None
+    if diff is not None and answer not in (None, explained_logits(diff)):
+        diff = difference(tour.store, selection, DiffSettings(explained=answer))
     return None if diff is None else Compared(selection, probe, diff)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from engine.analysis.distinguishing import appeared_path
+from engine.analysis.distinguishing import appeared_edges, appeared_path
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.methods import METHOD_INFOS
@@ -103,7 +103,7 @@ def paths_step(tour: Tour) -> Step:
             _none,
         )
     strong = appeared_path(found.diff)
-    appeared = found.diff.edges[found.diff.edges["status"] == "appeared"]
+    appeared = appeared_edges(found.diff)
     pairs = list(zip(appeared["source"], appeared["target"], strict=True))
     features = {node for pair in pairs for node in pair if node.startswith("feature/")}
     middle = next((node for node in strong if node.startswith("feature/")), None)
@@ -113,8 +113,9 @@ def paths_step(tour: Tour) -> Step:
         drawn = path(found, features, strong, pairs, alt=" ".join(words.sentences), width=860, height=430)
         notes = (
             "The prompt is at the bottom, possible next words are at the top.",
-            "Each circle is a feature; a larger one has more influence on the answer.",
-            "Each line is a connection that appeared. Those to other next words are left out.",
+            "Each circle is a feature; a larger one adds more to the answer. Dashed: it adds hardly anything, or takes "
+            "away.",
+            "Each line is a connection that appeared and adds to the answer; a thicker one adds more.",
             "L0 to L3 are the model’s layers. It works through them from the bottom up.",
         )
         items = "".join(f"<li>{note}</li>" for note in notes)

@@ -7,6 +7,7 @@ explained in the caption where it first appears.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.analysis.distinguishing import appeared_edges
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import NodeKind
 from engine.domain.interventions import Intervention
@@ -56,10 +57,9 @@ def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
 
 def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str) -> Words:
     """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
-    n = diff.summary.edges["appeared"]
-    title = {0: "Inside A, no connection appeared", 1: "Inside A, one connection appeared"}.get(
-        n, f"Inside A, {n} connections appeared"
-    )
+    n = len(appeared_edges(diff))
+    named = plural(n, "new connection") if n else "no new connection"
+    title = f"Inside A, {named} {'add' if n > 1 else 'adds'} to the answer"
     what = (
         "Inside, a model works with features: patterns that it detects in a text. Words, features and answers are "
         "connected; together they are its circuit."
@@ -73,7 +73,8 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
         title,
         (
             what,
-            f"Another new word, “{word}”, means “{meaning}”. The connections below were not there before training.",
+            f"Another new word, “{word}”, means “{meaning}”. The connections below appeared in training; "
+            "A’s answer runs along them.",
             f"The strongest new path runs from {start}{through} to the answer, {end}.",
         ),
     )
@@ -167,8 +168,8 @@ def circuit_words(
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
     lead = (
-        f"These {n_features} features are part of how B arrives at “{answer}”; their influence is at most half as "
-        "large in A."
+        f"These {n_features} features are part of how B arrives at “{answer}”; what each adds is at most half as "
+        "much in A."
     )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off to see."))

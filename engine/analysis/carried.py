@@ -1,0 +1,121 @@
+"""Which logit a difference explains, and what its change came through: sentences for people. Pure.
+
+The change of a logit is that of what runs through one place, plus that of all else: no path runs through a layer at a
+token twice, nor does it step from one token to another twice. So of every figure that a sentence names it tells what
+all else adds, or takes back, and the two are the whole. Figures of two places are never added: paths share both.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from engine.analysis.headline import Piece, headline
+from engine.analysis.parts import move_table, output_ids, place_table, said_output
+from engine.domain.corpus import Probe
+from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
+from engine.domain.explained import ExplainedLogits
+from engine.domain.graphs import AttributionGraph
+from engine.domain.numbers import decimal, signed
+
+
+def measured_whole(graph: AttributionGraph) -> bool:
+    """Whether its parts are those of the graph before any edge was cut."""
+    return graph.is_whole or graph.uncut is not None
+
+
+def explained_logits(diff: GraphDiff) -> ExplainedLogits:
+    """Whose flows and parts the difference has."""
+    return diff.settings.explained or said_output(diff.b)
+
+
+def explaining(graph: AttributionGraph, word: str) -> ExplainedLogits | None:
+    """The output that is this word; None where the graph was not traced to it."""
+    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
+    found = next((token for token, text in outputs if text.strip() == word.strip()), None)
+    return None if found is None else ExplainedLogits(answers=(found,))
+
+
+def sentences(diff: GraphDiff, probe: Probe | None = None) -> tuple[tuple[Piece, ...], ...]:
+    """What both sides answer; then what is explained, and what its change came through."""
+    carried = carried_sentence(diff)
+    return headline(diff, probe), (*explained_sentence(diff), *(((" ", False), *carried) if carried else ()))
+
+
+def explained_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
+    """`Explained is the logit of smiles: 0.52 in A, 10.31 in B.`, and the common scale where there is one."""
+    change = diff.explained
+    end = f": {decimal(change.a)} in A, {decimal(change.b)} in B."
+    if change.scale != 1:
+        end += f" Most of what enters it changed by one factor, ×{decimal(change.scale)}, which is no change."
+    lead, unit = _named(diff)
+    return (lead, False), (change.words, True), (unit + end, False)
+
+
+def _named(diff: GraphDiff) -> tuple[str, str]:
+    """What stands before and behind the words of what is explained."""
+    if _is_mean(diff):
+        return "Explained is the mean logit of the ", ""
+    explained = explained_logits(diff)
+    return ("Explained is the logit of ", "") if len(explained.tokens) == 1 else ("Explained is ", ", in logits")
+
+
+def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
+    """What most of the change came through: one place, and one step from token to token.
+
+    Empty for a mean circuit, which is no graph, and where a graph was measured only after its edges were cut: then what
+    they carried is not known.
+    """
+    if _is_mean(diff) or not (measured_whole(diff.a) and measured_whole(diff.b)):
+        return ()
+    change = diff.explained
+    total = change.b - change.scale * change.a
+    places, moves = (
+        table.assign(change=table["b"] - change.scale * table["a"])
+        for table in (measure(diff.a, diff.b, explained_logits(diff)) for measure in (place_table, move_table))
+    )
+    if abs(total) < change.limit:
+        return _hardly(places, total, change.limit, diff.a.tokens)
+    place, move = (_largest(table, total, change.limit) for table in (places, moves))
+    named = []
+    if place is not None:
+        named.append(f"{signed(place['change'])} came through {_place(place, diff.a.tokens)}{_rest(total, place)}")
+    if move is not None:
+        ends = " to ".join(_token(diff.a.tokens, int(move[end])) for end in ("source", "target"))
+        named.append(f"between tokens most came from {ends}: {signed(move['change'])}{_rest(total, move)}")
+    if not named:
+        return (("No one place and no step between tokens makes as much of its change as counts.", False),)
+    whole = "Of the " if change.scale == 1 else "Of what changed beyond this, "
+    return (whole, False), (signed(total), True), (f", {'; '.join(named)}.", False)
+
+
+def _hardly(places: pd.DataFrame, total: float, limit: float, tokens: Sequence[str]) -> tuple[Piece, ...]:
+    largest = places.iloc[int(places["change"].abs().argmax())] if len(places) else None
+    if largest is None or abs(largest["change"]) < limit:
+        return (("Neither it nor what runs through any one place changed by as much as counts.", False),)
+    through = f"{signed(largest['change'])} through {_place(largest, tokens)}{_rest(total, largest)}"
+    return ((f"It hardly changed ({signed(total)}), but what carries it did: {through}.", False),)
+
+
+def _largest(table: pd.DataFrame, total: float, limit: float) -> pd.Series | None:
+    """The row that changed most in the direction of the whole, where that is as much as counts."""
+    along = table[(table["change"] * total > 0) & (table["change"].abs() >= limit)]
+    return None if along.empty else along.iloc[int(along["change"].abs().argmax())]
+
+
+def _is_mean(diff: GraphDiff) -> bool:
+    return MEAN_COLUMNS[0] in diff.nodes
+
+
+def _place(row: pd.Series, tokens: Sequence[str]) -> str:
+    return f"layer {row['layer']} at {_token(tokens, int(row['position']))}"
+
+
+def _token(tokens: Sequence[str], position: int) -> str:
+    """With its position where the prompt has it twice."""
+    words = [token.strip() for token in tokens]
+    return f"“{words[position]}”" + (f" ({position})" if words.count(words[position]) > 1 else "")
+
+
+def _rest(total: float, row: pd.Series) -> str:
+    """Of the numbers as they are written."""
+    return f" (all else {signed(round(total, 2) - round(row['change'], 2))})"
