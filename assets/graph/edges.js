@@ -207,10 +207,8 @@ function edgeTip(scene, ends) {
   for (const side of ["a", "b"]) lines.push(sideLine(edges, e, side));
   const words = scene.words[scene.statuses[edges.status[e]]];
   const spread = edges.spread_change ? ` ± ${decimal(edges.spread_change[e], 3)}` : "";
-  const { scale } = scene.explained;
-  const change = difference(scale * edges.flow_a[e], edges.flow_b[e], 3);
   const known = edges.flow_a[e] !== null && edges.flow_b[e] !== null;
-  lines.push(known ? `change in flow ${signed(change, 3)}${spread} · ${words}` : words);
+  lines.push(known ? `effect of the change ${signed(edges.effect[e], 3)}${spread} · ${words}` : words);
   if (spread) lines.push(`mean over the prompts ± spread; kept in ${edges.n[e]} of them`);
   return lines.join("\n");
 }

@@ -19,11 +19,12 @@ from engine.bench.real import SHORT, random_transcoders
 from engine.bench.row import BenchRow, at_most, plain
 from engine.bench.setting import Setting
 from engine.bench.timing import seconds
-from engine.cli.output import write_json
 from engine.domain.diffs import DiffSettings
 from engine.domain.graphs import AttributionGraph, GraphKey, GraphPair, PairEdges, PruneSettings
 from engine.domain.models import ModelSpec
 from engine.store import cache_of, default_workspace
+from engine.store.files import write_blocks
+from engine.store.json_blocks import json_blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -108,11 +109,12 @@ def _json_rows(graphs: list[AttributionGraph], folder: Path) -> list[BenchRow]:
     few = [_strongest(graph) for graph in graphs]
     everything = DiffSettings(prune=PruneSettings(node_threshold=1.0, edge_threshold=0.999999))
     diff = diff_graphs(few[0], few[1], everything)
-    taken = seconds(lambda: write_json(diff_record(diff), str(folder / "difference.json")))
-    written = json.loads((folder / "difference.json").read_text(encoding="utf-8"))
+    file = folder / "difference.json"
+    taken = seconds(lambda: write_blocks(file, (block.encode() for block in json_blocks(diff_record(diff)))))
+    written = json.loads(file.read_text(encoding="utf-8"))
     return [
         at_most(f"a difference of {len(written['edges']):,} edges as JSON", taken, "s", limit=JSON_S),
-        plain("its size", (folder / "difference.json").stat().st_size / 1e6, "MB"),
+        plain("its size", file.stat().st_size / 1e6, "MB"),
     ]
 
 

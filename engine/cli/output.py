@@ -1,11 +1,9 @@
 """What commands print: tables and lines for people, JSON for programs. User text is never read as markup."""
 
-import json
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -20,7 +18,6 @@ JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the data as JSON; - is stdout.", show_default=False)
 ]
 
-_ROWS = 10_000  # of a table that are written at once
 PIPED_WIDTH = 200  # characters; rich takes 80 where there is no terminal, and would fold the tables
 
 
@@ -74,9 +71,11 @@ def check_destination(destination: str | None) -> None:
 def write_json(data: object, destination: str) -> None:
     """UTF-8 JSON to a file (whole or not at all) or to stdout. NaN and infinities become null.
 
-    A data frame is written as a list of records, a block of rows at a time; floats in it have up to 15 decimals.
+    A data frame is written as a list of records, a block of rows at a time (`json_blocks`).
     """
-    _write(_json_blocks(data), destination)
+    from engine.store.json_blocks import json_blocks
+
+    _write(json_blocks(data), destination)
 
 
 def write_out(text: str, destination: str) -> None:
@@ -92,40 +91,3 @@ def _write(blocks: Iterable[str], destination: str) -> None:
     from engine.store.files import write_blocks
 
     write_blocks(Path(destination).expanduser(), (block.encode() for block in blocks))
-
-
-@runtime_checkable
-class _DataFrame(Protocol):
-    """pandas' own, which is not imported for those who print none."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def iloc(self) -> Any: ...
-
-
-def _json_blocks(data: object) -> Iterator[str]:
-    if not isinstance(data, Mapping) or not any(isinstance(value, _DataFrame) for value in data.values()):
-        yield json.dumps(_finite(data), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        return
-    for number, (key, value) in enumerate(data.items()):
-        yield f"{',' if number else '{'}\n {json.dumps(key)}: "
-        if isinstance(value, _DataFrame):
-            yield "["
-            for start in range(0, len(value), _ROWS):
-                rows = value.iloc[start : start + _ROWS].to_json(orient="records", double_precision=15)
-                yield ("," if start else "") + rows[1:-1]
-            yield "]"
-        else:
-            yield json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False)
-    yield "\n}\n"
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data

@@ -91,3 +91,9 @@ class GraphDiff:
 def not_kept_here(edges: pd.DataFrame, side: str) -> pd.Series:
     """(n_edges,) bool: whether side `a` or `b` says nothing of an edge of a table, because its graph was cut."""
     return (edges["status"] == "not kept") & (edges[WEIGHT[side]] == 0)
+
+
+def edge_effect(edges: pd.DataFrame) -> pd.Series:
+    """(n_edges,) what the change of each edge alone does to the explained logit; NaN where a side did not keep it."""
+    change: pd.Series = edges[COMPARED["b"]] - edges[COMPARED["a"]]
+    return change.mask(not_kept_here(edges, "a") | not_kept_here(edges, "b"))

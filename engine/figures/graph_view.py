@@ -19,15 +19,16 @@ from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
     CHANGE,
+    COMPARED,
     FLOW,
     MEAN_COLUMNS,
     NOT_CHANGED,
-    PART,
     SHARE,
     STATUSES,
     WEIGHT,
     ExplainedChange,
     GraphDiff,
+    edge_effect,
     not_kept_here,
 )
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
@@ -111,7 +112,7 @@ def pair_view(
     rows: Iterable[Any] = diff.nodes.itertuples()
     fixed = fixed_parts(diff.nodes, places, answer)
     return GraphView(
-        nodes=[part | moving_part(row, diff.explained.scale) for part, row in zip(fixed, rows, strict=True)],
+        nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
         edges=edge_columns(diff, diff.edges, diff.nodes["id"], strongest),
         sides=sides,
         places=frame_places(places, probe),
@@ -168,14 +169,14 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
     ]
 
 
-def moving_part(row: Any, scale: float) -> dict[str, Any]:
-    """The values of a node in one difference; `row`: of its node table, `scale`: as `ExplainedChange` has it."""
-    part_a, part_b = (float(getattr(row, PART[side])) for side in "ab")
+def moving_part(row: Any) -> dict[str, Any]:
+    """The values of a node in one difference; `row`: of its node table."""
+    before, after = (float(getattr(row, COMPARED[side])) for side in "ab")
     return {
         "status": row.status,
         "a": short(row.a),
         "b": short(row.b),
-        "change": short(part_b - scale * part_a),
+        "change": short(after - before),
         "kept": IN_A * bool(row.kept_a) | IN_B * bool(row.kept_b),
         "tooltip": node_tooltip(row),
     }
@@ -210,6 +211,7 @@ def edge_columns(
             for side in "ab"
         },
         **{name: [short(value, digits) for value in edges[name].tolist()] for name in numbers},
+        "effect": [short(value, digits) for value in edge_effect(edges).fillna(0).tolist()],
         "kept": (IN_A * kept_a | IN_B * kept_b).tolist(),
         "status": edges["status"].map({status: place for place, status in enumerate(STATUSES)}).astype(int).tolist(),
         "show": show.tolist(),

@@ -4,21 +4,21 @@ import re
 
 import pandas as pd
 
-from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, not_kept_here
+from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, edge_effect, not_kept_here
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
-CHANGE_TITLE = "change in flow"
+CHANGE_TITLE = "effect of change"
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
 def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None = None) -> pd.DataFrame:
-    """Edges with the largest change of their flow first; of one `node` (id) alone, where it is given.
+    """Edges with the largest change first; of one `node` (id) alone, where it is given.
 
-    Columns: from, to (node names), in A, in B (the flow, in logits), change in flow (in B minus in A times the common
-    scale, so that an edge that pushes down more has a negative one), status, share A, share B (of what the target
-    receives, signed); of a mean circuit also n and the spreads of `engine.analysis.aggregate`; and the ids `source`,
-    `target`. What a side did not keep is NaN.
+    Columns: from, to (node names), in A, in B (the flow, in logits), effect of change (what the change of this edge's
+    weight does to the explained logit, signed), status, share A, share B (of what the target receives, signed); of a
+    mean circuit also n and the spreads of `engine.analysis.aggregate`; and the ids `source`, `target`. What a side did
+    not keep is NaN.
     """
     edges = diff.edges
     if changed_only:
@@ -29,7 +29,7 @@ def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None 
     names = node_names(diff)
     ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
     ids = {end: edges[end] for end in ("source", "target")}
-    return pd.DataFrame({**ends, **_values(edges, diff.explained.scale), **ids}).reset_index(drop=True)
+    return pd.DataFrame({**ends, **_values(edges), **ids}).reset_index(drop=True)
 
 
 def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -45,7 +45,7 @@ def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFram
     for here, there in (("target", "source"), ("source", "target")):
         part = edges[edges[here] == node_id]
         part = part.loc[larger.loc[part.index].sort_values(["flow", "share"], ascending=False, kind="stable").index]
-        rows = {"node": part[there].map(names), **_values(part, diff.explained.scale), "id": part[there]}
+        rows = {"node": part[there].map(names), **_values(part), "id": part[there]}
         tables.append(pd.DataFrame(rows).reset_index(drop=True))
     return tables[0], tables[1]
 
@@ -60,7 +60,7 @@ def to_csv(table: pd.DataFrame) -> str:
     return safe.to_csv(index=False)
 
 
-def _values(edges: pd.DataFrame, scale: float) -> dict[str, pd.Series]:
+def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
     """What the tables say of an edge. The share alone misleads: half of what a feature receives is next to nothing of
     the answer where hardly any of it runs through that feature."""
     known = {side: ~not_kept_here(edges, side) for side in "ab"}
@@ -68,7 +68,7 @@ def _values(edges: pd.DataFrame, scale: float) -> dict[str, pd.Series]:
     return {
         "in A": a,
         "in B": b,
-        CHANGE_TITLE: b - scale * a,
+        CHANGE_TITLE: edge_effect(edges),
         "status": edges["status"],
         **{f"share {side.upper()}": edges[SHARE[side]].where(known[side]) for side in "ab"},
         **{name: edges[name] for name in MEAN_COLUMNS if name in edges},

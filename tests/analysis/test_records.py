@@ -87,7 +87,7 @@ def test_trace_fields_and_values():
 @pytest.mark.parametrize("everything", [False, True])
 def test_json_is_finite_and_whole(everything, tmp_path, monkeypatch):
     """In blocks of rows, and read again as what was written."""
-    monkeypatch.setattr("engine.cli.output._ROWS", 7)
+    monkeypatch.setattr("engine.store.json_blocks._ROWS", 7)
     a, b = random_graph(1), random_graph(2)
     odd = replace(a, activation=np.where(a.kind == NodeKind.FEATURE, np.nan, 0).astype(np.float32))
     for made in (graph_record(odd, everything=everything), diff_record(diff_graphs(a, b), everything=everything)):

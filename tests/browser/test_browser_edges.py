@@ -52,7 +52,7 @@ def test_an_edge_is_hovered_and_picked(graphs: Page) -> None:
     tip = graphs.locator(".tl-tip").first
     expect(tip).to_contain_text("→")
     expect(tip).to_contain_text(re.compile(r"A: weight [+−]?[\d.]+ · share [+−]?[\d.]+ · flow [+−]?[\d.]+"))
-    expect(tip).to_contain_text(re.compile(r"change in flow [+−]?[\d.]+ · "))
+    expect(tip).to_contain_text(re.compile(r"effect of the change [+−]?[\d.]+ · "))
     graphs.mouse.click(*pixel(graphs, 0, edge))
     expect(graphs.get_by_text("marks: e")).to_be_visible()
     assert Marks.from_text(told(graphs)).edge == (edge["from"], edge["to"])

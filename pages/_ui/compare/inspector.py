@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, not_kept_here
+from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, edge_effect, not_kept_here
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
@@ -89,24 +89,25 @@ def inspect_edge(diff: GraphDiff, edge: tuple[str, str]) -> None:
         return
     status = found.iloc[0]["status"]
     st.markdown("Not kept on one side" if status == "not kept" else f"{status.capitalize()} from A to B")
-    st.dataframe(edge_figures(found, diff.explained.scale), hide_index=True, height="content", row_height=27)
+    st.dataframe(edge_figures(found), hide_index=True, height="content", row_height=27)
 
 
-def edge_figures(edge: pd.DataFrame, scale: float) -> pd.DataFrame:
-    """Weight, share and flow of one edge (a row of a difference's edges), each with its change; a dash where a side did
-    not keep it. The change of the flow is beyond the common scale."""
+def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
+    """Weight, share and flow of one edge (a row of a difference's edges), each with its change, and what the change of
+    the weight does to the logit; a dash where a side did not keep it."""
     figures = {"weight": WEIGHT, "share of the target's input": SHARE, "flow, in logits": FLOW}
     known = {side: edge[[*_columns(figures, side)]].mask(not_kept_here(edge, side)).iloc[0] for side in "ab"}
     values = {name: [round(float(known[side][column[side]]), 3) for side in "ab"] for name, column in figures.items()}
-    factor = {name: scale if column is FLOW else 1 for name, column in figures.items()}
     return pd.DataFrame(
         {
-            "": [name if factor[name] == 1 else f"{name}, change beyond ×{decimal(scale)}" for name in values],
-            "A": [signed(a, 3) for a, _ in values.values()],
-            "B": [signed(b, 3) for _, b in values.values()],
-            "change, B − A": [signed(b - factor[name] * a, 3) for name, (a, b) in values.items()],
+            "": [*values, "effect of the change of weight, in logits"],
+            "A": [*(signed(a, 3) for a, _ in values.values()), ""],
+            "B": [*(signed(b, 3) for _, b in values.values()), ""],
+            "change, B − A": [
+                *(signed(b - a, 3) for a, b in values.values()), signed(float(edge_effect(edge).iloc[0]), 3)
+            ],
         }
-    )
+    )  # fmt: skip
 
 
 def _columns(figures: Mapping[str, Mapping[str, str]], side: str) -> list[str]:

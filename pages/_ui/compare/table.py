@@ -12,7 +12,10 @@ from pages._ui.graphs.picking import Edge
 
 _FLOW = "Flow: what of the explained logit runs along this edge, in logits."
 _SHARE = "Share of all that the target reads, signed as the weight."
-_CHANGE = "In B minus in A; where most changed by one factor, beyond that factor."
+_CHANGE = (
+    "What the change of this edge’s own weight does to the explained logit, in logits, by what a unit at its target "
+    "does in A and in B."
+)
 _SPREAD = "Standard deviation of the change over the prompts."
 _DIGITS = 3  # of flows
 _flow = partial(signed, digits=_DIGITS)
@@ -22,7 +25,7 @@ _COLUMNS = {
     "node": EdgeColumn("node", 150),
     "in A": EdgeColumn("in A", 66, _flow, _FLOW),
     "in B": EdgeColumn("in B", 66, _flow, _FLOW),
-    CHANGE_TITLE: EdgeColumn(CHANGE_TITLE, 104, _flow, f"{_CHANGE} {_FLOW}"),
+    CHANGE_TITLE: EdgeColumn(CHANGE_TITLE, 118, _flow, _CHANGE),
     "status": EdgeColumn("status", 100),
     "share A": EdgeColumn("share A", 58, signed, _SHARE),
     "share B": EdgeColumn("share B", 58, signed, _SHARE),
@@ -31,35 +34,29 @@ _COLUMNS = {
 }
 
 
-def edge_table_widget(table: pd.DataFrame, *, scale: float, height: int, key: str) -> Edge | None:
+def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
-    shown = as_shown(table.head(MOST_ROWS), scale).sort_values(
-        CHANGE_TITLE, key=lambda change: -change.abs(), kind="stable"
-    )
+    shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE_TITLE, key=lambda change: -change.abs(), kind="stable")
     return edge_table(
         shown, _columns("from", "to", "in A", "in B", CHANGE_TITLE, "status", *more), height=height, key=key
     )
 
 
-def neighbour_table(
-    table: pd.DataFrame, node: str, *, scale: float, inputs: bool, height: int, key: str
-) -> Edge | None:
+def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.neighbours`: one list of a node's inputs or outputs; the edge whose row was picked."""
     if table.empty:
         st.caption("None are kept at these settings.")
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
-    shown = as_shown(table.head(MOST_ROWS).assign(**ends), scale)
+    shown = as_shown(table.head(MOST_ROWS).assign(**ends))
     columns = _columns("node", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B")  # what is cut comes last
     return edge_table(shown, columns, height=height, key=key)
 
 
-def as_shown(table: pd.DataFrame, scale: float) -> pd.DataFrame:
-    """Flows rounded as they are written, and the change as the difference of what is written, beyond the scale."""
-    rounded = {name: table[name].round(_DIGITS) + 0.0 for name in ("in A", "in B")}
-    change = rounded["in B"] - scale * rounded["in A"]
-    return table.assign(**rounded, **{CHANGE_TITLE: change.round(_DIGITS) + 0.0})
+def as_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Logits rounded as they are written, so that what reads alike sorts alike."""
+    return table.assign(**{name: table[name].round(_DIGITS) + 0.0 for name in ("in A", "in B", CHANGE_TITLE)})
 
 
 def _columns(*names: str) -> dict[str, EdgeColumn]:
