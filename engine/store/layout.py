@@ -12,6 +12,7 @@ from engine.domain.names import check_name
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
     "annotations", "series", "study", "components", "circuit", "acted",
+    "taught",
 ]  # fmt: skip
 
 STATE: Final = "state.json"  # what makes a folder a checkpoint
@@ -60,6 +61,7 @@ def main_file(kind: Kind, name: str) -> Path:
         "components": Path("components", f"{name}.safetensors"),
         "circuit": Path("circuits", f"{name}.json"),
         "acted": Path("acted", f"{name}.safetensors"),
+        "taught": Path("taught", f"{name}.json"),
     }[kind]
 
 
@@ -82,6 +84,7 @@ def scan(shelf: Path) -> Iterator[StoredFile]:
     yield from _look(shelf, "components", _files(shelf / "components", ".safetensors"))
     yield from _look(shelf, "circuit", _files(shelf / "circuits", ".json"))
     yield from _look(shelf, "acted", _files(shelf / "acted", ".safetensors"))
+    yield from _look(shelf, "taught", _files(shelf / "taught", ".json"))
 
 
 def inside(shelf: Path, path: Path) -> Path:
