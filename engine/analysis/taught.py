@@ -8,6 +8,10 @@ import pandas as pd
 from engine.domain.numbers import percent, plural
 from engine.domain.taught import Taught
 
+READ = (
+    "A push is an estimate of what training on a sentence did to it, as a share of the strongest: it ranks sentences."
+)
+
 
 def taught_table(taught: Taught) -> pd.DataFrame:
     """push (of the strongest), sentence, teaches (the new word), id: what raised the answer most comes first."""
@@ -24,10 +28,7 @@ def taught_sentence(taught: Taught) -> str:
         probes = plural(taught.n_prompts, "probe")
         what = f"the right answers' probability, geometric mean over {probes} of the type {key.constraint_type},"
     before, after = (percent(math.exp(value)) for value in (taught.before, taught.after))
-    return (
-        f"Training to {key.checkpoints[-1]} took {what} from {before} to {after}. Below, what training on a sentence did "
-        "to it, as a share of the strongest: an estimate that ranks the sentences."
-    )
+    return f"Training to {key.checkpoints[-1]} took {what} from {before} to {after}. {READ}"
 
 
 def taught_record(taught: Taught) -> dict[str, Any]:

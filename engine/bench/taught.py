@@ -2,7 +2,7 @@
 
 Short runs with the settings of the bundled ones. Of a prompt of each of some words: how many of the first examples are
 about its word, and what the answer's log-probability loses when the first ones are left out and the run is made again
-with the same seed, beside the last ones and random ones; and, of the word's own, the stronger two beside the weaker two.
+with the same seed, beside the last ones and random ones; and the stronger two of the word's own beside the weaker two.
 """
 
 from collections import defaultdict

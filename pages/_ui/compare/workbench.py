@@ -24,6 +24,7 @@ from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, 
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import PAGE, PICKING, Selection, Shown, mark, marks, settings_from_url
 from pages._ui.compare.table import edge_table_widget, neighbour_table
+from pages._ui.compare.taught import which_examples
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.compare.trace import not_traced
 from pages._ui.compare.where import where_training_acted
@@ -46,6 +47,7 @@ def workbench(selection: Selection, view: str) -> None:
     """Everything about one selection. Where its circuits are not stored, how to get them."""
     if view == "Where":
         where_training_acted(selection)
+        which_examples(selection)
         return
     shown = Shown(view=view, settings=settings_from_url(), merged=url.read(PAGE, "grouped") == "1")
     diff = mean_circuit(selection, shown) if selection.group else difference(store(), selection, shown.settings)
