@@ -9,7 +9,8 @@ from engine.domain.numbers import percent, plural
 from engine.domain.taught import Taught
 
 READ = (
-    "A push is an estimate of what training on a sentence did to it, as a share of the strongest: it ranks sentences."
+    "A push is an estimate of what training on a sentence did to it, as a share of the strongest. It tells sentences "
+    "that matter from those that do not; their exact order means little."
 )
 
 

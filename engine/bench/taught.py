@@ -32,7 +32,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 
 
 def _of_run(setting: Setting, run: str) -> list[BenchRow]:
-    own = _Runs(setting, run)
+    own = _Shortened(setting, run)
     every = own.trained(())
     found: dict[str, list[float]] = defaultdict(list)
     rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def _of_run(setting: Setting, run: str) -> list[BenchRow]:
     return rows + [plain(f"{title}, without {name}: loss", float(np.mean(of)), "nats") for name, of in found.items()]
 
 
-class _Runs:
+class _Shortened:
     """Runs on the bundled corpus with some of its examples left out."""
 
     def __init__(self, setting: Setting, run: str) -> None:

@@ -1,5 +1,6 @@
 """Which examples taught a run: a word's own come first, of an answer and of a type; what is not known is told."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, llama: Any) -> Path:
 
 @pytest.fixture
 def trained(made: Path, store: Store) -> Store:
-    import shutil
-
     shutil.copytree(made, store.workspace, dirs_exist_ok=True, ignore=shutil.ignore_patterns("index.*"))
     store.sync()
     return store
@@ -124,7 +123,8 @@ def test_examples_that_are_not_known(trained: Store) -> None:
     trained.save_run(trained.run("lora").model_copy(update={"name": "theirs", "imported": True}))
     with pytest.raises(InputError, match="trained elsewhere"):
         known_examples(trained, "theirs")
-    trained.delete_corpus("tiny")
+    shutil.rmtree(trained.workspace / "corpora" / "tiny")
+    trained.sync()
     with pytest.raises(InputError, match="not there any more"):
         run(trained, FindExamples(checkpoint="lora@100%", prompt=PROMPT), quiet, Never())
     trained.save_corpus(replace(tiny_corpus(), examples=tiny_corpus().examples[1:]))
