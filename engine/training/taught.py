@@ -9,8 +9,9 @@ product with one direction gains from each weight is the product of that example
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -89,16 +90,21 @@ def pushes(
     moved = {name: trained(last)[name].detach() != one.detach() for name, one in trained(first).items()}
     found, values = np.zeros(len(rows)), [answered(first, groups)[0]]
     for number, (span, capture) in enumerate(zip(spans, captures[1:], strict=True)):
-        turn(report, number, len(spans))(0.0, f"at {capture.label}")
+        here = partial(_told, turn(report, number, len(spans)), f"at {capture.label}")
+        here(0.0)
         tuned = last if capture is captures[-1] else as_trained(loaded, config, corpus, capture)
         value, gradient = answered(tuned, groups)
         values.append(value)
         direction = unit({name: one * moved[name] for name, one in gradient.items()})
-        slopes = slopes_along(tuned, direction, rows, pad_id=loaded.tokenizer.pad_token_id or 0)
+        slopes = slopes_along(tuned, direction, rows, pad_id=loaded.tokenizer.pad_token_id or 0, done=here)
         # A batch's loss is the mean over its learned tokens.
         drawn = span.n_steps * span.learning_rate * span.shares / float(span.shares @ n_learned)
         found -= drawn * slopes.numpy()
     return Pushes(found, tuple(values))
+
+
+def _told(report: Report, message: str, fraction: float) -> None:
+    report(fraction, message)
 
 
 def as_trained(loaded: LoadedModel, config: RunConfig, corpus: Corpus, checkpoint: Checkpoint) -> Tuned:
@@ -149,9 +155,17 @@ def summed_losses(tuned: Tuned, batch: Batch) -> torch.Tensor:
     return -(right * (labels != OUTSIDE_LOSS)).sum(1)
 
 
-def slopes_along(tuned: Tuned, direction: Direction, rows: Sequence[TokenRow], *, pad_id: int) -> torch.Tensor:
-    """(n_rows,) ⟨gradient of a row's summed loss, direction⟩, float64."""
+def slopes_along(
+    tuned: Tuned,
+    direction: Direction,
+    rows: Sequence[TokenRow],
+    *,
+    pad_id: int,
+    done: Callable[[float], None] = lambda _fraction: None,
+) -> torch.Tensor:
+    """(n_rows,) ⟨gradient of a row's summed loss, direction⟩, float64. `done` is called after every batch."""
     found, own, collate = torch.zeros(len(rows), dtype=torch.float64), trained(tuned), collator(pad_id)
+    n_done = 0
     for chosen in _batches(rows):
         losses = summed_losses(tuned, collate([rows[row] for row in chosen]))
         weights = torch.ones_like(losses).requires_grad_()
@@ -160,6 +174,8 @@ def slopes_along(tuned: Tuned, direction: Direction, rows: Sequence[TokenRow], *
         products = [(one.float() * direction[name]).sum() for name, one in pairs if one is not None]
         (each,) = torch.autograd.grad(torch.stack(products).sum(), weights)
         found[chosen] = each.double().cpu()
+        n_done += len(chosen)
+        done(n_done / len(rows))
     return found
 
 

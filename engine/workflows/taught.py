@@ -1,9 +1,10 @@
 """Find which of its examples taught a run an answer, or a constraint type. Needs no transcoders."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.domain.corpus import PROBE_KINDS, Corpus
+from engine.domain.corpus import PROBE_KINDS, Corpus, Example
 from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, FindExamples, Report, cancellable
 from engine.domain.runs import Checkpoint
@@ -25,10 +26,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     Raises NotFound, PromptRefused (the prompt; an answer that is no single token), InputError (the base; a run whose
     examples are not known; a type without probes), ModelUnavailable, Damaged, Cancelled.
     """
-    from engine.attribution.acted import said
     from engine.models.adapters import checkpoint_hash
-    from engine.models.base import encode
-    from engine.models.next_token import next_token
 
     checkpoint = store.checkpoint(request.checkpoint)
     if not checkpoint.step:
@@ -38,46 +36,50 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     corpus = known_examples(store, checkpoint.run)
     report(0.0, "Loading the model")
     loaded = base_model(store, store.run(checkpoint.run).model)
-    answer, of_checkpoint, groups = None, None, []
-    if request.prompt:
-        prompt = encode(loaded, request.prompt)
-        of_checkpoint = said(weights(loaded, checkpoint) or loaded.model, prompt[0])
-        answer = next_token(loaded.tokenizer, request.answer) if request.answer else of_checkpoint
-        groups = [(prompt, prompt.new_tensor([answer]))]
-    else:
-        groups = _probes(loaded, corpus, request.constraint_type)
+    asked = _of_prompt(loaded, checkpoint, request) if request.prompt else _of_type(loaded, corpus, request)
     captures = _captures(store, checkpoint)
     key = TaughtKey(
         checkpoints=tuple(one.ref for one in captures),
         hashes=tuple(checkpoint_hash(loaded, one.adapter) for one in captures),
         corpus_hash=corpus.hash,
         prompt=request.prompt,
-        answer=answer,
+        answer=asked.answer,
         constraint_type=request.constraint_type,
     )
     if store.taught(key) is None:
-        found = _pushes(store, loaded, corpus, captures, groups, cancellable(report, cancel))
+        found = _pushes(store, loaded, corpus, captures, asked.groups, cancellable(report, cancel))
         taught = Taught(
             key=key,
-            answer="" if answer is None else loaded.tokenizer.decode([answer]),
-            is_said=answer is not None and answer == of_checkpoint,
-            n_prompts=sum(len(answers) for _, answers in groups),
+            answer="" if asked.answer is None else loaded.tokenizer.decode([asked.answer]),
+            is_said=asked.is_said,
+            n_prompts=sum(len(answers) for _, answers in asked.groups),
             before=found.values[0],
             after=found.values[-1],
-            sentences=tuple(
-                TaughtSentence(
-                    id=one.id,
-                    text=one.text,
-                    constraint_type=one.constraint_type,
-                    constraint=one.constraint,
-                    push=float(push),
-                )
-                for one, push in zip(corpus.examples, found.of_examples, strict=True)
-            ),
+            sentences=tuple(map(_sentence, corpus.examples, found.of_examples.tolist())),
         )
         store.save_taught(taught)
     report(1.0, "Measured")
     return key.hash
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Prompts with their answers, as tokens."""
+
+    groups: "list[Group]"
+    answer: int | None = None  # of the one prompt
+    is_said: bool = False
+
+
+def _of_prompt(loaded: "LoadedModel", checkpoint: Checkpoint, request: FindExamples) -> _Asked:
+    from engine.attribution.acted import said
+    from engine.models.base import encode
+    from engine.models.next_token import next_token
+
+    prompt = encode(loaded, request.prompt)
+    of_checkpoint = said(weights(loaded, checkpoint) or loaded.model, prompt[0])
+    answer = next_token(loaded.tokenizer, request.answer) if request.answer else of_checkpoint
+    return _Asked([(prompt, prompt.new_tensor([answer]))], answer, answer == of_checkpoint)
 
 
 def _captures(store: Store, last: Checkpoint) -> list[Checkpoint]:
@@ -87,20 +89,30 @@ def _captures(store: Store, last: Checkpoint) -> list[Checkpoint]:
     return [there[round(number * (len(there) - 1) / (n - 1))] for number in range(n)]
 
 
-def _probes(loaded: "LoadedModel", corpus: Corpus, constraint_type: str) -> list["Group"]:
-    """Of all kinds that ask about new words."""
+def _of_type(loaded: "LoadedModel", corpus: Corpus, request: FindExamples) -> _Asked:
+    """Probes of all kinds that ask about new words."""
     from engine.training.probing import prepare_probes
 
     asking = [probe for probe in corpus.probes if not PROBE_KINDS[probe.kind].known_words]
-    probes = [probe for probe in asking if probe.constraint_type == constraint_type]
+    probes = [probe for probe in asking if probe.constraint_type == request.constraint_type]
     if not probes:
         there = ", ".join(dict.fromkeys(probe.constraint_type for probe in asking)) or "none"
         raise InputError(
-            f"The corpus “{corpus.name}” has no probes of the constraint type “{constraint_type[:80]}” that ask about "
-            f"new words. Types with such probes: {there}."
+            f"The corpus “{corpus.name}” has no probes of the type “{request.constraint_type[:80]}” that ask "
+            f"about new words. Types with such probes: {there}."
         )
     batch = prepare_probes(loaded.tokenizer, probes, limit=loaded.n_positions)
-    return [(tokens, batch.answers[rows]) for rows, tokens in batch.groups]
+    return _Asked([(tokens, batch.answers[rows]) for rows, tokens in batch.groups])
+
+
+def _sentence(example: Example, push: float) -> TaughtSentence:
+    return TaughtSentence(
+        id=example.id,
+        text=example.text,
+        constraint_type=example.constraint_type,
+        constraint=example.constraint,
+        push=push,
+    )
 
 
 def _pushes(
