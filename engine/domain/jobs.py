@@ -110,6 +110,16 @@ class WhereProbes(Record):
     asked: tuple[AskedPrompt, ...]
 
 
+class FindExamples(Record):
+    """Find what training on each example of a run added to an answer, or to the probes of a constraint type."""
+
+    action: Literal["find_examples"] = "find_examples"
+    checkpoint: str  # RUN@LABEL; counted is what was trained until then
+    prompt: str = ""
+    answer: str = ""  # a word; empty: what the checkpoint says
+    constraint_type: str = ""  # instead of a prompt
+
+
 class Timelapse(Record):
     """Trace more checkpoints to the output targets of a stored comparison, so that all of them can be played."""
 
@@ -207,6 +217,7 @@ Request = Annotated[
     | Trace
     | Where
     | WhereProbes
+    | FindExamples
     | Timelapse
     | Intervene
     | DescribeFeatures

@@ -6,6 +6,7 @@ from engine.domain.jobs import (
     Compare,
     DescribeFeatures,
     FindCircuits,
+    FindExamples,
     Intervene,
     MakeCorpus,
     MeasureProbes,
@@ -40,6 +41,8 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return (
                 f"Find where training acted from {request.a} to {request.b} on {plural(len(request.asked), 'prompt')}"
             )
+        case FindExamples():
+            return f"Find which examples taught {request.checkpoint}"
         case Timelapse():
             return f"Trace the time-lapse of {request.a} and {request.b}"
         case Intervene():

@@ -19,6 +19,7 @@ from engine.domain.record import Record
 from engine.domain.runs import RunConfig
 from engine.domain.series import GraphSeries
 from engine.domain.studies import Study
+from engine.domain.taught import Taught
 from engine.store.acted_files import read_acted_key
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
@@ -109,6 +110,11 @@ def _pair(found: StoredFile) -> tuple[str, Record]:
     return pair.first.checkpoint, pair
 
 
+def _taught_key(found: StoredFile) -> tuple[str, Record]:
+    key = read_taught(found.path).key
+    return key.checkpoints[-1], key
+
+
 def read_corpus(path: Path) -> Corpus:
     """`corpora/NAME/corpus.jsonl`, exactly as it was saved. Raises Damaged with the line.
 
@@ -185,6 +191,12 @@ def read_study(path: Path) -> Study:
     return _named(path, path.parent.name, study.spec.name, study)
 
 
+def read_taught(path: Path) -> Taught:
+    """`taught/HASH.json`"""
+    taught = read_json(path, Taught)
+    return _named(path, path.stem, taught.key.hash, taught)
+
+
 def read_circuit(path: Path) -> CircuitReport:
     """`circuits/HASH.json`, of any kind."""
     text = read_text(path)
@@ -218,4 +230,5 @@ _DESCRIBE: dict[Kind, Callable[[StoredFile], tuple[str, Record]]] = {
     "circuit": _circuit_key,
     "acted": _acted_key,
     "pair": _pair,
+    "taught": _taught_key,
 }

@@ -21,6 +21,7 @@ from engine.store.catalogue import (
     read_run,
     read_series,
     read_study,
+    read_taught,
 )
 from engine.store.component_files import read_components
 from engine.store.feature_files import read_features
@@ -66,6 +67,7 @@ def check_artefact(shelf: Path, found: StoredFile, *, shelves: Sequence[Path]) -
         "circuit": lambda path: _reading(path, read_circuit),
         "acted": lambda path: _reading(path, read_acted),
         "pair": lambda path: _reading(path, read_pair_edges),
+        "taught": lambda path: _reading(path, read_taught),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

@@ -11,7 +11,7 @@ from engine.domain.names import check_name
 
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
-    "annotations", "series", "study", "components", "circuit", "acted", "pair",
+    "annotations", "series", "study", "components", "circuit", "acted", "pair", "taught",
 ]  # fmt: skip
 
 STATE: Final = "state.json"  # what makes a folder a checkpoint
@@ -61,6 +61,7 @@ def main_file(kind: Kind, name: str) -> Path:
         "circuit": Path("circuits", f"{name}.json"),
         "acted": Path("acted", f"{name}.safetensors"),
         "pair": Path("pairs", f"{name}.safetensors"),
+        "taught": Path("taught", f"{name}.json"),
     }[kind]
 
 
@@ -84,6 +85,7 @@ def scan(shelf: Path) -> Iterator[StoredFile]:
     yield from _look(shelf, "circuit", _files(shelf / "circuits", ".json"))
     yield from _look(shelf, "acted", _files(shelf / "acted", ".safetensors"))
     yield from _look(shelf, "pair", _files(shelf / "pairs", ".safetensors"))
+    yield from _look(shelf, "taught", _files(shelf / "taught", ".json"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

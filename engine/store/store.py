@@ -22,6 +22,7 @@ from engine.store.notes import NoteShelf
 from engine.store.processes import is_alive
 from engine.store.series import SeriesShelf
 from engine.store.studies import StudyShelf
+from engine.store.taught import TaughtShelf
 from engine.store.transcoders import TranscoderShelf
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
@@ -38,7 +39,17 @@ def cache_of(workspace: Path) -> Path:
     return workspace / "cache"
 
 
-class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, ComponentShelf, StudyShelf, ActedShelf):
+class Store(
+    CorpusShelf,
+    TranscoderShelf,
+    GraphShelf,
+    NoteShelf,
+    SeriesShelf,
+    ComponentShelf,
+    StudyShelf,
+    ActedShelf,
+    TaughtShelf,
+):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 
     @classmethod
@@ -96,6 +107,7 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
                 self._remove_file("series", row.name)
         self._remove_components(name, sign)
         self._remove_acted(sign)
+        self._remove_taught(sign)
         for kind in ("features", "intervention"):
             for row in self._rows(kind):
                 if row.parent.startswith(sign) and not row.bundled:
@@ -126,6 +138,11 @@ class Store(CorpusShelf, TranscoderShelf, GraphShelf, NoteShelf, SeriesShelf, Co
         for key in self.acted_keys():
             if any(ref.startswith(sign) for ref in key.checkpoints):
                 self._remove_file("acted", key.hash)
+
+    def _remove_taught(self, sign: str) -> None:
+        for key in self.taught_keys():
+            if key.checkpoints[-1].startswith(sign):
+                self._remove_file("taught", key.hash)
 
     def check(self) -> list[Problem]:
         """Reads every artefact of both shelves whole and compares the index with the files; changes nothing."""

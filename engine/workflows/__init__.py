@@ -12,6 +12,7 @@ from engine.domain.jobs import (
     Compare,
     DescribeFeatures,
     FindCircuits,
+    FindExamples,
     Intervene,
     MakeCorpus,
     MeasureProbes,
@@ -66,6 +67,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.where import where_probes
 
             return where_probes(store, request, report, cancel)
+        case FindExamples():
+            from engine.workflows.taught import find_examples
+
+            return find_examples(store, request, report, cancel)
         case Timelapse():
             from engine.workflows.timelapse import timelapse
 

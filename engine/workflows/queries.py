@@ -7,10 +7,12 @@ import pandas as pd
 
 from engine.analysis.curves import probe_scores
 from engine.domain.acted import Acted
-from engine.domain.errors import NotFound
+from engine.domain.corpus import Corpus
+from engine.domain.errors import InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.runs import Checkpoint
+from engine.domain.taught import Taught
 from engine.domain.timelapse import Moment
 from engine.store import Store
 
@@ -63,6 +65,42 @@ def stored_acted(
         if words[n:] == list(against) and (words[:n] == list(answers) if answers else found.is_said):
             return found
     return None
+
+
+def stored_taught(
+    store: Store, checkpoint: str, prompt: str, answer: str = "", constraint_type: str = ""
+) -> Taught | None:
+    """Which examples taught a checkpoint (RUN@LABEL, canonical) an answer, or what it says where none is named, or a
+    constraint type where `prompt` is empty. None where it has not been measured. Raises Damaged."""
+    for key in store.taught_keys():
+        if (key.checkpoints[-1], key.prompt, key.constraint_type) == (checkpoint, prompt, constraint_type):
+            found = store.taught(key)
+            if found is not None and (not prompt or (found.answer.strip() == answer if answer else found.is_said)):
+                return found
+    return None
+
+
+def known_examples(store: Store, run: str) -> Corpus:
+    """The corpus that a run was trained on. Raises NotFound (the run), Damaged, and InputError where its training
+    examples are not known."""
+    config = store.run(run)
+    if config.imported:
+        raise InputError(
+            f"The run “{run}” was trained elsewhere and imported, so its training examples are not known here."
+        )
+    try:
+        corpus = store.corpus(config.corpus)
+    except NotFound as error:
+        raise InputError(
+            f"The corpus “{config.corpus}” that “{run}” was trained on is not there any more, so its training examples "
+            "are not known."
+        ) from error
+    if config.corpus_hash not in ("", corpus.hash):
+        raise InputError(
+            f"The corpus “{config.corpus}” has changed since “{run}” was trained on it, so its training examples are "
+            "not known."
+        )
+    return corpus
 
 
 def moments(store: Store, a: str, b: str) -> tuple[Moment, ...]:

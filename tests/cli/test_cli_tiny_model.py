@@ -262,6 +262,21 @@ def test_where_of_a_checkpoint_and_itself_and_of_an_answer_that_is_none(run: Run
     assert "unheard" in refused.stderr
 
 
+def test_which_examples_taught_it(run: Run) -> None:
+    told = data(run("taught", "tiny", PROMPT, "--answer", "smiles", "--json", "-"))
+    assert (told["checkpoint"], told["prompt"], told["answer"].strip()) == ("tiny@100%", PROMPT, "smiles")
+    assert told["captures"] == ["tiny@base", "tiny@50%", "tiny@100%"]
+    assert {one["id"] for one in told["examples"]} == {"e0", "e1", "e2", "e3"}
+    pushes = [one["push"] for one in told["examples"]]
+    assert pushes == sorted(pushes, reverse=True)
+    shown = run("taught", "tiny@50%", "--type", "simple_mapping", "--first", 2).stdout
+    assert "1 probe of the type simple_mapping" in shown
+    assert shown.count("is blarf so it feels happy") == 2
+    refused = run("taught", "tiny@base", PROMPT)
+    assert refused.exit_code == 2
+    assert "before training" in refused.stderr
+
+
 def test_circuit_traces_what_is_missing(run: Run) -> None:
     command = ("mean-circuit", "tiny@50%", "tiny@100%", "--type", "simple_mapping", "--prompts", 5, "--json", "-")
     record = data(run(*command))

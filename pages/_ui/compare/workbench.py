@@ -33,6 +33,7 @@ from pages._ui.compare.selection import (
 )
 from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.table import edge_table_widget, neighbour_table
+from pages._ui.compare.taught import which_examples
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.compare.trace import not_traced
 from pages._ui.compare.where import where_training_acted
@@ -54,6 +55,7 @@ def workbench(selection: Selection, view: str) -> None:
     """Everything about one selection. Where its circuits are not stored, how to get them."""
     if view == "Where":
         where_training_acted(selection)
+        which_examples(selection)
         return
     shown = _shown(selection, view)
     diff = _difference(selection, shown)
