@@ -32,6 +32,7 @@ from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, units, with_parts
 from engine.analysis.pruning import Flow, Pruned, flow, prune
+from engine.analysis.scale import common_scale
 from engine.domain.diffs import (
     CHANGE,
     COMPARED,
@@ -52,7 +53,6 @@ from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, NodeKind
 
 PRECISION = 1e-4  # to which parts add up to the logit, of the size of what they add up from (tests hold them to it)
-_ONE_FACTOR = 0.05
 DEFAULT_SETTINGS = DiffSettings()
 _KINDS = [kind.name.lower() for kind in NodeKind]
 
@@ -217,32 +217,6 @@ def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
         logit = side.part[side.graph.kind == NodeKind.LOGIT].sum()
         found.append(np.append(into, logit - into.sum()))
     return found[0], found[1]
-
-
-def common_scale(a: np.ndarray, b: np.ndarray) -> float:
-    """The factor by which most of what enters the outputs grew from A to B, and 1 where there is no such factor.
-
-    a, b: (n,) signed. It is the weighted median of b / a where both have one sign, and counts only if at least half of
-    what enters, in A and in B, is within 5 % of it. From B to A it is one over that from A to B.
-    """
-    both = a * b > 0
-    if not both.any():
-        return 1.0
-    ratio = np.log(b[both] / a[both])
-    size = np.sqrt(a[both] * b[both])
-    scale = _weighted_median(ratio, size)
-    near = np.abs(ratio - scale) <= np.log1p(_ONE_FACTOR)
-    agree = all(np.abs(side[both][near]).sum() >= np.abs(side).sum() / 2 for side in (a, b))
-    return float(np.exp(scale)) if agree else 1.0
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """Where half of the weight lies below and half above; in the middle where that is between two values."""
-    order = np.argsort(values, kind="stable")
-    values, reached = values[order], np.cumsum(weights[order])
-    low, high = (np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right"))
-    last = len(values) - 1
-    return float(values[min(low, last)] + values[min(high, last)]) / 2
 
 
 def _node_table(

@@ -14,7 +14,7 @@ import pandas as pd
 from engine.analysis.diff import diff_everything
 from engine.analysis.parts import explained_logit, move_table, place_table, said_output
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
-from engine.domain.diffs import CONTRIBUTION, FLOW, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff
+from engine.domain.diffs import CONTRIBUTION, FLOW, MEAN_COLUMNS, PART, SHARE, WEIGHT, GraphDiff, without_unknown
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
 NODE_FIELDS = (
@@ -58,18 +58,11 @@ def diff_record(diff: GraphDiff, *, everything: bool = False) -> dict[str, Any]:
         "a": _side(diff.a),
         "b": _side(diff.b),
         "nodes": _shown(shown.nodes, NODE_FIELDS),
-        "edges": _without_unknown(_shown(shown.edges, EDGE_FIELDS)),
+        "edges": _shown(without_unknown(shown.edges), EDGE_FIELDS),
         "summary": diff.summary.model_dump(),
         "explained": asdict(diff.explained),
         **carried,
     }
-
-
-def _without_unknown(edges: pd.DataFrame) -> pd.DataFrame:
-    """What a side does not know of an edge that it did not keep is null, not 0."""
-    missing = {side: (edges["status"] == "not kept") & (edges[WEIGHT[side]] == 0) for side in "ab"}
-    named = [(side, column[side]) for side in "ab" for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW)]
-    return edges.assign(**{name: edges[name].mask(missing[side]) for side, name in named})
 
 
 def graph_record(

@@ -93,6 +93,13 @@ def not_kept_here(edges: pd.DataFrame, side: str) -> pd.Series:
     return (edges["status"] == "not kept") & (edges[WEIGHT[side]] == 0)
 
 
+def without_unknown(edges: pd.DataFrame) -> pd.DataFrame:
+    """The edges with NaN instead of 0 for what a side did not keep."""
+    missing = {side: not_kept_here(edges, side) for side in "ab"}
+    named = [(side, column[side]) for side in "ab" for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW, COMPARED)]
+    return edges.assign(**{name: edges[name].mask(missing[side]) for side, name in named})
+
+
 def edge_effect(edges: pd.DataFrame) -> pd.Series:
     """(n_edges,) what the change of each edge alone does to the explained logit; NaN where a side did not keep it."""
     change: pd.Series = edges[COMPARED["b"]] - edges[COMPARED["a"]]

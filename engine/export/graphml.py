@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from engine.domain.diffs import CONTRIBUTION, FLOW, SHARE, WEIGHT, GraphDiff, not_kept_here
+from engine.domain.diffs import GraphDiff, without_unknown
 from engine.export.tables import named
 from engine.export.texts import printable
 
@@ -25,18 +25,7 @@ def to_graphml(diff: GraphDiff) -> str:
     for side, graph in (("a", diff.a), ("b", diff.b)):
         facts |= {f"checkpoint_{side}": graph.key.checkpoint, f"replacement_{side}": graph.fit.replacement}
         facts |= {f"explained_{name}": value for name, value in asdict(diff.explained).items()}
-    return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(_with_unknown(diff.edges)))
-
-
-def _with_unknown(edges: pd.DataFrame) -> pd.DataFrame:
-    unknown = {side: not_kept_here(edges, side) for side in "ab"}
-    return edges.assign(
-        **{
-            column[side]: edges[column[side]].mask(unknown[side])
-            for column in (WEIGHT, SHARE, CONTRIBUTION, FLOW)
-            for side in "ab"
-        }
-    )
+    return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(without_unknown(diff.edges)))
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.analysis.diff import common_scale, diff_everything, diff_graphs
+from engine.analysis.diff import diff_everything, diff_graphs
 from engine.analysis.pruning import contributions, flow
+from engine.analysis.scale import common_scale
 from engine.domain.diffs import DiffSettings
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits

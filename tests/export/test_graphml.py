@@ -33,6 +33,7 @@ def test_the_difference_comes_back(diff: GraphDiff) -> None:
         assert {name: type(value) for name, value in node.items()} == {
             "kind": str, "layer": int, "position": int, "index": int, "token": str, "a": float, "b": float,
             "activation_a": float, "activation_b": float, "part_a": float, "part_b": float,
+            "compared_a": float, "compared_b": float,
             "kept_a": bool, "kept_b": bool, "status": str,
         }  # fmt: skip
     assert graph.number_of_edges() == len(diff.edges)
