@@ -180,11 +180,11 @@ function makeCounts(parent) {
 /** Follows every step, also while it plays: all of it came with the step's graphs. */
 function tellStep({ sentence, counts, timelapse, shown, payload }) {
   sentence.hidden = counts.hidden = !timelapse;
+  sentence.replaceChildren();
+  counts.replaceChildren();
   if (!timelapse) return;
   const frame = timelapse.frames[shown];
-  sentence.replaceChildren();
   for (const [text, strong] of frame.sentence) element(sentence, strong ? "strong" : "span", "", text);
-  counts.replaceChildren();
   element(counts, "strong", "", `Edges at ${stepName(shown)}`);
   frame.counts.forEach((n, place) => {
     const status = payload.statuses[place];

@@ -80,7 +80,9 @@ def test_a_payload_worked_by_hand():
         "appeared",
         1,
     )
-    assert edges["change"][place] == 1
+    assert edges["change"][place] == edges["flow_b"][place] == 1
+    assert min(edges["flow_a"]) < 0  # as the effect, signed
+    assert nodes["m0"]["change"] == nodes["m0"]["b"] > 0 == nodes["m0"]["a"]
     assert "A: effect 0, not in the circuit" in edges["tip"][place]
     assert "     q +0.500, k 0, v −0.200" in edges["tip"][tips["input  →  L0 · head 0"]]
     assert payload["sides"][0]["title"] == "A · run@base"

@@ -26,7 +26,9 @@ from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
 from pages._ui.compare.data import default_prompt, ordered_prompts, probes_of
+from pages._ui.compare.inspector import edge_figures
 from pages._ui.graphs.marks import Marks
+from tests.analysis.micro_graphs import micro_a, micro_b
 from tests.store.artefacts import add_run
 
 OpenPage = Callable[..., AppTest]
@@ -412,6 +414,24 @@ def test_what_is_explained_is_told_once_and_chosen_in_the_address(open_page: Ope
     next(box for box in again.multiselect if box.label == "Explain").set_value([]).run()
     assert "explained" not in again.query_params
     assert "Explained is the logit of **smiles**" in texts(again)
+
+
+def test_the_figures_of_an_edge_tell_weight_share_and_flow_apart() -> None:
+    yes = DiffSettings(explained=ExplainedLogits(answers=(20,)))
+    whole = micro_b()
+    left = (whole.source != 0) | (whole.target != 2)
+    cut = replace(
+        whole, is_whole=False, **{name: getattr(whole, name)[left] for name in ("source", "target", "weight")}
+    )
+    rows = []
+    for b in (whole, cut):
+        edges = diff_graphs(micro_a(), b, yes).edges
+        turned = edges[(edges["source"] == "feature/0/1/7") & (edges["target"] == "feature/1/1/3")]
+        rows.append(edge_figures(turned, 1.0).set_index("").to_numpy().tolist())
+    assert rows[0] == [["−1.000", "+1.000", "+2.000"], ["−0.250", "+0.250", "+0.500"], ["−2.000", "+0.667", "+2.667"]]
+    assert rows[1] == [["−1.000", "–", "–"], ["−0.250", "–", "–"], ["−2.000", "–", "–"]]
+    scaled = edge_figures(turned.assign(weight_b=-1.0, flow_b=-4.0, status="unchanged"), 2.0).set_index("")
+    assert scaled.loc["flow, in logits, change beyond ×2.00"].tolist() == ["−2.000", "−4.000", "0.000"]
 
 
 def explaining_both(ids: dict[str, int]) -> ExplainedLogits:

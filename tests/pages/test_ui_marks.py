@@ -21,6 +21,8 @@ def test_text_of_a_few():
     assert Marks().to_text() == ""
     assert Marks(selected=FEATURE, step=105).to_text() == "nf3.4.217_t105"
     assert Marks(edge=("token/-1/0/1", FEATURE), show="output").to_text() == "et-1.0.1.f3.4.217_o"
+    assert Marks(min_change=16.25).to_text() == "c162500"  # logits
+    assert Marks.from_text("c162500").min_change == 16.25
     assert Marks(statuses=("vanished",), min_change=0.012, look=(2, 3, 4)).to_text() == "sv_c120_z200.300.400"
 
 
