@@ -48,6 +48,7 @@ def _show(found: "Acted") -> None:
         head_table,
         layer_name,
         matrix_table,
+        move_table,
         place_table,
         token_table,
     )
@@ -70,6 +71,11 @@ def _show(found: "Acted") -> None:
             "What matters most for the change",
             effect_table(found)[["layer", "kind", "head", "token", "effect"]],
             "layer",
+        ),
+        (
+            "What comes to a token from another",
+            move_table(found)[["source_token", "target_token", "effect"]].set_axis(["from", "to", "effect"], axis=1),
+            None,
         ),
     ):
         top = table.head(TOP)

@@ -83,3 +83,10 @@ def test_in_one_checkpoint_nothing_changes() -> None:
     found = place_effects(model, copy.deepcopy(model), PROMPT, ANSWER)
     assert not found.mlp.any()
     assert not found.head.any()
+
+
+def test_moves_add_up_to_what_heads_do(loaded: LoadedModel) -> None:
+    found = place_effects(loaded.model, moved(loaded.model), PROMPT, ANSWER)
+    assert np.abs(found.head).max() > 1e-4
+    np.testing.assert_allclose(found.move.sum(1), found.head.sum((0, 1)), rtol=1e-4, atol=1e-6)
+    assert not np.triu(found.move, 1).any()  # nothing comes from a later token
