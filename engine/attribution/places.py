@@ -64,8 +64,13 @@ def taken_back(
     prompt: torch.Tensor,
     answer: int,
     groups: Iterable[Sequence[tuple[int, int]]],
+    *,
+    heads_too: bool = False,
 ) -> list[float]:
-    """What B's logit loses where the MLPs of a group of (layer, position) write what they write in A; of each group."""
+    """What B's logit loses where the MLPs of a group of (layer, position) write what they write in A; of each group.
+
+    With `heads_too` the heads write what they write in A as well: all that the layer adds to the stream at the token.
+    """
     side = _Passed.of(a, prompt, answer)
     own = Parts(sharing_copy(b))
     whole = _logit(own, prompt, answer)
@@ -74,8 +79,12 @@ def taken_back(
         with ExitStack() as hooks:
             for layer in {layer for layer, _ in group}:
                 positions = [position for at, position in group if at == layer]
+                of_layer = own.layers[layer]
                 hook = _writing(side.written[layer], positions)
-                hooks.callback(own.layers[layer].mlp_exit.register_forward_hook(hook).remove)
+                hooks.callback(of_layer.mlp_exit.register_forward_hook(hook).remove)
+                if heads_too:
+                    hook = _writing(side.projected[layer], positions)
+                    hooks.callback(of_layer.output.register_forward_hook(hook).remove)
             found.append(whole - _logit(own, prompt, answer))
     return found
 
@@ -119,6 +128,7 @@ class _Passed:
         gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, answer).sum(), outputs)]
         found.at_written, found.at_attended = gradients[: len(found.written)], gradients[len(found.written) :]
         found.written = [_rows(one.detach()) for one in found.written]
+        found.projected = [_rows(one.detach()) for one in found.projected]
         return found
 
     def _hooks(self) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """SmolLM2-135M taught words of plain English: what is named of where training acted, held to patching.
 
-Of each word's first paraphrase: the two tokens and their layers that the sentence names, put back together; the same
-layers at two other tokens, as control. A run of STEPS steps is made first.
+Of each word's first paraphrase: the two tokens and their layers that the sentence names write in the tuned model what
+they wrote in the base; so do the same layers at two other tokens, as control. A run of STEPS steps is made first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
 RUN, STEPS, BATCH, RATE = "english", 60, 5, 1e-3
-# Nothing here was chosen by what training made of these.
-HELD_OUT = ("grell", "tolm", "florp", "nidge")
+# Nothing here was chosen by what training made of these. Four others were before them, whose MLPs alone took back 73, 74,
+# 103 and 89%: since then heads are put back as well.
+HELD_OUT = ("drell", "mulk", "trel", "vorn")
 Places = list[tuple[int, int]]  # layer, position
 
 
@@ -54,8 +55,11 @@ class Held:
 
     acted: Acted
     word: tuple[int, ...]  # positions of the new word's pieces
-    taken_back: float  # by the named places, as a share of the logit's change
-    controls: tuple[float, ...]  # by the same layers at two other tokens, one entry a pair
+    # Shares of the logit's change that are taken back where A's outputs stand in B:
+    by_all: float  # of MLPs and heads, in the named layers at the named tokens
+    by_mlps: float  # of the MLPs alone
+    one_by_one: tuple[float, ...]  # of MLPs and heads at one of the named tokens, in the order of the prompt
+    controls: tuple[float, ...]  # of MLPs and heads in the same layers at two other tokens, one entry a pair
 
     @property
     def leaders(self) -> tuple[int, ...]:
@@ -88,10 +92,22 @@ def held(store: Store, run: str, probe: Probe) -> Held:
     assert tuned is not None
     prompt, word = encode(loaded, probe.text)[0], pieces(loaded, probe)
     named = named_places(acted)
-    groups = [patched(one, loaded.n_layers) for one in (named, *controls(named, word, len(prompt)))]
-    back = taken_back(loaded.model, tuned, prompt, acted.key.answer, groups)
-    whole, *others = [one / acted.change for one in back]
-    return Held(acted, word, whole, tuple(others))
+
+    def back(groups: Sequence[Sequence[NamedPlace]], *, heads_too: bool) -> list[float]:
+        places = [patched(group, loaded.n_layers) for group in groups]
+        found = taken_back(loaded.model, tuned, prompt, acted.key.answer, places, heads_too=heads_too)
+        return [one / acted.change for one in found]
+
+    single = [[one] for one in sorted(named, key=lambda one: one.position)]
+    by_all, *others = back([named, *single, *controls(named, word, len(prompt))], heads_too=True)
+    return Held(
+        acted=acted,
+        word=word,
+        by_all=by_all,
+        by_mlps=back([named], heads_too=False)[0],
+        one_by_one=tuple(others[: len(single)]),
+        controls=tuple(others[len(single) :]),
+    )
 
 
 def pieces(loaded: "LoadedModel", probe: Probe) -> tuple[int, ...]:
@@ -103,13 +119,8 @@ def pieces(loaded: "LoadedModel", probe: Probe) -> tuple[int, ...]:
 
 
 def patched(named: Sequence[NamedPlace], n_layers: int) -> Places:
-    """The MLPs of the named layers at the named tokens."""
-    return [
-        (layer, one.position)
-        for one in named
-        for layer in range(n_layers)
-        if one.first <= layer <= one.last  # embeddings and the output have none
-    ]
+    """The named layers at the named tokens, but for embeddings and the output."""
+    return [(layer, one.position) for one in named for layer in range(n_layers) if one.first <= layer <= one.last]
 
 
 def controls(named: Sequence[NamedPlace], word: tuple[int, ...], n_pos: int) -> Iterator[list[NamedPlace]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GROUPS = (1, 5, 20)
 RANDOM_GROUPS = 5  # of each size
 SINGLES = 60  # patched one by one, of some 450
+RANKED = ("blarf", "plim", *HELD_OUT)  # words that rankings are held to patching on
 
 
 def measure(setting: Setting) -> list[BenchRow]:
@@ -39,30 +40,33 @@ def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
     built = {word: one for word, one in of_words.items() if word not in HELD_OUT}
     rows = [*_named(built, "built on"), *_named({word: of_words[word] for word in HELD_OUT}, "held out")]
     found: dict[str, list[float]] = defaultdict(list)
-    for word, probe in probes.items():
-        for name, value in _of_prompt(store, run, probe, of_words[word]).items():
+    for word in RANKED:
+        for name, value in _of_prompt(store, run, probes[word], of_words[word]).items():
             found[name].append(value)
-    return rows + [plain(f"{len(probes)} words, {name}", float(np.mean(values)), "") for name, values in found.items()]
+    return rows + [plain(f"{len(RANKED)} words, {name}", float(np.mean(values)), "") for name, values in found.items()]
 
 
 def _named(of_words: dict[str, Held], which: str) -> list[BenchRow]:
     several = list(of_words.values())
     leads = [one.leaders == (one.word[-1], len(one.acted.tokens) - 1) for one in several]
     moves = [one.rank_of_move <= 3 for one in several]
-    back = [one.taken_back for one in several]
     controls = [share for one in several for share in one.controls]
     title = f"{len(several)} words {which}"
-    return [
+    shares = {
+        "MLPs and heads that are named": [one.by_all for one in several],
+        "MLPs alone": [one.by_mlps for one in several],
+        "at the new word alone": [one.one_by_one[0] for one in several],
+        "at the last token alone": [one.one_by_one[-1] for one in several],
+        "the same layers at other tokens": controls,
+    }
+    rows = [
         plain(f"{title}: last piece and last token lead the tokens", sum(leads), "words"),
         plain(f"{title}: the move between them is among the first three", sum(moves), "words"),
-        *(
-            plain(f"{title}: {word}, what is named takes back", one.taken_back, "of the change")
-            for word, one in of_words.items()
-        ),
-        plain(f"{title}: what is named takes back, mean", float(np.mean(back)), "of the change"),
-        plain(f"{title}: the same layers at other tokens, mean", float(np.mean(controls)), "of the change"),
-        plain(f"{title}: the same layers at other tokens, largest", max(controls), "of the change"),
     ]
+    for name, of_each in shares.items():
+        for what, value in (("mean", np.mean(of_each)), ("least", min(of_each)), ("most", max(of_each))):
+            rows.append(plain(f"{title}: {name} take back, {what}", float(value), "of the change"))
+    return rows
 
 
 def _of_prompt(store: Store, run: str, probe: Probe, one: Held) -> dict[str, float]:

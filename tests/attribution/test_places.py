@@ -58,6 +58,18 @@ def test_everything_patched_is_a(loaded: LoadedModel) -> None:
     assert none == 0
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_with_heads_a_whole_layer_is_taken_back(family: str) -> None:
+    """Only layer 1 differs: its MLPs alone are not all of it."""
+    model = loaded_family(family).model
+    names = {module: name for name, module in model.named_modules()}
+    b = moved(model, only=f"{names[Parts(model).layers[1].module]}.")
+    places = [(1, position) for position in range(len(PROMPT))]
+    whole, half = (taken_back(model, b, PROMPT, ANSWER, [places], heads_too=both)[0] for both in (True, False))
+    assert whole == pytest.approx(logit(b) - logit(model), abs=1e-4)
+    assert abs(whole - half) > 1e-3
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 def test_a_planted_mlp_comes_first(family: str) -> None:
     """The last layer's: nothing above it moves along."""

@@ -1,4 +1,4 @@
-"""Which probes can show what a model learns: right behind the known word, and not before training behind the new one."""
+"""Which probes can show what a model learns: right with the known word, and not with the new one before training."""
 
 from dataclasses import replace
 
