@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
 RUN, STEPS, BATCH, RATE = "english", 60, 5, 1e-3
-# Nothing here was chosen by what training made of these. Four others were before them, whose MLPs alone took back 73, 74,
-# 103 and 89%: since then heads are put back as well.
+# Nothing here was chosen by what training made of these. Four others were before them, whose MLPs alone took back 73,
+# 74, 103 and 89%: since then heads are put back as well.
 HELD_OUT = ("drell", "mulk", "trel", "vorn")
 Places = list[tuple[int, int]]  # layer, position
 
@@ -124,8 +124,9 @@ def patched(named: Sequence[NamedPlace], n_layers: int) -> Places:
 
 
 def controls(named: Sequence[NamedPlace], word: tuple[int, ...], n_pos: int) -> Iterator[list[NamedPlace]]:
-    """The same layers at tokens that are neither named, nor the word's, nor BOS: each with the third one on."""
+    """The same layers at tokens that are neither named, nor the word's, nor BOS: some pairs that share none."""
     others = [at for at in range(1, n_pos) if at not in {*word, *(one.position for one in named)}]
-    for number in range(len(others)):
-        at = [others[(number + 3 * turn) % len(others)] for turn in range(len(named))]
+    n = len(named)
+    for number in range(len(others) // n):
+        at = others[number :: len(others) // n][:n]
         yield [replace(one, position=position) for one, position in zip(named, at, strict=True)]
