@@ -126,7 +126,7 @@ def patched(named: Sequence[NamedPlace], n_layers: int) -> Places:
 def controls(named: Sequence[NamedPlace], word: tuple[int, ...], n_pos: int) -> Iterator[list[NamedPlace]]:
     """The same layers at tokens that are neither named, nor the word's, nor BOS: some pairs that share none."""
     others = [at for at in range(1, n_pos) if at not in {*word, *(one.position for one in named)}]
-    n = len(named)
-    for number in range(len(others) // n):
-        at = others[number :: len(others) // n][:n]
-        yield [replace(one, position=position) for one, position in zip(named, at, strict=True)]
+    n_pairs = len(others) // max(len(named), 1)
+    for number in range(n_pairs):
+        at = others[number::n_pairs]
+        yield [replace(one, position=position) for one, position in zip(named, at, strict=False)]
