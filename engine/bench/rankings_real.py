@@ -38,7 +38,7 @@ def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
     """Of a run that `taught` made."""
     of_words = {word: held(store, run, probe) for word, probe in probes.items()}
     built = {word: one for word, one in of_words.items() if word not in HELD_OUT}
-    rows = [*_named(built, "built on"), *_named({word: of_words[word] for word in HELD_OUT}, "held out")]
+    rows = [*named_rows(built, "built on"), *named_rows({word: of_words[word] for word in HELD_OUT}, "held out")]
     found: dict[str, list[float]] = defaultdict(list)
     for word in RANKED:
         for name, value in _of_prompt(store, run, probes[word], of_words[word]).items():
@@ -46,7 +46,8 @@ def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
     return rows + [plain(f"{len(RANKED)} words, {name}", float(np.mean(values)), "") for name, values in found.items()]
 
 
-def _named(of_words: dict[str, Held], which: str) -> list[BenchRow]:
+def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
+    """By how many words, and by how much of the change."""
     several = list(of_words.values())
     leads = [one.leaders == (one.word[-1], len(one.acted.tokens) - 1) for one in several]
     moves = [one.rank_of_move <= 3 for one in several]
