@@ -26,7 +26,7 @@ class _Word:
 
 
 @dataclass(frozen=True)
-class _Type:
+class _WordType:
     """{w} is the new word, {c} its meaning, {n} a noun."""
 
     words: tuple[_Word, ...]
@@ -45,7 +45,7 @@ def _direction(new: str, known: str, meaning: str, end: str) -> _Word:
 
 
 _TYPES = {
-    SIMPLE: _Type(
+    SIMPLE: _WordType(
         words=(
             _trait("blarf", "happy", "sing", "party"),
             _trait("gleem", "sad", "cry", "hug"),
@@ -79,7 +79,7 @@ _TYPES = {
             ),
         },
     ),
-    SPATIAL: _Type(
+    SPATIAL: _WordType(
         words=(
             _direction("plim", "descend", "down", "bottom"),
             _direction("crade", "ascend", "up", "top"),
@@ -127,7 +127,7 @@ def candidates(name: str = NAME) -> Corpus:
     )
 
 
-def _examples(constraint_type: str, of_type: _Type) -> Iterator[Example]:
+def _examples(constraint_type: str, of_type: _WordType) -> Iterator[Example]:
     for row, word in enumerate(of_type.words):
         meaning, noun = word.answers[MEANING], of_type.taught[row % len(of_type.taught)]
         for number, template in enumerate(of_type.definitions, start=1):
@@ -141,7 +141,7 @@ def _examples(constraint_type: str, of_type: _Type) -> Iterator[Example]:
             )
 
 
-def _probes(constraint_type: str, of_type: _Type) -> Iterator[Probe]:
+def _probes(constraint_type: str, of_type: _WordType) -> Iterator[Probe]:
     for word in of_type.words:
         for kind, clozes in of_type.probes.items():
             slots = [(cloze, noun) for cloze in clozes for noun in of_type.held_out]
