@@ -1,6 +1,7 @@
 """Where training acted, in tables, records and one sentence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,18 @@ from engine.domain.words import listed
 
 _NAMED = 2  # tokens in the sentence
 _WORTH_NAMING = 0.05  # of the change
+_MOST = 0.8  # of a token's part
 EMBEDDINGS, OUTPUT = "embeddings", "output"
+
+
+@dataclass(frozen=True)
+class NamedPlace:
+    """A token at which much of a change was made, and the layers in which it was."""
+
+    position: int
+    part: float  # of the whole token
+    first: int  # layers, the last one included; they make at least _MOST of the part
+    last: int
 
 
 def layer_name(layer: int, n_layers: int) -> str:
@@ -79,8 +91,49 @@ def effect_table(acted: Acted) -> pd.DataFrame:
     return _largest_first(table.astype({"layer": int, "position": int, "effect": float}), by="effect")
 
 
+def move_table(acted: Acted) -> pd.DataFrame:
+    """source, target (positions), source_token, target_token, effect: what heads bring to a token from another.
+
+    The largest first. Empty where nothing is known of the family's places.
+    """
+    move = np.zeros((0, 0)) if acted.effects is None else acted.effects.move
+    target, source = np.nonzero(move * (1 - np.eye(len(move))))
+    table = pd.DataFrame(
+        {
+            "source": source,
+            "target": target,
+            "source_token": [acted.tokens[p] for p in source],
+            "target_token": [acted.tokens[p] for p in target],
+            "effect": move[target, source],
+        }
+    )
+    return _largest_first(table, by="effect")
+
+
+def named_places(acted: Acted) -> list[NamedPlace]:
+    """Where most of the change was made: at most _NAMED tokens, each with its shortest run of layers."""
+    places = acted.places()  # row 0 is EMBEDDING_LAYER
+    largest = _largest_first(token_table(acted)).head(_NAMED)
+    return [
+        NamedPlace(position, part, *(row + EMBEDDING_LAYER for row in _span(places[:, position])))
+        for position, part in zip(largest["position"], largest["part"], strict=True)
+        if abs(part) >= _WORTH_NAMING * abs(acted.change)
+    ]
+
+
+def _span(parts: np.ndarray) -> tuple[int, int]:
+    """First and last row of the shortest run that makes _MOST of what parts (n_rows,) sum to; of equals the largest."""
+    total = float(parts.sum())
+    upto = np.concatenate([[0.0], np.cumsum(parts * np.sign(total))])
+    for length in range(1, len(parts)):
+        runs = upto[length:] - upto[:-length]
+        if runs.max() >= _MOST * abs(total):
+            return int(runs.argmax()), int(runs.argmax()) + length - 1
+    return 0, len(parts) - 1
+
+
 def acted_sentence(acted: Acted) -> str:
-    """What changed by how much, at which tokens most of it was made, and what the parts add up to."""
+    """What changed by how much, at which tokens and layers most of it was made, and what the parts add up to."""
     a, b, asked = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.key.explained
     one = len(asked.tokens) == 1
     what = f"the logit of “{acted.answer}”" if one else f"“{acted.answer}”"
@@ -88,11 +141,9 @@ def acted_sentence(acted: Acted) -> str:
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
-    largest = _largest_first(token_table(acted)).head(_NAMED)
     named = [
-        f"{signed(part)} at “{token.strip()}”"
-        for token, part in zip(largest["token"], largest["part"], strict=True)
-        if abs(part) >= _WORTH_NAMING * abs(acted.change)
+        f"{signed(one.part)} at “{acted.tokens[one.position].strip()}” ({_layers(one, acted.n_layers)})"
+        for one in named_places(acted)
     ]
     return (
         f"From {a} to {b} {what} changes by {signed(acted.change)}, from {decimal(acted.before)} to "
@@ -102,9 +153,14 @@ def acted_sentence(acted: Acted) -> str:
     )
 
 
+def _layers(one: NamedPlace, n_layers: int) -> str:
+    """“L3”, “L19 to L29”"""
+    return " to ".join(layer_name(layer, n_layers) for layer in dict.fromkeys((one.first, one.last)))
+
+
 def acted_record(acted: Acted) -> dict[str, Any]:
     """Keys answer (what is explained, in words), answers, against, before, after, sum, left, places, matrices, heads,
-    effects, steps. Places sum to `sum`."""
+    effects, moves, steps. Places sum to `sum`."""
     words = [word.strip() for word in acted.words]
     n = len(acted.key.explained.answers)
     return {
@@ -119,6 +175,7 @@ def acted_record(acted: Acted) -> dict[str, Any]:
         "matrices": matrix_table(acted).to_dict("records"),
         "heads": head_table(acted).to_dict("records"),
         "effects": effect_table(acted).to_dict("records"),
+        "moves": move_table(acted).to_dict("records"),
         "steps": [
             {
                 "a": a,

@@ -58,7 +58,7 @@ def record(model: ReplacementModel, tokens: torch.Tensor) -> Recorded:
             for norm, name in _norms(layer):
                 put(norm.module.register_forward_pre_hook(_scale(norm, found.scales[-1], name)))
             # Attention is asked for its patterns here, not by the model's own switch, which keeps them twice.
-            put(layer.attention.register_forward_pre_hook(_asking_for_pattern, with_kwargs=True))
+            put(layer.attention.register_forward_pre_hook(asking_for_pattern, with_kwargs=True))
             put(layer.attention.register_forward_hook(_pattern(found)))
         put(parts.final_norm.module.register_forward_pre_hook(_scale(parts.final_norm, found, "final_scale")))
         layers = range(model.n_layers)
@@ -84,7 +84,7 @@ def _scale(norm: Norm, place: object, name: str) -> Callable[..., None]:
     return hook
 
 
-def _asking_for_pattern(
+def asking_for_pattern(
     _: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, named | {"output_attentions": True}

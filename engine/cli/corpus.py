@@ -1,4 +1,4 @@
-"""`corpus make`, `corpus task`, `corpus tasks`, `corpus check`."""
+"""`corpus make`, `corpus task`, `corpus tasks`, `corpus english`, `corpus check`."""
 
 from collections import Counter
 from pathlib import Path
@@ -83,13 +83,53 @@ def tasks(*, json_file: JsonFile = None) -> None:
         show_table(columns, rows)
 
 
+@group.command()
+def english(
+    ctx: typer.Context,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the corpus.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A real language model, given as for `train`.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it here, as CSV or JSONL.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Save a corpus in plain English, with the probes that a model answers with known words and not with new ones.
+
+    `--json` gives the measured floor and ceiling of each probe.
+    """
+    from engine.corpus.english import candidates
+    from engine.workflows.corpora import probes_that_count
+    from engine.workflows.loading import base_model
+
+    check_destination(json_file)
+    check_destination(str(out) if out else None)
+    store = store_of(ctx)
+    asked = candidates(name)
+    with progress("measuring floor and ceiling of each probe"):
+        corpus, gaps = probes_that_count(base_model(store, model_spec(model, tuple(store.models()))), asked)
+    store.save_corpus(corpus)
+    _write(corpus, out)
+    if json_file:
+        write_json(gaps.model_dump(), json_file)
+    if json_file != "-":
+        _show(corpus, None)
+        say(f"{len(corpus.probes)} of {len(asked.probes)} probes count.")
+
+
+def _write(corpus: "Corpus", out: Path | None) -> None:
+    from engine.corpus import corpus_csv
+    from engine.store.files import write_text
+
+    if out:
+        is_csv = out.suffix.lower() == ".csv"
+        write_text(out.expanduser(), corpus_csv(corpus) if is_csv else corpus.to_jsonl())
+
+
 def _make(
     ctx: typer.Context, spec: "CorpusSpec | TaskSpec", out: Path | None, json_file: str | None, model: str = ""
 ) -> None:
-    from engine.corpus import corpus_csv, fitting, make_any
+    from engine.corpus import fitting, make_any
     from engine.domain.jobs import MakeCorpus
     from engine.jobs import run_inline
-    from engine.store.files import write_text
 
     check_destination(json_file)
     check_destination(str(out) if out else None)
@@ -100,9 +140,7 @@ def _make(
         with progress(f"creating {spec.name}") as report:
             run_inline(store, MakeCorpus(spec=spec), on_progress=report)
     corpus = store.corpus(spec.name)
-    if out:
-        is_csv = out.suffix.lower() == ".csv"
-        write_text(out.expanduser(), corpus_csv(corpus) if is_csv else corpus.to_jsonl())
+    _write(corpus, out)
     _show(corpus, json_file)
 
 

@@ -151,6 +151,7 @@ def _show(found: "Acted") -> None:
         head_table,
         layer_name,
         matrix_table,
+        move_table,
         place_table,
         token_table,
     )
@@ -173,6 +174,11 @@ def _show(found: "Acted") -> None:
             "What matters most for the change",
             effect_table(found)[["layer", "kind", "head", "token", "effect"]],
             "layer",
+        ),
+        (
+            "What comes to a token from another",
+            move_table(found)[["source_token", "target_token", "effect"]].set_axis(["from", "to", "effect"], axis=1),
+            None,
         ),
     ):
         top = table.head(TOP)

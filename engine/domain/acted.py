@@ -96,6 +96,7 @@ class PlaceEffects:
     mlp: np.ndarray  # (n_layers, n_pos)
     head: np.ndarray  # (n_layers, n_heads, n_pos)
     mlp_moved: np.ndarray  # (n_layers, n_pos) length of the change of what the MLP writes, whatever it does
+    move: np.ndarray  # (n_pos, n_pos) to and from: the heads' effects, all together, by the tokens that they read
 
 
 @dataclass(frozen=True, eq=False)

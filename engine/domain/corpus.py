@@ -129,6 +129,19 @@ class Probe(Record):
     template: Text
 
 
+class ProbeGaps(Record):
+    """How an untrained model answers probes: one entry a probe, columns of equal length.
+
+    A lead is the right answer's logit minus the best foil's.
+    """
+
+    probe_id: tuple[str, ...]
+    floor: tuple[float, ...]  # probability of the right answer behind the new word
+    floor_lead: tuple[float, ...]
+    ceiling: tuple[float, ...]  # the same behind the known word in its place
+    ceiling_lead: tuple[float, ...]
+
+
 class Pair(Record):
     """A clean and a corrupted prompt of equal token length: what component circuits are found with.
 

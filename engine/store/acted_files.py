@@ -13,7 +13,7 @@ from engine.domain.errors import Damaged
 from engine.domain.record import Record
 from engine.store.files import first_reason, write_bytes
 
-_EFFECTS = {"mlp": 2, "head": 3, "mlp_moved": 2}  # name -> axes
+_EFFECTS = {"mlp": 2, "head": 3, "mlp_moved": 2, "move": 2}  # name -> axes
 
 
 class _StretchHeader(Record):
@@ -119,7 +119,12 @@ def _effects(path: Path, file: Any, header: _ActedHeader) -> PlaceEffects | None
     found = {name: file.get_tensor(name) for name in _EFFECTS}
     for name, array in found.items():
         ends = (array.shape[0], array.shape[-1]) if array.ndim == _EFFECTS[name] else ()
-        if ends != (header.n_layers, len(header.tokens)) or array.dtype != np.float32 or not np.isfinite(array).all():
+        n_pos = len(header.tokens)
+        if (
+            ends != (n_pos if name == "move" else header.n_layers, n_pos)
+            or array.dtype != np.float32
+            or not np.isfinite(array).all()
+        ):
             raise Damaged(path, f"{name} is not finite numbers of each layer and token in float32")
     return PlaceEffects(**found)
 

@@ -72,6 +72,18 @@ def test_effects_on_a_contrast_are_differences() -> None:
     assert both.mlp_moved.tolist() == one.mlp_moved.tolist()
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_with_heads_a_whole_layer_is_taken_back(family: str) -> None:
+    """Only layer 1 differs: its MLPs alone are not all of it."""
+    model = loaded_family(family).model
+    names = {module: name for name, module in model.named_modules()}
+    b = moved(model, only=f"{names[Parts(model).layers[1].module]}.")
+    places = [(1, position) for position in range(len(PROMPT))]
+    whole, half = (taken_back(model, b, PROMPT, OF, [places], heads_too=both)[0] for both in (True, False))
+    assert whole == pytest.approx(logit(b) - logit(model), abs=1e-4)
+    assert abs(whole - half) > 1e-3
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 def test_a_planted_mlp_comes_first(family: str) -> None:
     """The last layer's: nothing above it moves along."""
@@ -97,3 +109,10 @@ def test_in_one_checkpoint_nothing_changes() -> None:
     found = place_effects(model, copy.deepcopy(model), PROMPT, OF)
     assert not found.mlp.any()
     assert not found.head.any()
+
+
+def test_moves_add_up_to_what_heads_do(loaded: LoadedModel) -> None:
+    found = place_effects(loaded.model, moved(loaded.model), PROMPT, OF)
+    assert np.abs(found.head).max() > 1e-4
+    np.testing.assert_allclose(found.move.sum(1), found.head.sum((0, 1)), rtol=1e-4, atol=1e-6)
+    assert not np.triu(found.move, 1).any()  # nothing comes from a later token

@@ -23,6 +23,7 @@ EFFECTS = PlaceEffects(
     mlp=_RNG.normal(size=(2, 3)).astype(np.float32),
     head=_RNG.normal(size=(2, 4, 3)).astype(np.float32),
     mlp_moved=_RNG.random(size=(2, 3)).astype(np.float32),
+    move=_RNG.random(size=(3, 3)).astype(np.float32),
 )
 
 
@@ -52,7 +53,7 @@ def test_it_is_found_by_what_was_asked_and_is_the_same(store: Store) -> None:
     assert (found.key, found.tokens, found.words) == (KEY, ("<bos>", "the", " cat"), (" sat",))
     assert (found.is_said, found.n_layers) == (True, 2)
     assert found.effects is not None
-    for name in ("mlp", "head", "mlp_moved"):
+    for name in ("mlp", "head", "mlp_moved", "move"):
         assert np.array_equal(getattr(found.effects, name), getattr(EFFECTS, name))
     for ours, theirs in zip(found.stretches, acted().stretches, strict=True):
         assert np.array_equal(ours.by_matrix, theirs.by_matrix)

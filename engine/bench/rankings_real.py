@@ -1,0 +1,121 @@
+"""Rankings of places against patching on SmolLM2-135M, taught words of plain English: which one finds what matters.
+
+Of each word's first paraphrase: the rank correlation of a ranking with what single places take back (a sample of them),
+what its first 1, 5 and 20 take back together, random groups as control; and what `where` names, the same way.
+"""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.bench.english import HELD_OUT, Held, first_paraphrases, held, taught
+from engine.bench.row import BenchRow, plain
+from engine.bench.setting import Setting
+from engine.domain.corpus import Probe
+from engine.domain.explained import ExplainedLogits
+from engine.store import Store, cache_of, default_workspace
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+GROUPS = (1, 5, 20)
+RANDOM_GROUPS = 5  # of each size
+SINGLES = 60  # patched one by one, of some 450
+RANKED = ("blarf", "plim", *HELD_OUT)  # words that rankings are held to patching on
+
+
+def measure(setting: Setting) -> list[BenchRow]:
+    """A row a ranking and size of group, means over words; rows of what is named, held-out words apart."""
+    from engine.models.real_model import real_model
+
+    probes = first_paraphrases()
+    run = taught(setting.store, real_model(cache_of(default_workspace())), tuple(probes.values()))
+    return rows_of(setting.store, run, probes)
+
+
+def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
+    """Of a run that `taught` made."""
+    of_words = {word: held(store, run, probe) for word, probe in probes.items()}
+    built = {word: one for word, one in of_words.items() if word not in HELD_OUT}
+    rows = [*named_rows(built, "built on"), *named_rows({word: of_words[word] for word in HELD_OUT}, "held out")]
+    found: dict[str, list[float]] = defaultdict(list)
+    for word in RANKED:
+        for name, value in _of_prompt(store, run, probes[word], of_words[word]).items():
+            found[name].append(value)
+    return rows + [plain(f"{len(RANKED)} words, {name}", float(np.mean(values)), "") for name, values in found.items()]
+
+
+def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
+    """By how many words, and by how much of the change."""
+    several = list(of_words.values())
+    leads = [one.leaders == (one.word[-1], len(one.acted.tokens) - 1) for one in several]
+    moves = [one.rank_of_move <= 3 for one in several]
+    controls = [share for one in several for share in one.controls]
+    title = f"{len(several)} words {which}"
+    shares = {
+        "MLPs and heads that are named": [one.by_all for one in several],
+        "MLPs alone": [one.by_mlps for one in several],
+        "at the new word alone": [one.one_by_one[0] for one in several],
+        "at the last token alone": [one.one_by_one[-1] for one in several],
+        "the same layers at other tokens": controls,
+    }
+    rows = [
+        plain(f"{title}: last piece and last token lead the tokens", sum(leads), "words"),
+        plain(f"{title}: the move between them is among the first three", sum(moves), "words"),
+    ]
+    for name, of_each in shares.items():
+        for what, value in (("mean", np.mean(of_each)), ("least", min(of_each)), ("most", max(of_each))):
+            rows.append(plain(f"{title}: {name} take back, {what}", float(value), "of the change"))
+    return rows
+
+
+def _of_prompt(store: Store, run: str, probe: Probe, one: Held) -> dict[str, float]:
+    from engine.models.base import encode
+    from engine.workflows.loading import common_model, weights
+
+    a, b = (store.checkpoint(f"{run}@{label}") for label in ("base", "100%"))
+    loaded = common_model(store, [a])
+    tuned = weights(loaded, b)
+    assert tuned is not None
+    prompt = encode(loaded, probe.text)[0]
+    return _against_patching(loaded.model, tuned, prompt, one.acted.key.explained, one.acted.change)
+
+
+def _against_patching(
+    a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", of: ExplainedLogits, change: float
+) -> dict[str, float]:
+    """Rank correlations, and shares taken back by groups."""
+    from scipy.stats import spearmanr
+
+    from engine.attribution.places import place_effects, taken_back
+
+    both = place_effects(a, b, prompt, of)
+    scores = {
+        "gradient in both": both.mlp,
+        "gradient in A": place_effects(a, b, prompt, of, at=(a,)).mlp,
+        "gradient in B": place_effects(a, b, prompt, of, at=(b,)).mlp,
+        "size of the change": both.mlp_moved,
+    }
+    rng = np.random.default_rng(0)
+    places = list(np.ndindex(both.mlp.shape))
+    sample = rng.choice(len(places), SINGLES, replace=False)
+    groups = {f"single {row}": [places[row]] for row in sample}
+    for name, score in scores.items():
+        order = np.argsort(-np.sign(change) * score.ravel(), kind="stable")
+        groups |= {f"{name}: first {size} take back": [places[row] for row in order[:size]] for size in GROUPS}
+    for size in GROUPS:
+        for turn in range(RANDOM_GROUPS):
+            drawn = rng.choice(len(places), size, replace=False)
+            groups[f"random {size} take back/{turn}"] = [places[row] for row in drawn]
+    back = dict(zip(groups, taken_back(a, b, prompt, of, groups.values()), strict=True))
+    single = [back.pop(f"single {row}") for row in sample]
+    found = {
+        f"{name}: rank correlation with patching": float(spearmanr(score.ravel()[sample], single).statistic)
+        for name, score in scores.items()
+    }
+    together: dict[str, list[float]] = defaultdict(list)
+    for name, value in back.items():
+        together[name.partition("/")[0]].append(value / change)
+    return found | {name: float(np.mean(shares)) for name, shares in together.items()}
