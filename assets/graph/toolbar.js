@@ -64,7 +64,7 @@ function makeFilter(row, graphs) {
   const chips = new Map();
   const range = element(null, "input", "tl-least");
   Object.assign(range, { type: "range", min: 0, max: FILTER_STEPS, step: 1 });
-  range.title = "Smallest change that is shown: of an edge’s flow, of a node’s part";
+  range.title = "Smallest change that is shown, by its effect in logits";
   range.setAttribute("aria-label", range.title);
   range.addEventListener("input", () => graphs.setFilter({ minChange: leastChange(range, graphs.scene) }));
   const least = element(null, "span", "tl-count");

@@ -39,7 +39,7 @@ def appeared_path(diff: GraphDiff) -> tuple[str, ...]:
     """Node ids of the strongest path from a prompt token through features to an output, all of whose edges appeared and
     push it up.
 
-    A path is as strong as its weakest edge (by change of flow). An edge straight from token to output counts
+    A path is as strong as its weakest edge (by the effect of its change). An edge straight from token to output counts
     only where no such path is whole: then it is the strongest edge that appeared. Empty where none did.
     """
     appeared = appeared_edges(diff)

@@ -24,7 +24,7 @@ def to_graphml(diff: GraphDiff) -> str:
     facts: dict[str, Any] = {"prompt": diff.a.key.prompt, "transcoders": diff.a.key.transcoders}
     for side, graph in (("a", diff.a), ("b", diff.b)):
         facts |= {f"checkpoint_{side}": graph.key.checkpoint, f"replacement_{side}": graph.fit.replacement}
-        facts |= {f"explained_{name}": value for name, value in asdict(diff.explained).items()}
+    facts |= {f"explained_{name}": value for name, value in asdict(diff.explained).items()}
     return _write(facts | diff.settings.prune.model_dump(), _records(diff.nodes), _records(without_unknown(diff.edges)))
 
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from engine.domain.diffs import PART, GraphDiff
+from engine.domain.diffs import COMPARED, PART, GraphDiff
 from engine.export.texts import printable
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 from engine.figures.tables import edge_table, to_csv
 
-CHANGE = "change in part"
+CHANGE = "effect of change"
 _RENAMED = {
     "a": "influence in A",
     "b": "influence in B",
@@ -21,14 +21,14 @@ _RENAMED = {
 
 
 def node_table(diff: GraphDiff) -> pd.DataFrame:
-    """Every node that either side keeps, the largest change of its part of the explained logit first.
+    """Every node that either side keeps, the largest effect of its change on the explained logit first.
 
-    Columns: node (name), the columns of `diff.nodes` under readable names, and change in part (in B minus in A, times
-    the common scale).
+    Columns: node (name), the columns of `diff.nodes` under readable names, and effect of change in the place of what is
+    compared.
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
-    table = nodes.assign(**{CHANGE: nodes[PART["b"]] - diff.explained.scale * nodes[PART["a"]]})
+    table = nodes.assign(**{CHANGE: nodes[COMPARED["b"]] - nodes[COMPARED["a"]]}).drop(columns=[*COMPARED.values()])
     table.insert(0, "node", [named(*values) for values in fields])
     order = (-table[CHANGE].abs()).argsort(kind="stable")
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)

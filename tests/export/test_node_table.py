@@ -21,8 +21,9 @@ def test_by_hand() -> None:
     row = table[table["id"] == "feature/1/1/3"].iloc[0]
     assert row["node"] == "L1 · x · feature 3"
     assert row["influence in A"] == pytest.approx(0.5625)
-    assert row["change in part"] == pytest.approx(1 - 3)
-    assert table["change in part"].abs().is_monotonic_decreasing
+    assert (row["part in A"], row["part in B"]) == pytest.approx((3, 1))
+    assert row["effect of change"] == 0  # it is as active as it was: what its edge does is told of the edge
+    assert table["effect of change"].abs().is_monotonic_decreasing
 
 
 def test_csv_is_read_back_and_runs_no_formula() -> None:

@@ -19,7 +19,7 @@ from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.jobs import Compare, DescribeFeatures, Intervene, Timelapse
-from engine.domain.numbers import decimal
+from engine.domain.numbers import decimal, signed
 from engine.figures.tables import CHANGE_TITLE
 from engine.store import BUNDLED, Store
 from engine.workflows.prompt_groups import group_prompts, probe_groups
@@ -378,19 +378,19 @@ def test_a_single_missing_prompt_is_waited_for_in_its_place(open_page: OpenPage)
 
 
 def test_changes_agree_with_what_they_are_changes_of(open_page: OpenPage) -> None:
-    """As written, to the last digit; also where an edge pushes down."""
+    """As written, to the last digit, also where an edge pushes down; the effect of a change is one figure."""
     app = open_page("compare", view="table")
     table = app.dataframe[0].value
-    assert (table["in A"] < 0).any()
     known = table[table["status"] != "not kept"]
-    differences = (known["in B"] - known["in A"]).round(3)
-    assert differences.tolist() == known[CHANGE_TITLE].tolist()
+    assert (known["in A"] < 0).any()
     edge = known[known["in A"] < 0].iloc[0]
     app = open_page("compare", marks=Marks(edge=(edge["source"], edge["target"])).to_text())
     figures = app.dataframe[1].value.set_index("")
-    numbers = figures.map(lambda text: float(text.replace("−", "-")))
+    *both, effect = figures.index
+    numbers = figures.loc[both].map(lambda text: float(text.replace("−", "-")))
     assert numbers.loc["flow, in logits", "A"] == edge["in A"]
     assert ((numbers["B"] - numbers["A"]).round(3) == numbers["change, B − A"]).all()
+    assert figures.loc[effect].tolist() == ["", "", signed(edge[CHANGE_TITLE], 3)]
     assert "-" not in "".join(figures.to_numpy().ravel())
 
 
@@ -427,11 +427,13 @@ def test_the_figures_of_an_edge_tell_weight_share_and_flow_apart() -> None:
     for b in (whole, cut):
         edges = diff_graphs(micro_a(), b, yes).edges
         turned = edges[(edges["source"] == "feature/0/1/7") & (edges["target"] == "feature/1/1/3")]
-        rows.append(edge_figures(turned, 1.0).set_index("").to_numpy().tolist())
-    assert rows[0] == [["−1.000", "+1.000", "+2.000"], ["−0.250", "+0.250", "+0.500"], ["−2.000", "+0.667", "+2.667"]]
-    assert rows[1] == [["−1.000", "–", "–"], ["−0.250", "–", "–"], ["−2.000", "–", "–"]]
-    scaled = edge_figures(turned.assign(weight_b=-1.0, flow_b=-4.0, status="unchanged"), 2.0).set_index("")
-    assert scaled.loc["flow, in logits, change beyond ×2.00"].tolist() == ["−2.000", "−4.000", "0.000"]
+        rows.append(edge_figures(turned).set_index("").to_numpy().tolist())
+    assert rows[0][:3] == [
+        ["−1.000", "+1.000", "+2.000"], ["−0.250", "+0.250", "+0.500"], ["−2.000", "+0.667", "+2.667"],
+    ]  # fmt: skip
+    # Its weight changes by 2, and a unit at its target is 3 / 1.5 of “yes” in A, 1 / 1.5 in B.
+    assert rows[0][3] == ["", "", "+2.667"]
+    assert rows[1] == [["−1.000", "–", "–"], ["−0.250", "–", "–"], ["−2.000", "–", "–"], ["", "", "–"]]
 
 
 def explaining_both(ids: dict[str, int]) -> ExplainedLogits:
