@@ -22,7 +22,7 @@ Value = tuple[int, int, int, float]  # layer, position, index and activation of 
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldFixed:
     """What keeps the value of the untouched run, or answers as the graph says."""
 
     norms: bool = False  # their denominators
@@ -49,7 +49,7 @@ class HeldPass:
         self._sources = sources_of(model, self._recorded)
 
     @torch.no_grad()
-    def logits(self, values: Sequence[Value], held: Held) -> torch.Tensor:
+    def logits(self, values: Sequence[Value], held: HeldFixed) -> torch.Tensor:
         """(n_vocab,) at the last position, before any soft cap."""
         with ExitStack() as hooks:
             if held.norms:

@@ -18,7 +18,7 @@ from engine.domain.graphs import AttributionGraph, NodeKind
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from engine.attribution.held_pass import Held
+    from engine.attribution.held_pass import HeldFixed
     from engine.models.replacement import Replacement
 
 SMALL = 0.9  # what activations are multiplied by, to see whether small changes are predicted better
@@ -94,16 +94,16 @@ def _held(
                 yield name, np.array(one.predicted), after - np.array(one.logit_before)
 
 
-def _kinds() -> dict[str, "Held"]:
-    from engine.attribution.held_pass import Held
+def _kinds() -> dict[str, "HeldFixed"]:
+    from engine.attribution.held_pass import HeldFixed
 
     return {
-        "nothing": Held(),
-        "attention": Held(attention=True),
-        "MLPs": Held(mlps=True),
-        "norms": Held(norms=True),
-        "norms and MLPs": Held(norms=True, mlps=True),
-        "everything": Held(norms=True, attention=True, mlps=True),
+        "nothing": HeldFixed(),
+        "attention": HeldFixed(attention=True),
+        "MLPs": HeldFixed(mlps=True),
+        "norms": HeldFixed(norms=True),
+        "norms and MLPs": HeldFixed(norms=True, mlps=True),
+        "everything": HeldFixed(norms=True, attention=True, mlps=True),
     }
 
 

@@ -31,7 +31,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 # Of graphs that were traced before they were kept, and of means, there are none.
 _PARTS: dict[str, type[np.generic]] = dict.fromkeys(("part", "constant", "left_out", "moved"), np.float32)
 _UNCUT: dict[str, type[np.generic]] = {
-    "inputs": np.float32, "influence": np.float32, "kept_nodes": np.bool_, "kept_edges": np.bool_
+    "inputs": np.float32, "influence": np.float32, "kept_nodes": np.bool_, "kept_edges": np.uint8
 }  # fmt: skip
 _COUNTS = "n_inputs"  # (n_nodes,) edges into each node: says the same as `target` where edges are ordered by it
 _NODE_ARRAYS = ("kind", "layer", "position", "index", "activation")
@@ -78,7 +78,8 @@ def write_graph(path: Path, graph: AttributionGraph) -> None:
     if graph.parts is not None:
         arrays |= {name: np.ascontiguousarray(getattr(graph.parts, name), dtype) for name, dtype in _PARTS.items()}
     if graph.uncut is not None:
-        arrays |= {name: np.ascontiguousarray(getattr(graph.uncut, name), dtype) for name, dtype in _UNCUT.items()}
+        arrays |= {name: np.ascontiguousarray(getattr(graph.uncut, name)) for name in _UNCUT}
+        arrays["kept_edges"] = np.packbits(graph.uncut.kept_edges)
     write_bytes(path, save(arrays, metadata={"graph": header.model_dump_json()}))
 
 
@@ -105,7 +106,7 @@ def read_graph(path: Path) -> AttributionGraph:
         target_tokens=header.target_tokens,
         fit=header.fit,
         parts=LogitParts(**parts) if parts else None,
-        uncut=Uncut(n_edges=header.n_edges, **uncut) if uncut and header.n_edges is not None else None,
+        uncut=_uncut(path, header, uncut, len(arrays["weight"])) if uncut else None,
         is_whole=len(arrays["weight"]) == (header.n_edges or _before_cut(header.key, arrays)),
         **arrays,
     )
@@ -128,6 +129,15 @@ def _measures(path: Path, file: Any, stored: set[str], names: dict[str, type[np.
     if strange := [name for name, dtype in names.items() if found[name].dtype != dtype]:
         raise Damaged(path, f"{strange[0]} is {found[strange[0]].dtype}, expected {np.dtype(names[strange[0]])}")
     return found
+
+
+def _uncut(path: Path, header: _GraphHeader, arrays: dict[str, np.ndarray], n_edges: int) -> Uncut:
+    """`kept_edges` is packed, eight to a byte."""
+    packed = arrays.pop("kept_edges")
+    if packed.shape != (-(-n_edges // 8),):
+        raise Damaged(path, f"kept_edges has shape {packed.shape}, expected ({-(-n_edges // 8)},)")
+    kept = np.unpackbits(packed, count=n_edges).astype(bool)
+    return Uncut(n_edges=header.n_edges or n_edges, kept_edges=kept, **arrays)
 
 
 def read_key(path: Path) -> GraphKey:

@@ -173,11 +173,11 @@ def _knows_pair(store: Store, keys: Sequence[GraphKey]) -> bool:
 
 
 def stored_whole(store: Store, key: GraphKey) -> bool:
-    """False where the graph is missing or damaged."""
+    """False where the graph is missing, damaged, or was cut before its measures were kept."""
     if not store.has_graph(key):
         return False
     try:
-        store.graph(key)
+        graph = store.graph(key)
     except Damaged:  # traced again: the new file takes its place
         return False
-    return True
+    return graph.is_whole or graph.uncut is not None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.attribution.held_pass import Held, HeldPass
+from engine.attribution.held_pass import HeldFixed, HeldPass
 from engine.attribution.interventions import interventions_on
 from engine.attribution.predictions import Predictions
 from engine.attribution.trace import trace_graph
@@ -114,7 +114,7 @@ def test_a_pass_that_holds_everything_else_does_what_is_predicted(family: str) -
         with replacement.opened(None) as model:
             held_pass = HeldPass(model, encode(loaded, PROMPT)[0])
             run = partial(held_pass.logits, values)
-            everything, nothing = run(Held(norms=True, attention=True, mlps=True)), run(Held())
+            everything, nothing = run(HeldFixed(norms=True, attention=True, mlps=True)), run(HeldFixed())
         after = [(one - one.mean())[list(TARGETS)].numpy() for one in (everything, nothing)]
         np.testing.assert_allclose(after[0] - np.array(done.logit_before), done.predicted, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(after[1], done.logit_after, rtol=1e-4, atol=1e-5)
