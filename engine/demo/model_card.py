@@ -58,9 +58,10 @@ The best checkpoint is the one with the highest paraphrase accuracy in its weake
 - `transcoders/{recipe.TRANSCODERS}/`: one sparse set (TopK) for all checkpoints of both runs. The lowest replacement
   score on the default prompts over all checkpoints is {v["demo-lora/lowest replacement score"]} (demo-lora) and
   {v["demo-tokens/lowest replacement score"]} (demo-tokens).
-- `graphs/`, `comparisons/`: attribution graphs of {_comparisons()},
-  on {_prompts()}. Of the 100,000 edges of each, the {count(recipe.TRACING.max_edges or 0)} that contribute most are
-  kept. A time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
+- `graphs/`, `comparisons/`, `pairs/`: attribution graphs of {_comparisons()},
+  on {_prompts()}. Of the 100,000 edges of each, {count(recipe.TRACING.max_edges)} are kept: those into the outputs, those
+  that the default pruning keeps, and of the rest the ones that contribute most. What is measured is measured before. A
+  time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
 - `features/`: where the features in these comparisons are active and what they promote, in
   {v["feature facts/checkpoints"]} checkpoints.
 - `interventions/`: what ablating the features that carry the answer does (below).

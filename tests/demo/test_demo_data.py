@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
@@ -133,21 +134,23 @@ def test_what_the_default_views_show_is_described(store, a, b):
 def test_the_cap_on_edges_changes_nothing_that_is_shown(store):
     """Against the whole graphs, traced now: at the default pruning and at the far end of the sliders."""
     pair = comparison_found(store, *recipe.COMPARISONS[-1], recipe.PROMPTS[0])
-    stored = [store.graph(key) for key in (pair.graph_a, pair.graph_b)]
-    assert [graph.n_edges for graph in stored] == [recipe.TRACING.max_edges] * 2
-    whole = _traced_whole(store, pair)
+    assert [store.graph(key).n_edges for key in (pair.graph_a, pair.graph_b)] == [recipe.TRACING.max_edges] * 2
+    stored, whole = store.graph_pair(pair.graph_a, pair.graph_b), _traced_whole(store, pair)
     assert min(graph.n_edges for graph in whole) > 3 * recipe.TRACING.max_edges
-    for node_threshold, edge_threshold in ((0.8, 0.98), (0.95, 0.99)):
-        prune = PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
-        capped, full = (diff_graphs(*pair, DiffSettings(prune=prune)).edges for pair in (stored, whole))
-        both = full.merge(capped, on=["source", "target"], how="outer", suffixes=("", "_capped"))
-        for side in ("contribution_a", "contribution_b"):
-            there = both[[side, f"{side}_capped"]].dropna()
-            assert len(there) > 1000
-            assert (there[side] - there[f"{side}_capped"]).abs().max() <= 0.001
-            # An edge that only one of them shows is one that nobody would look at.
-            alone = both[both[side].isna() | both[f"{side}_capped"].isna()]
-            assert alone[[side, f"{side}_capped"]].max(axis=None) < 0.005
+    capped, full = diff_graphs(*stored), diff_graphs(*whole)
+    pd.testing.assert_frame_equal(capped.edges, full.edges, rtol=1e-3, atol=1e-5)
+    pd.testing.assert_frame_equal(capped.nodes, full.nodes, rtol=1e-3, atol=1e-5)
+    far = DiffSettings(prune=PruneSettings(node_threshold=0.95, edge_threshold=0.99))
+    both = diff_graphs(*whole, far).edges.merge(
+        diff_graphs(*stored, far).edges, on=["source", "target"], how="outer", suffixes=("", "_capped")
+    )
+    for column in ("contribution_a", "contribution_b", "flow_a", "flow_b"):
+        there = both[[column, f"{column}_capped"]].dropna()
+        assert len(there) > 1000
+        assert (there[column] - there[f"{column}_capped"]).abs().max() <= 1e-4
+        # An edge that only one of them shows is one that nobody would look at.
+        alone = both[both[column].isna() | both[f"{column}_capped"].isna()]
+        assert alone[[column, f"{column}_capped"]].abs().max(axis=None) < capped.explained.limit
 
 
 def _traced_whole(store, pair):

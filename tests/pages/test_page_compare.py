@@ -136,9 +136,9 @@ def test_the_first_prompt_is_telling_and_traced() -> None:
     assert ordered_prompts(probes, ["own text"])[0] == "own text"
 
 
-def _feature(store: Store) -> str:
+def _feature(store: Store, prompt: str = "the cat feels blarf and") -> str:
     """A feature that the default comparison's graph of B keeps."""
-    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    graphs = comparison_graphs(store, "demo-lora@100%", "demo-tokens@100%", prompt)
     assert graphs is not None
     nodes = diff_graphs(*graphs).nodes
     return str(nodes[(nodes["kind"] == "feature") & nodes["kept_b"]].sort_values("b").iloc[-1]["id"])
@@ -236,10 +236,11 @@ def test_try_it_asks_for_exactly_what_was_chosen(open_page: OpenPage) -> None:
 
 
 def test_try_it_judges_predictions_by_all_that_was_tried(open_page: OpenPage) -> None:
-    node = _feature(_store())
-    app = open_page("compare", marks=Marks(selected=node).to_text())
+    prompt = "the bird that glide ends"  # nothing of it was tried in the demo
+    node = _feature(_store(), prompt)
+    app = open_page("compare", prompt=prompt, marks=Marks(selected=node).to_text())
     _tab(app, "Try it")
-    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    graphs = comparison_graphs(session.store(), "demo-lora@100%", "demo-tokens@100%", prompt)
     assert graphs is not None
     for uncut in (False, True):
         for graph in graphs:
