@@ -59,9 +59,9 @@ The best checkpoint is the one with the highest paraphrase accuracy in its weake
   score on the default prompts over all checkpoints is {v["demo-lora/lowest replacement score"]} (demo-lora) and
   {v["demo-tokens/lowest replacement score"]} (demo-tokens).
 - `graphs/`, `comparisons/`, `pairs/`: attribution graphs of {_comparisons()},
-  on {_prompts()}. Of the 100,000 edges of each, {count(recipe.TRACING.max_edges)} are kept: those into the outputs, those
-  that the default pruning keeps, and of the rest the ones that contribute most. What is measured is measured before. A
-  time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
+  on {_prompts()}. Of the 100,000 edges of each, {count(recipe.TRACING.max_edges)} are kept: those into the
+  outputs, those that the default pruning keeps, and of the rest the ones that contribute most. Measures are taken
+  before. A time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
 - `features/`: where the features in these comparisons are active and what they promote, in
   {v["feature facts/checkpoints"]} checkpoints.
 - `interventions/`: what ablating the features that carry the answer does (below).

@@ -15,8 +15,8 @@ CURVE_STEPS = (10, 20, 30, 40, 50, 60, 90, 105, 120, 135, 200, 250)
 TIMELAPSE_STEPS = (0, *MAIN_STEPS)  # of the time-lapse that is there from the start
 PROMPTS = ("the cat feels blarf and", "the bird that glide ends")  # the first inference probe of each type
 COMPARISONS = (("demo-lora@base", "demo-lora@100%"), ("demo-lora@100%", "demo-tokens@100%"))
-# Of about 100,000 edges: all into the outputs, all that the default pruning keeps, and of the rest those that contribute
-# most. Measures are taken before; the demo stays below 15 MB.
+# Of about 100,000 edges: all into the outputs, all that the default pruning keeps, and of the rest those that
+# contribute most. Measures are taken before; the demo stays below 15 MB.
 TRACING = TraceSettings(max_edges=17_000)
 MIN_PROBES = 30  # for each constraint type and kind, after those were dropped that the base model fails
 
