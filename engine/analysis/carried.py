@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from engine.analysis.headline import Piece, headline
-from engine.analysis.parts import move_table, output_ids, place_table, said_output
+from engine.analysis.parts import move_table, place_table, said_output
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -26,13 +26,6 @@ def measured_whole(graph: AttributionGraph) -> bool:
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
     """Whose flows and parts the difference has."""
     return diff.settings.explained or said_output(diff.b)
-
-
-def explaining(graph: AttributionGraph, word: str) -> ExplainedLogits | None:
-    """The output that is this word; None where the graph was not traced to it."""
-    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
-    found = next((token for token, text in outputs if text.strip() == word.strip()), None)
-    return None if found is None else ExplainedLogits(answers=(found,))
 
 
 def sentences(diff: GraphDiff, probe: Probe | None = None) -> tuple[tuple[Piece, ...], ...]:

@@ -37,6 +37,13 @@ def output_ids(graph: AttributionGraph) -> tuple[int, ...]:
     return tuple(graph.index[graph.kind == NodeKind.LOGIT].tolist())
 
 
+def explaining(graph: AttributionGraph, word: str) -> ExplainedLogits | None:
+    """The output that is this word; None where the graph was not traced to it."""
+    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
+    found = next((token for token, text in outputs if text.strip() == word.strip()), None)
+    return None if found is None else ExplainedLogits(answers=(found,))
+
+
 def traced_to(graph: AttributionGraph, explained: ExplainedLogits) -> ExplainedLogits:
     """Raises ComparisonRefused where the graph has no such output."""
     words = dict(zip(output_ids(graph), graph.target_tokens, strict=True))

@@ -9,7 +9,7 @@ from engine.analysis.pruning import contributions, prune
 from engine.analysis.records import node_tokens
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
-from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff
+from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import CHANGE_TITLE, edge_table
@@ -49,12 +49,18 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
     order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
-    fields = ["source", "target", WEIGHT["a"], WEIGHT["b"], SHARE["a"], SHARE["b"], FLOW["a"], FLOW["b"], "status"]
-    top = diff.edges.loc[order, fields].values.tolist()
+    fields = [
+        "source",
+        "target",
+        *(column[side] for column in (WEIGHT, SHARE, FLOW) for side in "ab"),
+        "effect",
+        "status",
+    ]
+    top = without_unknown(diff.edges).assign(effect=edge_effect(diff.edges)).loc[order, fields].values.tolist()
     show_table(
-        ("from", "to", "weight a", "weight b", "share a", "share b", "flow a", "flow b", "status"),
+        ("from", "to", "weight a", "weight b", "share a", "share b", "flow a", "flow b", "effect of change", "status"),
         [(names[source], names[target], *values) for source, target, *values in top],
-        title=f"The {len(top)} edges whose flow to “{diff.explained.words}” changed most",
+        title=f"The {len(top)} edges whose change does most to “{diff.explained.words}”",
     )
 
 
@@ -83,9 +89,9 @@ def show_mean(mean: GraphDiff) -> None:
     values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
     change = _with_spread(top[CHANGE_TITLE], top["spread_change"])
     show_table(
-        ("from", "to", "flow a", "flow b", "change", "prompts", "status"),
+        ("from", "to", "flow a", "flow b", "effect of change", "prompts", "status"),
         list(zip(top["from"], top["to"], *values, change, top["n"].tolist(), top["status"], strict=True)),
-        title=f"The {len(top)} edges whose mean flow changed most (± standard deviation over prompts)",
+        title=f"The {len(top)} edges whose change does most on average (± standard deviation over prompts)",
     )
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from engine.analysis.aggregate import group_title
 from engine.analysis.diff import diff_graphs
-from engine.analysis.parts import output_ids
+from engine.analysis.parts import explaining
 from engine.domain.acted import Acted, ActedKey
 from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
-from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, Comparison
 from engine.store import Store
 
@@ -112,19 +111,12 @@ def group_comparisons(
     missing: list[str] = []
     for probe in probes:
         graphs = _graphs(store, by_prompt.get(probe.text))
-        answer = _answer(probe, graphs[0]) if graphs else None
+        answer = explaining(graphs[0], probe.answer) if graphs else None
         if graphs is None or answer is None:
             missing.append(probe.text)
         else:
             ready.append((probe, diff_graphs(*graphs, settings.model_copy(update={"explained": answer}))))
     return ready, missing
-
-
-def _answer(probe: Probe, graph: AttributionGraph) -> ExplainedLogits | None:
-    """The probe's right answer, of which a mean circuit is; None where the graph was not traced to it."""
-    words = zip(output_ids(graph), graph.target_tokens, strict=True)
-    found = [token for token, word in words if word.strip() == probe.answer.strip()]
-    return ExplainedLogits(answers=(found[0],)) if found else None
 
 
 def group_acted(store: Store, a: str, b: str, probes: Sequence[Probe]) -> tuple[list[tuple[Probe, Acted]], list[Probe]]:

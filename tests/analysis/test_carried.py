@@ -7,8 +7,9 @@ import pytest
 from micro_graphs import F, T, Y, graph_of, micro_a, micro_b, probe
 
 from engine.analysis.aggregate import aggregate
-from engine.analysis.carried import carried_sentence, explained_sentence, explaining, measured_whole, sentences
+from engine.analysis.carried import carried_sentence, explained_sentence, measured_whole, sentences
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import explaining
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph

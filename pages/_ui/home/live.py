@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from engine.analysis.carried import explaining
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import explaining
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import GraphKey
 from engine.domain.jobs import Beside, JobRecord, Train

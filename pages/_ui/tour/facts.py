@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.analysis.carried import explained_logits, explaining
+from engine.analysis.carried import explained_logits
 from engine.analysis.distinguishing import distinguishing_features
+from engine.analysis.parts import explaining
 from engine.demo.records import Figures
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
