@@ -141,5 +141,6 @@ def _largest(values: torch.Tensor, n: int) -> torch.Tensor:
     if len(values) <= n:
         return torch.arange(len(values), device=values.device)
     least = values.topk(n, sorted=False).values.min()
-    above, equal = (values > least).nonzero()[:, 0], (values == least).nonzero()[:, 0]
-    return torch.cat([above, equal[: n - len(above)]]).sort().values
+    chosen, equal = values > least, (values == least).nonzero()[:, 0]
+    chosen[equal[: n - int(chosen.count_nonzero())]] = True
+    return chosen.nonzero()[:, 0]
