@@ -175,7 +175,8 @@ def test_only_rows_of_decoders_are_read_and_one_encoder_at_a_time(
     feature = next(graph.node_id(row) for row in np.flatnonzero(graph.kind == NodeKind.FEATURE))
     read_whole.clear()
     assert intervene_on(replacement, graph, None, [feature], 0.0).changed == (feature,)
-    assert sum("enc" in name for name in read_whole) == 2  # of its layer alone: before, and while it is changed
+    # Of its layer before, and while it is changed; and each layer's for the prediction, one at a time.
+    assert sum("enc" in name for name in read_whole) == 2 + 3
     layer, _, index = map(int, feature.split("/")[1:])
     facts = describe(replacement, None, [PROMPT], [(layer, index)], n_texts=1, report=silent, cancel=Never())
     assert facts[layer, index].max_activation > 0
