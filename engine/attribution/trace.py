@@ -152,7 +152,9 @@ def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) 
 
 
 def _with_edges(bare: AttributionGraph, dense: DenseGraph) -> AttributionGraph:
-    """`bare` has no edges yet."""
+    """`bare` has no edges yet. Of a graph that keeps all of its own, measures can be taken at any time."""
+    if dense.n_edges <= bare.key.settings.max_edges:
+        return _holding(bare, dense.edges(dense.n_edges, torch.zeros(0, dtype=torch.int64)))
     influence, device, n = _numpy(dense.influence), dense.rows.device, bare.n_nodes
     nodes = influential(bare, influence, DEFAULT_PRUNING)
     inside = _holding(bare, dense.edges_between(torch.as_tensor(nodes, device=device)))

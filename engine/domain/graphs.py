@@ -120,7 +120,7 @@ class AttributionGraph:
     target_logit: np.ndarray  # (n_logits,) float32, minus the mean logit (what the direct effects add up to)
     fit: Fit
     parts: LogitParts | None = None  # None: traced before they were kept, or a mean of graphs
-    uncut: Uncut | None = None  # None: the same, or made by hand with all of its edges
+    uncut: Uncut | None = None  # None: traced before it was kept, or it has all of its edges
     is_whole: bool = True  # every edge that a reader may ask for is here: that it has no others can be relied on
 
     @property

@@ -55,7 +55,7 @@ class _GraphHeader(Record):
     tokens: tuple[str, ...]
     target_tokens: tuple[str, ...]
     fit: Fit
-    n_edges: int | None = None  # before any was cut; None: it has no measures of then
+    n_edges: int | None = None  # before any was cut; None: not known
 
 
 def write_graph(path: Path, graph: AttributionGraph) -> None:
@@ -69,7 +69,7 @@ def write_graph(path: Path, graph: AttributionGraph) -> None:
         tokens=graph.tokens,
         target_tokens=graph.target_tokens,
         fit=graph.fit,
-        n_edges=graph.uncut.n_edges if graph.uncut else None,
+        n_edges=graph.uncut.n_edges if graph.uncut else graph.n_edges if graph.is_whole else None,
     )
     arrays = {name: _compact(name, getattr(graph, name)) for name in _DTYPES}
     if (np.diff(graph.target) >= 0).all():  # as traced; a quarter of the file's bytes
@@ -94,7 +94,8 @@ def read_graph(path: Path) -> AttributionGraph:
                 raise Damaged(path, f"it has no {', '.join(missing)}")
             arrays = {name: _exact(path, name, file.get_tensor(name)) for name in wanted}
             parts = _measures(path, file, stored, _PARTS) if stored & set(_PARTS) else None
-            uncut = None if header.n_edges is None else _measures(path, file, stored, _UNCUT)
+            was_cut = header.n_edges not in (None, len(arrays["weight"]))
+            uncut = _measures(path, file, stored, _UNCUT) if was_cut else None
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file ({error})") from error
     if _COUNTS in arrays:

@@ -3,7 +3,7 @@
 from engine.analysis.acted import NamedPlace, named_places
 from engine.bench.english import Held, controls, first_paraphrases, patched
 from engine.bench.rankings_real import named_rows
-from tests.analysis.test_acted import acted
+from tests.analysis.test_acted_tables import acted
 
 HELD = Held(
     acted=acted(), word=(1, 2), by_all=1.0, by_mlps=0.7, one_by_one=(0.2, 0.9), controls=(0.0, 0.1)

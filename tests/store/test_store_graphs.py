@@ -43,8 +43,8 @@ def test_a_graph_of_before_its_measures_were_kept(store: Store, most: int) -> No
 
 def test_a_graph_that_was_not_cut_is_whole(store: Store) -> None:
     made = graph()
-    assert made.uncut is not None
-    made = replace(made, uncut=replace(made.uncut, n_edges=made.n_edges), is_whole=True)
+    most = made.key.model_copy(update={"settings": TraceSettings(max_edges=made.n_edges)})  # as many as it may have
+    made = replace(made, key=most, uncut=None, is_whole=True)
     store.save_graph(made)
     assert same_graph(store.graph(made.key), made)
 
