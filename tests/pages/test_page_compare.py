@@ -457,7 +457,7 @@ def test_graphs_of_before_their_measures_say_so_and_can_be_traced_again(open_pag
     sides = ("demo-lora@100%", "demo-tokens@100%")
     graphs = comparison_graphs(store, *sides, "the cat feels blarf and")
     assert graphs is not None
-    old = [replace(graph, parts=None, uncut=None, key=_at_its_limit(graph, prompt)) for graph in graphs]
+    old = [replace(graph, parts=None, uncut=None, is_whole=False, key=_at_its_limit(graph, prompt)) for graph in graphs]
     for graph in old:
         store.save_graph(graph)
     key = ComparisonKey(a=sides[0], b=sides[1], prompt=prompt, transcoders=old[0].key.transcoders)
