@@ -14,13 +14,7 @@ from engine.analysis.parts import move_table, place_table, said_output
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
-from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, signed
-
-
-def measured_whole(graph: AttributionGraph) -> bool:
-    """Whether its parts are those of the graph before any edge was cut."""
-    return graph.is_whole or graph.uncut is not None
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
@@ -58,7 +52,7 @@ def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
     Empty for a mean circuit, which is no graph, and where a graph was measured only after its edges were cut: then what
     they carried is not known.
     """
-    if _is_mean(diff) or not (measured_whole(diff.a) and measured_whole(diff.b)):
+    if _is_mean(diff) or not (diff.a.is_measured_whole and diff.b.is_measured_whole):
         return ()
     change = diff.explained
     total = change.b - change.scale * change.a

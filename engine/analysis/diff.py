@@ -24,13 +24,23 @@ flipped is the sum of both sizes with B's sign.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
-from engine.analysis.parts import explained_words, logit_value, node_parts, said_output, traced_to, units, with_parts
+from engine.analysis.parts import (
+    explained_words,
+    logit_value,
+    mean_unit,
+    node_parts,
+    said_output,
+    traced_to,
+    units,
+    with_parts,
+)
 from engine.analysis.pruning import Flow, Pruned, flow, prune
 from engine.analysis.scale import common_scale
 from engine.domain.diffs import (
@@ -144,7 +154,7 @@ class _Side:
         source, target = (self.row[end[edges]].astype(np.int64) for end in (self.graph.source, self.graph.target))
         return source * len(self.node) + target
 
-    @property
+    @cached_property
     def carried(self) -> np.ndarray:
         """(n_edges,) the flow along each edge."""
         return self.graph.weight * self.per_unit[self.graph.target]
@@ -276,7 +286,7 @@ def _own(
     """
     has = [side.node[at] >= 0 for side in sides]
     per_unit = [side.nodes(side.per_unit)[at] for side in sides]
-    mean = (scale * per_unit[0] + per_unit[1]) / np.maximum(has[0].astype(int) + has[1], 1)
+    mean = mean_unit((scale * per_unit[0], per_unit[1]), has)
     a = np.where(inner, value[0] * mean, scale * otherwise[0])
     return a, np.where(inner, value[1] * mean, otherwise[1])
 

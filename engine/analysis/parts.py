@@ -4,6 +4,7 @@ A place is a layer at a position: its features and its error, which together are
 Which logit it is, or which mean or contrast of several, says an `ExplainedLogits`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -143,11 +144,6 @@ def node_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarra
     return found
 
 
-def flows(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
-    """(n_edges,) part of the logit that runs along each edge."""
-    return graph.weight.astype(np.float64) * units(graph, explained)[graph.target]
-
-
 def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(n,) what a change (n,) from A to B does to an output, by both graphs: it times what a unit does, mean of both.
 
@@ -155,9 +151,16 @@ def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]
     in each graph (`units`), (n,) each and 0 where the graph does not have it: then the other's
     alone counts. Of what stored graphs know this comes nearest to patching (`bench --only rankings`).
     """
-    known = (per_unit[0] != 0).astype(float) + (per_unit[1] != 0)
-    mean: np.ndarray = np.divide(per_unit[0] + per_unit[1], known, out=np.zeros(len(change)), where=known > 0)
-    return change * mean
+    return change * mean_unit(per_unit, (per_unit[0] != 0, per_unit[1] != 0))
+
+
+def mean_unit(per_unit: Sequence[np.ndarray], there: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,) the mean of what a unit is of the logit in two graphs, over those that have it (`there`, (n,) bool each).
+
+    `per_unit`: (n,) each, 0 where the graph does not have it.
+    """
+    mean: np.ndarray = (per_unit[0] + per_unit[1]) / np.maximum(there[0].astype(int) + there[1], 1)
+    return mean
 
 
 def place_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """What a ranking is worth: held to patching, place by place and in growing groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.bench.row import BenchRow, plain
 from engine.domain.explained import ExplainedLogits
 
 if TYPE_CHECKING:
@@ -57,11 +58,33 @@ class Worth:
     shares: dict[int, float]  # by size of the group: what its first places take back together, of the change
 
 
-def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int) -> dict[str, Worth]:
+def ranked_mlps(
+    a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", of: ExplainedLogits, change: float
+) -> Ranked:
+    """Every MLP at every token; `change`: of the explained logit from A to B."""
+    from engine.attribution.places import place_effects, taken_back
+
+    both = place_effects(a, b, prompt, of)
+    places = list(np.ndindex(both.mlp.shape))
+    return Ranked(
+        change=change,
+        signed={
+            "gradient in both": both.mlp.ravel(),
+            "gradient in A": place_effects(a, b, prompt, of, at=(a,)).mlp.ravel(),
+            "gradient in B": place_effects(a, b, prompt, of, at=(b,)).mlp.ravel(),
+        },
+        unsigned={"size of the change": both.mlp_moved.ravel()},
+        taken_back=lambda groups: taken_back(a, b, prompt, of, [[places[row] for row in group] for group in groups]),
+    )
+
+
+def worths(
+    ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int, by_chance: bool = False
+) -> dict[str, Worth]:
     """By ranking, and of random groups.
 
     Of more than `most_singles` places only some are patched alone: the first ones of every ranking and as many again at
-    random. `seed`: another one for each prompt, else all have the same random groups.
+    random, or all of them `by_chance`. `seed`: another one for each prompt, else all have the same random groups.
     """
     from scipy.stats import spearmanr
 
@@ -69,7 +92,7 @@ def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int
     scores = ranked.scores
     orders = {name: np.argsort(-score, kind="stable") for name, score in scores.items()}
     n = len(next(iter(scores.values())))
-    rows = _tried(list(orders.values()), n, most_singles, rng)
+    rows = _tried([] if by_chance else list(orders.values()), n, most_singles, rng)
     single = np.array(ranked.taken_back([[row] for row in rows])) / ranked.change
     sizes = [size for size in sizes if size < n]
     groups = {(name, size): [order[:size].tolist()] for name, order in orders.items() for size in sizes}
@@ -86,9 +109,24 @@ def worths(ranked: Ranked, sizes: Sequence[int], *, most_singles: int, seed: int
     }
 
 
+def worth_rows(title: str, found: Mapping[str, Sequence[Worth]]) -> list[BenchRow]:
+    """Means over prompts; `found`: by ranking, one of each prompt."""
+    rows = []
+    for name, several in found.items():
+        of = f"{title}, {len(several)} prompts, {name}"
+        if name != RANDOM:
+            correlation = float(np.mean([one.correlation for one in several]))
+            rows.append(plain(f"{of}: rank correlation with patching", correlation, ""))
+        for size in several[0].shares:
+            share = float(np.mean([one.shares[size] for one in several]))
+            rows.append(plain(f"{of}: first {size} together take back", share, "of the change"))
+    return rows
+
+
 def _tried(orders: Sequence[np.ndarray], n: int, most: int, rng: np.random.Generator) -> list[int]:
     if n <= most:
         return list(range(n))
-    first = dict.fromkeys(int(row) for order in orders for row in order[: most // (2 * len(orders))])
+    share = most // (2 * max(1, len(orders)))
+    first = dict.fromkeys(int(row) for order in orders for row in order[:share])
     others = [int(row) for row in rng.permutation(n) if int(row) not in first]
     return [*first, *others[: most - len(first)]]

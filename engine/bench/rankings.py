@@ -8,11 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-import numpy as np
-
-from engine.bench.ranked import RANDOM, MovedPrompt, Ranked, Worth, worths
+from engine.bench.ranked import MovedPrompt, Ranked, Worth, ranked_mlps, worth_rows, worths
 from engine.bench.ranked_features import ranked_edges, ranked_features
-from engine.bench.row import BenchRow, plain
+from engine.bench.row import BenchRow
 from engine.bench.setting import TRANSCODERS, Setting
 from engine.demo import recipe
 from engine.domain.explained import ExplainedLogits
@@ -29,7 +27,7 @@ def measure(setting: Setting) -> list[BenchRow]:
     rows = []
     for run in RUNS:
         for what, n_prompts, ranked in (
-            ("MLPs", None, _ranked_mlps),
+            ("MLPs", None, _mlps),
             ("features", TRACED_PROMPTS, ranked_features),
             ("edges", TRACED_PROMPTS, ranked_edges),
         ):
@@ -42,16 +40,11 @@ def _rows(title: str, cases: Iterator[MovedPrompt], ranked: Callable[[MovedPromp
     for number, case in enumerate(cases):
         for name, worth in worths(ranked(case), SIZES, most_singles=MOST_SINGLES, seed=number).items():
             found[name].append(worth)
-    rows = []
-    for name, several in found.items():
-        of = f"{title}, {len(several)} prompts, {name}"
-        if name != RANDOM:
-            correlation = float(np.mean([one.correlation for one in several]))
-            rows.append(plain(f"{of}: rank correlation with patching", correlation, ""))
-        for size in several[0].shares:
-            share = float(np.mean([one.shares[size] for one in several]))
-            rows.append(plain(f"{of}: first {size} together take back", share, "of the change"))
-    return rows
+    return worth_rows(title, found)
+
+
+def _mlps(case: MovedPrompt) -> Ranked:
+    return ranked_mlps(case.loaded.model, case.tuned, case.prompt, case.of, case.change)
 
 
 def _cases(setting: Setting, run: str) -> Iterator[MovedPrompt]:
@@ -75,23 +68,3 @@ def _cases(setting: Setting, run: str) -> Iterator[MovedPrompt]:
         change = logit_of(tuned, prompt, of)[0] - logit_of(loaded.model, prompt, of)[0]
         if abs(change) >= LEAST_CHANGE:
             yield MovedPrompt(loaded, tuned, replacement, probe.text, prompt, of, change)
-
-
-def _ranked_mlps(case: MovedPrompt) -> Ranked:
-    from engine.attribution.places import place_effects, taken_back
-
-    a, b = case.loaded.model, case.tuned
-    both = place_effects(a, b, case.prompt, case.of)
-    places = list(np.ndindex(both.mlp.shape))
-    return Ranked(
-        change=case.change,
-        signed={
-            "gradient in both": both.mlp.ravel(),
-            "gradient in A": place_effects(a, b, case.prompt, case.of, at=(a,)).mlp.ravel(),
-            "gradient in B": place_effects(a, b, case.prompt, case.of, at=(b,)).mlp.ravel(),
-        },
-        unsigned={"size of the change": both.mlp_moved.ravel()},
-        taken_back=lambda groups: taken_back(
-            a, b, case.prompt, case.of, [[places[row] for row in group] for group in groups]
-        ),
-    )

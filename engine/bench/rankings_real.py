@@ -5,23 +5,17 @@ what its first 1, 5 and 20 take back together, random groups as control; and wha
 """
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.bench.english import HELD_OUT, Held, first_paraphrases, held, taught
+from engine.bench.ranked import Worth, ranked_mlps, worth_rows, worths
+from engine.bench.rankings import SIZES
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import Setting
 from engine.domain.corpus import Probe
-from engine.domain.explained import ExplainedLogits
 from engine.store import Store, cache_of, default_workspace
 
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
-GROUPS = (1, 5, 20)
-RANDOM_GROUPS = 5  # of each size
 SINGLES = 60  # patched one by one, of some 450
 RANKED = ("blarf", "plim", *HELD_OUT)  # words that rankings are held to patching on
 
@@ -40,11 +34,11 @@ def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
     of_words = {word: held(store, run, probe) for word, probe in probes.items()}
     built = {word: one for word, one in of_words.items() if word not in HELD_OUT}
     rows = [*named_rows(built, "built on"), *named_rows({word: of_words[word] for word in HELD_OUT}, "held out")]
-    found: dict[str, list[float]] = defaultdict(list)
-    for word in RANKED:
-        for name, value in _of_prompt(store, run, probes[word], of_words[word]).items():
-            found[name].append(value)
-    return rows + [plain(f"{len(RANKED)} words, {name}", float(np.mean(values)), "") for name, values in found.items()]
+    found: dict[str, list[Worth]] = defaultdict(list)
+    for number, word in enumerate(RANKED):
+        for name, worth in _of_prompt(store, run, probes[word], of_words[word], seed=number).items():
+            found[name].append(worth)
+    return rows + worth_rows("SmolLM2-135M, MLPs", found)
 
 
 def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
@@ -71,7 +65,7 @@ def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
     return rows
 
 
-def _of_prompt(store: Store, run: str, probe: Probe, one: Held) -> dict[str, float]:
+def _of_prompt(store: Store, run: str, probe: Probe, one: Held, *, seed: int) -> dict[str, Worth]:
     from engine.models.base import encode
     from engine.workflows.loading import common_model, weights
 
@@ -80,42 +74,5 @@ def _of_prompt(store: Store, run: str, probe: Probe, one: Held) -> dict[str, flo
     tuned = weights(loaded, b)
     assert tuned is not None
     prompt = encode(loaded, probe.text)[0]
-    return _against_patching(loaded.model, tuned, prompt, one.acted.key.explained, one.acted.change)
-
-
-def _against_patching(
-    a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", of: ExplainedLogits, change: float
-) -> dict[str, float]:
-    """Rank correlations, and shares taken back by groups."""
-    from scipy.stats import spearmanr
-
-    from engine.attribution.places import place_effects, taken_back
-
-    both = place_effects(a, b, prompt, of)
-    scores = {
-        "gradient in both": both.mlp,
-        "gradient in A": place_effects(a, b, prompt, of, at=(a,)).mlp,
-        "gradient in B": place_effects(a, b, prompt, of, at=(b,)).mlp,
-        "size of the change": both.mlp_moved,
-    }
-    rng = np.random.default_rng(0)
-    places = list(np.ndindex(both.mlp.shape))
-    sample = rng.choice(len(places), SINGLES, replace=False)
-    groups = {f"single {row}": [places[row]] for row in sample}
-    for name, score in scores.items():
-        order = np.argsort(-np.sign(change) * score.ravel(), kind="stable")
-        groups |= {f"{name}: first {size} take back": [places[row] for row in order[:size]] for size in GROUPS}
-    for size in GROUPS:
-        for turn in range(RANDOM_GROUPS):
-            drawn = rng.choice(len(places), size, replace=False)
-            groups[f"random {size} take back/{turn}"] = [places[row] for row in drawn]
-    back = dict(zip(groups, taken_back(a, b, prompt, of, groups.values()), strict=True))
-    single = [back.pop(f"single {row}") for row in sample]
-    found = {
-        f"{name}: rank correlation with patching": float(spearmanr(score.ravel()[sample], single).statistic)
-        for name, score in scores.items()
-    }
-    together: dict[str, list[float]] = defaultdict(list)
-    for name, value in back.items():
-        together[name.partition("/")[0]].append(value / change)
-    return found | {name: float(np.mean(shares)) for name, shares in together.items()}
+    ranked = ranked_mlps(loaded.model, tuned, prompt, one.acted.key.explained, one.acted.change)
+    return worths(ranked, SIZES, most_singles=SINGLES, seed=seed, by_chance=True)

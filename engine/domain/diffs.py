@@ -102,5 +102,6 @@ def without_unknown(edges: pd.DataFrame) -> pd.DataFrame:
 
 def edge_effect(edges: pd.DataFrame) -> pd.Series:
     """(n_edges,) what the change of each edge alone does to the explained logit; NaN where a side did not keep it."""
-    change: pd.Series = edges[COMPARED["b"]] - edges[COMPARED["a"]]
-    return change.mask(not_kept_here(edges, "a") | not_kept_here(edges, "b"))
+    known = without_unknown(edges)
+    change: pd.Series = known[COMPARED["b"]] - known[COMPARED["a"]]
+    return change

@@ -131,6 +131,11 @@ class AttributionGraph:
     def n_edges(self) -> int:
         return len(self.weight)
 
+    @property
+    def is_measured_whole(self) -> bool:
+        """Whether its measures are those of the graph before any edge was cut."""
+        return self.is_whole or self.uncut is not None
+
     def node_id(self, row: int) -> str:
         """`kind/LAYER/POSITION/INDEX`, unique within a graph and equal across graphs for the same node."""
         kind = NodeKind(int(self.kind[row])).name.lower()

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import floor
+from math import floor, isnan
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from engine.domain.diffs import (
     ExplainedChange,
     GraphDiff,
     edge_effect,
-    not_kept_here,
+    without_unknown,
 )
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
@@ -191,7 +191,7 @@ def edge_columns(
     """
     row_of = pd.Series(np.arange(len(ids)), index=ids)
     numbers = (CHANGE, *MEAN_COLUMNS) if _is_mean(edges) else (CHANGE,)
-    missing = {side: not_kept_here(edges, side).tolist() for side in "ab"}
+    known = without_unknown(edges)
     kept_a, kept_b = edges["kept_a"].to_numpy(dtype=bool), edges["kept_b"].to_numpy(dtype=bool)
     changed = ~edges["status"].isin(NOT_CHANGED).to_numpy(dtype=bool)
     show = (
@@ -203,10 +203,7 @@ def edge_columns(
         "from": row_of[edges["source"]].tolist(),
         "to": row_of[edges["target"]].tolist(),
         **{
-            column[side]: [
-                None if unknown else short(value, digits)
-                for value, unknown in zip(edges[column[side]].tolist(), missing[side], strict=True)
-            ]
+            column[side]: [None if isnan(value) else short(value, digits) for value in known[column[side]].tolist()]
             for column in _MEASURES
             for side in "ab"
         },

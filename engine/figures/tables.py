@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, edge_effect, not_kept_here
+from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, edge_effect, without_unknown
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
 CHANGE_TITLE = "effect of change"
@@ -63,14 +63,13 @@ def to_csv(table: pd.DataFrame) -> str:
 def _values(edges: pd.DataFrame) -> dict[str, pd.Series]:
     """What the tables say of an edge. The share alone misleads: half of what a feature receives is next to nothing of
     the answer where hardly any of it runs through that feature."""
-    known = {side: ~not_kept_here(edges, side) for side in "ab"}
-    a, b = (edges[FLOW[side]].where(known[side]) for side in "ab")
+    known = without_unknown(edges)
     return {
-        "in A": a,
-        "in B": b,
+        "in A": known[FLOW["a"]],
+        "in B": known[FLOW["b"]],
         CHANGE_TITLE: edge_effect(edges),
         "status": edges["status"],
-        **{f"share {side.upper()}": edges[SHARE[side]].where(known[side]) for side in "ab"},
+        **{f"share {side.upper()}": known[SHARE[side]] for side in "ab"},
         **{name: edges[name] for name in MEAN_COLUMNS if name in edges},
     }
 

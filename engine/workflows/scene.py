@@ -82,8 +82,10 @@ class Scene:
             within = turn(report, number, len(keys))
             within(0.0, title)
             if not stored_whole(store, key):
-                traced = self._trace(side, key, title, within, cancel)
-                store.save_graph(graph_of(traced, key, self.loaded.tokenizer))
+                graph = graph_of(self._trace(side, key, title, within, cancel), key, self.loaded.tokenizer)
+                store.save_graph(graph)
+                if graph.is_whole:  # its file has all of them
+                    del self._whole[key.hash]
         if len(keys) == 1:
             self._whole.clear()  # one graph alone needs no others
         elif not _knows_pair(store, keys):
@@ -177,7 +179,6 @@ def stored_whole(store: Store, key: GraphKey) -> bool:
     if not store.has_graph(key):
         return False
     try:
-        graph = store.graph(key)
+        return store.graph(key).is_measured_whole
     except Damaged:  # traced again: the new file takes its place
         return False
-    return graph.is_whole or graph.uncut is not None

@@ -7,7 +7,7 @@ import pytest
 from micro_graphs import F, T, Y, graph_of, micro_a, micro_b, probe
 
 from engine.analysis.aggregate import aggregate
-from engine.analysis.carried import carried_sentence, explained_sentence, measured_whole, sentences
+from engine.analysis.carried import carried_sentence, explained_sentence, sentences
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -114,7 +114,7 @@ def test_of_a_graph_that_was_measured_after_it_was_cut_nothing_is_claimed(cut: s
     diff = diff_graphs(graphs["a"], graphs["b"])
     assert carried_sentence(diff) == ()
     assert explained_sentence(diff)
-    assert not measured_whole(diff.a if cut == "a" else diff.b)
+    assert not (diff.a if cut == "a" else diff.b).is_measured_whole
 
 
 def test_of_many_prompts_only_what_is_explained_is_told() -> None:

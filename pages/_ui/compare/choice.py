@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.carried import measured_whole, sentences
+from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
@@ -78,7 +78,7 @@ def sentence(diff: GraphDiff, selection: Selection) -> None:
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
-    cut = any(not measured_whole(graph) for graph in (diff.a, diff.b))
+    cut = any(not graph.is_measured_whole for graph in (diff.a, diff.b))
     st.caption(markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
 
 

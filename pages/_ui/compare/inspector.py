@@ -1,12 +1,10 @@
 """What was picked in the graphs, for A and B side by side: a node with what it stands for, or an edge."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 import streamlit as st
 
 from engine.domain.annotations import Annotations
-from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, edge_effect, not_kept_here
+from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
@@ -96,8 +94,8 @@ def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
     """Weight, share and flow of one edge (a row of a difference's edges), each with its change, and what the change of
     the weight does to the logit; a dash where a side did not keep it."""
     figures = {"weight": WEIGHT, "share of the target's input": SHARE, "flow, in logits": FLOW}
-    known = {side: edge[[*_columns(figures, side)]].mask(not_kept_here(edge, side)).iloc[0] for side in "ab"}
-    values = {name: [round(float(known[side][column[side]]), 3) for side in "ab"] for name, column in figures.items()}
+    known = without_unknown(edge).iloc[0]
+    values = {name: [round(float(known[column[side]]), 3) for side in "ab"] for name, column in figures.items()}
     return pd.DataFrame(
         {
             "": [*values, "effect of the change of weight, in logits"],
@@ -108,10 +106,6 @@ def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
             ],
         }
     )  # fmt: skip
-
-
-def _columns(figures: Mapping[str, Mapping[str, str]], side: str) -> list[str]:
-    return [column[side] for column in figures.values()]
 
 
 def _name(diff: GraphDiff, node: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from engine.analysis.carried import explained_logits, measured_whole
+from engine.analysis.carried import explained_logits
 from engine.analysis.parts import output_ids
 from engine.analysis.pruning import prune
 from engine.analysis.scores import pruned_scores
@@ -38,7 +38,7 @@ def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
                 f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
                 f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
-        if selection.group is None and not all(measured_whole(graph) for graph in (diff.a, diff.b)):
+        if selection.group is None and not all(graph.is_measured_whole for graph in (diff.a, diff.b)):
             trace_again(selection, diff)
 
 
