@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from engine.domain.studies import Study
 from engine.figures.finding_chart import finding_charts
@@ -103,11 +103,8 @@ def test_findings_and_tables_come_out_as_files(studied: str, study: Study, page:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_verdicts_can_be_read_on_both_backgrounds(
-    studied: str, study: Study, browser: Browser, watched: Watched, scheme: str
-) -> None:
+def test_verdicts_can_be_read_on_both_backgrounds(studied: str, study: Study, watched: Watched, scheme: str) -> None:
     """WCAG's 4.5:1 for the letters of every badge."""
-    watched.context.set_default_timeout(20_000)
     page = watched.tab()
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # both are schemes
     _open(page, studied, study)
