@@ -4,7 +4,8 @@ import streamlit as st
 
 from engine.demo.recipe import RUN_A, RUN_B
 from pages._ui import url
-from pages._ui.curves.change_view import how_circuits_changed
+from pages._ui.curves.change_view import how_circuits_changed, pick_run_and_kind
+from pages._ui.curves.learned_view import where_it_was_learned
 from pages._ui.curves.runs_view import runs_table, shown_runs
 from pages._ui.curves.scores_view import charts, scores_of, table
 from pages._ui.frame import show
@@ -35,7 +36,11 @@ def main() -> None:
     runs_table(scores)
     table(scores)
     measured = {run: frame for run, frame in scores.items() if not frame.empty}
-    how_circuits_changed(PAGE, measured, last_step=max(int(frame["step"].max()) for frame in measured.values()))
+    last_step = max(int(frame["step"].max()) for frame in measured.values())
+    run, kind = pick_run_and_kind(PAGE, measured)
+    where_it_was_learned(PAGE, run, kind, last_step=last_step)
+    n_types = max(1, measured[run]["constraint_type"].nunique())
+    how_circuits_changed(PAGE, run, kind, last_step=last_step, n_types=n_types)
 
 
 show(main)

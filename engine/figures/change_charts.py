@@ -17,7 +17,7 @@ from engine.domain.graphs import FIT_LIMIT
 from engine.domain.measures import Measure, To
 from engine.domain.series import CausalCheck, Overlap
 from engine.figures import palette
-from engine.figures.chart_theme import MARGIN, step_axis, themed
+from engine.figures.chart_theme import MARGIN, more_or_less, step_axis, themed
 
 # Against the noise floor.
 SAID_TITLES: Final[Mapping[str, str]] = {"change": "above it", "within": "not above it", "unclear": "unclear"}
@@ -167,15 +167,6 @@ def layer_panels(cells: pd.DataFrame, *, last_step: int, height: int = 170) -> d
 
 
 def _layer_cells(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.Chart:
-    most = max(0.01, float(rows["change"].abs().max()) if len(rows) else 0.0)
-    # Nothing changed is no color at all, so that one scale serves the light and the dark page.
-    scale = alt.Scale(
-        domain=[-most, 0, most],
-        interpolate="rgb",
-        range=[palette.STATUS["vanished"], "rgba(138,148,160,0.06)", palette.GAINED],
-    )
-    legend = alt.Legend(title="change of the share of influence", orient="bottom", format="+.2f", gradientLength=150,
-                        titleOrient="left", titleLimit=300, tickCount=3)  # fmt: skip
     deepest = sorted(own["layer"].unique(), reverse=True)
     axis = alt.Axis(titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX, labelOverlap=False)
     return (
@@ -185,7 +176,7 @@ def _layer_cells(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.C
             x=step_axis(last_step, field="left"),
             x2="right:Q",
             y=alt.Y("layer:O", title="layer", sort=deepest, axis=axis),
-            color=alt.Color("change:Q", scale=scale, legend=legend),
+            color=more_or_less("change", rows["change"], title="change of the share of influence"),
             tooltip=[
                 alt.Tooltip("step:Q", format="d"),
                 alt.Tooltip("to_step:Q", title="compared with step", format="d"),

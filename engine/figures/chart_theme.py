@@ -4,6 +4,9 @@
 from typing import Final, TypeVar
 
 import altair as alt
+import pandas as pd
+
+from engine.figures import palette
 
 TEXT_PX: Final = 12  # no text of a chart is smaller
 TITLE_PX: Final = 13  # of a panel
@@ -30,3 +33,14 @@ def step_axis(last_step: float, *, field: str = "step", title: str | None = "ste
     scale = alt.Scale(domain=[-MARGIN * last, (1 + MARGIN) * last], nice=False)
     axis = alt.Axis(grid=False, tickCount=6, format="d", titlePadding=4, labelPadding=4)
     return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def more_or_less(field: str, values: pd.Series, *, title: str) -> alt.Color:
+    """Of a heat map: orange above zero, blue below, as far as the largest of all `values`."""
+    most = max(0.01, float(values.abs().max()) if len(values) else 0.0)
+    # Zero is no color at all, so that one scale serves the light and the dark page.
+    colors = [palette.STATUS["vanished"], "rgba(138,148,160,0.06)", palette.GAINED]
+    scale = alt.Scale(domain=[-most, 0, most], interpolate="rgb", range=colors)
+    legend = alt.Legend(title=title, orient="bottom", format="+.2f", gradientLength=150, titleOrient="left",
+                        titleLimit=300, tickCount=3)  # fmt: skip
+    return alt.Color(f"{field}:Q", scale=scale, legend=legend)

@@ -10,18 +10,21 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.jobs import AnalyseRun
+from engine.domain.jobs import AnalyseRun, AskedPrompt, NeverCancelled, WhereProbes, quiet
 from engine.domain.measures import MEASURES, Estimate
 from engine.domain.runs import LOSS_SMOOTHING
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import BUNDLED, Store
+from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import run_scores
+from engine.workflows.where import where_probes
 from pages._ui import session
 from pages._ui.curves.runs_view import readable
 from pages._ui.curves.scores_view import clicked
 from tests.many_runs import copy_runs
 
 OpenPage = Callable[..., AppTest]
+BASE, END = "demo-tokens@base", "demo-tokens@100%"
 
 
 def test_without_a_run_the_page_leads_to_train(open_page: OpenPage) -> None:
@@ -288,3 +291,21 @@ def test_the_figures_of_change_can_be_taken_away(open_page: OpenPage) -> None:
     labels = {button.label for button in app.get("download_button")}
     pictures = {"Circuit change", "Influence by layer", "Meaning overlap", "Causal check"}
     assert {f"{name} ({kind})" for name in pictures for kind in ("PNG", "SVG")} <= labels
+
+
+def test_where_it_was_learned_is_offered_and_then_shown_by_token_and_layer(open_page: OpenPage) -> None:
+    app = open_page("curves", runs="demo-tokens", probes="1")
+    assert not app.exception
+    assert "Find where it was learned" in [button.label for button in app.button]
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    groups = [group for group in probe_groups(store, BASE, END) if group.kind == "paraphrase"]
+    for group in groups:
+        (asked,) = group_prompts(group, 1)
+        asked_for = WhereProbes(a=BASE, b=END, asked=(AskedPrompt(prompt=asked.text, answer=asked.answer),))
+        where_probes(store, asked_for, quiet, NeverCancelled())
+    before = len(app.get("vega_lite_chart"))
+    app.run()
+    assert not app.exception
+    assert "Find where it was learned" not in [button.label for button in app.button]
+    assert len(app.get("vega_lite_chart")) == before + 2 * len(groups)
+    assert "at the new word (1.00 of it" in texts(app)  # this run trained nothing but the new words' embeddings

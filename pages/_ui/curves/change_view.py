@@ -65,19 +65,25 @@ class ChangeChoice:
     settings: DecisionSettings
 
 
-@guarded()
-def how_circuits_changed(page: str, scores: Mapping[str, pd.DataFrame], *, last_step: int) -> None:
-    """The section of one of these runs. `last_step`: where the axis of the probe curves ends."""
-    title, head = st.columns([9, 1], vertical_alignment="center")
-    title.subheader("How the circuits changed", anchor=False)
+def pick_run_and_kind(page: str, scores: Mapping[str, pd.DataFrame]) -> tuple[str, ProbeKind]:
+    """Which of these runs the sections below are about, and on which of its probes."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=_PICK_PX):
             run = _pick_run(page, list(scores))
         with st.container(width=_PICK_PX):
             kind = _pick_kind(page, scores[run])
-        found = seen(store(), run, kind)
+    return run, kind
+
+
+@guarded()
+def how_circuits_changed(page: str, run: str, kind: ProbeKind, *, last_step: int, n_types: int) -> None:
+    """The section of one run. `last_step`: where the axis of the probe curves ends."""
+    title, head = st.columns([9, 1], vertical_alignment="center")
+    title.subheader("How the circuits changed", anchor=False)
+    found = seen(store(), run, kind)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = _pick_comparison(page, run, kind, found) if found is not None else None
-    analyse = partial(offer_to_trace, run, kind, found, n_types=max(1, scores[run]["constraint_type"].nunique()))
+    analyse = partial(offer_to_trace, run, kind, found, n_types=n_types)
     if found is None or chosen is None:
         analyse()
         return
@@ -188,7 +194,7 @@ def _pick_kind(page: str, scores: pd.DataFrame) -> ProbeKind:
     kinds = [kind for kind in PROBE_KINDS if kind in set(scores["probe_kind"])]
     default = "paraphrase" if "paraphrase" in kinds else kinds[0]
     return pick(
-        page, "on", kinds, label="Traced on", what="probe kind", default=default,
+        page, "on", kinds, label="Probes", what="probe kind", default=default,
         explain="\n".join(f"- **{kind}**: {PROBE_KINDS[kind].help}" for kind in kinds),
     )  # fmt: skip
 
