@@ -20,21 +20,35 @@ function drawPanel(ctx, picture) {
   drawOutputLabels(ctx, picture);
   drawNotes(ctx, picture);
   ctx.restore();
-  drawScroll(ctx, picture);
+  drawMap(ctx, picture);
   drawAxes(ctx, picture);
   return shown;
 }
 
-/** Where one is in a graph that is higher than its frame. */
-function drawScroll(ctx, { w, h, scene, to, colours }) {
-  const { tall = 1, height } = scene.places;
-  if (tall <= 1) return;
-  const room = h - PAD.top - PAD.bottom;
-  const [top, size] = [(height - to.backY(PAD.top)) / height, room / (to.sy * height)];
-  ctx.fillStyle = colours.ghost;
-  ctx.beginPath();
-  ctx.roundRect(w - 6, PAD.top + top * room, 4, Math.max(16, size * room), 2);
-  ctx.fill();
+/** Where one is in a graph that is higher than its frame: all of its nodes, small, and a frame around what is seen. */
+function drawMap(ctx, { w, h, scene, side, to, colours }) {
+  const map = mapBox(scene.places, w, h);
+  if (!map) return;
+  const x = (value) => map.left + (value / scene.places.width) * map.width;
+  const y = (value) => map.top + (1 - value / scene.places.height) * map.height;
+  ctx.globalAlpha = 0.9;
+  ctx.fillStyle = colours.node;
+  ctx.fillRect(map.left - 3, map.top - 3, map.width + 6, map.height + 6);
+  ctx.globalAlpha = 1;
+  ctx.strokeStyle = colours.ghost;
+  ctx.lineWidth = 1;
+  ctx.strokeRect(map.left - 3.5, map.top - 3.5, map.width + 7, map.height + 7);
+  for (const node of scene.nodes) {
+    if (!onSide(node, side)) continue;
+    ctx.fillStyle = node.answer ? colours.answer : outline(node, colours);
+    ctx.fillRect(x(node.x) - 0.75, y(node.y) - 0.75, 1.5, 1.5);
+  }
+  const seen = { left: to.backX(PAD.left), right: to.backX(w - PAD.right), top: to.backY(PAD.top), bottom: to.backY(h - PAD.bottom) };
+  ctx.strokeStyle = colours.ring;
+  ctx.lineWidth = 1.5;
+  const [left, top] = [Math.max(x(seen.left), map.left - 2), Math.max(y(seen.top), map.top - 2)];
+  const [right, bottom] = [Math.min(x(seen.right), map.left + map.width + 2), Math.min(y(seen.bottom), map.top + map.height + 2)];
+  ctx.strokeRect(left, top, right - left, bottom - top);
 }
 
 function drawGrid(ctx, { w, scene, to, colours }) {

@@ -11,11 +11,14 @@ function listen(graphs, panel) {
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    drag = { start: at(event), view: graphs.view, moved: false };
+    drag = { start: at(event), view: graphs.view, moved: false, map: onMapOf(graphs, panel, at(event)) };
     stage.setPointerCapture(event.pointerId);
+    if (drag.map) graphs.look({ ...graphs.view, ...drag.map });
   });
   stage.addEventListener("pointermove", (event) => {
     const [px, py] = at(event);
+    const there = onMapOf(graphs, panel, [px, py]);
+    if (drag?.map) return there && graphs.look({ ...graphs.view, ...there });
     if (drag && (drag.moved || Math.hypot(px - drag.start[0], py - drag.start[1]) > 4)) {
       drag.moved = true;
       hideTip(panel);
@@ -27,15 +30,15 @@ function listen(graphs, panel) {
       });
       return;
     }
-    const { row, edge } = under(graphs, panel, px, py);
+    const { row, edge } = there ? { row: -1, edge: null } : under(graphs, panel, px, py);
     graphs.hover(row, edge);
     if (row >= 0) showTip(panel, nodeTip(graphs.scene, row), px, py);
     else if (edge) showTip(panel, edgeTip(graphs.scene, edge), px, py);
     else hideTip(panel);
-    stage.style.cursor = row < 0 && !edge ? "" : "pointer";
+    stage.style.cursor = row < 0 && !edge && !there ? "" : "pointer";
   });
   stage.addEventListener("pointerup", (event) => {
-    const clicked = drag && !drag.moved;
+    const clicked = drag && !drag.moved && !drag.map;
     drag = null;
     if (!clicked) return;
     const { row, edge } = under(graphs, panel, ...at(event));
@@ -77,6 +80,10 @@ function scrollBy(graphs, panel, event) {
 function leave(graphs, panel) {
   hideTip(panel);
   graphs.hover(-1, null);
+}
+
+function onMapOf({ scene }, panel, [px, py]) {
+  return onMap(scene.places, panel.width, panel.height, px, py);
 }
 
 /** The node under a pixel, else the drawn edge under it. */

@@ -65,13 +65,14 @@ class LinkedGraphs {
     const before = this.scene ? stateOf(this) : null;
     const wanted = withOrders(before, head, this.heard);
     this.heard = Math.max(this.heard, ...Object.values(head.said));
-    const places = JSON.stringify(payload.places);
-    const look = before && this.places !== places && wanted.look === before.look ? null : wanted.look;
-    const scrolled = this.places === places && !look && this.view.k <= 1 ? this.view : null;
+    const places = JSON.stringify({ ...payload.places, tall: 0 }); // how high it is drawn is ours, and comes later
+    const ordered = !before || wanted.look !== before.look; // else it is ours, and more exact than what was said of it
+    const view = !ordered && this.places === places ? this.view : null;
+    const look = ordered ? wanted.look : null;
     payload.places.tall = this.payload?.places.tall ?? 1;
     this.install(payload, head.annotations, wanted.step);
     this.places = places;
-    this.view = look ? bounded(payload.places, { k: look[0], cx: look[1], cy: look[2] }) : scrolled ?? wholeView(payload.places);
+    this.view = view ?? (look ? bounded(payload.places, { k: look[0], cx: look[1], cy: look[2] }) : wholeView(payload.places));
     this.marks = marksOf(this.scene, wanted);
     this.found = findNodes(this.scene, this.query);
     if (this.mode !== head.mode) this.arrange(head.mode);
@@ -179,6 +180,11 @@ class LinkedGraphs {
   picture(panel) {
     const { scene, marks, found, fade, colours } = this;
     return { w: panel.width, h: panel.height, scene, side: panel.side, to: this.project(panel), marks, found, fade, colours };
+  }
+
+  /** Where a panel's small map lies, if it has one. */
+  mapOf(panel) {
+    return mapBox(this.scene.places, panel.width, panel.height);
   }
 
   /** Layout points to pixels of a panel, as it is seen now. */

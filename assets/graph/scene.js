@@ -1,6 +1,6 @@
 // What is drawn, and where: places, neighbours, the shared view. No DOM, no canvas.
 
-const PAD = { left: 36, right: 16, top: 38, bottom: 26 };
+const PAD = { left: 44, right: 16, top: 38, bottom: 26 };
 const MAX_ZOOM = 14;
 const ALMOST_FITS = 1.12; // rows are drawn so much closer rather than scrolled
 const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
@@ -99,6 +99,24 @@ function wholeView(places) {
 function tallness(places, h) {
   const needed = (places.height * (places.least_px ?? 0)) / Math.max(1, h - PAD.top - PAD.bottom);
   return needed > ALMOST_FITS ? needed : 1;
+}
+
+/** Where the small map of a graph that is higher than its frame lies, in pixels: top left, where the fewest nodes are. */
+function mapBox(places, w, h) {
+  if ((places.tall ?? 1) <= 1) return null;
+  const height = Math.min(150, h - PAD.top - PAD.bottom - 16);
+  return height < 40 ? null : { left: PAD.left + 8, top: PAD.top - 22, width: Math.min(72, w / 6), height };
+}
+
+/** The layout point under a pixel of that map, or null beside it. */
+function onMap(places, w, h, px, py) {
+  const map = mapBox(places, w, h);
+  if (!map || px < map.left - 3 || px > map.left + map.width + 3 || py < map.top - 3 || py > map.top + map.height + 3) return null;
+  const share = (value, from, size) => Math.min(1, Math.max(0, (value - from) / size));
+  return {
+    cx: share(px, map.left, map.width) * places.width,
+    cy: (1 - share(py, map.top, map.height)) * places.height,
+  };
 }
 
 /** Layout point -> pixel of a stage of w x h, under a view. */

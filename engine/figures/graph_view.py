@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.analysis.focus import Focus
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
@@ -93,6 +94,7 @@ def pair_view(
     diff: GraphDiff,
     *,
     probe: Probe | None = None,
+    among: Focus | None = None,
     strongest: int = 35,
     loss_a: float | None = None,
     loss_b: float | None = None,
@@ -101,24 +103,35 @@ def pair_view(
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
+    `among`: the nodes that are drawn, all without it; what is said of the graphs is said of the whole.
     `strongest`: edges drawn without being asked for, by |flow| on each side and by |change| in the overlay.
     `loss_a` to `step_b`: of the checkpoints, shown in the titles.
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
     """
-    places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
+    nodes, edges = _drawn(diff, among)
+    places = layout(nodes, diff.a.tokens, diff.a.n_layers)
     answer = right_answer(probe, diff.nodes)
     sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b), (step_a, step_b))
-    rows: Iterable[Any] = diff.nodes.itertuples()
-    fixed = fixed_parts(diff.nodes, places, answer)
+    rows: Iterable[Any] = nodes.itertuples()
+    fixed = fixed_parts(nodes, places, answer)
     return GraphView(
         nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
-        edges=edge_columns(diff, diff.edges, diff.nodes["id"], strongest),
+        edges=edge_columns(diff, edges, nodes["id"], strongest),
         sides=sides,
         places=frame_places(places, probe),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
     )
+
+
+def _drawn(diff: GraphDiff, among: Focus | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Nodes and edges."""
+    if among is None or len(among.nodes) == len(diff.nodes):
+        return diff.nodes, diff.edges
+    nodes = diff.nodes[diff.nodes["id"].isin(among.nodes)].reset_index(drop=True)
+    between = diff.edges["source"].isin(among.nodes) & diff.edges["target"].isin(among.nodes)
+    return nodes, diff.edges[between].reset_index(drop=True)
 
 
 def explained_facts(change: ExplainedChange) -> dict[str, Any]:

@@ -7,9 +7,9 @@ Units: x counts node pitches (1 = the space of one node in a full row). y goes u
 two layers are 1 apart, or farther where crowded cells wrap into so many rows that they would touch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ _MOST_ROWS = 12  # of one cell; then the whole gets wider
 _NARROWEST = 4.0  # a cell of so few nodes is not wrapped
 _OUTPUT_PITCH = 2.4  # between outputs, which carry labels
 _NAME_LIMIT = 14  # characters of a group's name that are given room
+_FOLDED = 3  # so many layers without a node, one after the other, stand as one row
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class LayoutRow:
-    """One layer: its label at `y`."""
+    """One layer, or several without nodes: its label at `y`."""
 
     label: str
     y: float
@@ -88,13 +89,12 @@ def layout(nodes: pd.DataFrame, tokens: Sequence[str], n_layers: int) -> Layout:
     order = outputs.assign(p=-np.maximum(outputs["a"], outputs["b"])).sort_values(["p", "index"], kind="stable").index
     x[order] = _output_places(len(order), width)
     y[order] = heights[-1]
-    labels = ["Emb", *(f"L{layer}" for layer in range(n_layers)), "Out"]
     return Layout(
         x=x,
         y=y,
         room=room,
         columns=columns,
-        rows=tuple(LayoutRow(label, height) for label, height in zip(labels, heights, strict=True)),
+        rows=_rows(heights, n_layers),
         width=width,
         height=heights[-1],
     )
@@ -181,12 +181,36 @@ def _pack(widths: np.ndarray, limit: int) -> _Packed:
 
 
 def _layer_heights(taken: Mapping[tuple[int, int], float], n_layers: int) -> list[float]:
-    """y of the embeddings, of each layer and of the outputs. `taken`: height of each cell by (layer, position)."""
+    """y of the embeddings, of each layer and of the outputs. `taken`: height of each cell by (layer, position).
+
+    Folded layers have one y, that of their row.
+    """
     highest = [0.0] * (n_layers + 2)
     for (layer, _), height in taken.items():
         highest[layer + 1] = max(highest[layer + 1], height)
-    steps = (max(1.0, (below + above) / 2 + _LAYER_GAP) for below, above in pairwise(highest))
+    folded = _folded({layer for layer, _ in taken}, n_layers)
+    steps = (
+        0.0 if layer in folded and layer - 1 in folded else max(1.0, (below + above) / 2 + _LAYER_GAP)
+        for layer, (below, above) in enumerate(pairwise(highest))
+    )
     return list(accumulate(steps, initial=0.0))
+
+
+def _folded(used: Set[int], n_layers: int) -> set[int]:
+    """The layers without nodes that stand as one row with the ones beside them."""
+    runs = groupby(range(n_layers), key=lambda layer: layer in used)
+    empty = (list(run) for is_used, run in runs if not is_used)
+    return {layer for run in empty if len(run) >= _FOLDED for layer in run}
+
+
+def _rows(heights: Sequence[float], n_layers: int) -> tuple[LayoutRow, ...]:
+    """Layers of one height are one row."""
+    names = ["Emb", *(f"L{layer}" for layer in range(n_layers)), "Out"]
+    rows = []
+    for y, run in groupby(zip(heights, names, strict=True), key=lambda pair: pair[0]):
+        first, *others = [name for _, name in run]
+        rows.append(LayoutRow(f"{first}–{others[-1][1:]}" if others else first, y))
+    return tuple(rows)
 
 
 def _output_places(n: int, width: float) -> np.ndarray:

@@ -73,6 +73,23 @@ def test_zoom_and_pan_move_both_sides(graphs: Page) -> None:
     assert json.loads(data(graphs, "view"))["k"] == 1
 
 
+def test_what_python_says_again_does_not_undo_the_zoom(graphs: Page) -> None:
+    """The very first time too: a slow page answers after a quick hand has zoomed."""
+    zoomed = root(graphs).evaluate(
+        """root => {
+          const { graphs } = root;
+          const { places, ...rest } = graphs.payload;
+          const { tall, ...frame } = places;
+          const head = { mode: graphs.mode, height: 300, marks: {}, said: {}, annotations: graphs.annotations };
+          graphs.update(head, { ...rest, places: frame });
+          graphs.look({ ...graphs.view, k: 2 });
+          graphs.update(head, graphs.payload);
+          return graphs.view.k;
+        }"""
+    )
+    assert zoomed == 2
+
+
 def test_keys_alone_are_enough(graphs: Page) -> None:
     graphs.locator(".tl-stage").first.focus()
     graphs.keyboard.press("ArrowUp")
@@ -283,3 +300,8 @@ def test_a_crowded_graph_is_drawn_higher_and_scrolls(graph_app: str, page: Page)
         " return scene.nodes.map((node) => node.room * to.sy); }"
     )
     assert min(pitches) >= 8  # pixels between two rows of a cell
+    seen = root(page).evaluate(state)[1]
+    small = root(page).evaluate("root => root.graphs.mapOf(root.graphs.panels[0])")
+    x, y = small["left"] + small["width"] / 2, small["top"] + small["height"] - 2
+    stage.click(position={"x": x, "y": y})  # the small map's lower end leads down
+    assert root(page).evaluate(state)[1] < seen

@@ -86,3 +86,17 @@ def test_crowded_cells_wrap_and_stay_within_a_laptops_width():
     places = layout(diff.nodes, diff.a.tokens, diff.a.n_layers)
     assert places.width <= 60
     assert len(set(np.round(places.y, 3))) > diff.a.n_layers + 2
+
+
+def test_three_layers_without_nodes_are_one_row_and_two_are_not():
+    diff = diff_graphs(random_graph(1, n_layers=12), random_graph(2, n_layers=12))
+    away = diff.nodes["kind"].isin(["feature", "error"]) & diff.nodes["layer"].isin([2, 3, 4, 7, 8])
+    nodes = diff.nodes[~away].reset_index(drop=True)
+    places = layout(nodes, diff.a.tokens, diff.a.n_layers)
+    labels = [row.label for row in places.rows]
+    assert labels == ["Emb", "L0", "L1", "L2–4", "L5", "L6", "L7", "L8", "L9", "L10", "L11", "Out"]
+    heights = [row.y for row in places.rows]
+    assert all(above - below >= 1 for below, above in pairwise(heights))
+    assert places.height == heights[-1]
+    on_top = nodes["layer"].to_numpy() == 11
+    assert np.abs(places.y[on_top] - heights[-2]).max() < 0.5

@@ -171,6 +171,18 @@ def test_settings_are_in_the_address(open_page: OpenPage) -> None:
     assert "replacement" in texts(app)
 
 
+def test_how_much_is_drawn_is_in_the_address_and_told(open_page: OpenPage) -> None:
+    app = open_page("compare")
+    assert "Drawn:" not in texts(app)  # of so few layers all is
+    app = open_page("compare", drawn="0.5", marks=Marks(selected="feature/3/5/566").to_text())
+    assert not app.exception
+    assert "of 198 nodes. The edges between them make 50% of what changed." in texts(app)
+    slider = next(slider for slider in app.slider if slider.label.startswith("Draw what carries"))
+    slider.set_value(1.0).run()
+    assert "drawn" not in app.query_params
+    assert "Drawn:" not in texts(app)
+
+
 def test_a_run_deleted_in_another_tab_is_a_message(open_page: OpenPage) -> None:
     app = open_page("compare")
     store = session.store()

@@ -14,6 +14,9 @@ from pages._ui.graphs.picking import Picking
 PAGE = "compare"
 EXPLAINED = "explained"  # in the address
 VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table", "Where")
+DEEP = 8  # layers; of more, not all nodes are drawn at first
+_SHARE_OF_DEEP = 0.6  # of the change
+LEAST_SHARE = 0.1
 MOST_CHANGE = 0.2  # the largest that the smallest change that counts can be set to
 _DEFAULT = DiffSettings()
 PICKING = Picking(PAGE, key="graphs")
@@ -38,6 +41,16 @@ class Shown:
     view: str  # one of VIEWS
     settings: DiffSettings
     merged: bool  # supernodes are drawn as one node each
+    share: float = 1.0  # of the change that what is drawn of the graphs carries
+
+
+def default_share(n_layers: int) -> float:
+    """Of the change: how much of it what is drawn of a graph carries, unless a person says otherwise."""
+    return _SHARE_OF_DEEP if n_layers > DEEP else 1.0
+
+
+def share_from_url(n_layers: int) -> float:
+    return url.number(PAGE, "drawn", LEAST_SHARE, 1.0, default_share(n_layers))
 
 
 def settings_from_url() -> DiffSettings:

@@ -13,7 +13,15 @@ from engine.domain.explained import ExplainedLogits
 from engine.domain.numbers import decimal, percent, plural
 from engine.figures.names import visible
 from pages._ui import url
-from pages._ui.compare.selection import MOST_CHANGE, PAGE, Selection, Shown, explain
+from pages._ui.compare.selection import (
+    LEAST_SHARE,
+    MOST_CHANGE,
+    PAGE,
+    Selection,
+    Shown,
+    default_share,
+    explain,
+)
 from pages._ui.compare.trace import trace_again
 from pages._ui.text import plain
 
@@ -72,6 +80,8 @@ def _sliders(diff: GraphDiff, shown: Shown) -> None:
             default.edge_threshold)  # fmt: skip
     _slider("Smallest change that counts, of all that moved", "change", (0.0, MOST_CHANGE, 0.005),
             shown.settings.min_change, _DEFAULT.min_change, shown_as="percent")  # fmt: skip
+    _slider("Draw what carries this share of the change", "drawn", (LEAST_SHARE, 1.0, 0.05), shown.share,
+            default_share(diff.a.n_layers), shown_as="percent")  # fmt: skip
     st.caption(
         f"In all {decimal(diff.explained.moved)} logits moved: a change of {decimal(diff.explained.limit)} counts, "
         f"where it is also {percent(diff.settings.min_ratio)} of the larger side."

@@ -3,16 +3,17 @@
 One fragment: a click in the graphs or the table, and every setting in here, draws only this part of the page again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from engine.analysis.carried import explained_sentence
+from engine.analysis.focus import Focus, focus
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import CHANGE, STATUSES, GraphDiff, Status
-from engine.domain.numbers import step_name
+from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
@@ -22,6 +23,7 @@ from pages._ui.compare.data import annotations_of, difference, drawn
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import (
+    DEEP,
     PAGE,
     PICKING,
     Selection,
@@ -30,6 +32,7 @@ from pages._ui.compare.selection import (
     marks,
     refuse_explained,
     settings_from_url,
+    share_from_url,
 )
 from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.table import edge_table_widget, neighbour_table
@@ -44,6 +47,7 @@ from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
 GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
+DEEP_PX = 420  # of many layers
 BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
 TABLE_PX = 460
@@ -64,6 +68,7 @@ def workbench(selection: Selection, view: str) -> None:
             where_training_acted(selection)  # needs no graphs
             not_traced(selection)
         return
+    shown = replace(shown, share=share_from_url(diff.a.n_layers))
     annotations = annotations_of(store(), diff)
     above = st.container()
     frame = None
@@ -79,7 +84,9 @@ def workbench(selection: Selection, view: str) -> None:
     if view == "Time-lapse" and selection.group:
         st.info("A time-lapse plays one prompt. Choose one of the prompts of this mean circuit below.")
     elif view in ("Graphs", "Overlay"):
-        graphs(view_of(diff, selection), annotations, overlay=view == "Overlay")
+        deep = diff.a.n_layers > DEEP
+        graphs(view_of(diff, selection, shown.share), annotations, overlay=view == "Overlay", deep=deep)
+        _how_much(diff, shown.share)
     _below(diff, selection, shown, annotations, frame.step if frame else None)
 
 
@@ -101,32 +108,61 @@ def _difference(selection: Selection, shown: Shown) -> GraphDiff | None:
     return diff
 
 
-def view_of(diff: GraphDiff, selection: Selection) -> GraphView:
+def view_of(diff: GraphDiff, selection: Selection, share: float) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
     steps = {"step_a": selection.a.step, "step_b": selection.b.step}
-    probe = selection.probe
-    made_from = (
-        diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), probe.id if probe else "",
-        len(diff.nodes), len(diff.edges), float(diff.edges[CHANGE].abs().sum()), *losses,
-    )  # fmt: skip
+    probe, among = selection.probe, _focus_now(diff, share)
     return _view(
-        lambda: pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], **steps),
-        made_from,
+        lambda: pair_view(diff, probe=probe, among=among, loss_a=losses[0], loss_b=losses[1], **steps),
+        (*_content(diff), probe.id if probe else "", *losses, among.nodes),
     )
 
 
+def _content(diff: GraphDiff) -> tuple[Hashable, ...]:
+    """Equal for equal differences."""
+    return (
+        diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), len(diff.nodes), len(diff.edges),
+        float(diff.edges[CHANGE].abs().sum()),
+    )  # fmt: skip
+
+
+def _focus_now(diff: GraphDiff, share: float) -> Focus:
+    """What is drawn: all, or what carries the share of the change that is set; and always what is marked."""
+    at = marks()
+    carrying = _focus(lambda also: focus(diff, share, also), (*_content(diff), share), frozenset())
+    marked = {*at.pins, *(at.edge or ()), *([at.selected] if at.selected else [])} & set(diff.nodes["id"])
+    if marked <= carrying.nodes:
+        return carrying
+    return _focus(lambda also: focus(diff, share, also), (*_content(diff), share), frozenset(marked))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _focus(_make: Callable[[frozenset[str]], Focus], made_from: tuple[Hashable, ...], also: frozenset[str]) -> Focus:
+    return _make(also)
+
+
+def _how_much(diff: GraphDiff, share: float) -> None:
+    """Says so where not all is drawn."""
+    now = _focus_now(diff, share)
+    if len(now.nodes) < len(diff.nodes):
+        st.caption(
+            f"Drawn: {count(len(now.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
+            f"{percent(now.share)} of what changed. Settings draw more or fewer; the table has all."
+        )
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _view(_make: Callable[[], GraphView], made_from: tuple[object, ...]) -> GraphView:
+def _view(_make: Callable[[], GraphView], made_from: tuple[Hashable, ...]) -> GraphView:
     return _make()
 
 
-def graphs(view: GraphView, annotations: Annotations, *, overlay: bool) -> None:
-    """The linked graphs; what a person marks in them goes into the address."""
+def graphs(view: GraphView, annotations: Annotations, *, overlay: bool, deep: bool = False) -> None:
+    """The linked graphs; what a person marks in them goes into the address. `deep`: of many layers, drawn higher."""
     mark(
         linked_graphs(
-            view, key=PICKING.key, mode="overlay" if overlay else "pair", marks=marks(), height=GRAPH_PX,
-            annotations=annotations,
+            view, key=PICKING.key, mode="overlay" if overlay else "pair", marks=marks(),
+            height=DEEP_PX if deep else GRAPH_PX, annotations=annotations,
         )
     )  # fmt: skip
 
@@ -142,7 +178,7 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
             st.rerun()
         settings_menu(diff, selection, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
-        pair = ExportedPair(diff, lambda: view_of(diff, selection), selection.probe, annotations)
+        pair = ExportedPair(diff, lambda: view_of(diff, selection, shown.share), selection.probe, annotations)
         export_menu(PAIR_FORMATS, pair, name=name)
     if at.selected:
         left, right = st.columns([5, 6], gap="medium")
