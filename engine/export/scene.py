@@ -17,7 +17,7 @@ from engine.figures import palette
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView
 
 BACKGROUND: dict[Theme, str] = {"light": "#ffffff", "dark": "#0e1117"}
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 16, 38, 26  # room around the layout, in pixels
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 16, 38, 26  # room around the layout, in pixels
 _IN = {"a": IN_A, "b": IN_B, "overlay": IN_A | IN_B}
 _STRONG = {"a": STRONG_A, "b": STRONG_B, "overlay": STRONG_CHANGE}
 _LABEL_PX, _OUTPUT_PX, _ROW_PX = 12.5, 11.5, 11.0
