@@ -25,6 +25,14 @@ from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about
 Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 METHOD_TYPES = ("LORA", "TRAINABLE_TOKENS", "ADALORA", "IA3")  # PEFT's types whose merge is exact and tested here
+_FROM_BASE = ("pissa", "olora")  # beginnings of LoRA that are taken off the base's weights, each time the same way
+_RANDOM = ("pissa_niter", "corda", "loftq")  # or not the same, or with what is not in the adapter's files
+_REFUSED = {  # settings of an adapter that has no weights to merge, and why
+    "megatron_config": "asks for Megatron layers, which are not supported",  # PEFT would import a module that it names
+    "alora_invocation_tokens": "acts only after certain tokens (activated LoRA), so it is no one set of weights",
+    "layer_replication": "repeats layers of the model, which is then another model than the base",
+    "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
+}
 # What says where an adapter was made, not what it does.
 _ORIGIN = {"base", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
 
@@ -185,12 +193,26 @@ def peft_config(adapter: Path) -> PeftConfig:
     kind = str(fields.get("peft_type"))
     if kind not in METHOD_TYPES:
         raise InputError(f"{adapter} is an adapter of type {kind[:40]}. Supported types: {', '.join(METHOD_TYPES)}.")
-    if fields.get("megatron_config"):  # makes PEFT import a module that the file names
-        raise InputError(f"{adapter} asks for Megatron layers, which are not supported.")
+    for name, why in _REFUSED.items():
+        if fields.get(name):
+            raise InputError(f"{adapter} {why}.")
+    how = str(fields.get("init_lora_weights"))
+    if how.startswith(_RANDOM):
+        raise InputError(
+            f"{adapter} begins with “{how[:40]}”, which its files do not tell: PEFT itself loads it differently each "
+            "time. Convert it to plain LoRA where it was trained, with save_pretrained’s "
+            "path_initial_model_for_weight_conversion."
+        )
     try:
         return PeftConfig.from_peft_type(**fields)
     except (TypeError, ValueError, KeyError) as error:
         raise Damaged(adapter / CONFIG, one_line(error)) from error
+
+
+def changes_base(config: PeftConfig) -> bool:
+    """Whether PEFT changes the base's own weights when it puts such an adapter on."""
+    how = getattr(config, "init_lora_weights", None)
+    return isinstance(how, str) and how.lower().startswith(_FROM_BASE)
 
 
 def _only_embeddings(model: PreTrainedModel, targets: object) -> bool:

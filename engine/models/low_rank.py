@@ -6,9 +6,16 @@ from transformers.pytorch_utils import Conv1D
 
 
 class LowRank(nn.Module):
-    """x W^T + b + scale (x down^T) up^T, with W and b those of `linear`, which is shared and stays as it is."""
+    """x W^T + b + scale (x down^T) up^T + shift, with W and b those of `linear`, which is shared and stays as it is."""
 
-    def __init__(self, linear: nn.Linear | Conv1D, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
+    def __init__(
+        self,
+        linear: nn.Linear | Conv1D,
+        down: torch.Tensor,
+        up: torch.Tensor,
+        scale: float,
+        shift: torch.Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.training = False
         self.linear = linear
@@ -17,15 +24,23 @@ class LowRank(nn.Module):
         self.up: torch.Tensor  # (n_out, rank)
         self.register_buffer("down", down.detach(), persistent=False)
         self.register_buffer("up", up.detach(), persistent=False)
+        self.shift: torch.Tensor | None  # (n_out,)
+        self.register_buffer("shift", None if shift is None else shift.detach(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         term = x.to(self.down.dtype) @ self.down.T @ self.up.T * self.scale
+        if self.shift is not None:
+            term = term + self.shift
         output: torch.Tensor = self.linear(x)
         return output + term.to(output.dtype)
 
     @property
     def bias(self) -> torch.Tensor | None:
-        return self.linear.bias
+        """(n_out,)"""
+        own: torch.Tensor | None = self.linear.bias
+        if self.shift is None:
+            return own
+        return self.shift if own is None else own + self.shift.to(own.dtype)
 
     @property
     def merged(self) -> torch.Tensor:

@@ -5,7 +5,7 @@ was trained: of LoRA and AdaLoRA the two thin matrices, which stay beside the we
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from peft import PeftModel
@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import peft_config, read_weights, with_adapter
+from engine.models.adapters import changes_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
@@ -65,11 +65,17 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
             parent, _, own = name.rpartition(".")
             modules[parent].add_module(own, term)
         return model
+    elif changes_base(
+        config := peft_config(adapter)
+    ):  # PEFT takes the term's beginning off the weights that it is given
+        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
+        _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
     tuned = with_adapter(model, adapter)
     if isinstance(tuned, PeftModel):
         with BUILDING:
             _keep_thin(tuned)
-            _own(model, list(_touched(tuned)))
+            touched = list(_touched(tuned))
+            _own(model, [weight for one in touched for weight in one.parameters(recurse=False)], only=touched)
             model = tuned.merge_and_unload()
     return model.eval().requires_grad_(requires_grad=False)
 
@@ -88,6 +94,8 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
     """
     config = peft_config(adapter)
     if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
+        return {}
+    if changes_base(config):
         return {}
     weights = read_weights(adapter)
     linear = {name: one for name, one in model.named_modules() if check_target_module_exists(config, name)}
@@ -126,24 +134,27 @@ def _term(module: nn.Module) -> LowRank | None:
         return LowRank(
             module.base_layer, down, module.lora_B[name], module.scaling[name] / float(module.ranknum[name] + 1e-5)
         )
-    if module.lora_variant or module.lora_bias.get(name):
+    if module.lora_variant:
         return None
-    return LowRank(
-        module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight, float(module.scaling[name])
-    )
+    scale, bias = float(module.scaling[name]), module.lora_B[name].bias
+    shift = None if bias is None else bias * scale
+    return LowRank(module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight, scale, shift)
 
 
-def _touched(tuned: PeftModel) -> Iterator[nn.Parameter]:
-    """What a merge would write into."""
+def _touched(tuned: PeftModel) -> Iterator[nn.Module]:
+    """Into whose weights a merge would write."""
     for module in tuned.modules():
         if isinstance(module, BaseTunerLayer):
-            yield from module.get_base_layer().parameters(recurse=False)
+            yield module.get_base_layer()
 
 
-def _own(model: nn.Module, parameters: list[nn.Parameter]) -> None:
-    """Copies of these in their place, wherever they stand (tied matrices stand in two places)."""
+def _own(model: nn.Module, parameters: list[nn.Parameter], only: Sequence[nn.Module] | None = None) -> None:
+    """Copies of these in their place: of `only` these modules, else wherever they stand.
+
+    Tied matrices stand in two places. An adapter that touches one of them leaves the other as it is.
+    """
     copies = {id(one): nn.Parameter(one.detach().clone(), requires_grad=one.requires_grad) for one in parameters}
-    for module in model.modules():
+    for module in model.modules() if only is None else only:
         for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
             if id(parameter) in copies:
                 setattr(module, name, copies[id(parameter)])

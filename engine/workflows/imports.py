@@ -39,6 +39,7 @@ class _Found:
     folder: Path
     step: int
     trainer: dict[str, Any]  # Trainer's state, or empty
+    origin: Path  # the person's own, which messages name
 
     @property
     def files(self) -> tuple[str, str]:
@@ -135,7 +136,7 @@ def _read(folder: Path) -> _Found:
         raise InputError(
             f"{folder} does not say its step: there is no {TRAINER}, and its name is not checkpoint-STEP. Rename it."
         )
-    return _Found(folder, step, trainer)
+    return _Found(folder, step, trainer, folder)
 
 
 def _trainer_state(path: Path) -> dict[str, Any]:
@@ -158,19 +159,20 @@ def _copy(one: _Found, temporary: Path) -> _Found:
     folder.mkdir()
     for name in one.files:
         shutil.copyfile(one.folder / name, folder / name)
-    return _Found(folder, one.step, one.trainer)
+    return _Found(folder, one.step, one.trainer, one.folder)
 
 
 def _try_on(loaded: Any, one: _Found, probes: "ProbeBatch") -> ProbeResults:
-    import copy
-
-    from engine.models.adapters import with_adapter
-    from engine.models.base import BUILDING
+    """Raises InputError, Damaged of the person's folder, not of the copy."""
+    from engine.models.as_trained import check_as_trained
     from engine.training.probing import measure
 
-    with BUILDING:
-        model = with_adapter(copy.deepcopy(loaded.model), one.folder)
-    return measure(model, probes)
+    try:
+        return measure(check_as_trained(loaded, one.folder), probes)
+    except InputError as error:
+        raise InputError(str(error).replace(str(one.folder), str(one.origin))) from error
+    except Damaged as error:
+        raise Damaged(error.path.replace(str(one.folder), str(one.origin)), error.reason) from error
 
 
 def _config(name: str, model: ModelSpec, found: Sequence[_Found], *, corpus: str | None, corpus_hash: str) -> RunConfig:
