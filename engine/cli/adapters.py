@@ -1,4 +1,4 @@
-"""`import-adapter`."""
+"""`import`, and `import-adapter`, its name of before."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,36 +7,79 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.inputs import model_spec, stored_corpus
-from engine.cli.output import say
+from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.errors import InputError
+from engine.domain.imports import ImportPreview
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("import-adapter")(import_adapter)
+    app.command("import")(import_checkpoints)
+    app.command("import-adapter", hidden=True)(import_checkpoints)
 
 
-def import_adapter(
+def import_checkpoints(
     ctx: typer.Context,
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="What PEFT or Trainer saved.")],
     *,
-    name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run that they become.")],
+    name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run that they become.")] = "",
     model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
     corpus: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Its probes are measured at every checkpoint.")
     ] = None,
+    steps: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Their steps in order, where folders do not tell them.")
+    ] = "",
+    preview: Annotated[bool, typer.Option("--preview", help="Only tell what would be taken in.")] = False,
+    json_file: JsonFile = None,
 ) -> None:
-    """Take in checkpoints that were trained elsewhere: checkpoint-* folders, or a folder that holds them."""
+    """Take in checkpoints that were trained elsewhere: a trainer's output folder, or single checkpoints."""
+    from engine.workflows.checkpoint_folders import log_notes
+    from engine.workflows.checkpoint_folders import preview as preview_of
     from engine.workflows.imports import import_adapters
 
+    check_destination(json_file)
+    paths, numbers = [folder.expanduser() for folder in folders], _numbers(steps)
+    found = preview_of(paths, steps=numbers)
+    if json_file:
+        write_json(found.model_dump(mode="json"), json_file)
+    if preview:
+        if json_file != "-":
+            _show(found)
+            say(log_notes(found))
+        return
+    if not name:
+        raise InputError("Name the run that they become with --name, or look first with --preview.")
     store = store_of(ctx)
     spec = model_spec(model, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
-    paths = [folder.expanduser() for folder in folders]
     with progress(f"importing {name}") as report:
-        import_adapters(store, paths, name=name, model=spec, corpus=taught, report=report, cancel=_CtrlC())
+        import_adapters(
+            store, paths, name=name, model=spec, corpus=taught, steps=numbers, report=report, cancel=_CtrlC()
+        )  # fmt: skip
     if spec.source != "bundled":
         store.save_model(spec)  # the app offers it from now on
+    if json_file == "-":
+        return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
+    for told in (*(f"{one.path}: {one.why}" for one in found.checkpoints if one.why), log_notes(found)):
+        if told:
+            say(told)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InputError(f"“{text[:80]}” are no steps. Write whole numbers with commas between: 100,200.") from error
+
+
+def _show(found: ImportPreview) -> None:
+    rows = [
+        ("–" if one.step is None else one.step, one.kind, "yes" if one.taken else "no", str(one.path), one.why)
+        for one in found.checkpoints
+    ]
+    show_table(("step", "kind", "taken", "folder", "why"), rows, title="What would be taken in")
 
 
 class _CtrlC:

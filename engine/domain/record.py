@@ -1,6 +1,17 @@
 """The base of every config and every piece of metadata that is saved as JSON."""
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _nan_for_null(value: object) -> object:
+    return math.nan if value is None else value
+
+
+# NaN is a gap, as of a loss that diverged. JSON has no NaN: it is written as null, and read as NaN again.
+MaybeNumber = Annotated[float, BeforeValidator(_nan_for_null)]
 
 
 class Record(BaseModel):

@@ -10,7 +10,7 @@ from engine.domain.decisions import DecisionSettings
 from engine.domain.methods import MethodSettings
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import Name, label_for
-from engine.domain.record import Record
+from engine.domain.record import MaybeNumber, Record
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of the mean so far; the rest is the new loss
@@ -28,7 +28,7 @@ class RunConfig(Record):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 10
     learning_rate: Annotated[float, Field(ge=0, le=10)] | None = None  # None: the method's own default
     rank: Annotated[int, Field(ge=1, le=4096)] = 8  # of LoRA's matrices
-    alpha: Annotated[int, Field(ge=1)] = 16  # LoRA's scale is alpha / rank
+    alpha: Annotated[int | float, Field(gt=0)] = 16  # LoRA's scale is alpha / rank; as it is written
     method_settings: MethodSettings = MethodSettings()
     capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps
     capture_every: Annotated[int, Field(ge=1)] | None = None  # and every so many steps
@@ -103,9 +103,9 @@ class ProbeResults(Record):
 
     probe_id: tuple[str, ...]
     predicted: tuple[str, ...]  # the most probable next token
-    p: tuple[float, ...]  # probability of the right token
+    p: tuple[MaybeNumber, ...]  # probability of the right token
     rank: tuple[int, ...]  # of the right token, 1 is best
-    logit_diff: tuple[float, ...]  # right token's logit minus the best foil's
+    logit_diff: tuple[MaybeNumber, ...]  # right token's logit minus the best foil's
     correct: tuple[bool, ...]
 
     def to_json(self) -> str:
@@ -114,10 +114,10 @@ class ProbeResults(Record):
 
 
 class LossLog(Record):
-    """`losses.json`: the loss of every step so far."""
+    """`losses.json`: the loss of every step so far; NaN where it was no finite number."""
 
     step: tuple[int, ...] = ()
-    loss: tuple[float, ...] = ()
+    loss: tuple[MaybeNumber, ...] = ()
     learning_rate: tuple[float, ...] = ()
 
 

@@ -5,15 +5,25 @@ A checkpoint's folder holds a PEFT adapter or, where the model's own weights wer
 """
 
 import copy
+import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import (
+    PEFT_TYPE_TO_CONFIG_MAPPING,
+    PeftConfig,
+    PeftModel,
+    PeftType,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from peft import __version__ as peft_version
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from transformers import PreTrainedModel
@@ -33,6 +43,7 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "layer_replication": "repeats layers of the model, which is then another model than the base",
     "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
 }
+_DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
 _ORIGIN = {"base", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
 
@@ -196,6 +207,15 @@ def peft_config(adapter: Path) -> PeftConfig:
     for name, why in _REFUSED.items():
         if fields.get(name):
             raise InputError(f"{adapter} {why}.")
+    for name in ("r", "lora_alpha"):
+        if not isinstance(fields.get(name, 1), int | float):
+            raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(fields[name])[:40]}, which is no number.")
+    known = {field.name for field in dataclasses.fields(PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)])}
+    if unknown := sorted(name for name, value in fields.items() if value and name not in known | _ORIGIN):
+        raise InputError(
+            f"{adapter / CONFIG} sets {', '.join(unknown[:5])}, which PEFT {peft_version} does not know: it may change "
+            "the result. Save the adapter without it, or with this version."
+        )
     how = str(fields.get("init_lora_weights"))
     if how.startswith(_RANDOM):
         raise InputError(
@@ -204,7 +224,7 @@ def peft_config(adapter: Path) -> PeftConfig:
             "path_initial_model_for_weight_conversion."
         )
     try:
-        return PeftConfig.from_peft_type(**fields)
+        return PeftConfig.from_peft_type(**{name: value for name, value in fields.items() if name in known})
     except (TypeError, ValueError, KeyError) as error:
         raise Damaged(adapter / CONFIG, one_line(error)) from error
 
@@ -232,9 +252,15 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
         reason = "only a pickled adapter_model.bin is there, which is never read" if pickled else "it is missing"
         raise Damaged(path, reason, "Save the adapter again with safetensors.")
     try:
-        return load(path.read_bytes())  # a map of the file costs more, tensor by tensor, than the small file itself
+        found = load(path.read_bytes())  # a map of the file costs more, tensor by tensor, than the small file itself
     except (SafetensorError, OSError, ValueError) as error:
         raise Damaged(path, one_line(error)) from error
+    return {_plain_name(name): tensor for name, tensor in found.items()}
+
+
+def _plain_name(name: str) -> str:
+    """Without what torch.compile and FSDP put into names, and without the adapter's own."""
+    return _DEFAULT.sub(r"\1", name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", ""))
 
 
 def _in_order(value: object) -> object:

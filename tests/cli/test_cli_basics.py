@@ -15,8 +15,8 @@ from tests.cli.conftest import Cli
 COMMANDS = (
     ("demo", "build"), ("demo", "check"), ("corpus", "make"), ("corpus", "check"),
     ("corpus", "task"), ("corpus", "tasks"), ("train",), ("runs",), ("probe",),
-    ("trace",), ("compare",), ("curves",), ("import-adapter",), ("jobs",), ("store", "check"), ("store", "rebuild"),
-    ("bench",),
+    ("trace",), ("compare",), ("curves",), ("import",), ("import-adapter",), ("jobs",),
+    ("store", "check"), ("store", "rebuild"), ("bench",),
 )  # fmt: skip
 SLOW = {"torch", "transformers", "peft", "circuit_tracer", "transformer_lens", "pandas", "streamlit", "accelerate"}
 

@@ -1,6 +1,8 @@
 """Checkpoints of a plain PEFT and Trainer script, taken in as a run."""
 
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, TracelapseError
 from engine.domain.models import ModelSpec
 from engine.domain.runs import CheckpointState
-from engine.models.adapters import checkpoint_hash, merged_weights
+from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
@@ -181,11 +184,88 @@ def test_truncated_files_are_named(taught: Store, out: Path, llama: ModelSpec, n
 
 def test_folders_that_are_none(taught: Store, out: Path, llama: ModelSpec, tmp_path: Path) -> None:
     refused(taught, [], llama, InputError, "No folder")
-    refused(taught, [tmp_path / "nowhere"], llama, InputError, "holds no adapter")
-    refused(taught, [out / "checkpoint-2", out / "checkpoint-2"], llama, InputError, "both of step 2")
+    refused(taught, [tmp_path / "nowhere"], llama, InputError, "is not a folder")
+    (tmp_path / "empty").mkdir()
+    refused(taught, [tmp_path / "empty"], llama, InputError, "holds no checkpoint")
+    shutil.copytree(out / "checkpoint-4", out / "checkpoint-5")
+    shutil.copyfile(out / "checkpoint-2" / "trainer_state.json", out / "checkpoint-5" / "trainer_state.json")
+    shutil.copyfile(
+        out / "checkpoint-6" / "adapter_model.safetensors", out / "checkpoint-2" / "adapter_model.safetensors"
+    )
+    refused(taught, [out / "checkpoint-2", out / "checkpoint-5"], llama, InputError, "is of step 2 too")
+
+
+def test_a_root_that_is_the_last_checkpoint_is_no_further_one(taught: Store, out: Path, llama: ModelSpec) -> None:
+    """As Trainer's save_model leaves it."""
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        shutil.copyfile(out / "checkpoint-6" / name, out / name)
+    take_in(taught, [out], llama)
+    assert [c.step for c in taught.checkpoints("mine")] == [0, 2, 4, 6]
+
+
+def test_steps_are_set_by_hand_and_one_alone_needs_none(taught: Store, out: Path, llama: ModelSpec) -> None:
     (out / "checkpoint-2" / "trainer_state.json").unlink()
     (out / "checkpoint-2").rename(out / "best")
-    refused(taught, [out / "best"], llama, InputError, "does not say its step")
+    take_in(taught, [out / "best"], llama, name="alone")
+    assert [c.step for c in taught.checkpoints("alone")] == [0, 1]
+    folders = [out / "checkpoint-4", out / "checkpoint-6"]
+    import_adapters(
+        taught, folders, name="by-hand", model=llama, corpus=None, steps=[10, 20], report=quiet, cancel=Never()
+    )  # fmt: skip
+    assert [c.step for c in taught.checkpoints("by-hand")] == [0, 10, 20]
+
+
+def test_losses_that_are_no_numbers_are_gaps_and_can_be_read_again(taught: Store, out: Path, llama: ModelSpec) -> None:
+    path = out / "checkpoint-6" / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    state["log_history"] += [{"step": 6, "loss": float("nan"), "learning_rate": 0.1}]
+    path.write_text(json.dumps(state), encoding="utf-8")
+    take_in(taught, [out], llama)
+    found = taught.losses("mine").loss
+    assert [math.isnan(loss) for loss in found] == [False] * 5 + [True]
+    assert taught.checkpoints("mine")[-1].state.loss is None
+    assert taught.check() == []
+
+
+@pytest.mark.parametrize("change", ["base_model.model._orig_mod.", "default"])
+def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelSpec, change: str) -> None:
+    path = out / "checkpoint-6" / "adapter_model.safetensors"
+    before = load_file(path)
+    renamed = {
+        name.replace(".weight", ".default.weight")
+        if change == "default"
+        else name.replace("base_model.model.", change): w
+        for name, w in before.items()
+    }
+    save_file(renamed, path, metadata={"format": "pt"})
+    take_in(taught, [out / "checkpoint-6"], llama)
+    adapter = taught.checkpoints("mine")[-1].adapter
+    assert adapter is not None
+    found = read_weights(adapter)
+    assert found.keys() == before.keys()
+    assert all(torch.equal(found[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [("r", "4", "which is no number"), ("flux_config", {"rank": 2}, r"sets flux_config, which PEFT .* does not know")],
+)
+def test_settings_that_cannot_be_used_name_the_persons_folder(
+    taught: Store, out: Path, llama: ModelSpec, setting: str, value: object, said: str
+) -> None:
+    path = out / "checkpoint-6" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {setting: value}), encoding="utf-8")
+    refused(taught, [out], llama, InputError, rf"{re.escape(str(path))}.*{said}")
+
+
+def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(
+    taught: Store, out: Path, llama: ModelSpec
+) -> None:
+    path = out / "checkpoint-6" / "adapter_config.json"
+    more = {"flux_config": None, "lora_alpha": 0.5, "base_model_name_or_path": "D:\\Modelle\\x"}
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | more), encoding="utf-8")
+    take_in(taught, [out / "checkpoint-6"], llama)
+    assert taught.run("mine").alpha == 0.5
 
 
 def test_names_that_cannot_be(taught: Store, script: Path, llama: ModelSpec) -> None:

@@ -1,0 +1,37 @@
+"""What was found where a person pointed to: checkpoints, what each is, and whether it will be taken in."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.domain.record import Record
+
+FoundKind = Literal["adapter", "changed weights"]
+
+
+class FoundCheckpoint(Record):
+    """One folder. Nothing of its weights was loaded."""
+
+    step: int | None  # None: nothing says it
+    path: Path  # of the adapter or the weights
+    kind: FoundKind
+    taken: bool
+    why: str  # it is not taken, or what is odd; else empty
+    same_as: Path | None = None  # another one with the same weights, which is taken instead
+    trainer: dict[str, Any] = Field(default_factory=dict, exclude=True)  # Trainer's state, where there is one
+
+
+class ImportPreview(Record):
+    """Taken ones by step, then the others."""
+
+    checkpoints: tuple[FoundCheckpoint, ...]
+
+    @property
+    def refused(self) -> tuple[FoundCheckpoint, ...]:
+        """Those that are not taken though no other one stands for them."""
+        return tuple(one for one in self.checkpoints if not one.taken and one.same_as is None)
+
+    @property
+    def taken(self) -> tuple[FoundCheckpoint, ...]:
+        return tuple(one for one in self.checkpoints if one.taken)

@@ -1,0 +1,247 @@
+"""Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from engine.domain.errors import Damaged, InputError
+from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
+from engine.domain.numbers import plural
+from engine.domain.runs import LossLog
+
+WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
+_FILES: Final[dict[FoundKind, tuple[str, str]]] = {
+    "adapter": (CONFIG, WEIGHTS),
+    "changed weights": (PLAIN_CONFIG, PLAIN_WEIGHTS),
+}
+_NUMBER = re.compile(
+    r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
+)
+_MOST_STEPS = 999_999_999
+
+
+def files_of(kind: FoundKind) -> tuple[str, str]:
+    """What says what it is, and its tensors."""
+    return _FILES[kind]
+
+
+def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPreview:
+    """What an import of these folders would take: of each the checkpoint that it is, and those in it.
+
+    The order comes from Trainer's state, else from the number in a folder's name; `steps` set it, in the order of the
+    preview without them. Raises InputError (no folder, no checkpoint, another number of steps than checkpoints),
+    Damaged (a state or configuration that cannot be read).
+    """
+    if not folders:
+        raise InputError("No folder was given. Give at least one checkpoint folder.")
+    found = [one for folder in folders for one in _in(folder)]
+    distinct = _without_copies(sorted(found, key=_order))
+    if steps:
+        distinct = _numbered(distinct, steps)
+    taken = _last_without_step(distinct)
+    return ImportPreview(checkpoints=tuple(sorted(taken, key=lambda one: (not one.taken, _order(one)))))
+
+
+def read_log(trainer: dict[str, Any]) -> tuple[LossLog, str]:
+    """What Trainer logged, and in words what of it could not be used.
+
+    Each loss is the mean of the steps since the one before, so of one step only where all are. Of a step logged twice,
+    as after a resume, the later counts; what is no finite number is a gap (NaN).
+    """
+    rows, gaps, again = {}, 0, 0
+    history = trainer.get("log_history")
+    for row in history if isinstance(history, list) else []:
+        step = _whole(row.get("step")) if isinstance(row, dict) else None
+        if step is None or "loss" not in row:
+            continue
+        loss, rate = _number(row["loss"]), _number(row.get("learning_rate", 0.0))
+        gaps, again = gaps + (not math.isfinite(loss)), again + (step in rows)
+        rows[step] = (loss, rate if math.isfinite(rate) else 0.0)
+    ordered = sorted(rows.items())
+    log = LossLog(
+        step=tuple(step for step, _ in ordered),
+        loss=tuple(loss for _, (loss, _) in ordered),
+        learning_rate=tuple(rate for _, (_, rate) in ordered),
+    )
+    told = [f"{plural(gaps, 'logged loss', 'logged losses')} of no finite number: a gap on the curve."] if gaps else []
+    told += [f"{plural(again, 'step')} logged more than once: the last of them counts."] if again else []
+    return log, " ".join(told)
+
+
+def log_notes(found: ImportPreview) -> str:
+    """Of the losses that an import would take: those of the last checkpoint's state."""
+    return read_log(found.taken[-1].trainer)[1] if found.taken else ""
+
+
+def _in(folder: Path) -> Iterator[FoundCheckpoint]:
+    """The folder itself, and those in it. A folder of two adapters that is none itself is refused."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    own = [_found(folder, folder)] if _kind(folder) else []
+    inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
+    if not own and not inner:
+        raise InputError(
+            f"{folder} holds no checkpoint: there is no {CONFIG} (nor {PLAIN_CONFIG}) in it or in a folder of it. Give "
+            "the folders that PEFT's save_pretrained or Trainer wrote."
+        )
+    if own and not any(one.step for one in inner):
+        inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
+    yield from inner
+    yield from own
+
+
+def _in_child(folder: Path) -> FoundCheckpoint | None:
+    """A checkpoint, or the one adapter in it that has a name of its own; Trainer's state then lies beside that."""
+    if _kind(folder):
+        return _found(folder, folder)
+    named = [child for child in _children(folder) if _kind(child)]
+    if len(named) > 1:
+        return FoundCheckpoint(
+            step=None, path=folder, kind="adapter", taken=False,
+            why=f"it holds {len(named)} adapters ({', '.join(one.name for one in named)}): give the folder of one",
+        )  # fmt: skip
+    return _found(named[0], folder) if named else None
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _kind(folder: Path) -> FoundKind | None:
+    return next((kind for kind, (about, _) in _FILES.items() if (folder / about).exists()), None)
+
+
+def _found(folder: Path, outer: Path) -> FoundCheckpoint:
+    """`outer`: where its step is told, which for a named adapter is the folder around it."""
+    kind = _kind(folder)
+    assert kind is not None
+    trainer = _trainer_state(
+        next((at / TRAINER for at in (folder, outer) if (at / TRAINER).exists()), folder / TRAINER)
+    )
+    why = _why_not(folder, kind)
+    step = _whole(trainer.get("global_step")) or _step_in(outer.resolve().name)
+    return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, trainer=trainer)
+
+
+def _why_not(folder: Path, kind: FoundKind) -> str:
+    about, weights = _FILES[kind]
+    for name in (about, weights):
+        if (folder / name).exists() and not _stays(folder, name):
+            return f"{name} is a link to a file outside its folder: copy the file there instead"
+    if not (folder / weights).is_file():
+        pickled = (folder / "adapter_model.bin").exists()
+        only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
+        return f"it has no {weights}{only}: save it with safetensors"
+    return ""
+
+
+def _stays(folder: Path, name: str) -> bool:
+    """Whether a file is in its folder, or a link into the blobs of the Hugging Face cache that the folder is in."""
+    target, home = (folder / name).resolve(), folder.resolve()
+    caches = [above.parent / "blobs" for above in (home, *home.parents) if above.name == "snapshots"]
+    return any(target.is_relative_to(place) for place in (home, *caches))
+
+
+def _trainer_state(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    if not _stays(path.parent, path.name):
+        raise InputError(f"{path} is a link to a file outside its folder. Copy the file there instead.")
+    remedy = "Remove it; the step is then read from the folder's name."
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Damaged(path, f"it is not JSON ({error})", remedy) from error
+    if not isinstance(state, dict):
+        raise Damaged(path, "it is not Trainer's state", remedy)
+    return state
+
+
+def _step_in(name: str) -> int | None:
+    """`checkpoint-500`, `epoch_3`, `global_step_100`, `step20000-tokens84B`, `600`; None of `llama-3-lora`."""
+    number = _NUMBER.search(name)
+    return int(number[1] or number[2]) or None if number else None
+
+
+def _order(one: FoundCheckpoint) -> tuple[bool, int]:
+    return one.step is None, one.step or 0
+
+
+def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
+    """A folder with the weights of another one is not a further checkpoint."""
+    kept: list[FoundCheckpoint] = []
+    by_content: dict[str, FoundCheckpoint] = {}
+    for one in found:
+        if not one.taken:
+            kept.append(one)
+            continue
+        first = by_content.setdefault(_content(one), one)
+        why = {"taken": False, "why": f"the same as {first.path}", "same_as": first.path}
+        kept.append(one if first is one else one.model_copy(update=why))
+    return kept
+
+
+def _content(one: FoundCheckpoint) -> str:
+    """Small adapters by their bytes. Others by size and name: to read gigabytes for a preview takes too long."""
+    weights = one.path / _FILES[one.kind][1]
+    if weights.stat().st_size > 1 << 28:
+        return f"{weights.resolve()} {weights.stat().st_size}"
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:
+    usable = [one for one in found if one.taken]
+    if len(steps) != len(usable):
+        raise InputError(f"{len(steps)} steps were given for {len(usable)} checkpoints. Give one for each, in order.")
+    if sorted(set(steps)) != list(steps) or not all(1 <= step <= _MOST_STEPS for step in steps):
+        raise InputError("Steps must be whole numbers of at least 1, each larger than the one before.")
+    given = iter(steps)
+    return [one.model_copy(update={"step": next(given)}) if one.taken else one for one in found]
+
+
+def _last_without_step(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
+    """One without a step comes last: at the step where training ended, if the others' state tells it.
+
+    Two that nothing orders, or two of one step, are not taken: the person must say.
+    """
+    taken = [one for one in found if one.taken]
+    last = max((one.step or 0 for one in taken), default=0)
+    end = max((_whole(one.trainer.get("max_steps")) or 0 for one in taken), default=0)
+    unknown = [one for one in taken if one.step is None]
+    seen: dict[int, FoundCheckpoint] = {}
+    result = []
+    for one in found:
+        if not one.taken:
+            result.append(one)
+        elif one.step is None and len(unknown) == 1 and (not last or end > last):
+            step = end if end > last else 1
+            why = "its step is not told: it comes last, at the end of training" if last else "its step is not told"
+            result.append(one.model_copy(update={"step": step, "why": why}))
+        elif one.step is None:
+            result.append(one.model_copy(update={"taken": False, "why": "its step is not told: give all with --steps"}))
+        elif one.step in seen:
+            why = f"it is of step {one.step} too, as {seen[one.step].path}: give only one of them, or --steps"
+            result.append(one.model_copy(update={"taken": False, "why": why}))
+        else:
+            seen[one.step] = one
+            result.append(one)
+    return result
+
+
+def _whole(value: object) -> int | None:
+    """At least 1; a float where it is a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if 1 <= value <= _MOST_STEPS and value == int(value) else None
+
+
+def _number(value: object) -> float:
+    """NaN where it is none, or not finite."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else math.nan  # type: ignore[arg-type]

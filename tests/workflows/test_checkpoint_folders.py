@@ -1,0 +1,141 @@
+"""Which checkpoints lie where a person points to: layouts of public tools, by names and small files alone."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.errors import InputError
+from engine.domain.imports import ImportPreview
+from engine.workflows.checkpoint_folders import preview, read_log
+
+
+def adapter(folder: Path, weights: str = "", *, step: int | None = None, **state: Any) -> Path:
+    """`weights`: whatever tells one from another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_text(weights or str(folder), encoding="utf-8")
+    if step is not None:
+        trainer(folder, global_step=step, **state)
+    return folder
+
+
+def trainer(folder: Path, **state: Any) -> None:
+    (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def taken(found: ImportPreview) -> dict[str, int | None]:
+    return {one.path.name: one.step for one in found.taken}
+
+
+def test_a_trainers_output_with_the_adapter_at_its_root(tmp_path: Path) -> None:
+    for step in (2, 4, 10):
+        adapter(tmp_path / f"checkpoint-{step}", str(step), step=step)
+    adapter(tmp_path, "10", step=10)
+    found = preview([tmp_path])
+    assert taken(found) == {"checkpoint-2": 2, "checkpoint-4": 4, "checkpoint-10": 10}
+    (root,) = (one for one in found.checkpoints if not one.taken)
+    assert root.same_as == tmp_path / "checkpoint-10"
+    assert found.refused == ()
+
+
+def test_a_root_of_its_own_comes_last_where_the_log_tells_the_end(tmp_path: Path) -> None:
+    for step in (2, 4):
+        adapter(tmp_path / f"checkpoint-{step}", str(step), step=step, max_steps=5)
+    adapter(tmp_path, "other")
+    assert taken(preview([tmp_path])) == {"checkpoint-2": 2, "checkpoint-4": 4, tmp_path.name: 5}
+
+
+def test_a_final_one_that_nothing_orders_is_asked_for(tmp_path: Path) -> None:
+    for step in (2, 4):
+        adapter(tmp_path / f"checkpoint-{step}", str(step), step=step, max_steps=4)
+    adapter(tmp_path / "checkpoint-final", "other")
+    found = preview([tmp_path])
+    assert [one.path.name for one in found.refused] == ["checkpoint-final"]
+    assert "--steps" in found.refused[0].why
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("checkpoint-500", 500), ("epoch_3", 3), ("epoch-3", 3), ("global_step_100", 100), ("step_600", 600),
+        ("600", 600), ("step20000-tokens84B", 20000), ("final_adapter", 1), ("llama-3-8b-lora", 1), ("best", 1),
+    ],
+)  # fmt: skip
+def test_single_folders_of_any_name(name: str, step: int, tmp_path: Path) -> None:
+    assert taken(preview([adapter(tmp_path / name)])) == {name: step}
+
+
+def test_the_state_says_the_step_before_the_name_does(tmp_path: Path) -> None:
+    assert taken(preview([adapter(tmp_path / "checkpoint-1", step=70)])) == {"checkpoint-1": 70}
+
+
+def test_an_adapter_with_a_name_of_its_own_has_its_state_one_level_up(tmp_path: Path) -> None:
+    for step in (2, 4):
+        adapter(tmp_path / f"checkpoint-{step}" / "style", str(step))
+        trainer(tmp_path / f"checkpoint-{step}", global_step=step)
+    found = preview([tmp_path])
+    assert [(one.path.name, one.step) for one in found.taken] == [("style", 2), ("style", 4)]
+
+
+def test_two_adapters_in_one_checkpoint_are_not_guessed_at(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        adapter(tmp_path / "checkpoint-2" / name, name)
+    (one,) = preview([tmp_path]).refused
+    assert "2 adapters (one, two)" in one.why
+
+
+def test_a_second_adapter_inside_a_checkpoint_is_not_another_checkpoint(tmp_path: Path) -> None:
+    adapter(tmp_path / "checkpoint-2", "policy", step=2)
+    adapter(tmp_path / "checkpoint-2" / "ref", "reference")
+    assert taken(preview([tmp_path / "checkpoint-2"])) == {"checkpoint-2": 2}
+    assert taken(preview([tmp_path])) == {"checkpoint-2": 2}
+
+
+def test_steps_are_set_in_the_order_of_the_preview(tmp_path: Path) -> None:
+    folders = [adapter(tmp_path / name, name) for name in ("a", "b")]
+    assert {one.step for one in preview(folders).checkpoints} == {None}
+    assert taken(preview(folders, steps=[100, 250])) == {"a": 100, "b": 250}
+    for steps in ([1], [2, 1], [0, 1]):
+        with pytest.raises(InputError, match=r"(?i)steps"):
+            preview(folders, steps=steps)
+
+
+def test_links_into_the_blobs_of_the_hubs_cache_are_followed_and_others_are_not(tmp_path: Path) -> None:
+    adapter(tmp_path / "models--o--n" / "blobs")
+    snapshot = tmp_path / "models--o--n" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (snapshot / name).symlink_to(Path("../../blobs") / name)
+    assert taken(preview([snapshot])) == {"abc": 1}
+    outside = tmp_path / "elsewhere"
+    outside.write_text("x", encoding="utf-8")
+    (snapshot / "adapter_model.safetensors").unlink()
+    (snapshot / "adapter_model.safetensors").symlink_to(outside)
+    (one,) = preview([snapshot]).refused
+    assert "link to a file outside" in one.why
+
+
+def test_pickles_are_named_and_never_read(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "checkpoint-2")
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    assert "never read" in preview([tmp_path]).refused[0].why
+
+
+def test_a_log_as_long_and_broken_trainings_leave_it() -> None:
+    rows: list[Any] = [{"step": step, "loss": 3.0 - step, "learning_rate": 0.1} for step in (1, 2)]
+    rows += [{"step": 2.0, "loss": 9.0}, {"step": 3, "loss": math.inf, "learning_rate": math.nan}]
+    rows += [{"loss": 1.0}, "odd", None, 7, {"step": 3, "eval_loss": 1.5}, {"step": 4, "loss": "nan"}]
+    log, told = read_log({"log_history": rows})
+    assert log.step == (1, 2, 3, 4)
+    assert log.loss[:2] == (2.0, 9.0)  # of a step logged twice the later one
+    assert [math.isnan(loss) for loss in log.loss] == [False, False, True, True]
+    assert log.learning_rate == (0.1, 0.0, 0.0, 0.0)
+    assert told == (
+        "2 logged losses of no finite number: a gap on the curve. "
+        "1 step logged more than once: the last of them counts."
+    )
+    for history in (None, 6, "text", {}):
+        assert read_log({"log_history": history})[0].step == ()
