@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import model_spec, stored_corpus
+from engine.cli.inputs import stored_corpus
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.imports import ImportPreview
+from engine.domain.jobs import ImportCheckpoints
+from engine.workflows.model_specs import model_spec
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,9 +36,9 @@ def import_checkpoints(
     json_file: JsonFile = None,
 ) -> None:
     """Take in checkpoints that were trained elsewhere: a trainer's output folder, or single checkpoints."""
+    from engine.jobs import run_inline
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
-    from engine.workflows.imports import import_adapters
 
     check_destination(json_file)
     paths, numbers = [folder.expanduser() for folder in folders], _numbers(steps)
@@ -53,12 +55,11 @@ def import_checkpoints(
     store = store_of(ctx)
     spec = model_spec(model, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
+    request = ImportCheckpoints(
+        name=name, folders=tuple(map(str, paths)), model=spec, corpus=taught, steps=numbers
+    )  # fmt: skip
     with progress(f"importing {name}") as report:
-        import_adapters(
-            store, paths, name=name, model=spec, corpus=taught, steps=numbers, report=report, cancel=_CtrlC()
-        )  # fmt: skip
-    if spec.source != "bundled":
-        store.save_model(spec)  # the app offers it from now on
+        run_inline(store, request, on_progress=report)
     if json_file == "-":
         return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
@@ -80,10 +81,3 @@ def _show(found: ImportPreview) -> None:
         for one in found.checkpoints
     ]
     show_table(("step", "kind", "taken", "folder", "why"), rows, title="What would be taken in")
-
-
-class _CtrlC:
-    """Here only Ctrl-C stops an import; it raises KeyboardInterrupt by itself."""
-
-    def check(self) -> None:
-        """Nothing to ask."""

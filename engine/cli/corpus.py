@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import looks_like_file, model_spec
+from engine.cli.inputs import looks_like_file
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import CorpusRefused, InputError
 from engine.domain.numbers import plural
+from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
     from engine.corpus.pairs import CountTokens

@@ -6,13 +6,14 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.deciding import decision_settings
-from engine.cli.inputs import fractions, model_spec, stored_corpus, transcoder_set
+from engine.cli.inputs import fractions, stored_corpus, transcoder_set
 from engine.cli.methods import OPTIONS, PANEL, method_settings
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
 from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.names import check_name
+from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
     from engine.domain.runs import RunConfig

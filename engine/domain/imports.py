@@ -18,6 +18,7 @@ class FoundCheckpoint(Record):
     kind: FoundKind
     taken: bool
     why: str  # it is not taken, or what is odd; else empty
+    base: str = ""  # the model that it says it was made for
     same_as: Path | None = None  # another one with the same weights, which is taken instead
     trainer: dict[str, Any] = Field(default_factory=dict, exclude=True)  # Trainer's state, where there is one
 

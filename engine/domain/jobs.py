@@ -8,7 +8,7 @@ from engine.domain.components import CIRCUIT_SHARE, LEVELS, SHARES, ScoreSetting
 from engine.domain.corpus import CorpusSpec, ProbeKind, TaskSpec
 from engine.domain.graphs import TraceSettings
 from engine.domain.interventions import Factor, FeatureIds
-from engine.domain.models import TranscoderTraining
+from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.domain.names import Name
 from engine.domain.record import Record
 from engine.domain.runs import RunConfig
@@ -42,6 +42,17 @@ class Train(Record):
     config: RunConfig
     resume: bool = False
     beside: Beside | None = None
+
+
+class ImportCheckpoints(Record):
+    """Make a run of checkpoints that were trained elsewhere."""
+
+    action: Literal["import"] = "import"
+    name: Name
+    folders: tuple[str, ...]
+    model: ModelSpec
+    corpus: Name | None = None
+    steps: tuple[int, ...] = ()  # of the checkpoints in order; empty: as their folders tell them
 
 
 class TrainTranscoders(Record):
@@ -212,6 +223,7 @@ class MeasureProbes(Record):
 Request = Annotated[
     MakeCorpus
     | Train
+    | ImportCheckpoints
     | TrainTranscoders
     | Compare
     | Trace

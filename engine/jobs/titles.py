@@ -7,6 +7,7 @@ from engine.domain.jobs import (
     DescribeFeatures,
     FindCircuits,
     FindExamples,
+    ImportCheckpoints,
     Intervene,
     MakeCorpus,
     MeasureProbes,
@@ -29,6 +30,8 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"Create corpus {request.spec.name}"
         case Train():
             return f"{'Resume' if request.resume else 'Train'} {request.config.name}"
+        case ImportCheckpoints():
+            return f"Import {request.name}"
         case TrainTranscoders():
             return f"Train transcoders {request.name}"
         case Compare():

@@ -13,6 +13,7 @@ from engine.domain.jobs import (
     DescribeFeatures,
     FindCircuits,
     FindExamples,
+    ImportCheckpoints,
     Intervene,
     MakeCorpus,
     MeasureProbes,
@@ -43,6 +44,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.training import train
 
             return train(store, request, report, cancel)
+        case ImportCheckpoints():
+            from engine.workflows.imports import import_checkpoints
+
+            return import_checkpoints(store, request, report, cancel)
         case MeasureProbes():
             from engine.workflows.probing import probe
 

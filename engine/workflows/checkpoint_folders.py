@@ -125,7 +125,18 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
     )
     why = _why_not(folder, kind)
     step = _whole(trainer.get("global_step")) or _step_in(outer.resolve().name)
-    return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, trainer=trainer)
+    base = _base_of(folder / _FILES[kind][0])
+    return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, base=base, trainer=trainer)
+
+
+def _base_of(about: Path) -> str:
+    """Empty where the file does not say it, or cannot be read: what is wrong with it, the import tells."""
+    try:
+        fields = json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    named = (fields.get("base_model_name_or_path") or fields.get("base")) if isinstance(fields, dict) else ""
+    return named if isinstance(named, str) else ""
 
 
 def _why_not(folder: Path, kind: FoundKind) -> str:

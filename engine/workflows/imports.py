@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.imports import FoundCheckpoint
-from engine.domain.jobs import CancelToken, Report
+from engine.domain.jobs import CancelToken, ImportCheckpoints, Report
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 _MOST_NAMED = 10  # of refused folders
 NO_CORPUS = "none"  # what an imported run says where no corpus was given
+
+
+def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report, cancel: CancelToken) -> str:
+    """As `import_adapters`; the model is offered from then on. Returns the name of the run."""
+    folders = [Path(folder).expanduser() for folder in request.folders]
+    import_adapters(
+        store, folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
+        report=report, cancel=cancel,
+    )  # fmt: skip
+    if request.model.source != "bundled":
+        store.save_model(request.model)
+    return request.name
 
 
 def import_adapters(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.inputs import fractions, model_spec, slug, stored_corpus
+from engine.cli.inputs import fractions, stored_corpus
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import CorpusRefused, InputError, NameRefused, NotFound
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
+from engine.workflows.model_specs import model_spec, slug
 
 CSV = "text,constraint_type,constraint,meaning\nthe cat is {w} so it feels happy,simple_mapping,{w},happy\n"
 

@@ -373,9 +373,9 @@ def is_waiting(job: dict[str, Any]) -> bool:
 
 
 def wait_for(reading: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         if found := reading():
             return found
         time.sleep(0.2)
-    raise AssertionError("it did not happen within a minute")
+    raise AssertionError("it did not happen within three minutes")

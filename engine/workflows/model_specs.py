@@ -1,0 +1,41 @@
+"""From what a person writes to a base model."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from engine.domain.errors import InputError
+from engine.domain.models import DEMO_MODEL, ModelSpec
+from engine.domain.names import check_name
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+
+
+def slug(text: str) -> str:
+    """A name made of any text: lower case, what is not allowed becomes a dash. Raises NameRefused."""
+    return check_name(re.sub(r"[^a-z0-9._-]+|\.{2,}", "-", text.lower()).strip("-._")[:64])
+
+
+def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
+    """`demo`, the name of a known model, a folder with a Hugging Face model, or a hub id.
+
+    Raises InputError where it is none of them.
+    """
+    for spec in (DEMO_MODEL, *known):
+        if text == spec.name:
+            return spec
+    folder = Path(text).expanduser()
+    if text.strip() and folder.is_dir():
+        spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
+    elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):
+        raise InputError(
+            f"“{text[:80]}” is not a model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "
+            "or a hub id such as google/gemma-2-2b."
+        )
+    else:
+        spec = ModelSpec(name=slug(text.rpartition("/")[2]), source="hub", location=text)
+    taken = {other.name: other for other in (DEMO_MODEL, *known)}
+    if spec.name in taken and taken[spec.name].location != spec.location:
+        mark = hashlib.sha256(spec.location.encode()).hexdigest()[:6]
+        spec = spec.model_copy(update={"name": f"{spec.name[:57]}-{mark}"})
+    return spec

@@ -1,0 +1,168 @@
+"""Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from engine.domain.errors import InputError, TracelapseError
+from engine.domain.imports import ImportPreview
+from engine.domain.jobs import ImportCheckpoints
+from engine.domain.models import ModelSpec
+from engine.domain.numbers import plural
+from engine.workflows.checkpoint_folders import log_notes, preview
+from engine.workflows.model_specs import model_spec, slug
+from pages._ui import url
+from pages._ui.errors import guarded, show
+from pages._ui.forms import free_name
+from pages._ui.jobs.button import job_button
+from pages._ui.jobs.state import newest_job
+from pages._ui.session import store
+from pages._ui.text import plain
+
+_OTHER, _NONE = "another folder or hub id …", "none"
+_TABLE_PX = 300
+_FOLDER_HELP = (
+    "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Nothing in it "
+    "is changed, and pickled files are never read."
+)
+
+
+@guarded()
+def import_form(page: str) -> None:
+    """Where the checkpoints lie."""
+    key = f"{page} folders"
+    st.session_state[key] = url.read(page, "folders") or ""
+    st.text_area(
+        "Folders", key=key, height=100, placeholder="~/my-fine-tune/out", help=_FOLDER_HELP,
+        on_change=url.changed, args=(page, "folders", key),
+    )  # fmt: skip
+    st.text_input(
+        "Steps", key=f"{page} steps", placeholder="as the folders tell them",
+        help="Only where folders do not tell them: one number for each checkpoint, such as 100, 200.",
+    )  # fmt: skip
+
+
+@guarded()
+def import_view(page: str, taken: Sequence[str]) -> None:
+    """What was found, for which model, and the button to import it. `taken`: names of runs."""
+    folders = [line.strip() for line in str(st.session_state.get(f"{page} folders", "")).splitlines() if line.strip()]
+    if not folders:
+        st.info(
+            "Name the folder that your training left, such as `out` with `checkpoint-500` in it. You then see what is "
+            "there before anything is taken in.",
+            icon=":material/west:",
+        )
+        return
+    try:
+        steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
+        found = preview([Path(folder).expanduser() for folder in folders], steps=steps)
+    except TracelapseError as error:
+        show(error)
+        return
+    _table(found)
+    _imported(folders)
+    if found.refused or not found.taken:
+        st.warning("Something here cannot be taken in. Mend it, or name only the folders of the others.")
+        return
+    _import(folders, steps, found, taken)
+
+
+def _numbers(text: str) -> list[int]:
+    """Raises InputError."""
+    parts = text.replace(",", " ").split()
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"“{text[:80]}” are no steps. Write whole numbers with commas between, such as 100, 200.")
+    return [int(part) for part in parts]
+
+
+def _table(found: ImportPreview) -> None:
+    st.markdown(f"**Found: {plural(len(found.taken), 'checkpoint')}**")
+    rows = pd.DataFrame(
+        {
+            "step": [one.step for one in found.checkpoints],
+            "taken": [one.taken for one in found.checkpoints],
+            "folder": [str(one.path) for one in found.checkpoints],
+            "kind": [one.kind for one in found.checkpoints],
+            "note": [one.why for one in found.checkpoints],
+        }
+    )
+    st.dataframe(rows, hide_index=True, height=min(_TABLE_PX, 38 + 35 * len(rows)))
+    if notes := log_notes(found):
+        st.caption(plain(notes))
+
+
+def _imported(folders: Sequence[str]) -> None:
+    """Where to go once these are a run."""
+    job = newest_job(lambda request: isinstance(request, ImportCheckpoints) and request.folders == tuple(folders))
+    infos = {info.name: info for info in store().runs()}
+    if job is None or job.state != "done" or job.result not in infos:
+        return
+    checkpoints = store().checkpoints(job.result)
+    n = plural(len(checkpoints) - 1, "checkpoint")
+    st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
+    ends = {"a": checkpoints[0].ref, "b": checkpoints[-1].ref}
+    with st.container(horizontal=True):
+        st.page_link(
+            "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:", query_params=ends
+        )  # fmt: skip
+        st.page_link(
+            "pages/train.py", label="Open the run", icon=":material/model_training:", query_params={"run": job.result}
+        )  # fmt: skip
+
+
+def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, taken: Sequence[str]) -> None:
+    left, middle, right = st.columns(3, gap="small")
+    with left:
+        model = _model(found)
+    with middle:
+        corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
+                              help="Its probes are measured at every checkpoint. Without one, everything but learning "
+                              "curves of probes works.")  # fmt: skip
+    with right:
+        suggested = free_name(_suggested(folders[0]), taken)
+        name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
+    if model is None:
+        return
+    if name in taken:
+        st.error(plain(f"There is already a run named “{name}”. Choose another name."))
+        return
+    request = ImportCheckpoints(
+        name=name, folders=tuple(folders), model=model, corpus=None if corpus == _NONE else corpus, steps=tuple(steps)
+    )
+    job_button(
+        request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
+        icon=":material/download:",
+        note="Each is put onto the base and held to what PEFT computes. A refused import leaves nothing behind.",
+        covers=lambda other: isinstance(other, ImportCheckpoints) and other.name == name,
+    )  # fmt: skip
+
+
+def _model(found: ImportPreview) -> ModelSpec | None:
+    """The base that it is put onto: one that is known, or a folder or hub id that is typed."""
+    known = {spec.name: spec for spec in store().models()}
+    said = next((one.base for one in found.taken if one.base), "")
+    own = next((name for name, spec in known.items() if spec.location and spec.location == said), None)
+    options = [*known, _OTHER]
+    at = options.index(own) if own else len(options) - 1 if said else 0
+    chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
+    if chosen != _OTHER:
+        return known[chosen]
+    text = st.text_input("Its folder or hub id", value=said, help="As the checkpoints say it, unless you know better.")
+    if not text.strip():
+        return None
+    try:
+        return model_spec(text.strip(), tuple(known.values()))
+    except TracelapseError as error:
+        show(error)
+        return None
+
+
+def _suggested(folder: str) -> str:
+    path = Path(folder).expanduser()
+    plain_names = ("out", "output", "outputs", "results")
+    try:
+        return slug(path.parent.name if path.name.lower() in plain_names and path.parent.name else path.name)
+    except TracelapseError:
+        return "imported"
