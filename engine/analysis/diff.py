@@ -36,6 +36,7 @@ from engine.analysis.parts import (
     logit_value,
     mean_unit,
     node_parts,
+    output_ids,
     said_output,
     traced_to,
     units,
@@ -141,6 +142,7 @@ class _Side:
     per_unit: np.ndarray  # (n_nodes,) what a unit of each target's value is of it
     row: np.ndarray
     node: np.ndarray
+    gradient: np.ndarray | None  # (n_rows,) the same of each feature, by the model's own gradients; None: not known
 
     def nodes(self, values: np.ndarray) -> np.ndarray:
         """(n_rows,) `values` of the graph's nodes, 0 (False) where the graph has no such node."""
@@ -200,10 +202,27 @@ def _align(
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         node = np.full(len(union), -1)
         node[row] = np.arange(len(row))
-        return _Side(graph, known, node_parts(graph, explained), units(graph, explained), row, node)
+        parts, per_unit = node_parts(graph, explained), units(graph, explained)
+        return _Side(graph, known, parts, per_unit, row, node, _gradient(graph, explained, union))
 
     n = graphs[0].n_nodes
     return union, (side(graphs[0], flows[0], inverse[:n]), side(graphs[1], flows[1], inverse[n:]))
+
+
+def _gradient(graph: AttributionGraph, explained: ExplainedLogits, union: np.ndarray) -> np.ndarray | None:
+    """(n_rows,) what a unit more of each feature of the union does to the logit, 0 for other nodes.
+
+    None where it is not known of every feature: graphs that were not traced as this pair.
+    """
+    if graph.gradients is None:
+        return None
+    features = np.insert(graph.gradients.features, 2, NodeKind.FEATURE, axis=1)
+    known, place = unique_rows(np.concatenate([features, union]))
+    values, is_known = np.zeros(len(known)), np.zeros(len(known), dtype=bool)
+    values[place[: len(features)]] = explained.weights(output_ids(graph)) @ graph.gradients.per_unit
+    is_known[place[: len(features)]] = True
+    rows = place[len(features) :]
+    return values[rows] if is_known[rows][union[:, 2] == NodeKind.FEATURE].all() else None
 
 
 def _explained_change(
@@ -214,7 +233,8 @@ def _explained_change(
     moved = float(np.abs(b - scale * a).sum())
     limit = max(settings.min_change * moved, PRECISION * float(np.abs(b).sum()))
     before, after = (logit_value(side.graph, explained) for side in sides)
-    return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit)
+    is_estimated = sides[1].gradient is None
+    return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit, is_estimated)
 
 
 def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
@@ -281,14 +301,24 @@ def _own(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) of A, on B's scale, and of B: what is compared.
 
-    Where `inner` (n,), it is `value` (of each side) times what a unit at the rows `at` of the union is of the logit, in
-    the mean of the sides that have that node; elsewhere what `otherwise` says.
+    Where `inner` (n,), it is `value` (of each side) times what a unit at the rows `at` of the union does to the logit;
+    elsewhere what `otherwise` says.
     """
-    has = [side.node[at] >= 0 for side in sides]
-    per_unit = [side.nodes(side.per_unit)[at] for side in sides]
-    mean = mean_unit((scale * per_unit[0], per_unit[1]), has)
-    a = np.where(inner, value[0] * mean, scale * otherwise[0])
-    return a, np.where(inner, value[1] * mean, otherwise[1])
+    per_unit = _unit(sides, scale)[at]
+    a = np.where(inner, value[0] * per_unit, scale * otherwise[0])
+    return a, np.where(inner, value[1] * per_unit, otherwise[1])
+
+
+def _unit(sides: tuple[_Side, _Side], scale: float) -> np.ndarray:
+    """(n_rows,) what a unit of each node of the union does to the logit: in B, by its gradients.
+
+    Where these are not known it is estimated: what a unit is of the logit, in the mean of the graphs that have the
+    node, A on B's scale.
+    """
+    if sides[1].gradient is not None:
+        return sides[1].gradient
+    per_unit = [side.nodes(side.per_unit) for side in sides]
+    return mean_unit((scale * per_unit[0], per_unit[1]), [side.node >= 0 for side in sides])
 
 
 def _edge_table(

@@ -144,16 +144,6 @@ def node_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarra
     return found
 
 
-def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(n,) what a change (n,) from A to B does to an output, by both graphs: it times what a unit does, mean of both.
-
-    Of features the change of activation, of edges that of weight; `per_unit`: of the feature, or of the edge's target,
-    in each graph (`units`), (n,) each and 0 where the graph does not have it: then the other's
-    alone counts. Of what stored graphs know this comes nearest to patching (`bench --only rankings`).
-    """
-    return change * mean_unit(per_unit, (per_unit[0] != 0, per_unit[1] != 0))
-
-
 def mean_unit(per_unit: Sequence[np.ndarray], there: Sequence[np.ndarray]) -> np.ndarray:
     """(n,) the mean of what a unit is of the logit in two graphs, over those that have it (`there`, (n,) bool each).
 

@@ -49,6 +49,7 @@ class ExplainedChange:
     scale: float  # the factor by which most of what enters the output grew; 1 where there is none
     moved: float  # logits: the summed |change| of all that enters the output, beyond the scale
     limit: float  # logits: the smallest change that counts
+    is_estimated: bool  # what a change does: from the graphs alone, because B's gradients are not known
 
 
 class DiffSummary(Record):
