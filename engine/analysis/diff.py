@@ -5,9 +5,11 @@ by what they add to one logit, the same in both graphs (`engine.analysis.parts`)
 flow along an edge, signed and of the graph before any edge was cut.
 
 Part and flow also change where only something behind them did. So what is compared is the edge's own weight, a
-feature's own activation, times what a unit of it is of the logit in the mean of both graphs: of what two graphs know,
-this is nearest to patching (`bench --only rankings`). Where most of what enters the output grew by one factor, as when
-an output matrix is scaled, that is no change of the circuit: A is multiplied by this common scale first. Then:
+feature's own activation, times what a unit more of it does to the logit in B, by the model's own gradient: of all that
+was tried this is nearest to patching B with A's values (`bench --only rankings`). Where gradients were not stored, it
+is estimated: what a unit is of the logit, in the mean of both graphs. Where most of what enters the output grew by one
+factor, as when an output matrix is scaled, that is no change of the circuit: A is multiplied by this common scale
+first. Then:
 
     unchanged     |change| < limit, or |change| < min_ratio x the larger of the two
     flipped       it exists on both sides with opposite signs, by at least the limit on both
@@ -18,8 +20,9 @@ an output matrix is scaled, that is no change of the circuit: A is multiplied by
     not kept      one side's stored graph was cut and says nothing of this edge
 
 `unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
-of the logit itself), but never below the precision to which parts add up. The change of what
-flipped is the sum of both sizes with B's sign.
+of the logit itself), but never below the precision to which parts add up. The change of what flipped is the sum of both
+sizes with B's sign. Turned round, what counts is asked of the other model: other changes may then count, but none that
+counts both ways goes the same way twice, as both sides are multiplied by one number.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +32,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from engine.analysis.comparable import refuse_others
 from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.parts import (
     explained_words,
+    gradient_at,
     logit_value,
     mean_unit,
     node_parts,
-    output_ids,
     said_output,
     traced_to,
     units,
@@ -59,7 +63,6 @@ from engine.domain.diffs import (
     GraphDiff,
     Status,
 )
-from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, NodeKind
 
@@ -91,7 +94,7 @@ def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSett
 def _difference(
     a: AttributionGraph, b: AttributionGraph, settings: DiffSettings, keep: Callable[[AttributionGraph, Flow], Pruned]
 ) -> GraphDiff:
-    _check(a, b)
+    refuse_others(a, b)
     a, b = with_parts(a), with_parts(b)
     explained = traced_to(b, settings.explained or said_output(b))
     flows = flow(a), flow(b)
@@ -104,32 +107,6 @@ def _difference(
     return GraphDiff(
         a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=change
     )
-
-
-def _check(a: AttributionGraph, b: AttributionGraph) -> None:
-    if not np.array_equal(a.token_ids, b.token_ids):
-        raise ComparisonRefused(
-            f"{a.key.checkpoint} reads the prompt as {len(a.token_ids)} tokens ({' '.join(a.tokens)[:200]}), "
-            f"{b.key.checkpoint} as {len(b.token_ids)} ({' '.join(b.tokens)[:200]}). Only graphs on the same tokens "
-            "can be compared: use one prompt and checkpoints of one base model."
-        )
-    if a.n_layers != b.n_layers:
-        raise ComparisonRefused(
-            f"{a.key.checkpoint} has {a.n_layers} layers, {b.key.checkpoint} has {b.n_layers}. Compare checkpoints of "
-            "one base model."
-        )
-    if a.key.transcoders_hash != b.key.transcoders_hash:
-        raise ComparisonRefused(
-            f"The two graphs were traced with different transcoders (“{a.key.transcoders}” and "
-            f"“{b.key.transcoders}”), in which a feature number means different things. Trace both with one set."
-        )
-    logits_a, logits_b = (set(g.index[g.kind == NodeKind.LOGIT].tolist()) for g in (a, b))
-    if logits_a != logits_b:
-        raise ComparisonRefused(
-            f"The two graphs were traced to different outputs ({' '.join(a.target_tokens)[:120]} and "
-            f"{' '.join(b.target_tokens)[:120]}), so that most of the difference would be those. "
-            "Trace both to the same target tokens."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,26 +180,10 @@ def _align(
         node = np.full(len(union), -1)
         node[row] = np.arange(len(row))
         parts, per_unit = node_parts(graph, explained), units(graph, explained)
-        return _Side(graph, known, parts, per_unit, row, node, _gradient(graph, explained, union))
+        return _Side(graph, known, parts, per_unit, row, node, gradient_at(union, graph, explained))
 
     n = graphs[0].n_nodes
     return union, (side(graphs[0], flows[0], inverse[:n]), side(graphs[1], flows[1], inverse[n:]))
-
-
-def _gradient(graph: AttributionGraph, explained: ExplainedLogits, union: np.ndarray) -> np.ndarray | None:
-    """(n_rows,) what a unit more of each feature of the union does to the logit, 0 for other nodes.
-
-    None where it is not known of every feature: graphs that were not traced as this pair.
-    """
-    if graph.gradients is None:
-        return None
-    features = np.insert(graph.gradients.features, 2, NodeKind.FEATURE, axis=1)
-    known, place = unique_rows(np.concatenate([features, union]))
-    values, is_known = np.zeros(len(known)), np.zeros(len(known), dtype=bool)
-    values[place[: len(features)]] = explained.weights(output_ids(graph)) @ graph.gradients.per_unit
-    is_known[place[: len(features)]] = True
-    rows = place[len(features) :]
-    return values[rows] if is_known[rows][union[:, 2] == NodeKind.FEATURE].all() else None
 
 
 def _explained_change(

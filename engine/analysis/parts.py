@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from engine.analysis.identities import unique_rows
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
@@ -134,6 +135,22 @@ def units(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     per_unit[active] = part[active] / graph.activation[active]
     per_unit[graph.kind == NodeKind.LOGIT] = weights
     return per_unit
+
+
+def gradient_at(nodes: np.ndarray, graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray | None:
+    """(n,) what a unit more of each of `nodes` (n, 4) (`identities`) does to the logit, by the model's own gradients.
+
+    0 for what is no feature; None where it is not known of every feature, as of graphs that were not traced as a pair.
+    """
+    if graph.gradients is None:
+        return None
+    features = np.insert(graph.gradients.features, 2, NodeKind.FEATURE, axis=1)
+    union, place = unique_rows(np.concatenate([features, nodes]))
+    known, wanted = place[: len(features)], place[len(features) :]
+    found = np.full(len(union), np.nan)
+    found[known] = explained.weights(output_ids(graph)) @ graph.gradients.per_unit
+    values: np.ndarray = np.where(nodes[:, 2] == NodeKind.FEATURE, found[wanted], 0.0)
+    return None if np.isnan(values).any() else values
 
 
 def node_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:

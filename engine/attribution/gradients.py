@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from engine.attribution.acted import at_last
 from engine.models.base import encode
+from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
 
 # Tokens that gradients of several outputs have together on their way down: with what a layer makes of them, some 0.1 GB
@@ -46,12 +46,14 @@ def output_gradients(model: ReplacementModel, prompt: torch.Tensor, outputs: Seq
         written.append(output if output.requires_grad else output.requires_grad_())
         return written[-1]
 
+    parts, rows = model.parts, matrix(model.parts.unembedding)
+    vectors = rows[list(outputs)] - rows.mean(0)
     with torch.enable_grad(), model.points.hooked(1, {}, dict.fromkeys(range(model.n_layers), keep)):
-        logits, _ = at_last(model.parts.model, prompt[None])
-        own = logits[0, list(outputs)] - logits.mean()
+        mask = parts.causal_mask(1, len(prompt))
+        read = parts.body(input_ids=prompt[None], attention_mask=mask, use_cache=False).last_hidden_state[0, -1]
     found = []
-    for some in torch.eye(len(own), device=own.device).split(max(1, _PLACES_AT_ONCE // len(prompt))):
-        gradients = torch.autograd.grad(own, written, some, is_grads_batched=True, retain_graph=True)
+    for some in vectors.to(read.dtype).split(max(1, _PLACES_AT_ONCE // len(prompt))):
+        gradients = torch.autograd.grad(read, written, some, is_grads_batched=True, retain_graph=True)
         found.append(torch.stack([gradient[:, 0].float() for gradient in gradients], 1))
     return torch.cat(found)
 
