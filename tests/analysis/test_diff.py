@@ -255,7 +255,9 @@ def test_gradients_that_miss_a_feature_are_not_used():
     a, b = with_gradients(random_graph(1), random_graph(2), 0)
     other = random_graph(3)
     assert not diff_graphs(a, b).explained.is_estimated
+    assert "by B’s own gradient" in diff_graphs(a, b).explained.effect
     assert diff_graphs(other, b).explained.is_estimated
+    assert "estimated from the graphs" in diff_graphs(other, b).explained.effect
     assert diff_graphs(a, replace(b, gradients=None)).explained.is_estimated
 
 
