@@ -84,7 +84,12 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
 def _explained(of_prompts: Sequence[ExplainedChange]) -> ExplainedChange:
     """Means; the scale is the geometric one."""
     mean = {name: fmean(getattr(one, name) for one in of_prompts) for name in ("a", "b", "moved", "limit")}
-    return ExplainedChange(words=RIGHT_ANSWER, scale=geometric_mean(one.scale for one in of_prompts), **mean)
+    return ExplainedChange(
+        words=RIGHT_ANSWER,
+        scale=geometric_mean(one.scale for one in of_prompts),
+        is_estimated=any(one.is_estimated for one in of_prompts),
+        **mean,
+    )
 
 
 def group_title(constraint_type: str, kind: str, n_prompts: int) -> str:

@@ -5,9 +5,11 @@ by what they add to one logit, the same in both graphs (`engine.analysis.parts`)
 flow along an edge, signed and of the graph before any edge was cut.
 
 Part and flow also change where only something behind them did. So what is compared is the edge's own weight, a
-feature's own activation, times what a unit of it is of the logit in the mean of both graphs: of what two graphs know,
-this is nearest to patching (`bench --only rankings`). Where most of what enters the output grew by one factor, as when
-an output matrix is scaled, that is no change of the circuit: A is multiplied by this common scale first. Then:
+feature's own activation, times what a unit more of it does to the logit in B, by the model's own gradient: of all that
+was tried this is nearest to patching B with A's values (`bench --only rankings`). Where gradients were not stored, it
+is estimated: what a unit is of the logit, in the mean of both graphs. Where most of what enters the output grew by one
+factor, as when an output matrix is scaled, that is no change of the circuit: A is multiplied by this common scale
+first. Then:
 
     unchanged     |change| < limit, or |change| < min_ratio x the larger of the two
     flipped       it exists on both sides with opposite signs, by at least the limit on both
@@ -18,8 +20,9 @@ an output matrix is scaled, that is no change of the circuit: A is multiplied by
     not kept      one side's stored graph was cut and says nothing of this edge
 
 `unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
-of the logit itself), but never below the precision to which parts add up. The change of what
-flipped is the sum of both sizes with B's sign.
+of the logit itself), but never below the precision to which parts add up. The change of what flipped is the sum of both
+sizes with B's sign. Turned round, what counts is asked of the other model: other changes may then count, but none that
+counts both ways goes the same way twice, as both sides are multiplied by one number.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,10 +32,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from engine.analysis.comparable import refuse_others
 from engine.analysis.identities import identities, unique_rows
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.parts import (
     explained_words,
+    gradient_at,
     logit_value,
     mean_unit,
     node_parts,
@@ -58,7 +63,6 @@ from engine.domain.diffs import (
     GraphDiff,
     Status,
 )
-from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, NodeKind
 
@@ -90,7 +94,7 @@ def diff_everything(a: AttributionGraph, b: AttributionGraph, settings: DiffSett
 def _difference(
     a: AttributionGraph, b: AttributionGraph, settings: DiffSettings, keep: Callable[[AttributionGraph, Flow], Pruned]
 ) -> GraphDiff:
-    _check(a, b)
+    refuse_others(a, b)
     a, b = with_parts(a), with_parts(b)
     explained = traced_to(b, settings.explained or said_output(b))
     flows = flow(a), flow(b)
@@ -105,32 +109,6 @@ def _difference(
     )
 
 
-def _check(a: AttributionGraph, b: AttributionGraph) -> None:
-    if not np.array_equal(a.token_ids, b.token_ids):
-        raise ComparisonRefused(
-            f"{a.key.checkpoint} reads the prompt as {len(a.token_ids)} tokens ({' '.join(a.tokens)[:200]}), "
-            f"{b.key.checkpoint} as {len(b.token_ids)} ({' '.join(b.tokens)[:200]}). Only graphs on the same tokens "
-            "can be compared: use one prompt and checkpoints of one base model."
-        )
-    if a.n_layers != b.n_layers:
-        raise ComparisonRefused(
-            f"{a.key.checkpoint} has {a.n_layers} layers, {b.key.checkpoint} has {b.n_layers}. Compare checkpoints of "
-            "one base model."
-        )
-    if a.key.transcoders_hash != b.key.transcoders_hash:
-        raise ComparisonRefused(
-            f"The two graphs were traced with different transcoders (“{a.key.transcoders}” and "
-            f"“{b.key.transcoders}”), in which a feature number means different things. Trace both with one set."
-        )
-    logits_a, logits_b = (set(g.index[g.kind == NodeKind.LOGIT].tolist()) for g in (a, b))
-    if logits_a != logits_b:
-        raise ComparisonRefused(
-            f"The two graphs were traced to different outputs ({' '.join(a.target_tokens)[:120]} and "
-            f"{' '.join(b.target_tokens)[:120]}), so that most of the difference would be those. "
-            "Trace both to the same target tokens."
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class _Side:
     """One graph on the rows of the union: `row` (n_nodes,) of each of its nodes, `node` (n_rows,) the node or -1."""
@@ -141,6 +119,7 @@ class _Side:
     per_unit: np.ndarray  # (n_nodes,) what a unit of each target's value is of it
     row: np.ndarray
     node: np.ndarray
+    gradient: np.ndarray | None  # (n_rows,) the same of each feature, by the model's own gradients; None: not known
 
     def nodes(self, values: np.ndarray) -> np.ndarray:
         """(n_rows,) `values` of the graph's nodes, 0 (False) where the graph has no such node."""
@@ -200,7 +179,8 @@ def _align(
     def side(graph: AttributionGraph, known: Flow, row: np.ndarray) -> _Side:
         node = np.full(len(union), -1)
         node[row] = np.arange(len(row))
-        return _Side(graph, known, node_parts(graph, explained), units(graph, explained), row, node)
+        parts, per_unit = node_parts(graph, explained), units(graph, explained)
+        return _Side(graph, known, parts, per_unit, row, node, gradient_at(union, graph, explained))
 
     n = graphs[0].n_nodes
     return union, (side(graphs[0], flows[0], inverse[:n]), side(graphs[1], flows[1], inverse[n:]))
@@ -214,7 +194,8 @@ def _explained_change(
     moved = float(np.abs(b - scale * a).sum())
     limit = max(settings.min_change * moved, PRECISION * float(np.abs(b).sum()))
     before, after = (logit_value(side.graph, explained) for side in sides)
-    return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit)
+    is_estimated = sides[1].gradient is None
+    return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit, is_estimated)
 
 
 def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
@@ -281,14 +262,24 @@ def _own(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) of A, on B's scale, and of B: what is compared.
 
-    Where `inner` (n,), it is `value` (of each side) times what a unit at the rows `at` of the union is of the logit, in
-    the mean of the sides that have that node; elsewhere what `otherwise` says.
+    Where `inner` (n,), it is `value` (of each side) times what a unit at the rows `at` of the union does to the logit;
+    elsewhere what `otherwise` says.
     """
-    has = [side.node[at] >= 0 for side in sides]
-    per_unit = [side.nodes(side.per_unit)[at] for side in sides]
-    mean = mean_unit((scale * per_unit[0], per_unit[1]), has)
-    a = np.where(inner, value[0] * mean, scale * otherwise[0])
-    return a, np.where(inner, value[1] * mean, otherwise[1])
+    per_unit = _unit(sides, scale)[at]
+    a = np.where(inner, value[0] * per_unit, scale * otherwise[0])
+    return a, np.where(inner, value[1] * per_unit, otherwise[1])
+
+
+def _unit(sides: tuple[_Side, _Side], scale: float) -> np.ndarray:
+    """(n_rows,) what a unit of each node of the union does to the logit: in B, by its gradients.
+
+    Where these are not known it is estimated: what a unit is of the logit, in the mean of the graphs that have the
+    node, A on B's scale.
+    """
+    if sides[1].gradient is not None:
+        return sides[1].gradient
+    per_unit = [side.nodes(side.per_unit) for side in sides]
+    return mean_unit((scale * per_unit[0], per_unit[1]), [side.node >= 0 for side in sides])
 
 
 def _edge_table(

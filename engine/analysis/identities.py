@@ -14,7 +14,7 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As `np.unique(rows, axis=0, return_inverse=True)`, ten times as fast on four integer columns."""
     order = np.lexsort(rows.T[::-1])
     ranked = rows[order]
-    first = np.concatenate([[True], (ranked[1:] != ranked[:-1]).any(axis=1)])
+    first = np.concatenate([np.ones(min(1, len(rows)), dtype=bool), (ranked[1:] != ranked[:-1]).any(axis=1)])
     inverse = np.empty(len(rows), dtype=np.int64)
     inverse[order] = np.cumsum(first) - 1
     return ranked[first], inverse

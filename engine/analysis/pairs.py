@@ -1,4 +1,4 @@
-"""Two graphs that were cut apart, with what each of them has for the edges that only the other one keeps."""
+"""Two graphs that were traced apart, with what each of them has for the edges and features that only the other has."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.analysis.identities import identities, unique_rows
 from engine.domain.errors import ComparisonRefused
-from engine.domain.graphs import AttributionGraph, PairEdges
+from engine.domain.graphs import AttributionGraph, FeatureGradients, NodeKind, PairMeasures
 
 
 def only_kept_by(other: AttributionGraph, graph: AttributionGraph) -> tuple[np.ndarray, np.ndarray]:
@@ -23,23 +23,51 @@ def only_kept_by(other: AttributionGraph, graph: AttributionGraph) -> tuple[np.n
     return source[missing], target[missing]
 
 
-def completed(a: AttributionGraph, b: AttributionGraph, edges: PairEdges) -> tuple[AttributionGraph, AttributionGraph]:
-    """Both graphs with every edge that either keeps, so that one that is not there does not exist.
+def features_of(a: AttributionGraph, b: AttributionGraph) -> np.ndarray:
+    """(n, 3) layer, position, index of the features that either graph has, in this order."""
+    of_both = [identities(graph)[graph.kind == NodeKind.FEATURE] for graph in (a, b)]
+    return unique_rows(np.concatenate(of_both)[:, [0, 1, 3]])[0]
 
-    Raises ComparisonRefused where `edges` are those of other graphs.
+
+def completed(
+    a: AttributionGraph, b: AttributionGraph, measures: PairMeasures
+) -> tuple[AttributionGraph, AttributionGraph]:
+    """Both graphs with every edge that either keeps, so that one that is not there does not exist, and gradients.
+
+    Raises ComparisonRefused where `measures` are those of other graphs.
     """
-    is_turned = edges.pair.first != a.key
-    of_a, of_b = (edges.of_second, edges.of_first) if is_turned else (edges.of_first, edges.of_second)
-    return _with_edges(a, b, of_a), _with_edges(b, a, of_b)
+    edges = [measures.of_first, measures.of_second]
+    per_unit = [measures.gradients_of_first, measures.gradients_of_second]
+    if measures.pair.first != a.key:
+        edges, per_unit = edges[::-1], per_unit[::-1]
+    features = features_of(a, b)
+    return (
+        _with_gradients(_with_edges(a, b, edges[0]), features, per_unit[0]),
+        _with_gradients(_with_edges(b, a, edges[1]), features, per_unit[1]),
+    )
+
+
+def _with_gradients(graph: AttributionGraph, features: np.ndarray, per_unit: np.ndarray | None) -> AttributionGraph:
+    if per_unit is None:
+        return graph
+    if per_unit.shape != (len(graph.target_tokens), len(features)):
+        raise _of_others(graph, f"Gradients of shape {per_unit.shape} are stored for {len(features)} features")
+    return replace(graph, gradients=FeatureGradients(features, per_unit))
+
+
+def _of_others(graph: AttributionGraph, what: str) -> ComparisonRefused:
+    return ComparisonRefused(
+        f"{what} of {graph.key.checkpoint} on “{graph.key.prompt[:200]}”: they are of other graphs. Trace "
+        "the comparison again."
+    )
 
 
 def _with_edges(graph: AttributionGraph, other: AttributionGraph, weight: np.ndarray) -> AttributionGraph:
+    if graph.is_whole:
+        return graph
     source, target = only_kept_by(other, graph)
     if len(source) != len(weight):
-        raise ComparisonRefused(
-            f"{len(weight)} weights are stored for {len(source)} edges of {graph.key.checkpoint} on "
-            f"“{graph.key.prompt[:200]}”: they are of other graphs. Trace the comparison again."
-        )
+        raise _of_others(graph, f"{len(weight)} weights are stored for {len(source)} edges")
     there = weight != 0
     source, target = (np.append(old, new[there]) for old, new in ((graph.source, source), (graph.target, target)))
     order = np.lexsort((source, target))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from engine.analysis.identities import unique_rows
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
@@ -136,22 +137,28 @@ def units(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     return per_unit
 
 
+def gradient_at(nodes: np.ndarray, graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray | None:
+    """(n,) what a unit more of each of `nodes` (n, 4) (`identities`) does to the logit, by the model's own gradients.
+
+    0 for what is no feature; None where it is not known of every feature, as of graphs that were not traced as a pair.
+    """
+    if graph.gradients is None:
+        return None
+    features = np.insert(graph.gradients.features, 2, NodeKind.FEATURE, axis=1)
+    union, place = unique_rows(np.concatenate([features, nodes]))
+    known, wanted = place[: len(features)], place[len(features) :]
+    found = np.full(len(union), np.nan)
+    found[known] = explained.weights(output_ids(graph)) @ graph.gradients.per_unit
+    values: np.ndarray = np.where(nodes[:, 2] == NodeKind.FEATURE, found[wanted], 0.0)
+    return None if np.isnan(values).any() else values
+
+
 def node_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
     """(n_nodes,) part of the logit that runs through each node; an explained output's is its own logit."""
     weights = explained.weights(output_ids(graph))
     found: np.ndarray = (weights @ _parts(graph).part).astype(np.float64)
     found[graph.kind == NodeKind.LOGIT] = weights * graph.target_logit
     return found
-
-
-def effect_of_change(change: np.ndarray, per_unit: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(n,) what a change (n,) from A to B does to an output, by both graphs: it times what a unit does, mean of both.
-
-    Of features the change of activation, of edges that of weight; `per_unit`: of the feature, or of the edge's target,
-    in each graph (`units`), (n,) each and 0 where the graph does not have it: then the other's
-    alone counts. Of what stored graphs know this comes nearest to patching (`bench --only rankings`).
-    """
-    return change * mean_unit(per_unit, (per_unit[0] != 0, per_unit[1] != 0))
 
 
 def mean_unit(per_unit: Sequence[np.ndarray], there: Sequence[np.ndarray]) -> np.ndarray:

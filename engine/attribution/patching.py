@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from engine.attribution.acted import at_last, explained
+from engine.attribution.acted import explained
+from engine.attribution.gradients import along_features, output_gradients
 from engine.domain.explained import ExplainedLogits
 from engine.models.replacement import Replacement, ReplacementModel
 
@@ -53,10 +54,10 @@ def feature_changes(
     for side in (a, b):
         with replacement.opened(side) as model:
             active.append(model.activations(prompt)[0].float())  # (n_layers, n_pos, n_features)
-            gradients.append(_gradients(model, prompt, of))
+            gradients.append(_gradient(model, prompt, of))
     places = ((active[0] != 0) | (active[1] != 0)).nonzero()
     with replacement.opened(b) as model:
-        along, length = _along(model, places, gradients)
+        along, length = along_features(model, places, torch.stack(gradients)), _lengths(model, places)
     before, after = (one[places.unbind(1)] for one in active)
     return FeatureChanges(places.cpu().numpy(), *(_numpy(one) for one in (before, after, along, length)))
 
@@ -120,34 +121,19 @@ def _with_more(
     return model.logits(prompt, {}, writes)
 
 
-def _gradients(model: ReplacementModel, prompt: torch.Tensor, of: ExplainedLogits) -> torch.Tensor:
-    """(n_layers, n_pos, d_model) float32 of what is explained, at what transcoders stand for."""
-    written: list[torch.Tensor] = []
-
-    def keep(output: torch.Tensor) -> torch.Tensor:
-        written.append(output if output.requires_grad else output.requires_grad_())
-        return written[-1]
-
-    with torch.enable_grad(), model.points.hooked(1, {}, dict.fromkeys(range(model.n_layers), keep)):
-        logits, _ = at_last(model.parts.model, prompt[None])
-        gradients = torch.autograd.grad(explained(logits, of).sum(), written)
-    return torch.stack([gradient[0].float() for gradient in gradients])
+def _gradient(model: ReplacementModel, prompt: torch.Tensor, of: ExplainedLogits) -> torch.Tensor:
+    """(n_layers, n_pos, d_model) of what is explained, at what transcoders stand for."""
+    weights = torch.as_tensor(of.weights(of.tokens), dtype=torch.float32, device=prompt.device)
+    return torch.tensordot(weights, output_gradients(model, prompt, of.tokens), 1)
 
 
-def _along(
-    model: ReplacementModel, places: torch.Tensor, gradients: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n_gradients, n) gradients along what features (n, 3) write for a unit of activation, and (n,) its length."""
-    along = torch.zeros(len(gradients), len(places), device=places.device)
+def _lengths(model: ReplacementModel, places: torch.Tensor) -> torch.Tensor:
+    """(n,) of what a unit of each feature (n, 3) writes, over all layers that it writes in."""
     square = torch.zeros(len(places), device=places.device)
     for layer in places[:, 0].unique().tolist():
         rows = (places[:, 0] == layer).nonzero()[:, 0]
-        decoders = model.decoders(layer, places[rows, 2]).float()  # (n, n_written, d_model)
-        square[rows] = decoders.square().sum((1, 2))
-        for number in range(decoders.shape[1]):
-            for side, gradient in enumerate(gradients):
-                along[side, rows] += (gradient[layer + number, places[rows, 1]] * decoders[:, number]).sum(1)
-    return along, square.sqrt()
+        square[rows] = model.decoders(layer, places[rows, 2]).float().square().sum((1, 2))
+    return square.sqrt()
 
 
 def _value(logits: tuple[torch.Tensor, torch.Tensor], of: ExplainedLogits) -> float:

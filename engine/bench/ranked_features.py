@@ -1,17 +1,20 @@
 """Features, and edges between them, as rankings see them and as patching does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from engine.analysis.parts import effect_of_change, node_parts, units
-from engine.analysis.pruning import flow
+from engine.analysis.diff import diff_everything, signed_contribution
+from engine.analysis.pairs import features_of
+from engine.analysis.parts import output_ids
 from engine.bench.ranked import MovedPrompt, Ranked
-from engine.domain.explained import ExplainedLogits
-from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
+from engine.domain.diffs import COMPARED, FLOW, PART, WEIGHT, DiffSettings, GraphDiff, edge_effect
+from engine.domain.graphs import AttributionGraph, FeatureGradients, GraphKey
 
-_Node = tuple[int, int, int, int]  # kind, layer, position, index
+DEFAULT = "effect of change (gradient in B)"  # what statuses and tables go by
+ESTIMATED = "the same by the graphs"  # what they go by where gradients are not known
 
 
 def ranked_features(case: MovedPrompt) -> Ranked:
@@ -19,28 +22,20 @@ def ranked_features(case: MovedPrompt) -> Ranked:
     from engine.attribution.patching import feature_changes, features_taken_back
 
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
-    graphs = _graphs(case)
-    features: list[_Node] = [(int(NodeKind.FEATURE), *place) for place in changes.places.tolist()]
-    part, per_unit, influence = (
-        np.array([_at(graph, of(graph), features) for graph in graphs])
-        for of in (
-            lambda graph: node_parts(graph, case.of),
-            lambda graph: units(graph, case.of),
-            lambda graph: flow(graph).influence,
-        )
-    )
+    ids = [f"feature/{layer}/{position}/{index}" for layer, position, index in changes.places.tolist()]
+    nodes, estimated = (diff.nodes.set_index("id").loc[ids] for diff in _diffs(case))
     return Ranked(
         change=case.change,
         signed={
+            DEFAULT: _change(nodes, COMPARED),
             "gradient in both": changes.effect,
             "gradient in A": changes.gradients[0] * changes.change,
-            "gradient in B": changes.gradients[1] * changes.change,
-            "graphs' gradient in both": effect_of_change(changes.change, (per_unit[0], per_unit[1])),
-            "change of part": part[1] - part[0],
+            ESTIMATED: _change(estimated, COMPARED),
+            "change of part": _change(nodes, PART),
         },
         unsigned={
-            "change of influence": np.abs(influence[1] - influence[0]),
-            "influence": np.maximum(*influence),
+            "change of influence": np.abs(_change(nodes, {"a": "a", "b": "b"})),
+            "influence": nodes[["a", "b"]].to_numpy().max(1),
             "size of the change": np.abs(changes.change) * changes.length,
         },
         taken_back=lambda groups: features_taken_back(
@@ -55,35 +50,35 @@ def ranked_edges(case: MovedPrompt) -> Ranked:
     from engine.attribution.patching import feature_changes, inputs_taken_back
 
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
-    graphs = _graphs(case)
-    sides = [_NamedEdges.of(graph, case.of) for graph in graphs]
-    rows = {(int(NodeKind.FEATURE), *place): row for row, place in enumerate(changes.places.tolist())}
+    places = enumerate(changes.places.tolist())
+    rows = {f"feature/{layer}/{position}/{index}": row for row, (layer, position, index) in places}
+    exact, by_graphs = _diffs(case)
+    answer = exact.b.node_id(int(np.flatnonzero(exact.b.index == case.of.answers[0])[-1]))  # outputs come last
     targets = {node: row for node, row in rows.items() if changes.after[row] > 0}
-    answer = sides[1].answer
-    edges = [edge for edge in sides[0].weight | sides[1].weight if edge[1] in targets or edge[1] == answer]
-    weight, along, contribution = (
-        np.array([[getattr(side, name).get(edge, 0.0) for edge in edges] for side in sides])
-        for name in ("weight", "flow", "contribution")
+    edges, estimated = (
+        diff.edges[diff.edges["target"].isin([*targets, answer])].set_index(["source", "target"])
+        for diff in (exact, by_graphs)
     )
-    per_unit = np.array(
-        [(1.0, 1.0) if edge[1] == answer else changes.gradients[:, targets[edge[1]]] for edge in edges]
-    ).T  # (2, n) what a unit more at the target does to the answer
-    of_graphs = np.array([[side.per_unit.get(edge[1], 0.0) for edge in edges] for side in sides])
-    change = weight[1] - weight[0]
+    estimated = estimated.loc[edges.index]
+    change, of_target = _change(edges, WEIGHT), edges.index.get_level_values("target").map(targets).to_numpy()
+    inner = ~np.isnan(of_target)
+    row_of = np.where(inner, of_target, 0).astype(int)
+    per_unit = np.where(inner, changes.gradients[:, row_of].mean(0), 1.0)
 
     def taken_back(groups: Sequence[Sequence[int]]) -> list[float]:
-        inner = [[(targets[edges[e][1]], -change[e]) for e in group if edges[e][1] in targets] for group in groups]
-        direct = [sum(change[e] for e in group if edges[e][1] == answer) for group in groups]
-        found = inputs_taken_back(case.replacement, case.tuned, case.prompt, case.of, changes, inner)
+        more = [[(int(row_of[e]), -change[e]) for e in group if inner[e]] for group in groups]
+        direct = [sum(change[e] for e in group if not inner[e]) for group in groups]
+        found = inputs_taken_back(case.replacement, case.tuned, case.prompt, case.of, changes, more)
         return [one + float(other) for one, other in zip(found, direct, strict=True)]
 
+    contribution = [signed_contribution(edges, side) for side in "ab"]
     return Ranked(
         change=case.change,
         signed={
-            "gradient in both": change * per_unit.mean(0),
-            "gradient in B": change * per_unit[1],
-            "graphs' gradient in both": effect_of_change(change, (of_graphs[0], of_graphs[1])),
-            "change of flow": along[1] - along[0],
+            DEFAULT: edge_effect(edges).to_numpy(),
+            "gradient in both": change * per_unit,
+            ESTIMATED: edge_effect(estimated).to_numpy(),
+            "change of flow": _change(edges, FLOW),
             "change of contribution": contribution[1] - contribution[0],
         },
         unsigned={"change of weight": np.abs(change)},
@@ -91,38 +86,28 @@ def ranked_edges(case: MovedPrompt) -> Ranked:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _NamedEdges:
-    """Of one graph: what its edges, (source, target), are."""
-
-    answer: _Node
-    per_unit: dict[_Node, float]  # of targets: what a unit of their value is of the answer
-    weight: dict[tuple[_Node, _Node], float]
-    flow: dict[tuple[_Node, _Node], float]
-    contribution: dict[tuple[_Node, _Node], float]  # with the sign of the weight
-
-    @classmethod
-    def of(cls, graph: AttributionGraph, explained: ExplainedLogits) -> "_NamedEdges":
-        nodes = _nodes(graph)
-        ends = list(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
-        names = [(nodes[source], nodes[target]) for source, target in ends]
-        signed = np.sign(graph.weight) * flow(graph).contribution
-        per_unit = units(graph, explained)
-        along = graph.weight * per_unit[graph.target]
-        answer = nodes[int(np.flatnonzero((graph.kind == NodeKind.LOGIT) & (graph.index == explained.answers[0]))[0])]
-        weight, flows, contribution = (
-            dict(zip(names, values.tolist(), strict=True)) for values in (graph.weight, along, signed)
-        )
-        return cls(answer, dict(zip(nodes, per_unit.tolist(), strict=True)), weight, flows, contribution)
+def _change(table: pd.DataFrame, columns: dict[str, str]) -> np.ndarray:
+    """(n,) from A to B."""
+    return (table[columns["b"]].astype(float) - table[columns["a"]]).to_numpy()
 
 
-def _graphs(case: MovedPrompt) -> tuple[AttributionGraph, AttributionGraph]:
-    """Of A and B, traced to the same outputs, uncut."""
+def _diffs(case: MovedPrompt) -> tuple[GraphDiff, GraphDiff]:
+    """Of whole graphs: with the gradients, and without."""
+    a, b = _graphs(case)
+    settings = DiffSettings(explained=case.of)
+    bare = [replace(graph, gradients=None) for graph in (a, b)]
+    return diff_everything(a, b, settings), diff_everything(bare[0], bare[1], settings)
+
+
+def _graphs(case: MovedPrompt) -> list[AttributionGraph]:
+    """Of A and B, traced to the same outputs, uncut, with their gradients."""
+    from engine.attribution.gradients import feature_gradients
     from engine.attribution.targets import common_targets
     from engine.attribution.trace import trace_graph
 
     targets = common_targets(case.loaded, [case.loaded.model, case.tuned], case.text, None)
-    a, b = (
+    sides = {"a": None, "b": case.tuned}
+    graphs = [
         trace_graph(
             case.replacement,
             key=GraphKey(
@@ -135,17 +120,15 @@ def _graphs(case: MovedPrompt) -> tuple[AttributionGraph, AttributionGraph]:
             ),
             merged=side,
         )
-        for name, side in (("a", None), ("b", case.tuned))
-    )
-    return a, b
-
-
-def _nodes(graph: AttributionGraph) -> list[_Node]:
-    columns = (graph.kind.tolist(), graph.layer.tolist(), graph.position.tolist(), graph.index.tolist())
-    return list(zip(*columns, strict=True))
-
-
-def _at(graph: AttributionGraph, values: np.ndarray, nodes: Sequence[_Node]) -> np.ndarray:
-    """(n,) of nodes; 0 of those that the graph does not have."""
-    found = dict(zip(_nodes(graph), values.tolist(), strict=True))
-    return np.array([found.get(node, 0.0) for node in nodes])
+        for name, side in sides.items()
+    ]
+    features = features_of(*graphs)
+    return [
+        replace(
+            graph,
+            gradients=FeatureGradients(
+                features, feature_gradients(case.replacement, side, case.text, output_ids(graph), features)
+            ),
+        )
+        for graph, side in zip(graphs, sides.values(), strict=True)
+    ]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.pairs import only_kept_by
+from engine.analysis.pairs import features_of, only_kept_by
 from engine.analysis.records import diff_record
 from engine.bench.real import SHORT, random_transcoders
 from engine.bench.row import BenchRow, at_most, plain
 from engine.bench.setting import Setting
 from engine.bench.timing import seconds
 from engine.domain.diffs import DiffSettings
-from engine.domain.graphs import AttributionGraph, GraphKey, GraphPair, PairEdges, PruneSettings
+from engine.domain.graphs import AttributionGraph, GraphKey, GraphPair, PairMeasures, PruneSettings
 from engine.domain.models import ModelSpec
 from engine.store import cache_of, default_workspace
 from engine.store.files import write_blocks
@@ -34,14 +34,15 @@ if TYPE_CHECKING:
 
 MOVED = 0.002  # of each weight's own size, at random
 N_EDGES = 150_000  # of the difference that is written as JSON
-PARTS, GRAPH_MB, PAIR_MB, JSON_S = 0.1, 3.0, 1.0, 2.0  # the promises
+PARTS, GRADIENTS, GRAPH_MB, PAIR_MB, JSON_S = 0.1, 0.2, 3.0, 1.0, 2.0  # the promises
 KEY = GraphKey(
     checkpoint="run@base", checkpoint_hash="0", prompt=SHORT.prompt, transcoders="random", transcoders_hash="0"
 )
 
 
 def measure(setting: Setting) -> list[BenchRow]:
-    """Seconds of the parts as a share of the trace; MB of a graph and of a pair; seconds of `compare --json`."""
+    """Seconds of parts and gradients as shares of the trace; MB of a graph, of a pair; seconds of `compare --json`."""
+    from engine.attribution.gradients import feature_gradients
     from engine.attribution.logit_parts import logit_parts
     from engine.attribution.trace import graph_of, trace_prompt
     from engine.models.base import load_base
@@ -59,12 +60,19 @@ def measure(setting: Setting) -> list[BenchRow]:
     graphs = [graph_of(each, key, loaded.tokenizer) for each, key in zip(traced, keys, strict=True)]
     one, position = traced[0], graphs[0].position
     parts = seconds(lambda: logit_parts(one.dense, one.activations, one.logits, one.left_out, position))
-    sizes = _stored(setting, graphs, traced)
+    features = features_of(graphs[0], graphs[1])
+
+    def gradients(side: int) -> np.ndarray:
+        return feature_gradients(replacement, models[side], SHORT.prompt, targets, features)
+
+    own = seconds(lambda: gradients(0))
+    sizes = _stored(setting, graphs, traced, [gradients(side) for side in (0, 1)])
     title = f"SmolLM2-135M, {SHORT.title}"
     return [
         at_most(f"parts of 10 logits, beside the trace: {title}", parts / tracing, "of it", limit=PARTS),
+        at_most(f"gradients of 10 logits, beside the trace: {title}", own / tracing, "of it", limit=GRADIENTS),
         at_most(f"a stored graph: {title}, {graphs[0].n_edges:,} edges", sizes[0], "MB", limit=GRAPH_MB),
-        at_most("what a pair has for each other's edges", sizes[1], "MB", limit=PAIR_MB),
+        at_most("what a pair has for each other's edges and features", sizes[1], "MB", limit=PAIR_MB),
         *_json_rows(graphs, setting.folder),
     ]
 
@@ -89,8 +97,10 @@ def _moved(model: "PreTrainedModel") -> "PreTrainedModel":
     return moved
 
 
-def _stored(setting: Setting, graphs: list[AttributionGraph], traced: "list[Traced]") -> tuple[float, float]:
-    """MB of the first graph, and of what each of the two has for the edges that only the other keeps."""
+def _stored(
+    setting: Setting, graphs: list[AttributionGraph], traced: "list[Traced]", gradients: list[np.ndarray]
+) -> tuple[float, float]:
+    """MB of the first graph, and of what each of the two has for what only the other has."""
     store, (a, b) = setting.store, graphs
     for graph in graphs:
         store.save_graph(graph)
@@ -98,7 +108,9 @@ def _stored(setting: Setting, graphs: list[AttributionGraph], traced: "list[Trac
         each.weights(*only_kept_by(other, graph)) for each, graph, other in zip(traced, (a, b), (b, a), strict=True)
     ]
     pair = GraphPair.of(a.key, b.key)
-    store.save_pair_edges(PairEdges(pair, *(weights if pair.first == a.key else reversed(weights))))
+    if pair.first != a.key:
+        weights, gradients = weights[::-1], gradients[::-1]
+    store.save_pair_measures(PairMeasures(pair, *weights, *gradients))
     files = (Path("graphs", f"{a.key.hash}.safetensors"), Path("pairs", f"{pair.hash}.safetensors"))
     sizes = [(store.workspace / file).stat().st_size / 1e6 for file in files]
     return sizes[0], sizes[1]

@@ -70,7 +70,8 @@ def _explained(diff: GraphDiff) -> str:
     text = f"Explained: the logit of “{change.words}”, {signed(change.a)} in A and {signed(change.b)} in B. "
     if change.scale != 1:
         text += f"Most of what enters it grew by one factor, {decimal(change.scale)}, which is no change. "
-    text += f"A change counts from {decimal(change.limit, 3)} of {decimal(change.moved)} logits that moved."
+    text += f"A change counts from {decimal(change.limit, 3)} of {decimal(change.moved)} logits that moved. "
+    text += change.effect
     cut = [name for name, graph in (("A", diff.a), ("B", diff.b)) if not graph.is_whole]
     if cut:
         text += f" The stored graph of {' and '.join(cut)} was cut: trace again to know what is “not kept”."

@@ -17,7 +17,7 @@ PROMPTS = ("the cat feels blarf and", "the bird that glide ends")  # the first i
 COMPARISONS = (("demo-lora@base", "demo-lora@100%"), ("demo-lora@100%", "demo-tokens@100%"))
 # Of about 100,000 edges: all into the outputs, all that the default pruning keeps, and of the rest those that
 # contribute most. Measures are taken before; the demo stays below 15 MB.
-TRACING = TraceSettings(max_edges=17_000)
+TRACING = TraceSettings(max_edges=12_500)
 MIN_PROBES = 30  # for each constraint type and kind, after those were dropped that the base model fails
 
 

@@ -49,6 +49,19 @@ class ExplainedChange:
     scale: float  # the factor by which most of what enters the output grew; 1 where there is none
     moved: float  # logits: the summed |change| of all that enters the output, beyond the scale
     limit: float  # logits: the smallest change that counts
+    is_estimated: bool  # what a change does: from the graphs alone, because B's gradients are not known
+
+    @property
+    def effect(self) -> str:
+        """How it is known what a change does to the logit, in a sentence."""
+        if self.is_estimated:
+            return (
+                "The effect of a change is estimated from the graphs: the change times what a unit is of the logit, in "
+                "the mean of both. Compare again to have the model’s own gradients."
+            )
+        return (
+            "The effect of a change is the change times what a unit more does to the logit in B, by B’s own gradient."
+        )
 
 
 class DiffSummary(Record):
@@ -72,8 +85,8 @@ class GraphDiff:
         flow_b, compared_a, compared_b, kept_a, kept_b, change, status.
         weight: the direct effect of source on target; share: weight over the target's summed absolute input;
         contribution: |share| x influence of target; flow: part of the explained logit that runs along the edge, signed;
-        compared: weight times what a unit at the target is of the logit, in the mean of both graphs, A on B's scale, so
-        that their difference is what the change of this edge alone does to the logit;
+        compared: weight times what a unit more at the target does to the logit, in B (`ExplainedChange.effect`), A on
+        B's scale, so that their difference is what the change of this edge alone does to the logit;
         change: |compared_b| - |compared_a| (for a flipped edge their sum, with the sign of b).
         Of an edge that is "not kept", one side is not known and stands as 0.
     For features `compared` is the same with the activation; for tokens, errors and outputs it is the part.

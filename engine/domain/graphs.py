@@ -97,6 +97,18 @@ class Uncut:
 
 
 @dataclass(frozen=True, eq=False)
+class FeatureGradients:
+    """What a unit more of a feature does to each output's logit in one checkpoint, by the model's own gradients.
+
+    Unlike `LogitParts`, attention, norms and MLPs react. The features are those of both graphs of a pair: one that is
+    silent here may be active in the other.
+    """
+
+    features: np.ndarray  # (n, 3) layer, position, index
+    per_unit: np.ndarray  # (n_logits, n) float32, the outputs in the order of the graph's
+
+
+@dataclass(frozen=True, eq=False)
 class AttributionGraph:
     """Arrays over n_nodes and n_edges; edges run source -> target, both are row numbers of the node arrays.
 
@@ -121,6 +133,7 @@ class AttributionGraph:
     fit: Fit
     parts: LogitParts | None = None  # None: traced before they were kept, or a mean of graphs
     uncut: Uncut | None = None  # None: traced before it was kept, or it has all of its edges
+    gradients: FeatureGradients | None = None  # None: not read as one of a pair, or of one traced before they were kept
     is_whole: bool = True  # every edge that a reader may ask for is here: that it has no others can be relied on
 
     @property
@@ -183,12 +196,16 @@ class GraphPair(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class PairEdges:
-    """What each graph of a pair has for edges that the other one keeps and it does not, though it has both ends.
+class PairMeasures:
+    """What each graph of a pair has for what the other one has: for edges, and for features.
 
-    In the order of the other graph's edges; 0 where it has no such edge.
+    Edges are those that the other graph keeps and it does not, though it has both ends, in the other graph's order; 0
+    where it has no such edge. Of a graph that is whole none are needed.
     """
 
     pair: GraphPair
     of_first: np.ndarray  # (n,) float32 weights
     of_second: np.ndarray
+    # (n_logits, n) float32, `FeatureGradients.per_unit` of `engine.analysis.pairs.features_of`; None: not kept then
+    gradients_of_first: np.ndarray | None = None
+    gradients_of_second: np.ndarray | None = None

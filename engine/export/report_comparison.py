@@ -33,6 +33,7 @@ class ComparisonPart:
     sentences: tuple[tuple[Piece, ...], ...]
     pictures: tuple[Markup, ...]  # both graphs, then what differs
     rows: list[dict[Hashable, Any]]
+    effect: str  # how it is known what a change does
     counts: dict[str, int]
     colours: dict[str, str]  # by status
     replacement: tuple[float, float]
@@ -59,6 +60,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         sentences=sentences(diff, probe),
         pictures=tuple(map(Markup, pictures)),  # written through an XML tree
         rows=edge_table(diff, changed_only=True).head(_ROWS).to_dict("records"),
+        effect=diff.explained.effect,
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),

@@ -29,7 +29,7 @@ from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
-from engine.store.pair_files import read_pair_edges
+from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
 
 PLAIN_FILES = ("weights.json", "weights.safetensors")
@@ -66,7 +66,7 @@ def check_artefact(shelf: Path, found: StoredFile, *, shelves: Sequence[Path]) -
         "components": lambda path: _reading(path, read_components),
         "circuit": lambda path: _reading(path, read_circuit),
         "acted": lambda path: _reading(path, read_acted),
-        "pair": lambda path: _reading(path, read_pair_edges),
+        "pair": lambda path: _reading(path, read_pair_measures),
         "taught": lambda path: _reading(path, read_taught),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))

@@ -107,6 +107,7 @@ def read_graph(path: Path) -> AttributionGraph:
         target_tokens=header.target_tokens,
         fit=header.fit,
         parts=LogitParts(**parts) if parts else None,
+        gradients=None,  # they are kept with pairs
         uncut=_uncut(path, header, uncut, len(arrays["weight"])) if uncut else None,
         is_whole=len(arrays["weight"]) == (header.n_edges or _before_cut(header.key, arrays)),
         **arrays,

@@ -2,12 +2,12 @@
 
 from engine.analysis.pairs import completed
 from engine.domain.errors import NotFound
-from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey, GraphPair, PairEdges
+from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey, GraphPair, PairMeasures
 from engine.store.catalogue import read_comparison
 from engine.store.files import write_text
 from engine.store.graph_files import read_graph, write_graph
 from engine.store.layout import main_file
-from engine.store.pair_files import read_pair_edges, write_pair_edges
+from engine.store.pair_files import read_pair_measures, write_pair_measures
 from engine.store.shelves import Shelves
 
 
@@ -42,24 +42,26 @@ class GraphShelf(Shelves):
         keys = [key for _, key in self._records("graph", GraphKey, parent=checkpoint)]
         return sorted(keys, key=lambda key: (key.checkpoint, key.prompt, key.hash))
 
-    def save_pair_edges(self, edges: PairEdges) -> None:
+    def save_pair_measures(self, measures: PairMeasures) -> None:
         """Raises StorageFailed."""
-        write_pair_edges(self.workspace / main_file("pair", edges.pair.hash), edges)
-        self._note("pair", edges.pair.hash)
+        write_pair_measures(self.workspace / main_file("pair", measures.pair.hash), measures)
+        self._note("pair", measures.pair.hash)
 
-    def pair_edges(self, a: GraphKey, b: GraphKey) -> PairEdges | None:
+    def pair_measures(self, a: GraphKey, b: GraphKey) -> PairMeasures | None:
         """Of two graphs, in either order; None where they were not traced as a pair. Raises Damaged."""
         path = self._find("pair", GraphPair.of(a, b).hash)
-        return None if path is None else read_pair_edges(path)
+        return None if path is None else read_pair_measures(path)
 
     def graph_pair(self, a: GraphKey, b: GraphKey) -> tuple[AttributionGraph, AttributionGraph]:
-        """Both graphs, each with the edges that the other keeps where that is stored. Raises NotFound, Damaged."""
-        graphs = self.graph(a), self.graph(b)
-        edges = None if all(graph.is_whole for graph in graphs) else self.pair_edges(a, b)
-        return graphs if edges is None else completed(*graphs, edges)
+        """Both graphs, each with the edges that the other keeps and with its gradients, where these are stored.
+
+        Raises NotFound, Damaged.
+        """
+        graphs, measures = (self.graph(a), self.graph(b)), self.pair_measures(a, b)
+        return graphs if measures is None else completed(*graphs, measures)
 
     def graph_pairs(self) -> list[GraphPair]:
-        """Those whose edges are stored."""
+        """Those of which there are measures."""
         return [pair for _, pair in self._records("pair", GraphPair)]
 
     def save_comparison(self, comparison: Comparison) -> None:

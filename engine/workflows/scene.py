@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.analysis.pairs import only_kept_by
+import numpy as np
+
+from engine.analysis.pairs import features_of, only_kept_by
 from engine.domain.errors import ComparisonRefused, Damaged, InputError
-from engine.domain.graphs import Comparison, GraphKey, GraphPair, PairEdges, TraceSettings
+from engine.domain.graphs import Comparison, GraphKey, GraphPair, PairMeasures, TraceSettings
 from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
@@ -15,7 +17,6 @@ from engine.workflows.loading import common_model, replacement_model, weights
 from engine.workflows.transcoders import ChosenSet, choose
 
 if TYPE_CHECKING:
-    import numpy as np
     from transformers import PreTrainedModel
 
     from engine.attribution.trace import Traced
@@ -70,7 +71,7 @@ class Scene:
         report: Report,
         cancel: CancelToken,
     ) -> None:
-        """Trace and store one graph, or two and what each has for the edges that only the other keeps.
+        """Trace and store one graph, or two and what each has for what only the other has (`PairMeasures`).
 
         What is stored is not traced again, but a graph that was cut before the other one was there. `title` says what
         is traced. Raises what tracing raises, and Cancelled, also within a graph.
@@ -88,25 +89,43 @@ class Scene:
                     del self._whole[key.hash]
         if len(keys) == 1:
             self._whole.clear()  # one graph alone needs no others
-        elif not _knows_pair(store, keys):
-            self._keep_pair(store, sides, keys, title, report, cancel)
+            return
+        known = _stored_measures(store, keys)
+        if known is None or known.gradients_of_first is None:
+            self._keep_pair(store, sides, keys, known, title, report, cancel)
 
     def _keep_pair(
         self,
         store: Store,
         sides: Sequence[Checkpoint],
         keys: Sequence[GraphKey],
+        known: PairMeasures | None,
         title: str,
         report: Report,
         cancel: CancelToken,
     ) -> None:
-        graphs = [store.graph(key) for key in keys]
-        found: dict[str, np.ndarray] = {}
+        """`known`: what is stored of the pair; its edges are not asked for again."""
+        from engine.analysis.parts import output_ids
+        from engine.attribution.gradients import feature_gradients
+
+        graphs, pair = [store.graph(key) for key in keys], GraphPair.of(*keys)
+        features = features_of(*graphs)
+        edges, gradients = {}, {}
         for here in (1, 0):  # the one that was traced last is at hand
-            rows = only_kept_by(graphs[1 - here], graphs[here])
-            found[keys[here].hash] = self._trace(sides[here], keys[here], title, report, cancel).weights(*rows)
-        pair = GraphPair.of(*keys)
-        store.save_pair_edges(PairEdges(pair, found[pair.first.hash], found[pair.second.hash]))
+            side, key, graph = sides[here], keys[here], graphs[here]
+            if known is not None:
+                edges[key.hash] = known.of_first if key == pair.first else known.of_second
+            elif graph.is_whole:
+                edges[key.hash] = np.zeros(0)
+            else:
+                traced = self._trace(side, key, title, report, cancel)
+                edges[key.hash] = traced.weights(*only_kept_by(graphs[1 - here], graph))
+            cancel.check()
+            gradients[key.hash] = feature_gradients(
+                self.replacement(), self.weights(side), key.prompt, output_ids(graph), features
+            )
+        of_each = [found[key.hash] for found in (edges, gradients) for key in (pair.first, pair.second)]
+        store.save_pair_measures(PairMeasures(pair, *of_each))
 
     def _trace(
         self, checkpoint: Checkpoint, key: GraphKey, title: str, report: Report, cancel: CancelToken
@@ -166,12 +185,13 @@ def scene_of(
     return scene
 
 
-def _knows_pair(store: Store, keys: Sequence[GraphKey]) -> bool:
-    """Whether each graph has every edge that the other keeps: itself, or in what is stored of the two."""
+def _stored_measures(store: Store, keys: Sequence[GraphKey]) -> PairMeasures | None:
+    """None where there are none of the pair, or not of these graphs."""
     try:
-        return all(graph.is_whole for graph in store.graph_pair(*keys))
+        store.graph_pair(*keys)
+        return store.pair_measures(*keys)
     except (Damaged, ComparisonRefused):  # made again: the new file takes its place
-        return False
+        return None
 
 
 def stored_whole(store: Store, key: GraphKey) -> bool:

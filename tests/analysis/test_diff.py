@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_everything, diff_graphs
+from engine.analysis.pairs import features_of
 from engine.analysis.pruning import contributions, flow
 from engine.analysis.scale import common_scale
 from engine.domain.diffs import DiffSettings
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
-from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
+from engine.domain.graphs import AttributionGraph, FeatureGradients, NodeKind, PruneSettings
 from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
 
 MIRROR = {
@@ -202,6 +203,77 @@ def test_swapping_sides_mirrors(seed):
             assert {"appeared", "vanished"} & set(x["status"])
     assert one.summary.node_jaccard == other.summary.node_jaccard
     assert one.summary.edge_similarity == pytest.approx(other.summary.edge_similarity)
+
+
+def with_gradients(a, b, seed):
+    """Both graphs with gradients of their own at the features of both, at random."""
+    rng, features = np.random.default_rng(seed), features_of(a, b)
+    shape = (len(a.target_tokens), len(features))
+    return [
+        replace(graph, gradients=FeatureGradients(features, rng.normal(size=shape).astype(np.float32)))
+        for graph in (a, b)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_gradients_a_change_counts_by_what_it_does_in_b(seed):
+    """Node by node and edge by edge: the change of the graph's own value times B's gradient at it, which A's is not."""
+    a, b = with_gradients(random_graph(seed), random_graph(seed + 100), seed)
+    diff = diff_everything(a, b, OF_FIRST)
+    assert not diff.explained.is_estimated
+    assert diff.explained.scale == 1
+    row = int(np.flatnonzero(b.index[b.kind == NodeKind.LOGIT] == 200)[0])
+    ids = [f"feature/{layer}/{position}/{index}" for layer, position, index in b.gradients.features]
+    per_unit = dict(zip(ids, b.gradients.per_unit[row], strict=True)) | {"logit/2/3/200": 1.0}
+    rows = diff.nodes[diff.nodes["kind"] == "feature"]
+    for side in "ab":
+        wanted = rows[f"activation_{side}"] * rows["id"].map(per_unit)
+        np.testing.assert_allclose(rows[f"compared_{side}"], wanted, rtol=1e-6)
+        into = diff.edges[diff.edges["target"].str.startswith("feature")]
+        np.testing.assert_allclose(
+            into[f"compared_{side}"], into[f"weight_{side}"] * into["target"].map(per_unit), rtol=1e-6
+        )
+    assert (diff.nodes["status"] == "vanished").any()  # also those that are silent in B have a gradient there
+    estimated = diff_everything(*(replace(graph, gradients=None) for graph in (a, b)), settings=OF_FIRST)
+    assert estimated.explained.is_estimated
+    assert not np.allclose(estimated.edges["change"], diff.edges["change"])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_turned_round_no_status_contradicts(seed):
+    """What counts is decided in B, so other changes may count where A is B; what does both ways is mirrored."""
+    a, b = with_gradients(random_graph(seed), random_graph(seed + 100), seed)
+    one, other = diff_everything(a, b, OF_FIRST), diff_everything(b, a, OF_FIRST)
+    x, y = (diff.edges.set_index(["source", "target"])["status"].sort_index() for diff in (one, other))
+    counts = (x != "unchanged") & (y != "unchanged") & (x != "flipped") & (y != "flipped")
+    assert counts.sum() > 10
+    assert (x[counts].map(MIRROR) == y[counts]).all()
+
+
+def test_gradients_that_miss_a_feature_are_not_used():
+    """Graphs of two pairs: what a unit of the other's features does is not known of all."""
+    a, b = with_gradients(random_graph(1), random_graph(2), 0)
+    other = random_graph(3)
+    assert not diff_graphs(a, b).explained.is_estimated
+    assert "by B’s own gradient" in diff_graphs(a, b).explained.effect
+    assert diff_graphs(other, b).explained.is_estimated
+    assert "estimated from the graphs" in diff_graphs(other, b).explained.effect
+    assert diff_graphs(a, replace(b, gradients=None)).explained.is_estimated
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.3])
+def test_a_scaled_output_changes_no_circuit_by_gradients_either(factor):
+    graph = with_gradients(random_graph(0), random_graph(0), 5)[0]
+    into = graph.kind[graph.target] == NodeKind.LOGIT
+    scaled = replace(
+        graph,
+        weight=np.where(into, factor * graph.weight, graph.weight).astype(np.float32),
+        target_logit=(factor * graph.target_logit).astype(np.float32),
+        gradients=replace(graph.gradients, per_unit=(factor * graph.gradients.per_unit).astype(np.float32)),
+    )
+    for diff in (diff_everything(graph, scaled), diff_everything(scaled, graph), diff_everything(graph, graph)):
+        assert set(diff.nodes["status"]) == set(diff.edges["status"]) == {"unchanged"}
+        assert not diff.explained.is_estimated
 
 
 @pytest.mark.parametrize("seed", range(4))

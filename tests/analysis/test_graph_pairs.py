@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.pairs import completed, only_kept_by
+from engine.analysis.pairs import completed, features_of, only_kept_by
 from engine.analysis.parts import with_parts
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
 from engine.domain.errors import ComparisonRefused
-from engine.domain.graphs import AttributionGraph, GraphPair, NodeKind, PairEdges, Uncut
+from engine.domain.graphs import AttributionGraph, GraphPair, NodeKind, PairMeasures, Uncut
 from tests.analysis.micro_graphs import random_graph
 
 
@@ -41,7 +41,7 @@ def pair(seed: int) -> list[AttributionGraph]:
     return [with_parts(a), with_parts(b)]
 
 
-def edges_of(whole: list[AttributionGraph], kept: list[AttributionGraph]) -> PairEdges:
+def edges_of(whole: list[AttributionGraph], kept: list[AttributionGraph]) -> PairMeasures:
     found = {}
     for here in (0, 1):
         own = whole[here]
@@ -49,7 +49,7 @@ def edges_of(whole: list[AttributionGraph], kept: list[AttributionGraph]) -> Pai
         rows = zip(*only_kept_by(kept[1 - here], kept[here]), strict=True)
         found[own.key.hash] = np.array([known.get(ends, 0) for ends in rows], dtype=np.float32)
     both = GraphPair.of(*(graph.key for graph in whole))
-    return PairEdges(both, found[both.first.hash], found[both.second.hash])
+    return PairMeasures(both, found[both.first.hash], found[both.second.hash])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,6 +87,33 @@ def test_edges_of_other_graphs_are_refused() -> None:
     stored = edges_of(whole, kept)
     with pytest.raises(ComparisonRefused, match="Trace the comparison again"):
         completed(*kept, replace(stored, of_first=stored.of_first[1:]))
+
+
+def test_each_graph_gets_its_own_gradients_in_either_order() -> None:
+    whole = pair(3)
+    features = features_of(*whole)
+    ids = {node for graph in whole for node in graph.node_ids() if node.startswith("feature")}
+    assert {f"feature/{layer}/{position}/{index}" for layer, position, index in features} == ids
+    np.testing.assert_array_equal(features, features_of(*whole[::-1]))
+    shape = (len(whole[0].target_tokens), len(features))
+    stored = edges_of(whole, whole)
+    measures = replace(
+        stored, gradients_of_first=np.full(shape, 1, np.float32), gradients_of_second=np.full(shape, 2, np.float32)
+    )
+    for graphs in (whole, whole[::-1]):
+        for graph in completed(graphs[0], graphs[1], measures):
+            assert graph.gradients is not None
+            assert (graph.gradients.per_unit == (1 if graph.key == stored.pair.first else 2)).all()
+    with pytest.raises(ComparisonRefused, match="Gradients of shape"):
+        completed(whole[0], whole[1], replace(measures, gradients_of_second=np.zeros((shape[0], 3), np.float32)))
+    assert [graph.gradients for graph in completed(whole[0], whole[1], stored)] == [None, None]
+
+
+def test_graphs_without_features_are_a_pair() -> None:
+    bare = [
+        replace(graph, kind=np.where(graph.kind == NodeKind.FEATURE, NodeKind.ERROR, graph.kind)) for graph in pair(0)
+    ]
+    assert features_of(*bare).shape == (0, 3)
 
 
 def test_a_completed_graph_keeps_its_measures() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 import torch
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.parts import output_ids
+from engine.attribution.gradients import feature_gradients
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound, PromptRefused
-from engine.domain.graphs import NodeKind, TraceSettings
+from engine.domain.graphs import GraphPair, NodeKind, TraceSettings
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel
+from engine.models.replacement import Replacement
 from engine.models.transcoders import load_transcoders, save_transcoders
 from engine.store import Store
 from engine.workflows import run
@@ -200,7 +204,10 @@ def test_a_pair_that_is_cut_compares_as_the_whole_one(store: Store, tmp_path: Pa
         return diff_graphs(a, b)
 
     assert "not kept" not in set(found().edges["status"])
-    (pair,) = store.graph_pairs()
+    assert not found().explained.is_estimated
+    assert not wanted.explained.is_estimated
+    assert len(store.graph_pairs()) == 2
+    pair = GraphPair.of(found().a.key, found().b.key)
     path = store.workspace / "pairs" / f"{pair.hash}.safetensors"
 
     def assert_as_the_whole_one() -> None:
@@ -214,8 +221,42 @@ def test_a_pair_that_is_cut_compares_as_the_whole_one(store: Store, tmp_path: Pa
         run(store, Compare(**sides, settings=few), silent, Never())
         assert path.read_bytes() == kept
     run(store, Compare(a="one@50%", b="two@50%", prompts=(PROMPT,), settings=few), silent, Never())
-    assert len(store.graph_pairs()) == 2
+    assert len(store.graph_pairs()) == 3
     assert_as_the_whole_one()
+
+
+def test_a_pair_of_before_gradients_were_kept_gets_them_without_a_trace(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each side's are those of its own model."""
+    loaded = workspace(store, "llama", tmp_path / "base")
+    request = Compare(a="one@base", b="two@100%", prompts=(PROMPT,), settings=TraceSettings(max_edges=1))
+    run(store, request, silent, Never())
+    (pair,) = store.graph_pairs()
+    stored = store.pair_measures(pair.first, pair.second)
+    assert stored is not None
+    old = replace(stored, gradients_of_first=None, gradients_of_second=None)
+    store.save_pair_measures(old)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("traced again")
+
+    a, b = comparison_graphs(store, "one@base", "two@100%", PROMPT)  # type: ignore[misc]
+    assert diff_graphs(a, b).explained.is_estimated
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.attribution.trace.trace_prompt", refuse)
+        run(store, request, silent, Never())
+    found = store.pair_measures(pair.first, pair.second)
+    for name in ("of_first", "of_second", "gradients_of_first", "gradients_of_second"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(stored, name))
+    a, b = comparison_graphs(store, "one@base", "two@100%", PROMPT)  # type: ignore[misc]
+    assert not diff_graphs(a, b).explained.is_estimated
+    assert a.gradients is not None
+    folder = store.transcoder_folder(a.key.transcoders)
+    own = feature_gradients(
+        Replacement(loaded, load_transcoders(folder, loaded)), None, PROMPT, output_ids(a), a.gradients.features
+    )
+    np.testing.assert_allclose(a.gradients.per_unit, own, rtol=0.01, atol=1e-6)
 
 
 def test_trace_one_checkpoint_to_its_own_top_tokens(store: Store, tmp_path: Path) -> None:

@@ -40,11 +40,21 @@ def test_compare_json(cli: Cli) -> None:
     assert sum(record["summary"]["nodes"].values()) == len(record["nodes"])
 
 
-def test_the_other_way_round_is_the_same_difference_turned(cli: Cli) -> None:
+def test_the_other_way_round_no_change_contradicts(cli: Cli) -> None:
+    """What counts is asked of the B of each; an edge that counts both ways changed the other way round."""
     back = "compare", "demo-tokens@100%", "demo-lora@100%", PROMPT
-    forth, back = (data(cli(*one, "--answer", "smiles", "--json", "-"))["summary"] for one in (COMPARISON, back))
-    assert forth["edge_similarity"] == pytest.approx(back["edge_similarity"])
-    assert forth["edges"]["appeared"] == back["edges"]["vanished"]
+    forth, back = (data(cli(*one, "--answer", "smiles", "--json", "-")) for one in (COMPARISON, back))
+    assert forth["summary"]["edge_similarity"] == pytest.approx(back["summary"]["edge_similarity"])
+    assert not forth["explained"]["is_estimated"]
+    of_forth, of_back = (
+        {(edge["source"], edge["target"]): edge["status"] for edge in record["edges"]} for record in (forth, back)
+    )
+    assert of_forth.keys() == of_back.keys()
+    pairs = [(status, of_back[edge]) for edge, status in of_forth.items()]
+    both = [pair for pair in pairs if "unchanged" not in pair]
+    assert len(both) > 10
+    mirrored = {("appeared", "vanished"), ("strengthened", "weakened"), ("flipped", "flipped")}
+    assert all(tuple(sorted(pair)) in mirrored for pair in both)
 
 
 def test_curves_tell_the_two_runs_apart(cli: Cli) -> None:

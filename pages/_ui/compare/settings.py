@@ -84,7 +84,7 @@ def _sliders(diff: GraphDiff, shown: Shown) -> None:
             default_share(diff.a.n_layers), shown_as="percent")  # fmt: skip
     st.caption(
         f"In all {decimal(diff.explained.moved)} logits moved: a change of {decimal(diff.explained.limit)} counts, "
-        f"where it is also {percent(diff.settings.min_ratio)} of the larger side."
+        f"where it is also {percent(diff.settings.min_ratio)} of the larger side. {diff.explained.effect}"
     )
 
 

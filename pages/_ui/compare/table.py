@@ -1,5 +1,6 @@
 """Compare's tables: all edges, and one node's inputs or outputs."""
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -12,10 +13,7 @@ from pages._ui.graphs.picking import Edge
 
 _FLOW = "Flow: what of the explained logit runs along this edge, in logits."
 _SHARE = "Share of all that the target reads, signed as the weight."
-_CHANGE = (
-    "What the change of this edge’s own weight does to the explained logit, in logits, by what a unit at its target "
-    "does in A and in B."
-)
+_CHANGE = "What the change of this edge’s own weight does to the explained logit, in logits."
 _SPREAD = "Standard deviation of the change over the prompts."
 _DIGITS = 3  # of flows
 _flow = partial(signed, digits=_DIGITS)
@@ -34,23 +32,26 @@ _COLUMNS = {
 }
 
 
-def edge_table_widget(table: pd.DataFrame, *, height: int, key: str) -> Edge | None:
-    """`engine.figures.tables.edge_table`; the edge whose row a person picked."""
+def edge_table_widget(table: pd.DataFrame, effect: str, *, height: int, key: str) -> Edge | None:
+    """`engine.figures.tables.edge_table`; the edge whose row a person picked. `effect`: how it is known what a change
+    does (`ExplainedChange.effect`)."""
     more = ("spread_change", "n") if "spread_change" in table else ("share A", "share B")
     shown = as_shown(table.head(MOST_ROWS)).sort_values(CHANGE_TITLE, key=lambda change: -change.abs(), kind="stable")
     return edge_table(
-        shown, _columns("from", "to", "in A", "in B", CHANGE_TITLE, "status", *more), height=height, key=key
+        shown, _columns(effect, "from", "to", "in A", "in B", CHANGE_TITLE, "status", *more), height=height, key=key
     )
 
 
-def neighbour_table(table: pd.DataFrame, node: str, *, inputs: bool, height: int, key: str) -> Edge | None:
+def neighbour_table(table: pd.DataFrame, node: str, effect: str, *, inputs: bool, height: int, key: str) -> Edge | None:
     """`engine.figures.tables.neighbours`: one list of a node's inputs or outputs; the edge whose row was picked."""
     if table.empty:
         st.caption("None are kept at these settings.")
         return None
     ends = {"source": table["id"], "target": node} if inputs else {"source": node, "target": table["id"]}
     shown = as_shown(table.head(MOST_ROWS).assign(**ends))
-    columns = _columns("node", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B")  # what is cut comes last
+    columns = _columns(
+        effect, "node", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B"
+    )  # what is cut comes last
     return edge_table(shown, columns, height=height, key=key)
 
 
@@ -59,5 +60,6 @@ def as_shown(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: table[name].round(_DIGITS) + 0.0 for name in ("in A", "in B", CHANGE_TITLE)})
 
 
-def _columns(*names: str) -> dict[str, EdgeColumn]:
-    return {name: _COLUMNS[name] for name in names}
+def _columns(effect: str, *names: str) -> dict[str, EdgeColumn]:
+    change = replace(_COLUMNS[CHANGE_TITLE], explain=f"{_CHANGE} {effect}")
+    return {name: _COLUMNS[name] for name in names} | ({CHANGE_TITLE: change} if CHANGE_TITLE in names else {})

@@ -233,7 +233,7 @@ def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
     table = table.reset_index(drop=True)
     PICKING.pick_row(
         f"edges {at.statuses} {at.min_change}",
-        lambda key: edge_table_widget(table, height=height, key=key),
+        lambda key: edge_table_widget(table, diff.explained.effect, height=height, key=key),
     )
 
 
@@ -259,11 +259,11 @@ def _neighbours(diff: GraphDiff, node: str) -> None:
     for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
         if tab.open:
             with tab:
-                _list(table, node, inputs=are_inputs)
+                _list(table, node, diff.explained.effect, inputs=are_inputs)
 
 
-def _list(table: pd.DataFrame, node: str, *, inputs: bool) -> None:
+def _list(table: pd.DataFrame, node: str, effect: str, *, inputs: bool) -> None:
     PICKING.pick_row(
         f"inputs {node}" if inputs else f"outputs {node}",
-        lambda key: neighbour_table(table, node, inputs=inputs, height=PICKED_PX - 46, key=key),
+        lambda key: neighbour_table(table, node, effect, inputs=inputs, height=PICKED_PX - 46, key=key),
     )
