@@ -12,8 +12,13 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from engine.store import BUNDLED, Store
+
+
+settings.register_profile("any machine", deadline=None)  # a slow machine is no fault
+settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:
