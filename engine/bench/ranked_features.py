@@ -31,6 +31,7 @@ def ranked_features(case: MovedPrompt) -> Ranked:
     )
     return Ranked(
         change=case.change,
+        default="gradient in B",
         signed={
             "gradient in both": changes.effect,
             "gradient in A": changes.gradients[0] * changes.change,
@@ -79,6 +80,7 @@ def ranked_edges(case: MovedPrompt) -> Ranked:
 
     return Ranked(
         change=case.change,
+        default="gradient in B",
         signed={
             "gradient in both": change * per_unit.mean(0),
             "gradient in B": change * per_unit[1],
