@@ -46,6 +46,9 @@ class Ranked:
     unsigned: dict[str, np.ndarray]  # (n,) how much a place counts, whichever way
     taken_back: Callable[[Sequence[Sequence[int]]], Sequence[float]]  # of groups of places, what B loses
 
+    def __post_init__(self) -> None:
+        assert self.default in self.signed | self.unsigned, self.default
+
     @property
     def scores(self) -> dict[str, np.ndarray]:
         return {name: np.sign(self.change) * score for name, score in self.signed.items()} | self.unsigned

@@ -6,29 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.domain.studies import FIRSTS, RANKING_COLUMNS, Finding, Grid, StudySpec, StudyTables
+from engine.domain.studies import Finding, Grid, StudySpec, StudyTables
 from engine.studies.findings import findings
 from engine.studies.tables import TAUGHT_COLUMNS
+from tests.studies.made_tables import ranked_places
 from tests.studies.truths import figure
 
 SPEC = StudySpec(name="made", asks="measures", grids=(Grid(),))
 NOTHING = pd.DataFrame()
 COMMAND = "python -m engine study made.yaml"
-
-
-def rankings(
-    first_five: Mapping[str, float], *, correlation: Mapping[str, float] | None = None, n: int = 8, what: str = "MLPs"
-) -> pd.DataFrame:
-    """The first ranking is the app's; prompts differ, all rankings alike but for a little."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for prompt in range(n):
-        shared = rng.normal(0, 0.1)
-        for place, (name, share) in enumerate(first_five.items()):
-            own = share + shared + rng.normal(0, 0.01)
-            rank = np.nan if name == "random" else (correlation or {}).get(name, 0.5) + rng.normal(0, 0.01)
-            rows.append(("a model", "run", what, f"p{prompt}", name, place == 0, rank, *(own for _ in FIRSTS)))
-    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
 
 
 def ranked(*tables: pd.DataFrame) -> Finding:
@@ -37,7 +23,7 @@ def ranked(*tables: pd.DataFrame) -> Finding:
 
 
 def test_the_app_s_ranking_beats_chance_and_no_other_beats_it() -> None:
-    found = ranked(rankings({"gradient": 0.8, "size": 0.2, "random": 0.1}))
+    found = ranked(ranked_places({"gradient": 0.8, "size": 0.2, "random": 0.1}))
     assert found.verdict == "yes"
     assert "MLPs of a model" in found.answer
     assert "No other ranking is clearly better." in found.answer
@@ -52,18 +38,18 @@ def test_the_app_s_ranking_beats_chance_and_no_other_beats_it() -> None:
 def test_a_better_one_is_named(better: str) -> None:
     first_five = {"gradient": 0.8, "other": 0.9 if better == "first five" else 0.7, "random": 0.1}
     correlation = {"other": 0.9 if better == "correlation" else 0.4}
-    one = rankings(first_five, correlation=correlation)
-    found = ranked(one, rankings({"gradient": 0.8, "random": 0.1}, what="edges"))
+    one = ranked_places(first_five, correlation=correlation)
+    found = ranked(one, ranked_places({"gradient": 0.8, "random": 0.1}, what="edges"))
     assert found.verdict == "partly"
     assert "“other” (MLPs of a model)" in found.answer
     assert ranked(one).verdict == "no"
 
 
 def test_what_is_no_better_than_chance_finds_nothing() -> None:
-    assert ranked(rankings({"gradient": 0.1, "size": 0.1, "random": 0.3})).verdict == "no"
-    few = ranked(rankings({"gradient": 0.8, "size": 0.1, "random": 0.1}, n=3))
+    assert ranked(ranked_places({"gradient": 0.1, "size": 0.1, "random": 0.3})).verdict == "no"
+    few = ranked(ranked_places({"gradient": 0.8, "size": 0.1, "random": 0.1}, n=3))
     assert few.verdict == "inconclusive"
-    assert "not clear" in few.answer
+    assert "not clearly" in few.answer
 
 
 def test_without_rankings_the_command_is_told() -> None:

@@ -17,7 +17,9 @@ from engine.studies.statistics import mean_interval, paired_difference, side
 RANDOM = "random"
 _BENCH = "python -m engine bench --only rankings --only rankings-real --keep"
 _GROUP = "first_5"  # the size of group that is judged
-_TITLES: Final = {"correlation": "rank correlation"} | {f"first_{n}": f"taken back by the first {n}" for n in FIRSTS}
+_TITLES: Final = {"correlation": "rank correlation"} | {
+    f"first_{n}": "taken back by the first" if n == 1 else f"taken back by the first {n}" for n in FIRSTS
+}
 
 
 @asks("rankings", "Which ranking finds what matters for the change: is it the one that the app goes by?")
@@ -56,7 +58,8 @@ _KIND = ["what", "model"]
 class _Kind:
     """Places of one kind in one model: a table of each figure, a row a prompt, a column a ranking."""
 
-    name: str
+    what: str
+    model: str
     default: str
     figures_of: dict[str, pd.DataFrame]
 
@@ -70,10 +73,15 @@ class _Kind:
         }
         order = list(dict.fromkeys(rows["ranking"]))
         return cls(
-            name=f"{what} of {model}",
+            what=str(what),
+            model=str(model),
             default=str(rows.loc[rows["is_default"], "ranking"].iloc[0]),
             figures_of={name: table.reindex(columns=order) for name, table in figures.items()},
         )
+
+    @property
+    def name(self) -> str:
+        return f"{self.what} of {self.model}"
 
     @property
     def rankings(self) -> list[str]:
@@ -99,10 +107,11 @@ class _Kind:
         for name, title in _TITLES.items():
             table = self.figures_of[name]
             null = 0.0 if name == "correlation" else float(np.mean(table[RANDOM]))
+            bounds = (-1.0, 1.0) if name == "correlation" else None
             for ranking in self.rankings:
                 shown = f"{ranking} (app)" if ranking == self.default else ranking
-                figure = mean_interval(shown, table[ranking], unit=f"{title}, {self.name}")
-                yield from with_null(None if np.isnan(null) else round(null, 3), [figure])
+                figure = mean_interval(shown, table[ranking], unit=f"{title}, {self.name}", bounds=bounds)
+                yield from with_null(None if np.isnan(null) else round(null, 3) + 0.0, [figure])
 
     def told(self) -> list[str]:
         table = self.figures_of
@@ -138,15 +147,23 @@ def _verdict(kinds: list[_Kind]) -> Verdict:
 
 def _sentence(kinds: list[_Kind]) -> str:
     """Whether it beats chance, whether another one beats it, each with the kinds of places."""
-    found, open_ = ([kind.name for kind in kinds if (kind.found == "above") is above] for above in (True, False))
+    found, others = ([kind for kind in kinds if (kind.found == "above") is above] for above in (True, False))
     beaten = [kind for kind in kinds if kind.better]
-    said = f"The first five by the app’s ranking take back more than random ones do: {listed(found)}." if found else ""
-    if open_:
-        said += f" That is not clear: {listed(open_)}."
+    said = f"The first five by the app’s ranking take back more than random ones do: {_named(found)}." if found else ""
+    if others:
+        said += f" They do not clearly do so: {_named(others)}."
     if beaten:
-        others = [f"{listed([f'“{name}”' for name in kind.better])} ({kind.name})" for kind in beaten]
-        return f"{said} Clearly better in some way: {listed(others)}.".strip()
+        better = [f"{listed([f'“{name}”' for name in kind.better])} ({kind.name})" for kind in beaten]
+        return f"{said} Clearly better in some way: {listed(better)}.".strip()
     return f"{said} No other ranking is clearly better.".strip()
+
+
+def _named(kinds: list[_Kind]) -> str:
+    """Such as “MLPs and edges of one model, MLPs of another”."""
+    of_model: dict[str, list[str]] = {}
+    for kind in kinds:
+        of_model.setdefault(kind.model, []).append(kind.what)
+    return "; ".join(f"{listed(whats)} of {model}" for model, whats in of_model.items())
 
 
 def _evidence(rows: pd.DataFrame) -> list[str]:

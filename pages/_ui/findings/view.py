@@ -42,6 +42,9 @@ _TABLES: Final[Mapping[Questions, tuple[str, ...]]] = {
     "methods": ("components", "circuits"),
     "measures": ("taught", "rankings"),
 }  # beside runs and captures
+_BESIDE: Final[Mapping[Questions, str]] = {
+    "measures": ", each made again without some of its examples, and rankings held to patching",
+}  # what else answers
 _TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
     "learning": (
         "**Paraphrase**: accuracy in phrasings never trained on.",
@@ -74,8 +77,9 @@ def head(store: Store, study: Study) -> None:
     if tables is not None and len(tables.runs):
         runs, searched = _compared(tables)
         methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
+        beside = _BESIDE.get(study.spec.asks, "")
         st.markdown(
-            f"**{len(runs)} fine-tunes** of a small language model answer "
+            f"**{len(runs)} fine-tunes** of a small language model{beside} answer "
             f"{plural(len(study.findings), 'question')}: {plural(runs['seed'].nunique(), 'seed')}; "
             f"{plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, a checkpoint every "
             f"{study.spec.capture_every}{searched}."
