@@ -46,7 +46,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         axis="rank correlation",
         line="random groups; of a rank correlation, none",
         details=[sentence for kind in kinds for sentence in kind.told()],
-        evidence=_evidence(rows),
+        evidence=_evidence(kinds, rows),
         command=command,
     )
 
@@ -166,15 +166,13 @@ def _named(kinds: list[_Kind]) -> str:
     return "; ".join(f"{listed(whats)} of {model}" for model, whats in of_model.items())
 
 
-def _evidence(rows: pd.DataFrame) -> list[str]:
-    prompts = rows.drop_duplicates(["what", "model", "run", "prompt"]).groupby(_KIND, sort=False).size()
-    counts = [
-        f"{plural(row.n, 'prompt')} ({row.what} of {row.model})" for row in prompts.reset_index(name="n").itertuples()
-    ]
+def _evidence(kinds: list[_Kind], rows: pd.DataFrame) -> list[str]:
+    counts = [f"{plural(len(kind.figures_of[_GROUP]), 'prompt')} ({kind.name})" for kind in kinds]
     runs = rows.groupby("model", sort=False)["run"].nunique()
     of_runs = [f"{plural(int(n), 'run')} of {model}" for model, n in runs.items()]
     return [
         f"There are {listed(counts)}, from {listed(of_runs)}: intervals are over prompts, not over runs.",
+        "The app goes by what did best on prompts like these, and on most of these themselves.",
         "Of features and edges, and of the real model's MLPs, only some are patched one by one.",
         "An edge into a feature is patched by the weight that the graph gives it.",
         "More than 100% is no error: the first ones push the way the logit went, and others push against them.",
