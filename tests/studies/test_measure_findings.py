@@ -28,6 +28,7 @@ def test_the_app_s_ranking_beats_chance_and_no_other_beats_it() -> None:
     assert "MLPs of a model" in found.answer
     assert "No other ranking is clearly better." in found.answer
     assert found.command.endswith("--keep made")
+    assert "There are 8 prompts (MLPs of a model), from 1 run of a model" in found.evidence
     first_five = figure(found, "gradient (app)", "taken back by the first 5, MLPs of a model")
     assert first_five.value == pytest.approx(0.8, abs=0.1)
     assert first_five.null == pytest.approx(0.1, abs=0.1)

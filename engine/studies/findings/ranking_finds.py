@@ -66,11 +66,8 @@ class _Kind:
     @classmethod
     def of(cls, key: Any, rows: pd.DataFrame) -> "_Kind":
         what, model = key
-        index = ["run", "prompt"]
-        figures = {
-            name: rows.pivot_table(index=index, columns="ranking", values=name, sort=False, dropna=False)
-            for name in _TITLES
-        }
+        by_prompt = rows.set_index(["run", "prompt", "ranking"])
+        figures = {name: by_prompt[name].unstack("ranking") for name in _TITLES}
         order = list(dict.fromkeys(rows["ranking"]))
         return cls(
             what=str(what),
