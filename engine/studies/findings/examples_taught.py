@@ -45,6 +45,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
             for name, words in by_method.items()
         ],
     )  # fmt: skip
+    whole = [mean_interval(method(name), words["whole"].mean()) for name, words in by_method.items()]
     more = {name: paired_difference("", loss[name, "first"], loss[name, "random"]) for name in methods}
     verdict = of_all([*(side(figure) for figure in more.values()), *(side(one, null=chance) for one in about)])
     nats = [
@@ -59,9 +60,8 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
         line=f"nothing lost; {chance:.1f} of {n_looked} examples, which is chance",
         details=[
             *(_told(name, {group: loss[name, group] for group in _GROUPS}, more[name], n) for name in methods),
-            f"Of the first {n_looked} examples, about the word: "
-            f"{'; '.join(f'{figure.name} {interval(figure, 1)}' for figure in about)}. "
-            f"By chance it would be {chance:.1f}.",
+            f"Trained on all examples, the log-probability is {_each(whole, 2)}.",
+            f"Of the first {n_looked} examples, about the word: {_each(about, 1)}. By chance it would be {chance:.1f}.",
         ],
         evidence=_evidence(rows),
     )
@@ -73,6 +73,10 @@ def _rows(tables: StudyTables) -> pd.DataFrame:
         raise Missing("No run of the study was made again without its examples. Add “measure: [taught]” to a grid.")
     rows = need(tables.taught, _COLUMNS).merge(need(tables.runs, ["run", "method", "seed"]), on="run")
     return rows.assign(**{group: rows["whole"] - rows[column] for group, column in _GROUPS.items()})
+
+
+def _each(figures: list[FindingFigure], digits: int) -> str:
+    return "; ".join(f"{figure.name} {interval(figure, digits)}" for figure in figures)
 
 
 def _told(name: str, loss: "dict[str, pd.Series[Any]]", more: FindingFigure, n: int) -> str:
