@@ -170,7 +170,7 @@ def _evidence(kinds: list[_Kind], rows: pd.DataFrame) -> list[str]:
     return [
         f"There are {listed(counts)}, from {listed(of_runs)}: intervals are over prompts, not over runs.",
         "The app goes by what did best on prompts like these, and on most of these themselves.",
-        "Of features and edges, and of the real model's MLPs, only some are patched one by one.",
+        "Where there are many places, as of features and edges, only some are patched one by one.",
         "An edge into a feature is patched by the weight that the graph gives it.",
         "More than 100% is no error: the first ones push the way the logit went, and others push against them.",
     ]
