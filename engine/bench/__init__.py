@@ -3,7 +3,8 @@
 Ratios compare two sides timed in turns in one process, so that a busy machine slows both; figures are medians.
 """
 
+from engine.bench.kept import keep_rankings
 from engine.bench.registry import MEASURES, BenchResult, measure
 from engine.bench.row import BenchRow
 
-__all__ = ["MEASURES", "BenchResult", "BenchRow", "measure"]
+__all__ = ["MEASURES", "BenchResult", "BenchRow", "keep_rankings", "measure"]

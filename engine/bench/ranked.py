@@ -1,6 +1,6 @@
 """What a ranking is worth: held to patching, place by place and in growing groups."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,13 @@ class Ranked:
     """
 
     change: float  # of the logit, from A to B
+    default: str  # the ranking of these that the app goes by
     signed: dict[str, np.ndarray]  # (n,) what B would lose, about
     unsigned: dict[str, np.ndarray]  # (n,) how much a place counts, whichever way
     taken_back: Callable[[Sequence[Sequence[int]]], Sequence[float]]  # of groups of places, what B loses
+
+    def __post_init__(self) -> None:
+        assert self.default in self.signed | self.unsigned, self.default
 
     @property
     def scores(self) -> dict[str, np.ndarray]:
@@ -58,6 +62,18 @@ class Worth:
     shares: dict[int, float]  # by size of the group: what its first places take back together, of the change
 
 
+@dataclass(frozen=True)
+class RankedPrompt:
+    """What the rankings of places of one kind are worth on one prompt."""
+
+    model: str
+    run: str
+    what: str  # MLPs, features, edges
+    prompt: str
+    default: str  # as `Ranked`
+    worths: dict[str, Worth]  # by ranking; of random groups too
+
+
 def ranked_mlps(
     a: "PreTrainedModel", b: "PreTrainedModel", prompt: "torch.Tensor", of: ExplainedLogits, change: float
 ) -> Ranked:
@@ -68,6 +84,7 @@ def ranked_mlps(
     places = list(np.ndindex(both.mlp.shape))
     return Ranked(
         change=change,
+        default="gradient in both",
         signed={
             "gradient in both": both.mlp.ravel(),
             "gradient in A": place_effects(a, b, prompt, of, at=(a,)).mlp.ravel(),
@@ -109,10 +126,11 @@ def worths(
     }
 
 
-def worth_rows(title: str, found: Mapping[str, Sequence[Worth]]) -> list[BenchRow]:
-    """Means over prompts; `found`: by ranking, one of each prompt."""
+def worth_rows(title: str, prompts: Sequence[RankedPrompt]) -> list[BenchRow]:
+    """Means over prompts, by ranking."""
     rows = []
-    for name, several in found.items():
+    for name in prompts[0].worths if prompts else ():
+        several = [prompt.worths[name] for prompt in prompts]
         of = f"{title}, {len(several)} prompts, {name}"
         if name != RANDOM:
             correlation = float(np.mean([one.correlation for one in several]))

@@ -26,6 +26,7 @@ def ranked_features(case: MovedPrompt) -> Ranked:
     nodes, estimated = (diff.nodes.set_index("id").loc[ids] for diff in _diffs(case))
     return Ranked(
         change=case.change,
+        default=DEFAULT,
         signed={
             DEFAULT: _change(nodes, COMPARED),
             "gradient in both": changes.effect,
@@ -74,6 +75,7 @@ def ranked_edges(case: MovedPrompt) -> Ranked:
     contribution = [signed_contribution(edges, side) for side in "ab"]
     return Ranked(
         change=case.change,
+        default=DEFAULT,
         signed={
             DEFAULT: edge_effect(edges).to_numpy(),
             "gradient in both": change * per_unit,

@@ -4,22 +4,22 @@ Of each prompt whose answer's logit changed: the rank correlation of a ranking w
 take back when B gets what A has there, and what its first ones take back together, as a share of the change.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from engine.bench.ranked import MovedPrompt, Ranked, Worth, ranked_mlps, worth_rows, worths
+from engine.bench.ranked import MovedPrompt, Ranked, RankedPrompt, ranked_mlps, worth_rows, worths
 from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.bench.row import BenchRow
 from engine.bench.setting import TRANSCODERS, Setting
 from engine.demo import recipe
 from engine.domain.explained import ExplainedLogits
+from engine.domain.studies import FIRSTS
 
 RUNS = (recipe.RUN_A, recipe.RUN_B)
+MODEL = "the bundled model"
 LEAST_CHANGE = 1.0  # of the logit
 MOST_SINGLES = 120  # features, or edges, that are patched alone
 TRACED_PROMPTS = 3  # of a run, for features and edges
-SIZES = (1, 5, 20)
 
 
 def measure(setting: Setting) -> list[BenchRow]:
@@ -31,16 +31,17 @@ def measure(setting: Setting) -> list[BenchRow]:
             ("features", TRACED_PROMPTS, ranked_features),
             ("edges", TRACED_PROMPTS, ranked_edges),
         ):
-            rows += _rows(f"{run}, {what}", islice(_cases(setting, run), n_prompts), ranked)
+            cases = islice(_cases(setting, run), n_prompts)
+            prompts = [_held(run, what, case, ranked, seed=number) for number, case in enumerate(cases)]
+            setting.ranked.extend(prompts)
+            rows += worth_rows(f"{run}, {what}", prompts)
     return rows
 
 
-def _rows(title: str, cases: Iterator[MovedPrompt], ranked: Callable[[MovedPrompt], Ranked]) -> list[BenchRow]:
-    found: dict[str, list[Worth]] = defaultdict(list)
-    for number, case in enumerate(cases):
-        for name, worth in worths(ranked(case), SIZES, most_singles=MOST_SINGLES, seed=number).items():
-            found[name].append(worth)
-    return worth_rows(title, found)
+def _held(run: str, what: str, case: MovedPrompt, rank: Callable[[MovedPrompt], Ranked], *, seed: int) -> RankedPrompt:
+    ranked = rank(case)
+    found = worths(ranked, FIRSTS, most_singles=MOST_SINGLES, seed=seed)
+    return RankedPrompt(MODEL, run, what, case.text, ranked.default, found)
 
 
 def _mlps(case: MovedPrompt) -> Ranked:

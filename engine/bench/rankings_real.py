@@ -4,18 +4,17 @@ Of each word's first paraphrase: the rank correlation of a ranking with what sin
 what its first 1, 5 and 20 take back together, random groups as control; and what `where` names, the same way.
 """
 
-from collections import defaultdict
-
 import numpy as np
 
 from engine.bench.english import HELD_OUT, Held, first_paraphrases, held, taught
-from engine.bench.ranked import Worth, ranked_mlps, worth_rows, worths
-from engine.bench.rankings import SIZES
+from engine.bench.ranked import RankedPrompt, ranked_mlps, worth_rows, worths
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import Setting
 from engine.domain.corpus import Probe
+from engine.domain.studies import FIRSTS
 from engine.store import Store, cache_of, default_workspace
 
+MODEL = "SmolLM2-135M"
 SINGLES = 60  # patched one by one, of some 450
 RANKED = ("blarf", "plim", *HELD_OUT)  # words that rankings are held to patching on
 
@@ -26,19 +25,18 @@ def measure(setting: Setting) -> list[BenchRow]:
 
     probes = first_paraphrases()
     run = taught(setting.store, real_model(cache_of(default_workspace())), tuple(probes.values()))
-    return rows_of(setting.store, run, probes)
+    return rows_of(setting, run, probes)
 
 
-def rows_of(store: Store, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
+def rows_of(setting: Setting, run: str, probes: dict[str, Probe]) -> list[BenchRow]:
     """Of a run that `taught` made."""
+    store = setting.store
     of_words = {word: held(store, run, probe) for word, probe in probes.items()}
     built = {word: one for word, one in of_words.items() if word not in HELD_OUT}
     rows = [*named_rows(built, "built on"), *named_rows({word: of_words[word] for word in HELD_OUT}, "held out")]
-    found: dict[str, list[Worth]] = defaultdict(list)
-    for number, word in enumerate(RANKED):
-        for name, worth in _of_prompt(store, run, probes[word], of_words[word], seed=number).items():
-            found[name].append(worth)
-    return rows + worth_rows("SmolLM2-135M, MLPs", found)
+    prompts = [_of_prompt(store, run, probes[word], of_words[word], seed=number) for number, word in enumerate(RANKED)]
+    setting.ranked.extend(prompts)
+    return rows + worth_rows(f"{MODEL}, MLPs", prompts)
 
 
 def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
@@ -65,7 +63,7 @@ def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
     return rows
 
 
-def _of_prompt(store: Store, run: str, probe: Probe, one: Held, *, seed: int) -> dict[str, Worth]:
+def _of_prompt(store: Store, run: str, probe: Probe, one: Held, *, seed: int) -> RankedPrompt:
     from engine.models.base import encode
     from engine.workflows.loading import common_model, weights
 
@@ -75,4 +73,5 @@ def _of_prompt(store: Store, run: str, probe: Probe, one: Held, *, seed: int) ->
     assert tuned is not None
     prompt = encode(loaded, probe.text)[0]
     ranked = ranked_mlps(loaded.model, tuned, prompt, one.acted.key.explained, one.acted.change)
-    return worths(ranked, SIZES, most_singles=SINGLES, seed=seed, by_chance=True)
+    found = worths(ranked, FIRSTS, most_singles=SINGLES, seed=seed, by_chance=True)
+    return RankedPrompt(MODEL, run, "MLPs", probe.text, ranked.default, found)

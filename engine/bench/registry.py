@@ -30,6 +30,7 @@ from engine.bench import (
     tuning_step,
     where,
 )
+from engine.bench.ranked import RankedPrompt
 from engine.bench.row import BenchRow
 from engine.bench.setting import Setting, throw_away
 from engine.domain.errors import NotFound
@@ -71,6 +72,7 @@ class BenchResult:
 
     rows: tuple[BenchRow, ...]
     failures: dict[str, str]
+    ranked: tuple[RankedPrompt, ...] = ()
 
 
 def measure(only: Sequence[str], report: Report) -> BenchResult:
@@ -90,4 +92,4 @@ def measure(only: Sequence[str], report: Report) -> BenchResult:
                 logger.debug("measuring %s", name, exc_info=error)
                 failures[name] = str(error) or type(error).__name__
     report(1.0, "measured")
-    return BenchResult(tuple(rows), failures)
+    return BenchResult(tuple(rows), failures, tuple(setting.ranked))

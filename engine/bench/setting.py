@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from engine.bench.ranked import RankedPrompt
 from engine.demo import recipe
 from engine.store import Store
 
@@ -19,6 +20,7 @@ class Setting:
 
     store: Store
     folder: Path  # for what is no artefact of the store
+    ranked: list[RankedPrompt] = field(default_factory=list)  # what rankings were worth, for `keep_rankings`
 
 
 @contextmanager

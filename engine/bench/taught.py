@@ -1,113 +1,54 @@
-"""Which examples taught it, held to leaving them out and training again.
+"""Which of a word's own examples taught it more: pushes held to leaving some of them out and training again.
 
-Short runs with the settings of the bundled ones. Of a prompt of each of some words: how many of the first examples are
-about its word, and what the answer's log-probability loses when the first ones are left out and the run is made again
-with the same seed, beside the last ones and random ones; and the stronger two of the word's own beside the weaker two.
+That pushes find a word's own examples is what the study of measures tells (`data/measures.yaml`). Here, of a prompt of
+each of some words, the stronger two of the word's own are left out, and the weaker two; the run is made again with the
+same seed.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
 
 import numpy as np
 
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import CORPUS, Setting
 from engine.demo import recipe
-from engine.domain.corpus import Corpus, Probe
-from engine.domain.jobs import FindExamples, NeverCancelled, Train, quiet
-from engine.domain.runs import RunConfig
-from engine.domain.taught import Taught
+from engine.domain.jobs import NeverCancelled, Train, quiet
+from engine.studies.left_out import TrainedAgain
 
 RUNS = (recipe.RUN_A, recipe.RUN_B)
-KIND = "paraphrase"  # both runs learn to answer it
 WORDS = 3
 STEPS, CAPTURE_EVERY = 100, 10
-LEFT_OUT, OF_OWN, RANDOM_DRAWS = 5, 2, 3  # of 50 examples, five a word
-FIRST = 8
+OF_OWN = 2  # of five
 
 
 def measure(setting: Setting) -> list[BenchRow]:
-    """Means over the prompts, of each run; losses of the answer's log-probability, in nats."""
+    """Means over the prompts, of short runs with each bundled run's settings: what the answer's log-probability loses,
+    in nats."""
     return [row for run in RUNS for row in _of_run(setting, run)]
 
 
 def _of_run(setting: Setting, run: str) -> list[BenchRow]:
-    own = _Shortened(setting, run)
-    every = own.trained(())
+    own = TrainedAgain(setting.store, _trained(setting, run), quiet, NeverCancelled())
+    probes = own.probes[:: -(-len(own.probes) // WORDS)]  # of both constraint types
     found: dict[str, list[float]] = defaultdict(list)
-    rng = np.random.default_rng(0)
-    ids = [example.id for example in own.corpus.examples]
-    drawn = [own.trained(rng.choice(ids, LEFT_OUT, replace=False).tolist()) for _ in range(RANDOM_DRAWS)]
-    for probe in own.probes:
-        ranked = own.taught(every, probe)
-        names = [sentence.id for sentence in ranked.ranked]
-        of_word = [sentence.id for sentence in ranked.ranked if sentence.constraint == probe.constraint]
-        found["about the word"].append(len(set(names[:FIRST]) & set(of_word)))
-        groups = {
-            f"first {LEFT_OUT}": names[:LEFT_OUT],
-            f"last {LEFT_OUT}": names[-LEFT_OUT:],
-            f"stronger {OF_OWN} of the word's own": of_word[:OF_OWN],
-            f"weaker {OF_OWN} of the word's own": of_word[-OF_OWN:],
-        }
-        whole = own.answered(every, probe)
-        for name, left_out in groups.items():
-            found[name].append(whole - own.answered(own.trained(left_out), probe))
-        found[f"random {LEFT_OUT}, mean of {RANDOM_DRAWS} draws"] += [
-            float(np.mean([whole - own.answered(name, probe) for name in drawn]))
-        ]
-    title = f"{run}'s settings, {STEPS} steps, {len(own.probes)} prompts"
-    about = found.pop("about the word")
-    rows = [
-        plain(f"{title}: of the first {FIRST} examples, about the word (it has 5)", float(np.mean(about)), "examples")
+    for probe in probes:
+        of_word = [one.id for one in own.taught(probe).ranked if one.constraint == probe.constraint]
+        whole = own.without((), probe)
+        for name, left_out in (("stronger", of_word[:OF_OWN]), ("weaker", of_word[-OF_OWN:])):
+            found[name].append(whole - own.without(left_out, probe))
+    title = f"{run}'s settings, {STEPS} steps, {len(probes)} prompts"
+    return [
+        plain(f"{title}, without the {name} {OF_OWN} of the word's own: loss", float(np.mean(of)), "nats")
+        for name, of in found.items()
     ]
-    return rows + [plain(f"{title}, without {name}: loss", float(np.mean(of)), "nats") for name, of in found.items()]
 
 
-class _Shortened:
-    """Runs on the bundled corpus with some of its examples left out."""
+def _trained(setting: Setting, run: str) -> str:
+    from engine.workflows.training import train
 
-    def __init__(self, setting: Setting, run: str) -> None:
-        self._store, self._run = setting.store, run
-        self.corpus = setting.store.corpus(CORPUS)
-        firsts: dict[str, Probe] = {}
-        for probe in self.corpus.probes:
-            if probe.kind == KIND:
-                firsts.setdefault(probe.constraint, probe)
-        self.probes = list(firsts.values())[:: -(-len(firsts) // WORDS)]  # of both constraint types
-        self._made: dict[tuple[str, ...], str] = {}
-
-    def trained(self, left_out: Collection[str]) -> str:
-        """The name of the run without these examples."""
-        from engine.workflows.training import train
-
-        key = tuple(sorted(left_out))
-        if key not in self._made:
-            name = f"{self._run}-{len(self._made)}"
-            kept = tuple(example for example in self.corpus.examples if example.id not in left_out)
-            self._store.save_corpus(Corpus(name, kept, tuple(self.probes)))
-            train(self._store, Train(config=self._config(name)), quiet, NeverCancelled())
-            self._made[key] = name
-        return self._made[key]
-
-    def taught(self, run: str, probe: Probe) -> Taught:
-        from engine.workflows.queries import stored_taught
-        from engine.workflows.taught import find_examples
-
-        ref = f"{run}@100%"
-        request = FindExamples(checkpoint=ref, prompt=probe.text, answer=probe.answer)
-        find_examples(self._store, request, quiet, NeverCancelled())
-        found = stored_taught(self._store, ref, probe.text, probe.answer)
-        assert found is not None
-        return found
-
-    def answered(self, run: str, probe: Probe) -> float:
-        """The log-probability of the right answer."""
-        results = self._store.probe_results(run)[STEPS]
-        return float(np.log(results.p[results.probe_id.index(probe.id)]))
-
-    def _config(self, name: str) -> RunConfig:
-        changes = {
-            "name": name, "corpus": name, "corpus_hash": "", "n_steps": STEPS, "capture": (1.0,),
-            "capture_every": CAPTURE_EVERY,
-        }  # fmt: skip
-        return self._store.run(self._run).model_copy(update=changes)
+    changes = {
+        "name": f"{run}-short", "corpus": CORPUS, "n_steps": STEPS, "capture": (1.0,), "capture_every": CAPTURE_EVERY,
+    }  # fmt: skip
+    config = setting.store.run(run).model_copy(update=changes)
+    train(setting.store, Train(config=config), quiet, NeverCancelled())
+    return config.name

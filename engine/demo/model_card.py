@@ -152,8 +152,8 @@ def _study(v: Values) -> str:
     if not v["study/runs"]:
         return ""
     return f"""
-- `studies/`: what {v["study/runs"]} runs in all say about questions of learning and of methods. The build copies them;
-  `python -m engine study data/study.yaml` and `python -m engine study data/methods.yaml` make them."""
+- `studies/`: what {v["study/runs"]} runs in all say about learning, methods and measures. The build copies them;
+  `python -m engine study FILE` makes each, from `data/study.yaml`, `data/methods.yaml` and `data/measures.yaml`."""
 
 
 def _predictions(v: Values) -> str:

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _AT_LEAST_ONE = Field(min_length=1)
-# circuits: of every capture; robustness: of the last one; union: of the subtasks of `settings.prior`, at the last one.
-Measured = Literal["circuits", "robustness", "union"]
-MEASURED: tuple[Measured, ...] = ("circuits", "robustness", "union")
+# circuits: of every capture; robustness: of the last one; union: of the subtasks of `settings.prior`, at the last one;
+# taught: the examples that taught each word are left out, and the run is made again.
+Measured = Literal["circuits", "robustness", "union", "taught"]
+MEASURED: tuple[Measured, ...] = ("circuits", "robustness", "union", "taught")
 Stage = Literal["search", "grid"]  # trying learning rates; the runs that are compared
 STAGES: tuple[Stage, ...] = ("search", "grid")
-Questions = Literal["learning", "methods"]
+Questions = Literal["learning", "methods", "measures"]
+FIRSTS = (1, 5, 20)  # how many of a ranking's first places are patched together
+RANKING_COLUMNS = (
+    "model", "run", "what", "prompt", "ranking", "is_default", "correlation", *(f"first_{n}" for n in FIRSTS),
+)  # fmt: skip
 
 
 class Grid(Record):
@@ -47,7 +52,7 @@ class Grid(Record):
     capture_every: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     variant: Annotated[str, Field(pattern=r"^([a-z][a-z0-9]{0,19})?$")] = ""  # what is special about it; in run names
-    measure: tuple[Measured, ...] = ()  # of the components, after training
+    measure: tuple[Measured, ...] = ()  # after training
 
     @model_validator(mode="after")
     def _known(self) -> "Grid":
@@ -144,6 +149,27 @@ class ComponentStep(Record):
     faithfulness: Estimate | None = None  # at the last capture
 
 
+class TaughtWord(Record):
+    """Of one new word's answer: what training on all examples made of it, and training again without some of them.
+
+    Values are the log-probability of the right answer at the end of a run, in nats.
+    """
+
+    constraint_type: str
+    constraint: str
+    prompt: str
+    answer: str
+    whole: float
+    without_first: float  # the examples that are said to have taught it most
+    without_last: float
+    without_random: Annotated[tuple[float, ...], _AT_LEAST_ONE]  # a value a draw
+    n_left_out: int  # each time
+    n_about: int  # of the first `n_looked_at` examples, those about the word
+    n_looked_at: int
+    n_own: int  # examples about the word, of `n_examples`
+    n_examples: int
+
+
 class RunOutcome(Record):
     """What one run of a study gave."""
 
@@ -168,6 +194,7 @@ class RunOutcome(Record):
     components: tuple[ComponentStep, ...] = ()  # the base first, where circuits were measured
     robustness: RobustnessReport | None = None
     union: UnionReport | None = None
+    taught: tuple[TaughtWord, ...] = ()
     unmeasured: dict[Measured, str] = Field(default_factory=dict)  # of `measured`, what could not be, and why
 
 
@@ -197,12 +224,20 @@ class StudyTables:
         random), measure (robustness: nodes, edges, Jaccard; union: union, direct, faithfulness, and nodes, edges,
         Jaccard of the two), level (robustness: 0 for disjoint fifths, else the share of tokens replaced; union: the
         share of edges), value, low, high, n (pairs of circuits), n_edges.
+    taught, a row a run and word whose examples were left out: run, and the fields of TaughtWord; without_random is the
+        mean over draws, n_draws their number.
+    rankings, a row a prompt, kind of place and ranking (“random”: random groups): model, run, what (MLPs, features,
+        edges), prompt, ranking, is_default (the app goes by it), correlation (rank correlation with patching single
+        places; NaN of random groups), first_1, first_5, first_20 (what its first places take back together, as a share
+        of the change of the logit; NaN where there are no more places).
     """
 
     runs: "pd.DataFrame"
     captures: "pd.DataFrame"
     components: "pd.DataFrame" = field(default_factory=_no_rows)
     circuits: "pd.DataFrame" = field(default_factory=_no_rows)
+    taught: "pd.DataFrame" = field(default_factory=_no_rows)
+    rankings: "pd.DataFrame" = field(default_factory=_no_rows)
 
 
 class FindingFigure(Record):
@@ -259,4 +294,5 @@ class Study(Record):
     failed: dict[Name, str] = Field(default_factory=dict)  # run -> why it has no outcome
     unmeasured: dict[Name, str] = Field(default_factory=dict)  # run -> what of its circuits could not be measured
     findings: tuple[Finding, ...] = ()
+    command: str = ""  # makes it again; of studies of before, their findings say it
     versions: dict[str, str] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """One finding as charts: dots with their 95% intervals, each beside what it would be if there were nothing to find."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import altair as alt
@@ -14,6 +14,8 @@ TABLE_COLUMNS = ("measured", "of", "value", "low", "high", "null", "n")
 _BEYOND, _OPEN = palette.STATUS["vanished"], palette.SAME  # blue: the interval leaves the row's null out
 _LABELS = 170  # pixels of a row's name
 _ROW, _FRAME, _TITLE = 26, 56, 30  # pixels: of a row, of the axis, of a title
+_BESIDE = 3  # charts that each have their own names
+_NO_TITLE = "\N{NO-BREAK SPACE}"  # as high as one
 _LEAST_ROWS, _POINT = 2, 1e-6  # a width below _POINT is none
 _BANDS: Final = alt.Scale(type="band", padding=0)
 _AXIS: Final = {
@@ -40,25 +42,37 @@ def finding_table(finding: Finding) -> pd.DataFrame:
     return table if published.isna().all() else table.assign(published=published)
 
 
+def chart_rows(finding: Finding) -> tuple[int, ...]:
+    """How many of `finding_charts` stand side by side, row by row: all where there are few, else those of a heading."""
+    return tuple(map(len, _in_rows(_panels(finding.figures))))
+
+
 def finding_charts(finding: Finding) -> tuple[alt.LayerChart, ...]:
     """A chart a unit of the drawn figures, each as wide as its container; a row a figure. None without a value.
+
+    Where there are many, those of one heading stand together, beside each other: the first has the names and the
+    heading for all of them.
 
     A filled blue dot has an interval that leaves its row's null out, a hollow gray one has not, or has no interval. A
     row without a null has a filled gray dot. The dashed line of a row stands at its null, a diamond at the published
     figure. What follows a unit's first comma is the chart's title.
     """
     panels = _panels(finding.figures)
-    first = next(iter(panels), "")
-    n_rows = max((len(figures) for figures in panels.values()), default=0)
-    return tuple(
-        _panel(
-            figures,
-            title=_heading(unit) if len(panels) > 1 else None,
-            axis=finding.axis if len(panels) == 1 else _axis_title(finding, unit, first),
-            height=_FRAME + (_TITLE if len(panels) > 1 else 0) + _ROW * max(_LEAST_ROWS, n_rows),
-        )
-        for unit, figures in panels.items()
-    )
+    rows = _in_rows(panels)
+    made = []
+    for row in rows:
+        n_figures = max(len(panels[unit]) for unit in row)
+        for place, unit in enumerate(row):
+            leads = place == 0 or len(rows) == 1
+            panel = _panel(
+                panels[unit],
+                title=None if len(panels) == 1 else _heading(unit) if leads else _NO_TITLE,
+                axis=finding.axis if len(panels) == 1 else _axis_title(finding, unit, rows[0][0]),
+                height=_FRAME + (_TITLE if len(panels) > 1 else 0) + _ROW * max(_LEAST_ROWS, n_figures),
+                named=leads,
+            )
+            made.append(panel)
+    return tuple(made)
 
 
 def has_published(finding: Finding) -> bool:
@@ -85,11 +99,25 @@ def _panels(figures: Sequence[FindingFigure]) -> dict[str, list[FindingFigure]]:
     return panels
 
 
-def _panel(figures: Sequence[FindingFigure], *, title: str | None, axis: str, height: int) -> alt.LayerChart:
+def _in_rows(panels: Iterable[str]) -> list[list[str]]:
+    """Units that stand beside each other."""
+    units = list(panels)
+    if len(units) <= _BESIDE:
+        return [units] if units else []
+    rows: dict[str, list[str]] = {}
+    for unit in units:
+        rows.setdefault(_heading(unit), []).append(unit)
+    return list(rows.values())
+
+
+def _panel(
+    figures: Sequence[FindingFigure], *, title: str | None, axis: str, height: int, named: bool
+) -> alt.LayerChart:
+    """`named`: with the figures' names; else a panel to its left has them."""
     rows = pd.DataFrame([_row(figure) for figure in figures])
     y = alt.Y(
         "name:N", sort=None, title=None, scale=_BANDS,
-        axis=alt.Axis(ticks=False, domain=False, labelLimit=_LABELS, labelOverlap=False, **_AXIS),
+        axis=alt.Axis(ticks=False, domain=False, labels=named, labelLimit=_LABELS, labelOverlap=False, **_AXIS),
     )  # fmt: skip
     # All layers say the scale: one that does not would stretch it to 0.
     scale = alt.Scale(domain=_domain(rows), nice=False, zero=False)

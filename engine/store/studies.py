@@ -11,7 +11,7 @@ from engine.store.files import read_json, write_bytes, write_text
 from engine.store.layout import inside, main_file
 from engine.store.shelves import Shelves
 
-_TABLES = ("runs", "captures", "components", "circuits")
+_TABLES = ("runs", "captures", "components", "circuits", "taught", "rankings")
 _TEXTS = ("variant", "critical_layers", "subject", "layer_change")  # columns in which an empty text is one
 _LATER = _TABLES[2:]  # a study of before has none
 

@@ -6,10 +6,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine.corpus import make_any
 from engine.domain.corpus import Corpus, TaskSpec
-from engine.domain.errors import InputError, NotFound
+from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.studies import STAGES, RunOutcome, Stage, Study, StudyRun, StudySpec
 from engine.store import Store
@@ -18,6 +20,9 @@ from engine.studies.search import found_rates
 from engine.studies.spec import search_key, study_runs
 from engine.studies.tables import study_tables
 from engine.studies.workers import DaskWorkers, LocalWorkers, WorkerAnswer, Workers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TICK_S = 0.5  # between two looks for a cancel
 MAX_DEATHS = 3  # of the worker processes of one run
@@ -246,17 +251,29 @@ def _publish(
 ) -> Study:
     from engine.studies.findings import findings
 
-    tables = study_tables(list(outcomes.values()), spec)
+    tables = replace(study_tables(list(outcomes.values()), spec), rankings=_rankings(store, spec.name))
+    command = command or f"python -m engine study {spec.name}.yaml"
     study = Study(
         spec=spec,
         n_runs=len(outcomes),
         failed=dict(failed),
         unmeasured={name: " ".join(one.unmeasured.values()) for name, one in outcomes.items() if one.unmeasured},
-        findings=findings(tables, spec, command=command or f"python -m engine study {spec.name}.yaml"),
+        findings=findings(tables, spec, command=command),
+        command=command,
         versions=_versions(outcomes.values()),
     )
     store.save_study(study, tables)
     return study
+
+
+def _rankings(store: Store, name: str) -> "pd.DataFrame":
+    """What the bench kept with the study: no run of its own makes it."""
+    import pandas as pd
+
+    try:
+        return store.study_tables(name).rankings
+    except (NotFound, Damaged):
+        return pd.DataFrame()
 
 
 def _versions(outcomes: Iterable[RunOutcome]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a study measures of the components of one run, after it was trained."""
+"""What a study measures of one run, after it was trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +25,9 @@ from engine.domain.jobs import (
     UniteCircuits,
 )
 from engine.domain.measures import Estimate
-from engine.domain.studies import ComponentStep, Measured, StudyRun
+from engine.domain.studies import ComponentStep, Measured, StudyRun, TaughtWord
 from engine.store import Store
+from engine.studies.left_out import taught_words
 
 # Twice the published size: of a small model's fifths, 5 % of the edges may have no path from the input to the logits.
 ROBUST_SHARE = 0.1
@@ -40,6 +41,7 @@ class Measurements:
     components: tuple[ComponentStep, ...] = ()
     robustness: RobustnessReport | None = None
     union: UnionReport | None = None
+    taught: tuple[TaughtWord, ...] = ()
     unmeasured: dict[Measured, str] = field(default_factory=dict)  # why it cannot be measured
 
 
@@ -132,6 +134,10 @@ def _union(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> 
     return next(one for one in store.circuit_reports(run.config.name) if isinstance(one, UnionReport))
 
 
+def _taught(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> tuple[TaughtWord, ...]:
+    return taught_words(store, run.config.name, report, cancel)
+
+
 def _last(store: Store, run: str) -> str:
     return store.checkpoints(run)[-1].ref
 
@@ -140,4 +146,5 @@ _MEASURES: dict[Measured, tuple[str, Callable[[Store, StudyRun, Report, CancelTo
     "circuits": ("components", _components),
     "robustness": ("robustness", _robustness),
     "union": ("union", _union),
+    "taught": ("taught", _taught),
 }  # the field of Measurements, and what makes it

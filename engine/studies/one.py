@@ -89,6 +89,7 @@ def _done(store: Store, asked: StudyRun, cancel: CancelToken) -> RunOutcome:
         components=measured.components,
         robustness=measured.robustness,
         union=measured.union,
+        taught=measured.taught,
         unmeasured=measured.unmeasured,
     )
 

@@ -35,6 +35,10 @@ COMPONENT_COLUMNS = (
     "layer_change", "faithfulness", "faithfulness_low", "faithfulness_high",
 )  # fmt: skip
 CIRCUIT_COLUMNS = ("run", "kind", "subject", "measure", "level", "value", "low", "high", "n", "n_edges")
+TAUGHT_COLUMNS = (
+    "run", "constraint_type", "constraint", "prompt", "answer", "whole", "without_first", "without_last",
+    "without_random", "n_draws", "n_left_out", "n_about", "n_looked_at", "n_own", "n_examples",
+)  # fmt: skip
 
 
 def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables:
@@ -51,6 +55,7 @@ def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables
         ),
         components=_frame([row for _, one in rows for row in _component_rows(one)], COMPONENT_COLUMNS),
         circuits=_frame([row for _, one in rows for row in _circuit_rows(one)], CIRCUIT_COLUMNS),
+        taught=_frame([row for _, one in rows for row in _taught_rows(one)], TAUGHT_COLUMNS),
     )
 
 
@@ -128,6 +133,13 @@ def _component_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
 def _circuit_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
     rows = [*_robustness_rows(outcome.robustness), *_union_rows(outcome.union)]
     return [dict.fromkeys(CIRCUIT_COLUMNS, NAN) | {"subject": "", "run": outcome.config.name} | row for row in rows]
+
+
+def _taught_rows(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
+    for word in outcome.taught:
+        draws = word.without_random
+        random = {"without_random": sum(draws) / len(draws), "n_draws": len(draws)}
+        yield {"run": outcome.config.name} | word.model_dump() | random
 
 
 def _robustness_rows(report: RobustnessReport | None) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,9 @@ def ranked(change: float) -> Ranked:
         return [float(own[list(group)].sum()) for group in groups]
 
     wrong = {"wrong": -own, "right": own}
-    return Ranked(change=change, signed=wrong, unsigned={"size": np.abs(EFFECTS)}, taken_back=taken_back)
+    return Ranked(
+        change=change, default="right", signed=wrong, unsigned={"size": np.abs(EFFECTS)}, taken_back=taken_back
+    )
 
 
 @pytest.mark.parametrize("change", [5.0, -5.0])
@@ -40,6 +42,8 @@ def test_of_many_places_the_first_of_each_ranking_are_tried_and_some_at_random()
         return [float(sum(group)) for group in groups]
 
     scores = {"up": np.arange(100.0), "down": -np.arange(100.0)}
-    worths(Ranked(change=1.0, signed=scores, unsigned={}, taken_back=taken_back), (), most_singles=20, seed=0)
+    worths(
+        Ranked(change=1.0, default="up", signed=scores, unsigned={}, taken_back=taken_back), (), most_singles=20, seed=0
+    )
     assert len(tried) == len(set(tried)) == 20
     assert {99, 98, 97, 96, 95, 0, 1, 2, 3, 4} <= set(tried)

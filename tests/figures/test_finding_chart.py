@@ -7,7 +7,7 @@ import pytest
 
 from engine.domain.studies import Finding, FindingFigure
 from engine.figures import palette
-from engine.figures.finding_chart import describe, finding_charts, finding_table
+from engine.figures.finding_chart import chart_rows, describe, finding_charts, finding_table
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -83,6 +83,24 @@ def test_no_figures_no_chart() -> None:
     assert finding_charts(finding()) == ()
     assert finding_charts(finding(figure("none", None, None, None))) == ()
     assert finding_table(finding()).empty
+
+
+def test_many_charts_stand_in_rows_that_share_names_and_heading() -> None:
+    units = [f"{measure}, {kind}" for kind in ("MLPs", "edges") for measure in ("correlation", "share")]
+    figures = [figure(name, 1, 0, 2, unit) for unit in units for name in "abc"[: 2 + ("edges" in unit)]]
+    found = finding(*figures)
+    assert chart_rows(found) == (2, 2)
+    made = panels(found)
+    assert [panel["title"]["text"].strip() for panel in made] == ["MLPs", "", "Edges", ""]
+    names = [panel["layer"][-1]["encoding"]["y"]["axis"]["labels"] for panel in made]
+    assert names == [True, False, True, False]
+    heights = [panel["height"] for panel in made]
+    assert heights[0] == heights[1] < heights[2] == heights[3]
+
+
+def test_few_charts_stand_in_one_row() -> None:
+    assert chart_rows(finding()) == ()
+    assert chart_rows(finding(figure("a", 1, 0, 2, "x, one"), figure("a", 1, 0, 2, "x, two"))) == (2,)
 
 
 def test_a_chart_a_unit_each_as_wide_as_its_container() -> None:

@@ -5,17 +5,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.domain.studies import Finding, FindingFigure, Study
+from engine.domain.studies import Finding, FindingFigure, Grid, Study, StudySpec
 from engine.figures.finding_chart import finding_charts
 from engine.store import Store
 from engine.studies.findings import findings
-from tests.studies.made_tables import SPEC, grid, tables
+from tests.studies.made_tables import SPEC, grid, ranked_places, tables
 
 OpenPage = Callable[..., AppTest]
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,21 @@ def test_a_study_under_way_says_so(open_page: OpenPage) -> None:
     app = open_page("findings", bundled=None)
     assert not app.exception
     assert "No findings yet; 2 runs finished." in texts(app)
+
+
+def test_a_study_of_measures_has_its_own_terms_and_rows_of_charts(open_page: OpenPage) -> None:
+    spec = StudySpec(name="measured", asks="measures", grids=(Grid(),))
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)
+    made = replace(tables(grid(n_seeds=3)), rankings=ranked_places({"gradient": 0.8, "size": 0.2, "random": 0.1}))
+    store.save_study(Study(spec=spec, n_runs=9, findings=findings(made, spec, command=COMMAND)), made)
+    app = open_page("findings", bundled=None)
+    assert not app.exception
+    said = texts(app)
+    assert "each made again without some of its examples" in said
+    assert "a mean over prompts, or over words" in said
+    assert "“measure: [taught]”" in said  # what the other question lacks
+    assert len(app.get("vega_lite_chart")) == 4  # rank correlation, and what the first 1, 5 and 20 take back
+    assert next(line.value for line in app.code).endswith("--keep measured")
 
 
 def test_tables_that_cannot_be_read_leave_the_findings(open_page: OpenPage) -> None:

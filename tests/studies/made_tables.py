@@ -1,13 +1,13 @@
 """Tables of a study that never ran: seeded, with a truth that the tests choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from engine.domain.corpus import SIMPLE, SPATIAL, CorpusSpec
-from engine.domain.studies import Grid, StudySpec, StudyTables
+from engine.domain.studies import FIRSTS, RANKING_COLUMNS, Grid, StudySpec, StudyTables
 
 METHODS = ("lora", "tokens", "lora_tokens")
 STEPS = tuple(range(0, 301, 25))
@@ -71,6 +71,21 @@ def grid(
 
 def stopped(run: Run, at: float, **change: object) -> Run:
     return replace(run, stopped_at=at, **change)  # type: ignore[arg-type]  # the fields of Run
+
+
+def ranked_places(
+    first_five: Mapping[str, float], *, correlation: Mapping[str, float] | None = None, n: int = 8, what: str = "MLPs"
+) -> pd.DataFrame:
+    """The first ranking is the app's; prompts differ, all rankings alike but for a little."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for prompt in range(n):
+        shared = rng.normal(0, 0.1)
+        for place, (name, share) in enumerate(first_five.items()):
+            own = share + shared + rng.normal(0, 0.01)
+            rank = np.nan if name == "random" else (correlation or {}).get(name, 0.5) + rng.normal(0, 0.01)
+            rows.append(("a model", "run", what, f"p{prompt}", name, place == 0, rank, *(own for _ in FIRSTS)))
+    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
 
 
 def _steps(run: Run) -> list[int]:

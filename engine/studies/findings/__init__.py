@@ -15,12 +15,14 @@ from engine.studies.findings import (
     controls,
     curriculum,
     edge_robustness,
+    examples_taught,
     learning_speed,
     lookup_or_meaning,
     loss_or_word,
     nodes_stay,
     overlap_predicts,
     prediction,
+    ranking_finds,
     saturation_stop,
     stopping_saves,
     types_differ,
@@ -49,7 +51,12 @@ METHOD_QUESTIONS: tuple[Find, ...] = (
     circuit_tuning_retained.find,
     edge_robustness.find,
 )
-_ASKED: Mapping[Questions, tuple[Find, ...]] = {"learning": QUESTIONS, "methods": METHOD_QUESTIONS}
+MEASURE_QUESTIONS: tuple[Find, ...] = (ranking_finds.find, examples_taught.find)
+_ASKED: Mapping[Questions, tuple[Find, ...]] = {
+    "learning": QUESTIONS,
+    "methods": METHOD_QUESTIONS,
+    "measures": MEASURE_QUESTIONS,
+}
 
 
 def findings(tables: StudyTables, spec: StudySpec, *, command: str) -> tuple[Finding, ...]:
@@ -60,4 +67,4 @@ def findings(tables: StudyTables, spec: StudySpec, *, command: str) -> tuple[Fin
     return tuple(find(tables, spec, command) for find in _ASKED[spec.asks])
 
 
-__all__ = ["METHOD_QUESTIONS", "QUESTIONS", "findings"]
+__all__ = ["MEASURE_QUESTIONS", "METHOD_QUESTIONS", "QUESTIONS", "findings"]

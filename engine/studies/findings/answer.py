@@ -30,6 +30,7 @@ class Answer:
     line: str = ""  # what the nulls of the figures are
     details: Sequence[str] = ()  # sentences with the numbers
     evidence: Sequence[str] = ()  # sentences
+    command: str = ""  # makes the figures again, where it is not the study's
 
 
 Ask = Callable[[StudyTables, StudySpec], Answer]
@@ -56,7 +57,7 @@ def asks(key: str, question: str) -> Callable[[Ask], Find]:
                 axis=answer.axis,
                 line=answer.line,
                 evidence=" ".join(answer.evidence),
-                command=command,
+                command=answer.command or command,
             )
 
         return find

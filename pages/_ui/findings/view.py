@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from typing import Final, Literal
 
 import altair as alt
@@ -12,7 +13,7 @@ from engine.domain.errors import Damaged, NotFound
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import plural
 from engine.domain.studies import Finding, Questions, Study, StudyTables
-from engine.figures.finding_chart import describe, finding_charts, finding_table, has_published
+from engine.figures.finding_chart import chart_rows, describe, finding_charts, finding_table, has_published
 from engine.figures.tables import to_csv
 from engine.store import Store
 from pages._ui.charts import Spec, draw, kept_charts
@@ -26,11 +27,24 @@ BADGE: Final[Mapping[str, tuple[Colour, str]]] = {
     "inconclusive": ("gray", ":material/question_mark:"),
 }
 _BELOW_CHART = 8  # pixels
-_READING = (
-    "Each dot is a mean over runs, or a rank correlation, with its 95% interval. The dashed line in a row is what it "
+_WIDER = 1.7  # times the others: a chart that has the names of its row
+_READING: Final = (
+    "Each dot is a mean over {sample}, with its 95% interval. The dashed line in a row is what it "
     "would be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it "
     "does not. Intervals are not corrected for the number of questions, so one in twenty may miss by chance."
 )
+_SAMPLE: Final[Mapping[Questions, str]] = {
+    "learning": "runs, or a rank correlation",
+    "methods": "runs, or a rank correlation",
+    "measures": "prompts, or over words",
+}
+_TABLES: Final[Mapping[Questions, tuple[str, ...]]] = {
+    "methods": ("components", "circuits"),
+    "measures": ("taught", "rankings"),
+}  # beside runs and captures
+_BESIDE: Final[Mapping[Questions, str]] = {
+    "measures": ", each made again without some of its examples, and rankings held to patching",
+}  # what else answers
 _TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
     "learning": (
         "**Paraphrase**: accuracy in phrasings never trained on.",
@@ -45,6 +59,15 @@ _TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
         "**Jaccard**: of all edges (or nodes) that either of two circuits has, the share that both have.",
         "**Diamond**: the published figure, of another and larger model.",
     ),
+    "measures": (
+        "**Ranking**: an order of MLPs, features or edges by how much each is said to matter for the change of an "
+        "answer from the base to the tuned model.",
+        "**Taken back**: what the answer’s logit loses, as a share of its change, when the tuned model gets there what "
+        "the base has.",
+        "**Gradient in both**: the mean of the gradients in the base and in the tuned model, times the change.",
+        "**Named first**: the training examples that pushed most toward the answer, by their gradients.",
+        "**Nat**: the unit of a natural logarithm; 0.7 nats less halve a probability.",
+    ),
 }
 
 
@@ -54,13 +77,14 @@ def head(store: Store, study: Study) -> None:
     if tables is not None and len(tables.runs):
         runs, searched = _compared(tables)
         methods = [METHOD_INFOS[m].title if m in METHOD_INFOS else words(m) for m in dict.fromkeys(runs["method"])]
+        beside = _BESIDE.get(study.spec.asks, "")
         st.markdown(
-            f"**{len(runs)} fine-tunes** of a small language model answer "
+            f"**{len(runs)} fine-tunes** of a small language model{beside} answer "
             f"{plural(len(study.findings), 'question')}: {plural(runs['seed'].nunique(), 'seed')}; "
             f"{plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, a checkpoint every "
             f"{study.spec.capture_every}{searched}."
         )
-    st.caption(_READING)
+    st.caption(_READING.format(sample=_SAMPLE[study.spec.asks]))
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Terms", icon=":material/menu_book:", type="tertiary"):
             st.markdown("\n\n".join(_TERMS[study.spec.asks]))
@@ -109,12 +133,13 @@ def _finding(finding: Finding) -> None:
     colour, icon = BADGE[finding.verdict]
     st.subheader(f"{plain(finding.question)} :{colour}-badge[{icon} {finding.verdict}]", anchor=finding.key)
     specs = kept_charts(partial(_numbered, finding))
-    if specs:
+    rows = chart_rows(finding)
+    if len(rows) == 1:
         text, figure = st.columns([2, 3], gap="large")
-        with figure:
-            _charts(finding, specs)
-    else:
-        text = st.container()
+    else:  # rows of charts have the whole width
+        text, figure = st.container(), st.container()
+    with figure:
+        _charts(finding, specs, rows)
     with text:
         st.markdown(plain(finding.answer))
         if finding.line and specs:
@@ -125,11 +150,15 @@ def _finding(finding: Finding) -> None:
         _details(finding)
 
 
-def _charts(finding: Finding, specs: dict[str, Spec]) -> None:
-    for column, (place, spec) in zip(st.columns(len(specs), gap="medium"), specs.items(), strict=True):
-        # Of the chart's own height from the start: what is below does not move when it is drawn.
-        with column, st.container(height=spec["height"] + _BELOW_CHART, border=False):
-            draw(spec, key=f"finding {finding.key} {place}", alt=describe(finding))
+def _charts(finding: Finding, specs: dict[str, Spec], rows: tuple[int, ...]) -> None:
+    placed = iter(specs.items())
+    for n in rows:
+        # The first has the names for its row.
+        widths = [1.0] * n if len(rows) == 1 else [_WIDER, *[1.0] * (n - 1)]
+        for column, (place, spec) in zip(st.columns(widths, gap="medium"), islice(placed, n), strict=True):
+            # Of the chart's own height from the start: what is below does not move when it is drawn.
+            with column, st.container(height=spec["height"] + _BELOW_CHART, border=False):
+                draw(spec, key=f"finding {finding.key} {place}", alt=describe(finding))
 
 
 def _details(finding: Finding) -> None:
@@ -166,7 +195,7 @@ def export(store: Store, study: Study) -> None:
             "Findings (JSON)", study.to_json, file_name=f"{name}-findings.json", mime="application/json",
             icon=":material/data_object:", on_click="ignore", width="stretch",
         )  # fmt: skip
-        for table in ("runs", "captures", *(("components", "circuits") if study.spec.asks == "methods" else ())):
+        for table in ("runs", "captures", *_TABLES.get(study.spec.asks, ())):
             st.download_button(
                 f"{table.capitalize()} (CSV)", partial(_csv, store, name, table),
                 file_name=f"{name}-{table}.csv", mime="text/csv", icon=":material/table:", on_click="ignore",
