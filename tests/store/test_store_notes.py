@@ -148,3 +148,31 @@ def test_two_tabs_that_write_at_once_lose_nothing(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert len(store.annotations("ab12").labels) == 30
+
+
+def test_automatic_labels_are_added_to_found_again_and_hidden_by_what_a_person_wrote(store: Store) -> None:
+    assert store.feature_names("ab12").label(0, 7) is None  # a workspace without any
+    store.add_automatic_labels("ab12", ["one@base"], 100, {"0/7": ([HOSTILE], ["smiles"]), "0/8": ([], [])})
+    store.add_automatic_labels("ab12", ["two@base"], 50, {"1/2": (["smiles"], [HOSTILE])})
+    label = store.feature_names("ab12").label(1, 2)
+    assert label
+    assert label.more == f"smiles → {HOSTILE}"  # text is text
+    assert label.measured
+    assert label.measured.n_tokens == 50
+    assert store.feature_names("cd34").label(0, 7) is None
+    store.set_label("ab12", "1/2", "a smile")
+    written = store.feature_names("ab12").label(1, 2)
+    assert written
+    assert (written.text, written.automatic) == ("a smile", False)
+    store.set_label("ab12", "1/2", "")
+    assert store.feature_names("ab12").label(1, 2) == label
+    assert store.check() == []
+    assert store.rebuild() == 2  # labels and annotations
+
+
+def test_a_file_of_automatic_labels_that_names_no_token_is_damaged(store: Store) -> None:
+    store.add_automatic_labels("ab12", ["one@base"], 100, {"0/7": (["blarf"], [])})
+    path = store.workspace / "labels" / "ab12.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("[[0],[]]", "[[1],[]]"), encoding="utf-8")
+    with pytest.raises(Damaged, match="names a token that is none of its 1"):
+        store.automatic_labels("ab12")
