@@ -57,7 +57,7 @@ function drawGrid(ctx, panel) {
 }
 
 function drawText(ctx, text) {
-  ctx.font = `${text.bold ? "700 " : ""}${text.size}px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.font = `${text.italic ? "italic " : ""}${text.bold ? "700 " : ""}${text.size}px ${getComputedStyle(document.body).fontFamily}`;
   if (text.backed) {
     ctx.globalAlpha = 0.85;
     ctx.fillStyle = text.backed;

@@ -54,7 +54,12 @@ function drawOutputLabels(ctx, { w, scene, side, to, marks, colours }) {
   }
 }
 
-/** Labels that a person gave: always beside what is marked, beside the rest where nothing lies under them. */
+const MOST_AUTOMATIC = 24; // labels that are tried, as engine/export/notes.py does: each looks for room among all nodes
+
+/**
+ * Labels of features: always beside what is marked, beside the rest where nothing lies under them. What a person wrote
+ * comes first; of automatic labels, in italics, the largest nodes'.
+ */
 function drawNotes(ctx, picture) {
   const { scene, side, marks } = picture;
   const taken = [];
@@ -62,9 +67,14 @@ function drawNotes(ctx, picture) {
   ctx.textAlign = "left";
   const noted = scene.nodes.flatMap((node, row) => (node.note && onSide(node, side) ? [row] : []));
   const asked = (row) => isMarked(marks, row);
-  for (const row of [...noted.filter(asked), ...noted.filter((row) => !asked(row))]) {
+  const others = noted.filter((row) => !asked(row));
+  const automatic = others.filter((row) => scene.nodes[row].measured);
+  automatic.sort((p, q) => valueOn(scene.nodes[q], side) - valueOn(scene.nodes[p], side));
+  const written = others.filter((row) => !scene.nodes[row].measured);
+  for (const row of [...noted.filter(asked), ...written, ...automatic.slice(0, MOST_AUTOMATIC)]) {
     const node = scene.nodes[row];
-    placeText(ctx, picture, taken, { text: node.note, row, bold: asked(row), must: asked(row) });
+    const italic = Boolean(node.measured);
+    placeText(ctx, picture, taken, { text: node.note, row, bold: asked(row), must: asked(row), italic });
   }
   const named = new Map(); // group -> its highest member on this side
   scene.nodes.forEach((node, row) => {
@@ -80,12 +90,12 @@ function drawNotes(ctx, picture) {
 }
 
 /** Writes beside a node (or above it), unless it would lie on a node or on another label and need not be there. */
-function placeText(ctx, picture, taken, { text, row, bold, must, above }) {
+function placeText(ctx, picture, taken, { text, row, bold, must, above, italic }) {
   const { w, scene, to, colours } = picture;
   const node = scene.nodes[row];
   const r = sizeOf(picture, row);
-  ctx.font = `${bold ? "650 " : ""}12px ${colours.font}`;
-  const shown = shortened(text, must ? 28 : 20);
+  ctx.font = `${italic ? "italic " : ""}${bold ? "650 " : ""}12px ${colours.font}`;
+  const shown = shortened(text, must ? 28 : 24);
   const width = ctx.measureText(shown).width;
   const [x, y] = [to.x(node.x), to.y(node.y)];
   const sides = above

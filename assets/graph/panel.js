@@ -137,11 +137,13 @@ function hideTip(panel) {
   panel.tip.style.visibility = "hidden";
 }
 
-/** What a node's tooltip says: what a person wrote on it first. */
+/** What a node's tooltip says: what it is called, and what an automatic label means. */
 function nodeTip(scene, row) {
   const node = scene.nodes[row];
   const groups = node.groups.map((place) => `in the group “${scene.groups[place].name}”`);
-  return [...(node.note ? [`“${node.note}”`] : []), node.tooltip, ...groups].join("\n");
+  const [, ...rest] = node.tooltip.split("\n"); // its first line is the name without a label
+  const lines = node.note ? [nameOf(node), ...(node.measured ? [node.measured] : []), ...rest] : [node.tooltip];
+  return [...lines, ...groups].join("\n");
 }
 
 /** Colours of the theme that is on: the page's background decides. */

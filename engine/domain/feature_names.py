@@ -2,11 +2,11 @@
 
 An automatic label says what was measured and no more: the tokens on which a feature is most active, and the tokens that
 its decoder promotes. It is one of a transcoder set's feature, whichever checkpoints are looked at: `Measured` says in
-which it was measured. `engine.analysis.feature_labels` has the rules by which tokens are named.
+which it was measured. `engine.figures.feature_labels` has the rules by which tokens are named.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Self
 
@@ -26,12 +26,14 @@ Numbers = tuple[int, ...]  # of tokens
 class Measured(Record):
     """Features that were measured together: tokens that each is most active on, tokens that it promotes.
 
-    Tokens are places in `AutomaticLabels.tokens`. Nothing on a side: none stood out.
+    Tokens are places in `AutomaticLabels.tokens`. Nothing on a side: none stood out. `whole`: all features of the set
+    were measured, and of those that are not here nothing stood out.
     """
 
     checkpoints: tuple[str, ...]  # RUN@LABEL
     n_tokens: Annotated[int, Field(ge=0)]  # that were looked at, in each checkpoint
     labels: dict[FeatureName, tuple[Numbers, Numbers]]
+    whole: bool = False
 
 
 class AutomaticLabels(Record):
@@ -41,22 +43,39 @@ class AutomaticLabels(Record):
     tokens: tuple[str, ...] = ()  # as they are shown
     measured: tuple[Measured, ...] = ()
 
-    def added(
-        self, checkpoints: tuple[str, ...], n_tokens: int, found: dict[str, tuple[Sequence[str], Sequence[str]]]
-    ) -> Self:
-        """With the tokens of more features, LAYER/INDEX -> (most active on, promoted)."""
+    def added(self, found: "FoundLabels") -> Self:
+        """With the tokens of more features."""
         numbers = {token: number for number, token in enumerate(self.tokens)}
 
         def numbered(tokens: Sequence[str]) -> Numbers:
             return tuple(numbers.setdefault(token, len(numbers)) for token in tokens)
 
-        labels = {name: (numbered(active), numbered(promoted)) for name, (active, promoted) in found.items()}
-        new = Measured(checkpoints=checkpoints, n_tokens=n_tokens, labels=labels)
+        labels = {
+            name: (numbered(active), numbered(promoted))
+            for name, (active, promoted) in found.tokens.items()
+            if active or promoted or not found.whole
+        }
+        new = Measured(checkpoints=tuple(found.checkpoints), n_tokens=found.n_tokens, labels=labels, whole=found.whole)
         return self.model_copy(update={"tokens": tuple(numbers), "measured": (*self.measured, new)})
 
-    def features(self) -> set[str]:
-        """LAYER/INDEX of all that were measured."""
-        return {name for part in self.measured for name in part.labels}
+    @property
+    def is_whole(self) -> bool:
+        """Whether all features of the set were measured."""
+        return any(part.whole for part in self.measured)
+
+    def has(self, layer: int, index: int) -> bool:
+        """Whether the feature was measured; true also where nothing stood out."""
+        return self.is_whole or any(f"{layer}/{index}" in part.labels for part in self.measured)
+
+
+@dataclass(frozen=True)
+class FoundLabels:
+    """What a measurement found. `tokens`: LAYER/INDEX -> (most active on, promoted), as they are shown."""
+
+    checkpoints: Sequence[str]
+    n_tokens: int
+    tokens: Mapping[str, tuple[Sequence[str], Sequence[str]]]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,10 @@ class FeatureNames:
         """Without automatic labels: what a person wrote."""
         return cls(annotations, automatic or AutomaticLabels(transcoders_hash=annotations.transcoders_hash))
 
+    def unwritten(self) -> Self:
+        """Without what a person wrote."""
+        return type(self).of(Annotations(transcoders_hash=self.annotations.transcoders_hash), self.automatic)
+
     def label(self, layer: int, index: int) -> FeatureLabel | None:
         """What a person wrote, else what was measured, else None."""
         name = f"{layer}/{index}"
@@ -110,10 +133,6 @@ class FeatureNames:
         if not any(sides):
             return None
         return FeatureLabel(shortest(*sides), written_out(*sides), measured)
-
-    def was_measured(self, layer: int, index: int) -> bool:
-        """True also where nothing stood out."""
-        return f"{layer}/{index}" in self._found
 
 
 def written_out(active: Sequence[str], promoted: Sequence[str]) -> str:

@@ -1,15 +1,17 @@
-"""What a person wrote on features, in a still picture: labels beside their nodes, groups marked and named."""
+"""What features are called, in a still picture: labels beside their nodes, groups marked and named."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.domain.annotations import Annotations
+from engine.domain.feature_names import SHORT, FeatureLabel, FeatureNames
 from engine.export.shapes import Halo, Mark, Text, shortened, text_width
 from engine.export.texts import printable
 from engine.figures import palette
 
 _PX = 11.0
-_LONGEST, _LONGEST_GROUP = 20, 28  # characters
+_LONGEST, _LONGEST_GROUP = SHORT, 28  # characters
+_MOST_AUTOMATIC = 24  # automatic labels that are tried, of the nodes with the largest parts
 
 
 class _Box(NamedTuple):
@@ -41,25 +43,35 @@ def halos(nodes: Sequence[Mapping[str, Any]], marks: Sequence[Mark], annotations
 def notes(
     nodes: Sequence[Mapping[str, Any]],
     marks: Sequence[Mark],
-    annotations: Annotations,
+    names: FeatureNames,
     width: float,
     colours: Mapping[str, str],
 ) -> tuple[Text, ...]:
-    """Names of groups, above their highest member; labels, where they lie on no node and on no other text."""
+    """Names of groups, above their highest member; labels, where they lie on no node and on no other text.
+
+    What a person wrote comes first, then automatic labels in italics, the largest nodes' first.
+    """
     features = features_of(nodes)
     own = [mark for mark in marks if not mark.dashed]
     taken: list[_Box] = []
     texts = []
-    for group in annotations.supernodes:
+    for group in names.annotations.supernodes:
         members = [mark for mark in own if features.get(mark.id) in group.features]
         if members:
             top = min(members, key=lambda mark: mark.y)
             texts.append(_write(group.name, top, own, taken, width, colours, above=True))
-    for mark in own:
-        label = annotations.labels.get(features.get(mark.id, ""))
-        if label:
-            texts.append(_write(label, mark, own, taken, width, colours, above=False))
+    labels = {node["id"]: names.label(node["layer"], node["index"]) for node in nodes if node["id"] in features}
+    labelled = [(mark, label) for mark in own if (label := labels.get(mark.id))]
+    for mark, label in _first(labelled):
+        texts.append(_write(label.text, mark, own, taken, width, colours, above=False, italic=label.automatic))
     return tuple(text for text in texts if text is not None)
+
+
+def _first(labelled: list[tuple[Mark, FeatureLabel]]) -> list[tuple[Mark, FeatureLabel]]:
+    """In the order in which they are written."""
+    automatic = [pair for pair in labelled if pair[1].automatic]
+    automatic.sort(key=lambda pair: -pair[0].r)
+    return [*(pair for pair in labelled if not pair[1].automatic), *automatic[:_MOST_AUTOMATIC]]
 
 
 def _write(
@@ -71,6 +83,7 @@ def _write(
     colours: Mapping[str, str],
     *,
     above: bool,
+    italic: bool = False,
 ) -> Text | None:
     """A group's name is written in any case, a label only where it is free."""
     shown = shortened(printable(label), _LONGEST_GROUP if above else _LONGEST)
@@ -86,7 +99,9 @@ def _write(
     box = (free or boxes)[0]
     taken.append(box)
     colour = colours["text" if above else "muted"]
-    return Text(box.left, box.top + 11, shown, _PX, colour, anchor="start", bold=above, backed=colours["node"])
+    return Text(
+        box.left, box.top + 11, shown, _PX, colour, anchor="start", bold=above, italic=italic, backed=colours["node"]
+    )
 
 
 def _covers(box: _Box, own: Mark, marks: Sequence[Mark]) -> bool:

@@ -18,6 +18,7 @@ class Text:
     colour: str
     anchor: Anchor = "middle"
     bold: bool = False
+    italic: bool = False
     backed: str = ""  # the colour behind it, where lines may pass under the text
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.figures import palette
@@ -43,11 +43,11 @@ def graph_svg(
     theme: Theme = "light",
     width: int = 1280,
     height: int = 440,
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> str:
     """The two graphs beside each other, one of them, or what differs; title, probabilities and legend included.
 
-    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `annotations`: labels and groups,
+    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `names`: labels and groups,
     shown as in the app.
     The picture carries its own description for a screen reader.
     """
@@ -75,7 +75,7 @@ def graph_svg(
     for place, one in enumerate(sides):
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
-        drawn = panel(view, one, theme=theme, width=inner, height=stage, annotations=annotations)
+        drawn = panel(view, one, theme=theme, width=inner, height=stage, names=names)
         _draw_panel(group, drawn, theme)
     legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - _LEGEND / 2})"})
     _draw_legend(legend, _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS, colours, width - 2 * _MARGIN)
@@ -208,6 +208,8 @@ def _text(group: ET.Element, text: Text) -> None:
         look["text-anchor"] = text.anchor
     if text.bold:
         look["font-weight"] = "700"
+    if text.italic:
+        look["font-style"] = "italic"
     ET.SubElement(group, "text", look).text = text.text
 
 

@@ -24,7 +24,7 @@ from engine.domain.taught import Taught
 from engine.store.acted_files import read_acted_key
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
-from engine.store.files import first_reason, read_json, read_text
+from engine.store.files import first_reason, read_json, read_packed_json, read_text
 from engine.store.graph_files import read_key
 from engine.store.layout import Kind, StoredFile
 from engine.store.pair_files import read_pair
@@ -53,7 +53,7 @@ class CorpusSummary(Record):
 class LabelSummary(Record):
     """What a list shows of a transcoder set's automatic labels."""
 
-    n_features: int
+    n_labels: int
 
 
 def describe(found: StoredFile) -> tuple[str, Record]:
@@ -118,7 +118,7 @@ def _pair(found: StoredFile) -> tuple[str, Record]:
 
 
 def _label_summary(found: StoredFile) -> tuple[str, Record]:
-    return "", LabelSummary(n_features=len(read_automatic_labels(found.path).features()))
+    return "", LabelSummary(n_labels=sum(len(part.labels) for part in read_automatic_labels(found.path).measured))
 
 
 def _taught_key(found: StoredFile) -> tuple[str, Record]:
@@ -191,9 +191,9 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def read_automatic_labels(path: Path) -> AutomaticLabels:
-    """`labels/TRANSCODERS_HASH.json`"""
-    labels = read_json(path, AutomaticLabels)
-    _named(path, path.stem, labels.transcoders_hash, labels)
+    """`labels/TRANSCODERS_HASH.json.gz`"""
+    labels = read_packed_json(path, AutomaticLabels)
+    _named(path, path.name.removesuffix(".json.gz"), labels.transcoders_hash, labels)
     n_tokens = len(labels.tokens)
     sides = (side for part in labels.measured for sides in part.labels.values() for side in sides)
     if any(not 0 <= number < n_tokens for side in sides for number in side):

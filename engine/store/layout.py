@@ -63,7 +63,7 @@ def main_file(kind: Kind, name: str) -> Path:
         "acted": Path("acted", f"{name}.safetensors"),
         "pair": Path("pairs", f"{name}.safetensors"),
         "taught": Path("taught", f"{name}.json"),
-        "labels": Path("labels", f"{name}.json"),
+        "labels": Path("labels", f"{name}.json.gz"),
     }[kind]
 
 
@@ -88,7 +88,7 @@ def scan(shelf: Path) -> Iterator[StoredFile]:
     yield from _look(shelf, "acted", _files(shelf / "acted", ".safetensors"))
     yield from _look(shelf, "pair", _files(shelf / "pairs", ".safetensors"))
     yield from _look(shelf, "taught", _files(shelf / "taught", ".json"))
-    yield from _look(shelf, "labels", _files(shelf / "labels", ".json"))
+    yield from _look(shelf, "labels", _files(shelf / "labels", ".json.gz"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from engine.domain.annotations import Annotations
 from engine.domain.errors import InputError
-from engine.domain.feature_names import AutomaticLabels, FeatureNames
+from engine.domain.feature_names import AutomaticLabels, FeatureNames, FoundLabels
 from engine.domain.features import FeatureKey
 from engine.domain.graphs import GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.store.catalogue import read_annotations, read_automatic_labels, read_intervention
 from engine.store.feature_files import Facts, read_features, write_features
-from engine.store.files import write_text
+from engine.store.files import write_packed_json, write_text
 from engine.store.layout import Kind, main_file
 from engine.store.shelves import Shelves
 
@@ -77,18 +77,12 @@ class NoteShelf(Shelves):
         path = self._find("labels", transcoders_hash)
         return _labels_of(path) if path else AutomaticLabels(transcoders_hash=transcoders_hash)
 
-    def add_automatic_labels(
-        self,
-        transcoders_hash: str,
-        checkpoints: Sequence[str],
-        n_tokens: int,
-        found: dict[str, tuple[Sequence[str], Sequence[str]]],
-    ) -> None:
-        """Adds what `AutomaticLabels.added` takes to what is stored. Raises StorageFailed, Damaged."""
+    def add_automatic_labels(self, transcoders_hash: str, found: FoundLabels, *, replace: bool = False) -> None:
+        """Adds to what is stored, or takes its place. Raises StorageFailed, Damaged."""
         with self._changing("labels", transcoders_hash):
-            labels = self.automatic_labels(transcoders_hash).added(tuple(checkpoints), n_tokens, found)
-            # Without indents: a line a number would make it three times as large.
-            write_text(self.workspace / main_file("labels", transcoders_hash), labels.model_dump_json() + "\n")
+            none = AutomaticLabels(transcoders_hash=transcoders_hash)
+            labels = (none if replace else self.automatic_labels(transcoders_hash)).added(found)
+            write_packed_json(self.workspace / main_file("labels", transcoders_hash), labels)
         self._note("labels", transcoders_hash)
 
     def feature_names(self, transcoders_hash: str) -> FeatureNames:

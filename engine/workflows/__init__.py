@@ -14,6 +14,7 @@ from engine.domain.jobs import (
     FindCircuits,
     FindExamples,
     Intervene,
+    LabelFeatures,
     MakeCorpus,
     MeasureProbes,
     Report,
@@ -83,6 +84,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.features import describe_features
 
             return describe_features(store, request, report, cancel)
+        case LabelFeatures():
+            from engine.workflows.labels import label_features
+
+            return label_features(store, request, report, cancel)
         case AnalyseRun():
             from engine.workflows.analysis import analyse_run
 

@@ -3,18 +3,17 @@
 import pytest
 
 from engine.domain.annotations import Annotations
-from engine.domain.feature_names import SHORT, AutomaticLabels, FeatureNames, shortest, written_out
+from engine.domain.feature_names import SHORT, AutomaticLabels, FeatureNames, FoundLabels, shortest, written_out
 from engine.figures.names import feature_name, node_name
 
 SET = "ab12"
+TOKENS: dict[str, tuple[list[str], list[str]]] = {
+    "3/566": (["blarf", "glad"], ["happy", "joy"]), "0/1": (["and"], []), "0/2": ([], ["glad"]), "0/3": ([], []),
+}  # fmt: skip
 
 
 def names(written: dict[str, str] | None = None) -> FeatureNames:
-    labels = AutomaticLabels(transcoders_hash=SET).added(
-        ("one@base", "one@100%"),
-        5213,
-        {"3/566": (["blarf", "glad"], ["happy", "joy"]), "0/1": (["and"], []), "0/2": ([], ["glad"]), "0/3": ([], [])},
-    )
+    labels = AutomaticLabels(transcoders_hash=SET).added(FoundLabels(("one@base", "one@100%"), 5213, TOKENS))
     return FeatureNames.of(Annotations(transcoders_hash=SET, labels=written or {}), labels)
 
 
@@ -29,8 +28,11 @@ def test_what_a_person_wrote_comes_before_the_automatic_label_and_the_number_is_
     assert (found.measured.checkpoints, found.measured.n_tokens) == (("one@base", "one@100%"), 5213)
     assert names().label(9, 9) is None
     assert names().label(0, 3) is None  # measured, and nothing stands out
-    assert names().was_measured(0, 3)
-    assert not names().was_measured(9, 9)
+    assert names().automatic.has(0, 3)
+    assert not names().automatic.has(9, 9)
+    whole = AutomaticLabels(transcoders_hash=SET).added(FoundLabels(("one@base",), 10, TOKENS, whole=True))
+    assert whole.has(9, 9)  # of the others nothing stands out
+    assert "0/3" not in whole.measured[0].labels
 
 
 def test_in_text_a_person_s_words_are_quoted_and_the_number_stays() -> None:
@@ -43,7 +45,9 @@ def test_in_text_a_person_s_words_are_quoted_and_the_number_stays() -> None:
 
 
 def test_the_first_measurement_of_a_feature_holds() -> None:
-    twice = names().automatic.added(("two@base",), 10, {"3/566": (["other"], []), "2/2": (["new"], ["glad"])})
+    twice = names().automatic.added(
+        FoundLabels(("two@base",), 10, {"3/566": (["other"], []), "2/2": (["new"], ["glad"])})
+    )
     again = FeatureNames.of(Annotations(transcoders_hash=SET), twice)
     assert again.label(3, 566) == names().label(3, 566)
     label = again.label(2, 2)
