@@ -5,7 +5,8 @@ nothing is hovered, selected or zoomed. `graph_svg` writes it as it is; the stan
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from engine.domain.diffs import CHANGE, FLOW, NOT_CHANGED, SHARE, STATUSES
@@ -42,7 +43,8 @@ def panel(
     colours = palette.GRAPH[theme] | {"node": BACKGROUND[theme]}
     shown = view.sides if side == "overlay" else [view.sides["ab".index(side)]]
     marks = tuple(sorted(_marks(view, side, to, colours, names), key=lambda mark: not mark.dashed))
-    written = notes(view.nodes, marks, names, width, colours) if names else ()
+    rows = tuple(round(to.y(row["y"])) + 0.5 for row in view.places["rows"])
+    written = notes(view.nodes, marks, names, width, colours, levels=rows, size=partial(_size, side)) if names else ()
     return Panel(
         side=side,
         title=printable("  →  ".join(one["title"] for one in shown)),
@@ -51,7 +53,7 @@ def panel(
         bars=tuple(tuple(map(_bar, one["bars"])) for one in shown),
         width=width,
         height=height,
-        rows=tuple(round(to.y(row["y"])) + 0.5 for row in view.places["rows"]),
+        rows=rows,
         halos=tuple(halos(view.nodes, marks, names.annotations)) if names else (),
         texts=(*_axis_texts(view, to, colours), *_output_labels(view, side, to, colours), *written),
         arcs=tuple(_arcs(view, side, to, colours, most_edges)),
@@ -97,6 +99,11 @@ def _bar(bar: dict[str, Any]) -> Bar:
 
 def _value(node: dict[str, Any], side: Side) -> float:
     return float(max(node["a"], node["b"]) if side == "overlay" else node[side])
+
+
+def _size(side: Side, node: Mapping[str, Any]) -> float:
+    """What decides whose label is written first: influence on a side, its change in the overlay."""
+    return abs(float(node["change"])) if side == "overlay" else float(node[side])
 
 
 def _marks(

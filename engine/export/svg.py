@@ -199,6 +199,9 @@ def _draw_legend(
 
 
 def _text(group: ET.Element, text: Text) -> None:
+    if text.leader:
+        ends = dict(zip(("x1", "y1", "x2", "y2"), map(_n, text.leader), strict=True))
+        ET.SubElement(group, "line", ends | {"stroke": text.colour, "stroke-width": "0.8"})
     if text.backed:
         width = text_width(text.text, text.size, bold=text.bold) + 4
         back = {"x": _n(text.x - 2), "y": _n(text.y - 11), "width": _n(width), "height": "14", "fill": text.backed}
