@@ -98,9 +98,9 @@ function makeLegend(parent) {
 }
 
 /** `explained`: what pushes up or down pushes. */
-function fillLegend(legend, overlay, { wording, explained }) {
+function fillLegend(legend, overlay, { wording, explained, nodes }) {
   const what = shortened(explained.words, 24);
-  const entries = wording?.[overlay ? "overlay" : "pair"] ?? [
+  const entries = [...(wording?.[overlay ? "overlay" : "pair"] ?? [
     ["tl-circle", "feature"],
     ["tl-square", "token, output"],
     ["tl-diamond", "error"],
@@ -113,12 +113,13 @@ function fillLegend(legend, overlay, { wording, explained }) {
           ["tl-circle tl-ring-gained", "more in B, or only in B"],
           ["tl-circle tl-dashed", "only in the other graph"],
         ]),
-  ];
+  ])];
+  if (nodes.some((node) => node.measured)) entries.push(["tl-automatic", "active on → promotes: automatic"]);
   legend.keys.replaceChildren();
   for (const [mark, text] of entries) {
     const key = element(legend.keys, "span", "tl-key");
     element(key, "i", mark);
-    element(key, "span", "", text);
+    element(key, "span", mark === "tl-automatic" ? "tl-italic" : "", text);
   }
 }
 

@@ -6,7 +6,7 @@ which it was measured. `engine.figures.feature_labels` has the rules by which to
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Self
 
@@ -120,6 +120,15 @@ class FeatureNames:
     def unwritten(self) -> Self:
         """Without what a person wrote."""
         return type(self).of(Annotations(transcoders_hash=self.annotations.transcoders_hash), self.automatic)
+
+    def record(self, features: Iterable[tuple[int, int]]) -> dict[str, dict[str, object]]:
+        """LAYER/INDEX -> label and whether it is automatic, of those of the features that have one."""
+        found = {(layer, index): self.label(layer, index) for layer, index in sorted(set(features))}
+        return {
+            f"{layer}/{index}": {"label": label.more, "automatic": label.automatic}
+            for (layer, index), label in found.items()
+            if label
+        }
 
     def label(self, layer: int, index: int) -> FeatureLabel | None:
         """What a person wrote, else what was measured, else None."""

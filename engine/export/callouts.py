@@ -13,6 +13,7 @@ from engine.export.texts import printable
 
 _PX = 11.0
 _LABEL_PX = 75  # of the picture's width for each label
+_SPARE = 1.12  # room beyond the width that is only estimated: fonts differ
 _LEFT = 36  # what stands there names the layers
 _SHIFTS = (0, -15, 15, -30, 30, -45, 45)  # pixels down
 _STEP, _MOST_STEPS = 24, 4  # … and further to the side
@@ -54,7 +55,8 @@ def callouts(
     for mark, label, _ in sorted(wanted, key=lambda one: -one.size)[: round(width / _LABEL_PX)]:
         shown = shortened(printable(label), SHORT)
         free = _free(nodes, taken, mark, (_LEFT, width - 2), (highest, lowest))
-        found = next((place for place in _around(mark, text_width(shown, _PX)) if free(place[1])), None)
+        wide = _SPARE * text_width(shown, _PX)
+        found = next((place for place in _around(mark, wide) if free(place[1])), None)
         if found is None:
             continue
         far, box = found

@@ -84,6 +84,7 @@ def graph_html(
             sides=(_made("A", diff.a), _made("B", diff.b)),
             diff=diff,
             versions=versions(),
+            automatic=any(text.italic for one in panels for text in one.texts),
         )
     )
 

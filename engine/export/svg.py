@@ -72,13 +72,16 @@ def graph_svg(
     ET.SubElement(root, "title").text = _title(side)
     ET.SubElement(root, "desc").text = alternative(view, side)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
-    for place, one in enumerate(sides):
+    panels = [panel(view, one, theme=theme, width=inner, height=stage, names=names) for one in sides]
+    for place, drawn in enumerate(panels):
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
-        drawn = panel(view, one, theme=theme, width=inner, height=stage, names=names)
         _draw_panel(group, drawn, theme)
     legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - _LEGEND / 2})"})
-    _draw_legend(legend, _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS, colours, width - 2 * _MARGIN)
+    keys = _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS
+    if any(text.italic for one in panels for text in one.texts):
+        keys = (*keys, ("italic", "muted", "active on → promotes: automatic"))
+    _draw_legend(legend, keys, colours, width - 2 * _MARGIN)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -181,6 +184,10 @@ def _draw_legend(
         end = x + 24 + text_width(text, 12)
         if end > width:
             break  # a narrow picture leaves out the last keys
+        if shape == "italic":
+            _text(group, Text(x, 4, text, 12, colours[colour], anchor="start", italic=True))
+            x = end
+            continue
         if shape == "line":
             ET.SubElement(
                 group, "rect", {"x": _n(x), "y": "-1.2", "width": "15", "height": "2.5", "fill": colours[colour]}
