@@ -64,7 +64,7 @@ def label_tokens(
                 written = (
                     _promoted(model, replacement.loaded.tokenizer, wanted) if number == len(checkpoints) - 1 else {}
                 )
-    words = _Words(replacement, read)
+    words = _Words(replacement.loaded.tokenizer, read)
     found = {}
     for layer, indices in wanted.items():
         for feature, active in zip(((layer, index) for index in indices), strongest[layer].tokens(words), strict=True):
@@ -95,9 +95,9 @@ class _Strongest:
     def tokens(self, words: "_Words") -> list[Tokens]:
         found = []
         for values, places in zip(self.activation.T.tolist(), self.place.T.tolist(), strict=True):
-            n = sum(value > 0 for value in values)
-            pieces, so_far = zip(*map(words.at, places[:n]), strict=True) if n else ((), ())
-            found.append(most_active_on(pieces, so_far, values[:n]))
+            active = sorted((-value, place) for value, place in zip(values, places, strict=True) if value > 0)
+            pieces, so_far = zip(*(words.at(place) for _, place in active), strict=True) if active else ((), ())
+            found.append(most_active_on(pieces, so_far, [-value for value, _ in active]))
         return found
 
 
@@ -144,8 +144,8 @@ def _fresh(texts: SearchedTexts) -> torch.Tensor:
 class _Words:
     """The token at a place, and the word up to it."""
 
-    def __init__(self, replacement: Replacement, texts: SearchedTexts) -> None:
-        self._decode, self._texts = replacement.loaded.tokenizer.decode, texts
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, texts: SearchedTexts) -> None:
+        self._decode, self._texts = tokenizer.decode, texts
         self._known: dict[int, tuple[str, str]] = {}
 
     def at(self, place: int) -> tuple[str, str]:
