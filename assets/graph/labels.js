@@ -56,13 +56,14 @@ function drawOutputLabels(ctx, { w, scene, side, to, marks, colours }) {
 
 // As engine/export/callouts.py does it.
 const LABEL_PX = 75; // of the panel's width for each automatic label of a node that nobody pointed at
+const TRIES = 3; // nodes for each of these that are tried: many stand where no place is free
 const SHIFTS = [0, -15, 15, -30, 30, -45, 45]; // pixels down
 const STEP = 24; // … and further to the side, so many times:
-const MOST_STEPS = 4;
+const MOST_STEPS = 6;
 
 /**
  * Labels of features: always beside what is marked, beside the rest where nothing lies under them. What a person wrote
- * comes first; then, in italics, the automatic labels of the largest nodes, in the nearest free place.
+ * comes first; then, in italics, automatic labels of the nodes with the largest part, in the nearest free place.
  */
 function drawNotes(ctx, picture) {
   const { scene, side, marks } = picture;
@@ -73,7 +74,7 @@ function drawNotes(ctx, picture) {
   const asked = (row) => isMarked(marks, row);
   const others = noted.filter((row) => !asked(row));
   const automatic = others.filter((row) => scene.nodes[row].measured);
-  const size = (row) => (side === null ? Math.abs(scene.nodes[row].change) : valueOn(scene.nodes[row], side));
+  const size = (row) => Math.abs(side === null ? scene.nodes[row].change : scene.nodes[row].part[side]);
   automatic.sort((p, q) => size(q) - size(p));
   for (const row of [...noted.filter(asked), ...others.filter((row) => !scene.nodes[row].measured)]) {
     const { note, measured } = scene.nodes[row];
@@ -90,17 +91,19 @@ function drawNotes(ctx, picture) {
   for (const [place, row] of named) {
     placeText(ctx, picture, taken, { text: scene.groups[place].name, row, bold: true, must: true, above: true });
   }
-  drawAutomatic(ctx, picture, taken, automatic.slice(0, Math.round(picture.w / LABEL_PX)));
+  drawAutomatic(ctx, picture, taken, automatic, Math.round(picture.w / LABEL_PX));
 }
 
 /** In the nearest place where nothing is, with a line to the node where that is not beside it; else not at all. */
-function drawAutomatic(ctx, picture, taken, rows) {
+function drawAutomatic(ctx, picture, taken, rows, most) {
   const { w, scene, to, colours } = picture;
   const levels = scene.places.rows.map((row) => to.y(row.y));
   const [highest, lowest] = [Math.min(...levels) + 8, Math.max(...levels) - 8]; // between outputs and tokens
   const nodes = nodeBoxes(picture);
   ctx.font = `italic 12px ${colours.font}`;
-  for (const row of rows) {
+  const full = taken.length + most;
+  for (const row of rows.slice(0, TRIES * most)) {
+    if (taken.length >= full) return;
     const node = scene.nodes[row];
     const [x, y, r] = [to.x(node.x), to.y(node.y), sizeOf(picture, row)];
     if (x < PAD.left || x > w || y < 0 || y > picture.h) continue; // out of sight

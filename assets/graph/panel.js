@@ -114,12 +114,13 @@ function fillLegend(legend, overlay, { wording, explained, nodes }) {
           ["tl-circle tl-dashed", "only in the other graph"],
         ]),
   ])];
-  if (nodes.some((node) => node.measured)) entries.push(["tl-automatic", "active on → promotes: automatic"]);
+  if (nodes.some((node) => node.measured)) entries.push(["tl-automatic", "active on → promotes"]);
   legend.keys.replaceChildren();
   for (const [mark, text] of entries) {
     const key = element(legend.keys, "span", "tl-key");
     element(key, "i", mark);
     element(key, "span", mark === "tl-automatic" ? "tl-italic" : "", text);
+    if (mark === "tl-automatic") key.title = "Automatic labels: tokens that a feature is most active on, and tokens that it promotes";
   }
 }
 

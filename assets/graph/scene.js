@@ -8,7 +8,7 @@ const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
 const SAME = new Set(["unchanged", "not kept", "kept"]); // statuses of what did not change, or is not known to
-const ABSENT = { status: "unchanged", a: 0, b: 0, change: 0, kept: 0, tooltip: "" };
+const ABSENT = { status: "unchanged", a: 0, b: 0, part: [0, 0], change: 0, kept: 0, tooltip: "" };
 
 /**
  * Reads one frame of a payload: the edges at each node, the largest values, what was written on features.

@@ -14,9 +14,10 @@ from engine.export.texts import printable
 _PX = 11.0
 _LABEL_PX = 75  # of the picture's width for each label
 _SPARE = 1.12  # room beyond the width that is only estimated: fonts differ
+_TRIES = 3  # nodes for each label that are tried: many stand where no place is free
 _LEFT = 36  # what stands there names the layers
 _SHIFTS = (0, -15, 15, -30, 30, -45, 45)  # pixels down
-_STEP, _MOST_STEPS = 24, 4  # … and further to the side
+_STEP, _MOST_STEPS = 24, 6  # … and further to the side
 
 
 class Box(NamedTuple):
@@ -32,7 +33,7 @@ class Box(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A label, and how much of the picture its node is: the largest first."""
+    """A label, and how much its node matters: the largest first."""
 
     mark: Mark
     label: str
@@ -52,7 +53,11 @@ def callouts(
     """`levels`: y of the layers' lines; labels stand between outputs and tokens. What finds no place is left out."""
     nodes = [(mark, node_box(mark)) for mark in marks]
     highest, lowest = min(levels) + 8, max(levels) - 8
-    for mark, label, _ in sorted(wanted, key=lambda one: -one.size)[: round(width / _LABEL_PX)]:
+    most = round(width / _LABEL_PX)
+    full = len(taken) + most
+    for mark, label, _ in sorted(wanted, key=lambda one: -one.size)[: _TRIES * most]:
+        if len(taken) >= full:
+            return
         shown = shortened(printable(label), SHORT)
         free = _free(nodes, taken, mark, (_LEFT, width - 2), (highest, lowest))
         wide = _SPARE * text_width(shown, _PX)

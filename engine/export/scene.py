@@ -102,8 +102,8 @@ def _value(node: dict[str, Any], side: Side) -> float:
 
 
 def _size(side: Side, node: Mapping[str, Any]) -> float:
-    """What decides whose label is written first: influence on a side, its change in the overlay."""
-    return abs(float(node["change"])) if side == "overlay" else float(node[side])
+    """What decides whose label is written first: its part of the explained logit, what its change does to it."""
+    return abs(float(node["change"] if side == "overlay" else node["part"]["ab".index(side)]))
 
 
 def _marks(

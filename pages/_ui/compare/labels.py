@@ -8,9 +8,11 @@ from engine.domain.annotations import LABEL_LIMIT, Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.feature_names import FeatureNames
+from engine.domain.jobs import LabelFeatures
 from engine.domain.numbers import count
 from engine.domain.words import listed
 from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.jobs.button import job_button
 from pages._ui.session import again, store
 from pages._ui.text import plain
 
@@ -37,6 +39,13 @@ def label_form(diff: GraphDiff, at: Marks, names: FeatureNames) -> None:
         help="Kept in the workspace and shown wherever this feature appears. Clear it for the automatic one.",
     )  # fmt: skip
     st.caption(plain(measured_words(names, feature)))
+    if not names.automatic.has(*map(int, feature.split("/"))):  # traced before there were any
+        refs = tuple(dict.fromkeys((diff.a.key.checkpoint, diff.b.key.checkpoint)))
+        job_button(
+            LabelFeatures(checkpoints=refs, transcoders=diff.a.key.transcoders), label="Label all features",
+            key="label features", icon=":material/label:", primary=False,
+            note="Reads a few hundred texts, once for this transcoder set.",
+        )  # fmt: skip
     _groups(digest, feature, at, names.annotations)
     if problem := st.session_state.pop(_PROBLEM, ""):
         st.error(plain(problem), icon=":material/error:")
