@@ -58,8 +58,9 @@ function drawOutputLabels(ctx, { w, scene, side, to, marks, colours }) {
 const LABEL_PX = 75; // of the panel's width for each automatic label of a node that nobody pointed at
 const TRIES = 3; // nodes for each of these that are tried: many stand where no place is free
 const SHIFTS = [0, -15, 15, -30, 30, -45, 45]; // pixels down
+const REACH = 80; // … which a box never exceeds, nor what it could touch
 const STEP = 24; // … and further to the side, so many times:
-const MOST_STEPS = 6;
+const MOST_STEPS = 4;
 
 /**
  * Labels of features: always beside what is marked, beside the rest where nothing lies under them. What a person wrote
@@ -109,9 +110,10 @@ function drawAutomatic(ctx, picture, taken, rows, most) {
     if (x < PAD.left || x > w || y < 0 || y > picture.h) continue; // out of sight
     const text = shortened(node.note, 24);
     const width = ctx.measureText(text).width;
+    const near = nodes.filter((other) => other.row !== row && Math.abs(other.top - y) < REACH);
     const free = (box) =>
       box.left >= PAD.left && box.left + width <= w - 2 && box.top >= highest && box.top + box.height <= lowest &&
-      !taken.some((other) => overlap(box, other)) && !nodes.some((other) => other.row !== row && touch(box, other));
+      !taken.some((other) => overlap(box, other)) && !near.some((other) => touch(box, other));
     const box = around(x, y, r, width).find(free);
     if (!box) continue;
     taken.push(box);

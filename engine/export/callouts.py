@@ -17,7 +17,7 @@ _SPARE = 1.12  # room beyond the width that is only estimated: fonts differ
 _TRIES = 3  # nodes for each label that are tried: many stand where no place is free
 _LEFT = 36  # what stands there names the layers
 _SHIFTS = (0, -15, 15, -30, 30, -45, 45)  # pixels down
-_STEP, _MOST_STEPS = 24, 6  # … and further to the side
+_STEP, _MOST_STEPS = 24, 4  # … and further to the side
 
 
 class Box(NamedTuple):
@@ -109,7 +109,7 @@ def _around(mark: Mark, width: float) -> list[tuple[float, Box]]:
 
 def _leader(mark: Mark, box: Box) -> tuple[float, float, float, float]:
     """From the node's outline to the near end of the text."""
-    x = box.left - 2 if box.left > mark.x else box.left + box.width + 2
+    x = box.left - 2 if box.left > mark.x else box.left + box.width / _SPARE + 2
     y = box.top + 7
     length = math.hypot(x - mark.x, y - mark.y)
     share = mark.r / length

@@ -24,13 +24,15 @@ _RENAMED = {
 def node_table(diff: GraphDiff, names: FeatureNames | None = None) -> pd.DataFrame:
     """Every node that either side keeps, the largest effect of its change on the explained logit first.
 
-    Columns: node (name), label and labelled by (`a person` or `automatic`; empty where a feature has none), the columns
-    of `diff.nodes` under readable names, and effect of change in the place of what is compared.
+    Columns: node (name), id, label and labelled by (`a person` or `automatic`; empty where a feature has none), the other
+    columns of `diff.nodes` under readable names, and effect of change in the place of what is compared.
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
     table = nodes.assign(**{CHANGE: nodes[COMPARED["b"]] - nodes[COMPARED["a"]]}).drop(columns=[*COMPARED.values()])
-    for place, (column, values) in enumerate(_named(list(fields), names).items()):
+    node, *label = _named(list(fields), names).items()
+    table.insert(0, *node)
+    for place, (column, values) in enumerate(label, start=2):  # behind the id
         table.insert(place, column, values)
     order = (-table[CHANGE].abs()).argsort(kind="stable")
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)
