@@ -24,7 +24,7 @@ _RENAMED = {
 def node_table(diff: GraphDiff, names: FeatureNames | None = None) -> pd.DataFrame:
     """Every node that either side keeps, the largest effect of its change on the explained logit first.
 
-    Columns: node (name), id, label and labelled by (`a person` or `automatic`; empty where a feature has none), the other
+    Columns: node (name), id, label and labelled by (`a person` or `automatic`; empty without one), the other
     columns of `diff.nodes` under readable names, and effect of change in the place of what is compared.
     """
     nodes = diff.nodes
