@@ -67,7 +67,7 @@ function frameNodes(payload, frame, step) {
  * Nodes with what their features are called: `note` (what a person wrote, else the automatic label, else ""), `measured`
  * (what an automatic label means, else "") and `groups` (places of supernodes).
  */
-function withNotes(nodes, { labels, automatic, supernodes }) {
+function withNotes(nodes, { labels, automatic = {}, supernodes }) {
   const groups = new Map();
   supernodes.forEach((group, place) =>
     group.features.forEach((feature) => groups.set(feature, [...(groups.get(feature) ?? []), place])),

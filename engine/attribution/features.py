@@ -101,13 +101,17 @@ def token_effects(
 
 def decoder_effects(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
     """(n_features, n_vocab) float32 on the CPU: minus their mean over the vocabulary."""
+    effects = decoder_reads(model, layer, indices) @ matrix(model.parts.unembedding).float().T
+    return (effects - effects.mean(-1, keepdim=True)).cpu()
+
+
+def decoder_reads(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
+    """(n_features, d_model) float32: what the output matrix reads of each decoder, but for the norms' denominators."""
     rows = model.decoders(layer, indices.to(model.device)).float()  # (n_features, n_written, d_model)
     # What a norm behind the MLP makes of it, but for the denominator, which differs from place to place, too.
     behind = [model.points.norm_written(layer + place) for place in range(rows.shape[1])]
     written = [rows[:, place] if norm is None else norm.undivided(rows[:, place]) for place, norm in enumerate(behind)]
-    read = model.parts.final_norm.undivided(torch.stack(written).sum(0))
-    effects = read @ matrix(model.parts.unembedding).float().T
-    return (effects - effects.mean(-1, keepdim=True)).cpu()
+    return model.parts.final_norm.undivided(torch.stack(written).sum(0))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from engine.attribution.features import (
     SearchedTexts,
     by_layer,
     check_features,
-    decoder_effects,
+    decoder_reads,
 )
 from engine.domain.jobs import CancelToken, Report, turn
-from engine.figures.feature_labels import MOST_PROMOTED, most_active_on, promoted, standing_out
+from engine.figures.feature_labels import MOST_PROMOTED, chance, most_active_on, promoted
 from engine.models.batches import padded
 from engine.models.hook_points import Read
+from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
 
 N_PLACES = 32  # the strongest of a feature, of all checkpoints together
@@ -163,16 +164,22 @@ def _promoted(
     model: ReplacementModel, tokenizer: PreTrainedTokenizerFast, wanted: Mapping[int, list[int]]
 ) -> dict[Feature, Tokens]:
     """Only what stands out is decoded: the rest is most of thousands of features times the vocabulary."""
-    special = torch.tensor(sorted(set(tokenizer.all_special_ids)), dtype=torch.int64)
+    output = matrix(model.parts.unembedding).float()  # (n_vocab, d_model)
+    mean = output.mean(0)  # effects are above the mean over the vocabulary; rows minus it are never held: a gigabyte
+    n_vocab, d_model = output.shape
+    lengths = (output.norm(dim=1).square() - 2 * output @ mean + mean @ mean).clamp(min=0).sqrt()
+    by_chance = lengths * chance(n_vocab) / d_model**0.5  # (n_vocab,) of a direction of length 1
+    special = torch.tensor([i for i in set(tokenizer.all_special_ids) if i < n_vocab], dtype=torch.int64)
     found: dict[Feature, Tokens] = {}
     for layer, indices in wanted.items():
         for part in torch.tensor(indices).split(EFFECTS_AT_ONCE):
-            effects = decoder_effects(model, layer, part)  # (n_part, n_vocab)
-            n_vocab = effects.shape[1]
-            spread = effects.std(1, unbiased=False).tolist()
-            effects[:, special[special < n_vocab]] = -torch.inf
+            read = decoder_reads(model, layer, part)  # (n_part, d_model)
+            effects = read @ output.T - (read @ mean)[:, None]
+            effects[effects <= read.norm(dim=1, keepdim=True) * by_chance] = 0
+            effects[:, special.to(effects.device)] = 0
             most = effects.topk(min(_CANDIDATES, n_vocab))
             for row, index in enumerate(part.tolist()):
-                n = standing_out(most.values[row].tolist(), spread=spread[row], n_vocab=n_vocab)
-                found[layer, index] = promoted([tokenizer.decode([i]) for i in most.indices[row, :n].tolist()])
+                best = [value for value in most.values[row].tolist() if value > 0]
+                tokens = [tokenizer.decode([i]) for i in most.indices[row, : len(best)].tolist()]
+                found[layer, index] = promoted(tokens, best)
     return found

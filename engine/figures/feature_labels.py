@@ -36,22 +36,24 @@ def most_active_on(tokens: Sequence[str], words: Sequence[str], activation: Sequ
     return _readable(_as_word(places[name], tokens, words) for name in named)
 
 
-def promoted(tokens: Iterable[str]) -> tuple[str, ...]:
-    """What is written of the tokens that stand out among those that a decoder promotes, the strongest first."""
-    return _readable(tokens)[:MOST_PROMOTED]
+def promoted(tokens: Sequence[str], effects: Sequence[float]) -> tuple[str, ...]:
+    """What is written of the tokens that a decoder promotes beyond `chance`, the strongest first.
 
-
-def standing_out(effects: Sequence[float], *, spread: float, n_vocab: int) -> int:
-    """How many of the most promoted tokens stand out: more than chance explains, and half as much as the first one.
-
-    `effects`: on their logits, above the mean over the vocabulary, the largest first; `spread`: the standard deviation
-    over all `n_vocab` tokens. Chance: of so many normal draws the largest is about √(2 ln n) of them above the mean.
+    `effects`: on their logits, above the mean over the vocabulary, the largest first. Named are those that have more
+    than half of the first one's.
     """
-    if not effects or not spread > 0:
-        return 0
-    chance = math.sqrt(2 * math.log(max(n_vocab, 2)))
-    least = max(chance * spread, effects[0] / 2)
-    return sum(effect > least for effect in effects)
+    least = max(effects, default=0.0) / 2
+    return _readable(token for token, effect in zip(tokens, effects, strict=True) if effect > least)[:MOST_PROMOTED]
+
+
+def chance(n_vocab: int) -> float:
+    """√(2 ln n): how far a direction drawn by chance promotes the token that it happens to promote most.
+
+    In standard deviations of its effect on that token. Tokens differ in these: the effect of a direction of length r
+    on a logit whose output row is u (minus the mean row) has r |u| / √d_model. Measured by all tokens together, tokens
+    with long rows would stand out of nearly every direction.
+    """
+    return math.sqrt(2 * math.log(max(n_vocab, 2)))
 
 
 def _folded(token: str) -> str:

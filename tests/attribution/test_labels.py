@@ -1,5 +1,6 @@
 """What automatic labels are made of: by hand, fast against slow, over checkpoints, from pieces of words."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from engine.attribution.features import SearchedTexts
 from engine.attribution.labels import N_PLACES, LabelTokens, _Words, label_tokens
 from engine.domain.errors import Cancelled, InputError
-from engine.figures.feature_labels import MOST_PROMOTED, most_active_on, promoted, standing_out
+from engine.figures.feature_labels import MOST_PROMOTED, most_active_on, promoted
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
 from engine.models.transcoders import new_transcoders
@@ -95,15 +96,33 @@ def slow(replacement: Replacement, features: list[tuple[int, int]], checkpoints:
 
 @torch.no_grad()
 def _promoted(model, loaded: LoadedModel, norm, output: torch.Tensor, feature: tuple[int, int]) -> tuple[str, ...]:  # type: ignore[no-untyped-def]
+    """Token by token: its effect against that of a direction of the same length drawn by chance."""
     layer, index = feature
-    rows = model.decoders(layer, torch.tensor([index])).float()[0].sum(0)  # (d_model,)
-    effects = norm.undivided(rows[None])[0] @ output.T
-    effects = effects - effects.mean()
-    spread = float(effects.std(unbiased=False))
-    ids = [i for i in effects.argsort(descending=True).tolist() if i not in set(loaded.tokenizer.all_special_ids)]
-    ids = ids[: 4 * MOST_PROMOTED]
-    n = standing_out([float(effects[i]) for i in ids], spread=spread, n_vocab=len(effects))
-    return promoted(loaded.tokenizer.decode([i]) for i in ids[:n])
+    read = norm.undivided(model.decoders(layer, torch.tensor([index])).float()[0].sum(0)[None])[0]  # (d_model,)
+    mean, effects = output.mean(0), {}
+    for token, row in enumerate(output):
+        deviation = float(read.norm() * (row - mean).norm()) / len(read) ** 0.5
+        effect = float(read @ (row - mean))
+        if effect > deviation * math.sqrt(2 * math.log(len(output))) and token not in loaded.tokenizer.all_special_ids:
+            effects[token] = effect
+    ranked = sorted(effects, key=lambda token: -effects[token])[: 4 * MOST_PROMOTED]
+    return promoted([loaded.tokenizer.decode([i]) for i in ranked], [effects[i] for i in ranked])
+
+
+def test_directions_drawn_by_chance_promote_nothing(by_hand: Replacement) -> None:
+    """Of 500 at most a tenth, although one token's output row is ten times as long as the others'."""
+    loaded = by_hand.loaded
+    output = loaded.model.lm_head.weight.data
+    before = output.clone()
+    try:
+        output[7] *= 10
+        transcoders = new_transcoders(loaded, 500, 8)
+        generator = torch.Generator().manual_seed(0)
+        transcoders[0].W_dec.data.copy_(torch.randn(transcoders[0].W_dec.shape, generator=generator))
+        labels = found(Replacement(loaded, transcoders), [(0, index) for index in range(500)])
+    finally:
+        output.copy_(before)
+    assert sum(bool(written) for _, written in labels.tokens.values()) < 50
 
 
 def test_a_token_that_a_decoder_writes_alone_is_promoted(by_hand: Replacement) -> None:

@@ -1,7 +1,6 @@
 """Which tokens make an automatic label: by hand, and held to what is written for people. The browser says the same."""
 
 import json
-import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from engine.domain.annotations import Annotations
 from engine.domain.feature_names import AutomaticLabels, FeatureNames, FoundLabels
-from engine.figures.feature_labels import most_active_on, promoted, standing_out
+from engine.figures.feature_labels import chance, most_active_on, promoted
 from engine.figures.names import node_name
 
 
@@ -37,24 +36,25 @@ def test_ways_to_write_a_token_count_as_one_and_pieces_are_shown_as_words() -> N
     assert most_active_on(["ness"] * 3, ["sadness", "gladness", "gladness"], [3, 2, 1]) == ("…ness",)
 
 
-def test_promoted_tokens_stand_out_of_chance_and_come_close_to_the_first() -> None:
-    bar = math.sqrt(2 * math.log(100))  # 3.03 standard deviations
-    assert standing_out([4, 3.1, 3.0], spread=1, n_vocab=100) == 2
-    assert 3.0 < bar < 3.1
-    assert standing_out([9, 5, 4.4], spread=1, n_vocab=100) == 2  # 4.4 is less than half of 9
-    assert standing_out([3.0], spread=1, n_vocab=100) == 0
-    assert standing_out([0.0, 0.0], spread=0, n_vocab=100) == 0  # a decoder that writes nothing
-    assert standing_out([], spread=1, n_vocab=100) == 0
+def test_promoted_tokens_come_close_to_the_first() -> None:
+    assert promoted(["a", "b", "c"], [9, 5, 4.4]) == ("a", "b")  # 4.4 is less than half of 9
+    assert promoted(["a", "b", "c", "d"], [9, 8, 7, 6]) == ("a", "b", "c")
+    assert promoted([], []) == ()
+    assert chance(100) == pytest.approx(3.035, abs=1e-3)
+
+
+def written(tokens: list[str]) -> tuple[str, ...]:
+    return promoted(tokens, [1.0] * len(tokens))
 
 
 def test_tokens_are_written_so_that_people_can_read_them() -> None:
-    assert promoted([" happy", "happy", " Happy", " glad", " joy", " fun"]) == ("happy", "glad", "joy")
-    assert promoted([",", "\n", " ("]) == ("“,”", "“↵”", "“(”")
-    assert promoted(["\ufffd", "a\ufffd", "", "  "]) == ("“␣␣”",)  # half characters say nothing
-    assert promoted(["x\u202ey", "\x00"]) == ("xU+202Ey", "U+0000")  # nothing turns or hides the text around it
-    assert promoted(["سعيد"]) == ("سعيد",)
-    assert promoted(["incomprehensibilities"]) == ("incomprehensibi…",)
-    assert promoted(["<script>alert(1)</script>"]) == ("<script>alert(1…",)  # data; who draws it escapes it
+    assert written([" happy", "happy", " Happy", " glad", " joy", " fun"]) == ("happy", "glad", "joy")
+    assert written([",", "\n", " ("]) == ("“,”", "“↵”", "“(”")
+    assert written(["\ufffd", "a\ufffd", "", "  "]) == ("“␣␣”",)  # half characters say nothing
+    assert written(["x\u202ey", "\x00"]) == ("xU+202Ey", "U+0000")  # nothing turns or hides the text around it
+    assert written(["سعيد"]) == ("سعيد",)
+    assert written(["incomprehensibilities"]) == ("incomprehensibi…",)
+    assert written(["<script>alert(1)</script>"]) == ("<script>alert(1…",)  # data; who draws it escapes it
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="runs the component's own script, which needs node")
