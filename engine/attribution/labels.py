@@ -175,7 +175,8 @@ def _promoted(
         for part in torch.tensor(indices).split(EFFECTS_AT_ONCE):
             read = decoder_reads(model, layer, part)  # (n_part, d_model)
             effects = read @ output.T - (read @ mean)[:, None]
-            effects[effects <= read.norm(dim=1, keepdim=True) * by_chance] = 0
+            spread = effects.std(1, unbiased=False, keepdim=True) * chance(n_vocab)
+            effects[(effects <= read.norm(dim=1, keepdim=True) * by_chance) | (effects <= spread)] = 0
             effects[:, special.to(effects.device)] = 0
             most = effects.topk(min(_CANDIDATES, n_vocab))
             for row, index in enumerate(part.tolist()):

@@ -47,11 +47,12 @@ def promoted(tokens: Sequence[str], effects: Sequence[float]) -> tuple[str, ...]
 
 
 def chance(n_vocab: int) -> float:
-    """√(2 ln n): how far a direction drawn by chance promotes the token that it happens to promote most.
+    """√(2 ln n): about the largest of so many normal draws, in deviations. A promoted token is further up, twice.
 
-    In standard deviations of its effect on that token. Tokens differ in these: the effect of a direction of length r
-    on a logit whose output row is u (minus the mean row) has r |u| / √d_model. Measured by all tokens together, tokens
-    with long rows would stand out of nearly every direction.
+    Among the effects on all tokens, by their standard deviation: else tokens that nothing was learned of, which lie
+    together, would be named all at once. And among the effects that directions drawn by chance have on that token: of
+    length r, on a logit whose output row is u (minus the mean row), their standard deviation is r |u| / √d_model. Else
+    tokens with long rows would stand out of nearly every direction.
     """
     return math.sqrt(2 * math.log(max(n_vocab, 2)))
 

@@ -96,14 +96,16 @@ def slow(replacement: Replacement, features: list[tuple[int, int]], checkpoints:
 
 @torch.no_grad()
 def _promoted(model, loaded: LoadedModel, norm, output: torch.Tensor, feature: tuple[int, int]) -> tuple[str, ...]:  # type: ignore[no-untyped-def]
-    """Token by token: its effect against that of a direction of the same length drawn by chance."""
+    """Token by token: its effect against those on all tokens, and of directions of the same length drawn by chance."""
     layer, index = feature
     read = norm.undivided(model.decoders(layer, torch.tensor([index])).float()[0].sum(0)[None])[0]  # (d_model,)
     mean, effects = output.mean(0), {}
+    spread = float((output @ read).std(unbiased=False))
     for token, row in enumerate(output):
         deviation = float(read.norm() * (row - mean).norm()) / len(read) ** 0.5
         effect = float(read @ (row - mean))
-        if effect > deviation * math.sqrt(2 * math.log(len(output))) and token not in loaded.tokenizer.all_special_ids:
+        bar = max(deviation, spread) * math.sqrt(2 * math.log(len(output)))
+        if effect > bar and token not in loaded.tokenizer.all_special_ids:
             effects[token] = effect
     ranked = sorted(effects, key=lambda token: -effects[token])[: 4 * MOST_PROMOTED]
     return promoted([loaded.tokenizer.decode([i]) for i in ranked], [effects[i] for i in ranked])
