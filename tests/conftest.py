@@ -16,7 +16,6 @@ from hypothesis import settings
 
 from engine.store import BUNDLED, Store
 
-
 settings.register_profile("any machine", deadline=None)  # a slow machine is no fault
 settings.load_profile("any machine")
 

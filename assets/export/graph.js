@@ -57,7 +57,16 @@ function drawGrid(ctx, panel) {
 }
 
 function drawText(ctx, text) {
-  ctx.font = `${text.bold ? "700 " : ""}${text.size}px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.font = `${text.italic ? "italic " : ""}${text.bold ? "700 " : ""}${text.size}px ${getComputedStyle(document.body).fontFamily}`;
+  if (text.leader) {
+    const [x1, y1, x2, y2] = text.leader;
+    ctx.strokeStyle = text.colour;
+    ctx.lineWidth = 0.8;
+    ctx.beginPath();
+    ctx.moveTo(x1, y1);
+    ctx.lineTo(x2, y2);
+    ctx.stroke();
+  }
   if (text.backed) {
     ctx.globalAlpha = 0.85;
     ctx.fillStyle = text.backed;

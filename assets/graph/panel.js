@@ -98,9 +98,9 @@ function makeLegend(parent) {
 }
 
 /** `explained`: what pushes up or down pushes. */
-function fillLegend(legend, overlay, { wording, explained }) {
+function fillLegend(legend, overlay, { wording, explained, nodes }) {
   const what = shortened(explained.words, 24);
-  const entries = wording?.[overlay ? "overlay" : "pair"] ?? [
+  const entries = [...(wording?.[overlay ? "overlay" : "pair"] ?? [
     ["tl-circle", "feature"],
     ["tl-square", "token, output"],
     ["tl-diamond", "error"],
@@ -113,12 +113,14 @@ function fillLegend(legend, overlay, { wording, explained }) {
           ["tl-circle tl-ring-gained", "more in B, or only in B"],
           ["tl-circle tl-dashed", "only in the other graph"],
         ]),
-  ];
+  ])];
+  if (nodes.some((node) => node.measured)) entries.push(["tl-automatic", "active on → promotes"]);
   legend.keys.replaceChildren();
   for (const [mark, text] of entries) {
     const key = element(legend.keys, "span", "tl-key");
     element(key, "i", mark);
-    element(key, "span", "", text);
+    element(key, "span", mark === "tl-automatic" ? "tl-italic" : "", text);
+    if (mark === "tl-automatic") key.title = "Automatic labels: tokens that a feature is most active on, and tokens that it promotes";
   }
 }
 
@@ -137,11 +139,13 @@ function hideTip(panel) {
   panel.tip.style.visibility = "hidden";
 }
 
-/** What a node's tooltip says: what a person wrote on it first. */
+/** What a node's tooltip says: what it is called, and what an automatic label means. */
 function nodeTip(scene, row) {
   const node = scene.nodes[row];
   const groups = node.groups.map((place) => `in the group “${scene.groups[place].name}”`);
-  return [...(node.note ? [`“${node.note}”`] : []), node.tooltip, ...groups].join("\n");
+  const [, ...rest] = node.tooltip.split("\n"); // its first line is the name without a label
+  const lines = node.note ? [nameOf(node), ...(node.measured ? [node.measured] : []), ...rest] : [node.tooltip];
+  return [...lines, ...groups].join("\n");
 }
 
 /** Colours of the theme that is on: the page's background decides. */

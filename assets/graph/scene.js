@@ -8,7 +8,7 @@ const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
 const SAME = new Set(["unchanged", "not kept", "kept"]); // statuses of what did not change, or is not known to
-const ABSENT = { status: "unchanged", a: 0, b: 0, change: 0, kept: 0, tooltip: "" };
+const ABSENT = { status: "unchanged", a: 0, b: 0, part: [0, 0], change: 0, kept: 0, tooltip: "" };
 
 /**
  * Reads one frame of a payload: the edges at each node, the largest values, what was written on features.
@@ -63,8 +63,11 @@ function frameNodes(payload, frame, step) {
   return nodes;
 }
 
-/** Nodes with what a person wrote on their features: `note` (the label, or "") and `groups` (places of supernodes). */
-function withNotes(nodes, { labels, supernodes }) {
+/**
+ * Nodes with what their features are called: `note` (what a person wrote, else the automatic label, else ""), `measured`
+ * (what an automatic label means, else "") and `groups` (places of supernodes).
+ */
+function withNotes(nodes, { labels, automatic = {}, supernodes }) {
   const groups = new Map();
   supernodes.forEach((group, place) =>
     group.features.forEach((feature) => groups.set(feature, [...(groups.get(feature) ?? []), place])),
@@ -72,14 +75,16 @@ function withNotes(nodes, { labels, supernodes }) {
   return nodes.map((node) => {
     const feature = `${node.layer}/${node.index}`;
     const written = node.kind === "feature";
-    const note = written && Object.hasOwn(labels, feature) ? labels[feature] : "";
-    return { ...node, note, groups: (written && groups.get(feature)) || [] };
+    const own = written && Object.hasOwn(labels, feature) ? labels[feature] : "";
+    const [found, measured] = written && !own && Object.hasOwn(automatic, feature) ? automatic[feature] : ["", ""];
+    return { ...node, note: own || found, measured, groups: (written && groups.get(feature)) || [] };
   });
 }
 
-/** A node in words, its label first where it has one. */
+/** A node in words, as engine/figures/names.py has it: what a person wrote is in quotes. */
 function nameOf(node) {
-  return node.note ? `${node.note} (${node.label})` : node.label;
+  if (!node.note) return node.label;
+  return `L${node.layer} · ${node.token} · ${node.measured ? node.note : `“${node.note}”`} (${node.index})`;
 }
 
 /** Place of the edge between two rows in this scene, or undefined where it has none. */

@@ -29,7 +29,7 @@ Weighted = tuple[tuple[str, float], ...]
 _WORKED_OUT_AT_ONCE = 2**25
 _PLACES_AT_ONCE = 2048  # tokens of one forward pass with their padding, at most
 _VALUES_AT_ONCE = 2**26
-_EFFECTS_AT_ONCE = 64  # features; each has an effect on the whole vocabulary
+EFFECTS_AT_ONCE = 64  # features; each has an effect on the whole vocabulary
 
 
 def describe(
@@ -52,8 +52,8 @@ def describe(
     Raises InputError (a feature that the set does not have; no text that the model can read), Cancelled.
     """
     wanted = sorted(set(features))
-    _check(replacement, wanted)
-    read = _Texts.of(replacement.loaded, texts)
+    check_features(replacement, wanted)
+    read = SearchedTexts.of(replacement.loaded, texts)
     facts: dict[Feature, FeatureFacts] = {}
     per_pass = max(1, _VALUES_AT_ONCE // read.n_tokens)
     with replacement.opened(merged) as model, torch.no_grad():
@@ -88,9 +88,9 @@ def token_effects(
         return tuple((names.setdefault(i, tokenizer.decode([i])), by) for i, by in pairs if by)
 
     found: dict[Feature, tuple[Weighted, Weighted]] = {}
-    for layer, indices in _by_layer(features).items():
-        for part in torch.tensor(indices).split(_EFFECTS_AT_ONCE):
-            effects = _effects(model, layer, part)  # (n_part, n_vocab)
+    for layer, indices in by_layer(features).items():
+        for part in torch.tensor(indices).split(EFFECTS_AT_ONCE):
+            effects = decoder_effects(model, layer, part)  # (n_part, n_vocab)
             k = min(N_TOKENS, effects.shape[1])
             most, least = effects.clamp(min=0).topk(k), (-effects).clamp(min=0).topk(k)
             for row, index in enumerate(part.tolist()):
@@ -99,19 +99,23 @@ def token_effects(
     return found
 
 
-def _effects(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
+def decoder_effects(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
     """(n_features, n_vocab) float32 on the CPU: minus their mean over the vocabulary."""
+    effects = decoder_reads(model, layer, indices) @ matrix(model.parts.unembedding).float().T
+    return (effects - effects.mean(-1, keepdim=True)).cpu()
+
+
+def decoder_reads(model: ReplacementModel, layer: int, indices: torch.Tensor) -> torch.Tensor:
+    """(n_features, d_model) float32: what the output matrix reads of each decoder, but for the norms' denominators."""
     rows = model.decoders(layer, indices.to(model.device)).float()  # (n_features, n_written, d_model)
     # What a norm behind the MLP makes of it, but for the denominator, which differs from place to place, too.
     behind = [model.points.norm_written(layer + place) for place in range(rows.shape[1])]
     written = [rows[:, place] if norm is None else norm.undivided(rows[:, place]) for place, norm in enumerate(behind)]
-    read = model.parts.final_norm.undivided(torch.stack(written).sum(0))
-    effects = read @ matrix(model.parts.unembedding).float().T
-    return (effects - effects.mean(-1, keepdim=True)).cpu()
+    return model.parts.final_norm.undivided(torch.stack(written).sum(0))
 
 
 @dataclass(frozen=True)
-class _Texts:
+class SearchedTexts:
     """What is looked through. Tokens are counted over all the texts, without position 0."""
 
     prompts: list[torch.Tensor]  # each (n_pos,) with BOS
@@ -120,7 +124,7 @@ class _Texts:
     n_tokens: int
 
     @classmethod
-    def of(cls, loaded: LoadedModel, texts: Sequence[str]) -> "_Texts":
+    def of(cls, loaded: LoadedModel, texts: Sequence[str]) -> "SearchedTexts":
         # Texts that differ only in their spaces are the same tokens.
         prompts = list({tuple(prompt.tolist()): prompt for prompt in tokenised(loaded, texts)}.values())
         if not prompts:
@@ -135,8 +139,9 @@ class _Texts:
         ends = np.cumsum([len(text) for text in tokens])
         return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]))
 
-    def batches(self, n_places: int) -> Iterator[tuple[int, list[torch.Tensor]]]:
-        """The number of the first text of each, and its prompts: at most so many places with their padding."""
+    def batches(self, model: ReplacementModel) -> Iterator[tuple[int, list[torch.Tensor]]]:
+        """The number of the first text of each, and its prompts: as many as the memory limits above allow."""
+        n_places = min(_PLACES_AT_ONCE, _WORKED_OUT_AT_ONCE // model.transcoders.d_transcoder)
         batch: list[torch.Tensor] = []
         for number, prompt in enumerate(self.prompts):
             longest = max(len(other) for other in (*batch, prompt))
@@ -149,15 +154,14 @@ class _Texts:
 
 def _activations(
     model: ReplacementModel,
-    texts: _Texts,
+    texts: SearchedTexts,
     features: Sequence[Feature],
     progress: Callable[[float], None],
 ) -> np.ndarray:
     """(n_features, n_tokens) float32, in the order of `features`, which are sorted."""
     values = np.zeros((len(features), texts.n_tokens), np.float32)
-    layers = _by_layer(features)
-    n_places = min(_PLACES_AT_ONCE, _WORKED_OUT_AT_ONCE // model.transcoders.d_transcoder)
-    for first, prompts in texts.batches(n_places):
+    layers = by_layer(features)
+    for first, prompts in texts.batches(model):
         progress(first / len(texts.prompts))
         tokens, keep = padded(prompts, model.device)
         start = int(texts.starts[first])
@@ -183,7 +187,7 @@ def _into(values: np.ndarray, model: ReplacementModel, layer: int, indices: Sequ
 
 
 def _facts(
-    feature: Feature, values: np.ndarray, texts: _Texts, n_texts: int, promoted: Weighted, suppressed: Weighted
+    feature: Feature, values: np.ndarray, texts: SearchedTexts, n_texts: int, promoted: Weighted, suppressed: Weighted
 ) -> FeatureFacts:
     """`values`: (n_tokens,) its activation on every token."""
     active = values[values > 0]
@@ -202,7 +206,7 @@ def _facts(
     )
 
 
-def _most_active(values: np.ndarray, texts: _Texts, n_texts: int) -> tuple[FeatureText, ...]:
+def _most_active(values: np.ndarray, texts: SearchedTexts, n_texts: int) -> tuple[FeatureText, ...]:
     """By the highest activation of each text; of those with the same words up to there only the first.
 
     What stands behind does not change an activation (attention is causal), so they would all say the same.
@@ -218,7 +222,7 @@ def _most_active(values: np.ndarray, texts: _Texts, n_texts: int) -> tuple[Featu
     return tuple(found.values())
 
 
-def _by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:
+def by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:
     """Layer -> indices, both in the order in which they come."""
     layers: dict[int, list[int]] = {}
     for layer, index in features:
@@ -226,7 +230,7 @@ def _by_layer(features: Sequence[Feature]) -> Mapping[int, list[int]]:
     return layers
 
 
-def _check(replacement: Replacement, features: Sequence[Feature]) -> None:
+def check_features(replacement: Replacement, features: Sequence[Feature]) -> None:
     transcoders = replacement.transcoders
     n_layers, n_features = transcoders.n_layers, transcoders.d_transcoder
     for layer, index in features:

@@ -131,8 +131,8 @@ def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":
     from engine.export.pair_formats import ExportedPair
 
     probe = store.probe_with([graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)
-    notes = store.annotations(diff.a.key.transcoders_hash)
-    return ExportedPair(diff, lambda: _view(store, diff, probe), probe, notes, theme)
+    names = store.feature_names(diff.a.key.transcoders_hash)
+    return ExportedPair(diff, lambda: _view(store, diff, probe), probe, names, theme)
 
 
 def _write(content: bytes, out: str) -> None:

@@ -10,6 +10,7 @@ from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
+from engine.domain.numbers import count
 
 if TYPE_CHECKING:
     from engine.domain.features import FeatureFacts
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 _FEATURE = re.compile(r"(\d{1,4})/(\d{1,9})", re.ASCII)
 Feature = tuple[int, int]
+_SHOWN = 8  # labels
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(features)
+    app.command()(label_features)
 
 
 def features(
@@ -56,6 +59,42 @@ def features(
     if json_file != "-":
         for feature in wanted:
             _show(facts[feature], ref)
+
+
+def label_features(
+    ctx: typer.Context,
+    checkpoints: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN@CKPT…", help="Where they are measured; promoted tokens in the last."),
+    ],
+    *,
+    transcoders: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Transcoder set; without it the one that has seen them.")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Measure what has labels too, in their place.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Give the features of a transcoder set automatic labels: what they are most active on, and what they promote.
+
+    Tracing does so by itself. Of a set of more than 20,000 features those get one that stored graphs have.
+    """
+    from engine.domain.jobs import LabelFeatures
+    from engine.jobs import run_inline
+
+    check_destination(json_file)
+    store = store_of(ctx)
+    refs = tuple(store.checkpoint(checkpoint).ref for checkpoint in checkpoints)
+    named = transcoder_set(transcoders) or _set_of(store, refs[0])
+    with progress(f"labelling the features of {named}") as report:
+        digest = run_inline(store, LabelFeatures(checkpoints=refs, transcoders=named, again=again), on_progress=report)
+    names = store.feature_names(digest)
+    found = names.record(_feature(name) for part in names.automatic.measured for name in part.labels)
+    if json_file:
+        write_json({"transcoders": named, "labels": found}, json_file)
+    if json_file != "-":
+        n_automatic = sum(bool(one["automatic"]) for one in found.values())
+        say(f"{count(n_automatic)} features of {named} have an automatic label, as:")
+        show_table(("feature", "label"), [(name, str(one["label"])) for name, one in list(found.items())[:_SHOWN]])
 
 
 def _feature(text: str) -> Feature:

@@ -10,6 +10,7 @@ from engine.analysis.records import node_tokens
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
 from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import CHANGE_TITLE, edge_table
@@ -17,13 +18,13 @@ from engine.figures.tables import CHANGE_TITLE, edge_table
 TOP = 15  # edges shown to a person
 
 
-def show_graph(graph: AttributionGraph, settings: PruneSettings) -> None:
+def show_graph(graph: AttributionGraph, settings: PruneSettings, called: FeatureNames) -> None:
     """What the checkpoint answers, and the edges that contribute most to it."""
     _show_side(graph)
     kept = prune(graph, settings)
     n_nodes, n_edges = int(kept.node_mask.sum()), int(kept.edge_mask.sum())
     say(f"{n_nodes} of {graph.n_nodes} nodes and {n_edges} of {graph.n_edges} edges kept.")
-    worth, names = contributions(graph), _names(graph)
+    worth, names = contributions(graph), _names(graph, called)
     order = [row for row in np.argsort(-worth, kind="stable").tolist() if kept.edge_mask[row]][:TOP]
     show_table(
         ("from", "to", "weight", "contribution"),
@@ -35,7 +36,7 @@ def show_graph(graph: AttributionGraph, settings: PruneSettings) -> None:
     )
 
 
-def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
+def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> None:
     """What both sides answer, how alike their graphs are, and the edges that changed most."""
     say("".join(text for text, _ in headline(diff, probe)))
     _show_side(diff.a)
@@ -47,7 +48,7 @@ def show_diff(diff: GraphDiff, probe: Probe | None) -> None:
     )
     say(_explained(diff))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
-    names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side), strict=True))
+    names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side, called), strict=True))
     order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
     fields = [
         "source",
@@ -78,7 +79,7 @@ def _explained(diff: GraphDiff) -> str:
     return text
 
 
-def show_mean(mean: GraphDiff) -> None:
+def show_mean(mean: GraphDiff, called: FeatureNames) -> None:
     """A mean circuit of many prompts: how both sides answer on average, and the edges that changed most."""
     say("".join(text for text, _ in headline(mean)))
     _show_side(mean.a)
@@ -86,7 +87,7 @@ def show_mean(mean: GraphDiff) -> None:
     show_table(
         ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
     )
-    top = edge_table(mean, changed_only=True).head(TOP)
+    top = edge_table(mean, changed_only=True, names=called).head(TOP)
     values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
     change = _with_spread(top[CHANGE_TITLE], top["spread_change"])
     show_table(
@@ -108,8 +109,9 @@ def _show_side(graph: AttributionGraph) -> None:
     say(f"{graph.key.checkpoint}: {answers}. Replacement score {graph.fit.replacement:.2f}{weak}.")
 
 
-def _names(graph: AttributionGraph) -> list[str]:
-    """(n_nodes,) `L2 #217 on “blarf” (4)`: layer, feature, the token that it stands on and its position."""
+def _names(graph: AttributionGraph, called: FeatureNames) -> list[str]:
+    """(n_nodes,) `L2 #217 on “blarf” (4)`: layer, feature, the token that it stands on and its position; then its
+    label."""
     names = []
     for row, token in enumerate(node_tokens(graph)):
         kind, word = NodeKind(int(graph.kind[row])), f"“{token.strip()}”"
@@ -119,5 +121,7 @@ def _names(graph: AttributionGraph) -> list[str]:
             names.append(f"token {word} ({graph.position[row]})")
         else:
             what = f"#{graph.index[row]}" if kind is NodeKind.FEATURE else "error"
-            names.append(f"L{graph.layer[row]} {what} on {word} ({graph.position[row]})")
+            label = called.label(int(graph.layer[row]), int(graph.index[row])) if kind is NodeKind.FEATURE else None
+            said = "" if label is None else f": {label.text}" if label.automatic else f": “{label.text}”"
+            names.append(f"L{graph.layer[row]} {what} on {word} ({graph.position[row]}){said}")
     return names

@@ -11,6 +11,8 @@ from engine.cli.output import JsonFile, check_destination, say, write_json
 from engine.cli.progress import progress
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from engine.domain.acted import Acted
     from engine.domain.explained import ExplainedLogits
     from engine.domain.graphs import AttributionGraph, PruneSettings
@@ -69,14 +71,22 @@ def trace(
     request = Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders, settings=settings)
     look = lambda: traced_graph(store, ref, prompt, transcoders, max_features)  # noqa: E731
     graph = found_or_made(store, look, request, f"tracing {ref}")
+    names = store.feature_names(graph.key.transcoders_hash)
     if json_file:
         from engine.analysis.records import graph_record
 
-        write_json(graph_record(graph, prune, everything=everything), json_file)
+        record = graph_record(graph, prune, everything=everything)
+        write_json(record | {"labels": names.record(features_in(record["nodes"]))}, json_file)
     if json_file != "-":
         from engine.cli.graph_text import show_graph
 
-        show_graph(graph, prune)
+        show_graph(graph, prune, names)
+
+
+def features_in(nodes: "pd.DataFrame") -> list[tuple[int, int]]:
+    """(layer, index) of the features among the nodes of a record."""
+    features = nodes[nodes["kind"] == "feature"]
+    return list(zip(features["layer"].tolist(), features["index"].tolist(), strict=True))
 
 
 def compare(
@@ -110,14 +120,16 @@ def compare(
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change, explained=explained))
     # To measure it takes the model; a person who wants more than the stored graphs asks `where`.
     where = acted(store, ref_a, ref_b, prompt) if json_file else stored_acted(store, ref_a, ref_b, prompt)
+    names = store.feature_names(diff.a.key.transcoders_hash)
     if json_file and where:
-        write_json(diff_record(diff, everything=everything) | {"acted": acted_record(where)}, json_file)
+        record = diff_record(diff, everything=everything) | {"acted": acted_record(where)}
+        write_json(record | {"labels": names.record(features_in(record["nodes"]))}, json_file)
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
         if where:
             say(acted_sentence(where))
-        show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt))
+        show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt), names)
 
 
 def acted(

@@ -6,7 +6,7 @@ import typer
 
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Transcoders
+from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Transcoders, features_in
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, write_json, write_out
 from engine.cli.progress import progress
@@ -57,18 +57,19 @@ def mean_circuit(
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     chosen = group_prompts(probe_group(store, ref_a, ref_b, constraint_type, probe_kind(kind)), prompts)
     mean = aggregate(_parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings))
+    names = store.feature_names(mean.a.key.transcoders_hash)
     if json_file:
         from engine.analysis.records import diff_record
 
-        write_json(diff_record(mean), json_file)
+        write_json(diff_record(mean) | {"labels": names.record(features_in(mean.nodes))}, json_file)
     if csv_file:
         from engine.export import edges_csv
 
-        write_out(edges_csv(mean), csv_file)
+        write_out(edges_csv(mean, names), csv_file)
     if "-" not in (json_file, csv_file):
         from engine.cli.graph_text import show_mean
 
-        show_mean(mean)
+        show_mean(mean, names)
 
 
 def _parts(

@@ -12,7 +12,7 @@ from engine.corpus import make_corpus
 from engine.demo import recipe
 from engine.demo.ablation import ablation_request
 from engine.demo.base_model import PRETRAINING, Pretraining, pretrain
-from engine.demo.features import add_feature_facts
+from engine.demo.features import add_feature_facts, add_labels_of
 from engine.demo.measure import measure
 from engine.demo.model_card import model_card
 from engine.demo.readings import add_readings
@@ -77,6 +77,7 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
         request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
         run(store, request, part(report, 0.63, 0.88), NeverCancelled())
+        add_labels_of(store)
         for number, config in enumerate((lora, tokens)):
             start = 0.88 + 0.01 * number
             add_readings(store, store.run(config.name), part(report, start, start + 0.01), NeverCancelled())

@@ -86,6 +86,8 @@ def measure(store: Store, seed: int, report: Report) -> tuple[Figure, ...]:
     timelapse = timelapse_keys(store, a, b, recipe.PROMPTS[0], recipe.TRANSCODERS)
     figures.append(Figure(name="time-lapse/moments", value=sum(step in timelapse for step in recipe.TIMELAPSE_STEPS)))
     figures.append(Figure(name="feature facts/checkpoints", value=_n_described(store)))
+    labels = store.automatic_labels(store.graph_keys()[0].transcoders_hash)
+    figures.append(Figure(name="features with a label", value=sum(len(part.labels) for part in labels.measured)))
     figures += ablation_figures(store, replacement)
     figures += prediction_figures(store, replacement)
     figures.append(Figure(name="study/runs", value=sum(study.n_runs for study in store.studies())))

@@ -64,6 +64,8 @@ The best checkpoint is the one with the highest paraphrase accuracy in its weake
   before. A time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
 - `features/`: where the features in these comparisons are active and what they promote, in
   {v["feature facts/checkpoints"]} checkpoints.
+- `labels/`: automatic labels of {count(int(v["features with a label"]))} of the set's features, measured in
+  {" and ".join(f"`{ref}`" for ref in recipe.COMPARISONS[-1])}.
 - `interventions/`: what ablating the features that carry the answer does (below).
 - `components/`, `circuits/`: edges between heads and MLPs at the main checkpoints, their faithfulness, and how much the
   circuits of both ends vary.

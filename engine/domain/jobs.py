@@ -163,6 +163,15 @@ class DescribeFeatures(Record):
     features: tuple[tuple[int, int], ...]  # (layer, index)
 
 
+class LabelFeatures(Record):
+    """Give the features of a transcoder set automatic labels, by what they do in these checkpoints."""
+
+    action: Literal["label_features"] = "label_features"
+    checkpoints: Annotated[tuple[str, ...], Field(min_length=1)]  # RUN@LABEL
+    transcoders: str = ""  # empty: the set that has seen all of them
+    again: bool = False  # in place of the labels that are stored
+
+
 class AnalyseRun(Record):
     """Trace every checkpoint of a run on the same probes, and measure meaning overlap and what its circuits cause."""
 
@@ -233,6 +242,7 @@ Request = Annotated[
     | Timelapse
     | Intervene
     | DescribeFeatures
+    | LabelFeatures
     | AnalyseRun
     | FindCircuits
     | CheckRobustness

@@ -6,13 +6,12 @@ from math import floor
 from markupsafe import Markup
 
 from engine.analysis.carried import sentences
-from engine.domain.annotations import Annotations
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph
 from engine.domain.numbers import decimal
 from engine.export.networks import library, network
-from engine.export.notes import features_of
 from engine.export.pages import asset, content_policy, environment, inline_json
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Panel, Side, Theme
@@ -21,6 +20,7 @@ from engine.export.texts import printable
 from engine.export.versions import versions
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
+from engine.figures.names import node_name
 from engine.figures.tables import edge_table
 
 WIDTH, HEIGHT = 620, 330  # of one graph, in pixels at zoom 1
@@ -47,17 +47,16 @@ def graph_html(
     *,
     probe: Probe | None = None,
     theme: Theme = "light",
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> str:
     """The page. `view` is drawn, `diff` is what it was made of; `probe`: where the prompt is one, for the sentence.
-    `annotations`: labels and groups, shown as in the app.
+    `names`: labels and groups, shown as in the app.
 
     No text in it can run as code, and nothing is fetched: a Content-Security-Policy allows its two scripts alone.
     """
     height = max(HEIGHT, least_height(view))
     panels = [
-        panel(view, side, theme=theme, width=WIDTH, height=height, most_edges=MOST_EDGES, annotations=annotations)
-        for side in SIDES
+        panel(view, side, theme=theme, width=WIDTH, height=height, most_edges=MOST_EDGES, names=names) for side in SIDES
     ]
     lib, script = library(), str(asset("graph.js"))
     return (
@@ -71,20 +70,21 @@ def graph_html(
             theme=theme,
             colours=palette.GRAPH[theme] | {"background": BACKGROUND[theme]},
             data=inline_json(
-                {"panels": [_panel_data(one, view, theme) for one in panels], "names": _names(view, annotations)}
+                {"panels": [_panel_data(one, view, theme) for one in panels], "names": _names(view, names)}
             ),
             panels=panels,
             descriptions=[alternative(view, side) for side in SIDES],
-            still=Markup(graph_svg(view, theme=theme, annotations=annotations)),  # noqa: S704 - written through an XML tree
+            still=Markup(graph_svg(view, theme=theme, names=names)),  # noqa: S704 - written through an XML tree
             sentences=sentences(diff, probe),
             prompt=diff.a.key.prompt,
             is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
-            rows=edge_table(diff, changed_only=True).head(MOST_ROWS).to_dict("records"),
+            rows=edge_table(diff, changed_only=True, names=names).head(MOST_ROWS).to_dict("records"),
             counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
             status_colours=palette.STATUS,
             sides=(_made("A", diff.a), _made("B", diff.b)),
             diff=diff,
             versions=versions(),
+            automatic=any(text.italic for one in panels for text in one.texts),
         )
     )
 
@@ -106,13 +106,14 @@ def _made(name: str, graph: AttributionGraph) -> Made:
     return Made(name, key.checkpoint, key.checkpoint_hash, fit.replacement, fit.completeness, warning)
 
 
-def _names(view: GraphView, annotations: Annotations | None) -> dict[str, str]:
-    """By node id; a label goes first."""
-    labels, features = annotations.labels if annotations else {}, features_of(view.nodes)
+def _names(view: GraphView, names: FeatureNames | None) -> dict[str, str]:
+    """By node id."""
     named = {}
     for node in view.nodes:
-        label = labels.get(features.get(node["id"], ""))
-        named[node["id"]] = printable(f"{label} ({node['label']})" if label else node["label"])
+        called = node["label"]
+        if node["kind"] == "feature":
+            called = node_name(node["kind"], node["layer"], node["token"], node["index"], names)
+        named[node["id"]] = printable(called)
     return named
 
 

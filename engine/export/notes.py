@@ -1,26 +1,17 @@
-"""What a person wrote on features, in a still picture: labels beside their nodes, groups marked and named."""
+"""What features are called, in a still picture: labels beside their nodes, groups marked and named."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
+from engine.export.callouts import Box, Wanted, callouts, node_box
 from engine.export.shapes import Halo, Mark, Text, shortened, text_width
 from engine.export.texts import printable
 from engine.figures import palette
 
 _PX = 11.0
 _LONGEST, _LONGEST_GROUP = 20, 28  # characters
-
-
-class _Box(NamedTuple):
-    left: float
-    top: float
-    width: float
-    height: float = 14.0
-
-    def meets(self, other: "_Box") -> bool:
-        apart = self.left >= other.left + other.width + 4 or other.left >= self.left + self.width + 4
-        return not (apart or self.top >= other.top + other.height or other.top >= self.top + self.height)
 
 
 def features_of(nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -41,32 +32,43 @@ def halos(nodes: Sequence[Mapping[str, Any]], marks: Sequence[Mark], annotations
 def notes(
     nodes: Sequence[Mapping[str, Any]],
     marks: Sequence[Mark],
-    annotations: Annotations,
+    names: FeatureNames,
     width: float,
     colours: Mapping[str, str],
+    *,
+    levels: Sequence[float],
+    size: Callable[[Mapping[str, Any]], float],
 ) -> tuple[Text, ...]:
-    """Names of groups, above their highest member; labels, where they lie on no node and on no other text."""
+    """Names of groups, above their highest member; labels, where they lie on no node and on no other text.
+
+    What a person wrote comes first, then automatic labels in italics (`callouts`), of the nodes of the largest `size`.
+    `levels`: y of the layers' lines.
+    """
     features = features_of(nodes)
     own = [mark for mark in marks if not mark.dashed]
-    taken: list[_Box] = []
+    taken: list[Box] = []
     texts = []
-    for group in annotations.supernodes:
+    for group in names.annotations.supernodes:
         members = [mark for mark in own if features.get(mark.id) in group.features]
         if members:
             top = min(members, key=lambda mark: mark.y)
             texts.append(_write(group.name, top, own, taken, width, colours, above=True))
-    for mark in own:
-        label = annotations.labels.get(features.get(mark.id, ""))
-        if label:
-            texts.append(_write(label, mark, own, taken, width, colours, above=False))
-    return tuple(text for text in texts if text is not None)
+    labels = {node["id"]: names.label(node["layer"], node["index"]) for node in nodes if node["id"] in features}
+    labelled = [(mark, label) for mark in own if (label := labels.get(mark.id))]
+    for mark, label in labelled:
+        if not label.automatic:
+            texts.append(_write(label.text, mark, own, taken, width, colours, above=False))
+    sizes = {node["id"]: size(node) for node in nodes}
+    wanted = [Wanted(mark, label.text, sizes[mark.id]) for mark, label in labelled if label.automatic]
+    found = callouts(wanted, own, taken, width=width, levels=levels, colour=colours["muted"], backed=colours["node"])
+    return (*(text for text in texts if text is not None), *found)
 
 
 def _write(
     label: str,
     at: Mark,
     marks: Sequence[Mark],
-    taken: list[_Box],
+    taken: list[Box],
     width: float,
     colours: Mapping[str, str],
     *,
@@ -79,7 +81,7 @@ def _write(
         corners = [(at.x - wide / 2, at.y - at.r - 21), (at.x - wide / 2, at.y + at.r + 9)]
     else:
         corners = [(at.x + at.r + 4, at.y - 7), (at.x - at.r - 4 - wide, at.y - 7)]
-    boxes = [_Box(max(2, min(width - wide - 2, left)), max(1, top), wide) for left, top in corners]
+    boxes = [Box(max(2, min(width - wide - 2, left)), max(1, top), wide) for left, top in corners]
     free = [box for box in boxes if not any(map(box.meets, taken)) and not _covers(box, at, marks)]
     if not free and not above:
         return None
@@ -89,7 +91,5 @@ def _write(
     return Text(box.left, box.top + 11, shown, _PX, colour, anchor="start", bold=above, backed=colours["node"])
 
 
-def _covers(box: _Box, own: Mark, marks: Sequence[Mark]) -> bool:
-    nodes = (_Box(m.x - (m.half or m.r), m.y - m.r, 2 * (m.half or m.r), 2 * m.r) for m in marks if m is not own)
-    inner = _Box(box.left + 4, box.top, box.width - 8)  # `meets` keeps texts four pixels apart, nodes need none
-    return any(map(inner.meets, nodes))
+def _covers(box: Box, own: Mark, marks: Sequence[Mark]) -> bool:
+    return any(box.meets(node_box(mark), 0) for mark in marks if mark is not own)

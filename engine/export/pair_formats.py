@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, cast
 from engine.export.formats import ExportFormat, MenuEntry
 
 if TYPE_CHECKING:
-    from engine.domain.annotations import Annotations
     from engine.domain.corpus import Probe
     from engine.domain.diffs import GraphDiff
+    from engine.domain.feature_names import FeatureNames
     from engine.export.shapes import Side, Theme
     from engine.figures.graph_view import GraphView
 
@@ -24,7 +24,7 @@ class ExportedPair:
     diff: "GraphDiff"
     draw: "Callable[[], GraphView]"  # called only by formats that need the picture
     probe: "Probe | None" = None  # where the prompt is one: the page's sentence says which answer is right
-    annotations: "Annotations | None" = None  # labels and groups, shown in pictures and in circuit-tracer's JSON
+    names: "FeatureNames | None" = None  # labels and groups
     theme: "Theme" = "light"
 
     @cached_property
@@ -35,14 +35,14 @@ class ExportedPair:
 def _html(pair: ExportedPair, side: str) -> str:
     from engine import export
 
-    return export.graph_html(pair.view, pair.diff, probe=pair.probe, theme=pair.theme, annotations=pair.annotations)
+    return export.graph_html(pair.view, pair.diff, probe=pair.probe, theme=pair.theme, names=pair.names)
 
 
 def _svg(pair: ExportedPair, side: str) -> str:
     from engine import export
 
     shown = cast("Side | Literal['pair']", side)
-    return export.graph_svg(pair.view, side=shown, theme=pair.theme, annotations=pair.annotations)
+    return export.graph_svg(pair.view, side=shown, theme=pair.theme, names=pair.names)
 
 
 def _png(pair: ExportedPair, side: str) -> bytes:
@@ -54,7 +54,7 @@ def _png(pair: ExportedPair, side: str) -> bytes:
 def _graphml(pair: ExportedPair, side: str) -> str:
     from engine import export
 
-    return export.to_graphml(pair.diff)
+    return export.to_graphml(pair.diff, pair.names)
 
 
 def _tracer(pair: ExportedPair, side: str) -> str:
@@ -62,19 +62,19 @@ def _tracer(pair: ExportedPair, side: str) -> str:
 
     graph = pair.diff.a if side == "a" else pair.diff.b
     slug = export.file_name(f"{graph.key.checkpoint} {graph.key.prompt}", "")
-    return export.tracer_json(graph, pair.diff.settings.prune, slug=slug, annotations=pair.annotations)
+    return export.tracer_json(graph, pair.diff.settings.prune, slug=slug, names=pair.names)
 
 
 def _edges(pair: ExportedPair, side: str) -> str:
     from engine import export
 
-    return export.edges_csv(pair.diff)
+    return export.edges_csv(pair.diff, pair.names)
 
 
 def _nodes(pair: ExportedPair, side: str) -> str:
     from engine import export
 
-    return export.nodes_csv(pair.diff)
+    return export.nodes_csv(pair.diff, pair.names)
 
 
 PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (

@@ -48,18 +48,16 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     states = [_state(store, ref) for ref in (key.a, key.b)]
     losses, steps = [s.smoothed_loss if s else None for s in states], [s.step if s else None for s in states]
     view = pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=steps[0], step_b=steps[1])
-    notes = store.annotations(diff.a.key.transcoders_hash)
-    pictures = [
-        graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT, annotations=notes) for side in ("pair", "overlay")
-    ]
-    names = (checkpoint_title(key.a, steps[0]), checkpoint_title(key.b, steps[1]))
-    sides = ((f"A ({names[0]})", diff.a), (f"B ({names[1]})", diff.b))
+    names = store.feature_names(diff.a.key.transcoders_hash)
+    pictures = [graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT, names=names) for side in ("pair", "overlay")]
+    titles = (checkpoint_title(key.a, steps[0]), checkpoint_title(key.b, steps[1]))
+    sides = ((f"A ({titles[0]})", diff.a), (f"B ({titles[1]})", diff.b))
     return ComparisonPart(
         key=key,
-        names=names,
+        names=titles,
         sentences=sentences(diff, probe),
         pictures=tuple(map(Markup, pictures)),  # written through an XML tree
-        rows=edge_table(diff, changed_only=True).head(_ROWS).to_dict("records"),
+        rows=edge_table(diff, changed_only=True, names=names).head(_ROWS).to_dict("records"),
         effect=diff.explained.effect,
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),

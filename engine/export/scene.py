@@ -5,16 +5,18 @@ nothing is hovered, selected or zoomed. `graph_svg` writes it as it is; the stan
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
-from engine.domain.annotations import Annotations
 from engine.domain.diffs import CHANGE, FLOW, NOT_CHANGED, SHARE, STATUSES
+from engine.domain.feature_names import FeatureNames
 from engine.export.notes import halos, notes
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.export.texts import printable
 from engine.figures import palette
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView
+from engine.figures.node_tooltip import labelled_tooltip
 
 BACKGROUND: dict[Theme, str] = {"light": "#ffffff", "dark": "#0e1117"}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 16, 38, 26  # room around the layout, in pixels
@@ -31,17 +33,18 @@ def panel(
     width: float,
     height: float,
     most_edges: int = 0,
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> Panel:
     """One side of a view, or what differs. `most_edges`: how many edges beyond the strongest are given too.
 
-    `annotations`: labels are written beside their features where there is room, groups are marked and named.
+    `names`: labels are written beside their features where there is room, groups are marked and named.
     """
     to = _Projection(view, width, height)
     colours = palette.GRAPH[theme] | {"node": BACKGROUND[theme]}
     shown = view.sides if side == "overlay" else [view.sides["ab".index(side)]]
-    marks = tuple(sorted(_marks(view, side, to, colours), key=lambda mark: not mark.dashed))
-    written = notes(view.nodes, marks, annotations, width, colours) if annotations else ()
+    marks = tuple(sorted(_marks(view, side, to, colours, names), key=lambda mark: not mark.dashed))
+    rows = tuple(round(to.y(row["y"])) + 0.5 for row in view.places["rows"])
+    written = notes(view.nodes, marks, names, width, colours, levels=rows, size=partial(_size, side)) if names else ()
     return Panel(
         side=side,
         title=printable("  →  ".join(one["title"] for one in shown)),
@@ -50,8 +53,8 @@ def panel(
         bars=tuple(tuple(map(_bar, one["bars"])) for one in shown),
         width=width,
         height=height,
-        rows=tuple(round(to.y(row["y"])) + 0.5 for row in view.places["rows"]),
-        halos=tuple(halos(view.nodes, marks, annotations)) if annotations else (),
+        rows=rows,
+        halos=tuple(halos(view.nodes, marks, names.annotations)) if names else (),
         texts=(*_axis_texts(view, to, colours), *_output_labels(view, side, to, colours), *written),
         arcs=tuple(_arcs(view, side, to, colours, most_edges)),
         marks=marks,
@@ -98,7 +101,14 @@ def _value(node: dict[str, Any], side: Side) -> float:
     return float(max(node["a"], node["b"]) if side == "overlay" else node[side])
 
 
-def _marks(view: GraphView, side: Side, to: _Projection, colours: dict[str, str]) -> Iterator[Mark]:
+def _size(side: Side, node: Mapping[str, Any]) -> float:
+    """What decides whose label is written first: its part of the explained logit, what its change does to it."""
+    return abs(float(node["change"] if side == "overlay" else node["part"]["ab".index(side)]))
+
+
+def _marks(
+    view: GraphView, side: Side, to: _Projection, colours: dict[str, str], names: FeatureNames | None
+) -> Iterator[Mark]:
     inner = [n for n in view.nodes if n["kind"] not in ("token", "logit")]
     largest = max([1e-9, *(max(n["a"], n["b"]) for n in inner)])
     for node in view.nodes:
@@ -113,7 +123,7 @@ def _marks(view: GraphView, side: Side, to: _Projection, colours: dict[str, str]
             stroke=_outline(node, colours) if there else colours["ghost"],
             stroke_width=_outline_width(node) if there else 1.0,
             dashed=not there,
-            tooltip=printable(node["tooltip"]),
+            tooltip=printable(labelled_tooltip(node, names)),
             half=_box_half(node, to.sx) if is_box else 0.0,
             name=printable(node["label"]) if is_box and there else "",
         )

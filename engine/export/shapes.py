@@ -18,7 +18,9 @@ class Text:
     colour: str
     anchor: Anchor = "middle"
     bold: bool = False
+    italic: bool = False
     backed: str = ""  # the colour behind it, where lines may pass under the text
+    leader: tuple[float, float, float, float] | None = None  # a line to what it names: from x, y to x, y
 
 
 @dataclass(frozen=True)

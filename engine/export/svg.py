@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.figures import palette
@@ -43,11 +43,11 @@ def graph_svg(
     theme: Theme = "light",
     width: int = 1280,
     height: int = 440,
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> str:
     """The two graphs beside each other, one of them, or what differs; title, probabilities and legend included.
 
-    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `annotations`: labels and groups,
+    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `names`: labels and groups,
     shown as in the app.
     The picture carries its own description for a screen reader.
     """
@@ -72,13 +72,16 @@ def graph_svg(
     ET.SubElement(root, "title").text = _title(side)
     ET.SubElement(root, "desc").text = alternative(view, side)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
-    for place, one in enumerate(sides):
+    panels = [panel(view, one, theme=theme, width=inner, height=stage, names=names) for one in sides]
+    for place, drawn in enumerate(panels):
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
-        drawn = panel(view, one, theme=theme, width=inner, height=stage, annotations=annotations)
         _draw_panel(group, drawn, theme)
     legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - _LEGEND / 2})"})
-    _draw_legend(legend, _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS, colours, width - 2 * _MARGIN)
+    keys = _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS
+    if any(text.italic for one in panels for text in one.texts):
+        keys = (*keys, ("italic", "muted", "active on → promotes: automatic"))
+    _draw_legend(legend, keys, colours, width - 2 * _MARGIN)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -181,6 +184,10 @@ def _draw_legend(
         end = x + 24 + text_width(text, 12)
         if end > width:
             break  # a narrow picture leaves out the last keys
+        if shape == "italic":
+            _text(group, Text(x, 4, text, 12, colours[colour], anchor="start", italic=True))
+            x = end
+            continue
         if shape == "line":
             ET.SubElement(
                 group, "rect", {"x": _n(x), "y": "-1.2", "width": "15", "height": "2.5", "fill": colours[colour]}
@@ -199,6 +206,9 @@ def _draw_legend(
 
 
 def _text(group: ET.Element, text: Text) -> None:
+    if text.leader:
+        ends = dict(zip(("x1", "y1", "x2", "y2"), map(_n, text.leader), strict=True))
+        ET.SubElement(group, "line", ends | {"stroke": text.colour, "stroke-width": "0.8"})
     if text.backed:
         width = text_width(text.text, text.size, bold=text.bold) + 4
         back = {"x": _n(text.x - 2), "y": _n(text.y - 11), "width": _n(width), "height": "14", "fill": text.backed}
@@ -208,6 +218,8 @@ def _text(group: ET.Element, text: Text) -> None:
         look["text-anchor"] = text.anchor
     if text.bold:
         look["font-weight"] = "700"
+    if text.italic:
+        look["font-style"] = "italic"
     ET.SubElement(group, "text", look).text = text.text
 
 

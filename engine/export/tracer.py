@@ -13,7 +13,7 @@ import numpy as np
 from engine import __version__
 from engine.analysis.pruning import DEFAULT_PRUNING, node_influence, prune
 from engine.analysis.records import node_tokens
-from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
 _TYPES = {
@@ -29,19 +29,20 @@ def tracer_json(
     settings: PruneSettings = DEFAULT_PRUNING,
     *,
     slug: str,
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> str:
     """JSON text, to be written as UTF-8. `slug`: the graph's name there.
 
-    `annotations`: labels become the features' `clerp`, groups become supernodes, whose members are pinned. A node's
-    `influence` is, as there, the share of all influence that it and the nodes above it carry (for its slider).
+    `names`: labels become the features' `clerp` (automatic ones say so), groups become supernodes, whose members are
+    pinned. A node's `influence` is, as there, the share of all influence that it and the nodes above it carry (for its
+    slider).
     """
     pruned = prune(graph, settings)
     linked = np.zeros(graph.n_nodes, dtype=bool)
     linked[graph.source[pruned.edge_mask]] = linked[graph.target[pruned.edge_mask]] = True
     rows = np.flatnonzero(pruned.node_mask & (linked | (graph.kind >= NodeKind.TOKEN))).tolist()
     ids = [_node_id(graph, row) for row in range(graph.n_nodes)]
-    supernodes = _supernodes(graph, rows, ids, annotations)
+    supernodes = _supernodes(graph, rows, ids, names)
     model = {
         "metadata": _metadata(graph, settings, slug),
         "qParams": {
@@ -51,7 +52,7 @@ def tracer_json(
             "clickedId": "",
             "sg_pos": "",
         },
-        "nodes": _nodes(graph, rows, ids, annotations.labels if annotations else {}),
+        "nodes": _nodes(graph, rows, ids, names),
         "links": [
             {"source": ids[graph.source[row]], "target": ids[graph.target[row]], "weight": float(graph.weight[row])}
             for row in np.flatnonzero(pruned.edge_mask).tolist()
@@ -107,7 +108,9 @@ def _identity(graph: AttributionGraph, row: int) -> tuple[NodeKind, int, int, in
     return kind, int(graph.layer[row]), int(graph.position[row]), int(graph.index[row])
 
 
-def _nodes(graph: AttributionGraph, rows: list[int], ids: list[str], labels: dict[str, str]) -> list[dict[str, Any]]:
+def _nodes(
+    graph: AttributionGraph, rows: list[int], ids: list[str], names: FeatureNames | None
+) -> list[dict[str, Any]]:
     words, cumulative = node_tokens(graph), cumulative_influence(graph)
     logit_rows = np.flatnonzero(graph.kind == NodeKind.LOGIT).tolist()
     probability = dict(zip(logit_rows, graph.target_probability.tolist(), strict=True))
@@ -126,7 +129,7 @@ def _nodes(graph: AttributionGraph, rows: list[int], ids: list[str], labels: dic
             "run_idx": 0,
             "reverse_ctx_idx": 0,
             "jsNodeId": _page_id(kind, layer, position, index),
-            "clerp": labels.get(f"{layer}/{index}", "") if kind == NodeKind.FEATURE else "",
+            "clerp": _clerp(names, layer, index) if kind == NodeKind.FEATURE else "",
             "influence": None if kind == NodeKind.LOGIT else float(cumulative[row]),
             "activation": float(graph.activation[row]) if kind == NodeKind.FEATURE else None,
         }
@@ -134,6 +137,11 @@ def _nodes(graph: AttributionGraph, rows: list[int], ids: list[str], labels: dic
             node["clerp"] = f'Output "{words[row]}" (p={probability[row]:.3f})'
         nodes.append(node)
     return nodes
+
+
+def _clerp(names: FeatureNames | None, layer: int, index: int) -> str:
+    label = names.label(layer, index) if names else None
+    return "" if label is None else f"{label.more} (automatic)" if label.automatic else label.text
 
 
 def _feature_number(kind: NodeKind, layer: int, position: int, index: int) -> int:
@@ -155,12 +163,12 @@ def _page_id(kind: NodeKind, layer: int, position: int, index: int) -> str:
 
 
 def _supernodes(
-    graph: AttributionGraph, rows: list[int], ids: list[str], annotations: Annotations | None
+    graph: AttributionGraph, rows: list[int], ids: list[str], names: FeatureNames | None
 ) -> list[list[str]]:
     """A group is its name and the ids of its members that are in the graph; groups without any are left out."""
     features = [row for row in rows if graph.kind[row] == NodeKind.FEATURE]
     groups = []
-    for supernode in annotations.supernodes if annotations else ():
+    for supernode in names.annotations.supernodes if names else ():
         wanted = set(supernode.features)
         members = [ids[row] for row in features if f"{graph.layer[row]}/{graph.index[row]}" in wanted]
         if members:

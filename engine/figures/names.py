@@ -1,12 +1,16 @@
-"""How nodes are called in text: `L3 · and · feature 490`, `token <bos>`, `output smiles`."""
+"""How nodes are called in text: `L3 · and · blarf → happy (490)`, `token <bos>`, `output smiles`."""
 
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import NodeKind
 
 SUPERNODE = "supernode"  # the kind of a row that stands for a group of features: `supernode/LAYER/POSITION/NAME`
 
 
-def node_name(kind: str, layer: int, token: str, index: int) -> str:
-    """A node in words; `token` is the prompt token at its position, or the output token of a logit."""
+def node_name(kind: str, layer: int, token: str, index: int, names: FeatureNames | None = None) -> str:
+    """A node in words; `token` is the prompt token at its position, or the output token of a logit.
+
+    `names`: of the transcoder set; without them a feature is called by its number.
+    """
     shown = visible(token)
     if kind == NodeKind.TOKEN.name.lower():
         return f"token {shown}"
@@ -14,7 +18,16 @@ def node_name(kind: str, layer: int, token: str, index: int) -> str:
         return f"output {shown}"
     if kind == NodeKind.ERROR.name.lower():
         return f"L{layer} · {shown} · error"
-    return f"L{layer} · {shown} · feature {index}"
+    return f"L{layer} · {shown} · {feature_name(names, layer, index)}"
+
+
+def feature_name(names: FeatureNames | None, layer: int, index: int) -> str:
+    """A feature in running text and tables: `“joy” (490)` where a person called it so, else `blarf → happy (490)` by
+    its automatic label, else `feature 490`. The number stays: several features may have one label."""
+    label = names.label(layer, index) if names else None
+    if label is None:
+        return f"feature {index}"
+    return f"{label.text} ({index})" if label.automatic else f"“{label.text}” ({index})"
 
 
 def supernode_name(node_id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.domain.diffs import PART, Status
+from engine.domain.feature_names import FeatureLabel, FeatureNames
 from engine.domain.numbers import decimal, signed
 from engine.figures.names import SUPERNODE, node_name, supernode_name, visible
 
@@ -16,6 +17,9 @@ STATUS_WORDS: Final[Mapping[Status, str]] = {
     "unchanged": "about the same in both",
     "not kept": "not kept on one side: nothing is known of its change",
 }
+
+
+AUTOMATIC: Final = "automatic (tokens it is most active on → tokens it promotes):"
 
 
 def node_label(row: Any) -> str:
@@ -41,6 +45,21 @@ def node_tooltip(row: Any) -> str:
         if not kept:
             lines.append(f"pruned in {name}: too small" if value > 0 else f"not in {name}")
     return "\n".join(lines)
+
+
+def labelled_tooltip(node: Mapping[str, Any], names: FeatureNames | None) -> str:
+    """The tooltip of a node of a view, as `node_tooltip` made it, with what its feature is called in the first line."""
+    label = names.label(node["layer"], node["index"]) if names and node["kind"] == "feature" else None
+    if label is None:
+        return str(node["tooltip"])
+    _, _, rest = node["tooltip"].partition("\n")
+    named = node_name(node["kind"], node["layer"], node["token"], node["index"], names)
+    return "\n".join([named, *([label_note(label)] if label.automatic else []), *([rest] if rest else [])])
+
+
+def label_note(label: FeatureLabel) -> str:
+    """What an automatic label means."""
+    return f"{AUTOMATIC} {label.more}"
 
 
 def _part(row: Any) -> list[str]:

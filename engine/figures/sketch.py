@@ -45,6 +45,7 @@ class Sketch:
     word: str  # of the prompt, set in bold
     answer: str
     strong: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of those in `strong`; empty where a feature has only its number
 
 
 def sketch(
@@ -56,11 +57,12 @@ def sketch(
     answer: str,
     strong: Sequence[str] = (),
     only: Collection[tuple[str, str]] | None = None,
+    names: Sequence[str] = (),
 ) -> Sketch:
     """The `features` of a side, the prompt, the right answer and what either side expects most.
 
     Edges are those that add to the explained logit. `only`: of these; None: of those among these nodes that the side
-    keeps, the largest first.
+    keeps, the largest first. `names`: what the `strong` are called.
     """
     nodes = _shown(diff, {*features, *strong}, answer)
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
@@ -84,6 +86,7 @@ def sketch(
         word=word,
         answer=answer,
         strong=tuple(strong),
+        names=tuple(names),
     )
 
 
@@ -186,8 +189,11 @@ def _feature(drawn: Sketch, to: _SketchProjection, node: str, value: float, colo
     )
     name = ""
     if strong:
-        number = node.rsplit("/", 1)[1]
-        name = f'<text x="{x - r - 6:.1f}" y="{y + 5:.1f}" text-anchor="end" font-weight="600">feature {number}</text>'
+        called = dict(zip(drawn.strong, drawn.names, strict=False)).get(node) or f"feature {node.rsplit('/', 1)[1]}"
+        name = (
+            f'<text x="{x - r - 6:.1f}" y="{y + 5:.1f}" text-anchor="end" font-weight="600">'
+            f"{html.escape(called)}</text>"
+        )
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {reading}/>{name}'
 
 

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 
 from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, edge_effect, without_unknown
+from engine.domain.feature_names import FeatureNames
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
 CHANGE_TITLE = "effect of change"
@@ -12,8 +13,10 @@ CHANGE_TITLE = "effect of change"
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
-def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None = None) -> pd.DataFrame:
-    """Edges with the largest change first; of one `node` (id) alone, where it is given.
+def edge_table(
+    diff: GraphDiff, *, changed_only: bool = False, node: str | None = None, names: FeatureNames | None = None
+) -> pd.DataFrame:
+    """Edges with the largest change first; of one `node` (id) alone, where it is given. `names`: of the features.
 
     Columns: from, to (node names), in A, in B (the flow, in logits), effect of change (what the change of this edge's
     weight does to the explained logit, signed), status, share A, share B (of what the target receives, signed); of a
@@ -26,26 +29,26 @@ def edge_table(diff: GraphDiff, *, changed_only: bool = False, node: str | None 
     if node is not None:
         edges = edges[(edges["source"] == node) | (edges["target"] == node)]
     edges = edges.iloc[(-edges[CHANGE].abs()).argsort(kind="stable")]
-    names = node_names(diff)
-    ends = {"from": edges["source"].map(names), "to": edges["target"].map(names)}
+    called = node_names(diff, names)
+    ends = {"from": edges["source"].map(called), "to": edges["target"].map(called)}
     ids = {end: edges[end] for end in ("source", "target")}
     return pd.DataFrame({**ends, **_values(edges), **ids}).reset_index(drop=True)
 
 
-def neighbours(diff: GraphDiff, node_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def neighbours(diff: GraphDiff, node_id: str, names: FeatureNames | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Inputs and outputs of one node: node (name), the values of `edge_table`, id.
 
     Ordered by the larger |flow| of both, then by the larger |share|: what runs to another output than the explained one
     has no flow. Empty where the node has none, or is not in the diff.
     """
-    names, edges = node_names(diff), diff.edges
+    called, edges = node_names(diff, names), diff.edges
     larger = pd.DataFrame({"flow": edges[[*FLOW.values()]].abs().max(axis=1),
                            "share": edges[[*SHARE.values()]].abs().max(axis=1)})  # fmt: skip
     tables = []
     for here, there in (("target", "source"), ("source", "target")):
         part = edges[edges[here] == node_id]
         part = part.loc[larger.loc[part.index].sort_values(["flow", "share"], ascending=False, kind="stable").index]
-        rows = {"node": part[there].map(names), **_values(part), "id": part[there]}
+        rows = {"node": part[there].map(called), **_values(part), "id": part[there]}
         tables.append(pd.DataFrame(rows).reset_index(drop=True))
     return tables[0], tables[1]
 
@@ -78,10 +81,10 @@ def _as_text(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-def node_names(diff: GraphDiff) -> dict[str, str]:
-    """What each node is called, by id; a group by its own name."""
+def node_names(diff: GraphDiff, names: FeatureNames | None = None) -> dict[str, str]:
+    """What each node is called, by id; a group by its own name, a feature as `names` has it."""
     columns = zip(*(diff.nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
     return {
-        node_id: supernode_name(node_id) if kind == SUPERNODE else node_name(kind, layer, token, index)
+        node_id: supernode_name(node_id) if kind == SUPERNODE else node_name(kind, layer, token, index, names)
         for node_id, kind, layer, token, index in columns
     }

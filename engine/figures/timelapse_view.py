@@ -141,7 +141,7 @@ def _node_columns(diff: GraphDiff, ids: pd.Series) -> dict[str, list[Any]]:
     row_of = dict(zip(ids, range(len(ids)), strict=True))
     rows: Iterable[Any] = diff.nodes.itertuples()
     parts = [{"row": row_of[row.id], **moving_part(row)} for row in rows]
-    names = ("row", "status", "a", "b", "change", "kept", "tooltip")
+    names = ("row", "status", "a", "b", "part", "change", "kept", "tooltip")
     return {name: [part[name] for part in parts] for name in names}
 
 

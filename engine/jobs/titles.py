@@ -9,6 +9,7 @@ from engine.domain.jobs import (
     FindExamples,
     ImportCheckpoints,
     Intervene,
+    LabelFeatures,
     MakeCorpus,
     MeasureProbes,
     Request,
@@ -21,6 +22,7 @@ from engine.domain.jobs import (
     WhereProbes,
 )
 from engine.domain.numbers import plural
+from engine.domain.words import listed
 
 
 def title_of(request: Request) -> str:  # noqa: C901 - a case an action
@@ -53,6 +55,8 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"{verb} {len(request.features)} feature{'s' if len(request.features) > 1 else ''}"
         case DescribeFeatures():
             return f"Look up {len(request.features)} features"
+        case LabelFeatures():
+            return f"Label the features of {listed(request.checkpoints)}"
         case AnalyseRun():
             return f"Analyse {request.run}"
         case FindCircuits():

@@ -12,6 +12,7 @@ from engine.domain.annotations import Annotations
 from engine.domain.components import CircuitReport
 from engine.domain.corpus import Corpus, CorpusLine, Example, Pair, Probe
 from engine.domain.errors import Damaged
+from engine.domain.feature_names import AutomaticLabels
 from engine.domain.graphs import Comparison
 from engine.domain.interventions import Intervention
 from engine.domain.models import ModelSpec, TranscoderMeta
@@ -23,7 +24,7 @@ from engine.domain.taught import Taught
 from engine.store.acted_files import read_acted_key
 from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
-from engine.store.files import first_reason, read_json, read_text
+from engine.store.files import first_reason, read_json, read_packed_json, read_text
 from engine.store.graph_files import read_key
 from engine.store.layout import Kind, StoredFile
 from engine.store.pair_files import read_pair
@@ -47,6 +48,12 @@ class CorpusSummary(Record):
     n_probes: int
     n_pairs: int = 0
     constraint_types: tuple[str, ...]
+
+
+class LabelSummary(Record):
+    """What a list shows of a transcoder set's automatic labels."""
+
+    n_labels: int
 
 
 def describe(found: StoredFile) -> tuple[str, Record]:
@@ -108,6 +115,10 @@ def _acted_key(found: StoredFile) -> tuple[str, Record]:
 def _pair(found: StoredFile) -> tuple[str, Record]:
     pair = read_pair(found.path)
     return pair.first.checkpoint, pair
+
+
+def _label_summary(found: StoredFile) -> tuple[str, Record]:
+    return "", LabelSummary(n_labels=sum(len(part.labels) for part in read_automatic_labels(found.path).measured))
 
 
 def _taught_key(found: StoredFile) -> tuple[str, Record]:
@@ -179,6 +190,17 @@ def read_annotations(path: Path) -> Annotations:
     return _named(path, path.stem, annotations.transcoders_hash, annotations)
 
 
+def read_automatic_labels(path: Path) -> AutomaticLabels:
+    """`labels/TRANSCODERS_HASH.json.gz`"""
+    labels = read_packed_json(path, AutomaticLabels)
+    _named(path, path.name.removesuffix(".json.gz"), labels.transcoders_hash, labels)
+    n_tokens = len(labels.tokens)
+    sides = (side for part in labels.measured for sides in part.labels.values() for side in sides)
+    if any(not 0 <= number < n_tokens for side in sides for number in side):
+        raise Damaged(path, f"a label names a token that is none of its {n_tokens}")
+    return labels
+
+
 def read_series(path: Path) -> GraphSeries:
     """`series/HASH.json`"""
     series = read_json(path, GraphSeries)
@@ -231,4 +253,5 @@ _DESCRIBE: dict[Kind, Callable[[StoredFile], tuple[str, Record]]] = {
     "acted": _acted_key,
     "pair": _pair,
     "taught": _taught_key,
+    "labels": _label_summary,
 }

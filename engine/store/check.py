@@ -12,6 +12,7 @@ from engine.domain.jobs import JobRecord
 from engine.store.acted_files import read_acted
 from engine.store.catalogue import (
     read_annotations,
+    read_automatic_labels,
     read_circuit,
     read_comparison,
     read_corpus,
@@ -68,6 +69,7 @@ def check_artefact(shelf: Path, found: StoredFile, *, shelves: Sequence[Path]) -
         "acted": lambda path: _reading(path, read_acted),
         "pair": lambda path: _reading(path, read_pair_measures),
         "taught": lambda path: _reading(path, read_taught),
+        "labels": lambda path: _reading(path, read_automatic_labels),
     }
     yield from _reading(found.path, lambda path: inside(shelf, path))
     yield from checks[found.kind](found.path)

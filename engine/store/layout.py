@@ -12,6 +12,7 @@ from engine.domain.names import check_name
 Kind = Literal[
     "corpus", "model", "run", "checkpoint", "transcoders", "graph", "comparison", "features", "intervention",
     "annotations", "series", "study", "components", "circuit", "acted", "pair", "taught",
+    "labels",
 ]  # fmt: skip
 
 STATE: Final = "state.json"  # what makes a folder a checkpoint
@@ -62,6 +63,7 @@ def main_file(kind: Kind, name: str) -> Path:
         "acted": Path("acted", f"{name}.safetensors"),
         "pair": Path("pairs", f"{name}.safetensors"),
         "taught": Path("taught", f"{name}.json"),
+        "labels": Path("labels", f"{name}.json.gz"),
     }[kind]
 
 
@@ -86,6 +88,7 @@ def scan(shelf: Path) -> Iterator[StoredFile]:
     yield from _look(shelf, "acted", _files(shelf / "acted", ".safetensors"))
     yield from _look(shelf, "pair", _files(shelf / "pairs", ".safetensors"))
     yield from _look(shelf, "taught", _files(shelf / "taught", ".json"))
+    yield from _look(shelf, "labels", _files(shelf / "labels", ".json.gz"))
 
 
 def inside(shelf: Path, path: Path) -> Path:

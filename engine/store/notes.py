@@ -1,6 +1,7 @@
-"""What was found out about features, and what a person wrote on them."""
+"""What was found out about features, what a person wrote on them, and what they are called."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -8,12 +9,13 @@ from pydantic import ValidationError
 
 from engine.domain.annotations import Annotations
 from engine.domain.errors import InputError
+from engine.domain.feature_names import AutomaticLabels, FeatureNames, FoundLabels
 from engine.domain.features import FeatureKey
 from engine.domain.graphs import GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
-from engine.store.catalogue import read_annotations, read_intervention
+from engine.store.catalogue import read_annotations, read_automatic_labels, read_intervention
 from engine.store.feature_files import Facts, read_features, write_features
-from engine.store.files import write_text
+from engine.store.files import write_packed_json, write_text
 from engine.store.layout import Kind, main_file
 from engine.store.shelves import Shelves
 
@@ -21,7 +23,7 @@ _LOCK_S = 30.0
 
 
 class NoteShelf(Shelves):
-    """`features/HASH.safetensors`, `interventions/HASH.json`, `annotations/TRANSCODERS_HASH.json`."""
+    """`features/HASH.safetensors`, `interventions/HASH.json`; by TRANSCODERS_HASH `annotations/` and `labels/`."""
 
     def features(self, key: FeatureKey, only: Collection[tuple[int, int]] | None = None) -> Facts:
         """Facts by (layer, index), of all or of those in `only`; of both shelves together. Raises Damaged.
@@ -70,6 +72,23 @@ class NoteShelf(Shelves):
         path = self._find("annotations", transcoders_hash)
         return read_annotations(path) if path else Annotations(transcoders_hash=transcoders_hash)
 
+    def automatic_labels(self, transcoders_hash: str) -> AutomaticLabels:
+        """Of the set's features; empty where none was measured. Nobody changes what is returned. Raises Damaged."""
+        path = self._find("labels", transcoders_hash)
+        return _labels_of(path) if path else AutomaticLabels(transcoders_hash=transcoders_hash)
+
+    def add_automatic_labels(self, transcoders_hash: str, found: FoundLabels, *, replace: bool = False) -> None:
+        """Adds to what is stored, or takes its place. Raises StorageFailed, Damaged."""
+        with self._changing("labels", transcoders_hash):
+            none = AutomaticLabels(transcoders_hash=transcoders_hash)
+            labels = (none if replace else self.automatic_labels(transcoders_hash)).added(found)
+            write_packed_json(self.workspace / main_file("labels", transcoders_hash), labels)
+        self._note("labels", transcoders_hash)
+
+    def feature_names(self, transcoders_hash: str) -> FeatureNames:
+        """What the set's features are called: one answer for everyone who names one. Raises Damaged."""
+        return FeatureNames(self.annotations(transcoders_hash), self.automatic_labels(transcoders_hash))
+
     def set_label(self, transcoders_hash: str, feature: str, text: str) -> None:
         """Writes on the feature LAYER/INDEX; an empty text takes its label away. Raises InputError, StorageFailed."""
 
@@ -107,3 +126,14 @@ class NoteShelf(Shelves):
         path: Path = self.workspace / main_file(kind, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_S)
+
+
+def _labels_of(path: Path) -> AutomaticLabels:
+    """As the file is now: pages ask at every rerun, and a set of 16,000 features is half a megabyte."""
+    status = path.stat()
+    return _read_labels(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_labels(path: Path, _size: int, _changed_ns: int) -> AutomaticLabels:
+    return read_automatic_labels(path)

@@ -15,6 +15,7 @@ from engine.domain.jobs import (
     FindExamples,
     ImportCheckpoints,
     Intervene,
+    LabelFeatures,
     MakeCorpus,
     MeasureProbes,
     Report,
@@ -88,6 +89,10 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.features import describe_features
 
             return describe_features(store, request, report, cancel)
+        case LabelFeatures():
+            from engine.workflows.labels import label_features
+
+            return label_features(store, request, report, cancel)
         case AnalyseRun():
             from engine.workflows.analysis import analyse_run
 

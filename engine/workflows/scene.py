@@ -94,6 +94,23 @@ class Scene:
         if known is None or known.gradients_of_first is None:
             self._keep_pair(store, sides, keys, known, title, report, cancel)
 
+    def label(
+        self,
+        store: Store,
+        checkpoints: Sequence[Checkpoint],
+        graphs: Sequence[GraphKey],
+        report: Report,
+        cancel: CancelToken,
+    ) -> None:
+        """Automatic labels for the features of these graphs that have none yet, as `engine.workflows.labels`."""
+        from engine.workflows.labels import add_labels
+
+        if store.automatic_labels(self.transcoders_hash).is_whole:
+            return  # without loading anything
+        models = [self.weights(checkpoint) for checkpoint in checkpoints]
+        replacement = self.replacement()
+        add_labels(store, replacement, self.transcoders_hash, checkpoints, graphs, report, cancel, models=models)
+
     def _keep_pair(
         self,
         store: Store,

@@ -8,7 +8,7 @@ from engine.store import Store
 from engine.workflows.queries import comparison_found, moments
 from engine.workflows.scene import scene_of
 
-_LOADED = 0.05  # share of the progress bar
+_LOADED, _TRACED = 0.05, 0.95  # shares of the progress bar
 
 
 def timelapse(store: Store, request: Timelapse, report: Report, cancel: CancelToken) -> str:
@@ -24,12 +24,14 @@ def timelapse(store: Store, request: Timelapse, report: Report, cancel: CancelTo
     scene = scene_of(store, pair, part(report, 0.0, _LOADED), cancel, more=list(checkpoints.values()))
     keys = {ref: scene.key(side, request.prompt, pair.graph_a.targets) for ref, side in checkpoints.items()}
     turns = _in_turn(list(checkpoints), moments(store, pair.key.a, pair.key.b))
-    tracing = part(report, _LOADED, 1.0)
+    tracing = part(report, _LOADED, _TRACED)
     for number, refs in enumerate(turns):
         within = turn(tracing, number, len(turns))
         sides = [checkpoints[ref] for ref in refs]
         title = f"Tracing step {sides[-1].step:,} of {sides[-1].run}"
         scene.trace_together(store, sides, [keys[ref] for ref in refs], title, within, cancel)
+    named = [store.checkpoint(ref) for ref in (pair.key.a, pair.key.b)]
+    scene.label(store, named, list(keys.values()), part(report, _TRACED, 1.0), cancel)
     report(1.0, "Traced")
     return ",".join(key.hash for key in keys.values())
 

@@ -6,6 +6,7 @@ from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.scene import Scene, open_scene
 
+_TRACED = 0.9  # … and until the features that are drawn have labels, which only the first comparison makes
 _CHOSEN = 0.6  # share of the progress bar for transcoders; most of the time where they must be trained
 
 
@@ -17,10 +18,13 @@ def compare(store: Store, request: Compare, report: Report, cancel: CancelToken)
     """
     a, b = store.checkpoint(request.a), store.checkpoint(request.b)
     scene = open_scene(store, [a, b], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
-    tracing, hashes = part(report, _CHOSEN, 1.0), []
+    tracing, hashes = part(report, _CHOSEN, _TRACED), []
     for number, prompt in enumerate(request.prompts):
         within = turn(tracing, number, len(request.prompts))
         hashes.append(_compare_prompt(store, scene, (a, b), prompt, within, cancel))
+    pairs = [store.comparison(a.ref, b.ref, prompt, scene.transcoders.name) for prompt in request.prompts]
+    graphs = [key for pair in pairs if pair for key in (pair.graph_a, pair.graph_b)]
+    scene.label(store, [a, b], graphs, part(report, _TRACED, 1.0), cancel)
     report(1.0, "Compared")
     return ",".join(hashes)
 
@@ -32,13 +36,14 @@ def trace(store: Store, request: Trace, report: Report, cancel: CancelToken) -> 
     """
     checkpoint = store.checkpoint(request.checkpoint)
     scene = open_scene(store, [checkpoint], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
-    tracing, hashes = part(report, _CHOSEN, 1.0), []
-    for number, prompt in enumerate(request.prompts):
-        key, within = scene.key(checkpoint, prompt, ()), turn(tracing, number, len(request.prompts))
-        scene.trace(store, checkpoint, key, f"Tracing “{prompt}”", within, cancel)
-        hashes.append(key.hash)
+    tracing = part(report, _CHOSEN, _TRACED)
+    keys = [scene.key(checkpoint, prompt, ()) for prompt in request.prompts]
+    for number, key in enumerate(keys):
+        within = turn(tracing, number, len(keys))
+        scene.trace(store, checkpoint, key, f"Tracing “{key.prompt}”", within, cancel)
+    scene.label(store, [checkpoint], keys, part(report, _TRACED, 1.0), cancel)
     report(1.0, "Traced")
-    return ",".join(hashes)
+    return ",".join(key.hash for key in keys)
 
 
 def _compare_prompt(

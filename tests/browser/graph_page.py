@@ -44,7 +44,9 @@ def find(page: Page, side: int, kind: str) -> dict[str, Any]:
             const nodes = scene.nodes.filter((node) => node.kind === kind && node.kept & (side + 1));
             nodes.sort((p, q) => value(q) - value(p));
             const node = nodes[0];
-            return { id: node.id, label: node.label, x: to.x(node.x), y: to.y(node.y) };
+            const said = node.measured ? node.note : `“${node.note}”`;
+            const label = node.note ? `L${node.layer} · ${node.token} · ${said} (${node.index})` : node.label;
+            return { id: node.id, label, x: to.x(node.x), y: to.y(node.y) };
         }""",
             [side, kind],
         )

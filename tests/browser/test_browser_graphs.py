@@ -230,7 +230,7 @@ def test_labels_and_groups_are_shown_as_text(graphs: Page) -> None:
     box.fill("onerror")  # the label of one feature and a group's name have it, and a token
     box.press("Enter")
     status = graphs.locator(".tl-status")
-    expect(status).to_contain_text("<img src=x onerror=window.hacked=1> (L")
+    expect(status).to_contain_text("“<img src=x onerror=window.hacked=1>” (")
     for text in ("animals that feel", "happy"):
         box.fill(text)
         assert root(graphs).evaluate("root => root.graphs.found.length") >= 1
@@ -242,6 +242,30 @@ def test_labels_and_groups_are_shown_as_text(graphs: Page) -> None:
     graphs.mouse.move(*pixel(graphs, 0, noted))
     expect(graphs.locator(".tl-tip").first).to_contain_text(noted["note"])
     assert root(graphs).evaluate("element => element.getRootNode().querySelectorAll('img, script').length") == 0
+    assert graphs.evaluate("() => window.hacked") is None
+
+
+def test_automatic_labels_are_told_apart_found_and_explained(graphs: Page) -> None:
+    graphs.get_by_text("notes", exact=True).click()
+    graphs.wait_for_function(
+        """() => [...document.querySelectorAll("*")].some((host) =>
+            host.shadowRoot?.querySelector(".tl")?.graphs.scene.nodes.some((node) => node.measured))"""
+    )
+    notes = root(graphs).evaluate("root => root.graphs.scene.nodes.map((node) => [node.note, node.measured])")
+    assert all(not measured for note, measured in notes if note == "joy")  # a person's takes the place
+    expect(graphs.locator(".tl-italic")).to_have_text("active on → promotes")
+    box = graphs.get_by_role("searchbox", name="Find nodes")
+    box.fill("blarf3")
+    assert root(graphs).evaluate("root => root.graphs.found.length") >= 1
+    at = root(graphs).evaluate(
+        """root => { const { scene, panels } = root.graphs; const to = root.graphs.project(panels[0]);
+            const node = scene.nodes.find((each) => each.measured && each.kept & 1);
+            return { x: to.x(node.x), y: to.y(node.y), index: node.index }; }"""
+    )
+    graphs.mouse.move(*pixel(graphs, 0, at))
+    tip = graphs.locator(".tl-tip").first
+    expect(tip).to_contain_text(f"→ happy ({at['index']})")
+    expect(tip).to_contain_text("automatic (tokens it is most active on → tokens it promotes): blarf")
     assert graphs.evaluate("() => window.hacked") is None
 
 

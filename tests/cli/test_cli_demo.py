@@ -28,7 +28,7 @@ def test_the_stored_comparison_is_shown_without_torch() -> None:
 def test_compare_json(cli: Cli) -> None:
     record = data(cli(*COMPARISON, "--json", "-"))
     measures = {"explained", "parts", "places", "moves", "acted"}
-    assert set(record) == {"a", "b", "nodes", "edges", "summary"} | measures
+    assert set(record) == {"a", "b", "nodes", "edges", "summary", "labels"} | measures
     assert record["explained"]["words"] == "smiles"
     a, b = (
         dict(zip((x["token"].strip() for x in record[s]["logits"]), record[s]["logits"], strict=True)) for s in "ab"

@@ -47,6 +47,16 @@ def test_json_has_everything(cli: Cli) -> None:
     assert all(row["effect"] < 0 for row in feature["suppressed"])
 
 
+def test_labels_that_are_there_are_told(cli: Cli) -> None:
+    result = cli("label-features", CHECKPOINT, "demo-tokens@100%", "--json", "-")
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.stdout)
+    assert record["transcoders"] == "demo-shared"
+    assert record["labels"]["3/566"] == {"label": "and, often → smiles", "automatic": True}
+    assert len(record["labels"]) > 2000
+    assert cli("label-features", "nobody@base").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -1,5 +1,6 @@
 """The bundled demo as it is committed: whole, small, and what its model card says of it."""
 
+import gzip
 import re
 from dataclasses import replace
 
@@ -181,4 +182,18 @@ def test_all_runs_have_their_checkpoints_with_scores(store):
 
 def test_no_machine_is_named_in_it():
     for path in BUNDLED.rglob("*.json*"):
-        assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text(encoding="utf-8")), path
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        assert not re.search(r"/(home|root|tmp|work|Users)/", text), path
+
+
+def test_most_features_that_are_drawn_have_a_label(store, stated):
+    names, drawn = store.feature_names(store.comparisons()[0].graph_a.transcoders_hash), set()
+    for comparison in store.comparisons():
+        nodes = diff_graphs(*store.graph_pair(comparison.graph_a, comparison.graph_b)).nodes
+        features = nodes[nodes["kind"] == "feature"]
+        drawn |= set(zip(features["layer"].tolist(), features["index"].tolist(), strict=True))
+    assert names.automatic.is_whole
+    assert len(names.automatic.measured[0].labels) == stated.values()["features with a label"]
+    labelled = sum(names.label(*feature) is not None for feature in drawn)
+    assert labelled / len(drawn) > 0.8

@@ -8,6 +8,7 @@ import pytest
 
 from engine.analysis.pruning import prune
 from engine.domain.annotations import Annotations, Supernode
+from engine.domain.feature_names import AutomaticLabels, FeatureNames, FoundLabels
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 from engine.export.tracer import tracer_json
 from tests.analysis.micro_graphs import E, F, T, Y, graph_of, micro_a, random_graph
@@ -138,8 +139,11 @@ def test_labels_and_groups_go_along() -> None:
         labels={"1/3": "says “yes” <b>"},
         supernodes=(Supernode(name="early", features=("0/5", "0/7", "9/9")), Supernode(name="gone", features=("8/8",))),
     )
-    model = read(micro_a(), annotations=notes)
+    found = FoundLabels(("run@25%",), 10, {"0/5": (["x"], ["no", "yes"]), "1/3": (["x"], [])})
+    names = FeatureNames(notes, AutomaticLabels(transcoders_hash="ab").added(found))
+    model = read(micro_a(), names=names)
     assert next(node for node in model["nodes"] if node["node_id"] == "1_3_1")["clerp"] == "says “yes” <b>"
+    assert next(node for node in model["nodes"] if node["node_id"] == "0_5_1")["clerp"] == "x → no, yes (automatic)"
     assert model["qParams"]["supernodes"] == [["early", "0_5_1", "0_7_1"]]
     assert model["qParams"]["pinnedIds"] == ["0_5_1", "0_7_1"]
 

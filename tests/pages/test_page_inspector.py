@@ -17,7 +17,8 @@ from engine.domain.diffs import DiffSettings
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention, InterventionKey
-from engine.domain.jobs import DescribeFeatures, Intervene
+from engine.domain.jobs import DescribeFeatures, Intervene, LabelFeatures
+from engine.figures.names import feature_name
 from engine.store import BUNDLED, Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui import session
@@ -83,6 +84,43 @@ def test_a_label_is_text_kept_in_the_workspace_and_can_be_taken_away(open_page: 
     assert again.text_input[0].value == hostile
     again.text_input[0].set_value("").run()
     assert hostile not in texts(again)
+
+
+def test_a_feature_has_an_automatic_label_until_a_person_writes_one(open_page: OpenPage) -> None:
+    graphs = comparison_graphs(_store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    names = _store().feature_names(graphs[0].key.transcoders_hash)
+    nodes = diff_graphs(*graphs).nodes
+    kept = nodes[(nodes["kind"] == "feature") & nodes["kept_b"]]
+    node, layer, index = next(
+        (row.id, row.layer, row.index) for row in kept.itertuples(index=False) if names.label(row.layer, row.index)
+    )
+    label = names.label(layer, index)
+    assert label is not None
+    app = open_page("compare", marks=Marks(selected=node).to_text())
+    assert feature_name(names, layer, index) in texts(app)
+    _tab(app, "Label and group")
+    assert app.text_input[0].placeholder == label.more
+    assert f"Automatic: {label.more}" in texts(app)
+    assert "in demo-lora@100% and demo-tokens@100%" in texts(app)
+    app.text_input[0].set_value("my own").run()
+    assert f"“my own” ({index})" in texts(app)
+    assert feature_name(names, layer, index) not in texts(app)
+    assert f"Automatic: {label.more}" in texts(app)  # is still told where one can go back to it
+
+
+def test_features_that_were_never_labelled_are_called_by_their_numbers(open_page: OpenPage, tmp_path: Path) -> None:
+    """A workspace of before: everything works, and labels are a click away."""
+    shelf = shutil.copytree(BUNDLED, tmp_path / "demo", ignore=shutil.ignore_patterns("labels"))
+    node = _feature(_store())
+    app = open_page("compare", bundled=shelf, marks=Marks(selected=node).to_text())
+    assert not app.exception
+    assert f"feature {node.split('/')[3]}" in texts(app)
+    _tab(app, "Label and group")
+    assert "It has no automatic label yet" in texts(app)
+    next(button for button in app.button if button.label == "Label all features").click().run()
+    (asked,) = [job.request for job in session.jobs().snapshot() if isinstance(job.request, LabelFeatures)]
+    assert asked.checkpoints == ("demo-lora@100%", "demo-tokens@100%")
 
 
 def test_a_group_is_made_in_the_inspector_and_drawn_as_one_node(open_page: OpenPage) -> None:

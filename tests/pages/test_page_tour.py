@@ -1,6 +1,7 @@
 """Tour: seven captions computed from the bundled runs, wrong addresses, what is offered where something is missing."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -108,11 +109,16 @@ def test_the_paths_are_those_of_the_difference(open_page: OpenPage, bundle: Stor
     most = max(diffs, key=lambda diff: diff.summary.edges["appeared"])
     appeared = most.edges[(most.edges["status"] == "appeared") & (most.edges["flow_b"] > 0)]
     assert app.title[0].value == f"Inside A, {len(appeared)} new connections add to the answer"
-    feature = int(texts(app).split("through feature ")[1].split()[0])
+    through = re.search(r"through the feature (.+) \((\d+)\) to", texts(app))
+    assert through is not None
+    feature = int(through[2])
     into = appeared[appeared["target"].str.match(rf"feature/\d+/\d+/{feature}$")]
     out = appeared[appeared["source"].str.match(rf"feature/\d+/\d+/{feature}$")]
     assert len(into)
     assert len(out)
+    label = bundle.feature_names(most.a.key.transcoders_hash).label(int(into["target"].iloc[0].split("/")[1]), feature)
+    assert label is not None
+    assert label.text == through[1]
 
 
 def test_answers_are_those_of_the_last_checkpoints(open_page: OpenPage, bundle: Store) -> None:

@@ -1,5 +1,6 @@
 """Feature facts, interventions and annotations: stored whole, merged, found again, removed with their run."""
 
+import gzip
 import threading
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.domain.errors import Damaged, InputError
+from engine.domain.feature_names import FoundLabels
 from engine.domain.features import FeatureFacts, FeatureKey, FeatureText
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.store import Store
@@ -148,3 +150,41 @@ def test_two_tabs_that_write_at_once_lose_nothing(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert len(store.annotations("ab12").labels) == 30
+
+
+def test_automatic_labels_are_added_to_found_again_and_hidden_by_what_a_person_wrote(store: Store) -> None:
+    assert store.feature_names("ab12").label(0, 7) is None  # a workspace without any
+    store.add_automatic_labels(
+        "ab12", FoundLabels(["one@base"], 100, {"0/7": ([HOSTILE], ["smiles"]), "0/8": ([], [])})
+    )
+    store.add_automatic_labels("ab12", FoundLabels(["two@base"], 50, {"1/2": (["smiles"], [HOSTILE])}))
+    label = store.feature_names("ab12").label(1, 2)
+    assert label
+    assert label.more == f"smiles → {HOSTILE}"  # text is text
+    assert label.measured
+    assert label.measured.n_tokens == 50
+    assert store.feature_names("cd34").label(0, 7) is None
+    store.set_label("ab12", "1/2", "a smile")
+    written = store.feature_names("ab12").label(1, 2)
+    assert written
+    assert (written.text, written.automatic) == ("a smile", False)
+    store.set_label("ab12", "1/2", "")
+    assert store.feature_names("ab12").label(1, 2) == label
+    assert store.automatic_labels("ab12").has(0, 8)
+    store.add_automatic_labels("ab12", FoundLabels(["three@base"], 9, {"0/7": (["sad"], [])}), replace=True)
+    assert store.feature_names("ab12").label(1, 2) is None
+    assert not store.automatic_labels("ab12").has(0, 8)
+    assert store.check() == []
+    assert store.rebuild() == 2  # labels and annotations
+
+
+def test_a_file_of_automatic_labels_that_names_no_token_is_damaged(store: Store) -> None:
+    store.add_automatic_labels("ab12", FoundLabels(["one@base"], 100, {"0/7": (["blarf"], [])}))
+    path = store.workspace / "labels" / "ab12.json.gz"
+    whole = path.read_bytes()
+    path.write_bytes(gzip.compress(gzip.decompress(whole).replace(b"[[0],[]]", b"[[1],[]]")))
+    with pytest.raises(Damaged, match="names a token that is none of its 1"):
+        store.automatic_labels("ab12")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Damaged, match="not compressed JSON"):
+        store.automatic_labels("ab12")

@@ -11,6 +11,7 @@ from engine.domain.annotations import Annotations
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import NotFound
+from engine.domain.feature_names import FeatureNames
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
@@ -79,9 +80,9 @@ def _difference(
     return diff_graphs(*graphs, _settings)
 
 
-def annotations_of(store: Store, diff: GraphDiff) -> Annotations:
-    """What was written on the features of this comparison's transcoders."""
-    return store.annotations(diff.a.key.transcoders_hash)
+def names_of(store: Store, diff: GraphDiff) -> FeatureNames:
+    """What the features of this comparison's transcoders are called."""
+    return store.feature_names(diff.a.key.transcoders_hash)
 
 
 def drawn(diff: GraphDiff, annotations: Annotations, shown: Shown) -> GraphDiff:

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from engine.domain.annotations import Annotations
 from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
+from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import decimal, signed
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
@@ -19,7 +19,7 @@ TABS = ("What it stands for", "Try it", "Label and group")
 
 
 @guarded()
-def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: Annotations, *, height: int) -> None:
+def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, names: FeatureNames, *, height: int) -> None:
     """Its figures on both sides; for a feature its label, what it stands for, and what changing it does."""
     found = diff.nodes[diff.nodes["id"] == at.selected]
     if found.empty:
@@ -33,30 +33,28 @@ def inspect_node(diff: GraphDiff, selection: Selection, at: Marks, annotations: 
                 facts_or_progress(diff, (int(row["layer"]), int(row["index"])), height=height - 46)
         elif trying.open:
             with trying:
-                try_it(diff, selection, at, annotations)
+                try_it(diff, selection, at, names.annotations)
         elif writing.open:
             with writing:
-                label_form(diff, at, annotations)
+                label_form(diff, at, names)
     elif row["kind"] == "supernode":
-        try_it(diff, selection, at, annotations)
+        try_it(diff, selection, at, names.annotations)
     else:
         st.caption(_WHAT[row["kind"]])
 
 
-def node_title(diff: GraphDiff, node: str, annotations: Annotations) -> str:
-    """Its name, label, status, and figures on both sides, in one line."""
+def node_title(diff: GraphDiff, node: str, names: FeatureNames) -> str:
+    """Its name, status, and figures on both sides, in one line."""
     found = diff.nodes[diff.nodes["id"] == node]
     if found.empty:
         return f"**{plain(node)}**"
     row = found.iloc[0]
-    label = annotations.labels.get(f"{row['layer']}/{row['index']}", "") if row["kind"] == "feature" else ""
-    named = f"**{_name(diff, node)}**" + (f" “{plain(label)}”" if label else "")
-    return f"{named} · {row['status']} :gray[· {_figures(row)}]"
+    return f"**{_name(diff, node, names)}** · {row['status']} :gray[· {_figures(row)}]"
 
 
-def edge_title(diff: GraphDiff, edge: tuple[str, str]) -> str:
+def edge_title(diff: GraphDiff, edge: tuple[str, str], names: FeatureNames) -> str:
     """Its ends."""
-    return f"**{_name(diff, edge[0])} → {_name(diff, edge[1])}**"
+    return f"**{_name(diff, edge[0], names)} → {_name(diff, edge[1], names)}**"
 
 
 _WHAT = {
@@ -108,5 +106,5 @@ def edge_figures(edge: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _name(diff: GraphDiff, node: str) -> str:
-    return plain(node_names(diff).get(node, node))
+def _name(diff: GraphDiff, node: str, names: FeatureNames) -> str:
+    return plain(node_names(diff, names).get(node, node))

@@ -7,7 +7,12 @@ import streamlit as st
 from engine.domain.annotations import LABEL_LIMIT, Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import InputError
+from engine.domain.feature_names import FeatureNames
+from engine.domain.jobs import LabelFeatures
+from engine.domain.numbers import count
+from engine.domain.words import listed
 from pages._ui.graphs.linked_graphs import Marks
+from pages._ui.jobs.button import job_button
 from pages._ui.session import again, store
 from pages._ui.text import plain
 
@@ -20,22 +25,47 @@ def feature_of(node: str) -> str | None:
     return f"{rest[0]}/{rest[2]}" if kind == "feature" and len(rest) == 3 else None
 
 
-def label_form(diff: GraphDiff, at: Marks, annotations: Annotations) -> None:
+def label_form(diff: GraphDiff, at: Marks, names: FeatureNames) -> None:
     """Saved as soon as it is entered, for every place where the feature appears."""
     feature = feature_of(at.selected or "")
     if feature is None:
         return
     digest = diff.a.key.transcoders_hash
     key = f"label {digest} {feature}"
-    st.session_state[key] = annotations.labels.get(feature, "")
+    st.session_state[key] = names.annotations.labels.get(feature, "")
     st.text_input(
-        "Label", key=key, max_chars=LABEL_LIMIT, placeholder="What does this feature stand for?",
+        "Label", key=key, max_chars=LABEL_LIMIT, placeholder=_called(names, feature),
         on_change=_save_label, args=(digest, feature, key),
-        help="Kept in the workspace and shown wherever this feature appears. Clear it to remove the label.",
+        help="Kept in the workspace and shown wherever this feature appears. Clear it for the automatic one.",
     )  # fmt: skip
-    _groups(digest, feature, at, annotations)
+    st.caption(plain(measured_words(names, feature)))
+    if not names.automatic.has(*map(int, feature.split("/"))):  # traced before there were any
+        refs = tuple(dict.fromkeys((diff.a.key.checkpoint, diff.b.key.checkpoint)))
+        job_button(
+            LabelFeatures(checkpoints=refs, transcoders=diff.a.key.transcoders), label="Label all features",
+            key="label features", icon=":material/label:", primary=False,
+            note="Reads a few hundred texts, once for this transcoder set.",
+        )  # fmt: skip
+    _groups(digest, feature, at, names.annotations)
     if problem := st.session_state.pop(_PROBLEM, ""):
         st.error(plain(problem), icon=":material/error:")
+
+
+def _called(names: FeatureNames, feature: str) -> str:
+    label = names.label(*map(int, feature.split("/")))
+    return label.more if label else "What does this feature stand for?"
+
+
+def measured_words(names: FeatureNames, feature: str) -> str:
+    """Where its automatic label comes from, which it has or would have if a person had not written one."""
+    layer, index = map(int, feature.split("/"))
+    label = names.unwritten().label(layer, index)
+    if label and label.measured:
+        n, refs = count(label.measured.n_tokens), listed(label.measured.checkpoints)
+        return f"Automatic: {label.more} (most active on → promotes), over {n} tokens in {refs}."
+    if names.automatic.has(layer, index):
+        return "It has no automatic label: no token stands out in what it is active on, and none in what it promotes."
+    return "It has no automatic label yet."
 
 
 def _save_label(digest: str, feature: str, key: str) -> None:

@@ -8,6 +8,7 @@ from engine.analysis.carried import explained_logits
 from engine.analysis.diff import diff_graphs
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import Request, Timelapse
 from engine.domain.numbers import plural
@@ -40,9 +41,7 @@ class TimelapseFrames:
     view: TimelapseView | None
 
 
-def timelapse_frames(
-    selection: Selection, diff: GraphDiff, shown: Shown, annotations: Annotations, *, height: int
-) -> Frame:
+def timelapse_frames(selection: Selection, diff: GraphDiff, shown: Shown, names: FeatureNames, *, height: int) -> Frame:
     """Draws it with the sentence and the counts of each step, which follow the slider in the browser.
 
     Returns what it stands at since the slider was last at rest: what is below is drawn for that step.
@@ -52,9 +51,9 @@ def timelapse_frames(
     points = moments(store(), selection.a.ref, selection.b.ref)
     # One output at all steps: what the last B says, where nothing else is chosen.
     one = shown.settings.model_copy(update={"explained": explained_logits(diff)})
-    made = _timelapse(selection, replace(shown, settings=one), annotations, points)
+    made = _timelapse(selection, replace(shown, settings=one), names.annotations, points)
     if made.view is not None:
-        told = linked_graphs(made.view, key="graphs", marks=told, height=height, annotations=annotations)
+        told = linked_graphs(made.view, key="graphs", marks=told, height=height, names=names)
         mark(told)
     step = selection.b.step if told.step is None else told.step
     _trace_missing(selection, diff, points, set(made.diffs), step)

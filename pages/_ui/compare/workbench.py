@@ -11,15 +11,15 @@ import streamlit as st
 
 from engine.analysis.carried import explained_sentence
 from engine.analysis.focus import Focus, focus
-from engine.domain.annotations import Annotations
 from engine.domain.diffs import CHANGE, STATUSES, GraphDiff, Status
+from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from pages._ui import url
 from pages._ui.compare.choice import explanation, markdown, over_training, sentence
-from pages._ui.compare.data import annotations_of, difference, drawn
+from pages._ui.compare.data import difference, drawn, names_of
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import (
@@ -69,13 +69,13 @@ def workbench(selection: Selection, view: str) -> None:
             not_traced(selection)
         return
     shown = replace(shown, share=share_from_url(diff.a.n_layers))
-    annotations = annotations_of(store(), diff)
+    names = names_of(store(), diff)
     above = st.container()
     frame = None
     if view == "Time-lapse" and not selection.group:
-        frame = timelapse_frames(selection, diff, shown, annotations, height=GRAPH_PX)
+        frame = timelapse_frames(selection, diff, shown, names, height=GRAPH_PX)
         selection, diff = frame.selection, frame.diff
-    diff = drawn(diff, annotations, shown)
+    diff = drawn(diff, names.annotations, shown)
     if view == "Table":
         explanation(diff, explained_sentence(diff))
     elif frame is None or frame.step is None:
@@ -85,9 +85,9 @@ def workbench(selection: Selection, view: str) -> None:
         st.info("A time-lapse plays one prompt. Choose one of the prompts of this mean circuit below.")
     elif view in ("Graphs", "Overlay"):
         deep = diff.a.n_layers > DEEP
-        graphs(view_of(diff, selection, shown.share), annotations, overlay=view == "Overlay", deep=deep)
+        graphs(view_of(diff, selection, shown.share), names, overlay=view == "Overlay", deep=deep)
         _how_much(diff, shown.share)
-    _below(diff, selection, shown, annotations, frame.step if frame else None)
+    _below(diff, selection, shown, names, frame.step if frame else None)
 
 
 def _shown(selection: Selection, view: str) -> Shown:
@@ -157,20 +157,20 @@ def _view(_make: Callable[[], GraphView], made_from: tuple[Hashable, ...]) -> Gr
     return _make()
 
 
-def graphs(view: GraphView, annotations: Annotations, *, overlay: bool, deep: bool = False) -> None:
+def graphs(view: GraphView, names: FeatureNames, *, overlay: bool, deep: bool = False) -> None:
     """The linked graphs; what a person marks in them goes into the address. `deep`: of many layers, drawn higher."""
     mark(
         linked_graphs(
             view, key=PICKING.key, mode="overlay" if overlay else "pair", marks=marks(),
-            height=DEEP_PX if deep else GRAPH_PX, annotations=annotations,
+            height=DEEP_PX if deep else GRAPH_PX, names=names,
         )
     )  # fmt: skip
 
 
-def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Annotations, step: int | None) -> None:
+def _below(diff: GraphDiff, selection: Selection, shown: Shown, names: FeatureNames, step: int | None) -> None:
     """`step`: the one that a time-lapse stands at."""
     at = marks()
-    with PICKING.title_row(_title(diff, at, annotations, step)):
+    with PICKING.title_row(_title(diff, at, names, step)):
         if shown.view == "Time-lapse" and st.button(
             "Compare these two", icon=":material/compare_arrows:", type="tertiary", on_click=compare_these,
             args=(selection, diff), help="Open this step's two checkpoints as a comparison",
@@ -178,34 +178,34 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, annotations: Ann
             st.rerun()
         settings_menu(diff, selection, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
-        pair = ExportedPair(diff, lambda: view_of(diff, selection, shown.share), selection.probe, annotations)
+        pair = ExportedPair(diff, lambda: view_of(diff, selection, shown.share), selection.probe, names)
         export_menu(PAIR_FORMATS, pair, name=name)
     if at.selected:
         left, right = st.columns([5, 6], gap="medium")
         with left:
-            _neighbours(diff, at.selected)
+            _neighbours(diff, at.selected, names)
         with right:
-            inspect_node(diff, selection, at, annotations, height=PICKED_PX)
+            inspect_node(diff, selection, at, names, height=PICKED_PX)
         return
     beside = _beside(shown, selection, at)
     if beside is None:
         if shown.view == "Table":
             _filter(at, diff.summary.edges)
-        _all_edges(diff, at, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
+        _all_edges(diff, at, names, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
         return
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        _all_edges(diff, at, BELOW_PX)
+        _all_edges(diff, at, names, BELOW_PX)
     with right:
         beside(diff)
 
 
-def _title(diff: GraphDiff, at: Marks, annotations: Annotations, step: int | None) -> str:
+def _title(diff: GraphDiff, at: Marks, names: FeatureNames, step: int | None) -> str:
     """`step`: of a time-lapse, whose counts stand beside its slider."""
     if at.selected:
-        return node_title(diff, at.selected, annotations)
+        return node_title(diff, at.selected, names)
     if at.edge:
-        return edge_title(diff, at.edge)
+        return edge_title(diff, at.edge, names)
     if step is not None:
         return f"**Largest changes at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
     return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
@@ -223,9 +223,9 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
     return lambda diff: over_training(selection, height=BELOW_PX)
 
 
-def _all_edges(diff: GraphDiff, at: Marks, height: int) -> None:
+def _all_edges(diff: GraphDiff, at: Marks, names: FeatureNames, height: int) -> None:
     """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
-    table = edge_table(diff)
+    table = edge_table(diff, names=names)
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
@@ -253,8 +253,8 @@ def _filtered(key: str) -> None:
     mark(replace(marks(), statuses=tuple(status for status in STATUSES if status in chosen)))
 
 
-def _neighbours(diff: GraphDiff, node: str) -> None:
-    inputs, outputs = neighbours(diff, node)
+def _neighbours(diff: GraphDiff, node: str, names: FeatureNames) -> None:
+    inputs, outputs = neighbours(diff, node, names)
     tabs = st.tabs(("Inputs", "Outputs"), key="neighbours tab", on_change="rerun")  # only the open one is drawn
     for tab, table, are_inputs in zip(tabs, (inputs, outputs), (True, False), strict=True):
         if tab.open:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
 from engine.figures.graph_view import GraphView
+from engine.figures.node_tooltip import label_note
 from engine.figures.timelapse_view import TimelapseView
 from pages._ui.graphs.marks import Marks
 
@@ -65,13 +66,13 @@ def linked_graphs(
     mode: Literal["pair", "overlay"] = "pair",
     marks: Marks | None = None,
     height: int = HEIGHT,
-    annotations: Annotations | None = None,
+    names: FeatureNames | None = None,
 ) -> Marks:
     """Draws `view`; returns what the user has marked.
 
     `marks`: what Python wants marked. A field counts only when it says something new: neither what was passed the
     last time nor what came back then, so that a page can pass on what it got (through the address, say).
-    `height`: of the drawing, in pixels. `annotations`: of the transcoders that the graphs were traced with.
+    `height`: of the drawing, in pixels. `names`: of the features of the transcoders that the graphs were traced with.
     """
     passed = marks or Marks()
     memory: _Memory = st.session_state.setdefault(f"{key} marks", _Memory())
@@ -81,7 +82,7 @@ def linked_graphs(
         "height": height,
         "marks": passed.state(),
         "said": memory.said,
-        "annotations": _annotated(annotations),
+        "annotations": _annotated(names, view.nodes),
         "version": view.version,
     }
     # Bytes, because Streamlit would write a dict as JSON twice at every run, and the view's is made once.
@@ -131,8 +132,14 @@ def _alone(orders: dict[str, Any]) -> dict[str, Any]:
     return orders
 
 
-def _annotated(annotations: Annotations | None) -> dict[str, Any]:
-    if annotations is None:
-        return {"labels": {}, "supernodes": []}
-    groups = [{"name": group.name, "features": list(group.features)} for group in annotations.supernodes]
-    return {"labels": annotations.labels, "supernodes": groups}
+def _annotated(names: FeatureNames | None, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a person wrote, and the automatic labels of the features that are drawn: short, and what it means."""
+    if names is None:
+        return {"labels": {}, "automatic": {}, "supernodes": []}
+    automatic = {}
+    for layer, index in sorted({(node["layer"], node["index"]) for node in nodes if node["kind"] == "feature"}):
+        label = names.label(layer, index)
+        if label and label.automatic:
+            automatic[f"{layer}/{index}"] = [label.text, label_note(label)]
+    groups = [{"name": group.name, "features": list(group.features)} for group in names.annotations.supernodes]
+    return {"labels": names.annotations.labels, "automatic": automatic, "supernodes": groups}

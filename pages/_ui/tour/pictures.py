@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import streamlit as st
 
+from engine.domain.feature_names import FeatureNames
 from engine.figures import palette
 from engine.figures.sketch import sketch, sketch_svg
 from engine.figures.tour_charts import SIDE, picture
@@ -27,7 +28,7 @@ def circuit(compared: Compared, side: str, features: Collection[str], *, width: 
 
 def path(
     compared: Compared, features: Collection[str], strong: Sequence[str], only: Collection[tuple[str, str]],
-    *, alt: str, width: int, height: int,
+    *, names: FeatureNames, alt: str, width: int, height: int,
 ) -> str:  # fmt: skip
     """What appeared in A during training, with its strongest path. `compared`: the base with A."""
     return _svg(
@@ -42,7 +43,14 @@ def path(
         width,
         height,
         _made_from(compared),
+        names=tuple(_called(names, node) for node in strong),
     )
+
+
+def _called(names: FeatureNames, node: str) -> str:
+    kind, layer, _, index = node.split("/")
+    label = names.label(int(layer), int(index)) if kind == "feature" else None
+    return label.text if label else ""
 
 
 def _made_from(compared: Compared) -> str:
@@ -54,10 +62,12 @@ def _made_from(compared: Compared) -> str:
 def _svg(
     _compared: Compared, side: str, features: tuple[str, ...], strong: tuple[str, ...],
     only: tuple[tuple[str, str], ...] | None, color: str, text: str, alt: str, width: int, height: int, made_from: str,
+    names: tuple[str, ...] = (),
 ) -> str:  # fmt: skip
     probe = _compared.probe
     drawn = sketch(
         _compared.diff, "a" if side == "a" else "b", features,
-        word=probe.constraint, answer=probe.answer.strip(), strong=strong, only=None if only is None else set(only),
+        word=probe.constraint, answer=probe.answer.strip(), strong=strong, names=names,
+        only=None if only is None else set(only),
     )  # fmt: skip
     return picture(sketch_svg(drawn, color=color, ink=text, alt=alt, width=width, height=height), alt=alt)

@@ -107,16 +107,18 @@ def paths_step(tour: Tour) -> Step:
     pairs = list(zip(appeared["source"], appeared["target"], strict=True))
     features = {node for pair in pairs for node in pair if node.startswith("feature/")}
     middle = next((node for node in strong if node.startswith("feature/")), None)
-    words = paths_words(found.diff, strong, word=found.probe.constraint, meaning=found.probe.meaning)
+    names = tour.store.feature_names(found.diff.a.key.transcoders_hash)
+    words = paths_words(found.diff, strong, word=found.probe.constraint, meaning=found.probe.meaning, names=names)
 
     def figure() -> None:
-        drawn = path(found, features, strong, pairs, alt=" ".join(words.sentences), width=860, height=430)
+        drawn = path(found, features, strong, pairs, names=names, alt=" ".join(words.sentences), width=860, height=430)
         notes = (
             "The prompt is at the bottom, possible next words are at the top.",
             "Each circle is a feature; a larger one adds more to the answer. Dashed: it adds hardly anything, or takes "
             "away.",
             "Each line is a connection that appeared and adds to the answer; a thicker one adds more.",
             "L0 to L3 are the model’s layers. It works through them from the bottom up.",
+            "A name such as “a → b” says: most active on a, promotes b. It was measured, nobody wrote it.",
         )
         items = "".join(f"<li>{note}</li>" for note in notes)
         _figure(

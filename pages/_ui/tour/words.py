@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from engine.analysis.distinguishing import appeared_edges
 from engine.domain.diffs import GraphDiff
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import NodeKind
 from engine.domain.interventions import Intervention
 from engine.domain.numbers import count, decimal, percent, plural
-from engine.figures.names import visible
+from engine.figures.names import feature_name, visible
 from pages._ui.tour.facts import Controls, TaughtPrompt, WordShare
 
 
@@ -55,7 +56,9 @@ def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
     )
 
 
-def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str) -> Words:
+def paths_words(
+    diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str, names: FeatureNames | None = None
+) -> Words:
     """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
     n = len(appeared_edges(diff))
     named = plural(n, "new connection") if n else "no new connection"
@@ -66,7 +69,7 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
     )
     if not path:
         return Words(title, (what,))
-    start, *between, end = (_called(diff, node) for node in path)
+    start, *between, end = (_called(diff, node, names) for node in path)
     parts = between[0] if len(between) == 1 else f"{len(between)} features"
     through = f" through {parts}" if between else ""
     return Words(
@@ -80,10 +83,11 @@ def paths_words(diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str
     )
 
 
-def _called(diff: GraphDiff, node: str) -> str:
+def _called(diff: GraphDiff, node: str, names: FeatureNames | None) -> str:
     row = diff.nodes[diff.nodes["id"] == node].iloc[0]
     if row["kind"] == NodeKind.FEATURE.name.lower():
-        return f"feature {row['index']}"
+        called = feature_name(names, int(row["layer"]), int(row["index"]))
+        return called if called.startswith("feature ") else f"the feature {called}"
     return f"“{visible(str(row['token']))}”"
 
 
