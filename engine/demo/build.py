@@ -27,7 +27,9 @@ from engine.domain.jobs import (
     Report,
     Timelapse,
     TrainTranscoders,
+    Where,
     part,
+    quiet,
 )
 from engine.store import Store
 from engine.workflows.corpora import answered_by_base
@@ -85,6 +87,7 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
             run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), NeverCancelled())
+        add_acted(store)
         timelapse = timelapse_request(store)
         run(store, timelapse, part(report, 0.94, 0.945, "Time-lapse: "), NeverCancelled())
         add_circuits(store, timelapse.checkpoints, part(report, 0.945, 0.95))
@@ -99,6 +102,15 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
     (folder / "figures.json").write_text(figures.to_json(), encoding="utf-8")
     (folder / "README.md").write_text(model_card(figures), encoding="utf-8")
     return figures
+
+
+def add_acted(store: Store) -> None:
+    """Where training acted, of the bundled comparisons."""
+    from engine.workflows import run
+
+    for a, b in recipe.COMPARISONS:
+        for prompt in recipe.PROMPTS:
+            run(store, Where(a=a, b=b, prompt=prompt), quiet, NeverCancelled())
 
 
 def timelapse_request(store: Store) -> Timelapse:

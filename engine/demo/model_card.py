@@ -62,6 +62,7 @@ The best checkpoint is the one with the highest paraphrase accuracy in its weake
   on {_prompts()}. Of the 100,000 edges of each, {count(recipe.TRACING.max_edges)} are kept: those into the
   outputs, those that the default pruning keeps, and of the rest the ones that contribute most. Measures are taken
   before. A time-lapse of the last pair on the first prompt has {v["time-lapse/moments"]} checkpoints.
+- `acted/`: where training acted, for the same comparisons.
 - `features/`: where the features in these comparisons are active and what they promote, in
   {v["feature facts/checkpoints"]} checkpoints.
 - `labels/`: automatic labels of {count(int(v["features with a label"]))} of the set's features, measured in
