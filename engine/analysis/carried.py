@@ -23,9 +23,11 @@ def explained_logits(diff: GraphDiff) -> ExplainedLogits:
     return diff.settings.explained or said_output(diff.b)
 
 
-def sentences(diff: GraphDiff, probe: Probe | None = None) -> tuple[tuple[Piece, ...], ...]:
-    """What both sides answer; then what is explained, and what its change came through."""
-    carried = carried_sentence(diff)
+def sentences(
+    diff: GraphDiff, probe: Probe | None = None, spans: Sequence[Span] | None = None
+) -> tuple[tuple[Piece, ...], ...]:
+    """What both sides answer; then what is explained, and what its change came through (`carried_sentence`)."""
+    carried = carried_sentence(diff, spans)
     return headline(diff, probe), (*explained_sentence(diff), *(((" ", False), *carried) if carried else ()))
 
 

@@ -178,8 +178,8 @@ def place_table(
     table = pd.DataFrame(
         {
             "layer": layer,
-            "position": [joined[place].first for place in column],
-            "token": [joined[place].text for place in column],
+            "position": [joined[place].first for place in column.tolist()],
+            "token": [joined[place].text for place in column.tolist()],
             "a": grids[0][layer, column],
             "b": grids[1][layer, column],
         }
@@ -201,10 +201,10 @@ def move_table(
     target, source = target[across], source[across]
     table = pd.DataFrame(
         {
-            "source": [joined[place].first for place in source],
-            "target": [joined[place].first for place in target],
-            "source_token": [joined[place].text for place in source],
-            "target_token": [joined[place].text for place in target],
+            "source": [joined[place].first for place in source.tolist()],
+            "target": [joined[place].first for place in target.tolist()],
+            "source_token": [joined[place].text for place in source.tolist()],
+            "target_token": [joined[place].text for place in target.tolist()],
             "a": moved[0][target, source],
             "b": moved[1][target, source],
         }

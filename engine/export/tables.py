@@ -36,16 +36,17 @@ def node_table(diff: GraphDiff) -> pd.DataFrame:
 
 def nodes_csv(diff: GraphDiff) -> str:
     """`node_table`, with control characters made visible: a NUL ends the file for many readers."""
-    return to_csv(_printable(node_table(diff)))
+    return printable_csv(node_table(diff))
 
 
 def edges_csv(diff: GraphDiff) -> str:
     """`engine.figures.tables.edge_table`, likewise."""
-    return to_csv(_printable(edge_table(diff)))
+    return printable_csv(edge_table(diff))
 
 
-def _printable(table: pd.DataFrame) -> pd.DataFrame:
-    return table.map(lambda value: printable(value) if isinstance(value, str) else value)
+def printable_csv(table: pd.DataFrame) -> str:
+    """Likewise."""
+    return to_csv(table.map(lambda value: printable(value) if isinstance(value, str) else value))
 
 
 def named(node_id: str, kind: str, layer: int, token: str, index: int) -> str:

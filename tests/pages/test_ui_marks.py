@@ -6,7 +6,7 @@ import re
 import pytest
 
 from engine.domain.diffs import STATUSES
-from pages._ui.graphs.linked_graphs import _in_force, _listen, _Memory
+from pages._ui.graphs.marked import _in_force, _listen, _Memory
 from pages._ui.graphs.marks import Marks
 
 FEATURE, OUTPUT = "feature/3/4/217", "logit/5/9/20"

@@ -6,6 +6,7 @@ import streamlit as st
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import FLOW, PART, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
 from engine.domain.numbers import decimal, signed
+from engine.figures.map_tables import feature_label
 from engine.figures.tables import node_names
 from pages._ui.compare.labels import label_form
 from pages._ui.compare.look_up import facts_or_progress
@@ -49,7 +50,7 @@ def node_title(diff: GraphDiff, node: str, annotations: Annotations) -> str:
     if found.empty:
         return f"**{plain(node)}**"
     row = found.iloc[0]
-    label = annotations.labels.get(f"{row['layer']}/{row['index']}", "") if row["kind"] == "feature" else ""
+    label = feature_label(annotations, int(row["layer"]), int(row["index"])) if row["kind"] == "feature" else ""
     named = f"**{_name(diff, node)}**" + (f" “{plain(label)}”" if label else "")
     return f"{named} · {row['status']} :gray[· {_figures(row)}]"
 

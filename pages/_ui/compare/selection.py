@@ -13,10 +13,13 @@ from pages._ui.graphs.picking import Picking
 
 PAGE = "compare"
 EXPLAINED = "explained"  # in the address
-VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table", "Where")
+VIEWS = ("Map", "Graphs", "Overlay", "Time-lapse", "Table")
+FORMER_VIEWS = {"where": "map"}  # of addresses that were kept
+MOST_LAYERS_IN_GRAPHS = 8  # of a deeper model the Map comes first
 MOST_CHANGE = 0.2  # the largest that the smallest change that counts can be set to
 _DEFAULT = DiffSettings()
 PICKING = Picking(PAGE, key="graphs")
+MAP_PICKING = Picking(PAGE, key="map")
 marks, mark = PICKING.marks, PICKING.mark
 
 

@@ -12,7 +12,7 @@ from engine.domain.diffs import STATUSES
 Show = Literal["both", "input", "output"]
 T = TypeVar("T")
 
-_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode"}
+_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode", "p": "place"}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _SHOW: dict[str, Show] = {"i": "input", "o": "output"}
 _NODE = re.compile(rf"({'|'.join(_KINDS.values())})/(-?\d{{1,9}})/(-?\d{{1,9}})/(.{{1,200}})", re.DOTALL)
@@ -22,7 +22,8 @@ _TEXT_LIMIT, _MOST_PINS = 8_000, 200
 
 @dataclass(frozen=True)
 class Marks:
-    """Nodes are named `feature/LAYER/POSITION/INDEX`, those of component circuits `input`, `a1.h3`, `m1`, `logits`.
+    """Nodes are named `feature/LAYER/POSITION/INDEX`, those of component circuits `input`, `a1.h3`, `m1`, `logits`,
+    places of the Map `place/LAYER/FIRST/LAST` (positions).
 
     As text: short, of characters that an address need not escape.
     """

@@ -1,0 +1,119 @@
+// Draws one panel of a map as SVG.
+
+const SIGN_COLOURS = { sign: ["positive", "negative"], change: ["gained", "lost"] };
+
+/** The colour of a value in a panel. */
+function valueColour(colours, panel, value) {
+  return colours[SIGN_COLOURS[panel.colors][value > 0 ? 0 : 1]];
+}
+
+/**
+ * picture: { payload, scene, panel (its number), at (of placeMap), marks, colours }. marks: hover and selected are
+ * { row, column } or null, hoverMove and move { source, target } or null, pins a list of { row, column }.
+ */
+function drawMap(svg, picture) {
+  const { at, payload } = picture;
+  svg.replaceChildren();
+  svg.setAttribute("viewBox", `0 0 ${at.width} ${at.height}`);
+  const panel = payload.panels[picture.panel];
+  drawGround(svg, picture);
+  drawTops(svg, picture, panel);
+  drawPlaces(svg, picture, panel);
+  drawNames(svg, picture);
+  drawMoves(svg, picture, panel);
+  drawRings(svg, picture);
+}
+
+function drawGround(svg, { payload, at, colours }) {
+  const box = { x: MAP_PAD.left, y: MAP_PAD.top, width: at.right - MAP_PAD.left, height: at.bottom - MAP_PAD.top };
+  shape(svg, "rect", { class: "tm-ground", ...box, rx: 4 });
+  for (const row of at.rows) {
+    const y = at.y(row);
+    shape(svg, "line", { x1: MAP_PAD.left, x2: at.right, y1: y, y2: y, stroke: colours.grid });
+    shape(svg, "text", { class: "tm-row-name", x: MAP_PAD.left - 6, y: y + 4, fill: colours.muted }, payload.rows[row]);
+  }
+}
+
+/** Above the plot: what all parts of a word add up to, or what the whole comes to. */
+function drawTops(svg, { payload, scene, at, colours, measure, panel: number }, panel) {
+  const { totals, tops } = scene.frame;
+  if (!totals) {
+    const [words, fill] = [tops[number], panel.colors === "sign" ? colours.text : valueColour(colours, panel, tops[number].includes("−") ? -1 : 1)];
+    shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill }, words);
+    return;
+  }
+  const order = [...totals.keys()].sort((p, q) => Math.abs(totals[q]) - Math.abs(totals[p]));
+  const least = 0.01 * Math.abs(totals[order[0]] ?? 0);
+  const taken = [];
+  for (const column of order) {
+    const text = signed(totals[column], Math.abs(totals[column]) >= 0.95 ? 1 : 2);
+    const half = measure(text) / 2 + 2;
+    const middle = Math.min(at.x(column), at.width - half);
+    const free = taken.every(([left, right]) => middle - half > right || middle + half < left);
+    if (!free || Math.abs(totals[column]) < least || !totals[column]) continue;
+    taken.push([middle - half, middle + half]);
+    shape(svg, "text", { class: "tm-total", x: middle, y: 15, fill: colours.muted }, text);
+  }
+}
+
+function drawPlaces(svg, { payload, scene, at, colours, panel: number }, panel) {
+  const group = shape(svg, "g", { class: "tm-marks" });
+  for (const { row, column, values } of scene.places) {
+    const value = values[number];
+    if (!isSeen(payload, value)) continue;
+    const size = markSize(value, payload.largest[0]);
+    const { w, h } = markBox(at, size);
+    shape(group, "rect", {
+      x: at.x(column) - w / 2, y: at.y(row) - h / 2, width: w, height: h, rx: Math.min(2.5, h / 2),
+      fill: valueColour(colours, panel, value), "fill-opacity": 0.5 + 0.5 * size,
+    });
+  }
+}
+
+function drawNames(svg, { payload, at, marks, colours }) {
+  const { angle, shown } = at.names;
+  const marked = new Set([marks.hover?.column, marks.selected?.column, marks.move?.source, marks.move?.target]);
+  for (const { column, text } of shown) {
+    const { bold, label } = payload.columns[column];
+    const [x, y] = [at.x(column), at.bottom + (angle ? 10 : 14)];
+    const turned = angle ? { transform: `rotate(${angle} ${x} ${y})`, "text-anchor": "end", x: x + 4, y: y + 1 } : { "text-anchor": "middle", x, y };
+    const name = shape(svg, "text", {
+      class: `tm-name ${bold ? "tm-bold" : ""} ${marked.has(column) ? "tm-here" : ""}`, fill: bold ? colours.ring : colours.text, ...turned,
+    }, text);
+    if (text !== label) shape(name, "title", {}, label);
+  }
+}
+
+/** The thinnest first, so that the thickest lie on top; each with a wide line under it that the pointer finds. */
+function drawMoves(svg, { payload, scene, at, marks, colours, panel: number }, panel) {
+  const group = shape(svg, "g", { class: "tm-moves" });
+  const size = (move) => Math.abs(move.values[number]);
+  const shown = scene.moves.map((move, i) => ({ move, i })).filter(({ move }) => move.drawn[number]);
+  shown.sort((p, q) => size(p.move) - size(q.move));
+  for (const { move, i } of shown) {
+    const here = isMove(marks.move, move) || isMove(marks.hoverMove, move);
+    const faded = marks.move && !isMove(marks.move, move);
+    const d = arcPath(at, move, payload.columns.length);
+    const width = Math.max(1, (MOST_ARC * size(move)) / payload.largest[1]);
+    shape(group, "path", {
+      d, class: "tm-arc", stroke: here ? colours.ring : valueColour(colours, panel, move.values[number]),
+      "stroke-width": width, "stroke-opacity": faded ? 0.25 : 0.85,
+    });
+    shape(group, "path", { d, class: "tm-hit", "data-move": i, "stroke-width": Math.max(10, width) });
+  }
+}
+
+function isMove(one, other) {
+  return Boolean(one && other) && one.source === other.source && one.target === other.target;
+}
+
+/** What is hovered, pinned and selected. */
+function drawRings(svg, { at, marks, colours }) {
+  const ring = ({ row, column }, attributes) => {
+    const [w, h] = [Math.max(12, Math.min(at.pitchX, MOST_MARK.w + 8)), Math.max(10, Math.min(at.pitchY, MOST_MARK.h + 6))];
+    shape(svg, "rect", { x: at.x(column) - w / 2, y: at.y(row) - h / 2, width: w, height: h, rx: 3, fill: "none", "pointer-events": "none", ...attributes });
+  };
+  if (marks.hover) ring(marks.hover, { stroke: colours.muted });
+  marks.pins.forEach((pin) => ring(pin, { stroke: colours.text, "stroke-width": 1.5, "stroke-dasharray": "3 2" }));
+  if (marks.selected) ring(marks.selected, { stroke: colours.ring, "stroke-width": 2 });
+}

@@ -1,0 +1,212 @@
+"""Compare's Map: where training acted, which needs no graphs, and what carries the answer; the tables that go with it.
+
+Whatever is marked in it or picked in a table goes into the address and is inspected beside the tables.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import cast
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from engine.analysis.acted import acted_sentence
+from engine.domain.acted import Acted
+from engine.domain.corpus import PROBE_KINDS
+from engine.domain.diffs import GraphDiff
+from engine.domain.errors import NotFound
+from engine.domain.jobs import Request, Where
+from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.figures.map_view import MapView, Picture, acted_view, carried_view
+from engine.workflows.queries import stored_acted, stored_comparison
+from pages._ui import url
+from pages._ui.compare.choice import sentence
+from pages._ui.compare.data import annotations_of, difference
+from pages._ui.compare.map_inspector import inspect_marked
+from pages._ui.compare.map_tables import acted_tables, carried_tables, draw_tables
+from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
+from pages._ui.compare.settings import settings_menu
+from pages._ui.compare.trace import not_traced
+from pages._ui.errors import guarded
+from pages._ui.graphs.export_menu import export_menu
+from pages._ui.graphs.maps import difference_map
+from pages._ui.jobs.button import job_button
+from pages._ui.session import store
+from pages._ui.text import plain
+
+TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
+TABLE_PX = 330
+_PIECES = "pieces"  # in the address
+
+
+@guarded()
+def compare_map(selection: Selection, shown: Shown) -> None:
+    """What is stored of one prompt, or how to get it."""
+    if selection.group:
+        st.info("The Map is about one prompt. Choose one above.")
+        return
+    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
+    traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
+    if acted is None and not traced:
+        _not_measured(selection)
+        not_traced(selection)
+        return
+    told, controls = st.columns([3.2, 1.5], gap="medium", vertical_alignment="top")
+    with controls:
+        picture = _picture("carried" if traced else "acted")
+        pieces = _pieces()
+    if picture == "acted":
+        _where(selection, acted, shown, told, pieces=pieces)
+    elif traced:
+        _carried(selection, acted, shown, told, pieces=pieces)
+    else:
+        not_traced(selection)
+        return
+    if not traced:
+        not_traced(selection)
+
+
+def _where(selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, *, pieces: bool) -> None:
+    if acted is None:
+        _not_measured(selection)
+        return
+    view = _view(
+        lambda: acted_view(
+            acted, [_step(ref) for ref in acted.key.checkpoints], joined=not pieces, taught=_taught(selection)
+        ),
+        ("acted", acted.key.hash, pieces, _taught(selection)),
+    )
+    with told:
+        st.markdown(plain(acted_sentence(acted, view.spans)))
+    if not any(stretch.matrices for stretch in acted.stretches):
+        return
+    _draw(view)
+    diff = difference(store(), selection, shown.settings) if marks().selected else None  # only an inspector needs it
+    _below(view, acted, diff, selection, shown)
+
+
+def _carried(selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, *, pieces: bool) -> None:
+    diff = difference(store(), selection, shown.settings)
+    assert diff is not None  # it is stored
+    if shown.settings.explained is not None and diff.settings.explained is None:
+        refuse_explained(shown.settings.explained)
+    steps = {side.ref: side.step for side in (selection.a, selection.b)}
+    view = _view(
+        lambda: carried_view({None: diff}, steps, joined=not pieces, taught=_taught(selection)),
+        ("carried", diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), pieces, _taught(selection)),
+    )
+    with told:
+        sentence(diff, selection, view.spans)
+    _draw(view)
+    _below(view, acted, diff, selection, shown)
+
+
+def _draw(view: MapView) -> None:
+    mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
+
+
+def _below(view: MapView, acted: Acted | None, diff: GraphDiff | None, selection: Selection, shown: Shown) -> None:
+    """The tables; beside them what is selected. The first table has a place of its own where nothing is."""
+    at = marks()
+    annotations = annotations_of(store(), diff) if diff is not None else None
+    if view.picture == "carried" and diff is not None and annotations is not None:
+        tables = carried_tables(view, diff, annotations)
+    else:
+        assert acted is not None
+        tables = acted_tables(view, acted)
+    picked = bool(at.selected or at.edge)
+    with MAP_PICKING.title_row(_title(view, picked=picked)):
+        if view.picture == "carried" and diff is not None:
+            settings_menu(diff, selection, shown)
+        name = f"{selection.a.ref} {selection.b.ref} {selection.prompt} {TITLES[view.picture]}"
+        sentences = acted_sentence(acted, view.spans) if view.picture == "acted" and acted is not None else ""
+        export_menu(
+            MAP_FORMATS, ExportedMap(view, selection.a.ref, selection.b.ref, selection.prompt, sentences), name=name
+        )
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        draw_tables(tables if picked else tables[:1], key=view.picture, height=TABLE_PX)
+    with right:
+        if picked:
+            inspect_marked(
+                view, at, acted=acted, diff=diff, annotations=annotations, selection=selection, height=TABLE_PX
+            )
+        else:
+            draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
+
+
+def _title(view: MapView, *, picked: bool) -> str:
+    if picked:
+        return "**Marked in the Map**"
+    return f"**{TITLES[view.picture]}** :gray[· parts of {plain(view.words)}, in logits]"
+
+
+def _picture(first: Picture) -> Picture:
+    key, names = f"{PAGE} picture", list(TITLES)
+    st.session_state[key] = url.allowed(PAGE, "picture", names, first, "picture")
+    st.segmented_control(
+        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: TITLES[name],
+        on_change=url.changed, args=(PAGE, "picture", key),
+    )  # fmt: skip
+    return cast(Picture, st.session_state[key])
+
+
+def _pieces() -> bool:
+    key = f"{PAGE} {_PIECES}"
+    st.session_state[key] = url.read(PAGE, _PIECES) == "1"
+    st.toggle(
+        "Show pieces of words", key=key, on_change=_pieced, args=(key,),
+        help="Long and new words are read in pieces. Joined, a word has the sum of their parts, and what moves inside "
+        "it is not shown.",
+    )  # fmt: skip
+    return bool(st.session_state[key])
+
+
+def _pieced(key: str) -> None:
+    url.write_unless(PAGE, _PIECES, "1" if st.session_state[key] else "", "")
+
+
+def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
+    return _kept(make, (str(store().workspace), *made_from))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _kept(_make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
+    return _make()
+
+
+def _taught(selection: Selection) -> str:
+    """The new word of the prompt's probe."""
+    probe = selection.probe
+    return probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else ""
+
+
+def _step(ref: str) -> int | None:
+    try:
+        return store().checkpoint(ref).step
+    except NotFound:  # a run that was deleted since
+        return None
+
+
+def _not_measured(selection: Selection) -> None:
+    with st.container(border=True):
+        st.subheader("Where did training act?")
+        st.markdown(
+            "See which tokens, layers, matrices and heads made the difference between "
+            f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(selection.prompt)}”. "
+            "It needs no transcoders."
+        )
+        job_button(
+            Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt),
+            label="Find where training acted", key="where", icon=":material/my_location:",
+            note="Seconds on the demo's model. You can leave this page; the result is kept.",
+            covers=lambda request: _is_for(request, selection),
+        )  # fmt: skip
+
+
+def _is_for(request: Request, selection: Selection) -> bool:
+    asked = (selection.a.ref, selection.b.ref, selection.prompt)
+    return (
+        isinstance(request, Where)
+        and (request.a, request.b, request.prompt) == asked
+        and not request.answers + request.against
+    )

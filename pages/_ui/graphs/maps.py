@@ -1,0 +1,49 @@
+"""The Map as a Streamlit component: SVG of our own, which speaks with its page as the linked graphs do."""
+
+from collections.abc import Callable
+from functools import cache
+
+import streamlit as st
+
+from engine.figures.map_view import MapView
+from pages._ui.graphs import linked_graphs
+from pages._ui.graphs.marked import marked
+from pages._ui.graphs.marks import Marks
+
+_GRAPH, _MAP = linked_graphs.ASSETS, linked_graphs.ASSETS.parent / "map"
+SCRIPTS = (
+    *(_GRAPH / name for name in ("numbers.js", "dom.js", "orders.js")),
+    *(
+        _MAP / name
+        for name in ("scene.js", "words.js", "draw.js", "split.js", "state.js", "steps.js", "events.js", "map.js")
+    ),
+)
+_LAYER_PX, _AROUND_PX = 13, 84  # of a row; names, totals
+_ARCS_PX, _LEAST_PX, _MOST_PX = 50, 236, 430
+
+
+@cache
+def script() -> str:
+    """The component's module."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+
+
+@cache
+def styles() -> str:
+    return linked_graphs.styles() + (_MAP / "map.css").read_text(encoding="utf-8")
+
+
+@cache
+def _component() -> Callable[..., object]:
+    return st.components.v2.component("tracelapse_map", html='<div class="tl tm"></div>', css=styles(), js=script())
+
+
+def map_height(view: MapView) -> int:
+    """Pixels of its drawing in a small window; in a higher one it is higher."""
+    arcs = _ARCS_PX if view.picture == "carried" else 0
+    return max(_LEAST_PX, min(_MOST_PX, _LAYER_PX * len(view.rows) + _AROUND_PX + arcs))
+
+
+def difference_map(view: MapView, *, key: str, marks: Marks) -> Marks:
+    """Draws `view`; returns what the user has marked. `marks`: as of `marked`."""
+    return marked(_component(), view, {"height": map_height(view)}, key=key, marks=marks)
