@@ -65,7 +65,7 @@ function drawPlaces(svg, { payload, scene, at, colours, panel: number }, panel) 
     const { w, h } = markBox(at, size);
     shape(group, "rect", {
       x: at.x(column) - w / 2, y: at.y(row) - h / 2, width: w, height: h, rx: Math.min(2.5, h / 2),
-      fill: valueColour(colours, panel, value), "fill-opacity": 0.5 + 0.5 * size,
+      fill: valueColour(colours, panel, value), "fill-opacity": 0.4 + 0.6 * size,
     });
   }
 }

@@ -54,7 +54,7 @@ function placeMap(payload, scene, width, height, measure) {
   const arcs = payload.frames.some((frame) => frame.moves.source.length)
     ? Math.max(ARCS.least, Math.min(ARCS.most, ARCS.part * height))
     : 0;
-  const plot = Math.max(20, height - MAP_PAD.top - names.height - arcs - 3);
+  const plot = Math.max(20, height - MAP_PAD.top - names.height - arcs - (arcs ? 4 : 0));
   const pitchY = plot / n;
   const bottom = MAP_PAD.top + plot;
   const y = (row) => bottom - (row + 0.5) * pitchY;
@@ -62,7 +62,7 @@ function placeMap(payload, scene, width, height, measure) {
     width, height, pitchX, pitchY, x, y, names, arcs, bottom,
     right: width - MAP_PAD.right,
     rows: placeRows(payload, pitchY, y),
-    below: bottom + names.height, // where arcs begin
+    below: bottom + names.height + 3, // where arcs begin
   };
 }
 
@@ -118,7 +118,7 @@ function importance(payload, scene, column) {
 /** The size of a mark in pixels. */
 function markBox({ pitchX, pitchY }, size) {
   const most = { w: Math.min(MOST_MARK.w, 0.92 * pitchX), h: Math.min(MOST_MARK.h, Math.max(2.5, 0.86 * pitchY)) };
-  return { w: Math.max(LEAST_MARK.w, most.w * size), h: Math.max(Math.min(LEAST_MARK.h, most.h), most.h * size) };
+  return { w: Math.max(Math.min(LEAST_MARK.w, 0.35 * pitchX), most.w * size), h: Math.max(Math.min(LEAST_MARK.h, most.h), most.h * size) };
 }
 
 /** An arc below the words, deeper the farther it goes. */

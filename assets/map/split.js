@@ -21,7 +21,7 @@ function drawSplit(svg, { payload, width, height, colours, measure, shown }) {
   heading(svg, lower.top - SPLIT.head, "By layers", "in each stretch", colours, measure);
   drawGridOfBands(svg, split, x, lower, colours, shown);
   drawChecks(svg, split.names, x, lower.bottom, colours, measure);
-  for (const { top, bottom } of [upper, lower]) {
+  if (shown < split.names.length - 1) for (const { top, bottom } of [upper, lower]) {
     shape(svg, "line", { class: "tm-cursor", x1: x(shown), x2: x(shown), y1: top, y2: bottom, stroke: colours.ring });
   }
   return { x, first: SPLIT.left, last: width - SPLIT.right };

@@ -19,6 +19,7 @@ class Text:
     anchor: Anchor = "middle"
     bold: bool = False
     backed: str = ""  # the colour behind it, where lines may pass under the text
+    turned: float = 0.0  # degrees, around its place
 
 
 @dataclass(frozen=True)

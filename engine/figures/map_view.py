@@ -27,9 +27,9 @@ from engine.figures.map_split import Split, split
 from engine.figures.names import visible
 
 Picture = Literal["acted", "carried"]
-LEAST_MARK = 0.004  # of the largest: a smaller mark would be less than a pixel or two
-LEAST_MOVE = 0.08  # of the largest: thinner arcs are no help
-MOST_MOVES = 14  # arcs of one panel
+LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
+LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
+MOST_MOVES = 10  # arcs of one panel
 EMBEDDINGS, OUTPUT = "Emb", "Out"
 
 
@@ -104,7 +104,7 @@ class MapView(Sent):
     def description(self) -> str:
         """What is drawn, in words: the largest places and moves of the last panel."""
         frame = self.frames[-1]
-        told = [f"{visible(self.words)}: {frame.facts[-1]}. The largest places:"]
+        told = [f"{frame.tops[-1]}. The largest places:"]
         for row, column in _largest(frame.places[-1], 5):
             told.append(f"{self.place_name(row, column)} {signed(frame.places[-1, row, column])};")
         for target, source in _largest(frame.moves[-1], 3):
@@ -125,7 +125,11 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
     """
     spans = words(acted.tokens) if joined else pieces(acted.tokens)
     places = np.array([summed(acted.places([stretch]), spans) for stretch in acted.stretches])
-    names = [_checkpoint_name(ref, step) for ref, step in zip(acted.key.checkpoints, steps, strict=True)]
+    one_run = len({ref.partition("@")[0] for ref in acted.key.checkpoints}) == 1
+    names = [
+        step_name(step) if one_run and step is not None else checkpoint_title(ref, step)
+        for ref, step in zip(acted.key.checkpoints, steps, strict=True)
+    ]
     frames = []
     for number, upto in enumerate(np.cumsum(places, axis=0)):
         end = acted.stretches[number]
@@ -207,7 +211,7 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[Span], ste
         places=np.array([*places, places[1] - change.scale * places[0]]),
         moves=across * np.array([*moves, moves[1] - change.scale * moves[0]]),
         totals=None,
-        facts=(*(_facts(graph, diff) for graph in (diff.a, diff.b)), f"logit {signed(total)}"),
+        facts=(*(_facts(graph, diff) for graph in (diff.a, diff.b)), "orange: more in B · blue: less in B"),
         tops=(
             *(f"{visible(change.words)} {decimal(logit)}" for logit in logits),
             f"{visible(change.words)} {signed(total)}",
@@ -226,10 +230,6 @@ def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:
 
 def _bold(spans: Sequence[Span], taught: str) -> tuple[bool, ...]:
     return tuple(bool(taught) and visible(span.text) == taught for span in spans)
-
-
-def _checkpoint_name(ref: str, step: int | None) -> str:
-    return ref if step is None else step_name(step)
 
 
 def _frame(frame: Frame, largest_place: float, largest_move: float) -> dict[str, Any]:

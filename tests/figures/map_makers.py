@@ -77,7 +77,7 @@ def _graph(n_layers: int, texts: tuple[str, ...], side: str, n_features: int) ->
     weight = [parts[layer, at] * (0.6, 0.3, 0.1)[index % 3] for _, layer, at, index in nodes[: -n - 2]] + [0.1] * n
     edges = [(row, len(nodes) - 2, one) for row, one in enumerate(weight)]
     made = graph_of(
-        nodes, edges, tokens=texts, outputs=(" happy", " sad"), probability=(0.02, 0.5) if side == "a" else (0.96, 0.01),
+        nodes, edges, tokens=texts, outputs=(" happy", " sad"), probability=(0.02, 0.5) if side == "a" else (0.96, 0),
         n_layers=n_layers, checkpoint="real@base" if side == "a" else "real@100%",
     )  # fmt: skip
     part = np.zeros((2, len(nodes)), np.float32)

@@ -3,13 +3,14 @@
 Whatever is marked in it or picked in a table goes into the address and is inspected beside the tables.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import acted_sentence
+from engine.analysis.carried import sentences
 from engine.domain.acted import Acted
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.diffs import GraphDiff
@@ -22,13 +23,14 @@ from pages._ui import url
 from pages._ui.compare.choice import sentence
 from pages._ui.compare.data import annotations_of, difference
 from pages._ui.compare.map_inspector import inspect_marked
-from pages._ui.compare.map_tables import acted_tables, carried_tables, draw_tables
+from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables, draw_tables
 from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
 from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
+from pages._ui.graphs.marks import Marks
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -50,94 +52,94 @@ def compare_map(selection: Selection, shown: Shown) -> None:
         _not_measured(selection)
         not_traced(selection)
         return
-    told, controls = st.columns([3.2, 1.5], gap="medium", vertical_alignment="top")
+    told, controls = st.columns([3.2, 1.6], gap="medium", vertical_alignment="top")
     with controls:
         picture = _picture("carried" if traced else "acted")
-        pieces = _pieces()
-    if picture == "acted":
-        _where(selection, acted, shown, told, pieces=pieces)
+        tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if picture == "acted" and acted is not None:
+        _acted(selection, acted, shown, told, tools, traced=traced)
+    elif picture == "acted":
+        _not_measured(selection)
     elif traced:
-        _carried(selection, acted, shown, told, pieces=pieces)
-    else:
-        not_traced(selection)
-        return
+        _carried(selection, acted, shown, told, tools)
     if not traced:
         not_traced(selection)
 
 
-def _where(selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, *, pieces: bool) -> None:
-    if acted is None:
-        _not_measured(selection)
-        return
+def _acted(
+    selection: Selection, acted: Acted, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator, *, traced: bool
+) -> None:
+    pieces, taught = url.read(PAGE, _PIECES) == "1", _taught(selection)
+    steps = [_step(ref) for ref in acted.key.checkpoints]
     view = _view(
-        lambda: acted_view(
-            acted, [_step(ref) for ref in acted.key.checkpoints], joined=not pieces, taught=_taught(selection)
-        ),
-        ("acted", acted.key.hash, pieces, _taught(selection)),
+        lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
     )
+    text = acted_sentence(acted, view.spans)
     with told:
-        st.markdown(plain(acted_sentence(acted, view.spans)))
+        st.markdown(plain(text))
     if not any(stretch.matrices for stretch in acted.stretches):
         return
-    _draw(view)
-    diff = difference(store(), selection, shown.settings) if marks().selected else None  # only an inspector needs it
-    _below(view, acted, diff, selection, shown)
+    at = _draw(view)
+    with tools:
+        _pieces(view)
+        _export(view, selection, text)
+    # Only what is said of a place needs the graphs.
+    diff = difference(store(), selection, shown.settings) if traced and at.selected else None
+    _below(view, at, acted_tables(view, acted), acted, diff, selection)
 
 
-def _carried(selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, *, pieces: bool) -> None:
+def _carried(
+    selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator
+) -> None:
     diff = difference(store(), selection, shown.settings)
     assert diff is not None  # it is stored
     if shown.settings.explained is not None and diff.settings.explained is None:
         refuse_explained(shown.settings.explained)
+    pieces, taught = url.read(PAGE, _PIECES) == "1", _taught(selection)
     steps = {side.ref: side.step for side in (selection.a, selection.b)}
     view = _view(
-        lambda: carried_view({None: diff}, steps, joined=not pieces, taught=_taught(selection)),
-        ("carried", diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), pieces, _taught(selection)),
+        lambda: carried_view({None: diff}, steps, joined=not pieces, taught=taught),
+        ("carried", diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), pieces, taught),
     )
     with told:
         sentence(diff, selection, view.spans)
-    _draw(view)
-    _below(view, acted, diff, selection, shown)
-
-
-def _draw(view: MapView) -> None:
-    mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
-
-
-def _below(view: MapView, acted: Acted | None, diff: GraphDiff | None, selection: Selection, shown: Shown) -> None:
-    """The tables; beside them what is selected. The first table has a place of its own where nothing is."""
-    at = marks()
-    annotations = annotations_of(store(), diff) if diff is not None else None
-    if view.picture == "carried" and diff is not None and annotations is not None:
-        tables = carried_tables(view, diff, annotations)
-    else:
-        assert acted is not None
-        tables = acted_tables(view, acted)
-    picked = bool(at.selected or at.edge)
-    with MAP_PICKING.title_row(_title(view, picked=picked)):
-        if view.picture == "carried" and diff is not None:
-            settings_menu(diff, selection, shown)
-        name = f"{selection.a.ref} {selection.b.ref} {selection.prompt} {TITLES[view.picture]}"
-        sentences = acted_sentence(acted, view.spans) if view.picture == "acted" and acted is not None else ""
-        export_menu(
-            MAP_FORMATS, ExportedMap(view, selection.a.ref, selection.b.ref, selection.prompt, sentences), name=name
+    at = _draw(view)
+    with tools:
+        _pieces(view)
+        settings_menu(diff, selection, shown)
+        _export(
+            view,
+            selection,
+            " ".join("".join(text for text, _ in one) for one in sentences(diff, selection.probe, view.spans)),
         )
-    left, right = st.columns([1, 1], gap="medium")
+    tables = carried_tables(view, diff, annotations_of(store(), diff))
+    _below(view, at, tables, acted, diff, selection)
+
+
+def _draw(view: MapView) -> Marks:
+    mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
+    return marks()
+
+
+def _export(view: MapView, selection: Selection, text: str) -> None:
+    a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
+    export_menu(MAP_FORMATS, ExportedMap(view, a, b, prompt, text), name=f"{a} {b} {prompt} {TITLES[view.picture]}")
+
+
+def _below(
+    view: MapView, at: Marks, tables: Sequence[MapTable], acted: Acted | None, diff: GraphDiff | None,
+    selection: Selection,
+) -> None:  # fmt: skip
+    """The tables; beside them what is marked, or, where nothing is, all but the first table."""
+    picked = bool(at.selected or at.edge)
+    left, right = st.columns(2, gap="medium")
     with left:
         draw_tables(tables if picked else tables[:1], key=view.picture, height=TABLE_PX)
     with right:
         if picked:
-            inspect_marked(
-                view, at, acted=acted, diff=diff, annotations=annotations, selection=selection, height=TABLE_PX
-            )
+            inspect_marked(view, at, acted, diff, selection, height=TABLE_PX)
         else:
             draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
-
-
-def _title(view: MapView, *, picked: bool) -> str:
-    if picked:
-        return "**Marked in the Map**"
-    return f"**{TITLES[view.picture]}** :gray[· parts of {plain(view.words)}, in logits]"
 
 
 def _picture(first: Picture) -> Picture:
@@ -150,15 +152,16 @@ def _picture(first: Picture) -> Picture:
     return cast(Picture, st.session_state[key])
 
 
-def _pieces() -> bool:
+def _pieces(view: MapView) -> None:
+    if not view.can_join:
+        return
     key = f"{PAGE} {_PIECES}"
     st.session_state[key] = url.read(PAGE, _PIECES) == "1"
     st.toggle(
-        "Show pieces of words", key=key, on_change=_pieced, args=(key,),
+        "Pieces of words", key=key, on_change=_pieced, args=(key,),
         help="Long and new words are read in pieces. Joined, a word has the sum of their parts, and what moves inside "
         "it is not shown.",
     )  # fmt: skip
-    return bool(st.session_state[key])
 
 
 def _pieced(key: str) -> None:

@@ -1,5 +1,8 @@
 """What is marked in Compare's Map: of a place its matrices, heads and features, of a move the layers that carry it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pandas as pd
 import streamlit as st
 
@@ -18,26 +21,22 @@ from engine.figures.map_tables import (
 )
 from engine.figures.map_view import MapView
 from engine.figures.names import visible
+from pages._ui.compare.data import annotations_of
 from pages._ui.compare.inspector import inspect_node, node_title
 from pages._ui.compare.map_tables import show_rows
 from pages._ui.compare.selection import MAP_PICKING, Selection
 from pages._ui.graphs.marks import Marks
+from pages._ui.session import store
 from pages._ui.text import plain
 
 _HEAD_PX = 46  # of a title or a row of tabs
 
 
 def inspect_marked(
-    view: MapView,
-    at: Marks,
-    *,
-    acted: Acted | None,
-    diff: GraphDiff | None,
-    annotations: Annotations | None,
-    selection: Selection,
-    height: int,
+    view: MapView, at: Marks, acted: Acted | None, diff: GraphDiff | None, selection: Selection, *, height: int
 ) -> None:
-    """`acted`, `diff` with its `annotations`: what is stored of this prompt."""
+    """`acted`, `diff`: what is stored of this prompt."""
+    annotations = None if diff is None else annotations_of(store(), diff)
     if at.edge:
         _move(view, at.edge, diff, height=height)
     elif at.selected and at.selected.startswith("place/"):
@@ -52,14 +51,25 @@ def _node(
     """A feature, on the way back to its place."""
     node = at.selected or ""
     place = place_of(view, node)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(node_title(diff, node, annotations), width="stretch")
+    with _title(node_title(diff, node, annotations)):
         if place is not None:
             st.button(
                 view.place_name(*place), icon=":material/arrow_back:", type="tertiary", on_click=MAP_PICKING.choose,
                 args=(place_id(view, *place),), help="Back to its place in the Map",
             )  # fmt: skip
     inspect_node(diff, selection, at, annotations, height=height - _HEAD_PX)
+
+
+@contextmanager
+def _title(text: str) -> Iterator[None]:
+    """What is marked, the way back to no mark, and what else its body adds."""
+    told, ways = st.columns([3, 1.3], vertical_alignment="center", gap="small")
+    told.markdown(text)
+    with ways, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        yield
+        st.button(
+            "Clear", icon=":material/close:", type="tertiary", on_click=MAP_PICKING.clear, help="Esc", key="clear map"
+        )
 
 
 def _place(
@@ -77,7 +87,8 @@ def _place(
         return
     row, column = place
     layer, span = row + view.first_layer, view.spans[column]
-    st.markdown(f"**{plain(view.place_name(row, column))}** :gray[· {_figures(view, row, column)}]")
+    with _title(f"**{plain(view.place_name(row, column))}** :gray[· {_figures(view, row, column)}]"):
+        pass
     parts = _parts(layer, span, acted, diff, annotations)
     if not parts:
         st.caption("Nothing more is stored of this place.")
@@ -125,9 +136,9 @@ def _move(view: MapView, edge: tuple[str, str], diff: GraphDiff | None, *, heigh
         st.caption("The selected move is not on this map. Esc clears it.")
         return
     source, target = (view.spans[end[1]] for end in ends if end is not None)
-    st.markdown(
-        f"**{plain(visible(source.text))} → {plain(visible(target.text))}** :gray[· by the layer that reads it]"
-    )
+    ends_named = f"{plain(visible(source.text))} → {plain(visible(target.text))}"
+    with _title(f"**{ends_named}** :gray[· by the layer that reads it]"):
+        pass
     rows = layers_of_move(diff, source, target)
     show_rows(rows, height=height - _HEAD_PX, key=f"map move {edge}")
     if not (diff.a.is_whole and diff.b.is_whole):

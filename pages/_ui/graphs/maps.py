@@ -5,19 +5,11 @@ from functools import cache
 
 import streamlit as st
 
+from engine.export.map_page import SCRIPTS, STYLES, joined
 from engine.figures.map_view import MapView
-from pages._ui.graphs import linked_graphs
 from pages._ui.graphs.marked import marked
 from pages._ui.graphs.marks import Marks
 
-_GRAPH, _MAP = linked_graphs.ASSETS, linked_graphs.ASSETS.parent / "map"
-SCRIPTS = (
-    *(_GRAPH / name for name in ("numbers.js", "dom.js", "orders.js")),
-    *(
-        _MAP / name
-        for name in ("scene.js", "words.js", "draw.js", "split.js", "state.js", "steps.js", "events.js", "map.js")
-    ),
-)
 _LAYER_PX, _AROUND_PX = 13, 84  # of a row; names, totals
 _ARCS_PX, _LEAST_PX, _MOST_PX = 50, 236, 430
 
@@ -25,12 +17,12 @@ _ARCS_PX, _LEAST_PX, _MOST_PX = 50, 236, 430
 @cache
 def script() -> str:
     """The component's module."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    return joined(SCRIPTS)
 
 
 @cache
 def styles() -> str:
-    return linked_graphs.styles() + (_MAP / "map.css").read_text(encoding="utf-8")
+    return joined(STYLES)
 
 
 @cache
