@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.analysis.word_pieces import Span, pieces, summed
+from engine.analysis.word_pieces import TokenSpan, pieces, summed
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
 from engine.domain.numbers import decimal, percent, signed
 from engine.domain.words import listed
@@ -111,7 +111,7 @@ def move_table(acted: Acted) -> pd.DataFrame:
     return _largest_first(table, by="effect")
 
 
-def named_places(acted: Acted, spans: Sequence[Span] | None = None) -> list[NamedPlace]:
+def named_places(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> list[NamedPlace]:
     """Where most of the change was made: at most _NAMED tokens, or `spans` of them, each with its shortest run of
     layers."""
     joined = pieces(acted.tokens) if spans is None else spans
@@ -140,7 +140,7 @@ def _span(parts: np.ndarray) -> tuple[int, int]:
     return 0, len(parts) - 1
 
 
-def acted_sentence(acted: Acted, spans: Sequence[Span] | None = None) -> str:
+def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> str:
     """What changed by how much, at which tokens and layers most of it was made, and what the parts add up to.
 
     `spans`: what counts as one token.

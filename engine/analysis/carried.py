@@ -11,7 +11,7 @@ import pandas as pd
 
 from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
-from engine.analysis.word_pieces import Span, pieces
+from engine.analysis.word_pieces import TokenSpan, pieces
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -24,7 +24,7 @@ def explained_logits(diff: GraphDiff) -> ExplainedLogits:
 
 
 def sentences(
-    diff: GraphDiff, probe: Probe | None = None, spans: Sequence[Span] | None = None
+    diff: GraphDiff, probe: Probe | None = None, spans: Sequence[TokenSpan] | None = None
 ) -> tuple[tuple[Piece, ...], ...]:
     """What both sides answer; then what is explained, and what its change came through (`carried_sentence`)."""
     carried = carried_sentence(diff, spans)
@@ -49,7 +49,7 @@ def _named(diff: GraphDiff) -> tuple[str, str]:
     return ("Explained is the logit of ", "") if len(explained.tokens) == 1 else ("Explained is ", ", in logits")
 
 
-def carried_sentence(diff: GraphDiff, spans: Sequence[Span] | None = None) -> tuple[Piece, ...]:
+def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) -> tuple[Piece, ...]:
     """What most of the change came through: one place, and one step from token to token; of words, where `spans` says
     which tokens are one.
 
@@ -80,7 +80,7 @@ def carried_sentence(diff: GraphDiff, spans: Sequence[Span] | None = None) -> tu
     return (whole, False), (signed(total), True), (f", {'; '.join(named)}.", False)
 
 
-def _hardly(places: pd.DataFrame, total: float, limit: float, spans: Sequence[Span]) -> tuple[Piece, ...]:
+def _hardly(places: pd.DataFrame, total: float, limit: float, spans: Sequence[TokenSpan]) -> tuple[Piece, ...]:
     largest = places.iloc[int(places["change"].abs().argmax())] if len(places) else None
     if largest is None or abs(largest["change"]) < limit:
         return (("Neither it nor what runs through any one place changed by as much as counts.", False),)
@@ -98,11 +98,11 @@ def _is_mean(diff: GraphDiff) -> bool:
     return MEAN_COLUMNS[0] in diff.nodes
 
 
-def _place(row: pd.Series, spans: Sequence[Span]) -> str:
+def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
     return f"layer {row['layer']} at {_token(spans, int(row['position']))}"
 
 
-def _token(spans: Sequence[Span], position: int) -> str:
+def _token(spans: Sequence[TokenSpan], position: int) -> str:
     """With its position where the prompt has it twice."""
     words = {span.first: span.text.strip() for span in spans}
     return f"“{words[position]}”" + (f" ({position})" if list(words.values()).count(words[position]) > 1 else "")

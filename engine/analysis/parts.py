@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from engine.analysis.word_pieces import Span, pieces, summed
+from engine.analysis.word_pieces import TokenSpan, pieces, summed
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
@@ -165,7 +165,7 @@ def mean_unit(per_unit: Sequence[np.ndarray], there: Sequence[np.ndarray]) -> np
 
 
 def place_table(
-    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[Span] | None = None
+    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[TokenSpan] | None = None
 ) -> pd.DataFrame:
     """layer, position, token, a, b: the largest change first, places that are 0 in both left out.
 
@@ -188,7 +188,7 @@ def place_table(
 
 
 def move_table(
-    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[Span] | None = None
+    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[TokenSpan] | None = None
 ) -> pd.DataFrame:
     """source, target (positions), source_token, target_token, a, b: what came to a token from another, in all layers.
 

@@ -11,7 +11,7 @@ _GOES_ON = "##"  # before a piece that goes on a word, where pieces are marked i
 
 
 @dataclass(frozen=True)
-class Span:
+class TokenSpan:
     """Tokens that stand together: positions `first` to `last`, both included."""
 
     first: int
@@ -23,12 +23,12 @@ class Span:
         return range(self.first, self.last + 1)
 
 
-def pieces(tokens: Sequence[str]) -> tuple[Span, ...]:
+def pieces(tokens: Sequence[str]) -> tuple[TokenSpan, ...]:
     """Each token alone."""
-    return tuple(Span(place, place, token) for place, token in enumerate(tokens))
+    return tuple(TokenSpan(place, place, token) for place, token in enumerate(tokens))
 
 
-def words(tokens: Sequence[str]) -> tuple[Span, ...]:
+def words(tokens: Sequence[str]) -> tuple[TokenSpan, ...]:
     """Pieces joined to words. The first token, which begins the text, is never a piece of one.
 
     A token goes on a word where a letter, digit or apostrophe follows another and its tokenizer marks the
@@ -44,10 +44,12 @@ def words(tokens: Sequence[str]) -> tuple[Span, ...]:
         if place < 2 or not _goes_on(tokens[place - 1], token, marks_words=marks_words)
     ]
     ends = [start - 1 for start in starts[1:]] + [len(tokens) - 1]
-    return tuple(Span(first, last, _joined(tokens[first : last + 1])) for first, last in zip(starts, ends, strict=True))
+    return tuple(
+        TokenSpan(first, last, _joined(tokens[first : last + 1])) for first, last in zip(starts, ends, strict=True)
+    )
 
 
-def summed(values: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
+def summed(values: np.ndarray, spans: Sequence[TokenSpan]) -> np.ndarray:
     """(..., n_spans) sums of `values` (..., n_pos) over the positions of each span."""
     starts = [span.first for span in spans]
     found: np.ndarray = np.add.reduceat(values, starts, axis=-1) if starts else values

@@ -53,7 +53,7 @@ def map_html(drawn: ExportedMap) -> str:
                 "border-color": palette.GRAPH[theme]["ghost"],
             },
             data=inline_json(view.payload()),
-            height=max(300, 13 * len(view.rows) + 150),
+            height=max(300, 13 * len(view.rows) + 100),
             still=Markup(map_svg(view, theme=theme)),  # noqa: S704 - written through an XML tree
             drawn=drawn,
             places=places.drop(columns="id").to_dict("records"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.domain.numbers import signed
 from engine.export.shapes import Text, shortened, text_width
-from engine.figures.map_view import LEAST_MARK, Frame, MapPanel, MapView, seen_moves
+from engine.figures.map_view import LEAST_MARK, MapFrame, MapPanel, MapView, seen_moves
 from engine.figures.names import visible
 
 LEFT, RIGHT, TOP, SIZE = 38.0, 14.0, 22.0, 12.0  # pixels; of texts
@@ -94,7 +94,7 @@ def value_colour(panel: MapPanel, value: float, colours: dict[str, str]) -> str:
 
 
 def _boxes(
-    view: MapView, frame: Frame, number: int, x: Sequence[float], y: Sequence[float], pitch: tuple[float, float],
+    view: MapView, frame: MapFrame, number: int, x: Sequence[float], y: Sequence[float], pitch: tuple[float, float],
     colours: dict[str, str],
 ) -> list[Box]:  # fmt: skip
     largest, found = view.largest[0], []
@@ -110,7 +110,7 @@ def _boxes(
 
 
 def _bows(
-    view: MapView, frame: Frame, number: int, x: Sequence[float], y: float, arcs: float, colours: dict[str, str]
+    view: MapView, frame: MapFrame, number: int, x: Sequence[float], y: float, arcs: float, colours: dict[str, str]
 ) -> list[Bow]:
     largest, found = view.largest[1], []
     for target, source in zip(*np.nonzero(seen_moves(frame, largest)[number]), strict=True):
@@ -139,7 +139,7 @@ def _apart(ranked: Sequence[int], places: Sequence[float], least: float) -> list
     return taken
 
 
-def _names(view: MapView, frame: Frame, x: Sequence[float], pitch: float) -> tuple[float, dict[int, str]]:
+def _names(view: MapView, frame: MapFrame, x: Sequence[float], pitch: float) -> tuple[float, dict[int, str]]:
     """How far the words' names are turned, and the names of those that have room, by column."""
     texts = [shortened(visible(span.text), _NAME_LIMIT) for span in view.spans]
     widths = [text_width(text, SIZE, bold=bold) for text, bold in zip(texts, view.bold, strict=True)]
@@ -174,7 +174,7 @@ def _below(names: dict[int, str], turn: float) -> float:
 
 
 def _tops(
-    view: MapView, frame: Frame, number: int, x: Sequence[float], width: float, colours: dict[str, str]
+    view: MapView, frame: MapFrame, number: int, x: Sequence[float], width: float, colours: dict[str, str]
 ) -> list[Text]:
     if frame.totals is None:
         panel, text = view.panels[number], frame.tops[number]

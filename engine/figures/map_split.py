@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.analysis.word_pieces import Span
+from engine.analysis.word_pieces import TokenSpan
 from engine.figures.graph_view import short
 from engine.figures.names import visible
 
@@ -49,7 +49,7 @@ class Split:
         }
 
 
-def split(places: np.ndarray, spans: Sequence[Span], names: Sequence[str], n_layers: int) -> Split:
+def split(places: np.ndarray, spans: Sequence[TokenSpan], names: Sequence[str], n_layers: int) -> Split:
     """`places`: (n_stretches, n_layers + 2, n_columns) of single stretches; `names`: of the checkpoints."""
     by_column = np.concatenate([np.zeros((1, len(spans))), places.sum(1)]).cumsum(0).T  # (n_columns, n_checkpoints)
     order = [int(column) for column in np.argsort(-np.abs(by_column[:, -1]), kind="stable") if by_column[column].any()]
@@ -64,7 +64,9 @@ def split(places: np.ndarray, spans: Sequence[Span], names: Sequence[str], n_lay
         labels=(*(visible(spans[column].text) for column in named), *(["other words"] * len(others))),
         by_word=np.array([*by_column[named], *others]).reshape(-1, len(names)),
         bands=tuple(found),
-        by_band=np.array([places[:, band.first : band.last + 1].sum((1, 2)) for band in found]).reshape(len(found), -1),
+        by_band=np.array([places[:, band.first : band.last + 1].sum((1, 2)) for band in found]).reshape(
+            len(found), len(places)
+        ),
     )
 
 

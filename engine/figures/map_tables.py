@@ -5,8 +5,8 @@ import pandas as pd
 
 from engine.analysis.acted import head_table, layer_name, matrix_table
 from engine.analysis.carried import explained_logits
-from engine.analysis.parts import units
-from engine.analysis.word_pieces import Span
+from engine.analysis.parts import moved_parts, units
+from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import PART, GraphDiff
@@ -17,6 +17,7 @@ from engine.figures.names import visible
 
 SIDES = ("A", "B", "change")
 MOST_NAMED = 3  # features of a place
+_SMALLEST = 1e-3  # logits: less is rounding
 
 
 def place_id(view: MapView, row: int, column: int) -> str:
@@ -78,7 +79,7 @@ def word_rows(view: MapView) -> pd.DataFrame:
     return table
 
 
-def feature_rows(diff: GraphDiff, layer: int, span: Span, annotations: Annotations) -> pd.DataFrame:
+def feature_rows(diff: GraphDiff, layer: int, span: TokenSpan, annotations: Annotations) -> pd.DataFrame:
     """feature, label, A, B, change, and id: the features of a place that the difference keeps."""
     nodes = diff.nodes
     here = (nodes["kind"] == "feature") & (nodes["layer"] == layer) & nodes["position"].isin(list(span.positions))
@@ -115,11 +116,9 @@ def carrying(diff: GraphDiff, view: MapView, name: str, annotations: Annotations
     )
 
 
-def layers_of_move(diff: GraphDiff, source: Span, target: Span) -> pd.DataFrame:
-    """read in (layer), A, B, change: what edges between two words bring, by the layer of what they end in.
-
-    Of the edges that are kept in storage; all of them, where the graphs are whole.
-    """
+def layers_of_move(diff: GraphDiff, source: TokenSpan, target: TokenSpan) -> pd.DataFrame:
+    """read in (layer), A, B, change: what edges between two words bring, by the layer of what they end in; what edges
+    bring that are not kept in storage comes as one row. They sum to the move."""
     explained = explained_logits(diff)
     rows = []
     for graph in (diff.a, diff.b):
@@ -128,11 +127,15 @@ def layers_of_move(diff: GraphDiff, source: Span, target: Span) -> pd.DataFrame:
         end = graph.target[here]
         flow = graph.weight[here] * units(graph, explained)[end]
         layer = np.where(graph.kind[end] == NodeKind.LOGIT, graph.n_layers, graph.layer[end])
-        rows.append(np.bincount(layer, flow, minlength=graph.n_layers + 1))
+        found = np.bincount(layer, flow, minlength=graph.n_layers + 1)
+        whole = moved_parts(graph, explained)[np.ix_(list(target.positions), list(source.positions))].sum()
+        rest = whole - found.sum()
+        rows.append(np.append(found, rest if abs(rest) >= _SMALLEST else 0.0))
     a, b = rows
+    names = [*(f"L{layer}" for layer in range(diff.a.n_layers)), "the output", "edges not kept"]
     table = pd.DataFrame(
         {
-            "read in": ["the output" if layer == diff.a.n_layers else f"L{layer}" for layer in range(len(a))],
+            "read in": names,
             "A": a,
             "B": b,
             "change": b - diff.explained.scale * a,
@@ -141,7 +144,7 @@ def layers_of_move(diff: GraphDiff, source: Span, target: Span) -> pd.DataFrame:
     return _largest_first(table[(a != 0) | (b != 0)])
 
 
-def matrices_at(acted: Acted, layer: int, span: Span) -> pd.DataFrame:
+def matrices_at(acted: Acted, layer: int, span: TokenSpan) -> pd.DataFrame:
     """matrix, part: of one place."""
     rows = [
         (one.name, float(parts[list(span.positions)].sum()))
@@ -151,7 +154,7 @@ def matrices_at(acted: Acted, layer: int, span: Span) -> pd.DataFrame:
     return _largest_first(pd.DataFrame(rows, columns=["matrix", "part"]), by="part")
 
 
-def heads_at(acted: Acted, layer: int, span: Span) -> pd.DataFrame:
+def heads_at(acted: Acted, layer: int, span: TokenSpan) -> pd.DataFrame:
     """kind, head, part: of one place."""
     rows = [
         (one.kind, one.head, float(parts[list(span.positions)].sum()))

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.analysis.carried import explained_logits
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
-from engine.analysis.word_pieces import Span, pieces, summed, words
+from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
 from engine.domain.acted import EMBEDDING_LAYER, Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import AttributionGraph
@@ -42,7 +42,7 @@ class MapPanel:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class MapFrame:
     """What one step shows: values by panel, (n_panels, n_rows, n_columns) and (n_panels, n_columns, n_columns)."""
 
     step: int | None
@@ -59,12 +59,12 @@ class MapView(Sent):
     """What the component is given, and what pictures and tables are made from."""
 
     picture: Picture
-    spans: tuple[Span, ...]  # the columns
+    spans: tuple[TokenSpan, ...]  # the columns
     bold: tuple[bool, ...]  # (n_columns,) the words that were taught
     first_layer: int  # of the lowest row
     rows: tuple[str, ...]  # from below
     panels: tuple[MapPanel, ...]
-    frames: tuple[Frame, ...]  # in the order of training; the last is the whole
+    frames: tuple[MapFrame, ...]  # in the order of training; the last is the whole
     words: str  # what is explained
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
@@ -135,7 +135,7 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
         end = acted.stretches[number]
         change = end.after - acted.before
         frames.append(
-            Frame(
+            MapFrame(
                 step=steps[number + 1], name=names[number + 1], places=upto[None],
                 moves=np.zeros((1, len(spans), len(spans))), totals=upto.sum(0),
                 facts=(f"{names[0]} to {names[number + 1]} · {_sum(change, float(upto.sum()))}",),
@@ -196,7 +196,7 @@ def carried_view(
     )
 
 
-def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[Span], steps: Mapping[str, int]) -> Frame:
+def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan], steps: Mapping[str, int]) -> MapFrame:
     explained, change = explained_logits(diff), diff.explained
     places = [
         summed(np.vstack([token_parts(graph, explained), place_parts(graph, explained)]), spans)
@@ -205,7 +205,7 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[Span], ste
     moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in (diff.a, diff.b)]
     across = 1 - np.eye(len(spans))
     logits, total = (change.a, change.b), change.b - change.scale * change.a
-    return Frame(
+    return MapFrame(
         step=step,
         name="" if step is None else step_name(step),
         places=np.array([*places, places[1] - change.scale * places[0]]),
@@ -228,11 +228,11 @@ def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:
     return f"probability {percent(sum(probability[token] for token in explained.answers))}"
 
 
-def _bold(spans: Sequence[Span], taught: str) -> tuple[bool, ...]:
+def _bold(spans: Sequence[TokenSpan], taught: str) -> tuple[bool, ...]:
     return tuple(bool(taught) and visible(span.text) == taught for span in spans)
 
 
-def _frame(frame: Frame, largest_place: float, largest_move: float) -> dict[str, Any]:
+def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[str, Any]:
     """Of places and moves those that are seen in any panel, a list a panel."""
     row, column = np.nonzero((np.abs(frame.places) >= LEAST_MARK * largest_place).any(0))
     shown = seen_moves(frame, largest_move)
@@ -257,7 +257,7 @@ def _frame(frame: Frame, largest_place: float, largest_move: float) -> dict[str,
     }
 
 
-def seen_moves(frame: Frame, largest: float) -> np.ndarray:
+def seen_moves(frame: MapFrame, largest: float) -> np.ndarray:
     """(n_panels, n_columns, n_columns) bool: the few that are drawn in each panel."""
     sizes = np.abs(frame.moves)
     flat = np.sort(sizes.reshape(len(sizes), -1), axis=1)[:, ::-1]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.analysis.diff import diff_graphs
+from engine.analysis.diff import diff_everything
 from engine.domain.acted import Acted, ActedKey, ChangedMatrix, Stretch
 from engine.domain.diffs import GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -65,7 +65,7 @@ def acted(
 def pair(n_layers: int, n_tokens: int, *, words: tuple[str, ...] = (), n_features: int = 3) -> GraphDiff:
     """Of two graphs in which every feature works on the output alone, as large as `_carried` says."""
     texts = words or tokens(n_tokens)
-    return diff_graphs(*(_graph(n_layers, texts, side, n_features) for side in "ab"))
+    return diff_everything(*(_graph(n_layers, texts, side, n_features) for side in "ab"))
 
 
 def _graph(n_layers: int, texts: tuple[str, ...], side: str, n_features: int) -> AttributionGraph:

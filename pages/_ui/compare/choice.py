@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
-from engine.analysis.word_pieces import Span
+from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import decimal, step_name
@@ -70,7 +70,7 @@ def _view(first: str) -> str:
     return str(st.session_state[key])
 
 
-def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[Span] | None = None) -> None:
+def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] | None = None) -> None:
     """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly.
 
     `spans`: what counts as one token.

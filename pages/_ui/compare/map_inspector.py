@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pandas as pd
 import streamlit as st
 
-from engine.analysis.word_pieces import Span
+from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
@@ -102,7 +102,7 @@ def _place(
 
 
 def _parts(
-    layer: int, span: Span, acted: Acted | None, diff: GraphDiff | None, annotations: Annotations | None
+    layer: int, span: TokenSpan, acted: Acted | None, diff: GraphDiff | None, annotations: Annotations | None
 ) -> dict[str, pd.DataFrame]:
     """What is known of a place, by the tab's name."""
     found = {}
@@ -141,5 +141,3 @@ def _move(view: MapView, edge: tuple[str, str], diff: GraphDiff | None, *, heigh
         pass
     rows = layers_of_move(diff, source, target)
     show_rows(rows, height=height - _HEAD_PX, key=f"map move {edge}")
-    if not (diff.a.is_whole and diff.b.is_whole):
-        st.caption("Of the edges that are stored; the smallest were cut.")
