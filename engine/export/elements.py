@@ -6,12 +6,13 @@ Through an XML tree, so that no text of a user's can become markup.
 from xml.etree import ElementTree as ET
 
 from engine.export.shapes import Text, text_width
+from engine.export.texts import printable
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 
 
 def add_text(group: ET.Element, text: Text) -> None:
-    """One line."""
+    """One line; characters that XML forbids are made visible."""
     if text.backed:
         width = text_width(text.text, text.size, bold=text.bold) + 4
         back = {
@@ -29,7 +30,7 @@ def add_text(group: ET.Element, text: Text) -> None:
         look["font-weight"] = "700"
     if text.turned:
         look["transform"] = f"rotate({number(text.turned)} {number(text.x)} {number(text.y)})"
-    ET.SubElement(group, "text", look).text = text.text
+    ET.SubElement(group, "text", look).text = printable(text.text)
 
 
 def number(value: float) -> str:

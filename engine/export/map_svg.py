@@ -12,6 +12,7 @@ from engine.export.map_scene import LEFT, TOP, map_scene
 from engine.export.map_split import draw_split
 from engine.export.scene import BACKGROUND
 from engine.export.shapes import Text, Theme, shortened, text_width
+from engine.export.texts import printable
 from engine.figures import palette
 from engine.figures.map_view import MapView
 from engine.figures.names import visible
@@ -33,8 +34,8 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
     height = top + _HEAD + stage + _LEGEND
     size = {"width": str(width), "height": number(height), "viewBox": f"0 0 {width} {number(height)}"}
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": FONT})
-    ET.SubElement(root, "title").text = f"{visible(view.words)}: {', '.join(panel.title for panel in view.panels)}"
-    ET.SubElement(root, "desc").text = view.description
+    ET.SubElement(root, "title").text = printable(f"{visible(view.words)}: {', '.join(p.title for p in view.panels)}")
+    ET.SubElement(root, "desc").text = printable(view.description)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
     for place, line in enumerate(lines):
         add_text(root, Text(_MARGIN, _MARGIN + 13 + place * _LINE, line, 14.5, colours["text"], anchor="start"))
@@ -78,7 +79,7 @@ def _draw_panel(
     for box in drawn.boxes:
         place_ = {"x": number(box.x), "y": number(box.y), "width": number(box.width), "height": number(box.height)}
         shown = {"rx": number(min(2.5, box.height / 2)), "fill": box.colour, "fill-opacity": number(box.opacity)}
-        ET.SubElement(ET.SubElement(stage, "rect", place_ | shown), "title").text = box.tooltip
+        ET.SubElement(ET.SubElement(stage, "rect", place_ | shown), "title").text = printable(box.tooltip)
     for bow in drawn.bows:
         deep = number(bow.y + bow.depth)
         path = f"M{number(bow.x1)} {number(bow.y)}C{number(bow.x1)} {deep} {number(bow.x2)} {deep} {number(bow.x2)} "
