@@ -38,8 +38,10 @@ function drawGround(svg, { payload, at, colours }) {
 function drawTops(svg, { payload, scene, at, colours, measure, panel: number }, panel) {
   const { totals, tops } = scene.frame;
   if (!totals) {
-    const [words, fill] = [tops[number], panel.colors === "sign" ? colours.text : valueColour(colours, panel, tops[number].includes("−") ? -1 : 1)];
-    shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill }, words);
+    const text = tops[number];
+    const sign = text.includes("−") ? -1 : Number(text.includes("+"));
+    const fill = panel.colors === "sign" || !sign ? colours.text : valueColour(colours, panel, sign);
+    shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill }, text);
     return;
   }
   const order = [...totals.keys()].sort((p, q) => Math.abs(totals[q]) - Math.abs(totals[p]));

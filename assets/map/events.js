@@ -26,7 +26,7 @@ function under(map, panel, event) {
 function hoverAt(map, panel, event) {
   const { move, place, cell, px, py } = under(map, panel, event);
   map.hover(place, move);
-  if (move) showTip(panel, moveTip(map.payload, move), px, py);
+  if (move) showTip(panel, moveTip(map.payload, map.scene, move), px, py);
   else if (place) showTip(panel, placeTip(map.payload, map.scene, place, place), px, py);
   else if (cell) showTip(panel, placeTip(map.payload, map.scene, cell, null), px, py);
   else hideTip(panel);
@@ -70,7 +70,7 @@ function step(map, panel, key) {
 function pointAt(map, panel, place, move) {
   map.hover(place, move);
   const { x, y, below, arcs } = panel.at;
-  if (move) showTip(panel, moveTip(map.payload, move), (x(move.source) + x(move.target)) / 2, below + arcs / 2);
+  if (move) showTip(panel, moveTip(map.payload, map.scene, move), (x(move.source) + x(move.target)) / 2, below + arcs / 2);
   else showTip(panel, placeTip(map.payload, map.scene, place, place), x(place.column), y(place.row));
 }
 

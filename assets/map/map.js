@@ -74,13 +74,12 @@ class DifferenceMap {
     this.sizes.disconnect();
     this.row.replaceChildren();
     this.row.dataset.picture = picture;
-    this.panels = panels.map((panel, number) => makeMapPanel(this.row, panel.title, number));
+    this.panels = panels.map((_, number) => makeMapPanel(this.row, number));
     this.panels.forEach((panel) => {
-      panel.stage.setAttribute("aria-label", `${panel.title}. ${this.payload.description}`);
       listenTo(this, panel);
       this.sizes.observe(panel.stage);
     });
-    this.over = split ? makeMapPanel(this.row, "Over training", -1) : null;
+    this.over = split ? makeMapPanel(this.row, -1) : null;
     if (this.over) this.arrangeSplit(split);
     this.legend.keys.replaceChildren();
     for (const [mark, text] of mapKeys(this.payload)) {
@@ -113,8 +112,7 @@ class DifferenceMap {
     const place = (id) => placeOf(this.payload, id);
     const move = moveOf(this.payload, edge);
     Object.assign(this.marks, { hover: null, hoverMove: null, selected: place(selected), move, pins: pins.map(place).filter(Boolean) });
-    this.panels.forEach((panel) => (panel.facts.textContent = this.scene.frame.facts[panel.number]));
-    this.panels.forEach(hideTip);
+    this.panels.forEach((panel) => fillMapPanel(panel, this.scene.frame, this.payload.description));
     fillSteps(this.steps, this);
   }
 
@@ -210,10 +208,19 @@ class DifferenceMap {
   }
 }
 
-function makeMapPanel(parent, title, number) {
+/** Titles and facts of a frame. */
+function fillMapPanel(panel, { titles, facts }, description) {
+  const title = titles[panel.number];
+  panel.title.textContent = panel.title.title = title;
+  panel.facts.textContent = facts[panel.number];
+  panel.stage.setAttribute("aria-label", `${title}. ${description}`);
+  hideTip(panel);
+}
+
+function makeMapPanel(parent, number) {
   const box = element(parent, "section", "tl-panel tm-panel");
   const head = element(box, "header", "tl-head");
-  element(head, "strong", "tl-title", title).title = title;
+  const title = element(head, "strong", "tl-title");
   const facts = element(head, "span", "tl-facts");
   const stage = element(box, "div", "tl-stage tm-stage");
   stage.tabIndex = 0;

@@ -19,7 +19,7 @@ function fillSteps({ box, range, name, play }, map) {
   box.hidden = frames.length < 2;
   range.max = frames.length - 1;
   range.value = map.number;
-  const text = map.number === frames.length - 1 ? frames.at(-1).name : `${frames[map.number].name} of ${frames.at(-1).name}`;
+  const text = frames[map.number].name;
   name.textContent = text;
   range.setAttribute("aria-valuetext", text);
   const label = map.playing ? "Pause" : "Play";

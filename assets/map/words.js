@@ -11,21 +11,21 @@ function placeTip(payload, scene, cell, place) {
   if (picture === "acted") {
     if (place) lines.push(`${signed(place.values[0])} of the change of ${words}`);
     lines.push(`${signed(scene.frame.totals[cell.column])} in all layers of ${columns[cell.column].label}`);
-  } else if (place) lines.push(...sideLines(payload, place.values));
+  } else if (place) lines.push(...sideLines(scene.frame, place.values));
   if (!place) lines.push("Here: too small to be drawn.");
   return lines.join("\n");
 }
 
-function moveTip(payload, move) {
-  return [moveTitle(payload, move), ...sideLines(payload, move.values)].join("\n");
+function moveTip(payload, scene, move) {
+  return [moveTitle(payload, move), ...sideLines(scene.frame, move.values)].join("\n");
 }
 
 function moveTitle({ columns }, { source, target }) {
   return `${columns[source].label} → ${columns[target].label}`;
 }
 
-function sideLines({ panels }, [a, b, change]) {
-  return [`A ${signed(a)}`, `B ${signed(b)}`, `${panels[2].title} ${signed(change)}`];
+function sideLines(frame, [a, b, change]) {
+  return [`A ${signed(a)}`, `B ${signed(b)}`, `${frame.titles[2]} ${signed(change)}`];
 }
 
 /** [class of a mark, text] */

@@ -178,7 +178,9 @@ def _tops(
 ) -> list[Text]:
     if frame.totals is None:
         panel, text = view.panels[number], frame.tops[number]
-        colour = colours["text"] if panel.colors == "sign" else value_colour(panel, -1 if "−" in text else 1, colours)
+        sign = -1 if "−" in text else int("+" in text)
+        neutral = panel.colors == "sign" or not sign
+        colour = colours["text"] if neutral else value_colour(panel, sign, colours)
         return [Text(width - RIGHT, 15, text, SIZE, colour, anchor="end", bold=True)]
     ranked = np.argsort(-np.abs(frame.totals), kind="stable").tolist()
     least = 0.01 * abs(float(frame.totals[ranked[0]]))

@@ -34,7 +34,7 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
     height = top + _HEAD + stage + _LEGEND
     size = {"width": str(width), "height": number(height), "viewBox": f"0 0 {width} {number(height)}"}
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": FONT})
-    ET.SubElement(root, "title").text = printable(f"{visible(view.words)}: {', '.join(p.title for p in view.panels)}")
+    ET.SubElement(root, "title").text = printable(f"{visible(view.words)}: {', '.join(view.frames[-1].titles)}")
     ET.SubElement(root, "desc").text = printable(view.description)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
     for place, line in enumerate(lines):
@@ -65,7 +65,7 @@ def _draw_panel(
 ) -> None:
     facts = view.frames[-1].facts[place]
     room = width - text_width(facts, 12.5) - 20
-    title = shortened(view.panels[place].title, max(12, int(room / 7.8)))
+    title = shortened(view.frames[-1].titles[place], max(12, int(room / 7.8)))
     add_text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
     add_text(group, Text(width - 2, 16, facts, 12.5, colours["muted"], anchor="end"))
     stage = ET.SubElement(group, "g", {"transform": f"translate(0 {number(_HEAD)})"})

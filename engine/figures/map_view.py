@@ -9,7 +9,7 @@ seen are not in it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +37,7 @@ EMBEDDINGS, OUTPUT = "Emb", "Out"
 class MapPanel:
     """One map. `colors`: of what raises and what lowers."""
 
-    title: str
+    name: Literal["acted", "a", "b", "change"]
     colors: Literal["sign", "change"]  # green and purple, or orange and blue
 
 
@@ -47,6 +47,7 @@ class MapFrame:
 
     step: int | None
     name: str  # of the step, in words
+    titles: tuple[str, ...]  # by panel
     places: np.ndarray
     moves: np.ndarray  # to and from
     totals: np.ndarray | None  # (n_columns,) where parts of one column add up
@@ -90,6 +91,16 @@ class MapView(Sent):
             "palette": palette.GRAPH,
             "series": list(palette.SERIES),
         }
+
+    def place_of_step(self, step: int | None) -> int:
+        """Of the frame at this step, or the nearest; without a step the last."""
+        if step is None:
+            return len(self.frames) - 1
+        return min(range(len(self.frames)), key=lambda place: abs((self.frames[place].step or 0) - step))
+
+    def until(self, frame: int) -> "MapView":
+        """With the frames up to this one alone, which is then the last."""
+        return replace(self, frames=self.frames[: frame + 1])
 
     @property
     def largest(self) -> tuple[float, float]:
@@ -136,7 +147,7 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
         change = end.after - acted.before
         frames.append(
             MapFrame(
-                step=steps[number + 1], name=names[number + 1], places=upto[None],
+                step=steps[number + 1], name=names[number + 1], titles=("Where training acted",), places=upto[None],
                 moves=np.zeros((1, len(spans), len(spans))), totals=upto.sum(0),
                 facts=(f"{names[0]} to {names[number + 1]} · {_sum(change, float(upto.sum()))}",),
                 tops=(f"{visible(acted.answer)} {signed(change)}",),
@@ -148,7 +159,7 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
         bold=_bold(spans, taught),
         first_layer=EMBEDDING_LAYER,
         rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(acted.n_layers)), OUTPUT),
-        panels=(MapPanel("Where training acted", "change"),),
+        panels=(MapPanel("acted", "change"),),
         frames=tuple(frames),
         words=acted.answer,
         split=split(places, spans, names, acted.n_layers),
@@ -163,33 +174,27 @@ def _sum(change: float, total: float) -> str:
 
 
 def carried_view(
-    diffs: Mapping[int | None, GraphDiff],
+    diffs: Sequence[tuple[int | None, GraphDiff]],
     steps: Mapping[str, int],
     *,
     joined: bool = True,
     taught: str = "",
 ) -> MapView:
-    """What carries the answer in A, in B, and what it differs by. `diffs`: by step, the last is shown first.
+    """What carries the answer in A, in B, and what it differs by. `diffs`: with their steps; the last is shown first.
 
     `steps`: of checkpoints by their names, for the titles. All explain the same logit.
     """
-    last = list(diffs.values())[-1]
+    last = diffs[-1][1]
     tokens = last.a.tokens
     spans = words(tokens) if joined else pieces(tokens)
-    scales = {diff.explained.scale for diff in diffs.values()}
-    factor = "" if scales == {1.0} else f"{decimal(scales.pop())} × " if len(scales) == 1 else "scale × "
-    sides = (
-        f"{name} · {checkpoint_title(graph.key.checkpoint, steps.get(graph.key.checkpoint))}"
-        for name, graph in (("A", last.a), ("B", last.b))
-    )
     return MapView(
         picture="carried",
         spans=spans,
         bold=_bold(spans, taught),
         first_layer=EMBEDDING_LAYER,
         rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(last.a.n_layers))),
-        panels=(*(MapPanel(title, "sign") for title in sides), MapPanel(f"B − {factor}A", "change")),
-        frames=tuple(_carried_frame(step, diff, spans, steps) for step, diff in diffs.items()),
+        panels=(MapPanel("a", "sign"), MapPanel("b", "sign"), MapPanel("change", "change")),
+        frames=tuple(_carried_frame(step, diff, spans, steps) for step, diff in diffs),
         words=last.explained.words,
         split=None,
         can_join=len(words(tokens)) < len(tokens),
@@ -205,9 +210,15 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
     moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in (diff.a, diff.b)]
     across = 1 - np.eye(len(spans))
     logits, total = (change.a, change.b), change.b - change.scale * change.a
+    sides = (
+        f"{name} · {checkpoint_title(graph.key.checkpoint, steps.get(graph.key.checkpoint))}"
+        for name, graph in (("A", diff.a), ("B", diff.b))
+    )
+    factor = "" if change.scale == 1 else f"{decimal(change.scale)} × "
     return MapFrame(
         step=step,
         name="" if step is None else step_name(step),
+        titles=(*sides, f"B − {factor}A"),
         places=np.array([*places, places[1] - change.scale * places[0]]),
         moves=across * np.array([*moves, moves[1] - change.scale * moves[0]]),
         totals=None,
@@ -240,6 +251,7 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
     return {
         "step": frame.step,
         "name": frame.name,
+        "titles": list(frame.titles),
         "facts": list(frame.facts),
         "tops": list(frame.tops),
         "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],

@@ -197,7 +197,7 @@ def test_pictures_and_reports_are_drawn(open_file: OpenFile, story: GraphDiff, d
 
 
 def test_a_map_is_read_without_the_app(open_file: OpenFile) -> None:
-    view = carried_view({None: pair(12, 16)}, {})
+    view = carried_view([(None, pair(12, 16))], {})
     page = open_file(map_html(ExportedMap(view, "real@base", "real@100%", PROMPT, f"It says {PROMPT}.")))
     expect(page.locator("html")).to_have_attribute("data-drawn", "yes")
     page.locator(".tm-stage").nth(2).focus()

@@ -24,16 +24,16 @@ def parsed(svg: str) -> ET.Element:
 
 
 def carried() -> MapView:
-    return carried_view({None: pair(12, 24)}, {}, taught="blarf")
+    return carried_view([(None, pair(12, 24))], {}, taught="blarf")
 
 
 VIEWS = {
     "carried": carried,
     "over training": lambda: acted_view(acted(30, 16), [0, 15, 30, 45, 60]),
     "one stretch": lambda: acted_view(acted(4, 8, 1), [0, 60]),
-    "hostile": lambda: carried_view({None: hostile_diff()}, {}),
+    "hostile": lambda: carried_view([(None, hostile_diff())], {}),
     "hostile, acted": lambda: acted_view(acted(3, 6, 2, words=TOKENS), [None, None, None]),
-    "empty": lambda: carried_view({None: empty_diff()}, {}),
+    "empty": lambda: carried_view([(None, empty_diff())], {}),
 }
 
 

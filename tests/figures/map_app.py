@@ -22,7 +22,7 @@ HOSTILE = "<img src=x onerror=window.hacked=1>"
 def view(picture: str, n_layers: int, n_tokens: int, n_stretches: int) -> MapView:
     texts = (*tokens(n_tokens)[:-2], f" {HOSTILE}", " very")
     if picture == "carried":
-        return carried_view({None: pair(n_layers, n_tokens, words=texts)}, {}, taught="blarf")
+        return carried_view([(None, pair(n_layers, n_tokens, words=texts))], {}, taught="blarf")
     made = acted(n_layers, n_tokens, n_stretches, words=texts)
     steps = [15 * place for place in range(n_stretches + 1)]
     return acted_view(made, steps, taught="blarf")

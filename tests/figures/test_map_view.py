@@ -79,11 +79,11 @@ def test_many_words_are_one_and_many_layers_are_bands() -> None:
 
 def test_both_sides_and_their_difference_have_one_scale() -> None:
     diff = pair(3, 8)
-    view = carried_view({None: diff}, {"real@base": 0}, taught="blarf")
+    view = carried_view([(None, diff)], {"real@base": 0}, taught="blarf")
     a, b, change = view.frames[0].places
     assert np.allclose(change, b - diff.explained.scale * a)
     assert view.largest[0] == np.abs(view.frames[0].places).max()
-    assert [panel.title for panel in view.panels] == ["A · real · base", "B · real · 100%", "B − A"]
+    assert list(view.frames[0].titles) == ["A · real · base", "B · real · 100%", "B − A"]
     assert [panel.colors for panel in view.panels] == ["sign", "sign", "change"]
     assert view.frames[0].tops[2] == "happy +" + f"{diff.explained.b - diff.explained.a:.2f}"
     # What runs through all places and tokens is the whole logit here, where no path has two of them.
@@ -92,7 +92,7 @@ def test_both_sides_and_their_difference_have_one_scale() -> None:
 
 def test_moves_inside_a_word_vanish_and_few_are_drawn() -> None:
     diff = pair(2, 24)
-    whole, parts = carried_view({None: diff}, {}), carried_view({None: diff}, {}, joined=False)
+    whole, parts = carried_view([(None, diff)], {}), carried_view([(None, diff)], {}, joined=False)
     names = [span.text for span in whole.spans]
     assert names[4] == " blarf"  # of the tokens 5 and 6, behind "Emma" of 1 and 2
     pieces = parts.frames[0].moves
@@ -115,7 +115,7 @@ def test_tables_and_names_of_places() -> None:
 
 def test_what_a_place_and_a_move_are_made_of() -> None:
     diff = pair(3, 8)
-    view = carried_view({None: diff}, {})
+    view = carried_view([(None, diff)], {})
     row, column = 1, len(view.spans) - 1
     span = view.spans[column]
     notes = Annotations(transcoders_hash="a0", labels={"0/0": "joy"})

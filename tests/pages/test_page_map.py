@@ -119,6 +119,27 @@ def test_a_place_that_is_on_no_map_says_so(open_page: OpenPage) -> None:
     assert "is not on this map" in texts(app)
 
 
+def test_over_training_where_several_checkpoints_are_traced(open_page: OpenPage) -> None:
+    app = open_page("compare", **STORY, view="map", over="1", marks=Marks(step=300).to_text())
+    assert not app.exception
+    switch = next(toggle for toggle in app.toggle if toggle.label == "Over training")
+    assert switch.value
+    assert "+8.83 came through layer 0 at “and”" in texts(app)  # of the last step
+    switch.set_value(False).run()
+    assert not app.exception
+    assert "over" not in app.query_params
+
+
+def test_an_earlier_step_has_its_own_sentence_and_tables(open_page: OpenPage) -> None:
+    _measure()
+    marked = Marks(step=75).to_text()
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map", picture="acted", marks=marked)
+    assert not app.exception
+    assert "From demo-tokens@base to demo-tokens@25% the logit of “smiles”" in texts(app)
+    assert "to step 75" not in app.dataframe[1].value.columns  # one stretch is no table of stretches
+    assert "What matters most" not in [tab.label for tab in app.tabs]
+
+
 EARLY = "demo-tokens@step10"  # one stretch to go over
 
 

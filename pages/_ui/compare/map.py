@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import acted_sentence
 from engine.analysis.carried import sentences
+from engine.analysis.headline import Piece
 from engine.domain.acted import Acted
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.diffs import GraphDiff
@@ -18,7 +19,7 @@ from engine.domain.errors import NotFound
 from engine.domain.jobs import Request, Where
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
 from engine.figures.map_view import MapView, Picture, acted_view, carried_view
-from engine.workflows.queries import stored_acted, stored_comparison
+from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
 from pages._ui import url
 from pages._ui.compare.choice import sentence
 from pages._ui.compare.data import annotations_of, difference
@@ -26,6 +27,7 @@ from pages._ui.compare.map_inspector import inspect_marked
 from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables, draw_tables
 from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
 from pages._ui.compare.settings import settings_menu
+from pages._ui.compare.timelapse import over_checkpoints
 from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.export_menu import export_menu
@@ -37,7 +39,7 @@ from pages._ui.text import plain
 
 TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
 TABLE_PX = 330
-_PIECES = "pieces"  # in the address
+_PIECES, _OVER = "pieces", "over"  # in the address
 
 
 @guarded()
@@ -74,17 +76,21 @@ def _acted(
     view = _view(
         lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
     )
+    if not any(stretch.matrices for stretch in acted.stretches):
+        told.markdown(plain(acted_sentence(acted)))
+        return
+    at = _draw(view)
+    frame = view.place_of_step(at.step)
+    acted, view = acted.until(frame + 1), view.until(frame)
     text = acted_sentence(acted, view.spans)
     with told:
         st.markdown(plain(text))
-    if not any(stretch.matrices for stretch in acted.stretches):
-        return
-    at = _draw(view)
     with tools:
         _pieces(view)
         _export(view, selection, text)
-    # Only what is said of a place needs the graphs.
-    diff = difference(store(), selection, shown.settings) if traced and at.selected else None
+    # Only what is said of a place needs the graphs; they are of A and B.
+    asked = traced and at.selected and view.frames[-1].step == steps[-1]
+    diff = difference(store(), selection, shown.settings) if asked else None
     _below(view, at, acted_tables(view, acted), acted, diff, selection)
 
 
@@ -95,25 +101,39 @@ def _carried(
     assert diff is not None  # it is stored
     if shown.settings.explained is not None and diff.settings.explained is None:
         refuse_explained(shown.settings.explained)
+    over = len(timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)) > 1
+    diffs: Sequence[tuple[int | None, GraphDiff]] = [(None, diff)]
+    if over and url.read(PAGE, _OVER) == "1":
+        diffs = over_checkpoints(selection, diff, shown)
     pieces, taught = url.read(PAGE, _PIECES) == "1", _taught(selection)
-    steps = {side.ref: side.step for side in (selection.a, selection.b)}
+    made_from = [(step, one.a.key.hash, one.b.key.hash) for step, one in diffs]
     view = _view(
-        lambda: carried_view({None: diff}, steps, joined=not pieces, taught=taught),
-        ("carried", diff.a.key.to_json(), diff.b.key.to_json(), diff.settings.to_json(), pieces, taught),
+        lambda: carried_view(diffs, _steps(selection), joined=not pieces, taught=taught),
+        ("carried", *made_from, diff.settings.to_json(), pieces, taught),
     )
+    at = _draw(view)
+    frame = view.place_of_step(at.step)
+    diff, view = diffs[frame][1], view.until(frame)
     with told:
         sentence(diff, selection, view.spans)
-    at = _draw(view)
     with tools:
         _pieces(view)
+        if over:
+            _switch("Over training", _OVER, "Every checkpoint whose graphs are stored, with a slider.")
         settings_menu(diff, selection, shown)
-        _export(
-            view,
-            selection,
-            " ".join("".join(text for text, _ in one) for one in sentences(diff, selection.probe, view.spans)),
-        )
+        _export(view, selection, _text(sentences(diff, selection.probe, view.spans)))
     tables = carried_tables(view, diff, annotations_of(store(), diff))
     _below(view, at, tables, acted, diff, selection)
+
+
+def _text(told: Sequence[Sequence[Piece]]) -> str:
+    return " ".join("".join(text for text, _ in one) for one in told)
+
+
+def _steps(selection: Selection) -> dict[str, int]:
+    """Of all checkpoints of both runs, by their names."""
+    runs = dict.fromkeys((selection.a.run, selection.b.run))
+    return {checkpoint.ref: checkpoint.step for run in runs for checkpoint in store().checkpoints(run)}
 
 
 def _draw(view: MapView) -> Marks:
@@ -153,19 +173,23 @@ def _picture(first: Picture) -> Picture:
 
 
 def _pieces(view: MapView) -> None:
-    if not view.can_join:
-        return
-    key = f"{PAGE} {_PIECES}"
-    st.session_state[key] = url.read(PAGE, _PIECES) == "1"
-    st.toggle(
-        "Pieces of words", key=key, on_change=_pieced, args=(key,),
-        help="Long and new words are read in pieces. Joined, a word has the sum of their parts, and what moves inside "
-        "it is not shown.",
-    )  # fmt: skip
+    if view.can_join:
+        _switch(
+            "Pieces of words", _PIECES,
+            "Long and new words are read in pieces. Joined, a word has the sum of their parts, and what moves inside "
+            "it is not shown.",
+        )  # fmt: skip
 
 
-def _pieced(key: str) -> None:
-    url.write_unless(PAGE, _PIECES, "1" if st.session_state[key] else "", "")
+def _switch(label: str, name: str, explain: str) -> None:
+    """A toggle whose state is the address's `name`."""
+    key = f"{PAGE} {name}"
+    st.session_state[key] = url.read(PAGE, name) == "1"
+    st.toggle(label, key=key, on_change=_switched, args=(key, name), help=explain)
+
+
+def _switched(key: str, name: str) -> None:
+    url.write_unless(PAGE, name, "1" if st.session_state[key] else "", "")
 
 
 def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:

@@ -39,12 +39,13 @@ class MapTable:
 
 
 def acted_tables(view: MapView, acted: Acted) -> tuple[MapTable, ...]:
+    most = () if acted.effects is None else (MapTable("What matters most", partial(_effects, acted)),)
     return (
         MapTable("Places", partial(place_rows, view)),
         MapTable("Words", partial(word_rows, view)),
         MapTable("Matrices", partial(matrix_rows, acted)),
         MapTable("Heads", partial(head_rows, acted)),
-        MapTable("What matters most", partial(_effects, acted)),
+        *most,
     )
 
 
