@@ -20,8 +20,23 @@ function drawMap(svg, picture) {
   drawTops(svg, picture, panel);
   drawPlaces(svg, picture, panel);
   drawNames(svg, picture);
-  drawMoves(svg, picture, panel);
-  drawRings(svg, picture);
+  drawMoves(svg, picture);
+  markMap(svg, picture);
+}
+
+/** Shows what is hovered, pinned and selected in a map that is drawn already. */
+function markMap(svg, { scene, panel: number, payload, at, marks, colours }) {
+  const panel = payload.panels[number];
+  const here = [marks.hover?.column, marks.selected?.column, marks.move?.source, marks.move?.target];
+  for (const name of svg.querySelectorAll(".tm-name")) name.classList.toggle("tm-here", here.includes(Number(name.dataset.column)));
+  for (const arc of svg.querySelectorAll(".tm-arc")) {
+    const move = scene.moves[Number(arc.dataset.arc)];
+    const isHere = isMove(marks.move, move) || isMove(marks.hoverMove, move);
+    arc.setAttribute("stroke", isHere ? colours.ring : valueColour(colours, panel, move.values[number]));
+    arc.setAttribute("stroke-opacity", marks.move && !isHere ? 0.25 : 0.85);
+  }
+  svg.querySelector(".tm-rings")?.remove();
+  drawRings(shape(svg, "g", { class: "tm-rings" }), { at, marks, colours });
 }
 
 function drawGround(svg, { payload, at, colours }) {
@@ -58,49 +73,55 @@ function drawTops(svg, { payload, scene, at, colours, measure, panel: number }, 
   }
 }
 
+/** Marks of one color and strength are one path: thousands of elements would take too long to draw. */
 function drawPlaces(svg, { payload, scene, at, colours, panel: number }, panel) {
   const group = shape(svg, "g", { class: "tm-marks" });
+  const paths = new Map();
   for (const { row, column, values } of scene.places) {
     const value = values[number];
     if (!isSeen(payload, value)) continue;
     const size = markSize(value, payload.largest[0]);
-    const { w, h } = markBox(at, size);
-    shape(group, "rect", {
-      x: at.x(column) - w / 2, y: at.y(row) - h / 2, width: w, height: h, rx: Math.min(2.5, h / 2),
-      fill: valueColour(colours, panel, value), "fill-opacity": 0.4 + 0.6 * size,
-    });
+    const look = `${valueColour(colours, panel, value)} ${(0.4 + 0.6 * size).toFixed(1)}`;
+    if (!paths.has(look)) paths.set(look, []);
+    paths.get(look).push(roundedBox(at.x(column), at.y(row), markBox(at, size)));
+  }
+  for (const [look, boxes] of paths) {
+    const [fill, opacity] = look.split(" ");
+    shape(group, "path", { d: boxes.join(""), fill, "fill-opacity": opacity });
   }
 }
 
-function drawNames(svg, { payload, at, marks, colours }) {
+/** A box around its middle, as a path. */
+function roundedBox(x, y, { w, h }) {
+  const r = Math.min(2.5, h / 2, w / 2);
+  const [left, top, across, down] = [x - w / 2, y - h / 2, w - 2 * r, h - 2 * r];
+  const corner = (dx, dy) => `a${r} ${r} 0 0 1 ${dx * r} ${dy * r}`;
+  return `M${left + r} ${top}h${across}${corner(1, 1)}v${down}${corner(-1, 1)}h${-across}${corner(-1, -1)}v${-down}${corner(1, -1)}z`;
+}
+
+function drawNames(svg, { payload, at, colours }) {
   const { angle, shown } = at.names;
-  const marked = new Set([marks.hover?.column, marks.selected?.column, marks.move?.source, marks.move?.target]);
   for (const { column, text } of shown) {
     const { bold, label } = payload.columns[column];
     const [x, y] = [at.x(column), at.bottom + (angle ? 10 : 14)];
     const turned = angle ? { transform: `rotate(${angle} ${x} ${y})`, "text-anchor": "end", x: x + 4, y: y + 1 } : { "text-anchor": "middle", x, y };
     const name = shape(svg, "text", {
-      class: `tm-name ${bold ? "tm-bold" : ""} ${marked.has(column) ? "tm-here" : ""}`, fill: bold ? colours.ring : colours.text, ...turned,
+      class: bold ? "tm-name tm-bold" : "tm-name", "data-column": column, fill: bold ? colours.ring : colours.text, ...turned,
     }, text);
     if (text !== label) shape(name, "title", {}, label);
   }
 }
 
 /** The thinnest first, so that the thickest lie on top; each with a wide line under it that the pointer finds. */
-function drawMoves(svg, { payload, scene, at, marks, colours, panel: number }, panel) {
+function drawMoves(svg, { payload, scene, at, panel: number }) {
   const group = shape(svg, "g", { class: "tm-moves" });
   const size = (move) => Math.abs(move.values[number]);
   const shown = scene.moves.map((move, i) => ({ move, i })).filter(({ move }) => move.drawn[number]);
   shown.sort((p, q) => size(p.move) - size(q.move));
   for (const { move, i } of shown) {
-    const here = isMove(marks.move, move) || isMove(marks.hoverMove, move);
-    const faded = marks.move && !isMove(marks.move, move);
     const d = arcPath(at, move, payload.columns.length);
     const width = Math.max(1, (MOST_ARC * size(move)) / payload.largest[1]);
-    shape(group, "path", {
-      d, class: "tm-arc", stroke: here ? colours.ring : valueColour(colours, panel, move.values[number]),
-      "stroke-width": width, "stroke-opacity": faded ? 0.25 : 0.85,
-    });
+    shape(group, "path", { d, class: "tm-arc", "data-arc": i, "stroke-width": width });
     shape(group, "path", { d, class: "tm-hit", "data-move": i, "stroke-width": Math.max(10, width) });
   }
 }

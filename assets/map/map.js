@@ -140,7 +140,8 @@ class DifferenceMap {
       if (!panel.width || !panel.height) continue;
       panel.at = placeMap(this.payload, this.scene, panel.width, panel.height, measure);
       const { payload, scene, marks, colours } = this;
-      drawMap(panel.svg, { payload, scene, panel: panel.number, at: panel.at, marks, colours, measure });
+      panel.picture = { payload, scene, panel: panel.number, at: panel.at, marks, colours, measure };
+      drawMap(panel.svg, panel.picture);
     }
     if (this.over?.width && this.over.height) {
       const { width, height, svg } = this.over;
@@ -153,7 +154,13 @@ class DifferenceMap {
     const { hover, hoverMove } = this.marks;
     if (place === hover && move === hoverMove) return;
     Object.assign(this.marks, { hover: place, hoverMove: move });
-    this.draw();
+    this.remark();
+  }
+
+  /** The marks alone, on the maps as they are drawn. */
+  remark() {
+    for (const panel of this.panels) if (panel.picture) markMap(panel.svg, panel.picture);
+    this.pinner.disabled = !this.marks.selected;
   }
 
   /** Selects a place, or nothing with null. */
@@ -184,7 +191,7 @@ class DifferenceMap {
     this.marks.hover = change.selected ? null : hover;
     this.report.now();
     this.tell();
-    this.draw();
+    this.remark();
   }
 
   goTo(number) {

@@ -1,5 +1,7 @@
 """What a Map shows, in tables: places, moves, and what a place or a move is made of. The largest first."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -104,16 +106,23 @@ def feature_label(annotations: Annotations, layer: int, index: int) -> str:
     return annotations.labels.get(f"{layer}/{index}", "")
 
 
-def carrying(diff: GraphDiff, view: MapView, name: str, annotations: Annotations) -> str:
-    """`#220 (+1.26), #397 (+1.19)`: the features that make most of a place's change."""
-    place = place_of(view, name)
-    if place is None or not 0 <= place[0] + view.first_layer < diff.a.n_layers:
-        return ""
-    rows = feature_rows(diff, place[0] + view.first_layer, view.spans[place[1]], annotations).head(MOST_NAMED)
-    return ", ".join(
-        f"{label or feature} ({signed(change)})"
-        for feature, label, change in zip(rows["feature"], rows["label"], rows["change"], strict=True)
-    )
+def carrying(diff: GraphDiff, view: MapView, places: Sequence[str], annotations: Annotations) -> list[str]:
+    """`#220 (+1.26), #397 (+1.19)`: of each place (its id) the features that make most of its change."""
+    nodes = diff.nodes
+    nodes = nodes[nodes["kind"] == "feature"]
+    a, b = (nodes[PART[side]].to_numpy(dtype=float) for side in "ab")
+    change = b - diff.explained.scale * a
+    column = np.array([column for column, span in enumerate(view.spans) for _ in span.positions])
+    at = list(zip(nodes["layer"].tolist(), column[nodes["position"]].tolist(), strict=True))
+    index = nodes["index"].tolist()
+    found: dict[tuple[int, int], list[str]] = {}
+    for row in np.argsort(-np.abs(change), kind="stable").tolist():
+        named = found.setdefault(at[row], [])
+        if len(named) < MOST_NAMED:
+            name = feature_label(annotations, at[row][0], index[row]) or f"#{index[row]}"
+            named.append(f"{name} ({signed(change[row])})")
+    cells = (place_of(view, place) for place in places)
+    return [", ".join(found.get((cell[0] + view.first_layer, cell[1]), ())) if cell else "" for cell in cells]
 
 
 def layers_of_move(diff: GraphDiff, source: TokenSpan, target: TokenSpan) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def test_the_slider_goes_over_training(map_app: str, page: Page) -> None:
     page.keyboard.press("Home")
     expect(page.locator(".tm-panel .tl-facts").first).to_contain_text("base to step 15")
     expect(page.get_by_text("marks: t15")).to_be_visible()
-    before = page.locator(".tm-marks rect").count()
+    before = page.locator(".tm-marks path").count()
     page.get_by_role("button", name="Play").click()
     expect(page.locator(".tm-panel .tl-facts").first).to_contain_text("base to step 60")
-    assert page.locator(".tm-marks rect").count() > 0 < before
+    assert page.locator(".tm-marks path").count() > 0 < before

@@ -18,7 +18,6 @@ from pages._ui.compare.selection import MAP_PICKING
 from pages._ui.graphs.picking import Edge
 
 MOST_ROWS = 200  # sent to the browser; a real model has thousands of places
-_NAMED_ROWS = 40  # whose features are named
 _NUMBER = st.column_config.NumberColumn
 _PART = _NUMBER("part", format="%+.3f", help="What it adds to the change of the logit.")
 _EFFECT = _NUMBER(
@@ -97,8 +96,8 @@ def show_rows(rows: pd.DataFrame, *, height: int, key: str, pick: bool = False) 
 
 def _with_features(view: MapView, diff: GraphDiff, annotations: Annotations) -> pd.DataFrame:
     rows = place_rows(view).head(MOST_ROWS)
-    names = [carrying(diff, view, name, annotations) for name in rows["id"].head(_NAMED_ROWS)]
-    rows.insert(len(rows.columns) - 1, "features that carry it", [*names, *([""] * (len(rows) - len(names)))])
+    named = carrying(diff, view, rows["id"].tolist(), annotations)
+    rows.insert(len(rows.columns) - 1, "features that carry it", named)
     return rows
 
 
