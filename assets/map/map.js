@@ -63,6 +63,7 @@ class DifferenceMap {
     }
     this.install(frameAt(this.payload.frames, this.given.step));
     this.root.style.setProperty("--tl-height", `${head.height}px`);
+    this.root.style.setProperty("--tm-grow", `${head.grow}px`);
     this.restyle();
     this.measure();
     this.tell();

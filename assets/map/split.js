@@ -1,7 +1,7 @@
 // How the parts came about over training: words stacked over checkpoints, bands of layers a stretch. As SVG.
 
 const SPLIT = { left: 52, right: 118, head: 20, axis: 18, gap: 14, row: 22, top: 2 };
-const BAR_PX = 15;
+const BAR_PX = 20;
 
 /** What is drawn beside the map; one stretch alone is told in bars. `shown`: how many stretches are, from the first. */
 function drawSplit(svg, { payload, width, height, colours, measure, shown }) {
@@ -126,7 +126,7 @@ function drawGridOfBands(svg, { bands, names }, x, { top, bottom }, colours, sho
 /** One stretch: bars by word, then by bands of layers. */
 function drawAllBars(svg, split, parts, width, height, colours, measure) {
   const half = (height - 2 * SPLIT.head - SPLIT.gap) / (parts.length + split.bands.length);
-  const pitch = Math.min(30, half);
+  const pitch = Math.min(46, half);
   heading(svg, SPLIT.top, "By word", "", colours, measure);
   const upper = { top: SPLIT.top + SPLIT.head, width, pitch };
   drawBars(svg, parts.map((part) => ({ label: part.label, value: part.values.at(-1) })), upper, colours, measure);

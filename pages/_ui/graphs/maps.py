@@ -11,6 +11,7 @@ from pages._ui.graphs.marked import marked
 from pages._ui.graphs.marks import Marks
 
 _LAYER_PX, _AROUND_PX = 13, 84  # of a row; names, totals
+_GROW_PX = 14  # of a row, at most, in a window higher than a small laptop's
 _FRAME_PX, _STEPS_PX = 68, 34  # title and legend; the slider
 _ARCS_PX, _LEAST_PX, _MOST_PX = 50, 236, 430
 
@@ -39,9 +40,9 @@ def map_height(view: MapView) -> int:
 
 def difference_map(view: MapView, *, key: str, marks: Marks) -> Marks:
     """Draws `view`; returns what the user has marked. `marks`: as of `marked`."""
-    height = map_height(view)
-    # The room that it will take, so that nothing below it moves when it comes; higher windows as in linked.css.
+    height, grow = map_height(view), _GROW_PX * len(view.rows)
+    # The room that it will take, so that nothing below it moves when it comes; as in map.css.
     room = height + _FRAME_PX + (_STEPS_PX if len(view.frames) > 1 else 0)
-    st.html(f"<style>.st-key-map-room {{ min-height: calc({room}px + clamp(0px, 100vh - 720px, 700px)) }}</style>")
+    st.html(f"<style>.st-key-map-room {{ min-height: calc({room}px + clamp(0px, 100vh - 720px, {grow}px)) }}</style>")
     with st.container(key="map room"):
-        return marked(_component(), view, {"height": height}, key=key, marks=marks)
+        return marked(_component(), view, {"height": height, "grow": grow}, key=key, marks=marks)
