@@ -14,10 +14,9 @@ function valueColour(colours, panel, value) {
 function drawMap(svg, picture) {
   const { at, payload } = picture;
   svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 ${at.width} ${at.height}`);
   const panel = payload.panels[picture.panel];
   drawGround(svg, picture);
-  drawTops(svg, picture, panel);
+  drawTops(svg, picture);
   drawPlaces(svg, picture, panel);
   drawNames(svg, picture);
   drawMoves(svg, picture);
@@ -50,13 +49,10 @@ function drawGround(svg, { payload, at, colours }) {
 }
 
 /** Above the plot: what all parts of a word add up to, or what the whole comes to. */
-function drawTops(svg, { payload, scene, at, colours, measure, panel: number }, panel) {
+function drawTops(svg, { scene, at, colours, measure, panel: number }) {
   const { totals, tops } = scene.frame;
   if (!totals) {
-    const text = tops[number];
-    const sign = text.includes("−") ? -1 : Number(text.includes("+"));
-    const fill = panel.colors === "sign" || !sign ? colours.text : valueColour(colours, panel, sign);
-    shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill }, text);
+    shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill: colours.text }, tops[number]);
     return;
   }
   const order = [...totals.keys()].sort((p, q) => Math.abs(totals[q]) - Math.abs(totals[p]));

@@ -7,7 +7,6 @@ const BAR_PX = 20;
 function drawSplit(svg, { payload, width, height, colours, measure, shown }) {
   const { split } = payload;
   svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const parts = split.words.map((word, place) => ({ ...word, colour: wordColour(payload, word, place, colours) }));
   if (split.names.length === 2) return drawAllBars(svg, split, parts, width, height, colours, measure);
   const room = height - 2 * (SPLIT.head + SPLIT.axis) - SPLIT.gap - SPLIT.top;

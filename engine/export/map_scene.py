@@ -77,7 +77,7 @@ def map_scene(view: MapView, number: int, width: float, height: float, colours: 
         anchor = "end" if turn else "middle"
         colour = colours["ring" if bold else "text"]
         texts.append(Text(*here, name, SIZE, colour, anchor=anchor, bold=bold, turned=turn))  # type: ignore[arg-type]
-    texts += _tops(view, frame, number, x, width, colours)
+    texts += _tops(frame, number, x, width, colours)
     return MapScene(
         right=width - RIGHT,
         bottom=bottom,
@@ -173,15 +173,9 @@ def _below(names: dict[int, str], turn: float) -> float:
     return max((text_width(name, SIZE) for name in names.values()), default=0.0) * sin(radians(-turn)) + 14
 
 
-def _tops(
-    view: MapView, frame: MapFrame, number: int, x: Sequence[float], width: float, colours: dict[str, str]
-) -> list[Text]:
+def _tops(frame: MapFrame, number: int, x: Sequence[float], width: float, colours: dict[str, str]) -> list[Text]:
     if frame.totals is None:
-        panel, text = view.panels[number], frame.tops[number]
-        sign = -1 if "−" in text else int("+" in text)
-        neutral = panel.colors == "sign" or not sign
-        colour = colours["text"] if neutral else value_colour(panel, sign, colours)
-        return [Text(width - RIGHT, 15, text, SIZE, colour, anchor="end", bold=True)]
+        return [Text(width - RIGHT, 15, frame.tops[number], SIZE, colours["text"], anchor="end", bold=True)]
     ranked = np.argsort(-np.abs(frame.totals), kind="stable").tolist()
     least = 0.01 * abs(float(frame.totals[ranked[0]]))
     worth = [column for column in ranked if abs(float(frame.totals[column])) >= least and frame.totals[column]]

@@ -18,6 +18,7 @@ from engine.analysis.carried import explained_logits
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
 from engine.domain.acted import EMBEDDING_LAYER, Acted
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, percent, signed, step_name
@@ -237,6 +238,11 @@ def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:
         return ""
     probability = dict(zip(output_ids(graph), graph.target_probability.tolist(), strict=True))
     return f"probability {percent(sum(probability[token] for token in explained.answers))}"
+
+
+def taught_word(probe: Probe | None) -> str:
+    """The new word that a prompt's probe asks about; empty where there is none."""
+    return probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else ""
 
 
 def _bold(spans: Sequence[TokenSpan], taught: str) -> tuple[bool, ...]:

@@ -13,12 +13,11 @@ from engine.analysis.acted import acted_sentence
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.domain.acted import Acted
-from engine.domain.corpus import PROBE_KINDS
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
 from engine.domain.jobs import Request, Where
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
-from engine.figures.map_view import MapView, Picture, acted_view, carried_view
+from engine.figures.map_view import MapView, Picture, acted_view, carried_view, taught_word
 from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
 from pages._ui import url
 from pages._ui.compare.choice import sentence
@@ -71,7 +70,7 @@ def compare_map(selection: Selection, shown: Shown) -> None:
 def _acted(
     selection: Selection, acted: Acted, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator, *, traced: bool
 ) -> None:
-    pieces, taught = url.read(PAGE, _PIECES) == "1", _taught(selection)
+    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
     steps = [_step(ref) for ref in acted.key.checkpoints]
     view = _view(
         lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
@@ -105,7 +104,7 @@ def _carried(
     diffs: Sequence[tuple[int | None, GraphDiff]] = [(None, diff)]
     if over and url.read(PAGE, _OVER) == "1":
         diffs = over_checkpoints(selection, diff, shown)
-    pieces, taught = url.read(PAGE, _PIECES) == "1", _taught(selection)
+    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
     made_from = [(step, one.a.key.hash, one.b.key.hash) for step, one in diffs]
     view = _view(
         lambda: carried_view(diffs, _steps(selection), joined=not pieces, taught=taught),
@@ -199,12 +198,6 @@ def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapVi
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _kept(_make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
     return _make()
-
-
-def _taught(selection: Selection) -> str:
-    """The new word of the prompt's probe."""
-    probe = selection.probe
-    return probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else ""
 
 
 def _step(ref: str) -> int | None:
