@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import FindExamples, NeverCancelled, Where, quiet
+from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
 from engine.workflows.prompt_groups import probe_groups
 from engine.workflows.taught import find_examples
@@ -74,6 +76,25 @@ def test_what_carries_the_answer(open_page: OpenPage) -> None:
     assert first["features that carry it"].startswith("#150 (+1.45), ")
     assert (moves.iloc[0]["from"], moves.iloc[0]["to"]) == ("blarf", "and")
     assert "between tokens most came from “blarf” to “and”: +15.00" in texts(app)
+
+
+@pytest.mark.parametrize(("n_layers", "first"), [(4, "graphs"), (8, "graphs"), (9, "map"), (None, "map")])
+def test_deep_models_open_on_it(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, n_layers: int | None, first: str
+) -> None:
+    monkeypatch.setattr(Store, "n_layers", lambda _self, _spec: n_layers)
+    app = open_page("compare", **STORY)
+    assert not app.exception
+    assert app.query_params["view"] == first
+
+
+def test_the_depth_of_a_base_is_read_from_its_configuration(tmp_path: Path) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    assert store.n_layers(DEMO_MODEL) == 4
+    spec = ModelSpec(name="theirs", source="folder", location=str(tmp_path))
+    assert store.n_layers(spec) is None
+    (tmp_path / "config.json").write_text('{"n_layer": 12}', encoding="utf-8")
+    assert store.n_layers(spec) == 12
 
 
 def test_a_marked_place_has_its_features_and_a_feature_its_inspector(open_page: OpenPage) -> None:
