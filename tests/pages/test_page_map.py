@@ -134,6 +134,14 @@ def test_a_place_of_where_training_acted_has_matrices_and_heads(open_page: OpenP
     assert abs(matrices["part"].sum() - 7.86) < 0.01
 
 
+def test_other_views_know_no_places(open_page: OpenPage) -> None:
+    marked = Marks(selected="place/3/5/5", pins=("place/0/4/4", "feature/3/5/566")).to_text()
+    app = open_page("compare", **STORY, view="table", marks=marked)
+    assert not app.exception
+    assert app.query_params["marks"] == Marks(pins=("feature/3/5/566",)).to_text()
+    assert "Edges from A to B" in texts(app)
+
+
 def test_a_place_that_is_on_no_map_says_so(open_page: OpenPage) -> None:
     app = open_page("compare", **STORY, view="map", marks=Marks(selected="place/40/5/5").to_text())
     assert not app.exception

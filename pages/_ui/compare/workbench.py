@@ -57,6 +57,7 @@ def workbench(selection: Selection, view: str) -> None:
         compare_map(selection, shown)
         which_examples(selection)
         return
+    mark(marks().without_places())
     diff = _difference(selection, shown)
     if diff is None:
         if not selection.group:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -86,6 +86,16 @@ class Marks:
             look=_look(given.get("look")),
         )
 
+    def without_places(self) -> "Marks":
+        """Of what the graphs know: a place of the Map is no node of theirs."""
+        ends = self.edge or ()
+        return replace(
+            self,
+            selected=None if _is_place(self.selected) else self.selected,
+            pins=tuple(pin for pin in self.pins if not _is_place(pin)),
+            edge=None if any(map(_is_place, ends)) else self.edge,
+        )
+
     def state(self) -> dict[str, Any]:
         """As plain JSON, for the component."""
         return {
@@ -98,6 +108,10 @@ class Marks:
             "step": self.step,
             "look": list(self.look) if self.look else None,
         }
+
+
+def _is_place(node_id: str | None) -> bool:
+    return (node_id or "").startswith("place/")
 
 
 def _node_text(node_id: str) -> str:
