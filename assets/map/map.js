@@ -57,6 +57,7 @@ class DifferenceMap {
     this.heard = Math.max(this.heard, ...Object.values(head.said));
     this.named = {};
     if (isNew) {
+      this.number = -1;
       pauseSteps(this);
       this.scenes = [];
       this.arrange();
@@ -106,14 +107,19 @@ class DifferenceMap {
     this.sizes.observe(stage);
   }
 
+  /** What Python says anew of the frame that is shown leaves the pointer and the keyboard where they are. */
   install(number) {
+    const isOther = number !== this.number;
     this.number = number;
     this.scene = this.scenes[number] ??= makeMapScene(this.payload, number);
     const { selected, edge, pins } = stateOf(this);
     const place = (id) => placeOf(this.payload, id);
     const move = moveOf(this.payload, edge);
-    Object.assign(this.marks, { hover: null, hoverMove: null, selected: place(selected), move, pins: pins.map(place).filter(Boolean) });
-    this.panels.forEach((panel) => fillMapPanel(panel, this.scene.frame, this.payload.description));
+    Object.assign(this.marks, { selected: place(selected), move, pins: pins.map(place).filter(Boolean) });
+    if (isOther) {
+      Object.assign(this.marks, { hover: null, hoverMove: null });
+      this.panels.forEach((panel) => fillMapPanel(panel, this.scene.frame, this.payload.description));
+    }
     fillSteps(this.steps, this);
   }
 
@@ -187,9 +193,7 @@ class DifferenceMap {
 
   say(change) {
     Object.assign(this.named, change);
-    const { hover } = this.marks;
     this.install(this.number);
-    this.marks.hover = change.selected ? null : hover;
     this.report.now();
     this.tell();
     this.remark();
