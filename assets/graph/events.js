@@ -93,11 +93,6 @@ function under(graphs, panel, px, py) {
   return { row, edge };
 }
 
-/** How much larger the page shows the element than it was laid out: CSS zoom, as in the tour's full screen. */
-function zoomOf(element) {
-  return element.currentCSSZoom ?? (element.getBoundingClientRect().width / element.offsetWidth || 1);
-}
-
 /** Arrows go from node to node, Enter selects, P pins, + - 0 zoom; Escape clears anywhere, see below. */
 function onKey(graphs, panel, event) {
   const { marks, scene } = graphs;
@@ -137,17 +132,4 @@ function onComponentKey(graphs, event) {
   else return;
   event.preventDefault();
   event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own
-}
-
-/** Escape anywhere else in the page, in a table say, is meant for the graphs too; not where it has a use of its own. */
-function onPageKey(graphs, event) {
-  const [target, ...above] = event.composedPath();
-  if (event.key !== "Escape" || event.defaultPrevented || above.includes(graphs.root)) return;
-  const typing = target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, [contenteditable]");
-  const open = document.querySelector(
-    '[role="listbox"], [role="dialog"], [role="menu"], [data-testid="stPopoverBody"]',
-  );
-  if (typing || open) return;
-  if (graphs.root.classList.contains("tl-full")) toggleFull(graphs);
-  else graphs.clear();
 }

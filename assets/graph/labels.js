@@ -1,10 +1,5 @@
 // Text on the canvas: layers and tokens at the edges, outputs, labels beside features, names of groups.
 
-function shortened(text, limit) {
-  const characters = [...text];
-  return characters.length > limit ? characters.slice(0, limit - 1).join("") + "…" : text;
-}
-
 /** Layer names on the left and tokens below stay in sight, however far one has zoomed in. */
 function drawAxes(ctx, { w, h, scene, to, colours }) {
   ctx.textBaseline = "middle";

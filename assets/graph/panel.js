@@ -1,24 +1,6 @@
 // The DOM of the component: panels with a title, bars of output probabilities, a stage and a tooltip; a legend below.
 // All text of the user's goes through textContent.
 
-function element(parent, tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  if (parent) parent.appendChild(made);
-  return made;
-}
-
-/** A button whose purpose is told to everyone: as tooltip and as name. */
-function makeButton(parent, text, label, act, className = "") {
-  const button = element(parent, "button", className, text);
-  button.type = "button";
-  button.title = label;
-  button.setAttribute("aria-label", label);
-  button.addEventListener("click", act);
-  return button;
-}
-
 /** One panel for `side` (0, 1, or null for the overlay). */
 function makePanel(parent, side) {
   const box = element(parent, "section", "tl-panel");
@@ -89,14 +71,6 @@ function setBar({ box, p, fill }, bar, likeliest) {
   fill.style.width = `${Math.max(1, 100 * bar.p)}%`;
 }
 
-function makeLegend(parent) {
-  const legend = element(parent, "footer", "tl-legend");
-  const keys = element(legend, "div", "tl-keys");
-  const status = element(legend, "div", "tl-status");
-  status.setAttribute("role", "status");
-  return { keys, status };
-}
-
 /** `explained`: what pushes up or down pushes. */
 function fillLegend(legend, overlay, { wording, explained, nodes }) {
   const what = shortened(explained.words, 24);
@@ -124,21 +98,6 @@ function fillLegend(legend, overlay, { wording, explained, nodes }) {
   }
 }
 
-/** The tooltip beside a pixel of the stage, inside its edges. */
-function showTip(panel, text, px, py) {
-  const { tip } = panel;
-  tip.textContent = text;
-  tip.style.visibility = "visible";
-  const left = px + 14 + tip.offsetWidth > panel.width ? px - 14 - tip.offsetWidth : px + 14;
-  const top = py + 12 + tip.offsetHeight > panel.height ? py - 12 - tip.offsetHeight : py + 12;
-  tip.style.left = `${Math.max(2, left)}px`;
-  tip.style.top = `${Math.max(2, top)}px`;
-}
-
-function hideTip(panel) {
-  panel.tip.style.visibility = "hidden";
-}
-
 /** What a node's tooltip says: what it is called, and what an automatic label means. */
 function nodeTip(scene, row) {
   const node = scene.nodes[row];
@@ -146,15 +105,4 @@ function nodeTip(scene, row) {
   const [, ...rest] = node.tooltip.split("\n"); // its first line is the name without a label
   const lines = node.note ? [nameOf(node), ...(node.measured ? [node.measured] : []), ...rest] : [node.tooltip];
   return [...lines, ...groups].join("\n");
-}
-
-/** Colours of the theme that is on: the page's background decides. */
-function themeColours(root, palette) {
-  const style = getComputedStyle(root);
-  const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
-  const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(probe.fillStyle);
-  const [r, g, b] = hex ? hex.slice(1).map((part) => parseInt(part, 16)) : [255, 255, 255];
-  const dark = 0.299 * r + 0.587 * g + 0.114 * b < 128;
-  return { ...(dark ? palette.dark : palette.light), node: probe.fillStyle, font: style.fontFamily || "sans-serif" };
 }

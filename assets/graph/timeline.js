@@ -3,7 +3,6 @@
 const PLAY_MS = 700; // a step
 const THUMB = 8; // half of the slider's thumb: its middle stands over the curves' points
 const CHART = { height: 58, top: 5, bottom: 12 };
-const SVG = "http://www.w3.org/2000/svg";
 
 function makeTimeline(parent, graphs) {
   const box = element(parent, "section", "tl-timelapse");
@@ -102,14 +101,6 @@ function chartScale(timelapse, width) {
     x: (step) => THUMB + ((step - first) / (last - first || 1)) * (width - 2 * THUMB),
     y: (accuracy) => CHART.top + (1 - accuracy) * high,
   };
-}
-
-function shape(parent, tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  parent.appendChild(made);
-  return made;
 }
 
 function drawCurve(chart, curve, at) {

@@ -25,13 +25,6 @@ function makeToolbar(parent, graphs) {
   return { row, buttons, ...search, ...filter, closer, wider, whole, full };
 }
 
-function makeGroup(parent, label) {
-  const group = element(parent, "div", "tl-group");
-  group.setAttribute("role", "group");
-  group.setAttribute("aria-label", label);
-  return group;
-}
-
 function makeSearch(row, graphs) {
   const box = element(row, "div", "tl-search");
   const input = element(box, "input", "");
@@ -126,19 +119,4 @@ function statusCounts(scene) {
     }
   }
   return scene.statusCounts;
-}
-
-/** The component over the whole window; over the whole screen where the browser allows it. */
-function toggleFull(graphs) {
-  const { root } = graphs;
-  const full = !root.classList.contains("tl-full");
-  showFull(graphs, full);
-  if (full) root.requestFullscreen?.().catch(() => {}); // refused: the whole window is what there is
-  else if (root.matches(":fullscreen")) document.exitFullscreen();
-}
-
-function showFull(graphs, full) {
-  graphs.root.classList.toggle("tl-full", full);
-  graphs.toolbar.full.setAttribute("aria-pressed", String(full));
-  graphs.measure();
 }

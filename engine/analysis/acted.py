@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.analysis.word_pieces import TokenSpan, pieces, summed
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
 from engine.domain.numbers import decimal, percent, signed
 from engine.domain.words import listed
@@ -21,7 +22,7 @@ EMBEDDINGS, OUTPUT = "embeddings", "output"
 class NamedPlace:
     """A token at which much of a change was made, and the layers in which it was."""
 
-    position: int
+    position: int  # of several tokens the first
     part: float  # of the whole token
     first: int  # layers, the last one included; they make at least _MOST of the part
     last: int
@@ -110,15 +111,22 @@ def move_table(acted: Acted) -> pd.DataFrame:
     return _largest_first(table, by="effect")
 
 
-def named_places(acted: Acted) -> list[NamedPlace]:
-    """Where most of the change was made: at most _NAMED tokens, each with its shortest run of layers."""
-    places = acted.places()  # row 0 is EMBEDDING_LAYER
-    largest = _largest_first(token_table(acted)).head(_NAMED)
+def named_places(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> list[NamedPlace]:
+    """Where most of the change was made: at most _NAMED tokens, or `spans` of them, each with its shortest run of
+    layers."""
+    joined = pieces(acted.tokens) if spans is None else spans
+    places = summed(acted.places(), joined)  # row 0 is EMBEDDING_LAYER
+    parts = places.sum(0)
     return [
-        NamedPlace(position, part, *(row + EMBEDDING_LAYER for row in _span(places[:, position])))
-        for position, part in zip(largest["position"], largest["part"], strict=True)
-        if abs(part) >= _WORTH_NAMING * abs(acted.change)
+        NamedPlace(joined[column].first, float(parts[column]), *_layers_of(places[:, column]))
+        for column in np.argsort(-np.abs(parts), kind="stable")[:_NAMED]
+        if abs(parts[column]) >= _WORTH_NAMING * abs(acted.change)
     ]
+
+
+def _layers_of(parts: np.ndarray) -> tuple[int, int]:
+    first, last = _span(parts)
+    return first + EMBEDDING_LAYER, last + EMBEDDING_LAYER
 
 
 def _span(parts: np.ndarray) -> tuple[int, int]:
@@ -132,8 +140,11 @@ def _span(parts: np.ndarray) -> tuple[int, int]:
     return 0, len(parts) - 1
 
 
-def acted_sentence(acted: Acted) -> str:
-    """What changed by how much, at which tokens and layers most of it was made, and what the parts add up to."""
+def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> str:
+    """What changed by how much, at which tokens and layers most of it was made, and what the parts add up to.
+
+    `spans`: what counts as one token.
+    """
     a, b, asked = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.key.explained
     one = len(asked.tokens) == 1
     what = f"the logit of “{acted.answer}”" if one else f"“{acted.answer}”"
@@ -141,9 +152,10 @@ def acted_sentence(acted: Acted) -> str:
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
+    texts = {span.first: span.text.strip() for span in (pieces(acted.tokens) if spans is None else spans)}
     named = [
-        f"{signed(one.part)} at “{acted.tokens[one.position].strip()}” ({_layers(one, acted.n_layers)})"
-        for one in named_places(acted)
+        f"{signed(one.part)} at “{texts[one.position]}” ({_layers(one, acted.n_layers)})"
+        for one in named_places(acted, spans)
     ]
     return (
         f"From {a} to {b} {what} changes by {signed(acted.change)}, from {decimal(acted.before)} to "

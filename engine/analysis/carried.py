@@ -11,6 +11,7 @@ import pandas as pd
 
 from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
+from engine.analysis.word_pieces import TokenSpan, pieces
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -22,9 +23,11 @@ def explained_logits(diff: GraphDiff) -> ExplainedLogits:
     return diff.settings.explained or said_output(diff.b)
 
 
-def sentences(diff: GraphDiff, probe: Probe | None = None) -> tuple[tuple[Piece, ...], ...]:
-    """What both sides answer; then what is explained, and what its change came through."""
-    carried = carried_sentence(diff)
+def sentences(
+    diff: GraphDiff, probe: Probe | None = None, spans: Sequence[TokenSpan] | None = None
+) -> tuple[tuple[Piece, ...], ...]:
+    """What both sides answer; then what is explained, and what its change came through (`carried_sentence`)."""
+    carried = carried_sentence(diff, spans)
     return headline(diff, probe), (*explained_sentence(diff), *(((" ", False), *carried) if carried else ()))
 
 
@@ -46,8 +49,9 @@ def _named(diff: GraphDiff) -> tuple[str, str]:
     return ("Explained is the logit of ", "") if len(explained.tokens) == 1 else ("Explained is ", ", in logits")
 
 
-def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
-    """What most of the change came through: one place, and one step from token to token.
+def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) -> tuple[Piece, ...]:
+    """What most of the change came through: one place, and one step from token to token; of words, where `spans` says
+    which tokens are one.
 
     Empty for a mean circuit, which is no graph, and where a graph was measured only after its edges were cut: then what
     they carried is not known.
@@ -56,18 +60,19 @@ def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
         return ()
     change = diff.explained
     total = change.b - change.scale * change.a
+    joined = pieces(diff.a.tokens) if spans is None else spans
     places, moves = (
         table.assign(change=table["b"] - change.scale * table["a"])
-        for table in (measure(diff.a, diff.b, explained_logits(diff)) for measure in (place_table, move_table))
+        for table in (measure(diff.a, diff.b, explained_logits(diff), joined) for measure in (place_table, move_table))
     )
     if abs(total) < change.limit:
-        return _hardly(places, total, change.limit, diff.a.tokens)
+        return _hardly(places, total, change.limit, joined)
     place, move = (_largest(table, total, change.limit) for table in (places, moves))
     named = []
     if place is not None:
-        named.append(f"{signed(place['change'])} came through {_place(place, diff.a.tokens)}{_rest(total, place)}")
+        named.append(f"{signed(place['change'])} came through {_place(place, joined)}{_rest(total, place)}")
     if move is not None:
-        ends = " to ".join(_token(diff.a.tokens, int(move[end])) for end in ("source", "target"))
+        ends = " to ".join(_token(joined, int(move[end])) for end in ("source", "target"))
         named.append(f"between tokens most came from {ends}: {signed(move['change'])}{_rest(total, move)}")
     if not named:
         return (("No one place and no step between tokens makes as much of its change as counts.", False),)
@@ -75,11 +80,11 @@ def carried_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
     return (whole, False), (signed(total), True), (f", {'; '.join(named)}.", False)
 
 
-def _hardly(places: pd.DataFrame, total: float, limit: float, tokens: Sequence[str]) -> tuple[Piece, ...]:
+def _hardly(places: pd.DataFrame, total: float, limit: float, spans: Sequence[TokenSpan]) -> tuple[Piece, ...]:
     largest = places.iloc[int(places["change"].abs().argmax())] if len(places) else None
     if largest is None or abs(largest["change"]) < limit:
         return (("Neither it nor what runs through any one place changed by as much as counts.", False),)
-    through = f"{signed(largest['change'])} through {_place(largest, tokens)}{_rest(total, largest)}"
+    through = f"{signed(largest['change'])} through {_place(largest, spans)}{_rest(total, largest)}"
     return ((f"It hardly changed ({signed(total)}), but what carries it did: {through}.", False),)
 
 
@@ -93,14 +98,14 @@ def _is_mean(diff: GraphDiff) -> bool:
     return MEAN_COLUMNS[0] in diff.nodes
 
 
-def _place(row: pd.Series, tokens: Sequence[str]) -> str:
-    return f"layer {row['layer']} at {_token(tokens, int(row['position']))}"
+def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
+    return f"layer {row['layer']} at {_token(spans, int(row['position']))}"
 
 
-def _token(tokens: Sequence[str], position: int) -> str:
+def _token(spans: Sequence[TokenSpan], position: int) -> str:
     """With its position where the prompt has it twice."""
-    words = [token.strip() for token in tokens]
-    return f"“{words[position]}”" + (f" ({position})" if words.count(words[position]) > 1 else "")
+    words = {span.first: span.text.strip() for span in spans}
+    return f"“{words[position]}”" + (f" ({position})" if list(words.values()).count(words[position]) > 1 else "")
 
 
 def _rest(total: float, row: pd.Series) -> str:

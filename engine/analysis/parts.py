@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from engine.analysis.identities import unique_rows
+from engine.analysis.word_pieces import TokenSpan, pieces, summed
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
@@ -170,37 +171,47 @@ def mean_unit(per_unit: Sequence[np.ndarray], there: Sequence[np.ndarray]) -> np
     return mean
 
 
-def place_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:
-    """layer, position, token, a, b: the largest change first, places that are 0 in both left out."""
-    grids = [_grid(graph, explained) for graph in (a, b)]
-    layer, position = np.nonzero((grids[0] != 0) | (grids[1] != 0))
+def place_table(
+    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[TokenSpan] | None = None
+) -> pd.DataFrame:
+    """layer, position, token, a, b: the largest change first, places that are 0 in both left out.
+
+    `spans`: what counts as one place of its layer (`engine.analysis.word_pieces`), named by its first position; else
+    each token.
+    """
+    joined = pieces(a.tokens) if spans is None else spans
+    grids = [summed(place_parts(graph, explained), joined) for graph in (a, b)]
+    layer, column = np.nonzero((grids[0] != 0) | (grids[1] != 0))
     table = pd.DataFrame(
         {
             "layer": layer,
-            "position": position,
-            "token": [a.tokens[p] for p in position],
-            "a": grids[0][layer, position],
-            "b": grids[1][layer, position],
+            "position": [joined[place].first for place in column.tolist()],
+            "token": [joined[place].text for place in column.tolist()],
+            "a": grids[0][layer, column],
+            "b": grids[1][layer, column],
         }
     )
     return _by_change(table)
 
 
-def move_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits) -> pd.DataFrame:
+def move_table(
+    a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits, spans: Sequence[TokenSpan] | None = None
+) -> pd.DataFrame:
     """source, target (positions), source_token, target_token, a, b: what came to a token from another, in all layers.
 
-    The largest change first; what stays at its own token is left out.
+    The largest change first; what stays at its own token, or within one of `spans` (as of `place_table`), is left out.
     """
-    moved = [np.tensordot(explained.weights(output_ids(graph)), _parts(graph).moved, 1) for graph in (a, b)]
+    joined = pieces(a.tokens) if spans is None else spans
+    moved = [summed(summed(moved_parts(graph, explained), joined).T, joined).T for graph in (a, b)]
     target, source = np.nonzero((moved[0] != 0) | (moved[1] != 0))
     across = target != source
     target, source = target[across], source[across]
     table = pd.DataFrame(
         {
-            "source": source,
-            "target": target,
-            "source_token": [a.tokens[p] for p in source],
-            "target_token": [a.tokens[p] for p in target],
+            "source": [joined[place].first for place in source.tolist()],
+            "target": [joined[place].first for place in target.tolist()],
+            "source_token": [joined[place].text for place in source.tolist()],
+            "target_token": [joined[place].text for place in target.tolist()],
             "a": moved[0][target, source],
             "b": moved[1][target, source],
         }
@@ -208,12 +219,23 @@ def move_table(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLog
     return _by_change(table)
 
 
-def _grid(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
-    """(n_layers, n_pos)"""
+def place_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
+    """(n_layers, n_pos) what runs through the features and the error of each place."""
     found = np.zeros((graph.n_layers, len(graph.tokens)))
     here = (graph.kind == NodeKind.FEATURE) | (graph.kind == NodeKind.ERROR)
     np.add.at(found, (graph.layer[here], graph.position[here]), node_parts(graph, explained)[here])
     return found
+
+
+def token_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
+    """(n_pos,) what begins at the embedding of each token."""
+    here = graph.kind == NodeKind.TOKEN
+    return np.bincount(graph.position[here], node_parts(graph, explained)[here], minlength=len(graph.tokens))
+
+
+def moved_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarray:
+    """(n_pos, n_pos) to and from: what came to a token from a token, in all layers."""
+    return np.tensordot(explained.weights(output_ids(graph)), _parts(graph).moved, 1)
 
 
 def _by_change(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""`export pair`, `export report`: what the explorer's export menu gives, without a browser."""
+"""`export pair`, `export map`, `export report`: what the explorer's export menu gives, without a browser."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -12,14 +12,18 @@ from engine.cli.output import check_destination, say
 from engine.domain.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
     from engine.export.formats import ExportFormat
+    from engine.export.map_formats import ExportedMap
     from engine.export.pair_formats import ExportedPair
     from engine.export.shapes import Theme
     from engine.figures.graph_view import GraphView
     from engine.store import Store
 
+Subject = TypeVar("Subject")
 group = typer.Typer(help="Export pages, pictures, tables, and graphs for other tools.", no_args_is_help=True)
 
 Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write; - is stdout, but for PNG.")]
@@ -55,8 +59,9 @@ def pair(
     """
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
+    from engine.export.pair_formats import PAIR_FORMATS
 
-    chosen = _format(file_format, out)
+    chosen = _format(file_format, out, PAIR_FORMATS)
     _check_side(chosen, show, out)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
@@ -65,6 +70,71 @@ def pair(
     diff = _diff(store, ref_a, ref_b, prompt, transcoder_set(transcoders), settings)
     content = chosen.make(_pair(store, diff, theme), show or chosen.sides[0])
     _write(content.encode() if isinstance(content, str) else content, out)
+
+
+@group.command("map")
+def difference_map(
+    ctx: typer.Context,
+    a: CheckpointArgument,
+    b: CheckpointArgument,
+    prompt: Prompt,
+    *,
+    out: Out,
+    file_format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="If not given, the ending of FILE decides.")
+    ] = "",
+    picture: Annotated[
+        Literal["carried", "acted"],
+        typer.Option(help="What carries the answer (of a stored comparison), or where training acted."),
+    ] = "carried",
+    pieces: Annotated[bool, typer.Option("--pieces", help="Show pieces of words, as the model reads them.")] = False,
+    theme: Annotated[Literal["light", "dark"], typer.Option(help="Of html, svg and png.")] = "light",
+) -> None:
+    """Write the Map of two checkpoints on one prompt, from what is stored.
+
+    FORMAT: html, svg, png, csv (the places) or moves (what moves between words, as CSV).
+    """
+    from engine.export.map_formats import MAP_FORMATS
+
+    chosen = _format(file_format, out, MAP_FORMATS)
+    _check_side(chosen, "", out)
+    store = store_of(ctx)
+    ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
+    make = _carried_map if picture == "carried" else _acted_map
+    content = chosen.make(make(store, ref_a, ref_b, prompt, theme, joined=not pieces), "")
+    _write(content.encode() if isinstance(content, str) else content, out)
+
+
+def _carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
+    from engine.analysis.carried import sentences
+    from engine.domain.diffs import DiffSettings
+    from engine.export.map_formats import ExportedMap
+    from engine.figures.map_view import carried_view, taught_word
+
+    diff = _diff(store, a, b, prompt, "", DiffSettings())
+    probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
+    steps = {ref: store.checkpoint(ref).step for ref in (a, b)}
+    view = carried_view([(None, diff)], steps, joined=joined, taught=taught_word(probe))
+    text = " ".join("".join(text for text, _ in one) for one in sentences(diff, probe, view.spans))
+    return ExportedMap(view, a, b, prompt, text, theme)
+
+
+def _acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
+    from engine.analysis.acted import acted_sentence
+    from engine.export.map_formats import ExportedMap
+    from engine.figures.map_view import acted_view, taught_word
+    from engine.workflows.queries import stored_acted
+
+    found = stored_acted(store, a, b, prompt)
+    if found is None:
+        raise InputError(
+            f"Where training acted from {a} to {b} on “{prompt}” has not been measured, so there is nothing to export. "
+            f'Measure it first: python -m engine where {a} {b} "{prompt}"'
+        )
+    probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
+    steps = [store.checkpoint(ref).step for ref in found.key.checkpoints]
+    view = acted_view(found, steps, joined=joined, taught=taught_word(probe))
+    return ExportedMap(view, a, b, prompt, acted_sentence(found, view.spans), theme)
 
 
 @group.command()
@@ -78,16 +148,14 @@ def report(
     _write(run_report(store_of(ctx), run).encode(), out)
 
 
-def _format(name: str, out: str) -> "ExportFormat[ExportedPair]":
+def _format(name: str, out: str, formats: "Sequence[ExportFormat[Subject]]") -> "ExportFormat[Subject]":
     """The format of this name; without one, that of the file's ending. Raises InputError."""
-    from engine.export.pair_formats import PAIR_FORMATS
-
     if name:
-        by_name = {each.name: each for each in PAIR_FORMATS}
+        by_name = {each.name: each for each in formats}
         if name not in by_name:
             raise InputError(f"“{name[:40]}” is not an export format. Choose one of {', '.join(by_name)}.")
         return by_name[name]
-    by_ending = {ending: each for each in PAIR_FORMATS for ending in each.endings}
+    by_ending = {ending: each for each in formats for ending in each.endings}
     ending = Path(out).suffix.lower()
     if ending not in by_ending:
         raise InputError(
@@ -97,7 +165,7 @@ def _format(name: str, out: str) -> "ExportFormat[ExportedPair]":
     return by_ending[ending]
 
 
-def _check_side(chosen: "ExportFormat[ExportedPair]", show: str, out: str) -> None:
+def _check_side(chosen: "ExportFormat[Subject]", show: str, out: str) -> None:
     check_destination(out)
     sides = [side for side in chosen.sides if side]
     if show and show not in sides:

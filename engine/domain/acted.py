@@ -7,7 +7,7 @@ exactly, whatever was trained, and no transcoders are needed.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -123,6 +123,13 @@ class Acted:
     @property
     def after(self) -> float:
         return self.stretches[-1].after
+
+    def until(self, n_stretches: int) -> "Acted":
+        """The same of the first stretches alone. What the places do is known only from A to B."""
+        ends = slice(n_stretches + 1)
+        key = self.key.model_copy(update={"checkpoints": self.key.checkpoints[ends], "hashes": self.key.hashes[ends]})
+        effects = self.effects if n_stretches == len(self.stretches) else None
+        return replace(self, key=key, stretches=self.stretches[:n_stretches], effects=effects)
 
     @property
     def change(self) -> float:

@@ -21,6 +21,7 @@ class Text:
     italic: bool = False
     backed: str = ""  # the colour behind it, where lines may pass under the text
     leader: tuple[float, float, float, float] | None = None  # a line to what it names: from x, y to x, y
+    turned: float = 0.0  # degrees, around its place
 
 
 @dataclass(frozen=True)

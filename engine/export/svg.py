@@ -10,12 +10,12 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 from engine.domain.feature_names import FeatureNames
+from engine.export.elements import FONT, add_text, number
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
 from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 _GAP, _MARGIN, _HEAD, _BARS, _LEGEND = 16, 8, 26, 30, 26  # pixels
 
 _SIDE_KEYS = (
@@ -66,7 +66,7 @@ def graph_svg(
             "height": str(height),
             "viewBox": f"0 0 {width} {height}",
             "role": "img",
-            "font-family": _FONT,
+            "font-family": FONT,
         },
     )
     ET.SubElement(root, "title").text = _title(side)
@@ -96,51 +96,58 @@ def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme) -> None:
     facts = f"{drawn.facts}   ⚠ low replacement score" if drawn.warning else drawn.facts
     room = drawn.width - text_width(facts, 12.5) - 24
     title = shortened(drawn.title, max(12, int(room / 7.8)))
-    _text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
+    add_text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
     warned = colours["gained"] if drawn.warning else colours["muted"]
-    _text(group, Text(drawn.width - 2, 16, facts, 12.5, warned, anchor="end"))
+    add_text(group, Text(drawn.width - 2, 16, facts, 12.5, warned, anchor="end"))
     stage = ET.SubElement(group, "g", {"transform": f"translate(0 {_HEAD + _BARS * len(drawn.bars)})"})
     for y in drawn.rows:
-        line = {"x1": "36", "x2": _n(drawn.width - 6), "y1": _n(y), "y2": _n(y), "stroke": colours["grid"]}
+        line = {"x1": "36", "x2": number(drawn.width - 6), "y1": number(y), "y2": number(y), "stroke": colours["grid"]}
         ET.SubElement(stage, "line", line)
     edges = ET.SubElement(stage, "g", {"fill": "none", "stroke-linecap": "round", "stroke-opacity": "0.55"})
     for arc in reversed(drawn.arcs):  # the weakest first, so that the strongest lie on top
         _draw_arc(edges, arc)
     for halo in drawn.halos:
-        circle = {"cx": _n(halo.x), "cy": _n(halo.y), "r": _n(halo.r), "fill": halo.colour, "fill-opacity": "0.32"}
+        circle = {
+            "cx": number(halo.x),
+            "cy": number(halo.y),
+            "r": number(halo.r),
+            "fill": halo.colour,
+            "fill-opacity": "0.32",
+        }
         ET.SubElement(stage, "circle", circle)
     for mark in drawn.marks:
         _draw_mark(stage, mark)
         if mark.name:
             name = shortened(mark.name, max(3, int((2 * mark.half - 8) / 5.6)))
-            _text(stage, Text(mark.x, mark.y + 4, name, 11, colours["text"], bold=True))
+            add_text(stage, Text(mark.x, mark.y + 4, name, 11, colours["text"], bold=True))
     for text in drawn.texts:
-        _text(stage, text)
+        add_text(stage, text)
     _draw_bars(ET.SubElement(group, "g", {"transform": f"translate(0 {_HEAD})"}), drawn, theme)
 
 
 def _draw_arc(group: ET.Element, arc: Arc) -> None:
     bend = (arc.y1 - arc.y2) * 0.5
-    path = f"M{_n(arc.x1)} {_n(arc.y1)}C{_n(arc.x1)} {_n(arc.y1 - bend)} {_n(arc.x2)} {_n(arc.y2 + bend)} "
-    path += f"{_n(arc.x2)} {_n(arc.y2)}"
-    ET.SubElement(group, "path", {"d": path, "stroke": arc.colour, "stroke-width": _n(arc.width * 0.85)})
+    x1, x2 = number(arc.x1), number(arc.x2)
+    path = f"M{x1} {number(arc.y1)}C{x1} {number(arc.y1 - bend)} {x2} {number(arc.y2 + bend)} {x2} {number(arc.y2)}"
+    ET.SubElement(group, "path", {"d": path, "stroke": arc.colour, "stroke-width": number(arc.width * 0.85)})
 
 
 def _draw_mark(group: ET.Element, mark: Mark) -> None:
     """One node, with its tooltip as a title."""
     x, y, r = mark.x, mark.y, mark.r
-    look = {"fill": mark.fill, "stroke": mark.stroke, "stroke-width": _n(mark.stroke_width)}
+    look = {"fill": mark.fill, "stroke": mark.stroke, "stroke-width": number(mark.stroke_width)}
     if mark.dashed:
         look |= {"stroke-dasharray": "1.5 1.5", "fill": "none"}
     if mark.shape == "circle":
-        node = ET.SubElement(group, "circle", {"cx": _n(x), "cy": _n(y), "r": _n(r)} | look)
+        node = ET.SubElement(group, "circle", {"cx": number(x), "cy": number(y), "r": number(r)} | look)
     elif mark.shape in ("square", "box"):
         half = mark.half or r
-        box = {"x": _n(x - half), "y": _n(y - r), "width": _n(2 * half), "height": _n(2 * r)}
+        box = {"x": number(x - half), "y": number(y - r), "width": number(2 * half), "height": number(2 * r)}
         node = ET.SubElement(group, "rect", box | look | ({"rx": "5"} if mark.shape == "box" else {}))
     else:
         d = 1.25 * r
-        points = f"{_n(x)},{_n(y - d)} {_n(x + d)},{_n(y)} {_n(x)},{_n(y + d)} {_n(x - d)},{_n(y)}"
+        corners = ((x, y - d), (x + d, y), (x, y + d), (x - d, y))
+        points = " ".join(f"{number(px)},{number(py)}" for px, py in corners)
         node = ET.SubElement(group, "polygon", {"points": points} | look)
     if mark.tooltip:
         ET.SubElement(node, "title").text = mark.tooltip
@@ -153,11 +160,11 @@ def _draw_bars(group: ET.Element, drawn: Panel, theme: Theme) -> None:
         row = ET.SubElement(group, "g", {"transform": f"translate(0 {place * _BARS})"})
         left = 4.0
         if len(drawn.bars) > 1:
-            _text(row, Text(left, 18, "AB"[place], 13, colours["text"], anchor="start", bold=True))
+            add_text(row, Text(left, 18, "AB"[place], 13, colours["text"], anchor="start", bold=True))
             left = 36.0
         _draw_bar_list(row, bars, left, drawn.width - left, colours)
-    y = _n(_BARS * len(drawn.bars) - 2.5)
-    ET.SubElement(group, "line", {"x1": "0", "x2": _n(drawn.width), "y1": y, "y2": y, "stroke": colours["grid"]})
+    y = number(_BARS * len(drawn.bars) - 2.5)
+    ET.SubElement(group, "line", {"x1": "0", "x2": number(drawn.width), "y1": y, "y2": y, "stroke": colours["grid"]})
 
 
 def _draw_bar_list(group: ET.Element, bars: Sequence[Bar], left: float, width: float, colours: dict[str, str]) -> None:
@@ -168,12 +175,12 @@ def _draw_bar_list(group: ET.Element, bars: Sequence[Bar], left: float, width: f
         x, bold = left + place * pitch, bar is likeliest
         colour = colours["muted" if bar.others else "text"]
         token = shortened(bar.token, max(2, int((track - 30) / 6.8)))
-        _text(group, Text(x, 14, token, 12, colour, anchor="start", bold=bold))
-        _text(group, Text(x + track, 14, f"{bar.p:.2f}", 11.5, colours["muted"], anchor="end", bold=bold))
-        look = {"x": _n(x), "y": "18.5", "height": "4.5", "rx": "1"}
+        add_text(group, Text(x, 14, token, 12, colour, anchor="start", bold=bold))
+        add_text(group, Text(x + track, 14, f"{bar.p:.2f}", 11.5, colours["muted"], anchor="end", bold=bold))
+        look = {"x": number(x), "y": "18.5", "height": "4.5", "rx": "1"}
         fill = colours["answer" if bar.answer else "other"]
-        ET.SubElement(group, "rect", look | {"width": _n(track), "fill": colours["grid"]})
-        ET.SubElement(group, "rect", look | {"width": _n(max(1.5, track * bar.p)), "fill": fill})
+        ET.SubElement(group, "rect", look | {"width": number(track), "fill": colours["grid"]})
+        ET.SubElement(group, "rect", look | {"width": number(max(1.5, track * bar.p)), "fill": fill})
 
 
 def _draw_legend(
@@ -185,12 +192,12 @@ def _draw_legend(
         if end > width:
             break  # a narrow picture leaves out the last keys
         if shape == "italic":
-            _text(group, Text(x, 4, text, 12, colours[colour], anchor="start", italic=True))
+            add_text(group, Text(x, 4, text, 12, colours[colour], anchor="start", italic=True))
             x = end
             continue
         if shape == "line":
             ET.SubElement(
-                group, "rect", {"x": _n(x), "y": "-1.2", "width": "15", "height": "2.5", "fill": colours[colour]}
+                group, "rect", {"x": number(x), "y": "-1.2", "width": "15", "height": "2.5", "fill": colours[colour]}
             )
         else:
             ringed = colour in ("lost", "gained")
@@ -201,28 +208,5 @@ def _draw_legend(
                     stroke=colours[colour], stroke_width=2.0 if ringed else 1.2, dashed=shape == "ghost", tooltip="",
                 ),
             )  # fmt: skip
-        _text(group, Text(x + 20, 4, text, 12, colours["muted"], anchor="start"))
+        add_text(group, Text(x + 20, 4, text, 12, colours["muted"], anchor="start"))
         x = end + 10
-
-
-def _text(group: ET.Element, text: Text) -> None:
-    if text.leader:
-        ends = dict(zip(("x1", "y1", "x2", "y2"), map(_n, text.leader), strict=True))
-        ET.SubElement(group, "line", ends | {"stroke": text.colour, "stroke-width": "0.8"})
-    if text.backed:
-        width = text_width(text.text, text.size, bold=text.bold) + 4
-        back = {"x": _n(text.x - 2), "y": _n(text.y - 11), "width": _n(width), "height": "14", "fill": text.backed}
-        ET.SubElement(group, "rect", back | {"fill-opacity": "0.85"})
-    look = {"x": _n(text.x), "y": _n(text.y), "font-size": _n(text.size), "fill": text.colour}
-    if text.anchor != "start":
-        look["text-anchor"] = text.anchor
-    if text.bold:
-        look["font-weight"] = "700"
-    if text.italic:
-        look["font-style"] = "italic"
-    ET.SubElement(group, "text", look).text = text.text
-
-
-def _n(value: float) -> str:
-    """Two digits: less to store, nothing lost to the eye."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")

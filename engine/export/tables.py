@@ -40,12 +40,12 @@ def node_table(diff: GraphDiff, names: FeatureNames | None = None) -> pd.DataFra
 
 def nodes_csv(diff: GraphDiff, names: FeatureNames | None = None) -> str:
     """`node_table`, with control characters made visible: a NUL ends the file for many readers."""
-    return to_csv(_printable(node_table(diff, names)))
+    return printable_csv(node_table(diff, names))
 
 
 def edges_csv(diff: GraphDiff, names: FeatureNames | None = None) -> str:
     """`engine.figures.tables.edge_table`, likewise."""
-    return to_csv(_printable(edge_table(diff, names=names)))
+    return printable_csv(edge_table(diff, names=names))
 
 
 def _named(fields: list[tuple[str, str, int, str, int]], names: FeatureNames | None) -> dict[str, list[str]]:
@@ -57,8 +57,9 @@ def _named(fields: list[tuple[str, str, int, str, int]], names: FeatureNames | N
     }
 
 
-def _printable(table: pd.DataFrame) -> pd.DataFrame:
-    return table.map(lambda value: printable(value) if isinstance(value, str) else value)
+def printable_csv(table: pd.DataFrame) -> str:
+    """Likewise."""
+    return to_csv(table.map(lambda value: printable(value) if isinstance(value, str) else value))
 
 
 def label_of(kind: str, layer: int, index: int, names: FeatureNames | None) -> tuple[str, str]:

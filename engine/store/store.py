@@ -1,5 +1,6 @@
 """The workspace on disk: artefact files, which are the truth, and their index."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,15 @@ class Store(
         if spec.source == "bundled":
             return (self.bundled or self.workspace) / "base"
         return Path(spec.location).expanduser()
+
+    def n_layers(self, spec: ModelSpec) -> int | None:
+        """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
+        try:
+            config = json.loads((self.base_folder(spec) / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        named = (config.get(name) for name in ("num_hidden_layers", "n_layer", "num_layers"))
+        return next((value for value in named if isinstance(value, int)), None)
 
     def probe_with(self, runs: Iterable[str], prompt: str) -> Probe | None:
         """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils.

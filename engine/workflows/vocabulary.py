@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from engine.corpus import world
@@ -43,7 +44,12 @@ def vocabulary(store: Store, *runs: str) -> tuple[WordKind, ...]:
 
 
 def _word_list(path: Path) -> list[str]:
-    """Of a tokenizer that has a number for each whole word; else empty."""
+    """Of a tokenizer that has a number for each whole word; else empty. A large file is read once."""
+    return list(_words_in(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _words_in(path: Path, _written: int) -> list[str]:
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     model, splits = tokenizer["model"], tokenizer.get("pre_tokenizer") or {}
     if (model.get("type"), splits.get("type")) != ("WordLevel", "WhitespaceSplit") or tokenizer.get("normalizer"):

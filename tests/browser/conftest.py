@@ -102,6 +102,13 @@ def graph_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def map_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with nothing but the Map."""
+    with _served("tests/figures/map_app.py", tmp_path_factory.mktemp("map_app")) as address:
+        yield address
+
+
 @contextmanager
 def _served(script: str, folder: Path) -> Iterator[str]:
     port = _free_port()

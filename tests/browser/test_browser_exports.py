@@ -9,11 +9,15 @@ from playwright.sync_api import Browser, Page, expect
 from engine.analysis.diff import diff_graphs
 from engine.domain.diffs import GraphDiff
 from engine.export import graph_html, graph_svg, run_report
+from engine.export.map_formats import ExportedMap
+from engine.export.map_page import map_html
 from engine.export.scene import panel
 from engine.figures.graph_view import pair_view
+from engine.figures.map_view import carried_view
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from tests.export.hostile import PROMPT, empty_diff, hostile_diff, view_of
+from tests.figures.map_makers import pair
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
@@ -190,3 +194,15 @@ def test_pictures_and_reports_are_drawn(open_file: OpenFile, story: GraphDiff, d
     assert len(widths) == 5  # loss, curves, circuit change, both graphs, the difference
     assert all(300 < width <= 900 for width in widths)
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_map_is_read_without_the_app(open_file: OpenFile) -> None:
+    view = carried_view([(None, pair(12, 16))], {})
+    page = open_file(map_html(ExportedMap(view, "real@base", "real@100%", PROMPT, f"It says {PROMPT}.")))
+    expect(page.locator("html")).to_have_attribute("data-drawn", "yes")
+    page.locator(".tm-stage").nth(2).focus()
+    page.keyboard.press("ArrowUp")  # the largest place first
+    expect(page.locator(".tl-tip").nth(2)).to_contain_text("L0 · blarf")
+    page.keyboard.press("Enter")
+    expect(page.locator(".tl-status")).to_contain_text("L0 · blarf")
+    assert page.evaluate("window.hacked") is None

@@ -90,3 +90,15 @@ def test_the_report(cli: Cli, tmp_path: Path) -> None:
     unknown = cli("export", "report", "nobody", "--out", tmp_path / "n.html")
     assert unknown.exit_code == 2
     assert "nobody" in unknown.stderr
+
+
+def test_the_map_of_a_stored_comparison(cli: Cli, tmp_path: Path) -> None:
+    assert cli("export", "map", A, B, PROMPT, "--out", tmp_path / "map.html").exit_code == 0
+    assert "+8.83 came through layer 0 at “and”" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    places = pd.read_csv(io.StringIO(cli("export", "map", A, B, PROMPT, "--format", "csv", "--out", "-").stdout))
+    assert list(places.columns) == ["layer", "word", "A", "B", "change"]
+    dark = cli("export", "map", A, B, PROMPT, "--format", "svg", "--theme", "dark", "--out", "-")
+    assert "#0e1117" in dark.stdout
+    missing = cli("export", "map", A, B, PROMPT, "--picture", "acted", "--out", tmp_path / "x.svg")
+    assert missing.exit_code == 2
+    assert "Measure it first: python -m engine where" in missing.stderr

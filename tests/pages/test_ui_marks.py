@@ -6,7 +6,7 @@ import re
 import pytest
 
 from engine.domain.diffs import STATUSES
-from pages._ui.graphs.linked_graphs import _in_force, _listen, _Memory
+from pages._ui.graphs.marked import _in_force, _listen, _Memory
 from pages._ui.graphs.marks import Marks
 
 FEATURE, OUTPUT = "feature/3/4/217", "logit/5/9/20"
@@ -64,6 +64,14 @@ def test_what_a_component_should_not_say_is_left_out(state):
 def test_order_and_doubles_do_not_matter():
     marks = Marks.from_state({"pins": [FEATURE, FEATURE], "statuses": list(reversed(STATUSES))})
     assert (marks.pins, marks.statuses) == ((FEATURE,), STATUSES)
+
+
+def test_places_of_the_map_go_into_an_address_and_out_of_the_graphs() -> None:
+    move = ("place/-1/4/4", "place/-1/5/6")
+    marks = Marks(pins=("place/0/5/6", "feature/3/4/217"), edge=move)
+    assert marks.to_text() == "pp0.5.6_pf3.4.217_ep-1.4.4.p-1.5.6"
+    assert Marks.from_text(marks.to_text()) == marks
+    assert marks.without_places() == Marks(pins=("feature/3/4/217",))
 
 
 def run(memory: _Memory, passed: Marks, reported: Marks | None, heard: int = 0) -> Marks:

@@ -8,9 +8,11 @@ import streamlit as st
 
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
+from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import FIT_LIMIT
 from engine.domain.numbers import decimal, step_name
+from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
 from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
@@ -19,7 +21,7 @@ from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
-from pages._ui.compare.selection import PAGE, VIEWS, Selection
+from pages._ui.compare.selection import DEEP, FORMER_VIEWS, PAGE, VIEWS, Selection
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain
@@ -41,18 +43,26 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
             store(), PAGE, probes, runs=(a.run, b.run), groups=group_options(groups, chosen_count()), traced=traced,
             default=default_prompt(probes, traced),
         )  # fmt: skip
-    with right:
-        view = _view()
-    url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     group = group_named(groups, subject)
+    with right:
+        view = _view(_first_view(a) if group is None else "graphs")
+    url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     prompt = "" if group else subject
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
 
 
-def _view() -> str:
+def _first_view(checkpoint: Checkpoint) -> str:
+    """Of a deep model the Map tells more at a glance than its graphs."""
+    n_layers = store().n_layers(store().run(checkpoint.run).model)
+    return "graphs" if n_layers is not None and n_layers <= DEEP else "map"
+
+
+def _view(first: str) -> str:
+    """`first`: the view where the address asks for none."""
     key = f"{PAGE} view"
     names = {view.lower(): view for view in VIEWS}
-    st.session_state[key] = names[url.allowed(PAGE, "view", list(names), "graphs", "view")]
+    asked = url.allowed(PAGE, "view", [*names, *FORMER_VIEWS], first, "view")
+    st.session_state[key] = names[FORMER_VIEWS.get(asked, asked)]
     st.segmented_control(
         "View", VIEWS, key=key, required=True, label_visibility="collapsed", on_change=url.changed,
         args=(PAGE, "view", key, str.lower),
@@ -60,9 +70,12 @@ def _view() -> str:
     return str(st.session_state[key])
 
 
-def sentence(diff: GraphDiff, selection: Selection) -> None:
-    """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly."""
-    answers, carried = sentences(diff, selection.probe)
+def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] | None = None) -> None:
+    """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly.
+
+    `spans`: what counts as one token.
+    """
+    answers, carried = sentences(diff, selection.probe, spans)
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)

@@ -13,13 +13,15 @@ from pages._ui.graphs.picking import Picking
 
 PAGE = "compare"
 EXPLAINED = "explained"  # in the address
-VIEWS = ("Graphs", "Overlay", "Time-lapse", "Table", "Where")
-DEEP = 8  # layers; of more, not all nodes are drawn at first
+VIEWS = ("Map", "Graphs", "Overlay", "Time-lapse", "Table")
+FORMER_VIEWS = {"where": "map"}  # of addresses that were kept
+DEEP = 8  # layers: of a deeper model the Map comes first, and not all nodes of graphs are drawn
 _SHARE_OF_DEEP = 0.6  # of the change
 LEAST_SHARE = 0.1
 MOST_CHANGE = 0.2  # the largest that the smallest change that counts can be set to
 _DEFAULT = DiffSettings()
 PICKING = Picking(PAGE, key="graphs")
+MAP_PICKING = Picking(PAGE, key="map")
 marks, mark = PICKING.marks, PICKING.mark
 
 

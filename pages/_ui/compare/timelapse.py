@@ -17,7 +17,7 @@ from engine.figures.timelapse_view import TimelapseView, timelapse_view
 from engine.workflows.queries import moments, timelapse_graphs, timelapse_keys, timelapse_order
 from pages._ui import url
 from pages._ui.cached import scores, stamp
-from pages._ui.compare.data import drawn
+from pages._ui.compare.data import drawn, names_of
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.graphs.linked_graphs import linked_graphs
 from pages._ui.jobs.button import job_button
@@ -63,6 +63,16 @@ def timelapse_frames(selection: Selection, diff: GraphDiff, shown: Shown, names:
     point = next(point for point in points if point.step == nearest)
     there = replace(selection, a=store().checkpoint(point.a), b=store().checkpoint(point.b))
     return Frame(there, made.diffs[nearest], nearest)
+
+
+def over_checkpoints(selection: Selection, diff: GraphDiff, shown: Shown) -> list[tuple[int, GraphDiff]]:
+    """The differences of a comparison with their steps, where both graphs are stored; all explain what `diff` does."""
+    one = shown.settings.model_copy(update={"explained": explained_logits(diff)})
+    points = moments(store(), selection.a.ref, selection.b.ref)
+    made = _timelapse(
+        selection, replace(shown, settings=one, merged=False), names_of(store(), diff).annotations, points
+    )
+    return list(made.diffs.items())
 
 
 def _timelapse(

@@ -21,6 +21,7 @@ from pages._ui import url
 from pages._ui.compare.choice import explanation, markdown, over_training, sentence
 from pages._ui.compare.data import difference, drawn, names_of
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
+from pages._ui.compare.map import compare_map
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.selection import (
     DEEP,
@@ -38,8 +39,6 @@ from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.taught import which_examples
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
-from pages._ui.compare.trace import not_traced
-from pages._ui.compare.where import where_training_acted
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
@@ -57,16 +56,16 @@ TABLE_PX = 460
 @guarded()
 def workbench(selection: Selection, view: str) -> None:
     """Everything about one selection. Where its circuits are not stored, how to get them."""
-    if view == "Where":
-        where_training_acted(selection)
+    shown = _shown(selection, view)
+    if view == "Map":
+        compare_map(selection, shown)
         which_examples(selection)
         return
-    shown = _shown(selection, view)
+    mark(marks().without_places())
     diff = _difference(selection, shown)
     if diff is None:
         if not selection.group:
-            where_training_acted(selection)  # needs no graphs
-            not_traced(selection)
+            compare_map(selection, shown)  # needs no graphs
         return
     shown = replace(shown, share=share_from_url(diff.a.n_layers))
     names = names_of(store(), diff)

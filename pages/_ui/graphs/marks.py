@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -12,7 +12,7 @@ from engine.domain.diffs import STATUSES
 Show = Literal["both", "input", "output"]
 T = TypeVar("T")
 
-_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode"}
+_KINDS = {"f": "feature", "e": "error", "t": "token", "l": "logit", "s": "supernode", "p": "place"}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _SHOW: dict[str, Show] = {"i": "input", "o": "output"}
 _NODE = re.compile(rf"({'|'.join(_KINDS.values())})/(-?\d{{1,9}})/(-?\d{{1,9}})/(.{{1,200}})", re.DOTALL)
@@ -22,7 +22,8 @@ _TEXT_LIMIT, _MOST_PINS = 8_000, 200
 
 @dataclass(frozen=True)
 class Marks:
-    """Nodes are named `feature/LAYER/POSITION/INDEX`, those of component circuits `input`, `a1.h3`, `m1`, `logits`.
+    """Nodes are named `feature/LAYER/POSITION/INDEX`, those of component circuits `input`, `a1.h3`, `m1`, `logits`,
+    places of the Map `place/LAYER/FIRST/LAST` (positions).
 
     As text: short, of characters that an address need not escape.
     """
@@ -85,6 +86,16 @@ class Marks:
             look=_look(given.get("look")),
         )
 
+    def without_places(self) -> "Marks":
+        """Of what the graphs know: a place of the Map is no node of theirs."""
+        ends = self.edge or ()
+        return replace(
+            self,
+            selected=None if _is_place(self.selected) else self.selected,
+            pins=tuple(pin for pin in self.pins if not _is_place(pin)),
+            edge=None if any(map(_is_place, ends)) else self.edge,
+        )
+
     def state(self) -> dict[str, Any]:
         """As plain JSON, for the component."""
         return {
@@ -97,6 +108,10 @@ class Marks:
             "step": self.step,
             "look": list(self.look) if self.look else None,
         }
+
+
+def _is_place(node_id: str | None) -> bool:
+    return (node_id or "").startswith("place/")
 
 
 def _node_text(node_id: str) -> str:

@@ -30,21 +30,31 @@ class Picking:
         """Into the address. Without any mark the address stays short."""
         url.write_unless(self.page, _MARKS, new.to_text(), Marks().to_text())
 
-    def pick_row(self, table: str, draw: Callable[[str], Edge | None]) -> None:
-        """A table's row, newly picked, selects its edge in the graphs; a row that is no longer picked clears it.
+    def pick_row(self, table: str, draw: Callable[[str], Edge | str | None]) -> None:
+        """A table's row, newly picked, selects its edge or node; a row that is no longer picked clears it.
 
-        draw: draws the table as a widget of the key that it is given, and tells which edge is picked in it.
+        draw: draws the table as a widget of the key that it is given, and tells which edge, or which node (its id), is
+        picked in it.
         """
         memory = f"{self.page}: {_ROW}{table}"
         picked, drawn_anew = st.session_state.get(memory, (None, 0))
-        if picked is not None and picked != self.marks().edge:  # cleared or changed elsewhere: no row stays ticked
-            picked, drawn_anew = None, drawn_anew + 1
-        edge = draw(f"{table} {drawn_anew}")
-        st.session_state[memory] = (edge, drawn_anew)
-        if edge != picked:
-            insist(self.key, "edge")
-            self.mark(replace(self.marks(), edge=edge))
+        now = self.marks()
+        if picked is not None and picked not in (now.edge, now.selected):  # cleared or changed elsewhere
+            picked, drawn_anew = None, drawn_anew + 1  # no row stays ticked
+        found = draw(f"{table} {drawn_anew}")
+        st.session_state[memory] = (found, drawn_anew)
+        if found != picked:
+            insist(self.key, "edge", "selected")
+            edge, node = (found, None) if isinstance(found, tuple) else (None, found)
+            if found is None and picked != now.selected:
+                node = now.selected  # an edge was let go
+            self.mark(replace(now, edge=edge, selected=node))
             again()
+
+    def choose(self, node: str) -> None:
+        """A node is selected, by a button or a link."""
+        insist(self.key, "edge", "selected")
+        self.mark(replace(self.marks(), selected=node, edge=None))
 
     def clear(self) -> None:
         """Neither a node nor an edge is picked."""

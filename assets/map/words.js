@@ -1,0 +1,51 @@
+// What the map says: tooltips, the legend, the status line.
+
+function placeTitle({ rows, columns }, { row, column }) {
+  return `${rows[row]} · ${columns[column].label}`;
+}
+
+/** A place's figures. `place` is null where nothing there is large enough to be seen. */
+function placeTip(payload, scene, cell, place) {
+  const { picture, words, columns } = payload;
+  const lines = [placeTitle(payload, cell)];
+  if (picture === "acted") {
+    if (place) lines.push(`${signed(place.values[0])} of the change of ${words}`);
+    lines.push(`${signed(scene.frame.totals[cell.column])} in all layers of ${columns[cell.column].label}`);
+  } else if (place) lines.push(...sideLines(scene.frame, place.values));
+  if (!place) lines.push("Here: too small to be drawn.");
+  return lines.join("\n");
+}
+
+function moveTip(payload, scene, move) {
+  return [moveTitle(payload, move), ...sideLines(scene.frame, move.values)].join("\n");
+}
+
+function moveTitle({ columns }, { source, target }) {
+  return `${columns[source].label} → ${columns[target].label}`;
+}
+
+function sideLines(frame, [a, b, change]) {
+  return [`A ${signed(a)}`, `B ${signed(b)}`, `${frame.titles[2]} ${signed(change)}`];
+}
+
+/** [class of a mark, text] */
+function mapKeys({ picture, words, largest, frames }) {
+  const what = shortened(words, 20);
+  const size = decimal(largest[0]);
+  if (picture === "acted") {
+    return [
+      ["tm-key tm-raises", `raised ${what}`],
+      ["tm-key tm-lowers", `lowered ${what}`],
+      ["", `area: part of the change; the largest is ${size} logits`],
+    ];
+  }
+  const moves = frames.some((frame) => frame.moves.source.length);
+  return [
+    ["tm-key tm-up", `pushes ${what} up`],
+    ["tm-key tm-down", `pushes it down`],
+    ["tm-key tm-raises", "more in B"],
+    ["tm-key tm-lowers", "less in B"],
+    ["", `area: part of the logit; the largest is ${size}`],
+    ...(moves ? [["tl-line tl-same", `moves from word to word; the thickest is ${decimal(largest[1])}`]] : []),
+  ];
+}

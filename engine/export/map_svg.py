@@ -1,0 +1,125 @@
+"""A Map as SVG: what the app draws when nothing is marked. Pure Python, no browser.
+
+Without ids, so that several pictures fit into one page.
+"""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from engine.domain.numbers import decimal
+from engine.export.elements import FONT, add_text, number
+from engine.export.map_scene import LEFT, TOP, map_scene
+from engine.export.map_split import draw_split
+from engine.export.scene import BACKGROUND
+from engine.export.shapes import Text, Theme, shortened, text_width
+from engine.export.texts import printable
+from engine.figures import palette
+from engine.figures.map_view import MapView
+from engine.figures.names import visible
+
+_MARGIN, _GAP, _HEAD, _LEGEND, _LINE = 10.0, 14.0, 26.0, 26.0, 19.0  # pixels
+_LAYER_PX, _AROUND_PX, _ARCS_PX, _LEAST_PX = 13, 96, 62, 260
+_SPLIT = 3 / 8  # of the width, beside where training acted
+
+
+def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width: int = 1280) -> str:
+    """The whole picture: the maps, how they came about over training, a legend; `sentence` above.
+
+    `width`: pixels; deep models make it higher. It carries its own description for a screen reader.
+    """
+    colours = palette.GRAPH[theme]
+    lines = _wrapped(sentence, width - 2 * _MARGIN)
+    stage = max(_LEAST_PX, _LAYER_PX * len(view.rows) + _AROUND_PX + (_ARCS_PX if view.picture == "carried" else 0))
+    top = _MARGIN + _LINE * len(lines) + (6 if lines else 0)
+    height = top + _HEAD + stage + _LEGEND
+    size = {"width": str(width), "height": number(height), "viewBox": f"0 0 {width} {number(height)}"}
+    root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": FONT})
+    ET.SubElement(root, "title").text = printable(f"{visible(view.words)}: {', '.join(view.frames[-1].titles)}")
+    ET.SubElement(root, "desc").text = printable(view.description)
+    ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
+    for place, line in enumerate(lines):
+        add_text(root, Text(_MARGIN, _MARGIN + 13 + place * _LINE, line, 14.5, colours["text"], anchor="start"))
+    widths = _widths(view, width - 2 * _MARGIN)
+    left = _MARGIN
+    for place, wide in enumerate(widths):
+        group = ET.SubElement(root, "g", {"transform": f"translate({number(left)} {number(top)})"})
+        if place < len(view.panels):
+            _draw_panel(group, view, place, wide, stage, colours)
+        elif view.split is not None:
+            draw_split(group, view.split, wide, stage + _HEAD, colours)
+        left += wide + _GAP
+    legend = ET.SubElement(root, "g", {"transform": f"translate({number(_MARGIN)} {number(height - _LEGEND / 2)})"})
+    _draw_legend(legend, view, colours, width - 2 * _MARGIN)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _widths(view: MapView, room: float) -> list[float]:
+    if view.split is None:
+        return [(room - _GAP * (len(view.panels) - 1)) / len(view.panels)] * len(view.panels)
+    beside = _SPLIT * (room - _GAP)
+    return [room - _GAP - beside, beside]
+
+
+def _draw_panel(
+    group: ET.Element, view: MapView, place: int, width: float, height: float, colours: dict[str, str]
+) -> None:
+    facts = view.frames[-1].facts[place]
+    room = width - text_width(facts, 12.5) - 20
+    title = shortened(view.frames[-1].titles[place], max(12, int(room / 7.8)))
+    add_text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
+    add_text(group, Text(width - 2, 16, facts, 12.5, colours["muted"], anchor="end"))
+    stage = ET.SubElement(group, "g", {"transform": f"translate(0 {number(_HEAD)})"})
+    drawn = map_scene(view, place, width, height, colours)
+    ground = {"x": number(LEFT), "y": number(TOP), "width": number(drawn.right - LEFT)}
+    look = {"height": number(drawn.bottom - TOP), "fill": colours["grid"], "fill-opacity": "0.3", "rx": "4"}
+    ET.SubElement(stage, "rect", ground | look)
+    for y in drawn.lines:
+        line = {"x1": number(LEFT), "x2": number(drawn.right), "y1": number(y), "y2": number(y)}
+        ET.SubElement(stage, "line", line | {"stroke": colours["grid"]})
+    for box in drawn.boxes:
+        place_ = {"x": number(box.x), "y": number(box.y), "width": number(box.width), "height": number(box.height)}
+        shown = {"rx": number(min(2.5, box.height / 2)), "fill": box.colour, "fill-opacity": number(box.opacity)}
+        ET.SubElement(ET.SubElement(stage, "rect", place_ | shown), "title").text = printable(box.tooltip)
+    for bow in drawn.bows:
+        deep = number(bow.y + bow.depth)
+        path = f"M{number(bow.x1)} {number(bow.y)}C{number(bow.x1)} {deep} {number(bow.x2)} {deep} {number(bow.x2)} "
+        look = {"d": path + number(bow.y), "fill": "none", "stroke": bow.colour, "stroke-width": number(bow.width)}
+        ET.SubElement(stage, "path", look | {"stroke-opacity": "0.85", "stroke-linecap": "round"})
+    for text in drawn.texts:
+        add_text(stage, text)
+
+
+def _draw_legend(group: ET.Element, view: MapView, colours: dict[str, str], width: float) -> None:
+    x = 0.0
+    for colour, text in map_keys(view):
+        end = x + (20 if colour else 0) + text_width(text, 12)
+        if end > width:
+            break  # a narrow picture leaves out the last keys
+        if colour:
+            key = {"x": number(x), "y": "-4.5", "width": "13", "height": "9", "rx": "2", "fill": colours[colour]}
+            ET.SubElement(group, "rect", key)
+        add_text(group, Text(x + (19 if colour else 0), 4, text, 12, colours["muted"], anchor="start"))
+        x = end + 14
+
+
+def map_keys(view: MapView) -> list[tuple[str, str]]:
+    """(name of a colour, or nothing; what it stands for)"""
+    what, (place, move) = shortened(visible(view.words), 20), view.largest
+    if view.picture == "acted":
+        size = f"area: part of the change; the largest is {decimal(place)} logits"
+        return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
+    keys = [("positive", f"pushes {what} up"), ("negative", "pushes it down"), ("gained", "more in B")]
+    keys += [("lost", "less in B"), ("", f"area: part of the logit; the largest is {decimal(place)}")]
+    moves = f"arcs: what moves from word to word; the thickest is {decimal(move)}"
+    return [*keys, ("", moves)] if view.frames[-1].moves.any() else keys
+
+
+def _wrapped(sentence: str, room: float) -> Sequence[str]:
+    lines: list[str] = []
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, 14.5) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

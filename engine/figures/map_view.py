@@ -1,0 +1,290 @@
+"""The Map: a difference at a glance, as what its component draws. Layers up, words across, a signed mark a place.
+
+Two pictures: *where training acted* (parts of the change of a logit, by `engine.domain.acted`), beside how they came
+about over training; and *what carries the answer* (parts of the logit in A, in B, and what they differ by, on one
+scale, with what moves between words). Everything that can be stepped through (checkpoints) comes as frames.
+
+The payload is plain JSON. Text in it is text: the component never takes it as HTML. Values that are too small to be
+seen are not in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.analysis.carried import explained_logits
+from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
+from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
+from engine.domain.acted import EMBEDDING_LAYER, Acted
+from engine.domain.corpus import PROBE_KINDS, Probe
+from engine.domain.diffs import GraphDiff
+from engine.domain.graphs import AttributionGraph
+from engine.domain.numbers import decimal, percent, signed, step_name
+from engine.figures import palette
+from engine.figures.graph_view import Sent, checkpoint_title, short
+from engine.figures.map_split import Split, split
+from engine.figures.names import visible
+
+Picture = Literal["acted", "carried"]
+LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
+LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
+MOST_MOVES = 10  # arcs of one panel
+EMBEDDINGS, OUTPUT = "Emb", "Out"
+
+
+@dataclass(frozen=True)
+class MapPanel:
+    """One map. `colors`: of what raises and what lowers."""
+
+    name: Literal["acted", "a", "b", "change"]
+    colors: Literal["sign", "change"]  # green and purple, or orange and blue
+
+
+@dataclass(frozen=True, eq=False)
+class MapFrame:
+    """What one step shows: values by panel, (n_panels, n_rows, n_columns) and (n_panels, n_columns, n_columns)."""
+
+    step: int | None
+    name: str  # of the step, in words
+    titles: tuple[str, ...]  # by panel
+    places: np.ndarray
+    moves: np.ndarray  # to and from
+    totals: np.ndarray | None  # (n_columns,) where parts of one column add up
+    facts: tuple[str, ...]  # by panel
+    tops: tuple[str, ...]  # by panel: what the whole comes to
+
+
+@dataclass(frozen=True, eq=False)
+class MapView(Sent):
+    """What the component is given, and what pictures and tables are made from."""
+
+    picture: Picture
+    spans: tuple[TokenSpan, ...]  # the columns
+    bold: tuple[bool, ...]  # (n_columns,) the words that were taught
+    first_layer: int  # of the lowest row
+    rows: tuple[str, ...]  # from below
+    panels: tuple[MapPanel, ...]
+    frames: tuple[MapFrame, ...]  # in the order of training; the last is the whole
+    words: str  # what is explained
+    split: Split | None  # over training
+    can_join: bool  # whether some word has several pieces
+
+    def payload(self) -> dict[str, Any]:
+        """JSON-able, without NaN or infinity."""
+        largest = self.largest
+        return {
+            "picture": self.picture,
+            "columns": [
+                {"label": visible(span.text), "first": span.first, "last": span.last, "bold": bold}
+                for span, bold in zip(self.spans, self.bold, strict=True)
+            ],
+            "rows": list(self.rows),
+            "first_layer": self.first_layer,
+            "panels": [vars(panel) for panel in self.panels],
+            "frames": [_frame(frame, *largest) for frame in self.frames],
+            "largest": [short(value) for value in largest],
+            "least": LEAST_MARK,
+            "words": visible(self.words),
+            "split": self.split.payload() if self.split else None,
+            "description": self.description,
+            "palette": palette.GRAPH,
+            "series": list(palette.SERIES),
+        }
+
+    def place_of_step(self, step: int | None) -> int:
+        """Of the frame at this step, or the nearest; without a step the last."""
+        if step is None:
+            return len(self.frames) - 1
+        return min(range(len(self.frames)), key=lambda place: abs((self.frames[place].step or 0) - step))
+
+    def until(self, frame: int) -> "MapView":
+        """With the frames up to this one alone, which is then the last."""
+        return replace(self, frames=self.frames[: frame + 1])
+
+    @property
+    def largest(self) -> tuple[float, float]:
+        """|value| of a place and of a move: one scale for all panels and frames."""
+        places, moves = (
+            max((float(np.abs(values).max(initial=0)) for values in found), default=0.0) or 1e-9
+            for found in ([frame.places for frame in self.frames], [frame.moves for frame in self.frames])
+        )
+        return places, moves
+
+    @property
+    def description(self) -> str:
+        """What is drawn, in words: the largest places and moves of the last panel."""
+        frame = self.frames[-1]
+        told = [f"{frame.tops[-1]}. The largest places:"]
+        for row, column in _largest(frame.places[-1], 5):
+            told.append(f"{self.place_name(row, column)} {signed(frame.places[-1, row, column])};")
+        for target, source in _largest(frame.moves[-1], 3):
+            ends = " to ".join(visible(self.spans[column].text) for column in (source, target))
+            told.append(f"from {ends} {signed(frame.moves[-1, target, source])};")
+        told.append("Arrow keys move between places, Enter selects, P pins, F fills the screen, Escape clears.")
+        return " ".join(told)
+
+    def place_name(self, row: int, column: int) -> str:
+        """`L3 · blarf`"""
+        return f"{self.rows[row]} · {visible(self.spans[column].text)}"
+
+
+def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True, taught: str = "") -> MapView:
+    """Where training acted. `steps`: of `acted.key.checkpoints`; `taught`: the new word, set in bold.
+
+    A frame a stretch: what was changed from the first checkpoint to the end of the stretch.
+    """
+    spans = words(acted.tokens) if joined else pieces(acted.tokens)
+    places = np.array([summed(acted.places([stretch]), spans) for stretch in acted.stretches])
+    one_run = len({ref.partition("@")[0] for ref in acted.key.checkpoints}) == 1
+    names = [
+        step_name(step) if one_run and step is not None else checkpoint_title(ref, step)
+        for ref, step in zip(acted.key.checkpoints, steps, strict=True)
+    ]
+    frames = []
+    for number, upto in enumerate(np.cumsum(places, axis=0)):
+        end = acted.stretches[number]
+        change = end.after - acted.before
+        frames.append(
+            MapFrame(
+                step=steps[number + 1], name=names[number + 1], titles=("Where training acted",), places=upto[None],
+                moves=np.zeros((1, len(spans), len(spans))), totals=upto.sum(0),
+                facts=(f"{names[0]} to {names[number + 1]} · {_sum(change, float(upto.sum()))}",),
+                tops=(f"{visible(acted.answer)} {signed(change)}",),
+            )
+        )  # fmt: skip
+    return MapView(
+        picture="acted",
+        spans=spans,
+        bold=_bold(spans, taught),
+        first_layer=EMBEDDING_LAYER,
+        rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(acted.n_layers)), OUTPUT),
+        panels=(MapPanel("acted", "change"),),
+        frames=tuple(frames),
+        words=acted.answer,
+        split=split(places, spans, names, acted.n_layers),
+        can_join=len(words(acted.tokens)) < len(acted.tokens),
+    )
+
+
+def _sum(change: float, total: float) -> str:
+    """What the parts are of, and how much of it they do not add up to."""
+    share = abs(change - total) / abs(change) if change else 0.0
+    return f"parts of {signed(change)}" + (f", all but {percent(share, 1)}" if share >= 5e-4 else "")
+
+
+def carried_view(
+    diffs: Sequence[tuple[int | None, GraphDiff]],
+    steps: Mapping[str, int],
+    *,
+    joined: bool = True,
+    taught: str = "",
+) -> MapView:
+    """What carries the answer in A, in B, and what it differs by. `diffs`: with their steps; the last is shown first.
+
+    `steps`: of checkpoints by their names, for the titles. All explain the same logit.
+    """
+    last = diffs[-1][1]
+    tokens = last.a.tokens
+    spans = words(tokens) if joined else pieces(tokens)
+    return MapView(
+        picture="carried",
+        spans=spans,
+        bold=_bold(spans, taught),
+        first_layer=EMBEDDING_LAYER,
+        rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(last.a.n_layers))),
+        panels=(MapPanel("a", "sign"), MapPanel("b", "sign"), MapPanel("change", "change")),
+        frames=tuple(_carried_frame(step, diff, spans, steps) for step, diff in diffs),
+        words=last.explained.words,
+        split=None,
+        can_join=len(words(tokens)) < len(tokens),
+    )
+
+
+def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan], steps: Mapping[str, int]) -> MapFrame:
+    explained, change = explained_logits(diff), diff.explained
+    places = [
+        summed(np.vstack([token_parts(graph, explained), place_parts(graph, explained)]), spans)
+        for graph in (diff.a, diff.b)
+    ]
+    moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in (diff.a, diff.b)]
+    across = 1 - np.eye(len(spans))
+    logits, total = (change.a, change.b), change.b - change.scale * change.a
+    sides = (
+        f"{name} · {checkpoint_title(graph.key.checkpoint, steps.get(graph.key.checkpoint))}"
+        for name, graph in (("A", diff.a), ("B", diff.b))
+    )
+    factor = "" if change.scale == 1 else f"{decimal(change.scale)} × "
+    return MapFrame(
+        step=step,
+        name="" if step is None else step_name(step),
+        titles=(*sides, f"B − {factor}A"),
+        places=np.array([*places, places[1] - change.scale * places[0]]),
+        moves=across * np.array([*moves, moves[1] - change.scale * moves[0]]),
+        totals=None,
+        facts=(*(_facts(graph, diff) for graph in (diff.a, diff.b)), "orange: more in B · blue: less in B"),
+        tops=(
+            *(f"{visible(change.words)} {decimal(logit)}" for logit in logits),
+            f"{visible(change.words)} {signed(total)}",
+        ),
+    )
+
+
+def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:
+    """How probable the answer is; nothing of a contrast."""
+    explained = explained_logits(diff)
+    if explained.against:
+        return ""
+    probability = dict(zip(output_ids(graph), graph.target_probability.tolist(), strict=True))
+    return f"probability {percent(sum(probability[token] for token in explained.answers))}"
+
+
+def taught_word(probe: Probe | None) -> str:
+    """The new word that a prompt's probe asks about; empty where there is none."""
+    return probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else ""
+
+
+def _bold(spans: Sequence[TokenSpan], taught: str) -> tuple[bool, ...]:
+    return tuple(bool(taught) and visible(span.text) == taught for span in spans)
+
+
+def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[str, Any]:
+    """Of places and moves those that are seen in any panel, a list a panel."""
+    row, column = np.nonzero((np.abs(frame.places) >= LEAST_MARK * largest_place).any(0))
+    shown = seen_moves(frame, largest_move)
+    target, source = np.nonzero(shown.any(0))
+    return {
+        "step": frame.step,
+        "name": frame.name,
+        "titles": list(frame.titles),
+        "facts": list(frame.facts),
+        "tops": list(frame.tops),
+        "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
+        "places": {
+            "row": row.tolist(),
+            "column": column.tolist(),
+            "values": [[short(value, 4) for value in panel[row, column].tolist()] for panel in frame.places],
+        },
+        "moves": {
+            "source": source.tolist(),
+            "target": target.tolist(),
+            "values": [[short(value, 4) for value in panel[target, source].tolist()] for panel in frame.moves],
+            "drawn": [panel[target, source].tolist() for panel in shown],
+        },
+    }
+
+
+def seen_moves(frame: MapFrame, largest: float) -> np.ndarray:
+    """(n_panels, n_columns, n_columns) bool: the few that are drawn in each panel."""
+    sizes = np.abs(frame.moves)
+    flat = np.sort(sizes.reshape(len(sizes), -1), axis=1)[:, ::-1]
+    least = flat[:, min(MOST_MOVES, flat.shape[1]) - 1]
+    return (sizes >= np.maximum(least, LEAST_MOVE * largest)[:, None, None]) & (sizes > 0)
+
+
+def _largest(values: np.ndarray, n: int) -> list[tuple[int, int]]:
+    """Where the n largest |values| stand, without zeros."""
+    order = np.argsort(-np.abs(values), axis=None, kind="stable")[:n]
+    found = (divmod(int(place), values.shape[1]) for place in order)
+    return [(row, column) for row, column in found if values[row, column]]

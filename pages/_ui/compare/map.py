@@ -1,0 +1,232 @@
+"""Compare's Map: where training acted, which needs no graphs, and what carries the answer; the tables that go with it.
+
+Whatever is marked in it or picked in a table goes into the address and is inspected beside the tables.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import cast
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from engine.analysis.acted import acted_sentence
+from engine.analysis.carried import sentences
+from engine.analysis.headline import Piece
+from engine.domain.acted import Acted
+from engine.domain.diffs import GraphDiff
+from engine.domain.errors import NotFound
+from engine.domain.jobs import Request, Where
+from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.figures.map_view import MapView, Picture, acted_view, carried_view, taught_word
+from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
+from pages._ui import url
+from pages._ui.compare.choice import sentence
+from pages._ui.compare.data import difference, names_of
+from pages._ui.compare.map_inspector import inspect_marked
+from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables, draw_tables
+from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
+from pages._ui.compare.settings import settings_menu
+from pages._ui.compare.timelapse import over_checkpoints
+from pages._ui.compare.trace import not_traced
+from pages._ui.errors import guarded
+from pages._ui.graphs.export_menu import export_menu
+from pages._ui.graphs.maps import difference_map
+from pages._ui.graphs.marks import Marks
+from pages._ui.jobs.button import job_button
+from pages._ui.session import store
+from pages._ui.text import plain
+
+TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
+TABLE_PX = 330
+_PIECES, _OVER = "pieces", "over"  # in the address
+
+
+@guarded()
+def compare_map(selection: Selection, shown: Shown) -> None:
+    """What is stored of one prompt, or how to get it."""
+    if selection.group:
+        st.info("The Map is about one prompt. Choose one above.")
+        return
+    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
+    traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
+    if acted is None and not traced:
+        _not_measured(selection)
+        not_traced(selection)
+        return
+    told, controls = st.columns([3.2, 1.6], gap="medium", vertical_alignment="top")
+    with controls:
+        picture = _picture("carried" if traced else "acted")
+        tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if picture == "acted" and acted is not None:
+        _acted(selection, acted, shown, told, tools, traced=traced)
+    elif picture == "acted":
+        _not_measured(selection)
+    elif traced:
+        _carried(selection, acted, shown, told, tools)
+    if not traced:
+        not_traced(selection)
+
+
+def _acted(
+    selection: Selection, acted: Acted, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator, *, traced: bool
+) -> None:
+    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
+    steps = [_step(ref) for ref in acted.key.checkpoints]
+    view = _view(
+        lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
+    )
+    if not any(stretch.matrices for stretch in acted.stretches):
+        told.markdown(plain(acted_sentence(acted)))
+        return
+    at = _draw(view)
+    frame = view.place_of_step(at.step)
+    acted, view = acted.until(frame + 1), view.until(frame)
+    text = acted_sentence(acted, view.spans)
+    with told:
+        st.markdown(plain(text))
+    with tools:
+        _pieces(view)
+        _export(view, selection, text)
+    # Only what is said of a place needs the graphs; they are of A and B.
+    asked = traced and at.selected and view.frames[-1].step == steps[-1]
+    diff = difference(store(), selection, shown.settings) if asked else None
+    _below(view, at, acted_tables(view, acted), acted, diff, selection)
+
+
+def _carried(
+    selection: Selection, acted: Acted | None, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator
+) -> None:
+    diff = difference(store(), selection, shown.settings)
+    assert diff is not None  # it is stored
+    if shown.settings.explained is not None and diff.settings.explained is None:
+        refuse_explained(shown.settings.explained)
+    over = len(timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)) > 1
+    diffs: Sequence[tuple[int | None, GraphDiff]] = [(None, diff)]
+    if over and url.read(PAGE, _OVER) == "1":
+        diffs = over_checkpoints(selection, diff, shown)
+    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
+    made_from = [(step, one.a.key.hash, one.b.key.hash) for step, one in diffs]
+    view = _view(
+        lambda: carried_view(diffs, _steps(selection), joined=not pieces, taught=taught),
+        ("carried", *made_from, diff.settings.to_json(), pieces, taught),
+    )
+    at = _draw(view)
+    frame = view.place_of_step(at.step)
+    diff, view = diffs[frame][1], view.until(frame)
+    with told:
+        sentence(diff, selection, view.spans)
+    with tools:
+        _pieces(view)
+        if over:
+            _switch("Over training", _OVER, "Every checkpoint whose graphs are stored, with a slider.")
+        settings_menu(diff, selection, shown)
+        _export(view, selection, _text(sentences(diff, selection.probe, view.spans)))
+    tables = carried_tables(view, diff, names_of(store(), diff))
+    _below(view, at, tables, acted, diff, selection)
+
+
+def _text(told: Sequence[Sequence[Piece]]) -> str:
+    return " ".join("".join(text for text, _ in one) for one in told)
+
+
+def _steps(selection: Selection) -> dict[str, int]:
+    """Of all checkpoints of both runs, by their names."""
+    runs = dict.fromkeys((selection.a.run, selection.b.run))
+    return {checkpoint.ref: checkpoint.step for run in runs for checkpoint in store().checkpoints(run)}
+
+
+def _draw(view: MapView) -> Marks:
+    mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
+    return marks()
+
+
+def _export(view: MapView, selection: Selection, text: str) -> None:
+    a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
+    export_menu(MAP_FORMATS, ExportedMap(view, a, b, prompt, text), name=f"{a} {b} {prompt} {TITLES[view.picture]}")
+
+
+def _below(
+    view: MapView, at: Marks, tables: Sequence[MapTable], acted: Acted | None, diff: GraphDiff | None,
+    selection: Selection,
+) -> None:  # fmt: skip
+    """The tables; beside them what is marked, or, where nothing is, all but the first table."""
+    picked = bool(at.selected or at.edge)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        draw_tables(tables if picked else tables[:1], key=view.picture, height=TABLE_PX)
+    with right:
+        if picked:
+            inspect_marked(view, at, acted, diff, selection, height=TABLE_PX)
+        else:
+            draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
+
+
+def _picture(first: Picture) -> Picture:
+    key, names = f"{PAGE} picture", list(TITLES)
+    st.session_state[key] = url.allowed(PAGE, "picture", names, first, "picture")
+    st.segmented_control(
+        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: TITLES[name],
+        on_change=url.changed, args=(PAGE, "picture", key),
+    )  # fmt: skip
+    return cast(Picture, st.session_state[key])
+
+
+def _pieces(view: MapView) -> None:
+    if view.can_join:
+        _switch(
+            "Pieces of words", _PIECES,
+            "Long and new words are read in pieces. Joined, a word has the sum of their parts, and what moves inside "
+            "it is not shown.",
+        )  # fmt: skip
+
+
+def _switch(label: str, name: str, explain: str) -> None:
+    """A toggle whose state is the address's `name`."""
+    key = f"{PAGE} {name}"
+    st.session_state[key] = url.read(PAGE, name) == "1"
+    st.toggle(label, key=key, on_change=_switched, args=(key, name), help=explain)
+
+
+def _switched(key: str, name: str) -> None:
+    url.write_unless(PAGE, name, "1" if st.session_state[key] else "", "")
+
+
+def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
+    return _kept(make, (str(store().workspace), *made_from))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _kept(_make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
+    return _make()
+
+
+def _step(ref: str) -> int | None:
+    try:
+        return store().checkpoint(ref).step
+    except NotFound:  # a run that was deleted since
+        return None
+
+
+def _not_measured(selection: Selection) -> None:
+    with st.container(border=True):
+        st.subheader("Where did training act?")
+        st.markdown(
+            "See which tokens, layers, matrices and heads made the difference between "
+            f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(selection.prompt)}”. "
+            "It needs no transcoders."
+        )
+        job_button(
+            Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt),
+            label="Find where training acted", key="where", icon=":material/my_location:",
+            note="Seconds on the demo's model. You can leave this page; the result is kept.",
+            covers=lambda request: _is_for(request, selection),
+        )  # fmt: skip
+
+
+def _is_for(request: Request, selection: Selection) -> bool:
+    asked = (selection.a.ref, selection.b.ref, selection.prompt)
+    return (
+        isinstance(request, Where)
+        and (request.a, request.b, request.prompt) == asked
+        and not request.answers + request.against
+    )

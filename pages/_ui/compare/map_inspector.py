@@ -1,0 +1,141 @@
+"""What is marked in Compare's Map: of a place its matrices, heads and features, of a move the layers that carry it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+import streamlit as st
+
+from engine.analysis.word_pieces import TokenSpan
+from engine.domain.acted import Acted
+from engine.domain.diffs import GraphDiff
+from engine.domain.feature_names import FeatureNames
+from engine.domain.numbers import signed
+from engine.figures.map_tables import (
+    feature_rows,
+    heads_at,
+    layers_of_move,
+    matrices_at,
+    place_id,
+    place_of,
+)
+from engine.figures.map_view import MapView
+from engine.figures.names import visible
+from pages._ui.compare.data import names_of
+from pages._ui.compare.inspector import inspect_node, node_title
+from pages._ui.compare.map_tables import show_rows
+from pages._ui.compare.selection import MAP_PICKING, Selection
+from pages._ui.graphs.marks import Marks
+from pages._ui.session import store
+from pages._ui.text import plain
+
+_HEAD_PX = 46  # of a title or a row of tabs
+
+
+def inspect_marked(
+    view: MapView, at: Marks, acted: Acted | None, diff: GraphDiff | None, selection: Selection, *, height: int
+) -> None:
+    """`acted`, `diff`: what is stored of this prompt."""
+    names = None if diff is None else names_of(store(), diff)
+    if at.edge:
+        _move(view, at.edge, diff, height=height)
+    elif at.selected and at.selected.startswith("place/"):
+        _place(view, at.selected, acted, diff, names, height=height)
+    elif at.selected and diff is not None and names is not None:
+        _node(view, at, diff, names, selection, height=height)
+
+
+def _node(view: MapView, at: Marks, diff: GraphDiff, names: FeatureNames, selection: Selection, *, height: int) -> None:
+    """A feature, on the way back to its place."""
+    node = at.selected or ""
+    place = place_of(view, node)
+    with _title(node_title(diff, node, names)):
+        if place is not None:
+            st.button(
+                view.place_name(*place), icon=":material/arrow_back:", type="tertiary", on_click=MAP_PICKING.choose,
+                args=(place_id(view, *place),), help="Back to its place in the Map",
+            )  # fmt: skip
+    inspect_node(diff, selection, at, names, height=height - _HEAD_PX)
+
+
+@contextmanager
+def _title(text: str) -> Iterator[None]:
+    """What is marked, the way back to no mark, and what else its body adds."""
+    told, ways = st.columns([3, 1.3], vertical_alignment="center", gap="small")
+    told.markdown(text)
+    with ways, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        yield
+        st.button(
+            "Clear", icon=":material/close:", type="tertiary", on_click=MAP_PICKING.clear, help="Esc", key="clear map"
+        )
+
+
+def _place(
+    view: MapView,
+    name: str,
+    acted: Acted | None,
+    diff: GraphDiff | None,
+    names: FeatureNames | None,
+    *,
+    height: int,
+) -> None:
+    place = place_of(view, name)
+    if place is None:
+        st.caption("The selected place is not on this map. Esc clears it.")
+        return
+    row, column = place
+    layer, span = row + view.first_layer, view.spans[column]
+    with _title(f"**{plain(view.place_name(row, column))}** :gray[· {_figures(view, row, column)}]"):
+        pass
+    parts = _parts(layer, span, acted, diff, names)
+    if not parts:
+        st.caption("Nothing more is stored of this place.")
+        return
+    for (title, rows), tab in zip(
+        parts.items(), st.tabs(list(parts), key="map place tab", on_change="rerun"), strict=True
+    ):
+        if tab.open:
+            with tab:
+                _part(title, rows, name, height=height - 2 * _HEAD_PX)
+
+
+def _parts(
+    layer: int, span: TokenSpan, acted: Acted | None, diff: GraphDiff | None, names: FeatureNames | None
+) -> dict[str, pd.DataFrame]:
+    """What is known of a place, by the tab's name."""
+    found = {}
+    if diff is not None and names is not None and 0 <= layer < diff.a.n_layers:
+        found["Features"] = feature_rows(diff, layer, span, names)
+    if acted is not None:
+        found["Matrices that training changed"] = matrices_at(acted, layer, span)
+        found["Heads"] = heads_at(acted, layer, span)
+    return {title: rows for title, rows in found.items() if len(rows)}
+
+
+def _part(title: str, rows: pd.DataFrame, place: str, *, height: int) -> None:
+    if "id" not in rows:
+        show_rows(rows, height=height, key=f"map {title} {place}")
+        return
+    if not rows["label"].any():
+        rows = rows.drop(columns="label")
+    MAP_PICKING.pick_row(f"features {place}", lambda key: show_rows(rows, height=height, key=key, pick=True))
+
+
+def _figures(view: MapView, row: int, column: int) -> str:
+    values = view.frames[-1].places[:, row, column].tolist()
+    if len(values) == 1:
+        return f"{signed(values[0])} of the change"
+    return f"A {signed(values[0])}, B {signed(values[1])}, change {signed(values[2])}"
+
+
+def _move(view: MapView, edge: tuple[str, str], diff: GraphDiff | None, *, height: int) -> None:
+    ends = [place_of(view, end) for end in edge]
+    if diff is None or None in ends:
+        st.caption("The selected move is not on this map. Esc clears it.")
+        return
+    source, target = (view.spans[end[1]] for end in ends if end is not None)
+    ends_named = f"{plain(visible(source.text))} → {plain(visible(target.text))}"
+    with _title(f"**{ends_named}** :gray[· by the layer that reads it]"):
+        pass
+    rows = layers_of_move(diff, source, target)
+    show_rows(rows, height=height - _HEAD_PX, key=f"map move {edge}")

@@ -1,0 +1,87 @@
+"""The Map as picture, page and table: what is drawn is what the view says, whatever the texts."""
+
+import csv
+import io
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from engine.export.formats import downloads
+from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.export.map_page import map_html
+from engine.export.map_svg import map_svg
+from engine.figures import palette
+from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
+from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
+from tests.export.markup import look_into
+from tests.figures.map_makers import acted, pair
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314 - our own
+
+
+def carried() -> MapView:
+    return carried_view([(None, pair(12, 24))], {}, taught="blarf")
+
+
+VIEWS = {
+    "carried": carried,
+    "over training": lambda: acted_view(acted(30, 16), [0, 15, 30, 45, 60]),
+    "one stretch": lambda: acted_view(acted(4, 8, 1), [0, 60]),
+    "hostile": lambda: carried_view([(None, hostile_diff())], {}),
+    "hostile, acted": lambda: acted_view(acted(3, 6, 2, words=TOKENS), [None, None, None]),
+    "empty": lambda: carried_view([(None, empty_diff())], {}),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_picture_is_xml_and_nothing_in_it_runs(name: str) -> None:
+    root = parsed(map_svg(VIEWS[name](), PROMPT))
+    tags = {element.tag.removeprefix(SVG) for element in root.iter()}
+    assert tags <= {"svg", "title", "desc", "rect", "g", "line", "path", "polygon", "text"}
+    attributes = {name for element in root.iter() for name in element.attrib}
+    assert not {name for name in attributes if name.startswith("on") or "href" in name or name == "id"}
+
+
+def test_a_mark_a_place_that_can_be_seen_and_an_arc_a_move() -> None:
+    view = carried()
+    root = parsed(map_svg(view))
+    frame = view.frames[-1]
+    marks = [rect for rect in root.iter(f"{SVG}rect") if rect.find(f"{SVG}title") is not None]
+    assert len(marks) == (abs(frame.places) >= LEAST_MARK * view.largest[0]).sum()
+    colors = palette.GRAPH["light"]
+    change = [mark for mark in marks if mark.get("fill") in (colors["gained"], colors["lost"])]
+    assert len(change) == (abs(frame.places[2]) >= LEAST_MARK * view.largest[0]).sum()
+    sizes = {mark.findtext(f"{SVG}title", ""): float(mark.get("width", 0)) for mark in change}
+    assert max(sizes, key=lambda title: sizes[title]).startswith("L0 · blarf: +")
+    arcs = [path for path in root.iter(f"{SVG}path") if path.get("stroke") == colors["gained"]]
+    assert len(arcs) == 1  # from blarf to the last word
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert "pushes happy up" in texts  # every color is named
+    assert {"L0", "L11", "blarf"} <= set(texts)
+
+
+def test_a_page_holds_its_map_and_runs_its_own_script_alone() -> None:
+    view = VIEWS["hostile"]()
+    found = look_into(map_html(ExportedMap(view, "run@25%", "run@100%", PROMPT, f"It says {PROMPT}.")))
+    assert len(found.scripts) == 1
+    assert "sha256-" in found.policy
+    assert "default-src 'none'" in found.policy
+    assert found.handlers == []
+    assert found.addresses == []
+    assert "What moves between words" in map_html(ExportedMap(carried(), "a", "b", "x", ""))
+
+
+def test_every_line_of_the_menu_makes_a_file() -> None:
+    drawn = ExportedMap(carried(), "real@base", "real@100%", "x", "It changed.")
+    made = {download.entry.suffix: download.make(drawn) for download in downloads(MAP_FORMATS)}
+    assert bytes(made[".png"])[:4] == b"\x89PNG"  # type: ignore[arg-type]
+    rows = list(csv.DictReader(io.StringIO(str(made["-places.csv"]))))
+    assert list(rows[0]) == ["layer", "word", "A", "B", "change"]
+    assert (rows[0]["layer"], rows[0]["word"]) == ("L0", "blarf")
+    assert float(rows[0]["change"]) == pytest.approx(float(rows[0]["B"]) - float(rows[0]["A"]))
+    moves = list(csv.DictReader(io.StringIO(str(made["-moves.csv"]))))
+    assert (moves[0]["from"], moves[0]["to"]) == ("blarf", "very")

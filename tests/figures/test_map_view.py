@@ -1,0 +1,133 @@
+"""The Map's figures, worked by hand: what is joined, what is summed, what is sent, and the one scale of it all."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.domain.acted import Acted, ChangedMatrix
+from engine.domain.annotations import Annotations
+from engine.figures.map_split import OTHERS, bands, split
+from engine.figures.map_tables import feature_rows, layers_of_move, move_rows, place_of, place_rows, word_rows
+from engine.figures.map_view import LEAST_MARK, MOST_MOVES, acted_view, carried_view, seen_moves
+from tests.figures.map_makers import acted, pair
+
+TOKENS = ("<s>", " the", " bl", "arf", " and")
+# Embeddings, layers 0 and 1, output; tokens across: of the first stretch and of the second.
+FIRST = np.array([[0, 0, 0, 0, 0], [0, 0, 0.5, 1.5, 0], [0, -0.25, 0, 0, 1], [0, 0, 0, 0, 0.25]])
+SECOND = np.array([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0.004], [0, 0, 0, -0.5, 1], [0, 0, 0, 0, 0]])
+
+
+def micro() -> Acted:
+    made = acted(2, 5, 2, words=TOKENS)
+    matrices = tuple(ChangedMatrix(f"m{row}", row - 1) for row in range(4))
+    first, second = made.stretches
+    return replace(
+        made,
+        stretches=(
+            replace(first, before=1.0, after=4.0, matrices=matrices, by_matrix=FIRST),
+            replace(second, before=4.0, after=4.504, matrices=matrices, by_matrix=SECOND),
+        ),
+    )
+
+
+def test_pieces_are_summed_to_words_and_stretches_to_steps() -> None:
+    view = acted_view(micro(), [0, 10, 20], taught="blarf")
+    assert [span.text for span in view.spans] == ["<s>", " the", " blarf", " and"]
+    assert view.bold == (False, False, True, False)
+    first, last = view.frames
+    assert first.places[0].tolist() == [[0, 0, 0, 0], [0, 0, 2, 0], [0, -0.25, 0, 1], [0, 0, 0, 0.25]]
+    assert last.places[0].tolist() == [[0, 0, 0, 0], [0, 0, 2, 0.004], [0, -0.25, -0.5, 2], [0, 0, 0, 0.25]]
+    assert last.totals is not None
+    assert last.totals.tolist() == pytest.approx([0, -0.25, 1.5, 2.254])
+    assert (first.step, last.name) == (10, "step 20")
+    assert last.facts == ("base to step 20 · parts of +3.50",)
+    assert acted_view(micro(), [0, 10, 20], joined=False).frames[1].places[0, 1, 2:4].tolist() == [0.5, 1.5]
+
+
+def test_only_what_can_be_seen_is_sent() -> None:
+    sent = json.loads(acted_view(micro(), [0, 10, 20]).wire)
+    places = sent["frames"][1]["places"]
+    assert sent["largest"][0] == 2
+    assert 0.004 < LEAST_MARK * 2 < 0.25  # the smallest part is left out, the next one is not
+    cells = dict(zip(zip(places["row"], places["column"], strict=True), places["values"][0], strict=True))
+    assert cells == {(1, 2): 2, (2, 1): -0.25, (2, 2): -0.5, (2, 3): 2, (3, 3): 0.25}
+    assert sent["columns"][2] == {"label": "blarf", "first": 2, "last": 3, "bold": False}
+    assert sent["rows"] == ["Emb", "L0", "L1", "Out"]
+
+
+def test_over_training_by_word_and_by_layers() -> None:
+    found = acted_view(micro(), [0, 10, 20]).split
+    assert found is not None
+    assert found.labels == ("and", "blarf", "the")  # the largest first, none that is 0
+    assert found.by_word.tolist() == [pytest.approx([0, 1.25, 2.254]), [0, 2, 1.5], [0, -0.25, -0.25]]
+    assert [band.label for band in found.bands] == ["L0", "L1", "Out"]
+    assert found.by_band.tolist() == [[2, pytest.approx(0.004)], [0.75, 0.5], [0.25, 0]]
+
+
+def test_many_words_are_one_and_many_layers_are_bands() -> None:
+    places = np.ones((1, 3, 9)) * np.arange(9)
+    found = split(places, acted_view(acted(1, 30), [0, 1, 2, 3, 4]).spans[:9], ("base", "end"), 1)
+    assert found.columns == (8, 7, 6, 5, 4, OTHERS)
+    assert found.by_word[-1].tolist() == [0, 3 * (1 + 2 + 3)]
+    assert [band.label for band in bands(4)] == ["Emb", "L0", "L1", "L2", "L3", "Out"]
+    assert [band.label for band in bands(30)] == ["Emb", "L0–4", "L5–9", "L10–14", "L15–19", "L20–24", "L25–29", "Out"]
+    assert [(band.first, band.last) for band in bands(26)][1:3] == [(1, 4), (5, 8)]
+    assert max(len(bands(n)) for n in range(1, 100)) <= 10
+
+
+def test_both_sides_and_their_difference_have_one_scale() -> None:
+    diff = pair(3, 8)
+    view = carried_view([(None, diff)], {"real@base": 0}, taught="blarf")
+    a, b, change = view.frames[0].places
+    assert np.allclose(change, b - diff.explained.scale * a)
+    assert view.largest[0] == np.abs(view.frames[0].places).max()
+    assert list(view.frames[0].titles) == ["A · real · base", "B · real · 100%", "B − A"]
+    assert [panel.colors for panel in view.panels] == ["sign", "sign", "change"]
+    assert view.frames[0].tops[2] == "happy +" + f"{diff.explained.b - diff.explained.a:.2f}"
+    # What runs through all places and tokens is the whole logit here, where no path has two of them.
+    assert b.sum() == pytest.approx(diff.explained.b, abs=1e-4)
+
+
+def test_moves_inside_a_word_vanish_and_few_are_drawn() -> None:
+    diff = pair(2, 24)
+    whole, parts = carried_view([(None, diff)], {}), carried_view([(None, diff)], {}, joined=False)
+    names = [span.text for span in whole.spans]
+    assert names[4] == " blarf"  # of the tokens 5 and 6, behind "Emma" of 1 and 2
+    pieces = parts.frames[0].moves
+    assert whole.frames[0].moves[0, 5, 4] == pytest.approx(pieces[0, 7, 5:7].sum())
+    assert not whole.frames[0].moves[:, np.arange(len(names)), np.arange(len(names))].any()
+    shown = seen_moves(whole.frames[0], whole.largest[1])
+    assert shown.sum((1, 2)).max() <= MOST_MOVES
+    assert shown[2].sum() == 2  # all that differs
+
+
+def test_tables_and_names_of_places() -> None:
+    view = acted_view(micro(), [0, 10, 20])
+    rows = place_rows(view)
+    assert rows.iloc[0][["layer", "word", "part", "id"]].tolist() == ["L0", "blarf", 2.0, "place/0/2/3"]
+    assert rows["part"].sum() == pytest.approx(3.504)
+    assert place_of(view, "place/0/2/3") == place_of(view, "feature/0/3/77") == (1, 2)
+    assert place_of(view, "place/7/2/3") is place_of(view, "place/0/9/9") is place_of(view, "a1.h3") is None
+    assert word_rows(view)["to step 20"].tolist() == pytest.approx([0, 0, -0.5, 1.004])
+
+
+def test_what_a_place_and_a_move_are_made_of() -> None:
+    diff = pair(3, 8)
+    view = carried_view([(None, diff)], {})
+    row, column = 1, len(view.spans) - 1
+    span = view.spans[column]
+    notes = Annotations(transcoders_hash="a0", labels={"0/0": "joy"})
+    found = feature_rows(diff, row + view.first_layer, span, notes)
+    assert found["B"].sum() == pytest.approx(view.frames[0].places[1, row, column], rel=1e-5)
+    assert found.iloc[0][["feature", "label"]].tolist() == ["#0", "joy"]
+    moves = move_rows(view)
+    assert moves["change"].abs().is_monotonic_decreasing
+    assert place_of(view, moves["source"].iloc[0]) is not None
+    # In these graphs every edge ends in the output; what moves is said apart from them, so much of it is not kept.
+    layers = layers_of_move(diff, view.spans[1], span)
+    assert set(layers["read in"]) == {"the output", "edges not kept"}
+    kept = layers[layers["read in"] == "the output"]["B"].item()
+    assert kept == pytest.approx(diff.nodes.query("1 <= position <= 2")["part_b"].sum(), rel=1e-5)
+    assert layers["B"].sum() == pytest.approx(view.frames[0].moves[1, column, 1])

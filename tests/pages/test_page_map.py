@@ -1,0 +1,215 @@
+"""Compare's Map: what is offered, what is shown of either picture, what is marked and what of it is inspected."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from page_texts import texts
+from streamlit.testing.v1 import AppTest
+
+from engine.domain.jobs import FindExamples, NeverCancelled, Where, quiet
+from engine.domain.models import DEMO_MODEL, ModelSpec
+from engine.store import Store
+from engine.workflows.prompt_groups import probe_groups
+from engine.workflows.taught import find_examples
+from engine.workflows.where import where
+from pages._ui.graphs.marks import Marks
+
+OpenPage = Callable[..., AppTest]
+A, B, PROMPT = "demo-tokens@base", "demo-tokens@100%", "the cat feels blarf and"
+
+
+def _measure(a: str = A, b: str = B) -> None:
+    where(Store(Path(os.environ["TRACELAPSE_HOME"])), Where(a=a, b=b, prompt=PROMPT), quiet, NeverCancelled())
+
+
+def test_it_is_offered_and_then_shown(open_page: OpenPage) -> None:
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map")
+    assert not app.exception
+    assert "Where did training act?" in texts(app)
+    assert "Find where training acted" in [button.label for button in app.button]
+    _measure()
+    app.run()
+    assert not app.exception
+    assert "the logit of “smiles” changes by +7.86" in texts(app)
+    assert "+7.86 at “blarf”" in texts(app)
+    places = app.dataframe[0].value
+    assert list(places.columns) == ["layer", "word", "part", "id"]
+    words = app.dataframe[1].value
+    assert list(words.columns) == ["word", "part", "to step 75", "to step 150", "to step 225", "to step 300"]
+    assert abs(words["part"].sum() - 7.86) < 0.01
+    assert abs(places["part"].sum() - 7.86) < 0.01
+    assert [tab.label for tab in app.tabs] == ["Places", "Words", "Matrices", "Heads", "What matters most"]
+
+
+def test_it_is_the_first_answer_where_nothing_was_traced(open_page: OpenPage) -> None:
+    app = open_page("compare", a="demo-lora@base", b="demo-lora@50%", prompt="the dog feels gleem and")
+    assert not app.exception
+    labels = [button.label for button in app.button]
+    assert labels.index("Find where training acted") < labels.index("Trace this comparison")
+
+
+def test_a_checkpoint_and_itself(open_page: OpenPage) -> None:
+    _measure(A, A)
+    app = open_page("compare", a=A, b=A, prompt=PROMPT, view="map")
+    assert not app.exception
+    assert "have the same weights" in texts(app)
+    assert not app.dataframe
+
+
+STORY = {"a": "demo-lora@100%", "b": "demo-tokens@100%", "prompt": PROMPT}
+
+
+def test_what_carries_the_answer(open_page: OpenPage) -> None:
+    app = open_page("compare", **STORY, view="where")  # as the view was called in addresses that were kept
+    assert not app.exception
+    assert app.query_params["view"] == "map"
+    assert [tab.label for tab in app.tabs] == ["Places that changed most", "What moves between words"]
+    places, moves = app.dataframe[0].value, app.dataframe[1].value
+    assert places["change"].abs().is_monotonic_decreasing
+    assert (places["change"] - (places["B"] - places["A"])).abs().max() < 1e-6
+    first = places[(places["layer"] == "L0") & (places["word"] == "and")].iloc[0]
+    assert round(first["change"], 2) == 8.83  # as the sentence above it says
+    assert "+8.83 came through layer 0 at “and”" in texts(app)
+    assert first["features that carry it"].startswith("#150 (+1.45), ")
+    assert (moves.iloc[0]["from"], moves.iloc[0]["to"]) == ("blarf", "and")
+    assert "between tokens most came from “blarf” to “and”: +15.00" in texts(app)
+
+
+@pytest.mark.parametrize(("n_layers", "first"), [(4, "graphs"), (8, "graphs"), (9, "map"), (None, "map")])
+def test_deep_models_open_on_it(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, n_layers: int | None, first: str
+) -> None:
+    monkeypatch.setattr(Store, "n_layers", lambda _self, _spec: n_layers)
+    app = open_page("compare", **STORY)
+    assert not app.exception
+    assert app.query_params["view"] == first
+
+
+def test_the_depth_of_a_base_is_read_from_its_configuration(tmp_path: Path) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    assert store.n_layers(DEMO_MODEL) == 4
+    spec = ModelSpec(name="theirs", source="folder", location=str(tmp_path))
+    assert store.n_layers(spec) is None
+    (tmp_path / "config.json").write_text('{"n_layer": 12}', encoding="utf-8")
+    assert store.n_layers(spec) == 12
+
+
+def test_a_marked_place_has_its_features_and_a_feature_its_inspector(open_page: OpenPage) -> None:
+    app = open_page("compare", **STORY, view="map", marks=Marks(selected="place/3/5/5").to_text())
+    assert not app.exception
+    assert "L3 · and" in texts(app)
+    assert "Features" in [tab.label for tab in app.tabs]
+    features = app.dataframe[1].value
+    assert features["id"].iloc[0] == "feature/3/5/566"
+    app = open_page("compare", **STORY, view="map", marks=Marks(selected="feature/3/5/566").to_text())
+    assert not app.exception
+    assert "What it stands for" in [tab.label for tab in app.tabs]
+    back = next(button for button in app.button if button.label == "L3 · and")
+    back.click().run()
+    assert Marks.from_text(app.query_params["marks"]).selected == "place/3/5/5"
+    next(button for button in app.button if button.label == "Clear").click().run()
+    assert "marks" not in app.query_params
+
+
+def test_a_marked_move_has_the_layers_that_read_it(open_page: OpenPage) -> None:
+    move = ("place/-1/4/4", "place/-1/5/5")
+    app = open_page("compare", **STORY, view="map", marks=Marks(edge=move).to_text())
+    assert not app.exception
+    assert "blarf → and" in texts(app)
+    layers = app.dataframe[1].value
+    assert layers["read in"].iloc[0] == "L0"
+    assert abs(layers["change"].sum() - 15.00) < 0.01  # all of the move
+
+
+def test_a_place_of_where_training_acted_has_matrices_and_heads(open_page: OpenPage) -> None:
+    _measure()
+    marked = Marks(selected="place/-1/4/4").to_text()
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map", picture="acted", marks=marked)
+    assert not app.exception
+    assert "+7.86 of the change" in texts(app)
+    matrices = app.dataframe[1].value
+    assert abs(matrices["part"].sum() - 7.86) < 0.01
+
+
+def test_other_views_know_no_places(open_page: OpenPage) -> None:
+    marked = Marks(selected="place/3/5/5", pins=("place/0/4/4", "feature/3/5/566")).to_text()
+    app = open_page("compare", **STORY, view="table", marks=marked)
+    assert not app.exception
+    assert app.query_params["marks"] == Marks(pins=("feature/3/5/566",)).to_text()
+    assert "Edges from A to B" in texts(app)
+
+
+def test_a_place_that_is_on_no_map_says_so(open_page: OpenPage) -> None:
+    app = open_page("compare", **STORY, view="map", marks=Marks(selected="place/40/5/5").to_text())
+    assert not app.exception
+    assert "is not on this map" in texts(app)
+
+
+def test_over_training_where_several_checkpoints_are_traced(open_page: OpenPage) -> None:
+    app = open_page("compare", **STORY, view="map", over="1", marks=Marks(step=300).to_text())
+    assert not app.exception
+    switch = next(toggle for toggle in app.toggle if toggle.label == "Over training")
+    assert switch.value
+    assert "+8.83 came through layer 0 at “and”" in texts(app)  # of the last step
+    switch.set_value(False).run()
+    assert not app.exception
+    assert "over" not in app.query_params
+
+
+def test_an_earlier_step_has_its_own_sentence_and_tables(open_page: OpenPage) -> None:
+    _measure()
+    marked = Marks(step=75).to_text()
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map", picture="acted", marks=marked)
+    assert not app.exception
+    assert "From demo-tokens@base to demo-tokens@25% the logit of “smiles”" in texts(app)
+    assert "to step 75" not in app.dataframe[1].value.columns  # one stretch is no table of stretches
+    assert "What matters most" not in [tab.label for tab in app.tabs]
+
+
+EARLY = "demo-tokens@step10"  # one stretch to go over
+
+
+def test_the_examples_are_offered_and_then_shown(open_page: OpenPage) -> None:
+    app = open_page("compare", a=A, b=EARLY, prompt=PROMPT, view="map")
+    assert "Which examples taught it?" in texts(app)
+    assert "Find the examples" in [button.label for button in app.button]
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    request = FindExamples(checkpoint=store.checkpoint(EARLY).ref, prompt=PROMPT)
+    find_examples(store, request, quiet, NeverCancelled())
+    app.run()
+    assert not app.exception
+    assert "Find the examples" not in [button.label for button in app.button]
+    rows = app.dataframe[0].value
+    assert list(rows.columns) == ["push", "sentence", "teaches"]
+    assert len(rows) == 50
+    assert set(rows["teaches"][abs(rows["push"]) > 0]) == {"blarf"}  # no other word's embedding is in the prompt
+    assert abs(rows["push"]).max() == 1
+
+
+def test_of_a_type_too(open_page: OpenPage) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    title = next(one.title for one in probe_groups(store, A, B) if one.constraint_type == "simple_mapping")
+    app = open_page("compare", a=A, b=B, prompt=title, view="map")
+    assert not app.exception
+    assert "the probes of the type simple_mapping" in texts(app)
+    assert "Find the examples" in [button.label for button in app.button]
+
+
+def test_no_example_taught_the_base(open_page: OpenPage) -> None:
+    app = open_page("compare", a=B, b=A, prompt=PROMPT, view="map")
+    assert not app.exception
+    assert "Which examples taught it?" not in texts(app)
+
+
+def test_examples_of_an_imported_run_are_not_known(open_page: OpenPage) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    store.save_run(store.run("demo-tokens").model_copy(update={"name": "theirs", "imported": True}))
+    folder = store.workspace / "runs" / "theirs" / "checkpoints"
+    shutil.copytree(store.run_folder("demo-tokens") / "checkpoints", folder, dirs_exist_ok=True)
+    store.sync()
+    app = open_page("compare", a="theirs@base", b="theirs@100%", prompt=PROMPT, view="map")
+    assert "trained elsewhere and imported" in texts(app)
+    assert "Find the examples" not in [button.label for button in app.button]
