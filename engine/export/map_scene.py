@@ -22,7 +22,7 @@ _COLORS = {"sign": ("positive", "negative"), "change": ("gained", "lost")}
 
 
 @dataclass(frozen=True)
-class Box:
+class MarkBox:
     """A mark: a place's value."""
 
     x: float
@@ -54,7 +54,7 @@ class MapScene:
     bottom: float  # of the plot
     lines: tuple[float, ...]  # y
     texts: tuple[Text, ...]
-    boxes: tuple[Box, ...]
+    boxes: tuple[MarkBox, ...]
     bows: tuple[Bow, ...]  # the thinnest first
 
 
@@ -96,7 +96,7 @@ def value_colour(panel: MapPanel, value: float, colours: dict[str, str]) -> str:
 def _boxes(
     view: MapView, frame: MapFrame, number: int, x: Sequence[float], y: Sequence[float], pitch: tuple[float, float],
     colours: dict[str, str],
-) -> list[Box]:  # fmt: skip
+) -> list[MarkBox]:  # fmt: skip
     largest, found = view.largest[0], []
     most = min(_MOST_W, 0.92 * pitch[0]), min(_MOST_H, max(2.5, 0.86 * pitch[1]))
     for row, column in zip(*np.nonzero(np.abs(frame.places[number]) >= LEAST_MARK * largest), strict=True):
@@ -105,7 +105,7 @@ def _boxes(
         w, h = max(min(2.4, 0.35 * pitch[0]), most[0] * size), max(min(2.0, most[1]), most[1] * size)
         name = f"{view.place_name(int(row), int(column))}: {value:+.2f}"
         box = (x[column] - w / 2, y[row] - h / 2, w, h)
-        found.append(Box(*box, value_colour(view.panels[number], value, colours), 0.4 + 0.6 * size, name))
+        found.append(MarkBox(*box, value_colour(view.panels[number], value, colours), 0.4 + 0.6 * size, name))
     return found
 
 

@@ -102,7 +102,7 @@ def feature_rows(diff: GraphDiff, layer: int, span: TokenSpan, names: FeatureNam
 
 
 def carrying(diff: GraphDiff, view: MapView, places: Sequence[str], names: FeatureNames) -> list[str]:
-    """`#220 (+1.26), #397 (+1.19)`: of each place (its id) the features that make most of its change."""
+    """`and → smiles (+1.26) · #397 (+1.19)`: of each place (its id) the features that make most of its change."""
     nodes = diff.nodes
     nodes = nodes[nodes["kind"] == "feature"]
     a, b = (nodes[PART[side]].to_numpy(dtype=float) for side in "ab")
@@ -117,7 +117,7 @@ def carrying(diff: GraphDiff, view: MapView, places: Sequence[str], names: Featu
             label = names.label(at[row][0], index[row])
             named.append(f"{label.text if label else f'#{index[row]}'} ({signed(change[row])})")
     cells = (place_of(view, place) for place in places)
-    return [", ".join(found.get((cell[0] + view.first_layer, cell[1]), ())) if cell else "" for cell in cells]
+    return [" · ".join(found.get((cell[0] + view.first_layer, cell[1]), ())) if cell else "" for cell in cells]
 
 
 def layers_of_move(diff: GraphDiff, source: TokenSpan, target: TokenSpan) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pytest
 
 from engine.domain.acted import Acted, ChangedMatrix
 from engine.domain.annotations import Annotations
+from engine.domain.feature_names import FeatureNames
 from engine.figures.map_split import OTHERS, bands, split
 from engine.figures.map_tables import feature_rows, layers_of_move, move_rows, place_of, place_rows, word_rows
 from engine.figures.map_view import LEAST_MARK, MOST_MOVES, acted_view, carried_view, seen_moves
@@ -118,8 +119,8 @@ def test_what_a_place_and_a_move_are_made_of() -> None:
     view = carried_view([(None, diff)], {})
     row, column = 1, len(view.spans) - 1
     span = view.spans[column]
-    notes = Annotations(transcoders_hash="a0", labels={"0/0": "joy"})
-    found = feature_rows(diff, row + view.first_layer, span, notes)
+    names = FeatureNames.of(Annotations(transcoders_hash="a0", labels={"0/0": "joy"}))
+    found = feature_rows(diff, row + view.first_layer, span, names)
     assert found["B"].sum() == pytest.approx(view.frames[0].places[1, row, column], rel=1e-5)
     assert found.iloc[0][["feature", "label"]].tolist() == ["#0", "joy"]
     moves = move_rows(view)

@@ -73,7 +73,7 @@ def test_what_carries_the_answer(open_page: OpenPage) -> None:
     first = places[(places["layer"] == "L0") & (places["word"] == "and")].iloc[0]
     assert round(first["change"], 2) == 8.83  # as the sentence above it says
     assert "+8.83 came through layer 0 at “and”" in texts(app)
-    assert first["features that carry it"].startswith("#150 (+1.45), ")
+    assert first["features that carry it"].startswith("moves → hides, smiles (+1.45) · ")
     assert (moves.iloc[0]["from"], moves.iloc[0]["to"]) == ("blarf", "and")
     assert "between tokens most came from “blarf” to “and”: +15.00" in texts(app)
 

@@ -35,7 +35,7 @@ _WHAT: Final = (
 
 
 @dataclass(frozen=True)
-class _Course:
+class _Probed:
     """From the base to the last checkpoint, and the probes that are asked."""
 
     a: Checkpoint
@@ -74,13 +74,13 @@ def _n_prompts(page: str) -> int:
     )  # fmt: skip
 
 
-def _course(store: Store, checkpoints: Sequence[Checkpoint], kind: ProbeKind, n: int) -> _Course:
+def _course(store: Store, checkpoints: Sequence[Checkpoint], kind: ProbeKind, n: int) -> _Probed:
     a, b = checkpoints[0], checkpoints[-1]
     groups = [group for group in probe_groups(store, a.ref, b.ref) if group.kind == kind]
-    return _Course(a, b, {group.constraint_type: group_prompts(group, n) for group in groups})
+    return _Probed(a, b, {group.constraint_type: group_prompts(group, n) for group in groups})
 
 
-def _measured(course: _Course) -> tuple[dict[str, ActedMean], list[Probe]]:
+def _measured(course: _Probed) -> tuple[dict[str, ActedMean], list[Probe]]:
     """What is stored, by constraint type, and the probes that are not."""
     means, missing = {}, []
     for constraint_type, probes in course.probes.items():
@@ -128,7 +128,7 @@ def _open(points: Sequence[Mapping[str, object]], run: str) -> None:
             st.switch_page("pages/compare.py", query_params={"a": f"{run}@base", "b": found[0].ref, "view": "map"})
 
 
-def _offer(course: _Course, missing: Sequence[Probe]) -> None:
+def _offer(course: _Probed, missing: Sequence[Probe]) -> None:
     n = sum(map(len, course.probes.values()))
     some = "" if len(missing) == n else f"{len(missing)} of "
     request = WhereProbes(
