@@ -99,6 +99,7 @@ def test_the_map_of_a_stored_comparison(cli: Cli, tmp_path: Path) -> None:
     assert list(places.columns) == ["layer", "word", "A", "B", "change"]
     dark = cli("export", "map", A, B, PROMPT, "--format", "svg", "--theme", "dark", "--out", "-")
     assert "#0e1117" in dark.stdout
-    missing = cli("export", "map", A, B, PROMPT, "--picture", "acted", "--out", tmp_path / "x.svg")
+    early = "demo-lora@step10"
+    missing = cli("export", "map", A, early, PROMPT, "--picture", "acted", "--out", tmp_path / "x.svg")
     assert missing.exit_code == 2
     assert "Measure it first: python -m engine where" in missing.stderr
