@@ -13,7 +13,7 @@ from engine.bench.ranked import MovedPrompt, Ranked
 from engine.domain.diffs import COMPARED, FLOW, PART, WEIGHT, DiffSettings, GraphDiff, edge_effect
 from engine.domain.graphs import AttributionGraph, FeatureGradients, GraphKey
 
-DEFAULT = "effect of change (gradient in B)"  # what statuses and tables go by
+DEFAULT = "gradient in B"  # times the change: what statuses and tables go by
 ESTIMATED = "the same by the graphs"  # what they go by where gradients are not known
 
 
