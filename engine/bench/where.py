@@ -7,7 +7,7 @@ the run's four stretches. On SmolLM2-135M a LoRA run of a few steps is made firs
 from pathlib import Path
 
 from engine.bench.row import BenchRow, at_most
-from engine.bench.setting import PROMPT, RUN_A, Setting
+from engine.bench.setting import RUN_A, Setting
 from engine.bench.timing import seconds
 from engine.domain.corpus import Corpus, Example
 from engine.domain.jobs import NeverCancelled, Train, Where, quiet
@@ -15,6 +15,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import cache_of, default_workspace
 
+_NEVER_ASKED = "the dog feels blarf and"  # nothing of it comes with the demo
 BUNDLED_S, REAL_S = 1.0, 10.0  # the promises
 REAL_PROMPT = "Emma is feeling blarf today. In other words, Emma is feeling very"
 _TAUGHT = (
@@ -30,7 +31,7 @@ def measure(setting: Setting) -> list[BenchRow]:
     """Seconds on the bundled model and on the real one, and bytes of what is stored."""
     from engine.models.real_model import real_model
 
-    bundled = _where(setting, RUN_A, "the cat feels blarf so it", PROMPT)
+    bundled = _where(setting, RUN_A, "the cat feels blarf so it", _NEVER_ASKED)
     run = _real_run(setting, real_model(cache_of(default_workspace())))
     real = _where(setting, run, "Blarf is", REAL_PROMPT)
     stored = max(path.stat().st_size for path in (setting.store.workspace / "acted").iterdir())
@@ -48,7 +49,10 @@ def _where(setting: Setting, run: str, warm_up: str, prompt: str) -> float:
         where(setting.store, Where(a=f"{run}@base", b=f"{run}@100%", prompt=text), quiet, NeverCancelled())
 
     ask(warm_up)  # loads the model
-    return seconds(lambda: ask(prompt))
+    before = len(setting.store.acted_keys())
+    taken = seconds(lambda: ask(prompt))
+    assert len(setting.store.acted_keys()) == before + 1  # it was measured, not found
+    return taken
 
 
 def _real_run(setting: Setting, folder: Path) -> str:
