@@ -172,6 +172,18 @@ def test_settings_are_in_the_address(open_page: OpenPage) -> None:
     assert "replacement" in texts(app)
 
 
+def test_without_a_corpus_and_a_prompt_one_is_asked_for(open_page: OpenPage) -> None:
+    open_page("compare")
+    store = session.store()
+    without = add_run(store, "mine").model_copy(update={"corpus": "none"})  # as an import without a corpus leaves it
+    (store.run_folder("mine") / "run.json").write_text(without.to_json(), encoding="utf-8")
+    for view in ("graphs", "map", "table"):
+        app = open_page("compare", a="mine@base", b="mine@100%", view=view)
+        assert not app.exception
+        assert "Write a prompt above" in texts(app)
+        assert "Trace this comparison" not in [button.label for button in app.button]
+
+
 def test_how_much_is_drawn_is_in_the_address_and_told(open_page: OpenPage) -> None:
     app = open_page("compare")
     assert "Drawn:" not in texts(app)  # of so few layers all is

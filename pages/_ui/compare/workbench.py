@@ -56,6 +56,9 @@ TABLE_PX = 460
 @guarded()
 def workbench(selection: Selection, view: str) -> None:
     """Everything about one selection. Where its circuits are not stored, how to get them."""
+    if not selection.group and not selection.prompt:
+        st.info("Write a prompt above: both checkpoints are compared on what follows it.", icon=":material/north:")
+        return
     shown = _shown(selection, view)
     if view == "Map":
         compare_map(selection, shown)
