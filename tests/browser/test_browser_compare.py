@@ -115,8 +115,10 @@ def test_a_label_and_a_group_stay_and_are_shown_in_every_tab(compare: Page, new_
     node = pick(compare, 1, "feature")
     label = "happy <img src=x onerror=window.hacked=1>"
     compare.get_by_role("tab", name="Label and group").click()
+    expect(compare.get_by_role("textbox", name="Label")).to_be_visible()
+    expect(compare.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     compare.get_by_role("textbox", name="Label").fill(label)
-    compare.keyboard.press("Enter")
+    compare.get_by_role("textbox", name="Label").press("Enter")
     expect(compare.get_by_text(f"“{label}”")).to_be_visible()
     compare.reload()
     expect(compare.get_by_text(f"“{label}”")).to_be_visible()
