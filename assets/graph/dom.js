@@ -71,6 +71,25 @@ function showFull(graphs, full) {
   graphs.measure();
 }
 
+/** A panel with its title and what is said beside it. */
+function makeCard(parent, names = "") {
+  const box = element(parent, "section", `tl-panel ${names}`.trim());
+  const head = element(box, "header", "tl-head");
+  return { box, head, title: element(head, "strong", "tl-title"), facts: element(head, "span", "tl-facts") };
+}
+
+/** Where a panel is drawn, reached with the keyboard, and its tooltip. */
+function makeStage(box, drawing, names = "") {
+  const stage = element(box, "div", `tl-stage ${names}`.trim());
+  stage.tabIndex = 0;
+  stage.setAttribute("role", "application");
+  stage.append(drawing);
+  drawing.setAttribute("aria-hidden", "true");
+  const tip = element(stage, "div", "tl-tip");
+  tip.setAttribute("role", "tooltip");
+  return { stage, tip };
+}
+
 function makeLegend(parent) {
   const legend = element(parent, "footer", "tl-legend");
   const keys = element(legend, "div", "tl-keys");

@@ -49,15 +49,10 @@ class LinkedGraphs {
     this.listening.abort();
   }
 
-  /** Takes what Python sends: a line of JSON about the view, then the graphs; those only where they are new. */
   take(data) {
-    const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
-    const cut = bytes.indexOf(10);
-    const decoder = new TextDecoder();
-    const head = JSON.parse(decoder.decode(bytes.subarray(0, cut)));
-    const payload = head.version === this.version ? this.payload : JSON.parse(decoder.decode(bytes.subarray(cut + 1)));
+    const { head, payload } = readWire(data, this.version);
     this.version = head.version;
-    this.update(head, payload);
+    this.update(head, payload ?? this.payload);
   }
 
   /** Keeps zoom, marks and step where the same nodes are still there. */

@@ -2,6 +2,15 @@
 
 const SOON_MS = 300;
 
+/** What Python sends: a line of JSON about the view, then the view; this only where it is not of `version` (else null). */
+function readWire(data, version) {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+  const cut = bytes.indexOf(10);
+  const read = (part) => JSON.parse(new TextDecoder().decode(part));
+  const head = read(bytes.subarray(0, cut));
+  return { head, payload: head.version === version ? null : read(bytes.subarray(cut + 1)) };
+}
+
 /**
  * What is to be marked: what the view had, with the fields that Python orders anew. `heard`: the last order taken.
  * `before` is null where the component is new: then everything that Python says counts.

@@ -3,19 +3,11 @@
 
 /** One panel for `side` (0, 1, or null for the overlay). */
 function makePanel(parent, side) {
-  const box = element(parent, "section", "tl-panel");
-  const head = element(box, "header", "tl-head");
-  const title = element(head, "strong", "tl-title");
-  const facts = element(head, "span", "tl-facts");
-  const bars = element(box, "div", "tl-bars");
-  const stage = element(box, "div", "tl-stage");
-  stage.tabIndex = 0;
-  stage.setAttribute("role", "application");
-  const canvas = element(stage, "canvas", "tl-canvas");
-  canvas.setAttribute("aria-hidden", "true");
-  const tip = element(stage, "div", "tl-tip");
-  tip.setAttribute("role", "tooltip");
-  return { side, box, title, facts, bars, stage, canvas, tip, shown: [], width: 0, height: 0 };
+  const card = makeCard(parent);
+  const bars = element(card.box, "div", "tl-bars");
+  const canvas = document.createElement("canvas");
+  canvas.className = "tl-canvas";
+  return { side, ...card, bars, ...makeStage(card.box, canvas), canvas, shown: [], width: 0, height: 0 };
 }
 
 /** Titles, facts and bars of a scene. */

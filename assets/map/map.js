@@ -44,19 +44,14 @@ class DifferenceMap {
     this.listening.abort();
   }
 
-  /** Takes what Python sends: a line of JSON about the view, then the map; this only where it is new. */
   take(data) {
-    const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
-    const cut = bytes.indexOf(10);
-    const decoder = new TextDecoder();
-    const head = JSON.parse(decoder.decode(bytes.subarray(0, cut)));
-    const isNew = head.version !== this.version;
-    if (isNew) this.payload = JSON.parse(decoder.decode(bytes.subarray(cut + 1)));
+    const { head, payload } = readWire(data, this.version);
+    this.payload = payload ?? this.payload;
     this.version = head.version;
     this.given = withOrders(this.given ? stateOf(this) : null, head, this.heard);
     this.heard = Math.max(this.heard, ...Object.values(head.said));
     this.named = {};
-    if (isNew) {
+    if (payload) {
       this.number = -1;
       pauseSteps(this);
       this.scenes = [];
@@ -230,16 +225,7 @@ function fillMapPanel(panel, { titles, facts }, description) {
 }
 
 function makeMapPanel(parent, number) {
-  const box = element(parent, "section", "tl-panel tm-panel");
-  const head = element(box, "header", "tl-head");
-  const title = element(head, "strong", "tl-title");
-  const facts = element(head, "span", "tl-facts");
-  const stage = element(box, "div", "tl-stage tm-stage");
-  stage.tabIndex = 0;
-  stage.setAttribute("role", "application");
-  const svg = stage.appendChild(document.createElementNS(SVG, "svg"));
-  svg.setAttribute("aria-hidden", "true");
-  const tip = element(stage, "div", "tl-tip");
-  tip.setAttribute("role", "tooltip");
-  return { number, title, box, head, facts, stage, svg, tip, width: 0, height: 0 };
+  const card = makeCard(parent, "tm-panel");
+  const svg = document.createElementNS(SVG, "svg");
+  return { number, ...card, ...makeStage(card.box, svg, "tm-stage"), svg, width: 0, height: 0 };
 }

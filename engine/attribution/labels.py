@@ -57,11 +57,12 @@ def label_tokens(
     wanted = by_layer(sorted(set(features)))
     check_features(replacement, features)
     read = SearchedTexts.of(replacement.loaded, texts)
+    fresh = _fresh(read)
     strongest = {layer: _Strongest.none(indices) for layer, indices in wanted.items()}
     with torch.no_grad():
         for number, merged in enumerate(checkpoints):
             with replacement.opened(merged) as model:
-                _look_through(model, read, strongest, turn(report, number, len(checkpoints)), cancel)
+                _look_through(model, read, fresh, strongest, turn(report, number, len(checkpoints)), cancel)
                 written = (
                     _promoted(model, replacement.loaded.tokenizer, wanted) if number == len(checkpoints) - 1 else {}
                 )
@@ -70,7 +71,7 @@ def label_tokens(
     for layer, indices in wanted.items():
         for feature, active in zip(((layer, index) for index in indices), strongest[layer].tokens(words), strict=True):
             found[feature] = active, written[feature]
-    return LabelTokens(found, int(_fresh(read).sum()))
+    return LabelTokens(found, int(fresh.sum()))
 
 
 @dataclass
@@ -105,11 +106,11 @@ class _Strongest:
 def _look_through(
     model: ReplacementModel,
     texts: SearchedTexts,
+    fresh: torch.Tensor,
     strongest: dict[int, _Strongest],
     report: Report,
     cancel: CancelToken,
 ) -> None:
-    fresh = _fresh(texts)
     places = torch.arange(texts.n_tokens)
     for first, prompts in texts.batches(model):
         cancel.check()

@@ -27,6 +27,8 @@ Subject = TypeVar("Subject")
 group = typer.Typer(help="Export pages, pictures, tables, and graphs for other tools.", no_args_is_help=True)
 
 Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write; - is stdout, but for PNG.")]
+Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="If not given, the ending of FILE decides.")]
+ThemeOption = Annotated[Literal["light", "dark"], typer.Option(help="Of html, svg and png.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,13 +43,11 @@ def pair(
     prompt: Prompt,
     *,
     out: Out,
-    file_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="If not given, the ending of FILE decides.")
-    ] = "",
+    file_format: Format = "",
     show: Annotated[
         str, typer.Option(metavar="SIDE", help="svg, png: pair (default), a, b, overlay. json: a, b (default).")
     ] = "",
-    theme: Annotated[Literal["light", "dark"], typer.Option(help="Of html, svg and png.")] = "light",
+    theme: ThemeOption = "light",
     transcoders: Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Of which stored comparison.")] = "",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
@@ -80,15 +80,13 @@ def difference_map(
     prompt: Prompt,
     *,
     out: Out,
-    file_format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="If not given, the ending of FILE decides.")
-    ] = "",
+    file_format: Format = "",
     picture: Annotated[
         Literal["carried", "acted"],
         typer.Option(help="What carries the answer (of a stored comparison), or where training acted."),
     ] = "carried",
     pieces: Annotated[bool, typer.Option("--pieces", help="Show pieces of words, as the model reads them.")] = False,
-    theme: Annotated[Literal["light", "dark"], typer.Option(help="Of html, svg and png.")] = "light",
+    theme: ThemeOption = "light",
 ) -> None:
     """Write the Map of two checkpoints on one prompt, from what is stored.
 

@@ -74,7 +74,7 @@ class Damaged(TracelapseError):
     """A file that is there but is not what it should be."""
 
     def __init__(self, path: Path | str, reason: str, remedy: str = "Delete it and create it again.") -> None:
-        self.path, self.reason = str(path), reason
+        self.path, self.reason, self.remedy = str(path), reason, remedy
         super().__init__(f"{path} is damaged: {reason}. {remedy}")
 
 

@@ -25,7 +25,6 @@ def learned_rows(means: Mapping[str, ActedMean], steps: Sequence[int], *, by: By
 
     `means`: by constraint type, of the same checkpoints; `steps`: of these.
     """
-    names = _names(means, by)
     rows = []
     for constraint_type, mean in means.items():
         table = mean_table(mean, "step", by)
@@ -38,7 +37,7 @@ def learned_rows(means: Mapping[str, ActedMean], steps: Sequence[int], *, by: By
                     "constraint_type": constraint_type,
                     "type": constraint_type.replace("_", " "),
                     "by": name,
-                    "place": names.index(name),
+                    "place": list(ROLE_NAMES.values()).index(name) if by == "role" else mean.n_layers - row[by],
                     "left": left,
                     "right": right,
                     "part": row["part"],
@@ -47,7 +46,8 @@ def learned_rows(means: Mapping[str, ActedMean], steps: Sequence[int], *, by: By
                     "interval": f"{signed(row['low'])} to {signed(row['high'])}" if known else "of fewer than 3 words",
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(place=table["place"].rank(method="dense").astype(int) - 1) if rows else table
 
 
 def learned_height(rows: pd.DataFrame) -> int:
@@ -102,12 +102,3 @@ def _cells(rows: pd.DataFrame, last_step: int, title: str) -> alt.Chart:
         )
         .add_params(stretch)
     )
-
-
-def _names(means: Mapping[str, ActedMean], by: By) -> list[str]:
-    """Of all rows, from the top: roles as a prompt has them, the last layer first."""
-    there = {name for mean in means.values() for name in mean_table(mean, by)[by]}
-    if by == "role":
-        return [role for role in ROLE_NAMES.values() if role in there]
-    n_layers = max((mean.n_layers for mean in means.values()), default=0)
-    return [layer_name(layer, n_layers) for layer in sorted(there, reverse=True)]

@@ -36,7 +36,7 @@ Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or on
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 METHOD_TYPES = ("LORA", "TRAINABLE_TOKENS", "ADALORA", "IA3")  # PEFT's types whose merge is exact and tested here
 _FROM_BASE = ("pissa", "olora")  # beginnings of LoRA that are taken off the base's weights, each time the same way
-_RANDOM = ("pissa_niter", "corda", "loftq")  # or not the same, or with what is not in the adapter's files
+_NOT_TOLD = ("pissa_niter", "corda", "loftq")  # by chance, or with what is not in the adapter's files
 _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "megatron_config": "asks for Megatron layers, which are not supported",  # PEFT would import a module that it names
     "alora_invocation_tokens": "acts only after certain tokens (activated LoRA), so it is no one set of weights",
@@ -217,11 +217,10 @@ def peft_config(adapter: Path) -> PeftConfig:
             "the result. Save the adapter without it, or with this version."
         )
     how = str(fields.get("init_lora_weights"))
-    if how.startswith(_RANDOM):
+    if how.startswith(_NOT_TOLD):
         raise InputError(
-            f"{adapter} begins with “{how[:40]}”, which its files do not tell: PEFT itself loads it differently each "
-            "time. Convert it to plain LoRA where it was trained, with save_pretrained’s "
-            "path_initial_model_for_weight_conversion."
+            f"{adapter} begins with “{how[:40]}”, and its files alone do not tell what that made of the base. Convert "
+            "it to plain LoRA where it was trained, with save_pretrained’s path_initial_model_for_weight_conversion."
         )
     try:
         return PeftConfig.from_peft_type(**{name: value for name, value in fields.items() if name in known})

@@ -4,7 +4,9 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +58,7 @@ def read_log(trainer: dict[str, Any]) -> tuple[LossLog, str]:
     rows, gaps, again = {}, 0, 0
     history = trainer.get("log_history")
     for row in history if isinstance(history, list) else []:
-        step = _whole(row.get("step")) if isinstance(row, dict) else None
+        step = whole_number(row.get("step")) if isinstance(row, dict) else None
         if step is None or "loss" not in row:
             continue
         loss, rate = _number(row["loss"]), _number(row.get("learning_rate", 0.0))
@@ -124,7 +126,7 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
         next((at / TRAINER for at in (folder, outer) if (at / TRAINER).exists()), folder / TRAINER)
     )
     why = _why_not(folder, kind)
-    step = _whole(trainer.get("global_step")) or _step_in(outer.resolve().name)
+    step = whole_number(trainer.get("global_step")) or _step_in(outer.resolve().name)
     base = _base_of(folder / _FILES[kind][0])
     return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, base=base, trainer=trainer)
 
@@ -184,25 +186,37 @@ def _order(one: FoundCheckpoint) -> tuple[bool, int]:
 
 
 def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
-    """A folder with the weights of another one is not a further checkpoint."""
+    """Of one step, or without any, a folder with the weights of another one is not a further checkpoint.
+
+    Where steps tell all of them apart no weights are read.
+    """
+    counts = Counter(one.step for one in found if one.taken)
+    if not counts[None] and max(counts.values(), default=0) < 2:
+        return list(found)
     kept: list[FoundCheckpoint] = []
-    by_content: dict[str, FoundCheckpoint] = {}
+    firsts: dict[str, list[FoundCheckpoint]] = {}  # by content
     for one in found:
-        if not one.taken:
-            kept.append(one)
-            continue
-        first = by_content.setdefault(_content(one), one)
-        why = {"taken": False, "why": f"the same as {first.path}", "same_as": first.path}
-        kept.append(one if first is one else one.model_copy(update=why))
+        same = firsts.setdefault(_content(one), []) if one.taken else []
+        first = next((other for other in same if one.step in (None, other.step)), None)
+        same.append(one)
+        why = {"taken": False, "why": f"the same as {first.path}", "same_as": first.path} if first else {}
+        kept.append(one.model_copy(update=why))
     return kept
 
 
 def _content(one: FoundCheckpoint) -> str:
     """Small adapters by their bytes. Others by size and name: to read gigabytes for a preview takes too long."""
     weights = one.path / _FILES[one.kind][1]
-    if weights.stat().st_size > 1 << 28:
-        return f"{weights.resolve()} {weights.stat().st_size}"
-    with weights.open("rb") as file:
+    about = weights.stat()
+    if about.st_size > 1 << 28:
+        return f"{weights.resolve()} {about.st_size}"
+    return _digest(str(weights.resolve()), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: str, _size: int, _time: int) -> str:
+    """Of a file, read again only where it has changed: a page asks at every click."""
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -223,7 +237,7 @@ def _last_without_step(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint
     """
     taken = [one for one in found if one.taken]
     last = max((one.step or 0 for one in taken), default=0)
-    end = max((_whole(one.trainer.get("max_steps")) or 0 for one in taken), default=0)
+    end = max((whole_number(one.trainer.get("max_steps")) or 0 for one in taken), default=0)
     unknown = [one for one in taken if one.step is None]
     seen: dict[int, FoundCheckpoint] = {}
     result = []
@@ -245,7 +259,7 @@ def _last_without_step(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint
     return result
 
 
-def _whole(value: object) -> int | None:
+def whole_number(value: object) -> int | None:
     """At least 1; a float where it is a whole number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None

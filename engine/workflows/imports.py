@@ -19,7 +19,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
-from engine.workflows.checkpoint_folders import files_of, preview, read_log
+from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
 
 if TYPE_CHECKING:
     from engine.training.probing import ProbeBatch
@@ -112,7 +112,7 @@ def _try_on(loaded: Any, one: FoundCheckpoint, copied: Path, probes: "ProbeBatch
     except InputError as error:
         raise InputError(str(error).replace(str(copied), str(one.path))) from error
     except Damaged as error:
-        raise Damaged(error.path.replace(str(copied), str(one.path)), error.reason) from error
+        raise Damaged(error.path.replace(str(copied), str(one.path)), error.reason, error.remedy) from error
 
 
 def _config(
@@ -120,7 +120,7 @@ def _config(
 ) -> RunConfig:
     last = found[-1]
     about = json.loads((last.path / files_of(last.kind)[0]).read_text(encoding="utf-8"))
-    n_steps = max(_whole(last.trainer.get("max_steps")) or 1, last.step or 1)
+    n_steps = max(whole_number(last.trainer.get("max_steps")) or 1, last.step or 1)
     return RunConfig(
         name=name,
         model=model,
@@ -128,8 +128,8 @@ def _config(
         corpus_hash=corpus_hash,
         method=_method(about),
         n_steps=n_steps,
-        batch_size=_whole(last.trainer.get("train_batch_size")) or 1,
-        rank=_whole(about.get("target_r" if about.get("peft_type") == "ADALORA" else "r")) or 1,
+        batch_size=whole_number(last.trainer.get("train_batch_size")) or 1,
+        rank=whole_number(about.get("target_r" if about.get("peft_type") == "ADALORA" else "r")) or 1,
         alpha=about.get("lora_alpha") or 1,
         capture=tuple((one.step or 0) / n_steps for one in found),
         imported=True,
@@ -186,7 +186,3 @@ def _n_weights(path: Path) -> int:
 
     with safe_open(path, framework="np") as file:
         return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118 (no mapping)
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None

@@ -1,29 +1,13 @@
 """The committed study of measures: it is the one that its file asks for, whole, and its findings follow from it."""
 
-import pytest
-
 from engine.demo import recipe
 from engine.domain.studies import Study, StudyTables
-from engine.store import BUNDLED, Store
+from engine.store import BUNDLED
 from engine.studies.findings import MEASURE_QUESTIONS, findings
 from engine.studies.spec import read_study, study_runs
 
 FOLDER = BUNDLED / "studies" / "measures"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("workspace"))
-
-
-@pytest.fixture(scope="module")
-def study(store: Store) -> Study:
-    return store.study("measures")
-
-
-@pytest.fixture(scope="module")
-def tables(store: Store) -> StudyTables:
-    return store.study_tables("measures")
+STUDY = "measures"
 
 
 def test_every_run_that_the_file_asks_for_is_in_it(study: Study, tables: StudyTables) -> None:

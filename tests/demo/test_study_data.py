@@ -3,31 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from engine.analysis.curves import wilson
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS
 from engine.domain.studies import Study, StudyTables
-from engine.store import BUNDLED, Store
+from engine.store import BUNDLED
 from engine.studies.findings import findings
 from engine.studies.spec import read_study, study_runs
 
 FILE = BUNDLED.parent / "study.yaml"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("workspace"))
-
-
-@pytest.fixture(scope="module")
-def study(store: Store) -> Study:
-    return store.study("demo")
-
-
-@pytest.fixture(scope="module")
-def tables(store: Store) -> StudyTables:
-    return store.study_tables("demo")
+STUDY = "demo"
 
 
 def test_every_run_that_the_file_asks_for_is_in_it(study: Study, tables: StudyTables) -> None:

@@ -41,6 +41,17 @@ def test_a_trainers_output_with_the_adapter_at_its_root(tmp_path: Path) -> None:
     assert found.refused == ()
 
 
+def test_equal_weights_of_other_steps_are_other_checkpoints(tmp_path: Path) -> None:
+    """A training that did not move any more: no weights are read to tell them apart."""
+    for step in (2, 4):
+        adapter(tmp_path / f"checkpoint-{step}", "stuck", step=step)
+    assert taken(preview([tmp_path])) == {"checkpoint-2": 2, "checkpoint-4": 4}
+    adapter(tmp_path, "stuck")
+    found = preview([tmp_path])
+    assert taken(found) == {"checkpoint-2": 2, "checkpoint-4": 4}
+    assert found.refused == ()
+
+
 def test_a_root_of_its_own_comes_last_where_the_log_tells_the_end(tmp_path: Path) -> None:
     for step in (2, 4):
         adapter(tmp_path / f"checkpoint-{step}", str(step), step=step, max_steps=5)

@@ -87,8 +87,9 @@ def workbench(selection: Selection, view: str) -> None:
         st.info("A time-lapse plays one prompt. Choose one of the prompts of this mean circuit below.")
     elif view in ("Graphs", "Overlay"):
         deep = diff.a.n_layers > DEEP
-        graphs(view_of(diff, selection, shown.share), names, overlay=view == "Overlay", deep=deep)
-        _how_much(diff, shown.share)
+        among = _focus_now(diff, shown.share)
+        graphs(view_of(diff, selection, among), names, overlay=view == "Overlay", deep=deep)
+        _how_much(diff, among)
     _below(diff, selection, shown, names, frame.step if frame else None)
 
 
@@ -110,11 +111,11 @@ def _difference(selection: Selection, shown: Shown) -> GraphDiff | None:
     return diff
 
 
-def view_of(diff: GraphDiff, selection: Selection, share: float) -> GraphView:
+def view_of(diff: GraphDiff, selection: Selection, among: Focus) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
     steps = {"step_a": selection.a.step, "step_b": selection.b.step}
-    probe, among = selection.probe, _focus_now(diff, share)
+    probe = selection.probe
     return _view(
         lambda: pair_view(diff, probe=probe, among=among, loss_a=losses[0], loss_b=losses[1], **steps),
         (*_content(diff), probe.id if probe else "", *losses, among.nodes),
@@ -131,12 +132,14 @@ def _content(diff: GraphDiff) -> tuple[Hashable, ...]:
 
 def _focus_now(diff: GraphDiff, share: float) -> Focus:
     """What is drawn: all, or what carries the share of the change that is set; and always what is marked."""
-    at = marks()
-    carrying = _focus(lambda also: focus(diff, share, also), (*_content(diff), share), frozenset())
+    at, made_from = marks(), (*_content(diff), share)
+
+    def make(also: frozenset[str]) -> Focus:
+        return focus(diff, share, also)
+
+    carrying = _focus(make, made_from, frozenset())
     marked = {*at.pins, *(at.edge or ()), *([at.selected] if at.selected else [])} & set(diff.nodes["id"])
-    if marked <= carrying.nodes:
-        return carrying
-    return _focus(lambda also: focus(diff, share, also), (*_content(diff), share), frozenset(marked))
+    return carrying if marked <= carrying.nodes else _focus(make, made_from, frozenset(marked))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -144,13 +147,12 @@ def _focus(_make: Callable[[frozenset[str]], Focus], made_from: tuple[Hashable, 
     return _make(also)
 
 
-def _how_much(diff: GraphDiff, share: float) -> None:
+def _how_much(diff: GraphDiff, among: Focus) -> None:
     """Says so where not all is drawn."""
-    now = _focus_now(diff, share)
-    if len(now.nodes) < len(diff.nodes):
+    if len(among.nodes) < len(diff.nodes):
         st.caption(
-            f"Drawn: {count(len(now.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
-            f"{percent(now.share)} of what changed. Settings draw more or fewer; the table has all."
+            f"Drawn: {count(len(among.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
+            f"{percent(among.share)} of what changed. Settings draw more or fewer; the table has all."
         )
 
 
@@ -180,7 +182,9 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, names: FeatureNa
             st.rerun()
         settings_menu(diff, selection, shown)
         name = f"{selection.a.ref} {selection.b.ref} {diff.a.key.prompt}"
-        pair = ExportedPair(diff, lambda: view_of(diff, selection, shown.share), selection.probe, names)
+        pair = ExportedPair(
+            diff, lambda: view_of(diff, selection, _focus_now(diff, shown.share)), selection.probe, names
+        )
         export_menu(PAIR_FORMATS, pair, name=name)
     if at.selected:
         left, right = st.columns([5, 6], gap="medium")

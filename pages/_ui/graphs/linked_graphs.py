@@ -13,6 +13,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.domain.feature_names import FeatureNames
+from engine.export.map_page import joined
 from engine.figures.graph_view import GraphView
 from engine.figures.node_tooltip import label_note
 from engine.figures.timelapse_view import TimelapseView
@@ -32,7 +33,7 @@ HEIGHT = 300  # of the drawing itself; what is around it takes about 120 pixels 
 @cache
 def script() -> str:
     """The component's module."""
-    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return joined([ASSETS / name for name in SCRIPTS])
 
 
 @cache
