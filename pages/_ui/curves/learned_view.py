@@ -8,6 +8,7 @@ from typing import Final
 import streamlit as st
 
 from engine.analysis.acted_mean import ActedMean, acted_mean, mean_sentence
+from engine.domain.acted import Acted
 from engine.domain.corpus import Probe, ProbeKind
 from engine.domain.errors import ComparisonRefused
 from engine.domain.jobs import AskedPrompt, WhereProbes
@@ -88,10 +89,16 @@ def _measured(course: _Probed) -> tuple[dict[str, ActedMean], list[Probe]]:
         missing += left
         try:
             if ready:
-                means[constraint_type] = acted_mean(ready)
+                means[constraint_type] = _mean(ready, tuple(one.key.hash for _, one in ready))
         except ComparisonRefused as error:
             st.warning(plain(f"{words(constraint_type)}: {error}"), icon=":material/warning:")
     return means, missing
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[str, ...]) -> ActedMean:
+    """`made_from`: hashes of what was measured, which name the checkpoints' weights and the prompts."""
+    return acted_mean(_ready)
 
 
 def _charts(means: Mapping[str, ActedMean], run: str, last_step: int) -> Figures:
