@@ -8,7 +8,9 @@ export default function linkedGraphs({ data, parentElement, setStateValue }) {
   const graphs = (root.graphs ??= new LinkedGraphs(root));
   graphs.send = (state) => setStateValue("marks", state);
   graphs.take(data);
+  // Streamlit also calls this when newer data overtakes older data while the component stays: then nothing ends.
   return () => {
+    if (root.isConnected) return;
     graphs.close();
     delete root.graphs;
   };

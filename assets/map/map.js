@@ -6,7 +6,9 @@ export default function map({ data, parentElement, setStateValue }) {
   const shown = (root.map ??= new DifferenceMap(root));
   shown.send = (state) => setStateValue("marks", state);
   shown.take(data);
+  // Streamlit also calls this when newer data overtakes older data while the component stays: then nothing ends.
   return () => {
+    if (root.isConnected) return;
     shown.close();
     delete root.map;
   };

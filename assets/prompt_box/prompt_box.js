@@ -11,7 +11,9 @@ export default function promptBox({ data, parentElement, setTriggerValue }) {
   const box = (root.box ??= new PromptBox(root));
   box.send = (value) => setTriggerValue("picked", value);
   box.take(data);
+  // Streamlit also calls this when newer data overtakes older data while the component stays: then nothing ends.
   return () => {
+    if (root.isConnected) return;
     box.close();
     delete root.box;
   };

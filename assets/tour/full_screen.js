@@ -51,7 +51,9 @@ export default function fullScreen({ parentElement }) {
     document.removeEventListener("fullscreenchange", follow);
     page.classList.remove(FULL);
   };
+  // Streamlit also calls this when newer data overtakes older data while the component stays: then nothing ends.
   return () => {
+    if (button.isConnected) return;
     parentElement.leave();
     if (document.fullscreenElement === page) document.exitFullscreen();
   };

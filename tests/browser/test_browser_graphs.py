@@ -189,10 +189,12 @@ def test_an_echo_does_not_undo_what_came_after(graphs: Page) -> None:
     )
     root(graphs).evaluate(
         """async (root, nodes) => {
+            const drawn = root.graphs;
             for (const id of nodes) {
                 root.graphs.select(root.graphs.scene.rowOf.get(id));
                 await new Promise((done) => setTimeout(done, 40));
                 if (root.dataset.selected !== id) throw new Error(`${id} was undone`);
+                if (root.graphs !== drawn) throw new Error("drawn anew");
             }
         }""",
         nodes,
