@@ -4,8 +4,11 @@ BIN := .venv/bin
 # Processes that test side by side: about 2 GB of memory each.
 WORKERS ?= 2
 
+# `make run REAL=1` also installs the packages of a real language model.
+REAL ?=
+
 .PHONY: run test check bench format demo
-run: .venv/ready
+run: .venv/ready $(if $(REAL),.venv/ready-real)
 	$(BIN)/streamlit run app.py
 
 test: .venv/ready-dev

@@ -10,12 +10,9 @@ from pages._ui.jobs.state import STOPPED
 from pages._ui.pickers import pick
 from pages._ui.session import jobs, store
 from pages._ui.train.form import train_form
-from pages._ui.train.importing import import_form, import_view
 from pages._ui.train.run_view import run_view
 
 PAGE = "train"
-_HOW = ("train", "import")
-_HOW_TITLES = {"train": "Train here", "import": "Import checkpoints"}
 
 
 def known_runs(infos: list[RunInfo]) -> list[str]:
@@ -31,32 +28,18 @@ def known_runs(infos: list[RunInfo]) -> list[str]:
     return list(dict.fromkeys([*waiting, *(info.name for info in own_first)]))
 
 
-def _importing() -> bool:
-    """Whether checkpoints from elsewhere are taken in, instead of training here."""
-    key = f"{PAGE} how"
-    st.session_state[key] = url.allowed(PAGE, "how", _HOW, _HOW[0], "way to a run")
-    st.segmented_control(
-        "Way to a run", _HOW, key=key, format_func=lambda how: _HOW_TITLES[how], required=True, width="stretch",
-        on_change=url.changed, args=(PAGE, "how", key), label_visibility="collapsed",
-    )  # fmt: skip
-    return bool(st.session_state[key] == "import")
-
-
 def main() -> None:
     st.title("Train")
     infos = store().runs()
     names = known_runs(infos)
     side, view = st.columns([2, 5], gap="medium")
     with side:
-        importing = _importing()
-        if importing:
-            import_form(PAGE)
-        else:
-            train_form(PAGE, taken=names)
+        train_form(PAGE, taken=names)
+        st.page_link(
+            "pages/models.py", label="Trained elsewhere? Import checkpoints", icon=":material/download:",
+            query_params={"view": "import"},
+        )  # fmt: skip
     with view:
-        if importing:
-            import_view(PAGE, names)
-            return
         if not names:
             st.info(
                 "Nothing has been trained yet. The defaults on the left are fine: press **Start training** and watch.",

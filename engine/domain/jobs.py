@@ -55,6 +55,19 @@ class ImportCheckpoints(Record):
     steps: tuple[int, ...] = ()  # of the checkpoints in order; empty: as their folders tell them
 
 
+class AddModel(Record):
+    """Look at a base model, download it where it is on the hub, and offer it from then on."""
+
+    action: Literal["add_model"] = "add_model"
+    model: ModelSpec
+
+
+class AddRealModel(Record):
+    """Write SmolLM2-135M from its package and offer it, with a corpus in English."""
+
+    action: Literal["add_real_model"] = "add_real_model"
+
+
 class TrainTranscoders(Record):
     """Train a shared transcoder set on the base and the named checkpoints (RUN@LABEL)."""
 
@@ -233,6 +246,8 @@ Request = Annotated[
     MakeCorpus
     | Train
     | ImportCheckpoints
+    | AddModel
+    | AddRealModel
     | TrainTranscoders
     | Compare
     | Trace

@@ -13,7 +13,7 @@ class ModelSpec(Record):
 
     name: Name
     source: Literal["bundled", "folder", "hub"]
-    location: str = ""  # folder path or hub id; empty for the bundled model
+    location: str = ""  # folder path or hub id (also ID@REVISION); empty for the bundled model
     transcoders: str = ""  # folder of a saved set or a published set of circuit-tracer; empty: train a shared set
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "cpu"  # as torch writes it: cpu, cuda, cuda:1, mps

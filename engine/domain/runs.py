@@ -72,6 +72,18 @@ class CheckpointState(Record):
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
 
 
+class RunNotes(Record):
+    """`about.json`: what a person wrote on a run."""
+
+    note: Annotated[str, Field(max_length=2000)] = ""
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = ()
+
+    @field_validator("tags")
+    @classmethod
+    def _once(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(tags))
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on disk. The base (step 0) has no adapter."""

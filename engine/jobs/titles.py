@@ -1,6 +1,8 @@
 """What a job is called where no one gave it a title."""
 
 from engine.domain.jobs import (
+    AddModel,
+    AddRealModel,
     AnalyseRun,
     CheckRobustness,
     Compare,
@@ -34,6 +36,10 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
             return f"{'Resume' if request.resume else 'Train'} {request.config.name}"
         case ImportCheckpoints():
             return f"Import {request.name}"
+        case AddModel():
+            return f"Add model {request.model.name}"
+        case AddRealModel():
+            return "Add SmolLM2-135M"
         case TrainTranscoders():
             return f"Train transcoders {request.name}"
         case Compare():

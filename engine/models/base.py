@@ -83,6 +83,17 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     )
 
 
+def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
+    """Looks at everything but the weights' numbers; a hub model is downloaded. `folder` and what is raised as for
+    `load_base`."""
+    device = _device(spec)
+    where = _folder(spec, folder)
+    read = model_config(where)
+    _refuse_pickles(where)
+    _refuse_too_large(spec, where, device)
+    read_tokenizer(where, read.config)
+
+
 def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTokenizerFast:
     """The tokenizer alone, without reading weights. `folder` and what is raised as for `load_base`."""
     return read_tokenizer(_folder(spec, folder))
@@ -178,7 +189,10 @@ def _download(hub_id: str) -> Path:
     )
     try:
         patterns = ["*.json", "*.safetensors", "*.model", "*.txt"]
-        return Path(snapshot_download(hub_id, allow_patterns=patterns, ignore_patterns=["*/*"]))
+        name, _, revision = hub_id.partition("@")
+        return Path(
+            snapshot_download(name, revision=revision or None, allow_patterns=patterns, ignore_patterns=["*/*"])
+        )
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{hub_id} is gated: accept its license at https://huggingface.co/{hub_id}, run `huggingface-cli login`, "

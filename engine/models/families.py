@@ -11,6 +11,7 @@ from typing import Literal
 from transformers import PretrainedConfig, PreTrainedModel
 
 from engine.domain.errors import ModelUnavailable
+from engine.domain.model_families import FAMILY_TITLES, UNSUPPORTED, lacking
 
 # What a norm does: divide by the root mean square and multiply by its weight, or by 1 + its weight; or subtract the
 # mean first (LayerNorm).
@@ -23,7 +24,7 @@ Fused = Literal["no", "by_head", "by_kind"]
 class Family:
     """Names are those of modules, from the model or from one of its layers; "" where there is none."""
 
-    title: str
+    title: str = ""
     implementation: str | None = "sdpa"  # of attention, as transformers names it, outside of tracing
     # from the model
     layers: str = "model.layers"
@@ -48,15 +49,13 @@ class Family:
     whole_final: bool = False  # what leaves the final norm must have all positions
     flat_mlp: bool = False  # the MLP sees the positions of all prompts on one axis
     parallel: Callable[[PretrainedConfig], bool] = lambda config: False  # attention and MLP read the same stream
-    lacking: Callable[[PretrainedConfig], str] = lambda config: ""  # why a configuration is not supported
     # circuit-tracer's names of where transcoders of ours read and write
     reads: str = "mlp.hook_in"
     writes: str = "mlp.hook_out"
 
 
-_LLAMA = Family("Llama")
+_LLAMA = Family()
 _GPT = Family(
-    "GPT-2",
     layers="transformer.h",
     final_norm="transformer.ln_f",
     positions="transformer.wpe",
@@ -73,34 +72,20 @@ _GPT = Family(
 )
 
 
-def _clipped(config: PretrainedConfig) -> str:
-    return "its queries, keys and values are clipped (clip_qkv)" if getattr(config, "clip_qkv", None) else ""
-
-
-def _opt(config: PretrainedConfig) -> str:
-    if not config.do_layer_norm_before or config._remove_final_layer_norm:
-        return "its norms follow the blocks instead of coming before them (as in OPT-350m)"
-    if config.word_embed_proj_dim != config.hidden_size:
-        return f"its embeddings have {config.word_embed_proj_dim} numbers and its stream {config.hidden_size}"
-    return ""
-
-
 # model_type in config.json -> its row
-FAMILIES: dict[str, Family] = {
+_ROWS: dict[str, Family] = {
     "llama": _LLAMA,
-    "mistral": replace(_LLAMA, title="Mistral"),
-    "olmo": replace(_LLAMA, title="OLMo 1", norm="layer", lacking=_clipped),
-    "qwen2": replace(_LLAMA, title="Qwen 2"),
-    "qwen3": replace(_LLAMA, title="Qwen 3"),
+    "mistral": _LLAMA,
+    "olmo": replace(_LLAMA, norm="layer"),
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
     "phi3": replace(
         _LLAMA,
-        title="Phi-3",
         projections=("self_attn.qkv_proj",),
         mlp_first=("mlp.gate_up_proj",),
         fused="by_kind",
     ),
     "olmo2": Family(
-        "OLMo 2",
         before_attention="",
         after_attention="post_attention_layernorm",
         before_mlp="",
@@ -108,10 +93,9 @@ FAMILIES: dict[str, Family] = {
         joint_qk_norm=True,
         writes="hook_mlp_out",
     ),
-    "gemma": Family("Gemma 1", norm="rms_plus_one"),
+    "gemma": Family(norm="rms_plus_one"),
     # Gemma 2 caps its attention scores, which only `eager` computes.
     "gemma2": Family(
-        "Gemma 2",
         implementation="eager",
         after_attention="post_attention_layernorm",
         before_mlp="pre_feedforward_layernorm",
@@ -121,7 +105,6 @@ FAMILIES: dict[str, Family] = {
         writes="hook_mlp_out",
     ),
     "gemma3_text": Family(
-        "Gemma 3 (text)",
         after_attention="post_attention_layernorm",
         before_mlp="pre_feedforward_layernorm",
         after_mlp="post_feedforward_layernorm",
@@ -131,7 +114,6 @@ FAMILIES: dict[str, Family] = {
     "gpt2": _GPT,
     "gpt_neo": replace(
         _GPT,
-        title="GPT-Neo",
         implementation="eager",
         attention="attn.attention",
         projections=("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"),
@@ -139,7 +121,6 @@ FAMILIES: dict[str, Family] = {
         fused="no",
     ),
     "gpt_neox": Family(
-        "GPT-NeoX",
         layers="gpt_neox.layers",
         final_norm="gpt_neox.final_layer_norm",
         attention="attention",
@@ -152,7 +133,6 @@ FAMILIES: dict[str, Family] = {
         parallel=lambda config: bool(config.use_parallel_residual),
     ),
     "opt": Family(
-        "OPT",
         layers="model.decoder.layers",
         final_norm="model.decoder.final_layer_norm",
         positions="model.decoder.embed_positions",
@@ -165,19 +145,9 @@ FAMILIES: dict[str, Family] = {
         before_mlp="final_layer_norm",
         norm="layer",
         flat_mlp=True,
-        lacking=_opt,
     ),
 }
-# model_type -> why there is no row
-UNSUPPORTED: dict[str, str] = {
-    "gemma3": "it reads pictures too; save its text model alone (gemma3_text)",
-    "gptj": "attention and MLP share one norm, which hooks cannot tell apart",
-    **dict.fromkeys(
-        ("mixtral", "qwen2_moe", "qwen3_moe"),
-        "its MLPs are mixtures of experts, which one transcoder a layer does not stand for",
-    ),
-    "mamba": "it has no attention and no MLPs to replace",
-}
+FAMILIES: dict[str, Family] = {kind: replace(row, title=FAMILY_TITLES[kind]) for kind, row in _ROWS.items()}
 
 
 def family_of(model: PreTrainedModel) -> Family:
@@ -196,7 +166,7 @@ def family_of_config(config: PretrainedConfig) -> Family:
             f"work. For circuits, use a model of one of these families: {known}."
         )
     family = FAMILIES[kind]
-    if why := family.lacking(config):
+    if why := lacking(kind, config.to_dict()):
         raise ModelUnavailable(
             f"Circuits of this {family.title} model cannot be found: {why}. Use another model of the family."
         )

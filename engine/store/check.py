@@ -31,7 +31,7 @@ from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.pair_files import read_pair_measures
-from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
+from engine.store.run_files import read_decisions, read_losses, read_probes, read_run_notes, read_state, read_tuning
 
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
@@ -122,7 +122,7 @@ def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
-    for read in (read_losses, read_tuning, read_decisions):
+    for read in (read_losses, read_tuning, read_decisions, read_run_notes):
         yield from _reading(path.parent, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:

@@ -68,6 +68,15 @@ class CorpusShelf(Shelves):
         write_text(path, spec.to_json())
         self._note("model", spec.name)
 
+    def delete_model(self, name: str) -> None:
+        """It is offered no more; its files and its runs stay. Raises NotFound, NameRefused (also for the demo's)."""
+        if name == DEMO_MODEL.name:
+            raise NameRefused(f"“{name}” is the bundled model and cannot be removed.")
+        path = self._may_write("model", "model", name)
+        self._locate("model", "model", name)
+        remove(path)
+        self._note("model", name)
+
     def model(self, name: str) -> ModelSpec:
         """Raises NameRefused, NotFound, Damaged."""
         return DEMO_MODEL if name == DEMO_MODEL.name else read_model(self._locate("model", "model", name))

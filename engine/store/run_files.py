@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.record import Record
-from engine.domain.runs import CheckpointState, LossLog, ProbeResults, TuningLog
+from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunNotes, TuningLog
 from engine.store.files import read_json, write_text
 from engine.store.layout import STATE, step_of
 
@@ -14,6 +14,7 @@ PROBES: Final = "probes.json"
 LOSSES: Final = "losses.json"
 TUNING: Final = "tuning.json"
 DECISIONS: Final = "decisions.json"
+NOTES: Final = "about.json"
 
 R = TypeVar("R", bound=Record)
 
@@ -59,6 +60,11 @@ def read_tuning(folder: Path) -> TuningLog:
 def read_decisions(folder: Path) -> RunDecisions:
     """Of a run, by its folder; empty where nothing was decided. Raises Damaged."""
     return _read(folder / DECISIONS, RunDecisions) or RunDecisions()
+
+
+def read_run_notes(folder: Path) -> RunNotes:
+    """What a person wrote on a run, by its folder; empty where nothing was. Raises Damaged."""
+    return _read(folder / NOTES, RunNotes) or RunNotes()
 
 
 def _read(path: Path, record_type: type[R]) -> R | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
-from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig, TuningLog
+from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig, RunNotes, TuningLog
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
@@ -15,11 +15,13 @@ from engine.store.layout import STATE, step_folder
 from engine.store.run_files import (
     DECISIONS,
     LOSSES,
+    NOTES,
     PROBES,
     TUNING,
     read_decisions,
     read_losses,
     read_probes,
+    read_run_notes,
     read_state,
     read_tuning,
     write_probes,
@@ -146,6 +148,15 @@ class RunShelf(Shelves):
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
         write_text(self.run_folder(run) / DECISIONS, decisions.model_dump_json() + "\n")
+
+    def run_notes(self, run: str) -> RunNotes:
+        """What a person wrote on it; empty where nothing was. Raises NotFound, Damaged."""
+        return read_run_notes(self.run_folder(run))
+
+    def save_run_notes(self, run: str, notes: RunNotes) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        write_text(self.run_folder(run) / NOTES, notes.to_json())
 
     @staticmethod
     def _stopped_at(folder: Path) -> int | None:

@@ -22,6 +22,7 @@ from engine.store.layout import BUNDLED, Kind, main_file, scan
 from engine.store.notes import NoteShelf
 from engine.store.processes import is_alive
 from engine.store.series import SeriesShelf
+from engine.store.space import SpaceShelf
 from engine.store.studies import StudyShelf
 from engine.store.taught import TaughtShelf
 from engine.store.transcoders import TranscoderShelf
@@ -50,6 +51,7 @@ class Store(
     StudyShelf,
     ActedShelf,
     TaughtShelf,
+    SpaceShelf,
 ):
     """Everything that is kept, by name. Safe to use from many threads and processes at once."""
 

@@ -6,6 +6,8 @@ What needs torch is imported when its action starts, so that pages and the comma
 from typing import assert_never
 
 from engine.domain.jobs import (
+    AddModel,
+    AddRealModel,
     AnalyseRun,
     CancelToken,
     CheckRobustness,
@@ -49,6 +51,14 @@ def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> 
             from engine.workflows.imports import import_checkpoints
 
             return import_checkpoints(store, request, report, cancel)
+        case AddModel():
+            from engine.workflows.adding import add_model
+
+            return add_model(store, request, report, cancel)
+        case AddRealModel():
+            from engine.workflows.real import add_real_model
+
+            return add_real_model(store, report, cancel)
         case MeasureProbes():
             from engine.workflows.probing import probe
 

@@ -8,7 +8,7 @@ from engine.domain.errors import InputError
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import check_name
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)  # with a branch, tag or commit
 
 
 def slug(text: str) -> str:
@@ -30,10 +30,10 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
     elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):
         raise InputError(
             f"“{text[:80]}” is not a model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "
-            "or a hub id such as google/gemma-2-2b."
+            "or a hub id such as google/gemma-2-2b (or EleutherAI/pythia-70m@step1000)."
         )
     else:
-        spec = ModelSpec(name=slug(text.rpartition("/")[2]), source="hub", location=text)
+        spec = ModelSpec(name=slug(text.partition("/")[2] or text), source="hub", location=text)
     taken = {other.name: other for other in (DEMO_MODEL, *known)}
     if spec.name in taken and taken[spec.name].location != spec.location:
         mark = hashlib.sha256(spec.location.encode()).hexdigest()[:6]

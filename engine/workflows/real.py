@@ -1,10 +1,25 @@
-"""Make the real model and the corpus in English known by name, for the Train page and the command line."""
+"""Make the real model and the corpus in English known by name, for the pages and the command line."""
 
 from pathlib import Path
 
 from engine.corpus.english import english
+from engine.domain.jobs import CancelToken, Report
 from engine.domain.models import ModelSpec
-from engine.store import Store
+from engine.domain.real_model import NAME
+from engine.store import Store, cache_of
+
+
+def add_real_model(store: Store, report: Report, cancel: CancelToken) -> str:
+    """Write it into the workspace's cache where it is not there yet, and offer it. Returns its name.
+
+    Raises ModelUnavailable (its packages are not installed), Damaged, StorageFailed, Cancelled.
+    """
+    from engine.models.real_model import real_model
+
+    cancel.check()
+    report(0.0, "writing SmolLM2-135M")
+    offer(store, NAME, real_model(cache_of(store.workspace)))
+    return NAME
 
 
 def offer(store: Store, name: str, folder: Path) -> None:

@@ -10,24 +10,23 @@ from pages._ui.errors import guarded
 from pages._ui.jobs.state import new_page_run
 
 ASSETS = Path(__file__).parents[2] / "assets"
-PAGES = {
-    "home": "Home",
-    "tour": "Tour",
-    "corpus": "Corpus",
-    "train": "Train",
-    "compare": "Compare",
-    "circuits": "Circuits",
-    "curves": "Learning curves",
-    "methods": "Methods",
-    "findings": "Findings",
-}  # file in pages/ -> title
+# What is looked at stands in the bar itself; what one learns from, and what one brings, each in a menu.
+MENUS = {
+    "": {"home": "Home", "compare": "Compare", "curves": "Learning curves", "circuits": "Circuits"},
+    "Learn": {"tour": "Tour", "methods": "Methods", "findings": "Findings"},
+    "Your own": {"models": "Models & runs", "train": "Train", "corpus": "Corpus"},
+}
+PAGES = {name: title for pages in MENUS.values() for name, title in pages.items()}  # file in pages/ -> title
 _FRAMED = "drawn within app.py"
 
 
 def navigation() -> Page:
     """The pages, across the top: all the width below is theirs."""
-    pages = [st.Page(f"pages/{name}.py", title=title, default=name == "home") for name, title in PAGES.items()]
-    return st.navigation(pages, position="top")
+    menus = {
+        menu: [st.Page(f"pages/{name}.py", title=title, default=name == "home") for name, title in pages.items()]
+        for menu, pages in MENUS.items()
+    }
+    return st.navigation(menus, position="top")
 
 
 def frame() -> None:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from engine.store import BUNDLED
+from tests.browser.navigation import visit
 
 pytestmark = pytest.mark.browser
 NewTab = Callable[[], Page]
@@ -120,7 +121,7 @@ def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str
     expect(page).to_have_url(re.compile("view=table"))
     addresses = [f"{server}/", page.url]
     for title in ("Train", "Corpus", "Circuits", "Learning curves", "Methods", "Tour"):
-        page.get_by_role("link", name=title, exact=True).first.click()
+        visit(page, title)
         expect(page).to_have_url(re.compile(f"/{'curves' if title == 'Learning curves' else title.lower()}\\?"))
         _drawn(page)
         addresses.append(page.url)

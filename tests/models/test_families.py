@@ -8,9 +8,10 @@ from transformers import AutoModelForCausalLM, OlmoConfig, OPTConfig, Pretrained
 
 from engine.components.model import ComponentModel
 from engine.domain.errors import ModelUnavailable
+from engine.domain.model_families import FAMILY_TITLES, UNSUPPORTED
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
-from engine.models.families import FAMILIES, UNSUPPORTED, family_of, family_of_config
+from engine.models.families import FAMILIES, family_of, family_of_config
 from engine.models.hook_points import READS, WRITES
 from engine.models.parts import Parts
 from engine.models.transcoders import new_transcoders
@@ -26,6 +27,7 @@ _TINY = {
 
 
 def test_rows_are_of_families_that_transformers_has_and_name_known_hook_points() -> None:
+    assert FAMILIES.keys() == FAMILY_TITLES.keys()
     assert not FAMILIES.keys() & UNSUPPORTED.keys()
     for row in FAMILIES.values():
         assert row.reads in READS

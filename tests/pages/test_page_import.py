@@ -1,4 +1,4 @@
-"""Train's way for checkpoints from elsewhere: what lies there, what it is put onto, one button, where to go then."""
+"""Checkpoints from elsewhere: what lies there, what it is put onto, one button, where to go then."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def checkpoint(folder: Path, *, step: int, base: str = "") -> Path:
 
 
 def test_without_a_folder_it_says_what_to_name(open_page: OpenPage) -> None:
-    app = open_page("train", how="import")
+    app = open_page("models", view="import")
     assert not app.exception
     assert "Name the folder that your training left" in texts(app)
     assert "Start training" not in [button.label for button in app.button]
@@ -32,7 +32,7 @@ def test_what_is_there_is_shown_before_anything_is_taken_in(open_page: OpenPage,
     out = tmp_path / "my-tune" / "out"
     for step in (2, 4):
         checkpoint(out / f"checkpoint-{step}", step=step, base="org/model")
-    app = open_page("train", how="import", folders=str(out))
+    app = open_page("models", view="import", folders=str(out))
     assert not app.exception
     table = app.dataframe[0].value
     assert table["step"].tolist() == [2, 4]
@@ -50,7 +50,7 @@ def test_what_is_there_is_shown_before_anything_is_taken_in(open_page: OpenPage,
 
 def test_a_known_base_is_chosen_by_itself(open_page: OpenPage, tmp_path: Path) -> None:
     checkpoint(tmp_path / "final_adapter", step=3)
-    app = open_page("train", how="import", folders=str(tmp_path / "final_adapter"))
+    app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
     assert next(box for box in app.selectbox if box.label == "Base model").value == "demo"
     next(box for box in app.text_input if box.label == "Run name").set_value("demo-lora").run()
     assert "There is already a run named “demo-lora”" in texts(app)
@@ -59,18 +59,18 @@ def test_a_known_base_is_chosen_by_itself(open_page: OpenPage, tmp_path: Path) -
 def test_what_cannot_be_taken_is_told_and_offers_no_button(open_page: OpenPage, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "<b>x</b>" / "checkpoint-2", step=2)
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
-    app = open_page("train", how="import", folders=str(folder.parent))
+    app = open_page("models", view="import", folders=str(folder.parent))
     assert not app.exception
     assert "never read" in app.dataframe[0].value["note"][0]
     assert not [button for button in app.button if button.label.startswith("Import")]
-    app = open_page("train", how="import", folders=str(tmp_path / "nowhere"))
+    app = open_page("models", view="import", folders=str(tmp_path / "nowhere"))
     assert "is not a folder" in texts(app)
 
 
 def test_steps_that_are_none_are_told(open_page: OpenPage, tmp_path: Path) -> None:
     checkpoint(tmp_path / "a", step=2)
-    app = open_page("train", how="import", folders=str(tmp_path / "a"))
-    app.text_input(key="train steps").set_value("ten").run()
+    app = open_page("models", view="import", folders=str(tmp_path / "a"))
+    app.text_input(key="models steps").set_value("ten").run()
     assert "are no steps" in texts(app)
-    app.text_input(key="train steps").set_value("10").run()
+    app.text_input(key="models steps").set_value("10").run()
     assert app.dataframe[0].value["step"].tolist() == [10]

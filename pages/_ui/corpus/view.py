@@ -13,9 +13,9 @@ from pages._ui.corpus.importing import imported_note
 from pages._ui.corpus.tables import COUNTS, EXAMPLES, PAIRS, PROBES, is_task, show_counts, tables, titles
 from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
-from pages._ui.models import named, unknown_words
 from pages._ui.session import store
 from pages._ui.text import plain
+from pages._ui.unknown_words import named, unknown_words
 
 
 @guarded()

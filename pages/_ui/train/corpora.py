@@ -6,9 +6,9 @@ from engine.domain.errors import Damaged
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
 from engine.store.infos import CorpusInfo
-from pages._ui.models import named, unknown_words
 from pages._ui.session import store
 from pages._ui.text import plain
+from pages._ui.unknown_words import named, unknown_words
 
 
 def corpora_for(spec: ModelSpec) -> dict[str, CorpusInfo]:

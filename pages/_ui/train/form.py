@@ -19,8 +19,8 @@ from pages._ui.train.method_fields import method_fields
 
 _EVERY = 25  # steps between checkpoints, so that one can watch a short run
 MODEL_HELP = (
-    "The model before fine-tuning. `demo` comes with Tracelapse. Your own is listed here once checkpoints of it were "
-    "imported, or once it was trained from the command line: `python -m engine train --model FOLDER …`."
+    "The model before fine-tuning. `demo` comes with Tracelapse. Add your own under Models & runs: it is then listed "
+    "here."
 )
 
 

@@ -1,6 +1,7 @@
 """Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from pages._ui.errors import guarded, show
 from pages._ui.forms import free_name
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import newest_job
+from pages._ui.models.browser import browse
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -38,10 +40,17 @@ def import_form(page: str) -> None:
         "Folders", key=key, height=100, placeholder="~/my-fine-tune/out", help=_FOLDER_HELP,
         on_change=url.changed, args=(page, "folders", key),
     )  # fmt: skip
+    browse(key, partial(_add_folder, page, key))
     st.text_input(
         "Steps", key=f"{page} steps", placeholder="as the folders tell them",
         help="Only where folders do not tell them: one number for each checkpoint, such as 100, 200.",
     )  # fmt: skip
+
+
+def _add_folder(page: str, key: str, folder: str) -> None:
+    """One more line, once."""
+    lines = [line for line in str(st.session_state.get(key, "")).splitlines() if line.strip()]
+    url.write(page, folders="\n".join(dict.fromkeys([*lines, folder])))
 
 
 @guarded()

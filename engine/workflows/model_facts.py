@@ -1,0 +1,90 @@
+"""What can be told of a base model from its files' headers, without loading it or torch."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.domain.model_families import FAMILY_TITLES, why_no_circuits
+from engine.domain.models import ModelSpec
+from engine.store import Store
+
+_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_LONGEST_HEADER = 100 << 20  # bytes; safetensors' own limit
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A base model in a list. `problem`: why it cannot be used as it is now; then the numbers may be 0."""
+
+    spec: ModelSpec
+    family: str = ""  # its title, or the model_type that has none
+    n_layers: int = 0
+    d_model: int = 0
+    n_parameters: int = 0
+    written_as: str = ""  # dtypes of its files: F32, BF16
+    no_circuits: str = ""  # why attribution graphs and component circuits cannot be found in it
+    problem: str = ""
+
+    @property
+    def weight_bytes(self) -> int:
+        """What the weights take in memory, in the dtype in which they are loaded."""
+        return self.n_parameters * _ITEM_BYTES[self.spec.dtype]
+
+
+def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
+    """Reads config.json and the headers of the safetensors files; of a hub model those in the Hugging Face cache."""
+    folder = _here(store, spec)
+    if folder is None:
+        return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
+    if not folder.is_dir():
+        return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is no object")
+        tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in _tensors(path)]
+    except (OSError, ValueError) as error:
+        return ModelFacts(spec, problem=f"Its files in {folder} cannot be read ({error}).")
+    kind = str(config.get("model_type", ""))
+    return ModelFacts(
+        spec,
+        family=FAMILY_TITLES.get(kind, kind),
+        n_layers=_number(config, "num_hidden_layers", "n_layer", "num_layers"),
+        d_model=_number(config, "hidden_size", "n_embd"),
+        n_parameters=sum(size for size, _ in tensors),
+        written_as=", ".join(dict.fromkeys(dtype for _, dtype in tensors)),
+        no_circuits=why_no_circuits(kind, config),
+        problem="" if tensors else f"There are no safetensors weights in {folder}.",
+    )
+
+
+def _here(store: Store, spec: ModelSpec) -> Path | None:
+    """Where its files lie; None for a hub model that was not downloaded."""
+    if spec.source != "hub":
+        return store.base_folder(spec)
+    from huggingface_hub import try_to_load_from_cache
+
+    name, _, revision = spec.location.partition("@")
+    found = try_to_load_from_cache(name, "config.json", revision=revision or None)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _tensors(path: Path) -> list[tuple[int, str]]:
+    """(numbers, dtype) of each tensor of a safetensors file. Raises OSError, ValueError."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= _LONGEST_HEADER:
+            raise ValueError(f"{path.name} is not a safetensors file")
+        header = json.loads(file.read(length))
+    try:
+        told = [about for name, about in header.items() if name != "__metadata__"]
+        return [(math.prod(about["shape"]), str(about["dtype"])) for about in told]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} is not a safetensors file") from error
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int:
+    return next((value for name in names if isinstance(value := config.get(name), int)), 0)

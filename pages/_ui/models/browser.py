@@ -1,0 +1,70 @@
+"""Choose a folder of the machine that the app runs on, without typing its path."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from pages._ui.text import plain
+
+_MOST_LISTED: Final = 500
+_UP: Final = ".."
+# What makes a folder worth a mark: a model, an adapter, or a trainer's output.
+_SIGNS: Final = ("config.json", "adapter_config.json", "trainer_state.json")
+
+
+def browse(key: str, use: Callable[[str], None]) -> None:
+    """“Browse …” opens the home folder; `use` is told the folder that was chosen. What is hidden is left out."""
+    with st.popover("Browse …", icon=":material/folder_open:", key=f"{key} browser", on_change="rerun") as panel:
+        if not panel.open:
+            return
+        at = Path(st.session_state.get(f"{key} at", Path.home()))
+        st.markdown(f"**{plain(_short(at))}**")
+        if found := _what(at):
+            st.caption(f":green[:material/check:] {found}")
+        below = _folders(at)
+        options = [*([_UP] if at != Path.home() else []), *(path.name for path in below)]
+        st.selectbox(
+            "Go to", options, index=None, key=f"{key} to {at}", format_func=lambda name: _label(at, name),
+            placeholder="a folder in it" if options else "there are no folders in it", disabled=not options,
+            on_change=_go, args=(key, at),
+        )  # fmt: skip
+        st.button(
+            "Use this folder", type="primary", icon=":material/check:", key=f"{key} use", on_click=use, args=(str(at),)
+        )
+
+
+def _go(key: str, at: Path) -> None:
+    if name := st.session_state.get(f"{key} to {at}"):
+        st.session_state[f"{key} at"] = str(at.parent if name == _UP else at / name)
+
+
+def _folders(at: Path) -> Sequence[Path]:
+    try:
+        found = [path for path in at.iterdir() if not path.name.startswith(".") and path.is_dir()]
+    except OSError:  # it may not be read, or has just gone
+        return []
+    return sorted(found, key=lambda path: path.name.lower())[:_MOST_LISTED]
+
+
+def _label(at: Path, name: str) -> str:
+    if name == _UP:
+        return "↑ up"
+    return f"{name} ✓" if _what(at / name) else name
+
+
+def _what(folder: Path) -> str:
+    """Whether a model or checkpoints lie in it, by the names of its files."""
+    try:
+        if any((folder / sign).is_file() for sign in _SIGNS):
+            return "a model or a checkpoint"
+        if any(path.is_dir() for path in folder.glob("checkpoint-*")):
+            return "checkpoints of a trainer"
+    except OSError:
+        pass
+    return ""
+
+
+def _short(path: Path) -> str:
+    return f"~/{path.relative_to(Path.home())}".removesuffix("/.") if path.is_relative_to(Path.home()) else str(path)

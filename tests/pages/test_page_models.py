@@ -1,0 +1,103 @@
+"""Models & runs: what is offered and why not, runs with what was written on them, room, adding a model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_texts import texts
+from safetensors.numpy import save_file
+from streamlit.testing.v1 import AppTest
+
+from engine.domain.jobs import AddModel
+from engine.domain.models import ModelSpec
+from engine.domain.runs import RunConfig, RunNotes
+from engine.store import Store
+from pages._ui import session
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def own(open_page: OpenPage) -> Store:
+    """The store of the app."""
+    open_page("models")
+    return session.store()
+
+
+def folder_of(tmp_path: Path, kind: str) -> Path:
+    folder = tmp_path / f"my-{kind}"
+    folder.mkdir()
+    config = {"model_type": kind, "num_hidden_layers": 2, "hidden_size": 8}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({"w": np.zeros((3, 8), dtype=np.float16), "b": np.zeros(8, dtype=np.float16)}, folder / "m.safetensors")
+    return folder
+
+
+def test_the_bundled_model_its_runs_and_what_can_be_done(open_page: OpenPage) -> None:
+    app = open_page("models")
+    assert not app.exception
+    shown = texts(app)
+    assert "1,148,800 parameters" in shown
+    assert ":green-badge[trace]" in shown
+    runs = app.dataframe[-1].value
+    assert runs["run"].tolist() == ["demo-tokens", "demo-lora"]
+    assert runs["checkpoints"].tolist() == [17, 17]
+    assert len(runs["right, by step"][0]) == 17
+    assert "Delete" not in [button.label for button in app.button]  # nothing is checked, and these are the demo's
+
+
+def test_a_model_without_a_family_says_so_and_one_that_is_gone_too(
+    open_page: OpenPage, own: Store, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, "mixtral")
+    own.save_model(ModelSpec(name="my-moe", source="folder", location=str(folder), dtype="bfloat16"))
+    own.save_model(ModelSpec(name="my-gone", source="folder", location=str(tmp_path / "nowhere")))
+    shown = texts(open_page("models", model="my-moe"))
+    assert "mixtures of experts" in shown
+    assert ":orange-badge[no graphs]" in shown
+    assert "32 parameters, stored as F16. Loaded as bfloat16" in shown
+    assert "Nothing was fine-tuned from it here yet" in shown
+    gone = texts(open_page("models", model="my-gone"))
+    assert "is not there any more" in gone
+    assert ":gray-badge[not usable now]" in gone
+
+
+def test_a_model_is_taken_out_of_the_list_and_its_folder_stays(open_page: OpenPage, own: Store, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "llama")
+    own.save_model(ModelSpec(name="mine", source="folder", location=str(folder)))
+    app = open_page("models", model="mine")
+    app.button(key="model mine delete").click().run()
+    assert not app.exception
+    assert [spec.name for spec in own.models()] == ["demo"]
+    assert (folder / "config.json").exists()
+
+
+def test_tags_choose_among_runs(open_page: OpenPage, own: Store) -> None:
+    for name in ("one", "two"):
+        own.save_run(RunConfig(name=name, corpus="demo"))
+    own.save_run_notes("one", RunNotes(note="<b>best</b> so far", tags=("paper", "paper", "a b")))
+    app = open_page("models")
+    table = app.dataframe[-1].value.set_index("run")
+    assert table.loc["one", "note"] == "<b>best</b> so far"
+    assert list(table.loc["one", "tags"]) == ["paper", "a b"]
+    app.pills(key="models tags").set_value(["paper"]).run()
+    assert app.dataframe[-1].value["run"].tolist() == ["one"]
+
+
+def test_a_folder_becomes_a_job_and_no_hub_is_asked(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "llama")
+    app = open_page("models", view="add")
+    app.text_input(key="models new model").set_value(str(folder)).run()
+    assert "hub" not in texts(app).split("is taken for")[-1] or "is taken for" not in texts(app)
+    next(button for button in app.button if button.label == "Add model" and button.key == "add my-llama").click().run()
+    assert not app.exception
+    (job,) = session.jobs().active()
+    assert job.request == AddModel(model=ModelSpec(name="my-llama", source="folder", location=str(folder)))
+
+
+def test_a_path_that_is_none_is_told(open_page: OpenPage) -> None:
+    app = open_page("models", view="add")
+    app.text_input(key="models new model").set_value("./nowhere").run()
+    assert "is not a model: there is no such folder" in texts(app)
