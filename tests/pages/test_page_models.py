@@ -68,7 +68,7 @@ def test_a_model_is_taken_out_of_the_list_and_its_folder_stays(open_page: OpenPa
     folder = folder_of(tmp_path, "llama")
     own.save_model(ModelSpec(name="mine", source="folder", location=str(folder)))
     app = open_page("models", model="mine")
-    app.button(key="model mine delete").click().run()
+    app.button(key="remove mine").click().run()
     assert not app.exception
     assert [spec.name for spec in own.models()] == ["demo"]
     assert (folder / "config.json").exists()

@@ -31,6 +31,18 @@ _FOLDER_HELP = (
 )
 
 
+_TAKEN = """
+| what you have | name |
+| --- | --- |
+| a trainer's output with `checkpoint-*` in it | `out` |
+| single checkpoints with names of their own, such as `epoch_3` | each folder on a line of its own |
+| one adapter that was saved at the end | its folder |
+
+The base model must be one that you have too: a folder, or a hub id. Logs beside the checkpoints (`trainer_state.json`)
+become the loss curve. With a corpus whose probes you name, learning curves are measured at every checkpoint.
+"""
+
+
 @guarded()
 def import_form(page: str) -> None:
     """Where the checkpoints lie."""
@@ -63,6 +75,7 @@ def import_view(page: str, taken: Sequence[str]) -> None:
             "there before anything is taken in.",
             icon=":material/west:",
         )
+        st.markdown(_TAKEN)
         return
     try:
         steps = _numbers(str(st.session_state.get(f"{page} steps", "")))

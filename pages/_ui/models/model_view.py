@@ -7,7 +7,6 @@ from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.numbers import MISSING, count, decimal, memory, plural
 from engine.workflows.model_facts import ModelFacts, model_facts
 from pages._ui import url
-from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -57,9 +56,9 @@ def model_view(page: str, facts: ModelFacts) -> None:
     elif not facts.no_circuits:
         st.caption("It has no transcoder set yet. The first comparison trains one, or names one that is published.")
     if spec.source != "bundled":
-        delete_button(
-            f"the entry **{plain(spec.name)}**? Its files and its runs stay; it is only offered no more. Remove it",
-            lambda: _remove(page, spec), key=f"model {spec.name}",
+        st.button(
+            "Remove from the list", icon=":material/remove:", type="tertiary", key=f"remove {spec.name}",
+            help="Its files and its runs stay.", on_click=_remove, args=(page, spec),
         )  # fmt: skip
 
 
