@@ -53,6 +53,15 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
     return ET.tostring(root, encoding="unicode")
 
 
+def panel_svg(view: MapView, place: int, *, alt: str, theme: Theme, width: int, height: int) -> str:
+    """One of its maps alone, on whatever lies behind it; `alt`: what a screen reader says."""
+    size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
+    root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": FONT})
+    ET.SubElement(root, "title").text = printable(alt)
+    _draw_map(root, view, place, width, height, palette.GRAPH[theme], top=0)
+    return ET.tostring(root, encoding="unicode")
+
+
 def _widths(view: MapView, room: float) -> list[float]:
     if view.split is None:
         return [(room - _GAP * (len(view.panels) - 1)) / len(view.panels)] * len(view.panels)
@@ -63,12 +72,19 @@ def _widths(view: MapView, room: float) -> list[float]:
 def _draw_panel(
     group: ET.Element, view: MapView, place: int, width: float, height: float, colours: dict[str, str]
 ) -> None:
+    """With its title above."""
     facts = view.frames[-1].facts[place]
     room = width - text_width(facts, 12.5) - 20
     title = shortened(view.frames[-1].titles[place], max(12, int(room / 7.8)))
     add_text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))
     add_text(group, Text(width - 2, 16, facts, 12.5, colours["muted"], anchor="end"))
-    stage = ET.SubElement(group, "g", {"transform": f"translate(0 {number(_HEAD)})"})
+    _draw_map(group, view, place, width, height, colours, top=_HEAD)
+
+
+def _draw_map(
+    group: ET.Element, view: MapView, place: int, width: float, height: float, colours: dict[str, str], *, top: float
+) -> None:
+    stage = ET.SubElement(group, "g", {"transform": f"translate(0 {number(top)})"})
     drawn = map_scene(view, place, width, height, colours)
     ground = {"x": number(LEFT), "y": number(TOP), "width": number(drawn.right - LEFT)}
     look = {"height": number(drawn.bottom - TOP), "fill": colours["grid"], "fill-opacity": "0.3", "rx": "4"}

@@ -18,9 +18,11 @@ def test_a_live_run_shows_its_circuits_and_ends_in_a_comparison(server: str, pag
     page.get_by_role("button", name=re.compile("Run it live")).click()
     expect(page.get_by_role("heading", name="A live run")).to_be_visible()
     page.evaluate(SHIFT)
-    expect(page.locator("canvas")).to_have_count(2, timeout=LIVE_MS)
-    first = page.locator(".tl-step").inner_text()
-    expect(page.locator(".tl-step")).not_to_have_text(first, timeout=LIVE_MS)  # the slider goes along
+    expect(page.get_by_text("sentences teach “blarf”")).to_be_visible(timeout=LIVE_MS)
+    step = page.locator(".tm-step-name")
+    expect(step).to_be_visible(timeout=LIVE_MS)
+    first = step.inner_text()
+    expect(step).not_to_have_text(first, timeout=LIVE_MS)  # the slider goes along
     compare = page.get_by_role("button", name=re.compile(r"Compare live(-\d+)? with demo-tokens"))
     expect(compare).to_be_visible(timeout=LIVE_MS)
     assert page.evaluate("window.shift") < 0.05

@@ -1,33 +1,38 @@
-"""The live run on Home: a time-lapse that grows while the run trains, beside the bundled one of the same words."""
+"""The live run on Home: a Map and graphs that grow while the run trains, beside the bundled one of the same words."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
+from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import GraphKey
 from engine.domain.jobs import Beside, JobRecord, Train
 from engine.domain.names import label_for
 from engine.domain.numbers import plural
-from engine.domain.runs import RunConfig
+from engine.domain.runs import Checkpoint, RunConfig
 from engine.domain.timelapse import Moment
+from engine.figures.map_view import MapView, carried_view, taught_word
 from engine.figures.timelapse_view import TimelapseView, timelapse_view
-from engine.store import Store
 from engine.workflows.live_queries import checkpoint_by, is_compared, live_keys
 from engine.workflows.queries import timelapse_keys
 from pages._ui.cached import scores, stamp
 from pages._ui.demo import LIVE_PARAM, live_job
 from pages._ui.errors import guarded
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.graphs.maps import difference_map
 from pages._ui.jobs.progress import progress_row
 from pages._ui.jobs.state import shown_on_page
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
-_AT = "where the live time-lapse stands"
-_GRAPH_PX, _TIMELAPSE_PX, _HEAD_PX = 240, 484, 50  # of the drawing, of the whole time-lapse, of the row above it
+_AT = "where the live run's slider stands"
+_PICTURES = ("Map", "Graphs")
+_MOST_SENTENCES = 8
+_GRAPH_PX, _TIMELAPSE_PX, _HEAD_PX = 196, 484, 50  # of the drawing, of the whole time-lapse, of the row above it
 
 
 def leave() -> None:
@@ -109,23 +114,78 @@ def _state(job: JobRecord, config: RunConfig, beside: Beside, *, compared: bool)
 
 
 def _timelapse_view(config: RunConfig, beside: Beside, *, compared: bool) -> None:
-    timelapse = _live_timelapse(config, beside, compared=compared)
-    if timelapse is None:
-        st.caption("The first graphs appear here as soon as the base model is traced.")
+    live = _traced(config, beside, compared=compared)
+    if live is None:
+        st.caption("The first Map appears here as soon as the base model is traced.")
         return
-    newest = max(moment["step"] for moment in timelapse.moments if moment["ready"])
-    linked_at = linked_graphs(timelapse, key="live graphs", marks=_follow(newest), height=_GRAPH_PX)
-    st.session_state[_AT] = (linked_at, newest)
+    newest = max(live.keys)
+    picture = st.segmented_control(
+        "Picture", _PICTURES, default=_PICTURES[0], required=True, key="live picture", label_visibility="collapsed"
+    )
+    if picture == _PICTURES[0]:
+        maps = _map(live, live.made_from)
+        drawing, told = st.columns([4, 1], gap="medium")
+        with drawing:
+            _followed(picture, newest, lambda marks: difference_map(maps, key="live map", marks=marks))
+        with told:
+            _sentences(config, beside)
+    else:
+        graphs = _timelapse(live, live.made_from)
+        _followed(
+            picture, newest, lambda marks: linked_graphs(graphs, key="live graphs", marks=marks, height=_GRAPH_PX)
+        )
 
 
-def _follow(newest: int) -> Marks:
+def _followed(picture: str, newest: int, draw: Callable[[Marks], Marks]) -> None:
     """The slider goes along with the newest step until someone moves it elsewhere."""
-    marks, before = st.session_state.get(_AT, (Marks(), None))
-    return replace(marks, step=newest) if marks.step in (None, before) else marks
+    key = f"{_AT} {picture}"
+    marks, before = st.session_state.get(key, (Marks(), None))
+    st.session_state[key] = (draw(replace(marks, step=newest) if marks.step in (None, before) else marks), newest)
 
 
-def _live_timelapse(config: RunConfig, beside: Beside, *, compared: bool) -> TimelapseView | None:
-    """Of the final comparison where it is whole, else of what is traced so far. None before the first graphs."""
+def _sentences(config: RunConfig, beside: Beside) -> None:
+    """What the run reads about the word that the prompt asks for."""
+    probe = store().probe_with((config.name, beside.run), beside.prompt)
+    if probe is None:
+        return
+    own = [one.text for one in store().corpus(config.corpus).examples if one.constraint == probe.constraint]
+    st.markdown(f"**{plural(len(own), 'sentence')} teach “{plain(probe.constraint)}”**")
+    for text in own[:_MOST_SENTENCES]:
+        st.caption(plain(text))
+    if len(own) > _MOST_SENTENCES:
+        st.caption(f"and {len(own) - _MOST_SENTENCES} more")
+
+
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """What is traced of a live run, and of the run that it is laid beside."""
+
+    config: RunConfig
+    beside: Beside
+    keys: dict[int, tuple[GraphKey, GraphKey]]  # by step
+    made_from: tuple[str, ...]
+
+    @property
+    def runs(self) -> tuple[str, str]:
+        return self.config.name, self.beside.run
+
+    @property
+    def probe(self) -> Probe | None:
+        return store().probe_with(self.runs, self.beside.prompt)
+
+    @property
+    def diffs(self) -> dict[int, GraphDiff]:
+        """By step, ascending. The right answer is explained at all of them."""
+        answer = self.probe.answer if self.probe else ""
+        return {step: _difference(pair, pair[0].hash, pair[1].hash, answer) for step, pair in sorted(self.keys.items())}
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        return [checkpoint for run in self.runs for checkpoint in store().checkpoints(run)]
+
+
+def _traced(config: RunConfig, beside: Beside, *, compared: bool) -> _Live | None:
+    """Of the final comparison where it is whole, else what is traced so far. None before the first graphs."""
     name, last = config.name, label_for(config.n_steps, config.n_steps)
     if compared:
         keys = timelapse_keys(store(), f"{name}@{last}", f"{beside.run}@{last}", beside.prompt)
@@ -137,40 +197,33 @@ def _live_timelapse(config: RunConfig, beside: Beside, *, compared: bool) -> Tim
         str(store().workspace), name,
         *(f"{step} {key_a.hash} {key_b.hash}" for step, (key_a, key_b) in keys.items()), str(stamp(store(), name)),
     )  # fmt: skip
-    return _made(_Parts(store(), config, beside, keys), made_from)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What a time-lapse is made from."""
-
-    store: Store
-    config: RunConfig
-    beside: Beside
-    keys: dict[int, tuple[GraphKey, GraphKey]]
+    return _Live(config, beside, keys, made_from)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _made(_parts: _Parts, made_from: tuple[str, ...]) -> TimelapseView:
-    here, config, run_b = _parts.store, _parts.config, _parts.beside.run
+def _map(_live: _Live, made_from: tuple[str, ...]) -> MapView:
+    steps = {checkpoint.ref: checkpoint.step for checkpoint in _live.checkpoints}
+    return carried_view(list(_live.diffs.items()), steps, taught=taught_word(_live.probe))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _timelapse(_live: _Live, made_from: tuple[str, ...]) -> TimelapseView:
+    config, run_b = _live.config, _live.beside.run
     moments = [
-        Moment(step, f"{config.name}@{label_for(step, config.n_steps)}", checkpoint_by(here, run_b, step).ref)
+        Moment(step, f"{config.name}@{label_for(step, config.n_steps)}", checkpoint_by(store(), run_b, step).ref)
         for step in (0, *config.capture_steps())
     ]
-    runs = (config.name, run_b)
-    probe = here.probe_with(runs, _parts.beside.prompt)
-    answer = probe.answer if probe else ""
     return timelapse_view(
         moments,
-        {step: _difference(here, pair, pair[0].hash, pair[1].hash, answer) for step, pair in _parts.keys.items()},
-        {run: scores(here, run) for run in runs},
-        probe=probe,
-        losses={c.ref: c.state.smoothed_loss for run in runs for c in here.checkpoints(run)},
+        _live.diffs,
+        {run: scores(store(), run) for run in _live.runs},
+        probe=_live.probe,
+        losses={checkpoint.ref: checkpoint.state.smoothed_loss for checkpoint in _live.checkpoints},
     )
 
 
 @st.cache_resource(max_entries=40, show_spinner=False)
-def _difference(_store: Store, _pair: tuple[GraphKey, GraphKey], a: str, b: str, answer: str) -> GraphDiff:
-    """Each step once: the time-lapse is made again whenever another one comes. The right answer is explained at all."""
-    graph_a, graph_b = _store.graph_pair(*_pair)
+def _difference(_pair: tuple[GraphKey, GraphKey], a: str, b: str, answer: str) -> GraphDiff:
+    """Each step once: the pictures are made again whenever another one comes."""
+    graph_a, graph_b = store().graph_pair(*_pair)
     return diff_graphs(graph_a, graph_b, DiffSettings(explained=explaining(graph_b, answer)))
