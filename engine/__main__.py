@@ -1,4 +1,4 @@
-"""`python -m engine …`: every action of the app without a browser."""
+"""`python -m engine …`, or `tracelapse …` where it is installed: every action of the app without a browser."""
 
 import os
 import sys
@@ -8,7 +8,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from engine.cli.app import app
 
-if __name__ == "__main__":
+
+def main(name: str = "tracelapse") -> None:
+    """Runs the command that the process was started with."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # a pipe may say ASCII
-    app(prog_name="python -m engine")
+    app(prog_name=name)
+
+
+if __name__ == "__main__":
+    main("python -m engine")

@@ -34,6 +34,7 @@ from engine.cli import (
     mean_circuit,
     models,
     runs,
+    start,
     store,
     study,
     taught,
@@ -162,6 +163,7 @@ def settings(
 
 
 for room in (
+    start,
     demo,
     corpus,
     training,

@@ -68,7 +68,7 @@ def pair(
     prune = PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
     settings = DiffSettings(prune=prune, min_change=min_change)
     diff = _diff(store, ref_a, ref_b, prompt, transcoder_set(transcoders), settings)
-    content = chosen.make(_pair(store, diff, theme), show or chosen.sides[0])
+    content = chosen.make(exported_pair(store, diff, theme), show or chosen.sides[0])
     _write(content.encode() if isinstance(content, str) else content, out)
 
 
@@ -98,12 +98,12 @@ def difference_map(
     _check_side(chosen, "", out)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
-    make = _carried_map if picture == "carried" else _acted_map
+    make = carried_map if picture == "carried" else acted_map
     content = chosen.make(make(store, ref_a, ref_b, prompt, theme, joined=not pieces), "")
     _write(content.encode() if isinstance(content, str) else content, out)
 
 
-def _carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
+def carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
     from engine.analysis.carried import sentences
     from engine.domain.diffs import DiffSettings
     from engine.export.map_formats import ExportedMap
@@ -117,7 +117,7 @@ def _carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *,
     return ExportedMap(view, a, b, prompt, text, theme)
 
 
-def _acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
+def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
     from engine.analysis.acted import acted_sentence
     from engine.export.map_formats import ExportedMap
     from engine.figures.map_view import acted_view, taught_word
@@ -193,7 +193,7 @@ def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphVie
     return pair_view(diff, probe=probe, loss_a=a.smoothed_loss, loss_b=b.smoothed_loss, step_a=a.step, step_b=b.step)
 
 
-def _pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":
+def exported_pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":
     from engine.export.pair_formats import ExportedPair
 
     probe = store.probe_with([graph.key.checkpoint.partition("@")[0] for graph in (diff.a, diff.b)], diff.a.key.prompt)

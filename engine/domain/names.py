@@ -11,6 +11,7 @@ from engine.domain.record import Record
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 # Windows keeps these for devices, whatever the extension.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
+_STEP = re.compile(r"\d{1,9}", re.ASCII)
 _LABEL = re.compile(r"base|step(\d{1,9})|(\d{1,3}(?:\.\d{1,3})?)%")
 
 
@@ -35,7 +36,7 @@ Name = Annotated[str, AfterValidator(_check_name_field)]
 
 
 class CheckpointRef(Record):
-    """A checkpoint as a user writes it: `RUN@base`, `RUN@25%` or `RUN@step150`."""
+    """A checkpoint as a user writes it: `RUN@base`, `RUN@25%`, `RUN@step150` or `RUN@150`."""
 
     run: Name
     label: str
@@ -44,6 +45,8 @@ class CheckpointRef(Record):
     def parse(cls, text: str) -> Self:
         """Raises InputError where the text is not of the form RUN@LABEL."""
         run, at, label = text.strip().partition("@")
+        if _STEP.fullmatch(label):
+            label = f"step{label}"
         if not at or not _LABEL.fullmatch(label):
             raise InputError(f"“{text[:80]}” is not a checkpoint. Write RUN@base, RUN@25% or RUN@step150.")
         return cls(run=check_name(run), label=label)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from engine import __version__
 from engine.analysis.pruning import DEFAULT_PRUNING, node_influence, prune
 from engine.analysis.records import node_tokens
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
+from engine.domain.version import __version__
 
 _TYPES = {
     NodeKind.FEATURE: "cross layer transcoder",  # the view's word for any transcoder's feature

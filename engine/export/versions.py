@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from engine import __version__
+from engine.domain.version import __version__
 
 _PACKAGES = ("circuit-tracer", "torch", "transformers", "peft")
 

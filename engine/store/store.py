@@ -28,11 +28,13 @@ from engine.store.taught import TaughtShelf
 from engine.store.transcoders import TranscoderShelf
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
-DEFAULT_WORKSPACE = BUNDLED.parent / "runs"
+# Beside the demo in a checkout; what was installed is no place to work in.
+_IS_CHECKOUT = (BUNDLED.parents[1] / "pyproject.toml").is_file()
+DEFAULT_WORKSPACE = BUNDLED.parent / "runs" if _IS_CHECKOUT else Path.home() / ".tracelapse"
 
 
 def default_workspace() -> Path:
-    """The folder that TRACELAPSE_HOME names, else `data/runs`."""
+    """The folder that TRACELAPSE_HOME names, else `data/runs` in a checkout, `~/.tracelapse` where it is installed."""
     return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_WORKSPACE)
 
 

@@ -14,11 +14,11 @@ from importlib.metadata import version
 
 from transformers import TrainerCallback, TrainerControl
 
-from engine import __version__
 from engine.analysis.curves import smoothed
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults
+from engine.domain.version import __version__
 from engine.store import Store
 from engine.training import resume
 from engine.training.deciding import Decider

@@ -46,7 +46,7 @@ RECIPES = [
     ),
     Recipe("An edge measure", "kl", ("engine/domain/edge_measures.py", "engine/components/metrics.py")),
     Recipe("An export format", "graphml", ("engine/export/graphml.py", "engine/export/pair_formats.py")),
-    Recipe("A model family", "gemma3_text", ("engine/models/families.py",)),
+    Recipe("A model family", "gemma3_text", ("engine/models/families.py", "engine/domain/model_families.py")),
     Recipe("A page", "findings", ("pages/findings.py", "pages/_ui/frame.py"), under=("pages",)),
 ]
 

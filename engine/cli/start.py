@@ -1,0 +1,36 @@
+"""`app`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.context import Settings
+from engine.domain.errors import InputError
+
+_APP = Path(__file__).parents[2] / "app.py"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(name="app")(start)
+
+
+def start(
+    ctx: typer.Context,
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it is served on this machine.")] = 8501,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Start the app. It is served to this machine alone."""
+    if not _APP.is_file():
+        raise InputError(f"The app is not here: {_APP} is missing. Install Tracelapse again.")
+    settings = ctx.find_object(Settings)
+    environment = dict(os.environ)
+    if settings is not None and settings.workspace is not None:
+        environment["TRACELAPSE_HOME"] = str(settings.workspace.expanduser().absolute())
+    command = [sys.executable, "-m", "streamlit", "run", str(_APP), "--server.port", str(port)]
+    command += [] if browser else ["--server.headless", "true"]
+    raise typer.Exit(subprocess.call(command, env=environment))  # noqa: S603 - our own app

@@ -1,0 +1,285 @@
+"""Tracelapse from a notebook or a script: `import engine; ws = engine.open()`.
+
+Everything is the same work as in the app and on the command line, in the same workspace: what one has made the others
+show. Torch is imported by the first thing that needs it.
+"""
+
+import html
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from engine.domain.jobs import FindCircuits, ImportCheckpoints, Intervene, Request, Train
+from engine.domain.runs import RunConfig
+from engine.store import Store
+from engine.workflows.model_specs import model_spec
+
+if TYPE_CHECKING:
+    from engine.domain.acted import Acted
+    from engine.domain.components import CircuitReport
+    from engine.domain.diffs import GraphDiff
+    from engine.domain.graphs import AttributionGraph
+    from engine.domain.interventions import Intervention
+
+_FRAME_PX = 720  # of a page that is shown in a notebook
+
+
+class Workspace:
+    """A workspace on the disk, with the bundled demo behind it.
+
+    Checkpoints are named as everywhere: `RUN@base`, `RUN@25%`, `RUN@step150` or `RUN@150`. Every method raises
+    TracelapseError where something cannot be done, with what to do about it; ctrl-C ends what is running and keeps
+    what is finished.
+    """
+
+    def __init__(self, folder: Path | str | None = None) -> None:
+        """`folder`: None is the one that TRACELAPSE_HOME names, else `data/runs`. Raises StorageFailed."""
+        self._store = Store.open(folder)
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self._store.workspace)!r}): {len(self._store.runs())} runs"
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """A row a run, the newest first: run, model, corpus, method, steps, checkpoints, finished."""
+        rows = [
+            {
+                "run": info.name, "model": info.config.model.name, "corpus": info.config.corpus,
+                "method": "imported" if info.config.imported else info.config.method, "steps": info.config.n_steps,
+                "checkpoints": len(info.steps), "finished": info.finished,
+            }
+            for info in self._store.runs()
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["run", "model", "corpus", "method", "steps", "checkpoints", "finished"])
+
+    def checkpoints(self, run: str) -> pd.DataFrame:
+        """A row a checkpoint, the base first: checkpoint (its name), step, loss. Raises NotFound."""
+        found = self._store.checkpoints(run)
+        return pd.DataFrame(
+            {
+                "checkpoint": [one.ref for one in found],
+                "step": [one.step for one in found],
+                "loss": [one.state.loss for one in found],
+            }
+        )
+
+    def train(self, name: str, *, corpus: str = "demo", model: str = "demo", **settings: Any) -> str:
+        """Fine-tune `model` (a known name, a folder or a hub id) on a stored corpus; returns the run's name.
+
+        settings: fields of `engine.domain.runs.RunConfig`, such as method, n_steps, rank, capture, seed. Raises
+        InputError (a taken name), NotFound, ModelUnavailable; ValidationError names a setting that cannot be used.
+        """
+        spec = model_spec(model, tuple(self._store.models()))
+        config = RunConfig(name=name, corpus=corpus, model=spec, **settings)
+        return self._do(Train(config=config), f"training {name}")
+
+    def import_checkpoints(
+        self, *folders: Path | str, name: str, model: str, corpus: str | None = None, steps: Sequence[int] = ()
+    ) -> str:
+        """Make a run of checkpoints that were trained elsewhere; returns its name.
+
+        folders: a trainer's output, or single checkpoints. model: their base. corpus: whose probes are measured.
+        steps: of the checkpoints, where the folders do not tell them.
+        """
+        request = ImportCheckpoints(
+            name=name, folders=tuple(str(folder) for folder in folders), corpus=corpus, steps=tuple(steps),
+            model=model_spec(model, tuple(self._store.models())),
+        )  # fmt: skip
+        return self._do(request, f"importing {name}")
+
+    def trace(self, checkpoint: str, prompt: str) -> "AttributionGraph":
+        """The attribution graph of one checkpoint to its own top tokens; traced now where it is not stored."""
+        from engine.cli.graphs import found_or_made
+        from engine.domain.jobs import Trace
+        from engine.workflows.queries import traced_graph
+
+        ref = self._store.checkpoint(checkpoint).ref
+        look = lambda: traced_graph(self._store, ref, prompt)  # noqa: E731
+        return found_or_made(self._store, look, Trace(checkpoint=ref, prompts=(prompt,)), f"tracing {ref}")
+
+    def compare(self, a: str, b: str, prompt: str, *, transcoders: str = "") -> "Difference":
+        """What differs between two checkpoints on a prompt; traced now where it is not stored."""
+        from engine.analysis.diff import diff_graphs
+        from engine.cli.graphs import compared
+
+        _, _, graphs = compared(self._store, a, b, prompt, transcoders)
+        return Difference(self._store, diff_graphs(*graphs))
+
+    def where(
+        self, a: str, b: str, prompt: str, *, answers: Sequence[str] = (), against: Sequence[str] = ()
+    ) -> "WhereActed":
+        """Where training from A to B acted on an answer (what B says, where none is named); needs no transcoders.
+
+        against: words whose mean logit is taken off. Measured now where it is not stored.
+        """
+        from engine.cli.graphs import acted
+
+        ref_a, ref_b = (self._store.checkpoint(ref).ref for ref in (a, b))
+        return WhereActed(self._store, acted(self._store, ref_a, ref_b, prompt, answers, against))
+
+    def curves(self, run: str) -> pd.DataFrame:
+        """Probe scores along a run: a row for each step, constraint type and probe kind; `accuracy` with its interval
+        `low` to `high`, mean probability and rank of the right answer. Raises NotFound."""
+        from engine.workflows.queries import run_scores
+
+        return run_scores(self._store, run)
+
+    def find_circuits(self, *checkpoints: str) -> "list[CircuitReport]":
+        """Faithfulness of the circuits of heads and MLPs against their size, of each checkpoint; scored now where that
+        is not stored."""
+        refs = tuple(self._store.checkpoint(ref).ref for ref in checkpoints)
+        self._do(FindCircuits(checkpoints=refs), "finding circuits")
+        return [report for report in self._store.circuit_reports() if report.key.checkpoint in refs]
+
+    def intervene(
+        self, a: str, b: str, prompt: str, *features: str, factor: float = 0.0
+    ) -> "tuple[Intervention, Intervention]":
+        """Multiply the activation of features (`LAYER/INDEX`) by `factor` in A and in B: outputs before and after."""
+        from engine.cli.graphs import compared
+        from engine.workflows.queries import stored_interventions
+
+        ref_a, ref_b, graphs = compared(self._store, a, b, prompt, "")
+        self._do(Intervene(a=ref_a, b=ref_b, prompt=prompt, features=features, factor=factor), "changing features")
+        done_a, done_b = stored_interventions(self._store, graphs, features, factor)
+        assert done_a is not None  # the job has stored both
+        assert done_b is not None
+        return done_a, done_b
+
+    def _do(self, request: Request, title: str) -> str:
+        from engine.cli.progress import progress
+        from engine.jobs import run_inline
+
+        with progress(title) as report:
+            return run_inline(self._store, request, on_progress=report)
+
+
+class Difference:
+    """What differs between two checkpoints on one prompt. In a notebook it shows itself as its Map."""
+
+    def __init__(self, store: Store, diff: "GraphDiff") -> None:
+        self._store = store
+        self.diff = diff
+
+    def __repr__(self) -> str:
+        return self.summary
+
+    @cached_property
+    def summary(self) -> str:
+        """What both answer, what is explained, and what its change came through."""
+        return self._map().sentence
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """A row a node that either side keeps, as in the app's CSV: what matters most for the change first."""
+        from engine.export.tables import node_table
+
+        return node_table(self.diff, self._names)
+
+    @cached_property
+    def edges(self) -> pd.DataFrame:
+        """A row an edge, with its weight, share and flow in A and B, and its status."""
+        from engine.figures.tables import edge_table
+
+        return edge_table(self.diff, names=self._names)
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """A row a layer and word: its part of the explained logit in A, in B, and their difference."""
+        from engine.figures.map_tables import place_rows
+
+        return place_rows(self._map().view)
+
+    def show(self, picture: Literal["map", "graphs"] = "map") -> "HtmlPage":
+        """The same page that the app exports: it works offline and shows itself in a notebook."""
+        from engine.cli.export import exported_pair
+        from engine.export.map_formats import MAP_FORMATS
+        from engine.export.pair_formats import PAIR_FORMATS
+
+        if picture == "map":
+            return HtmlPage(str(MAP_FORMATS[0].make(self._map(), "")))
+        return HtmlPage(str(PAIR_FORMATS[0].make(exported_pair(self._store, self.diff, "light"), "")))
+
+    def _repr_html_(self) -> str:
+        return self.show()._repr_html_()
+
+    @cached_property
+    def _names(self) -> Any:
+        return self._store.feature_names(self.diff.a.key.transcoders_hash)
+
+    def _map(self) -> Any:
+        from engine.cli.export import carried_map
+
+        a, b = (graph.key for graph in (self.diff.a, self.diff.b))
+        return carried_map(self._store, a.checkpoint, b.checkpoint, a.prompt, "light", joined=True)
+
+
+class WhereActed:
+    """Where training acted on an answer. In a notebook it shows itself as its Map."""
+
+    def __init__(self, store: Store, acted: "Acted") -> None:
+        self._store = store
+        self.acted = acted
+
+    def __repr__(self) -> str:
+        return self.summary
+
+    @cached_property
+    def summary(self) -> str:
+        """By how much the answer's logit changed, and where that came from."""
+        from engine.analysis.acted import acted_sentence
+
+        return acted_sentence(self.acted)
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """A row a layer and token: its part of the change. They add up to `acted.sum`."""
+        from engine.analysis.acted import place_table
+
+        return place_table(self.acted)
+
+    @cached_property
+    def matrices(self) -> pd.DataFrame:
+        """A row a matrix that training changed: its part of the change."""
+        from engine.analysis.acted import matrix_table
+
+        return matrix_table(self.acted)
+
+    def show(self) -> "HtmlPage":
+        """The same page that the app exports."""
+        from engine.analysis.acted import acted_sentence
+        from engine.export.map_formats import MAP_FORMATS, ExportedMap
+        from engine.figures.map_view import acted_view
+
+        key = self.acted.key
+        steps = [self._store.checkpoint(ref).step for ref in key.checkpoints]
+        view = acted_view(self.acted, steps)
+        text = acted_sentence(self.acted, view.spans)
+        drawn = ExportedMap(view, key.checkpoints[0], key.checkpoints[-1], key.prompt, text)
+        return HtmlPage(str(MAP_FORMATS[0].make(drawn, "")))
+
+    def _repr_html_(self) -> str:
+        return self.show()._repr_html_()
+
+
+class HtmlPage:
+    """One HTML page that works offline."""
+
+    def __init__(self, text: str) -> None:
+        self.html = text
+
+    def save(self, path: Path | str) -> Path:
+        """Write it, whole or not at all; returns where. Raises StorageFailed."""
+        from engine.store.files import write_text
+
+        where = Path(path).expanduser()
+        write_text(where, self.html)
+        return where
+
+    def _repr_html_(self) -> str:
+        """In a frame of its own, so that the notebook's styles and the page's keep apart."""
+        source = html.escape(self.html, quote=True)
+        look = f"width: 100%; height: {_FRAME_PX}px; border: 0"
+        return f'<iframe sandbox="allow-scripts allow-downloads" style="{look}" srcdoc="{source}"></iframe>'

@@ -1,0 +1,57 @@
+"""What a notebook imports: small, quick, documented; its pages say what the code says, and the notebook runs."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.domain.errors import InputError, NotFound
+from engine.domain.names import CheckpointRef
+from tests.house.notebook_pages import API, NOTEBOOK, api_page, notebook
+
+
+def test_everything_public_is_there_and_documented() -> None:
+    for name in engine.__all__:
+        thing = getattr(engine, name)
+        if name != "__version__":
+            assert inspect.getdoc(thing), name
+        for attribute, value in vars(thing).items() if inspect.isclass(thing) else ():
+            if not attribute.startswith("_"):
+                assert inspect.getdoc(value), f"{name}.{attribute}"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = engine.nothing
+
+
+def test_it_is_imported_and_opened_without_torch() -> None:
+    code = "import engine, sys; engine.open(); assert not {'torch', 'streamlit', 'typer'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_the_pages_say_what_the_code_says() -> None:
+    assert API.read_text(encoding="utf-8") == api_page()
+
+
+def test_the_notebook_shows_what_it_gives_when_it_is_run() -> None:
+    assert NOTEBOOK.read_text(encoding="utf-8") == notebook()
+
+
+def test_a_difference_shows_itself_and_is_kept_as_a_page(tmp_path: Path) -> None:
+    found = engine.open().compare("demo-lora@100%", "demo-tokens@300", "the cat feels blarf and")
+    shown = found._repr_html_()
+    assert shown.startswith('<iframe sandbox="allow-scripts allow-downloads"')
+    assert "<script" not in shown  # it is the frame's text, escaped
+    page = found.show("graphs").save(tmp_path / "graphs.html")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert len(found.edges) == len(found.diff.edges)
+
+
+def test_a_number_names_a_checkpoint() -> None:
+    assert CheckpointRef.parse("demo-lora@150") == CheckpointRef.parse("demo-lora@step150")
+    for wrong in ("demo-lora@", "demo-lora@-5", "demo-lora@1e3", "demo-lora@٣", "demo-lora@1234567890"):
+        with pytest.raises(InputError):
+            CheckpointRef.parse(wrong)
+    with pytest.raises(NotFound):
+        engine.open().checkpoints("nobody")
