@@ -34,7 +34,7 @@ def main() -> None:
             with side:
                 add_form(PAGE)
             with view:
-                real_model_view()
+                real_model_view(PAGE)
         case _:
             with side:
                 chosen = choose_model(PAGE)

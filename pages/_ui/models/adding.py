@@ -1,6 +1,7 @@
 """Add a base model: a folder or a hub id, looked at before it is offered."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.real_model import NAME as REAL
 from engine.domain.real_model import missing_packages
 from engine.workflows.model_specs import model_spec
+from pages._ui import url
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import newest_job
@@ -55,12 +57,12 @@ def add_form(page: str) -> None:
                 "downloaded when you press the button, if it is not on this machine."
             )
         )
-    _add(AddModel(model=spec), spec.name, "Its configuration, tokenizer and file headers are looked at.",
+    _add(page, AddModel(model=spec), spec.name, "Its configuration, tokenizer and file headers are looked at.",
          lambda: any(one == spec for one in store().models()))  # fmt: skip
 
 
 @guarded()
-def real_model_view() -> None:
+def real_model_view(page: str) -> None:
     """A language model that everyone can have."""
     st.markdown("**A real model to try: SmolLM2 135M**")
     st.caption(
@@ -76,10 +78,10 @@ def real_model_view() -> None:
             icon=":material/download:",
         )
         return
-    _add(AddRealModel(), REAL, "Writes 540 MB into the workspace, in half a minute.", lambda: there)
+    _add(page, AddRealModel(), REAL, "Writes 540 MB into the workspace, in half a minute.", lambda: there)
 
 
-def _add(request: Request, name: str, note: str, is_there: Callable[[], bool]) -> None:
+def _add(page: str, request: Request, name: str, note: str, is_there: Callable[[], bool]) -> None:
     job = newest_job(lambda other: other == request)
     done = is_there() and (job is None or job.state == "done")
     job_button(
@@ -88,5 +90,8 @@ def _add(request: Request, name: str, note: str, is_there: Callable[[], bool]) -
     )  # fmt: skip
     if done:
         with st.container(horizontal=True):
-            st.page_link("pages/models.py", label="Show it", icon=":material/list:", query_params={"model": name})
+            st.button(
+                "Show it", icon=":material/list:", type="tertiary", key=f"show {name}",
+                on_click=partial(url.write, page, view="models", model=name),
+            )  # fmt: skip
             st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")

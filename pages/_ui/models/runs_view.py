@@ -10,6 +10,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory, plural
 from engine.domain.runs import RunNotes
 from engine.store import RunInfo, Store
+from pages._ui import url
 from pages._ui.cached import stamp
 from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
@@ -29,9 +30,10 @@ def runs_view(page: str, spec: ModelSpec) -> None:
         st.info("Nothing was fine-tuned from it here yet.", icon=":material/info:")
         with st.container(horizontal=True):
             st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")
-            st.page_link(
-                "pages/models.py", label="Import checkpoints", icon=":material/download:",
-                query_params={"view": "import"},
+            # A link to its own page leaves the address as it is: buttons change it.
+            st.button(
+                "Import checkpoints", icon=":material/download:", type="tertiary", key="to import",
+                on_click=partial(url.write, page, view="import"),
             )  # fmt: skip
         return
     notes = {info.name: store().run_notes(info.name) for info in infos}
