@@ -1,11 +1,14 @@
 """What a command finds in its context: the store of the chosen workspace."""
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from engine.cli.output import plain
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -22,7 +25,10 @@ class Settings:
         """Opened on first use, so that `--help` touches no disk."""
         from engine.store import Store
 
-        return Store.open(self.workspace)
+        store = Store.open(self.workspace)
+        if note := store.read_only or store.warning:
+            sys.stderr.write(f"Note: {plain(note)}\n")
+        return store
 
 
 def store_of(ctx: typer.Context) -> "Store":

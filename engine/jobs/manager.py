@@ -117,6 +117,19 @@ class JobManager:
         else:
             self._journal.forget(job_id)
 
+    def may_have_ended(self, record: JobRecord) -> bool:
+        """Whether it is on another machine and nobody here can tell whether it still runs."""
+        return self._journal.may_have_ended(record)
+
+    def say_ended(self, job_id: str) -> None:
+        """A person says so of a job that `may_have_ended`. Raises NotFound, InputError for any other, StorageFailed."""
+        record = self.job(job_id)
+        if not self.may_have_ended(record):
+            raise InputError(
+                f"The job “{record.title}” is {record.state}, and that is known here. Cancel it if it should stop."
+            )
+        self._journal.give_up(record)
+
     def close(self) -> None:
         """Ask this process's jobs to stop, so that they can be resumed, and wait for them for a moment."""
         with self._lock:

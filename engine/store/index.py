@@ -55,9 +55,8 @@ class IndexLost(Exception):
 class Index:
     """Raises StorageFailed from every call when the database cannot be reached or written."""
 
-    def __init__(self, url: str, *, folder: Path) -> None:
+    def __init__(self, url: str | sa.URL, *, folder: Path) -> None:
         """`folder` holds the lock under which the database is made."""
-        self.url = url
         self._lock = FileLock(folder / "index.lock", timeout=_BUSY_S)
         self._remaking = threading.Lock()
         self._engine = _engine(url)
@@ -162,7 +161,12 @@ class Index:
         return str(self._file) if self._file else self._engine.url.render_as_string(hide_password=True)
 
 
-def _engine(url: str) -> Engine:
+def sqlite_url(path: Path) -> sa.URL:
+    """Of a file, whatever signs its path has: in a text, `?`, `#` and `%` would mean something."""
+    return sa.URL.create("sqlite", database=str(path))
+
+
+def _engine(url: str | sa.URL) -> Engine:
     made = sa.make_url(url)
     if made.get_backend_name() != "sqlite":
         return sa.create_engine(made, pool_pre_ping=True)

@@ -11,6 +11,7 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.store import claims
 from engine.store.acted import ActedShelf
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
@@ -20,7 +21,6 @@ from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file, scan
 from engine.store.notes import NoteShelf
-from engine.store.processes import is_alive
 from engine.store.series import SeriesShelf
 from engine.store.studies import StudyShelf
 from engine.store.taught import TaughtShelf
@@ -176,8 +176,9 @@ class Store(
             except Damaged:
                 continue
             trains = isinstance(job.request, Train) and job.request.config.name == name
-            if trains and job.state not in FINISHED and is_alive(job.pid, not_after=job.created_at):
-                raise InputError(f"The run “{name}” is being trained. Cancel the job “{job.title}” first.")
+            if trains and job.state not in FINISHED and claims.is_held(self.workspace, job.claim):
+                where = claims.holder(self.workspace, job.claim)
+                raise InputError(f"The run “{name}” is being trained ({where}). Cancel the job “{job.title}” first.")
 
     def _unsee(self, meta: TranscoderMeta, sign: str) -> None:
         path = self.workspace / main_file("transcoders", meta.name)
