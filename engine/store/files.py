@@ -1,7 +1,8 @@
 """Atomic writes: a sibling is written, flushed to the disk, then renamed. A crash leaves the old state or the new one.
 
 Siblings are named `.tmp-TOKEN-RANDOM-NAME`, by the claim of the process that writes (engine/store/claims.py). A folder
-that replaces another one first moves the old one aside, to `.old-TOKEN-RANDOM-NAME`; where a crash falls between the two renames, `clean` moves it back.
+that replaces another one first moves the old one aside, to `.old-TOKEN-RANDOM-NAME`; where a crash falls between the
+two renames, `clean` moves it back.
 """
 
 import errno
