@@ -8,7 +8,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +42,7 @@ from engine.cli import (
 )
 from engine.cli.context import Settings
 from engine.cli.output import plain
-from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.errors import Cancelled, InputError, TracelapseError
 
 logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell gives for Ctrl-C
@@ -141,7 +140,7 @@ def settings(
     ctx: typer.Context,
     *,
     workspace: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Where runs, corpora and graphs are kept.", envvar="TRACELAPSE_HOME", show_default="data/runs"
         ),
@@ -158,6 +157,8 @@ def settings(
         logging.getLogger("engine").setLevel(logging.DEBUG)
     else:
         warnings.simplefilter("ignore")  # other packages' notes to programmers
+    if workspace is not None and not workspace.strip():
+        raise InputError("--workspace is empty: it would be the folder you are in. Name a folder, or leave it out.")
     ctx.obj = Settings(workspace)
 
 

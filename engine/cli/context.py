@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 class Settings:
     """The global options."""
 
-    workspace: Path | None  # None: TRACELAPSE_HOME, else data/runs
+    workspace: str | None  # None: TRACELAPSE_HOME, else data/runs
 
     @cached_property
     def store(self) -> "Store":

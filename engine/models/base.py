@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
 from engine.domain.models import ModelSpec
+from engine.domain.paths import person_path
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
@@ -162,7 +163,7 @@ def _folder(spec: ModelSpec, folder: Path | None) -> Path:
     """The local folder of the model's files; downloads a hub model that is not in the cache yet."""
     if spec.source == "hub":
         return _download(spec.location)
-    where = folder or (BUNDLED / "base" if spec.source == "bundled" else Path(spec.location).expanduser())
+    where = folder or (BUNDLED / "base" if spec.source == "bundled" else person_path(spec.location))
     if not (where / "config.json").is_file():
         raise ModelUnavailable(
             f"Model “{spec.name}”: there is no config.json in {where}. "

@@ -1,7 +1,9 @@
 """Runs, their checkpoints and what was measured at each."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.domain.decisions import RunDecisions
@@ -28,6 +30,15 @@ from engine.store.run_files import (
 from engine.store.shelves import Shelves
 
 
+@dataclass(frozen=True)
+class WholeCheckpoint:
+    """A checkpoint that was made elsewhere. `weights`: the folder that holds them, None for the base."""
+
+    state: CheckpointState
+    probes: ProbeResults | None
+    weights: Path | None
+
+
 class RunShelf(Shelves):
     """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
 
@@ -39,6 +50,28 @@ class RunShelf(Shelves):
             (folder / "checkpoints").mkdir()
         self._note("run", config.name)
         return path.parent
+
+    def save_whole_run(self, config: RunConfig, log: LossLog, checkpoints: Sequence[WholeCheckpoint]) -> None:
+        """A run that is there with all its checkpoints at once, or not at all.
+
+        Raises InputError where the name is taken, NameRefused where the demo has it, StorageFailed.
+        """
+        path = self._may_write("run", "run", config.name)
+        with new_folder(path.parent) as folder:
+            write_text(folder / "run.json", config.to_json())
+            write_text(folder / LOSSES, log.to_json())
+            for one in checkpoints:
+                into = folder / "checkpoints" / step_folder(one.state.step)
+                into.mkdir(parents=True)
+                if one.weights is not None:
+                    shutil.copytree(one.weights, into, dirs_exist_ok=True)
+                if one.probes is not None:
+                    write_probes(into, one.probes)
+                write_state(into, one.state)
+        names = [f"{config.name}/{one.state.step}" for one in checkpoints]
+        self._with_index(
+            lambda: self._settle([("run", config.name), *(("checkpoint", name) for name in names)], bundled=False)
+        )
 
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from engine.domain.errors import Damaged, NameRefused, NotFound, StorageFailed
 from engine.domain.names import check_name
+from engine.domain.paths import person_path
 from engine.domain.record import Record
 from engine.store import claims
 from engine.store.catalogue import describe
@@ -40,7 +41,7 @@ class Shelves:
         else there is to know of its drive; both are empty mostly.
         index_url: a SQLAlchemy URL; None is `index.sqlite` in the workspace. Raises StorageFailed.
         """
-        self.workspace = Path(workspace).expanduser().absolute()
+        self.workspace = person_path(workspace).absolute()
         self.read_only = why_read_only(self.workspace)
         self.warning = "" if self.read_only else warning_of(self.workspace)
         claims.may_write(self.workspace, refused=self.read_only)

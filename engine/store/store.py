@@ -11,6 +11,7 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.paths import person_path
 from engine.store import claims
 from engine.store.acted import ActedShelf
 from engine.store.check import check_artefact, check_index, check_shelf
@@ -57,15 +58,17 @@ class Store(
     def open(cls, workspace: Path | str | None = None) -> Self:
         """The workspace named here, else by TRACELAPSE_HOME, else `data/runs`; made where there is none.
 
-        Raises StorageFailed.
+        Raises StorageFailed, InputError for an empty name.
         """
-        return cls(Path(workspace) if workspace else default_workspace())
+        if workspace is not None and not str(workspace).strip():
+            raise InputError("The workspace's name is empty. Name a folder.")
+        return cls(default_workspace() if workspace is None else Path(workspace))
 
     def base_folder(self, spec: ModelSpec) -> Path:
         """Where the weights of a bundled or local model lie; for a hub model, where its id would be a path."""
         if spec.source == "bundled":
             return (self.bundled or self.workspace) / "base"
-        return Path(spec.location).expanduser()
+        return person_path(spec.location)
 
     def n_layers(self, spec: ModelSpec) -> int | None:
         """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
