@@ -38,12 +38,14 @@ class Journal:
             claim=self._own_claim(),
         )
 
-    def write(self, record: JobRecord) -> None:
-        """Replace the journal of this job."""
+    def write(self, record: JobRecord) -> bool:
+        """Replace the journal of this job; False where the disk does not let us."""
         try:
             write_text(self.folder / f"{record.id}.json", record.to_json())
         except (StorageFailed, OSError) as error:
             _log.warning("The journal of job %s is behind: %s", record.id, error)
+            return False
+        return True
 
     def read_all(self) -> dict[str, JobRecord]:
         """Every journal by job id. Damaged ones are skipped; those of vanished processes become `interrupted`."""

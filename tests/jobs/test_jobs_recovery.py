@@ -221,6 +221,7 @@ def test_inline_gives_the_result_and_a_journal(store: Store) -> None:
     [
         (InputError("“x” is bad."), InputError, "failed", "“x” is bad."),
         (ZeroDivisionError("oops"), TracelapseError, "failed", "Unexpected error: ZeroDivisionError: oops"),
+        (GeneratorExit("x"), TracelapseError, "failed", "Unexpected error: GeneratorExit: x"),
         (Cancelled(), Cancelled, "cancelled", ""),
         (KeyboardInterrupt(), KeyboardInterrupt, "cancelled", ""),
     ],
