@@ -67,6 +67,7 @@ class Commands(TyperGroup):
         self, args: list[str], prog_name: str | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
         try:
+            refuse_half_characters(args)
             # typer returns the code of an Exit, 130 for Ctrl-C, and None from a command that came to its end
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0
             return stopped() if code == STOPPED else code
@@ -94,6 +95,15 @@ class Commands(TyperGroup):
         except Exception as error:
             logger.debug("unexpected", exc_info=error)
             return fail(f"Unexpected {type(error).__name__}: {error}. `--debug` before the command shows where.", 1)
+
+
+def refuse_half_characters(args: Sequence[str]) -> None:
+    """What is no UTF-8 on the command line could be neither shown nor stored. Raises InputError."""
+    for word in args:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"“{plain(word)[:80]}” is not UTF-8 text. Write it in UTF-8.") from error
 
 
 def workspace_first(args: list[str]) -> list[str]:

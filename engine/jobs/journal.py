@@ -68,7 +68,10 @@ class Journal:
         return (self.folder / f"{job_id}.cancel").exists()
 
     def lower_flag(self, job_id: str) -> None:
-        (self.folder / f"{job_id}.cancel").unlink(missing_ok=True)
+        try:
+            (self.folder / f"{job_id}.cancel").unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("The flag of job %s stays up: %s", job_id, error)
 
     def may_have_ended(self, record: JobRecord) -> bool:
         """Whether it is on another machine whose locks cannot be seen from here, so that it only counts as living."""
@@ -80,7 +83,9 @@ class Journal:
             claims.give_up(self._store.workspace, record.claim)
 
     def forget(self, job_id: str) -> None:
-        (self.folder / f"{job_id}.json").unlink(missing_ok=True)
+        """Raises StorageFailed."""
+        with storing(self.folder):
+            (self.folder / f"{job_id}.json").unlink(missing_ok=True)
         self.lower_flag(job_id)
 
     def _entry(self, path: Path) -> tuple[int, JobRecord | None] | None:
@@ -111,6 +116,8 @@ class Journal:
                 "error": "The program ended while this was running. Resume continues from what was saved.",
             }
         )
+        if self._store.read_only:
+            return ended
         self.write(ended)
         self.lower_flag(record.id)
         try:

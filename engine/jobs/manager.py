@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Literal
 
 from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
+from engine.domain.foreign import is_out_of_memory
 from engine.domain.jobs import FINISHED, JobRecord, Request, Train
 from engine.jobs.journal import Journal
-from engine.jobs.task import JobTask, Work, is_out_of_memory, reason_of
+from engine.jobs.task import JobTask, Work, reason_of
 from engine.jobs.titles import title_of
 from engine.jobs.work import workflow
 from engine.store import Store

@@ -1,6 +1,5 @@
 """One job while this process works on it: progress, time left, cancellation, outcome."""
 
-import errno
 import logging
 import threading
 import time
@@ -8,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.foreign import is_out_of_memory
 from engine.domain.jobs import FINISHED, CancelToken, JobRecord, JobState, Progress, Report, Request
 from engine.jobs.journal import Journal
 from engine.store import Store
@@ -155,16 +155,6 @@ def reason_of(error: BaseException) -> str:
             "less: shorter prompts, fewer features, a smaller batch, a smaller model."
         )
     return f"Unexpected error: {type(error).__name__}: {error}"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Of Python, the system, torch's own on a processor (a plain RuntimeError) or on a GPU."""
-    return (
-        isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _first_line(error: BaseException) -> str:

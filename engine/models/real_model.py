@@ -13,7 +13,8 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.domain.errors import Damaged, ModelUnavailable
-from engine.models.base import BUILDING, one_line
+from engine.domain.foreign import one_line
+from engine.models.base import BUILDING
 from engine.store.files import new_folder
 
 NAME = "smollm2-135m"

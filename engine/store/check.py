@@ -1,6 +1,7 @@
 """`store check`: every artefact is read whole, and the index compared with the files."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -33,13 +34,14 @@ from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan
 from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
 
+_log = logging.getLogger(__name__)
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
 
 def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
     """Everything on one shelf; what it refers to may lie on any of `shelves`."""
     for found in scan(shelf):
-        yield from check_artefact(shelf, found, shelves=shelves)
+        yield from _going_on(found.path, check_artefact(shelf, found, shelves=shelves))
     yield from _without_main_file(shelf)
     for path in sorted((shelf / "base").glob("*.safetensors")):
         yield from _reading(path, _open_tensors)
@@ -94,6 +96,15 @@ def _reading(path: Path, read: Callable[[Path], object]) -> Iterator[Problem]:
         read(path)
     except Damaged as error:
         yield Problem(Path(error.path), error.reason)
+
+
+def _going_on(path: Path, problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The check of one artefact ends where it cannot go on, with a problem; that of the others does not."""
+    try:
+        yield from problems
+    except Exception as error:  # noqa: BLE001 - what no reader foresaw is what a check is for
+        _log.exception("%s could not be checked", path)
+        yield Problem(path, f"it cannot be checked ({type(error).__name__}: {error})")
 
 
 def _open_tensors(path: Path) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine
 
 from engine.domain.errors import StorageFailed
-from engine.store.layout import Kind
+from engine.store.layout import KINDS, Kind
 
 _log = logging.getLogger(__name__)
 _BUSY_S = 30  # how long a call waits for another process's write
@@ -85,7 +85,13 @@ class Index:
         """(kind, name) -> stamp of one shelf."""
         query = sa.select(_ROWS.c.kind, _ROWS.c.name, _ROWS.c.stamp).where(_ROWS.c.bundled == bundled)
         found = self._call(lambda connection: connection.execute(query).all())
-        return {(cast(Kind, kind), name): stamp for kind, name, stamp in found}
+        return {(cast(Kind, kind), name): stamp for kind, name, stamp in found if kind in KINDS}
+
+    def unknown_kinds(self) -> list[str]:
+        """Kinds of artefacts that a newer version has put into it; they are in no list."""
+        query = sa.select(_ROWS.c.kind).distinct().order_by(_ROWS.c.kind)
+        found = self._call(lambda connection: connection.execute(query).scalars().all())
+        return [kind for kind in found if kind not in KINDS]
 
     def put(self, rows: Sequence[IndexRow]) -> None:
         """Insert or replace."""

@@ -47,6 +47,11 @@ class Shelves:
         claims.may_write(self.workspace, refused=self.read_only)
         with storing(self.workspace):
             self._index, is_new = self._open_index(index_url)
+            if not self.read_only and (kinds := self._index.unknown_kinds()):
+                self._only_read(
+                    f"{self.workspace} was written by a newer version of Tracelapse: it holds what this one does not "
+                    f"know ({', '.join(kinds)[:100]}). It is opened for reading only. Use that version to change it."
+                )
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
         with _tolerating_full_disk():
@@ -66,6 +71,13 @@ class Shelves:
             claims.clear(folder)
         index = Index(url or sqlite_url(folder / "index.sqlite"), folder=folder)
         return index, index.prepare() and not self.read_only
+
+    def _only_read(self, reason: str) -> None:
+        """The index is left to those who know all that is in it, and another one made for us."""
+        self._index.close()
+        self.read_only, self.warning = reason, ""
+        claims.may_write(self.workspace, refused=reason)
+        self._index, _ = self._open_index(None)
 
     def close(self) -> None:
         """Let go of the database. The store can be used again afterwards."""

@@ -93,3 +93,13 @@ def test_paths_that_no_file_can_have(cli: Cli, path: str) -> None:
     if "\0" not in path:
         for words in (("--workspace", path, "runs"), ("import", path, "--name", "x"), ("corpus", "check", path)):
             assert cli(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("trace", "demo-lora@base"), ("corpus", "make", "--name"), ("train", "--name", "x", "--transcoders")]
+)
+def test_half_a_character_is_refused(cli: Cli, words: tuple[str, ...]) -> None:
+    """What a shell makes of bytes that are no UTF-8."""
+    result = cli(*words, "a\udcffb")
+    assert result.exit_code == 2
+    assert "is not UTF-8 text" in result.stderr

@@ -19,7 +19,7 @@ from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.methods import METHODS, circuit_tuning
 from engine.training.methods.circuit_tuning import CircuitTuningSteps, edges_at
-from engine.training.resume import read_point
+from engine.training.resume import read_point, write_point
 from tests.tiny import tiny_corpus
 from tests.training.conftest import After, Never, quiet, run_config, weights_hash
 
@@ -276,7 +276,11 @@ def read_losses_of_resume(store: Store) -> tuple[float, ...]:
 def test_a_resume_state_of_another_circuit_is_damaged(taught: Store, config: Any) -> None:
     with pytest.raises(Cancelled):
         fine_tune(taught, config(**TUNED), quiet, After(6))
-    save_file({"edges": torch.zeros(3, 3, dtype=torch.bool)}, taught.resume_folder("run") / "circuit.safetensors")
+    folder = taught.resume_folder("run")
+    point = read_point(folder)
+    assert point is not None
+    save_file({"edges": torch.zeros(3, 3, dtype=torch.bool)}, folder / "circuit.safetensors")
+    write_point(folder, point)
     with pytest.raises(Damaged, match="no circuit of this model"):
         fine_tune(taught, config(**TUNED), quiet, Never(), resume=True)
 
