@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -35,6 +36,7 @@ from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
 
 _log = logging.getLogger(__name__)
+_MOST_MISSING = 100
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
 
@@ -173,9 +175,9 @@ def _check_transcoders(path: Path) -> Iterator[Problem]:
     except Damaged:
         return
     if not meta.scan:
-        for layer in range(meta.n_layers):
-            if not (path.parent / f"layer_{layer}.safetensors").exists():
-                yield Problem(path.parent / f"layer_{layer}.safetensors", "the file is missing")
+        files = (path.parent / f"layer_{layer}.safetensors" for layer in range(meta.n_layers))
+        for missing in islice((file for file in files if not file.exists()), _MOST_MISSING):  # it may say any number
+            yield Problem(missing, "the file is missing")
 
 
 def _check_comparison(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from engine.domain.runs import RunConfig
 from engine.jobs import JobManager
 from engine.store import Store, check
 from engine.store.layout import StoredFile
-from tests.store.artefacts import add_run, corpus, fill, key
+from tests.store.artefacts import add_run, add_transcoders, corpus, fill, key
 
 ROOT = Path(__file__).parents[2]
 READS = """
@@ -113,6 +113,13 @@ def test_check_goes_on_after_what_no_reader_foresaw(store: Store, monkeypatch: p
     found = {problem.path.relative_to(store.workspace).as_posix(): problem.reason for problem in store.check()}
     assert "ZeroDivisionError: unforeseen" in found["runs/one/run.json"]
     assert "runs/two/losses.json" in found
+
+
+def test_a_set_of_more_layers_than_there_can_be_is_checked_at_once(store: Store) -> None:
+    add_transcoders(store)
+    path = store.workspace / "transcoders" / "shared" / "set.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"n_layers": 2', f'"n_layers": {2**62}'), encoding="utf-8")
+    assert 2 <= len(store.check()) < 1000
 
 
 def test_folders_in_the_place_of_files_are_told(store: Store) -> None:
