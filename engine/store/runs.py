@@ -1,9 +1,7 @@
 """Runs, their checkpoints and what was measured at each."""
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.domain.decisions import RunDecisions
@@ -13,7 +11,7 @@ from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResult
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
-from engine.store.layout import STATE, step_folder
+from engine.store.layout import STATE, step_folder, step_of
 from engine.store.run_files import (
     DECISIONS,
     LOSSES,
@@ -30,48 +28,28 @@ from engine.store.run_files import (
 from engine.store.shelves import Shelves
 
 
-@dataclass(frozen=True)
-class WholeCheckpoint:
-    """A checkpoint that was made elsewhere. `weights`: the folder that holds them, None for the base."""
-
-    state: CheckpointState
-    probes: ProbeResults | None
-    weights: Path | None
-
-
 class RunShelf(Shelves):
     """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
 
     def save_run(self, config: RunConfig) -> Path:
         """The new run's folder. Raises InputError where the name is taken, NameRefused where the demo has it."""
-        path = self._may_write("run", "run", config.name)
-        with new_folder(path.parent) as folder:
-            write_text(folder / "run.json", config.to_json())
+        with self.new_run(config) as folder:
             (folder / "checkpoints").mkdir()
-        self._note("run", config.name)
-        return path.parent
+        return self.run_folder(config.name)
 
-    def save_whole_run(self, config: RunConfig, log: LossLog, checkpoints: Sequence[WholeCheckpoint]) -> None:
-        """A run that is there with all its checkpoints at once, or not at all.
+    @contextmanager
+    def new_run(self, config: RunConfig) -> Iterator[Path]:
+        """Yields a temporary folder that becomes the run's, with all that is put there: whole or not at all.
 
-        Raises InputError where the name is taken, NameRefused where the demo has it, StorageFailed.
+        Raises as `save_run`.
         """
         path = self._may_write("run", "run", config.name)
         with new_folder(path.parent) as folder:
             write_text(folder / "run.json", config.to_json())
-            write_text(folder / LOSSES, log.to_json())
-            for one in checkpoints:
-                into = folder / "checkpoints" / step_folder(one.state.step)
-                into.mkdir(parents=True)
-                if one.weights is not None:
-                    shutil.copytree(one.weights, into, dirs_exist_ok=True)
-                if one.probes is not None:
-                    write_probes(into, one.probes)
-                write_state(into, one.state)
-        names = [f"{config.name}/{one.state.step}" for one in checkpoints]
-        self._with_index(
-            lambda: self._settle([("run", config.name), *(("checkpoint", name) for name in names)], bundled=False)
-        )
+            yield folder
+        self._note("run", config.name)
+        for checkpoint in (path.parent / "checkpoints").iterdir():
+            self._note("checkpoint", f"{config.name}/{step_of(checkpoint.name)}")
 
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""

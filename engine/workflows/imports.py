@@ -20,7 +20,9 @@ from engine.domain.names import check_name
 from engine.domain.paths import person_path
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
-from engine.store.runs import WholeCheckpoint
+from engine.store.files import write_text
+from engine.store.layout import step_folder
+from engine.store.run_files import LOSSES, write_probes, write_state
 from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
 
 if TYPE_CHECKING:
@@ -149,13 +151,18 @@ def _keep(
     store: Store, config: RunConfig, found: Sequence[FoundCheckpoint], scores: Sequence[ProbeResults] | None
 ) -> None:
     log, _ = read_log(found[-1].trainer)
-    checkpoints = [
-        WholeCheckpoint(_state(config, one, log), scores[row] if scores else None, one.path if one else None)
-        for row, one in enumerate([None, *found])
-    ]
     if config.model.source != "bundled":
         store.save_model(config.model)  # offered from then on; first, so that nothing is missing once the run is there
-    store.save_whole_run(config, log, checkpoints)
+    with store.new_run(config) as run:
+        for row, one in enumerate([None, *found]):
+            state = _state(config, one, log)
+            (folder := run / "checkpoints" / step_folder(state.step)).mkdir(parents=True)
+            if one:
+                shutil.copytree(one.path, folder, dirs_exist_ok=True)
+            if scores:
+                write_probes(folder, scores[row])
+            write_state(folder, state)
+        write_text(run / LOSSES, log.to_json())
 
 
 def _state(config: RunConfig, one: FoundCheckpoint | None, log: LossLog) -> CheckpointState:

@@ -18,9 +18,10 @@ from engine.domain.models import ModelSpec
 from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
-from engine.store import Store, runs
+from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
+from engine.workflows import imports
 from engine.workflows.imports import NO_CORPUS, import_adapters
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
 from tests.training.conftest import After, Never, pickled, quiet, run_config
@@ -287,14 +288,14 @@ def test_nothing_of_a_cancelled_or_failed_import_stays(
                 taught, [script], name="mine", model=llama, corpus="tiny", report=quiet, cancel=After(n)
             )  # fmt: skip
         assert taught.runs() == []
-    real = runs.write_state
+    real = imports.write_state
 
     def full(folder: Path, state: CheckpointState) -> None:
         if state.step == 4:
             raise OSError(28, "No space left on device")
         real(folder, state)
 
-    monkeypatch.setattr(runs, "write_state", full)
+    monkeypatch.setattr(imports, "write_state", full)
     with pytest.raises(StorageFailed, match="disk is full"):
         take_in(taught, [script], llama)
     assert taught.runs() == []
