@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from engine.domain.errors import Damaged, InputError, StorageFailed
+from engine.domain.errors import Damaged, InputError, StorageFailed, TracelapseError
 from engine.domain.record import Record
 from engine.store import claims
 
@@ -42,6 +42,8 @@ def storing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except TracelapseError:
+        raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         text = str(error)
