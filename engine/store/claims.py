@@ -126,14 +126,22 @@ def _claim(workspace: Path) -> tuple[str, FileLock]:
     return token, lock
 
 
-@atexit.register
-def _let_go() -> None:
-    for (pid, workspace), (token, lock) in list(_held.items()):
-        if pid == os.getpid():
+def let_go(workspace: Path) -> None:
+    """Give up this process's own claim: it writes nothing more there, or claims it anew."""
+    with _guard:
+        token, lock = _held.pop((os.getpid(), workspace), ("", None))
+        if lock is not None:
             with suppress(OSError):
                 _lock_file(workspace, token).with_suffix(".json").unlink(missing_ok=True)
                 _lock_file(workspace, token).unlink(missing_ok=True)
             lock.release()
+
+
+@atexit.register
+def _let_go_of_all() -> None:
+    for pid, workspace in list(_held):
+        if pid == os.getpid():
+            let_go(workspace)
 
 
 def _claimant(workspace: Path, token: str) -> Claimant | None:
