@@ -8,12 +8,14 @@ if sys.version_info < (3, 11):  # noqa: UP036 - before the imports, which an old
 import streamlit as st
 
 from engine.jobs.warm_up import page_being_drawn
+from pages._ui.doorkeeper import doorkeepers
 from pages._ui.errors import guarded
 from pages._ui.frame import PAGES, frame, navigation
 from pages._ui.jobs.indicator import job_indicator
 from pages._ui.serving import page_routes, start_up
 
-app = st.App(__file__, routes=page_routes(PAGES), lifespan=start_up)  # what `streamlit run` serves
+# What `streamlit run` serves.
+app = st.App(__file__, routes=page_routes(PAGES), lifespan=start_up, middleware=doorkeepers())
 
 if __name__ == "__main__":  # a visitor's run of the script; the server only imports it
     st.set_page_config(

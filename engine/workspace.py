@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from engine.domain.jobs import FindCircuits, ImportCheckpoints, Intervene, Request, Train
+from engine.domain.paths import person_path
 from engine.domain.runs import RunConfig
 from engine.store import Store
 from engine.workflows.model_specs import model_spec
@@ -274,7 +275,7 @@ class HtmlPage:
         """Write it, whole or not at all; returns where. Raises StorageFailed."""
         from engine.store.files import write_text
 
-        where = Path(path).expanduser()
+        where = person_path(path)
         write_text(where, self.html)
         return where
 

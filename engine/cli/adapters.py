@@ -12,6 +12,7 @@ from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
+from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
 
@@ -41,7 +42,7 @@ def import_checkpoints(
     from engine.workflows.checkpoint_folders import preview as preview_of
 
     check_destination(json_file)
-    paths, numbers = [folder.expanduser() for folder in folders], _numbers(steps)
+    paths, numbers = [person_path(folder) for folder in folders], _numbers(steps)
     found = preview_of(paths, steps=numbers)
     if json_file:
         write_json(found.model_dump(mode="json"), json_file)

@@ -8,7 +8,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -44,7 +43,7 @@ from engine.cli import (
 )
 from engine.cli.context import Settings
 from engine.cli.output import plain
-from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.errors import Cancelled, InputError, TracelapseError
 
 logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell gives for Ctrl-C
@@ -69,6 +68,7 @@ class Commands(TyperGroup):
         self, args: list[str], prog_name: str | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
         try:
+            refuse_half_characters(args)
             # typer returns the code of an Exit, 130 for Ctrl-C, and None from a command that came to its end
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0
             return stopped() if code == STOPPED else code
@@ -96,6 +96,15 @@ class Commands(TyperGroup):
         except Exception as error:
             logger.debug("unexpected", exc_info=error)
             return fail(f"Unexpected {type(error).__name__}: {error}. `--debug` before the command shows where.", 1)
+
+
+def refuse_half_characters(args: Sequence[str]) -> None:
+    """What is no UTF-8 on the command line could be neither shown nor stored. Raises InputError."""
+    for word in args:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"“{plain(word)[:80]}” is not UTF-8 text. Write it in UTF-8.") from error
 
 
 def workspace_first(args: list[str]) -> list[str]:
@@ -142,7 +151,7 @@ def settings(
     ctx: typer.Context,
     *,
     workspace: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Where runs, corpora and graphs are kept.", envvar="TRACELAPSE_HOME", show_default="data/runs"
         ),
@@ -159,6 +168,8 @@ def settings(
         logging.getLogger("engine").setLevel(logging.DEBUG)
     else:
         warnings.simplefilter("ignore")  # other packages' notes to programmers
+    if workspace is not None and not workspace.strip():
+        raise InputError("--workspace is empty: it would be the folder you are in. Name a folder, or leave it out.")
     ctx.obj = Settings(workspace)
 
 

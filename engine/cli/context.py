@@ -1,11 +1,13 @@
 """What a command finds in its context: the store of the chosen workspace."""
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from engine.cli.output import plain
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -15,14 +17,17 @@ if TYPE_CHECKING:
 class Settings:
     """The global options."""
 
-    workspace: Path | None  # None: TRACELAPSE_HOME, else data/runs
+    workspace: str | None  # None: TRACELAPSE_HOME, else data/runs
 
     @cached_property
     def store(self) -> "Store":
         """Opened on first use, so that `--help` touches no disk."""
         from engine.store import Store
 
-        return Store.open(self.workspace)
+        store = Store.open(self.workspace)
+        if note := store.read_only or store.warning:
+            sys.stderr.write(f"Note: {plain(note)}\n")
+        return store
 
 
 def store_of(ctx: typer.Context) -> "Store":

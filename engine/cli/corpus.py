@@ -12,6 +12,7 @@ from engine.cli.output import JsonFile, check_destination, say, show_table, writ
 from engine.cli.progress import progress
 from engine.domain.errors import CorpusRefused, InputError
 from engine.domain.numbers import plural
+from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _write(corpus: "Corpus", out: Path | None) -> None:
 
     if out:
         is_csv = out.suffix.lower() == ".csv"
-        write_text(out.expanduser(), corpus_csv(corpus) if is_csv else corpus.to_jsonl())
+        write_text(person_path(out), corpus_csv(corpus) if is_csv else corpus.to_jsonl())
 
 
 def _make(
@@ -172,7 +173,7 @@ def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
     from engine.corpus import pair_problems, read_corpus
 
     count_tokens = _tokenizer(ctx, model) if model else None
-    path = Path(text).expanduser()
+    path = person_path(text)
     if path.is_file():
         return read_corpus(path, "checked", count_tokens=count_tokens)
     if looks_like_file(text):

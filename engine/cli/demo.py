@@ -8,6 +8,7 @@ import typer
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
+from engine.domain.paths import person_path
 
 group = typer.Typer(help="The bundled demo: made again from a seed, or measured again.", no_args_is_help=True)
 
@@ -30,7 +31,7 @@ def build(
     from engine.store import BUNDLED
 
     check_destination(json_file)
-    where = (folder or BUNDLED).expanduser()
+    where = person_path(folder or BUNDLED)
     with progress("building the demo") as report:
         figures = build_demo(where, seed, report)
     if json_file:
@@ -48,7 +49,7 @@ def check(*, folder: Folder = None, json_file: JsonFile = None) -> None:
 
     check_destination(json_file)
     with progress("measuring the demo") as report:
-        rows = check_demo((folder or BUNDLED).expanduser(), report)
+        rows = check_demo(person_path(folder or BUNDLED), report)
     if json_file:
         write_json([{"name": r.name, "value": r.value, "stated": r.stated, "ok": r.ok} for r in rows], json_file)
     if json_file != "-":

@@ -10,6 +10,7 @@ from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, Node
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import check_destination, say
 from engine.domain.errors import InputError
+from engine.domain.paths import person_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,6 +209,6 @@ def _write(content: bytes, out: str) -> None:
         return
     from engine.store.files import write_bytes
 
-    path = Path(out).expanduser()
+    path = person_path(out)
     write_bytes(path, content)
     say(f"{path} ({len(content) / 1024:,.0f} KB)")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import InputError, NotFound
+from engine.domain.paths import person_path
 from engine.workflows.model_specs import slug
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def stored_corpus(store: "Store", text: str) -> "Corpus":
 
     Raises NotFound, Damaged, CorpusRefused (bad lines), InputError (another corpus has that name).
     """
-    path = Path(text).expanduser()
+    path = person_path(text)
     if not looks_like_file(text):
         try:
             return store.corpus(text)
@@ -51,7 +52,7 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
 
 def transcoder_set(text: str) -> str:
     """The name of a stored set as it is, a folder as its whole path, so that the same set always has the same name."""
-    folder = Path(text).expanduser()
+    folder = person_path(text)
     return str(folder.resolve()) if text.strip() and looks_like_file(text) and folder.is_dir() else text
 
 

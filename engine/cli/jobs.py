@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.jobs import JobManager
 
 POLL_S = 0.2
+_UNSEEN = "on another machine, cannot be seen from here; `jobs --ended ID` once it has ended"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,19 +27,26 @@ def jobs(
     *,
     cancel: Annotated[str | None, typer.Option(metavar="ID", help="Ask a job to stop, also one of the app's.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Resume a job that stopped early.")] = None,
+    ended: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Say that a job of another machine has ended, which cannot be seen from here."),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """List the jobs of the workspace, cancel one, or resume one."""
     from engine.jobs import JobManager
 
     check_destination(json_file)
-    if cancel and resume:
-        raise InputError("Give --cancel or --resume, not both.")
+    if sum(map(bool, (cancel, resume, ended))) > 1:
+        raise InputError("Give one of --cancel, --resume and --ended.")
     manager = JobManager(store_of(ctx))
     if cancel:
         _cancel(manager, cancel)
     elif resume:
         _resume(manager, resume)
+    elif ended:
+        manager.say_ended(ended)
+        say(f"“{manager.job(ended).title}” counts as interrupted and can be resumed.")
     else:
         _list(manager, json_file)
 
@@ -89,7 +97,7 @@ def _list(manager: "JobManager", json_file: str | None) -> None:
                     r.state,
                     f"{r.progress.fraction:.0%}",
                     _clock(r.created_at),
-                    r.error or r.progress.message,
+                    r.error or (_UNSEEN if manager.may_have_ended(r) else r.progress.message),
                 )
                 for r in records
             ],

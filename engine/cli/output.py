@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from engine.domain.errors import InputError
 from engine.domain.numbers import MISSING, decimal
+from engine.domain.paths import person_path
 
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the data as JSON; - is stdout.", show_default=False)
@@ -62,7 +62,7 @@ def check_destination(destination: str | None) -> None:
     """Asked before long work: can the JSON be written there? Raises InputError."""
     if destination in (None, "-"):
         return
-    path = Path(str(destination)).expanduser()
+    path = person_path(str(destination))
     if path.is_dir() or not path.parent.is_dir():
         reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise InputError(f"The JSON cannot be written to {path}: {reason}. Give a file in a folder that exists.")
@@ -90,4 +90,4 @@ def _write(blocks: Iterable[str], destination: str) -> None:
         return
     from engine.store.files import write_blocks
 
-    write_blocks(Path(destination).expanduser(), (block.encode() for block in blocks))
+    write_blocks(person_path(destination), (block.encode() for block in blocks))

@@ -1,4 +1,4 @@
-"""`runs`, `probe`, `curves`."""
+"""`runs` (also `runs list`, `runs delete`), `probe`, `curves`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +17,45 @@ SCORE_COLUMNS = (
 )  # fmt: skip
 
 
+group = typer.Typer(help="List or delete runs.", invoke_without_command=True)
+
+
 def add_to(app: typer.Typer) -> None:
-    app.command()(runs)
+    app.add_typer(group, name="runs")
     app.command()(probe)
     app.command()(curves)
 
 
+@group.callback()
 def runs(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
-    """The runs of the workspace and the bundled demo."""
+    """The runs of the workspace and the bundled demo; or delete one."""
+    if ctx.invoked_subcommand is None:
+        _list(ctx, json_file)
+
+
+@group.command("list")
+def list_runs(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
+    """The runs of the workspace and the bundled demo, as `runs` alone."""
+    _list(ctx, json_file)
+
+
+@group.command()
+def delete(
+    ctx: typer.Context,
+    run: RunName,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run for good, with its checkpoints and all that was traced on them."""
+    store = store_of(ctx)
+    store.run_folder(run)  # an unknown name is told before anything is asked
+    if not yes:
+        typer.confirm(f"Delete the run “{run}” and all that was traced on it for good?", abort=True, err=True)
+    store.delete_run(run)
+    say(f"“{run}” was deleted.")
+
+
+def _list(ctx: typer.Context, json_file: str | None) -> None:
     rows = [
         {
             "run": info.config.name,

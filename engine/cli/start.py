@@ -10,6 +10,7 @@ import typer
 
 from engine.cli.context import Settings
 from engine.domain.errors import InputError
+from engine.domain.paths import person_path
 
 _APP = Path(__file__).parents[2] / "app.py"
 
@@ -30,7 +31,7 @@ def start(
     settings = ctx.find_object(Settings)
     environment = dict(os.environ)
     if settings is not None and settings.workspace is not None:
-        environment["TRACELAPSE_HOME"] = str(settings.workspace.expanduser().absolute())
+        environment["TRACELAPSE_HOME"] = str(person_path(settings.workspace).absolute())
     command = [sys.executable, "-m", "streamlit", "run", str(_APP), "--server.port", str(port)]
     command += [] if browser else ["--server.headless", "true"]
     raise typer.Exit(subprocess.call(command, env=environment))  # noqa: S603 - our own app

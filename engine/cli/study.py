@@ -12,6 +12,7 @@ from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.jobs import NeverCancelled
+from engine.domain.paths import person_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def study(
     from engine.studies.spec import read_study, study_runs
 
     check_destination(json_file)
-    path = file.expanduser()
+    path = person_path(file)
     spec = read_study(path)
     store = store_of(ctx)
     command = shlex.join(["python", "-m", "engine", "study", str(file)])

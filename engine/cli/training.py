@@ -11,6 +11,7 @@ from engine.cli.methods import OPTIONS, PANEL, method_settings
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
+from engine.domain.errors import NotFound
 from engine.domain.methods import METHOD_INFOS, MethodSettings
 from engine.domain.names import check_name
 from engine.workflows.model_specs import model_spec
@@ -153,6 +154,8 @@ def train(
         "watch": watch,
     }
     old = next((info.config for info in store.runs() if info.name == name), None) if resume else None
+    if resume and old is None:
+        raise NotFound("run", name, [info.name for info in store.runs() if not info.bundled])
     pairs = [*([] if patience is None else [f"patience={patience}"]), *(decide or ())]
     values["decisions"] = decision_settings(pairs, DEFAULTS if old is None else old.decisions)
     own = {option: ctx.params[option] for option in OPTIONS}

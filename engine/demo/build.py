@@ -31,7 +31,7 @@ from engine.domain.jobs import (
     part,
     quiet,
 )
-from engine.store import Store
+from engine.store import Store, claims
 from engine.workflows.corpora import answered_by_base
 
 PACKAGES = ("torch", "transformers", "peft", "circuit-tracer", "transformer-lens", "tokenizers")
@@ -96,8 +96,10 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         measured = measure(store, seed, part(report, 0.96, 1.0))
     finally:
         store.close()
+        claims.let_go(store.workspace)
     for left in (*folder.glob("index.sqlite*"), *folder.rglob("*.lock")):
         left.unlink()
+    shutil.rmtree(folder / claims.FOLDER, ignore_errors=True)
     figures = Figures(seed=seed, versions={p: version(p) for p in PACKAGES}, figures=measured)
     (folder / "figures.json").write_text(figures.to_json(), encoding="utf-8")
     (folder / "README.md").write_text(model_card(figures), encoding="utf-8")

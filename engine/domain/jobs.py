@@ -287,8 +287,9 @@ class JobRecord(Record):
     started_at: float | None = None
     finished_at: float | None = None
     heartbeat_at: float | None = None
-    pid: int = 0
-    pid_started_at: float = 0.0  # tells a recycled process id from the real one
+    pid: int = 0  # for people: in another container it is another process
+    claim: str = ""  # of the process that does it: its lock in the workspace tells whether it lives
+    pid_started_at: float = Field(default=0.0, exclude=True)  # in journals of before claims
     error: str = ""
     result: str = ""  # what was made, in words a page can link to (a run name, a comparison hash)
 

@@ -41,9 +41,9 @@ def run_inline(
     pulse.start()
     try:
         return task.run(reporting, store)
-    except (TracelapseError, Cancelled):
+    except (TracelapseError, Cancelled, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # also what a native library raises
         _log.exception("Job %s failed", task.record.id)
         raise TracelapseError(task.record.error) from error
     finally:

@@ -8,14 +8,12 @@ import logging
 import os
 import secrets
 import time
-from functools import cache
 from pathlib import Path
 
 from engine.domain.errors import Damaged, StorageFailed
 from engine.domain.jobs import FINISHED, JobRecord, Request
-from engine.store import Store
-from engine.store.files import read_json, write_text
-from engine.store.processes import is_alive, started_at
+from engine.store import Store, claims
+from engine.store.files import read_json, storing, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ class Journal:
         self._read: dict[Path, tuple[int, JobRecord | None]] = {}  # path -> (modification time in ns, record)
 
     def open(self, request: Request, title: str) -> JobRecord:
-        """A new record that belongs to this process."""
+        """A new record that belongs to this process. Raises StorageFailed where nothing may be written."""
         now = time.time()
         return JobRecord(
             id=time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3),
@@ -37,15 +35,17 @@ class Journal:
             created_at=now,
             heartbeat_at=now,
             pid=os.getpid(),
-            pid_started_at=_own_start(os.getpid()),
+            claim=self._own_claim(),
         )
 
-    def write(self, record: JobRecord) -> None:
-        """Replace the journal of this job."""
+    def write(self, record: JobRecord) -> bool:
+        """Replace the journal of this job; False where the disk does not let us."""
         try:
             write_text(self.folder / f"{record.id}.json", record.to_json())
         except (StorageFailed, OSError) as error:
             _log.warning("The journal of job %s is behind: %s", record.id, error)
+            return False
+        return True
 
     def read_all(self) -> dict[str, JobRecord]:
         """Every journal by job id. Damaged ones are skipped; those of vanished processes become `interrupted`."""
@@ -68,10 +68,24 @@ class Journal:
         return (self.folder / f"{job_id}.cancel").exists()
 
     def lower_flag(self, job_id: str) -> None:
-        (self.folder / f"{job_id}.cancel").unlink(missing_ok=True)
+        try:
+            (self.folder / f"{job_id}.cancel").unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("The flag of job %s stays up: %s", job_id, error)
+
+    def may_have_ended(self, record: JobRecord) -> bool:
+        """Whether it is on another machine whose locks cannot be seen from here, so that it only counts as living."""
+        return record.state not in FINISHED and claims.may_have_ended(self._store.workspace, record.claim)
+
+    def give_up(self, record: JobRecord) -> None:
+        """A person says that the process of this job has ended. Ask `may_have_ended` first. Raises StorageFailed."""
+        with storing(self.folder):
+            claims.give_up(self._store.workspace, record.claim)
 
     def forget(self, job_id: str) -> None:
-        (self.folder / f"{job_id}.json").unlink(missing_ok=True)
+        """Raises StorageFailed."""
+        with storing(self.folder):
+            (self.folder / f"{job_id}.json").unlink(missing_ok=True)
         self.lower_flag(job_id)
 
     def _entry(self, path: Path) -> tuple[int, JobRecord | None] | None:
@@ -93,7 +107,7 @@ class Journal:
         return stamp, record
 
     def _settled(self, record: JobRecord) -> JobRecord:
-        if record.state in FINISHED or is_alive(record.pid, not_after=record.pid_started_at):
+        if record.state in FINISHED or claims.is_held(self._store.workspace, record.claim):
             return record
         ended = record.model_copy(
             update={
@@ -102,6 +116,8 @@ class Journal:
                 "error": "The program ended while this was running. Resume continues from what was saved.",
             }
         )
+        if self._store.read_only:
+            return ended
         self.write(ended)
         self.lower_flag(record.id)
         try:
@@ -110,8 +126,6 @@ class Journal:
             _log.warning("The index is behind the files: %s", error)
         return ended
 
-
-@cache
-def _own_start(pid: int) -> float:
-    """By process id, so that a forked process does not take its parent's."""
-    return started_at(pid)
+    def _own_claim(self) -> str:
+        with storing(self.folder):
+            return claims.own(self._store.workspace)

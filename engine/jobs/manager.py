@@ -1,18 +1,21 @@
 """The jobs of a workspace: those that this process does, in two lanes, and those of others, by their journals."""
 
 import atexit
+import gc
 import logging
 import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
+from engine.domain.foreign import is_out_of_memory
 from engine.domain.jobs import FINISHED, JobRecord, Request, Train
 from engine.jobs.journal import Journal
-from engine.jobs.task import JobTask, Work
+from engine.jobs.task import JobTask, Work, reason_of
 from engine.jobs.titles import title_of
 from engine.jobs.work import workflow
 from engine.store import Store
@@ -39,7 +42,8 @@ class JobManager:
         self._lock = threading.RLock()
         self._own: dict[str, JobTask] = {}
         self._queues: dict[Lane, queue.SimpleQueue[JobTask | None]] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}  # by name
+        self._at_work: dict[Lane, JobTask] = {}
         self._closed = threading.Event()
         self._journal.read_all()
         atexit.register(_close_if_alive, weakref.ref(self))
@@ -54,7 +58,10 @@ class JobManager:
                     return record.id
             task = JobTask(self._journal, self._journal.open(request, title or title_of(request)))
             self._own[task.record.id] = task
-            self._lane("train" if request.action in _TRAIN_LANE else "trace").put(task)
+            try:
+                self._lane("train" if request.action in _TRAIN_LANE else "trace").put(task)
+            except RuntimeError as error:  # the system gives no thread
+                task.fail(f"The job could not be begun ({error}). Close other programs, then resume it.")
             return task.record.id
 
     def cancel(self, job_id: str) -> None:
@@ -117,6 +124,19 @@ class JobManager:
         else:
             self._journal.forget(job_id)
 
+    def may_have_ended(self, record: JobRecord) -> bool:
+        """Whether it is on another machine and nobody here can tell whether it still runs."""
+        return self._journal.may_have_ended(record)
+
+    def say_ended(self, job_id: str) -> None:
+        """A person says so of a job that `may_have_ended`. Raises NotFound, InputError for any other, StorageFailed."""
+        record = self.job(job_id)
+        if not self.may_have_ended(record):
+            raise InputError(
+                f"The job “{record.title}” is {record.state}, and that is known here. Cancel it if it should stop."
+            )
+        self._journal.give_up(record)
+
     def close(self) -> None:
         """Ask this process's jobs to stop, so that they can be resumed, and wait for them for a moment."""
         with self._lock:
@@ -129,7 +149,7 @@ class JobManager:
             for lane in self._queues.values():
                 lane.put(None)
         deadline = time.monotonic() + _CLOSE_S
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _has_run(self, name: str) -> bool:
@@ -140,29 +160,44 @@ class JobManager:
         return True
 
     def _lane(self, lane: Lane) -> "queue.SimpleQueue[JobTask | None]":
-        if lane not in self._queues:
-            self._queues[lane] = queue.SimpleQueue()
-            if not self._threads:
-                self._start("jobs-pulse", self._pulse)
-            self._start(f"jobs-{lane}", lambda: self._worker(self._queues[lane]))
-        return self._queues[lane]
+        """Its queue, with a living worker on it; a job whose worker has ended has failed. The lock is held.
 
-    def _start(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        Raises RuntimeError where no thread is to be had.
+        """
+        tasks = self._queues.setdefault(lane, queue.SimpleQueue())
+        if not self._lives(f"jobs-{lane}") and (task := self._at_work.pop(lane, None)):
+            task.fail("The thread that did this has ended. Resume continues from what was saved.")
+        self._keep("jobs-pulse", self._pulse)
+        self._keep(f"jobs-{lane}", lambda: self._worker(lane, tasks))
+        return tasks
 
-    def _worker(self, tasks: "queue.SimpleQueue[JobTask | None]") -> None:
+    def _lives(self, name: str) -> bool:
+        thread = self._threads.get(name)
+        return thread is not None and thread.is_alive()
+
+    def _keep(self, name: str, target: Callable[[], None]) -> None:
+        """A thread that lives under this name; one that has ended, whatever ended it, is followed by another."""
+        if not self._lives(name):
+            self._threads[name] = thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+
+    def _worker(self, lane: Lane, tasks: "queue.SimpleQueue[JobTask | None]") -> None:
         while (task := tasks.get()) is not None:
-            if task.begin():
-                _do(task, self._work, self._store)
+            self._at_work[lane] = task
+            _do(task, self._work, self._store)
+            del self._at_work[lane], task  # what a failed job held is free before the next one begins
 
     def _pulse(self) -> None:
         while not self._closed.wait(_PULSE_S):
-            with self._lock:
-                tasks = list(self._own.values())
-            for task in tasks:
-                task.pulse()
+            try:
+                with self._lock:
+                    for lane in list(self._queues) if not self._closed.is_set() else ():
+                        self._lane(lane)
+                    tasks = list(self._own.values())
+                for task in tasks:
+                    task.pulse()
+            except Exception:  # noqa: BLE001 - without a pulse nothing could be cancelled any more
+                _log.exception("A look at the jobs failed; the next one follows")
 
 
 def _wanted(request: Request) -> Request:
@@ -171,13 +206,22 @@ def _wanted(request: Request) -> Request:
 
 
 def _do(task: JobTask, work: Work, store: Store) -> None:
-    """A worker outlives whatever a job does; the journal has the outcome."""
+    """A worker outlives whatever a job does, and a job that it leaves has ended."""
+    reason, is_full = "", False
     try:
-        task.run(work, store)
+        if task.begin():
+            task.run(work, store)
     except (Cancelled, TracelapseError) as error:
-        _log.info("Job %s: %s", task.record.id, error or task.record.state)
-    except (Exception, SystemExit):  # noqa: BLE001 - logged; the lane goes on with the next job
-        _log.exception("Job %s failed", task.record.id)
+        reason = str(error)
+        _log.info("Job %s: %s", task.record.id, reason or task.record.state)
+    except BaseException as error:  # noqa: BLE001 - of a native library, too; the lane goes on with the next job
+        reason, is_full = reason_of(error), is_out_of_memory(error)
+        with suppress(MemoryError):
+            _log.exception("Job %s failed", task.record.id)
+    if not task.is_finished:  # it could not even say so itself
+        task.fail(reason)
+    if is_full:
+        gc.collect()  # now that the traceback holds nothing any more
 
 
 def _close_if_alive(manager: "weakref.ref[JobManager]") -> None:

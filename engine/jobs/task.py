@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.foreign import is_out_of_memory
 from engine.domain.jobs import FINISHED, CancelToken, JobRecord, JobState, Progress, Report, Request
 from engine.jobs.journal import Journal
 from engine.store import Store
@@ -60,6 +61,8 @@ class JobTask:
     def pulse(self) -> None:
         """Called about twice a second: sees the flag of other processes, writes what is new, or a heartbeat."""
         if self.is_finished:
+            if not self._is_written:  # the disk was full when it ended
+                self.write()
             return
         if self._journal.is_cancelled(self._record.id):
             self.cancel()
@@ -72,8 +75,9 @@ class JobTask:
         with self._writing:
             if self._is_forgotten:
                 return
-            self._is_written = True
-            self._journal.write(self._record)
+            record = self._record
+            if self._journal.write(record):
+                self._is_written = record is self._record
             self._written_at = time.monotonic()
 
     def forget(self) -> None:
@@ -98,18 +102,19 @@ class JobTask:
         """Do the work and keep its outcome. Raises what it raises: TracelapseError, Cancelled, or anything."""
         try:
             result = work(store, self._record.request, self.report, self)
-        except (Cancelled, KeyboardInterrupt):
-            self._end(*self._cancelled())
-            raise
-        except TracelapseError as error:
-            self._end("failed", str(error))
-            raise
         except BaseException as error:
-            self._end("failed", f"Unexpected error: {type(error).__name__}: {error}")
+            if isinstance(error, Cancelled) or (isinstance(error, KeyboardInterrupt) and _in_main_thread()):
+                self._end(*self._cancelled())
+            else:
+                self.fail(reason_of(error))
             raise
         self._update(progress=Progress(fraction=1.0, message=self._record.progress.message, eta_s=0.0))
         self._end("done", "", result=result)
         return result
+
+    def fail(self, reason: str) -> None:
+        """It will not be gone on with."""
+        self._end("failed", reason)
 
     def _cancelled(self) -> tuple[JobState, str]:
         return ("interrupted", "The program was closed while this was running.") if self._closing else ("cancelled", "")
@@ -121,6 +126,7 @@ class JobTask:
             self._record = self._record.model_copy(
                 update={"state": state, "error": error, "result": result, "finished_at": time.time()}
             )
+            self._is_written = False
         self.write()
         self._journal.lower_flag(self._record.id)
 
@@ -137,3 +143,24 @@ class JobTask:
             self._recent.popleft()
         elapsed, gained = now - self._recent[0][0], fraction - self._recent[0][1]
         return elapsed / gained * (1 - fraction) if elapsed > 1 and gained > 0 else None
+
+
+def reason_of(error: BaseException) -> str:
+    """What a failed job says of itself."""
+    if isinstance(error, TracelapseError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            f"There was not enough memory ({_first_line(error) or 'it was refused'}). Close other programs, or ask for "
+            "less: shorter prompts, fewer features, a smaller batch, a smaller model."
+        )
+    return f"Unexpected error: {type(error).__name__}: {error}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300].rstrip(".")
+
+
+def _in_main_thread() -> bool:
+    """Only there Ctrl-C arrives; elsewhere a library has raised it."""
+    return threading.current_thread() is threading.main_thread()

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +30,8 @@ from safetensors.torch import load, save_file
 from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
-from engine.models.base import BUILDING, LoadedModel, one_line
+from engine.domain.foreign import one_line, translated
+from engine.models.base import BUILDING, LoadedModel
 from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, save_plain
 
 Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
@@ -99,13 +101,8 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
     ranks = config.rank_pattern if config.peft_type == "ADALORA" else None
     if ranks is not None:
         config.rank_pattern = None
-    try:
-        with BUILDING:
-            tuned = PeftModel(model, config)
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-        raise InputError(
-            f"{adapter} does not fit this model: {one_line(error)}. Use the model that it was made for."
-        ) from error
+    with _fitting(adapter, " Use the model that it was made for."), BUILDING:
+        tuned = PeftModel(model, config)
     if ranks is not None:
         config.rank_pattern = ranks
     put_weights(tuned, adapter)
@@ -118,18 +115,9 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
         put_plain(tuned, adapter)
         return
     weights = read_weights(adapter)
-    try:
+    with _fitting(adapter):  # as with ranks that AdaLoRA never gave
         # PEFT warns of a matrix that AdaLoRA left no rank, but not in a state dict that it is given.
         expected = get_peft_model_state_dict(tuned, state_dict=tuned.state_dict(), save_embedding_layers=False)
-    except (
-        RuntimeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:  # ranks that AdaLoRA never gave
-        raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     for name, tensor in expected.items():
         found = weights.get(name)
         if found is None or found.shape != tensor.shape:
@@ -138,15 +126,17 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
                 f"{adapter} does not fit this model: {name} must have the shape {tuple(tensor.shape)}, the adapter has "
                 f"{what}. Use the model that it was made for."
             )
-    try:
+    with _fitting(adapter):
         result = set_peft_model_state_dict(tuned, weights)
-    except (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{adapter} does not fit this model: {one_line(error)}.") from error
     if result.unexpected_keys:
         raise InputError(
             f"{adapter} does not fit this model: it has no {result.unexpected_keys[0]}. "
             "Use the model that it was made for."
         )
+
+
+def _fitting(adapter: Path, remedy: str = "") -> AbstractContextManager[None]:
+    return translated(lambda reason: InputError(f"{adapter} does not fit this model: {reason}.{remedy}"))
 
 
 def save_adapter(
@@ -191,7 +181,7 @@ def read_config(adapter: Path) -> dict[str, object]:
     """`adapter_config.json` as it stands. Raises Damaged."""
     try:
         config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Damaged(adapter / CONFIG, one_line(error)) from error
     if not isinstance(config, dict):
         raise Damaged(adapter / CONFIG, "it is not a JSON object")
@@ -222,10 +212,8 @@ def peft_config(adapter: Path) -> PeftConfig:
             f"{adapter} begins with “{how[:40]}”, and its files alone do not tell what that made of the base. Convert "
             "it to plain LoRA where it was trained, with save_pretrained’s path_initial_model_for_weight_conversion."
         )
-    try:
+    with translated(lambda reason: Damaged(adapter / CONFIG, reason)):
         return PeftConfig.from_peft_type(**{name: value for name, value in fields.items() if name in known})
-    except (TypeError, ValueError, KeyError) as error:
-        raise Damaged(adapter / CONFIG, one_line(error)) from error
 
 
 def changes_base(config: PeftConfig) -> bool:

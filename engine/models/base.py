@@ -23,7 +23,9 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
+from engine.domain.foreign import one_line, translated
 from engine.domain.models import ModelSpec
+from engine.domain.paths import person_path
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
@@ -173,7 +175,7 @@ def _folder(spec: ModelSpec, folder: Path | None) -> Path:
     """The local folder of the model's files; downloads a hub model that is not in the cache yet."""
     if spec.source == "hub":
         return _download(spec.location)
-    where = folder or (BUNDLED / "base" if spec.source == "bundled" else Path(spec.location).expanduser())
+    where = folder or (BUNDLED / "base" if spec.source == "bundled" else person_path(spec.location))
     if not (where / "config.json").is_file():
         raise ModelUnavailable(
             f"Model “{spec.name}”: there is no config.json in {where}. "
@@ -231,7 +233,7 @@ def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> Non
 
 
 def _load_weights(where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    try:
+    with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
         model, info = AutoModelForCausalLM.from_pretrained(
             where,
             config=read.config,
@@ -242,14 +244,6 @@ def _load_weights(where: Path, read: ModelConfig, dtype: torch.dtype, device: to
             attn_implementation=FAMILIES[read.family].implementation if read.family in FAMILIES else None,
             output_loading_info=True,
         )
-    # Third-party loaders say "broken file" in many ways; each means the same to the user.
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
     if missing := sorted(info["missing_keys"]):
         raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", AGAIN)
     return model.to(device).eval().requires_grad_(requires_grad=False)
-
-
-def one_line(error: Exception) -> str:
-    """What a library's error says, on one short line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

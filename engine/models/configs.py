@@ -18,6 +18,7 @@ from transformers import CONFIG_MAPPING, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from engine.domain.errors import Damaged, ModelUnavailable
+from engine.domain.foreign import translated
 from engine.models.families import FAMILIES
 from engine.models.rope import ROPE_KEYS, NotUnderstoodError, Scaling, known_names, rope_of
 
@@ -172,14 +173,11 @@ def _refuse_quantised(file: Path, written: Mapping[str, Any]) -> None:
 def _build(
     file: Path, config_class: type[PretrainedConfig], fields: Mapping[str, Any], scaling: Scaling | None
 ) -> PretrainedConfig:
-    try:
+    def damaged(reason: str) -> Damaged:
+        return Damaged(file, f"{_version()} takes it for no {config_class.model_type} model ({reason[:200]})", AGAIN)
+
+    with translated(damaged):  # each family's class has its own checks
         config = config_class(**json.loads(json.dumps(fields)))  # classes keep and change what they are given
-    # Each family's class has its own checks.
-    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise Damaged(
-            file, f"{_version()} takes it for no {config_class.model_type} model ({reason})", AGAIN
-        ) from error
     # Not through the class, whose checks know fewer kinds of scaling than the code that computes them.
     if scaling is not None or hasattr(config, "rope_scaling"):
         config.rope_scaling = scaling

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
-from engine.models.base import one_line
+from engine.domain.foreign import one_line
 
 TENSORS, ABOUT = "weights.safetensors", "weights.json"
 TYPES = ("full", "circuit_tuning")  # methods that make such checkpoints
@@ -69,7 +69,7 @@ def read_about(folder: Path) -> dict[str, object]:
     """`weights.json` as it stands. Raises Damaged."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Damaged(folder / ABOUT, one_line(error)) from error
     if not isinstance(about, dict):
         raise Damaged(folder / ABOUT, "it is not a JSON object")

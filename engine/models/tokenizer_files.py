@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFas
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from engine.domain.errors import Damaged, ModelUnavailable
+from engine.domain.foreign import translated
 from engine.models.configs import AGAIN, model_config
 from engine.models.tokenizer_settings import NAMED, TokenizerSettings, tokenizer_settings
 
@@ -57,13 +59,10 @@ def _from_file_alone(where: Path, settings: TokenizerSettings) -> bool:
 def _by_class(where: Path, config: PretrainedConfig | None) -> PreTrainedTokenizerFast:
     if config is None and (where / "config.json").is_file():
         config = model_config(where).config
-    try:
+    with _readable(where):
         tokenizer: Any = AutoTokenizer.from_pretrained(
             where, config=config, local_files_only=True, trust_remote_code=False
         )
-    # The tokenizers library raises a bare Exception for a tokenizer.json that it cannot read.
-    except Exception as error:
-        raise _damaged(where, error) from error
     if not tokenizer.is_fast:
         raise _no_file(where)
     return tokenizer
@@ -72,7 +71,7 @@ def _by_class(where: Path, config: PretrainedConfig | None) -> PreTrainedTokeniz
 def _from_file(where: Path, settings: TokenizerSettings) -> PreTrainedTokenizerFast:
     if not (where / _FILE).is_file():
         raise _no_file(where)
-    try:
+    with _readable(where):
         words = Tokenizer.from_file(str(where / _FILE))
         others = {key: value for key, value in settings.fields.items() if key not in _ABOUT_CLASS}
         return PreTrainedTokenizerFast(
@@ -83,8 +82,6 @@ def _from_file(where: Path, settings: TokenizerSettings) -> PreTrainedTokenizerF
             chat_template=_chat_template(where, settings),
             add_prefix_space=_prefix_space(words),
         )
-    except Exception as error:  # as above
-        raise _damaged(where, error) from error
 
 
 def _token(written: object) -> object:
@@ -115,9 +112,8 @@ def _chat_template(where: Path, settings: TokenizerSettings) -> object:
     return written
 
 
-def _damaged(where: Path, error: Exception) -> Damaged:
-    reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
-    return Damaged(where, f"the tokenizer cannot be read ({reason})", AGAIN)
+def _readable(where: Path) -> AbstractContextManager[None]:
+    return translated(lambda reason: Damaged(where, f"the tokenizer cannot be read ({reason})", AGAIN))
 
 
 def _no_file(where: Path) -> ModelUnavailable:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from engine.domain.errors import InputError
+from engine.domain.paths import person_path
 from engine.models.base import LoadedModel
 from engine.models.formats import FORMATS, format_of, published
 from engine.models.formats.layout import AnyTranscoders
@@ -29,7 +30,7 @@ def load_transcoders(source: Path | str, loaded: LoadedModel) -> AnyTranscoders:
     Raises Damaged (a file that is not what it should be), InputError (made for another model, or of a kind that is not
     computed here), ModelUnavailable (cannot be had here).
     """
-    folder = Path(source).expanduser()
+    folder = person_path(source)
     if not folder.is_dir():
         return published.read(str(source), loaded)
     form = format_of(folder)
@@ -48,7 +49,7 @@ def transcoders_hash(source: Path | str) -> str:
     Raises Damaged for a config that cannot be read.
     """
     digest = hashlib.sha256()
-    folder = Path(source).expanduser()
+    folder = person_path(source)
     if not folder.is_dir():
         digest.update(str(source).encode())
         return digest.hexdigest()[:16]

@@ -1,7 +1,9 @@
 """`store check`: every artefact is read whole, and the index compared with the files."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -33,13 +35,15 @@ from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan
 from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_run_notes, read_state, read_tuning
 
+_log = logging.getLogger(__name__)
+_MOST_MISSING = 100
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
 
 def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
     """Everything on one shelf; what it refers to may lie on any of `shelves`."""
     for found in scan(shelf):
-        yield from check_artefact(shelf, found, shelves=shelves)
+        yield from _going_on(found.path, check_artefact(shelf, found, shelves=shelves))
     yield from _without_main_file(shelf)
     for path in sorted((shelf / "base").glob("*.safetensors")):
         yield from _reading(path, _open_tensors)
@@ -94,6 +98,15 @@ def _reading(path: Path, read: Callable[[Path], object]) -> Iterator[Problem]:
         read(path)
     except Damaged as error:
         yield Problem(Path(error.path), error.reason)
+
+
+def _going_on(path: Path, problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The check of one artefact ends where it cannot go on, with a problem; that of the others does not."""
+    try:
+        yield from problems
+    except Exception as error:  # noqa: BLE001 - what no reader foresaw is what a check is for
+        _log.exception("%s could not be checked", path)
+        yield Problem(path, f"it cannot be checked ({type(error).__name__}: {error})")
 
 
 def _open_tensors(path: Path) -> None:
@@ -162,9 +175,9 @@ def _check_transcoders(path: Path) -> Iterator[Problem]:
     except Damaged:
         return
     if not meta.scan:
-        for layer in range(meta.n_layers):
-            if not (path.parent / f"layer_{layer}.safetensors").exists():
-                yield Problem(path.parent / f"layer_{layer}.safetensors", "the file is missing")
+        files = (path.parent / f"layer_{layer}.safetensors" for layer in range(meta.n_layers))
+        for missing in islice((file for file in files if not file.exists()), _MOST_MISSING):  # it may say any number
+            yield Problem(missing, "the file is missing")
 
 
 def _check_comparison(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:

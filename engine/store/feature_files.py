@@ -16,10 +16,12 @@ from engine.store.files import first_reason, write_bytes
 
 T = TypeVar("T")
 Facts = dict[tuple[int, int], FeatureFacts]  # by (layer, index)
-_ARRAYS = (
-    "layer", "index", "n_tokens", "n_active", "max_activation", "counts", "text", "activation", "promoted",
-    "promoted_by", "suppressed", "suppressed_by",
-)  # fmt: skip
+_ARRAYS: dict[str, tuple[type[np.generic], int]] = {  # type and number of axes
+    "layer": (np.int32, 1), "index": (np.int64, 1), "n_tokens": (np.int64, 1), "n_active": (np.int64, 1),
+    "max_activation": (np.float32, 1), "counts": (np.int32, 2), "text": (np.int32, 2), "activation": (np.float32, 1),
+    "promoted": (np.int32, 2), "promoted_by": (np.float32, 1), "suppressed": (np.int32, 2),
+    "suppressed_by": (np.float32, 1),
+}  # fmt: skip
 
 
 class _FeatureHeader(Record):
@@ -60,7 +62,7 @@ def read_features(path: Path, only: Collection[tuple[int, int]] | None = None) -
     try:
         with safe_open(path, framework="np") as file:
             header = _header(path, file.metadata())
-            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            arrays = {name: _exact(name, file.get_tensor(name)) for name in _ARRAYS}
         return _facts(header, arrays, only)
     except (SafetensorError, OSError) as error:
         raise Damaged(path, f"it is not a complete safetensors file of feature facts ({error})") from error
@@ -83,6 +85,14 @@ class _Numbered(Generic[T]):
     def __init__(self, values: Sequence[T]) -> None:
         self.values = list(dict.fromkeys(values))
         self.number = {value: number for number, value in enumerate(self.values)}
+
+
+def _exact(name: str, array: np.ndarray) -> np.ndarray:
+    """Raises ValueError where it is not of the type and number of axes that it was written with."""
+    dtype, n_axes = _ARRAYS[name]
+    if array.dtype != dtype or array.ndim != n_axes:
+        raise ValueError(f"{name} is {array.dtype} with {array.ndim} axes, expected {np.dtype(dtype)} with {n_axes}")
+    return array
 
 
 def _ragged(rows: Sequence[Sequence[int]]) -> np.ndarray:

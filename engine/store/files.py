@@ -1,7 +1,8 @@
 """Atomic writes: a sibling is written, flushed to the disk, then renamed. A crash leaves the old state or the new one.
 
-Siblings are named `.tmp-PID-RANDOM-NAME`. A folder that replaces another one first moves the old one aside, to
-`.old-PID-RANDOM-NAME`; where a crash falls between the two renames, `clean` moves it back.
+Siblings are named `.tmp-TOKEN-RANDOM-NAME`, by the claim of the process that writes (engine/store/claims.py). A folder
+that replaces another one first moves the old one aside, to `.old-TOKEN-RANDOM-NAME`; where a crash falls between the
+two renames, `clean` moves it back.
 """
 
 import errno
@@ -19,12 +20,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from engine.domain.errors import Damaged, InputError, StorageFailed
+from engine.domain.errors import Damaged, InputError, StorageFailed, TracelapseError
 from engine.domain.record import Record
-from engine.store.processes import is_alive
+from engine.store import claims
 
 _log = logging.getLogger(__name__)
-_SIBLING = re.compile(r"\.(tmp|old)-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
+_SIBLING = re.compile(r"\.(tmp|old)-([0-9a-f]+)-[0-9a-f]{8}-(.+)", re.DOTALL)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _TRIES = 100
@@ -41,6 +42,8 @@ def storing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except TracelapseError:
+        raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         text = str(error)
@@ -58,8 +61,8 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def sibling(path: Path, *, kind: str = "tmp") -> Path:
-    """A name beside `path` that no one else uses and that says whose it is."""
-    return path.with_name(f".{kind}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    """A name beside `path` that no one else uses and that says whose it is. Raises StorageFailed, OSError."""
+    return path.with_name(f".{kind}-{claims.own_at(path)}-{secrets.token_hex(4)}-{path.name}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -173,9 +176,13 @@ def first_reason(error: ValidationError) -> str:
 
 def leftovers(root: Path) -> Iterator[Path]:
     """What a killed process left unfinished anywhere under `root`; what a living one is writing is left out."""
+    held: dict[str, bool] = {}
     for folder, folders, names in os.walk(root):
         for name in [*folders, *names]:
-            if name.startswith((".tmp-", ".old-")) and _is_stale(Path(folder, name)):
+            match = _SIBLING.fullmatch(name)
+            if match and match[2] not in held:
+                held[match[2]] = claims.is_held(root, match[2])
+            if match and not held[match[2]]:
                 yield Path(folder, name)
         folders[:] = [name for name in folders if not name.startswith(".")]
 
@@ -193,14 +200,6 @@ def clean(root: Path) -> None:
                 _delete(path)
         except OSError as error:  # another process may be cleaning too; check() reports what stays
             _log.warning("%s could not be cleaned up: %s", path, error)
-
-
-def _is_stale(path: Path) -> bool:
-    match = _SIBLING.fullmatch(path.name)
-    try:
-        return match is not None and not is_alive(int(match[2]), not_after=path.lstat().st_ctime)
-    except FileNotFoundError:
-        return False
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine
 
 from engine.domain.errors import StorageFailed
-from engine.store.layout import Kind
+from engine.store.layout import KINDS, Kind
 
 _log = logging.getLogger(__name__)
 _BUSY_S = 30  # how long a call waits for another process's write
@@ -55,9 +55,8 @@ class IndexLost(Exception):
 class Index:
     """Raises StorageFailed from every call when the database cannot be reached or written."""
 
-    def __init__(self, url: str, *, folder: Path) -> None:
+    def __init__(self, url: str | sa.URL, *, folder: Path) -> None:
         """`folder` holds the lock under which the database is made."""
-        self.url = url
         self._lock = FileLock(folder / "index.lock", timeout=_BUSY_S)
         self._remaking = threading.Lock()
         self._engine = _engine(url)
@@ -86,7 +85,13 @@ class Index:
         """(kind, name) -> stamp of one shelf."""
         query = sa.select(_ROWS.c.kind, _ROWS.c.name, _ROWS.c.stamp).where(_ROWS.c.bundled == bundled)
         found = self._call(lambda connection: connection.execute(query).all())
-        return {(cast(Kind, kind), name): stamp for kind, name, stamp in found}
+        return {(cast(Kind, kind), name): stamp for kind, name, stamp in found if kind in KINDS}
+
+    def unknown_kinds(self) -> list[str]:
+        """Kinds of artefacts that a newer version has put into it; they are in no list."""
+        query = sa.select(_ROWS.c.kind).distinct().order_by(_ROWS.c.kind)
+        found = self._call(lambda connection: connection.execute(query).scalars().all())
+        return [kind for kind in found if kind not in KINDS]
 
     def put(self, rows: Sequence[IndexRow]) -> None:
         """Insert or replace."""
@@ -162,7 +167,12 @@ class Index:
         return str(self._file) if self._file else self._engine.url.render_as_string(hide_password=True)
 
 
-def _engine(url: str) -> Engine:
+def sqlite_url(path: Path) -> sa.URL:
+    """Of a file, whatever signs its path has: in a text, `?`, `#` and `%` would mean something."""
+    return sa.URL.create("sqlite", database=str(path))
+
+
+def _engine(url: str | sa.URL) -> Engine:
     made = sa.make_url(url)
     if made.get_backend_name() != "sqlite":
         return sa.create_engine(made, pool_pre_ping=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from engine.domain.errors import Damaged, NameRefused
 from engine.domain.names import check_name
@@ -15,6 +15,7 @@ Kind = Literal[
     "labels",
 ]  # fmt: skip
 
+KINDS: Final = frozenset(get_args(Kind))
 STATE: Final = "state.json"  # what makes a folder a checkpoint
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
@@ -120,7 +121,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # there is none, or it may not be read: nothing in it can be listed
         return []
 
 

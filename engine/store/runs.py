@@ -11,7 +11,7 @@ from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResult
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
-from engine.store.layout import STATE, step_folder
+from engine.store.layout import STATE, step_folder, step_of
 from engine.store.run_files import (
     DECISIONS,
     LOSSES,
@@ -35,12 +35,23 @@ class RunShelf(Shelves):
 
     def save_run(self, config: RunConfig) -> Path:
         """The new run's folder. Raises InputError where the name is taken, NameRefused where the demo has it."""
+        with self.new_run(config) as folder:
+            (folder / "checkpoints").mkdir()
+        return self.run_folder(config.name)
+
+    @contextmanager
+    def new_run(self, config: RunConfig) -> Iterator[Path]:
+        """Yields a temporary folder that becomes the run's, with all that is put there: whole or not at all.
+
+        Raises as `save_run`.
+        """
         path = self._may_write("run", "run", config.name)
         with new_folder(path.parent) as folder:
             write_text(folder / "run.json", config.to_json())
-            (folder / "checkpoints").mkdir()
+            yield folder
         self._note("run", config.name)
-        return path.parent
+        for checkpoint in (path.parent / "checkpoints").iterdir():
+            self._note("checkpoint", f"{config.name}/{step_of(checkpoint.name)}")
 
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""
@@ -51,7 +62,7 @@ class RunShelf(Shelves):
         return self._locate("run", "run", name).parent
 
     def runs(self) -> list[RunInfo]:
-        """Newest first, the bundled ones last."""
+        """Newest first, the bundled ones last, by name."""
         steps: dict[tuple[bool, str], list[int]] = {}
         for row in self._rows("checkpoint"):
             steps.setdefault((row.bundled, row.parent), []).append(int(row.name.partition("/")[2]))
@@ -63,7 +74,8 @@ class RunShelf(Shelves):
             ended = bool(own) and (own[-1] == config.n_steps or own[-1] == self._stopped_at(shelf / "runs" / row.name))
             finished = bool(own) and (config.imported or (ended and not resumable))
             infos.append(RunInfo(config, own, finished, row.bundled, row.stamp / 1e9))
-        return sorted(infos, key=lambda info: (info.bundled, -info.created_at, info.config.name))
+        # When a bundled run was made is not known: its files are as old as the copy of the repository.
+        return sorted(infos, key=lambda info: (info.bundled, -info.created_at * (not info.bundled), info.config.name))
 
     def checkpoints(self, run: str) -> list[Checkpoint]:
         """Ascending by step, base first. Raises NameRefused, NotFound."""

@@ -1,6 +1,9 @@
 """What every kind of artefact shares: two shelves, the rules for names, and the index."""
 
 import logging
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +13,13 @@ from pydantic import ValidationError
 
 from engine.domain.errors import Damaged, NameRefused, NotFound, StorageFailed
 from engine.domain.names import check_name
+from engine.domain.paths import person_path
 from engine.domain.record import Record
+from engine.store import claims
 from engine.store.catalogue import describe
+from engine.store.drives import warning_of, why_read_only
 from engine.store.files import clean, storing
-from engine.store.index import Index, IndexLost, IndexRow
+from engine.store.index import Index, IndexLost, IndexRow, sqlite_url
 from engine.store.layout import BUNDLED, Kind, StoredFile, inside, main_file, scan
 
 _log = logging.getLogger(__name__)
@@ -31,14 +37,21 @@ class Shelves:
     def __init__(self, workspace: Path, *, bundled: Path | None = BUNDLED, index_url: str | None = None) -> None:
         """Makes the workspace, cleans up after killed processes and brings the index up to date.
 
+        A workspace that cannot be written safely is opened for reading, and `read_only` says why. `warning` says what
+        else there is to know of its drive; both are empty mostly.
         index_url: a SQLAlchemy URL; None is `index.sqlite` in the workspace. Raises StorageFailed.
         """
-        self.workspace = Path(workspace).expanduser().absolute()
+        self.workspace = person_path(workspace).absolute()
+        self.read_only = why_read_only(self.workspace)
+        self.warning = "" if self.read_only else warning_of(self.workspace)
+        claims.may_write(self.workspace, refused=self.read_only)
         with storing(self.workspace):
-            self.workspace.mkdir(parents=True, exist_ok=True)
-            clean(self.workspace)
-            self._index = Index(index_url or f"sqlite:///{self.workspace / 'index.sqlite'}", folder=self.workspace)
-            is_new = self._index.prepare()
+            self._index, is_new = self._open_index(index_url)
+            if not self.read_only and (kinds := self._index.unknown_kinds()):
+                self._only_read(
+                    f"{self.workspace} was written by a newer version of Tracelapse: it holds what this one does not "
+                    f"know ({', '.join(kinds)[:100]}). It is opened for reading only. Use that version to change it."
+                )
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
         with _tolerating_full_disk():
@@ -46,6 +59,25 @@ class Shelves:
         n_own = len(self._stamps(bundled=False)) if is_new else 0
         if n_own:
             _log.warning("The index of %s was made again from the files: %d artefacts.", self.workspace, n_own)
+
+    def _open_index(self, url: str | None) -> tuple[Index, bool]:
+        """The index, and whether it is new. Of a workspace that is only read it lies in a folder that goes with us."""
+        if self.read_only:
+            folder = Path(tempfile.mkdtemp(prefix="tracelapse-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        else:
+            folder = self.workspace
+            clean(folder)
+            claims.clear(folder)
+        index = Index(url or sqlite_url(folder / "index.sqlite"), folder=folder)
+        return index, index.prepare() and not self.read_only
+
+    def _only_read(self, reason: str) -> None:
+        """The index is left to those who know all that is in it, and another one made for us."""
+        self._index.close()
+        self.read_only, self.warning = reason, ""
+        claims.may_write(self.workspace, refused=reason)
+        self._index, _ = self._open_index(None)
 
     def close(self) -> None:
         """Let go of the database. The store can be used again afterwards."""

@@ -11,6 +11,8 @@ from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.paths import person_path
+from engine.store import claims
 from engine.store.acted import ActedShelf
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
@@ -20,7 +22,6 @@ from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
 from engine.store.layout import BUNDLED, Kind, main_file, scan
 from engine.store.notes import NoteShelf
-from engine.store.processes import is_alive
 from engine.store.series import SeriesShelf
 from engine.store.space import SpaceShelf
 from engine.store.studies import StudyShelf
@@ -61,15 +62,17 @@ class Store(
     def open(cls, workspace: Path | str | None = None) -> Self:
         """The workspace named here, else by TRACELAPSE_HOME, else `data/runs`; made where there is none.
 
-        Raises StorageFailed.
+        Raises StorageFailed, InputError for an empty name.
         """
-        return cls(Path(workspace) if workspace else default_workspace())
+        if workspace is not None and not str(workspace).strip():
+            raise InputError("The workspace's name is empty. Name a folder.")
+        return cls(default_workspace() if workspace is None else Path(workspace))
 
     def base_folder(self, spec: ModelSpec) -> Path:
         """Where the weights of a bundled or local model lie; for a hub model, where its id would be a path."""
         if spec.source == "bundled":
             return (self.bundled or self.workspace) / "base"
-        return Path(spec.location).expanduser()
+        return person_path(spec.location)
 
     def n_layers(self, spec: ModelSpec) -> int | None:
         """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
@@ -180,8 +183,9 @@ class Store(
             except Damaged:
                 continue
             trains = isinstance(job.request, Train) and job.request.config.name == name
-            if trains and job.state not in FINISHED and is_alive(job.pid, not_after=job.created_at):
-                raise InputError(f"The run “{name}” is being trained. Cancel the job “{job.title}” first.")
+            if trains and job.state not in FINISHED and claims.is_held(self.workspace, job.claim):
+                where = claims.holder(self.workspace, job.claim)
+                raise InputError(f"The run “{name}” is being trained ({where}). Cancel the job “{job.title}” first.")
 
     def _unsee(self, meta: TranscoderMeta, sign: str) -> None:
         path = self.workspace / main_file("transcoders", meta.name)

@@ -187,6 +187,7 @@ def _train(
     if point is not None:
         recorder.go_on_from(point)
         recorder.tuning.put(state / ADAPTER)
+        recorder.tuning.steps.read_log(state)
         if point.step in record.captures - kept:  # the process died between the resume state and the checkpoint
             recorder.capture()
     ends = decider is not None and decider.take_over(recorder.step)

@@ -5,6 +5,7 @@ Written as safetensors and JSON; Trainer's own files of this kind are pickles, w
 
 import json
 import random
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -24,6 +25,7 @@ PROGRESS, TRAINER, OPTIMIZER, SETTINGS, RANDOM = (
     "progress.json", "trainer_state.json", "optimizer.safetensors", "optimizer.json", "random.json",
 )  # fmt: skip
 ADAPTER = "adapter"
+_BLOCK = 2**20
 _REMEDY = "Delete the run's folder “resume”; the run then begins again from its first step when it is resumed."
 
 
@@ -34,20 +36,46 @@ class ResumePoint(Record):
     wall_time_s: float
     peak_bytes: int = 0
     losses: LossLog
+    sums: dict[str, int] = Field(
+        default_factory=dict
+    )  # CRC-32 of each other file, by its path in the folder; empty in states of before
 
 
 def read_point(folder: Path) -> ResumePoint | None:
-    """None where there is no resume state. Raises Damaged."""
+    """None where there is no resume state. Raises Damaged where any of its files is not as it was written.
+
+    A state that was spoilt could often be read, and would train on to something else.
+    """
     if not folder.exists():
         return None
     try:
-        return ResumePoint.model_validate_json((folder / PROGRESS).read_text(encoding="utf-8"))
+        point = ResumePoint.model_validate_json((folder / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise Damaged(folder / PROGRESS, "it does not say how far the run had come", _REMEDY) from error
+    if len(point.losses.loss) != point.step:
+        raise Damaged(folder / PROGRESS, f"it has {len(point.losses.loss)} losses of {point.step} steps", _REMEDY)
+    for name, wanted in point.sums.items():
+        if not (folder / name).is_file() or _sum(folder / name) != wanted:
+            raise Damaged(folder / name, "it is not as it was written", _REMEDY)
+    return point
 
 
 def write_point(folder: Path, point: ResumePoint) -> None:
-    (folder / PROGRESS).write_text(point.to_json(), encoding="utf-8")
+    """Last of all files: it has their sums."""
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / PROGRESS)
+    sums = {path.relative_to(folder).as_posix(): _sum(path) for path in others}
+    (folder / PROGRESS).write_text(point.model_copy(update={"sums": sums}).to_json(), encoding="utf-8")
+
+
+def _sum(path: Path) -> int:
+    found = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                found = zlib.crc32(block, found)
+    except OSError as error:
+        raise Damaged(path, f"it cannot be read ({error.strerror})", _REMEDY) from error
+    return found
 
 
 def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:

@@ -17,8 +17,12 @@ from engine.domain.jobs import CancelToken, ImportCheckpoints, Report
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
+from engine.domain.paths import person_path
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
+from engine.store.files import write_text
+from engine.store.layout import step_folder
+from engine.store.run_files import LOSSES, write_probes, write_state
 from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
 
 if TYPE_CHECKING:
@@ -30,14 +34,12 @@ NO_CORPUS = "none"  # what an imported run says where no corpus was given
 
 
 def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report, cancel: CancelToken) -> str:
-    """As `import_adapters`; the model is offered from then on. Returns the name of the run."""
-    folders = [Path(folder).expanduser() for folder in request.folders]
+    """As `import_adapters`. Returns the name of the run."""
+    folders = [person_path(folder) for folder in request.folders]
     import_adapters(
         store, folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
         report=report, cancel=cancel,
     )  # fmt: skip
-    if request.model.source != "bundled":
-        store.save_model(request.model)
     return request.name
 
 
@@ -52,7 +54,8 @@ def import_adapters(
     cancel: CancelToken,
     steps: Sequence[int] = (),
 ) -> str:
-    """Make the run `name` of checkpoint folders, or of folders that hold some; returns its name.
+    """Make the run `name` of checkpoint folders, or of folders that hold some; returns its name. Its model is offered
+    from then on.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
     corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, an adapter
@@ -148,17 +151,18 @@ def _keep(
     store: Store, config: RunConfig, found: Sequence[FoundCheckpoint], scores: Sequence[ProbeResults] | None
 ) -> None:
     log, _ = read_log(found[-1].trainer)
-    store.save_run(config)
-    try:
+    if config.model.source != "bundled":
+        store.save_model(config.model)  # offered from then on; first, so that nothing is missing once the run is there
+    with store.new_run(config) as run:
         for row, one in enumerate([None, *found]):
-            probes = scores[row] if scores else None
-            with store.new_checkpoint(config.name, _state(config, one, log), probes) as folder:
-                if one:
-                    shutil.copytree(one.path, folder, dirs_exist_ok=True)
-        store.save_losses(config.name, log)
-    except BaseException:
-        store.delete_run(config.name)
-        raise
+            state = _state(config, one, log)
+            (folder := run / "checkpoints" / step_folder(state.step)).mkdir(parents=True)
+            if one:
+                shutil.copytree(one.path, folder, dirs_exist_ok=True)
+            if scores:
+                write_probes(folder, scores[row])
+            write_state(folder, state)
+        write_text(run / LOSSES, log.to_json())
 
 
 def _state(config: RunConfig, one: FoundCheckpoint | None, log: LossLog) -> CheckpointState:

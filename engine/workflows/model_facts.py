@@ -4,9 +4,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.domain.errors import Damaged, TracelapseError
+from engine.domain.foreign import translated
 from engine.domain.model_families import FAMILY_TITLES, why_no_circuits
 from engine.domain.models import ModelSpec
 from engine.store import Store
@@ -36,18 +39,19 @@ class ModelFacts:
 
 def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
     """Reads config.json and the headers of the safetensors files; of a hub model those in the Hugging Face cache."""
-    folder = _here(store, spec)
-    if folder is None:
-        return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
-    if not folder.is_dir():
-        return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it is no object")
-        tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in _tensors(path)]
-    except (OSError, ValueError) as error:
-        return ModelFacts(spec, problem=f"Its files in {folder} cannot be read ({error}).")
+        folder = _here(store, spec)
+        if folder is None:
+            return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
+        if not folder.is_dir():
+            return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.")
+        with translated(partial(Damaged, folder)):
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            if not isinstance(config, dict):
+                raise ValueError("config.json is no object")
+            tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in _tensors(path)]
+    except TracelapseError as error:
+        return ModelFacts(spec, problem=str(error))
     kind = str(config.get("model_type", ""))
     return ModelFacts(
         spec,
@@ -73,17 +77,14 @@ def _here(store: Store, spec: ModelSpec) -> Path | None:
 
 
 def _tensors(path: Path) -> list[tuple[int, str]]:
-    """(numbers, dtype) of each tensor of a safetensors file. Raises OSError, ValueError."""
+    """(numbers, dtype) of each tensor of a safetensors file. Raises whatever its header makes of it."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= _LONGEST_HEADER:
             raise ValueError(f"{path.name} is not a safetensors file")
         header = json.loads(file.read(length))
-    try:
-        told = [about for name, about in header.items() if name != "__metadata__"]
-        return [(math.prod(about["shape"]), str(about["dtype"])) for about in told]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} is not a safetensors file") from error
+    told = [about for name, about in header.items() if name != "__metadata__"]
+    return [(math.prod(about["shape"]), str(about["dtype"])) for about in told]
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int:

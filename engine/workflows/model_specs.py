@@ -2,11 +2,11 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 from engine.domain.errors import InputError
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import check_name
+from engine.domain.paths import person_path
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)  # with a branch, tag or commit
 
@@ -24,7 +24,7 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
     for spec in (DEMO_MODEL, *known):
         if text == spec.name:
             return spec
-    folder = Path(text).expanduser()
+    folder = person_path(text)
     if text.strip() and folder.is_dir():
         spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
     elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):

@@ -42,8 +42,16 @@ async def start_up(_app: st.App) -> AsyncIterator[None]:
     import what jobs need as soon as nobody waits for a page."""
     warm_up.start()
     if not config.get_option("server.headless"):
-        webbrowser.open(f"http://{config.get_option('browser.serverAddress')}:{config.get_option('server.port')}")
+        webbrowser.open(f"http://{_own_address()}:{config.get_option('server.port')}")
     yield
+
+
+def _own_address() -> str:
+    """Where the server listens, as an address has it; where that is everywhere, what it is to be called."""
+    address = str(config.get_option("server.address") or "")
+    if address in ("", "0.0.0.0", "::"):  # noqa: S104 - only compared
+        return str(config.get_option("browser.serverAddress"))
+    return f"[{address}]" if ":" in address else address
 
 
 async def _front_end(_request: Request) -> HTMLResponse:

@@ -17,7 +17,7 @@ import pytest
 
 from engine.domain.corpus import Corpus, Example, Probe
 from engine.domain.graphs import TraceSettings
-from engine.domain.jobs import Compare, Train, TrainTranscoders
+from engine.domain.jobs import Compare, ImportCheckpoints, Train, TrainTranscoders
 from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.domain.record import Record
 from engine.domain.runs import RunConfig
@@ -191,3 +191,38 @@ def look_after(workspace: Path, *, killed: bool) -> None:
         store.graph(made_by)
     manager.close()
     store.close()
+
+
+def test_a_killed_import_leaves_a_whole_run_or_none(server: Server, requests: list[Record], tmp_path: Path) -> None:
+    """TRACELAPSE_IMPORT_KILLS=all kills at every write; else at some of them."""
+    train = requests[0]
+    assert isinstance(train, Train)
+    begun = tmp_path / "begun" / "workspace"
+    Store(begun, bundled=None).save_corpus(words())
+    assert server.order(begun, train)["code"] == 0
+    folder = str(begun / "runs" / "one" / "checkpoints")
+    request = ImportCheckpoints(folders=(folder,), name="two", model=train.config.model, corpus="words")
+    whole = tmp_path / "whole" / "workspace"
+    shutil.copytree(begun, whole)
+    assert server.order(whole, request)["code"] == 0
+    n_whole = len(Store(whole, bundled=None).checkpoints("two"))
+    counts = json.loads((tmp_path / "whole" / "counts.json").read_text(encoding="utf-8"))
+    moments = [(mode, at) for mode in ("fsync", "rename", "index") for at in range(1, counts.get(mode, 0) + 1)]
+    if os.environ.get("TRACELAPSE_IMPORT_KILLS") != "all":
+        moments = random.Random(SEED).sample(moments, 6)
+    outcomes: Counter[str] = Counter()
+    for mode, at in moments:
+        workspace = tmp_path / "killed" / "workspace"
+        shutil.rmtree(workspace, ignore_errors=True)
+        shutil.copytree(begun, workspace)
+        if not server.order(workspace, request, mode, at)["killed"]:
+            outcomes["not killed"] += 1
+            continue
+        store = Store(workspace, bundled=None)
+        JobManager(store)
+        assert store.check() == []
+        found = [len(info.steps) for info in store.runs() if info.config.name == "two"]
+        assert found in ([], [n_whole]), (mode, at)
+        outcomes["whole" if found else "nothing"] += 1
+    _log.info("killed imports: %s", dict(outcomes))
+    assert outcomes["nothing"]

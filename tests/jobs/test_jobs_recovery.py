@@ -1,5 +1,6 @@
 """What a killed process leaves behind, and what two living ones see of each other."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from engine.store.files import read_json
 from tests.store.artefacts import add_run, graph, key
 
 PATIENCE_S = 20.0
-NO_PROCESS = 2**22 + 1
+NOBODY = "0123456789abcdef"  # a token that no process holds
 
 # A process that works on one job until it is cancelled or killed; begun as `python -c … WORKSPACE`.
 OTHER = """
@@ -60,7 +61,7 @@ def left_behind(store: Store, state: JobState, request: Request | None = None) -
     """The journal of a job whose process is gone."""
     journal = Journal(store)
     record = journal.open(request or train(), "Train one")
-    record = record.model_copy(update={"state": state, "pid": NO_PROCESS, "pid_started_at": 1.0})
+    record = record.model_copy(update={"state": state, "claim": NOBODY})
     journal.write(record)
     return record
 
@@ -95,11 +96,24 @@ def test_jobs_of_a_vanished_process_are_interrupted(store: Store, state: JobStat
     assert manager.active() == []
 
 
-def test_a_process_id_used_again_is_another_process(store: Store) -> None:
+def test_a_clock_that_jumps_ends_no_job(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(store)
     record = journal.open(train(), "Train one").model_copy(update={"state": "running"})
-    journal.write(record.model_copy(update={"pid_started_at": record.pid_started_at - 3600}))
-    assert journal.read_all()[record.id].state == "interrupted"
+    journal.write(record)
+    now = time.time()
+    for jump in (-1e6, -2.0, 2.0, 1e6):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        assert Journal(Store(store.workspace, bundled=None)).read_all()[record.id].state == "running"
+
+
+def test_a_journal_of_before_claims_is_read_and_of_nobody(store: Store) -> None:
+    record = Journal(store).open(train(), "Train one").model_copy(update={"state": "running"})
+    old = json.loads(record.to_json())
+    del old["claim"]
+    path = store.workspace / "jobs" / f"{record.id}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(old | {"pid_started_at": 1.5}), encoding="utf-8")
+    assert Journal(store).read_all()[record.id].state == "interrupted"
 
 
 @pytest.mark.parametrize("has_run", [True, False])
@@ -207,6 +221,7 @@ def test_inline_gives_the_result_and_a_journal(store: Store) -> None:
     [
         (InputError("“x” is bad."), InputError, "failed", "“x” is bad."),
         (ZeroDivisionError("oops"), TracelapseError, "failed", "Unexpected error: ZeroDivisionError: oops"),
+        (GeneratorExit("x"), TracelapseError, "failed", "Unexpected error: GeneratorExit: x"),
         (Cancelled(), Cancelled, "cancelled", ""),
         (KeyboardInterrupt(), KeyboardInterrupt, "cancelled", ""),
     ],

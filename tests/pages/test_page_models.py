@@ -42,7 +42,7 @@ def test_the_bundled_model_its_runs_and_what_can_be_done(open_page: OpenPage) ->
     assert "1,148,800 parameters" in shown
     assert ":green-badge[trace]" in shown
     runs = app.dataframe[-1].value
-    assert runs["run"].tolist() == ["demo-tokens", "demo-lora"]
+    assert runs["run"].tolist() == ["demo-lora", "demo-tokens"]
     assert runs["checkpoints"].tolist() == [17, 17]
     assert len(runs["right, by step"][0]) == 17
     assert "Delete" not in [button.label for button in app.button]  # nothing is checked, and these are the demo's

@@ -2,17 +2,15 @@
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from engine.domain.errors import Damaged, InputError, StorageFailed
 from engine.domain.runs import LossLog
-from engine.store import files
+from engine.store import claims, files
 
-NO_PROCESS = 2**22 + 1  # above the largest process id of Linux
+NOBODY = "0123456789abcdef"  # a token that no process holds
 
 
 def names(folder: Path) -> list[str]:
@@ -107,10 +105,10 @@ def test_a_replacement_that_fails_puts_the_old_folder_back(tmp_path: Path, monke
 
 
 def test_clean_takes_back_what_was_moved_aside_by_a_killed_process(tmp_path: Path) -> None:
-    aside = tmp_path / f".old-{NO_PROCESS}-0123abcd-resume"
+    aside = tmp_path / f".old-{NOBODY}-0123abcd-resume"
     aside.mkdir()
     (aside / "file").write_text("old", encoding="utf-8")
-    (tmp_path / f".tmp-{NO_PROCESS}-0123abcd-resume").mkdir()
+    (tmp_path / f".tmp-{NOBODY}-0123abcd-resume").mkdir()
     files.clean(tmp_path)
     assert names(tmp_path) == ["resume"]
     assert (tmp_path / "resume" / "file").read_text(encoding="utf-8") == "old"
@@ -118,13 +116,14 @@ def test_clean_takes_back_what_was_moved_aside_by_a_killed_process(tmp_path: Pat
 
 def test_clean_deletes_what_was_replaced_already(tmp_path: Path) -> None:
     (tmp_path / "resume").mkdir()
-    (tmp_path / f".old-{NO_PROCESS}-0123abcd-resume").mkdir()
-    (tmp_path / f".tmp-{NO_PROCESS}-0123abcd-x.json").touch()
+    (tmp_path / f".old-{NOBODY}-0123abcd-resume").mkdir()
+    (tmp_path / f".tmp-{NOBODY}-0123abcd-x.json").touch()
     files.clean(tmp_path)
     assert names(tmp_path) == ["resume"]
 
 
 def test_clean_leaves_what_a_living_process_writes(tmp_path: Path) -> None:
+    claims.may_write(tmp_path)
     mine = files.sibling(tmp_path / "one")
     mine.mkdir()
     foreign = tmp_path / ".tmp-notes"  # not one of ours
@@ -134,23 +133,10 @@ def test_clean_leaves_what_a_living_process_writes(tmp_path: Path) -> None:
     assert foreign.exists()
 
 
-def test_a_process_id_used_again_does_not_protect_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container the restarted app often has the id of the killed one."""
-    left = files.sibling(tmp_path / "one")
-    left.touch()
-    import psutil
-
-    monkeypatch.setattr(psutil.Process, "create_time", lambda _: left.lstat().st_ctime + 60)
-    assert list(files.leftovers(tmp_path)) == [left]
-
-
-def test_a_zombie_is_dead(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, but not yet reaped
-    left = tmp_path / f".tmp-{process.pid}-0123abcd-one"
+def test_leftovers_of_before_there_were_claims_are_cleaned_up(tmp_path: Path) -> None:
+    left = tmp_path / f".tmp-{os.getpid()}-0123abcd-one"
     left.touch()
     assert list(files.leftovers(tmp_path)) == [left]
-    process.wait()
 
 
 def test_remove_vanishes_at_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from engine.domain.corpus import Corpus
 from engine.domain.errors import Damaged, InputError, NameRefused, NotFound, TracelapseError
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.runs import RunConfig
-from engine.store import Store
+from engine.store import Store, claims
 from tests.store.artefacts import add_run, corpus, meta, state
 
 DOORS: dict[str, Callable[[Store, str], object]] = {
@@ -84,6 +84,7 @@ def test_any_text_is_refused_or_unknown(store: Store, tmp_path: Path, name: str)
 @given(name=st.text(alphabet=string.ascii_lowercase + "./-_0\\", min_size=1, max_size=12))
 @example(name="a.b_c-0")
 def test_what_is_saved_lies_inside_the_workspace(store: Store, tmp_path: Path, name: str) -> None:
+    claims.own(store.workspace)  # which the first write would make
     before = tree(tmp_path)
     try:
         store.save_corpus(Corpus(name, corpus().examples, ()))

@@ -19,6 +19,7 @@ from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.methods import METHODS, circuit_tuning
 from engine.training.methods.circuit_tuning import CircuitTuningSteps, edges_at
+from engine.training.resume import read_point, write_point
 from tests.tiny import tiny_corpus
 from tests.training.conftest import After, Never, quiet, run_config, weights_hash
 
@@ -240,10 +241,46 @@ def test_it_goes_on_to_the_same_bits(taught: Store, whole: Store, config: Any, s
     assert taught.tuning("run") == whole.tuning("run")
 
 
+class Dies(BaseException):
+    """Stands for `kill -9`."""
+
+
+@pytest.mark.parametrize("at", ["new_checkpoint", "save_losses", "save_tuning", "delete_resume_state"])
+def test_dying_beside_the_last_writes_keeps_the_table(
+    taught: Store, whole: Store, config: Any, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Nothing is left to train then, so Trainer loads nothing when the run is resumed."""
+    n_steps = config(**TUNED).n_steps
+    real = getattr(Store, at)
+
+    def dying(self: Store, name: str, *rest: Any) -> Any:
+        if n_steps == len(read_losses_of_resume(self)):
+            raise Dies
+        return real(self, name, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, at, dying)
+        with pytest.raises(Dies):
+            fine_tune(taught, config(**TUNED), quiet, Never())
+    assert taught.resume_folder("run").exists()
+    fine_tune(taught, config(**TUNED), quiet, Never(), resume=True)
+    assert taught.tuning("run") == whole.tuning("run")
+    assert weights_hash(taught, "run") == weights_hash(whole, "run")
+
+
+def read_losses_of_resume(store: Store) -> tuple[float, ...]:
+    point = read_point(store.resume_folder("run"))
+    return point.losses.loss if point else ()
+
+
 def test_a_resume_state_of_another_circuit_is_damaged(taught: Store, config: Any) -> None:
     with pytest.raises(Cancelled):
         fine_tune(taught, config(**TUNED), quiet, After(6))
-    save_file({"edges": torch.zeros(3, 3, dtype=torch.bool)}, taught.resume_folder("run") / "circuit.safetensors")
+    folder = taught.resume_folder("run")
+    point = read_point(folder)
+    assert point is not None
+    save_file({"edges": torch.zeros(3, 3, dtype=torch.bool)}, folder / "circuit.safetensors")
+    write_point(folder, point)
     with pytest.raises(Damaged, match="no circuit of this model"):
         fine_tune(taught, config(**TUNED), quiet, Never(), resume=True)
 

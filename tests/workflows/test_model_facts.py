@@ -41,11 +41,13 @@ def test_damage_is_a_problem_and_no_error(demo_store: Store, tmp_path: Path) -> 
     whole = weights.read_bytes()
     for broken in (b"", whole[:20], b"\xff" * 64, (9).to_bytes(8, "little") + b'{"a": 1} ', b"\x02" + bytes(7) + b"[]"):
         weights.write_bytes(broken)
-        assert "cannot be read" in model_facts(demo_store, spec).problem
+        assert str(folder) in model_facts(demo_store, spec).problem
     weights.unlink()
     assert "no safetensors weights" in model_facts(demo_store, spec).problem
+    (folder / "config.json").write_text("[" * 100_000, encoding="utf-8")
+    assert str(folder) in model_facts(demo_store, spec).problem
     (folder / "config.json").write_text("[]", encoding="utf-8")
-    assert "cannot be read" in model_facts(demo_store, spec).problem
+    assert "no object" in model_facts(demo_store, spec).problem
     assert model_facts(demo_store, DEMO_MODEL).n_parameters == 1_148_800
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -22,6 +21,7 @@ from engine.domain.corpus import Corpus
 from engine.domain.errors import Damaged, InputError
 from engine.domain.runs import RunConfig, TuningLog
 from engine.models.adapters import Tuned
+from engine.store.files import read_json
 from engine.store.run_files import TUNING
 from engine.training.methods.steps import Steps
 from engine.training.texts import Batch
@@ -105,12 +105,15 @@ class CircuitTuningSteps(Steps):
         shape = self._nodes.shape
         try:
             edges = load_file(folder / CIRCUIT)["edges"].numpy()
-            self.log = TuningLog.model_validate_json((folder / TUNING).read_text(encoding="utf-8"))
-        except (OSError, SafetensorError, ValueError, KeyError, ValidationError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise Damaged(folder / CIRCUIT, f"the circuit that is trained cannot be read ({error})") from error
+        self.read_log(folder)
         if edges.shape != (shape.n_inputs, shape.n_sources) or edges.dtype != bool:
             raise Damaged(folder / CIRCUIT, "it is no circuit of this model")
         self._train(Circuit(shape, edges))
+
+    def read_log(self, folder: Path) -> None:
+        self.log = read_json(folder / TUNING, TuningLog)
 
     def _train(self, circuit: Circuit) -> None:
         """From now on only the circuit's weights."""

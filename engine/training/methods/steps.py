@@ -30,4 +30,7 @@ class Steps:
         """Keep in the resume state what the next steps depend on."""
 
     def load(self, folder: Path) -> None:
-        """Take that over. Raises Damaged."""
+        """Take that over, once the optimizer is made. Raises Damaged."""
+
+    def read_log(self, folder: Path) -> None:
+        """Take over `log` alone: where nothing is left to train, `load` is never called. Raises Damaged."""

@@ -14,7 +14,9 @@ MOST = 5
 
 @guarded()
 def unreadable() -> None:
-    """What lies in the workspace and is in no list, because it is damaged: which file, and why."""
+    """What lies in the workspace and is in no list, because it is damaged; and what its drive does not allow."""
+    if note := store().read_only or store().warning:
+        st.warning(plain(note), icon=":material/warning:")
     for problem in store().unreadable():
         st.warning(plain(f"{problem.path} is left out: {problem.reason}."), icon=":material/warning:")
 

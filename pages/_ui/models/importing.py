@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +11,7 @@ from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
+from engine.domain.paths import person_path
 from engine.workflows.checkpoint_folders import log_notes, preview
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
@@ -79,7 +79,7 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         return
     try:
         steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
-        found = preview([Path(folder).expanduser() for folder in folders], steps=steps)
+        found = preview([person_path(folder) for folder in folders], steps=steps)
     except TracelapseError as error:
         show(error)
         return
@@ -182,7 +182,7 @@ def _model(found: ImportPreview) -> ModelSpec | None:
 
 
 def _suggested(folder: str) -> str:
-    path = Path(folder).expanduser()
+    path = person_path(folder)
     plain_names = ("out", "output", "outputs", "results")
     try:
         return slug(path.parent.name if path.name.lower() in plain_names and path.parent.name else path.name)

@@ -1,0 +1,40 @@
+"""What other people's libraries raise, as one of our errors."""
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from engine.domain.errors import Cancelled, TracelapseError
+
+
+@contextmanager
+def translated(ours: Callable[[str], TracelapseError]) -> Iterator[None]:
+    """Whatever a library raises becomes `ours`, which is given what it said; put it around the library's call alone.
+
+    Loaders say “broken file” in every way there is, down to a failed import and a panic of native code. Our own errors,
+    a cancel, Ctrl-C and refused memory, which are no fault of a file, pass through.
+    """
+    try:
+        yield
+    except (TracelapseError, Cancelled):
+        raise
+    except BaseException as error:
+        is_theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"  # pyo3's
+        if not is_theirs or is_out_of_memory(error):
+            raise
+        raise ours(one_line(error)) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of Python, the system, torch's own on a processor (a plain RuntimeError) or on a GPU."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """What a library's error says, on one short line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
