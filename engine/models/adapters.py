@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +29,8 @@ from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
 from engine.models.base import BUILDING, LoadedModel, one_line
-from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, save_plain
+from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
+from engine.store.files import file_hash
 
 Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -45,7 +45,7 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
 }
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
-_ORIGIN = {"base", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
+_ORIGIN = {"base", "folder", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
 
 
 def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
@@ -58,19 +58,26 @@ def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
         about, tensors = (read_about, TENSORS) if is_plain(adapter) else (read_config, WEIGHTS)
         config = {key: value for key, value in about(adapter).items() if key not in _ORIGIN}
         digest.update(json.dumps(_in_order(config), sort_keys=True).encode())
+        if is_plain(adapter) and refers(adapter):
+            return digest.hexdigest()[:20]  # the hashes of the files are in what was read
         try:
-            digest.update((adapter / tensors).read_bytes())
+            with (adapter / tensors).open("rb") as file:
+                while block := file.read(1 << 24):
+                    digest.update(block)
         except OSError as error:
             raise Damaged(adapter / tensors, one_line(error)) from error
     return digest.hexdigest()[:20]
 
 
 def base_hash(folder: Path) -> str:
-    """sha256 over the weight files of a base model; remembered while the files do not change."""
+    """sha256 over the weight files of a base model."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise Damaged(folder, "it has no safetensors weights", "Download or save the model again.")
-    return _files_hash(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(bytes.fromhex(file_hash(path)))
+    return digest.hexdigest()
 
 
 def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel:
@@ -270,11 +277,3 @@ def _in_order(value: object) -> object:
         return sorted(value)
     return value
 
-
-@lru_cache(maxsize=64)
-def _files_hash(files: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _size, _time in files:
-        with Path(path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -150,7 +150,20 @@ def _check_checkpoint(path: Path) -> Iterator[Problem]:
     files = ("adapter_config.json", "adapter_model.safetensors")
     about, tensors = PLAIN_FILES if path.with_name(PLAIN_FILES[0]).exists() else files
     yield from _reading(path.with_name(about), _read_adapter_config)
+    if about in PLAIN_FILES and (source := _referred_to(path.with_name(about))):
+        for file in source:
+            yield from _reading(file, _open_tensors)
+        return
     yield from _reading(path.with_name(tensors), _open_tensors)
+
+
+def _referred_to(about: Path) -> list[Path]:
+    """Files elsewhere that hold the weights of an imported checkpoint; whether they are the same, their use tells."""
+    try:
+        read = json.loads(read_text(about))
+        return [Path(read["folder"], name) for name in read["files"]]
+    except (Damaged, ValueError, KeyError, TypeError):  # it holds its weights itself, or is reported above
+        return []
 
 
 def _check_transcoders(path: Path) -> Iterator[Problem]:

@@ -1,19 +1,19 @@
 """Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
 
-import hashlib
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
-from engine.domain.numbers import plural
+from engine.domain.numbers import memory, plural
 from engine.domain.runs import LossLog
+from engine.store.files import file_hash
+from engine.workflows import full_folders
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
@@ -21,6 +21,7 @@ _FILES: Final[dict[FoundKind, tuple[str, str]]] = {
     "adapter": (CONFIG, WEIGHTS),
     "changed weights": (PLAIN_CONFIG, PLAIN_WEIGHTS),
 }
+_LARGE = 1 << 28  # bytes; larger files are told apart by samples
 _NUMBER = re.compile(
     r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
 )
@@ -28,8 +29,8 @@ _MOST_STEPS = 999_999_999
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
-    """What says what it is, and its tensors."""
-    return _FILES[kind]
+    """What says what it is, and its tensors. A full fine-tune becomes changed weights when it is taken in."""
+    return _FILES["changed weights" if kind == "full" else kind]
 
 
 def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPreview:
@@ -88,8 +89,8 @@ def _in(folder: Path) -> Iterator[FoundCheckpoint]:
     inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
     if not own and not inner:
         raise InputError(
-            f"{folder} holds no checkpoint: there is no {CONFIG} (nor {PLAIN_CONFIG}) in it or in a folder of it. Give "
-            "the folders that PEFT's save_pretrained or Trainer wrote."
+            f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in a "
+            "folder of it. Give the folders that save_pretrained or Trainer wrote."
         )
     if own and not any(one.step for one in inner):
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
@@ -115,7 +116,15 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _kind(folder: Path) -> FoundKind | None:
-    return next((kind for kind, (about, _) in _FILES.items() if (folder / about).exists()), None)
+    small = next((kind for kind, (about, _) in _FILES.items() if (folder / about).exists()), None)
+    return small or ("full" if full_folders.is_full(folder) else None)
+
+
+def _names(folder: Path, kind: FoundKind) -> tuple[str, ...]:
+    """What says what it is, and the files of its tensors."""
+    if kind == "full":
+        return (full_folders.CONFIG, *full_folders.weight_files(folder))
+    return _FILES[kind]
 
 
 def _found(folder: Path, outer: Path) -> FoundCheckpoint:
@@ -127,8 +136,18 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
     )
     why = _why_not(folder, kind)
     step = whole_number(trainer.get("global_step")) or _step_in(outer.resolve().name)
-    base = _base_of(folder / _FILES[kind][0])
-    return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, base=base, trainer=trainer)
+    base = _base_of(folder / _names(folder, kind)[0])
+    stored = "" if why else _stored(folder, kind)
+    return FoundCheckpoint(
+        step=step, path=folder, kind=kind, taken=not why, why=why, base=base, stored=stored, trainer=trainer
+    )  # fmt: skip
+
+
+def _stored(folder: Path, kind: FoundKind) -> str:
+    if kind != "full":
+        return f"a copy, {memory(sum((folder / name).stat().st_size for name in _FILES[kind]))}"
+    most = memory(round(full_folders.DIFFERENCE_AT_MOST * full_folders.weight_bytes_on_disk(folder)))
+    return f"what differs from the base, at most {most}; where more does, only a reference to this folder"
 
 
 def _base_of(about: Path) -> str:
@@ -137,15 +156,18 @@ def _base_of(about: Path) -> str:
         fields = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
-    named = (fields.get("base_model_name_or_path") or fields.get("base")) if isinstance(fields, dict) else ""
+    keys = ("base_model_name_or_path", "base", "_name_or_path")
+    named = next((fields[key] for key in keys if fields.get(key)), "") if isinstance(fields, dict) else ""
     return named if isinstance(named, str) else ""
 
 
 def _why_not(folder: Path, kind: FoundKind) -> str:
-    about, weights = _FILES[kind]
-    for name in (about, weights):
+    for name in _names(folder, kind):
         if (folder / name).exists() and not _stays(folder, name):
             return f"{name} is a link to a file outside its folder: copy the file there instead"
+    if kind == "full":
+        return full_folders.why_not_full(folder)
+    _, weights = _FILES[kind]
     if not (folder / weights).is_file():
         pickled = (folder / "adapter_model.bin").exists()
         only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
@@ -205,19 +227,17 @@ def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
 
 
 def _content(one: FoundCheckpoint) -> str:
-    """Small adapters by their bytes. Others by size and name: to read gigabytes for a preview takes too long."""
-    weights = one.path / _FILES[one.kind][1]
-    about = weights.stat()
-    if about.st_size > 1 << 28:
-        return f"{weights.resolve()} {about.st_size}"
-    return _digest(str(weights.resolve()), about.st_size, about.st_mtime_ns)
+    """Small ones by their bytes, large ones by samples: to read gigabytes for a preview takes too long."""
+    if one.kind == "full" and full_folders.weight_bytes_on_disk(one.path) > _LARGE:
+        return full_folders.sampled(one.path)
+    return " ".join(_bytes_of(one.path / name) for name in _names(one.path, one.kind)[1:])
 
 
-@lru_cache(maxsize=1024)
-def _digest(path: str, _size: int, _time: int) -> str:
-    """Of a file, read again only where it has changed: a page asks at every click."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _bytes_of(weights: Path) -> str:
+    size = weights.stat().st_size
+    if size > _LARGE:
+        return f"{weights.resolve()} {size}"
+    return file_hash(weights.resolve())
 
 
 def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:
