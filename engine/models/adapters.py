@@ -45,7 +45,16 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
 }
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
-_ORIGIN = {"base", "folder", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
+_ORIGIN = {
+    "base",
+    "folder",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "peft_version",
+    "auto_mapping",
+    "task_type",
+}
 
 
 def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
@@ -54,6 +63,8 @@ def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
     Raises Damaged where the adapter's files cannot be read.
     """
     digest = hashlib.sha256(base_hash(base.folder if isinstance(base, LoadedModel) else base).encode())
+    if isinstance(base, LoadedModel):
+        digest.update(base.spec.vocabulary.encode())
     if adapter is not None:
         about, tensors = (read_about, TENSORS) if is_plain(adapter) else (read_config, WEIGHTS)
         config = {key: value for key, value in about(adapter).items() if key not in _ORIGIN}
@@ -261,10 +272,10 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
         found = load(path.read_bytes())  # a map of the file costs more, tensor by tensor, than the small file itself
     except (SafetensorError, OSError, ValueError) as error:
         raise Damaged(path, one_line(error)) from error
-    return {_plain_name(name): tensor for name, tensor in found.items()}
+    return {plain_name(name): tensor for name, tensor in found.items()}
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """Without what torch.compile and FSDP put into names, and without the adapter's own."""
     return _DEFAULT.sub(r"\1", name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", ""))
 
@@ -276,4 +287,3 @@ def _in_order(value: object) -> object:
     if isinstance(value, list) and all(isinstance(member, str) for member in value):
         return sorted(value)
     return value
-

@@ -39,9 +39,7 @@ def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
     return reference
 
 
-def take_full(
-    loaded: LoadedModel, source: Path, folder: Path, *, files: Sequence[str], most: float
-) -> PreTrainedModel:
+def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequence[str], most: float) -> PreTrainedModel:
     """`keep_difference` of the full fine-tune in `source`; the model of what was kept, as it is used from now on.
 
     Its logits are held to those of transformers' own model of `source`, which is gone before it is made: gigabytes.

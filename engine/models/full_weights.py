@@ -26,7 +26,9 @@ def whole_model(loaded: LoadedModel, source: Path) -> PreTrainedModel:
     """
     base, read = model_config(loaded.folder), model_config(source)
     if said := next(_differences(base, read), None):
-        raise InputError(f"{source} is no fine-tune of “{loaded.spec.name}”: {said}. Name the model that it began from.")
+        raise InputError(
+            f"{source} is no fine-tune of “{loaded.spec.name}”: {said}. Name the model that it began from."
+        )
     model, left = load_weights(loaded.spec, source, read)
     if left:
         raise InputError(
@@ -79,7 +81,7 @@ def _short(value: Any) -> str:
 
 
 def _changed(base: PreTrainedModel, whole: PreTrainedModel) -> list[str]:
-    """Names of the parameters that differ; of a tie that both have one, and both ends of a tie that only the base has."""
+    """Names of the parameters that differ: of a tie that both have one, of a tie that only the base has both."""
     ours, theirs = (dict(model.named_parameters(remove_duplicate=False)) for model in (base, whole))
     if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
         name = min([name for name in ours.keys() & theirs.keys() if ours[name].shape != theirs[name].shape] or
@@ -98,7 +100,7 @@ def _changed(base: PreTrainedModel, whole: PreTrainedModel) -> list[str]:
 
 
 def _place(whole: PreTrainedModel, name: str, lying: Mapping[str, Path], source: Path) -> str:
-    """The name of a parameter's tensor in the files: its own or a tied one's, with or without the prefix of the body."""
+    """What a parameter's tensor is called in the files: itself or its tied end, with or without the body's prefix."""
     prefix = f"{whole.base_model_prefix}."
     for own in _names_of(whole, name):
         for candidate in (own, own.removeprefix(prefix), f"{prefix}{own}"):

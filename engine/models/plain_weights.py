@@ -1,7 +1,7 @@
 """Checkpoints of models whose own weights were trained: the tensors that changed, in the model's own names.
 
-They lie in `weights.safetensors`. Of a model that was trained elsewhere and differs from the base nearly everywhere they
-stay where they are: `weights.json` names the folder, its files with their hashes, and the tensor of each parameter.
+They lie in `weights.safetensors`. Of a model that was trained elsewhere and differs from the base nearly everywhere
+they stay where they are: `weights.json` names the folder, its files with their hashes, and each parameter's tensor.
 """
 
 import json
@@ -42,7 +42,9 @@ def save_plain(
 
 def save_changed(folder: Path, changed: Mapping[str, torch.Tensor], *, base_name: str) -> None:
     """Parameters of a model that was trained elsewhere, as they lie there."""
-    save_file({name: value.contiguous() for name, value in changed.items()}, folder / TENSORS, metadata={"format": "pt"})
+    save_file(
+        {name: value.contiguous() for name, value in changed.items()}, folder / TENSORS, metadata={"format": "pt"}
+    )
     n_changed = sum(value.numel() for value in changed.values())
     _write_about(folder, {"base": base_name, "type": "full", "n_changed": n_changed})
 
@@ -145,7 +147,7 @@ def _read_elsewhere(folder: Path) -> dict[str, torch.Tensor]:
     source, files = Path(str(about["folder"])), about.get("files")
     if not isinstance(files, dict):
         raise Damaged(folder / ABOUT, "it names no files")
-    lying = {}
+    lying: dict[str, torch.Tensor] = {}
     for file, expected in sorted(files.items()):
         _refuse_other_file(source / Path(file).name, expected)
         lying |= tensors_in(source / Path(file).name, tensors.values())
@@ -176,6 +178,15 @@ def names_in(path: Path) -> tuple[str, ...]:
     try:
         with safe_open(path, framework="pt") as file:
             return tuple(file.keys())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise Damaged(path, one_line(error)) from error
+
+
+def shape_in(path: Path, name: str) -> tuple[int, ...]:
+    """Of a tensor in a safetensors file. Raises Damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
     except (SafetensorError, OSError, ValueError) as error:
         raise Damaged(path, one_line(error)) from error
 

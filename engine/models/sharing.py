@@ -65,11 +65,8 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
             parent, _, own = name.rpartition(".")
             modules[parent].add_module(own, term)
         return model
-    elif changes_base(
-        config := peft_config(adapter)
-    ):  # PEFT takes the term's beginning off the weights that it is given
-        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
-        _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
+    else:
+        _own_what_peft_sets(model, adapter)
     tuned = with_adapter(model, adapter)
     if isinstance(tuned, PeftModel):
         with BUILDING:
@@ -113,6 +110,18 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
             return {}
         terms[name] = LowRank(module, down, up, alpha / (rank**0.5 if config.use_rslora else rank))
     return terms
+
+
+def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
+    """Weights of the base that PEFT writes to when it puts an adapter on."""
+    config = peft_config(adapter)
+    wrapped = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # PEFT's own copies
+    saved = {name.removeprefix(_OF_MODEL) for name in read_weights(adapter)}  # such as resized embeddings
+    named = model.named_parameters(remove_duplicate=False)
+    _own(model, [one for name, one in named if name in saved and not name.endswith(wrapped)])
+    if changes_base(config):  # the term's beginning is taken off the weights
+        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
+        _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
 
 
 def _keep_thin(tuned: PeftModel) -> None:

@@ -31,7 +31,7 @@ from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.pair_files import read_pair_measures
-from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning
+from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning, referred_to
 
 PLAIN_FILES = ("weights.json", "weights.safetensors")
 
@@ -150,20 +150,11 @@ def _check_checkpoint(path: Path) -> Iterator[Problem]:
     files = ("adapter_config.json", "adapter_model.safetensors")
     about, tensors = PLAIN_FILES if path.with_name(PLAIN_FILES[0]).exists() else files
     yield from _reading(path.with_name(about), _read_adapter_config)
-    if about in PLAIN_FILES and (source := _referred_to(path.with_name(about))):
-        for file in source:
-            yield from _reading(file, _open_tensors)
+    if source := referred_to(path.parent):
+        if not source.is_dir():
+            yield Problem(source, f"it is not there, and {path.parent} refers to it")
         return
     yield from _reading(path.with_name(tensors), _open_tensors)
-
-
-def _referred_to(about: Path) -> list[Path]:
-    """Files elsewhere that hold the weights of an imported checkpoint; whether they are the same, their use tells."""
-    try:
-        read = json.loads(read_text(about))
-        return [Path(read["folder"], name) for name in read["files"]]
-    except (Damaged, ValueError, KeyError, TypeError):  # it holds its weights itself, or is reported above
-        return []
 
 
 def _check_transcoders(path: Path) -> Iterator[Problem]:

@@ -33,6 +33,11 @@ def files_of(kind: FoundKind) -> tuple[str, str]:
     return _FILES["changed weights" if kind == "full" else kind]
 
 
+def tensor_files(one: FoundCheckpoint) -> list[Path]:
+    """The files of a checkpoint's tensors."""
+    return [one.path / name for name in _names(one.path, one.kind)[1:]]
+
+
 def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPreview:
     """What an import of these folders would take: of each the checkpoint that it is, and those in it.
 
@@ -89,8 +94,8 @@ def _in(folder: Path) -> Iterator[FoundCheckpoint]:
     inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
     if not own and not inner:
         raise InputError(
-            f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in a "
-            "folder of it. Give the folders that save_pretrained or Trainer wrote."
+            f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in "
+            "a folder of it. Give the folders that save_pretrained or Trainer wrote."
         )
     if own and not any(one.step for one in inner):
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
@@ -144,10 +149,11 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
 
 
 def _stored(folder: Path, kind: FoundKind) -> str:
+    words = "; its tokenizer, where it reads otherwise than the base’s" if (folder / "tokenizer.json").exists() else ""
     if kind != "full":
-        return f"a copy, {memory(sum((folder / name).stat().st_size for name in _FILES[kind]))}"
+        return f"a copy, {memory(sum((folder / name).stat().st_size for name in _FILES[kind]))}{words}"
     most = memory(round(full_folders.DIFFERENCE_AT_MOST * full_folders.weight_bytes_on_disk(folder)))
-    return f"what differs from the base, at most {most}; where more does, only a reference to this folder"
+    return f"what differs from the base, at most {most}; where more does, only a reference to this folder{words}"
 
 
 def _base_of(about: Path) -> str:
@@ -163,7 +169,7 @@ def _base_of(about: Path) -> str:
 
 def _why_not(folder: Path, kind: FoundKind) -> str:
     for name in _names(folder, kind):
-        if (folder / name).exists() and not _stays(folder, name):
+        if (folder / name).exists() and not stays(folder, name):
             return f"{name} is a link to a file outside its folder: copy the file there instead"
     if kind == "full":
         return full_folders.why_not_full(folder)
@@ -175,7 +181,7 @@ def _why_not(folder: Path, kind: FoundKind) -> str:
     return ""
 
 
-def _stays(folder: Path, name: str) -> bool:
+def stays(folder: Path, name: str) -> bool:
     """Whether a file is in its folder, or a link into the blobs of the Hugging Face cache that the folder is in."""
     target, home = (folder / name).resolve(), folder.resolve()
     caches = [above.parent / "blobs" for above in (home, *home.parents) if above.name == "snapshots"]
@@ -185,7 +191,7 @@ def _stays(folder: Path, name: str) -> bool:
 def _trainer_state(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    if not _stays(path.parent, path.name):
+    if not stays(path.parent, path.name):
         raise InputError(f"{path} is a link to a file outside its folder. Copy the file there instead.")
     remedy = "Remove it; the step is then read from the folder's name."
     try:

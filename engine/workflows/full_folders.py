@@ -13,7 +13,6 @@ DIFFERENCE_AT_MOST: Final = 0.9  # of the weights' bytes; where more differs fro
 _SAMPLE_BYTES = 4096
 _PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated*.pth", "model*.pt", "model*.pth")
 _SHARDS = "model-*-of-*.safetensors"
-_LOAD = "from transformers import AutoModelForCausalLM as M; M.from_pretrained"
 
 
 def is_full(folder: Path) -> bool:
@@ -80,11 +79,9 @@ def _quantised(folder: Path) -> str:
     if not settings:
         return ""
     method = str(settings.get("quant_method") or "unknown method") if isinstance(settings, dict) else "unknown method"
-    way = (
-        f'dequantise it where it was trained: python -c "{_LOAD}({str(folder)!r}).dequantize().save_pretrained(\'OUT\')"'
-        if method.lower() in ("bitsandbytes", "bnb")
-        else "give the weights that it was made from, or merge the adapter into the model as it was before"
-    )
+    way = "give the weights that it was made from, or merge the adapter into the model as it was before"
+    if method.lower() in ("bitsandbytes", "bnb"):
+        way = f"dequantise it where it was trained: {_python(folder, '.dequantize()')}"
     return f"its weights are quantised ({method[:40]}), so they are not those that were trained: {way}"
 
 
@@ -93,8 +90,15 @@ def _pickles(folder: Path) -> list[str]:
 
 
 def _why_pickled(folder: Path) -> str:
-    load = f'python -c "{_LOAD}({str(folder)!r}).save_pretrained(\'OUT\')"'
-    return f"it has only pickled weights ({_pickles(folder)[0]}), which are never read: convert them with {load}"
+    pickled = _pickles(folder)[0]
+    return f"it has only pickled weights ({pickled}), which are never read: convert them with {_python(folder)}"
+
+
+def _python(folder: Path, then: str = "", **settings: str) -> str:
+    """The command that loads a model with transformers and saves it."""
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    load = f"AutoModelForCausalLM.from_pretrained({str(folder)!r}{given}){then}"
+    return f"python -c \"from transformers import AutoModelForCausalLM; {load}.save_pretrained('OUT')\""
 
 
 def _zero(folder: Path) -> list[Path]:
@@ -117,8 +121,7 @@ def _why_fsdp(folder: Path) -> str:
 
 def _why_gguf(folder: Path) -> str:
     name = min(path.name for path in folder.glob("*.gguf"))
-    load = f'python -c "{_LOAD}({str(folder)!r}, gguf_file={name!r}).save_pretrained(\'OUT\')"'
-    return f"its weights are in {name}: convert them with {load}"
+    return f"its weights are in {name}: convert them with {_python(folder, gguf_file=name)}"
 
 
 # Weights in another form than safetensors: how they are known, and what to do.

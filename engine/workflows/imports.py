@@ -20,6 +20,7 @@ from engine.domain.names import check_name
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
 from engine.store.files import sibling, storing
+from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 
@@ -70,8 +71,11 @@ def import_adapters(
     taught = store.corpus(corpus) if corpus else None
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
-    probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
     with _scratch(store.workspace / "runs" / name) as scratch:
+        (vocabulary := scratch / "vocabulary").mkdir()
+        loaded = with_vocabulary(loaded, found, vocabulary)
+        model = model.model_copy(update={"vocabulary": loaded.spec.vocabulary})
+        probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
         copies, scores = [], [measure(loaded.model, probes)]
         for done, one in enumerate(found):
             cancel.check()
@@ -81,7 +85,13 @@ def import_adapters(
             scores.append(results)
         config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
         cancel.check()
-        _keep(store, config, copies, scores if taught else None)
+        try:
+            if model.vocabulary:
+                store.save_vocabulary(model.vocabulary, vocabulary)
+            _keep(store, config, copies, scores if taught else None)
+        except BaseException:
+            store.remove_unused_vocabularies()
+            raise
     report(1.0, f"{len(copies)} checkpoints imported")
     return name
 
@@ -93,10 +103,10 @@ def _scratch(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = sibling(path)
         folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(folders: Sequence[Path], steps: Sequence[int]) -> list[FoundCheckpoint]:
@@ -116,6 +126,7 @@ def _take(
 
     Raises InputError, Damaged of the person's folder, not of what is kept.
     """
+    from engine.models.added_tokens import leave_out_base_rows
     from engine.models.as_trained import check_as_trained, take_full
     from engine.training.probing import measure
 
@@ -129,6 +140,8 @@ def _take(
         else:
             for name in files_of(one.kind):
                 shutil.copyfile(one.path / name, folder / name)
+            if one.kind == "adapter":
+                leave_out_base_rows(loaded, folder)
             tuned = check_as_trained(loaded, folder)
         return one.model_copy(update={"path": folder}), measure(tuned, probes)
     except InputError as error:
