@@ -43,6 +43,7 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "layer_replication": "repeats layers of the model, which is then another model than the base",
     "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
 }
+_WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
 _ORIGIN = {
@@ -120,7 +121,7 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
     try:
         with BUILDING:
             tuned = PeftModel(model, config)
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
         raise InputError(
             f"{adapter} does not fit this model: {one_line(error)}. Use the model that it was made for."
         ) from error
@@ -278,6 +279,11 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
 def plain_name(name: str) -> str:
     """Without what torch.compile and FSDP put into names, and without the adapter's own."""
     return _DEFAULT.sub(r"\1", name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", ""))
+
+
+def of_base(name: str) -> str:
+    """The base's parameter that a tensor of an adapter's file stands for, if any: as trained, or as it was before."""
+    return _WRAPPED.sub("", plain_name(name).removeprefix("base_model.model."))
 
 
 def _in_order(value: object) -> object:

@@ -1,14 +1,14 @@
 """A base with a vocabulary of its own for one run: the rows and the tokenizer that an imported fine-tune came with.
 
-The base has no rows for tokens that were added to it. It is given those of the run's first checkpoint, the nearest that
-is known to where training began; everything before them is the base's.
+The base has no rows for tokens that were added to it. It is given those that training began with where PEFT has saved
+them, else those of the run's first checkpoint, the nearest that is known; everything before them is the base's.
 """
 
 import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import InputError
 from engine.domain.models import ModelSpec
-from engine.models.adapters import WEIGHTS, peft_config, plain_name
+from engine.models.adapters import WEIGHTS, of_base, peft_config
 from engine.models.base import BUILDING, LoadedModel, bos_id, load_base
 from engine.models.plain_weights import names_in, shape_in, tensors_in
 from engine.models.tokenizer_files import read_tokenizer
@@ -28,7 +28,7 @@ from engine.store.layout import ADDED, ADDED_ROWS
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
 )  # fmt: skip
-_OF_ADAPTER = "base_model.model."
+_BEFORE = (".original_module.", ".base_layer.")  # in PEFT's names of what was there when training began
 
 
 def n_rows(model: PreTrainedModel) -> int:
@@ -95,16 +95,29 @@ def reading(tokenizer: PreTrainedTokenizerFast) -> str:
 
 def leave_out_base_rows(loaded: LoadedModel, adapter: Path) -> None:
     """Take out of an adapter's file what is the base's: PEFT saves all embeddings where the vocabulary is another."""
-    if getattr(peft_config(adapter), "modules_to_save", None):
-        return  # PEFT reads them as trained
     path, own = adapter / WEIGHTS, dict(loaded.model.named_parameters(remove_duplicate=False))
-    names = {name: plain_name(name).removeprefix(_OF_ADAPTER) for name in names_in(path)}
+    names = {name: of_base(name) for name in names_in(path)}
     if not own.keys() & set(names.values()):
         return
-    weights = load_file(path)
-    left = {name: one for name, one in weights.items() if names[name] not in own or not _equal(own[names[name]], one)}
+    weights, trained = load_file(path), _trained_whole(adapter)
+    into, out = loaded.model.get_input_embeddings(), loaded.model.get_output_embeddings()
+    head = next((name for name, module in loaded.model.named_modules() if module is out), "")
+    left = {}
+    for name, one in weights.items():
+        twice = ".modules_to_save." in name and name.replace(".modules_to_save.", ".") in weights
+        # PEFT has one term at both ends of a tie, under the name of the first.
+        twice = twice or (names[name].startswith(f"{head}.") and name.endswith("_delta") and out.weight is into.weight)
+        of_before = ".original_module." in name  # PEFT does not run it
+        same = names[name] in own and not names[name].endswith(trained) and _equal(own[names[name]], one)
+        if not (twice or of_before or same):
+            left[name] = one
     if len(left) < len(weights):
         save_file(left, path, metadata={"format": "pt"})
+
+
+def _trained_whole(adapter: Path) -> tuple[str, ...]:
+    """Ends of the names of parameters that are in the file as they were trained, whatever the base's are."""
+    return tuple(f"{name}.weight" for name in getattr(peft_config(adapter), "modules_to_save", None) or ())
 
 
 def _equal(parameter: torch.Tensor, saved: torch.Tensor) -> bool:
@@ -131,12 +144,14 @@ def _ends(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
     return found
 
 
-def _lying(model: PreTrainedModel, files: Sequence[Path], end: str) -> Iterator[tuple[Path, str]]:
-    """Files and names of the tensors that stand for it, whether of an adapter or of a whole model."""
+def _lying(model: PreTrainedModel, files: Sequence[Path], end: str) -> list[tuple[Path, str]]:
+    """Files and names of the tensors that stand for it, of an adapter or a whole model; as they were before first."""
     parameter, prefix = _ends(model)[end], f"{model.base_model_prefix}."
     names = {name for name, one in model.named_parameters(remove_duplicate=False) if one is parameter}
-    for path in files:
-        for name in names_in(path):
-            own = plain_name(name).removeprefix(_OF_ADAPTER)
-            if names & {own, f"{prefix}{own}"}:
-                yield path, name
+    found = [
+        (path, name)
+        for path in files
+        for name in names_in(path)
+        if names & {of_base(name), f"{prefix}{of_base(name)}"} and "_delta" not in name
+    ]
+    return sorted(found, key=lambda one: not any(part in one[1] for part in _BEFORE))

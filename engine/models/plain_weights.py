@@ -5,8 +5,10 @@ they stay where they are: `weights.json` names the folder, its files with their 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +18,8 @@ from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
 from engine.models.base import one_line
-from engine.store.files import file_hash
+from engine.models.configs import AGAIN
+from engine.store.files import file_hash, storing
 
 TENSORS, ABOUT = "weights.safetensors", "weights.json"
 TYPES = ("full", "circuit_tuning")  # methods that make such checkpoints
@@ -42,9 +45,9 @@ def save_plain(
 
 def save_changed(folder: Path, changed: Mapping[str, torch.Tensor], *, base_name: str) -> None:
     """Parameters of a model that was trained elsewhere, as they lie there."""
-    save_file(
-        {name: value.contiguous() for name, value in changed.items()}, folder / TENSORS, metadata={"format": "pt"}
-    )
+    own = {name: value.contiguous() for name, value in changed.items()}
+    with storing(folder):
+        save_file(own, folder / TENSORS, metadata={"format": "pt"})
     n_changed = sum(value.numel() for value in changed.values())
     _write_about(folder, {"base": base_name, "type": "full", "n_changed": n_changed})
 
@@ -175,29 +178,29 @@ def _refuse_other_file(path: Path, expected: object) -> None:
 
 def names_in(path: Path) -> tuple[str, ...]:
     """Of the tensors in a safetensors file. Raises Damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return tuple(file.keys())
-    except (SafetensorError, OSError, ValueError) as error:
-        raise Damaged(path, one_line(error)) from error
+    with _opened(path) as file:
+        return tuple(file.keys())
 
 
 def shape_in(path: Path, name: str) -> tuple[int, ...]:
     """Of a tensor in a safetensors file. Raises Damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return tuple(file.get_slice(name).get_shape())
-    except (SafetensorError, OSError, ValueError) as error:
-        raise Damaged(path, one_line(error)) from error
+    with _opened(path) as file:
+        return tuple(file.get_slice(name).get_shape())
 
 
 def tensors_in(path: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Those of the names that a safetensors file has. Raises Damaged."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in set(names) & set(file.keys())}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in set(names) & set(file.keys())}
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
-        raise Damaged(path, one_line(error)) from error
+        raise Damaged(path, f"it cannot be read ({one_line(error)})", AGAIN) from error
 
 
 def _described(tensor: torch.Tensor) -> str:

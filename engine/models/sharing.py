@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import changes_base, peft_config, read_weights, with_adapter
+from engine.models.adapters import changes_base, of_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
@@ -116,7 +116,7 @@ def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
     """Weights of the base that PEFT writes to when it puts an adapter on."""
     config = peft_config(adapter)
     wrapped = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # PEFT's own copies
-    saved = {name.removeprefix(_OF_MODEL) for name in read_weights(adapter)}  # such as resized embeddings
+    saved = {of_base(name) for name in read_weights(adapter)}  # such as resized embeddings
     named = model.named_parameters(remove_duplicate=False)
     _own(model, [one for name, one in named if name in saved and not name.endswith(wrapped)])
     if changes_base(config):  # the term's beginning is taken off the weights

@@ -13,6 +13,7 @@ from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory, plural
 from engine.domain.runs import LossLog
 from engine.store.files import file_hash
+from engine.store.run_files import referred_to
 from engine.workflows import full_folders
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
@@ -174,6 +175,8 @@ def _why_not(folder: Path, kind: FoundKind) -> str:
     if kind == "full":
         return full_folders.why_not_full(folder)
     _, weights = _FILES[kind]
+    if kind == "changed weights" and (source := referred_to(folder)):
+        return f"its weights lie in {source}: give that folder"
     if not (folder / weights).is_file():
         pickled = (folder / "adapter_model.bin").exists()
         only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
