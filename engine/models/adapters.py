@@ -286,6 +286,11 @@ def of_base(name: str) -> str:
     return _WRAPPED.sub("", plain_name(name).removeprefix("base_model.model."))
 
 
+def is_saved(parameter: torch.Tensor, saved: torch.Tensor) -> bool:
+    """Whether a saved tensor gives a parameter the values that it has."""
+    return parameter.shape == saved.shape and torch.equal(parameter, saved.to(parameter))
+
+
 def _in_order(value: object) -> object:
     """Lists of names sorted (PEFT keeps them as sets), everything else as it is."""
     if isinstance(value, dict):

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import InputError
 from engine.domain.models import ModelSpec
-from engine.models.adapters import WEIGHTS, of_base, peft_config
+from engine.models.adapters import WEIGHTS, is_saved, of_base, peft_config
 from engine.models.base import BUILDING, LoadedModel, bos_id, load_base
 from engine.models.plain_weights import names_in, shape_in, tensors_in
 from engine.models.tokenizer_files import read_tokenizer
@@ -108,7 +108,7 @@ def leave_out_base_rows(loaded: LoadedModel, adapter: Path) -> None:
         # PEFT has one term at both ends of a tie, under the name of the first.
         twice = twice or (names[name].startswith(f"{head}.") and name.endswith("_delta") and out.weight is into.weight)
         of_before = ".original_module." in name  # PEFT does not run it
-        same = names[name] in own and not names[name].endswith(trained) and _equal(own[names[name]], one)
+        same = names[name] in own and not names[name].endswith(trained) and is_saved(own[names[name]], one)
         if not (twice or of_before or same):
             left[name] = one
     if len(left) < len(weights):
@@ -118,10 +118,6 @@ def leave_out_base_rows(loaded: LoadedModel, adapter: Path) -> None:
 def _trained_whole(adapter: Path) -> tuple[str, ...]:
     """Ends of the names of parameters that are in the file as they were trained, whatever the base's are."""
     return tuple(f"{name}.weight" for name in getattr(peft_config(adapter), "modules_to_save", None) or ())
-
-
-def _equal(parameter: torch.Tensor, saved: torch.Tensor) -> bool:
-    return parameter.shape == saved.shape and torch.equal(parameter, saved.to(parameter))
 
 
 def _extend(model: PreTrainedModel, rows: Mapping[str, torch.Tensor]) -> None:

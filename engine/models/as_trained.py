@@ -75,13 +75,13 @@ def _close(expected: torch.Tensor, found: torch.Tensor) -> bool:
 
 
 def _sequences(loaded: LoadedModel, reference: Tuned | PreTrainedModel) -> list[torch.Tensor]:
-    """(1, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
+    """(n, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
     n_rows = int(loaded.model.get_input_embeddings().weight.shape[0])
     made = torch.Generator().manual_seed(0)
-    sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made).split(1)
+    sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made)
     config = reference.peft_config[reference.active_adapter] if isinstance(reference, PeftModel) else None
     new = [token for token in _trained_tokens(config) if 0 <= token < n_rows][:_MOST_NEW]
-    return [*sequences, *([torch.tensor([new])] if new else [])]
+    return [sequences, *([torch.tensor([new])] if new else [])]
 
 
 def _trained_tokens(config: object) -> list[int]:

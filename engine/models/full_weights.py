@@ -46,8 +46,9 @@ def keep_difference(
     Where they take more than `most` of the bytes there (0 to 1), a reference. Raises InputError, Damaged.
     """
     lying = {name: source / file for file in files for name in names_in(source / file)}
-    _refuse_lost_head(whole, source, lying)
-    places = {name: _place(whole, name, lying, source) for name in _changed(loaded.model, whole)}
+    ends = _ends_of_ties(whole)
+    _refuse_lost_head(ends, source, lying)
+    places = {name: _place(whole, ends[name], lying, source) for name in _changed(loaded.model, whole)}
     found: dict[str, torch.Tensor] = {}
     for path in sorted({lying[tensor] for tensor in places.values()}):
         found |= tensors_in(path, places.values())
@@ -83,47 +84,47 @@ def _short(value: Any) -> str:
 def _changed(base: PreTrainedModel, whole: PreTrainedModel) -> list[str]:
     """Names of the parameters that differ: of a tie that both have one, of a tie that only the base has both."""
     ours, theirs = (dict(model.named_parameters(remove_duplicate=False)) for model in (base, whole))
-    if ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours):
-        name = min([name for name in ours.keys() & theirs.keys() if ours[name].shape != theirs[name].shape] or
-                   ours.keys() ^ theirs.keys())  # fmt: skip
-        raise InputError(f"{name} has another shape than in the base. Name the model that it began from.")
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape:
+            raise InputError(f"{name} has another shape than in the base. Name the model that it began from.")
     differ = {name for name in ours if not torch.equal(ours[name], theirs[name])}
-    chosen: list[str] = []
-    for name in ours:
-        tied = [other for other in ours if ours[other] is ours[name]]
-        if not differ & set(tied):
-            continue
+    chosen = []
+    for name, tied in _ends_of_ties(base).items():
         cut = any(theirs[other] is not theirs[name] for other in tied)
-        if (cut or name == tied[0]) and (cut or name in differ):
+        if (cut and differ & set(tied)) or (not cut and name in differ and name == min(tied, key=list(ours).index)):
             chosen.append(name)
     return chosen
 
 
-def _place(whole: PreTrainedModel, name: str, lying: Mapping[str, Path], source: Path) -> str:
+def _ends_of_ties(model: PreTrainedModel) -> dict[str, list[str]]:
+    """For the name of every parameter all names that it has, this one first."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    same: dict[int, list[str]] = {}
+    for name, one in named.items():
+        same.setdefault(id(one), []).append(name)
+    return {name: [name, *(other for other in same[id(one)] if other != name)] for name, one in named.items()}
+
+
+def _place(whole: PreTrainedModel, names: Sequence[str], lying: Mapping[str, Path], source: Path) -> str:
     """What a parameter's tensor is called in the files: itself or its tied end, with or without the body's prefix."""
     prefix = f"{whole.base_model_prefix}."
-    for own in _names_of(whole, name):
+    for own in names:
         for candidate in (own, own.removeprefix(prefix), f"{prefix}{own}"):
             if candidate in lying:
                 return candidate
     raise InputError(
-        f"{source} has no {name[:80]} by this name, so what differs from the base cannot be told. Load it with "
+        f"{source} has no {names[0][:80]} by this name, so what differs from the base cannot be told. Load it with "
         "transformers and save it again."
     )
 
 
-def _names_of(model: PreTrainedModel, name: str) -> list[str]:
-    own = dict(model.named_parameters(remove_duplicate=False))
-    return [name, *(other for other in own if own[other] is own[name] and other != name)]
-
-
-def _refuse_lost_head(whole: PreTrainedModel, source: Path, lying: Mapping[str, Path]) -> None:
+def _refuse_lost_head(ends: Mapping[str, Sequence[str]], source: Path, lying: Mapping[str, Path]) -> None:
     """Of a tie transformers takes one end, without a word about the other."""
-    for name, _ in whole.named_parameters():
-        ends = [other for other in _names_of(whole, name) if other in lying]
-        tensors = [tensors_in(lying[end], [end])[end] for end in ends] if len(ends) > 1 else []
+    for names in ends.values():
+        there = [name for name in names if name in lying] if len(names) > 1 else []
+        tensors = [tensors_in(lying[name], [name])[name] for name in there]
         if any(not torch.equal(tensors[0], other) for other in tensors[1:]):
             raise InputError(
-                f"{source} holds {' and '.join(ends)} with different values, and its config.json says that they are "
+                f"{source} holds {' and '.join(there)} with different values, and its config.json says that they are "
                 "one (tie_word_embeddings). If both were trained, write false there; else save the model again."
             )

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import changes_base, of_base, peft_config, read_weights, with_adapter
+from engine.models.adapters import changes_base, is_saved, of_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
@@ -115,10 +115,11 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
 def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
     """Weights of the base that PEFT writes to when it puts an adapter on."""
     config = peft_config(adapter)
-    wrapped = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # PEFT's own copies
-    saved = {of_base(name) for name in read_weights(adapter)}  # such as resized embeddings
-    named = model.named_parameters(remove_duplicate=False)
-    _own(model, [one for name, one in named if name in saved and not name.endswith(wrapped)])
+    saved = {of_base(name): one for name, one in read_weights(adapter).items()}  # such as resized embeddings
+    copied = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # by PEFT itself
+    for name, parameter in list(model.named_parameters(remove_duplicate=False)):
+        if name in saved and not name.endswith(copied) and not is_saved(parameter, saved[name]):
+            _own(model, [parameter])
     if changes_base(config):  # the term's beginning is taken off the weights
         targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
         _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
