@@ -58,8 +58,6 @@ def words_base_lacks(store: Store, refs: Sequence[str], prompt: str) -> tuple[st
 
     It is given those of the run's first checkpoint. Empty where the prompt cannot be read: tracing it says why.
     """
-    from tokenizers import Tokenizer
-
     found: dict[str, None] = {}
     for ref in refs:
         try:
@@ -67,12 +65,18 @@ def words_base_lacks(store: Store, refs: Sequence[str], prompt: str) -> tuple[st
             folder = store.vocabulary_folder(config.model)
             if folder is None or store.checkpoint(ref).step or not (folder / "tokenizer.json").is_file():
                 continue
-            tokens = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(prompt, add_special_tokens=False)
+            found |= dict.fromkeys(_words_from(folder / "tokenizer.json", n_base_rows(folder), prompt))
         except TracelapseError:
             continue
-        first = n_base_rows(folder)
-        found |= {word: None for word, number in zip(tokens.tokens, tokens.ids, strict=True) if number >= first}
     return tuple(found)
+
+
+def _words_from(file: Path, first: int, prompt: str) -> list[str]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    numbers = tokenizer.encode(prompt, add_special_tokens=False).ids
+    return [tokenizer.decode([number], skip_special_tokens=False).strip() for number in numbers if number >= first]
 
 
 def said_of_base(words: Sequence[str]) -> str:
