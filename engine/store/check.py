@@ -29,7 +29,7 @@ from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
-from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
+from engine.store.layout import ADDED, STATE, VOCABULARIES, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import read_decisions, read_losses, read_probes, read_state, read_tuning, referred_to
 
@@ -42,6 +42,8 @@ def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
         yield from check_artefact(shelf, found, shelves=shelves)
     yield from _without_main_file(shelf)
     for path in sorted((shelf / "base").glob("*.safetensors")):
+        yield from _reading(path, _open_tensors)
+    for path in sorted((shelf / VOCABULARIES).glob("*/*.safetensors")):
         yield from _reading(path, _open_tensors)
     for path in sorted((shelf / "jobs").glob("*.json")):
         yield from _reading(path, lambda path: read_json(path, JobRecord))
@@ -133,6 +135,9 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
         config = read_run(path)
     except Damaged:
         return
+    vocabulary = config.model.vocabulary
+    if vocabulary and not any((shelf / VOCABULARIES / vocabulary / ADDED).is_file() for shelf in shelves):
+        yield Problem(path, f"its vocabulary “{vocabulary}” is missing; import it again")
     corpus = _on(shelves, "corpus", config.corpus)
     if corpus is None:
         if not config.imported:

@@ -58,9 +58,9 @@ def import_adapters(
     """Make the run `name` of checkpoint folders, or of folders that hold some; returns its name.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
-    corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, an adapter
-    for another model or a pickled one, a link, one that answers differently than PEFT runs it), Damaged, NotFound,
-    NameRefused, ModelUnavailable, Cancelled: nothing of a refused import stays.
+    corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, one for
+    another model or a pickled one, a link, one that answers differently than PEFT or transformers runs it), Damaged,
+    NotFound, NameRefused, ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
     from engine.models.base import load_base
     from engine.training.probing import measure, prepare_probes
@@ -85,13 +85,7 @@ def import_adapters(
             scores.append(results)
         config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
         cancel.check()
-        try:
-            if model.vocabulary:
-                store.save_vocabulary(model.vocabulary, vocabulary)
-            _keep(store, config, copies, scores if taught else None)
-        except BaseException:
-            store.remove_unused_vocabularies()
-            raise
+        _keep(store, config, copies, scores if taught else None, vocabulary)
     report(1.0, f"{len(copies)} checkpoints imported")
     return name
 
@@ -180,11 +174,18 @@ def _method(about: dict[str, Any]) -> str:
 
 
 def _keep(
-    store: Store, config: RunConfig, found: Sequence[FoundCheckpoint], scores: Sequence[ProbeResults] | None
+    store: Store,
+    config: RunConfig,
+    found: Sequence[FoundCheckpoint],
+    scores: Sequence[ProbeResults] | None,
+    vocabulary: Path,
 ) -> None:
+    """`vocabulary`: a folder of what the base has besides its own, if the configuration names that."""
     log, _ = read_log(found[-1].trainer)
     store.save_run(config)
     try:
+        if config.model.vocabulary:
+            store.save_vocabulary(config.model.vocabulary, vocabulary)
         for row, one in enumerate([None, *found]):
             probes = scores[row] if scores else None
             with store.new_checkpoint(config.name, _state(config, one, log), probes) as folder:

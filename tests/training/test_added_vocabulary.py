@@ -205,7 +205,9 @@ def test_runs_of_another_vocabulary_are_not_compared(store: Store, tmp_path: Pat
         where(store, Where(a="plain@base", b="mine@100%", prompt="the cat"), quiet, Never())
     folder = store.vocabulary_folder(store.run("mine").model)
     assert folder is not None
+    assert store.check() == []
     (folder / "added.json").unlink()
+    assert ["vocabulary" in problem.reason for problem in store.check()] == [True]
     with pytest.raises(Damaged, match="Import the run again"):
         load_base_of(store, store.run("mine").model)
 

@@ -215,7 +215,7 @@ def test_what_is_no_fine_tune_of_the_base(taught: Store, base: Path, tmp_path: P
     refused(taught, folder, base, InputError, "intermediate_size is 48, the base’s 64")
     write(architectures=["LlamaForSequenceClassification"])
     refused(taught, folder, base, ModelUnavailable, "not a causal language model")
-    write(max_position_embeddings=32, attention_dropout=0.5, eos_token_id=3, use_cache=False)
+    write(max_position_embeddings=32, attention_dropout=0.5, eos_token_id=3, use_cache=False, unsloth_version="2025")
     path = folder / "model.safetensors"
     weights = load_file(path)
     save_file(weights | {"v_head.weight": torch.ones(2)}, path, metadata={"format": "pt"})
@@ -226,6 +226,18 @@ def test_what_is_no_fine_tune_of_the_base(taught: Store, base: Path, tmp_path: P
     refused(taught, folder, base, Damaged, "cannot be read")
     save_file(weights, path, metadata={"format": "pt"})
     take_in(taught, folder, base)
+
+
+def test_saved_by_transformers_5_beside_a_base_of_4(taught: Store, base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "step-3"
+    tuned(base, "layers.0").save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    theta, _ = config.pop("rope_theta"), config.pop("rope_scaling")
+    newer = {"rope_parameters": {"rope_theta": theta, "rope_type": "default"}, "transformers_version": "5.0.0"}
+    (folder / "config.json").write_text(json.dumps(config | newer), encoding="utf-8")
+    take_in(taught, folder, base)
+    (folder / "config.json").write_text(json.dumps(config | {"rope_theta": theta}), encoding="utf-8")
+    same_answers(held(taught, "100%", base), folder, load_base(spec_of(base)))
 
 
 def test_nothing_of_a_failed_import_stays(
