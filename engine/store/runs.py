@@ -11,7 +11,7 @@ from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResult
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
-from engine.store.layout import STATE, step_folder
+from engine.store.layout import STATE, step_folder, step_of
 from engine.store.run_files import (
     DECISIONS,
     LOSSES,
@@ -33,12 +33,23 @@ class RunShelf(Shelves):
 
     def save_run(self, config: RunConfig) -> Path:
         """The new run's folder. Raises InputError where the name is taken, NameRefused where the demo has it."""
+        with self.new_run(config) as folder:
+            (folder / "checkpoints").mkdir()
+        return self.run_folder(config.name)
+
+    @contextmanager
+    def new_run(self, config: RunConfig) -> Iterator[Path]:
+        """Yields a temporary folder that becomes the run's, with all that is put there: whole or not at all.
+
+        Raises as `save_run`.
+        """
         path = self._may_write("run", "run", config.name)
         with new_folder(path.parent) as folder:
             write_text(folder / "run.json", config.to_json())
-            (folder / "checkpoints").mkdir()
+            yield folder
         self._note("run", config.name)
-        return path.parent
+        for checkpoint in (path.parent / "checkpoints").iterdir():
+            self._note("checkpoint", f"{config.name}/{step_of(checkpoint.name)}")
 
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""

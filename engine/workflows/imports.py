@@ -19,7 +19,9 @@ from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
-from engine.store.files import sibling, storing
+from engine.store.files import sibling, storing, write_text
+from engine.store.layout import step_folder
+from engine.store.run_files import LOSSES, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
@@ -180,20 +182,23 @@ def _keep(
     scores: Sequence[ProbeResults] | None,
     vocabulary: Path,
 ) -> None:
-    """`vocabulary`: a folder of what the base has besides its own, if the configuration names that."""
+    """The whole run or nothing of it. `vocabulary`: what the base has besides its own, if `config` names that."""
     log, _ = read_log(found[-1].trainer)
-    store.save_run(config)
     try:
-        if config.model.vocabulary:
-            store.save_vocabulary(config.model.vocabulary, vocabulary)
-        for row, one in enumerate([None, *found]):
-            probes = scores[row] if scores else None
-            with store.new_checkpoint(config.name, _state(config, one, log), probes) as folder:
+        with store.new_run(config) as run:
+            for row, one in enumerate([None, *found]):
+                state = _state(config, one, log)
+                (folder := run / "checkpoints" / step_folder(state.step)).mkdir(parents=True)
                 for file in one.path.iterdir() if one else ():
                     file.rename(folder / file.name)
-        store.save_losses(config.name, log)
+                if scores:
+                    write_probes(folder, scores[row])
+                write_state(folder, state)
+            write_text(run / LOSSES, log.to_json())
+            if config.model.vocabulary:
+                store.save_vocabulary(config.model.vocabulary, vocabulary)
     except BaseException:
-        store.delete_run(config.name)
+        store.remove_unused_vocabularies()
         raise
 
 

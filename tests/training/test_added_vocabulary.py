@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from engine.domain.errors import ComparisonRefused, Damaged, InputError
+from engine.domain.errors import ComparisonRefused, Damaged, InputError, StorageFailed
 from engine.domain.jobs import Where
 from engine.domain.models import ModelSpec
 from engine.models.adapters import WEIGHTS, checkpoint_hash
@@ -21,6 +21,7 @@ from engine.models.base import load_base
 from engine.models.plain_weights import TENSORS
 from engine.models.sharing import checkpoint_model, own_bytes
 from engine.store import Store
+from engine.workflows import imports
 from engine.workflows.added_vocabulary import said_of_base, what_is_kept, words_base_lacks
 from engine.workflows.imports import import_adapters
 from engine.workflows.vocabulary import vocabulary
@@ -187,8 +188,8 @@ def test_a_vocabulary_goes_with_the_last_run_that_needs_it(
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Store, "new_checkpoint", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(imports, "write_state", full)
+    with pytest.raises(StorageFailed, match="disk is full"):
         take_in(store, tmp_path / "checkpoint-5", base)
     assert store.runs() == []
     assert list(stored.iterdir()) == list((store.workspace / "runs").iterdir()) == []

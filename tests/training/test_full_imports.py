@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from engine.domain.errors import Damaged, InputError, ModelUnavailable, TracelapseError
+from engine.domain.errors import Damaged, InputError, ModelUnavailable, StorageFailed, TracelapseError
 from engine.domain.jobs import Where
 from engine.domain.models import ModelSpec
 from engine.domain.runs import CheckpointState
@@ -21,6 +21,7 @@ from engine.models.base import LoadedModel, encode, load_base
 from engine.models.plain_weights import ABOUT, TENSORS, read_about
 from engine.models.sharing import checkpoint_model
 from engine.store import Store
+from engine.workflows import imports
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import preview
 from engine.workflows.imports import import_adapters
@@ -245,15 +246,15 @@ def test_nothing_of_a_failed_import_stays(
 ) -> None:
     for step in (2, 4):
         tuned(base, "layers.0").save_pretrained(tmp_path / "out" / f"checkpoint-{step}")
-    real = Store.new_checkpoint
+    real = imports.write_state
 
-    def full(self: Store, run: str, state: CheckpointState, *probes: Any) -> Any:
+    def full(folder: Path, state: CheckpointState) -> None:
         if state.step == 4:
             raise OSError(28, "No space left on device")
-        return real(self, run, state, *probes)
+        real(folder, state)
 
-    monkeypatch.setattr(Store, "new_checkpoint", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(imports, "write_state", full)
+    with pytest.raises(StorageFailed, match="disk is full"):
         take_in(taught, tmp_path / "out", base)
     monkeypatch.undo()
     (tmp_path / "out" / "checkpoint-4" / "model.safetensors").write_bytes(b"broken")

@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
-from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, TracelapseError
+from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
 from engine.domain.models import ModelSpec
 from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
@@ -21,6 +21,7 @@ from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
+from engine.workflows import imports
 from engine.workflows.imports import NO_CORPUS, import_adapters
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
 from tests.training.conftest import After, Never, pickled, quiet, run_config
@@ -108,7 +109,9 @@ def test_checkpoints_of_all_weights(taught: Store, llama: ModelSpec, tmp_path: P
     assert len(taught.losses("mine").step) == 6
     loaded = load_base(llama)
     theirs = AutoModelForCausalLM.from_pretrained(out / "checkpoint-6")
-    assert taught.probe_results("mine")[6] == run_probes(theirs, loaded.tokenizer, tiny_corpus().probes)
+    expected, found = run_probes(theirs, loaded.tokenizer, tiny_corpus().probes), taught.probe_results("mine")[6]
+    assert found.predicted == expected.predicted
+    assert found.p == pytest.approx(expected.p, abs=1e-6)
     assert pickled(taught.run_folder("mine")) == []
     assert taught.check() == []
 
@@ -304,15 +307,15 @@ def test_nothing_of_a_cancelled_or_failed_import_stays(
                 taught, [script], name="mine", model=llama, corpus="tiny", report=quiet, cancel=After(n)
             )  # fmt: skip
         assert taught.runs() == []
-    real = Store.new_checkpoint
+    real = imports.write_state
 
-    def full(self: Store, run: str, state: CheckpointState, *probes: Any) -> Any:
+    def full(folder: Path, state: CheckpointState) -> None:
         if state.step == 4:
             raise OSError(28, "No space left on device")
-        return real(self, run, state, *probes)
+        real(folder, state)
 
-    monkeypatch.setattr(Store, "new_checkpoint", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(imports, "write_state", full)
+    with pytest.raises(StorageFailed, match="disk is full"):
         take_in(taught, [script], llama)
     assert taught.runs() == []
     assert list((taught.workspace / "runs").glob("*")) == []
