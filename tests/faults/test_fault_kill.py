@@ -196,7 +196,7 @@ def look_after(workspace: Path, *, killed: bool) -> None:
 
 
 def test_an_import_is_whole_or_not_there(server: Server, requests: list[Record], tmp_path: Path) -> None:
-    """Full fine-tunes, one kept as what differs and one by reference: killed at the first, the middle and the last renames."""
+    """Full fine-tunes, one kept as what differs and one by reference."""
     train = requests[0]
     assert isinstance(train, Train)
     model = train.config.model
