@@ -56,7 +56,7 @@ def with_vocabulary(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], fol
 def words_base_lacks(store: Store, refs: Sequence[str], prompt: str) -> tuple[str, ...]:
     """The tokens of a prompt that a base among the checkpoints (RUN@LABEL) has no embedding of its own for.
 
-    It is given those of the run's first checkpoint. Empty where the prompt cannot be read: tracing it says why.
+    Empty where the prompt cannot be read: tracing it says why.
     """
     found: dict[str, None] = {}
     for ref in refs:
@@ -86,7 +86,7 @@ def said_of_base(words: Sequence[str]) -> str:
     named = ", ".join(f"“{word}”" for word in words[:_MOST_NAMED])
     return (
         f"The base has no token {named}: training added it. The base is given its embedding from the run’s first "
-        "checkpoint, so what training did to that embedding before is not measured."
+        "checkpoint: as it was before training where that is kept there, else as it is then."
     )
 
 
