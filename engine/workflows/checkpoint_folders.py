@@ -98,6 +98,8 @@ def _in(folder: Path) -> Iterator[FoundCheckpoint]:
             f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in "
             "a folder of it. Give the folders that save_pretrained or Trainer wrote."
         )
+    if any(one.taken for one in inner) and own and own[0].kind == "full" and not full_folders.weight_files(folder):
+        own = []  # something exported beside them, such as a GGUF file
     if own and not any(one.step for one in inner):
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
     yield from inner

@@ -11,7 +11,7 @@ from typing import Any, Final
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 DIFFERENCE_AT_MOST: Final = 0.9  # of the weights' bytes; where more differs from the base, the folder is referred to
 _SAMPLE_BYTES = 4096
-_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated*.pth", "model*.pt", "model*.pth")
+_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "consolidated*.pth", "model.pt", "model.pth")
 _SHARDS = "model-*-of-*.safetensors"
 
 

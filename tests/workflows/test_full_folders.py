@@ -48,6 +48,13 @@ def test_large_copies_are_told_by_a_sample_of_every_tensor(tmp_path: Path, monke
     assert preview([tmp_path]).refused[0].path == tmp_path  # another one, and nothing says of which step
 
 
+def test_what_was_exported_beside_checkpoints_does_not_stand_in_their_way(tmp_path: Path) -> None:
+    full(tmp_path / "checkpoint-20")
+    for name in ("model.Q8_0.gguf", "pytorch_model.bin"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [one.step for one in preview([tmp_path]).checkpoints] == [20]
+
+
 def _touch(*names: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         for name in names:
