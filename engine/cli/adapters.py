@@ -38,6 +38,7 @@ def import_checkpoints(
 ) -> None:
     """Take in checkpoints that were trained elsewhere: a trainer's output folder, or single checkpoints."""
     from engine.jobs import run_inline
+    from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
 
@@ -64,7 +65,8 @@ def import_checkpoints(
     if json_file == "-":
         return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
-    for told in (*(f"{one.path}: {one.why}" for one in found.checkpoints if one.why), log_notes(found)):
+    notes = (f"{one.path}: {one.why}" for one in found.checkpoints if one.why)
+    for told in (*notes, log_notes(found), *what_is_kept(store, name)):
         if told:
             say(told)
 
@@ -78,7 +80,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _show(found: ImportPreview) -> None:
     rows = [
-        ("–" if one.step is None else one.step, one.kind, "yes" if one.taken else "no", str(one.path), one.why)
+        (
+            "–" if one.step is None else one.step, one.kind, "yes" if one.taken else "no", str(one.path),
+            ". ".join(part for part in (one.why, one.stored) if part),
+        )
         for one in found.checkpoints
-    ]
-    show_table(("step", "kind", "taken", "folder", "why"), rows, title="What would be taken in")
+    ]  # fmt: skip
+    show_table(("step", "kind", "taken", "folder", "why, and what is stored"), rows, title="What would be taken in")

@@ -127,9 +127,18 @@ def compare(
     if json_file != "-":
         from engine.cli.graph_text import show_diff
 
+        say_what_base_lacks(store, ref_a, ref_b, prompt)
         if where:
             say(acted_sentence(where))
         show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt), names)
+
+
+def say_what_base_lacks(store: "Store", a: str, b: str, prompt: str) -> None:
+    """Of a prompt with tokens that training added."""
+    from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
+
+    if words := words_base_lacks(store, (a, b), prompt):
+        say(said_of_base(words))
 
 
 def acted(

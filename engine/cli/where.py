@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, acted
+from engine.cli.graphs import CheckpointArgument, acted, say_what_base_lacks
 from engine.cli.mean_circuit import ConstraintType
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
@@ -82,6 +82,7 @@ def where(
         record = {"a": found.key.checkpoints[0], "b": found.key.checkpoints[-1], "prompt": prompt}
         write_json(record | {"acted": acted_record(found)}, json_file)
     if json_file != "-":
+        say_what_base_lacks(store, ref_a, ref_b, prompt)
         _show(found)
 
 

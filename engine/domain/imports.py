@@ -7,7 +7,7 @@ from pydantic import Field
 
 from engine.domain.record import Record
 
-FoundKind = Literal["adapter", "changed weights"]
+FoundKind = Literal["adapter", "changed weights", "full"]  # full: all weights of a model
 
 
 class FoundCheckpoint(Record):
@@ -19,6 +19,7 @@ class FoundCheckpoint(Record):
     taken: bool
     why: str  # it is not taken, or what is odd; else empty
     base: str = ""  # the model that it says it was made for
+    stored: str = ""  # what the run will keep of it, and how large that is
     same_as: Path | None = None  # another one with the same weights, which is taken instead
     trainer: dict[str, Any] = Field(default_factory=dict, exclude=True)  # Trainer's state, where there is one
 

@@ -15,6 +15,7 @@ class ModelSpec(Record):
     source: Literal["bundled", "folder", "hub"]
     location: str = ""  # folder path or hub id (also ID@REVISION); empty for the bundled model
     transcoders: str = ""  # folder of a saved set or a published set of circuit-tracer; empty: train a shared set
+    vocabulary: str = ""  # name of stored rows and tokenizer that an imported fine-tune adds; empty: the model's own
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "cpu"  # as torch writes it: cpu, cuda, cuda:1, mps
 

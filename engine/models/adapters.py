@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,7 +31,8 @@ from transformers import PreTrainedModel
 from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import one_line, translated
 from engine.models.base import BUILDING, LoadedModel
-from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, save_plain
+from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
+from engine.store.files import file_hash
 
 Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -45,9 +45,19 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "layer_replication": "repeats layers of the model, which is then another model than the base",
     "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
 }
+_WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
-_ORIGIN = {"base", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "task_type"}
+_ORIGIN = {
+    "base",
+    "folder",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "peft_version",
+    "auto_mapping",
+    "task_type",
+}
 
 
 def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
@@ -56,23 +66,32 @@ def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
     Raises Damaged where the adapter's files cannot be read.
     """
     digest = hashlib.sha256(base_hash(base.folder if isinstance(base, LoadedModel) else base).encode())
+    if isinstance(base, LoadedModel):
+        digest.update(base.spec.vocabulary.encode())
     if adapter is not None:
         about, tensors = (read_about, TENSORS) if is_plain(adapter) else (read_config, WEIGHTS)
         config = {key: value for key, value in about(adapter).items() if key not in _ORIGIN}
         digest.update(json.dumps(_in_order(config), sort_keys=True).encode())
+        if is_plain(adapter) and refers(adapter):
+            return digest.hexdigest()[:20]  # the hashes of the files are in what was read
         try:
-            digest.update((adapter / tensors).read_bytes())
+            with (adapter / tensors).open("rb") as file:
+                while block := file.read(1 << 24):
+                    digest.update(block)
         except OSError as error:
             raise Damaged(adapter / tensors, one_line(error)) from error
     return digest.hexdigest()[:20]
 
 
 def base_hash(folder: Path) -> str:
-    """sha256 over the weight files of a base model; remembered while the files do not change."""
+    """sha256 over the weight files of a base model."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise Damaged(folder, "it has no safetensors weights", "Download or save the model again.")
-    return _files_hash(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(bytes.fromhex(file_hash(path)))
+    return digest.hexdigest()
 
 
 def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel:
@@ -242,12 +261,22 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
         found = load(path.read_bytes())  # a map of the file costs more, tensor by tensor, than the small file itself
     except (SafetensorError, OSError, ValueError) as error:
         raise Damaged(path, one_line(error)) from error
-    return {_plain_name(name): tensor for name, tensor in found.items()}
+    return {plain_name(name): tensor for name, tensor in found.items()}
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """Without what torch.compile and FSDP put into names, and without the adapter's own."""
     return _DEFAULT.sub(r"\1", name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", ""))
+
+
+def of_base(name: str) -> str:
+    """The base's parameter that a tensor of an adapter's file stands for, if any: as trained, or as it was before."""
+    return _WRAPPED.sub("", plain_name(name).removeprefix("base_model.model."))
+
+
+def is_saved(parameter: torch.Tensor, saved: torch.Tensor) -> bool:
+    """Whether a saved tensor gives a parameter the values that it has."""
+    return parameter.shape == saved.shape and torch.equal(parameter, saved.to(parameter))
 
 
 def _in_order(value: object) -> object:
@@ -257,12 +286,3 @@ def _in_order(value: object) -> object:
     if isinstance(value, list) and all(isinstance(member, str) for member in value):
         return sorted(value)
     return value
-
-
-@lru_cache(maxsize=64)
-def _files_hash(files: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _size, _time in files:
-        with Path(path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

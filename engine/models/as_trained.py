@@ -1,6 +1,8 @@
-"""Whether a checkpoint as it is used here answers as PEFT runs it: merged, shared and swapped against unmerged."""
+"""Whether a checkpoint as it is used here answers as PEFT or transformers runs it: merged, shared and swapped against
+what they make of the person's own files."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ from transformers import PreTrainedModel
 from engine.domain.errors import InputError
 from engine.models.adapters import Tuned, peft_config, with_adapter
 from engine.models.base import BUILDING, LoadedModel
+from engine.models.full_weights import keep_difference, whole_model
 from engine.models.plain_weights import is_plain
 from engine.models.sharing import checkpoint_model
 
@@ -27,14 +30,41 @@ def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
         reference = with_adapter(copy.deepcopy(loaded.model), adapter)
     reference.eval()
     held = checkpoint_model(loaded, adapter)
-    for tokens in _sequences(loaded, reference):
-        expected, found = (_logits(model, tokens) for model in (reference, held))
-        if expected.shape != found.shape or not _close(expected, found):
-            raise InputError(
-                f"{adapter} cannot be used: put into the model’s weights it answers differently than PEFT runs it"
-                f"{_cause(adapter)}. Merge it with PEFT where it was trained, and import the merged model’s weights."
-            )
+    expected = [(tokens, _logits(reference, tokens)) for tokens in _sequences(loaded, reference)]
+    if not _agree(held, expected):
+        raise InputError(
+            f"{adapter} cannot be used: put into the model’s weights it answers differently than PEFT runs it"
+            f"{_cause(adapter)}. Merge it with PEFT where it was trained, and import the merged model’s weights."
+        )
     return reference
+
+
+def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequence[str], most: float) -> PreTrainedModel:
+    """`keep_difference` of the full fine-tune in `source`; the model of what was kept, as it is used from now on.
+
+    Its logits are held to those of transformers' own model of `source`, which is gone before it is made: gigabytes.
+    Raises InputError where they differ by more than 1e-4 of their range, and what `whole_model` raises.
+    """
+    whole = whole_model(loaded, source)
+    expected = [(tokens, _logits(whole, tokens)) for tokens in _sequences(loaded, whole)]
+    keep_difference(loaded, whole, source, folder, files=files, most=most)
+    del whole
+    held = checkpoint_model(loaded, folder)
+    if not _agree(held, expected):
+        raise InputError(
+            f"{source} cannot be used: as weights of “{loaded.spec.name}” it answers differently than transformers "
+            "runs it. Load it with transformers and save it again."
+        )
+    return held
+
+
+def _agree(model: Tuned | PreTrainedModel, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> bool:
+    """`expected`: tokens, and the logits that something else gave for them."""
+    for tokens, logits in expected:
+        found = _logits(model, tokens)
+        if logits.shape != found.shape or not _close(logits, found):
+            return False
+    return True
 
 
 def _close(expected: torch.Tensor, found: torch.Tensor) -> bool:
@@ -44,14 +74,14 @@ def _close(expected: torch.Tensor, found: torch.Tensor) -> bool:
     return torch.allclose(expected, found, rtol=0, atol=limit, equal_nan=True)
 
 
-def _sequences(loaded: LoadedModel, reference: Tuned) -> list[torch.Tensor]:
-    """(1, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
+def _sequences(loaded: LoadedModel, reference: Tuned | PreTrainedModel) -> list[torch.Tensor]:
+    """(n, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
     n_rows = int(loaded.model.get_input_embeddings().weight.shape[0])
     made = torch.Generator().manual_seed(0)
-    sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made).split(1)
+    sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made)
     config = reference.peft_config[reference.active_adapter] if isinstance(reference, PeftModel) else None
     new = [token for token in _trained_tokens(config) if 0 <= token < n_rows][:_MOST_NEW]
-    return [*sequences, *([torch.tensor([new])] if new else [])]
+    return [sequences, *([torch.tensor([new])] if new else [])]
 
 
 def _trained_tokens(config: object) -> list[int]:

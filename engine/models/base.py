@@ -63,15 +63,10 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     `folder` is where the bundled model or a local folder lies (`Store.base_folder`). Only a hub id may use the network.
     Raises ModelUnavailable (cannot be had here, or not supported) and Damaged (its files are broken).
     """
-    device = _device(spec)
     where = _folder(spec, folder)
     read = model_config(where)
-    _refuse_pickles(where)
-    _refuse_too_large(spec, where, device)
-    with BUILDING:
-        model = _load_weights(where, read, getattr(torch, spec.dtype), device)
+    model, _ = load_weights(spec, where, read)
     config = model.config
-    read.check(config)  # building a model may change what it is given
     return LoadedModel(
         spec=spec,
         folder=where,
@@ -94,6 +89,20 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     _refuse_pickles(where)
     _refuse_too_large(spec, where, device)
     read_tokenizer(where, read.config)
+
+
+def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """The model in a folder on the device and in the dtype of `spec`, and the names in its files that it has not.
+
+    Raises ModelUnavailable, Damaged.
+    """
+    device = _device(spec)
+    _refuse_pickles(where)
+    _refuse_too_large(spec, where, device)
+    with BUILDING:
+        model, left = _load_weights(where, read, getattr(torch, spec.dtype), device)
+    read.check(model.config)  # building a model may change what it is given
+    return model, left
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTokenizerFast:
@@ -232,7 +241,9 @@ def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> Non
         raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
 
 
-def _load_weights(where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def _load_weights(
+    where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
     with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
         model, info = AutoModelForCausalLM.from_pretrained(
             where,
@@ -246,4 +257,5 @@ def _load_weights(where: Path, read: ModelConfig, dtype: torch.dtype, device: to
         )
     if missing := sorted(info["missing_keys"]):
         raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", AGAIN)
-    return model.to(device).eval().requires_grad_(requires_grad=False)
+    ready: PreTrainedModel = model.to(device).eval().requires_grad_(requires_grad=False)
+    return ready, tuple(sorted(info["unexpected_keys"]))

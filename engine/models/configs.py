@@ -62,7 +62,7 @@ _SYNONYMS = {
 # Taken by the class and read by none of its code, so it must say what its synonym says.
 _UNREAD = {"gemma": "hidden_activation"}
 _WINDOW = ("sliding_window", "max_window_layers")  # say nothing where use_sliding_window is false
-_TRAINING = re.compile(r"(dropout|pdrop|_drop|dropout_prob|layerdrop)$|^(init|initializer|summary|neftune)_")
+TRAINING = re.compile(r"(dropout|pdrop|_drop|dropout_prob|layerdrop)$|^(init|initializer|summary|neftune)_")
 # Words of names: of a part of the computation, and of notes about the file. Numbers, flags and lists under any other
 # name are taken for a part of the computation.
 _PARTS = frozenset(
@@ -211,7 +211,7 @@ def _says_nothing(key: str, fields: Mapping[str, Any], config: PretrainedConfig)
         return True  # `rope_of` has put it where it counts
     if key in _WINDOW and fields.get("use_sliding_window") is False:
         return True
-    return bool(_TRAINING.search(key)) or _is_note(key, value)
+    return bool(TRAINING.search(key)) or _is_note(key, value)
 
 
 def _is_note(key: str, value: object) -> bool:

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import changes_base, peft_config, read_weights, with_adapter
+from engine.models.adapters import changes_base, is_saved, of_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
@@ -65,11 +65,8 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
             parent, _, own = name.rpartition(".")
             modules[parent].add_module(own, term)
         return model
-    elif changes_base(
-        config := peft_config(adapter)
-    ):  # PEFT takes the term's beginning off the weights that it is given
-        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
-        _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
+    else:
+        _own_what_peft_sets(model, adapter)
     tuned = with_adapter(model, adapter)
     if isinstance(tuned, PeftModel):
         with BUILDING:
@@ -113,6 +110,19 @@ def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
             return {}
         terms[name] = LowRank(module, down, up, alpha / (rank**0.5 if config.use_rslora else rank))
     return terms
+
+
+def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
+    """Weights of the base that PEFT writes to when it puts an adapter on."""
+    config = peft_config(adapter)
+    saved = {of_base(name): one for name, one in read_weights(adapter).items()}  # such as resized embeddings
+    copied = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # by PEFT itself
+    for name, parameter in list(model.named_parameters(remove_duplicate=False)):
+        if name in saved and not name.endswith(copied) and not is_saved(parameter, saved[name]):
+            _own(model, [parameter])
+    if changes_base(config):  # the term's beginning is taken off the weights
+        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
+        _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
 
 
 def _keep_thin(tuned: PeftModel) -> None:

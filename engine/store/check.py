@@ -31,9 +31,17 @@ from engine.store.feature_files import read_features
 from engine.store.files import leftovers, read_json, read_text
 from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
-from engine.store.layout import STATE, Kind, StoredFile, inside, main_file, scan, step_of
+from engine.store.layout import ADDED, STATE, VOCABULARIES, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.pair_files import read_pair_measures
-from engine.store.run_files import read_decisions, read_losses, read_probes, read_run_notes, read_state, read_tuning
+from engine.store.run_files import (
+    read_decisions,
+    read_losses,
+    read_probes,
+    read_run_notes,
+    read_state,
+    read_tuning,
+    referred_to,
+)
 
 _log = logging.getLogger(__name__)
 _MOST_MISSING = 100
@@ -46,6 +54,8 @@ def check_shelf(shelf: Path, *, shelves: Sequence[Path]) -> Iterator[Problem]:
         yield from _going_on(found.path, check_artefact(shelf, found, shelves=shelves))
     yield from _without_main_file(shelf)
     for path in sorted((shelf / "base").glob("*.safetensors")):
+        yield from _reading(path, _open_tensors)
+    for path in sorted((shelf / VOCABULARIES).glob("*/*.safetensors")):
         yield from _reading(path, _open_tensors)
     for path in sorted((shelf / "jobs").glob("*.json")):
         yield from _reading(path, lambda path: read_json(path, JobRecord))
@@ -146,6 +156,9 @@ def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
         config = read_run(path)
     except Damaged:
         return
+    vocabulary = config.model.vocabulary
+    if vocabulary and not any((shelf / VOCABULARIES / vocabulary / ADDED).is_file() for shelf in shelves):
+        yield Problem(path, f"its vocabulary “{vocabulary}” is missing; import it again")
     corpus = _on(shelves, "corpus", config.corpus)
     if corpus is None:
         if not config.imported:
@@ -163,6 +176,10 @@ def _check_checkpoint(path: Path) -> Iterator[Problem]:
     files = ("adapter_config.json", "adapter_model.safetensors")
     about, tensors = PLAIN_FILES if path.with_name(PLAIN_FILES[0]).exists() else files
     yield from _reading(path.with_name(about), _read_adapter_config)
+    if source := referred_to(path.parent):
+        if not source.is_dir():
+            yield Problem(source, f"it is not there, and {path.parent} refers to it")
+        return
     yield from _reading(path.with_name(tensors), _open_tensors)
 
 

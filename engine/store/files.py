@@ -7,6 +7,7 @@ two renames, `clean` moves it back.
 
 import errno
 import gzip
+import hashlib
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,6 +139,18 @@ def read_text(path: Path) -> str:
         raise Damaged(path, f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except OSError as error:
         raise Damaged(path, f"it cannot be read ({error.strerror})", "Check the disk, or delete the file.") from error
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of what is in a file, remembered while its size and time stay. Raises OSError."""
+    about = path.stat()
+    return _file_hash(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _file_hash(path: Path, _size: int, _time: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, record_type: type[R]) -> R:

@@ -17,6 +17,9 @@ Kind = Literal[
 
 KINDS: Final = frozenset(get_args(Kind))
 STATE: Final = "state.json"  # what makes a folder a checkpoint
+VOCABULARIES: Final = "vocabularies"  # folders of ADDED, ADDED_ROWS and a tokenizer's files, by name
+ADDED: Final = "added.json"  # how many rows the base has of its own
+ADDED_ROWS: Final = "rows.safetensors"  # of the tokens behind these
 
 BUNDLED = Path(__file__).parents[2] / "data" / "demo"
 

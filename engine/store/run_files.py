@@ -1,5 +1,6 @@
 """The files of a run and of its checkpoints: what they are called, and how each is read and written."""
 
+import json
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -7,7 +8,7 @@ from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.record import Record
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunNotes, TuningLog
-from engine.store.files import read_json, write_text
+from engine.store.files import read_json, read_text, write_text
 from engine.store.layout import STATE, step_of
 
 PROBES: Final = "probes.json"
@@ -15,6 +16,7 @@ LOSSES: Final = "losses.json"
 TUNING: Final = "tuning.json"
 DECISIONS: Final = "decisions.json"
 NOTES: Final = "about.json"
+WEIGHTS_ABOUT: Final = "weights.json"  # of a checkpoint that is no adapter
 
 R = TypeVar("R", bound=Record)
 
@@ -30,6 +32,15 @@ def read_state(path: Path) -> CheckpointState:
 def write_state(folder: Path, state: CheckpointState) -> None:
     """Into a checkpoint's folder. Raises StorageFailed."""
     write_text(folder / STATE, state.to_json())
+
+
+def referred_to(folder: Path) -> Path | None:
+    """Where the weights of an imported checkpoint lie, by its folder; None where it holds them itself."""
+    try:
+        source = json.loads(read_text(folder / WEIGHTS_ABOUT)).get("folder")
+    except (Damaged, ValueError, AttributeError):
+        return None
+    return Path(source) if isinstance(source, str) else None
 
 
 def read_probes(folder: Path) -> ProbeResults | None:

@@ -17,6 +17,7 @@ FREEABLE: Final[dict[Use, tuple[Kind, ...]]] = {
 }  # what can be made again from checkpoints and transcoder sets; a comparison goes before the graphs that it names
 _FOLDERS: Final[dict[str, Use]] = {
     "runs": "checkpoints",
+    "vocabularies": "checkpoints",
     "transcoders": "transcoder sets",
     "cache": "models written here",
     **{main_file(kind, "x").parts[0]: use for use, kinds in FREEABLE.items() for kind in kinds},

@@ -17,10 +17,10 @@ from engine.store.acted import ActedShelf
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
 from engine.store.corpora import CorpusShelf
-from engine.store.files import read_json, remove, write_text
+from engine.store.files import new_folder, read_json, remove, write_text
 from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
-from engine.store.layout import BUNDLED, Kind, main_file, scan
+from engine.store.layout import ADDED, BUNDLED, VOCABULARIES, Kind, inside, main_file, scan
 from engine.store.notes import NoteShelf
 from engine.store.series import SeriesShelf
 from engine.store.space import SpaceShelf
@@ -74,6 +74,34 @@ class Store(
             return (self.bundled or self.workspace) / "base"
         return person_path(spec.location)
 
+    def vocabulary_folder(self, spec: ModelSpec) -> Path | None:
+        """Rows and tokenizer that a run's base has besides its own; None where it has none. Raises Damaged."""
+        if not spec.vocabulary:
+            return None
+        for shelf in (self.workspace, *([self.bundled] if self.bundled else [])):
+            folder = inside(shelf, shelf / VOCABULARIES / spec.vocabulary)
+            if (folder / ADDED).is_file():
+                return folder
+        raise Damaged(self.workspace / VOCABULARIES / spec.vocabulary, "it is not there", "Import the run again.")
+
+    def tokenizer_folder(self, spec: ModelSpec) -> Path:
+        """Where the tokenizer of a bundled or local model lies, as `base_folder`. Raises Damaged."""
+        own = self.vocabulary_folder(spec)
+        return own if own and (own / "tokenizer.json").is_file() else self.base_folder(spec)
+
+    def save_vocabulary(self, name: str, made: Path) -> None:
+        """Moves the files of the folder `made`. Raises StorageFailed."""
+        with new_folder(self.workspace / VOCABULARIES / name, replace=True) as folder:
+            for file in made.iterdir():
+                file.rename(folder / file.name)
+
+    def remove_unused_vocabularies(self) -> None:
+        """Those that no run needs any more."""
+        used = {info.config.model.vocabulary for info in self.runs()}
+        for folder in (self.workspace / VOCABULARIES).glob("*"):
+            if folder.name not in used and not folder.name.startswith("."):
+                remove(folder)
+
     def n_layers(self, spec: ModelSpec) -> int | None:
         """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
         try:
@@ -116,6 +144,7 @@ class Store(
         gone: list[tuple[Kind, str]] = [("checkpoint", row.name) for row in self._rows("checkpoint", parent=name)]
         remove(path.parent)
         self._with_index(lambda: self._settle([("run", name), *gone], bundled=False))
+        self.remove_unused_vocabularies()
 
     def _remove_what_speaks_of(self, name: str, sign: str) -> None:
         self._remove_graphs(sign)

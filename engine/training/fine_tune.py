@@ -12,7 +12,8 @@ from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import CancelToken, Report, part
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import ProbeResults, RunConfig
-from engine.models.base import LoadedModel, load_base
+from engine.models.added_tokens import load_base_of
+from engine.models.base import LoadedModel
 from engine.store import Store
 from engine.training.critical import find_layers, probes_of
 from engine.training.deciding import Decider, decides
@@ -52,7 +53,7 @@ def fine_tune(
         report(1.0, "the run was finished already")
         return
     report(0.0, "loading the model")
-    loaded = load_base(config.model, store.base_folder(config.model))
+    loaded = load_base_of(store, config.model)
     rows = training_rows(loaded.tokenizer, corpus, limit=loaded.n_positions)
     probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
     config, prepared_s, report = _with_layers(store, config, loaded, report, cancel)

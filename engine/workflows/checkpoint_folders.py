@@ -1,19 +1,20 @@
 """Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
 
-import hashlib
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
-from engine.domain.numbers import plural
+from engine.domain.numbers import memory, plural
 from engine.domain.runs import LossLog
+from engine.store.files import file_hash
+from engine.store.run_files import referred_to
+from engine.workflows import full_folders
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
@@ -21,6 +22,7 @@ _FILES: Final[dict[FoundKind, tuple[str, str]]] = {
     "adapter": (CONFIG, WEIGHTS),
     "changed weights": (PLAIN_CONFIG, PLAIN_WEIGHTS),
 }
+_LARGE = 1 << 28  # bytes; larger files are told apart by samples
 _NUMBER = re.compile(
     r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
 )
@@ -28,8 +30,13 @@ _MOST_STEPS = 999_999_999
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
-    """What says what it is, and its tensors."""
-    return _FILES[kind]
+    """What says what it is, and its tensors. A full fine-tune becomes changed weights when it is taken in."""
+    return _FILES["changed weights" if kind == "full" else kind]
+
+
+def tensor_files(one: FoundCheckpoint) -> list[Path]:
+    """The files of a checkpoint's tensors."""
+    return [one.path / name for name in _names(one.path, one.kind)[1:]]
 
 
 def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPreview:
@@ -88,9 +95,11 @@ def _in(folder: Path) -> Iterator[FoundCheckpoint]:
     inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
     if not own and not inner:
         raise InputError(
-            f"{folder} holds no checkpoint: there is no {CONFIG} (nor {PLAIN_CONFIG}) in it or in a folder of it. Give "
-            "the folders that PEFT's save_pretrained or Trainer wrote."
+            f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in "
+            "a folder of it. Give the folders that save_pretrained or Trainer wrote."
         )
+    if any(one.taken for one in inner) and own and own[0].kind == "full" and not full_folders.weight_files(folder):
+        own = []  # something exported beside them, such as a GGUF file
     if own and not any(one.step for one in inner):
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
     yield from inner
@@ -115,7 +124,15 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _kind(folder: Path) -> FoundKind | None:
-    return next((kind for kind, (about, _) in _FILES.items() if (folder / about).exists()), None)
+    small = next((kind for kind, (about, _) in _FILES.items() if (folder / about).exists()), None)
+    return small or ("full" if full_folders.is_full(folder) else None)
+
+
+def _names(folder: Path, kind: FoundKind) -> tuple[str, ...]:
+    """What says what it is, and the files of its tensors."""
+    if kind == "full":
+        return (full_folders.CONFIG, *full_folders.weight_files(folder))
+    return _FILES[kind]
 
 
 def _found(folder: Path, outer: Path) -> FoundCheckpoint:
@@ -127,8 +144,19 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
     )
     why = _why_not(folder, kind)
     step = whole_number(trainer.get("global_step")) or _step_in(outer.resolve().name)
-    base = _base_of(folder / _FILES[kind][0])
-    return FoundCheckpoint(step=step, path=folder, kind=kind, taken=not why, why=why, base=base, trainer=trainer)
+    base = _base_of(folder / _names(folder, kind)[0])
+    stored = "" if why else _stored(folder, kind)
+    return FoundCheckpoint(
+        step=step, path=folder, kind=kind, taken=not why, why=why, base=base, stored=stored, trainer=trainer
+    )  # fmt: skip
+
+
+def _stored(folder: Path, kind: FoundKind) -> str:
+    words = "; its tokenizer, where it reads otherwise than the base’s" if (folder / "tokenizer.json").exists() else ""
+    if kind != "full":
+        return f"a copy, {memory(sum((folder / name).stat().st_size for name in _FILES[kind]))}{words}"
+    most = memory(round(full_folders.DIFFERENCE_AT_MOST * full_folders.weight_bytes_on_disk(folder)))
+    return f"what differs from the base, at most {most}; where more does, only a reference to this folder{words}"
 
 
 def _base_of(about: Path) -> str:
@@ -137,15 +165,20 @@ def _base_of(about: Path) -> str:
         fields = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
-    named = (fields.get("base_model_name_or_path") or fields.get("base")) if isinstance(fields, dict) else ""
+    keys = ("base_model_name_or_path", "base", "_name_or_path")
+    named = next((fields[key] for key in keys if fields.get(key)), "") if isinstance(fields, dict) else ""
     return named if isinstance(named, str) else ""
 
 
 def _why_not(folder: Path, kind: FoundKind) -> str:
-    about, weights = _FILES[kind]
-    for name in (about, weights):
-        if (folder / name).exists() and not _stays(folder, name):
+    for name in _names(folder, kind):
+        if (folder / name).exists() and not stays(folder, name):
             return f"{name} is a link to a file outside its folder: copy the file there instead"
+    if kind == "full":
+        return full_folders.why_not_full(folder)
+    _, weights = _FILES[kind]
+    if kind == "changed weights" and (source := referred_to(folder)):
+        return f"its weights lie in {source}: give that folder"
     if not (folder / weights).is_file():
         pickled = (folder / "adapter_model.bin").exists()
         only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
@@ -153,7 +186,7 @@ def _why_not(folder: Path, kind: FoundKind) -> str:
     return ""
 
 
-def _stays(folder: Path, name: str) -> bool:
+def stays(folder: Path, name: str) -> bool:
     """Whether a file is in its folder, or a link into the blobs of the Hugging Face cache that the folder is in."""
     target, home = (folder / name).resolve(), folder.resolve()
     caches = [above.parent / "blobs" for above in (home, *home.parents) if above.name == "snapshots"]
@@ -163,7 +196,7 @@ def _stays(folder: Path, name: str) -> bool:
 def _trainer_state(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    if not _stays(path.parent, path.name):
+    if not stays(path.parent, path.name):
         raise InputError(f"{path} is a link to a file outside its folder. Copy the file there instead.")
     remedy = "Remove it; the step is then read from the folder's name."
     try:
@@ -205,19 +238,17 @@ def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
 
 
 def _content(one: FoundCheckpoint) -> str:
-    """Small adapters by their bytes. Others by size and name: to read gigabytes for a preview takes too long."""
-    weights = one.path / _FILES[one.kind][1]
-    about = weights.stat()
-    if about.st_size > 1 << 28:
-        return f"{weights.resolve()} {about.st_size}"
-    return _digest(str(weights.resolve()), about.st_size, about.st_mtime_ns)
+    """Small ones by their bytes, large ones by samples: to read gigabytes for a preview takes too long."""
+    if one.kind == "full" and full_folders.weight_bytes_on_disk(one.path) > _LARGE:
+        return full_folders.sampled(one.path)
+    return " ".join(_bytes_of(one.path / name) for name in _names(one.path, one.kind)[1:])
 
 
-@lru_cache(maxsize=1024)
-def _digest(path: str, _size: int, _time: int) -> str:
-    """Of a file, read again only where it has changed: a page asks at every click."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _bytes_of(weights: Path) -> str:
+    size = weights.stat().st_size
+    if size > _LARGE:
+        return f"{weights.resolve()} {size}"
+    return file_hash(weights.resolve())
 
 
 def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:

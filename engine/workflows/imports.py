@@ -1,13 +1,13 @@
 """Take in checkpoints that were made elsewhere, as a run like any other.
 
-They hold what a plain PEFT script saves, or the changed weights of the model itself as this house saves them.
+They hold what a plain PEFT script saves, all weights of a model, or those that changed as this house saves them.
 """
 
 import json
 import math
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from engine.domain.names import check_name
 from engine.domain.paths import person_path
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
-from engine.store.files import write_text
+from engine.store.files import sibling, storing, write_text
 from engine.store.layout import step_folder
 from engine.store.run_files import LOSSES, write_probes, write_state
+from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
+from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 
 if TYPE_CHECKING:
     from engine.training.probing import ProbeBatch
@@ -58,9 +60,9 @@ def import_adapters(
     from then on.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
-    corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, an adapter
-    for another model or a pickled one, a link, one that answers differently than PEFT runs it), Damaged, NotFound,
-    NameRefused, ModelUnavailable, Cancelled: nothing of a refused import stays.
+    corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, one for
+    another model or a pickled one, a link, one that answers differently than PEFT or transformers runs it), Damaged,
+    NotFound, NameRefused, ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
     from engine.models.base import load_base
     from engine.training.probing import measure, prepare_probes
@@ -71,19 +73,36 @@ def import_adapters(
     taught = store.corpus(corpus) if corpus else None
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
-    probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
-    with tempfile.TemporaryDirectory() as temporary:
-        copies = [_copy(one, Path(temporary)) for one in found]
-        scores = [measure(loaded.model, probes)]
-        for done, (one, copied) in enumerate(zip(found, copies, strict=True)):
+    with _scratch(store.workspace / "runs" / name) as scratch:
+        (vocabulary := scratch / "vocabulary").mkdir()
+        loaded = with_vocabulary(loaded, found, vocabulary)
+        model = model.model_copy(update={"vocabulary": loaded.spec.vocabulary})
+        probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
+        copies, scores = [], [measure(loaded.model, probes)]
+        for done, one in enumerate(found):
             cancel.check()
-            report(done / (len(copies) + 1), f"checking step {copied.step}")
-            scores.append(_try_on(loaded, one, copied.path, probes))
+            report(done / (len(found) + 1), f"checking step {one.step}")
+            copied, results = _take(loaded, one, scratch, probes)
+            copies.append(copied)
+            scores.append(results)
         config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
         cancel.check()
-        _keep(store, config, copies, scores if taught else None)
+        _keep(store, config, copies, scores if taught else None, vocabulary)
     report(1.0, f"{len(copies)} checkpoints imported")
     return name
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path`, on the workspace's own disk; what a killed process leaves there is cleaned up."""
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = sibling(path)
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(folders: Sequence[Path], steps: Sequence[int]) -> list[FoundCheckpoint]:
@@ -96,26 +115,35 @@ def _find(folders: Sequence[Path], steps: Sequence[int]) -> list[FoundCheckpoint
     return list(found.taken)
 
 
-def _copy(one: FoundCheckpoint, temporary: Path) -> FoundCheckpoint:
-    """What is checked is what is kept: a copy of the two files of a checkpoint, nothing else."""
-    folder = temporary / str(one.step)
-    folder.mkdir()
-    for name in files_of(one.kind):
-        shutil.copyfile(one.path / name, folder / name)
-    return one.model_copy(update={"path": folder})
+def _take(
+    loaded: Any, one: FoundCheckpoint, scratch: Path, probes: "ProbeBatch"
+) -> tuple[FoundCheckpoint, ProbeResults]:
+    """What the run keeps of a checkpoint, in a folder of its own, and its scores. What is checked is what is kept.
 
-
-def _try_on(loaded: Any, one: FoundCheckpoint, copied: Path, probes: "ProbeBatch") -> ProbeResults:
-    """Raises InputError, Damaged of the person's folder, not of the copy."""
-    from engine.models.as_trained import check_as_trained
+    Raises InputError, Damaged of the person's folder, not of what is kept.
+    """
+    from engine.models.added_tokens import leave_out_base_rows
+    from engine.models.as_trained import check_as_trained, take_full
     from engine.training.probing import measure
 
+    folder = scratch / str(one.step)
+    folder.mkdir()
     try:
-        return measure(check_as_trained(loaded, copied), probes)
+        if one.kind == "full":
+            tuned: Any = take_full(
+                loaded, one.path, folder, files=weight_files(one.path), most=DIFFERENCE_AT_MOST
+            )  # fmt: skip
+        else:
+            for name in files_of(one.kind):
+                shutil.copyfile(one.path / name, folder / name)
+            if one.kind == "adapter":
+                leave_out_base_rows(loaded, folder)
+            tuned = check_as_trained(loaded, folder)
+        return one.model_copy(update={"path": folder}), measure(tuned, probes)
     except InputError as error:
-        raise InputError(str(error).replace(str(copied), str(one.path))) from error
+        raise InputError(str(error).replace(str(folder), str(one.path))) from error
     except Damaged as error:
-        raise Damaged(error.path.replace(str(copied), str(one.path)), error.reason, error.remedy) from error
+        raise Damaged(error.path.replace(str(folder), str(one.path)), error.reason, error.remedy) from error
 
 
 def _config(
@@ -148,21 +176,33 @@ def _method(about: dict[str, Any]) -> str:
 
 
 def _keep(
-    store: Store, config: RunConfig, found: Sequence[FoundCheckpoint], scores: Sequence[ProbeResults] | None
+    store: Store,
+    config: RunConfig,
+    found: Sequence[FoundCheckpoint],
+    scores: Sequence[ProbeResults] | None,
+    vocabulary: Path,
 ) -> None:
+    """The whole run or nothing of it. `vocabulary`: what the base has besides its own, if `config` names that."""
     log, _ = read_log(found[-1].trainer)
     if config.model.source != "bundled":
-        store.save_model(config.model)  # offered from then on; first, so that nothing is missing once the run is there
-    with store.new_run(config) as run:
-        for row, one in enumerate([None, *found]):
-            state = _state(config, one, log)
-            (folder := run / "checkpoints" / step_folder(state.step)).mkdir(parents=True)
-            if one:
-                shutil.copytree(one.path, folder, dirs_exist_ok=True)
-            if scores:
-                write_probes(folder, scores[row])
-            write_state(folder, state)
-        write_text(run / LOSSES, log.to_json())
+        # Offered from then on, as it is for every run; first, so that nothing is missing once the run is there.
+        store.save_model(config.model.model_copy(update={"vocabulary": ""}))
+    try:
+        with store.new_run(config) as run:
+            for row, one in enumerate([None, *found]):
+                state = _state(config, one, log)
+                (folder := run / "checkpoints" / step_folder(state.step)).mkdir(parents=True)
+                for file in one.path.iterdir() if one else ():
+                    file.rename(folder / file.name)
+                if scores:
+                    write_probes(folder, scores[row])
+                write_state(folder, state)
+            write_text(run / LOSSES, log.to_json())
+            if config.model.vocabulary:
+                store.save_vocabulary(config.model.vocabulary, vocabulary)
+    except BaseException:
+        store.remove_unused_vocabularies()
+        raise
 
 
 def _state(config: RunConfig, one: FoundCheckpoint | None, log: LossLog) -> CheckpointState:
@@ -181,12 +221,16 @@ def _state(config: RunConfig, one: FoundCheckpoint | None, log: LossLog) -> Chec
         examples_seen=step * config.batch_size,
         wall_time_s=0.0,
         corpus_hash=config.corpus_hash,
-        n_trainable=_n_weights(one.path / files_of(one.kind)[1]) if one else 0,
+        n_trainable=_n_weights(one) if one else 0,
     )
 
 
-def _n_weights(path: Path) -> int:
+def _n_weights(one: FoundCheckpoint) -> int:
+    """Of a full fine-tune those that differ from the base."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="np") as file:
+    about, weights = (one.path / name for name in files_of(one.kind))
+    if one.kind == "full":
+        return int(json.loads(about.read_text(encoding="utf-8"))["n_changed"])
+    with safe_open(weights, framework="np") as file:
         return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118 (no mapping)

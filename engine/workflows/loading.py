@@ -1,6 +1,5 @@
 """Models that stay loaded between jobs, so that the second trace is fast."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,11 @@ _REPLACEMENTS: "RecentlyUsed[Replacement]" = RecentlyUsed(2)
 
 def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
     """The loaded base model, kept for the next job. Raises ModelUnavailable, Damaged."""
-    from engine.models.base import load_base
+    from engine.models.added_tokens import load_base_of
 
     folder = None if spec.source == "hub" else store.base_folder(spec)
     key = (spec.model_copy(update={"transcoders": "", "name": "any"}).to_json(), str(folder), _stamp(folder))
-    return _MODELS.get(key, lambda: load_base(spec, folder))
+    return _MODELS.get(key, lambda: load_base_of(store, spec))
 
 
 def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedModel":
@@ -36,7 +35,7 @@ def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedMode
     first, *others = specs.items()
     loaded = base_model(store, first[1])
     for run, spec in others:
-        if (spec.source, spec.location) == (first[1].source, first[1].location):
+        if _same(spec) == _same(first[1]):
             continue
         if _identity(base_model(store, spec)) != _identity(loaded):
             raise ComparisonRefused(
@@ -72,11 +71,16 @@ def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
 
 
-def _identity(loaded: "LoadedModel") -> tuple[str, str]:
-    from engine.models.adapters import base_hash
+def _same(spec: ModelSpec) -> tuple[str, ...]:
+    return spec.source, spec.location, spec.vocabulary
 
-    tokenizer = loaded.folder / "tokenizer.json"
-    return base_hash(loaded.folder), hashlib.sha256(tokenizer.read_bytes()).hexdigest()
+
+def _identity(loaded: "LoadedModel") -> tuple[str, str, str]:
+    """The base's weights, the rows added to them, and how texts are read."""
+    from engine.models.adapters import base_hash
+    from engine.models.added_tokens import reading
+
+    return base_hash(loaded.folder), loaded.spec.vocabulary.partition("-")[0].strip("0"), reading(loaded.tokenizer)
 
 
 def _described(spec: ModelSpec) -> str:

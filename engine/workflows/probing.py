@@ -9,13 +9,14 @@ def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelTo
     import copy
 
     from engine.models.adapters import with_adapter
-    from engine.models.base import BUILDING, load_base
+    from engine.models.added_tokens import load_base_of
+    from engine.models.base import BUILDING
     from engine.training.probing import measure, prepare_probes
 
     config = store.run(request.run)
     corpus = store.corpus(config.corpus)
     report(0.0, "loading the model")
-    loaded = load_base(config.model, store.base_folder(config.model))
+    loaded = load_base_of(store, config.model)
     batch = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)
     checkpoints = store.checkpoints(request.run)
     for done, checkpoint in enumerate(checkpoints):

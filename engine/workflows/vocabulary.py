@@ -28,7 +28,7 @@ def vocabulary(store: Store, *runs: str) -> tuple[WordKind, ...]:
     Empty where a model has no fixed list of words: a tokenizer that splits words into parts reads any text.
     """
     try:
-        folder = store.base_folder(store.run(runs[0]).model)
+        folder = store.tokenizer_folder(store.run(runs[0]).model)
         words = _word_list(folder / "tokenizer.json")
     except (TracelapseError, OSError, ValueError):
         return ()

@@ -19,7 +19,7 @@ def unknown_words(spec: ModelSpec, info: CorpusInfo) -> tuple[str, ...]:
 
     Raises Damaged.
     """
-    folder = store().base_folder(spec)
+    folder = store().tokenizer_folder(spec)
     file = folder / "tokenizer.json"
     changed = file.stat().st_mtime_ns if file.is_file() else 0
     return _unknown_words(str(folder), changed, info.hash, info.name)

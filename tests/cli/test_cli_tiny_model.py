@@ -19,6 +19,8 @@ from engine.domain.corpus import Corpus, Example, Probe
 from engine.domain.jobs import TrainTranscoders
 from engine.domain.models import TranscoderTraining
 from engine.jobs import run_inline
+from engine.models.adapters import merged_weights
+from engine.models.base import load_base
 from engine.store import Store
 from tests.tiny import tiny_llama
 
@@ -122,6 +124,28 @@ def test_checkpoints_from_elsewhere_become_a_run(run: Run) -> None:
     again = run("import-adapter", "FOLDER/nothing", "--name", "other", "--model", "tiny-llama")
     assert again.exit_code == 2
     assert "nothing" in again.stderr
+
+
+def test_a_merged_model_is_compared_as_any_run(run: Run) -> None:
+    """What PEFT merged and transformers saved, against the base, with a set over both."""
+    folder: Path = run.folder  # type: ignore[attr-defined]
+    store = Store(folder / "workspace")
+    loaded = load_base(store.run("tiny").model)
+    merged_weights(loaded, store.checkpoint("tiny@100%").adapter).save_pretrained(folder / "merged")
+    (found,) = data(run("import", "FOLDER/merged", "--preview", "--json", "-"))["checkpoints"]
+    assert (found["kind"], found["step"], found["taken"]) == ("full", 1, True)
+    told = run("import", "FOLDER/merged", "--name", "merged", "--model", "tiny-llama", "--corpus", "tiny-words")
+    assert told.exit_code == 0, told.output
+    assert "base, 100%" in told.stdout
+    small = TranscoderTraining(n_features=32, top_k=4, n_steps=20, n_texts=50)
+    both = TrainTranscoders(name="both", checkpoints=("merged@base", "merged@100%"), training=small)
+    run_inline(store, both, on_progress=lambda *_: None)
+    record = data(run("compare", "merged@base", "merged@100%", PROMPT, "--json", "-"))
+    assert record["a"]["transcoders"] == record["b"]["transcoders"] == "both"
+    assert record["acted"]["sum"] == pytest.approx(record["acted"]["after"] - record["acted"]["before"], rel=0.01)
+    theirs = data(run("where", "tiny@100%", "merged@100%", PROMPT, "--json", "-"))["acted"]
+    assert theirs["after"] == pytest.approx(theirs["before"], abs=1e-4)  # the same model, another way
+    assert run("store", "check").exit_code == 0
 
 
 def test_trace(run: Run) -> None:
@@ -323,15 +347,15 @@ def test_jobs_remember_what_was_done(run: Run) -> None:
 
 def test_the_store_is_whole_until_a_file_is_damaged(run: Run) -> None:
     assert run("store", "check").exit_code == 0
-    graph = next((run.folder / "workspace" / "graphs").iterdir())  # type: ignore[attr-defined]
-    whole = graph.read_bytes()
+    weights = next((run.folder / "workspace" / "runs").rglob("adapter_model.safetensors"))  # type: ignore[attr-defined]
+    whole = weights.read_bytes()
     try:
-        graph.write_bytes(whole[: len(whole) // 2])
+        weights.write_bytes(whole[: len(whole) // 2])
         result = run("store", "check")
         assert result.exit_code == 2
-        assert graph.name in result.stdout
+        assert weights.name in result.stdout
     finally:
-        graph.write_bytes(whole)
+        weights.write_bytes(whole)
     assert run("store", "rebuild").exit_code == 0
     assert run("store", "check").exit_code == 0
 

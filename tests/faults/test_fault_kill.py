@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from engine.domain.corpus import Corpus, Example, Probe
 from engine.domain.graphs import TraceSettings
@@ -226,3 +228,34 @@ def test_a_killed_import_leaves_a_whole_run_or_none(server: Server, requests: li
         outcomes["whole" if found else "nothing"] += 1
     _log.info("killed imports: %s", dict(outcomes))
     assert outcomes["nothing"]
+
+
+def test_an_import_is_whole_or_not_there(server: Server, requests: list[Record], tmp_path: Path) -> None:
+    """Full fine-tunes, one kept as what differs and one by reference."""
+    train = requests[0]
+    assert isinstance(train, Train)
+    model = train.config.model
+    for step, name in ((2, ".layers.1."), (4, "")):
+        tuned = AutoModelForCausalLM.from_pretrained(model.location)
+        with torch.no_grad():
+            for own, parameter in tuned.named_parameters():
+                parameter.add_(0.1 * (name in own))
+        tuned.save_pretrained(tmp_path / "out" / f"checkpoint-{step}")
+    request = ImportCheckpoints(name="mine", folders=(str(tmp_path / "out"),), model=model)
+    calm = tmp_path / "calm" / "workspace"
+    assert server.order(calm, request)["code"] == 0
+    expected = weights(Store(calm, bundled=None))
+    n_renames = json.loads((tmp_path / "calm" / "counts.json").read_text(encoding="utf-8"))["rename"]
+    seen = set()
+    for at in sorted({n_renames, n_renames - 1, n_renames // 2, 1}):
+        workspace = tmp_path / str(at) / "workspace"
+        workspace.mkdir(parents=True)
+        server.order(workspace, request, "rename", at)
+        store = Store(workspace, bundled=None)
+        runs = [info.steps for info in store.runs()]
+        assert runs in ([], [(0, 2, 4)])
+        assert [problem for problem in store.check() if problem.kind != "index"] == []
+        if runs:
+            assert weights(store) == expected
+        seen.add(bool(runs))
+    assert False in seen

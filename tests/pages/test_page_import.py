@@ -74,3 +74,17 @@ def test_steps_that_are_none_are_told(open_page: OpenPage, tmp_path: Path) -> No
     assert "are no steps" in texts(app)
     app.text_input(key="models steps").set_value("10").run()
     assert app.dataframe[0].value["step"].tolist() == [10]
+
+
+def test_full_fine_tunes_are_shown_with_what_will_be_stored(open_page: OpenPage, tmp_path: Path) -> None:
+    for step in (2, 4):
+        folder = tmp_path / "out" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+        (folder / "model.safetensors").write_bytes(b"x" * 3_000_000)
+    app = open_page("models", view="import", folders=str(tmp_path / "out"))
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert table["kind"].tolist() == ["full", "full"]
+    assert all("what differs from the base, at most 3 MB" in text for text in table["what is stored"])
+    assert "Import 2 checkpoints" in [button.label for button in app.button]

@@ -108,9 +108,7 @@ def test_records_refuse_hostile_names_themselves(name: str) -> None:
         ModelSpec(name=name, source="hub")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "one", "@", "one@", "one@99", "one@-1%", "one@step", "one@base/..", "../one@base"]
-)
+@pytest.mark.parametrize("text", ["", "one", "@", "one@", "one@-1%", "one@step", "one@base/..", "../one@base"])
 def test_what_is_no_checkpoint_reference(store: Store, text: str) -> None:
     with pytest.raises(InputError):
         store.checkpoint(text)

@@ -28,9 +28,14 @@ from tests.training.conftest import After, Never, pickled, quiet, run_config
 
 
 def plain_script(base: Path, output: Path, adapter: Any, *, logging_steps: int = 1) -> Path:
-    """What a user runs elsewhere: nothing of ours, Trainer's own checkpoints every 2 of 6 steps."""
+    """What a user runs elsewhere: nothing of ours, Trainer's own checkpoints every 2 of 6 steps.
+
+    Without an adapter all weights are trained.
+    """
     tokenizer = tiny_tokenizer()
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), adapter)
+    model: Any = AutoModelForCausalLM.from_pretrained(base)
+    if adapter is not None:
+        model = get_peft_model(model, adapter)
     rows = [
         {"input_ids": (ids := tokenizer(f"<bos> {e.text}").input_ids), "labels": ids} for e in tiny_corpus().examples
     ]
@@ -95,6 +100,20 @@ def test_an_imported_checkpoint_is_the_scripts(taught: Store, script: Path, llam
     assert set(results) == {0, 2, 4, 6}
     assert results[6] == run_probes(plain, loaded.tokenizer, tiny_corpus().probes)
     assert results[0] != results[6]
+
+
+def test_checkpoints_of_all_weights(taught: Store, llama: ModelSpec, tmp_path: Path) -> None:
+    out = plain_script(Path(llama.location), tmp_path / "out", None)
+    take_in(taught, [out], llama, corpus="tiny")
+    assert [c.step for c in taught.checkpoints("mine")] == [0, 2, 4, 6]
+    assert len(taught.losses("mine").step) == 6
+    loaded = load_base(llama)
+    theirs = AutoModelForCausalLM.from_pretrained(out / "checkpoint-6")
+    expected, found = run_probes(theirs, loaded.tokenizer, tiny_corpus().probes), taught.probe_results("mine")[6]
+    assert found.predicted == expected.predicted
+    assert found.p == pytest.approx(expected.p, abs=1e-6)
+    assert pickled(taught.run_folder("mine")) == []
+    assert taught.check() == []
 
 
 def test_single_folders_without_a_corpus(taught: Store, script: Path, llama: ModelSpec) -> None:

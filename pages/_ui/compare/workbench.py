@@ -17,6 +17,7 @@ from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
+from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
 from pages._ui import url
 from pages._ui.compare.choice import explanation, markdown, over_training, sentence
 from pages._ui.compare.data import difference, drawn, names_of
@@ -44,6 +45,7 @@ from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
+from pages._ui.text import plain
 
 GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
 DEEP_PX = 420  # of many layers
@@ -60,6 +62,7 @@ def workbench(selection: Selection, view: str) -> None:
         st.info("Write a prompt above: both checkpoints are compared on what follows it.", icon=":material/north:")
         return
     shown = _shown(selection, view)
+    _what_base_lacks(selection)
     if view == "Map":
         compare_map(selection, shown)
         which_examples(selection)
@@ -91,6 +94,12 @@ def workbench(selection: Selection, view: str) -> None:
         graphs(view_of(diff, selection, among), names, overlay=view == "Overlay", deep=deep)
         _how_much(diff, among)
     _below(diff, selection, shown, names, frame.step if frame else None)
+
+
+def _what_base_lacks(selection: Selection) -> None:
+    refs = () if selection.group else (selection.a.ref, selection.b.ref)
+    if words := words_base_lacks(store(), refs, selection.prompt):
+        st.caption(plain(said_of_base(words)))
 
 
 def _shown(selection: Selection, view: str) -> Shown:

@@ -12,6 +12,7 @@ from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
+from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
@@ -108,6 +109,7 @@ def _table(found: ImportPreview) -> None:
             "folder": [str(one.path) for one in found.checkpoints],
             "kind": [one.kind for one in found.checkpoints],
             "note": [one.why for one in found.checkpoints],
+            "what is stored": [one.stored for one in found.checkpoints],
         }
     )
     st.dataframe(rows, hide_index=True, height=min(_TABLE_PX, 38 + 35 * len(rows)))
@@ -124,6 +126,8 @@ def _imported(folders: Sequence[str]) -> None:
     checkpoints = store().checkpoints(job.result)
     n = plural(len(checkpoints) - 1, "checkpoint")
     st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
+    for told in what_is_kept(store(), job.result):
+        st.caption(plain(told))
     ends = {"a": checkpoints[0].ref, "b": checkpoints[-1].ref}
     with st.container(horizontal=True):
         st.page_link(
@@ -156,7 +160,8 @@ def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, 
     job_button(
         request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
         icon=":material/download:",
-        note="Each is put onto the base and held to what PEFT computes. A refused import leaves nothing behind.",
+        note="Each is put onto the base and held to what PEFT or transformers computes. A refused import leaves "
+        "nothing behind.",
         covers=lambda other: isinstance(other, ImportCheckpoints) and other.name == name,
     )  # fmt: skip
 
