@@ -15,7 +15,7 @@ from engine.domain.numbers import plural
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
-    from engine.corpus.pairs import CountTokens
+    from engine.domain.continuation import Tokens
     from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 
 group = typer.Typer(help="Training examples, probes and pairs.", no_args_is_help=True)
@@ -171,25 +171,26 @@ def check(
 def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
     from engine.corpus import pair_problems, read_corpus
 
-    count_tokens = _tokenizer(ctx, model) if model else None
+    tokens = _tokenizer(ctx, model) if model else None
     path = Path(text).expanduser()
     if path.is_file():
-        return read_corpus(path, "checked", count_tokens=count_tokens)
+        return read_corpus(path, "checked", tokens=tokens)
     if looks_like_file(text):
         raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
     corpus = store_of(ctx).corpus(text)
     first = len(corpus.examples) + len(corpus.probes) + 1
-    if count_tokens and (bad := pair_problems(enumerate(corpus.pairs, start=first), count_tokens)):
+    if tokens and (bad := pair_problems(enumerate(corpus.pairs, start=first), tokens)):
         raise CorpusRefused(text, bad)
     return corpus
 
 
-def _tokenizer(ctx: typer.Context, model: str) -> "CountTokens":
-    from engine.models.base import load_tokenizer, token_counter
+def _tokenizer(ctx: typer.Context, model: str) -> "Tokens":
+    from engine.models.base import load_tokenizer
+    from engine.models.prompts import PromptReader
 
     store = store_of(ctx)
     spec = model_spec(model, tuple(store.models()))
-    return token_counter(load_tokenizer(spec, store.base_folder(spec)))
+    return PromptReader(load_tokenizer(spec, store.base_folder(spec)))
 
 
 def _show_findings(corpus: "Corpus") -> None:

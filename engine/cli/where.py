@@ -115,7 +115,7 @@ def _measure(store: "Store", a: str, b: str, probes: "Sequence[Probe]") -> None:
     from engine.domain.jobs import AskedPrompt, WhereProbes
     from engine.jobs import run_inline
 
-    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
+    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in probes)
     with progress(f"finding where training acted from {a} to {b} on {plural(len(asked), 'prompt')}") as report:
         run_inline(store, WhereProbes(a=a, b=b, asked=asked), on_progress=report)
 

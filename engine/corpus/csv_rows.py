@@ -16,24 +16,29 @@ from engine.domain.errors import BadLine
 # Of all rows; a row leaves empty what its kind does not have.
 COLUMNS = (
     "split", "id", "kind", "text", "answer", "foils", "prompt", "clean", "corrupted", "corrupted_answer",
-    "constraint_type", "constraint", "meaning", "known_text", "template",
+    "constraint_type", "constraint", "meaning", "known_text", "template", "blank",
 )  # fmt: skip
 REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
 PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer", "constraint_type")
 DELIMITERS = ",;\t"
 _BETWEEN = " | "  # foils of one cell
+_EMPTY = (None, "", ())
+_BLANK = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def corpus_csv(corpus: Corpus) -> str:
     """Every field of every line, so that reading it gives an equal corpus. Columns that nothing fills are left out."""
     rows = [line.model_dump() for line in (*corpus.examples, *corpus.probes, *corpus.pairs)]
-    columns = [column for column in COLUMNS if any(row.get(column) for row in rows)]
+    columns = [column for column in COLUMNS if any(row.get(column) not in _EMPTY for row in rows)]
     out = io.StringIO()
     # Ends of lines as RFC 4180 has them: texts with either of their characters are then quoted.
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {"foils": foils_cell(row.get("foils", ()))})
+        cells = row | {"foils": foils_cell(row.get("foils", ()))}
+        if "blank" in row:
+            cells["blank"] = str(row["blank"]).lower()
+        writer.writerow(cells)
     return out.getvalue()
 
 
@@ -120,4 +125,6 @@ def _fields(cells: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {column: cell for column, cell in cells.items() if cell}
     if "foils" in fields:
         fields["foils"] = _foils(fields["foils"])
+    if "blank" in fields:
+        fields["blank"] = _BLANK.get(fields["blank"].strip().lower(), fields["blank"])
     return fields

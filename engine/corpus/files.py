@@ -5,11 +5,12 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
+from engine.corpus.blanks import with_blanks
 from engine.corpus.checks import NumberedLine, line_problems
 from engine.corpus.csv_rows import csv_rows
 from engine.corpus.json_rows import json_rows
-from engine.corpus.pairs import CountTokens
 from engine.corpus.rows import Row, reasons, record
+from engine.domain.continuation import Tokens
 from engine.domain.corpus import Corpus
 from engine.domain.errors import BadLine, CorpusRefused, InputError, NotFound
 from engine.domain.names import check_name
@@ -25,17 +26,17 @@ _NOT_TEXT = {  # how a file begins that is no UTF-8 text, and what it is
 }
 
 
-def read_corpus(path: Path, name: str, *, count_tokens: CountTokens | None = None) -> Corpus:
+def read_corpus(path: Path, name: str, *, tokens: Tokens | None = None) -> Corpus:
     """The corpus in a file. Raises as `parse_corpus` does, and NotFound where there is no such file."""
     check_name(name)
-    return parse_corpus(_bytes(path), path.name, name, count_tokens=count_tokens)
+    return parse_corpus(_bytes(path), path.name, name, tokens=tokens)
 
 
-def parse_corpus(raw: bytes, source: str, name: str, *, count_tokens: CountTokens | None = None) -> Corpus:
+def parse_corpus(raw: bytes, source: str, name: str, *, tokens: Tokens | None = None) -> Corpus:
     """The corpus in a JSONL file (as `Corpus.to_jsonl` writes it) or a CSV file (as `corpus_csv` writes it).
 
     `source` is the file's name; its suffix decides: `.csv` and `.tsv`, else JSONL. Examples come before probes and
-    these before pairs, each in the order of the file. Pairs are measured with `count_tokens`, as `line_problems` says.
+    these before pairs, each in the order of the file. Pairs are measured with `tokens`, as `line_problems` says.
     Raises CorpusRefused with every problem, NameRefused for a bad name.
     """
     check_name(name)
@@ -43,7 +44,9 @@ def parse_corpus(raw: bytes, source: str, name: str, *, count_tokens: CountToken
     is_csv = PurePath(source).suffix.lower() in CSV_SUFFIXES
     rows, unread = csv_rows(lines) if is_csv else json_rows(lines)
     read, refused = _records(rows)
-    bad += [*unread, *refused, *line_problems(read, count_tokens=count_tokens)]
+    said = with_blanks([line for _, line in read])
+    read = [(number, line) for (number, _), line in zip(read, said, strict=True)]
+    bad += [*unread, *refused, *line_problems(read, tokens=tokens)]
     if not bad and not read:
         bad.append(BadLine(1, "the file has no examples; write one example, probe or pair a line"))
     if bad:

@@ -1,17 +1,21 @@
 """From the fields of one line, of JSON or CSV, to an example, a probe or a pair; and what is wrong with them."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
+from engine.domain.continuation import whole_word
 from engine.domain.corpus import Example, Pair, Probe
 from engine.domain.errors import InputError
 
 Row = tuple[int, dict[str, Any]]  # line number (from 1) and the fields that are given
 
 RECORDS: dict[str, type[Example | Probe | Pair]] = {"train": Example, "probe": Probe, "pair": Pair}
+_KINDS = {
+    "string_type": "a text", "tuple_type": "a list of texts", "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}  # fmt: skip
 _NOUNS = {"Example": "a training example", "Probe": "a probe", "Pair": "a pair"}
 
 
@@ -55,7 +59,7 @@ def _template(text: str, word: object, meaning: object) -> str:
     """The text with its word and meaning taken out, where they stand in it as whole words."""
     for part, slot in ((word, "{w}"), (meaning, "{c}")):
         if isinstance(part, str) and part.strip():
-            text = slot.join(re.split(rf"(?<!\w){re.escape(part)}(?!\w)", text))
+            text = slot.join(whole_word(part).split(text))
     return text
 
 
@@ -78,10 +82,8 @@ def reasons(error: ValidationError) -> Iterator[str]:
                     f"{field} is {_short(given)}; use up to 40 lowercase letters, digits and underscores, "
                     "beginning with a letter"
                 )
-            case "string_type":
-                yield f"{field} is {_short(given)}, which is not a text"
-            case "tuple_type":
-                yield f"{field} is {_short(given)}, which is not a list of texts"
+            case kind if kind in _KINDS:
+                yield f"{field} is {_short(given)}, which is not {_KINDS[kind]}"
             case "value_error":
                 yield f"{field}: {limits['error']}"
             case _:

@@ -17,6 +17,13 @@ SIMPLE, SPATIAL = "simple_mapping", "spatial_relationship"
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
+Blank = bool | None  # whether one stands between prompt and answer; None: as writing has it (domain/continuation.py)
+
+
+def _but_unsaid_blank(line: dict[str, Any]) -> dict[str, Any]:
+    """Corpora of before do not say it, and their hashes stay as they were."""
+    return {key: value for key, value in line.items() if key != "blank" or value is not None}
+
 
 class ProbeKindInfo(Record):
     """One way to ask what a run learned, as tables, charts and pickers show it."""
@@ -127,6 +134,11 @@ class Probe(Record):
     constraint: Text
     meaning: Text
     template: Text
+    blank: Blank = None
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid_blank(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _but_unsaid_blank(whole(self))
 
 
 class ProbeGaps(Record):
@@ -155,6 +167,11 @@ class Pair(Record):
     answer: Text  # to the clean prompt
     corrupted_answer: Text  # to the corrupted one; never the same as `answer`
     constraint_type: Slug  # or the task
+    blank: Blank = None  # before either answer
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid_blank(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _but_unsaid_blank(whole(self))
 
 
 CorpusLine = Annotated[Example | Probe | Pair, Field(discriminator="split")]

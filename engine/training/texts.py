@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import InputError, PromptRefused
-from engine.models.base import token_ids
+from engine.models.prompts import PromptReader
 
 
 class TokenRow(TypedDict):
@@ -29,25 +29,26 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
     """
     if not corpus.examples:
         raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has some.")
-    rows = []
+    read, rows = PromptReader(tokenizer), []
     for example in corpus.examples:
         try:
-            rows.append(_row(tokenizer, example, limit))
+            rows.append(_row(read, example, limit))
         except PromptRefused as error:
             raise InputError(f"Example “{example.id}” of the corpus “{corpus.name}”: {error}") from error
     return rows
 
 
-def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> TokenRow:
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    ids = token_ids(tokenizer, example.text, limit=limit - len(end))
+def _row(read: PromptReader, example: Example, limit: int) -> TokenRow:
+    end = [] if read.tokenizer.eos_token_id is None else [read.tokenizer.eos_token_id]
+    ids = read.prompt(example.text, limit=limit - len(end))
     if not example.prompt:
         return {"input_ids": ids + end}
-    prompt = token_ids(tokenizer, example.prompt, limit=limit)
+    prompt = read.prompt(example.prompt, limit=limit)
     if len(prompt) >= len(ids) or ids[: len(prompt)] != prompt:
         raise PromptRefused(
             f"The text “{example.text[:80]}” does not begin with the tokens of its prompt “{example.prompt[:80]}” and "
-            "continue with an answer. Write the text as the prompt, a space and the answer."
+            "continue with an answer: its end and the answer share a token. Let the prompt end where a token does, "
+            "such as before the blank."
         )
     return {"input_ids": ids + end, "loss_from": len(prompt)}
 
