@@ -49,6 +49,21 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
     return corpus
 
 
+def as_read(store: "Store", checkpoint: str, text: str) -> str:
+    """A prompt as the checkpoint's model reads it: as it was typed; messages as JSON in the model's chat format.
+
+    What cannot be seen in the call is shown. Raises NotFound, PromptRefused, Damaged, ModelUnavailable.
+    """
+    from engine.cli.output import note
+    from engine.domain.words import with_edges
+    from engine.workflows.chat import as_prompt
+
+    prompt = as_prompt(store, checkpoint.partition("@")[0], text)
+    if (shown := with_edges(prompt)) != text:
+        note(f"The prompt as it is read: {shown}")
+    return prompt
+
+
 def transcoder_set(text: str) -> str:
     """The name of a stored set as it is, a folder as its whole path, so that the same set always has the same name."""
     folder = Path(text).expanduser()

@@ -8,6 +8,7 @@ import typer
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, acted
+from engine.cli.inputs import as_read
 from engine.cli.mean_circuit import ConstraintType
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
@@ -75,6 +76,7 @@ def where(
     if constraint_type:
         _of_type(store, ref_a, ref_b, constraint_type, probe_kind(kind), prompts, json_file)
         return
+    prompt = as_read(store, ref_a, prompt)
     found = acted(store, ref_a, ref_b, prompt, _words(answer), _words(against))
     if json_file:
         from engine.analysis.acted import acted_record
@@ -86,7 +88,7 @@ def where(
 
 
 def _words(given: "Sequence[str] | None") -> list[str]:
-    return [word.strip() for word in given or ()]
+    return list(given or ())
 
 
 def _of_type(

@@ -62,6 +62,14 @@ def answer_tokens(
     return after[len(before) :]
 
 
+def says(output: str, prompt: str, answer: str, *, blank: bool | None = None, with_blanks: bool) -> bool:
+    """Whether an output's text is the answer to a prompt. `with_blanks`: the tokenizer writes blanks into its tokens,
+    so that one with a blank and one without are two."""
+    if with_blanks:
+        return output == continued(prompt, answer, blank=blank)[len(prompt) :]
+    return output.strip() == answer.strip()
+
+
 def whole_word(word: str) -> re.Pattern[str]:
     """Where `word` stands as a word of its own; in scripts that write no blanks, wherever it stands."""
     left = "" if UNSPACED.match(word) else rf"(?<![^\W{_UNSPACED}])"

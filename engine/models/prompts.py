@@ -1,9 +1,19 @@
 """Texts as a model's tokens, and the one token that an answer is behind its prompt."""
 
+from contextlib import suppress
+from functools import cached_property
+from itertools import pairwise
+
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerFast
 
+from engine.domain.chat import Message
 from engine.domain.continuation import answer_tokens
 from engine.domain.errors import ModelUnavailable, PromptRefused
+from engine.models.chat import chat_text
+
+_SYSTEM = (Message(role="system", content="x"),)
+_SPOKEN = tuple(Message(role=role, content="x") for role in ("user", "assistant", "user", "assistant"))
 
 
 def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
@@ -26,29 +36,23 @@ class PromptReader:
         # Some tokenizers (GPT-2's, GPT-NeoX's) name their end token as the unknown one but never produce it themselves.
         unknown = tokenizer.unk_token_id
         self._unknown = None if unknown == tokenizer.eos_token_id else unknown
-        self._bos_text = tokenizer.convert_ids_to_tokens(self.bos)
 
     def __call__(self, text: str) -> list[int]:
-        """Token ids without BOS (one that the text begins with is left out).
+        """Token ids of the text as it stands, without BOS (one that the text begins with is left out).
 
         Raises PromptRefused: nothing in it, words the model does not know, or control tokens (BOS inside the text,
-        end of text, padding) written out.
+        end of text, padding) where the model's own chat format does not put them.
         """
-        text = text.strip().removeprefix(self._bos_text).strip()
-        if not text:
+        encoded = self._encoded(text)
+        ids, offsets = encoded.ids, encoded.offsets
+        if ids[:1] == [self.bos]:
+            ids, offsets = ids[1:], offsets[1:]
+        if not ids or not text[offsets[0][0] :].strip():
             raise PromptRefused("The prompt is empty. Write at least one word.")
-        words = self.tokenizer.backend_tokenizer
-        words.no_padding()  # whatever tokenizer.json or another caller left there
-        words.no_truncation()
-        encoded = words.encode(text, add_special_tokens=False)
-        ids: list[int] = encoded.ids
         if self._unknown in ids:
-            self._refuse_unknown(text, ids, encoded.offsets)
-        if found := [self.tokenizer.convert_ids_to_tokens(i) for i in ids if i in self._control]:
-            raise PromptRefused(
-                f"The prompt contains the control token {found[0]}, which only the model's own format may use. "
-                "Remove it."
-            )
+            self._refuse_unknown(text, ids, offsets)
+        if not self._control.isdisjoint(ids):
+            self._refuse_out_of_place(ids)
         return ids
 
     def prompt(self, text: str, *, limit: int) -> list[int]:
@@ -71,6 +75,45 @@ class PromptReader:
                 "answer or foil must be one. Choose another word, or another model."
             )
         return ids[0]
+
+    def _encoded(self, text: str) -> Encoding:
+        words = self.tokenizer.backend_tokenizer
+        words.no_padding()  # whatever tokenizer.json or another caller left there
+        words.no_truncation()
+        try:
+            return words.encode(text, add_special_tokens=False)
+        except (TypeError, UnicodeError) as error:  # a lone surrogate
+            raise PromptRefused(f"The text “{text[:80]!a}” holds half a character. Write it anew.") from error
+
+    def _refuse_out_of_place(self, ids: list[int]) -> None:
+        neighbours = pairwise([self.bos, *(i for i in ids if i in self._special)])
+        wrong = [after for before, after in neighbours if after in self._control and (before, after) not in self._turns]
+        if wrong:
+            raise PromptRefused(
+                f"The prompt contains the control token {self.tokenizer.convert_ids_to_tokens(wrong[0])} where the "
+                "model's own chat format does not put it. Remove it."
+            )
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        added = self.tokenizer.added_tokens_decoder.items()
+        return frozenset({i for i, token in added if token.special} | self._control)
+
+    @cached_property
+    def _turns(self) -> set[tuple[int, int]]:
+        """Which special token may come after which: as in what the chat template makes of a conversation.
+
+        Where there is no template: the end token, behind one that is nothing but special and so begins a turn.
+        """
+        conversations = [[*lead, *_SPOKEN[:n]] for lead in ((), _SYSTEM) for n in range(1, len(_SPOKEN) + 1)]
+        found: set[tuple[int, int]] = set()
+        for messages in conversations:
+            with suppress(PromptRefused):
+                ids = self._encoded(chat_text(self.tokenizer, messages)).ids
+                found |= set(pairwise([self.bos, *(i for i in ids[ids[:1] == [self.bos] :] if i in self._special)]))
+        if not found and self.tokenizer.eos_token_id is not None:
+            found = {(i, self.tokenizer.eos_token_id) for i in self._special - self._control}
+        return found
 
     def _refuse_unknown(self, text: str, ids: list[int], offsets: list[tuple[int, int]]) -> None:
         unknown = (text[start:end] for i, (start, end) in zip(ids, offsets, strict=True) if i == self._unknown)
