@@ -4,7 +4,7 @@
 // reads any text. A choice goes back as the trigger `picked`. All text of the user's goes through textContent.
 //
 // Where the model reads any text, a new prompt is taken as it is typed. A field of one line cannot show all of it:
-// blanks at the edges stand there as ␣, ends of lines as ⏎, tabulators as ⇥, and are read from these again.
+// blanks at the edges stand there as ␣, ends of lines as ↵, tabulators as ⇥, and are read from these again.
 
 const MOST_SHOWN = 80; // options in the list
 const MOST_SIMILAR = 6;
@@ -226,7 +226,7 @@ function made(parent, tag, className, text) {
 
 /** What cannot be seen in a line, as marks. */
 function marked(text) {
-  return text.replace(/\r\n|\r|\n/g, "⏎").replace(/\t/g, "⇥");
+  return text.replace(/\r\n|\r|\n/g, "↵").replace(/\t/g, "⇥");
 }
 
 function shown(text) {
@@ -235,7 +235,7 @@ function shown(text) {
 
 /** What a person means who typed this: the marks are what they stand for. */
 function typed(text) {
-  return text.replace(/␣/g, " ").replace(/⏎/g, "\n").replace(/⇥/g, "\t");
+  return text.replace(/␣/g, " ").replace(/↵/g, "\n").replace(/⇥/g, "\t");
 }
 
 function tidy(text) {

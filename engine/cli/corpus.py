@@ -16,7 +16,7 @@ from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
     from engine.domain.continuation import Tokens
-    from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
+    from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, Probe, TaskSpec
 
 group = typer.Typer(help="Training examples, probes and pairs.", no_args_is_help=True)
 
@@ -150,10 +150,10 @@ def check(
     ctx: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")],
     *,
-    model: Annotated[str, typer.Option(help="Check pairs with this model's tokenizer, given as for `train`.")] = "",
+    model: Annotated[str, typer.Option(help="Read every line with this model's tokenizer, given as for `train`.")] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Read a corpus and list every problem; with `--model` also the pairs that do not fit this model."""
+    """Read a corpus and list every problem; with `--model` also what this model cannot read or answer."""
     check_destination(json_file)
     try:
         found = _read(ctx, corpus, model)
@@ -169,7 +169,7 @@ def check(
 
 
 def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
-    from engine.corpus import pair_problems, read_corpus
+    from engine.corpus import line_problems, read_corpus
 
     tokens = _tokenizer(ctx, model) if model else None
     path = Path(text).expanduser()
@@ -178,8 +178,8 @@ def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
     if looks_like_file(text):
         raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
     corpus = store_of(ctx).corpus(text)
-    first = len(corpus.examples) + len(corpus.probes) + 1
-    if tokens and (bad := pair_problems(enumerate(corpus.pairs, start=first), tokens)):
+    lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
+    if tokens and (bad := line_problems(list(enumerate(lines, start=1)), tokens=tokens)):
         raise CorpusRefused(text, bad)
     return corpus
 

@@ -9,10 +9,10 @@ def spoken(constraint_type: str) -> str:
 
 
 def with_edges(text: str) -> str:
-    """A text with what cannot be seen of it: blanks at its edges as ␣, ends of lines as ⏎, tabulators as ⇥."""
+    """A text with what cannot be seen of it: blanks at its edges as ␣, ends of lines as ↵, tabulators as ⇥."""
     body = text.strip(" ")
     lead, trail = (len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))) if body else (len(text), 0)
-    shown = body.replace("\r\n", "⏎").replace("\n", "⏎").replace("\r", "⏎").replace("\t", "⇥")
+    shown = body.replace("\r\n", "↵").replace("\n", "↵").replace("\r", "↵").replace("\t", "⇥")
     return "␣" * lead + shown + "␣" * trail
 
 

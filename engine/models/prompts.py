@@ -1,5 +1,6 @@
 """Texts as a model's tokens, and the one token that an answer is behind its prompt."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
@@ -36,12 +37,13 @@ class PromptReader:
         # Some tokenizers (GPT-2's, GPT-NeoX's) name their end token as the unknown one but never produce it themselves.
         unknown = tokenizer.unk_token_id
         self._unknown = None if unknown == tokenizer.eos_token_id else unknown
+        self._n_rows: int | None = getattr(tokenizer, "n_rows", None)
 
     def __call__(self, text: str) -> list[int]:
         """Token ids of the text as it stands, without BOS (one that the text begins with is left out).
 
-        Raises PromptRefused: nothing in it, words the model does not know, or control tokens (BOS inside the text,
-        end of text, padding) where the model's own chat format does not put them.
+        Raises PromptRefused: nothing in it, words the model does not know or has no embedding for, or control tokens
+        (BOS inside the text, end of text, padding) where the model's own chat format does not put them.
         """
         encoded = self._encoded(text)
         ids, offsets = encoded.ids, encoded.offsets
@@ -51,6 +53,8 @@ class PromptReader:
             raise PromptRefused("The prompt is empty. Write at least one word.")
         if self._unknown in ids:
             self._refuse_unknown(text, ids, offsets)
+        if self._n_rows is not None and max(ids) >= self._n_rows:
+            self._refuse_rowless(text, ids, offsets)
         if not self._control.isdisjoint(ids):
             self._refuse_out_of_place(ids)
         return ids
@@ -117,5 +121,17 @@ class PromptReader:
 
     def _refuse_unknown(self, text: str, ids: list[int], offsets: list[tuple[int, int]]) -> None:
         unknown = (text[start:end] for i, (start, end) in zip(ids, offsets, strict=True) if i == self._unknown)
-        named = ", ".join(f"“{word[:40]}”" for word in list(dict.fromkeys(unknown))[:8])
-        raise PromptRefused(f"The model does not know {named}. Use words of its vocabulary.")
+        raise PromptRefused(f"The model does not know {_named(unknown)}. Use words of its vocabulary.")
+
+    def _refuse_rowless(self, text: str, ids: list[int], offsets: list[tuple[int, int]]) -> None:
+        n_rows = self._n_rows or 0
+        beyond = (text[start:end] for i, (start, end) in zip(ids, offsets, strict=True) if i >= n_rows)
+        raise PromptRefused(
+            f"The model has no embedding for {_named(beyond)}: its tokenizer has more tokens than its {n_rows:,} rows. "
+            "Resize the embeddings (resize_token_embeddings) where the tokens were added and save the model "
+            "again, or use the tokenizer that the model was trained with."
+        )
+
+
+def _named(words: Iterable[str]) -> str:
+    return ", ".join(f"“{word[:40]}”" for word in list(dict.fromkeys(words))[:8])

@@ -13,6 +13,7 @@ from engine.domain.errors import InputError, PromptRefused
 from engine.domain.runs import ProbeResults
 from engine.models.masks import attention_mask
 from engine.models.prompts import PromptReader
+from engine.models.token_texts import token_text
 
 BATCH_TOKENS = 4096  # tokens of one forward pass
 
@@ -138,5 +139,5 @@ def _shortest(values: torch.Tensor) -> tuple[float, ...]:
 
 def _words(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
     """How each token reads: the word, without the mark of a leading space."""
-    word = {i: tokenizer.decode([i]).strip() for i in set(ids)}
+    word = {i: token_text(tokenizer, i).strip() for i in set(ids)}
     return tuple(word[i] for i in ids)

@@ -27,6 +27,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     examples are not known; a type without probes), ModelUnavailable, Damaged, Cancelled.
     """
     from engine.models.adapters import checkpoint_hash
+    from engine.models.token_texts import token_text
 
     checkpoint = store.checkpoint(request.checkpoint)
     if not checkpoint.step:
@@ -50,7 +51,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
         found = _pushes(store, loaded, corpus, captures, asked.groups, cancellable(report, cancel))
         taught = Taught(
             key=key,
-            answer="" if asked.answer is None else loaded.tokenizer.decode([asked.answer]),
+            answer="" if asked.answer is None else token_text(loaded.tokenizer, asked.answer),
             is_said=asked.is_said,
             n_prompts=sum(len(answers) for _, answers in asked.groups),
             before=found.values[0],

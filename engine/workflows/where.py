@@ -99,13 +99,14 @@ class _Course:
         """
         from engine.attribution.acted import said
         from engine.models.prompts import PromptReader
+        from engine.models.token_texts import token_text
 
         ids = self._ids(prompt)
-        read, decode = PromptReader(self.loaded.tokenizer), self.loaded.tokenizer.decode
+        read = PromptReader(self.loaded.tokenizer)
         first, second = ([read.next_token(prompt, word, blank=blank) for word in named] for named in (answers, against))
         named = [*(first or [said(self._model(self.path[-1]), ids)]), *second]
         if len(set(named)) < len(named):
-            outputs = ", ".join(decode([token]).strip() for token in named)
+            outputs = ", ".join(token_text(self.loaded.tokenizer, token).strip() for token in named)
             raise InputError(f"Of the outputs {outputs} one is named twice. Name each once, for or against.")
         return ActedKey(
             checkpoints=tuple(corner.ref for corner in self.path),
@@ -117,13 +118,14 @@ class _Course:
     def measured(self, key: ActedKey, report: Report) -> Acted:
         """Raises what the report raises, ComparisonRefused, InputError, Damaged."""
         from engine.attribution.acted import said
+        from engine.models.token_texts import token_text
 
-        prompt, decode = self._ids(key.prompt), self.loaded.tokenizer.decode
+        prompt, words = self._ids(key.prompt), self.loaded.tokenizer
         stretches = self._stretches(prompt, key.explained, report)
         return Acted(
             key=key,
-            tokens=tuple(decode([token]) for token in prompt.tolist()),
-            words=tuple(decode([token]) for token in key.explained.tokens),
+            tokens=tuple(token_text(words, token) for token in prompt.tolist()),
+            words=tuple(token_text(words, token) for token in key.explained.tokens),
             is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt),),
             n_layers=self.loaded.n_layers,
             effects=self._effects(prompt, key.explained),

@@ -66,7 +66,7 @@ def test_probes_are_scored_at_the_token_that_follows_their_prompt(run: Run, fold
 def test_messages_and_their_turns_written_out_are_one_prompt(run: Run) -> None:
     said = run("where", "asked@base", "asked@100%", '[{"role": "user", "content": "the cat"}]', "--json", "-")
     assert said.exit_code == 0, said.output
-    assert "The prompt as it is read: <|im_start|>user⏎the cat<|im_end|>⏎<|im_start|>assistant⏎" in said.stderr
+    assert "The prompt as it is read: <|im_start|>user↵the cat<|im_end|>↵<|im_start|>assistant↵" in said.stderr
     written = run("where", "asked@base", "asked@100%", TURN, "--json", "-")
     assert json.loads(written.stdout) == json.loads(said.stdout)
     assert json.loads(said.stdout)["prompt"] == TURN

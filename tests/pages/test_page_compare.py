@@ -95,7 +95,7 @@ def test_the_edges_of_a_prompt_are_kept_and_shown(open_page: OpenPage) -> None:
     app = open_page("compare", prompt=" the cat is\n")
     assert not app.exception
     assert app.query_params["prompt"] == " the cat is\n"
-    assert "Read as ␣the cat is⏎" in texts(app)
+    assert "Read as ␣the cat is↵" in texts(app)
     next(button for button in app.button if button.label == "Trace this comparison").click().run()
     request = session.jobs().snapshot()[0].request
     assert isinstance(request, Compare)

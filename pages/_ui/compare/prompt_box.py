@@ -59,7 +59,7 @@ def prompt_box(
     }
     _component()(data=data, key=key, on_picked_change=lambda: _picked(page, key))
     if (edged := with_edges(value)) != value:
-        st.caption(f"Read as {plain(edged)}", help="As it was typed: ␣ is a blank at an edge, ⏎ the end of a line.")
+        st.caption(f"Read as {plain(edged)}", help="As it was typed: ␣ is a blank at an edge, ↵ the end of a line.")
     return value
 
 
