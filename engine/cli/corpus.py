@@ -10,8 +10,8 @@ from engine.cli.context import store_of
 from engine.cli.inputs import looks_like_file
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
-from engine.domain.errors import CorpusRefused, InputError
-from engine.domain.numbers import plural
+from engine.domain.errors import N_SHOWN, CorpusRefused, InputError
+from engine.domain.numbers import count, plural
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
@@ -153,13 +153,16 @@ def check(
     model: Annotated[str, typer.Option(help="Read every line with this model's tokenizer, given as for `train`.")] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Read a corpus and list every problem; with `--model` also what this model cannot read or answer."""
+    """Read a corpus and list its problems; with `--model` also what this model cannot read or answer."""
     check_destination(json_file)
     try:
         found = _read(ctx, corpus, model)
     except CorpusRefused as refused:
         if json_file != "-":
-            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in refused.bad_lines])
+            first = refused.bad_lines[:N_SHOWN]
+            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in first])
+            if more := len(refused.bad_lines) - len(first):
+                say(f"These are the first {N_SHOWN}; there are {count(more)} more. `--json FILE` has all of them.")
         if json_file:
             write_json([{"line": bad.number, "reason": bad.reason} for bad in refused.bad_lines], json_file)
         raise InputError(f"{refused.source} has {plural(len(refused.bad_lines), 'problem')}.") from refused

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engine.corpus.plain import plain_example
 from engine.domain.continuation import whole_word
 from engine.domain.corpus import Example, Pair, Probe
 from engine.domain.errors import InputError
@@ -23,19 +24,27 @@ def record(fields: dict[str, Any], number: int) -> Example | Probe | Pair:
     """The record of line `number`. Raises InputError for a line that is none, ValidationError for bad fields.
 
     `split`, `id`, `template`, `known_text` and `foils` may be left out: a line with `clean` or `corrupted` is a pair,
-    one with `kind` or `answer` is a probe, any other with `text` is an example.
+    one with `kind` or `answer` is a probe, any other with `text` is an example. So is one as training scripts have it:
+    `prompt` and `completion`, `messages`, or `text` alone.
     """
     split = fields.get("split", _split(fields))
     if split is None:
-        raise InputError("is not an example, a probe or a pair: it has neither “text” nor “clean” and “corrupted”")
+        there = ", ".join(f"“{str(name)[:20]}”" for name in list(fields)[:6]) or "nothing"
+        raise InputError(
+            f"is not an example, a probe or a pair: it has {there}. Write “text”, “prompt” and “completion”, or "
+            "“messages” for an example, “clean” and “corrupted” for a pair"
+        )
     if not isinstance(split, str) or split not in RECORDS:
         raise InputError(f"“split” is {_short(split)}; use train, probe or pair")
-    return RECORDS[split].model_validate(_completed(fields, split, number))
+    plain = plain_example(fields) if split == "train" else fields
+    return RECORDS[split].model_validate(_completed(plain, split, number))
 
 
 def _split(fields: dict[str, Any]) -> str | None:
     if fields.keys() & {"clean", "corrupted"}:
         return "pair"
+    if fields.keys() & {"completion", "messages"} and not fields.keys() & {"kind", "answer"}:
+        return "train"
     if "text" not in fields:
         return None
     return "probe" if fields.keys() & {"kind", "answer"} else "train"
@@ -43,6 +52,8 @@ def _split(fields: dict[str, Any]) -> str | None:
 
 def _completed(fields: dict[str, Any], split: str, number: int) -> dict[str, Any]:
     filled = {"split": split, "id": f"{split}-{number}"} | fields
+    if type(filled["id"]) is int:
+        filled["id"] = str(filled["id"])
     if isinstance(name := fields.get("constraint_type"), str):
         filled["constraint_type"] = name.replace(" ", "_")  # as pages write it: simple mapping
     if split == "pair":

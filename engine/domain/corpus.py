@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
+from engine.domain.chat import Message
 from engine.domain.errors import InputError
 from engine.domain.names import Name
 from engine.domain.record import Record
@@ -113,11 +114,12 @@ class Example(Record):
     meaning: Text  # of a task, the answer
     template: Text  # with {w} the word, {c} the meaning, {n} a noun
     prompt: Annotated[str, Field(max_length=2000)] = ""  # what the text begins with and the loss leaves out
+    messages: tuple[Message, ...] = ()  # instead of the text, in the model's chat format; the last is learned
 
     @model_serializer(mode="wrap")
-    def _without_empty_prompt(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Corpora of before have no prompts, and their hashes stay as they were.
-        return {key: value for key, value in whole(self).items() if key != "prompt" or value}
+    def _without_what_is_empty(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Corpora of before have neither, and their hashes stay as they were.
+        return {key: value for key, value in whole(self).items() if key not in ("prompt", "messages") or value}
 
 
 class Probe(Record):

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import InputError, PromptRefused
+from engine.models.chat import chat_text
 from engine.models.prompts import PromptReader
 
 
@@ -39,18 +40,26 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
 
 
 def _row(read: PromptReader, example: Example, limit: int) -> TokenRow:
-    end = [] if read.tokenizer.eos_token_id is None else [read.tokenizer.eos_token_id]
-    ids = read.prompt(example.text, limit=limit - len(end))
-    if not example.prompt:
+    text, asked = example.text, example.prompt
+    if example.messages:
+        text, asked = (chat_text(read.tokenizer, turns) for turns in (example.messages, example.messages[:-1]))
+    end = [] if _ends(read.tokenizer, text) else [read.tokenizer.eos_token_id]
+    ids = read.prompt(text, limit=limit - len(end))
+    if not asked:
         return {"input_ids": ids + end}
-    prompt = read.prompt(example.prompt, limit=limit)
+    prompt = read.prompt(asked, limit=limit)
     if len(prompt) >= len(ids) or ids[: len(prompt)] != prompt:
         raise PromptRefused(
-            f"The text “{example.text[:80]}” does not begin with the tokens of its prompt “{example.prompt[:80]}” and "
+            f"The text “{text[:80]}” does not begin with the tokens of its prompt “{asked[:80]}” and "
             "continue with an answer: its end and the answer share a token. Let the prompt end where a token does, "
             "such as before the blank."
         )
     return {"input_ids": ids + end, "loss_from": len(prompt)}
+
+
+def _ends(tokenizer: PreTrainedTokenizerFast, text: str) -> bool:
+    """Whether a text needs no end token: the model has none, or the text ends in it, as a chat does."""
+    return tokenizer.eos_token is None or text.rstrip().endswith(tokenizer.eos_token)
 
 
 def collator(pad_id: int) -> Callable[[Sequence[TokenRow]], Batch]:

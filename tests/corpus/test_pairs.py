@@ -144,7 +144,8 @@ def test_missing_fields_and_repeated_pairs_are_named(tmp_path):
         f"has no “{field}”" for field in ("corrupted", "answer", "corrupted_answer", "constraint_type")
     ]
     assert [reason for number, reason in found if number == 5] == [
-        "is not an example, a probe or a pair: it has neither “text” nor “clean” and “corrupted”"
+        "is not an example, a probe or a pair: it has “id”. Write “text”, “prompt” and “completion”, or “messages” for "
+        "an example, “clean” and “corrupted” for a pair"
     ]
 
 

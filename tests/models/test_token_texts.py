@@ -68,4 +68,4 @@ def test_tokens_without_rows_are_named_before_anything_is_loaded(with_wug: Path,
     shutil.move(with_wug / "model.safetensors", tmp_path)  # not read until then
     config = RunConfig(name="wug", model=spec, corpus="wug", method="lora", n_steps=2)
     with pytest.raises(InputError, match="cannot read “wug” of the corpus “wug”"):
-        run_inline(store, Train(config=config))
+        run_inline(store, Train(config=config), on_progress=lambda *_: None)
