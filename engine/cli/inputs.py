@@ -71,7 +71,7 @@ def as_read(store: "Store", checkpoint: str, text: str) -> str:
     from engine.workflows.chat import as_prompt
 
     prompt = as_prompt(store, checkpoint.partition("@")[0], text)
-    if (shown := with_edges(prompt)) != text:
+    if prompt.strip() and (shown := with_edges(prompt)) != text:
         note(f"The prompt as it is read: {shown}")
     return prompt
 

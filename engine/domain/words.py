@@ -16,6 +16,11 @@ def with_edges(text: str) -> str:
     return "␣" * lead + shown + "␣" * trail
 
 
+def token_name(text: str) -> str:
+    """A token without its blanks; one that is nothing else as ␣ or ↵."""
+    return text.strip() or with_edges(text)
+
+
 def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
