@@ -2,6 +2,9 @@
 //
 // data: { label, value, options: [{ value, text, note }], words: [{ kind, words }] }, `words` empty where the model
 // reads any text. A choice goes back as the trigger `picked`. All text of the user's goes through textContent.
+//
+// Where the model reads any text, a new prompt is taken as it is typed. A field of one line cannot show all of it:
+// blanks at the edges stand there as ␣, ends of lines as ↵, tabulators as ⇥, and are read from these again.
 
 const MOST_SHOWN = 80; // options in the list
 const MOST_SIMILAR = 6;
@@ -50,6 +53,7 @@ class PromptBox {
       this.fresh = false;
     });
     this.input.addEventListener("input", () => this.search());
+    this.input.addEventListener("paste", (event) => this.paste(event));
     root.addEventListener("keydown", (event) => this.onKey(event));
     root.addEventListener("focusout", (event) => root.contains(event.relatedTarget) || this.close());
     this.list.addEventListener("pointerdown", (event) => event.preventDefault()); // the focus stays in the box
@@ -70,7 +74,7 @@ class PromptBox {
   }
 
   shownText() {
-    return this.data.options.find(({ value }) => value === this.data.value)?.text ?? this.data.value;
+    return shown(this.data.options.find(({ value }) => value === this.data.value)?.text ?? this.data.value);
   }
 
   open() {
@@ -110,12 +114,12 @@ class PromptBox {
 
   /** The list and what is said of the words typed so far. */
   refresh() {
-    const text = tidy(this.query);
+    const text = this.known.size ? tidy(this.query) : typed(this.query);
     this.unknown = unknownWords(this.query, this.known);
-    this.entries = matches(this.data.options, text).slice(0, MOST_SHOWN);
-    if (text && !this.data.options.some(({ value }) => value === text)) {
+    this.entries = matches(this.data.options, tidy(text)).slice(0, MOST_SHOWN);
+    if (tidy(text) && !this.data.options.some(({ value }) => value === text)) {
       const whole = text.split(" ").filter((word) => this.known.size && !this.known.has(word));
-      this.entries.push({ value: text, text: `Use “${text}” as a new prompt`, note: "", fresh: true, refused: whole.length > 0 });
+      this.entries.push({ value: text, text: `Use “${shown(text)}” as a new prompt`, note: "", fresh: true, refused: whole.length > 0 });
     }
     this.problem.textContent = problemText(this.unknown, this.known);
     this.problem.hidden = !this.problem.textContent;
@@ -130,7 +134,7 @@ class PromptBox {
     row.setAttribute("role", "option");
     if (entry.value === this.data.value) row.classList.add("pb-current");
     if (entry.refused) row.setAttribute("aria-disabled", "true");
-    made(row, "span", "pb-text", entry.text);
+    made(row, "span", "pb-text", shown(entry.text));
     if (entry.note) made(row, "span", "pb-note", entry.note);
   }
 
@@ -193,6 +197,16 @@ class PromptBox {
     }
   }
 
+  /** The field itself would drop the ends of lines. */
+  paste(event) {
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!/[\r\n\t]/.test(text)) return;
+    event.preventDefault();
+    const { selectionStart: from, selectionEnd: to } = this.input;
+    this.input.setRangeText(marked(text), from, to, "end");
+    this.search();
+  }
+
   /** At the end, in place of a word that is only begun. */
   addWord(word) {
     const typed = this.query;
@@ -210,6 +224,20 @@ function made(parent, tag, className, text) {
   if (text !== undefined) element.textContent = text;
   parent.appendChild(element);
   return element;
+}
+
+/** What cannot be seen in a line, as marks. */
+function marked(text) {
+  return text.replace(/\r\n|\r|\n/g, "↵").replace(/\t/g, "⇥");
+}
+
+function shown(text) {
+  return marked(text.replace(/^ +| +$/g, (blanks) => "␣".repeat(blanks.length)));
+}
+
+/** What a person means who typed this: the marks are what they stand for. */
+function typed(text) {
+  return text.replace(/␣/g, " ").replace(/↵/g, "\n").replace(/⇥/g, "\t");
 }
 
 function tidy(text) {

@@ -10,7 +10,7 @@ import pandas as pd
 from engine.analysis.word_pieces import TokenSpan, pieces, summed
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
 from engine.domain.numbers import decimal, percent, signed
-from engine.domain.words import listed
+from engine.domain.words import listed, token_name
 
 _NAMED = 2  # tokens in the sentence
 _WORTH_NAMING = 0.05  # of the change
@@ -152,7 +152,7 @@ def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> st
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."
     first, last = acted.stretches[0], acted.stretches[-1]
-    texts = {span.first: span.text.strip() for span in (pieces(acted.tokens) if spans is None else spans)}
+    texts = {span.first: token_name(span.text) for span in (pieces(acted.tokens) if spans is None else spans)}
     named = [
         f"{signed(one.part)} at “{texts[one.position]}” ({_layers(one, acted.n_layers)})"
         for one in named_places(acted, spans)

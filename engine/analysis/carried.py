@@ -16,6 +16,7 @@ from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.numbers import decimal, signed
+from engine.domain.words import token_name
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
@@ -104,7 +105,7 @@ def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
 
 def _token(spans: Sequence[TokenSpan], position: int) -> str:
     """With its position where the prompt has it twice."""
-    words = {span.first: span.text.strip() for span in spans}
+    words = {span.first: token_name(span.text) for span in spans}
     return f"“{words[position]}”" + (f" ({position})" if list(words.values()).count(words[position]) > 1 else "")
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.domain.continuation import whole_word
 from engine.domain.corpus import Corpus, Probe
 
 
@@ -70,4 +71,4 @@ def _with(probe: Probe, word: str) -> str:
 
 def _place(probe: Probe) -> re.Pattern[str]:
     """Where the constraint stands as a word of its own."""
-    return re.compile(rf"(?<!\w){re.escape(probe.constraint)}(?!\w)")
+    return whole_word(probe.constraint)

@@ -19,6 +19,7 @@ from engine.models.batches import padded, tokenised
 from engine.models.hook_points import Read
 from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
+from engine.models.token_texts import token_text
 
 N_BINS = 20  # of the histogram
 N_TOKENS = 8  # promoted, and as many suppressed
@@ -85,7 +86,7 @@ def token_effects(
 
     def weighted(values: torch.Tensor, ids: torch.Tensor) -> Weighted:
         pairs = zip(ids.tolist(), values.tolist(), strict=True)
-        return tuple((names.setdefault(i, tokenizer.decode([i])), by) for i, by in pairs if by)
+        return tuple((_named(names, tokenizer, i), by) for i, by in pairs if by)
 
     found: dict[Feature, tuple[Weighted, Weighted]] = {}
     for layer, indices in by_layer(features).items():
@@ -133,9 +134,7 @@ class SearchedTexts:
                 "run whose corpus is made of the model's words."
             )
         names: dict[int, str] = {}
-        tokens = [
-            tuple(names.setdefault(i, loaded.tokenizer.decode([i])) for i in prompt.tolist()[1:]) for prompt in prompts
-        ]
+        tokens = [tuple(_named(names, loaded.tokenizer, i) for i in prompt.tolist()[1:]) for prompt in prompts]
         ends = np.cumsum([len(text) for text in tokens])
         return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]))
 
@@ -239,3 +238,9 @@ def check_features(replacement: Replacement, features: Sequence[Feature]) -> Non
                 f"Feature {layer}/{index} does not exist: this transcoder set has layers 0 to {n_layers - 1} with "
                 f"features 0 to {n_features - 1} each."
             )
+
+
+def _named(names: dict[int, str], tokenizer: PreTrainedTokenizerFast, token: int) -> str:
+    if token not in names:
+        names[token] = token_text(tokenizer, token)
+    return names[token]

@@ -24,6 +24,7 @@ from engine.models.batches import padded
 from engine.models.hook_points import Read
 from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
+from engine.models.token_texts import token_text
 
 N_PLACES = 32  # the strongest of a feature, of all checkpoints together
 _CANDIDATES = 4 * MOST_PROMOTED  # promoted tokens that are looked at: one token may be written in several ways
@@ -182,6 +183,6 @@ def _promoted(
             most = effects.topk(min(_CANDIDATES, n_vocab))
             for row, index in enumerate(part.tolist()):
                 best = [value for value in most.values[row].tolist() if value > 0]
-                tokens = [tokenizer.decode([i]) for i in most.indices[row, : len(best)].tolist()]
+                tokens = [token_text(tokenizer, i) for i in most.indices[row, : len(best)].tolist()]
                 found[layer, index] = promoted(tokens, best)
     return found

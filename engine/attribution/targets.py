@@ -4,13 +4,15 @@ Traced each to its own top tokens, two graphs would differ mostly in which logit
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from transformers import PreTrainedModel
 
 from engine.domain.corpus import Probe
-from engine.domain.errors import InputError
+from engine.domain.errors import InputError, PromptRefused
 from engine.models.base import LoadedModel, encode
+from engine.models.prompts import PromptReader
 
 MAX_TARGETS = 12
 _FOILS = 5
@@ -27,7 +29,7 @@ def common_targets(
     tokens = encode(loaded, prompt)
     with torch.no_grad():
         tops = [model(input_ids=tokens).logits[0, -1].float().topk(_TOP).indices.tolist() for model in models]
-    asked = [] if probe is None else _single_tokens(loaded, [probe.answer, *probe.foils[:_FOILS]])
+    asked = [] if probe is None else _single_tokens(loaded, probe, [probe.answer, *probe.foils[:_FOILS]])
     in_turn = [side[place] for place in range(_TOP) for side in tops]
     return tuple(dict.fromkeys([*asked, *in_turn]))[:MAX_TARGETS]
 
@@ -38,21 +40,21 @@ def probe_targets(loaded: LoadedModel, probe: Probe) -> tuple[int, ...]:
     At most MAX_TARGETS, and the same for every checkpoint, so that all of a run's graphs can be laid together.
     Raises PromptRefused; InputError where the answer is no single token, so that no output would stand for it.
     """
-    if not _single_tokens(loaded, [probe.answer]):
+    try:
+        PromptReader(loaded.tokenizer).next_token(probe.text, probe.answer, blank=probe.blank)
+    except PromptRefused as error:
+        encode(loaded, probe.text)  # where it is the prompt that is refused
         raise InputError(
             f"The answer “{probe.answer[:40]}” of probe “{probe.id}” is more than one token of the model, or none that "
-            "it knows. Circuits are traced to one token: give a probe with another answer."
-        )
+            f"it knows. Circuits are traced to one token: give a probe with another answer. {error}"
+        ) from error
     return common_targets(loaded, [loaded.model], probe.text, probe)
 
 
-def _single_tokens(loaded: LoadedModel, words: Sequence[str]) -> list[int]:
-    """The words that are one token of the model each, as they stand after a blank."""
-    ids = []
+def _single_tokens(loaded: LoadedModel, probe: Probe, words: Sequence[str]) -> list[int]:
+    """The words that are one token of the model each, as they follow the probe's prompt."""
+    read, ids = PromptReader(loaded.tokenizer), []
     for word in words:
-        for text in (f" {word}", word):  # byte-pair vocabularies have the blank inside the token
-            found = loaded.tokenizer(text, add_special_tokens=False).input_ids
-            if len(found) == 1 and found[0] != loaded.tokenizer.unk_token_id:
-                ids.append(found[0])
-                break
+        with suppress(PromptRefused):
+            ids.append(read.next_token(probe.text, word, blank=probe.blank))
     return ids

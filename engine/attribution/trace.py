@@ -27,6 +27,7 @@ from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
 from engine.models.memory import free_memory
 from engine.models.replacement import Replacement, ReplacementModel
+from engine.models.token_texts import token_text
 
 
 def trace_graph(
@@ -137,9 +138,9 @@ def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) 
         index=index,
         activation=activation,
         n_layers=traced.n_layers,
-        tokens=tuple(tokenizer.decode([token]) for token in tokens),
+        tokens=tuple(token_text(tokenizer, int(token)) for token in tokens),
         token_ids=tokens.astype(np.int64),
-        target_tokens=tuple(tokenizer.decode([token]) for token in targets),
+        target_tokens=tuple(token_text(tokenizer, int(token)) for token in targets),
         target_probability=_numpy(traced.probabilities),
         target_logit=_numpy(traced.logits),
         fit=traced.dense.fit(traced.unexplained_variance),

@@ -39,7 +39,7 @@ def measure(setting: Setting) -> list[BenchRow]:
     if not torch.cuda.is_available():
         raise ModelUnavailable("There is no GPU here that torch can use.")
     from engine.attribution.trace import trace_graph
-    from engine.models.base import bos_id
+    from engine.models.prompts import bos_id
     from engine.models.replacement import Replacement
     from engine.models.sharing import checkpoint_model
     from engine.models.transcoders import load_transcoders

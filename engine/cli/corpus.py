@@ -10,14 +10,14 @@ from engine.cli.context import store_of
 from engine.cli.inputs import looks_like_file
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
-from engine.domain.errors import CorpusRefused, InputError
-from engine.domain.numbers import plural
+from engine.domain.errors import N_SHOWN, CorpusRefused, InputError
+from engine.domain.numbers import count, plural
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
-    from engine.corpus.pairs import CountTokens
-    from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
+    from engine.domain.continuation import Tokens
+    from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, Probe, TaskSpec
 
 group = typer.Typer(help="Training examples, probes and pairs.", no_args_is_help=True)
 
@@ -151,16 +151,19 @@ def check(
     ctx: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")],
     *,
-    model: Annotated[str, typer.Option(help="Check pairs with this model's tokenizer, given as for `train`.")] = "",
+    model: Annotated[str, typer.Option(help="Read every line with this model's tokenizer, given as for `train`.")] = "",
     json_file: JsonFile = None,
 ) -> None:
-    """Read a corpus and list every problem; with `--model` also the pairs that do not fit this model."""
+    """Read a corpus and list its problems; with `--model` also what this model cannot read or answer."""
     check_destination(json_file)
     try:
         found = _read(ctx, corpus, model)
     except CorpusRefused as refused:
         if json_file != "-":
-            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in refused.bad_lines])
+            first = refused.bad_lines[:N_SHOWN]
+            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in first])
+            if more := len(refused.bad_lines) - len(first):
+                say(f"These are the first {N_SHOWN}; there are {count(more)} more. `--json FILE` has all of them.")
         if json_file:
             write_json([{"line": bad.number, "reason": bad.reason} for bad in refused.bad_lines], json_file)
         raise InputError(f"{refused.source} has {plural(len(refused.bad_lines), 'problem')}.") from refused
@@ -170,27 +173,28 @@ def check(
 
 
 def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
-    from engine.corpus import pair_problems, read_corpus
+    from engine.corpus import line_problems, read_corpus
 
-    count_tokens = _tokenizer(ctx, model) if model else None
+    tokens = _tokenizer(ctx, model) if model else None
     path = person_path(text)
     if path.is_file():
-        return read_corpus(path, "checked", count_tokens=count_tokens)
+        return read_corpus(path, "checked", tokens=tokens)
     if looks_like_file(text):
         raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
     corpus = store_of(ctx).corpus(text)
-    first = len(corpus.examples) + len(corpus.probes) + 1
-    if count_tokens and (bad := pair_problems(enumerate(corpus.pairs, start=first), count_tokens)):
+    lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
+    if tokens and (bad := line_problems(list(enumerate(lines, start=1)), tokens=tokens)):
         raise CorpusRefused(text, bad)
     return corpus
 
 
-def _tokenizer(ctx: typer.Context, model: str) -> "CountTokens":
-    from engine.models.base import load_tokenizer, token_counter
+def _tokenizer(ctx: typer.Context, model: str) -> "Tokens":
+    from engine.models.base import load_tokenizer
+    from engine.models.prompts import PromptReader
 
     store = store_of(ctx)
     spec = model_spec(model, tuple(store.models()))
-    return token_counter(load_tokenizer(spec, store.base_folder(spec)))
+    return PromptReader(load_tokenizer(spec, store.base_folder(spec)))
 
 
 def _show_findings(corpus: "Corpus") -> None:

@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Prompt
-from engine.cli.inputs import transcoder_set
+from engine.cli.inputs import as_read, transcoder_set
 from engine.cli.output import check_destination, say
 from engine.domain.errors import InputError
 from engine.domain.paths import person_path
@@ -66,6 +66,7 @@ def pair(
     _check_side(chosen, show, out)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
+    prompt = as_read(store, ref_a, prompt)
     prune = PruneSettings(node_threshold=node_threshold, edge_threshold=edge_threshold)
     settings = DiffSettings(prune=prune, min_change=min_change)
     diff = _diff(store, ref_a, ref_b, prompt, transcoder_set(transcoders), settings)
@@ -99,6 +100,7 @@ def difference_map(
     _check_side(chosen, "", out)
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
+    prompt = as_read(store, ref_a, prompt)
     make = carried_map if picture == "carried" else acted_map
     content = chosen.make(make(store, ref_a, ref_b, prompt, theme, joined=not pieces), "")
     _write(content.encode() if isinstance(content, str) else content, out)

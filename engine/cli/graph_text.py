@@ -13,6 +13,7 @@ from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff, edge_eff
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
+from engine.domain.words import token_name
 from engine.figures.tables import CHANGE_TITLE, edge_table
 
 TOP = 15  # edges shown to a person
@@ -114,7 +115,7 @@ def _names(graph: AttributionGraph, called: FeatureNames) -> list[str]:
     label."""
     names = []
     for row, token in enumerate(node_tokens(graph)):
-        kind, word = NodeKind(int(graph.kind[row])), f"“{token.strip()}”"
+        kind, word = NodeKind(int(graph.kind[row])), f"“{token_name(token)}”"
         if kind is NodeKind.LOGIT:
             names.append(f"output {word}")
         elif kind is NodeKind.TOKEN:

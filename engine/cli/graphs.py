@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import transcoder_set
+from engine.cli.inputs import as_read, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, write_json
 from engine.cli.progress import progress
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CheckpointArgument = Annotated[str, typer.Argument(metavar="RUN@CKPT", help="RUN@base, RUN@25% or RUN@step150.")]
-Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="The text whose next token is explained.")]
+Prompt = Annotated[
+    str,
+    typer.Argument(metavar="PROMPT", help="The text whose next token is explained, as typed; or messages as JSON."),
+]
 Transcoders = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="Transcoder set; without it one that fits.")]
 MaxFeatures = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Trace only the N features of most influence; without it all.")
@@ -67,6 +70,7 @@ def trace(
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
     ref = store.checkpoint(checkpoint).ref
+    prompt = as_read(store, ref, prompt)
     settings = TraceSettings(max_feature_nodes=max_features)
     request = Trace(checkpoint=ref, prompts=(prompt,), transcoders=transcoders, settings=settings)
     look = lambda: traced_graph(store, ref, prompt, transcoders, max_features)  # noqa: E731
@@ -115,6 +119,7 @@ def compare(
     check_destination(json_file)
     prune, transcoders = _prune(node_threshold, edge_threshold), transcoder_set(transcoders)
     store = store_of(ctx)
+    prompt = as_read(store, a, prompt)
     ref_a, ref_b, graphs = compared(store, a, b, prompt, transcoders, max_features)
     explained = _explained(graphs[1], answers or [], against or [])
     diff = diff_graphs(*graphs, DiffSettings(prune=prune, min_change=min_change, explained=explained))

@@ -1,9 +1,11 @@
 """From what a user writes to what the engine takes: models, corpora, fractions."""
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.domain.errors import InputError, NotFound
+from engine.cli.output import note
+from engine.domain.errors import InputError, NameRefused, NotFound
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import slug
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 def looks_like_file(text: str) -> bool:
     """Is it a path rather than the name of a stored corpus?"""
-    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".csv", ".tsv"))
+    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".json", ".csv", ".tsv"))
 
 
 def stored_corpus(store: "Store", text: str) -> "Corpus":
@@ -38,7 +40,10 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
 
     if not path.is_file():
         raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
-    corpus = read_corpus(path, slug(path.stem))
+    name = _name_of(path)
+    corpus = read_corpus(path, name)
+    if name != path.stem:
+        note(f"{path.name} is the corpus “{name}” here.")
     there = {info.name: info for info in store.corpora()}.get(corpus.name)
     if there is None:
         store.save_corpus(corpus)
@@ -48,6 +53,28 @@ def save_corpus_file(store: "Store", path: Path) -> "Corpus":
             f"({there.hash}; {path} has {corpus.hash}). Rename the file, or use `{corpus.name}` for the stored one."
         )
     return corpus
+
+
+def _name_of(path: Path) -> str:
+    """Its stem as far as a name may have it; a number made of the stem where nothing of it may stand, as of дані."""
+    try:
+        return slug(path.stem)
+    except NameRefused:
+        return f"corpus-{hashlib.sha256(path.stem.encode()).hexdigest()[:8]}"
+
+
+def as_read(store: "Store", checkpoint: str, text: str) -> str:
+    """A prompt as the checkpoint's model reads it: as it was typed; messages as JSON in the model's chat format.
+
+    What cannot be seen in the call is shown. Raises NotFound, PromptRefused, Damaged, ModelUnavailable.
+    """
+    from engine.domain.words import with_edges
+    from engine.workflows.chat import as_prompt
+
+    prompt = as_prompt(store, checkpoint.partition("@")[0], text)
+    if prompt.strip() and (shown := with_edges(prompt)) != text:
+        note(f"The prompt as it is read: {shown}")
+    return prompt
 
 
 def transcoder_set(text: str) -> str:

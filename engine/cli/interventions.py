@@ -6,7 +6,7 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, Prompt, Transcoders, compared, found_or_made
-from engine.cli.inputs import transcoder_set
+from engine.cli.inputs import as_read, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.domain.interventions import Intervention
 
@@ -39,10 +39,11 @@ def intervene(
     from engine.domain.jobs import Intervene
 
     check_destination(json_file)
+    store = store_of(ctx)
+    prompt = as_read(store, a, prompt)
     request = Intervene(
         a=a, b=b, prompt=prompt, transcoders=transcoder_set(transcoders), features=tuple(features), factor=factor
     )
-    store = store_of(ctx)
     ref_a, ref_b, graphs = compared(store, a, b, prompt, request.transcoders)
     what = f"changing {len(features)} feature{'s' if len(features) > 1 else ''}"
     done = found_or_made(store, lambda: _stored(store, graphs, request.features, factor), request, what)

@@ -38,6 +38,11 @@ def say(line: object) -> None:
     console().print(Text(plain(line)), soft_wrap=True)
 
 
+def note(line: object) -> None:
+    """One line on stderr: what stdout, which may be JSON, has no place for."""
+    sys.stderr.write(f"{plain(line)}\n")
+
+
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """A table on stdout; numbers stand to the right, floats have three digits."""
     body = [list(row) for row in rows]

@@ -6,6 +6,7 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.graphs import found_or_made
+from engine.cli.inputs import as_read
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 
 Checkpoint = Annotated[
@@ -43,6 +44,7 @@ def taught(
     check_destination(json_file)
     store = store_of(ctx)
     ref = (store.checkpoint(checkpoint) if "@" in checkpoint else store.checkpoints(checkpoint)[-1]).ref
+    prompt = as_read(store, ref, prompt)
     request = FindExamples(checkpoint=ref, prompt=prompt, answer=answer, constraint_type=constraint_type)
     look = lambda: stored_taught(store, ref, prompt, answer, constraint_type)  # noqa: E731
     found = found_or_made(store, look, request, f"finding which examples taught {ref}")

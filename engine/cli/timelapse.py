@@ -6,7 +6,7 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, Prompt, Transcoders, compared, found_or_made
-from engine.cli.inputs import transcoder_set
+from engine.cli.inputs import as_read, transcoder_set
 from engine.cli.output import JsonFile, check_destination, show_table, write_json
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def timelapse(
     check_destination(json_file)
     transcoders = transcoder_set(transcoders)
     store = store_of(ctx)
+    prompt = as_read(store, a, prompt)
     ref_a, ref_b, _ = compared(store, a, b, prompt, transcoders)
     shown = moments(store, ref_a, ref_b)
     request = Timelapse(

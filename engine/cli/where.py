@@ -8,6 +8,7 @@ import typer
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, acted, say_what_base_lacks
+from engine.cli.inputs import as_read
 from engine.cli.mean_circuit import ConstraintType
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
@@ -75,6 +76,7 @@ def where(
     if constraint_type:
         _of_type(store, ref_a, ref_b, constraint_type, probe_kind(kind), prompts, json_file)
         return
+    prompt = as_read(store, ref_a, prompt)
     found = acted(store, ref_a, ref_b, prompt, _words(answer), _words(against))
     if json_file:
         from engine.analysis.acted import acted_record
@@ -87,7 +89,7 @@ def where(
 
 
 def _words(given: "Sequence[str] | None") -> list[str]:
-    return [word.strip() for word in given or ()]
+    return list(given or ())
 
 
 def _of_type(
@@ -116,7 +118,7 @@ def _measure(store: "Store", a: str, b: str, probes: "Sequence[Probe]") -> None:
     from engine.domain.jobs import AskedPrompt, WhereProbes
     from engine.jobs import run_inline
 
-    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
+    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in probes)
     with progress(f"finding where training acted from {a} to {b} on {plural(len(asked), 'prompt')}") as report:
         run_inline(store, WhereProbes(a=a, b=b, asked=asked), on_progress=report)
 

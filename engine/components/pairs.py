@@ -8,12 +8,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast
 
-from engine.corpus.pairs import CountTokens, misfits
+from engine.corpus.pairs import misfits
 from engine.domain.components import ScoreSettings
 from engine.domain.corpus import Pair
 from engine.domain.errors import InputError, PromptRefused
-from engine.models.base import token_counter, token_ids
-from engine.models.next_token import next_token
+from engine.models.prompts import PromptReader
 
 N_NAMED = 5  # bad pairs that a message names
 
@@ -59,11 +58,11 @@ def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, 
     if not pairs:
         raise InputError("There are no prompt pairs. Choose a corpus that has some.")
     rows: list[_Row] = []
-    count = token_counter(tokenizer)
+    read = PromptReader(tokenizer)
     bad: list[str] = []
     for pair in pairs:
         try:
-            rows.append(_row(tokenizer, pair, limit, count))
+            rows.append(_row(read, pair, limit))
         except PromptRefused as error:
             bad.append(f"“{pair.id}”: {error}")
     if bad:
@@ -136,14 +135,14 @@ class _Row:
     corrupted_answer: int
 
 
-def _row(tokenizer: PreTrainedTokenizerFast, pair: Pair, limit: int, count: CountTokens) -> _Row:
-    if reasons := misfits(pair, count):
+def _row(read: PromptReader, pair: Pair, limit: int) -> _Row:
+    if reasons := misfits(pair, read):
         raise PromptRefused("; ".join(reasons))
     row = _Row(
-        clean=token_ids(tokenizer, pair.clean, limit=limit),
-        corrupted=token_ids(tokenizer, pair.corrupted, limit=limit),
-        answer=next_token(tokenizer, pair.answer),
-        corrupted_answer=next_token(tokenizer, pair.corrupted_answer),
+        clean=read.prompt(pair.clean, limit=limit),
+        corrupted=read.prompt(pair.corrupted, limit=limit),
+        answer=read.next_token(pair.clean, pair.answer, blank=pair.blank),
+        corrupted_answer=read.next_token(pair.corrupted, pair.corrupted_answer, blank=pair.blank),
     )
     if row.answer == row.corrupted_answer:
         raise PromptRefused(f"the answer “{pair.answer}” is also the corrupted answer")

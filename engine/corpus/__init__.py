@@ -1,6 +1,6 @@
 """What is to be learned: constraints, tasks, templates, probes; corpora in and out. Plain Python, no torch."""
 
-from engine.corpus.checks import check_corpus
+from engine.corpus.checks import check_corpus, line_problems
 from engine.corpus.csv_rows import corpus_csv
 from engine.corpus.files import parse_corpus, read_corpus
 from engine.corpus.make import make_corpus
@@ -19,6 +19,7 @@ __all__ = [
     "check_corpus",
     "corpus_csv",
     "fitting",
+    "line_problems",
     "make_any",
     "make_corpus",
     "make_task",

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from engine.corpus.pairs import CountTokens, pair_problems, pairs_in_words
+from engine.corpus.pairs import pair_problems, pairs_in_words
+from engine.domain.continuation import Tokens, answer_tokens
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
-from engine.domain.errors import BadLine
+from engine.domain.errors import BadLine, PromptRefused
 from engine.domain.numbers import plural
 
 MIN_PROBES = 30  # below this an accuracy's interval is wider than most effects
@@ -15,12 +16,12 @@ PAIR_FIELDS = ("id", "clean", "corrupted", "answer", "corrupted_answer")
 NumberedLine = tuple[int, Example | Probe | Pair]
 
 
-def check_corpus(corpus: Corpus, *, count_tokens: CountTokens | None = None) -> list[str]:
+def check_corpus(corpus: Corpus, *, tokens: Tokens | None = None) -> list[str]:
     """Findings about a corpus, empty where there are none: what `read_corpus` would refuse, and what weakens it."""
     lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
     findings = [
         f"{lines[bad.number - 1].id}: {bad.reason}"
-        for bad in line_problems(list(enumerate(lines, start=1)), count_tokens=count_tokens)
+        for bad in line_problems(list(enumerate(lines, start=1)), tokens=tokens)
     ]
     if 0 < len(corpus.pairs) < MIN_PROBES:
         findings.append(
@@ -68,19 +69,44 @@ def _kinds_wanted(corpus: Corpus, constraint_type: str) -> tuple[ProbeKind, ...]
     return tuple(kind for kind in PROBE_KINDS if kind in there or (kind == "recall" and examples))
 
 
-def line_problems(lines: Sequence[NumberedLine], *, count_tokens: CountTokens | None = None) -> list[BadLine]:
+def line_problems(lines: Sequence[NumberedLine], *, tokens: Tokens | None = None) -> list[BadLine]:
     """Every problem of a line, by itself or together with the others, in the order of the lines.
 
-    Pairs are measured with a model's tokenizer; without one, those that the bundled model can read in its words.
+    With a model's tokenizer every line is read with it, and pairs are measured; without one, those pairs that the
+    bundled model can read in its words.
     """
     bad = [BadLine(number, reason) for number, line in lines for reason in _own_problems(line)]
     bad += _duplicates(((n, line.id) for n, line in lines), "id")
     bad += _duplicates(((n, line.text) for n, line in lines if isinstance(line, Example)), "training text")
     pairs = [(n, line) for n, line in lines if isinstance(line, Pair)]
     bad += _duplicates(((n, f"{pair.clean}” / “{pair.corrupted}") for n, pair in pairs), "pair")
-    bad += pairs_in_words(pairs) if count_tokens is None else pair_problems(pairs, count_tokens)
+    bad += pairs_in_words(pairs) if tokens is None else [*pair_problems(pairs, tokens), *_unread(lines, tokens)]
     bad += _leaks(lines)
     return sorted(bad, key=lambda b: b.number)
+
+
+def _unread(lines: Sequence[NumberedLine], tokens: Tokens) -> list[BadLine]:
+    """What a model cannot read of examples and probes, or cannot answer with one token."""
+    bad = []
+    for number, line in lines:
+        try:
+            if isinstance(line, Example):
+                tokens(line.text)
+            elif isinstance(line, Probe):
+                bad += [BadLine(number, reason) for reason in _answers_unread(line, tokens)]
+        except PromptRefused as error:
+            bad.append(BadLine(number, str(error)))
+    return bad
+
+
+def _answers_unread(probe: Probe, tokens: Tokens) -> list[str]:
+    counts = {word: len(answer_tokens(tokens, probe.text, word, blank=probe.blank)) for word in _answers(probe)}
+    tokens(probe.known_text)
+    return [f"the answer or foil “{word[:80]}” is {n} tokens; it must be one" for word, n in counts.items() if n > 1]
+
+
+def _answers(probe: Probe) -> tuple[str, ...]:
+    return (probe.answer, *probe.foils)
 
 
 def _own_problems(line: Example | Probe | Pair) -> list[str]:

@@ -16,24 +16,32 @@ from engine.domain.errors import BadLine
 # Of all rows; a row leaves empty what its kind does not have.
 COLUMNS = (
     "split", "id", "kind", "text", "answer", "foils", "prompt", "clean", "corrupted", "corrupted_answer",
-    "constraint_type", "constraint", "meaning", "known_text", "template",
+    "constraint_type", "constraint", "meaning", "known_text", "template", "blank", "completion", "messages",
 )  # fmt: skip
 REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
 PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer", "constraint_type")
 DELIMITERS = ",;\t"
 _BETWEEN = " | "  # foils of one cell
+_INDEX = ""  # the name of a first column of row numbers, as pandas writes it
+_EMPTY = (None, "", ())
+_BLANK = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def corpus_csv(corpus: Corpus) -> str:
     """Every field of every line, so that reading it gives an equal corpus. Columns that nothing fills are left out."""
     rows = [line.model_dump() for line in (*corpus.examples, *corpus.probes, *corpus.pairs)]
-    columns = [column for column in COLUMNS if any(row.get(column) for row in rows)]
+    columns = [column for column in COLUMNS if any(row.get(column) not in _EMPTY for row in rows)]
     out = io.StringIO()
     # Ends of lines as RFC 4180 has them: texts with either of their characters are then quoted.
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(row | {"foils": foils_cell(row.get("foils", ()))})
+        cells = row | {"foils": foils_cell(row.get("foils", ()))}
+        if "blank" in row:
+            cells["blank"] = str(row["blank"]).lower()
+        if "messages" in row:
+            cells["messages"] = json.dumps(row["messages"], ensure_ascii=False)
+        writer.writerow(cells)
     return out.getvalue()
 
 
@@ -82,8 +90,8 @@ def csv_rows(lines: list[tuple[int, str]]) -> tuple[list[Row], list[BadLine]]:
             columns = [cell.strip().lower() for cell in row]
             if reason := _bad_header(columns):
                 return rows, [*bad, BadLine(number, reason)]
-        elif len(row) != len(columns):
-            bad.append(BadLine(number, f"has {len(row)} cells; the first line names {len(columns)} columns"))
+        elif reason := _bad_row(row, columns):
+            bad.append(BadLine(number, reason))
         else:
             rows.append((number, _fields(dict(zip(columns, row, strict=True)))))
 
@@ -99,8 +107,9 @@ def _delimiter(lines: list[tuple[int, str]]) -> tuple[list[tuple[int, str]], str
 def _bad_header(columns: list[str]) -> str:
     allowed = (
         f"The first line names the columns: {', '.join(REQUIRED)} for examples, also kind and answer for probes; "
-        f"{', '.join(PAIR_REQUIRED)} for pairs"
+        f"{', '.join(PAIR_REQUIRED)} for pairs; text alone, or prompt and completion, for plain examples"
     )
+    columns = columns[1:] if columns[0] == _INDEX else columns
     missing = [column for column in _needed(columns) if column not in columns]
     if unknown := [column for column in columns if column not in COLUMNS]:
         named = f"an unknown column “{unknown[0][:40]}”" if unknown[0] else "a column without a name"
@@ -110,14 +119,29 @@ def _bad_header(columns: list[str]) -> str:
     return f"names a column twice. {allowed}" if len(set(columns)) < len(columns) else ""
 
 
+def _bad_row(row: list[str], columns: list[str]) -> str:
+    if len(row) != len(columns):
+        return f"has {len(row)} cells; the first line names {len(columns)} columns"
+    if columns[0] == _INDEX and not row[0].strip().isdigit():
+        return f"has “{row[0][:40]}” in the column without a name. Give the column a name"
+    return ""
+
+
 def _needed(columns: list[str]) -> tuple[str, ...]:
+    if not {*REQUIRED[1:], "clean", "corrupted", "kind", "answer"} & set(columns):  # examples of no words
+        return ("prompt", "completion") if "completion" in columns else ("text",)
     pairs = PAIR_REQUIRED if {"clean", "corrupted"} & set(columns) else ()
     return (*(REQUIRED if "text" in columns or not pairs else ()), *pairs)
 
 
 def _fields(cells: dict[str, str]) -> dict[str, Any]:
     """Only the cells that are filled: an empty one is one that its kind of line does not have."""
-    fields: dict[str, Any] = {column: cell for column, cell in cells.items() if cell}
+    fields: dict[str, Any] = {column: cell for column, cell in cells.items() if cell and column != _INDEX}
     if "foils" in fields:
         fields["foils"] = _foils(fields["foils"])
+    if "messages" in fields:
+        with suppress(ValueError):
+            fields["messages"] = from_json(fields["messages"])
+    if "blank" in fields:
+        fields["blank"] = _BLANK.get(fields["blank"].strip().lower(), fields["blank"])
     return fields

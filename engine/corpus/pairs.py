@@ -1,16 +1,14 @@
 """Prompt pairs of a corpus: its own, or made from its probes; and what is wrong with them."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
 from engine.corpus.world import vocabulary
+from engine.domain.continuation import Tokens, answer_tokens, whole_word
 from engine.domain.corpus import PROBE_KINDS, Corpus, Pair, Probe
 from engine.domain.errors import BadLine, InputError, PromptRefused
 from engine.domain.numbers import plural
-
-CountTokens = Callable[[str], int]  # of a text, without BOS; raises PromptRefused for a text that cannot be read
 
 
 def pairs_of(corpus: Corpus) -> tuple[Pair, ...]:
@@ -41,7 +39,7 @@ def _corrupted(probe: Probe, answers: dict[str, str]) -> Pair | None:
     words = list(answers)
     at = words.index(probe.constraint)
     for other in (*words[at + 1 :], *words[:at]):
-        corrupted = other.join(re.split(rf"(?<!\w){re.escape(probe.constraint)}(?!\w)", probe.text))
+        corrupted = other.join(whole_word(probe.constraint).split(probe.text))
         if answers[other] != probe.answer and corrupted != probe.text:
             return Pair(
                 id=f"pair-{probe.id}"[:80],
@@ -50,11 +48,12 @@ def _corrupted(probe: Probe, answers: dict[str, str]) -> Pair | None:
                 answer=probe.answer,
                 corrupted_answer=answers[other],
                 constraint_type=probe.constraint_type,
+                blank=probe.blank,
             )
     return None
 
 
-def pair_problems(lines: Iterable[tuple[int, Pair]], count_tokens: CountTokens) -> list[BadLine]:
+def pair_problems(lines: Iterable[tuple[int, Pair]], tokens: Tokens) -> list[BadLine]:
     """Pairs by line number that a model with this tokenizer cannot be measured on.
 
     Clean and corrupted prompt must have as many tokens as each other, and each answer must be one token after its
@@ -63,18 +62,18 @@ def pair_problems(lines: Iterable[tuple[int, Pair]], count_tokens: CountTokens) 
     bad = []
     for number, pair in lines:
         try:
-            bad += [BadLine(number, reason) for reason in misfits(pair, count_tokens)]
+            bad += [BadLine(number, reason) for reason in misfits(pair, tokens)]
         except PromptRefused as error:
             bad.append(BadLine(number, str(error)))
     return bad
 
 
-def misfits(pair: Pair, count_tokens: CountTokens) -> list[str]:
+def misfits(pair: Pair, tokens: Tokens) -> list[str]:
     """Why a model with this tokenizer cannot be measured on a pair; the one place that says so.
 
     Raises PromptRefused.
     """
-    clean, corrupted = count_tokens(pair.clean), count_tokens(pair.corrupted)
+    clean, corrupted = len(tokens(pair.clean)), len(tokens(pair.corrupted))
     reasons = []
     if clean != corrupted:
         reasons.append(f"“clean” has {plural(clean, 'token')} and “corrupted” {corrupted}; they must be equally long")
@@ -82,18 +81,18 @@ def misfits(pair: Pair, count_tokens: CountTokens) -> list[str]:
         ("answer", pair.clean, pair.answer),
         ("corrupted_answer", pair.corrupted, pair.corrupted_answer),
     ):
-        n_tokens = count_tokens(f"{prompt} {answer}") - count_tokens(prompt)
+        n_tokens = len(answer_tokens(tokens, prompt, answer, blank=pair.blank))
         if n_tokens != 1:
             reasons.append(f"“{field}” “{answer[:80]}” is {plural(n_tokens, 'token')}; it must be one")
     return reasons
 
 
-def fitting(corpus: Corpus, count_tokens: CountTokens) -> Corpus:
+def fitting(corpus: Corpus, tokens: Tokens) -> Corpus:
     """Without the pairs that `pair_problems` finds, and without the probes of the same prompts.
 
     Raises InputError where no pair is left.
     """
-    bad = {problem.number for problem in pair_problems(enumerate(corpus.pairs), count_tokens)}
+    bad = {problem.number for problem in pair_problems(enumerate(corpus.pairs), tokens)}
     left_out = {corpus.pairs[number].clean for number in bad}
     pairs = tuple(pair for number, pair in enumerate(corpus.pairs) if number not in bad)
     if not pairs:
@@ -108,7 +107,14 @@ def pairs_in_words(lines: Iterable[tuple[int, Pair]]) -> list[BadLine]:
     """`pair_problems` for the bundled model, whose tokens are words, of those pairs that it knows every word of."""
     known = _known_words()
     meant = [(n, pair) for n, pair in lines if known.issuperset(pair.clean.split() + pair.corrupted.split())]
-    return pair_problems(meant, lambda text: len(text.split()))
+    read = known.union(*([*pair.answer.split(), *pair.corrupted_answer.split()] for _, pair in meant))
+
+    def words(text: str) -> list[str]:
+        if unknown := [word for word in text.split() if word not in read]:
+            raise PromptRefused(f"The bundled model does not know “{unknown[0][:40]}”. Use words of its vocabulary.")
+        return text.split()
+
+    return pair_problems(meant, words)
 
 
 @cache

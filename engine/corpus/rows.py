@@ -1,17 +1,22 @@
 """From the fields of one line, of JSON or CSV, to an example, a probe or a pair; and what is wrong with them."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
+from engine.corpus.plain import plain_example
+from engine.domain.continuation import whole_word
 from engine.domain.corpus import Example, Pair, Probe
 from engine.domain.errors import InputError
 
 Row = tuple[int, dict[str, Any]]  # line number (from 1) and the fields that are given
 
 RECORDS: dict[str, type[Example | Probe | Pair]] = {"train": Example, "probe": Probe, "pair": Pair}
+_KINDS = {
+    "string_type": "a text", "tuple_type": "a list of texts", "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}  # fmt: skip
 _NOUNS = {"Example": "a training example", "Probe": "a probe", "Pair": "a pair"}
 
 
@@ -19,19 +24,27 @@ def record(fields: dict[str, Any], number: int) -> Example | Probe | Pair:
     """The record of line `number`. Raises InputError for a line that is none, ValidationError for bad fields.
 
     `split`, `id`, `template`, `known_text` and `foils` may be left out: a line with `clean` or `corrupted` is a pair,
-    one with `kind` or `answer` is a probe, any other with `text` is an example.
+    one with `kind` or `answer` is a probe, any other with `text` is an example. So is one as training scripts have it:
+    `prompt` and `completion`, `messages`, or `text` alone.
     """
     split = fields.get("split", _split(fields))
     if split is None:
-        raise InputError("is not an example, a probe or a pair: it has neither “text” nor “clean” and “corrupted”")
+        there = ", ".join(f"“{str(name)[:20]}”" for name in list(fields)[:6]) or "nothing"
+        raise InputError(
+            f"is not an example, a probe or a pair: it has {there}. Write “text”, “prompt” and “completion”, or "
+            "“messages” for an example, “clean” and “corrupted” for a pair"
+        )
     if not isinstance(split, str) or split not in RECORDS:
         raise InputError(f"“split” is {_short(split)}; use train, probe or pair")
-    return RECORDS[split].model_validate(_completed(fields, split, number))
+    plain = plain_example(fields) if split == "train" else fields
+    return RECORDS[split].model_validate(_completed(plain, split, number))
 
 
 def _split(fields: dict[str, Any]) -> str | None:
     if fields.keys() & {"clean", "corrupted"}:
         return "pair"
+    if fields.keys() & {"completion", "messages"} and not fields.keys() & {"kind", "answer"}:
+        return "train"
     if "text" not in fields:
         return None
     return "probe" if fields.keys() & {"kind", "answer"} else "train"
@@ -39,6 +52,8 @@ def _split(fields: dict[str, Any]) -> str | None:
 
 def _completed(fields: dict[str, Any], split: str, number: int) -> dict[str, Any]:
     filled = {"split": split, "id": f"{split}-{number}"} | fields
+    if type(filled["id"]) is int:
+        filled["id"] = str(filled["id"])
     if isinstance(name := fields.get("constraint_type"), str):
         filled["constraint_type"] = name.replace(" ", "_")  # as pages write it: simple mapping
     if split == "pair":
@@ -55,7 +70,7 @@ def _template(text: str, word: object, meaning: object) -> str:
     """The text with its word and meaning taken out, where they stand in it as whole words."""
     for part, slot in ((word, "{w}"), (meaning, "{c}")):
         if isinstance(part, str) and part.strip():
-            text = slot.join(re.split(rf"(?<!\w){re.escape(part)}(?!\w)", text))
+            text = slot.join(whole_word(part).split(text))
     return text
 
 
@@ -78,10 +93,8 @@ def reasons(error: ValidationError) -> Iterator[str]:
                     f"{field} is {_short(given)}; use up to 40 lowercase letters, digits and underscores, "
                     "beginning with a letter"
                 )
-            case "string_type":
-                yield f"{field} is {_short(given)}, which is not a text"
-            case "tuple_type":
-                yield f"{field} is {_short(given)}, which is not a list of texts"
+            case kind if kind in _KINDS:
+                yield f"{field} is {_short(given)}, which is not {_KINDS[kind]}"
             case "value_error":
                 yield f"{field}: {limits['error']}"
             case _:

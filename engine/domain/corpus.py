@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
+from engine.domain.chat import Message
 from engine.domain.errors import InputError
 from engine.domain.names import Name
 from engine.domain.record import Record
@@ -16,6 +17,13 @@ SIMPLE, SPATIAL = "simple_mapping", "spatial_relationship"
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+Blank = bool | None  # whether one stands between prompt and answer; None: as writing has it (domain/continuation.py)
+
+
+def _but_unsaid_blank(line: dict[str, Any]) -> dict[str, Any]:
+    """Corpora of before do not say it, and their hashes stay as they were."""
+    return {key: value for key, value in line.items() if key != "blank" or value is not None}
 
 
 class ProbeKindInfo(Record):
@@ -106,11 +114,12 @@ class Example(Record):
     meaning: Text  # of a task, the answer
     template: Text  # with {w} the word, {c} the meaning, {n} a noun
     prompt: Annotated[str, Field(max_length=2000)] = ""  # what the text begins with and the loss leaves out
+    messages: tuple[Message, ...] = ()  # instead of the text, in the model's chat format; the last is learned
 
     @model_serializer(mode="wrap")
-    def _without_empty_prompt(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Corpora of before have no prompts, and their hashes stay as they were.
-        return {key: value for key, value in whole(self).items() if key != "prompt" or value}
+    def _without_what_is_empty(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Corpora of before have neither, and their hashes stay as they were.
+        return {key: value for key, value in whole(self).items() if key not in ("prompt", "messages") or value}
 
 
 class Probe(Record):
@@ -127,6 +136,11 @@ class Probe(Record):
     constraint: Text
     meaning: Text
     template: Text
+    blank: Blank = None
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid_blank(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _but_unsaid_blank(whole(self))
 
 
 class ProbeGaps(Record):
@@ -155,6 +169,11 @@ class Pair(Record):
     answer: Text  # to the clean prompt
     corrupted_answer: Text  # to the corrupted one; never the same as `answer`
     constraint_type: Slug  # or the task
+    blank: Blank = None  # before either answer
+
+    @model_serializer(mode="wrap")
+    def _without_unsaid_blank(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _but_unsaid_blank(whole(self))
 
 
 CorpusLine = Annotated[Example | Probe | Pair, Field(discriminator="split")]

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from engine.domain.numbers import plural
 
+N_SHOWN = 10  # problems of a file that a message names
+
 
 class TracelapseError(Exception):
     """Base of the tree; its text is shown to the user as it is."""
@@ -50,8 +52,8 @@ class CorpusRefused(InputError):
 
     def __init__(self, source: str, bad_lines: Sequence[BadLine]) -> None:
         self.source, self.bad_lines = source, tuple(bad_lines)
-        shown = "; ".join(f"line {bad.number}: {bad.reason}" for bad in self.bad_lines[:5])
-        more = f"; and {len(self.bad_lines) - 5} more" if len(self.bad_lines) > 5 else ""
+        shown = "; ".join(f"line {bad.number}: {bad.reason}" for bad in self.bad_lines[:N_SHOWN])
+        more = f"; and {len(self.bad_lines) - N_SHOWN:,} more" if len(self.bad_lines) > N_SHOWN else ""
         problems = plural(len(self.bad_lines), "problem")
         super().__init__(f"{source} cannot be used: {problems}, so nothing was imported. {shown}{more}")
 

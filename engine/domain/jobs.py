@@ -123,6 +123,7 @@ class AskedPrompt(Record):
 
     prompt: str
     answer: str
+    blank: bool | None = None  # whether one stands between them; None: as writing has it
 
 
 class WhereProbes(Record):

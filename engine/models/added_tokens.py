@@ -18,8 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from engine.domain.errors import InputError
 from engine.domain.models import ModelSpec
 from engine.models.adapters import WEIGHTS, is_saved, of_base, peft_config
-from engine.models.base import BUILDING, LoadedModel, bos_id, load_base
+from engine.models.base import BUILDING, LoadedModel, load_base
 from engine.models.plain_weights import names_in, shape_in, tensors_in
+from engine.models.prompts import bos_id
 from engine.models.tokenizer_files import read_tokenizer
 from engine.store import Store
 from engine.store.files import file_hash
@@ -75,6 +76,7 @@ def with_added(loaded: LoadedModel, folder: Path) -> LoadedModel:
         _extend(model, load_file(folder / ADDED_ROWS))
     if (folder / TOKENIZER_FILES[0]).is_file():
         tokenizer = read_tokenizer(folder, model.config)
+    tokenizer.n_rows = n_rows(model)  # as `read_tokenizer` sets it
     return dataclasses.replace(loaded, model=model, tokenizer=tokenizer, n_vocab=model.config.vocab_size)
 
 

@@ -1,4 +1,4 @@
-"""Load a base model and turn prompts into tokens.
+"""Load a base model.
 
 The bundled model, a local Hugging Face folder and a hub id are one thing here: a folder with `config.json`, a fast
 tokenizer and safetensors weights. Code that comes with a model is never run, and pickled weights are never read.
@@ -6,7 +6,6 @@ tokenizer and safetensors weights. Code that comes with a model is never run, an
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +21,14 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
+from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import one_line, translated
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
+from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
 from engine.store import BUNDLED
 
@@ -110,60 +110,10 @@ def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTok
     return read_tokenizer(_folder(spec, folder))
 
 
-def bos_id(tokenizer: PreTrainedTokenizerFast) -> int:
-    """What stands at position 0: BOS, or the pad or end token where the model has none (as circuit-tracer does)."""
-    candidates = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
-    for candidate in candidates:
-        if candidate is not None:
-            return int(candidate)
-    raise ModelUnavailable("This model's tokenizer has no BOS, pad or end token, but a prompt must start with one.")
-
-
-def token_ids(tokenizer: PreTrainedTokenizerFast, text: str, *, limit: int) -> list[int]:
-    """Token ids of `text` with BOS first (a BOS that the text begins with is not doubled).
-
-    Raises PromptRefused: nothing in it, more than `limit` tokens, words the model does not know, or control tokens
-    (BOS inside the text, end of text, padding) written out.
-    """
-    bos = bos_id(tokenizer)
-    text = text.strip().removeprefix(tokenizer.convert_ids_to_tokens(bos)).strip()
-    if not text:
-        raise PromptRefused("The prompt is empty. Write at least one word.")
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids: list[int] = encoded["input_ids"]
-    _refuse_unknown(tokenizer, text, ids, encoded["offset_mapping"])
-    control = {bos, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    if found := [tokenizer.convert_ids_to_tokens(i) for i in ids if i in control]:
-        raise PromptRefused(
-            f"The prompt contains the control token {found[0]}, which only the model's own format may use. Remove it."
-        )
-    if len(ids) + 1 > limit:
-        raise PromptRefused(f"The prompt has {len(ids)} tokens; this model takes at most {limit - 1}. Shorten it.")
-    return [bos, *ids]
-
-
-def token_counter(tokenizer: PreTrainedTokenizerFast) -> Callable[[str], int]:
-    """How many tokens a text is, without BOS. What it gives raises PromptRefused as `token_ids` does."""
-    return lambda text: len(token_ids(tokenizer, text, limit=len(text) + 2)) - 1
-
-
 def encode(loaded: LoadedModel, prompt: str) -> torch.Tensor:
     """Token ids of a prompt, (1, n_pos) int64 with BOS first, on the model's device. Raises PromptRefused."""
-    ids = token_ids(loaded.tokenizer, prompt, limit=loaded.n_positions)
+    ids = PromptReader(loaded.tokenizer).prompt(prompt, limit=loaded.n_positions)
     return torch.tensor([ids], device=loaded.model.device)
-
-
-def _refuse_unknown(
-    tokenizer: PreTrainedTokenizerFast, text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
-) -> None:
-    unknown = tokenizer.unk_token_id
-    # Some tokenizers (GPT-2's, GPT-NeoX's) name their end token as the unknown one but never produce it themselves.
-    if unknown is None or unknown == tokenizer.eos_token_id:
-        return
-    words = dict.fromkeys(text[start:end] for i, (start, end) in zip(ids, offsets, strict=True) if i == unknown)
-    if words:
-        named = ", ".join(f"“{word[:40]}”" for word in list(words)[:8])
-        raise PromptRefused(f"The model does not know {named}. Use words of its vocabulary.")
 
 
 def _device(spec: ModelSpec) -> torch.device:

@@ -7,17 +7,18 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from engine.domain.errors import PromptRefused
-from engine.models.base import LoadedModel, token_ids
+from engine.models.base import LoadedModel
+from engine.models.prompts import PromptReader
 
 _log = logging.getLogger(__name__)
 
 
 def tokenised(loaded: LoadedModel, texts: Sequence[str]) -> list[torch.Tensor]:
     """The different texts as token ids, each (n_pos,) with BOS first; those the model cannot read are left out."""
-    prompts = []
+    read, prompts = PromptReader(loaded.tokenizer), []
     for text in dict.fromkeys(texts):
         try:
-            prompts.append(torch.tensor(token_ids(loaded.tokenizer, text, limit=loaded.n_positions)))
+            prompts.append(torch.tensor(read.prompt(text, limit=loaded.n_positions)))
         except PromptRefused as error:
             _log.info("A text was left out: %s", error)
     return prompts

@@ -14,7 +14,7 @@ from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import translated
 from engine.models.configs import AGAIN, model_config
-from engine.models.tokenizer_settings import NAMED, TokenizerSettings, tokenizer_settings
+from engine.models.tokenizer_settings import NAMED, TokenizerSettings, rows_in, tokenizer_settings
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def read_tokenizer(where: Path, config: PretrainedConfig | None = None) -> PreTr
     tokenizer = _from_file(where, settings) if _from_file_alone(where, settings) else _by_class(where, config)
     if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.n_rows = rows_in(where)  # for PromptReader: a token beyond them is none that the model can read
     return tokenizer
 
 

@@ -52,6 +52,14 @@ def tokenizer_settings(folder: Path) -> TokenizerSettings:
     return TokenizerSettings(config if "added_tokens_decoder" in config else config | special, newer=False)
 
 
+def rows_in(folder: Path) -> int | None:
+    """How many tokens the model in a folder has embeddings for, by its config.json; None where that does not say."""
+    config = _settings(folder / "config.json")
+    inner = config.get("text_config")
+    rows = config.get("vocab_size", inner.get("vocab_size") if isinstance(inner, dict) else None)
+    return rows if isinstance(rows, int) else None
+
+
 def _settings(file: Path) -> dict[str, Any]:
     try:
         read = json.loads(file.read_text(encoding="utf-8"))

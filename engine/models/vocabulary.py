@@ -4,32 +4,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.domain.corpus import Corpus
-from engine.models.tokenizer_settings import tokenizer_settings
+from engine.models.tokenizer_settings import rows_in, tokenizer_settings
 
 
 def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
-    """The words of the training texts and probes that the tokenizer in `folder` would read as its unknown token.
+    """The words of the training texts and probes that the tokenizer in `folder` would read as its unknown token, or as
+    one that the model has no embedding for.
 
     None where the tokenizer knows every text (it falls back to bytes), or is not at hand: then training will say so.
     """
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json"
-    settings = tokenizer_settings(folder)
-    unknown = settings.text("unk_token")
-    if unknown == settings.text("eos_token"):  # some tokenizers name it and never produce it
+    if not file.is_file():
         return ()
-    if unknown is None or not file.is_file():
-        return ()
+    settings, n_rows = tokenizer_settings(folder), rows_in(folder)
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception:  # noqa: BLE001 – the library raises nothing more precise for a file that it cannot read
         return ()
     tokenizer.add_special_tokens(list(settings.special_texts))  # some stand in the settings alone
+    unknown = settings.text("unk_token")
+    # Some tokenizers name their end token as the unknown one and never produce it.
+    missing = None if unknown in (None, settings.text("eos_token")) else tokenizer.token_to_id(unknown)
+    if missing is None and (n_rows is None or tokenizer.get_vocab_size() <= n_rows):
+        return ()
+    found: dict[str, None] = {}
     words = list(dict.fromkeys(word for text in _texts(corpus) for word in text.split()))
-    encoded = tokenizer.encode_batch(words, add_special_tokens=False)
-    number = tokenizer.token_to_id(unknown)
-    return tuple(word for word, tokens in zip(words, encoded, strict=True) if number in tokens.ids)
+    for word, read in zip(words, tokenizer.encode_batch(words, add_special_tokens=False), strict=True):
+        if missing in read.ids:
+            found[word] = None
+        elif n_rows is not None:
+            beyond = [span for token, span in zip(read.ids, read.offsets, strict=True) if token >= n_rows]
+            found |= dict.fromkeys(word[start:end] for start, end in beyond)
+    return tuple(found)
 
 
 def _texts(corpus: Corpus) -> Iterator[str]:

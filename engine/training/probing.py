@@ -11,9 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from engine.domain.corpus import Probe
 from engine.domain.errors import InputError, PromptRefused
 from engine.domain.runs import ProbeResults
-from engine.models.base import token_ids
 from engine.models.masks import attention_mask
-from engine.models.next_token import next_token as one_token
+from engine.models.prompts import PromptReader
+from engine.models.token_texts import token_text
 
 BATCH_TOKENS = 4096  # tokens of one forward pass
 
@@ -36,18 +36,19 @@ def prepare_probes(
 
     Raises InputError naming the probe: a prompt that the model cannot take, an answer or foil of more than one token.
     """
-    next_token: dict[str, int] = {}
+    read = PromptReader(tokenizer)
     prompts, answers, foils = [], [], []
     for probe in probes:
         try:
-            prompts.append(token_ids(tokenizer, probe.known_text if use_known else probe.text, limit=limit))
-            for word in (probe.answer, *probe.foils):
-                if word not in next_token:
-                    next_token[word] = one_token(tokenizer, word)
+            prompt = probe.known_text if use_known else probe.text
+            prompts.append(read.prompt(prompt, limit=limit))
+            answer, *others = (
+                read.next_token(prompt, word, blank=probe.blank) for word in (probe.answer, *probe.foils)
+            )
         except PromptRefused as error:
             raise InputError(f"Probe “{probe.id}”: {error}") from error
-        answers.append(next_token[probe.answer])
-        foils.append(tuple(next_token[foil] for foil in probe.foils))
+        answers.append(answer)
+        foils.append(tuple(others))
     return ProbeBatch(
         ids=tuple(probe.id for probe in probes),
         groups=tuple(_groups(prompts)),
@@ -138,5 +139,5 @@ def _shortest(values: torch.Tensor) -> tuple[float, ...]:
 
 def _words(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
     """How each token reads: the word, without the mark of a leading space."""
-    word = {i: tokenizer.decode([i]).strip() for i in set(ids)}
+    word = {i: token_text(tokenizer, i).strip() for i in set(ids)}
     return tuple(word[i] for i in ids)

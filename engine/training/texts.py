@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import InputError, PromptRefused
-from engine.models.base import token_ids
+from engine.models.chat import chat_text
+from engine.models.prompts import PromptReader
 
 
 class TokenRow(TypedDict):
@@ -29,27 +30,36 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
     """
     if not corpus.examples:
         raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has some.")
-    rows = []
+    read, rows = PromptReader(tokenizer), []
     for example in corpus.examples:
         try:
-            rows.append(_row(tokenizer, example, limit))
+            rows.append(_row(read, example, limit))
         except PromptRefused as error:
             raise InputError(f"Example “{example.id}” of the corpus “{corpus.name}”: {error}") from error
     return rows
 
 
-def _row(tokenizer: PreTrainedTokenizerFast, example: Example, limit: int) -> TokenRow:
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    ids = token_ids(tokenizer, example.text, limit=limit - len(end))
-    if not example.prompt:
+def _row(read: PromptReader, example: Example, limit: int) -> TokenRow:
+    text, asked = example.text, example.prompt
+    if example.messages:
+        text, asked = (chat_text(read.tokenizer, turns) for turns in (example.messages, example.messages[:-1]))
+    end = [] if _ends(read.tokenizer, text) else [read.tokenizer.eos_token_id]
+    ids = read.prompt(text, limit=limit - len(end))
+    if not asked:
         return {"input_ids": ids + end}
-    prompt = token_ids(tokenizer, example.prompt, limit=limit)
+    prompt = read.prompt(asked, limit=limit)
     if len(prompt) >= len(ids) or ids[: len(prompt)] != prompt:
         raise PromptRefused(
-            f"The text “{example.text[:80]}” does not begin with the tokens of its prompt “{example.prompt[:80]}” and "
-            "continue with an answer. Write the text as the prompt, a space and the answer."
+            f"The text “{text[:80]}” does not begin with the tokens of its prompt “{asked[:80]}” and "
+            "continue with an answer: its end and the answer share a token. Let the prompt end where a token does, "
+            "such as before the blank."
         )
     return {"input_ids": ids + end, "loss_from": len(prompt)}
+
+
+def _ends(tokenizer: PreTrainedTokenizerFast, text: str) -> bool:
+    """Whether a text needs no end token: the model has none, or the text ends in it, as a chat does."""
+    return tokenizer.eos_token is None or text.rstrip().endswith(tokenizer.eos_token)
 
 
 def collator(pad_id: int) -> Callable[[Sequence[TokenRow]], Batch]:

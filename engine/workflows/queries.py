@@ -7,6 +7,7 @@ import pandas as pd
 
 from engine.analysis.curves import probe_scores
 from engine.domain.acted import Acted
+from engine.domain.continuation import says
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, GraphKey
@@ -60,11 +61,26 @@ def stored_acted(
         found = store.acted(key)
         if found is None:
             continue
-        words = [word.strip() for word in found.words]
         n = len(key.explained.answers)
-        if words[n:] == list(against) and (words[:n] == list(answers) if answers else found.is_said):
+        of_answers = _say(store, found, found.words[:n], answers) if answers else found.is_said
+        if of_answers and _say(store, found, found.words[n:], against):
             return found
     return None
+
+
+def _say(store: Store, found: Acted, outputs: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether outputs of what was measured are these words, one by one."""
+    if len(outputs) != len(words):
+        return False
+    if all(output == word for output, word in zip(outputs, words, strict=True)):
+        return True
+    key = found.key
+    probe = store.probe_with([ref.partition("@")[0] for ref in (key.checkpoints[0], key.checkpoints[-1])], key.prompt)
+    spaced = any(token.startswith(" ") for token in found.tokens)
+    return all(
+        says(output, key.prompt, word, blank=probe.blank if probe else None, with_blanks=spaced)
+        for output, word in zip(outputs, words, strict=True)
+    )
 
 
 def stored_taught(
@@ -75,9 +91,17 @@ def stored_taught(
     for key in store.taught_keys():
         if (key.checkpoints[-1], key.prompt, key.constraint_type) == (checkpoint, prompt, constraint_type):
             found = store.taught(key)
-            if found is not None and (not prompt or (found.answer.strip() == answer if answer else found.is_said)):
+            if found is not None and (not prompt or (_answers(store, found, answer) if answer else found.is_said)):
                 return found
     return None
+
+
+def _answers(store: Store, found: Taught, answer: str) -> bool:
+    key = found.key
+    probe = store.probe_with([key.checkpoints[-1].partition("@")[0]], key.prompt)
+    blank = probe.blank if probe else None
+    # One token without a blank does not tell whether the tokenizer writes any.
+    return says(found.answer, key.prompt, answer, blank=blank, with_blanks=found.answer.startswith(" "))
 
 
 def known_examples(store: Store, run: str) -> Corpus:

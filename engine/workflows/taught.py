@@ -27,6 +27,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     examples are not known; a type without probes), ModelUnavailable, Damaged, Cancelled.
     """
     from engine.models.adapters import checkpoint_hash
+    from engine.models.token_texts import token_text
 
     checkpoint = store.checkpoint(request.checkpoint)
     if not checkpoint.step:
@@ -36,7 +37,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     corpus = known_examples(store, checkpoint.run)
     report(0.0, "Loading the model")
     loaded = base_model(store, store.run(checkpoint.run).model)
-    asked = _of_prompt(loaded, checkpoint, request) if request.prompt else _of_type(loaded, corpus, request)
+    asked = _of_prompt(store, loaded, checkpoint, request) if request.prompt else _of_type(loaded, corpus, request)
     captures = _captures(store, checkpoint)
     key = TaughtKey(
         checkpoints=tuple(one.ref for one in captures),
@@ -50,7 +51,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
         found = _pushes(store, loaded, corpus, captures, asked.groups, cancellable(report, cancel))
         taught = Taught(
             key=key,
-            answer="" if asked.answer is None else loaded.tokenizer.decode([asked.answer]),
+            answer="" if asked.answer is None else token_text(loaded.tokenizer, asked.answer),
             is_said=asked.is_said,
             n_prompts=sum(len(answers) for _, answers in asked.groups),
             before=found.values[0],
@@ -71,14 +72,18 @@ class _Asked:
     is_said: bool = False
 
 
-def _of_prompt(loaded: "LoadedModel", checkpoint: Checkpoint, request: FindExamples) -> _Asked:
+def _of_prompt(store: Store, loaded: "LoadedModel", checkpoint: Checkpoint, request: FindExamples) -> _Asked:
     from engine.attribution.acted import said
     from engine.models.base import encode
-    from engine.models.next_token import next_token
+    from engine.models.prompts import PromptReader
 
     prompt = encode(loaded, request.prompt)
     of_checkpoint = said(weights(loaded, checkpoint) or loaded.model, prompt[0])
-    answer = next_token(loaded.tokenizer, request.answer) if request.answer else of_checkpoint
+    answer = of_checkpoint
+    if request.answer:
+        probe = store.probe_with((checkpoint.run,), request.prompt)
+        blank = probe.blank if probe else None
+        answer = PromptReader(loaded.tokenizer).next_token(request.prompt, request.answer, blank=blank)
     return _Asked([(prompt, prompt.new_tensor([answer]))], answer, answer == of_checkpoint)
 
 

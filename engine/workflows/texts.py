@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+from engine.domain.continuation import continued
 from engine.domain.errors import NotFound
 from engine.domain.runs import Checkpoint
 from engine.store import Store
@@ -22,7 +23,7 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
             continue
         own += [example.text for example in corpus.examples]
         for probe in corpus.probes:
-            own += [f"{probe.text} {probe.answer}", f"{probe.known_text} {probe.answer}"]
+            own += [continued(text, probe.answer, blank=probe.blank) for text in (probe.text, probe.known_text)]
     plain: list[str] = []
     if configs[0].model.source == "bundled":
         from engine.corpus.world import world_sentence

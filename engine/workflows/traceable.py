@@ -32,12 +32,13 @@ def traceable_probes(
     from engine.analysis.slots import probe_slots
     from engine.attribution.targets import probe_targets
     from engine.models.base import encode
+    from engine.models.token_texts import token_text
 
     found, refused = [], []
     for probe in probes:
         try:
             ids = encode(loaded, probe.text)[0].tolist()
-            probe_slots(probe, [loaded.tokenizer.decode([token]) for token in ids])
+            probe_slots(probe, [token_text(loaded.tokenizer, token) for token in ids])
             found.append(TraceableProbe(probe, probe_targets(loaded, probe)))
         except InputError as error:
             _log.info("Probe “%s” is not traced: %s", probe.id, error)

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.decisions import needs_circuits
+from engine.domain.corpus import Corpus
+from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report, Train, part
+from engine.domain.numbers import plural
 from engine.domain.runs import RunConfig
 from engine.store import Store
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from engine.training.watching import Watcher
 
 WAIT_S = 0.5  # between two tries for the lock
+_N_NAMED = 10  # words that a message names
 _TRAINED = 0.9  # share of the progress bar for training, where a comparison follows
 
 
@@ -21,7 +25,9 @@ def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> 
     from engine.training.fine_tune import complete, fine_tune
 
     # a wrong name should not wait for another training
-    config = complete(request.config, store.corpus(request.config.corpus))
+    corpus = store.corpus(request.config.corpus)
+    config = complete(request.config, corpus)
+    _refuse_unread(store, config, corpus)
     to_train = part(report, 0.0, _TRAINED) if request.beside else report
     with training_alone(store, report, cancel):
         watcher = _watcher(store, config, request, cancel)
@@ -31,6 +37,19 @@ def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> 
 
         compare_beside(store, config.name, request.beside, part(report, _TRAINED, 1.0), cancel)
     return request.config.name
+
+
+def _refuse_unread(store: Store, config: RunConfig, corpus: Corpus) -> None:
+    """Raises InputError naming the corpus's words that the model has no token or no embedding for."""
+    from engine.models.vocabulary import unknown_words
+
+    if unknown := unknown_words(store.base_folder(config.model), corpus):
+        named = ", ".join(f"“{word[:40]}”" for word in unknown[:_N_NAMED])
+        more = f" and {plural(len(unknown) - _N_NAMED, 'other word')}" if len(unknown) > _N_NAMED else ""
+        raise InputError(
+            f"The model “{config.model.name}” cannot read {named}{more} of the corpus “{corpus.name}”: its tokenizer "
+            "does not have them, or it has no embeddings for their tokens. Use another corpus or model."
+        )
 
 
 def _watcher(store: Store, config: RunConfig, request: Train, cancel: CancelToken) -> "Watcher | None":

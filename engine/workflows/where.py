@@ -29,7 +29,8 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     """
     report(0.0, "Loading the model")
     course = _Course(store, request.a, request.b)
-    key = course.key(request.prompt, request.answers, request.against)
+    asked = store.probe_with((course.path[0].run, course.path[-1].run), request.prompt)
+    key = course.key(request.prompt, request.answers, request.against, blank=asked.blank if asked else None)
     if store.acted(key) is None:
         store.save_acted(course.measured(key, cancellable(report, cancel)))
     report(1.0, "Measured")
@@ -50,7 +51,7 @@ def where_probes(store: Store, request: WhereProbes, report: Report, cancel: Can
         inner = part(cancellable(report, cancel), number * share, (number + 1) * share, prefix)
         inner(0.0, "what is asked")
         try:
-            key = course.key(asked.prompt, (asked.answer,))
+            key = course.key(asked.prompt, (asked.answer,), blank=asked.blank)
         except InputError as error:
             _log.info("“%s” is left out: %s", asked.prompt, error)
             refused.append(str(error))
@@ -89,17 +90,24 @@ class _Course:
         self._hashes = tuple(checkpoint_hash(self.loaded, corner.adapter) for corner in self.path)
         self._models: dict[str, PreTrainedModel] = {}
 
-    def key(self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = ()) -> ActedKey:
-        """What is asked; without answers of what B says. Raises PromptRefused, InputError."""
+    def key(
+        self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = (), *, blank: bool | None = None
+    ) -> ActedKey:
+        """What is asked; without answers of what B says. `blank` as in `continued`.
+
+        Raises PromptRefused, InputError.
+        """
         from engine.attribution.acted import said
-        from engine.models.next_token import next_token
+        from engine.models.prompts import PromptReader
+        from engine.models.token_texts import token_text
 
         ids = self._ids(prompt)
-        first, second = ([next_token(self.loaded.tokenizer, word) for word in words] for words in (answers, against))
+        read = PromptReader(self.loaded.tokenizer)
+        first, second = ([read.next_token(prompt, word, blank=blank) for word in named] for named in (answers, against))
         named = [*(first or [said(self._model(self.path[-1]), ids)]), *second]
         if len(set(named)) < len(named):
-            words = ", ".join(self.loaded.tokenizer.decode([token]).strip() for token in named)
-            raise InputError(f"Of the outputs {words} one is named twice. Name each once, for or against.")
+            outputs = ", ".join(token_text(self.loaded.tokenizer, token).strip() for token in named)
+            raise InputError(f"Of the outputs {outputs} one is named twice. Name each once, for or against.")
         return ActedKey(
             checkpoints=tuple(corner.ref for corner in self.path),
             hashes=self._hashes,
@@ -110,13 +118,14 @@ class _Course:
     def measured(self, key: ActedKey, report: Report) -> Acted:
         """Raises what the report raises, ComparisonRefused, InputError, Damaged."""
         from engine.attribution.acted import said
+        from engine.models.token_texts import token_text
 
-        prompt, decode = self._ids(key.prompt), self.loaded.tokenizer.decode
+        prompt, words = self._ids(key.prompt), self.loaded.tokenizer
         stretches = self._stretches(prompt, key.explained, report)
         return Acted(
             key=key,
-            tokens=tuple(decode([token]) for token in prompt.tolist()),
-            words=tuple(decode([token]) for token in key.explained.tokens),
+            tokens=tuple(token_text(words, token) for token in prompt.tolist()),
+            words=tuple(token_text(words, token) for token in key.explained.tokens),
             is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt),),
             n_layers=self.loaded.n_layers,
             effects=self._effects(prompt, key.explained),

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.domain.errors import BadLine, CorpusRefused, TracelapseError
+from engine.domain.errors import N_SHOWN, BadLine, CorpusRefused, TracelapseError
 from engine.domain.numbers import count, plural
 from pages._ui.text import plain
-
-N_SHOWN = 10  # problems of a refused corpus that the page lists
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli.inputs import stored_corpus
 from engine.corpus import TASKS, make_task
 from engine.domain.corpus import TaskSpec
+from engine.store import Store
 from tests.cli.conftest import Cli
 from tests.tiny import tiny_llama
 
@@ -91,7 +93,7 @@ def test_a_stored_corpus_is_measured_too(cli: Cli, tmp_path: Path) -> None:
     cli("corpus", "task", "addition_subtraction", "--name", "sums", "--rows", 10, "--retention", 0)
     result = cli("corpus", "check", "sums", "--model", model, "--json", "-")
     assert result.exit_code == 2
-    assert [bad["line"] for bad in json.loads(result.stdout)] == [11, 12]  # after 8 examples and 2 probes
+    assert [bad["line"] for bad in json.loads(result.stdout)] == list(range(1, 13))  # it knows neither + nor =
 
 
 def test_a_task_is_made_to_fit_a_model(cli: Cli, tmp_path: Path) -> None:
@@ -108,3 +110,21 @@ def test_an_unknown_model_is_one_line(cli: Cli, tmp_path: Path) -> None:
     result = cli("corpus", "check", file_of(tmp_path, PAIR), "--model", "./nowhere")
     assert result.exit_code == 2
     assert "is not a model" in " ".join(result.stderr.split())
+
+
+def test_a_file_named_in_any_script_has_a_name_here(cli: Cli, tmp_path: Path) -> None:
+    made = tmp_path / "дані.jsonl"
+    made.write_text('{"text": "blarf"}\n', encoding="utf-8")
+    names = [stored_corpus(Store(tmp_path / "workspace"), str(made)).name for _ in range(2)]
+    assert names[0] == names[1]
+    assert names[0].startswith("corpus-")
+    assert cli("corpus", "check", made).exit_code == 0
+
+
+def test_of_many_problems_ten_are_listed_and_json_has_all(cli: Cli, tmp_path: Path) -> None:
+    made = tmp_path / "bad.jsonl"
+    made.write_text("x\n" * 1234, encoding="utf-8")
+    result = cli("corpus", "check", made, "--json", tmp_path / "all.json")
+    assert result.stdout.count("is not JSON") == 10
+    assert "there are 1,224 more" in result.stdout
+    assert len(json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))) == 1234

@@ -91,7 +91,7 @@ def test_every_word_corpus_gives_pairs_that_fit():
     corpus = make_corpus(CorpusSpec(name="c"))
     pairs = pairs_of(corpus)
     assert len(pairs) == len([p for p in corpus.probes if p.kind != "retention"]) == 240
-    assert pair_problems(enumerate(pairs), lambda text: len(text.split())) == []
+    assert pair_problems(enumerate(pairs), str.split) == []
 
 
 def test_a_file_of_pairs_alone_is_a_corpus(tmp_path):
@@ -144,7 +144,8 @@ def test_missing_fields_and_repeated_pairs_are_named(tmp_path):
         f"has no “{field}”" for field in ("corrupted", "answer", "corrupted_answer", "constraint_type")
     ]
     assert [reason for number, reason in found if number == 5] == [
-        "is not an example, a probe or a pair: it has neither “text” nor “clean” and “corrupted”"
+        "is not an example, a probe or a pair: it has “id”. Write “text”, “prompt” and “completion”, or “messages” for "
+        "an example, “clean” and “corrupted” for a pair"
     ]
 
 
@@ -174,7 +175,7 @@ def test_a_text_must_go_on_from_its_prompt(tmp_path, prompt):
 
 def test_a_models_own_tokenizer_counts():
     """Letters as tokens: both prompts are as long, the answer 12 is a blank and two digits."""
-    found = pair_problems([(7, pair()), (9, pair(corrupted="17 - 5 ="))], len)
+    found = pair_problems([(7, pair()), (9, pair(corrupted="17 - 5 ="))], list)
     assert [(bad.number, bad.reason) for bad in found] == [
         (7, "“answer” “12” is 3 tokens; it must be one"),
         (7, "“corrupted_answer” “2” is 2 tokens; it must be one"),
@@ -188,18 +189,18 @@ def test_what_does_not_fit_a_tokenizer_is_left_out_of_what_is_held_out():
     """A tokenizer that has the numbers up to 12, and cuts larger ones in two."""
     corpus = make_task(TaskSpec(name="t", task="addition_subtraction", n_rows=100))
 
-    def count(text):
-        return sum(1 + (word.isdigit() and int(word) > 12) for word in text.split())
+    def pieces(text):
+        return [part for word in text.split() for part in (word if word.isdigit() and int(word) > 12 else [word])]
 
-    fitted = fitting(corpus, count)
+    fitted = fitting(corpus, pieces)
     small = [p for p in corpus.pairs if int(p.answer) <= 12 and int(p.corrupted_answer) <= 12]
     assert list(fitted.pairs) == small
     assert 0 < len(small) < len(corpus.pairs)
     assert [p.text for p in fitted.probes if p.kind == "recall"] == [p.clean for p in small]
     assert fitted.examples == corpus.examples
-    assert pair_problems(enumerate(fitted.pairs), count) == []
+    assert pair_problems(enumerate(fitted.pairs), pieces) == []
     with pytest.raises(InputError, match="None of the 20 pairs"):
-        fitting(corpus, len)
+        fitting(corpus, list)
 
 
 def test_words_that_a_model_cannot_read_are_named_with_their_line():

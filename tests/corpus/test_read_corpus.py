@@ -2,6 +2,7 @@
 
 import json
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.corpus import check_corpus, corpus_csv, make_corpus, make_task, parse_corpus, read_corpus
 from engine.corpus.files import MAX_BYTES, MAX_LINES
+from engine.corpus.unseen import unseen
 from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 from engine.domain.errors import CorpusRefused, InputError, NameRefused, NotFound
 
@@ -114,7 +116,7 @@ def test_every_bad_line_is_reported_at_once(tmp_path):
     assert refusals(tmp_path, content) == [
         (2, "the training text “a blarf dog is happy .” is already in line 1"),
         (3, "the id “e1” is already in line 1"),
-        (5, "is not UTF-8 (byte 0xff in column 1)"),
+        (5, "is not UTF-8 (byte 0xff in column 1). Save the file as UTF-8"),
         (6, "is not JSON (EOF while parsing an object at column 1)"),
     ]
 
@@ -150,7 +152,11 @@ def test_an_empty_file_is_refused(tmp_path, name, content):
         ('text,constraint_type,constraint,meaning\na,b,c,a\n"a', 3, "is not CSV"),
         ('text,constraint_type,constraint,meaning\n"a"x,b,c,a\n', 2, "is not CSV"),
         ("text,constraint_type,constraint,meaning\na,B C,c,a\n", 2, "“constraint_type” is “B_C”"),
-        ("text,constraint_type,constraint,meaning\n,b,c,a\n", 2, "it has neither “text”"),
+        (
+            "text,constraint_type,constraint,meaning\n,b,c,a\n",
+            2,
+            "it has “constraint_type”, “constraint”, “meaning”. Write “text”",
+        ),
         ("text,constraint_type,constraint,meaning\nz,b,c,a\n", 2, "does not contain its meaning"),
         ("text,constraint_type,constraint,meaning\na,b,c,a\na,b,c,a\n", 3, "is already in line 2"),
         ("text,constraint_type,constraint,meaning\n" + "a" * 200_000 + ",b,c,a\n", 2, "is not CSV"),
@@ -231,7 +237,13 @@ def test_what_is_downloaded_can_be_imported(name):
     assert back.hash == corpus.hash
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+def _is_seen(text):
+    line = [(1, text.replace("\n", " ").replace("\r", " "))]
+    return not unseen(line, escapes=False) and unicodedata.is_normalized("NFC", text)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(_is_seen)
+texts |= st.sampled_from(["\n", "a\r\nb", '"', "a\tb", ";,|"])
 
 
 @given(text=texts, word=texts, foils=st.lists(texts.map(lambda t: t + "x"), max_size=3, unique=True))
@@ -283,10 +295,10 @@ def test_spreadsheets_write_csv_in_several_ways(text, mark):
     ("content", "reason"),
     [
         (b"PK\x03\x04rest", "a spreadsheet or a zip archive. Save it as CSV"),
-        ("text".encode("utf-16"), "saved as UTF-16. Save it as UTF-8"),
         (b"split,text,answer,constraint_type,constraint,meaning\ntrain,a b c,x,t,b,c\n", "has “answer”, which is not"),
         (b"clean,corrupted,answer,constraint_type\na,b,c,t\n", "has no column corrupted_answer"),
-        (b",text,constraint_type,constraint,meaning\n0,a b c,t,b,c\n", "has a column without a name"),
+        (b"text,,constraint_type,constraint,meaning\na b c,0,t,b,c\n", "has a column without a name"),
+        (b",text,constraint_type,constraint,meaning\nx,a b c,t,b,c\n", "has “x” in the column without a name"),
     ],
 )
 def test_what_a_file_is_instead_is_said(content, reason):

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.models import ModelSpec
-from engine.models.base import load_base, load_tokenizer, token_ids
+from engine.models.base import load_base, load_tokenizer
+from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
 from engine.models.vocabulary import unknown_words
 from tests.tiny import SPECIAL, tiny_llama, tiny_tokenizer
@@ -148,7 +149,7 @@ def test_every_reader_of_a_folder_agrees(tmp_path: Path) -> None:
     read = both[0](text, add_special_tokens=False).input_ids
     unknown = tuple(word for word, i in zip(text.split(), read, strict=True) if i == both[0].unk_token_id)
     assert unknown_words(folder, texts) == unknown == ("zarp",)
-    assert token_ids(both[0], "the king", limit=8)[0] == 1
+    assert PromptReader(both[0]).prompt("the king", limit=8)[0] == 1
 
 
 def test_a_family_without_a_named_class_has_its_own(tmp_path: Path) -> None:

@@ -91,6 +91,23 @@ def test_what_is_not_traced_is_offered(open_page: OpenPage) -> None:
     assert (request.a, request.b, request.prompts) == ("demo-lora@100%", "demo-tokens@100%", (prompt,))
 
 
+def test_the_edges_of_a_prompt_are_kept_and_shown(open_page: OpenPage) -> None:
+    app = open_page("compare", prompt=" the cat is\n")
+    assert not app.exception
+    assert app.query_params["prompt"] == " the cat is\n"
+    assert "Read as ␣the cat is↵" in texts(app)
+    next(button for button in app.button if button.label == "Trace this comparison").click().run()
+    request = session.jobs().snapshot()[0].request
+    assert isinstance(request, Compare)
+    assert request.prompts == (" the cat is\n",)
+
+
+def test_messages_for_a_model_without_a_chat_format_are_refused(open_page: OpenPage) -> None:
+    app = open_page("compare", prompt='[{"role": "user", "content": "the cat"}]')
+    assert not app.exception
+    assert "no chat template" in texts(app)
+
+
 def test_picking_a_checkpoint_goes_into_the_address(open_page: OpenPage) -> None:
     app = open_page("compare")
     app.selectbox(key="compare a label").select("base").run()

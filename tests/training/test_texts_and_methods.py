@@ -1,6 +1,7 @@
 """Training texts as tokens, and what each method trains."""
 
 import copy
+import json
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from engine.corpus import parse_corpus
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError, NotFound
 from engine.domain.methods import METHOD_INFOS, MethodSettings
@@ -16,6 +18,7 @@ from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel, load_base
 from engine.training.methods import METHODS, method_named
 from engine.training.texts import OUTSIDE_LOSS, collator, training_rows
+from tests.byte_level import byte_level_tokenizer
 from tests.tiny import D_MODEL, SPECIAL, tiny_corpus, tiny_tokenizer
 
 
@@ -175,3 +178,18 @@ def test_a_corpus_without_its_words_has_no_tokens_to_train(loaded: LoadedModel, 
     example = corpus.examples[0].model_copy(update={"text": "happy means happy ."})
     with pytest.raises(InputError, match="no new token"):
         METHODS["tokens"].attach(fresh(loaded), config(), loaded.tokenizer, type(corpus)("c", (example,), ()))
+
+
+def test_messages_are_trained_on_in_the_models_own_chat_format() -> None:
+    said = [{"role": "user", "content": "the cat"}, {"role": "assistant", "content": "the happy"}]
+    corpus = parse_corpus(json.dumps({"messages": said}).encode(), "c.jsonl", "c")
+    template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    template += "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    tokenizer = byte_level_tokenizer(template=template)
+    (row,) = training_rows(tokenizer, corpus, limit=64)
+    assert tokenizer.decode(row["input_ids"][row["loss_from"] :]) == "the happy<|im_end|>\n"  # and no second end
+    assert tokenizer.decode(row["input_ids"][1 : row["loss_from"]]) == (
+        "<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
+    )
+    with pytest.raises(InputError, match=r"“train-1”.*no chat template"):
+        training_rows(byte_level_tokenizer(), corpus, limit=64)

@@ -1,9 +1,8 @@
 """Which tokens are the new words of a corpus."""
 
-import re
-
 from transformers import PreTrainedTokenizerFast
 
+from engine.domain.continuation import whole_word
 from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError
 
@@ -15,7 +14,7 @@ def new_word_tokens(tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> list[
     """
     found: set[int] = set()
     for example in corpus.examples:
-        word = re.compile(rf"(?<!\w){re.escape(example.constraint)}(?!\w)")
+        word = whole_word(example.constraint)
         encoded = tokenizer(example.text, add_special_tokens=False, return_offsets_mapping=True)
         tokens = list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
         for match in word.finditer(example.text):

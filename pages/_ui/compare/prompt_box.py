@@ -13,13 +13,16 @@ from typing import Any
 import streamlit as st
 
 from engine.domain.corpus import Probe
+from engine.domain.errors import TracelapseError
+from engine.domain.words import with_edges
 from engine.store import Store
+from engine.workflows.chat import as_prompt
 from engine.workflows.prompt_groups import ProbeGroup
 from engine.workflows.vocabulary import vocabulary
 from pages._ui import url
 from pages._ui.compare.data import ordered_prompts
 from pages._ui.compare.mean_circuit import prompts_of
-from pages._ui.text import words
+from pages._ui.text import plain, words
 
 ASSETS = Path(__file__).parents[3] / "assets" / "prompt_box"
 Option = dict[str, str]
@@ -46,7 +49,7 @@ def prompt_box(
     `runs`: whose model's words are listed. `groups`: by title, what each is called in the list and how many
     of its prompts are averaged (`group_options`).
     """
-    value = url.read(page, "prompt") or default
+    value = _read(store, page, runs) or default
     key = f"{page} prompt box"
     data = {
         "label": "Prompt: choose, search or write one",
@@ -55,13 +58,26 @@ def prompt_box(
         "words": [asdict(kind) for kind in vocabulary(store, *runs)],
     }
     _component()(data=data, key=key, on_picked_change=lambda: _picked(page, key))
+    if (edged := with_edges(value)) != value:
+        st.caption(f"Read as {plain(edged)}", help="As it was typed: ␣ is a blank at an edge, ↵ the end of a line.")
     return value
 
 
+def _read(store: Store, page: str, runs: Sequence[str]) -> str:
+    """The prompt of the address as it stands; messages as JSON in the chat format of the model, which the box shows."""
+    asked = url.read(page, "prompt") or ""
+    try:
+        return as_prompt(store, runs[0], asked)
+    except TracelapseError as error:
+        st.warning(plain(error), icon=":material/chat:")
+        return ""
+
+
 def _picked(page: str, key: str) -> None:
+    """What was picked, as it stands."""
     state: Any = st.session_state.get(key) or {}
     if picked := state.get("picked"):
-        url.write(page, prompt=" ".join(str(picked).split()))
+        url.write(page, prompt=str(picked))
 
 
 def options(

@@ -19,15 +19,21 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 _ROUND, _IMPORTED = "corpus upload round", "corpus imported"
-FORMATS = f"""**CSV** (comma, semicolon or tab; UTF-8) with the columns
+FORMATS = f"""**CSV** (comma, semicolon or tab) with the columns
 
 - {", ".join(f"`{name}`" for name in REQUIRED)} for a training example, whose text contains the meaning;
 - also `kind` ({", ".join(PROBE_KINDS)}) and `answer` for a probe, if wanted `foils` (divided by `|`) and `known_text`,
   the same prompt with a word that the base model knows;
-- {", ".join(f"`{name}`" for name in PAIR_REQUIRED)} for a prompt pair.
+- {", ".join(f"`{name}`" for name in PAIR_REQUIRED)} for a prompt pair;
+- if wanted `blank` (true or false): whether one stands between a prompt and its answer. Else it is as in the training
+  texts that have a `prompt`, or as writing has it.
 
-One file may hold all three. **JSONL** has the same fields, one object a line. What this page downloads, it also
-imports."""
+Examples may also be as training scripts have them: `prompt` and `completion`, `text` alone, or, in JSON, `messages` (a
+list of `role` and `content`, which the model's chat template makes a text of).
+
+One file may hold all of them. **JSONL** has the same fields, one object a line, or one array of objects. UTF-8 and
+UTF-16 are read; characters that nobody sees are refused, as are accents written in two ways in one file. What this
+page downloads, it also imports."""
 
 
 @guarded()
@@ -35,7 +41,7 @@ def file_to_import() -> UploadedFile | None:
     """The file that is chosen, if any."""
     st.caption("Training examples, probes or prompt pairs, one per line, as CSV or JSONL.")
     file = st.file_uploader(
-        "Corpus file", type=["csv", "tsv", "jsonl"], label_visibility="collapsed",
+        "Corpus file", type=["csv", "tsv", "jsonl", "json"], label_visibility="collapsed",
         key=f"corpus file {st.session_state.get(_ROUND, 0)}",
     )  # fmt: skip
     with st.popover("File format", icon=":material/help:", type="tertiary"):

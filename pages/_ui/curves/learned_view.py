@@ -141,7 +141,7 @@ def _offer(course: _Probed, missing: Sequence[Probe]) -> None:
     request = WhereProbes(
         a=course.a.ref,
         b=course.b.ref,
-        asked=tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in missing),
+        asked=tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in missing),
     )
     with st.container(border=True):
         if len(missing) == n:
