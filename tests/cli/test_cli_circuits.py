@@ -129,7 +129,7 @@ def test_pairs_of_a_file(cli: Cli, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("find", "nobody"), "No run named “nobody”"),
-        (("find", "one@33"), "“one@33” is not a checkpoint"),
+        (("find", "one@x33"), "“one@x33” is not a checkpoint"),
         (("find", "one@base", "--pairs", "gone"), "gone"),
         (("find", "one@base", "--shares", "0.5,2"), "“2” is not a share"),
         (("find", "one@base", "--steps", "1", "--metric", "kl"), "plain EAP"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from engine.domain import real_model as real_model_names
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.models import ModelSpec
 from engine.models import real_model
@@ -53,7 +54,7 @@ def test_a_checkpoint_costs_its_two_thin_matrices(loaded: LoadedModel, tmp_path:
 
 
 def test_without_its_packages_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(real_model, "READER", "a_package_that_nobody_has")
+    monkeypatch.setattr(real_model_names, "READER", "a_package_that_nobody_has")
     with pytest.raises(
         ModelUnavailable, match=r"a_package_that_nobody_has\).*pip install --no-deps -r requirements-re"
     ):
@@ -69,8 +70,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__init__.py").write_text("raise AssertionError('imported')", encoding="utf-8")
     (folder / real_model.GGUF).write_bytes(b"not really")
     monkeypatch.syspath_prepend(folder.parent)
-    monkeypatch.setattr(real_model, "PACKAGE", "some_weights")
-    monkeypatch.setattr(real_model, "READER", "json")
+    for module in (real_model, real_model_names):
+        monkeypatch.setattr(module, "PACKAGE", "some_weights")
+    monkeypatch.setattr(real_model_names, "READER", "json")
     return folder
 
 
