@@ -78,15 +78,23 @@ class Workspace:
         return self._do(Train(config=config), f"training {name}")
 
     def import_checkpoints(
-        self, *folders: Path | str, name: str, model: str, corpus: str | None = None, steps: Sequence[int] = ()
+        self,
+        *folders: Path | str,
+        name: str,
+        model: str,
+        corpus: str | None = None,
+        steps: Sequence[int] = (),
+        logs: Sequence[Path | str] = (),
     ) -> str:
         """Make a run of checkpoints that were trained elsewhere; returns its name.
 
         folders: a trainer's output, or single checkpoints. model: their base. corpus: whose probes are measured.
-        steps: of the checkpoints, where the folders do not tell them.
+        steps: of the checkpoints, where the folders do not tell them. logs: CSV files with other measures by step, as
+        TensorBoard or W&B exports them.
         """
         request = ImportCheckpoints(
             name=name, folders=tuple(str(folder) for folder in folders), corpus=corpus, steps=tuple(steps),
+            logs=tuple(str(log) for log in logs),
             model=model_spec(model, tuple(self._store.models())),
         )  # fmt: skip
         return self._do(request, f"importing {name}")

@@ -29,10 +29,14 @@ def main() -> None:
         return
     url.write(PAGE, runs=",".join(chosen))
     scores = scores_of(store(), chosen)
-    if all(frame.empty for frame in scores.values()):
-        st.info("No probes were measured on these runs. An imported run may name a corpus that is not here.")
-        return
     charts(PAGE, scores, shown_runs(list(scores)))
+    if all(frame.empty for frame in scores.values()):
+        st.info(
+            "No probes were measured on these runs. Import with a corpus: its probes are then measured at every "
+            "checkpoint."
+        )
+        runs_table(scores)
+        return
     runs_table(scores)
     table(scores)
     measured = {run: frame for run, frame in scores.items() if not frame.empty}

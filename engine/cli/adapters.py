@@ -33,6 +33,10 @@ def import_checkpoints(
     steps: Annotated[
         str, typer.Option(metavar="N,N,…", help="Their steps in order, where folders do not tell them.")
     ] = "",
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.csv", help="Measures by step, as TensorBoard or W&B exports them; may be repeated."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Only tell what would be taken in.")] = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -58,7 +62,8 @@ def import_checkpoints(
     spec = model_spec(model, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
     request = ImportCheckpoints(
-        name=name, folders=tuple(map(str, paths)), model=spec, corpus=taught, steps=numbers
+        name=name, folders=tuple(map(str, paths)), model=spec, corpus=taught, steps=numbers,
+        logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)

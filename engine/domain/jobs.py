@@ -53,6 +53,7 @@ class ImportCheckpoints(Record):
     model: ModelSpec
     corpus: Name | None = None
     steps: tuple[int, ...] = ()  # of the checkpoints in order; empty: as their folders tell them
+    logs: tuple[str, ...] = ()  # CSV files with other measures by step
 
 
 class AddModel(Record):

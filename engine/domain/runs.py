@@ -133,6 +133,19 @@ class LossLog(Record):
     learning_rate: tuple[float, ...] = ()
 
 
+class LoggedSeries(Record):
+    """One measure that a trainer logged; NaN where it was no finite number."""
+
+    step: tuple[int, ...]
+    value: tuple[MaybeNumber, ...]
+
+
+class LoggedMetrics(Record):
+    """`metrics.json`: what a trainer elsewhere logged besides the training loss, by its name there."""
+
+    series: dict[str, LoggedSeries] = Field(default_factory=dict)
+
+
 class TuningLog(Record):
     """`tuning.json`: what circuit-tuning allowed to move, one entry each time it looked for the circuit."""
 

@@ -9,9 +9,10 @@ import pandas as pd
 
 from engine.analysis.curves import mean_accuracy, smoothed
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.runs import LOSS_SMOOTHING, LossLog
+from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LossLog
 from engine.figures import palette
 from engine.figures.chart_theme import MARGIN, step_axis, themed
+from engine.figures.names import visible
 
 MOST_POINTS: Final = 600  # of a loss curve: more is not seen, and slows the page
 _HOVERED: Final = 120  # points of a loss curve that answer to the mouse
@@ -181,6 +182,37 @@ def loss_chart(
         extra.append(_zoom())
     layers[1] = layers[1].add_params(*extra)
     return themed(alt.layer(*layers).properties(height=height))
+
+
+def metric_panels(
+    metrics_by_run: Mapping[str, LoggedMetrics],
+    *,
+    colors: Mapping[str, str] | None = None,
+    zoomable: bool = False,
+    height: int = 130,
+) -> dict[str, alt.LayerChart]:
+    """What trainers logged besides the loss, a chart a measure by its name, of several runs a color each."""
+    runs = list(metrics_by_run)
+    colors = run_colors(runs) if colors is None else colors
+    names = sorted({name for metrics in metrics_by_run.values() for name in metrics.series})
+    return {name: _metric_chart(name, metrics_by_run, colors, zoomable=zoomable, height=height) for name in names}
+
+
+def _metric_chart(
+    name: str, metrics_by_run: Mapping[str, LoggedMetrics], colors: Mapping[str, str], *, zoomable: bool, height: int
+) -> alt.LayerChart:
+    found = {run: metrics.series[name] for run, metrics in metrics_by_run.items() if name in metrics.series}
+    rows = pd.DataFrame(
+        [(run, *point) for run, series in found.items() for point in zip(series.step, series.value, strict=True)],
+        columns=["run", "step", "value"],
+    )
+    color = _run_color(list(found), colors, None) if len(metrics_by_run) > 1 else alt.value(palette.LOSS)
+    base = alt.Chart(rows).encode(x=_step_axis(rows["step"]), color=color)
+    y = alt.Y("value:Q", title=visible(name), scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q", format="d"), alt.Tooltip("value:Q", format=".4g")]
+    line = base.mark_line(strokeWidth=2).encode(y=y, detail="run:N")
+    points = base.mark_point(filled=True, size=24, opacity=0.9).encode(y=y, tooltip=tips)
+    return themed(alt.layer(line.add_params(*([_zoom()] if zoomable else [])), points).properties(height=height))
 
 
 def _curve_layers(

@@ -36,6 +36,7 @@ from engine.store.pair_files import read_pair_measures
 from engine.store.run_files import (
     read_decisions,
     read_losses,
+    read_metrics,
     read_probes,
     read_run_notes,
     read_state,
@@ -145,7 +146,7 @@ def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
-    for read in (read_losses, read_tuning, read_decisions, read_run_notes):
+    for read in (read_losses, read_metrics, read_tuning, read_decisions, read_run_notes):
         yield from _reading(path.parent, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:

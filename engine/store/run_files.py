@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.record import Record
-from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunNotes, TuningLog
+from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunNotes, TuningLog
 from engine.store.files import read_json, read_text, write_text
 from engine.store.layout import STATE, step_of
 
@@ -16,6 +16,7 @@ LOSSES: Final = "losses.json"
 TUNING: Final = "tuning.json"
 DECISIONS: Final = "decisions.json"
 NOTES: Final = "about.json"
+METRICS: Final = "metrics.json"
 WEIGHTS_ABOUT: Final = "weights.json"  # of a checkpoint that is no adapter
 
 R = TypeVar("R", bound=Record)
@@ -71,6 +72,14 @@ def read_tuning(folder: Path) -> TuningLog:
 def read_decisions(folder: Path) -> RunDecisions:
     """Of a run, by its folder; empty where nothing was decided. Raises Damaged."""
     return _read(folder / DECISIONS, RunDecisions) or RunDecisions()
+
+
+def read_metrics(folder: Path) -> LoggedMetrics:
+    """What a trainer elsewhere logged of a run, by its folder; empty where nothing is kept. Raises Damaged."""
+    metrics = _read(folder / METRICS, LoggedMetrics) or LoggedMetrics()
+    for series in metrics.series.values():
+        _refuse_unequal(folder / METRICS, series)
+    return metrics
 
 
 def read_run_notes(folder: Path) -> RunNotes:

@@ -7,7 +7,16 @@ from pathlib import Path
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
-from engine.domain.runs import Checkpoint, CheckpointState, LossLog, ProbeResults, RunConfig, RunNotes, TuningLog
+from engine.domain.runs import (
+    Checkpoint,
+    CheckpointState,
+    LoggedMetrics,
+    LossLog,
+    ProbeResults,
+    RunConfig,
+    RunNotes,
+    TuningLog,
+)
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
@@ -20,6 +29,7 @@ from engine.store.run_files import (
     TUNING,
     read_decisions,
     read_losses,
+    read_metrics,
     read_probes,
     read_run_notes,
     read_state,
@@ -160,6 +170,10 @@ class RunShelf(Shelves):
         """Raises NotFound, NameRefused, StorageFailed."""
         self._may_write("run", "run", run)
         write_text(self.run_folder(run) / DECISIONS, decisions.model_dump_json() + "\n")
+
+    def metrics(self, run: str) -> LoggedMetrics:
+        """What its trainer logged besides the loss; empty where it was trained here. Raises NotFound, Damaged."""
+        return read_metrics(self.run_folder(run))
 
     def run_notes(self, run: str) -> RunNotes:
         """What a person wrote on it; empty where nothing was. Raises NotFound, Damaged."""

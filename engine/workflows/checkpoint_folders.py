@@ -1,7 +1,6 @@
 """Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,11 +9,11 @@ from typing import Any, Final
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
-from engine.domain.numbers import memory, plural
-from engine.domain.runs import LossLog
+from engine.domain.numbers import memory
 from engine.store.files import file_hash
 from engine.store.run_files import referred_to
 from engine.workflows import full_folders
+from engine.workflows.trainer_logs import MOST_STEPS, read_log, whole_number
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
@@ -26,7 +25,6 @@ _LARGE = 1 << 28  # bytes; larger files are told apart by samples
 _NUMBER = re.compile(
     r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
 )
-_MOST_STEPS = 999_999_999
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
@@ -54,32 +52,6 @@ def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPrev
         distinct = _numbered(distinct, steps)
     taken = _last_without_step(distinct)
     return ImportPreview(checkpoints=tuple(sorted(taken, key=lambda one: (not one.taken, _order(one)))))
-
-
-def read_log(trainer: dict[str, Any]) -> tuple[LossLog, str]:
-    """What Trainer logged, and in words what of it could not be used.
-
-    Each loss is the mean of the steps since the one before, so of one step only where all are. Of a step logged twice,
-    as after a resume, the later counts; what is no finite number is a gap (NaN).
-    """
-    rows, gaps, again = {}, 0, 0
-    history = trainer.get("log_history")
-    for row in history if isinstance(history, list) else []:
-        step = whole_number(row.get("step")) if isinstance(row, dict) else None
-        if step is None or "loss" not in row:
-            continue
-        loss, rate = _number(row["loss"]), _number(row.get("learning_rate", 0.0))
-        gaps, again = gaps + (not math.isfinite(loss)), again + (step in rows)
-        rows[step] = (loss, rate if math.isfinite(rate) else 0.0)
-    ordered = sorted(rows.items())
-    log = LossLog(
-        step=tuple(step for step, _ in ordered),
-        loss=tuple(loss for _, (loss, _) in ordered),
-        learning_rate=tuple(rate for _, (_, rate) in ordered),
-    )
-    told = [f"{plural(gaps, 'logged loss', 'logged losses')} of no finite number: a gap on the curve."] if gaps else []
-    told += [f"{plural(again, 'step')} logged more than once: the last of them counts."] if again else []
-    return log, " ".join(told)
 
 
 def log_notes(found: ImportPreview) -> str:
@@ -255,7 +227,7 @@ def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[Fo
     usable = [one for one in found if one.taken]
     if len(steps) != len(usable):
         raise InputError(f"{len(steps)} steps were given for {len(usable)} checkpoints. Give one for each, in order.")
-    if sorted(set(steps)) != list(steps) or not all(1 <= step <= _MOST_STEPS for step in steps):
+    if sorted(set(steps)) != list(steps) or not all(1 <= step <= MOST_STEPS for step in steps):
         raise InputError("Steps must be whole numbers of at least 1, each larger than the one before.")
     given = iter(steps)
     return [one.model_copy(update={"step": next(given)}) if one.taken else one for one in found]
@@ -288,16 +260,3 @@ def _last_without_step(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint
             seen[one.step] = one
             result.append(one)
     return result
-
-
-def whole_number(value: object) -> int | None:
-    """At least 1; a float where it is a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value) if 1 <= value <= _MOST_STEPS and value == int(value) else None
-
-
-def _number(value: object) -> float:
-    """NaN where it is none, or not finite."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if usable else math.nan  # type: ignore[arg-type]

@@ -18,14 +18,15 @@ from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.paths import person_path
-from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
+from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
 from engine.store import Store
 from engine.store.files import sibling, storing, write_text
 from engine.store.layout import step_folder
-from engine.store.run_files import LOSSES, write_probes, write_state
+from engine.store.run_files import LOSSES, METRICS, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
-from engine.workflows.checkpoint_folders import files_of, preview, read_log, whole_number
+from engine.workflows.checkpoint_folders import files_of, preview
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
+from engine.workflows.trainer_logs import merged_metrics, read_log, read_metrics, table_metrics, whole_number
 
 if TYPE_CHECKING:
     from engine.training.probing import ProbeBatch
@@ -40,7 +41,7 @@ def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report,
     folders = [person_path(folder) for folder in request.folders]
     import_adapters(
         store, folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
-        report=report, cancel=cancel,
+        logs=[person_path(log) for log in request.logs], report=report, cancel=cancel,
     )  # fmt: skip
     return request.name
 
@@ -55,14 +56,16 @@ def import_adapters(
     report: Report,
     cancel: CancelToken,
     steps: Sequence[int] = (),
+    logs: Sequence[Path] = (),
 ) -> str:
     """Make the run `name` of checkpoint folders, or of folders that hold some; returns its name. Its model is offered
     from then on.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
-    corpus its probes are measured at every checkpoint. Raises InputError (no checkpoint, two of one step, one for
-    another model or a pickled one, a link, one that answers differently than PEFT or transformers runs it), Damaged,
-    NotFound, NameRefused, ModelUnavailable, Cancelled: nothing of a refused import stays.
+    corpus its probes are measured at every checkpoint. `logs`: CSV files with other measures by step. Raises
+    InputError (no checkpoint, two of one step, one for another model or a pickled one, a link, one that answers
+    differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
+    ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
     from engine.models.base import load_base
     from engine.training.probing import measure, prepare_probes
@@ -71,6 +74,7 @@ def import_adapters(
         raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
     found = _find(folders, steps)
     taught = store.corpus(corpus) if corpus else None
+    metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
     with _scratch(store.workspace / "runs" / name) as scratch:
@@ -87,7 +91,7 @@ def import_adapters(
             scores.append(results)
         config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
         cancel.check()
-        _keep(store, config, copies, scores if taught else None, vocabulary)
+        _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
     report(1.0, f"{len(copies)} checkpoints imported")
     return name
 
@@ -181,6 +185,7 @@ def _keep(
     found: Sequence[FoundCheckpoint],
     scores: Sequence[ProbeResults] | None,
     vocabulary: Path,
+    metrics: LoggedMetrics,
 ) -> None:
     """The whole run or nothing of it. `vocabulary`: what the base has besides its own, if `config` names that."""
     log, _ = read_log(found[-1].trainer)
@@ -198,6 +203,8 @@ def _keep(
                     write_probes(folder, scores[row])
                 write_state(folder, state)
             write_text(run / LOSSES, log.to_json())
+            if metrics.series:
+                write_text(run / METRICS, metrics.to_json())
             if config.model.vocabulary:
                 store.save_vocabulary(config.model.vocabulary, vocabulary)
     except BaseException:

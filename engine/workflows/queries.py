@@ -212,9 +212,13 @@ def _traced_with(key: GraphKey, max_features: int | None) -> bool:
 def run_scores(store: Store, run: str) -> pd.DataFrame:
     """Learning curves of a run: one row a step, constraint type and probe kind (`engine.analysis.curves`).
 
-    Raises NotFound (the run, or its corpus), Damaged, InputError (the corpus is not the one that was measured).
+    No row of a run that was imported without a corpus. Raises NotFound (the run, or its corpus), Damaged, InputError
+    (the corpus is not the one that was measured).
     """
-    return probe_scores(store.corpus(store.run(run).corpus).probes, store.probe_results(run))
+    config = store.run(run)
+    if config.imported and not config.corpus_hash:
+        return probe_scores((), {})
+    return probe_scores(store.corpus(config.corpus).probes, store.probe_results(run))
 
 
 def _latest(checkpoints: Sequence[Checkpoint], step: int) -> Checkpoint:

@@ -1,5 +1,6 @@
 """Learning curves: one run or several, wrong addresses, the way into Compare; how the circuits changed below."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from streamlit.testing.v1 import AppTest
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.jobs import AnalyseRun, AskedPrompt, NeverCancelled, WhereProbes, quiet
 from engine.domain.measures import MEASURES, Estimate
-from engine.domain.runs import LOSS_SMOOTHING
+from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LoggedSeries, LossLog, RunConfig
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import BUNDLED, Store
+from engine.store.files import write_text
+from engine.store.layout import step_folder
+from engine.store.run_files import LOSSES, METRICS, write_state
 from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import run_scores
 from engine.workflows.where import where_probes
@@ -22,6 +26,7 @@ from pages._ui import session
 from pages._ui.curves.runs_view import readable
 from pages._ui.curves.scores_view import clicked
 from tests.many_runs import copy_runs
+from tests.store.artefacts import state
 
 OpenPage = Callable[..., AppTest]
 BASE, END = "demo-tokens@base", "demo-tokens@100%"
@@ -309,3 +314,23 @@ def test_where_it_was_learned_is_offered_and_then_shown_by_token_and_layer(open_
     assert "Find where it was learned" not in [button.label for button in app.button]
     assert len(app.get("vega_lite_chart")) == before + 2 * len(groups)
     assert "at the new word (1.00 of it" in texts(app)  # this run trained nothing but the new words' embeddings
+
+
+def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: OpenPage) -> None:
+    open_page("curves")
+    store = session.store()
+    config = RunConfig(name="mine", corpus="none", n_steps=20, imported=True)
+    with store.new_run(config) as folder:
+        for step in (0, 20):
+            (at := folder / "checkpoints" / step_folder(step)).mkdir(parents=True)
+            write_state(at, state(step, n_steps=20))
+        logged = LoggedMetrics(series={"eval_<b>loss</b>": LoggedSeries(step=(10, 20), value=(2.0, math.nan))})
+        write_text(folder / METRICS, logged.to_json())
+        write_text(folder / LOSSES, LossLog(step=(10, 20), loss=(2.0, 1.0), learning_rate=(1e-3, 1e-3)).to_json())
+    app = open_page("curves", runs="mine")
+    assert not app.exception
+    shown = texts(app)
+    assert "No probes were measured" in shown
+    assert "What the trainer logged besides its loss" in shown
+    assert len(app.get("vega_lite_chart")) == 2
+    assert not app.warning

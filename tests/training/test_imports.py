@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
+from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
@@ -22,7 +23,7 @@ from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows import imports
-from engine.workflows.imports import NO_CORPUS, import_adapters
+from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
 from tests.training.conftest import After, Never, pickled, quiet, run_config
 
@@ -245,6 +246,25 @@ def test_losses_that_are_no_numbers_are_gaps_and_can_be_read_again(taught: Store
     assert [math.isnan(loss) for loss in found] == [False] * 5 + [True]
     assert taught.checkpoints("mine")[-1].state.loss is None
     assert taught.check() == []
+
+
+def test_what_the_trainer_evaluated_and_other_logs_are_kept(
+    taught: Store, out: Path, llama: ModelSpec, tmp_path: Path
+) -> None:
+    path = out / "checkpoint-6" / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    state["log_history"] += [{"step": 2, "eval_loss": 3.5}, {"step": 6, "eval_loss": 2.5}]
+    path.write_text(json.dumps(state), encoding="utf-8")
+    (log := tmp_path / "acc.csv").write_text("step,acc\n2,0.25\n6,0.75\n", encoding="utf-8")
+    request = ImportCheckpoints(name="logged", folders=(str(out),), model=llama, logs=(str(log),))
+    import_checkpoints(taught, request, quiet, Never())
+    series = taught.metrics("logged").series
+    assert (series["eval_loss"].step, series["eval_loss"].value) == ((2, 6), (3.5, 2.5))
+    assert (series["acc"].step, series["acc"].value) == ((2, 6), (0.25, 0.75))
+    assert taught.check() == []
+    with pytest.raises(InputError, match="There is no file"):
+        import_checkpoints(taught, request.model_copy(update={"name": "not", "logs": ("gone.csv",)}), quiet, Never())
+    assert "not" not in {info.name for info in taught.runs()}
 
 
 @pytest.mark.parametrize("change", ["base_model.model._orig_mod.", "default"])

@@ -9,7 +9,8 @@ import pytest
 
 from engine.domain.errors import InputError
 from engine.domain.imports import ImportPreview
-from engine.workflows.checkpoint_folders import preview, read_log
+from engine.workflows.checkpoint_folders import preview
+from engine.workflows.trainer_logs import read_log
 
 
 def adapter(folder: Path, weights: str = "", *, step: int | None = None, **state: Any) -> Path:

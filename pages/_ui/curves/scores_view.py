@@ -11,7 +11,7 @@ import streamlit as st
 from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.errors import NotFound
 from engine.domain.runs import LOSS_SMOOTHING
-from engine.figures.charts import MOST_BANDS, curve_chart, curve_panels, loss_chart, run_colors
+from engine.figures.charts import MOST_BANDS, curve_chart, curve_panels, loss_chart, metric_panels, run_colors
 from engine.figures.tables import to_csv
 from engine.store import Store
 from pages._ui import url
@@ -24,6 +24,7 @@ from pages._ui.text import plain, words
 
 _LOSS_PX: Final = 270  # with its axis; what is drawn on is over 200
 _PANEL_PX: Final = 300
+_METRIC_PX: Final = 170
 _RUNS_OF_ALL_KINDS: Final = 3  # of more runs, two kinds at first: all would be a tangle
 _KINDS_OF_MANY: Final[tuple[ProbeKind, ...]] = ("paraphrase", "inference")
 _MOST_SMOOTHING: Final = 0.99
@@ -72,6 +73,9 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     if any(log.step for log in losses.values()):
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
+    _metrics(list(drawn), colors)
+    if all(frame.empty for frame in drawn.values()):
+        return
     panels = partial(
         curve_panels, drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
         zoomable=True, height=_PANEL_PX,
@@ -87,6 +91,18 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     with menu:
         take_away(figures, key="take away curves")
     _open(clicked(points))
+
+
+def _metrics(runs: Sequence[str], colors: Mapping[str, str]) -> None:
+    """What trainers elsewhere logged besides the loss, on the same axis of steps."""
+    metrics = {run: logged for run in runs if (logged := store().metrics(run)).series}
+    if metrics:
+        draw_panels(
+            partial(metric_panels, metrics, colors=colors, zoomable=True, height=_METRIC_PX),
+            key="curves metrics", height=_METRIC_PX,
+            alt_text=lambda name: f"{name} of {', '.join(metrics)} by step, as the trainer logged it.",
+        )  # fmt: skip
+        st.caption("What the trainer logged besides its loss, by its names for it.")
 
 
 def _loss(make: "partial[Any]", alt_text: str, *, several: bool) -> list[str]:

@@ -58,6 +58,11 @@ def import_form(page: str) -> None:
         "Steps", key=f"{page} steps", placeholder="as the folders tell them",
         help="Only where folders do not tell them: one number for each checkpoint, such as 100, 200.",
     )  # fmt: skip
+    st.text_area(
+        "Logs", key=f"{page} logs", height=68, placeholder="none besides Trainer’s own",
+        help="CSV files with measures by step, one a line, as TensorBoard and W&B export them. Learning curves draw "
+        "them. Trainer’s own log is read anyway.",
+    )  # fmt: skip
 
 
 def _add_folder(page: str, key: str, folder: str) -> None:
@@ -154,9 +159,12 @@ def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, 
     if name in taken:
         st.error(plain(f"There is already a run named “{name}”. Choose another name."))
         return
+    logs = [line.strip() for line in str(st.session_state.get("models logs", "")).splitlines() if line.strip()]
     request = ImportCheckpoints(
-        name=name, folders=tuple(folders), model=model, corpus=None if corpus == _NONE else corpus, steps=tuple(steps)
-    )
+        name=name, folders=tuple(folders), model=model, corpus=None if corpus == _NONE else corpus, steps=tuple(steps),
+        logs=tuple(logs),
+    )  # fmt: skip
+
     job_button(
         request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
         icon=":material/download:",
