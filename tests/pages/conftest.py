@@ -4,10 +4,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import CancelToken, Report, Request
@@ -19,6 +21,14 @@ ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_look_at_the_packages() -> Iterator[None]:
+    """Each AppTest is a server that begins, and reads of every installed package whether it brings a component."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_main() -> Iterator[None]:
     """AppTest leaves its script as the main module, which every process that a later test spawns would run."""
@@ -28,17 +38,18 @@ def _own_main() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenPage]:
+def open_page(monkeypatch: pytest.MonkeyPatch, with_demo: Callable[[Path], Path]) -> Iterator[OpenPage]:
     """`open_page("compare", bundled=…, a="…")`: the page as a visitor with that address sees it."""
     monkeypatch.chdir(ROOT)  # as `streamlit run app.py` does it
     used: list[Store] = []
 
     def open_(page: str, *, bundled: Path | None = BUNDLED, **params: str) -> AppTest:
         if not used:
-            used.append(Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=bundled))
+            workspace = Path(os.environ["TRACELAPSE_HOME"])
+            used.append(Store(with_demo(workspace) if bundled == BUNDLED else workspace, bundled=bundled))
             monkeypatch.setattr(session.Store, "open", lambda: used[0])
             monkeypatch.setattr(session, "JobManager", lambda store: JobManager(store, run=_wait_for_cancel))
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in params.items():
             app.query_params[name] = value
         app.switch_page(f"pages/{page}.py")

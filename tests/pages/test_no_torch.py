@@ -8,7 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
+from functools import cache
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+# as in conftest.py
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 pages = ("home", "corpus", "train", "compare", "curves", "circuits", "methods", "findings")
 for page in (*pages, *(f"tour {step}" for step in range(1, 8))):
     app = AppTest.from_file("app.py", default_timeout=60)

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.domain.studies import Finding, FindingFigure, Grid, Study, StudySpec
+from engine.domain.studies import Finding, FindingFigure, Grid, Study, StudySpec, StudyTables
 from engine.figures.finding_chart import finding_charts
 from engine.store import Store
 from engine.studies.findings import findings
@@ -27,11 +28,17 @@ HOSTILE = "<script>alert(1)</script> **bold** $x$ :smile: [a](javascript:x)"
 def keep(name: str, *made: Finding, n_seeds: int = 6) -> Study:
     """A study in the workspace that the page reads."""
     store = Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)
-    own, spec = tables(grid(n_seeds=n_seeds)), SPEC.model_copy(update={"name": name})
-    found = made or findings(own, spec, command=COMMAND)
-    study = Study(spec=spec, n_runs=len(own.runs), findings=found)
+    own, spec, found = made_study(name, n_seeds)
+    study = Study(spec=spec, n_runs=len(own.runs), findings=made or found)
     store.save_study(study, own)
     return study
+
+
+@cache
+def made_study(name: str, n_seeds: int) -> tuple[StudyTables, StudySpec, tuple[Finding, ...]]:
+    """Tests only read it."""
+    own, spec = tables(grid(n_seeds=n_seeds)), SPEC.model_copy(update={"name": name})
+    return own, spec, findings(own, spec, command=COMMAND)
 
 
 def test_without_a_study_the_page_says_how_to_make_one(open_page: OpenPage) -> None:

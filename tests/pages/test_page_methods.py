@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -36,10 +37,16 @@ def workspace() -> Store:
 
 
 def keep(name: str = "methods", *, n_seeds: int = 3) -> Study:
-    made, spec = method_tables(n_seeds=n_seeds), SPEC.model_copy(update={"name": name})
-    study = Study(spec=spec, n_runs=len(made.runs), findings=findings(made, spec, command=COMMAND))
+    study, made = made_study(name, n_seeds)
     workspace().save_study(study, made)
     return study
+
+
+@cache
+def made_study(name: str, n_seeds: int) -> tuple[Study, StudyTables]:
+    """Tests only read it."""
+    made, spec = method_tables(n_seeds=n_seeds), SPEC.model_copy(update={"name": name})
+    return Study(spec=spec, n_runs=len(made.runs), findings=findings(made, spec, command=COMMAND)), made
 
 
 def test_with_nothing_to_compare_the_page_says_what_to_do(open_page: OpenPage) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from engine.domain.studies import Finding, FindingFigure, Grid, StudySpec, StudyTables
-from engine.studies.findings import findings
+from engine.studies.findings import METHOD_QUESTIONS
 from engine.studies.tables import CAPTURE_COLUMNS, CIRCUIT_COLUMNS, COMPONENT_COLUMNS, RUN_COLUMNS
+from tests.studies.one_question import question
 
 SPEC = StudySpec(name="methods", asks="methods", grids=(Grid(),))
 CORPORA = ("add-sub", "mul-div", "composition", "demo")
@@ -63,7 +64,7 @@ def method_tables(
 
 
 def found(key: str, made: StudyTables) -> Finding:
-    return next(one for one in findings(made, SPEC, command=COMMAND) if one.key == key)
+    return question(key, METHOD_QUESTIONS)(made, SPEC, COMMAND)
 
 
 def figure(finding: Finding, name: str, unit: str | None = None) -> FindingFigure:

@@ -16,10 +16,7 @@ from engine.studies.workers import LocalWorkers, WorkerAnswer
 from tests.studies import fake_runs
 from tests.studies.fake_runs import Never, When, order_corpus, pids
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
+pytestmark = pytest.mark.usefixtures("fake_workers")
 
 
 @pytest.fixture(autouse=True)

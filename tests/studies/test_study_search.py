@@ -15,7 +15,6 @@ from engine.studies.execute import run_study
 from engine.studies.search import accuracy, found_rates, retained
 from engine.studies.spec import read_study, search_key, study_runs
 from engine.studies.tables import study_tables
-from tests.studies import fake_runs
 from tests.studies.fake_runs import Never, order_corpus, pids
 
 OWN = METHOD_INFOS["lora"].default_learning_rate
@@ -118,18 +117,13 @@ def test_accuracy_is_of_the_task_and_never_of_what_is_retained() -> None:
     assert retained(Capture(step=1, smoothed_loss=1, scores=task[:1])) is None
 
 
-@pytest.fixture
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
-
-
 def searching(store: Store, folder: Path, **orders: str) -> StudySpec:
     """The fake run of seed 10 + i and rate r is right as often as `orders["r"]` says."""
     store.save_corpus(order_corpus("orders", folder, **orders))
     return spec_of(Grid(corpora=("orders",), seeds=(0, 1), search=True))
 
 
-@pytest.mark.usefixtures("_fakes")
+@pytest.mark.usefixtures("fake_workers")
 def test_a_study_searches_and_then_trains_at_what_it_found(store: Store, tmp_path: Path) -> None:
     spec = searching(store, tmp_path, **{"lr0.001": "3", "lr0.002": "5", "lr0.004": "9"})
     told: list[str] = []
@@ -146,14 +140,14 @@ def test_a_study_searches_and_then_trains_at_what_it_found(store: Store, tmp_pat
     assert len(pids(tmp_path, "orders-lora-s0")) == 1  # it was done already
 
 
-@pytest.mark.usefixtures("_fakes")
+@pytest.mark.usefixtures("fake_workers")
 def test_one_run_alone_brings_its_search_along(store: Store, tmp_path: Path) -> None:
     spec = searching(store, tmp_path, **{"lr0.001": "9", "lr0.002": "5", "lr0.004": "3"})
     assert run_study(store, spec, lambda *_: None, Never(), n_workers=2, only=("orders-lora-s1",)).n_runs == 7
     assert store.outcomes("x")["orders-lora-s1"].config.learning_rate == 0.001
 
 
-@pytest.mark.usefixtures("_fakes")
+@pytest.mark.usefixtures("fake_workers")
 def test_without_a_rate_that_worked_its_runs_fail_and_say_why(store: Store, tmp_path: Path) -> None:
     spec = searching(store, tmp_path, s10="refuse")
     study = run_study(store, spec, lambda *_: None, Never(), n_workers=2)
@@ -162,7 +156,7 @@ def test_without_a_rate_that_worked_its_runs_fail_and_say_why(store: Store, tmp_
     assert len(study.failed) == 5
 
 
-@pytest.mark.usefixtures("_fakes")
+@pytest.mark.usefixtures("fake_workers")
 def test_what_a_prior_rests_on_and_what_is_measured_decide_whether_a_run_is_done(store: Store, tmp_path: Path) -> None:
     for name in ("orders", "one", "two"):
         store.save_corpus(order_corpus(name, tmp_path, note=name))

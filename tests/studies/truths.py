@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from engine.domain.studies import Finding, FindingFigure, StudyTables
-from engine.studies.findings import findings
+from engine.studies.findings import QUESTIONS
 from tests.studies.made_tables import SPEC, Run, grid, stopped, tables
+from tests.studies.one_question import question
 
 COMMAND = "python -m engine study studies/made.yaml"
 Rng = np.random.Generator
@@ -16,7 +17,7 @@ Truth = Callable[[Run, Rng], Run]
 
 def found(key: str, runs: list[Run] | StudyTables) -> Finding:
     made = runs if isinstance(runs, StudyTables) else tables(runs)
-    return next(finding for finding in findings(made, SPEC, command=COMMAND) if finding.key == key)
+    return question(key, QUESTIONS)(made, SPEC, COMMAND)
 
 
 def figure(finding: Finding, name: str, unit: str | None = None) -> FindingFigure:

@@ -1,9 +1,9 @@
 """A tiny Llama, a tiny corpus, and what a run is asked with."""
 
 import hashlib
-import subprocess
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,13 @@ def taught(store: Store) -> Store:
 
 
 @pytest.fixture
-def killed(taught: Store) -> Iterator[list[subprocess.Popen[bytes]]]:
+def killed(taught: Store) -> Iterator[list[BaseProcess]]:
     """Processes that a test starts in this workspace: none of them outlives it."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[BaseProcess] = []
     yield started
     for process in started:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def run_config(model: ModelSpec, name: str = "run", **changes: Any) -> RunConfig:

@@ -1,12 +1,8 @@
 """Runs that decide, cancelled, killed and resumed: the same bits, decisions and end."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from itertools import cycle
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from tests.tiny import tiny_corpus
 from tests.training.conftest import After, Never, quiet, run_config, weights_hash
+from tests.training.killed import begun, kill_after
 from tests.training.watchers import FakeWatcher
 
 # Captures 0, 3, 6, 9, 12, 15, 18; epochs end at 4, 8, 12. Circuits rest from step 6: quiet at 6 and 9, known at 12.
@@ -210,41 +207,20 @@ def test_a_run_that_died_when_it_had_stopped_is_not_trained_on(taught: Store, co
     assert [step for step, _ in watcher.asked] == [12]
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from engine.domain.runs import RunConfig
-from engine.store import Store
-from engine.training.fine_tune import fine_tune
-from tests.training.conftest import Never, quiet
-from tests.training.watchers import FakeWatcher
-
-store = Store(Path(sys.argv[1]), bundled=None)
-config = RunConfig.model_validate_json(sys.argv[2])
-fine_tune(store, config, quiet, Never(), resume=True, watcher=FakeWatcher(quiet_from=int(sys.argv[3])))
-"""
-
-
 def test_a_process_killed_while_it_decides_loses_nothing(
-    taught: Store, config: Any, killed: list[subprocess.Popen[bytes]], tmp_path: Path
+    taught: Store, config: Any, killed: list[BaseProcess], tmp_path: Path
 ) -> None:
     """A capture at every step, so that a kill after some of them most likely falls beside a decision."""
-    asked = config(**{**RUNS["circuit_change"], "n_steps": 30, "capture_every": 1})
-    for kill_after in (3, 9):
-        script = [sys.executable, "-c", SCRIPT, str(taught.workspace), asked.model_dump_json(), "20"]
-        process = subprocess.Popen(script, cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"})
-        killed.append(process)
-        checkpoints = taught.workspace / "runs" / "run" / "checkpoints"
-        while process.poll() is None and len(list(checkpoints.glob("step-*"))) < kill_after:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    asked = config(**{**RUNS["circuit_change"], "n_steps": 16, "capture_every": 1})
+    for n_checkpoints in (3, 8):
+        killed.append(begun(taught, asked, quiet_from=10))
+        kill_after(killed[-1], taught, n_checkpoints)
         again = Store(taught.workspace, bundled=None)  # cleans up as a restart does
         assert again.check() == []
         again.close()
-    fine_tune(taught, asked, quiet, Never(), resume=True, watcher=FakeWatcher(quiet_from=20))
+    fine_tune(taught, asked, quiet, Never(), resume=True, watcher=FakeWatcher(quiet_from=10))
     alone = Store(tmp_path / "whole", bundled=None)
     alone.save_corpus(tiny_corpus())
-    fine_tune(alone, asked, quiet, Never(), watcher=FakeWatcher(quiet_from=20))
+    fine_tune(alone, asked, quiet, Never(), watcher=FakeWatcher(quiet_from=10))
     assert_equal_runs(taught, alone)
-    assert alone.decisions("run").stopped_at == 22
+    assert alone.decisions("run").stopped_at == 12

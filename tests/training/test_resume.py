@@ -1,12 +1,8 @@
 """Cancelled, killed, resumed: the same bits as a run never interrupted."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from contextlib import AbstractContextManager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +12,13 @@ from engine.domain.components import ScoreSettings
 from engine.domain.errors import Cancelled, Damaged, InputError
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
-from engine.domain.runs import RunConfig
 from engine.store import Store
 from engine.training import recorder
 from engine.training.fine_tune import fine_tune
 from engine.training.methods import METHODS
 from tests.tiny import tiny_corpus
 from tests.training.conftest import After, Never, pickled, quiet, run_config, weights_hash
+from tests.training.killed import begun, kill_after
 
 CAPTURES = {"n_steps": 14, "capture_every": 5}  # 5, 7, 10, 14; epochs end at 4, 8, 12
 
@@ -216,44 +212,14 @@ def test_a_changed_corpus_is_refused(taught: Store, config: Any) -> None:
         fine_tune(taught, config(), quiet, Never(), resume=True)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from engine.domain.models import ModelSpec
-from engine.domain.runs import RunConfig
-from engine.store import Store
-from engine.training.fine_tune import fine_tune
-
-class Never:
-    def check(self): pass
-
-store = Store(Path(sys.argv[1]), bundled=None)
-fine_tune(store, RunConfig.model_validate_json(sys.argv[2]), lambda fraction, message: None, Never(), resume=True)
-"""
-
-
-def _process(store: Store, config: RunConfig) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(store.workspace), config.model_dump_json()],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def test_a_process_killed_while_it_writes_loses_nothing(
-    taught: Store, config: Any, killed: list[subprocess.Popen[bytes]], tmp_path: Path
+    taught: Store, config: Any, killed: list[BaseProcess], tmp_path: Path
 ) -> None:
     """Many captures, so that a kill after the first of them most likely falls into a write."""
-    dense = {"n_steps": 30, "capture_every": 2, "capture": (1.0,)}
-    asked = config(**dense)
-    for kill_after in (2, 9):
-        process = _process(taught, asked)
-        killed.append(process)
-        checkpoints = taught.workspace / "runs" / "run" / "checkpoints"
-        while process.poll() is None and len(list(checkpoints.glob("step-*"))) < kill_after:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    asked = config(n_steps=16, capture_every=2, capture=(1.0,))
+    for n_checkpoints in (2, 6):
+        killed.append(begun(taught, asked))
+        kill_after(killed[-1], taught, n_checkpoints)
         again = Store(taught.workspace, bundled=None)  # cleans up as a restart does
         assert again.check() == []
         again.close()
