@@ -136,11 +136,21 @@ def _folder(spec: ModelSpec, folder: Path | None) -> Path:
         return _download(spec.location)
     where = folder or (BUNDLED / "base" if spec.source == "bundled" else person_path(spec.location))
     if not (where / "config.json").is_file():
-        raise ModelUnavailable(
-            f"Model “{spec.name}”: there is no config.json in {where}. "
-            "Give the folder that save_pretrained or huggingface-cli wrote."
-        )
+        raise ModelUnavailable(f"Model “{spec.name}”: there is no config.json in {where}. {_instead(where)}")
     return where
+
+
+def _instead(where: Path) -> str:
+    """What to do with a folder that is no model's."""
+    if (where / "adapter_config.json").is_file() or any(where.glob("checkpoint-*")):
+        return "These are checkpoints of a fine-tune: import them, and add the model that they were trained from."
+    if gguf := sorted(where.glob("*.gguf")):
+        return (
+            f'Make a folder of {gguf[0].name} first: python -c "from transformers import AutoModelForCausalLM as M, '
+            f"AutoTokenizer as T; given = dict(gguf_file='{gguf[0].name}'); M.from_pretrained('{where}', **given)"
+            f".save_pretrained('OUT'); T.from_pretrained('{where}', **given).save_pretrained('OUT')\""
+        )
+    return "Give the folder that save_pretrained or huggingface-cli wrote."
 
 
 def _download(hub_id: str) -> Path:

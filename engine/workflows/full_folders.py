@@ -119,9 +119,14 @@ def _why_fsdp(folder: Path) -> str:
     return f"its weights are in FSDP’s shards: join them with {convert}, and copy {CONFIG} there"
 
 
+def from_gguf(file: Path) -> str:
+    """The command that makes a folder of it."""
+    return _python(file.parent, gguf_file=file.name)
+
+
 def _why_gguf(folder: Path) -> str:
-    name = min(path.name for path in folder.glob("*.gguf"))
-    return f"its weights are in {name}: convert them with {_python(folder, gguf_file=name)}"
+    file = min(folder.glob("*.gguf"))
+    return f"its weights are in {file.name}: convert them with {from_gguf(file)}"
 
 
 # Weights in another form than safetensors: how they are known, and what to do.
