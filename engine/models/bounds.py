@@ -1,6 +1,6 @@
-"""What an adapter's configuration asks for is bounded before PEFT acts on it.
+"""What a configuration asks for is bounded before PEFT or transformers acts on it.
 
-A file can hold a pattern that Python's `re` never comes to the end of, or a rank that takes all memory.
+A file can hold a pattern that Python's `re` never comes to the end of, or a size that takes all memory.
 """
 
 import json
@@ -13,10 +13,12 @@ from typing import Final
 
 from safetensors import SafetensorError, safe_open
 
-from engine.domain.errors import InputError
+from engine.domain.errors import Damaged, InputError
 
-LIMIT_S: Final = 4.0  # thousands of names against a pattern that somebody wrote take milliseconds
+LIMIT_S: Final = 3.0  # thousands of names against a pattern that somebody wrote take milliseconds
 RANK_AT_MOST: Final = 1024  # where the adapter's file holds no larger one
+_LAYERS: Final = ("num_hidden_layers", "n_layer", "num_layers")
+_SIZES: Final = ("hidden_size", "n_embd", "intermediate_size", "n_inner", "ffn_dim", "vocab_size")
 _LONGEST: Final = 10_000  # characters; all modules of a model one by one would be listed, not written as a pattern
 _REPEATS: Final = frozenset("*+{")  # without one of these a pattern is done in one pass
 # As PEFT puts them around the words of a configuration, `{}` being the word (tuners_utils, utils/other, lora/model).
@@ -62,6 +64,27 @@ def refuse_ranks(source: Path, config: Mapping[str, object], weights: Path) -> N
         return
     if most > held:
         raise InputError(f"{source} says that the rank is {most:,}, and {weights.name} holds no matrix of that size.")
+
+
+def refuse_sizes(folder: Path, config: Mapping[str, object]) -> None:
+    """transformers makes room for what config.json says before it looks at what was saved.
+
+    Raises Damaged where a size is larger than every side of every tensor in the files of `folder`, or the layers are
+    more than the tensors; SafetensorError and OSError for a file that is none.
+    """
+    n_tensors, largest = 0, 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+                n_tensors, largest = n_tensors + 1, max(largest, *file.get_slice(name).get_shape(), 0)
+    for names, most in ((_LAYERS, n_tensors), (_SIZES, largest)):
+        for name in names:
+            said = config.get(name)
+            if isinstance(said, int) and said > most:
+                raise Damaged(
+                    folder / "config.json", f"it says that {name} is {said:,}, and the files hold nothing of that size",
+                    "Copy the model again.",
+                )  # fmt: skip
 
 
 def refuse_endless(source: object, config: Mapping[str, object], names: Sequence[str]) -> None:

@@ -157,7 +157,7 @@ def test_a_log_as_long_and_broken_trainings_leave_it() -> None:
     ("named", "told"),
     [
         ("nowhere", "There is no folder"),
-        ("model.gguf", "is a GGUF file. Convert it with python -c"),
+        ("model.gguf", "is a GGUF file. Convert it with `python -c"),
         ("config.json", "is a file. Name the folder that it lies in"),
     ],
 )
@@ -180,5 +180,5 @@ def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path: Path, monkey
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "iterdir", refused)
-    with pytest.raises(InputError, match="out cannot be read .Permission denied.*right to read the whole folder"):
+    with pytest.raises(InputError, match=r"out cannot be read .Permission denied.*right to read the whole folder"):
         preview([tmp_path / "out"])
