@@ -30,7 +30,7 @@ def main() -> None:
     url.write(PAGE, runs=",".join(chosen))
     scores = scores_of(store(), chosen)
     if all(frame.empty for frame in scores.values()):
-        st.info("No probes were measured on these runs. An imported run may name a corpus that is not here.")
+        st.info("No probes were measured on these runs. An imported run has them if a corpus was named for it.")
         return
     charts(PAGE, scores, shown_runs(list(scores)))
     runs_table(scores)

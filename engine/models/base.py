@@ -149,7 +149,7 @@ def _instead(where: Path) -> str:
         return "These are checkpoints of a fine-tune: import them, and add the model that they were trained from."
     if gguf := sorted(where.glob("*.gguf")):
         return (
-            f'Make a folder of {gguf[0].name} first: python -c "from transformers import AutoModelForCausalLM as M, '
+            f'Make a folder of {gguf[0].name} first: `python -c "from transformers import AutoModelForCausalLM as M, '
             f"AutoTokenizer as T; given = dict(gguf_file='{gguf[0].name}'); M.from_pretrained('{where}', **given)"
             f".save_pretrained('OUT'); T.from_pretrained('{where}', **given).save_pretrained('OUT')\"`"
         )

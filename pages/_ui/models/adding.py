@@ -89,7 +89,7 @@ def _add(page: str, request: Request, name: str, note: str, is_there: Callable[[
         finished=f":green[:material/check:] **{plain(name)}** is in the list." if done else "",
     )  # fmt: skip
     if done:
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Show it", icon=":material/list:", type="tertiary", key=f"show {name}",
                 on_click=partial(url.write, page, view="models", model=name),

@@ -28,7 +28,7 @@ def runs_view(page: str, spec: ModelSpec) -> None:
     st.markdown(f"**{plural(len(infos), 'run')} of {plain(spec.name)}**")
     if not infos:
         st.info("Nothing was fine-tuned from it here yet.", icon=":material/info:")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link(
                 "pages/train.py", label="Train it", icon=":material/model_training:", query_params={"model": spec.name}
             )
@@ -137,7 +137,10 @@ def _written(notes: RunNotes) -> int:
 
 
 def _notes(name: str, notes: RunNotes) -> None:
-    with st.popover("Note and tags", icon=":material/edit_note:", key=f"notes of {name} {_written(notes)}"), st.form(f"notes {name}"):
+    with (
+        st.popover("Note and tags", icon=":material/edit_note:", key=f"notes of {name} {_written(notes)}"),
+        st.form(f"notes {name}"),
+    ):
         note = st.text_area("Note", value=notes.note, max_chars=2000, height=100)
         tags = st.text_input("Tags", value=", ".join(notes.tags), placeholder="with commas between")
         if st.form_submit_button("Save", type="primary"):
