@@ -127,7 +127,7 @@ def _refuse_no_folder(folder: Path) -> None:
             f"There is no folder {text}. If it is on the hub, download it first: "
             f"`huggingface-cli download {name}{at} --local-dir FOLDER`. Then name that folder."
         )
-    raise InputError(f"There is no folder {folder}. Check the path; it must be on the machine that runs Tracelapse.")
+    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.")
 
 
 def _in_child(folder: Path) -> FoundCheckpoint | None:

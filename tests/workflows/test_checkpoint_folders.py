@@ -156,7 +156,7 @@ def test_a_log_as_long_and_broken_trainings_leave_it() -> None:
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        ("nowhere", "There is no folder"),
+        ("nowhere", "is not a folder. Check the path"),
         ("model.gguf", "is a GGUF file. Convert it with `python -c"),
         ("config.json", "is a file. Name the folder that it lies in"),
     ],
