@@ -45,16 +45,22 @@ function drawAreas(svg, parts, x, { top, bottom }, colours, measure) {
     shape(svg, "line", { x1: x(0), x2: x(n - 1), y1: y(tick), y2: y(tick), stroke: colours.grid });
     shape(svg, "text", { class: "tm-row-name", x: SPLIT.left - 6, y: y(tick) + 4, fill: colours.muted }, signed(tick, Number.isInteger(tick) ? 0 : 1));
   }
-  const [ups, downs] = [Array(n).fill(0), Array(n).fill(0)];
+  const steps = withCrossings(parts, n);
+  const stacks = [Array(steps.length).fill(0), Array(steps.length).fill(0)];
   const labels = [];
   for (const part of parts) {
-    const bases = part.values.map((value, step) => (value >= 0 ? ups : downs)[step]);
-    const heads = part.values.map((value, step) => bases[step] + value);
-    part.values.forEach((value, step) => ((value >= 0 ? ups : downs)[step] += value));
-    const line = [...heads.map((value, step) => [x(step), y(value)]), ...bases.map((value, step) => [x(step), y(value)]).reverse()];
-    const area = shape(svg, "polygon", { points: line.join(" "), fill: part.colour, "fill-opacity": 0.82 });
-    shape(area, "title", {}, `${part.label} ${signed(part.values.at(-1))}`);
-    labels.push({ part, y: (y(heads.at(-1)) + y(bases.at(-1))) / 2 });
+    const all = steps.map((step) => valueAt(part.values, step));
+    for (const side of [0, 1]) {
+      const own = all.map((value) => (side === 0 ? Math.max(0, value) : Math.min(0, value)));
+      const last = side === (all.at(-1) < 0 ? 1 : 0);
+      if (!own.some(Boolean) && !last) continue;
+      const bases = stacks[side];
+      const heads = (stacks[side] = bases.map((base, place) => base + own[place]));
+      const line = [heads, bases.slice()].map((edge) => edge.map((value, place) => [x(steps[place]), y(value)]));
+      const area = shape(svg, "polygon", { points: [...line[0], ...line[1].reverse()].join(" "), fill: part.colour, "fill-opacity": 0.82 });
+      shape(area, "title", {}, `${part.label} ${signed(part.values.at(-1))}`);
+      if (last) labels.push({ part, y: (y(heads.at(-1)) + y(bases.at(-1))) / 2 });
+    }
   }
   spread(labels, top + 6, bottom - 2);
   for (const { part, y: middle } of labels) {
@@ -62,6 +68,22 @@ function drawAreas(svg, parts, x, { top, bottom }, colours, measure) {
     shape(svg, "rect", { x: x(n - 1) + 7, y: middle - 4, width: 8, height: 8, rx: 2, fill: part.colour });
     shape(svg, "text", { class: "tm-series", x: x(n - 1) + 20, y: middle + 4, fill: colours.text }, text);
   }
+}
+
+/** The checkpoints, and where a part passes through zero between two: there it leaves one stack and enters the other. */
+function withCrossings(parts, n) {
+  const found = new Set(Array(n).keys());
+  for (const { values } of parts)
+    for (let step = 0; step + 1 < n; step++)
+      if (values[step] * values[step + 1] < 0) found.add(step + values[step] / (values[step] - values[step + 1]));
+  return [...found].sort((p, q) => p - q);
+}
+
+function valueAt(values, step) {
+  const [before, share] = [Math.floor(step), step % 1];
+  if (!share) return values[before];
+  const value = values[before] + share * (values[before + 1] - values[before]);
+  return Math.abs(value) < 1e-9 ? 0 : value;
 }
 
 function sumOf(values, sign) {

@@ -218,7 +218,7 @@ def _show(corpus: "Corpus", json_file: str | None) -> None:
     if json_file:
         write_json({"hash": corpus.hash, "counts": rows}, json_file)
     if json_file != "-":
-        sizes = f"{len(corpus.examples)} examples, {len(corpus.probes)} probes"
-        sizes += f", {len(corpus.pairs)} pairs" if corpus.pairs else ""
+        sizes = f"{plural(len(corpus.examples), 'example')}, {plural(len(corpus.probes), 'probe')}"
+        sizes += f", {plural(len(corpus.pairs), 'pair')}" if corpus.pairs else ""
         title = f"{corpus.name}: {sizes}, hash {corpus.hash}"
         show_table(("constraint type", "split", "probe kind", "n"), counts, title=title)

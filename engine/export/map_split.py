@@ -72,22 +72,36 @@ def _areas(
         ET.SubElement(group, "line", line | {"stroke": colours["grid"]})
         digits = 0 if float(tick).is_integer() else 1
         add_text(group, Text(_LEFT - 6, y(tick) + 4, signed(tick, digits), 12, colours["muted"], anchor="end"))
-    stacked = np.zeros((2, values.shape[1]))
+    steps = _with_crossings(values)
+    at = np.interp(steps, np.arange(len(x)), x)
+    stacked = np.zeros((2, len(steps)))
     labels: list[tuple[float, _Part]] = []
     for part in parts:
-        side = (part.values < 0).astype(int)
-        base = np.where(side == 0, stacked[0], stacked[1])
-        head = base + part.values
-        stacked = np.where(np.arange(2)[:, None] == side, head, stacked)
-        upper, lower = ([(at, y(value)) for at, value in zip(x, line, strict=True)] for line in (head, base))
-        points = " ".join(f"{number(one)},{number(other)}" for one, other in [*upper, *reversed(lower)])
-        ET.SubElement(group, "polygon", {"points": points, "fill": part.colour, "fill-opacity": "0.82"})
-        labels.append(((y(head[-1]) + y(base[-1])) / 2, part))
+        between = np.interp(steps, np.arange(len(x)), part.values)
+        last = int(part.values[-1] < 0)
+        for side, own in enumerate((np.maximum(between, 0), np.minimum(between, 0))):
+            base = stacked[side].copy()
+            stacked[side] += own
+            if side == last:
+                labels.append(((y(stacked[side, -1]) + y(base[-1])) / 2, part))
+            if own.any():
+                edges = zip([*at, *at[::-1]], [*stacked[side], *base[::-1]], strict=True)
+                points = " ".join(f"{number(one)},{number(y(value))}" for one, value in edges)
+                ET.SubElement(group, "polygon", {"points": points, "fill": part.colour, "fill-opacity": "0.82"})
     for place, part in _spread(labels, top + 6, bottom - 2):
         mark = {"x": number(x[-1] + 7), "y": number(place - 4), "width": "8", "height": "8", "fill": part.colour}
         ET.SubElement(group, "rect", mark)
         text = f"{shortened(part.label, 11)} {signed(float(part.values[-1]), 1)}"
         add_text(group, Text(x[-1] + 20, place + 4, text, 12, colours["text"], anchor="start"))
+
+
+def _with_crossings(values: np.ndarray) -> np.ndarray:
+    """The checkpoints of parts (n_parts, n_checkpoints), and where a part passes through zero between two: there it
+    leaves one stack and enters the other. Ascending."""
+    before, after = values[:, :-1], values[:, 1:]
+    part, step = np.nonzero(before * after < 0)
+    crossed = step + before[part, step] / (before[part, step] - after[part, step])
+    return np.unique(np.concatenate([np.arange(values.shape[1]), crossed]))
 
 
 def _ticks(low: float, high: float) -> list[float]:

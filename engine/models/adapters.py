@@ -31,6 +31,7 @@ from transformers import PreTrainedModel
 from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import one_line, translated
 from engine.models.base import BUILDING, LoadedModel
+from engine.models.bounds import refuse_endless, refuse_ranks
 from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
 from engine.store.files import file_hash
 
@@ -45,6 +46,7 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "layer_replication": "repeats layers of the model, which is then another model than the base",
     "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
 }
+_OTHER_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")  # with a head that a language model does not have
 _WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
 # What says where an adapter was made, not what it does.
@@ -113,6 +115,9 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
         put_plain(model, adapter)
         return model
     config = peft_config(adapter)
+    fields = read_config(adapter)
+    refuse_ranks(adapter / CONFIG, fields, adapter / WEIGHTS)
+    refuse_endless(adapter / CONFIG, fields, [name for name, _ in model.named_modules()])
     if config.peft_type == "TRAINABLE_TOKENS" and _only_embeddings(model, config.target_modules):
         # PEFT finds the input embeddings by itself, and warns about tied ones (which it handles) where they are named.
         config.target_modules = None
@@ -216,6 +221,11 @@ def peft_config(adapter: Path) -> PeftConfig:
     for name, why in _REFUSED.items():
         if fields.get(name):
             raise InputError(f"{adapter} {why}.")
+    if fields.get("task_type") in _OTHER_TASKS:
+        raise InputError(
+            f"{adapter} is an adapter of a classifier or reward model ({fields['task_type']}): such a model scores a "
+            "text and does not continue it. Use adapters of models that were trained to continue text (CAUSAL_LM)."
+        )
     for name in ("r", "lora_alpha"):
         if not isinstance(fields.get(name, 1), int | float):
             raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(fields[name])[:40]}, which is no number.")

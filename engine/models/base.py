@@ -25,6 +25,7 @@ from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import one_line, translated
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
+from engine.models.bounds import refuse_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
@@ -87,8 +88,10 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     where = _folder(spec, folder)
     read = model_config(where)
     _refuse_pickles(where)
-    _refuse_too_large(spec, where, device)
-    read_tokenizer(where, read.config)
+    _refuse_too_large(spec, where, device, read)
+    tokenizer = read_tokenizer(where, read.config)
+    with translated(lambda reason: Damaged(where, f"its tokenizer cannot read a text ({reason})", AGAIN)):
+        tokenizer("A text, 1 of 2.")
 
 
 def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
@@ -98,7 +101,7 @@ def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTr
     """
     device = _device(spec)
     _refuse_pickles(where)
-    _refuse_too_large(spec, where, device)
+    _refuse_too_large(spec, where, device, read)
     with BUILDING:
         model, left = _load_weights(where, read, getattr(torch, spec.dtype), device)
     read.check(model.config)  # building a model may change what it is given
@@ -136,11 +139,21 @@ def _folder(spec: ModelSpec, folder: Path | None) -> Path:
         return _download(spec.location)
     where = folder or (BUNDLED / "base" if spec.source == "bundled" else person_path(spec.location))
     if not (where / "config.json").is_file():
-        raise ModelUnavailable(
-            f"Model “{spec.name}”: there is no config.json in {where}. "
-            "Give the folder that save_pretrained or huggingface-cli wrote."
-        )
+        raise ModelUnavailable(f"Model “{spec.name}”: there is no config.json in {where}. {_instead(where)}")
     return where
+
+
+def _instead(where: Path) -> str:
+    """What to do with a folder that is no model's."""
+    if (where / "adapter_config.json").is_file() or any(where.glob("checkpoint-*")):
+        return "These are checkpoints of a fine-tune: import them, and add the model that they were trained from."
+    if gguf := sorted(where.glob("*.gguf")):
+        return (
+            f'Make a folder of {gguf[0].name} first: `python -c "from transformers import AutoModelForCausalLM as M, '
+            f"AutoTokenizer as T; given = dict(gguf_file='{gguf[0].name}'); M.from_pretrained('{where}', **given)"
+            f".save_pretrained('OUT'); T.from_pretrained('{where}', **given).save_pretrained('OUT')\"`"
+        )
+    return "Give the folder that save_pretrained or huggingface-cli wrote."
 
 
 def _download(hub_id: str) -> Path:
@@ -184,8 +197,9 @@ def _refuse_pickles(where: Path) -> None:
         )
 
 
-def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> None:
+def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device, read: ModelConfig) -> None:
     try:
+        refuse_sizes(where, read.config.to_dict())
         refuse_larger_than_free(spec.name, where, spec.dtype, device)
     except (SafetensorError, OSError) as error:
         raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error

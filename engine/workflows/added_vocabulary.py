@@ -104,7 +104,8 @@ def what_is_kept(store: Store, run: str) -> list[str]:
         return parts
     if n_added := _n_added(folder):
         parts.append(
-            f"{plural(n_added, 'token')} that the base has not: it is given their embeddings from the first checkpoint."
+            f"{plural(n_added, 'token')} that the base does not have: it is given their embeddings from the first "
+            "checkpoint."
         )
     if (folder / "tokenizer.json").is_file():
         parts.append("Prompts are read with the checkpoints’ own tokenizer.")

@@ -25,6 +25,7 @@ _LARGE = 1 << 28  # bytes; larger files are told apart by samples
 _NUMBER = re.compile(
     r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
 )
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,80})?")
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
@@ -46,8 +47,14 @@ def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPrev
     """
     if not folders:
         raise InputError("No folder was given. Give at least one checkpoint folder.")
-    found = [one for folder in folders for one in _in(folder)]
-    distinct = _without_copies(sorted(found, key=_order))
+    try:
+        found = [one for folder in folders for one in _in(folder)]
+        distinct = _without_copies(sorted(found, key=_order))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folders[0]} cannot be read ({error.strerror or error}). Give the user who runs "
+            "Tracelapse the right to read the whole folder."
+        ) from error
     if steps:
         distinct = _numbered(distinct, steps)
     taken = _last_without_step(distinct)
@@ -61,8 +68,7 @@ def log_notes(found: ImportPreview) -> str:
 
 def _in(folder: Path) -> Iterator[FoundCheckpoint]:
     """The folder itself, and those in it. A folder of two adapters that is none itself is refused."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder.")
+    _refuse_no_folder(folder)
     own = [_found(folder, folder)] if _kind(folder) else []
     inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
     if not own and not inner:
@@ -76,6 +82,24 @@ def _in(folder: Path) -> Iterator[FoundCheckpoint]:
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
     yield from inner
     yield from own
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    """Raises InputError saying what to name instead."""
+    if folder.is_dir():
+        return
+    if folder.suffix.lower() == ".gguf" and folder.is_file():
+        raise InputError(f"{folder} is a GGUF file. Convert it with {full_folders.from_gguf(folder)}")
+    if folder.is_file():
+        raise InputError(f"{folder} is a file. Name the folder that it lies in: {folder.parent}.")
+    if _HUB_ID.fullmatch(text := str(folder)):
+        name, _, revision = text.partition("@")
+        at = f" --revision {revision}" if revision else ""
+        raise InputError(
+            f"There is no folder {text}. If it is on the hub, download it first: "
+            f"`huggingface-cli download {name}{at} --local-dir FOLDER`. Then name that folder."
+        )
+    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.")
 
 
 def _in_child(folder: Path) -> FoundCheckpoint | None:
@@ -204,8 +228,9 @@ def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
         same = firsts.setdefault(_content(one), []) if one.taken else []
         first = next((other for other in same if one.step in (None, other.step)), None)
         same.append(one)
-        why = {"taken": False, "why": f"the same as {first.path}", "same_as": first.path} if first else {}
-        kept.append(one.model_copy(update=why))
+        why = f"the same as {first.path}" if first else ""
+        other = {"taken": False, "why": why, "same_as": first.path, "stored": ""} if first else {}
+        kept.append(one.model_copy(update=other))
     return kept
 
 

@@ -98,7 +98,7 @@ def _python(folder: Path, then: str = "", **settings: str) -> str:
     """The command that loads a model with transformers and saves it."""
     given = "".join(f", {name}={value!r}" for name, value in settings.items())
     load = f"AutoModelForCausalLM.from_pretrained({str(folder)!r}{given}){then}"
-    return f"python -c \"from transformers import AutoModelForCausalLM; {load}.save_pretrained('OUT')\""
+    return f"`python -c \"from transformers import AutoModelForCausalLM; {load}.save_pretrained('OUT')\"`"
 
 
 def _zero(folder: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _zero(folder: Path) -> list[Path]:
 
 
 def _why_zero(folder: Path) -> str:
-    convert = f"python {folder / 'zero_to_fp32.py'} {folder} OUT --safe_serialization"
+    convert = f"`python {folder / 'zero_to_fp32.py'} {folder} OUT --safe_serialization`"
     return f"its weights are in DeepSpeed’s shards: join them with {convert}, and copy {CONFIG} there"
 
 
@@ -115,13 +115,18 @@ def _fsdp(folder: Path) -> list[Path]:
 
 
 def _why_fsdp(folder: Path) -> str:
-    convert = f"accelerate merge-weights {_fsdp(folder)[0]} OUT"
+    convert = f"`accelerate merge-weights {_fsdp(folder)[0]} OUT`"
     return f"its weights are in FSDP’s shards: join them with {convert}, and copy {CONFIG} there"
 
 
+def from_gguf(file: Path) -> str:
+    """The command that makes a folder of it."""
+    return _python(file.parent, gguf_file=file.name)
+
+
 def _why_gguf(folder: Path) -> str:
-    name = min(path.name for path in folder.glob("*.gguf"))
-    return f"its weights are in {name}: convert them with {_python(folder, gguf_file=name)}"
+    file = min(folder.glob("*.gguf"))
+    return f"its weights are in {file.name}: convert them with {from_gguf(file)}"
 
 
 # Weights in another form than safetensors: how they are known, and what to do.

@@ -17,6 +17,7 @@ from engine.domain.jobs import CancelToken, ImportCheckpoints, Report
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
+from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
 from engine.store import Store
@@ -92,7 +93,7 @@ def import_adapters(
         config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
         cancel.check()
         _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
-    report(1.0, f"{len(copies)} checkpoints imported")
+    report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
     return name
 
 

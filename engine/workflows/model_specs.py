@@ -27,6 +27,8 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
     folder = person_path(text)
     if text.strip() and folder.is_dir():
         spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
+    elif text.strip() and folder.is_file():
+        raise InputError(f"{folder} is a file. Name the folder that it lies in: {folder.parent}.")
     elif text.startswith((".", "/", "~", "\\")) or not _HUB_ID.fullmatch(text):
         raise InputError(
             f"“{text[:80]}” is not a model: there is no such folder. Give `demo`, a folder with a Hugging Face model, "

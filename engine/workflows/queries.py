@@ -212,13 +212,11 @@ def _traced_with(key: GraphKey, max_features: int | None) -> bool:
 def run_scores(store: Store, run: str) -> pd.DataFrame:
     """Learning curves of a run: one row a step, constraint type and probe kind (`engine.analysis.curves`).
 
-    No row of a run that was imported without a corpus. Raises NotFound (the run, or its corpus), Damaged, InputError
-    (the corpus is not the one that was measured).
+    No row where nothing was measured, as of a run imported without a corpus. Raises NotFound (the run, or the corpus of
+    its probes), Damaged, InputError (the corpus is not the one that was measured).
     """
-    config = store.run(run)
-    if config.imported and not config.corpus_hash:
-        return probe_scores((), {})
-    return probe_scores(store.corpus(config.corpus).probes, store.probe_results(run))
+    corpus, results = store.run(run).corpus, store.probe_results(run)
+    return probe_scores(store.corpus(corpus).probes if results else (), results)
 
 
 def _latest(checkpoints: Sequence[Checkpoint], step: int) -> Checkpoint:

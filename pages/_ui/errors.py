@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine.domain.errors import N_SHOWN, BadLine, CorpusRefused, TracelapseError
 from engine.domain.numbers import count, plural
-from pages._ui.text import plain
+from pages._ui.text import message, plain
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def show(error: TracelapseError) -> None:
     if isinstance(error, CorpusRefused):
         _show_refused(error)
     else:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(message(str(error)), icon=":material/error:")
 
 
 def _show_refused(error: CorpusRefused) -> None:

@@ -20,6 +20,19 @@ def plain(text: object) -> str:
     return _SPECIAL.sub(r"\\\1", joined)
 
 
+def message(text: str) -> str:
+    """As `plain`; what stands between backticks, such as a command, can be copied as it is."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its other
+        return plain(text)
+    return "".join(f"`{' '.join(part.split())}`" if place % 2 else _kept(part) for place, part in enumerate(parts))
+
+
+def _kept(text: str) -> str:
+    """`plain`, with blanks at the ends as they are."""
+    return f"{' ' * text[:1].isspace()}{plain(text)}{' ' * (text[-1:].isspace() and bool(text.strip()))}"
+
+
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters, with an ellipsis where something was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

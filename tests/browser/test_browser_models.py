@@ -51,7 +51,7 @@ def test_a_folder_becomes_a_model_and_its_checkpoints_a_run(server: str, page: P
     settled(page)
     page.get_by_role("textbox", name="Folders").fill(str(tmp_path / "own-tune" / "out"))
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_text("Found: 2 checkpoints")).to_be_visible()
+    expect(page.get_by_text("2 checkpoints to import")).to_be_visible()
     page.get_by_role("button", name="Import 2 checkpoints").click()
     expect(page.get_by_text("own-tune: 2 checkpoints taken in.")).to_be_visible(timeout=JOB_MS)
 

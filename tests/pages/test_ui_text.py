@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages._ui.text import plain, shorten
+from pages._ui.text import message, plain, shorten
 
 JOINER = "\u2060"
 
@@ -43,3 +43,10 @@ def test_line_breaks_become_spaces() -> None:
 def test_long_texts_are_cut() -> None:
     assert shorten("abcdef", 4) == "abc…"
     assert shorten("abcd", 4) == "abcd"
+
+
+def test_a_message_leaves_commands_as_they_are() -> None:
+    told = message("No *such* file. Run `pip install --no-deps  x_y`, then again.")
+    assert told == r"No \*such\* file\. Run `pip install --no-deps x_y`, then again\."
+    assert message("one ` alone") == plain("one ` alone")
+    assert message("`a`: [b]") == rf"`a`{plain(': [b]')}"

@@ -149,7 +149,7 @@ def test_a_full_model_with_more_rows(store: Store, build: Callable[[Path], Path]
     first, last = (load_file(one.folder / TENSORS).keys() for one in store.checkpoints("mine")[1:])
     assert first == {"model.layers.1.mlp.up_proj.weight"}
     assert last == {*first, "model.embed_tokens.weight"}
-    assert "2 tokens that the base has not" in " ".join(what_is_kept(store, "mine"))
+    assert "2 tokens that the base does not have" in " ".join(what_is_kept(store, "mine"))
 
 
 def test_what_the_base_lacks_is_said_of_prompts_that_need_it(store: Store, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows import imports
 from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
+from engine.workflows.queries import run_scores
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
 from tests.training.conftest import After, Never, pickled, quiet, run_config
 
@@ -122,6 +123,7 @@ def test_single_folders_without_a_corpus(taught: Store, script: Path, llama: Mod
     assert [c.step for c in taught.checkpoints("mine")] == [0, 2, 6]
     assert taught.run("mine").corpus == NO_CORPUS
     assert taught.probe_results("mine") == {}
+    assert run_scores(taught, "mine").empty
 
 
 def test_the_step_may_come_from_the_folders_name(taught: Store, out: Path, llama: ModelSpec) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,34 @@ def test_a_log_as_long_and_broken_trainings_leave_it() -> None:
     )
     for history in (None, 6, "text", {}):
         assert read_log({"log_history": history})[0].step == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("nowhere", "is not a folder. Check the path"),
+        ("model.gguf", "is a GGUF file. Convert it with `python -c"),
+        ("config.json", "is a file. Name the folder that it lies in"),
+    ],
+)
+def test_what_is_no_folder_is_told_with_the_way_out(named: str, told: str, tmp_path: Path) -> None:
+    for name in ("model.gguf", "config.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(InputError, match=told):
+        preview([tmp_path / named])
+
+
+def test_an_id_of_the_hub_is_told_how_to_download_it() -> None:
+    with pytest.raises(InputError, match="huggingface-cli download owner/name --revision step1000 --local-dir FOLDER"):
+        preview([Path("owner/name@step1000")])
+
+
+def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+
+    def refused(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(InputError, match=r"out cannot be read .Permission denied.*right to read the whole folder"):
+        preview([tmp_path / "out"])

@@ -86,7 +86,7 @@ def _linked(folder: Path) -> None:
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "pickle": (_touch("config.json", "pytorch_model.bin"), r"never read: convert them with python -c .*{folder}"),
+    "pickle": (_touch("config.json", "pytorch_model.bin"), r"never read: convert them with `python -c .*{folder}"),
     "pickled shards": (
         _touch("config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"), "never read",
     ),

@@ -10,7 +10,7 @@ from pages._ui.errors import guarded
 from pages._ui.jobs.progress import progress_row, why_it_stopped
 from pages._ui.jobs.state import STOPPED, Covers, is_active, newest_job, shown_on_page, start_job
 from pages._ui.session import again, jobs
-from pages._ui.text import plain
+from pages._ui.text import message
 
 
 @dataclass(frozen=True)
@@ -110,4 +110,4 @@ def _row(button: _Button, job: JobRecord | None) -> None:
 
 def _reason(job: JobRecord) -> str:
     mark = ":red[:material/error: **Failed.**]" if job.state == "failed" else ":material/info:"
-    return f"{mark} {plain(why_it_stopped(job))}"
+    return f"{mark} {message(why_it_stopped(job))}"

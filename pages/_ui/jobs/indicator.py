@@ -15,7 +15,7 @@ from pages._ui.errors import guarded
 from pages._ui.jobs.progress import progress_row, time_left, why_it_stopped
 from pages._ui.jobs.state import STOPPED, on_page, seen_ending
 from pages._ui.session import jobs
-from pages._ui.text import plain, shorten
+from pages._ui.text import message, plain, shorten
 
 NEWS_S = 15.0  # how long a finished job is news; theme.css hides the line after as long
 _TITLE_LIMIT = 34  # characters of a title in the top bar; the menu has it whole
@@ -106,7 +106,7 @@ def _title(job: JobRecord) -> str:
 def _stopped(job: JobRecord) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain(job.title)}** :red[{job.state}]")
-        st.markdown(plain(why_it_stopped(job)))
+        st.markdown(message(why_it_stopped(job)))
         with st.container(horizontal=True):
             if job.state == "interrupted" and st.button("Resume", key=f"resume {job.id}", icon=":material/play_arrow:"):
                 jobs().resume(job.id)

@@ -85,13 +85,15 @@ def _add(page: str, request: Request, name: str, note: str, is_there: Callable[[
     job = newest_job(lambda other: other == request)
     done = is_there() and (job is None or job.state == "done")
     job_button(
-        request, label="Add model", key=f"add {name}", icon=":material/add:", note=note,
+        request, label="Add model", key=f"add {name}", icon=":material/add:", note="" if done else note,
         finished=f":green[:material/check:] **{plain(name)}** is in the list." if done else "",
     )  # fmt: skip
     if done:
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Show it", icon=":material/list:", type="tertiary", key=f"show {name}",
                 on_click=partial(url.write, page, view="models", model=name),
             )  # fmt: skip
-            st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")
+            st.page_link(
+                "pages/train.py", label="Train it", icon=":material/model_training:", query_params={"model": name}
+            )

@@ -22,10 +22,11 @@ from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import newest_job
 from pages._ui.models.browser import browse
 from pages._ui.session import store
-from pages._ui.text import plain
+from pages._ui.text import message, plain
 
 _OTHER, _NONE = "another folder or hub id …", "none"
 _TABLE_PX = 300
+_MOST_TOLD = 5  # refused folders, in whole sentences
 _FOLDER_HELP = (
     "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Nothing in it "
     "is changed, and pickled files are never read."
@@ -38,6 +39,7 @@ _TAKEN = """
 | a trainer's output with `checkpoint-*` in it | `out` |
 | single checkpoints with names of their own, such as `epoch_3` | each folder on a line of its own |
 | one adapter that was saved at the end | its folder |
+| a model trained whole, or one with the adapter merged into it | its folder |
 
 The base model must be one that you have too: a folder, or a hub id. Logs beside the checkpoints (`trainer_state.json`)
 become the loss curve. With a corpus whose probes you name, learning curves are measured at every checkpoint.
@@ -92,7 +94,7 @@ def import_view(page: str, taken: Sequence[str]) -> None:
     _table(found)
     _imported(folders)
     if found.refused or not found.taken:
-        st.warning("Something here cannot be taken in. Mend it, or name only the folders of the others.")
+        _refused(found)
         return
     _import(folders, steps, found, taken)
 
@@ -106,7 +108,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _table(found: ImportPreview) -> None:
-    st.markdown(f"**Found: {plural(len(found.taken), 'checkpoint')}**")
+    st.markdown(f"**{plural(len(found.taken), 'checkpoint')} to import**")
     rows = pd.DataFrame(
         {
             "step": [one.step for one in found.checkpoints],
@@ -117,9 +119,21 @@ def _table(found: ImportPreview) -> None:
             "what is stored": [one.stored for one in found.checkpoints],
         }
     )
-    st.dataframe(rows, hide_index=True, height=min(_TABLE_PX, 38 + 35 * len(rows)))
+    st.dataframe(rows, hide_index=True, placeholder="–", height=min(_TABLE_PX, 38 + 35 * len(rows)))
+    bases = sorted({one.base for one in found.taken if one.base})
+    if bases:
+        st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
+
+
+def _refused(found: ImportPreview) -> None:
+    """Whole sentences: a cell of the table cuts them, and a command could not be copied from it."""
+    told = [f"- **{plain(one.path.name)}**: {message(one.why)}" for one in found.refused[:_MOST_TOLD]]
+    more = len(found.refused) - len(told)
+    ends = [f"- and {plural(more, 'more', 'more')}"] if more > 0 else []
+    way = " Mend it, or name only the folders of the others." if found.taken else ""
+    st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
 
 
 def _imported(folders: Sequence[str]) -> None:
@@ -168,8 +182,8 @@ def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, 
     job_button(
         request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
         icon=":material/download:",
-        note="Each is put onto the base and held to what PEFT or transformers computes. A refused import leaves "
-        "nothing behind.",
+        note="Each is put onto the base, and must then answer as it does with PEFT or transformers. A refused import "
+        "leaves nothing behind.",
         covers=lambda other: isinstance(other, ImportCheckpoints) and other.name == name,
     )  # fmt: skip
 

@@ -54,7 +54,9 @@ def model_view(page: str, facts: ModelFacts) -> None:
         with st.expander(plural(len(sets), "transcoder set"), icon=":material/hub:"):
             _sets(sets)
     elif not facts.no_circuits:
-        st.caption("It has no transcoder set yet. The first comparison trains one, or names one that is published.")
+        st.caption(
+            "It has no transcoder set yet. The first graphs train one, unless the model was added with a published set."
+        )
     if spec.source != "bundled":
         st.button(
             "Remove from the list", icon=":material/remove:", type="tertiary", key=f"remove {spec.name}",

@@ -28,8 +28,10 @@ def runs_view(page: str, spec: ModelSpec) -> None:
     st.markdown(f"**{plural(len(infos), 'run')} of {plain(spec.name)}**")
     if not infos:
         st.info("Nothing was fine-tuned from it here yet.", icon=":material/info:")
-        with st.container(horizontal=True):
-            st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(
+                "pages/train.py", label="Train it", icon=":material/model_training:", query_params={"model": spec.name}
+            )
             # A link to its own page leaves the address as it is: buttons change it.
             st.button(
                 "Import checkpoints", icon=":material/download:", type="tertiary", key="to import",
@@ -129,8 +131,16 @@ def _compare(chosen: Sequence[RunInfo]) -> None:
     )  # fmt: skip
 
 
+def _written(notes: RunNotes) -> int:
+    """Another one once something was saved, so that the panel is closed then."""
+    return abs(hash((notes.note, notes.tags)))
+
+
 def _notes(name: str, notes: RunNotes) -> None:
-    with st.popover("Note and tags", icon=":material/edit_note:", key=f"notes of {name}"), st.form(f"notes {name}"):
+    with (
+        st.popover("Note and tags", icon=":material/edit_note:", key=f"notes of {name} {_written(notes)}"),
+        st.form(f"notes {name}"),
+    ):
         note = st.text_area("Note", value=notes.note, max_chars=2000, height=100)
         tags = st.text_input("Tags", value=", ".join(notes.tags), placeholder="with commas between")
         if st.form_submit_button("Save", type="primary"):

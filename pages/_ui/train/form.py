@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from engine.corpus.english import NAME as ENGLISH
 from engine.domain.jobs import Train
 from engine.domain.methods import METHOD_INFOS
+from engine.domain.models import DEMO_MODEL
+from engine.domain.real_model import NAME as REAL
 from engine.domain.runs import RunConfig
+from engine.store.infos import CorpusInfo
 from pages._ui import url
 from pages._ui.decision_fields import Decided, cost, more_fields, policy_fields
 from pages._ui.errors import guarded
@@ -17,6 +21,7 @@ from pages._ui.text import plain
 from pages._ui.train.corpora import corpora_for
 from pages._ui.train.method_fields import method_fields
 
+_STEPS, _STEPS_REAL = 300, 60  # about a minute with the demo's model, two to three with the real one
 _EVERY = 25  # steps between checkpoints, so that one can watch a short run
 MODEL_HELP = (
     "The model before fine-tuning. `demo` comes with Tracelapse. Add your own under Models & runs: it is then listed "
@@ -41,18 +46,18 @@ class _More:
 def train_form(page: str, *, taken: list[str]) -> None:
     """Which model is trained, on what, how, and how long; the rest behind “More settings”."""
     models = {spec.name: spec for spec in store().models()}
-    model = st.selectbox("Base model", list(models), help=MODEL_HELP)
+    model = _model(page, list(models))
     corpora = corpora_for(models[model])
     if not corpora:
         return
-    wanted = st.query_params.get("corpus")
-    first = wanted if wanted in corpora else "demo"
     names = list(corpora)
-    corpus = st.selectbox("Corpus", names, index=names.index(first) if first in corpora else 0)
+    first = _first_corpus(model, corpora)
+    corpus = st.selectbox("Corpus", names, index=names.index(first), key=f"corpus of {model} {first}")
     method = st.selectbox("Method", list(METHOD_INFOS), format_func=lambda key: METHOD_INFOS[key].title)
     st.caption(METHOD_INFOS[method].description)
     own = method_fields(method, names)
-    n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=300, step=50)
+    usual = _STEPS_REAL if model == REAL else _STEPS
+    n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=usual, step=50, key=f"{usual} steps")
     stopping, curriculum = policy_fields()
     tell_cost = st.empty()
     suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
@@ -76,6 +81,22 @@ def train_form(page: str, *, taken: list[str]) -> None:
             return
         start(page, config)
         st.rerun()
+
+
+def _model(page: str, names: list[str]) -> str:
+    """The one in the address, such as that of the link that led here."""
+    key = f"{page} model"
+    st.session_state[key] = url.allowed(page, "model", names, names[0], "model")
+    st.selectbox("Base model", names, key=key, help=MODEL_HELP, on_change=url.changed, args=(page, "model", key))
+    return str(st.session_state[key])
+
+
+def _first_corpus(model: str, corpora: dict[str, CorpusInfo]) -> str:
+    """The address's, else the one that comes with the model, else one of the person's own."""
+    with_model = {DEMO_MODEL.name: "demo", REAL: ENGLISH}
+    own = [name for name, info in corpora.items() if not info.bundled and name != ENGLISH]
+    wanted = (st.query_params.get("corpus"), with_model.get(model), *own, *corpora)
+    return next(name for name in wanted if name in corpora)
 
 
 def start(page: str, config: RunConfig) -> None:

@@ -15,6 +15,7 @@ from engine.domain.numbers import count, duration, percent, plural, step_name
 from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
 from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
+from engine.workflows.imports import NO_CORPUS
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
@@ -85,6 +86,9 @@ def _stopped(info: RunInfo) -> str:
 def _settings(config: RunConfig) -> str:
     """`LoRA on demo · 300 steps · seed 0`."""
     method = METHOD_INFOS[config.method].title if config.method in METHOD_INFOS else words(config.method)
+    if config.imported:
+        on = "" if config.corpus == NO_CORPUS else f" · probes of {config.corpus}"
+        return f"{method}, imported · {plural(config.n_steps, 'step')}{on}"
     return f"{method} on {config.corpus} · {plural(config.n_steps, 'step')} · seed {config.seed}"
 
 
