@@ -31,6 +31,7 @@ from transformers import PreTrainedModel
 from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import one_line, translated
 from engine.models.base import BUILDING, LoadedModel
+from engine.models.bounds import refuse_endless, refuse_larger_than_weights
 from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
 from engine.store.files import file_hash
 
@@ -219,6 +220,10 @@ def peft_config(adapter: Path) -> PeftConfig:
     for name in ("r", "lora_alpha"):
         if not isinstance(fields.get(name, 1), int | float):
             raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(fields[name])[:40]}, which is no number.")
+    refuse_endless(adapter, fields)
+    if (adapter / WEIGHTS).is_file():
+        with translated(lambda reason: Damaged(adapter / WEIGHTS, reason)):
+            refuse_larger_than_weights(adapter, adapter / WEIGHTS, fields)
     known = {field.name for field in dataclasses.fields(PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)])}
     if unknown := sorted(name for name, value in fields.items() if value and name not in known | _ORIGIN):
         raise InputError(

@@ -19,12 +19,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import one_line, translated
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
+from engine.models.bounds import refuse_other_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.memory import refuse_larger_than_free
@@ -87,7 +88,7 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     where = _folder(spec, folder)
     read = model_config(where)
     _refuse_pickles(where)
-    _refuse_too_large(spec, where, device)
+    _refuse_too_large(spec, where, read.config, device)
     read_tokenizer(where, read.config)
 
 
@@ -98,7 +99,7 @@ def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTr
     """
     device = _device(spec)
     _refuse_pickles(where)
-    _refuse_too_large(spec, where, device)
+    _refuse_too_large(spec, where, read.config, device)
     with BUILDING:
         model, left = _load_weights(where, read, getattr(torch, spec.dtype), device)
     read.check(model.config)  # building a model may change what it is given
@@ -184,8 +185,9 @@ def _refuse_pickles(where: Path) -> None:
         )
 
 
-def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device) -> None:
+def _refuse_too_large(spec: ModelSpec, where: Path, config: PretrainedConfig, device: torch.device) -> None:
     try:
+        refuse_other_sizes(where, config)
         refuse_larger_than_free(spec.name, where, spec.dtype, device)
     except (SafetensorError, OSError) as error:
         raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
