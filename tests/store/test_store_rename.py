@@ -1,6 +1,7 @@
-"""A run's other name: all that is its own goes with it, nothing speaks of the old one, and a kill leaves one of both."""
+"""A run's other name: its own goes with it, nothing speaks of the old one, and a kill leaves one of both."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,8 @@ def mine(tmp_path: Path) -> Store:
 def speaks_of(workspace: Path, name: str) -> list[str]:
     """Files whose path or content has the name; the database is read by the store alone."""
     files = [path for path in workspace.rglob("*") if path.is_file() and not path.name.startswith("index.sqlite")]
-    return [
-        str(path) for path in files if name in str(path.relative_to(workspace)) or name.encode() in path.read_bytes()
-    ]
+    named = [path for path in files if name in str(path.relative_to(workspace))]
+    return [str(path) for path in (*named, *(path for path in files if name.encode() in path.read_bytes()))]
 
 
 def test_all_of_its_own_goes_with_it_and_nothing_speaks_of_the_old_name(mine: Store) -> None:
@@ -89,7 +89,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8, 10])
+@pytest.mark.parametrize("after", [0, 1, 4, 6])
 def test_a_kill_leaves_the_old_run_or_the_new_one(mine: Store, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Killed before the n-th removal: with the first, the run has its new name already."""
     done = 0
@@ -105,10 +105,8 @@ def test_a_kill_leaves_the_old_run_or_the_new_one(mine: Store, monkeypatch: pyte
 
     real = module.remove
     monkeypatch.setattr(module, "remove", removing)
-    try:
+    with suppress(Killed):
         mine.rename_run("copy-0", "renamed-run")
-    except Killed:
-        pass
     monkeypatch.undo()
     again = Store.open(mine.workspace)
     assert {info.name for info in again.runs() if not info.bundled} == {"renamed-run", "copy-1"}
