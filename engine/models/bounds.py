@@ -111,8 +111,7 @@ def refuse_larger_than_weights(adapter: Path, weights: Path, fields: Mapping[str
     """
     ranks = [fields.get(name) for name in _RANKS]
     if isinstance(pattern := fields.get("rank_pattern"), Mapping):
-        # AdaLoRA keeps which ranks are left, as a list.
-        ranks += [len(value) if isinstance(value, list) else value for value in pattern.values()]
+        ranks += pattern.values()  # AdaLoRA's are lists, which are held to their tensors where these are put on
     numbers = [value for value in ranks if isinstance(value, int)]
     largest = max((max(shape, default=0) for _, shape in _shapes(weights)), default=0)
     if too_large := [value for value in numbers if value > max(largest, 1)]:
