@@ -72,14 +72,23 @@ def type_scores(probes: Sequence[Probe], results: ProbeResults) -> tuple[TypeSco
     )
 
 
+def kind_accuracies(probes: Sequence[Probe], step: int, results: ProbeResults) -> dict[str, float]:
+    """Accuracy of one checkpoint by probe kind: the mean of that of its constraint types. Raises as `probe_scores`.
+
+    The same as the mean of `probe_scores`, without a table: a page asks it of hundreds of runs.
+    """
+    by_id = _by_id(probes, step, results)
+    right: dict[tuple[str, str], list[bool]] = {}
+    for name, is_right in zip(results.probe_id, results.correct, strict=True):
+        right.setdefault((by_id[name].kind, by_id[name].constraint_type), []).append(is_right)
+    shares: dict[str, list[float]] = {}
+    for (kind, _), found in right.items():
+        shares.setdefault(kind, []).append(sum(found) / len(found))
+    return {kind: sum(found) / len(found) for kind, found in shares.items()}
+
+
 def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataFrame:
-    by_id = {probe.id: probe for probe in probes}
-    unknown = [name for name in results.probe_id if name not in by_id]
-    if unknown:
-        raise InputError(
-            f"The results of step {step} name {len(unknown)} probe(s) that the corpus does not have, first "
-            f"“{unknown[0]}”. They were measured on another corpus: probe the run again with its own."
-        )
+    by_id = _by_id(probes, step, results)
     return pd.DataFrame(
         {
             "step": step,
@@ -91,6 +100,17 @@ def _rows(probes: Sequence[Probe], step: int, results: ProbeResults) -> pd.DataF
             "logit_diff": results.logit_diff,
         }
     )
+
+
+def _by_id(probes: Sequence[Probe], step: int, results: ProbeResults) -> dict[str, Probe]:
+    by_id = {probe.id: probe for probe in probes}
+    unknown = [name for name in results.probe_id if name not in by_id]
+    if unknown:
+        raise InputError(
+            f"The results of step {step} name {len(unknown)} probe(s) that the corpus does not have, first "
+            f"“{unknown[0]}”. They were measured on another corpus: probe the run again with its own."
+        )
+    return by_id
 
 
 def smoothed(losses: Sequence[float], smoothing: float = LOSS_SMOOTHING) -> np.ndarray:

@@ -3,10 +3,14 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.errors import InputError
+from engine.domain.runs import RunNotes
+from engine.store.files import first_reason
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -17,7 +21,7 @@ SCORE_COLUMNS = (
 )  # fmt: skip
 
 
-group = typer.Typer(help="List or delete runs.", invoke_without_command=True)
+group = typer.Typer(help="List, rename, tag or delete runs.", invoke_without_command=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,6 +57,47 @@ def delete(
         typer.confirm(f"Delete the run “{run}” and all that was traced on it for good?", abort=True, err=True)
     store.delete_run(run)
     say(f"“{run}” was deleted.")
+
+
+@group.command()
+def rename(
+    ctx: typer.Context,
+    run: RunName,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give a run another name. Graphs and measures of it are removed: they can be made again."""
+    store = store_of(ctx)
+    store.run_folder(run)
+    if not yes and (n := store.n_speaking_of(run)):
+        typer.confirm(
+            f"{n} stored graphs, comparisons and measures name “{run}” and are removed; they can be made again. "
+            "Checkpoints, curves, notes and transcoder sets stay. Rename it?", abort=True, err=True,
+        )  # fmt: skip
+    store.rename_run(run, new)
+    say(f"“{run}” is now “{new}”.")
+
+
+@group.command()
+def tag(
+    ctx: typer.Context,
+    run: RunName,
+    *,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="In place of its tags; repeat it.")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="In place of its note; empty takes it away.")] = None,
+) -> None:
+    """Write a note or tags on a run; without options, show them. `--tag ""` takes all tags away."""
+    store = store_of(ctx)
+    notes = store.run_notes(run)
+    if tags is not None or note is not None:
+        new_tags = notes.tags if tags is None else tuple(one.strip() for one in tags if one.strip())
+        try:
+            notes = RunNotes(note=notes.note if note is None else note.strip(), tags=new_tags)
+        except ValidationError as error:
+            raise InputError(f"This cannot be written on a run: {first_reason(error)}.") from error
+        store.save_run_notes(run, notes)
+    say(f"{run}: {', '.join(notes.tags) or 'no tags'}. {notes.note or 'No note.'}")
 
 
 def _list(ctx: typer.Context, json_file: str | None) -> None:

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import psutil
 import torch
 from safetensors import safe_open
 
 from engine.domain.errors import ModelUnavailable
 from engine.domain.numbers import memory
+from engine.store.memory import free_here
 
-_CGROUP = Path("/sys/fs/cgroup")
 _SMALLER = {"float32": "bfloat16"}  # what half the memory is called
 
 
@@ -18,9 +17,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    available = int(psutil.virtual_memory().available)
-    limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
-    return available if limit is None or used is None else min(available, max(0, limit - used + _cached()))
+    return free_here()
 
 
 def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
@@ -45,20 +42,3 @@ def refuse_larger_than_free(name: str, folder: Path, dtype: str, device: torch.d
             f"Model “{name}” takes {memory(needed)} in {dtype}, and {memory(free)} are free on {device}. {smaller} a "
             "device or a machine with more memory."
         )
-
-
-def _number(path: Path) -> int | None:
-    """None: the file is not there, or says that there is no limit."""
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _cached() -> int:
-    """Bytes of files that the container holds in memory and would give back."""
-    try:
-        lines = (_CGROUP / "memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))

@@ -77,7 +77,7 @@ class GraphShelf(Shelves):
             path = self._find("comparison", key.hash)
             found = [read_comparison(path)] if path else []
         else:
-            found = [known for known in self._newest(parent=a) if (known.key.b, known.key.prompt) == (b, prompt)]
+            found = [known for known in self._newest(a) if (known.key.b, known.key.prompt) == (b, prompt)]
         whole = (known for known in found if self.has_graph(known.graph_a) and self.has_graph(known.graph_b))
         return next(whole, None)
 
@@ -85,7 +85,13 @@ class GraphShelf(Shelves):
         """Newest first, the bundled ones last."""
         return self._newest()
 
-    def _newest(self, *, parent: str | None = None) -> list[Comparison]:
-        pairs = self._records("comparison", Comparison, parent=parent)
+    def comparisons_of(self, a: str, b: str) -> list[Comparison]:
+        """Of these two checkpoints, whichever is A; newest first, the bundled ones last."""
+        return [known for known in self._newest(a, b) if {known.key.a, known.key.b} == {a, b}]
+
+    def _newest(self, *parents: str) -> list[Comparison]:
+        """Of these checkpoints as A; of any where none is named."""
+        of: list[str | None] = [*dict.fromkeys(parents)] or [None]
+        pairs = [pair for parent in of for pair in self._records("comparison", Comparison, parent=parent)]
         pairs.sort(key=lambda pair: (pair[0].bundled, 0 if pair[0].bundled else -pair[0].stamp, pair[1].key.to_json()))
         return [comparison for _, comparison in pairs]

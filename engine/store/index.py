@@ -21,6 +21,7 @@ from engine.store.layout import KINDS, Kind
 _log = logging.getLogger(__name__)
 _BUSY_S = 30  # how long a call waits for another process's write
 
+_BETWEEN = "\n"  # in no name
 T = TypeVar("T")
 
 # The name carries the schema's version: an index of another version has no such table and is made anew.
@@ -80,6 +81,13 @@ class Index:
         if name is not None:
             query = query.where(_ROWS.c.name == name)
         return self._call(lambda connection: [IndexRow(*row) for row in connection.execute(query)])
+
+    def names(self, kind: Kind) -> list[tuple[bool, str]]:
+        """(bundled, name) of one kind. Joined by the database: a row of each takes ten times as long."""
+        joined = sa.func.aggregate_strings(_ROWS.c.name, _BETWEEN)
+        query = sa.select(_ROWS.c.bundled, joined).where(_ROWS.c.kind == kind).group_by(_ROWS.c.bundled)
+        found = self._call(lambda connection: connection.execute(query).all())
+        return [(bundled, name) for bundled, names in found for name in names.split(_BETWEEN)]
 
     def stamps(self, *, bundled: bool) -> dict[tuple[Kind, str], int]:
         """(kind, name) -> stamp of one shelf."""

@@ -20,7 +20,7 @@ from engine.domain.runs import (
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
 from engine.store.infos import RunInfo
-from engine.store.layout import STATE, step_folder, step_of
+from engine.store.layout import STATE, main_file, step_folder, step_of
 from engine.store.run_files import (
     DECISIONS,
     LOSSES,
@@ -74,8 +74,9 @@ class RunShelf(Shelves):
     def runs(self) -> list[RunInfo]:
         """Newest first, the bundled ones last, by name."""
         steps: dict[tuple[bool, str], list[int]] = {}
-        for row in self._rows("checkpoint"):
-            steps.setdefault((row.bundled, row.parent), []).append(int(row.name.partition("/")[2]))
+        for is_bundled, name in self._with_index(lambda: self._index.names("checkpoint")):
+            run, _, step = name.partition("/")
+            steps.setdefault((is_bundled, run), []).append(int(step))
         infos = []
         for row, config in self._records("run", RunConfig):
             own = tuple(sorted(steps.get((row.bundled, row.name), [])))
@@ -144,6 +145,22 @@ class RunShelf(Shelves):
         checkpoint = self.checkpoint(CheckpointRef(run=run, label=f"step{step}"))
         write_probes(checkpoint.folder, results)
 
+    def end_of_run(self, info: RunInfo) -> tuple[CheckpointState, ProbeResults | None]:
+        """The last checkpoint of a listed run that has one, and what was measured last. Raises Damaged."""
+        shelf = self.bundled if info.bundled and self.bundled else self.workspace
+        folders = [main_file("checkpoint", f"{info.name}/{step}").parent for step in reversed(info.steps)]
+        measured = (read_probes(shelf / folder) for folder in folders)
+        return read_state(shelf / folders[0] / STATE), next((one for one in measured if one is not None), None)
+
+    def measured_at(self, info: RunInfo) -> int:
+        """When the last checkpoint of a listed run was probed, in ns; 0 where it was not."""
+        shelf = self.bundled if info.bundled and self.bundled else self.workspace
+        folder = main_file("checkpoint", f"{info.name}/{info.steps[-1]}").parent
+        try:
+            return (shelf / folder / PROBES).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def losses(self, run: str) -> LossLog:
         """Empty where none were kept yet. Raises NotFound, Damaged."""
         return read_losses(self.run_folder(run))
@@ -178,6 +195,17 @@ class RunShelf(Shelves):
     def run_notes(self, run: str) -> RunNotes:
         """What a person wrote on it; empty where nothing was. Raises NotFound, Damaged."""
         return read_run_notes(self.run_folder(run))
+
+    def noted_runs(self) -> dict[str, RunNotes]:
+        """What a person wrote, by run; only of runs on which there is something. Damaged notes are left out here."""
+        found: dict[str, RunNotes] = {}
+        for shelf in filter(None, (self.workspace, self.bundled)):
+            for path in sorted((shelf / "runs").glob(f"*/{NOTES}")):
+                try:
+                    found.setdefault(path.parent.name, read_run_notes(path.parent))
+                except Damaged:
+                    continue
+        return found
 
     def save_run_notes(self, run: str, notes: RunNotes) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""

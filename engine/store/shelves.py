@@ -20,9 +20,10 @@ from engine.store.catalogue import describe
 from engine.store.drives import warning_of, why_read_only
 from engine.store.files import clean, storing
 from engine.store.index import Index, IndexLost, IndexRow, sqlite_url
-from engine.store.layout import BUNDLED, Kind, StoredFile, inside, main_file, scan
+from engine.store.layout import BUNDLED, Kind, StoredFile, inside, main_file, stamps_of
 
 _log = logging.getLogger(__name__)
+_MOST_PARSED = 50_000  # records of the index; about 2 kB each
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -54,6 +55,8 @@ class Shelves:
                 )
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
+        self._left_out: set[tuple[Kind, str]] = set()  # in the workspace, but damaged, so in no list
+        self._parsed: dict[tuple[bool, Kind, str], tuple[str, Record]] = {}  # with the text that it was read from
         with _tolerating_full_disk():
             self.sync()
         n_own = len(self._stamps(bundled=False)) if is_new else 0
@@ -90,7 +93,7 @@ class Shelves:
     def _sync_shelf(self, *, bundled: bool) -> int:
         known = self._index.stamps(bundled=bundled)
         shelf = self._shelf(bundled=bundled)
-        found = {(f.kind, f.name): f.stamp for f in scan(shelf)} if shelf else {}
+        found = {(kind, name): stamp for kind, name, stamp in stamps_of(shelf)} if shelf else {}
         differing = [key for key in known.keys() | found.keys() if known.get(key) != found.get(key)]
         self._settle(differing, bundled=bundled)
         return len(differing)
@@ -120,6 +123,8 @@ class Shelves:
         except Damaged as error:
             if found.path.exists():  # else it was removed this moment
                 _log.warning("Not listed: %s", error)
+                if not bundled:
+                    self._left_out.add(key)
             return None
         return IndexRow(bundled, found.kind, found.name, parent, record.model_dump_json(), stamp)
 
@@ -185,11 +190,22 @@ class Shelves:
 
     def _records(self, kind: Kind, record_type: type[R], *, parent: str | None = None) -> list[tuple[IndexRow, R]]:
         try:
-            return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
+            return [(row, self._record(row, record_type)) for row in self._listed(kind, parent=parent)]
         except ValidationError:
             _log.warning("The index holds records that cannot be read; it is filled again.")
             self.rebuild()
-        return [(row, record_type.model_validate_json(row.record)) for row in self._listed(kind, parent=parent)]
+        return [(row, self._record(row, record_type)) for row in self._listed(kind, parent=parent)]
+
+    def _record(self, row: IndexRow, record_type: type[R]) -> R:
+        """Parsed once while it stays as it is: pages list everything at every rerun."""
+        key = row.bundled, row.kind, row.name
+        text, record = self._parsed.get(key, ("", None))
+        if record is None or text != row.record or not isinstance(record, record_type):
+            record = record_type.model_validate_json(row.record)
+            if len(self._parsed) >= _MOST_PARSED:
+                self._parsed.clear()
+            self._parsed[key] = row.record, record
+        return record
 
     def rebuild(self) -> int:
         """Make every entry of the index again from the files. Returns the number of artefacts indexed.
@@ -202,7 +218,7 @@ class Shelves:
 
     def _settle_shelf(self, *, bundled: bool) -> None:
         shelf = self._shelf(bundled=bundled)
-        found = [(f.kind, f.name) for f in scan(shelf)] if shelf else []
+        found = [(kind, name) for kind, name, _ in stamps_of(shelf)] if shelf else []
         self._settle({*self._index.stamps(bundled=bundled), *found}, bundled=bundled)
 
     def _with_index(self, work: Callable[[], T]) -> T:

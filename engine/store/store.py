@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -14,14 +16,16 @@ from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.paths import person_path
 from engine.store import claims
 from engine.store.acted import ActedShelf
+from engine.store.catalogue import read_automatic_labels
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
 from engine.store.corpora import CorpusShelf
-from engine.store.files import new_folder, read_json, remove, write_text
+from engine.store.files import new_folder, read_json, remove, storing, write_packed_json, write_text
 from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
-from engine.store.layout import ADDED, BUNDLED, VOCABULARIES, Kind, inside, main_file, scan
+from engine.store.layout import ADDED, BUNDLED, VOCABULARIES, Kind, StoredFile, inside, main_file
 from engine.store.notes import NoteShelf
+from engine.store.renaming import RENAMED, FormerName, link_run, renamed
 from engine.store.series import SeriesShelf
 from engine.store.space import SpaceShelf
 from engine.store.studies import StudyShelf
@@ -30,6 +34,9 @@ from engine.store.transcoders import TranscoderShelf
 
 HOME_VARIABLE = "TRACELAPSE_HOME"
 # Beside the demo in a checkout; what was installed is no place to work in.
+_NAMED_BY_RUN: tuple[Kind, ...] = (
+    "graph", "comparison", "pair", "features", "intervention", "series", "components", "circuit", "acted", "taught",
+)  # fmt: skip
 _IS_CHECKOUT = (BUNDLED.parents[1] / "pyproject.toml").is_file()
 DEFAULT_WORKSPACE = BUNDLED.parent / "runs" if _IS_CHECKOUT else Path.home() / ".tracelapse"
 
@@ -66,7 +73,9 @@ class Store(
         """
         if workspace is not None and not str(workspace).strip():
             raise InputError("The workspace's name is empty. Name a folder.")
-        return cls(default_workspace() if workspace is None else Path(workspace))
+        store = cls(default_workspace() if workspace is None else Path(workspace))
+        store._finish_renamings()
+        return store
 
     def base_folder(self, spec: ModelSpec) -> Path:
         """Where the weights of a bundled or local model lie; for a hub model, where its id would be a path."""
@@ -146,6 +155,82 @@ class Store(
         self._with_index(lambda: self._settle([("run", name), *gone], bundled=False))
         self.remove_unused_vocabularies()
 
+    def rename_run(self, old: str, new: str) -> None:
+        """Its checkpoints, curves, notes and decisions go with it, and sets that have seen it know the new name.
+
+        What was traced and measured on it is named by the old one and is removed; it can be made again. Whole or not
+        at all: opening the workspace finishes what a killed process began. Raises NotFound, NameRefused; InputError
+        where the new name is taken, and while a job works on it.
+        """
+        self._may_write("run", "run", old)
+        config = self.run(old)
+        self._may_write("run", "run", new)
+        self._refuse_while_at_work(old)
+        with new_folder(self.workspace / main_file("run", new).parent) as folder, storing(folder):
+            link_run(self.run_folder(old), folder, config.model_copy(update={"name": new}))
+        self._finish_renaming(old, new)
+
+    def n_speaking_of(self, run: str) -> int:
+        """How many stored graphs, comparisons and measures name the run: what `rename_run` removes."""
+        names = re.compile(rf'"{re.escape(run)}[@"]')  # run names have no sign that JSON would write otherwise
+        rows = (row for kind in _NAMED_BY_RUN for row in self._rows(kind) if not row.bundled)
+        return sum(bool(names.search(row.record)) for row in rows)
+
+    def _finish_renamings(self) -> None:
+        """Those that a killed process left after their moment."""
+        if self.read_only:
+            return
+        for path in sorted((self.workspace / "runs").glob(f"*/{RENAMED}")):
+            if not path.parent.name.startswith("."):
+                self._finish_renaming(read_json(path, FormerName).old, path.parent.name)
+
+    def _finish_renaming(self, old: str, new: str) -> None:
+        """Every step may be done again."""
+        self.sync()
+        self._remove_what_speaks_of(old, f"{old}@")
+        for meta in self.transcoder_sets():
+            self._say_anew(meta, old, new)
+        path = self.workspace / main_file("run", old)
+        gone: list[tuple[Kind, str]] = [
+            ("checkpoint", row.name) for row in self._rows("checkpoint", parent=old) if not row.bundled
+        ]
+        if path.parent.exists():
+            remove(path.parent)
+        self._with_index(lambda: self._settle([("run", old), *gone], bundled=False))
+        for journal in self._journals():
+            if journal.state in FINISHED and _speaks_of(journal, old):  # its links lead nowhere any more
+                remove(self.workspace / "jobs" / f"{journal.id}.json")
+        remove(self.workspace / "runs" / new / RENAMED)
+        self.sync()
+
+    def _say_anew(self, meta: TranscoderMeta, old: str, new: str) -> None:
+        """The set, and its automatic labels, under the new name."""
+        path = self.workspace / main_file("transcoders", meta.name)
+        seen = tuple(renamed(ref, old, new) for ref in meta.checkpoints)
+        if path.exists() and seen != meta.checkpoints:
+            write_text(path, meta.model_copy(update={"checkpoints": seen}).to_json())
+            self._note("transcoders", meta.name)
+        for row in self._rows("labels"):
+            if row.bundled:
+                continue
+            labels = read_automatic_labels(self.workspace / main_file("labels", row.name))
+            parts = tuple(
+                part.model_copy(update={"checkpoints": tuple(renamed(ref, old, new) for ref in part.checkpoints)})
+                for part in labels.measured
+            )
+            if parts != labels.measured:
+                write_packed_json(
+                    self.workspace / main_file("labels", row.name), labels.model_copy(update={"measured": parts})
+                )
+                self._note("labels", row.name)
+
+    def _refuse_while_at_work(self, name: str) -> None:
+        """Of any job that names the run or one of its checkpoints."""
+        for job in self._journals():
+            if job.state not in FINISHED and claims.is_held(self.workspace, job.claim) and _speaks_of(job, name):
+                where = claims.holder(self.workspace, job.claim)
+                raise InputError(f"A job works on the run “{name}” ({where}). Cancel the job “{job.title}” first.")
+
     def _remove_what_speaks_of(self, name: str, sign: str) -> None:
         self._remove_graphs(sign)
         for row in self._rows("series", parent=name):
@@ -199,22 +284,35 @@ class Store(
         return problems
 
     def unreadable(self) -> list[Problem]:
-        """What lies in the workspace but is in no list, because its main file is damaged. Quick: reads only those."""
-        known = self._stamps(bundled=False)
+        """What lies in the workspace but is in no list, because its main file is damaged.
+
+        Quick: looks again at what could not be listed when the workspace was opened or the file was last written;
+        whatever else is damaged `check` finds.
+        """
         shelves = [self.workspace, *([self.bundled] if self.bundled else [])]
-        hidden = [found for found in scan(self.workspace) if (found.kind, found.name) not in known]
-        return [problem for one in hidden for problem in check_artefact(self.workspace, one, shelves=shelves)]
+        problems = []
+        for key in sorted(self._left_out):
+            stamp = self._stamp(key, bundled=False)
+            found = stamp and StoredFile(*key, self.workspace / main_file(*key), stamp)
+            left = list(check_artefact(self.workspace, found, shelves=shelves)) if found else []
+            problems += left
+            if not left:  # it was mended or removed
+                self._left_out.discard(key)
+                self._note(*key)
+        return problems
 
     def _refuse_while_training(self, name: str) -> None:
-        for path in (self.workspace / "jobs").glob("*.json"):
-            try:
-                job = read_json(path, JobRecord)
-            except Damaged:
-                continue
+        for job in self._journals():
             trains = isinstance(job.request, Train) and job.request.config.name == name
             if trains and job.state not in FINISHED and claims.is_held(self.workspace, job.claim):
                 where = claims.holder(self.workspace, job.claim)
                 raise InputError(f"The run “{name}” is being trained ({where}). Cancel the job “{job.title}” first.")
+
+    def _journals(self) -> Iterator[JobRecord]:
+        """Those that can be read."""
+        for path in sorted((self.workspace / "jobs").glob("[!.]*.json")):
+            with suppress(Damaged):
+                yield read_json(path, JobRecord)
 
     def _unsee(self, meta: TranscoderMeta, sign: str) -> None:
         path = self.workspace / main_file("transcoders", meta.name)
@@ -226,3 +324,16 @@ class Store(
     def _remove_file(self, kind: Kind, name: str) -> None:
         remove(self.workspace / main_file(kind, name))
         self._note(kind, name)
+
+
+def _speaks_of(job: JobRecord, run: str) -> bool:
+    """Whether its request has the run's name, or a checkpoint of it, anywhere."""
+
+    def found(value: object) -> bool:
+        if isinstance(value, dict):
+            return any(found(part) for part in value.values())
+        if isinstance(value, list):
+            return any(found(part) for part in value)
+        return isinstance(value, str) and value.partition("@")[0] == run
+
+    return found(json.loads(job.request.model_dump_json()))

@@ -1,15 +1,16 @@
 """Runs as rows of a comparison of methods, whether a study made them or a person; nothing here needs torch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.domain.corpus import PROBE_KINDS
+from engine.analysis.curves import kind_accuracies
+from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.methods import METHOD_INFOS
-from engine.domain.runs import RunConfig
+from engine.domain.runs import CheckpointState, RunConfig
 from engine.domain.studies import StudyRun, StudySpec, StudyTables
 from engine.figures.method_charts import RUN_COLUMNS
 from engine.store import Store
@@ -42,15 +43,23 @@ def finished_runs(store: Store) -> list[RunInfo]:
     return [info for info in infos if not is_probe(info.name)]
 
 
-def own_rows(store: Store, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """RUN_COLUMNS of `method_charts`: a row a finished run. `scores`: by run, what `run_scores` gives.
+def run_row(store: Store, info: RunInfo, corpus: Callable[[str], Corpus]) -> dict[str, Any] | None:
+    """A row of `own_rows`; None where no probes were measured. Only the run's last checkpoint is read.
+
+    corpus: by name, as `Store.corpus`, which may remember those of the other runs. Raises NotFound (its corpus),
+    Damaged, InputError (the corpus is not the one that was measured).
+    """
+    state, results = store.end_of_run(info)
+    if results is None or not results.probe_id:
+        return None
+    return _row(info.config, state, kind_accuracies(corpus(info.config.corpus).probes, state.step, results))
+
+
+def own_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """RUN_COLUMNS of `method_charts`, of the `run_row`s of finished runs.
 
     Runs of one task and method that differ in rank, learning rate or steps are told apart by `variant`.
     """
-    rows = []
-    for info in finished_runs(store):
-        if info.name in scores and (measured := scores[info.name]) is not None and not measured.empty:
-            rows.append(_row(store, info.config, measured[measured["step"] == measured["step"].max()]))
     frame = pd.DataFrame(rows, columns=[*RUN_COLUMNS, "rank"])
     for _, part in frame.groupby(["task", "method"], sort=False):
         frame.loc[part.index, "variant"] = _variants(part)
@@ -79,10 +88,8 @@ def requested_run(spec: StudySpec, name: str, rate: float) -> StudyRun | None:
     return run.model_copy(update={"config": found})
 
 
-def _row(store: Store, config: RunConfig, end: pd.DataFrame) -> dict[str, Any]:
-    """`end`: the scores of the last checkpoint."""
-    state = store.checkpoints(config.name)[-1].state
-    by_kind = end.groupby("probe_kind", observed=True)["accuracy"].mean()
+def _row(config: RunConfig, state: CheckpointState, by_kind: Mapping[str, float]) -> dict[str, Any]:
+    """`state`: of the last checkpoint. `by_kind`: accuracy by probe kind."""
     words = [by_kind[kind] for kind, info in PROBE_KINDS.items() if info.held_out_phrasing and kind in by_kind]
     return {
         "run": config.name,

@@ -152,9 +152,9 @@ def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Compa
     """The newest of each prompt and transcoder set, newest first, `a` on side A whichever way it was stored."""
     wanted = {probe.text for probe in probes}
     found: dict[tuple[str, str], Comparison] = {}
-    for stored in store.comparisons():
+    for stored in store.comparisons_of(a, b):
         key = stored.key
-        if key.prompt not in wanted or {key.a, key.b} != {a, b}:
+        if key.prompt not in wanted:
             continue
         graphs = (stored.graph_a, stored.graph_b) if key.a == a else (stored.graph_b, stored.graph_a)
         turned = Comparison(key=key.model_copy(update={"a": a, "b": b}), graph_a=graphs[0], graph_b=graphs[1])

@@ -36,7 +36,7 @@ def comparison_found(store: Store, a: str, b: str, prompt: str, transcoders: str
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     if found := stored_comparison(store, ref_a, ref_b, prompt, transcoders):
         return found
-    prompts = dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {ref_a, ref_b})
+    prompts = dict.fromkeys(known.key.prompt for known in store.comparisons_of(ref_a, ref_b))
     raise NotFound(f"comparison of {ref_a} with {ref_b}", prompt, list(prompts))
 
 

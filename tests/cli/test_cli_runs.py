@@ -103,3 +103,15 @@ def test_half_a_character_is_refused(cli: Cli, words: tuple[str, ...]) -> None:
     result = cli(*words, "a\udcffb")
     assert result.exit_code == 2
     assert "is not UTF-8 text" in result.stderr
+
+
+def test_a_run_is_renamed_and_tagged(cli: Cli, own: Store) -> None:
+    assert cli("runs", "tag", "mine", "--tag", "kept", "--tag", "good", "--note", "as planned").exit_code == 0
+    assert cli("runs", "rename", "mine", "other", "--yes").exit_code == 0
+    assert names(own) == ["other"]
+    notes = own.run_notes("other")
+    assert (notes.tags, notes.note) == (("kept", "good"), "as planned")
+    assert cli("runs", "tag", "other", "--tag", "").exit_code == 0
+    assert own.run_notes("other") == notes.model_copy(update={"tags": ()})
+    assert cli("runs", "tag", "mine").exit_code == 2
+    assert "bundled demo" in cli("runs", "rename", "demo-lora", "x", "--yes").stderr

@@ -44,7 +44,7 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "memory.max").write_text("5000000\n")
     (tmp_path / "memory.current").write_text("4000000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\n")
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr("engine.store.memory._CGROUP", tmp_path)
     assert free_memory(CPU) == 1_500_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory(CPU) > 5_000_000

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from engine.domain.corpus import TaskSpec
 from engine.domain.studies import Grid, RateSearch, Study, StudySpec, StudyTables
 from engine.store import Store
-from engine.studies.comparison import equal_size, finished_runs, own_rows, requested_run, study_rows
+from engine.studies.comparison import equal_size, finished_runs, own_rows, requested_run, run_row, study_rows
 from engine.studies.findings import findings
 from tests.studies.made_methods import COMMAND, method_tables
 
@@ -194,9 +194,9 @@ def test_the_run_that_a_study_asks_for_has_the_rate_that_was_found() -> None:
 def test_own_runs_are_compared_by_their_scores(demo_store: Store) -> None:
     from engine.workflows.queries import run_scores
 
-    names = [info.name for info in finished_runs(demo_store)]
-    assert {"demo-lora", "demo-tokens"} <= set(names)
-    rows = own_rows(demo_store, {name: run_scores(demo_store, name) for name in names}).set_index("run")
+    infos = finished_runs(demo_store)
+    assert {"demo-lora", "demo-tokens"} <= {info.name for info in infos}
+    rows = own_rows([row for info in infos if (row := run_row(demo_store, info, demo_store.corpus))]).set_index("run")
     scores = run_scores(demo_store, "demo-lora")
     end = scores[(scores["step"] == scores["step"].max()) & scores["probe_kind"].isin(["paraphrase", "inference"])]
     assert rows.loc["demo-lora", "accuracy"] == pytest.approx(end["accuracy"].mean())

@@ -29,6 +29,7 @@ from engine.workflows.component_queries import (
     settings_found,
 )
 from pages._ui.cached import stamp
+from pages._ui.kept import kept
 
 
 def corpora_with_pairs(store: Store, run: str) -> list[str]:
@@ -78,7 +79,7 @@ def scores_of(store: Store, key: ComponentKey) -> ComponentScores:
     return _scores(store, str(store.workspace), key.hash)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
+@kept()
 def _scores(_store: Store, workspace: str, digest: str) -> ComponentScores:
     return _store.components(digest)
 
@@ -88,7 +89,7 @@ def circuit_of(store: Store, key: ComponentKey, share: float, how: How) -> Circu
     return _circuit(store, key, str(store.workspace), key.hash, share, how)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@kept()
 def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, share: float, how: How) -> Circuit:
     scores = scores_of(_store, _key)
     try:
@@ -111,7 +112,7 @@ def drawn_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Draw
     return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@kept()
 def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
     return Drawn(component_view(_a, _b), edge_changes(_a, _b), node_changes(_a, _b))
 
@@ -121,7 +122,7 @@ def change_of(store: Store, found: FoundCircuits, share: float, how: How) -> Com
     return _change(store, found, str(store.workspace), tuple(key.hash for key in found.keys), share, how)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept()
 def _change(
     _store: Store, _found: FoundCircuits, workspace: str, keys: tuple[str, ...], share: float, how: How
 ) -> ComponentChange:  # fmt: skip

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import streamlit as st
-
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import output_ids
 from engine.analysis.supernodes import merge_supernodes
@@ -16,6 +14,7 @@ from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
 from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
+from pages._ui.kept import kept
 
 
 def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
@@ -39,7 +38,7 @@ def probes_of(store: Store, *runs: str) -> dict[str, Probe]:
 
 def traced_prompts(store: Store, a: str, b: str) -> list[str]:
     """Prompts on which these two checkpoints are traced already, newest first, each once."""
-    return list(dict.fromkeys(c.key.prompt for c in store.comparisons() if {c.key.a, c.key.b} == {a, b}))
+    return list(dict.fromkeys(known.key.prompt for known in store.comparisons_of(a, b)))
 
 
 def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[str]:
@@ -66,7 +65,7 @@ def difference(store: Store, selection: Selection, settings: DiffSettings) -> Gr
     return _difference(store, settings, a, b, prompt, str(store.workspace), found.to_json(), settings.to_json())
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept()
 def _difference(
     _store: Store, _settings: DiffSettings, a: str, b: str, prompt: str, workspace: str, made_from: str, settings: str
 ) -> GraphDiff | None:

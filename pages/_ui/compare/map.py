@@ -33,6 +33,7 @@ from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
 from pages._ui.graphs.marks import Marks
 from pages._ui.jobs.button import job_button
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -195,7 +196,7 @@ def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapVi
     return _kept(make, (str(store().workspace), *made_from))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept()
 def _kept(_make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
     return _make()
 

@@ -17,6 +17,7 @@ from engine.workflows.prompt_groups import ProbeGroup, group_comparisons, group_
 from pages._ui import url
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.jobs.button import job_button
+from pages._ui.kept import kept
 from pages._ui.session import store
 
 FEWEST = 2  # prompts that have a mean
@@ -65,11 +66,11 @@ def _offered(group: ProbeGroup) -> list[str]:
 def _parts(store: Store, selection: Selection, prompts: list[str], settings: DiffSettings) -> tuple[Parts, list[str]]:
     assert selection.group is not None
     a, b = selection.a.ref, selection.b.ref
-    there = tuple(c.to_json() for c in store.comparisons() if {c.key.a, c.key.b} == {a, b} and c.key.prompt in prompts)
+    there = tuple(known.to_json() for known in store.comparisons_of(a, b) if known.key.prompt in prompts)
     return _compared(store, selection.group, settings, a, b, tuple(prompts), (*there, settings.to_json()))
 
 
-@st.cache_resource(max_entries=3, show_spinner="Comparing prompt by prompt …")
+@kept("Comparing prompt by prompt …")
 def _compared(
     _store: Store, _group: ProbeGroup, _settings: DiffSettings, a: str, b: str, prompts: tuple[str, ...],
     made_from: tuple[str, ...],
@@ -83,7 +84,7 @@ def _stamp(store: Store, selection: Selection, ready: Parts) -> tuple[str, ...]:
     return (str(store.workspace), selection.a.ref, selection.b.ref, *keys)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@kept()
 def _mean(_ready: Parts, made_from: tuple[str, ...], settings: str) -> GraphDiff:
     return aggregate(_ready)
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import streamlit as st
-
 from engine.analysis.carried import explained_logits
 from engine.analysis.diff import diff_graphs
 from engine.domain.annotations import Annotations
@@ -21,6 +19,7 @@ from pages._ui.compare.data import drawn, names_of
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.graphs.linked_graphs import linked_graphs
 from pages._ui.jobs.button import job_button
+from pages._ui.kept import kept
 from pages._ui.session import again, store
 
 
@@ -91,7 +90,7 @@ def _timelapse(
     return _made(selection, shown, annotations, points, made_from, selection.a.ref, selection.b.ref, selection.prompt)
 
 
-@st.cache_resource(max_entries=3, show_spinner="Aligning the steps …")
+@kept("Aligning the steps …")
 def _made(
     _selection: Selection, _shown: Shown, _annotations: Annotations, _points: tuple[Moment, ...],
     made_from: tuple[str, ...], a: str, b: str, prompt: str,

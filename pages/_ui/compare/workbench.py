@@ -44,6 +44,7 @@ from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -151,7 +152,7 @@ def _focus_now(diff: GraphDiff, share: float) -> Focus:
     return carrying if marked <= carrying.nodes else _focus(make, made_from, frozenset(marked))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@kept()
 def _focus(_make: Callable[[frozenset[str]], Focus], made_from: tuple[Hashable, ...], also: frozenset[str]) -> Focus:
     return _make(also)
 
@@ -165,7 +166,7 @@ def _how_much(diff: GraphDiff, among: Focus) -> None:
         )
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept()
 def _view(_make: Callable[[], GraphView], made_from: tuple[Hashable, ...]) -> GraphView:
     return _make()
 

@@ -15,6 +15,7 @@ from pages._ui import url
 from pages._ui.corpus.tables import show_counts, summary
 from pages._ui.errors import guarded, show
 from pages._ui.forms import free_name
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -83,7 +84,7 @@ def imported_note(corpus: Corpus) -> None:
         )  # fmt: skip
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the file …")
+@kept("Reading the file …")
 def _parsed(content: bytes, source: str) -> Corpus | CorpusRefused:
     """Parsed once, not at every rerun. A refusal is a result too: what raises is not cached."""
     try:

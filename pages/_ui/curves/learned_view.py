@@ -21,6 +21,7 @@ from pages._ui.chart_export import Figures, take_away
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
 from pages._ui.jobs.button import job_button
+from pages._ui.kept import kept
 from pages._ui.panels import draw_panels
 from pages._ui.session import store
 from pages._ui.text import plain, words
@@ -95,7 +96,7 @@ def _measured(course: _Probed) -> tuple[dict[str, ActedMean], list[Probe]]:
     return means, missing
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept()
 def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[str, ...]) -> ActedMean:
     """`made_from`: hashes of what was measured, which name the checkpoints' weights and the prompts."""
     return acted_mean(_ready)

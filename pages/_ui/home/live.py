@@ -26,6 +26,7 @@ from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.graphs.maps import difference_map
 from pages._ui.jobs.progress import progress_row
 from pages._ui.jobs.state import shown_on_page
+from pages._ui.kept import kept
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
@@ -200,13 +201,13 @@ def _traced(config: RunConfig, beside: Beside, *, compared: bool) -> _Live | Non
     return _Live(config, beside, keys, made_from)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept()
 def _map(_live: _Live, made_from: tuple[str, ...]) -> MapView:
     steps = {checkpoint.ref: checkpoint.step for checkpoint in _live.checkpoints}
     return carried_view(list(_live.diffs.items()), steps, taught=taught_word(_live.probe))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept()
 def _timelapse(_live: _Live, made_from: tuple[str, ...]) -> TimelapseView:
     config, run_b = _live.config, _live.beside.run
     moments = [
@@ -222,7 +223,7 @@ def _timelapse(_live: _Live, made_from: tuple[str, ...]) -> TimelapseView:
     )
 
 
-@st.cache_resource(max_entries=40, show_spinner=False)
+@kept()
 def _difference(_pair: tuple[GraphKey, GraphKey], a: str, b: str, answer: str) -> GraphDiff:
     """Each step once: the pictures are made again whenever another one comes."""
     graph_a, graph_b = store().graph_pair(*_pair)

@@ -6,10 +6,13 @@ import streamlit as st
 
 from engine.domain.numbers import memory, plural
 from engine.store.space import FREEABLE, Room
+from engine.workflows.kept import VARIABLE
 from pages._ui.errors import guarded
+from pages._ui.kept import kept_values
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
+_MOST_TOLD = 10
 _SHOWN = "how much room is taken"
 _COLORS = ("blue", "violet", "orange", "green", "red", "gray")
 _HOW = {"graphs": "traced again when they are compared", "measures": "measured again when they are asked for"}
@@ -26,6 +29,33 @@ def room_view() -> None:
         st.markdown(f"**{memory(total)}** in {plain(store().workspace)}")
         st.markdown(" ".join(_badge(room, color) for room, color in zip(rooms, _COLORS, strict=False)))
         _free([room for room in rooms if room.use in FREEABLE])
+        st.caption(_in_memory())
+        _check()
+
+
+def _in_memory() -> str:
+    found = kept_values()
+    return (
+        f"In memory: {memory(found.n_bytes)} of at most {memory(found.budget)} for comparisons, graphs and their "
+        f"pictures that were looked at lately. {VARIABLE} sets another limit, in MB, when the app is started."
+    )
+
+
+def _check() -> None:
+    """Reads every file whole: it is done when asked for."""
+    if not st.button("Check all files", icon=":material/fact_check:", type="tertiary"):
+        return
+    with st.spinner("Reading every file of the workspace …"):
+        problems = store().check()
+    if not problems:
+        st.success("Every file can be read, and the index is right.", icon=":material/check:")
+    for problem in problems[:_MOST_TOLD]:
+        st.warning(plain(f"{problem.path}: {problem.reason}."), icon=":material/warning:")
+    if len(problems) > _MOST_TOLD:
+        st.warning(
+            f"{plural(len(problems) - _MOST_TOLD, 'more problem')}: `python -m engine store check` tells them all.",
+            icon=":material/warning:",
+        )
 
 
 def _badge(room: Room, color: str) -> str:

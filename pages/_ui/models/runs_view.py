@@ -19,6 +19,7 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 _ROW_PX, _MOST_ROWS = 30, 12
+PER_PAGE = 25  # what a row shows is read from the files of all of the run's checkpoints
 
 
 @guarded()
@@ -38,10 +39,37 @@ def runs_view(page: str, spec: ModelSpec) -> None:
                 on_click=partial(url.write, page, view="import"),
             )  # fmt: skip
         return
-    notes = {info.name: store().run_notes(info.name) for info in infos}
-    shown = _with_tags(page, infos, notes)
+    noted = store().noted_runs()
+    notes = {info.name: noted.get(info.name, RunNotes()) for info in infos}
+    shown = _paged(page, _with_tags(page, _named(page, infos), notes))
+    if not shown:
+        st.caption("No run is called so.")
+        return
     chosen = _table(page, shown, notes)
     _actions([info for info in shown if info.name in chosen], notes)
+
+
+def _named(page: str, infos: list[RunInfo]) -> list[RunInfo]:
+    """Those whose name holds what was typed; of a page's worth nothing needs to be looked for."""
+    if len(infos) <= PER_PAGE:
+        return infos
+    typed = st.text_input(
+        "Find a run", key=f"{page} find", placeholder="Find a run by a part of its name", label_visibility="collapsed"
+    )
+    return [info for info in infos if typed.strip().lower() in info.name.lower()]
+
+
+def _paged(page: str, infos: list[RunInfo]) -> list[RunInfo]:
+    """A page's worth, the newest first."""
+    n_pages = -(-len(infos) // PER_PAGE)
+    if n_pages <= 1:
+        return infos
+    spans = [f"{at * PER_PAGE + 1}–{min((at + 1) * PER_PAGE, len(infos))}" for at in range(n_pages)]
+    place = st.selectbox(
+        "Shown, the newest first", range(n_pages), key=f"{page} part of {len(infos)}",
+        format_func=lambda at: f"{spans[at]} of {len(infos)}", width=200, label_visibility="collapsed",
+    )  # fmt: skip
+    return infos[place * PER_PAGE : (place + 1) * PER_PAGE]
 
 
 def _with_tags(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> list[RunInfo]:
@@ -108,6 +136,7 @@ def _actions(chosen: Sequence[RunInfo], notes: dict[str, RunNotes]) -> None:
             )
             if own:
                 _notes(names[0], notes[names[0]])
+                _rename(names[0])
         if own and len(own) == len(chosen):
             what = ", ".join(f"**{plain(name)}**" for name in names)
             delete_button(f"{what} with all checkpoints and graphs", partial(_delete, names), key="runs")
@@ -134,6 +163,19 @@ def _compare(chosen: Sequence[RunInfo]) -> None:
 def _written(notes: RunNotes) -> int:
     """Another one once something was saved, so that the panel is closed then."""
     return abs(hash((notes.note, notes.tags)))
+
+
+def _rename(name: str) -> None:
+    with st.popover("Rename", icon=":material/edit:", key=f"rename {name}"), st.form(f"rename {name} form"):
+        new = st.text_input("New name", value=name, max_chars=60)
+        if n := store().n_speaking_of(name):
+            st.caption(
+                f"{plural(n, 'stored graph or measure', 'stored graphs and measures')} of it are removed, as their "
+                "names hold the run's; they can be made again. Checkpoints, curves, notes and transcoder sets stay."
+            )
+        if st.form_submit_button("Rename it", type="primary") and new.strip() != name:
+            store().rename_run(name, new.strip())
+            st.rerun()
 
 
 def _notes(name: str, notes: RunNotes) -> None:

@@ -1,0 +1,104 @@
+"""Values in memory are bounded by their bytes, are made once, and those in use stay."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.workflows.kept import VARIABLE, KeptValues, default_budget, n_bytes_of
+
+MB = 1_000_000
+
+
+def array(n_bytes: int) -> np.ndarray:
+    return np.zeros(n_bytes, np.uint8)
+
+
+def test_never_more_than_the_budget_and_the_unused_goes_first() -> None:
+    kept = KeptValues(10 * MB)
+    for name in "abc":
+        kept.get(name, lambda: array(3 * MB))
+    kept.get("a", lambda: pytest.fail("it is kept"))
+    kept.get("d", lambda: array(3 * MB))
+    assert [kept.has(name) for name in "abcd"] == [True, False, True, True]
+    assert 9 * MB <= kept.n_bytes <= 10 * MB
+    kept.get("e", lambda: array(9 * MB))
+    assert [kept.has(name) for name in "acde"] == [False, False, False, True]
+    assert kept.n_bytes <= 10 * MB
+
+
+def test_what_is_larger_than_the_budget_is_given_and_takes_nothing_from_others() -> None:
+    kept = KeptValues(2 * MB)
+    kept.get("small", lambda: array(MB))
+    assert len(kept.get("large", lambda: array(3 * MB))) == 3 * MB
+    assert kept.has("small")
+    assert not kept.has("large")
+
+
+def test_an_error_is_passed_on_and_tried_again() -> None:
+    kept = KeptValues(MB)
+
+    def fail() -> int:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        kept.get("x", fail)
+    assert kept.get("x", lambda: 5) == 5
+
+
+def test_none_is_a_value() -> None:
+    kept = KeptValues(MB)
+    assert kept.get("x", lambda: None) is None
+    assert kept.get("x", lambda: pytest.fail("it is kept")) is None
+
+
+def test_many_threads_make_a_value_once_and_do_not_wait_for_others() -> None:
+    kept, made, may_go_on = KeptValues(MB), [], threading.Event()
+
+    def slow() -> int:
+        made.append(1)
+        assert may_go_on.wait(10)
+        return 7
+
+    threads = [threading.Thread(target=lambda: kept.get("slow", slow)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert kept.get("other", lambda: 3) == 3  # while the slow one is being made
+    may_go_on.set()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+
+
+@dataclass(frozen=True)
+class Pair:
+    a: np.ndarray
+    b: np.ndarray
+    table: pd.DataFrame
+
+
+def test_sizes_are_those_of_the_arrays_each_once() -> None:
+    one = array(MB)
+    table = pd.DataFrame({"x": np.zeros(50_000), "word": ["a longer word than most"] * 50_000})
+    expected = MB + table.memory_usage(deep=True).sum()
+    assert expected > MB + 400_000 + 50_000 * len("a longer word than most")
+    assert n_bytes_of(Pair(one, one, table)) == pytest.approx(expected, rel=0.01)
+    assert n_bytes_of([one, {"again": one}]) == pytest.approx(MB, rel=0.01)
+    assert n_bytes_of(["x" * 1000, "y" * 1000]) == pytest.approx(2000, rel=0.2)
+
+
+def test_a_value_that_refers_to_itself_is_measured() -> None:
+    loop: list[object] = [array(1000)]
+    loop.append(loop)
+    assert 1000 <= n_bytes_of(loop) < 2000
+
+
+def test_the_budget_is_what_the_variable_says_else_a_part_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "12.5")
+    assert default_budget() == 12_500_000
+    monkeypatch.setattr("engine.workflows.kept.free_here", lambda: 4_000)
+    for odd in ("", "much"):
+        monkeypatch.setenv(VARIABLE, odd)
+        assert default_budget() == 1_000
