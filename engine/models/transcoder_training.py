@@ -11,7 +11,7 @@ from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTransco
 from transformers import PreTrainedModel
 
 from engine.domain.errors import InputError
-from engine.domain.jobs import CancelToken, Report
+from engine.domain.jobs import CancelToken, Report, part, turn
 from engine.domain.models import TranscoderTraining
 from engine.models.base import LoadedModel
 from engine.models.batches import padded, tokenised
@@ -24,7 +24,6 @@ _log = logging.getLogger(__name__)
 Weights = Callable[[], PreTrainedModel | None]
 _TEXTS_AT_ONCE = 128
 _CHECK_EVERY = 20  # steps between looks at the cancel token
-_COLLECTING = 0.1  # share of the progress bar
 _CONSTANT = 0.1  # share of the steps at the full learning rate
 _MEMORY = 2 * 2**30  # bytes of activations held at once; a large model is trained on fewer texts
 
@@ -65,7 +64,8 @@ def train_transcoders(
     draw = _Draw(loaded, own, plain, n_texts, len(checkpoints), random.Random(training.seed))
     # What is trained on is read where it will be replaced.
     replacement = Replacement(loaded, transcoders)
-    inputs, outputs = _collect(replacement, checkpoints, draw, report, cancel)
+    collecting = _share_of_collecting(loaded, draw.n_tokens, training)
+    inputs, outputs = _collect(replacement, checkpoints, draw, part(report, 0.0, collecting), cancel)
     unexplained = []
     for layer, transcoder in enumerate(transcoders):
         generator = torch.Generator().manual_seed(1_000_003 * training.seed + layer)
@@ -79,10 +79,17 @@ def train_transcoders(
         def progress(fraction: float, layer: int = layer) -> None:
             cancel.check()
             done = (layer + fraction) / loaded.n_layers
-            report(_COLLECTING + (1 - _COLLECTING) * done, f"Transcoder of layer {layer + 1} of {loaded.n_layers}")
+            report(collecting + (1 - collecting) * done, f"Transcoder of layer {layer + 1} of {loaded.n_layers}")
 
         unexplained.append(_fit(transcoder, x, y, training, generator, progress))
     return Trained(transcoders, tuple(unexplained))
+
+
+def _share_of_collecting(loaded: LoadedModel, n_tokens: int, training: TranscoderTraining) -> float:
+    """Of the progress bar, by multiplications: a pass over all tokens, and the steps of every layer."""
+    a_pass = 2 * n_tokens * loaded.model.num_parameters()
+    steps = 6 * training.n_steps * training.batch_tokens * training.n_features * loaded.d_model * loaded.n_layers
+    return a_pass / (a_pass + steps)
 
 
 class _Draw:
@@ -110,6 +117,7 @@ class _Draw:
         if affordable < n_texts:
             _log.warning("Transcoders see %d texts a checkpoint instead of %d, to save memory", affordable, n_texts)
         self._n_texts = min(n_texts, affordable)
+        self.n_tokens = round(sum(map(len, prompts)) / len(prompts) * self._n_texts * n_checkpoints)  # about
 
     def __call__(self) -> list[torch.Tensor]:
         n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))
@@ -130,10 +138,13 @@ def _collect(
     outputs: list[list[torch.Tensor]] = [[] for _ in range(n_layers)]
     for number, weights in enumerate(checkpoints):
         cancel.check()
-        report(_COLLECTING * number / len(checkpoints), f"Activations of checkpoint {number + 1} of {len(checkpoints)}")
+        told = turn(report, number, len(checkpoints))
+        title = f"Activations of checkpoint {number + 1} of {len(checkpoints)}"
         prompts = draw()
         with replacement.opened(weights()) as model:
             for first in range(0, len(prompts), _TEXTS_AT_ONCE):
+                cancel.check()
+                told(first / len(prompts), title)
                 _collect_batch(model, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)
     return inputs, outputs
 

@@ -59,6 +59,7 @@ def fine_tune(
     config, prepared_s, report = _with_layers(store, config, loaded, report, cancel)
     device = loaded.model.device
     with random_state_restored(), _current(device), reading_queue(watcher, device) as readings:
+        report(0.0, "probing the base")
         base = measure(loaded.model, probes)  # before the method changes the model
         tuned = method_named(config.method).attach(loaded.model, config, loaded.tokenizer, corpus)
         recorder = Recorder(store, tuning_of(tuned, config), probes, n_examples=len(rows), prepared_s=prepared_s)

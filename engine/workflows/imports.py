@@ -83,6 +83,7 @@ def import_adapters(
         loaded = with_vocabulary(loaded, found, vocabulary)
         model = model.model_copy(update={"vocabulary": loaded.spec.vocabulary})
         probes = prepare_probes(loaded.tokenizer, taught.probes if taught else (), limit=loaded.n_positions)
+        report(0.0, "probing the base")
         copies, scores = [], [measure(loaded.model, probes)]
         for done, one in enumerate(found):
             cancel.check()
