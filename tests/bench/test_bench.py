@@ -101,7 +101,7 @@ def test_the_large_graph_is_one_that_could_have_been_traced(monkeypatch: pytest.
     """As many edges as are said, all of them upward and never back in position; most features are in both."""
     for name, value in {"N_LAYERS": 5, "N_POS": 4, "N_FEATURES": 300, "N_SHARED": 200, "N_EDGES": 9_000}.items():
         monkeypatch.setattr(large_graph, name, value)
-    tokenizer = SimpleNamespace(decode=str)
+    tokenizer = SimpleNamespace(decode=str, convert_ids_to_tokens=str)
     key = GraphKey(checkpoint="r@base", checkpoint_hash="", prompt="p", transcoders="t", transcoders_hash="")
     made = [graph_of(large_graph._dense(checkpoint)(), key, tokenizer) for checkpoint in (0, 1)]  # type: ignore[arg-type]
     for graph in made:

@@ -119,12 +119,12 @@ def test_a_label_and_a_group_stay_and_are_shown_in_every_tab(compare: Page, new_
     expect(compare.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     compare.get_by_role("textbox", name="Label").fill(label)
     compare.get_by_role("textbox", name="Label").press("Enter")
-    expect(compare.get_by_text(f"“{label}”")).to_be_visible()
+    expect(compare.get_by_text(f"“{label}”").first).to_be_visible()
     compare.reload()
-    expect(compare.get_by_text(f"“{label}”")).to_be_visible()
+    expect(compare.get_by_text(f"“{label}”").first).to_be_visible()
     other = new_tab()
     other.goto(compare.url)
-    expect(other.get_by_text(f"“{label}”")).to_be_visible()
+    expect(other.get_by_text(f"“{label}”").first).to_be_visible()
     assert data(other, "selected") == node
     assert compare.evaluate("() => window.hacked") is None
     compare.get_by_role("tab", name="Label and group").click()
