@@ -1,10 +1,10 @@
 """Where training acted, as one safetensors file: parts as arrays, all else in the file's metadata."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -31,7 +31,7 @@ class _ActedHeader(Record):
     tokens: tuple[str, ...]
     words: tuple[str, ...]
     is_said: bool
-    n_layers: int
+    n_layers: Annotated[int, Field(ge=0, le=10_000)]  # what is asked of it takes a row a layer
     stretches: tuple[_StretchHeader, ...]
 
     @model_validator(mode="before")
@@ -87,7 +87,7 @@ def read_acted_key(path: Path) -> ActedKey:
 def _stretch(path: Path, file: Any, header: _ActedHeader, number: int) -> Stretch:
     one = header.stretches[number]
     layers = {matrix.layer for matrix in one.matrices} | {head.layer for head in one.heads}
-    if unknown := layers - set(range(-1, header.n_layers + 1)):
+    if unknown := {layer for layer in layers if not -1 <= layer <= header.n_layers}:
         raise Damaged(path, f"it speaks of layer {min(unknown)}, and there are {header.n_layers}")
 
     def parts(name: str, n: int) -> np.ndarray:

@@ -104,6 +104,18 @@ def test_damage_is_named(store: Store) -> None:
     assert "not the hash" in " ".join(problem.reason for problem in store.check())
 
 
+def test_a_number_of_layers_asks_for_no_memory(store: Store) -> None:
+    store.save_acted(acted())
+    path = store.workspace / "acted" / f"{KEY.hash}.safetensors"
+    with safe_open(path, framework="np") as file:
+        head = file.metadata()["acted"]
+    changed = head.replace('"n_layers":2', f'"n_layers":{2**40}')
+    assert changed != head
+    save_file(load_file(path), path, metadata={"acted": changed})
+    with pytest.raises(Damaged):
+        store.acted(KEY)
+
+
 def _spoil(path: Path, name: str) -> None:
     arrays = load_file(path)
     with safe_open(path, framework="np") as file:
