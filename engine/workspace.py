@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.domain.diffs import GraphDiff
     from engine.domain.graphs import AttributionGraph
     from engine.domain.interventions import Intervention
+    from engine.export.map_formats import ExportedMap
 
 _FRAME_PX = 720  # of a page that is shown in a notebook
 
@@ -178,7 +179,7 @@ class Difference:
     @cached_property
     def summary(self) -> str:
         """What both answer, what is explained, and what its change came through."""
-        return self._map().sentence
+        return self._map.sentence
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
@@ -199,7 +200,7 @@ class Difference:
         """A row a layer and word: its part of the explained logit in A, in B, and their difference."""
         from engine.figures.map_tables import place_rows
 
-        return place_rows(self._map().view)
+        return place_rows(self._map.view)
 
     def show(self, picture: Literal["map", "graphs"] = "map") -> "HtmlPage":
         """The same page that the app exports: it works offline and shows itself in a notebook."""
@@ -208,7 +209,7 @@ class Difference:
         from engine.export.pair_formats import PAIR_FORMATS
 
         if picture == "map":
-            return HtmlPage(str(MAP_FORMATS[0].make(self._map(), "")))
+            return HtmlPage(str(MAP_FORMATS[0].make(self._map, "")))
         return HtmlPage(str(PAIR_FORMATS[0].make(exported_pair(self._store, self.diff, "light"), "")))
 
     def _repr_html_(self) -> str:
@@ -218,11 +219,11 @@ class Difference:
     def _names(self) -> Any:
         return self._store.feature_names(self.diff.a.key.transcoders_hash)
 
-    def _map(self) -> Any:
-        from engine.cli.export import carried_map
+    @cached_property
+    def _map(self) -> "ExportedMap":
+        from engine.cli.export import map_of_diff
 
-        a, b = (graph.key for graph in (self.diff.a, self.diff.b))
-        return carried_map(self._store, a.checkpoint, b.checkpoint, a.prompt, "light", joined=True)
+        return map_of_diff(self._store, self.diff)
 
 
 class WhereActed:
@@ -258,16 +259,10 @@ class WhereActed:
 
     def show(self) -> "HtmlPage":
         """The same page that the app exports."""
-        from engine.analysis.acted import acted_sentence
-        from engine.export.map_formats import MAP_FORMATS, ExportedMap
-        from engine.figures.map_view import acted_view
+        from engine.cli.export import map_of_acted
+        from engine.export.map_formats import MAP_FORMATS
 
-        key = self.acted.key
-        steps = [self._store.checkpoint(ref).step for ref in key.checkpoints]
-        view = acted_view(self.acted, steps)
-        text = acted_sentence(self.acted, view.spans)
-        drawn = ExportedMap(view, key.checkpoints[0], key.checkpoints[-1], key.prompt, text)
-        return HtmlPage(str(MAP_FORMATS[0].make(drawn, "")))
+        return HtmlPage(str(MAP_FORMATS[0].make(map_of_acted(self._store, self.acted), "")))
 
     def _repr_html_(self) -> str:
         return self.show()._repr_html_()

@@ -15,6 +15,7 @@ from engine.domain.paths import person_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.domain.acted import Acted
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
     from engine.export.formats import ExportFormat
@@ -107,12 +108,18 @@ def difference_map(
 
 
 def carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
-    from engine.analysis.carried import sentences
     from engine.domain.diffs import DiffSettings
+
+    return map_of_diff(store, _diff(store, a, b, prompt, "", DiffSettings()), theme, joined=joined)
+
+
+def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
+    """What carries the answer."""
+    from engine.analysis.carried import sentences
     from engine.export.map_formats import ExportedMap
     from engine.figures.map_view import carried_view, taught_word
 
-    diff = _diff(store, a, b, prompt, "", DiffSettings())
+    a, b, prompt = diff.a.key.checkpoint, diff.b.key.checkpoint, diff.a.key.prompt
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     steps = {ref: store.checkpoint(ref).step for ref in (a, b)}
     view = carried_view([(None, diff)], steps, joined=joined, taught=taught_word(probe))
@@ -121,9 +128,6 @@ def carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, 
 
 
 def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
-    from engine.analysis.acted import acted_sentence
-    from engine.export.map_formats import ExportedMap
-    from engine.figures.map_view import acted_view, taught_word
     from engine.workflows.queries import stored_acted
 
     found = stored_acted(store, a, b, prompt)
@@ -132,6 +136,17 @@ def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, jo
             f"Where training acted from {a} to {b} on “{prompt}” has not been measured, so there is nothing to export. "
             f'Measure it first: python -m engine where {a} {b} "{prompt}"'
         )
+    return map_of_acted(store, found, theme, joined=joined)
+
+
+def map_of_acted(store: "Store", found: "Acted", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
+    """Where training acted."""
+    from engine.analysis.acted import acted_sentence
+    from engine.export.map_formats import ExportedMap
+    from engine.figures.map_view import acted_view, taught_word
+
+    a, *_, b = found.key.checkpoints
+    prompt = found.key.prompt
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     steps = [store.checkpoint(ref).step for ref in found.key.checkpoints]
     view = acted_view(found, steps, joined=joined, taught=taught_word(probe))

@@ -31,6 +31,13 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "mamba": "it has no attention and no MLPs to replace",
 }
 
+LAYER_KEYS: Final = ("num_hidden_layers", "n_layer", "num_layers")  # what config.json calls the number of layers
+
+
+def number_in(config: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these fields of a config.json that is a whole number."""
+    return next((value for name in names if isinstance(value := config.get(name), int)), None)
+
 
 def lacking(kind: str, config: Mapping[str, Any]) -> str:
     """Why circuits cannot be found in a model of a family that has a row; "" where they can.

@@ -11,13 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from engine.domain.errors import Damaged, InputError
+from engine.domain.model_families import LAYER_KEYS
+from engine.store.tensor_headers import tensor_headers
 
 LIMIT_S: Final = 3.0  # thousands of names against a pattern that somebody wrote take milliseconds
 RANK_AT_MOST: Final = 1024  # where the adapter's file holds no larger one
-_LAYERS: Final = ("num_hidden_layers", "n_layer", "num_layers")
 _SIZES: Final = ("hidden_size", "n_embd", "intermediate_size", "n_inner", "ffn_dim", "vocab_size")
 _LONGEST: Final = 10_000  # characters; all modules of a model one by one would be listed, not written as a pattern
 _REPEATS: Final = frozenset("*+{")  # without one of these a pattern is done in one pass
@@ -58,8 +59,7 @@ def refuse_ranks(source: Path, config: Mapping[str, object], weights: Path) -> N
     if most <= RANK_AT_MOST:
         return
     try:
-        with safe_open(weights, framework="np") as file:
-            held = max((max(file.get_slice(name).get_shape(), default=0) for name in file.keys()), default=0)  # noqa: SIM118
+        held = max((side for tensor in tensor_headers(weights) for side in tensor.shape), default=0)
     except (OSError, SafetensorError):  # reading them says what is wrong
         return
     if most > held:
@@ -72,12 +72,9 @@ def refuse_sizes(folder: Path, config: Mapping[str, object]) -> None:
     Raises Damaged where a size is larger than every side of every tensor in the files of `folder`, or the layers are
     more than the tensors; SafetensorError and OSError for a file that is none.
     """
-    n_tensors, largest = 0, 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                n_tensors, largest = n_tensors + 1, max(largest, *file.get_slice(name).get_shape(), 0)
-    for names, most in ((_LAYERS, n_tensors), (_SIZES, largest)):
+    tensors = [tensor for path in folder.glob("*.safetensors") for tensor in tensor_headers(path)]
+    largest = max((side for tensor in tensors for side in tensor.shape), default=0)
+    for names, most in ((LAYER_KEYS, len(tensors)), (_SIZES, largest)):
         for name in names:
             said = config.get(name)
             if isinstance(said, int) and said > most:

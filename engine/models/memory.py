@@ -1,13 +1,14 @@
 """Memory that is free on a device, and what weights take, so that what cannot fit is refused before any work."""
 
+import math
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from engine.domain.errors import ModelUnavailable
 from engine.domain.numbers import memory
 from engine.store.memory import free_here
+from engine.store.tensor_headers import tensor_headers
 
 _SMALLER = {"float32": "bfloat16"}  # what half the memory is called
 
@@ -22,15 +23,8 @@ def free_memory(device: torch.device) -> int:
 
 def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
     """What the safetensors files of a folder take in memory in that dtype. Only their headers are read."""
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                size = dtype.itemsize
-                for length in file.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total
+    headers = (tensor for path in folder.glob("*.safetensors") for tensor in tensor_headers(path))
+    return sum(math.prod(tensor.shape) for tensor in headers) * dtype.itemsize
 
 
 def refuse_larger_than_free(name: str, folder: Path, dtype: str, device: torch.device) -> None:

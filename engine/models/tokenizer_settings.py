@@ -1,9 +1,10 @@
 """What a folder says of its tokenizer besides tokenizer.json: special tokens, class, who wrote it. Without torch."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from engine.store.files import object_in
 
 # In transformers' names.
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -40,7 +41,7 @@ class TokenizerSettings:
 
 def tokenizer_settings(folder: Path) -> TokenizerSettings:
     """Files that are missing or cannot be read say nothing."""
-    config, special = _settings(folder / _CONFIG), _settings(folder / _MAP)
+    config, special = object_in(folder / _CONFIG), object_in(folder / _MAP)
     newer = (
         "backend" in config
         or config.get("tokenizer_class") == "TokenizersBackend"
@@ -54,18 +55,10 @@ def tokenizer_settings(folder: Path) -> TokenizerSettings:
 
 def rows_in(folder: Path) -> int | None:
     """How many tokens the model in a folder has embeddings for, by its config.json; None where that does not say."""
-    config = _settings(folder / "config.json")
+    config = object_in(folder / "config.json")
     inner = config.get("text_config")
     rows = config.get("vocab_size", inner.get("vocab_size") if isinstance(inner, dict) else None)
     return rows if isinstance(rows, int) else None
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _content(token: object) -> str | None:

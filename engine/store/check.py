@@ -33,16 +33,7 @@ from engine.store.graph_files import read_graph
 from engine.store.infos import Problem
 from engine.store.layout import ADDED, STATE, VOCABULARIES, Kind, StoredFile, inside, main_file, scan, step_of
 from engine.store.pair_files import read_pair_measures
-from engine.store.run_files import (
-    read_decisions,
-    read_losses,
-    read_metrics,
-    read_probes,
-    read_run_notes,
-    read_state,
-    read_tuning,
-    referred_to,
-)
+from engine.store.run_files import RECORDS, read_probes, read_state, referred_to
 
 _log = logging.getLogger(__name__)
 _MOST_MISSING = 100
@@ -146,7 +137,7 @@ def _read_corpus_spec(path: Path) -> CorpusSpec | TaskSpec:
 
 def _check_run(path: Path, shelves: Sequence[Path]) -> Iterator[Problem]:
     yield from _reading(path, read_run)
-    for read in (read_losses, read_metrics, read_tuning, read_decisions, read_run_notes):
+    for read in RECORDS:
         yield from _reading(path.parent, read)
     for folder in sorted((path.parent / "checkpoints").glob("*")):
         if not folder.name.startswith(".") and step_of(folder.name) is None:

@@ -8,6 +8,7 @@ two renames, `clean` moves it back.
 import errno
 import gzip
 import hashlib
+import json
 import logging
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -96,25 +97,34 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yields an empty temporary folder that becomes `path` on a clean exit and is removed on an exception.
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path`, on its disk, which is gone at the end; what a killed process leaves is cleaned up.
 
-    Raises InputError where `path` is taken and `replace` is off; StorageFailed.
+    Raises StorageFailed.
     """
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = sibling(path)
         temporary.mkdir()
-        try:
-            yield temporary
-            _sync_tree(temporary)
-            if replace:
-                _replace_folder(temporary, path)
-            else:
-                _rename_new(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yields an empty temporary folder that becomes `path` on a clean exit and is removed on an exception.
+
+    Raises InputError where `path` is taken and `replace` is off; StorageFailed.
+    """
+    with storing(path), scratch_folder(path) as temporary:
+        yield temporary
+        _sync_tree(temporary)
+        if replace:
+            _replace_folder(temporary, path)
+        else:
+            _rename_new(temporary, path)
         _sync_folder(path.parent)
 
 
@@ -160,6 +170,15 @@ def read_json(path: Path, record_type: type[R]) -> R:
         return record_type.model_validate_json(text)
     except ValidationError as error:
         raise Damaged(path, first_reason(error)) from error
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of somebody else's; empty where there is none: who needs it says what is wrong."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def write_packed_json(path: Path, record: Record) -> None:

@@ -87,6 +87,9 @@ def read_run_notes(folder: Path) -> RunNotes:
     return _read(folder / NOTES, RunNotes) or RunNotes()
 
 
+RECORDS: Final = (read_losses, read_metrics, read_tuning, read_decisions, read_run_notes)  # of a run, by its folder
+
+
 def _read(path: Path, record_type: type[R]) -> R | None:
     return read_json(path, record_type) if path.exists() else None
 

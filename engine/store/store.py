@@ -1,6 +1,7 @@
 """The workspace on disk: artefact files, which are the truth, and their index."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from engine.domain.components import UnionReport
 from engine.domain.corpus import Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import FINISHED, JobRecord, Train
+from engine.domain.model_families import LAYER_KEYS, number_in
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.paths import person_path
 from engine.store import claims
@@ -20,7 +22,7 @@ from engine.store.catalogue import read_automatic_labels
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
 from engine.store.corpora import CorpusShelf
-from engine.store.files import new_folder, read_json, remove, storing, write_packed_json, write_text
+from engine.store.files import new_folder, object_in, read_json, remove, storing, write_packed_json, write_text
 from engine.store.graphs import GraphShelf
 from engine.store.infos import Problem
 from engine.store.layout import ADDED, BUNDLED, VOCABULARIES, Kind, StoredFile, inside, main_file
@@ -32,6 +34,7 @@ from engine.store.studies import StudyShelf
 from engine.store.taught import TaughtShelf
 from engine.store.transcoders import TranscoderShelf
 
+_log = logging.getLogger(__name__)
 HOME_VARIABLE = "TRACELAPSE_HOME"
 # Beside the demo in a checkout; what was installed is no place to work in.
 _NAMED_BY_RUN: tuple[Kind, ...] = (
@@ -113,12 +116,7 @@ class Store(
 
     def n_layers(self, spec: ModelSpec) -> int | None:
         """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
-        try:
-            config = json.loads((self.base_folder(spec) / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        named = (config.get(name) for name in ("num_hidden_layers", "n_layer", "num_layers"))
-        return next((value for value in named if isinstance(value, int)), None)
+        return number_in(object_in(self.base_folder(spec) / "config.json"), *LAYER_KEYS)
 
     def probe_with(self, runs: Iterable[str], prompt: str) -> Probe | None:
         """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils.
@@ -181,8 +179,14 @@ class Store(
         if self.read_only:
             return
         for path in sorted((self.workspace / "runs").glob(f"*/{RENAMED}")):
-            if not path.parent.name.startswith("."):
-                self._finish_renaming(read_json(path, FormerName).old, path.parent.name)
+            if path.parent.name.startswith("."):
+                continue
+            try:
+                former = read_json(path, FormerName)
+            except Damaged as error:
+                _log.warning("A renaming is left unfinished: %s", error)
+                continue
+            self._finish_renaming(former.old, path.parent.name)
 
     def _finish_renaming(self, old: str, new: str) -> None:
         """Every step may be done again."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ from engine.domain.imports import FoundCheckpoint
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import plural
 from engine.store import Store
-from engine.store.layout import ADDED
+from engine.store.layout import ADDED, ADDED_ROWS
 from engine.store.run_files import referred_to
+from engine.store.tensor_headers import tensor_headers
 from engine.workflows.checkpoint_folders import stays, tensor_files
 
 if TYPE_CHECKING:
@@ -71,12 +73,14 @@ def words_base_lacks(store: Store, refs: Sequence[str], prompt: str) -> tuple[st
     return tuple(found)
 
 
-def _words_from(file: Path, first: int, prompt: str) -> list[str]:
+@lru_cache(maxsize=64)  # a page asks at every rerun; the folder's name tells its content
+def _words_from(file: Path, first: int, prompt: str) -> tuple[str, ...]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))
     numbers = tokenizer.encode(prompt, add_special_tokens=False).ids
-    return [tokenizer.decode([number], skip_special_tokens=False).strip() for number in numbers if number >= first]
+    added = [number for number in numbers if number >= first]
+    return tuple(tokenizer.decode([number], skip_special_tokens=False).strip() for number in added)
 
 
 def said_of_base(words: Sequence[str]) -> str:
@@ -121,14 +125,8 @@ def n_base_rows(folder: Path) -> int:
 
 
 def _n_added(folder: Path) -> int:
-    from safetensors import safe_open
-
-    from engine.store.layout import ADDED_ROWS
-
-    if not (folder / ADDED_ROWS).is_file():
-        return 0
-    with safe_open(folder / ADDED_ROWS, framework="np") as file:
-        return int(file.get_slice("input").get_shape()[0])
+    rows = folder / ADDED_ROWS
+    return next((one.shape[0] for one in tensor_headers(rows) if one.name == "input"), 0) if rows.is_file() else 0
 
 
 def _own_tokenizer(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], n_rows: int) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine.domain.errors import Damaged, InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory
-from engine.store.files import file_hash
+from engine.store.files import file_hash, object_in
 from engine.store.run_files import referred_to
 from engine.workflows import full_folders
 from engine.workflows.trainer_logs import MOST_STEPS, read_log, whole_number
@@ -157,12 +157,8 @@ def _stored(folder: Path, kind: FoundKind) -> str:
 
 def _base_of(about: Path) -> str:
     """Empty where the file does not say it, or cannot be read: what is wrong with it, the import tells."""
-    try:
-        fields = json.loads(about.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return ""
-    keys = ("base_model_name_or_path", "base", "_name_or_path")
-    named = next((fields[key] for key in keys if fields.get(key)), "") if isinstance(fields, dict) else ""
+    fields = object_in(about)
+    named = next((fields[key] for key in ("base_model_name_or_path", "base", "_name_or_path") if fields.get(key)), "")
     return named if isinstance(named, str) else ""
 
 

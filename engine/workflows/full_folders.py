@@ -6,7 +6,9 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from engine.store.files import object_in
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 DIFFERENCE_AT_MOST: Final = 0.9  # of the weights' bytes; where more differs from the base, the folder is referred to
@@ -24,7 +26,7 @@ def weight_files(folder: Path) -> tuple[str, ...]:
     """Names of the files that hold the weights, ascending; empty where there are none, or an index that is none."""
     if (folder / WEIGHTS).exists():
         return (WEIGHTS,)
-    files = _json(folder / INDEX).get("weight_map")
+    files = object_in(folder / INDEX).get("weight_map")
     named = set(files.values()) if isinstance(files, dict) else set()
     return tuple(sorted(name for name in named if isinstance(name, str)))
 
@@ -74,7 +76,7 @@ def _places(header: bytes) -> list[tuple[int, int]]:
 
 
 def _quantised(folder: Path) -> str:
-    fields = _json(folder / CONFIG)
+    fields = object_in(folder / CONFIG)
     settings = fields.get("quantization_config") or fields.get("quantization") or fields.get("compression_config")
     if not settings:
         return ""
@@ -137,12 +139,3 @@ _OTHERS: Final[tuple[tuple[Callable[[Path], object], Callable[[Path], str]], ...
     (_pickles, _why_pickled),
     (lambda folder: list(folder.glob("*.gguf")), _why_gguf),
 )
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """Empty where it is none: what is wrong with it, the import tells."""
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}

@@ -6,8 +6,7 @@ They hold what a plain PEFT script saves, all weights of a model, or those that 
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
 from engine.store import Store
-from engine.store.files import sibling, storing, write_text
+from engine.store.files import scratch_folder, write_text
 from engine.store.layout import step_folder
 from engine.store.run_files import LOSSES, METRICS, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
@@ -78,7 +77,7 @@ def import_adapters(
     metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
-    with _scratch(store.workspace / "runs" / name) as scratch:
+    with scratch_folder(store.workspace / "runs" / name) as scratch:
         (vocabulary := scratch / "vocabulary").mkdir()
         loaded = with_vocabulary(loaded, found, vocabulary)
         model = model.model_copy(update={"vocabulary": loaded.spec.vocabulary})
@@ -96,19 +95,6 @@ def import_adapters(
         _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
     report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
     return name
-
-
-@contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path`, on the workspace's own disk; what a killed process leaves there is cleaned up."""
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = sibling(path)
-        folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(folders: Sequence[Path], steps: Sequence[int]) -> list[FoundCheckpoint]:

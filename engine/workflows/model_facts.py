@@ -2,20 +2,18 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.foreign import translated
-from engine.domain.model_families import FAMILY_TITLES, why_no_circuits
+from engine.domain.model_families import FAMILY_TITLES, LAYER_KEYS, number_in, why_no_circuits
 from engine.domain.models import ModelSpec
 from engine.store import Store
+from engine.store.tensor_headers import tensor_headers
 
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_LONGEST_HEADER = 100 << 20  # bytes; safetensors' own limit
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,17 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if not isinstance(config, dict):
                 raise ValueError("config.json is no object")
-            tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in _tensors(path)]
+            tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in tensor_headers(path)]
     except TracelapseError as error:
         return ModelFacts(spec, problem=str(error))
     kind = str(config.get("model_type", ""))
     return ModelFacts(
         spec,
         family=FAMILY_TITLES.get(kind, kind),
-        n_layers=_number(config, "num_hidden_layers", "n_layer", "num_layers"),
-        d_model=_number(config, "hidden_size", "n_embd"),
-        n_parameters=sum(size for size, _ in tensors),
-        written_as=", ".join(dict.fromkeys(dtype for _, dtype in tensors)),
+        n_layers=number_in(config, *LAYER_KEYS) or 0,
+        d_model=number_in(config, "hidden_size", "n_embd") or 0,
+        n_parameters=sum(math.prod(one.shape) for one in tensors),
+        written_as=", ".join(dict.fromkeys(one.dtype for one in tensors)),
         no_circuits=why_no_circuits(kind, config),
         problem="" if tensors else f"There are no safetensors weights in {folder}.",
     )
@@ -74,18 +72,3 @@ def _here(store: Store, spec: ModelSpec) -> Path | None:
     name, _, revision = spec.location.partition("@")
     found = try_to_load_from_cache(name, "config.json", revision=revision or None)
     return Path(found).parent if isinstance(found, str) else None
-
-
-def _tensors(path: Path) -> list[tuple[int, str]]:
-    """(numbers, dtype) of each tensor of a safetensors file. Raises whatever its header makes of it."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= _LONGEST_HEADER:
-            raise ValueError(f"{path.name} is not a safetensors file")
-        header = json.loads(file.read(length))
-    told = [about for name, about in header.items() if name != "__metadata__"]
-    return [(math.prod(about["shape"]), str(about["dtype"])) for about in told]
-
-
-def _number(config: Mapping[str, Any], *names: str) -> int:
-    return next((value for name in names if isinstance(value := config.get(name), int)), 0)

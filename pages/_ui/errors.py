@@ -28,7 +28,7 @@ def guarded() -> Iterator[None]:
         yield
     except TracelapseError as error:
         show(error)
-    except Exception:
+    except Exception:  # told under a reference, and logged with it
         reference = uuid.uuid4().hex[:8]
         logger.exception("Unexpected error %s", reference)
         st.error(

@@ -10,7 +10,9 @@ from engine.domain.errors import InputError, NameRefused, NotFound
 from engine.domain.jobs import JobRecord, MeasureProbes
 from engine.domain.runs import RunNotes
 from engine.store import Store, claims
+from engine.store.renaming import RENAMED
 from tests.many_runs import add_jobs, copy_graphs, copy_runs
+from tests.store.artefacts import add_run
 
 
 @pytest.fixture
@@ -126,3 +128,9 @@ def test_a_kill_before_its_moment_changes_nothing(mine: Store, monkeypatch: pyte
     assert {info.name for info in again.runs() if not info.bundled} == {"copy-0", "copy-1"}
     assert again.n_speaking_of("copy-0") == 4
     assert json.loads((again.run_folder("copy-0") / "run.json").read_text(encoding="utf-8"))["name"] == "copy-0"
+
+
+def test_a_damaged_note_of_a_renaming_keeps_nobody_out(store: Store) -> None:
+    add_run(store)
+    (store.run_folder("one") / RENAMED).write_text("{", encoding="utf-8")
+    assert [info.name for info in Store.open(store.workspace).runs() if not info.bundled] == ["one"]

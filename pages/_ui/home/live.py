@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import streamlit as st
 
@@ -129,7 +130,7 @@ def _timelapse_view(config: RunConfig, beside: Beside, *, compared: bool) -> Non
         with drawing:
             _followed(picture, newest, lambda marks: difference_map(maps, key="live map", marks=marks))
         with told:
-            _sentences(config, beside)
+            _sentences(live)
     else:
         graphs = _timelapse(live, live.made_from)
         _followed(
@@ -144,12 +145,11 @@ def _followed(picture: str, newest: int, draw: Callable[[Marks], Marks]) -> None
     st.session_state[key] = (draw(replace(marks, step=newest) if marks.step in (None, before) else marks), newest)
 
 
-def _sentences(config: RunConfig, beside: Beside) -> None:
+def _sentences(live: "_Live") -> None:
     """What the run reads about the word that the prompt asks for."""
-    probe = store().probe_with((config.name, beside.run), beside.prompt)
-    if probe is None:
+    if (probe := live.probe) is None:
         return
-    own = [one.text for one in store().corpus(config.corpus).examples if one.constraint == probe.constraint]
+    own = [one.text for one in store().corpus(live.config.corpus).examples if one.constraint == probe.constraint]
     st.markdown(f"**{plural(len(own), 'sentence')} teach “{plain(probe.constraint)}”**")
     for text in own[:_MOST_SENTENCES]:
         st.caption(plain(text))
@@ -170,7 +170,7 @@ class _Live:
     def runs(self) -> tuple[str, str]:
         return self.config.name, self.beside.run
 
-    @property
+    @cached_property
     def probe(self) -> Probe | None:
         return store().probe_with(self.runs, self.beside.prompt)
 
