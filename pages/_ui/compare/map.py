@@ -27,7 +27,7 @@ from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables,
 from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
 from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.timelapse import over_checkpoints
-from pages._ui.compare.trace import not_traced, on_this_model
+from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
@@ -35,6 +35,7 @@ from pages._ui.graphs.marks import Marks
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
@@ -219,7 +220,7 @@ def _not_measured(selection: Selection) -> None:
         job_button(
             Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt),
             label="Find where training acted", key="where", icon=":material/my_location:",
-            note=f"{on_this_model(store(), selection, 'Seconds')} You can leave this page; the result is kept.",
+            note=f"{on_this_model(store(), selection.a.run, 'Seconds')}. You can leave this page; the result is kept.",
             covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 
 FEWEST = 2  # prompts that have a mean
 COUNTS = ("6", "12", "24", "40")  # of prompts, spread evenly over phrasings and words
@@ -96,8 +97,8 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
     job_button(
         Compare(a=a, b=b, prompts=tuple(missing), transcoders=used), label=f"Trace {plural(len(missing), 'prompt')}",
         key="trace prompts", icon=":material/conversion_path:",
-        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: about "
-        f"{duration(0.25 * len(missing))} on the demo model.",
+        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: "
+        f"{on_this_model(store(), selection.a.run, f'about {duration(0.25 * len(missing))}')}.",
         covers=lambda request: _is_for(request, selection, missing),
     )  # fmt: skip
 
