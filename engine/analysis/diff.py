@@ -20,7 +20,9 @@ first. Then:
     not kept      one side's stored graph was cut and says nothing of this edge
 
 `unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
-of the logit itself), but never below the precision to which parts add up. The change of what flipped is the sum of both
+of the logit itself). In a deep model that is spread over thousands of edges, none of which is a hundredth of it: there
+the limit is what the edge has that, with all larger ones, makes up half of it (with another `min_change` than 0.01, in
+proportion). It is never below the precision to which parts add up. The change of what flipped is the sum of both
 sizes with B's sign. Turned round, what counts is asked of the other model: other changes may then count, but none that
 counts both ways goes the same way twice, as both sides are multiplied by one number.
 """
@@ -68,6 +70,7 @@ from engine.domain.graphs import AttributionGraph, NodeKind
 
 PRECISION = 1e-4  # to which parts add up to the logit, of the size of what they add up from (tests hold them to it)
 DEFAULT_SETTINGS = DiffSettings()
+_ENOUGH = 0.5  # of what moved: as many changes count as make up this share of it
 _KINDS = [kind.name.lower() for kind in NodeKind]
 
 
@@ -191,11 +194,20 @@ def _explained_change(
 ) -> ExplainedChange:
     a, b = _into_outputs(sides)
     scale = common_scale(a, b)
-    moved = float(np.abs(b - scale * a).sum())
-    limit = max(settings.min_change * moved, PRECISION * float(np.abs(b).sum()))
+    changes = np.abs(b - scale * a)
+    moved = float(changes.sum())
+    spread = min(moved, _among_the_largest(changes[:-1]) / DEFAULT_SETTINGS.min_change)
+    limit = max(settings.min_change * spread, PRECISION * float(np.abs(b).sum()))
     before, after = (logit_value(side.graph, explained) for side in sides)
     is_estimated = sides[1].gradient is None
     return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit, is_estimated)
+
+
+def _among_the_largest(changes: np.ndarray) -> float:
+    """The smallest of the largest changes (n,) that make up _ENOUGH of their sum; 0 where there are none."""
+    ranked = np.sort(changes)[::-1]
+    place = int(np.searchsorted(ranked.cumsum(), _ENOUGH * ranked.sum()))
+    return float(ranked[place]) if ranked.any() else 0.0
 
 
 def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
