@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import floor, isnan
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
+from engine.figures.fit_text import score_text
 from engine.figures.layout import Layout, layout
 from engine.figures.names import SUPERNODE, visible
 from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
@@ -327,7 +328,7 @@ def _side(
     kept_edges: pd.Series,
 ) -> dict[str, Any]:
     replacement = graph.fit.replacement
-    fit = f"replacement score {decimal(floor(100 * replacement) / 100)}"  # never at the limit while below it
+    fit = f"replacement score {score_text(replacement)}"
     limit = decimal(FIT_LIMIT)
     weak = "" if replacement >= FIT_LIMIT else f"Replacement score under {limit}: much runs through error nodes."
     return {
