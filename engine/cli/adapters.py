@@ -10,8 +10,11 @@ from engine.cli.inputs import stored_corpus
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
+from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
+from engine.domain.models import ModelSpec
+from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
@@ -23,10 +26,22 @@ def add_to(app: typer.Typer) -> None:
 
 def import_checkpoints(
     ctx: typer.Context,
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="What PEFT or Trainer saved.")],
+    folders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FOLDER|HUB-ID...",
+            help="What PEFT or Trainer saved, or ids on the Hugging Face hub, which may end in @ and a revision.",
+        ),
+    ],
     *,
     name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run that they become.")] = "",
-    model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="M",
+            help="Their base: demo, a Hugging Face folder, or a hub id. Else demo; of revisions of a model the first.",
+        ),
+    ] = "",
     corpus: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Its probes are measured at every checkpoint.")
     ] = None,
@@ -40,31 +55,42 @@ def import_checkpoints(
     preview: Annotated[bool, typer.Option("--preview", help="Only tell what would be taken in.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Take in checkpoints that were trained elsewhere: a trainer's output folder, or single checkpoints."""
+    """Take in checkpoints that were trained elsewhere: a trainer's output folder, single checkpoints, or hub ids.
+
+    What lies on the hub is downloaded into the Hugging Face cache; with --preview only its small JSON files are.
+    """
     from engine.jobs import run_inline
     from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
+    from engine.workflows.hub_checkpoints import first_revision, hub_ids, look_at
 
     check_destination(json_file)
-    paths, numbers = [person_path(folder) for folder in folders], _numbers(steps)
-    found = preview_of(paths, steps=numbers)
+    numbers, ids = _numbers(steps), hub_ids(folders)
+    looked = look_at(ids)
+    base = model or first_revision(folders, looked) or ""
+    rest = [folder for folder in folders if folder != base]
+    found = preview_of([person_path(folder) for folder in rest], steps=numbers, looked=looked)
     if json_file:
         write_json(found.model_dump(mode="json"), json_file)
     if preview:
         if json_file != "-":
             _show(found)
+            _say_of_hub(found, base)
             say(log_notes(found))
         return
     if not name:
         raise InputError("Name the run that they become with --name, or look first with --preview.")
     store = store_of(ctx)
-    spec = model_spec(model, tuple(store.models()))
+    spec = _base(base, found, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
+    absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in rest)
     request = ImportCheckpoints(
-        name=name, folders=tuple(map(str, paths)), model=spec, corpus=taught, steps=numbers,
+        name=name, folders=absolute, model=spec, corpus=taught, steps=numbers,
         logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
+    if json_file != "-":
+        _say_of_hub(found, base)
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":
@@ -74,6 +100,27 @@ def import_checkpoints(
     for told in (*notes, log_notes(found), *what_is_kept(store, name)):
         if told:
             say(told)
+
+
+def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
+    """The model that the checkpoints are put onto. Raises InputError where a hub's adapter says another than ours."""
+    said = next((one.base for one in found.taken if one.hub and one.base), "")
+    if named or not said:
+        return model_spec(named or "demo", known)
+    if own := next((spec for spec in known if spec.location == said), None):
+        return own
+    raise InputError(
+        f"{found.taken[0].path} says that it was trained from {said}. Name that with --model: a folder that holds it, "
+        "or its hub id, and it is downloaded."
+    )
+
+
+def _say_of_hub(found: ImportPreview, base: str) -> None:
+    """What an import downloads, and which of several revisions is the base."""
+    if found.download_bytes:
+        say(f"An import downloads {memory(found.download_bytes)} from the hub, into the Hugging Face cache.")
+    if any(one.hub for one in found.checkpoints) and HubId.parse(base):
+        say(f"{base} is the base that they are compared with.")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import Damaged, InputError, TracelapseError
+from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import plural
@@ -99,9 +100,12 @@ def what_is_kept(store: Store, run: str) -> list[str]:
     parts = []
     for checkpoint in store.checkpoints(run):
         if source := referred_to(checkpoint.folder):
+            hub = HubId.of_cached(source)
+            where = f"the Hugging Face cache, as {hub}," if hub else str(source)
+            keep = "Keep it in that cache." if hub else "Do not move or change that folder."
             parts.append(
-                f"{checkpoint.label} stays in {source} and is read from there: nearly all of it differs from the base. "
-                "Do not move or change that folder."
+                f"{checkpoint.label} stays in {where} and is read from there: nearly all of it differs from the base. "
+                f"{keep}"
             )
     folder = store.vocabulary_folder(store.run(run).model)
     if folder is None:

@@ -169,11 +169,6 @@ def test_what_is_no_folder_is_told_with_the_way_out(named: str, told: str, tmp_p
         preview([tmp_path / named])
 
 
-def test_an_id_of_the_hub_is_told_how_to_download_it() -> None:
-    with pytest.raises(InputError, match="huggingface-cli download owner/name --revision step1000 --local-dir FOLDER"):
-        preview([Path("owner/name@step1000")])
-
-
 def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
 
