@@ -1,5 +1,6 @@
 """`import`, and `import-adapter`, its name of before."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
-from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
@@ -63,34 +63,33 @@ def import_checkpoints(
     from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
-    from engine.workflows.hub_checkpoints import first_revision, hub_ids, look_at
+    from engine.workflows.hub_checkpoints import download_words, first_revision, hub_ids, look_at
 
     check_destination(json_file)
     numbers, ids = _numbers(steps), hub_ids(folders)
     looked = look_at(ids)
     base = model or first_revision(folders, looked) or ""
-    rest = [folder for folder in folders if folder != base]
-    found = preview_of([person_path(folder) for folder in rest], steps=numbers, looked=looked)
+    found = preview_of([person_path(folder) for folder in folders], steps=numbers, looked=looked, base=base)
     if json_file:
         write_json(found.model_dump(mode="json"), json_file)
     if preview:
         if json_file != "-":
             _show(found)
-            _say_of_hub(found, base)
-            say(log_notes(found))
+            for told in (download_words(found, None, looked), _compared_with(base, ids), log_notes(found)):
+                say(told)
         return
     if not name:
         raise InputError("Name the run that they become with --name, or look first with --preview.")
     store = store_of(ctx)
     spec = _base(base, found, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
-    absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in rest)
+    absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in folders)
     request = ImportCheckpoints(
         name=name, folders=absolute, model=spec, corpus=taught, steps=numbers,
         logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
     if json_file != "-":
-        _say_of_hub(found, base)
+        say(download_words(found, spec, looked) + _compared_with(base, ids))
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":
@@ -115,12 +114,9 @@ def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> Mod
     )
 
 
-def _say_of_hub(found: ImportPreview, base: str) -> None:
-    """What an import downloads, and which of several revisions is the base."""
-    if found.download_bytes:
-        say(f"An import downloads {memory(found.download_bytes)} from the hub, into the Hugging Face cache.")
-    if any(one.hub for one in found.checkpoints) and HubId.parse(base):
-        say(f"{base} is the base that they are compared with.")
+def _compared_with(base: str, ids: Mapping[str, HubId]) -> str:
+    """Which of several revisions is the base; empty where none is."""
+    return f"{base} is the base that they are compared with." if base in ids else ""
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ class ImportPreview(Record):
     """Taken ones by step, then the others."""
 
     checkpoints: tuple[FoundCheckpoint, ...]
-    download_bytes: int = 0  # what an import downloads first
+    download_bytes: int = 0  # what an import downloads first, with a base that was looked at
 
     @property
     def refused(self) -> tuple[FoundCheckpoint, ...]:

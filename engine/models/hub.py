@@ -36,8 +36,9 @@ from engine.domain.foreign import one_line
 from engine.domain.hub import HubFile, HubFolder, HubId
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.numbers import memory
+from engine.store.files import object_in
 
-_MODEL: Final = ("*.json", "*.safetensors", "*.model", "*.txt")  # what a model is read from; never pickles
+_MODEL: Final = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")  # what a model is read from; never pickles
 _MOST_NAMED: Final = 8  # revisions
 _POLL_S: Final = 0.2
 # It ends with the process that started it, whatever ends that.
@@ -68,10 +69,10 @@ def list_files(hub: HubId) -> HubFolder:
             raise ModelUnavailable(f"{hub.name} has no revision “{hub.revision}”. {_revisions(hub)}") from error
         except (NoConnection, Timeout, OfflineModeIsEnabled):
             return _listed_here(hub)
-    blobs, files = _cache_of(hub) / "blobs", []
+    blobs, snapshot, files = _cache_of(hub) / "blobs", _cache_of(hub) / "snapshots" / str(info.sha), []
     for one in info.siblings or ():
         mark = str((one.lfs and one.lfs.sha256) or one.blob_id or one.rfilename)
-        there = "/" not in mark and (blobs / mark).is_file()
+        there = _is_plain(one.rfilename) and ((blobs / mark).is_file() or (snapshot / one.rfilename).is_file())
         files.append(HubFile(name=one.rfilename, n_bytes=one.size or 0, mark=mark, here=there))
     return HubFolder(id=hub, commit=str(info.sha), files=_below(hub, files))
 
@@ -79,7 +80,7 @@ def list_files(hub: HubId) -> HubFolder:
 def fetch_small(folder: HubFolder) -> Path:
     """Its files, which are small, in the cache; returns where the folder then lies. Raises ModelUnavailable."""
     if not folder.offline and folder.files:
-        with _told(folder.id), _without_bars():
+        with _told(folder.id):
             # By the revision's name, so that the cache knows it without a network.
             snapshot_download(revision=folder.id.revision or None, **_asked(folder))
     return _lies(folder)
@@ -110,10 +111,13 @@ def fetch(folder: HubFolder, report: Report, cancel: CancelToken) -> Path:
 
 
 def fetch_model(location: str, report: Report, cancel: CancelToken) -> None:
-    """A base model's files in the cache. `location`: its id, with @REVISION where it has one.
+    """A base model's files in the cache; what lies there whole is not asked for again. `location`: its id, with
+    @REVISION where it has one.
 
     Raises ModelUnavailable (also where it is no model), Cancelled.
     """
+    if cached_model(location):
+        return
     hub = _model_id(location)
     listing = list_files(hub)
     names = {one.name for one in listing.files if "/" not in one.name}
@@ -128,7 +132,12 @@ def fetch_model(location: str, report: Report, cancel: CancelToken) -> None:
 
 
 def model_folder(location: str) -> Path:
-    """Where a base model's files lie in the cache; what is not there yet is downloaded. Raises ModelUnavailable."""
+    """Where a base model's files lie in the cache; only what does not lie there whole is downloaded.
+
+    So a run's base stays what it was when it was added, and using it asks nobody. Raises ModelUnavailable.
+    """
+    if here := cached_model(location):
+        return here
     hub = _model_id(location)
     with _told(hub):
         return Path(
@@ -140,11 +149,22 @@ def model_folder(location: str) -> Path:
 
 
 def cached_model(location: str) -> Path | None:
-    """Where a base model's files lie in the cache; None where its weights are not there. Asks nobody."""
+    """Where a base model's files lie in the cache; None where they are not all there. Asks nobody.
+
+    Raises ModelUnavailable where it is no id.
+    """
     hub = _model_id(location)
-    found = try_to_load_from_cache(hub.name, "config.json", revision=hub.revision or None)
+    with _told(hub):
+        found = try_to_load_from_cache(
+            hub.name, "config.json", revision=hub.revision or None, cache_dir=constants.HF_HUB_CACHE
+        )
     folder = Path(found).parent if isinstance(found, str) else None
-    return folder if folder and any(folder.glob("*.safetensors")) else None
+    if folder is None or not (folder / "tokenizer.json").is_file():
+        return None
+    shards = object_in(folder / "model.safetensors.index.json").get("weight_map")
+    if isinstance(shards, dict) and not (folder / "model.safetensors").is_file():
+        return folder if all((folder / str(name)).is_file() for name in shards.values()) else None
+    return folder if any(folder.glob("*.safetensors")) else None
 
 
 def published_file(name: str, file: str, *, folder: str | None, revision: str | None) -> Path:
@@ -267,8 +287,8 @@ def _revisions(hub: HubId) -> str:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """huggingface_hub draws bars on the terminal, across ours."""
+def without_bars() -> Iterator[None]:
+    """huggingface_hub draws bars on the terminal, across ours. Of the whole process, so around threads, not in them."""
     if are_progress_bars_disabled():
         yield
         return

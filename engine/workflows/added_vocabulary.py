@@ -97,16 +97,21 @@ def said_of_base(words: Sequence[str]) -> str:
 
 def what_is_kept(store: Store, run: str) -> list[str]:
     """Of an imported run: folders that it refers to, and what its base was given. Raises NotFound, Damaged."""
-    parts = []
+    parts, cached = [], dict[str, list[str]]()
     for checkpoint in store.checkpoints(run):
-        if source := referred_to(checkpoint.folder):
-            hub = HubId.of_cached(source)
-            where = f"the Hugging Face cache, as {hub}," if hub else str(source)
-            keep = "Keep it in that cache." if hub else "Do not move or change that folder."
+        source = referred_to(checkpoint.folder)
+        if source is not None and (hub := HubId.of_cached(source)):
+            cached.setdefault(hub.name, []).append(checkpoint.label)
+        elif source is not None:
             parts.append(
-                f"{checkpoint.label} stays in {where} and is read from there: nearly all of it differs from the base. "
-                f"{keep}"
+                f"{checkpoint.label} stays in {source} and is read from there: nearly all of it differs from the base. "
+                "Do not move or change that folder."
             )
+    for name, labels in cached.items():
+        parts.append(
+            f"{', '.join(labels)}: nearly all differs from the base, so the weights of {name} stay in the Hugging Face "
+            "cache and are read from there. Keep them in it."
+        )
     folder = store.vocabulary_folder(store.run(run).model)
     if folder is None:
         return parts

@@ -43,16 +43,20 @@ def preview(
     *,
     steps: Sequence[int] = (),
     looked: Mapping[str, Sequence[FoundCheckpoint]] = MappingProxyType({}),
+    base: str = "",
 ) -> ImportPreview:
     """What an import of these folders would take: of each the checkpoint that it is, and those in it.
 
     The order comes from Trainer's state, else from the number in a folder's name; `steps` set it, in the order of the
     preview without them. `looked`: what lies on the hub, by its id, which then stands among the folders
-    (`hub_checkpoints.look_at`). Raises InputError (no folder, no checkpoint, another number of steps than checkpoints),
-    Damaged (a state or configuration that cannot be read).
+    (`hub_checkpoints.look_at`). `base`: an id among them that is the base itself. Raises InputError (no folder, no
+    checkpoint, another number of steps than checkpoints), Damaged (a state or configuration that cannot be read).
     """
+    at_base = looked.get(base, ())
+    folders = [folder for folder in folders if not at_base or folder.as_posix() != base]
     if not folders:
-        raise InputError("No folder was given. Give at least one checkpoint folder.")
+        only = f"{base} is the base model itself" if at_base else "No folder was given"
+        raise InputError(f"{only}. Give at least one checkpoint folder{' or other revision' if at_base else ''}.")
     try:
         found = [one for folder in folders for one in looked.get(folder.as_posix()) or in_folder(folder)]
         distinct = _without_copies(sorted(found, key=_order))
@@ -64,10 +68,9 @@ def preview(
     if steps:
         distinct = _numbered(distinct, steps)
     taken = _last_without_step(distinct)
-    missing: dict[str, int] = {}
-    for one in taken:
-        missing |= one.hub.missing_bytes if one.taken and one.hub else {}
     checkpoints = tuple(sorted(taken, key=lambda one: (not one.taken, _order(one))))
+    fetched = [one.hub for one in (*at_base, *(one for one in taken if one.taken)) if one.hub]
+    missing = {mark: n_bytes for hub in fetched for mark, n_bytes in hub.missing_bytes.items()}
     return ImportPreview(checkpoints=checkpoints, download_bytes=sum(missing.values()))
 
 

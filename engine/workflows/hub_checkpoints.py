@@ -14,8 +14,10 @@ from typing import Final
 from engine.domain.errors import InputError
 from engine.domain.foreign import renamed
 from engine.domain.hub import HubFolder, HubId
-from engine.domain.imports import FoundCheckpoint
+from engine.domain.imports import FoundCheckpoint, ImportPreview
 from engine.domain.jobs import CancelToken, Report, part
+from engine.domain.models import ModelSpec
+from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.workflows import full_folders
 from engine.workflows.checkpoint_folders import (
@@ -51,7 +53,11 @@ def look_at(ids: Mapping[str, HubId]) -> Looked:
 
     Raises ModelUnavailable, InputError (no checkpoint), Damaged.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    if not ids:
+        return {}
+    from engine.models.hub import without_bars
+
+    with without_bars(), ThreadPoolExecutor(_AT_ONCE) as pool:
         return dict(zip(ids, pool.map(_look, ids.values()), strict=True))
 
 
@@ -65,6 +71,16 @@ def first_revision(items: Sequence[str], looked: Looked) -> str | None:
     if len(usable) != len(items) or len(items) < 2 or len({one.hub.id.name for one in usable if one.hub}) != 1:
         return None
     return min(items, key=lambda item: ((step := _told(found[item])) is None, step or 0))
+
+
+def download_words(found: ImportPreview, model: ModelSpec | None, looked: Looked) -> str:
+    """What an import onto `model` downloads first, for people; empty where that is nothing."""
+    parts = [f"{memory(found.download_bytes)} from the hub into the Hugging Face cache"] if found.download_bytes else []
+    if model is not None and model.source == "hub" and model.location not in looked:
+        from engine.models.hub import cached_model
+
+        parts += [] if cached_model(model.location) else [f"the base model {model.location}"]
+    return f"Downloads {' and '.join(parts)} first. " if parts else ""
 
 
 def fetched(

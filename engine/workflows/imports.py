@@ -74,7 +74,7 @@ def import_adapters(
     ids = hub_ids(items)
     if ids:
         report(0.0, f"looking at {', '.join(list(ids)[:3])}")
-    found = _find(items, steps, look_at(ids))
+    found = _find(items, steps, look_at(ids), model.location)
     downloading, rest = (part(report, 0.0, 0.5), part(report, 0.5, 1.0)) if ids else (report, report)
     found, words = fetched(found, downloading, cancel)
     with renamed(words):
@@ -122,9 +122,9 @@ def _make(
     report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
 
 
-def _find(items: Sequence[str], steps: Sequence[int], looked: Looked) -> list[FoundCheckpoint]:
+def _find(items: Sequence[str], steps: Sequence[int], looked: Looked, base: str) -> list[FoundCheckpoint]:
     """Ascending by step. Raises InputError for what is neither taken nor the same as another one."""
-    found = preview([person_path(item) for item in items], steps=steps, looked=looked)
+    found = preview([person_path(item) for item in items], steps=steps, looked=looked, base=base)
     if found.refused:
         named = "; ".join(f"{one.path}: {one.why}" for one in found.refused[:_MOST_NAMED])
         more = len(found.refused) - _MOST_NAMED

@@ -29,11 +29,11 @@ def test_revisions_are_looked_at_and_taken_in(cli: Cli, lab: LocalHub, tmp_path:
     ids = ("lab/tiny@step0", "lab/tiny@step10")
     told = cli("import", *ids, "--preview", "--json", tmp_path / "seen.json")
     assert told.exit_code == 0, told.output
-    assert "An import downloads 1 MB from the hub, into the Hugging Face cache." in told.stdout
+    assert "Downloads 1 MB from the hub into the Hugging Face cache first." in told.stdout
     assert "lab/tiny@step0 is the base that they are compared with." in told.stdout
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     size = (lab.repos["lab/tiny"]["step10"] / "model.safetensors").stat().st_size
-    assert size < seen["download_bytes"] < 2 * size
+    assert size < seen["download_bytes"] < 2 * size  # both revisions are the same weights
     (row,) = seen["checkpoints"]
     assert (row["step"], row["path"], row["kind"], row["taken"]) == (10, "lab/tiny@step10", "full", True)
     assert lab.weights_asked() == []
