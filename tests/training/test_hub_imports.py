@@ -1,10 +1,14 @@
 """Checkpoints on the hub, through huggingface_hub itself and a hub on this machine: look, import, use, delete."""
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -268,3 +272,26 @@ def test_a_disk_without_room_is_told_before_the_download(
     with pytest.raises(ModelUnavailable, match=r"has 1 MB left. Free some space, or start Tracelapse with HF_HOME"):
         take_in(taught, "me/lora", model=llama)
     assert hub.weights_asked() == []
+
+
+def test_a_download_ends_with_the_process_that_asked_for_it(
+    hub: LocalHub, adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos["me/lora"] = {"main": adapters / "checkpoint-4"}
+    hub.go_on.clear()
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    asking = (
+        "from engine.domain.hub import HubId; from engine.domain.jobs import NeverCancelled, quiet;"
+        "from engine.models.hub import fetch, list_files;"
+        "fetch(list_files(HubId(name='me/lora')), quiet, NeverCancelled())"
+    )
+    with subprocess.Popen([sys.executable, "-c", asking], cwd=Path(__file__).parents[2]) as process:
+        try:
+            assert hub.half_sent.wait(60)
+            (download,) = psutil.Process(process.pid).children()
+        finally:
+            process.kill()
+    until = time.monotonic() + 60
+    while download.is_running() and download.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.05)

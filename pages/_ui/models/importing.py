@@ -104,7 +104,8 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         show(error)
         return
     _table(found)
-    _imported(items)
+    if _imported(items):
+        found = found.model_copy(update={"download_bytes": 0})  # it is all here since
     if found.refused or not found.taken:
         _refused(found)
         return
@@ -148,12 +149,12 @@ def _refused(found: ImportPreview) -> None:
     st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
 
 
-def _imported(folders: Sequence[str]) -> None:
-    """Where to go once these are a run."""
+def _imported(folders: Sequence[str]) -> bool:
+    """Where to go once these are a run; whether they are one."""
     job = newest_job(lambda request: isinstance(request, ImportCheckpoints) and request.folders == tuple(folders))
     infos = {info.name: info for info in store().runs()}
     if job is None or job.state != "done" or job.result not in infos:
-        return
+        return False
     checkpoints = store().checkpoints(job.result)
     n = plural(len(checkpoints) - 1, "checkpoint")
     st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
@@ -167,6 +168,7 @@ def _imported(folders: Sequence[str]) -> None:
         st.page_link(
             "pages/train.py", label="Open the run", icon=":material/model_training:", query_params={"run": job.result}
         )  # fmt: skip
+    return True
 
 
 def _import(

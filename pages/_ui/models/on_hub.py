@@ -61,7 +61,9 @@ def looked_at(items: list[str]) -> Looked | None:
     if missing:
         _ask(known, missing)
         return None
-    st.button("Look again", icon=":material/refresh:", type="tertiary", on_click=known.clear)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("As it was on the hub when you looked.")
+        st.button("Look again", icon=":material/refresh:", type="tertiary", on_click=known.clear)
     return {item: known[item] for item in ids}
 
 
