@@ -21,6 +21,7 @@ class LocalHub:
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, Path]] = {}
         self.gated: set[str] = set()  # what is in them is told, but no file is given
+        self.broken: set[str] = set()  # names of files that cannot be given
         self.asked: list[str] = []
         self.go_on = threading.Event()  # cleared: of safetensors files only the first half is sent
         self.go_on.set()
@@ -97,6 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, folder: Path, path: Path) -> None:
         if not path.is_file():
             self._refuse(404, "EntryNotFound")
+            return
+        if path.name in self.hub.broken and self.command == "GET":
+            self._refuse(410, "")  # of 500 and more the client tries again for half a minute
             return
         about = _about(folder, path)
         lfs = about.get("lfs")

@@ -102,15 +102,17 @@ def import_checkpoints(
 
 
 def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
-    """The model that the checkpoints are put onto. Raises InputError where a hub's adapter says another than ours."""
-    said = next((one.base for one in found.taken if one.hub and one.base), "")
-    if named or not said:
+    """The model that the checkpoints are put onto. Raises InputError where the hub’s say no known one."""
+    first = next((one for one in found.taken if one.hub), None)
+    if named or first is None:
         return model_spec(named or "demo", known)
-    if own := next((spec for spec in known if spec.location == said), None):
+    if own := next((spec for spec in known if first.base and spec.location == first.base), None):
         return own
+    said = (
+        f"{first.path} says that it was trained from {first.base}" if first.base else f"{first.path} says no base model"
+    )
     raise InputError(
-        f"{found.taken[0].path} says that it was trained from {said}. Name that with --model: a folder that holds it, "
-        "or its hub id, and it is downloaded."
+        f"{said}. Name the base with --model: a folder that holds it, or its hub id, from where it is downloaded."
     )
 
 

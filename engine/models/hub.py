@@ -82,7 +82,9 @@ def fetch_small(folder: HubFolder) -> Path:
     if not folder.offline and folder.files:
         with _told(folder.id):
             # By the revision's name, so that the cache knows it without a network.
-            snapshot_download(revision=folder.id.revision or None, **_asked(folder))
+            found = Path(snapshot_download(revision=folder.id.revision or None, **_asked(folder)))
+        if found.name != folder.commit or not all((found / one.name).is_file() for one in folder.files):
+            raise ModelUnavailable(f"{folder.id} changed, or could not be asked, while it was looked at. Look again.")
     return _lies(folder)
 
 
@@ -325,7 +327,7 @@ def _told(hub: HubId) -> Iterator[None]:
         raise ModelUnavailable(f"“{hub}” is not a hub id. Write OWNER/NAME, such as google/gemma-2-2b.") from error
     except LocalEntryNotFoundError as error:
         raise ModelUnavailable(
-            f"{hub} is not on this machine and there is no network connection. {elsewhere}"
+            f"{hub} is not on this machine, also as a folder, and there is no network connection. {elsewhere}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelUnavailable(f"{hub} could not be downloaded: {one_line(error)}. {elsewhere}") from error

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from engine.domain.errors import Damaged, InputError
+from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory
 from engine.store.files import file_hash, object_in
@@ -108,7 +109,8 @@ def _refuse_no_folder(folder: Path) -> None:
         raise InputError(f"{folder} is a GGUF file. Convert it with {full_folders.from_gguf(folder)}")
     if folder.is_file():
         raise InputError(f"{folder} is a file. Name the folder that it lies in: {folder.parent}.")
-    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.")
+    hub = f" Of an id on the hub, write {folder}@main." if HubId.parse(folder.as_posix()) else ""
+    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.{hub}")
 
 
 def _in_child(folder: Path) -> FoundCheckpoint | None:

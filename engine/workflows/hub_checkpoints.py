@@ -44,8 +44,12 @@ Looked = Mapping[str, Sequence[FoundCheckpoint]]  # by the id as it was written
 
 
 def hub_ids(items: Sequence[str]) -> dict[str, HubId]:
-    """Those of the items that are no path here and can be an id. Nobody is asked. Raises InputError."""
-    return {item: hub for item in items if not person_path(item).exists() and (hub := HubId.parse(item)) is not None}
+    """Those of the items that are no path here and can be an id. Nobody is asked. Raises InputError.
+
+    What begins with a folder that is here is a path, if only a misspelt one, unless it has a revision.
+    """
+    ids = {item: hub for item in items if (hub := HubId.parse(item)) is not None}
+    return {item: hub for item, hub in ids.items() if not _is_path(item, hub)}
 
 
 def look_at(ids: Mapping[str, HubId]) -> Looked:
@@ -106,6 +110,10 @@ def fetched(
             raise InputError(f"{one.path} cannot be taken in: {why.replace(str(folder), str(one.path))}.")
         here.append(one.model_copy(update={"path": folder}))
     return here, words
+
+
+def _is_path(item: str, hub: HubId) -> bool:
+    return person_path(item).exists() or (not hub.revision and person_path(item.partition("/")[0]).is_dir())
 
 
 def _look(hub: HubId) -> tuple[FoundCheckpoint, ...]:

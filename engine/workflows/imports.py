@@ -100,7 +100,7 @@ def _make(
     taught = store.corpus(corpus) if corpus else None
     metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
     if model.source == "hub":
-        fetch_model(model.location, report, cancel)
+        fetch_model(model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
     with scratch_folder(store.workspace / "runs" / name) as scratch:

@@ -31,7 +31,7 @@ def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> 
     _refuse_unread(store, config, corpus)
     to_train = part(report, 0.0, _TRAINED) if request.beside else report
     if config.model.source == "hub":
-        fetch_model(config.model.location, to_train, cancel)
+        fetch_model(config.model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
     with training_alone(store, report, cancel):
         watcher = _watcher(store, config, request, cancel)
         fine_tune(store, request.config, to_train, cancel, resume=request.resume, watcher=watcher)

@@ -47,15 +47,25 @@ def test_revisions_are_looked_at_and_taken_in(cli: Cli, lab: LocalHub, tmp_path:
 def test_the_base_of_an_adapter_is_asked_for_before_anything_is_downloaded(cli: Cli, lab: LocalHub) -> None:
     told = cli("import", "me/lora", "--name", "mine")
     assert told.exit_code == 2
-    assert "me/lora says that it was trained from lab/tiny. Name that with --model" in told.stderr
+    assert "me/lora says that it was trained from lab/tiny. Name the base with --model" in told.stderr
+    told = cli("import", "lab/tiny@step10", "--name", "mine")
+    assert told.exit_code == 2
+    assert "lab/tiny@step10 says no base model. Name the base with --model" in told.stderr
     assert lab.weights_asked() == []
 
 
-def test_what_is_neither_a_folder_nor_on_the_hub_is_told(cli: Cli, lab: LocalHub) -> None:
+def test_what_is_neither_a_folder_nor_on_the_hub_is_told(
+    cli: Cli, lab: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     told = cli("import", "out/checkpoint-5", "--preview")
     assert told.exit_code == 2
     assert "The hub has no model “out/checkpoint-5”" in told.stderr
     assert "there is none called out/checkpoint-5" in told.stderr
     lab.asked.clear()
-    assert cli("import", "./out/checkpoint-5", "--preview").exit_code == 2
-    assert lab.asked == []
+    (tmp_path / "out").mkdir()
+    told = cli("import", "out/checkpoint-5", "--preview")
+    assert "out/checkpoint-5 is not a folder. Check the path" in told.stderr
+    assert "Of an id on the hub, write out/checkpoint-5@main." in told.stderr
+    assert cli("import", "./other/checkpoint-5", "--preview").exit_code == 2
+    assert lab.asked == []  # a path is nobody else's business

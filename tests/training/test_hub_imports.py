@@ -25,9 +25,10 @@ from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.adding import add_model
-from engine.workflows.checkpoint_folders import preview
+from engine.workflows.checkpoint_folders import preview, step_in
 from engine.workflows.hub_checkpoints import first_revision, hub_ids, look_at
 from engine.workflows.imports import import_adapters
+from engine.workflows.model_facts import model_facts
 from engine.workflows.where import where
 from tests.hub_server import LocalHub
 from tests.training.conftest import Never, quiet
@@ -219,7 +220,9 @@ def test_without_a_network_the_cache_is_what_there_is(
     assert [c.step for c in taught.checkpoints("again")] == [0, 4]
     (one,) = seen("me/other").refused  # its weights were never fetched
     assert "without a network" in one.why
-    with pytest.raises(ModelUnavailable, match=r"me/never is not on this machine and there is no network connection"):
+    with pytest.raises(
+        ModelUnavailable, match=r"me/never is not on this machine, also as a folder, and there is no network"
+    ):
         seen("me/never")
 
 
@@ -261,6 +264,46 @@ def test_an_adapter_is_no_model(taught: Store, pythia: LocalHub, adapters: Path)
     told: list[str] = []
     assert add_model(taught, add("lab/tiny-pythia@step0"), lambda _, said: told.append(said), Never()) == "m"
     assert any(said.startswith("downloading lab/tiny-pythia@step0: ") for said in told)
+
+
+def test_a_base_that_lies_in_the_cache_is_used_without_asking(taught: Store, pythia: LocalHub, tmp_path: Path) -> None:
+    spec = ModelSpec(name="m", source="hub", location="lab/tiny-pythia@step0")
+    seen(spec.location)
+    assert "not on this machine yet" in model_facts(taught, spec).problem  # its config.json is
+    tuned(pythia.repos["lab/tiny-pythia"]["step0"], 0.1).save_pretrained(
+        sharded := tmp_path / "sharded", max_shard_size="40KB"
+    )
+    shutil.copyfile(pythia.repos["lab/tiny-pythia"]["step0"] / "tokenizer.json", sharded / "tokenizer.json")
+    pythia.repos["lab/tiny-pythia"]["step0"] = sharded
+    add_model(taught, AddModel(model=spec), quiet, Never())
+    pythia.asked.clear()
+    load_base(spec)
+    add_model(taught, AddModel(model=spec), quiet, Never())
+    assert pythia.asked == []
+    min((tmp_path / "hub-cache").glob("models--*/snapshots/*/model-*.safetensors")).unlink()
+    load_base(spec)
+    assert pythia.asked  # a shard was missing
+
+
+def test_a_download_that_breaks_off_is_told(taught: Store, hub: LocalHub, adapters: Path, llama: ModelSpec) -> None:
+    hub.repos["me/lora"] = {"main": adapters / "checkpoint-4"}
+    hub.broken.add("adapter_model.safetensors")
+    told = r"^me/lora could not be downloaded: 410 .* what is here already is kept"
+    with pytest.raises(ModelUnavailable, match=told):
+        take_in(taught, "me/lora", model=llama)
+    assert taught.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("revision", "step"),
+    [
+        ("step0", 0), ("step143000", 143_000), ("step20000-tokens84B", 20_000), ("stage1-step150-tokens1B", 150),
+        ("stage2-ingredient1-step1000-tokens5B", 1000), ("stage1-step-40000", 40_000), ("ckpt_100", 100),
+        ("main", None), ("v2", None), ("0123456789abcdef0123456789abcdef01234567", None), ("refs/pr/1", None),
+    ],
+)  # fmt: skip
+def test_steps_in_the_names_of_revisions(revision: str, step: int | None) -> None:
+    assert step_in(revision) == step
 
 
 def test_a_disk_without_room_is_told_before_the_download(
