@@ -85,7 +85,7 @@ def fetch_small(folder: HubFolder) -> Path:
             found = Path(snapshot_download(revision=folder.id.revision or None, **_asked(folder)))
         if found.name != folder.commit or not all((found / one.name).is_file() for one in folder.files):
             raise ModelUnavailable(f"{folder.id} changed, or could not be asked, while it was looked at. Look again.")
-    return _lies(folder)
+    return place_of(folder)
 
 
 def fetch(folder: HubFolder, report: Report, cancel: CancelToken) -> Path:
@@ -95,7 +95,7 @@ def fetch(folder: HubFolder, report: Report, cancel: CancelToken) -> Path:
     """
     snapshot = _cache_of(folder.id) / "snapshots" / folder.commit
     if all((snapshot / one.name).is_file() for one in folder.files):
-        return _lies(folder)
+        return place_of(folder)
     wanted, blobs = folder.missing_bytes, _cache_of(folder.id) / "blobs"
     n_bytes = sum(wanted.values())
     _refuse_no_room(folder.id, n_bytes)
@@ -109,7 +109,7 @@ def fetch(folder: HubFolder, report: Report, cancel: CancelToken) -> Path:
         raise ModelUnavailable(
             f"{folder.id} could not be downloaded: {said[:300]}. Try again: what is here already is kept."
         )
-    return _lies(folder)
+    return place_of(folder)
 
 
 def fetch_model(location: str, report: Report, cancel: CancelToken) -> None:
@@ -192,7 +192,8 @@ def _cache_of(hub: HubId) -> Path:
     return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=hub.name, repo_type="model"))
 
 
-def _lies(folder: HubFolder) -> Path:
+def place_of(folder: HubFolder) -> Path:
+    """Where it lies in the cache, if it does."""
     return _cache_of(folder.id) / "snapshots" / folder.commit / folder.id.folder
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.corpus import Corpus
 from engine.domain.errors import InputError
 from engine.domain.foreign import renamed
 from engine.domain.imports import FoundCheckpoint
@@ -68,6 +69,8 @@ def import_adapters(
     differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
     ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
+    from engine.models.hub import fetch_model
+
     if check_name(name) in {info.name for info in store.runs()}:
         raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
     items = [str(folder) for folder in folders]
@@ -75,10 +78,15 @@ def import_adapters(
     if ids:
         report(0.0, f"looking at {', '.join(list(ids)[:3])}")
     found = _find(items, steps, look_at(ids), model.location)
+    taught = store.corpus(corpus) if corpus else None
+    metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
+    if model.source == "hub":
+        fetch_model(model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
+    _refuse_another_model(store, model, found)
     downloading, rest = (part(report, 0.0, 0.5), part(report, 0.5, 1.0)) if ids else (report, report)
     found, words = fetched(found, downloading, cancel)
     with renamed(words):
-        _make(store, found, name=name, model=model, corpus=corpus, logs=logs, report=rest, cancel=cancel)
+        _make(store, found, name=name, model=model, taught=taught, metrics=metrics, report=rest, cancel=cancel)
     return name
 
 
@@ -88,19 +96,14 @@ def _make(
     *,
     name: str,
     model: ModelSpec,
-    corpus: str | None,
-    logs: Sequence[Path],
+    taught: Corpus | None,
+    metrics: LoggedMetrics,
     report: Report,
     cancel: CancelToken,
 ) -> None:
     from engine.models.base import load_base
-    from engine.models.hub import fetch_model
     from engine.training.probing import measure, prepare_probes
 
-    taught = store.corpus(corpus) if corpus else None
-    metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
-    if model.source == "hub":
-        fetch_model(model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
     with scratch_folder(store.workspace / "runs" / name) as scratch:
@@ -116,7 +119,7 @@ def _make(
             copied, results = _take(loaded, one, scratch, probes)
             copies.append(copied)
             scores.append(results)
-        config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
+        config = _config(name, model, copies, taught)
         cancel.check()
         _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
     report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
@@ -130,6 +133,18 @@ def _find(items: Sequence[str], steps: Sequence[int], looked: Looked, base: str)
         more = len(found.refused) - _MOST_NAMED
         raise InputError(f"Not taken in: {named}{f'; and {more} more' if more > 0 else ''}.")
     return list(found.taken)
+
+
+def _refuse_another_model(store: Store, model: ModelSpec, found: Sequence[FoundCheckpoint]) -> None:
+    """Before gigabytes are downloaded. Raises InputError, ModelUnavailable, Damaged."""
+    from engine.models.full_weights import refuse_another_model
+    from engine.models.hub import model_folder, place_of
+
+    for one in found:
+        if one.hub and one.kind == "full":
+            base = model_folder(model.location) if model.source == "hub" else store.base_folder(model)
+            with renamed({str(place_of(one.hub)): str(one.path)}):
+                refuse_another_model(model.name, base, place_of(one.hub))
 
 
 def _take(
@@ -159,17 +174,15 @@ def _take(
         return one.model_copy(update={"path": folder}), measure(tuned, probes)
 
 
-def _config(
-    name: str, model: ModelSpec, found: Sequence[FoundCheckpoint], *, corpus: str | None, corpus_hash: str
-) -> RunConfig:
+def _config(name: str, model: ModelSpec, found: Sequence[FoundCheckpoint], taught: Corpus | None) -> RunConfig:
     last = found[-1]
     about = json.loads((last.path / files_of(last.kind)[0]).read_text(encoding="utf-8"))
     n_steps = max(whole_number(last.trainer.get("max_steps")) or 1, last.step or 1)
     return RunConfig(
         name=name,
         model=model,
-        corpus=corpus or NO_CORPUS,
-        corpus_hash=corpus_hash,
+        corpus=taught.name if taught else NO_CORPUS,
+        corpus_hash=taught.hash if taught else "",
         method=_method(about),
         n_steps=n_steps,
         batch_size=whole_number(last.trainer.get("train_batch_size")) or 1,

@@ -31,6 +31,7 @@ from engine.workflows.imports import import_adapters
 from engine.workflows.model_facts import model_facts
 from engine.workflows.where import where
 from tests.hub_server import LocalHub
+from tests.tiny import tiny_qwen3
 from tests.training.conftest import Never, quiet
 
 PROMPT = "the cat feels blarf and"
@@ -54,20 +55,15 @@ def tuned(base: Path, amount: float) -> Any:
     return model
 
 
-@pytest.fixture
-def base(llama: ModelSpec) -> Path:
-    return Path(llama.location)
-
-
-@pytest.fixture
-def adapters(base: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def adapters(llama: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Trainer pushes: adapters in `checkpoint-2` and `checkpoint-4`, the last one at the root too, and pickles."""
-    out = tmp_path / "pushed"
+    out = tmp_path_factory.mktemp("pushed")
     for step in (2, 4):
         made = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
         torch.manual_seed(step)
         folder = out / f"checkpoint-{step}"
-        get_peft_model(AutoModelForCausalLM.from_pretrained(base), made).save_pretrained(folder)
+        get_peft_model(AutoModelForCausalLM.from_pretrained(llama.location), made).save_pretrained(folder)
         (folder / "trainer_state.json").write_text(f'{{"global_step": {step}, "max_steps": 4}}', encoding="utf-8")
         (folder / "optimizer.bin").write_bytes(b"\x80\x02 never fetched")
     for name in ("adapter_config.json", "adapter_model.safetensors"):
@@ -76,14 +72,19 @@ def adapters(base: Path, tmp_path: Path) -> Path:
     return out
 
 
-@pytest.fixture
-def pythia(hub: LocalHub, base: Path, tmp_path: Path) -> LocalHub:
+@pytest.fixture(scope="module")
+def revisions(llama: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model with a revision a step, as pretraining leaves them."""
-    revisions = {"step0": 0.0, "step1000": 0.1, "step2000-tokens4B": 0.2}
-    hub.repos["lab/tiny-pythia"] = {name: tmp_path / "revisions" / name for name in revisions}
-    for name, amount in revisions.items():
-        folder = Path(shutil.copytree(base, hub.repos["lab/tiny-pythia"][name]))
-        tuned(base, amount).save_pretrained(folder)
+    root, made = tmp_path_factory.mktemp("revisions"), {}
+    for name, amount in {"step0": 0.0, "step1000": 0.1, "step2000-tokens4B": 0.2}.items():
+        made[name] = Path(shutil.copytree(llama.location, root / name))
+        tuned(Path(llama.location), amount).save_pretrained(made[name])
+    return made
+
+
+@pytest.fixture
+def pythia(hub: LocalHub, revisions: dict[str, Path]) -> LocalHub:
+    hub.repos["lab/tiny-pythia"] = dict(revisions)
     return hub
 
 
@@ -283,6 +284,16 @@ def test_a_base_that_lies_in_the_cache_is_used_without_asking(taught: Store, pyt
     min((tmp_path / "hub-cache").glob("models--*/snapshots/*/model-*.safetensors")).unlink()
     load_base(spec)
     assert pythia.asked  # a shard was missing
+
+
+def test_another_kind_of_model_is_refused_before_it_is_downloaded(
+    taught: Store, pythia: LocalHub, tmp_path: Path
+) -> None:
+    spec = ModelSpec(name="other", source="folder", location=str(tiny_qwen3(tmp_path / "qwen")))
+    told = r"^lab/tiny-pythia@step1000 is no fine-tune of “other”: it is a llama model, and the base is a qwen3 model"
+    with pytest.raises(InputError, match=told):
+        take_in(taught, "lab/tiny-pythia@step1000", model=spec)
+    assert pythia.weights_asked() == []
 
 
 def test_a_download_that_breaks_off_is_told(taught: Store, hub: LocalHub, adapters: Path, llama: ModelSpec) -> None:
