@@ -11,6 +11,7 @@ from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import plural
+from engine.models.tokenizer_settings import TOKENIZER_FILES
 from engine.store import Store
 from engine.store.layout import ADDED, ADDED_ROWS
 from engine.store.run_files import referred_to
@@ -154,7 +155,5 @@ def _own_tokenizer(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], n_ro
 
 def _tokenizer_files(folder: Path) -> list[str]:
     """Those that lie in a folder; none where tokenizer.json does not."""
-    from engine.models.added_tokens import TOKENIZER_FILES
-
     there = [name for name in TOKENIZER_FILES if (folder / name).is_file() and stays(folder, name)]
     return there if TOKENIZER_FILES[0] in there else []

@@ -19,6 +19,7 @@ from engine.domain.jobs import CancelToken, Report, part
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory
 from engine.domain.paths import person_path
+from engine.models.tokenizer_settings import TOKENIZER_FILES
 from engine.workflows import full_folders
 from engine.workflows.checkpoint_folders import (
     CONFIG,
@@ -33,10 +34,8 @@ from engine.workflows.checkpoint_folders import (
 
 _READ: Final = frozenset({CONFIG, PLAIN_CONFIG, TRAINER, full_folders.CONFIG, full_folders.INDEX})
 _MOST_BYTES: Final = 64_000_000  # of a JSON file that is read for a preview
+_MOST_FILES: Final = 20_000  # in one preview
 _MOST_PARTS: Final = 3  # of a name below the folder: checkpoint-2/style/adapter_config.json
-_TOKENIZER: Final = frozenset(
-    {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"}
-)
 _AT_ONCE: Final = 8  # ids
 _CACHE: Final = "its files in the Hugging Face cache"
 
@@ -125,19 +124,23 @@ def _look(hub: HubId) -> tuple[FoundCheckpoint, ...]:
         listing = _laid_out(listing, root)
         with renamed({str(root): str(hub)}):
             found = list(in_folder(root))
-        return tuple(_of_hub(one, root, listing) for one in found)
+        ones = tuple(_of_hub(one, root, listing) for one in found)
+    alone = len(ones) == 1 and str(ones[0].path) == str(hub) and not hub.folder
+    return (_by_revision(ones[0]),) if alone and "global_step" not in ones[0].trainer else ones
 
 
 def _laid_out(listing: HubFolder, root: Path) -> HubFolder:
     """The same, with the small files here now."""
     from engine.models.hub import fetch_small
 
+    parts_of = {one.name: PurePosixPath(one.name).relative_to(listing.id.folder).parts for one in listing.files}
+    files = {name: parts for name, parts in parts_of.items() if len(parts) <= _MOST_PARTS}
+    if len(files) > _MOST_FILES:
+        raise InputError(
+            f"{listing.id} holds {len(files):,} files. Give a folder of it, {listing.id.name}/FOLDER, of at most "
+            f"{_MOST_FILES:,}."
+        )
     root.mkdir()
-    files = {
-        one.name: parts
-        for one in listing.files
-        if len(parts := PurePosixPath(one.name).relative_to(listing.id.folder).parts) <= _MOST_PARTS
-    }
     read = {one.name for one in listing.files if files.get(one.name, ("",))[-1] in _READ and one.n_bytes <= _MOST_BYTES}
     source = fetch_small(listing.only(read))
     for name, parts in files.items():
@@ -157,11 +160,11 @@ def _of_hub(one: FoundCheckpoint, root: Path, listing: HubFolder) -> FoundCheckp
     folder = str(PurePosixPath(hub.folder, one.path.relative_to(root).as_posix()))
     inner = hub.model_copy(update={"folder": "" if folder == "." else folder})
     tensors = {name for name in names_of(one.path, one.kind) if name.endswith(".safetensors")}
-    wanted = {*names_of(one.path, one.kind), *_TOKENIZER, full_folders.INDEX if one.kind == "full" else CONFIG}
+    wanted = {*names_of(one.path, one.kind), *TOKENIZER_FILES, full_folders.INDEX if one.kind == "full" else CONFIG}
     files = listing.only({str(PurePosixPath(inner.folder, name)) for name in wanted})
     n_bytes = sum(file.n_bytes for file in files.files if PurePosixPath(file.name).name in tensors)
     own_tokenizer = any(PurePosixPath(file.name).name == "tokenizer.json" for file in files.files)
-    found = one.model_copy(
+    return one.model_copy(
         update={
             "path": Path(str(inner)),
             "hub": files.model_copy(update={"id": inner}),
@@ -169,7 +172,6 @@ def _of_hub(one: FoundCheckpoint, root: Path, listing: HubFolder) -> FoundCheckp
             "stored": stored_words(one.kind, n_bytes, _CACHE, own_tokenizer=own_tokenizer) if one.taken else "",
         }
     )
-    return _by_revision(found) if inner == hub and "global_step" not in one.trainer else found
 
 
 def _by_revision(one: FoundCheckpoint) -> FoundCheckpoint:

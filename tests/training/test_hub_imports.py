@@ -198,6 +198,28 @@ def test_what_cannot_be_had_is_told_in_the_persons_words(hub: LocalHub, adapters
     assert [str(one.path) for one in seen("me/lora/checkpoint-2@step7").taken] == ["me/lora/checkpoint-2@step7"]
 
 
+def test_a_folder_tells_its_step_before_the_revision_does(hub: LocalHub, adapters: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(adapters, tmp_path / "out")
+    for state in folder.rglob("trainer_state.json"):
+        state.unlink()
+    hub.repos["me/lora"] = {"step7": folder}
+    assert [one.step for one in seen("me/lora@step7").taken] == [2, 4]
+    assert [one.step for one in seen("me/lora/checkpoint-2@step7").taken] == [2]
+    for step in (2, 4):
+        shutil.rmtree(folder / f"checkpoint-{step}")
+    assert [one.step for one in seen("me/lora@step7").taken] == [7]
+
+
+def test_more_files_than_can_be_looked_at_are_refused(
+    hub: LocalHub, adapters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos["me/lora"] = {"main": adapters}
+    monkeypatch.setattr("engine.workflows.hub_checkpoints._MOST_FILES", 5)
+    with pytest.raises(InputError, match=r"^me/lora holds 13 files. Give a folder of it, me/lora/FOLDER, of at most 5"):
+        seen("me/lora")
+    assert [one.step for one in seen("me/lora/checkpoint-2").taken] == [2]
+
+
 def test_refused_kinds_are_named_by_their_id(hub: LocalHub, tmp_path: Path) -> None:
     (folder := tmp_path / "pickled").mkdir()
     (folder / "config.json").write_text("{}", encoding="utf-8")
