@@ -6,16 +6,16 @@ from contextlib import contextmanager
 import torch
 
 
-class Peak:
+class TorchPeak:
     """Filled when the block ends."""
 
     n_bytes = 0
 
 
 @contextmanager
-def torch_peak() -> Iterator[Peak]:
+def torch_peak() -> Iterator[TorchPeak]:
     """Of all that is asked for inside and held at once, temporary tensors of kernels too; the same at every run."""
-    found = Peak()
+    found = TorchPeak()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         yield found
     held = 0

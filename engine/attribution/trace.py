@@ -18,8 +18,8 @@ from engine.analysis.pruning import DEFAULT_PRUNING, influential, prune_between
 from engine.attribution.dense import DenseGraph, Edges
 from engine.attribution.effects import Effects
 from engine.attribution.logit_parts import logit_parts
+from engine.attribution.prompt_room import PromptRoom
 from engine.attribution.recording import record
-from engine.attribution.room import Room
 from engine.attribution.rows import GraphSize, edges_into
 from engine.attribution.sources import sources_of
 from engine.domain.errors import InputError
@@ -82,7 +82,7 @@ class Traced:
 def _trace(
     model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
 ) -> Traced:
-    room = Room(model, len(tokens), free_memory(tokens.device))
+    room = PromptRoom(model, len(tokens), free_memory(tokens.device))
     recorded = record(model, tokens)
     sources = sources_of(model, recorded, room.refuse_more_features)
     targets = AttributionTargets(

@@ -11,7 +11,7 @@ import torch
 from engine.attribution import acted, places, trace
 from engine.attribution.acted import stretch
 from engine.attribution.places import place_effects
-from engine.attribution.room import Room
+from engine.attribution.prompt_room import PromptRoom
 from engine.attribution.trace import trace_graph
 from engine.components import batches
 from engine.components.pairs import TokenPairs
@@ -25,7 +25,7 @@ from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import Replacement
 from tests.attribution.parts import key, load, random_transcoders
 from tests.families import CONFIGS, loaded_family, made
-from tests.torch_peak import Peak, torch_peak
+from tests.torch_peak import TorchPeak, torch_peak
 
 NEAR = (0.75, 1.6)  # estimate by what is measured
 N_POS = 192
@@ -46,7 +46,7 @@ def tokens(wide: LoadedModel) -> torch.Tensor:
     return torch.randint(5, wide.n_vocab, (N_POS,), generator=torch.Generator().manual_seed(0))
 
 
-def near(estimate: int, measured: Peak) -> None:
+def near(estimate: int, measured: TorchPeak) -> None:
     low, high = NEAR
     assert low < estimate / measured.n_bytes < high, f"{estimate:,} and {measured.n_bytes:,}"
 
@@ -132,7 +132,7 @@ def test_features_of_cross_layer_sets_take_a_row_for_each_layer_that_they_write_
     assert takes.features(1000) == 4 * 1000 * 8 * 4.3
     assert takes.features(1000, cross_layer=True) == 4 * 1000 * 8 * (2.3 + 2 * 5)
     with replacement.opened(None) as model:
-        room = Room(model, 6, 10**9)
+        room = PromptRoom(model, 6, 10**9)
         room.refuse_more_features(1000)
         with pytest.raises(PromptRefused, match="wakes 100,000,000 features"):
             room.refuse_more_features(10**8)

@@ -8,7 +8,7 @@ from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import ReplacementModel
 
 
-class Room:
+class PromptRoom:
     """For one prompt; what is free is looked at once, before the pass.
 
     Three things decide, and each is asked for as soon as it is known: tokens before the pass, active features layer by
