@@ -66,13 +66,14 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     """
     where = _folder(spec, folder)
     read = model_config(where)
+    tokenizer = read_tokenizer(where, read.config)  # before the weights, which take longer
     model, _ = load_weights(spec, where, read)
     config = model.config
     return LoadedModel(
         spec=spec,
         folder=where,
         model=model,
-        tokenizer=read_tokenizer(where, config),
+        tokenizer=tokenizer,
         n_layers=config.num_hidden_layers,
         d_model=config.hidden_size,
         n_positions=config.max_position_embeddings,
@@ -89,9 +90,7 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     read = model_config(where)
     _refuse_pickles(where)
     _refuse_too_large(spec, where, device, read)
-    tokenizer = read_tokenizer(where, read.config)
-    with translated(lambda reason: Damaged(where, f"its tokenizer cannot read a text ({reason})", AGAIN)):
-        tokenizer("A text, 1 of 2.")
+    read_tokenizer(where, read.config)
 
 
 def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
