@@ -25,8 +25,11 @@ from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, Hea
 from engine.domain.errors import ModelUnavailable
 from engine.domain.explained import ExplainedLogits
 from engine.models.last_logits import last_logits
+from engine.models.low_rank import LowRank
 from engine.models.masks import attention_mask
+from engine.models.memory import free_memory
 from engine.models.parts import Layer, Parts
+from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.sharing import sharing_copy
 
 TOLERANCE = 0.01  # of the logit's change may be left, or so little that no figure shows it
@@ -50,12 +53,18 @@ def stretch(
 
     `whole`: what it changes by on average over the stretches that this one is of. Where that is more than this
     one's own change, it decides how exact the sum must be. `allowed`: what may be left instead. Neither model is
-    written to. Raises ComparisonRefused, InputError as `changes`.
+    written to. Raises ComparisonRefused, InputError as `changes`; PromptRefused for a prompt that is too long for
+    the memory that is free.
     """
     (before, p_before), (after, p_after) = (logit_of(model, prompt, of) for model in (a, b))
     if allowed is None:
         allowed = max(TOLERANCE * max(abs(after - before), abs(whole)), INVISIBLE)
     changed = changes(a, b)
+    n_outputs = sum(_n_outputs(a.get_submodule(name)) for name in changed)
+    takes = PromptMemory.of(a)
+    refuse_longer_than_free(
+        len(prompt), free_memory(prompt.device), lambda n: takes.stretched(n, n_outputs), "finding where training acted"
+    )
     line = _Line(sharing_copy(a), changed, prompt, of)
     segments = _integrated(line, before, after, allowed) if changed else []
     parts = _Integral.sum_of([segment.parts for segment in segments])
@@ -99,6 +108,12 @@ def _integrated(line: "_Line", before: float, after: float, allowed: float) -> l
             _Segment(middle, worst.end, logit, worst.after, line.integral(middle, worst.end)),
         ]
     return segments
+
+
+def _n_outputs(module: nn.Module) -> int:
+    """Numbers a token that a module with weights gives."""
+    kind = module.linear if isinstance(module, LowRank) else module
+    return int(next(kind.parameters(recurse=False)).shape[0 if isinstance(kind, nn.Linear) else -1])
 
 
 def layer_of(name: str, model: PreTrainedModel) -> int:

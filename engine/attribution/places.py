@@ -24,7 +24,9 @@ from engine.attribution.recording import asking_for_pattern
 from engine.domain.acted import PlaceEffects
 from engine.domain.explained import ExplainedLogits
 from engine.models.low_rank import matrix
+from engine.models.memory import free_memory
 from engine.models.parts import Parts
+from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.sharing import sharing_copy
 
 
@@ -39,8 +41,10 @@ def place_effects(
     """Of MLPs and heads on prompt (n_pos,), BOS first, on what is explained.
 
     `at`: the checkpoints whose gradients are taken, both where they are not named. Raises ModelUnavailable for a family
-    without a row.
+    without a row, PromptRefused for a prompt too long for the memory that is free.
     """
+    takes = PromptMemory.of(a).placed
+    refuse_longer_than_free(len(prompt), free_memory(prompt.device), takes, "finding where training acted")
     passed = {id(model): _Passed.of(model, prompt, of) for model in (a, b)}
     before, after = passed[id(a)], passed[id(b)]
     ends = [passed[id(model)] for model in at or (a, b)]

@@ -4,7 +4,7 @@ Columns of the edges are in circuit-tracer's order: features by layer, position 
 tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -64,11 +64,16 @@ class _Decoded:
     column: torch.Tensor  # (n,) of the feature
 
 
-def sources_of(model: ReplacementModel, recorded: Recorded) -> Sources:
-    """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too."""
+def sources_of(
+    model: ReplacementModel, recorded: Recorded, found: Callable[[int], None] = lambda n_features: None
+) -> Sources:
+    """Active features as circuit-tracer finds them: none at position 0, where errors are zero, too.
+
+    `found` is told how many there are so far, before what they write is fetched; it may raise.
+    """
     reads, writes = recorded.reads, recorded.writes.float()
     n_layers, n_pos, _ = reads.shape
-    encoded = _across_layers(model, reads) if _is_cross_layer(model) else _by_layer(model, reads)
+    encoded = (_across_layers if _is_cross_layer(model) else _by_layer)(model, reads, found)
     n_features = len(encoded.active)
     reconstruction, written = torch.zeros_like(writes), []
     for layer, decoded in enumerate(encoded.decoded):
@@ -122,11 +127,12 @@ def _is_cross_layer(model: ReplacementModel) -> bool:
     return isinstance(model.transcoders, CrossLayerTranscoder)
 
 
-def _by_layer(model: ReplacementModel, reads: torch.Tensor) -> _Encoded:
+def _by_layer(model: ReplacementModel, reads: torch.Tensor, found: Callable[[int], None]) -> _Encoded:
     active, activations, encoders, decoded, start = [], [], [], [], 0
     for layer, transcoder in enumerate(model.transcoders):
         features, read_along = transcoder.encode_sparse(reads[layer], FIRST)
         position, index = features.indices()
+        found(start + len(index))
         values = features.values()
         column = torch.arange(start, start + len(index), device=index.device)
         vectors = transcoder._get_decoder_vectors(index) * values[:, None]
@@ -138,8 +144,9 @@ def _by_layer(model: ReplacementModel, reads: torch.Tensor) -> _Encoded:
     return _Encoded(torch.cat(active), torch.cat(activations), torch.cat(encoders), decoded)
 
 
-def _across_layers(model: ReplacementModel, reads: torch.Tensor) -> _Encoded:
+def _across_layers(model: ReplacementModel, reads: torch.Tensor, found: Callable[[int], None]) -> _Encoded:
     features, encoders = model.transcoders.encode_sparse(reads, zero_positions=FIRST)
+    found(features._nnz())
     if features._nnz():
         positions, layers, _, vectors, column = model.transcoders.select_decoder_vectors(features)
     else:  # which it cannot do without one

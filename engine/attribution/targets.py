@@ -9,10 +9,12 @@ from contextlib import suppress
 import torch
 from transformers import PreTrainedModel
 
+from engine.attribution.acted import at_last
 from engine.domain.corpus import Probe
 from engine.domain.errors import InputError, PromptRefused
 from engine.models.base import LoadedModel, encode
 from engine.models.prompts import PromptReader
+from engine.models.sharing import sharing_copy
 
 MAX_TARGETS = 12
 _FOILS = 5
@@ -28,7 +30,7 @@ def common_targets(
     """
     tokens = encode(loaded, prompt)
     with torch.no_grad():
-        tops = [model(input_ids=tokens).logits[0, -1].float().topk(_TOP).indices.tolist() for model in models]
+        tops = [at_last(sharing_copy(model), tokens)[1][0].topk(_TOP).indices.tolist() for model in models]
     asked = [] if probe is None else _single_tokens(loaded, probe, [probe.answer, *probe.foils[:_FOILS]])
     in_turn = [side[place] for place in range(_TOP) for side in tops]
     return tuple(dict.fromkeys([*asked, *in_turn]))[:MAX_TARGETS]

@@ -18,6 +18,7 @@ from engine.analysis.pruning import DEFAULT_PRUNING, influential, without_dead_e
 from engine.attribution.dense import DenseGraph, Edges
 from engine.attribution.effects import Effects
 from engine.attribution.logit_parts import logit_parts
+from engine.attribution.prompt_room import PromptRoom
 from engine.attribution.recording import record
 from engine.attribution.rows import GraphSize, edges_into
 from engine.attribution.sources import sources_of
@@ -47,7 +48,8 @@ def trace_prompt(
     Traces to `key.targets`; where there are none, to the most probable tokens (up to `settings.n_logits`, until 95 %
     of the probability is covered: circuit-tracer's rule). Safe in threads: it holds the replacement's lock.
     `report` is told the number of features and their memory, and how much is done; it may raise, which ends the trace.
-    Raises PromptRefused, InputError (a target that is no token of the model; more memory than is free).
+    Raises PromptRefused (also one too long for the memory that is free), InputError (a target that is no token of the
+    model; more features than memory is free for).
     """
     tokens = encode(replacement.loaded, key.prompt)[0]  # (n_pos,)
     n_vocab = replacement.loaded.n_vocab
@@ -80,8 +82,9 @@ class Traced:
 def _trace(
     model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
 ) -> Traced:
+    room = PromptRoom(model, len(tokens), free_memory(tokens.device))
     recorded = record(model, tokens)
-    sources = sources_of(model, recorded)
+    sources = sources_of(model, recorded, room.refuse_more_features)
     targets = AttributionTargets(
         torch.tensor(key.targets, device=tokens.device) if key.targets else None,
         recorded.logits,

@@ -7,6 +7,8 @@ import numpy as np
 from engine.components.model import ComponentModel
 from engine.components.pairs import TokenPairs
 from engine.components.passes import shared
+from engine.models.memory import free_memory
+from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 
 # Memory of a forward pass that keeps what its backward pass needs, roughly. On a CPU more is not faster.
 PASS_BYTES = {"cpu": 12 << 20}
@@ -23,6 +25,16 @@ def token_budget(model: ComponentModel) -> int:
 def written_tokens(model: ComponentModel) -> int:
     """Tokens for which what every source writes, (n_sources, n_tokens, d_model) float32, can be held, at least 1."""
     return max(1, WRITTEN_BYTES // (4 * model.shape.n_sources * model.d_model))
+
+
+def refuse_long_pairs(model: ComponentModel, pairs: TokenPairs) -> None:
+    """Raises PromptRefused where the pair that has most tokens of its own takes more memory than is free."""
+    takes, n_sources = PromptMemory.of(model.model), model.shape.n_sources
+    n_pos = int((pairs.lengths.numpy() - shared(pairs)).max(initial=0))
+    refuse_longer_than_free(
+        n_pos, free_memory(model.device), lambda n: takes.scored(n, n_sources), "finding its circuit",
+        what="From where its prompts differ the longest pair",
+    )  # fmt: skip
 
 
 def micro_batches(pairs: TokenPairs, tokens: int) -> Iterator[np.ndarray]:

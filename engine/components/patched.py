@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from engine.components.batches import micro_batches, written_tokens
+from engine.components.batches import micro_batches, refuse_long_pairs, written_tokens
 from engine.components.metrics import values
 from engine.components.model import ComponentModel
 from engine.components.pairs import TokenPairs
@@ -60,6 +60,7 @@ def run_circuits(
             )
     found = np.zeros((len(circuits), len(pairs)))
     ends = np.zeros((2, len(pairs)))
+    refuse_long_pairs(parts, pairs)
     batches = list(micro_batches(pairs, written_tokens(parts)))
     with parts.prepared():
         for number, rows in enumerate(batches):

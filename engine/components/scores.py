@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from engine.components.batches import micro_batches, token_budget
+from engine.components.batches import micro_batches, refuse_long_pairs, token_budget
 from engine.components.contraction import Changes, Sensitivity
 from engine.components.metrics import values
 from engine.components.model import ComponentModel
@@ -48,10 +48,12 @@ def score_edges(
     """Scores of every edge, group by group, of the pairs that the settings draw.
 
     Memory depends on the model and the longest pair, not on how many pairs there are. Raises ModelUnavailable for a
-    family without hooks, and Cancelled between micro-batches.
+    family without hooks, PromptRefused for a pair too long for the memory that is free, and Cancelled between
+    micro-batches.
     """
     parts = ComponentModel(model)
     pairs = drawn(pairs, settings)
+    refuse_long_pairs(parts, pairs)
     groups = grouped(pairs, settings)
     n_pairs = np.bincount(groups)
     shape = parts.shape

@@ -4,7 +4,6 @@ what they make of the person's own files."""
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import torch
 from peft import PeftModel
@@ -14,17 +13,18 @@ from engine.domain.errors import InputError
 from engine.models.adapters import Tuned, peft_config, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.full_weights import keep_difference, whole_model
+from engine.models.kept_answers import TOLERANCE, close, keep_answers, span
 from engine.models.plain_weights import is_plain
 from engine.models.sharing import checkpoint_model
 
-TOLERANCE: Final = 1e-4  # of the range of the logits
 _LENGTH, _SEQUENCES, _MOST_NEW = 8, 3, 16
 
 
 def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
     """PEFT's own model of the adapter, on a copy of the base; its logits are held to those of `checkpoint_model`.
 
-    Raises InputError where they differ by more than 1e-4 of the logits' range, and what `with_adapter` raises.
+    They are kept beside the adapter, and `checkpoint_model` is held to them from then on. Raises InputError where they
+    differ by more than 1e-4 of the logits' range, and what `with_adapter` raises.
     """
     with BUILDING:
         reference = with_adapter(copy.deepcopy(loaded.model), adapter)
@@ -36,6 +36,7 @@ def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
             f"{adapter} cannot be used: put into the model’s weights it answers differently than PEFT runs it"
             f"{_cause(adapter)}. Merge it with PEFT where it was trained, and import the merged model’s weights."
         )
+    keep_answers(adapter, loaded.model, expected)
     return reference
 
 
@@ -55,23 +56,13 @@ def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequenc
             f"{source} cannot be used: as weights of “{loaded.spec.name}” it answers differently than transformers "
             "runs it. Load it with transformers and save it again."
         )
+    keep_answers(folder, loaded.model, expected)
     return held
 
 
 def _agree(model: Tuned | PreTrainedModel, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> bool:
     """`expected`: tokens, and the logits that something else gave for them."""
-    for tokens, logits in expected:
-        found = _logits(model, tokens)
-        if logits.shape != found.shape or not _close(logits, found):
-            return False
-    return True
-
-
-def _close(expected: torch.Tensor, found: torch.Tensor) -> bool:
-    """NaN where both have it is equal: a run that diverged is what was trained, too."""
-    span = expected[expected.isfinite()]
-    limit = TOLERANCE * float(span.max() - span.min()) if len(span) else 0.0
-    return torch.allclose(expected, found, rtol=0, atol=limit, equal_nan=True)
+    return all(close(logits, _logits(model, tokens), TOLERANCE * span(logits)) for tokens, logits in expected)
 
 
 def _sequences(loaded: LoadedModel, reference: Tuned | PreTrainedModel) -> list[torch.Tensor]:

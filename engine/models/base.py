@@ -60,9 +60,9 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     where = _folder(spec, folder)
     with renamed(_words(spec, where)):
         read = model_config(where)
+        tokenizer = read_tokenizer(where, read.config)  # before the weights, which take longer
         model, _ = load_weights(spec, where, read)
         config = model.config
-        tokenizer = read_tokenizer(where, config)
     return LoadedModel(
         spec=spec,
         folder=where,
@@ -85,9 +85,7 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
         read = model_config(where)
         _refuse_pickles(where)
         _refuse_too_large(spec, where, device, read)
-        tokenizer = read_tokenizer(where, read.config)
-        with translated(lambda reason: Damaged(where, f"its tokenizer cannot read a text ({reason})", AGAIN)):
-            tokenizer("A text, 1 of 2.")
+        read_tokenizer(where, read.config)
 
 
 def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:

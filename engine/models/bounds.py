@@ -3,9 +3,6 @@
 A file can hold a pattern that Python's `re` never comes to the end of, or a size that takes all memory.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +12,11 @@ from safetensors import SafetensorError
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.model_families import LAYER_KEYS
+from engine.models.apart import apart
 from engine.store.tensor_headers import tensor_headers
 
 LIMIT_S: Final = 3.0  # thousands of names against a pattern that somebody wrote take milliseconds
+_LAYERS_AT_MOST: Final = 10_000  # of a configuration without weights beside it
 RANK_AT_MOST: Final = 1024  # where the adapter's file holds no larger one
 _SIZES: Final = ("hidden_size", "n_embd", "intermediate_size", "n_inner", "ffn_dim", "vocab_size")
 _LONGEST: Final = 10_000  # characters; all modules of a model one by one would be listed, not written as a pattern
@@ -34,9 +33,9 @@ _AROUND: Final[Mapping[str, str]] = {
 }
 _LISTS_ARE_NAMES: Final = ("target_modules", "exclude_modules", "feedforward_modules")  # compared, not matched
 # Python alone, without our packages. What is no pattern is PEFT's to refuse.
-_CHILD: Final = """
-import json, re, sys
-patterns, names = json.load(sys.stdin)
+_CODE: Final = """
+import re
+patterns, names = given
 for pattern in patterns:
     try:
         found = re.compile(pattern)
@@ -67,14 +66,17 @@ def refuse_ranks(source: Path, config: Mapping[str, object], weights: Path) -> N
 
 
 def refuse_sizes(folder: Path, config: Mapping[str, object]) -> None:
-    """transformers makes room for what config.json says before it looks at what was saved.
+    """transformers makes room for what config.json says before it looks at what was saved: for lists of layers already
+    while it reads the configuration.
 
     Raises Damaged where a size is larger than every side of every tensor in the files of `folder`, or the layers are
-    more than the tensors; SafetensorError and OSError for a file that is none.
+    more than the tensors, or, where there are none, than any model has; SafetensorError and OSError for a file that is
+    none.
     """
     tensors = [tensor for path in folder.glob("*.safetensors") for tensor in tensor_headers(path)]
     largest = max((side for tensor in tensors for side in tensor.shape), default=0)
-    for names, most in ((LAYER_KEYS, len(tensors)), (_SIZES, largest)):
+    held = ((LAYER_KEYS, len(tensors)), (_SIZES, largest)) if tensors else ((LAYER_KEYS, _LAYERS_AT_MOST),)
+    for names, most in held:
         for name in names:
             said = config.get(name)
             if isinstance(said, int) and said > most:
@@ -111,12 +113,4 @@ def _patterns(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=256)
 def _ends(pattern: str, names: tuple[str, ...]) -> bool:
-    try:
-        subprocess.run(  # noqa: S603  Python itself, and what it is given is data
-            [sys.executable, "-I", "-S", "-c", _CHILD],
-            input=json.dumps([[pattern], names]), text=True, encoding="utf-8", timeout=LIMIT_S, capture_output=True,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+    return not apart(_CODE, [[pattern], names], limit_s=LIMIT_S).why

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import translated
+from engine.models.bounds import refuse_sizes
 from engine.models.families import FAMILIES
 from engine.models.rope import ROPE_KEYS, NotUnderstoodError, Scaling, known_names, rope_of
 
@@ -116,6 +117,8 @@ def model_config(where: Path) -> ModelConfig:
     written = _read(file)
     config_class = _class_of(where, written)
     _refuse_quantised(file, written)
+    with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
+        refuse_sizes(where, written)
     fields = {key: value for key, value in written.items() if key not in _DROPPED | ROPE_KEYS}
     # Gemma 3's rule for layers without their own types; it is saved under the second name.
     patterns = [fields.pop(name, None) for name in ("sliding_window_pattern", "_sliding_window_pattern")]

@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.adapters import changes_base, is_saved, of_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
+from engine.models.kept_answers import check_answers
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
 
@@ -51,11 +52,18 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
     """The base with what was saved put on (None: nothing): in eval mode, not to be trained.
 
     A method that changes whole matrices has its own copy of these, and of nothing else. Raises as `merged_weights`
-    does: Damaged (files that cannot be read) and InputError (an adapter for another model, or of an unknown type).
+    does: Damaged (files that cannot be read) and InputError (an adapter for another model, or of an unknown type); also
+    InputError where it answers otherwise than when it was imported (`check_answers`).
     """
-    model = sharing_copy(loaded.model)
     if adapter is None:
-        return model
+        return sharing_copy(loaded.model)
+    model = _with_saved(loaded, adapter)
+    check_answers(adapter, model)
+    return model
+
+
+def _with_saved(loaded: LoadedModel, adapter: Path) -> PreTrainedModel:
+    model = sharing_copy(loaded.model)
     if is_plain(adapter):
         parameters = dict(model.named_parameters())
         _own(model, [parameters[name] for name in changed_names(adapter) if name in parameters])

@@ -15,6 +15,7 @@ from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import translated
 from engine.models.configs import AGAIN, model_config
 from engine.models.tokenizer_settings import NAMED, TokenizerSettings, rows_in, tokenizer_settings
+from engine.models.tried import refuse_harmful
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def read_tokenizer(where: Path, config: PretrainedConfig | None = None) -> PreTr
     model's family. Raises Damaged (files that cannot be read) and ModelUnavailable (no tokenizer.json, or a class that
     comes as code).
     """
+    refuse_harmful(where)
     settings = tokenizer_settings(where)
     tokenizer = _from_file(where, settings) if _from_file_alone(where, settings) else _by_class(where, config)
     if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.domain.corpus import Corpus
 from engine.models.tokenizer_settings import rows_in, tokenizer_settings
+from engine.models.tried import refuse_harmful
 
 
 def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
@@ -20,6 +21,7 @@ def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
         return ()
     settings, n_rows = tokenizer_settings(folder), rows_in(folder)
     try:
+        refuse_harmful(folder)
         tokenizer = Tokenizer.from_file(str(file))
     except Exception:  # noqa: BLE001 – the library raises nothing more precise for a file that it cannot read
         return ()

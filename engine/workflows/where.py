@@ -52,12 +52,11 @@ def where_probes(store: Store, request: WhereProbes, report: Report, cancel: Can
         inner(0.0, "what is asked")
         try:
             key = course.key(asked.prompt, (asked.answer,), blank=asked.blank)
+            if not _is_stored(store, key):
+                store.save_acted(course.measured(key, inner))
         except InputError as error:
             _log.info("“%s” is left out: %s", asked.prompt, error)
             refused.append(str(error))
-            continue
-        if not _is_stored(store, key):
-            store.save_acted(course.measured(key, inner))
     if len(refused) == len(request.asked) > 0:
         raise InputError(f"None of the {len(refused)} prompts can be measured. The first: {refused[0]}")
     report(1.0, "Measured")
@@ -116,11 +115,12 @@ class _Course:
         )
 
     def measured(self, key: ActedKey, report: Report) -> Acted:
-        """Raises what the report raises, ComparisonRefused, InputError, Damaged."""
+        """Raises what the report raises, ComparisonRefused, PromptRefused, InputError, Damaged."""
         from engine.attribution.acted import said
         from engine.models.token_texts import token_text
 
         prompt, words = self._ids(key.prompt), self.loaded.tokenizer
+        effects = self._effects(prompt, key.explained)  # first: what is too long is refused before the long work
         stretches = self._stretches(prompt, key.explained, report)
         return Acted(
             key=key,
@@ -128,7 +128,7 @@ class _Course:
             words=tuple(token_text(words, token) for token in key.explained.tokens),
             is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt),),
             n_layers=self.loaded.n_layers,
-            effects=self._effects(prompt, key.explained),
+            effects=effects,
             stretches=stretches,
         )
 

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from engine.domain.errors import Damaged, InputError
 from engine.models import bounds
+from engine.models.configs import model_config
 
 NAMES = [f"model.layers.{layer}.{kind}_proj" for layer in range(2) for kind in ("self_attn.q", "mlp.down")]
 ENDLESS = "([a-z_.0-9]+)+!"
@@ -55,6 +56,15 @@ def test_ranks_are_held_to_the_file(tmp_path: Path) -> None:
     for config in ({"r": 2_000_000}, {"r": 4, "rank_pattern": {"q_proj": 2001}}, {"init_r": 10**9}):
         with pytest.raises(InputError, match=r"adapter_config.json says that the rank is .*holds no matrix of that"):
             bounds.refuse_ranks(about, json.loads(json.dumps(config)), weights)
+
+
+def test_layers_are_bounded_before_a_configuration_lists_them(tmp_path: Path) -> None:
+    config = {"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"], "num_hidden_layers": 10**10}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for _ in range(2):  # without weights beside it, and with some
+        with pytest.raises(Damaged, match=r"config\.json is damaged: it says that num_hidden_layers is 10,000,000,000"):
+            model_config(tmp_path)
+        save_file({"embed": np.zeros((40, 8), np.float16)}, tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("said", [{"num_hidden_layers": 100_000}, {"intermediate_size": 10**9}, {"vocab_size": 500}])

@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.runs import LossLog
 from engine.models.as_trained import check_as_trained
 from engine.models.base import LoadedModel, load_base
+from engine.models.kept_answers import ANSWERS
+from engine.models.sharing import checkpoint_model
 from engine.models.transcoders import load_transcoders, transcoders_hash
 from engine.store import BUNDLED
 from engine.studies.spec import read_study
@@ -36,6 +39,8 @@ from engine.training.resume import (
     write_random,
 )
 from engine.workflows.checkpoint_folders import preview
+from tests.families import loaded_family
+from tests.models.transcoder_folders import cross_layer, drawn, gemma_scope, saelens, sparsify, tracer
 from tests.mutations import spoilt
 from tests.tiny import tiny_corpus, tiny_llama
 
@@ -46,7 +51,11 @@ SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
+    folder = tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
+    (folder / "chat_template.jinja").write_text(
+        "{% for turn in messages %}{{ turn['content'] }}{% endfor %}", encoding="utf-8"
+    )
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +98,7 @@ def attempt(good: Path, into: Path, name: str, data: st.DataObject, read: Callab
         "tokenizer.json",
         "tokenizer_config.json",
         "special_tokens_map.json",
+        "chat_template.jinja",
         "model.safetensors",
     ],
 )
@@ -161,6 +171,49 @@ def test_a_spoilt_transcoder_set(tmp_path: Path, demo: LoadedModel, name: str, d
         load_transcoders(folder, demo)
 
     attempt(next((BUNDLED / "transcoders").iterdir()), tmp_path / "set", name, data, read)
+
+
+PUBLISHED = {
+    "config.yaml": ("llama", tracer("activation: topk\nk: 5\n")),
+    "layer_1.safetensors": ("llama", tracer(skip=True)),
+    "cfg.json": ("llama", saelens("topk", k=5)),
+    "sae_weights.safetensors": ("llama", saelens("jumprelu_transcoder")),
+    "sae.safetensors": ("llama", sparsify()),
+    "params.npz": ("gemma2", gemma_scope()),
+    "W_dec_1.safetensors": ("llama", cross_layer()),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@settings(max_examples=N, suppress_health_check=SLOW)
+@given(data=st.data())
+def test_a_spoilt_published_set(tmp_path: Path, name: str, data: st.DataObject) -> None:
+    family, write = PUBLISHED[name]
+    model, good = published_for(family), tmp_path / "good"
+    if not good.exists():
+        good.mkdir()
+        write(good, drawn(model.n_layers, model.d_model))
+
+    def read(folder: Path) -> None:
+        transcoders_hash(folder)
+        found = load_transcoders(folder, model)
+        found.encode_layer(torch.ones(3, model.d_model), 1)
+        found._get_decoder_vectors(1, torch.tensor([0]))
+
+    attempt(good, tmp_path / "set", str(max(good.rglob(name)).relative_to(good)), data, read)
+
+
+published_for = cache(loaded_family)
+
+
+@settings(max_examples=N, suppress_health_check=SLOW)
+@given(data=st.data())
+def test_spoilt_answers(tmp_path: Path, loaded: LoadedModel, adapter: Path, data: st.DataObject) -> None:
+    good = tmp_path / "good"
+    if not good.exists():
+        shutil.copytree(adapter, good)
+        check_as_trained(loaded, good)
+    attempt(good, tmp_path / "checkpoint-4", ANSWERS, data, lambda folder: checkpoint_model(loaded, folder))
 
 
 @settings(max_examples=4 * N, suppress_health_check=SLOW)

@@ -10,8 +10,10 @@ from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscode
 from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
 
 from engine.domain.errors import InputError
+from engine.domain.numbers import memory
 from engine.domain.record import Record
 from engine.models.base import LoadedModel
+from engine.models.memory import free_memory
 
 AnyTranscoders: TypeAlias = TranscoderSet | CrossLayerTranscoder
 AGAIN = "Download the set again."
@@ -114,6 +116,16 @@ def check_size(n_layers: int, d_model: int, loaded: LoadedModel, source: Path | 
             f"Transcoders {source} are for a model with {n_layers} layers and d_model {d_model}; “{loaded.spec.name}” "
             f"has {loaded.n_layers} layers and d_model {loaded.d_model}. Use a set made for this model, or none: a "
             "shared set is then trained."
+        )
+
+
+def check_room(n_numbers: int, loaded: LoadedModel, source: Path | str) -> None:
+    """Raises InputError where so many numbers of a set, in the model's dtype, are more than the memory that is free."""
+    device, n_bytes = loaded.model.device, n_numbers * loaded.model.dtype.itemsize
+    if n_bytes > (free := free_memory(device)):
+        raise InputError(
+            f"{source} takes {memory(n_bytes)} at once, and {memory(free)} are free on {device}. Use a set with fewer "
+            "features, or a machine with more memory."
         )
 
 

@@ -4,8 +4,10 @@ A published set has gigabytes. An encoder is mapped into memory while one layer 
 decoder only the rows of active features are touched. On the CPU, in the dtype of the file, nothing is copied.
 """
 
+import math
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -17,10 +19,13 @@ from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTransco
 from safetensors import SafetensorError, safe_open
 
 from engine.domain.errors import Damaged
+from engine.domain.foreign import translated
 from engine.models.base import LoadedModel
-from engine.models.formats.layout import AGAIN, check_size, not_computed
+from engine.models.formats.layout import AGAIN, check_room, check_size, not_computed
 
 _LOCAL_HEADER = 30  # bytes before the name in a zip file's entry
+# A compressed array is unpacked into memory. Weights hardly shrink; what shrinks a thousandfold was made to fill it.
+_SURELY_ROOM, _SHRUNK_AT_MOST = 2**24, 20
 
 
 class TensorFile(Protocol):
@@ -77,15 +82,12 @@ class Npz:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._held: dict[str, np.ndarray] = {}
-        try:
-            with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
-                self._arrays = {
-                    entry.filename.removesuffix(".npy"): _array(archive, entry, raw) for entry in archive.infolist()
-                }
-        except FileNotFoundError as error:
-            raise Damaged(path, "the file is missing", AGAIN) from error
-        except (zipfile.BadZipFile, ValueError, OSError) as error:
-            raise Damaged(path, f"it is not an npz file of numbers ({error})", AGAIN) from error
+        if not path.is_file():
+            raise Damaged(path, "the file is missing", AGAIN)
+        with self._readable(), zipfile.ZipFile(path) as archive, path.open("rb") as raw:
+            self._arrays = {
+                entry.filename.removesuffix(".npy"): _array(archive, entry, raw) for entry in archive.infolist()
+            }
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -95,11 +97,15 @@ class Npz:
         array = self._arrays[name]
         if array.offset is not None:
             # Copy on write: torch wants memory that may be written to, and the file must stay as it is.
-            return torch.from_numpy(np.memmap(self.path, array.dtype, "c", array.offset, array.shape, array.order))
+            with self._readable():
+                return torch.from_numpy(np.memmap(self.path, array.dtype, "c", array.offset, array.shape, array.order))
         if name not in self._held:
-            with np.load(self.path, allow_pickle=False) as arrays:
+            with self._readable(), np.load(self.path, allow_pickle=False) as arrays:
                 self._held[name] = arrays[name]
         return torch.from_numpy(self._held[name])
+
+    def _readable(self) -> AbstractContextManager[None]:
+        return translated(lambda reason: Damaged(self.path, f"it is not an npz file of numbers ({reason})", AGAIN))
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, raw: BinaryIO) -> _Array:
@@ -111,6 +117,11 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, raw: BinaryIO) -> _
         header = file.tell()
     if dtype.kind != "f" or not dtype.isnative:  # Python objects among others, which are never read
         raise ValueError(f"{entry.filename} is of type {dtype}")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes != entry.file_size - header:
+        raise ValueError(f"{entry.filename} says that it is {shape} and has {entry.file_size - header:,} bytes")
+    if n_bytes > _SURELY_ROOM and n_bytes > _SHRUNK_AT_MOST * entry.compress_size:
+        raise ValueError(f"{entry.filename} has {n_bytes:,} bytes, packed into {entry.compress_size:,}")
     raw.seek(entry.header_offset + _LOCAL_HEADER - 4)
     names = int(np.frombuffer(raw.read(4), "<u2").sum())  # bytes of the entry's name and what is noted behind it
     is_plain = entry.compress_type == zipfile.ZIP_STORED and 0 not in shape
@@ -202,11 +213,12 @@ def check_tensors(
 ) -> None:
     """Whether a layer's file holds what it should: names and axes, each “n” for features or “d” for d_model.
 
-    Raises InputError for another model's size and for a tensor that is not known (it would change the result), Damaged
-    for one that is missing or of another shape.
+    Raises InputError for another model's size, for one that is larger than the memory that is free and for a tensor
+    that is not known (it would change the result), Damaged for one that is missing or of another shape.
     """
     n_features, d_model = encoder.shape
     check_size(loaded.n_layers, d_model, loaded, file.path)
+    check_room(n_features * d_model, loaded, file.path)  # while a layer is encoded
     for name, axes in shapes.items():
         wanted = tuple({"n": n_features, "d": d_model}[axis] for axis in axes)
         found = file.shapes.get(name, "missing")

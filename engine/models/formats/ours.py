@@ -5,6 +5,8 @@ fine-tuned checkpoints. A layer's file holds W_enc, W_dec (n_features, d_model),
 They are held in memory: training goes on from them, and at their size reading them again would only cost time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,8 +20,9 @@ from engine.domain.errors import Damaged, InputError
 from engine.domain.models import TranscoderMeta
 from engine.models.base import LoadedModel
 from engine.models.families import family_of
-from engine.models.formats.layout import Format, check_size
+from engine.models.formats.layout import Format, check_room, check_size
 from engine.store.files import read_json, storing
+from engine.store.tensor_headers import tensor_headers
 
 _TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec")
 _REMEDY = "Remove the set and train it again."
@@ -64,24 +67,42 @@ def save_transcoders(folder: Path, transcoders: TranscoderSet) -> None:
 def _read(folder: Path, loaded: LoadedModel) -> TranscoderSet:
     meta = read_json(folder / "set.json", TranscoderMeta)
     check_size(meta.n_layers, meta.d_model, loaded, folder)
-    transcoders = new_transcoders(loaded, meta.training.n_features, meta.training.top_k, scan=meta.scan or meta.name)
-    for layer, transcoder in enumerate(transcoders):
-        path = folder / f"layer_{layer}.safetensors"
+    n_features, paths = (
+        meta.training.n_features,
+        [folder / f"layer_{layer}.safetensors" for layer in range(meta.n_layers)],
+    )
+    for path in paths:  # before room is made for what set.json says
+        _check_layer(path, n_features, meta.d_model)
+    check_room(2 * meta.n_layers * n_features * meta.d_model, loaded, folder)
+    transcoders = new_transcoders(loaded, n_features, meta.training.top_k, scan=meta.scan or meta.name)
+    for path, transcoder in zip(paths, transcoders, strict=True):
         tensors = _read_layer(path)
         for name in _TENSORS:
-            wanted = getattr(transcoder, name)
-            if name not in tensors or tensors[name].shape != wanted.shape:
-                found = tuple(tensors[name].shape) if name in tensors else "missing"
-                raise Damaged(path, f"{name} should be {tuple(wanted.shape)} and is {found}", _REMEDY)
             if not torch.isfinite(tensors[name]).all():
                 raise Damaged(path, f"{name} holds values that are not finite", _REMEDY)
-            wanted.data.copy_(tensors[name])
+            getattr(transcoder, name).data.copy_(tensors[name])
     return transcoders.requires_grad_(requires_grad=False)
 
 
+def _check_layer(path: Path, n_features: int, d_model: int) -> None:
+    """By its header. Raises Damaged."""
+    with _readable(path):
+        found = {tensor.name: tensor.shape for tensor in tensor_headers(path)}
+    matrix = (n_features, d_model)
+    for name, wanted in zip(_TENSORS, (matrix, matrix, (n_features,), (d_model,)), strict=True):
+        if found.get(name) != wanted:
+            raise Damaged(path, f"{name} should be {wanted} and is {found.get(name, 'missing')}", _REMEDY)
+
+
 def _read_layer(path: Path) -> dict[str, torch.Tensor]:
-    try:
+    with _readable(path):
         return load_file(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise Damaged(path, "the file is missing", _REMEDY) from error
     except (SafetensorError, OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from circuit_tracer.utils.hf_utils import resolve_transcoder_paths
 from pydantic import Field, ValidationError
 
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
+from engine.domain.foreign import one_line
 from engine.domain.record import Record
 from engine.models.base import LoadedModel
 from engine.models.families import family_of
@@ -36,6 +37,11 @@ from engine.store.files import first_reason, read_text
 
 _NUMBER = re.compile(r"layer_(\d{1,5})\.safetensors")
 _TELLING = re.compile(r"activation|top_?k|normali")  # in a name that is not known, of what would change the result
+_LONGEST, _DEEPEST = 50_000, 20  # characters and levels of a config; the parser takes seconds for more
+_OPENS = (
+    yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken,
+)  # fmt: skip
+_CLOSES = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 _THRESHOLD = "activation_function.threshold"
 # Its config says TopK and leaves k to circuit-tracer, which has this number in its code.
 _KNOWN_K = {"facebook/crv-8b-instruct-transcoders": 128}
@@ -74,11 +80,26 @@ def config_of(folder: Path, *, name: str = "") -> TracerConfig:
 def _parsed(folder: Path) -> TracerConfig:
     path = folder / "config.yaml"
     try:
-        return TracerConfig.model_validate(yaml.safe_load(read_text(path)))
-    except yaml.YAMLError as error:
-        raise Damaged(path, f"it is not YAML ({error})", AGAIN) from error
-    except ValidationError as error:
-        raise Damaged(path, first_reason(error), AGAIN) from error
+        text = read_text(path)
+        if _grows(text):
+            raise Damaged(path, "it is longer or deeper than such a file is, or repeats itself by references", AGAIN)
+        return TracerConfig.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            raise Damaged(path, first_reason(error), AGAIN) from error
+        raise Damaged(path, f"it is not YAML ({one_line(error)})", AGAIN) from error
+
+
+def _grows(text: str) -> bool:
+    """Whether parsing it could take seconds, or what is parsed be larger than it."""
+    if len(text) > _LONGEST:
+        return True
+    depth = 0
+    for token in yaml.scan(text):
+        depth += isinstance(token, _OPENS) - isinstance(token, _CLOSES)
+        if depth > _DEEPEST or isinstance(token, yaml.AliasToken):
+            return True
+    return False
 
 
 def read(folder: Path, loaded: LoadedModel, *, name: str = "") -> AnyTranscoders:

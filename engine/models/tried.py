@@ -1,0 +1,99 @@
+"""A stranger's tokenizer is first read in a process of its own: its library panics, and a crash there ends the process.
+
+What passed is known by what is in its files. So each is tried once a process, and again when it has changed.
+"""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import Damaged
+from engine.models.apart import apart
+from engine.models.tokenizer_settings import tokenizer_settings
+from engine.store.files import file_hash
+
+_log = logging.getLogger(__name__)
+_FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+LIMIT_S: Final = 4.0  # of the processor, and so much more for
+_BYTES_A_SECOND: Final = 2_000_000
+_MEMORY: Final = 1_000_000_000  # and so much more for each byte of the files
+_TIMES_ITS_SIZE: Final = 40
+_passed: set[tuple[str, ...]] = set()
+# What is wrong without harm is told by who reads it here. A template is run as transformers runs it, but for what it
+# marks for training.
+_CODE: Final = r"""
+import re
+try:
+    from tokenizers import Tokenizer
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+except ImportError:
+    print(json.dumps({"said": ""})); sys.exit()
+said = ""
+try:
+    words = Tokenizer.from_file(given["file"])
+    words.no_padding(); words.no_truncation()
+    for text in given["texts"]:
+        read = words.encode(text, add_special_tokens=False)
+        words.decode(read.ids)
+except BaseException as error:
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+for template in given["templates"]:
+    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    jinja.globals.update(raise_exception=lambda said: 1 / 0, strftime_now=lambda form: "")
+    jinja.filters["tojson"] = lambda value, **_: json.dumps(value)
+    for turns in given["conversations"]:
+        try:
+            jinja.from_string(re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", template)).render(
+                messages=turns, add_generation_prompt=True, **given["tokens"]
+            )
+        except MemoryError:
+            said = said or "its chat template takes too much memory"
+        except Exception:
+            pass
+print(json.dumps({"said": said}))
+"""
+# Patterns that never come to an end mostly begin with much of one kind.
+_TEXTS: Final = (
+    "A text, 1 of 2.", "", " ", "a" * 500, "aB" * 250, " " * 300 + "x", "1" * 300, "\n" * 99, "é東京" * 50, "_-'." * 60,
+)  # fmt: skip
+_TURNS: Final = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
+
+
+def refuse_harmful(folder: Path) -> None:
+    """Read the tokenizer in a folder, some texts and a conversation with it, elsewhere.
+
+    Nothing to do where there is no tokenizer.json, or where these files have passed before. Raises Damaged where it
+    cannot be read at all, or takes too long or too much memory.
+    """
+    file = folder / _FILES[0]
+    if not file.is_file():
+        return
+    there = [folder / name for name in _FILES if (folder / name).is_file()]
+    about = tuple(f"{path.name} {file_hash(path)}" for path in there)
+    if about in _passed:
+        return
+    n_bytes = sum(path.stat().st_size for path in there)
+    given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
+    limit_s = LIMIT_S + n_bytes // _BYTES_A_SECOND
+    try:
+        ended = apart(_CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True)
+    except OSError as error:  # no process can be had: then as before
+        _log.warning("%s could not be tried in a process of its own: %s", folder, error)
+        return
+    why = ended.why or (ended.said or {}).get("said", "")
+    if why:
+        raise Damaged(folder, f"the tokenizer cannot be read ({why})", "Download or save the model again.")
+    _passed.add(about)
+
+
+def _chat(folder: Path) -> dict[str, object]:
+    """Its templates, and the special tokens that they may name."""
+    settings, file = tokenizer_settings(folder), folder / _FILES[3]
+    written = settings.fields.get("chat_template")
+    named = written if isinstance(written, list) else [{"template": written}]
+    texts = [one.get("template") for one in named if isinstance(one, dict)]
+    if file.is_file():
+        texts.append(file.read_text(encoding="utf-8", errors="replace"))
+    tokens = {name: settings.text(name) or "" for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    return {"templates": [text for text in texts if isinstance(text, str)], "tokens": tokens}
