@@ -156,8 +156,9 @@ def check(
 ) -> None:
     """Read a corpus and list its problems; with `--model` also what this model cannot read or answer."""
     check_destination(json_file)
+    tokens = _tokenizer(ctx, model) if model else None
     try:
-        found = _read(ctx, corpus, model)
+        found = _read(ctx, corpus, tokens)
     except CorpusRefused as refused:
         if json_file != "-":
             first = refused.bad_lines[:N_SHOWN]
@@ -169,13 +170,12 @@ def check(
         raise InputError(f"{refused.source} has {plural(len(refused.bad_lines), 'problem')}.") from refused
     _show(found, json_file)
     if json_file != "-":
-        _show_findings(found)
+        _show_findings(found, tokens)
 
 
-def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
+def _read(ctx: typer.Context, text: str, tokens: "Tokens | None") -> "Corpus":
     from engine.corpus import line_problems, read_corpus
 
-    tokens = _tokenizer(ctx, model) if model else None
     path = person_path(text)
     if path.is_file():
         return read_corpus(path, "checked", tokens=tokens)
@@ -197,11 +197,11 @@ def _tokenizer(ctx: typer.Context, model: str) -> "Tokens":
     return PromptReader(load_tokenizer(spec, store.base_folder(spec)))
 
 
-def _show_findings(corpus: "Corpus") -> None:
+def _show_findings(corpus: "Corpus", tokens: "Tokens | None") -> None:
     """What weakens a corpus without making it unusable, such as few probes."""
     from engine.corpus import check_corpus
 
-    for finding in check_corpus(corpus):
+    for finding in check_corpus(corpus, tokens=tokens):
         say(f"Note: {finding}")
 
 

@@ -29,7 +29,7 @@ from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 from engine.workflows.trainer_logs import merged_metrics, read_log, read_metrics, table_metrics, whole_number
 
 if TYPE_CHECKING:
-    from engine.training.probing import ProbeBatch
+    from engine.training.probe_batches import ProbeBatch
 
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 _MOST_NAMED = 10  # of refused folders
@@ -68,7 +68,8 @@ def import_adapters(
     ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
     from engine.models.base import load_base
-    from engine.training.probing import measure, prepare_probes
+    from engine.training.probe_batches import prepare_probes
+    from engine.training.probing import measure
 
     if check_name(name) in {info.name for info in store.runs()}:
         raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")

@@ -73,7 +73,7 @@ def test_what_cannot_be_made_is_one_line(cli: Cli, arguments: tuple[str, ...], s
 def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: Path) -> None:
     model = tiny_llama(tmp_path / "tiny")
     changes = (
-        {"clean": "the dog feels happy and", "answer": "smiles so"},
+        {"clean": "the dog feels happy and", "answer": "cries so"},
         {"corrupted": "the cat feels so sad and"},
         {"clean": "the flurb feels sad and"},
     )
@@ -81,11 +81,30 @@ def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: P
     result = cli("corpus", "check", path, "--model", model, "--json", "-")
     assert result.exit_code == 2
     assert [(bad["line"], bad["reason"].partition(";")[0]) for bad in json.loads(result.stdout)] == [
-        (2, "“answer” “smiles so” is 2 tokens"),
+        (
+            2,
+            "“answer” “cries so” and “corrupted_answer” “cries” begin with the same token, and circuits are of "
+            "the first",
+        ),
         (3, "“clean” has 5 tokens and “corrupted” 6"),
         (4, "The model does not know “flurb”. Use words of its vocabulary."),
     ]
     assert cli("corpus", "check", file_of(tmp_path, PAIR), "--model", model).exit_code == 0
+
+
+def test_answers_of_several_tokens_are_told(cli: Cli, tmp_path: Path) -> None:
+    model = tiny_llama(tmp_path / "tiny")
+    probe = {
+        "kind": "recall",
+        "text": "the blarf cat",
+        "constraint": "blarf",
+        "meaning": "happy",
+        "constraint_type": "x",
+    }
+    path = file_of(tmp_path, probe | {"answer": "is happy"}, probe | {"answer": "smiles", "text": "the blarf dog"})
+    result = cli("corpus", "check", path, "--model", model)
+    assert result.exit_code == 0
+    assert "1 probe with an answer of several tokens in this model" in " ".join(result.stdout.split())
 
 
 def test_a_stored_corpus_is_measured_too(cli: Cli, tmp_path: Path) -> None:

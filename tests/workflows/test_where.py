@@ -147,3 +147,5 @@ def test_what_was_measured_before_a_run_was_made_again_is_missing(store: Store) 
     assert [one.text for one, _ in ready] == ["the dog"]
     assert missing == [asked]
     assert group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [asked])[1] == []  # of one state
+    longer = other.model_copy(update={"answer": "sat down"})
+    assert group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [longer])[1] == []  # of its first token
