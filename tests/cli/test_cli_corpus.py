@@ -147,3 +147,27 @@ def test_of_many_problems_ten_are_listed_and_json_has_all(cli: Cli, tmp_path: Pa
     assert result.stdout.count("is not JSON") == 10
     assert "there are 1,224 more" in result.stdout
     assert len(json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))) == 1234
+
+
+def test_a_file_of_other_names_is_imported_when_it_is_said_which_is_which(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "My QA.csv"
+    path.write_text("instruction,output,rating\n2+2=,4,5\n", encoding="utf-8")
+    refused = cli("corpus", "import", path)
+    assert refused.exit_code == 2
+    assert f"corpus import {path} --columns prompt=instruction,completion=output" in refused.stderr
+    columns = ("--columns", "prompt=instruction,completion=output", "--values", "constraint_type=sums")
+    assert cli("corpus", "check", path, *columns, "--json", "-").exit_code == 0
+    done = cli("corpus", "import", path, "--name", "qa", *columns, "--json", "-")
+    (counted,) = json.loads(done.stdout)["counts"]
+    assert (counted["constraint_type"], counted["split"], counted["n"]) == ("sums", "train", 1)
+    assert "Left out of My QA.csv: “rating”." in done.stderr
+    assert cli("corpus", "check", "qa").exit_code == 0
+    assert cli("corpus", "check", "qa", *columns).exit_code == 2
+    assert cli("corpus", "import", path, "--values", "kind=recall").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])
+def test_the_example_can_be_imported_as_it_is(cli: Cli, tmp_path: Path, name: str) -> None:
+    assert cli("corpus", "example", tmp_path / name).exit_code == 0
+    assert cli("corpus", "import", tmp_path / name).exit_code == 0
+    assert len(json.loads(cli("corpus", "check", "mine", "--json", "-").stdout)["counts"]) == 5
