@@ -112,7 +112,7 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == [probes[0]]
     assert missing == [*probes[1:]]
-    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: its answer is no single token
+    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: no model knows its answer
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == list(probes)
     assert missing == []
