@@ -17,6 +17,7 @@ import pandas as pd
 
 from engine.analysis.focus import Focus
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
+from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
     CHANGE,
@@ -152,10 +153,12 @@ def component_facts() -> dict[str, Any]:
 
 
 def right_answer(probe: Probe | None, nodes: pd.DataFrame) -> str | None:
-    """The output to mark: the probe's right answer; in the mean circuit of many prompts the node of all of theirs."""
+    """The output to mark: the probe's right answer, or its first token; in the mean circuit of many prompts the node of
+    all of theirs."""
     if _is_mean(nodes):
         return RIGHT_ANSWER
-    return probe.answer.strip() if probe is not None else None
+    answer = output_for(nodes["token"][nodes["kind"] == "logit"], probe.answer) if probe is not None else None
+    return answer.strip() if answer else None
 
 
 def _is_mean(table: pd.DataFrame) -> bool:

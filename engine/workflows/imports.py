@@ -32,7 +32,7 @@ from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
 from engine.workflows.trainer_logs import merged_metrics, read_log, read_metrics, table_metrics, whole_number
 
 if TYPE_CHECKING:
-    from engine.training.probing import ProbeBatch
+    from engine.training.probe_batches import ProbeBatch
 
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 _MOST_NAMED = 10  # of refused folders
@@ -102,7 +102,8 @@ def _make(
     cancel: CancelToken,
 ) -> None:
     from engine.models.base import load_base
-    from engine.training.probing import measure, prepare_probes
+    from engine.training.probe_batches import prepare_probes
+    from engine.training.probing import measure
 
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.acted_mean import first_tokens_note
 from engine.analysis.aggregate import aggregate
+from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import AttributionGraph
@@ -140,6 +142,8 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
             for side in "AB"
         },
     )  # fmt: skip
+    if n := sum(diff.explained.words != probe.answer.strip() for probe, diff in ready):
+        st.caption(first_tokens_note(n))
     if picked["selection"]["rows"]:
         url.write(PAGE, prompt=str(rows["prompt"][picked["selection"]["rows"][0]]))
         mark(replace(marks(), selected=None, edge=None, pins=()))
@@ -151,5 +155,5 @@ def _recount(key: str) -> None:
 
 
 def _right(probe: Probe, graph: AttributionGraph) -> float | None:
-    tokens = zip(graph.target_tokens, graph.target_probability.tolist(), strict=True)
-    return next((p for token, p in tokens if token.strip() == probe.answer.strip()), None)
+    answer = output_for(graph.target_tokens, probe.answer)
+    return None if answer is None else graph.target_probability.tolist()[graph.target_tokens.index(answer)]
