@@ -49,7 +49,7 @@ from engine.analysis.parts import (
     with_parts,
 )
 from engine.analysis.pruning import Flow, Pruned, flow, prune
-from engine.analysis.scale import common_scale
+from engine.analysis.scale import among_the_largest, common_scale
 from engine.domain.diffs import (
     CHANGE,
     COMPARED,
@@ -70,7 +70,6 @@ from engine.domain.graphs import AttributionGraph, NodeKind
 
 PRECISION = 1e-4  # to which parts add up to the logit, of the size of what they add up from (tests hold them to it)
 DEFAULT_SETTINGS = DiffSettings()
-_ENOUGH = 0.5  # of what moved: as many changes count as make up this share of it
 _KINDS = [kind.name.lower() for kind in NodeKind]
 
 
@@ -196,18 +195,11 @@ def _explained_change(
     scale = common_scale(a, b)
     changes = np.abs(b - scale * a)
     moved = float(changes.sum())
-    spread = min(moved, _among_the_largest(changes[:-1]) / DEFAULT_SETTINGS.min_change)
+    spread = min(moved, among_the_largest(changes[:-1]) / DEFAULT_SETTINGS.min_change)
     limit = max(settings.min_change * spread, PRECISION * float(np.abs(b).sum()))
     before, after = (logit_value(side.graph, explained) for side in sides)
     is_estimated = sides[1].gradient is None
     return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit, is_estimated)
-
-
-def _among_the_largest(changes: np.ndarray) -> float:
-    """The smallest of the largest changes (n,) that make up _ENOUGH of their sum; 0 where there are none."""
-    ranked = np.sort(changes)[::-1]
-    place = int(np.searchsorted(ranked.cumsum(), _ENOUGH * ranked.sum()))
-    return float(ranked[place]) if ranked.any() else 0.0
 
 
 def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:

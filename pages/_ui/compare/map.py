@@ -55,7 +55,7 @@ def compare_map(selection: Selection, shown: Shown) -> None:
         _not_measured(selection)
         not_traced(selection)
         return
-    told, controls = st.columns([3.2, 1.6], gap="medium", vertical_alignment="top")
+    told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
         picture = _picture("carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
