@@ -18,7 +18,7 @@ from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
-from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
+from pages._ui.compare.data import default_prompt, learned_most, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import DEEP, FORMER_VIEWS, PAGE, VIEWS, Selection
@@ -41,7 +41,7 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     with middle:
         subject = prompt_box(
             store(), PAGE, probes, runs=(a.run, b.run), groups=group_options(groups, chosen_count()), traced=traced,
-            default=default_prompt(probes, traced),
+            default=default_prompt(probes, traced, "" if traced else learned_most(store(), probes, a, b)),
         )  # fmt: skip
     group = group_named(groups, subject)
     with right:
