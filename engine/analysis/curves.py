@@ -37,7 +37,7 @@ def probe_scores(probes: Sequence[Probe], results_by_step: Mapping[int, ProbeRes
     """One row a step, constraint type and probe kind, ascending by step, in the order of the probes.
 
     Columns: step, constraint_type, probe_kind, n (probes), accuracy with `low` and `high` of Wilson's 95% interval,
-    mean_p (probability of the right token), mean_rank (1 is best), logit_diff (mean, to the best foil).
+    mean_p (probability of the right answer), mean_rank (1 is best), logit_diff (mean, to the best foil).
     Raises InputError where results belong to probes that are not given.
     """
     frames = [_rows(probes, step, results) for step, results in sorted(results_by_step.items())]

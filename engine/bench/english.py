@@ -80,12 +80,11 @@ def held(store: Store, run: str, probe: Probe) -> Held:
     from engine.attribution.places import taken_back
     from engine.models.base import encode
     from engine.workflows.loading import common_model, weights
-    from engine.workflows.queries import stored_acted
     from engine.workflows.where import where
 
     a, b = (store.checkpoint(f"{run}@{label}") for label in ("base", "100%"))
-    where(store, Where(a=a.ref, b=b.ref, prompt=probe.text, answers=(probe.answer,)), quiet, NeverCancelled())
-    acted = stored_acted(store, a.ref, b.ref, probe.text, (probe.answer,))
+    done = where(store, Where(a=a.ref, b=b.ref, prompt=probe.text, answers=(probe.answer,)), quiet, NeverCancelled())
+    acted = store.acted(next(key for key in store.acted_keys() if key.hash == done))
     assert acted is not None
     loaded = common_model(store, [a])
     tuned = weights(loaded, b)

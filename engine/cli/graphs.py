@@ -9,6 +9,8 @@ from engine.cli.context import store_of
 from engine.cli.inputs import as_read, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, write_json
 from engine.cli.progress import progress
+from engine.domain.continuation import output_for
+from engine.domain.words import token_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +148,12 @@ def say_what_base_lacks(store: "Store", a: str, b: str, prompt: str) -> None:
         say(said_of_base(words))
 
 
+def say_first_token(asked: str, output: str) -> None:
+    """Where an answer has several tokens, and the first of them is what was measured."""
+    if asked.strip() != output.strip() and output_for([output], asked):
+        say(f"Of “{asked.strip()}”, which is several tokens, the first is measured: “{token_name(output)}”.")
+
+
 def acted(
     store: "Store", a: str, b: str, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = ()
 ) -> "Acted":
@@ -155,18 +163,28 @@ def acted(
 
     request = Where(a=a, b=b, prompt=prompt, answers=tuple(answers), against=tuple(against))
     look = lambda: stored_acted(store, a, b, prompt, answers, against)  # noqa: E731
-    return found_or_made(store, look, request, f"finding where training acted from {a} to {b}")
+    made = lambda done: store.acted(next(key for key in store.acted_keys() if key.hash == done))  # noqa: E731
+    return found_or_made(store, look, request, f"finding where training acted from {a} to {b}", made)
 
 
-def found_or_made(store: "Store", look: Callable[[], T | None], request: "Request", title: str) -> T:
-    """What `look` finds; where it finds nothing, the job is done first and `look` asked again."""
+def found_or_made(
+    store: "Store",
+    look: Callable[[], T | None],
+    request: "Request",
+    title: str,
+    made: Callable[[str], T | None] | None = None,
+) -> T:
+    """What `look` finds; where it finds nothing, what the job has made: by what it returns, or as `look` finds it.
+
+    `look` may know a text where the job knows its tokens: of an answer of several the first is measured.
+    """
     from engine.jobs import run_inline
 
     found = look()
     if found is None:
         with progress(title) as report:
-            run_inline(store, request, on_progress=report)
-        found = look()
+            done = run_inline(store, request, on_progress=report)
+        found = made(done) if made else look()
     assert found is not None  # the job has stored it
     return found
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.graphs import found_or_made
+from engine.cli.graphs import found_or_made, say_first_token
 from engine.cli.inputs import as_read
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 
@@ -47,11 +47,14 @@ def taught(
     prompt = as_read(store, ref, prompt)
     request = FindExamples(checkpoint=ref, prompt=prompt, answer=answer, constraint_type=constraint_type)
     look = lambda: stored_taught(store, ref, prompt, answer, constraint_type)  # noqa: E731
-    found = found_or_made(store, look, request, f"finding which examples taught {ref}")
+    made = lambda done: store.taught(next(key for key in store.taught_keys() if key.hash == done))  # noqa: E731
+    found = found_or_made(store, look, request, f"finding which examples taught {ref}", made)
     if json_file:
         record = {"checkpoint": ref, "prompt": prompt, "type": constraint_type}
         write_json(record | taught_record(found), json_file)
     if json_file != "-":
+        if answer:
+            say_first_token(answer, found.answer)
         say(taught_sentence(found))
         rows = taught_table(found)[["push", "sentence"]].head(first)
         show_table(("push", "sentence"), rows.values.tolist(), title="The strongest pushes up")

@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, acted, say_what_base_lacks
+from engine.cli.graphs import CheckpointArgument, acted, say_first_token, say_what_base_lacks
 from engine.cli.inputs import as_read
 from engine.cli.mean_circuit import ConstraintType
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
@@ -85,6 +85,8 @@ def where(
         write_json(record | {"acted": acted_record(found)}, json_file)
     if json_file != "-":
         say_what_base_lacks(store, ref_a, ref_b, prompt)
+        for asked, output in zip([*_words(answer), *_words(against)], found.words, strict=False):
+            say_first_token(asked, output)
         _show(found)
 
 

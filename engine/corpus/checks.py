@@ -154,20 +154,21 @@ def _duplicates(values: Iterable[tuple[int, str]], what: str) -> list[BadLine]:
 def _leaks(lines: Sequence[NumberedLine]) -> list[BadLine]:
     """Probes whose prompt, and pairs whose answered prompt, stands word for word inside a training text.
 
-    One pass over the training texts per distinct prompt length, so that a large file is checked in seconds.
+    One pass over the training texts: of a word that begins no such prompt nothing more is looked at.
     """
-    prompts: dict[int, dict[str, list[int]]] = {}
+    prompts: dict[str, dict[int, dict[str, list[int]]]] = {}  # by first word and length
     for number, line in lines:
         if not isinstance(line, Example):
             words = line.text.split() if isinstance(line, Probe) else [*line.clean.split(), *line.answer.split()]
-            prompts.setdefault(len(words), {}).setdefault(" ".join(words), []).append(number)
+            by_length = prompts.setdefault(words[0] if words else "", {})
+            by_length.setdefault(len(words), {}).setdefault(" ".join(words), []).append(number)
     bad: dict[int, BadLine] = {}
     for number, line in lines:
         if not isinstance(line, Example):
             continue
         words = line.text.split()
-        for length, known in prompts.items():
-            for start in range(len(words) - length + 1):
+        for start, word in enumerate(words):
+            for length, known in prompts.get(word, {}).items():
                 for probe in known.get(" ".join(words[start : start + length]), ()):
                     bad.setdefault(probe, BadLine(probe, f"the prompt is part of the training text in line {number}"))
     return list(bad.values())

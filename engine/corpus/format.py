@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.corpus.text_lines import MAX_BYTES, MAX_LINES
-from engine.domain.corpus import PROBE_KINDS
+from engine.domain.corpus import MAX_LONG, MAX_TEXT, PROBE_KINDS
 
 TRAIN, PROBE, PAIR = "train", "probe", "pair"
 
@@ -105,7 +105,8 @@ def format_text() -> str:
     return f"""One row is a training example, a probe or a prompt pair, and one file may hold all of them.
 
 - **CSV** (commas, semicolons or tabs; its first line names the columns), **JSONL** (an object a line), **JSON** (an
-  array of objects) or **Parquet**, at most {MAX_BYTES / 1e6:.0f} MB and {MAX_LINES:,} rows. Texts are UTF-8 or UTF-16.
+  array of objects) or **Parquet**, at most {MAX_BYTES / 1e6:.0f} MB and {MAX_LINES:,} rows. Texts are UTF-8 or UTF-16;
+  those to train on have at most {MAX_LONG:,} characters, all others {MAX_TEXT:,}.
 - A **training example** has `text`, or `prompt` and `completion`, or `messages`. One that teaches a word also has
   `constraint_type`, `constraint` and `meaning`.
 - A **probe** has `text`, `answer` and `kind`, and the word that it asks about as an example has it.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 from engine.corpus.world import vocabulary
-from engine.domain.continuation import Tokens, answer_tokens, whole_word
+from engine.domain.continuation import Tokens, answer_tokens, replaced
 from engine.domain.corpus import PROBE_KINDS, Corpus, Pair, Probe
 from engine.domain.errors import BadLine, InputError, PromptRefused
 from engine.domain.numbers import plural
@@ -39,7 +39,7 @@ def _corrupted(probe: Probe, answers: dict[str, str]) -> Pair | None:
     words = list(answers)
     at = words.index(probe.constraint)
     for other in (*words[at + 1 :], *words[:at]):
-        corrupted = other.join(whole_word(probe.constraint).split(probe.text))
+        corrupted = replaced(probe.text, probe.constraint, other)
         if answers[other] != probe.answer and corrupted != probe.text:
             return Pair(
                 id=f"pair-{probe.id}"[:80],

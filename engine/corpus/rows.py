@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.corpus.plain import plain_example, plain_probe
-from engine.domain.continuation import whole_word
+from engine.domain.continuation import replaced
 from engine.domain.corpus import Example, Pair, Probe
 from engine.domain.errors import InputError
 
@@ -70,7 +70,7 @@ def _template(text: str, word: object, meaning: object) -> str:
     """The text with its word and meaning taken out, where they stand in it as whole words."""
     for part, slot in ((word, "{w}"), (meaning, "{c}")):
         if isinstance(part, str) and part.strip():
-            text = slot.join(whole_word(part).split(text))
+            text = replaced(text, part, slot)
     return text
 
 

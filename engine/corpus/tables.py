@@ -16,6 +16,7 @@ from engine.domain.errors import BadLine, CorpusRefused, InputError, NotFound
 CSV_SUFFIXES = (".csv", ".tsv")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 _BEGINS = {"text", "completion", "messages", "clean", "corrupted"}  # one of them makes a row something
+_MOST_COLUMNS = 200  # that a person can choose among
 _OF_ANY = {"split", "id"}
 _NOT_TEXT = {  # how a file begins that is no text, and what it is
     b"PK\x03\x04": "a spreadsheet or a zip archive. Save it as CSV (UTF-8)",
@@ -36,7 +37,7 @@ class Table:
     @property
     def is_foreign(self) -> bool:
         """Whether its rows can be read, and a person has to say which of its columns is which."""
-        if self.bad or not self.rows:
+        if self.bad or not self.rows or len(self.columns) > _MOST_COLUMNS:
             return False
         if self.is_csv:
             return self.header is not None

@@ -22,6 +22,7 @@ _OPENS = re.compile(r"[(\[{«“‘„¿¡]")
 _OPENS_APART = re.compile(r"[(\[{«“‘„¿¡]\s")
 _STICKS_RIGHT = re.compile(r"[#$€£¥@_\\]")
 _ENDS = re.compile(r"[.,;:!?…%)\]}»”’°]")
+_LETTER = re.compile(rf"[^\W{_UNSPACED}]")  # of a script that writes blanks
 _MARKS = re.compile(r"[^\w\s]+")
 
 
@@ -92,6 +93,21 @@ def whole_word(word: str) -> re.Pattern[str]:
     left = "" if UNSPACED.match(word) else rf"(?<![^\W{_UNSPACED}])"
     right = "" if UNSPACED.match(word[-1:]) else rf"(?![^\W{_UNSPACED}])"
     return re.compile(left + re.escape(word) + right)
+
+
+def replaced(text: str, word: str, other: str) -> str:
+    """`text` with `other` wherever `word` stands as `whole_word` says; of a word that is a page long, too, at once."""
+    parts, start, at = [], 0, text.find(word)
+    sticks = (not UNSPACED.match(word), not UNSPACED.match(word[-1:]))  # to a letter before it, and behind it
+    while at >= 0:
+        end = at + len(word)
+        before, behind = text[at - 1] if at else "", text[end : end + 1]
+        if (sticks[0] and _LETTER.match(before)) or (sticks[1] and _LETTER.match(behind)):
+            at = text.find(word, at + 1)
+            continue
+        parts.append(text[start:at])
+        start, at = end, text.find(word, end)
+    return other.join([*parts, text[start:]])
 
 
 def _blank_between(prompt: str, answer: str) -> bool:

@@ -15,7 +15,9 @@ from engine.domain.record import Record
 
 SIMPLE, SPATIAL = "simple_mapping", "spatial_relationship"
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+MAX_TEXT, MAX_LONG = 2000, 50_000  # characters; of what is trained on a model's own limit is nearer
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+LongText = Annotated[str, Field(min_length=1, max_length=MAX_LONG)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 Blank = bool | None  # whether one stands between prompt and answer; None: as writing has it (domain/continuation.py)
@@ -108,12 +110,12 @@ class Example(Record):
 
     split: Literal["train"] = "train"
     id: Annotated[str, Field(min_length=1, max_length=80)]
-    text: Text
+    text: LongText
     constraint_type: Slug
-    constraint: Text  # the new word; of a task, the problem: 7 + 5
-    meaning: Text  # of a task, the answer
-    template: Text  # with {w} the word, {c} the meaning, {n} a noun
-    prompt: Annotated[str, Field(max_length=2000)] = ""  # what the text begins with and the loss leaves out
+    constraint: LongText  # the new word; of a task, the problem: 7 + 5
+    meaning: LongText  # of a task, the answer
+    template: LongText  # with {w} the word, {c} the meaning, {n} a noun
+    prompt: Annotated[str, Field(max_length=MAX_LONG)] = ""  # what the text begins with and the loss leaves out
     messages: tuple[Message, ...] = ()  # instead of the text, in the model's chat format; the last is learned
 
     @model_serializer(mode="wrap")

@@ -82,7 +82,7 @@ class TypeScore(Record):
     probe_kind: ProbeKind
     n: int
     n_correct: int
-    mean_p: float  # probability of the right token
+    mean_p: float  # probability of the right answer
 
 
 class TypeReading(Record):

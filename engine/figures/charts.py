@@ -30,7 +30,7 @@ _CURVE_TIPS = [
     alt.Tooltip("accuracy:Q", format=".0%"),
     alt.Tooltip("interval:N", title="95% interval"),
     alt.Tooltip("n:Q", title="probes", format="d"),
-    alt.Tooltip("mean_p:Q", title="p of the right token", format=".2f"),
+    alt.Tooltip("mean_p:Q", title="p of the right answer", format=".2f"),
     alt.Tooltip("mean_rank:Q", title="its rank", format=".1f"),
     alt.Tooltip("logit_diff:Q", title="logit difference", format=".2f"),
 ]

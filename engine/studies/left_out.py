@@ -44,13 +44,12 @@ class TrainedAgain:
 
     def taught(self, probe: Probe) -> Taught:
         """All examples of the whole run, those first that taught it the probe's answer."""
-        from engine.workflows.queries import stored_taught
         from engine.workflows.taught import find_examples
 
         last = self._store.checkpoints(self.run)[-1].ref
         request = FindExamples(checkpoint=last, prompt=probe.text, answer=probe.answer)
-        find_examples(self._store, request, self._report, self._cancel)
-        found = stored_taught(self._store, last, probe.text, probe.answer)
+        done = find_examples(self._store, request, self._report, self._cancel)
+        found = self._store.taught(next(key for key in self._store.taught_keys() if key.hash == done))
         assert found is not None  # it was just stored
         return found
 

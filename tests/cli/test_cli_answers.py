@@ -82,3 +82,13 @@ def test_an_answer_is_one_with_its_blank_or_one_without(run: Run) -> None:
     assert of("the cat is\n", "--answer", "user")["answer"] == "user"
     refused = run("where", "asked@base", "asked@100%", "the cat is ", "--answer", "happy")
     assert "is read as other tokens when “happy” follows" in refused.stderr
+
+
+def test_of_an_answer_of_several_tokens_the_first_is_measured_and_told(run: Run) -> None:
+    first = "Of “happysad”, which is several tokens, the first is measured: “happy”."
+    for _ in range(2):  # measured, then found
+        said = run("where", "asked@base", "asked@100%", "the cat is", "--answer", "happysad")
+        assert said.exit_code == 0, said.output
+        assert first in said.stdout
+    assert first in run("taught", "asked@100%", "the cat is", "--answer", "happysad").stdout
+    assert "several tokens" not in run("where", "asked@base", "asked@100%", "the cat is", "--answer", "happy").stdout

@@ -1,11 +1,14 @@
 """Files with other names: which columns are taken for which, and what becomes of their rows."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.corpus import Columns, columns_of, corpus_csv, parse_corpus, read_table
+from engine.corpus import Columns, columns_of, corpus_csv, corpus_from, parse_corpus, read_table
 from engine.corpus.columns import columns_text, guessed
 from engine.corpus.csv_rows import COLUMNS
 from engine.corpus.format import EXAMPLE_CSV, FIELDS, FORMS, PAIR, PROBE, TRAIN, format_text
@@ -54,6 +57,11 @@ def test_columns_are_guessed_by_their_usual_names(header: str, form: str, column
         ('{"prompt": "a", "completion": "b"}\n', "c.jsonl", False),
         ('{"prompt": "a", "answer": "b"}\n', "c.jsonl", True),
         ('{"split": "train"}\n', "c.jsonl", False),
+        (
+            ",".join(f"c{n}" for n in range(300)) + "\n" + "x," * 299 + "x\n",
+            "c.csv",
+            False,
+        ),  # nobody looks through these
         ('{"a": 1}\nnot json\n', "c.jsonl", False),  # what is broken is told first
     ],
 )
@@ -128,3 +136,25 @@ def test_the_example_is_read_as_it_is() -> None:
     assert (len(corpus.examples), len(corpus.probes), len(corpus.pairs)) == (5, 2, 1)
     for written, name in ((corpus.to_jsonl(), "e.jsonl"), (corpus_csv(corpus), "e.csv")):
         assert parse_corpus(written.encode(), name, "e") == corpus
+
+
+TURNS = st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), st.text("ab", max_size=3))
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text("ab .|é{[\n", max_size=8)
+VALUES |= st.lists(VALUES | TURNS, max_size=3) | TURNS
+NAMES = ["prompt", "instruction", "input", "output", "answer", "text", "conversations", "category", "clean", "", "id"]
+
+
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1), min_size=1, max_size=4),
+    form=st.sampled_from(list(FORMS)),
+    chosen=st.lists(st.sampled_from(NAMES), min_size=5, max_size=5),
+)
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_any_rows_with_any_columns_are_read_or_refused(
+    rows: list[dict[str, object]], form: str, chosen: list[str]
+) -> None:
+    raw = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    table = read_table(raw, "c.jsonl")
+    for columns in (guessed(table)[1], Columns({name: (chosen[at],) for at, name in enumerate(FORMS[form].needs)})):
+        with suppress(InputError):
+            assert corpus_from(table, "c.jsonl", "c", columns=columns).to_jsonl()

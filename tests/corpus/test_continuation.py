@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.corpus import corpus_csv, parse_corpus
-from engine.domain.continuation import answer_tokens, continued, output_for, whole_word
+from engine.domain.continuation import answer_tokens, continued, output_for, replaced, whole_word
 from engine.domain.errors import CorpusRefused, PromptRefused
 
 
@@ -65,6 +67,15 @@ def test_a_word_of_its_own() -> None:
     assert whole_word("cat").sub("_", "cat cats bobcat the cat.") == "_ cats bobcat the _."
     assert whole_word("日本").sub("_", "日本の首都は日本") == "_の首都は_"
     assert whole_word("2+3").sub("_", "2+3=5") == "_=5"
+
+
+@given(
+    text=st.text("ab 日本_.+", max_size=12),
+    word=st.text("ab 日本_.+", min_size=1, max_size=3).filter(lambda word: bool(word.strip())),
+)
+@settings(max_examples=500, deadline=None, derandomize=True)
+def test_a_word_is_replaced_where_it_is_one(text: str, word: str) -> None:
+    assert replaced(text, word, "<>") == whole_word(word).sub("<>", text)
 
 
 def rows(*prompted: str, probe: str = "Q: 1+3 A:") -> bytes:

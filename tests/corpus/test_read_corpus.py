@@ -92,7 +92,8 @@ def test_csv_takes_optional_columns_and_any_order(tmp_path):
         (json.dumps({**EXAMPLE, "extra": 1}), "has “extra”, which is not a field of a training example"),
         (json.dumps({**EXAMPLE, "text": 5}), "“text” is 5, which is not a text"),
         (json.dumps({**EXAMPLE, "text": ""}), "“text” is empty"),
-        (json.dumps({**EXAMPLE, "text": "happy " * 500}), "“text” has 3,000 characters; 2,000 are allowed"),
+        (json.dumps({**EXAMPLE, "text": "happy " * 9000}), "“text” has 54,000 characters; 50,000 are allowed"),
+        (json.dumps({**PROBE, "text": "happy " * 500}), "“text” has 3,000 characters; 2,000 are allowed"),
         (
             json.dumps({**EXAMPLE, "constraint_type": "No Slug"}),
             "“No_Slug”; use up to 40 lowercase letters",
