@@ -1,4 +1,4 @@
-"""An imported checkpoint answers as it did when it was taken in, or is refused."""
+"""An imported checkpoint answers as it did when it was saved, or is refused."""
 
 import copy
 import dataclasses
@@ -60,7 +60,7 @@ def test_a_base_that_changed_is_refused(loaded: LoadedModel, taken: Path) -> Non
     checkpoint_model(with_other_weights(loaded, 1e-7), taken)
     kept_answers._looked_at.clear()
     for _ in range(2):  # what failed is asked again
-        with pytest.raises(InputError, match=r"adapter answers otherwise than when it was taken in.*transformers 4\."):
+        with pytest.raises(InputError, match=r"adapter answers otherwise than when it was saved.*transformers 4\."):
             checkpoint_model(with_other_weights(loaded, 0.05), taken)
     assert not kept_answers._looked_at
 
