@@ -89,7 +89,8 @@ class Workspace:
     ) -> str:
         """Make a run of checkpoints that were trained elsewhere; returns its name.
 
-        folders: a trainer's output, or single checkpoints. model: their base. corpus: whose probes are measured.
+        folders: a trainer's output, single checkpoints, or ids on the Hugging Face hub (`OWNER/NAME@REVISION`), whose
+        files are downloaded into its cache. model: their base. corpus: whose probes are measured.
         steps: of the checkpoints, where the folders do not tell them. logs: CSV files with other measures by step, as
         TensorBoard or W&B exports them.
         """

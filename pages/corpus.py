@@ -3,9 +3,10 @@
 import streamlit as st
 
 from engine.domain.jobs import MakeCorpus
+from engine.store.infos import CorpusInfo
 from pages._ui import url
 from pages._ui.corpus.form import make
-from pages._ui.corpus.importing import file_to_import, import_view
+from pages._ui.corpus.importing import file_to_import, format_help, import_view
 from pages._ui.corpus.view import corpus_view
 from pages._ui.frame import show
 from pages._ui.home.recent import unreadable
@@ -35,19 +36,26 @@ def main() -> None:
     with view:
         if file is not None:
             import_view(PAGE, file, list(infos))
-            return
-        wanted = st.query_params.get("corpus")
-        making = newest_job(lambda request: isinstance(request, MakeCorpus) and request.spec.name == wanted)
-        if wanted not in infos and making is not None and making.state not in ("done", "cancelled"):
-            job_status(making, key="make corpus")
-            return
-        if not infos:
-            st.info("There is no corpus yet. Create one on the left; the defaults work.", icon=":material/west:")
-            return
-        default = "demo" if "demo" in infos else next(iter(infos))
-        name = pick(PAGE, "corpus", list(infos), label="Corpus", what="corpus", default=default)
-        url.write(PAGE, corpus=name)
-        corpus_view(infos[name])
+        else:
+            _chosen(infos)
+        with st.expander("File format, with an example", icon=":material/help:"):
+            format_help()
+
+
+def _chosen(infos: dict[str, CorpusInfo]) -> None:
+    """The corpus that the address names, or the job that makes it."""
+    wanted = st.query_params.get("corpus")
+    making = newest_job(lambda request: isinstance(request, MakeCorpus) and request.spec.name == wanted)
+    if wanted not in infos and making is not None and making.state not in ("done", "cancelled"):
+        job_status(making, key="make corpus")
+        return
+    if not infos:
+        st.info("There is no corpus yet. Create one on the left; the defaults work.", icon=":material/west:")
+        return
+    default = "demo" if "demo" in infos else next(iter(infos))
+    name = pick(PAGE, "corpus", list(infos), label="Corpus", what="corpus", default=default)
+    url.write(PAGE, corpus=name)
+    corpus_view(infos[name])
 
 
 show(main)

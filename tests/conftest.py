@@ -10,13 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import gc
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from engine.store import BUNDLED, Store
+from tests.hub_server import LocalHub, running
 
 settings.register_profile("any machine", deadline=None)  # a slow machine is no fault
 settings.load_profile("any machine")
@@ -72,6 +73,13 @@ def with_demo(_demo_index: Path) -> Callable[[Path], Path]:
 def demo_store(tmp_path: Path, with_demo: Callable[[Path], Path]) -> Store:
     """An empty workspace with the bundled demo on its second shelf."""
     return Store(with_demo(tmp_path / "workspace"), bundled=BUNDLED)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """A Hugging Face hub on this machine, and a cache of its own."""
+    with running(tmp_path / "hub-cache", monkeypatch) as local:
+        yield local
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ class ActedMean:
     probability_after: np.ndarray
     step_changes: np.ndarray  # (n_words, n_stretches) of the logit
     parts: np.ndarray  # (n_words, n_stretches, n_layers + 2, n_roles, n_matrices); the first layer is the embeddings
+    n_first: int = 0  # of the probes, of whose answer of several tokens the first was measured
 
     @property
     def change(self) -> np.ndarray:
@@ -97,6 +98,7 @@ def acted_mean(measured: Sequence[tuple[Probe, Acted]]) -> ActedMean:
         probability_after=by_word(lambda _, one: one.stretches[-1].probability_after),
         step_changes=by_word(lambda _, one: [stretch.after - stretch.before for stretch in one.stretches]),
         parts=by_word(lambda probe, one: _parts(probe, one, matrices)),
+        n_first=sum(one.answer != probe.answer.strip() for probe, one in measured),
     )
 
 
@@ -163,8 +165,13 @@ def mean_sentence(mean: ActedMean) -> str:
         f"{plural(len(mean.words), 'word')} of {mean.title}, from {decimal(mean.before.mean())} to "
         f"{decimal(mean.after.mean())} (probability {percent(mean.probability_before.mean())} to "
         f"{percent(mean.probability_after.mean())}){': ' if named else ''}{listed(named)}. All parts add up to "
-        f"{signed(mean.sum.mean())}."
+        f"{signed(mean.sum.mean())}.{first_tokens_note(mean.n_first)}"
     )
+
+
+def first_tokens_note(n: int) -> str:
+    """To follow what is said of graphs and changes on probes, `n` of whose answers have several tokens."""
+    return f" Of {plural(n, 'answer')} of several tokens the first token counts." if n else ""
 
 
 def mean_record(mean: ActedMean) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from engine.analysis.diff import compared, exists, signed_contribution, summaris
 from engine.analysis.identities import unique_rows
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER, mean_graph
 from engine.analysis.slots import Alignment, align, probe_slots
+from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.diffs import (
     CHANGE,
@@ -61,7 +62,7 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     of one constraint type and kind, of the same two checkpoints, transcoders and settings, explain something else than
     their probe's answer, or cannot be aligned.
     """
-    parts = sorted(parts, key=lambda part: (part[0].text, part[0].id))
+    parts = sorted(map(_as_traced, parts), key=lambda part: (part[0].text, part[0].id))
     _check(parts)
     slots = align([probe_slots(probe, diff.a.tokens) for probe, diff in parts])
     settings = parts[0][1].settings
@@ -79,6 +80,12 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     return GraphDiff(
         a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=explained
     )
+
+
+def _as_traced(part: Part) -> Part:
+    """Of an answer of several tokens the first alone, which is what graphs are traced to."""
+    probe, diff = part
+    return probe.model_copy(update={"answer": output_for(diff.a.target_tokens, probe.answer) or probe.answer}), diff
 
 
 def _explained(of_prompts: Sequence[ExplainedChange]) -> ExplainedChange:

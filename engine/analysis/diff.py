@@ -20,7 +20,9 @@ first. Then:
     not kept      one side's stored graph was cut and says nothing of this edge
 
 `unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
-of the logit itself), but never below the precision to which parts add up. The change of what flipped is the sum of both
+of the logit itself). In a deep model that is spread over thousands of edges, none of which is a hundredth of it: there
+the limit is what the edge has that, with all larger ones, makes up half of it (with another `min_change` than 0.01, in
+proportion). It is never below the precision to which parts add up. The change of what flipped is the sum of both
 sizes with B's sign. Turned round, what counts is asked of the other model: other changes may then count, but none that
 counts both ways goes the same way twice, as both sides are multiplied by one number.
 """
@@ -47,7 +49,7 @@ from engine.analysis.parts import (
     with_parts,
 )
 from engine.analysis.pruning import Flow, Pruned, flow, prune
-from engine.analysis.scale import common_scale
+from engine.analysis.scale import among_the_largest, common_scale
 from engine.domain.diffs import (
     CHANGE,
     COMPARED,
@@ -191,8 +193,10 @@ def _explained_change(
 ) -> ExplainedChange:
     a, b = _into_outputs(sides)
     scale = common_scale(a, b)
-    moved = float(np.abs(b - scale * a).sum())
-    limit = max(settings.min_change * moved, PRECISION * float(np.abs(b).sum()))
+    changes = np.abs(b - scale * a)
+    moved = float(changes.sum())
+    spread = min(moved, among_the_largest(changes[:-1]) / DEFAULT_SETTINGS.min_change)
+    limit = max(settings.min_change * spread, PRECISION * float(np.abs(b).sum()))
     before, after = (logit_value(side.graph, explained) for side in sides)
     is_estimated = sides[1].gradient is None
     return ExplainedChange(explained_words(sides[1].graph, explained), before, after, scale, moved, limit, is_estimated)

@@ -6,6 +6,7 @@ It is computed from the output probabilities alone, and claims nothing that they
 from dataclasses import dataclass
 
 from engine.analysis.mean_graph import RIGHT_ANSWER
+from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
 from engine.domain.graphs import AttributionGraph
@@ -38,16 +39,17 @@ def headline(diff: GraphDiff, probe: Probe | None = None) -> tuple[Piece, ...]:
     """The sentence as (text, emphasised) pieces, to be joined as they are.
 
     With the probe that the prompt belongs to, it says which side gives the right answer; without, what each says.
-    A probe whose answer neither graph was traced to is not used, nor one of another prompt. Of a mean circuit
-    (`engine.analysis.aggregate`) it says how likely the right answer is on average.
+    Of an answer of several tokens it is about the first. A probe whose answer neither graph was traced to is not used,
+    nor one of another prompt. Of a mean circuit (`engine.analysis.aggregate`) it says how likely the right answer is on
+    average.
     """
     if MEAN_COLUMNS[0] in diff.nodes and RIGHT_ANSWER in diff.a.target_tokens:
         return _on_average(_answer(diff.a, RIGHT_ANSWER), _answer(diff.b, RIGHT_ANSWER), diff.a.key.prompt)
-    right = probe.answer.strip() if probe is not None and _belongs(probe, diff) else None
+    right = _right(probe, diff) if probe is not None else None
     a, b = _answer(diff.a, right), _answer(diff.b, right)
     if not a.said or not b.said:
         return (("Neither graph was traced to an output.", False),)
-    body = _unjudged(a, b) if probe is None or right is None else _judged(a, b, right)
+    body = _unjudged(a, b) if probe is None or right is None else _judged(a, b, right, probe.answer.strip())
     return (*_premise(probe if right is not None else None), *body)
 
 
@@ -62,9 +64,10 @@ def _on_average(a: _Answer, b: _Answer, prompts: str) -> tuple[Piece, ...]:
     )
 
 
-def _belongs(probe: Probe, diff: GraphDiff) -> bool:
-    outputs = {token.strip() for token in diff.a.target_tokens}
-    return probe.text.split() == diff.a.key.prompt.split() and probe.answer.strip() in outputs
+def _right(probe: Probe, diff: GraphDiff) -> str | None:
+    """The output that is the probe's answer, or its first token; None where the graphs are of something else."""
+    output = output_for(diff.a.target_tokens, probe.answer)
+    return output.strip() if output and probe.text.split() == diff.a.key.prompt.split() else None
 
 
 def _answer(graph: AttributionGraph, right: str | None) -> _Answer:
@@ -82,24 +85,26 @@ def _premise(probe: Probe | None) -> list[Piece]:
     return [(probe.constraint, True), (" stands for ", False), (probe.meaning, True), (". ", False)]
 
 
-def _judged(a: _Answer, b: _Answer, right: str) -> list[Piece]:
+def _judged(a: _Answer, b: _Answer, right: str, answer: str) -> list[Piece]:
+    """`right`: the output that stands for the answer."""
+    what = "the right answer, " if right == answer else f"the first token of the right answer “{answer}”, "
     if a.gives(right) and b.gives(right):
         return [
-            ("Both sides expect the right answer, ", False),
+            (f"Both sides expect {what}", False),
             (right, True),
             (f" (A {a.how_likely(right)}; B {b.how_likely(right)}).", False),
         ]
     if a.gives(right) or b.gives(right):
         name, other, knows, fails = ("A", "B", a, b) if a.gives(right) else ("B", "A", b, a)
         return [
-            (f"Only {name} expects the right answer, ", False),
+            (f"Only {name} expects {what}", False),
             (right, True),
             (f" ({knows.how_likely(right)}). {other} says ", False),
             *_words(fails),
             (f" and gives {right} {percent(fails.p_right)}.", False),
         ]
     return [
-        ("Neither side expects the right answer, ", False),
+        (f"Neither side expects {what}", False),
         (right, True),
         (f" (A {percent(a.p_right)}, B {percent(b.p_right)}): ", False),
         *_both_say(a, b),

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from engine.analysis.identities import unique_rows
 from engine.analysis.word_pieces import TokenSpan, pieces, summed
+from engine.domain.continuation import output_for
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, LogitParts, NodeKind
@@ -41,10 +42,9 @@ def output_ids(graph: AttributionGraph) -> tuple[int, ...]:
 
 
 def explaining(graph: AttributionGraph, word: str) -> ExplainedLogits | None:
-    """The output that is this word; None where the graph was not traced to it."""
-    outputs = zip(output_ids(graph), graph.target_tokens, strict=True)
-    found = next((token for token, text in outputs if text.strip() == word.strip()), None)
-    return None if found is None else ExplainedLogits(answers=(found,))
+    """The output that is this word, or its first token; None where the graph was not traced to it."""
+    found = output_for(graph.target_tokens, word)
+    return None if found is None else ExplainedLogits(answers=(output_ids(graph)[graph.target_tokens.index(found)],))
 
 
 def traced_to(graph: AttributionGraph, explained: ExplainedLogits) -> ExplainedLogits:

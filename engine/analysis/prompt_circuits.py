@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.analysis.pruning import DEFAULT_PRUNING, flow, prune
 from engine.analysis.slots import probe_slots
+from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 
@@ -87,9 +88,9 @@ def _keys(probe: Probe, graph: AttributionGraph) -> np.ndarray:
     """(n_nodes,) int64: layer, role, kind, index."""
     role = np.array(roles(probe, graph.tokens), dtype=np.int64)[graph.position]
     index = np.where(graph.kind == NodeKind.TOKEN, 0, graph.index)
-    answer = probe.answer.strip()
+    answer = output_for(graph.target_tokens, probe.answer)
     index[graph.kind == NodeKind.LOGIT] = [
-        _RIGHT if token.strip() == answer else _OTHER_OUTPUT for token in graph.target_tokens
+        _RIGHT if token == answer else _OTHER_OUTPUT for token in graph.target_tokens
     ]
     place = (graph.layer.astype(np.int64) + 1) << _ROLE_BITS | role
     return (place << _KIND_BITS | graph.kind) << _INDEX_BITS | index

@@ -75,15 +75,10 @@ def prune(graph: AttributionGraph, settings: PruneSettings = DEFAULT_PRUNING, *,
         return Pruned(graph.uncut.kept_nodes, graph.uncut.kept_edges)
     nodes = influential(graph, (known or flow(graph)).influence, settings)
     inside = np.flatnonzero(nodes[graph.source] & nodes[graph.target])
-    return prune_between(graph, nodes, inside, settings)
-
-
-def prune_between(graph: AttributionGraph, nodes: np.ndarray, inside: np.ndarray, settings: PruneSettings) -> Pruned:
-    """What pruning keeps of `nodes` (n_nodes,) bool and of the edges between them, the rows `inside`."""
     edges = _normalised(graph, inside)
     total = _influence(graph, edges) + _logit_weights(graph)
     score = np.abs(edges.share) * total[edges.target]
-    return _drop_dead_ends(graph, nodes, inside[score >= _threshold(score, settings.edge_threshold)])
+    return without_dead_ends(graph, nodes, inside[score >= _threshold(score, settings.edge_threshold)])
 
 
 def influential(graph: AttributionGraph, influence: np.ndarray, settings: PruneSettings) -> np.ndarray:
@@ -91,8 +86,9 @@ def influential(graph: AttributionGraph, influence: np.ndarray, settings: PruneS
     return (influence >= _threshold(influence, settings.node_threshold)) | (graph.kind >= NodeKind.TOKEN)
 
 
-def _drop_dead_ends(graph: AttributionGraph, nodes: np.ndarray, edges: np.ndarray) -> Pruned:
-    """`nodes` (n_nodes,) bool; `edges` the rows of those kept so far."""
+def without_dead_ends(graph: AttributionGraph, nodes: np.ndarray, edges: np.ndarray) -> Pruned:
+    """What is left of `nodes` (n_nodes,) bool and `edges`, rows, once features without inputs and features and errors
+    without outputs are gone."""
     needs_output = graph.kind <= NodeKind.ERROR
     needs_input = graph.kind == NodeKind.FEATURE
     source, target = graph.source[edges], graph.target[edges]

@@ -1,4 +1,4 @@
-"""Whether what enters the outputs grew by one factor: that is no change of a circuit."""
+"""How what enters the outputs changed: by one factor, which is no change of a circuit, or in many small parts."""
 
 import numpy as np
 
@@ -29,3 +29,10 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     low, high = (np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right"))
     last = len(values) - 1
     return float(values[min(low, last)] + values[min(high, last)]) / 2
+
+
+def among_the_largest(changes: np.ndarray) -> float:
+    """The smallest of the largest changes (n,) that together make up half of their sum; 0 where there are none."""
+    ranked = np.sort(changes)[::-1]
+    place = int(np.searchsorted(ranked.cumsum(), 0.5 * ranked.sum()))
+    return float(ranked[place]) if ranked.any() else 0.0

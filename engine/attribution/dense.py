@@ -87,6 +87,32 @@ class DenseGraph:
         source, target = (torch.cat(column) for column in zip(*found, strict=True))
         return Edges(source, target, self.rows[target, source])
 
+    def strongest_between(self, nodes: torch.Tensor, share: float) -> Edges:
+        """Of the edges between `nodes` (n_nodes,) bool those of most influence on the output, in the graph that these
+        nodes and edges are alone: as many as make up `share` of the summed influence of all, as circuit-tracer's
+        `prune_graph` cuts edges."""
+        edges = self.edges_between(nodes)
+        influence = edges.weight.abs().double() * self._through_between(nodes)[edges.target]
+        ranked = influence.sort(descending=True).values.cpu()
+        summed = ranked.cumsum(0)  # not on a GPU, where it has other bits each time
+        if not len(summed) or not summed[-1] > 0:
+            return edges
+        place = int(torch.searchsorted(summed / summed[-1], share))
+        kept = influence >= float(ranked[min(place, len(ranked) - 1)])
+        return Edges(edges.source[kept], edges.target[kept], edges.weight[kept])
+
+    def _through_between(self, nodes: torch.Tensor) -> torch.Tensor:
+        """(n_nodes,) float64: `_through` where there are only `nodes` and the edges between them."""
+        through, output = torch.zeros_like(self._weights), self._weights.clone()
+        for layer in (self.logits, *reversed(self.layers)):
+            found = torch.zeros_like(output)
+            for rows in blocks(layer, len(self.rows)):
+                sizes = self.rows[rows].abs().double() * nodes
+                through[rows] = output[rows] * nodes[rows] / sizes.sum(1).clamp(min=_TINY)
+                found += sizes.T @ through[rows]
+            output += found
+        return through
+
     def edges(self, most: int, always: torch.Tensor) -> Edges:
         """All that are not 0. Of more than `most` those in `always`, and those that contribute most to the output.
 

@@ -18,8 +18,9 @@ from engine.attribution.features import (
     check_features,
     decoder_reads,
 )
-from engine.domain.jobs import CancelToken, Report, turn
+from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
 from engine.figures.feature_labels import MOST_PROMOTED, chance, most_active_on, promoted
+from engine.models.base import LoadedModel
 from engine.models.batches import padded
 from engine.models.hook_points import Read
 from engine.models.low_rank import matrix
@@ -60,19 +61,27 @@ def label_tokens(
     read = SearchedTexts.of(replacement.loaded, texts)
     fresh = _fresh(read)
     strongest = {layer: _Strongest.none(indices) for layer, indices in wanted.items()}
+    written: dict[Feature, Tokens] = {}
+    looking = _share_of_looking(replacement.loaded, read.n_tokens * len(checkpoints), len(features))
+    passes, promoting = part(report, 0.0, looking), cancellable(part(report, looking, 1.0), cancel)
     with torch.no_grad():
         for number, merged in enumerate(checkpoints):
             with replacement.opened(merged) as model:
-                _look_through(model, read, fresh, strongest, turn(report, number, len(checkpoints)), cancel)
-                written = (
-                    _promoted(model, replacement.loaded.tokenizer, wanted) if number == len(checkpoints) - 1 else {}
-                )
+                _look_through(model, read, fresh, strongest, turn(passes, number, len(checkpoints)), cancel)
+                if number == len(checkpoints) - 1:
+                    written = _promoted(model, replacement.loaded.tokenizer, wanted, promoting)
     words = _Words(replacement.loaded.tokenizer, read)
     found = {}
     for layer, indices in wanted.items():
         for feature, active in zip(((layer, index) for index in indices), strongest[layer].tokens(words), strict=True):
             found[feature] = active, written[feature]
     return LabelTokens(found, int(fresh.sum()))
+
+
+def _share_of_looking(loaded: LoadedModel, n_tokens: int, n_features: int) -> float:
+    """Of the progress bar, by multiplications: passes over the tokens, and what decoders write times the vocabulary."""
+    passes = n_tokens * loaded.model.num_parameters()
+    return passes / (passes + n_features * loaded.d_model * loaded.n_vocab)
 
 
 @dataclass
@@ -163,9 +172,10 @@ class _Words:
 
 
 def _promoted(
-    model: ReplacementModel, tokenizer: PreTrainedTokenizerFast, wanted: Mapping[int, list[int]]
+    model: ReplacementModel, tokenizer: PreTrainedTokenizerFast, wanted: Mapping[int, list[int]], report: Report
 ) -> dict[Feature, Tokens]:
     """Only what stands out is decoded: the rest is most of thousands of features times the vocabulary."""
+    n_features = sum(map(len, wanted.values()))
     output = matrix(model.parts.unembedding).float()  # (n_vocab, d_model)
     mean = output.mean(0)  # effects are above the mean over the vocabulary; rows minus it are never held: a gigabyte
     n_vocab, d_model = output.shape
@@ -174,14 +184,15 @@ def _promoted(
     special = torch.tensor([i for i in set(tokenizer.all_special_ids) if i < n_vocab], dtype=torch.int64)
     found: dict[Feature, Tokens] = {}
     for layer, indices in wanted.items():
-        for part in torch.tensor(indices).split(EFFECTS_AT_ONCE):
-            read = decoder_reads(model, layer, part)  # (n_part, d_model)
+        for some in torch.tensor(indices).split(EFFECTS_AT_ONCE):
+            report(len(found) / n_features, "Naming features: what they promote")
+            read = decoder_reads(model, layer, some)  # (n_some, d_model)
             effects = read @ output.T - (read @ mean)[:, None]
             spread = effects.std(1, unbiased=False, keepdim=True) * chance(n_vocab)
             effects[(effects <= read.norm(dim=1, keepdim=True) * by_chance) | (effects <= spread)] = 0
             effects[:, special.to(effects.device)] = 0
             most = effects.topk(min(_CANDIDATES, n_vocab))
-            for row, index in enumerate(part.tolist()):
+            for row, index in enumerate(some.tolist()):
                 best = [value for value in most.values[row].tolist() if value > 0]
                 tokens = [token_text(tokenizer, i) for i in most.indices[row, : len(best)].tolist()]
                 found[layer, index] = promoted(tokens, best)

@@ -14,7 +14,7 @@ import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from engine.analysis.pruning import DEFAULT_PRUNING, influential, prune_between
+from engine.analysis.pruning import DEFAULT_PRUNING, influential, without_dead_ends
 from engine.attribution.dense import DenseGraph, Edges
 from engine.attribution.effects import Effects
 from engine.attribution.logit_parts import logit_parts
@@ -161,8 +161,9 @@ def _with_edges(bare: AttributionGraph, dense: DenseGraph) -> AttributionGraph:
         return _holding(bare, dense.edges(dense.n_edges, torch.zeros(0, dtype=torch.int64)))
     influence, device, n = _numpy(dense.influence), dense.rows.device, bare.n_nodes
     nodes = influential(bare, influence, DEFAULT_PRUNING)
-    inside = _holding(bare, dense.edges_between(torch.as_tensor(nodes, device=device)))
-    pruned = prune_between(inside, nodes, np.arange(inside.n_edges), DEFAULT_PRUNING)
+    strong = dense.strongest_between(torch.as_tensor(nodes, device=device), DEFAULT_PRUNING.edge_threshold)
+    inside = _holding(bare, strong)
+    pruned = without_dead_ends(inside, nodes, np.arange(inside.n_edges))
     kept = inside.target[pruned.edge_mask].astype(np.int64) * n + inside.source[pruned.edge_mask]
     into_logits = dense.rows[dense.logits].flatten().nonzero()[:, 0].cpu().numpy() + dense.logits.start * n
     always = torch.as_tensor(np.union1d(kept, into_logits), device=device)

@@ -47,7 +47,8 @@ def ranked_features(case: MovedPrompt) -> Ranked:
 
 def ranked_edges(case: MovedPrompt) -> Ranked:
     """Those of either graph whose target is the answer or a feature that is active in B: only such a one can be given
-    other inputs. What a feature that is silent in A got there is in no graph and counts as 0."""
+    other inputs. What a feature that is silent in A got there is in no graph and counts as 0. Of a graph that was cut
+    only what both sides say something of."""
     from engine.attribution.patching import feature_changes, inputs_taken_back
 
     changes = feature_changes(case.replacement, None, case.tuned, case.prompt, case.of)
@@ -57,8 +58,10 @@ def ranked_edges(case: MovedPrompt) -> Ranked:
     answer = exact.b.node_id(int(np.flatnonzero(exact.b.index == case.of.answers[0])[-1]))  # outputs come last
     targets = {node: row for node, row in rows.items() if changes.after[row] > 0}
     edges, estimated = (
-        diff.edges[diff.edges["target"].isin([*targets, answer])].set_index(["source", "target"])
-        for diff in (exact, by_graphs)
+        table[table["target"].isin([*targets, answer]) & (table["status"] != "not kept")].set_index(
+            ["source", "target"]
+        )
+        for table in (exact.edges, by_graphs.edges)
     )
     estimated = estimated.loc[edges.index]
     change, of_target = _change(edges, WEIGHT), edges.index.get_level_values("target").map(targets).to_numpy()
@@ -94,7 +97,7 @@ def _change(table: pd.DataFrame, columns: dict[str, str]) -> np.ndarray:
 
 
 def _diffs(case: MovedPrompt) -> tuple[GraphDiff, GraphDiff]:
-    """Of whole graphs: with the gradients, and without."""
+    """With the gradients, and without."""
     a, b = _graphs(case)
     settings = DiffSettings(explained=case.of)
     bare = [replace(graph, gradients=None) for graph in (a, b)]
@@ -102,7 +105,7 @@ def _diffs(case: MovedPrompt) -> tuple[GraphDiff, GraphDiff]:
 
 
 def _graphs(case: MovedPrompt) -> list[AttributionGraph]:
-    """Of A and B, traced to the same outputs, uncut, with their gradients."""
+    """Of A and B, traced to the same outputs, with their gradients."""
     from engine.attribution.gradients import feature_gradients
     from engine.attribution.targets import common_targets
     from engine.attribution.trace import trace_graph

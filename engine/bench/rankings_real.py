@@ -1,22 +1,26 @@
-"""Rankings of places against patching on SmolLM2-135M, taught words of plain English: which one finds what matters.
+"""Rankings of places and edges against patching on SmolLM2-135M, taught words of plain English.
 
 Of each word's first paraphrase: the rank correlation of a ranking with what single places take back (a sample of them),
-what its first 1, 5 and 20 take back together, random groups as control; and what `where` names, the same way.
+what its first 1, 5 and 20 take back together, random groups as control; and what `where` names, the same way. Features
+and edges are those of a transcoder set that is trained on the run first.
 """
 
 import numpy as np
 
 from engine.bench.english import HELD_OUT, Held, first_paraphrases, held, taught
-from engine.bench.ranked import RankedPrompt, ranked_mlps, worth_rows, worths
+from engine.bench.ranked import MovedPrompt, Ranked, RankedPrompt, ranked_mlps, worth_rows, worths
+from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import Setting
 from engine.domain.corpus import Probe
+from engine.domain.jobs import NeverCancelled, quiet
 from engine.domain.studies import FIRSTS
 from engine.store import Store, cache_of, default_workspace
 
 MODEL = "SmolLM2-135M"
-SINGLES = 60  # patched one by one, of some 450
+SINGLES = 60  # patched one by one, of some 450 MLPs, 10,000 features or more edges
 RANKED = ("blarf", "plim", *HELD_OUT)  # words that rankings are held to patching on
+TRACED = ("blarf", *HELD_OUT[:2])  # and those of features and edges
 
 
 def measure(setting: Setting) -> list[BenchRow]:
@@ -36,7 +40,13 @@ def rows_of(setting: Setting, run: str, probes: dict[str, Probe]) -> list[BenchR
     rows = [*named_rows(built, "built on"), *named_rows({word: of_words[word] for word in HELD_OUT}, "held out")]
     prompts = [_of_prompt(store, run, probes[word], of_words[word], seed=number) for number, word in enumerate(RANKED)]
     setting.ranked.extend(prompts)
-    return rows + worth_rows(f"{MODEL}, MLPs", prompts)
+    rows += worth_rows(f"{MODEL}, MLPs", prompts)
+    cases = [_case(store, run, probes[word], of_words[word]) for word in TRACED]
+    for what, rank in (("features", ranked_features), ("edges", ranked_edges)):
+        prompts = [_ranked(run, what, case.text, rank(case), seed=number) for number, case in enumerate(cases)]
+        setting.ranked.extend(prompts)
+        rows += worth_rows(f"{MODEL}, {what}", prompts)
+    return rows
 
 
 def named_rows(of_words: dict[str, Held], which: str) -> list[BenchRow]:
@@ -73,5 +83,25 @@ def _of_prompt(store: Store, run: str, probe: Probe, one: Held, *, seed: int) ->
     assert tuned is not None
     prompt = encode(loaded, probe.text)[0]
     ranked = ranked_mlps(loaded.model, tuned, prompt, one.acted.key.explained, one.acted.change)
-    found = worths(ranked, FIRSTS, most_singles=SINGLES, seed=seed, by_chance=True)
-    return RankedPrompt(MODEL, run, "MLPs", probe.text, ranked.default, found)
+    return _ranked(run, "MLPs", probe.text, ranked, seed=seed)
+
+
+def _ranked(run: str, what: str, prompt: str, ranked: Ranked, *, seed: int) -> RankedPrompt:
+    found = worths(ranked, FIRSTS, most_singles=SINGLES, seed=seed, by_chance=what == "MLPs")
+    return RankedPrompt(MODEL, run, what, prompt, ranked.default, found)
+
+
+def _case(store: Store, run: str, probe: Probe, one: Held) -> MovedPrompt:
+    from engine.models.base import encode
+    from engine.models.transcoders import transcoders_hash
+    from engine.workflows.loading import common_model, replacement_model, weights
+    from engine.workflows.transcoders import choose
+
+    checkpoints = [store.checkpoint(f"{run}@{label}") for label in ("base", "100%")]
+    loaded = common_model(store, checkpoints)
+    chosen = choose(store, checkpoints, loaded, "", quiet, NeverCancelled())
+    tuned = weights(loaded, checkpoints[1])
+    assert tuned is not None
+    replacement = replacement_model(loaded, chosen.source, transcoders_hash(chosen.source))
+    prompt = encode(loaded, probe.text)[0]
+    return MovedPrompt(loaded, tuned, replacement, probe.text, prompt, one.acted.key.explained, one.acted.change)

@@ -1,5 +1,6 @@
 """`import`, and `import-adapter`, its name of before."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,10 @@ from engine.cli.inputs import stored_corpus
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
+from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
+from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
@@ -23,10 +26,22 @@ def add_to(app: typer.Typer) -> None:
 
 def import_checkpoints(
     ctx: typer.Context,
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="What PEFT or Trainer saved.")],
+    folders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FOLDER|HUB-ID...",
+            help="What PEFT or Trainer saved, or ids on the Hugging Face hub, which may end in @ and a revision.",
+        ),
+    ],
     *,
     name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run that they become.")] = "",
-    model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="M",
+            help="Their base: demo, a Hugging Face folder, or a hub id. Else demo; of revisions of a model the first.",
+        ),
+    ] = "",
     corpus: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Its probes are measured at every checkpoint.")
     ] = None,
@@ -40,31 +55,41 @@ def import_checkpoints(
     preview: Annotated[bool, typer.Option("--preview", help="Only tell what would be taken in.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Take in checkpoints that were trained elsewhere: a trainer's output folder, or single checkpoints."""
+    """Take in checkpoints that were trained elsewhere: a trainer's output folder, single checkpoints, or hub ids.
+
+    What lies on the hub is downloaded into the Hugging Face cache; with --preview only its small JSON files are.
+    """
     from engine.jobs import run_inline
     from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
+    from engine.workflows.hub_checkpoints import download_words, first_revision, hub_ids, look_at
 
     check_destination(json_file)
-    paths, numbers = [person_path(folder) for folder in folders], _numbers(steps)
-    found = preview_of(paths, steps=numbers)
+    numbers, ids = _numbers(steps), hub_ids(folders)
+    looked = look_at(ids)
+    base = model or first_revision(folders, looked) or ""
+    found = preview_of([person_path(folder) for folder in folders], steps=numbers, looked=looked, base=base)
     if json_file:
         write_json(found.model_dump(mode="json"), json_file)
     if preview:
         if json_file != "-":
             _show(found)
-            say(log_notes(found))
+            for told in (download_words(found, None, looked), _compared_with(base, ids), log_notes(found)):
+                say(told)
         return
     if not name:
         raise InputError("Name the run that they become with --name, or look first with --preview.")
     store = store_of(ctx)
-    spec = model_spec(model, tuple(store.models()))
+    spec = _base(base, found, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
+    absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in folders)
     request = ImportCheckpoints(
-        name=name, folders=tuple(map(str, paths)), model=spec, corpus=taught, steps=numbers,
+        name=name, folders=absolute, model=spec, corpus=taught, steps=numbers,
         logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
+    if json_file != "-":
+        say(download_words(found, spec, looked) + _compared_with(base, ids))
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":
@@ -74,6 +99,26 @@ def import_checkpoints(
     for told in (*notes, log_notes(found), *what_is_kept(store, name)):
         if told:
             say(told)
+
+
+def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
+    """The model that the checkpoints are put onto. Raises InputError where the hub’s say no known one."""
+    first = next((one for one in found.taken if one.hub), None)
+    if named or first is None:
+        return model_spec(named or "demo", known)
+    if own := next((spec for spec in known if first.base and spec.location == first.base), None):
+        return own
+    said = (
+        f"{first.path} says that it was trained from {first.base}" if first.base else f"{first.path} says no base model"
+    )
+    raise InputError(
+        f"{said}. Name the base with --model: a folder that holds it, or its hub id, from where it is downloaded."
+    )
+
+
+def _compared_with(base: str, ids: Mapping[str, HubId]) -> str:
+    """Which of several revisions is the base; empty where none is."""
+    return f"{base} is the base that they are compared with." if base in ids else ""
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""`corpus make`, `corpus task`, `corpus tasks`, `corpus english`, `corpus check`."""
+"""`corpus make`, `corpus task`, `corpus tasks`, `corpus english`, `corpus import`, `corpus example`,
+`corpus check`."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import looks_like_file
+from engine.cli.inputs import CORPUS_FILE, corpus_in, looks_like_file, save_corpus_file
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import N_SHOWN, CorpusRefused, InputError
@@ -16,6 +17,7 @@ from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
+    from engine.corpus import Columns
     from engine.domain.continuation import Tokens
     from engine.domain.corpus import Corpus, CorpusSpec, Example, Pair, Probe, TaskSpec
 
@@ -146,41 +148,98 @@ def _make(
     _show(corpus, json_file)
 
 
+ColumnsOption = Annotated[
+    str, typer.Option(metavar="FIELD=COLUMN,…", help="Which columns are which, where they have other names; A+B joins.")
+]
+ValuesOption = Annotated[
+    str, typer.Option(metavar="FIELD=TEXT,…", help="With --columns: what is the same for every row, as kind=recall.")
+]
+
+
+@group.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL, JSON or Parquet file.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name of the corpus. Default: the file's.")] = "",
+    columns: ColumnsOption = "",
+    values: ValuesOption = "",
+    json_file: JsonFile = None,
+) -> None:
+    """Read a corpus from a file and keep it in the workspace; the whole file or nothing of it."""
+    check_destination(json_file)
+    found = save_corpus_file(store_of(ctx), person_path(file), name=name, columns=_columns(columns, values))
+    _show(found, json_file)
+    if json_file != "-":
+        _show_findings(found, None)
+
+
+@group.command()
+def example(
+    ctx: typer.Context, out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to, as CSV or JSONL.")]
+) -> None:
+    """Write a small corpus file with a row of every kind, to start from."""
+    from engine.corpus import parse_corpus
+    from engine.corpus.format import EXAMPLE_CSV
+    from engine.store.files import write_text
+
+    store_of(ctx)  # refuses what it always refuses
+    corpus = parse_corpus(EXAMPLE_CSV.encode(), "example.csv", "example")
+    write_text(person_path(out), EXAMPLE_CSV if out.suffix.lower() == ".csv" else corpus.to_jsonl())
+
+
 @group.command()
 def check(
     ctx: typer.Context,
-    corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")],
+    corpus: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A corpus file, or a stored corpus.")],
     *,
     model: Annotated[str, typer.Option(help="Read every line with this model's tokenizer, given as for `train`.")] = "",
+    columns: ColumnsOption = "",
+    values: ValuesOption = "",
     json_file: JsonFile = None,
 ) -> None:
     """Read a corpus and list its problems; with `--model` also what this model cannot read or answer."""
     check_destination(json_file)
+    tokens = _tokenizer(ctx, model) if model else None
     try:
-        found = _read(ctx, corpus, model)
+        found = _read(ctx, corpus, tokens, _columns(columns, values))
     except CorpusRefused as refused:
-        if json_file != "-":
-            first = refused.bad_lines[:N_SHOWN]
-            show_table(("line", "problem"), [(bad.number, bad.reason) for bad in first])
-            if more := len(refused.bad_lines) - len(first):
-                say(f"These are the first {N_SHOWN}; there are {count(more)} more. `--json FILE` has all of them.")
-        if json_file:
-            write_json([{"line": bad.number, "reason": bad.reason} for bad in refused.bad_lines], json_file)
+        _show_problems(refused, json_file)
         raise InputError(f"{refused.source} has {plural(len(refused.bad_lines), 'problem')}.") from refused
     _show(found, json_file)
     if json_file != "-":
-        _show_findings(found)
+        _show_findings(found, tokens)
 
 
-def _read(ctx: typer.Context, text: str, model: str) -> "Corpus":
-    from engine.corpus import line_problems, read_corpus
+def _columns(columns: str, values: str) -> "Columns | None":
+    """None where nothing is said of them."""
+    from engine.corpus import columns_of
 
-    tokens = _tokenizer(ctx, model) if model else None
+    if values and not columns:
+        raise InputError("--values goes with --columns: what is the same for every row, beside the columns.")
+    return columns_of(columns, values) if columns else None
+
+
+def _show_problems(refused: CorpusRefused, json_file: str | None) -> None:
+    if json_file != "-":
+        first = refused.bad_lines[:N_SHOWN]
+        show_table(("line", "problem"), [(bad.number, bad.reason) for bad in first])
+        if more := len(refused.bad_lines) - len(first):
+            say(f"These are the first {N_SHOWN}; there are {count(more)} more. `--json FILE` has all of them.")
+    if json_file:
+        write_json([{"line": bad.number, "reason": bad.reason} for bad in refused.bad_lines], json_file)
+
+
+def _read(ctx: typer.Context, text: str, tokens: "Tokens | None", columns: "Columns | None") -> "Corpus":
+    from engine.corpus import line_problems
+
     path = person_path(text)
     if path.is_file():
-        return read_corpus(path, "checked", tokens=tokens)
+        return corpus_in(path, "checked", tokens=tokens, columns=columns)
     if looks_like_file(text):
-        raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
+        raise InputError(f"There is no corpus file {path}. Give {CORPUS_FILE}, or the name of a stored corpus.")
+    if columns is not None:
+        raise InputError(f"--columns is for a file; “{text[:80]}” is the name of a stored corpus.")
     corpus = store_of(ctx).corpus(text)
     lines: list[Example | Probe | Pair] = [*corpus.examples, *corpus.probes, *corpus.pairs]
     if tokens and (bad := line_problems(list(enumerate(lines, start=1)), tokens=tokens)):
@@ -197,11 +256,11 @@ def _tokenizer(ctx: typer.Context, model: str) -> "Tokens":
     return PromptReader(load_tokenizer(spec, store.base_folder(spec)))
 
 
-def _show_findings(corpus: "Corpus") -> None:
+def _show_findings(corpus: "Corpus", tokens: "Tokens | None") -> None:
     """What weakens a corpus without making it unusable, such as few probes."""
     from engine.corpus import check_corpus
 
-    for finding in check_corpus(corpus):
+    for finding in check_corpus(corpus, tokens=tokens):
         say(f"Note: {finding}")
 
 

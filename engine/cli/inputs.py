@@ -5,18 +5,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.output import note
-from engine.domain.errors import InputError, NameRefused, NotFound
+from engine.domain.errors import CorpusRefused, InputError, NameRefused, NotFound
 from engine.domain.paths import person_path
+from engine.domain.words import listed
 from engine.workflows.model_specs import slug
 
 if TYPE_CHECKING:
+    from engine.corpus import Columns
+    from engine.domain.continuation import Tokens
     from engine.domain.corpus import Corpus
     from engine.store import Store
+
+CORPUS_FILE = "a CSV, JSONL or Parquet file"
 
 
 def looks_like_file(text: str) -> bool:
     """Is it a path rather than the name of a stored corpus?"""
-    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".json", ".csv", ".tsv"))
+    return "/" in text or "\\" in text or text.lower().endswith((".jsonl", ".json", ".csv", ".tsv", ".parquet"))
 
 
 def stored_corpus(store: "Store", text: str) -> "Corpus":
@@ -34,16 +39,36 @@ def stored_corpus(store: "Store", text: str) -> "Corpus":
     return save_corpus_file(store, path)
 
 
-def save_corpus_file(store: "Store", path: Path) -> "Corpus":
-    """Read a JSONL or CSV file and keep it under its stem; the same content under that name is fine."""
-    from engine.corpus import read_corpus
+def corpus_in(path: Path, name: str, *, tokens: "Tokens | None" = None, columns: "Columns | None" = None) -> "Corpus":
+    """The corpus in a file; the columns that are not taken are told.
 
+    Raises as `read_corpus`; where the columns are not those of a corpus, with the option that says which is which.
+    """
+    from engine.corpus import corpus_from, read_table
+    from engine.corpus.columns import columns_text, guessed
+    from engine.corpus.tables import file_bytes
+
+    table = read_table(file_bytes(path), path.name)
+    try:
+        corpus = corpus_from(table, path.name, name, tokens=tokens, columns=columns)
+    except CorpusRefused:
+        _, likely = guessed(table)
+        if columns is None and table.is_foreign and likely.of:
+            note(f"Say which column is which: corpus import {path} --columns {columns_text(likely)}")
+        raise
+    if columns is not None and (left := columns.left_out(table)):
+        note(f"Left out of {path.name}: {listed([f'“{column}”' for column in left])}.")
+    return corpus
+
+
+def save_corpus_file(store: "Store", path: Path, *, name: str = "", columns: "Columns | None" = None) -> "Corpus":
+    """Read a corpus file and keep it under the name or its stem; the same content under that name is fine."""
     if not path.is_file():
-        raise InputError(f"There is no corpus file {path}. Give a JSONL or CSV file, or the name of a stored corpus.")
-    name = _name_of(path)
-    corpus = read_corpus(path, name)
-    if name != path.stem:
-        note(f"{path.name} is the corpus “{name}” here.")
+        raise InputError(f"There is no corpus file {path}. Give {CORPUS_FILE}, or the name of a stored corpus.")
+    known = name or _name_of(path)
+    corpus = corpus_in(path, known, columns=columns)
+    if known not in (name, path.stem):
+        note(f"{path.name} is the corpus “{known}” here.")
     there = {info.name: info for info in store.corpora()}.get(corpus.name)
     if there is None:
         store.save_corpus(corpus)

@@ -40,7 +40,7 @@ def train(
     ctx: typer.Context,
     *,
     name: Annotated[str, typer.Option(metavar="RUN", help="Name of the run.")],
-    corpus: Annotated[str, typer.Option(metavar="FILE|NAME", help="A JSONL or CSV file, or a stored corpus.")] = "demo",
+    corpus: Annotated[str, typer.Option(metavar="FILE|NAME", help="A corpus file, or a stored corpus.")] = "demo",
     model: Annotated[str, typer.Option(metavar="M", help="demo, a Hugging Face folder, or a hub id.")] = "demo",
     transcoders: Annotated[str, typer.Option(help="Folder or published set; without it a shared set is trained.")] = "",
     device: Annotated[str, typer.Option(help="As torch names it: cpu, cuda, mps.")] = "cpu",

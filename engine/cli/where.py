@@ -111,7 +111,7 @@ def _of_type(
     if json_file != "-":
         _show_mean(mean)
         if missing:
-            say(f"{plural(len(missing), 'probe')} left out: the answer is not one token, or the model cannot take it.")
+            say(f"{plural(len(missing), 'probe')} left out: the model cannot take the prompt or the answer.")
 
 
 def _measure(store: "Store", a: str, b: str, probes: "Sequence[Probe]") -> None:

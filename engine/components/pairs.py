@@ -26,7 +26,7 @@ class TokenPairs:
     clean: torch.Tensor  # (n, n_pos) int64
     corrupted: torch.Tensor  # (n, n_pos) int64
     lengths: torch.Tensor  # (n,) int64, tokens of each prompt
-    answers: torch.Tensor  # (n,) int64, the next token after the clean prompt
+    answers: torch.Tensor  # (n,) int64, the first token of the answer to the clean prompt
     corrupted_answers: torch.Tensor  # (n,) int64
 
     def __len__(self) -> int:
@@ -52,8 +52,8 @@ class TokenPairs:
 def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, limit: int) -> TokenPairs:
     """Tokenise pairs for a model that takes `limit` tokens.
 
-    Raises InputError, naming the bad pairs: a prompt that the model cannot take, prompts of unequal token length, an
-    answer of more than one token, equal answers; or no pair at all.
+    Of an answer of several tokens the first is taken. Raises InputError, naming the bad pairs: a prompt that the model
+    cannot take, prompts of unequal token length, answers that begin alike; or no pair at all.
     """
     if not pairs:
         raise InputError("There are no prompt pairs. Choose a corpus that has some.")
@@ -138,15 +138,12 @@ class _Row:
 def _row(read: PromptReader, pair: Pair, limit: int) -> _Row:
     if reasons := misfits(pair, read):
         raise PromptRefused("; ".join(reasons))
-    row = _Row(
+    return _Row(
         clean=read.prompt(pair.clean, limit=limit),
         corrupted=read.prompt(pair.corrupted, limit=limit),
         answer=read.next_token(pair.clean, pair.answer, blank=pair.blank),
         corrupted_answer=read.next_token(pair.corrupted, pair.corrupted_answer, blank=pair.blank),
     )
-    if row.answer == row.corrupted_answer:
-        raise PromptRefused(f"the answer “{pair.answer}” is also the corrupted answer")
-    return row
 
 
 def _padded(prompts: Sequence[list[int]]) -> torch.Tensor:

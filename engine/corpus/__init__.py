@@ -1,10 +1,12 @@
 """What is to be learned: constraints, tasks, templates, probes; corpora in and out. Plain Python, no torch."""
 
 from engine.corpus.checks import check_corpus, line_problems
+from engine.corpus.columns import Columns, columns_of
 from engine.corpus.csv_rows import corpus_csv
-from engine.corpus.files import parse_corpus, read_corpus
+from engine.corpus.files import corpus_from, parse_corpus, read_corpus
 from engine.corpus.make import make_corpus
 from engine.corpus.pairs import fitting, pair_problems, pairs_of
+from engine.corpus.tables import Table, read_table
 from engine.corpus.tasks import TASKS, make_task
 from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 
@@ -16,8 +18,12 @@ def make_any(spec: CorpusSpec | TaskSpec) -> Corpus:
 
 __all__ = [
     "TASKS",
+    "Columns",
+    "Table",
     "check_corpus",
+    "columns_of",
     "corpus_csv",
+    "corpus_from",
     "fitting",
     "line_problems",
     "make_any",
@@ -27,4 +33,5 @@ __all__ = [
     "pairs_of",
     "parse_corpus",
     "read_corpus",
+    "read_table",
 ]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from engine.corpus.pairs import pair_problems, pairs_in_words
 from engine.domain.continuation import Tokens, answer_tokens
@@ -23,6 +24,11 @@ def check_corpus(corpus: Corpus, *, tokens: Tokens | None = None) -> list[str]:
         f"{lines[bad.number - 1].id}: {bad.reason}"
         for bad in line_problems(list(enumerate(lines, start=1)), tokens=tokens)
     ]
+    if tokens and (n := sum(_has_several(probe, tokens) for probe in corpus.probes)):
+        findings.append(
+            f"{plural(n, 'probe')} with an answer of several tokens in this model: right where each token is the most "
+            "probable one; graphs are of the first."
+        )
     if 0 < len(corpus.pairs) < MIN_PROBES:
         findings.append(
             f"{plural(len(corpus.pairs), 'pair')}: too few for a reliable circuit, which takes {MIN_PROBES}."
@@ -86,27 +92,25 @@ def line_problems(lines: Sequence[NumberedLine], *, tokens: Tokens | None = None
 
 
 def _unread(lines: Sequence[NumberedLine], tokens: Tokens) -> list[BadLine]:
-    """What a model cannot read of examples and probes, or cannot answer with one token."""
+    """What a model cannot read of examples and probes."""
     bad = []
     for number, line in lines:
         try:
             if isinstance(line, Example):
                 tokens(line.text)
             elif isinstance(line, Probe):
-                bad += [BadLine(number, reason) for reason in _answers_unread(line, tokens)]
+                for word in (line.answer, *line.foils):
+                    answer_tokens(tokens, line.text, word, blank=line.blank)
+                tokens(line.known_text)
         except PromptRefused as error:
             bad.append(BadLine(number, str(error)))
     return bad
 
 
-def _answers_unread(probe: Probe, tokens: Tokens) -> list[str]:
-    counts = {word: len(answer_tokens(tokens, probe.text, word, blank=probe.blank)) for word in _answers(probe)}
-    tokens(probe.known_text)
-    return [f"the answer or foil “{word[:80]}” is {n} tokens; it must be one" for word, n in counts.items() if n > 1]
-
-
-def _answers(probe: Probe) -> tuple[str, ...]:
-    return (probe.answer, *probe.foils)
+def _has_several(probe: Probe, tokens: Tokens) -> bool:
+    with suppress(PromptRefused):  # a problem of its line
+        return len(answer_tokens(tokens, probe.text, probe.answer, blank=probe.blank)) > 1
+    return False
 
 
 def _own_problems(line: Example | Probe | Pair) -> list[str]:

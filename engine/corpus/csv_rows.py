@@ -3,21 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json
 
+from engine.corpus.format import FIELDS
 from engine.corpus.rows import Row
 from engine.domain.corpus import Corpus
 from engine.domain.errors import BadLine
 
-# Of all rows; a row leaves empty what its kind does not have.
-COLUMNS = (
-    "split", "id", "kind", "text", "answer", "foils", "prompt", "clean", "corrupted", "corrupted_answer",
-    "constraint_type", "constraint", "meaning", "known_text", "template", "blank", "completion", "messages",
-)  # fmt: skip
+COLUMNS = tuple(FIELDS)
 REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
 PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer", "constraint_type")
 DELIMITERS = ",;\t"
@@ -61,16 +58,19 @@ def _foils(cell: str) -> list[str]:
     return [foil.strip() for foil in cell.split("|") if foil.strip()]
 
 
-def csv_rows(lines: list[tuple[int, str]]) -> tuple[list[Row], list[BadLine]]:
-    """The rows below the header, each with its filled cells. Commas, semicolons or tabs divide the cells."""
+def csv_table(
+    lines: list[tuple[int, str]],
+) -> tuple[int, tuple[str, ...], list[Row], list[BadLine]]:
+    """The number of the header's line, the columns that it names (in lowercase, where all are the format's), the rows
+    below it, each with its filled cells, and what is no row. Commas, semicolons or tabs divide the cells."""
     while lines and not lines[0][1].strip():
         lines = lines[1:]
     if not lines:
-        return [], []
+        return 1, (), [], []
     lines, delimiter = _delimiter(lines)
     numbers = [number for number, _ in lines] or [1]
     cells = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter, strict=True)
-    columns: list[str] = []
+    header, columns = numbers[0], list[str]()
     rows: list[Row] = []
     bad: list[BadLine] = []
     start = 0  # how many lines were taken before this row: a quoted cell may run over several
@@ -79,21 +79,27 @@ def csv_rows(lines: list[tuple[int, str]]) -> tuple[list[Row], list[BadLine]]:
         try:
             row = next(cells)
         except StopIteration:
-            return rows, bad
+            break
         except csv.Error as error:
             # Past a broken quote it is anybody's guess where a row begins.
-            return rows, [*bad, BadLine(number, f"is not CSV ({error}); nothing after it was read")]
+            bad.append(BadLine(number, f"is not CSV ({error}); nothing after it was read"))
+            break
         start = cells.line_num
         if not any(cell.strip() for cell in row):
             continue
         if not columns:
-            columns = [cell.strip().lower() for cell in row]
-            if reason := _bad_header(columns):
-                return rows, [*bad, BadLine(number, reason)]
+            header, columns = number, _names(row)
         elif reason := _bad_row(row, columns):
             bad.append(BadLine(number, reason))
         else:
-            rows.append((number, _fields(dict(zip(columns, row, strict=True)))))
+            filled = {column: cell for column, cell in zip(columns, row, strict=True) if cell and column != _INDEX}
+            rows.append((number, filled))
+    return header, tuple(columns[1:] if columns[:1] == [_INDEX] else columns), rows, bad
+
+
+def _names(row: list[str]) -> list[str]:
+    lowered = [cell.strip().lower() for cell in row]
+    return lowered if FIELDS.keys() >= {*lowered} - {_INDEX} else [cell.strip() for cell in row]
 
 
 def _delimiter(lines: list[tuple[int, str]]) -> tuple[list[tuple[int, str]], str]:
@@ -104,14 +110,16 @@ def _delimiter(lines: list[tuple[int, str]]) -> tuple[list[tuple[int, str]], str
     return lines, max(DELIMITERS, key=first.count)
 
 
-def _bad_header(columns: list[str]) -> str:
+def header_problem(columns: Sequence[str]) -> str:
+    """Why the columns of a CSV file are not those of the format; empty where they are."""
     allowed = (
         f"The first line names the columns: {', '.join(REQUIRED)} for examples, also kind and answer for probes; "
-        f"{', '.join(PAIR_REQUIRED)} for pairs; text alone, or prompt and completion, for plain examples"
+        f"{', '.join(PAIR_REQUIRED)} for pairs; text alone, or prompt and completion, for plain examples. Where they "
+        "have other names, say which column is which"
     )
-    columns = columns[1:] if columns[0] == _INDEX else columns
+    columns = [column.lower() for column in columns]
     missing = [column for column in _needed(columns) if column not in columns]
-    if unknown := [column for column in columns if column not in COLUMNS]:
+    if unknown := [column for column in columns if column not in FIELDS]:
         named = f"an unknown column “{unknown[0][:40]}”" if unknown[0] else "a column without a name"
         return f"has {named}. {allowed}"
     if missing:
@@ -127,21 +135,28 @@ def _bad_row(row: list[str], columns: list[str]) -> str:
     return ""
 
 
-def _needed(columns: list[str]) -> tuple[str, ...]:
-    if not {*REQUIRED[1:], "clean", "corrupted", "kind", "answer"} & set(columns):  # examples of no words
-        return ("prompt", "completion") if "completion" in columns else ("text",)
-    pairs = PAIR_REQUIRED if {"clean", "corrupted"} & set(columns) else ()
-    return (*(REQUIRED if "text" in columns or not pairs else ()), *pairs)
+def _needed(columns: Sequence[str]) -> tuple[str, ...]:
+    there = set(columns)
+    pairs = PAIR_REQUIRED if there & {"clean", "corrupted"} else ()
+    if "text" not in there and pairs:
+        return pairs
+    if there & {"constraint", "meaning"}:
+        return (*REQUIRED, *pairs)
+    for alone in (("prompt", "completion"), ("messages",)):  # examples of no words
+        if alone[-1] in there:
+            return (*alone, *pairs)
+    asks = ("text", "kind", "answer") if there & {"kind", "answer"} and not pairs else ("text",)
+    return (*asks, *pairs)
 
 
-def _fields(cells: dict[str, str]) -> dict[str, Any]:
-    """Only the cells that are filled: an empty one is one that its kind of line does not have."""
-    fields: dict[str, Any] = {column: cell for column, cell in cells.items() if cell and column != _INDEX}
-    if "foils" in fields:
-        fields["foils"] = _foils(fields["foils"])
-    if "messages" in fields:
+def typed_fields(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells as the format has them: lists of foils, chats, yes and no."""
+    fields = dict(cells)
+    if isinstance(foils := fields.get("foils"), str):
+        fields["foils"] = _foils(foils)
+    if isinstance(messages := fields.get("messages"), str):
         with suppress(ValueError):
-            fields["messages"] = from_json(fields["messages"])
-    if "blank" in fields:
-        fields["blank"] = _BLANK.get(fields["blank"].strip().lower(), fields["blank"])
+            fields["messages"] = from_json(messages)
+    if isinstance(blank := fields.get("blank"), str):
+        fields["blank"] = _BLANK.get(blank.strip().lower(), blank)
     return fields

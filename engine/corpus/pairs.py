@@ -1,6 +1,6 @@
 """Prompt pairs of a corpus: its own, or made from its probes; and what is wrong with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -56,8 +56,7 @@ def _corrupted(probe: Probe, answers: dict[str, str]) -> Pair | None:
 def pair_problems(lines: Iterable[tuple[int, Pair]], tokens: Tokens) -> list[BadLine]:
     """Pairs by line number that a model with this tokenizer cannot be measured on.
 
-    Clean and corrupted prompt must have as many tokens as each other, and each answer must be one token after its
-    prompt.
+    Clean and corrupted prompt must have as many tokens as each other, and their answers begin with different ones.
     """
     bad = []
     for number, pair in lines:
@@ -77,22 +76,30 @@ def misfits(pair: Pair, tokens: Tokens) -> list[str]:
     reasons = []
     if clean != corrupted:
         reasons.append(f"“clean” has {plural(clean, 'token')} and “corrupted” {corrupted}; they must be equally long")
-    for field, prompt, answer in (
-        ("answer", pair.clean, pair.answer),
-        ("corrupted_answer", pair.corrupted, pair.corrupted_answer),
-    ):
-        n_tokens = len(answer_tokens(tokens, prompt, answer, blank=pair.blank))
-        if n_tokens != 1:
-            reasons.append(f"“{field}” “{answer[:80]}” is {plural(n_tokens, 'token')}; it must be one")
+    right, wrong = _answers(pair, tokens)
+    if right[0] == wrong[0]:
+        several = len(right) + len(wrong) > 2
+        reasons.append(
+            f"“answer” “{pair.answer[:80]}” and “corrupted_answer” “{pair.corrupted_answer[:80]}” "
+            + ("begin with the same token, and circuits are of the first" if several else "are the same token")
+        )
     return reasons
 
 
+def _answers(pair: Pair, tokens: Tokens) -> tuple[Sequence[object], Sequence[object]]:
+    right, wrong = (pair.clean, pair.answer), (pair.corrupted, pair.corrupted_answer)
+    return answer_tokens(tokens, *right, blank=pair.blank), answer_tokens(tokens, *wrong, blank=pair.blank)
+
+
 def fitting(corpus: Corpus, tokens: Tokens) -> Corpus:
-    """Without the pairs that `pair_problems` finds, and without the probes of the same prompts.
+    """Without the pairs that `pair_problems` finds or whose answers have several tokens, and without the probes of the
+    same prompts: a task's answers are counted in tokens.
 
     Raises InputError where no pair is left.
     """
     bad = {problem.number for problem in pair_problems(enumerate(corpus.pairs), tokens)}
+    fit = [(number, pair) for number, pair in enumerate(corpus.pairs) if number not in bad]
+    bad |= {number for number, pair in fit if any(len(ids) > 1 for ids in _answers(pair, tokens))}
     left_out = {corpus.pairs[number].clean for number in bad}
     pairs = tuple(pair for number, pair in enumerate(corpus.pairs) if number not in bad)
     if not pairs:

@@ -22,9 +22,18 @@ def plain_example(fields: dict[str, Any]) -> dict[str, Any]:
         return _of_messages(fields)
     if "completion" in fields and "text" not in fields:
         return _of_completion(fields)
-    if isinstance(fields.get("text"), str) and not fields.keys() & {"constraint_type", "constraint", "meaning"}:
+    if isinstance(fields.get("text"), str) and not fields.keys() & {"constraint", "meaning"}:
         return {"constraint_type": PLAIN_TYPE, "constraint": fields["text"], "meaning": fields["text"]} | fields
     return fields
+
+
+def plain_probe(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a probe; of one that asks about no word as those of such an example."""
+    text, answer = fields.get("text"), fields.get("answer")
+    if not isinstance(text, str) or not isinstance(answer, str) or fields.keys() & {"constraint", "meaning"}:
+        return fields
+    said = {"constraint_type": PLAIN_TYPE, "constraint": text, "meaning": answer, "template": text}
+    return said | fields
 
 
 def _of_completion(fields: dict[str, Any]) -> dict[str, Any]:

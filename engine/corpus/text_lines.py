@@ -2,6 +2,7 @@
 
 from engine.domain.errors import BadLine
 
+MAX_BYTES = 20_000_000
 MAX_LINES = 100_000
 NumberedText = tuple[int, str]  # line number (from 1) and the line without its end
 _MARKS = {  # how a file begins that is no UTF-8; the longer ones first

@@ -4,7 +4,7 @@ Both are told from the text alone: nothing here knows a model. A model's tokeniz
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from engine.domain.errors import PromptRefused
@@ -68,6 +68,23 @@ def says(output: str, prompt: str, answer: str, *, blank: bool | None = None, wi
     if with_blanks:
         return output == continued(prompt, answer, blank=blank)[len(prompt) :]
     return output.strip() == answer.strip()
+
+
+def output_for(outputs: Iterable[str], answer: str) -> str | None:
+    """The one among outputs, as they read, that is an answer or, of an answer of several tokens, its first token; None
+    where there is none. Of several that the answer begins with it is the longest."""
+    whole = answer.strip()
+    known = {output.strip(): output for output in outputs if output.strip()}
+    if whole in known:
+        return known[whole]
+    first = max((text for text in known if _read_bytes(whole).startswith(_read_bytes(text))), key=len, default=None)
+    return None if first is None else known[first]
+
+
+def _read_bytes(text: str) -> bytes:
+    """With pieces of a character, such as <0xE6>, as the bytes that they stand for."""
+    pieces = re.split(r"<0x([0-9A-F]{2})>", text)
+    return b"".join(bytes.fromhex(one) if at % 2 else one.encode(errors="replace") for at, one in enumerate(pieces))
 
 
 def whole_word(word: str) -> re.Pattern[str]:

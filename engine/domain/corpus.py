@@ -123,14 +123,14 @@ class Example(Record):
 
 
 class Probe(Record):
-    """A held-out cloze prompt: one right next token, and foils (the same slot filled by other meanings)."""
+    """A held-out cloze prompt: one right answer, and foils (the same slot filled by other meanings)."""
 
     split: Literal["probe"] = "probe"
     id: Annotated[str, Field(min_length=1, max_length=80)]
     kind: ProbeKind
     text: Text  # the prompt, without BOS; the model is asked for the next token
     known_text: Text  # the same prompt with the word that the base model knows: gives the ceiling; of a task, `text`
-    answer: Text  # one token
+    answer: Text  # one token or several
     foils: tuple[Text, ...]
     constraint_type: Slug
     constraint: Text
@@ -159,7 +159,7 @@ class ProbeGaps(Record):
 class Pair(Record):
     """A clean and a corrupted prompt of equal token length: what component circuits are found with.
 
-    Answers are one token each. A pair is never trained on.
+    Of answers of several tokens the first counts; they differ in it. A pair is never trained on.
     """
 
     split: Literal["pair"] = "pair"

@@ -1,10 +1,10 @@
 """What other people's libraries raise, as one of our errors."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.errors import Cancelled, Damaged, InputError, ModelUnavailable, TracelapseError
 
 
 @contextmanager
@@ -23,6 +23,25 @@ def translated(ours: Callable[[str], TracelapseError]) -> Iterator[None]:
         if not is_theirs or is_out_of_memory(error):
             raise
         raise ours(one_line(error)) from error
+
+
+@contextmanager
+def renamed(words: Mapping[str, str]) -> Iterator[None]:
+    """Our errors about a copy, or a folder in a cache, speak of what the person named: each key becomes its value."""
+
+    def said(text: str) -> str:
+        for place, name in words.items():
+            text = text.replace(place, name)
+        return text
+
+    try:
+        yield
+    except Damaged as error:
+        raise Damaged(said(error.path), said(error.reason), said(error.remedy)) from error
+    except (InputError, ModelUnavailable) as error:
+        if (told := said(str(error))) == str(error):
+            raise
+        raise (ModelUnavailable if isinstance(error, ModelUnavailable) else InputError)(told) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

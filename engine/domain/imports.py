@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from engine.domain.hub import HubFolder
 from engine.domain.record import Record
 
 FoundKind = Literal["adapter", "changed weights", "full"]  # full: all weights of a model
@@ -20,6 +21,7 @@ class FoundCheckpoint(Record):
     why: str  # it is not taken, or what is odd; else empty
     base: str = ""  # the model that it says it was made for
     stored: str = ""  # what the run will keep of it, and how large that is
+    hub: HubFolder | None = Field(default=None, exclude=True)  # where it has to be fetched from; `path` is then its id
     same_as: Path | None = None  # another one with the same weights, which is taken instead
     trainer: dict[str, Any] = Field(default_factory=dict, exclude=True)  # Trainer's state, where there is one
 
@@ -28,6 +30,7 @@ class ImportPreview(Record):
     """Taken ones by step, then the others."""
 
     checkpoints: tuple[FoundCheckpoint, ...]
+    download_bytes: int = 0  # what an import downloads first, with a base that was looked at
 
     @property
     def refused(self) -> tuple[FoundCheckpoint, ...]:

@@ -49,7 +49,7 @@ class ImportCheckpoints(Record):
 
     action: Literal["import"] = "import"
     name: Name
-    folders: tuple[str, ...]
+    folders: tuple[str, ...]  # or ids on the Hugging Face hub
     model: ModelSpec
     corpus: Name | None = None
     steps: tuple[int, ...] = ()  # of the checkpoints in order; empty: as their folders tell them

@@ -114,10 +114,10 @@ class ProbeResults(Record):
     """`probes.json`: one entry a probe, in the corpus's order; columns of equal length."""
 
     probe_id: tuple[str, ...]
-    predicted: tuple[str, ...]  # the most probable next token
-    p: tuple[MaybeNumber, ...]  # probability of the right token
-    rank: tuple[int, ...]  # of the right token, 1 is best
-    logit_diff: tuple[MaybeNumber, ...]  # right token's logit minus the best foil's
+    predicted: tuple[str, ...]  # what the model writes, up to the first token that is not the right answer's
+    p: tuple[MaybeNumber, ...]  # probability of the right answer: the product of its tokens'
+    rank: tuple[int, ...]  # of the right answer's tokens the worst, 1 is best
+    logit_diff: tuple[MaybeNumber, ...]  # right answer's log-probability minus the best foil's (of tokens: logits)
     correct: tuple[bool, ...]
 
     def to_json(self) -> str:

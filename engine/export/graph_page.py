@@ -1,7 +1,6 @@
 """One comparison as one HTML file that works offline: both graphs, what differs, and what made them."""
 
 from dataclasses import dataclass
-from math import floor
 
 from markupsafe import Markup
 
@@ -9,8 +8,7 @@ from engine.analysis.carried import sentences
 from engine.domain.corpus import Probe
 from engine.domain.diffs import STATUSES, GraphDiff
 from engine.domain.feature_names import FeatureNames
-from engine.domain.graphs import FIT_LIMIT, AttributionGraph
-from engine.domain.numbers import decimal
+from engine.domain.graphs import AttributionGraph
 from engine.export.networks import library, network
 from engine.export.pages import asset, content_policy, environment, inline_json
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
@@ -19,6 +17,7 @@ from engine.export.svg import graph_svg
 from engine.export.texts import printable
 from engine.export.versions import versions
 from engine.figures import palette
+from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import GraphView
 from engine.figures.names import node_name
 from engine.figures.tables import edge_table
@@ -89,20 +88,9 @@ def graph_html(
     )
 
 
-def fit_warning(name: str, graph: AttributionGraph) -> str:
-    """A plain warning where a graph explains its checkpoint badly; else nothing."""
-    replacement = graph.fit.replacement
-    if replacement >= FIT_LIMIT:
-        return ""
-    return (
-        f"The replacement score of {name} is {decimal(floor(100 * replacement) / 100)}, under {decimal(FIT_LIMIT)}: "
-        "much of its computation runs through error nodes, so its graph leaves out a large part."
-    )
-
-
 def _made(name: str, graph: AttributionGraph) -> Made:
     key, fit = graph.key, graph.fit
-    warning = fit_warning(name, graph)
+    warning = low_fit({name: graph})
     return Made(name, key.checkpoint, key.checkpoint_hash, fit.replacement, fit.completeness, warning)
 
 

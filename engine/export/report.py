@@ -89,7 +89,7 @@ def run_report(store: Store, run: str) -> str:
             curves_svg=_curves_picture(config, scores),
             circuits=_circuits(store, config, checkpoints, found),
             comparison=comparison,
-            warnings=[*found.warnings, *(comparison.warnings if comparison else ())],
+            warnings=[*found.warnings, *([comparison.warning] if comparison and comparison.warning else [])],
             missing=found.missing,
             last=last,
             versions=_trained_with(checkpoints),

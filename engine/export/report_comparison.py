@@ -13,8 +13,8 @@ from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import CheckpointState
-from engine.export.graph_page import fit_warning
 from engine.export.svg import graph_svg
+from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import checkpoint_title, pair_view
 from engine.figures.palette import STATUS
 from engine.figures.tables import edge_table
@@ -37,7 +37,7 @@ class ComparisonPart:
     counts: dict[str, int]
     colours: dict[str, str]  # by status
     replacement: tuple[float, float]
-    warnings: tuple[str, ...]
+    warning: str  # empty where both graphs explain their checkpoints well
 
 
 def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
@@ -62,7 +62,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
-        warnings=tuple(warning for name, graph in sides if (warning := fit_warning(name, graph))),
+        warning=low_fit(dict(sides)),
     )
 
 

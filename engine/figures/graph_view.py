@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import floor, isnan
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 
 from engine.analysis.focus import Focus
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
+from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
     CHANGE,
@@ -37,6 +38,7 @@ from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
+from engine.figures.fit_text import score_text
 from engine.figures.layout import Layout, layout
 from engine.figures.names import SUPERNODE, visible
 from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
@@ -151,10 +153,12 @@ def component_facts() -> dict[str, Any]:
 
 
 def right_answer(probe: Probe | None, nodes: pd.DataFrame) -> str | None:
-    """The output to mark: the probe's right answer; in the mean circuit of many prompts the node of all of theirs."""
+    """The output to mark: the probe's right answer, or its first token; in the mean circuit of many prompts the node of
+    all of theirs."""
     if _is_mean(nodes):
         return RIGHT_ANSWER
-    return probe.answer.strip() if probe is not None else None
+    answer = output_for(nodes["token"][nodes["kind"] == "logit"], probe.answer) if probe is not None else None
+    return answer.strip() if answer else None
 
 
 def _is_mean(table: pd.DataFrame) -> bool:
@@ -327,7 +331,7 @@ def _side(
     kept_edges: pd.Series,
 ) -> dict[str, Any]:
     replacement = graph.fit.replacement
-    fit = f"replacement score {decimal(floor(100 * replacement) / 100)}"  # never at the limit while below it
+    fit = f"replacement score {score_text(replacement)}"
     limit = decimal(FIT_LIMIT)
     weak = "" if replacement >= FIT_LIMIT else f"Replacement score under {limit}: much runs through error nodes."
     return {

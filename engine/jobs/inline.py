@@ -8,25 +8,22 @@ from engine.domain.jobs import CancelToken, Report, Request
 from engine.jobs.journal import Journal
 from engine.jobs.task import JobTask, Work
 from engine.jobs.titles import title_of
-from engine.jobs.work import workflow
+from engine.jobs.work import work
 from engine.store import Store
 
 _log = logging.getLogger(__name__)
 PULSE_S = 0.5
 
 
-def run_inline(
-    store: Store, request: Request, *, on_progress: Report, n_threads: int = 1, run: Work | None = None
-) -> str:
+def run_inline(store: Store, request: Request, *, on_progress: Report, run: Work | None = None) -> str:
     """The workflow's result. The app sees the job and can cancel it.
 
-    n_threads: of torch; with as many as the app uses, results are equal to the bit.
     run: what does the work; None is `engine.workflows.run`.
     Raises TracelapseError (also for what no one expected, with the traceback in the log), Cancelled, KeyboardInterrupt.
     """
     journal = Journal(store)
     task = JobTask(journal, journal.open(request, title_of(request)))
-    work = run or workflow(n_threads)
+    do = run or work
     task.begin()
 
     def reporting(inner_store: Store, inner_request: Request, report: Report, cancel: CancelToken) -> str:
@@ -34,7 +31,7 @@ def run_inline(
             report(fraction, message)
             on_progress(fraction, message)
 
-        return work(inner_store, inner_request, both, cancel)
+        return do(inner_store, inner_request, both, cancel)
 
     ended = threading.Event()
     pulse = threading.Thread(target=_pulse, args=(task, ended), name="pulse", daemon=True)

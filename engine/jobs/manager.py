@@ -17,7 +17,7 @@ from engine.domain.jobs import FINISHED, JobRecord, Request, Train
 from engine.jobs.journal import Journal
 from engine.jobs.task import JobTask, Work, reason_of
 from engine.jobs.titles import title_of
-from engine.jobs.work import workflow
+from engine.jobs.work import work
 from engine.store import Store
 
 _log = logging.getLogger(__name__)
@@ -31,13 +31,12 @@ _TRAIN_LANE = {"train", "train_transcoders"}
 class JobManager:
     """Keep one per process. Any thread may call any method; none of them runs torch or waits for a job."""
 
-    def __init__(self, store: Store, *, n_threads: int = 1, run: Work | None = None) -> None:
+    def __init__(self, store: Store, *, run: Work | None = None) -> None:
         """Jobs that a vanished process left behind become `interrupted`.
 
-        n_threads: of torch, for each of the two lanes; together they must not exceed the cores.
         run: what does the work; None is `engine.workflows.run`.
         """
-        self._store, self._work = store, run or workflow(n_threads)
+        self._store, self._work = store, run or work
         self._journal = Journal(store)
         self._lock = threading.RLock()
         self._own: dict[str, JobTask] = {}

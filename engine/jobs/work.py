@@ -4,26 +4,19 @@ import os
 
 from engine.domain.jobs import CancelToken, Report, Request
 from engine.jobs import warm_up
-from engine.jobs.task import Work
 from engine.store import Store
 
 
-def workflow(n_threads: int) -> Work:
-    """Runs a request's workflow, with torch kept to `n_threads` in the calling thread.
+def work(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
+    """Runs the workflow of a request, with the calling job's share of the cores."""
+    warm_up.end()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from engine.workflows import run
 
-    As soon as the torch threads of two workers together exceed the cores, both run more than twice as slow.
-    """
-
-    def work(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
-        warm_up.end()
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from engine.workflows import run
-
-        if request.action != "make_corpus":
-            report(0.0, "Loading libraries")
-            import torch
-
-            torch.set_num_threads(n_threads)
+    if request.action == "make_corpus":
         return run(store, request, report, cancel)
+    report(0.0, "Loading libraries")
+    from engine.models.threads import job
 
-    return work
+    with job():
+        return run(store, request, report, cancel)

@@ -22,13 +22,11 @@ from engine.models.base import BUILDING, LoadedModel, load_base
 from engine.models.plain_weights import names_in, shape_in, tensors_in
 from engine.models.prompts import bos_id
 from engine.models.tokenizer_files import read_tokenizer
+from engine.models.tokenizer_settings import TOKENIZER_FILES
 from engine.store import Store
 from engine.store.files import file_hash
 from engine.store.layout import ADDED, ADDED_ROWS
 
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
-)  # fmt: skip
 _BEFORE = (".original_module.", ".base_layer.")  # in PEFT's names of what was there when training began
 
 

@@ -11,25 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.errors import Damaged, ModelUnavailable
-from engine.domain.foreign import one_line, translated
+from engine.domain.foreign import one_line, renamed, translated
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.models.bounds import refuse_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
+from engine.models.hub import model_folder
 from engine.models.memory import refuse_larger_than_free, weight_bytes
 from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
@@ -68,10 +61,11 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     Raises ModelUnavailable (cannot be had here, or not supported) and Damaged (its files are broken).
     """
     where = _folder(spec, folder)
-    read = model_config(where)
-    tokenizer = read_tokenizer(where, read.config)  # before the weights, which take longer
-    model, _ = load_weights(spec, where, read)
-    config = model.config
+    with renamed(_words(spec, where)):
+        read = model_config(where)
+        tokenizer = read_tokenizer(where, read.config)  # before the weights, which take longer
+        model, _ = load_weights(spec, where, read)
+        config = model.config
     return LoadedModel(
         spec=spec,
         folder=where,
@@ -90,11 +84,12 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     `load_base`."""
     device = _device(spec)
     where = _folder(spec, folder)
-    read = model_config(where)
-    _refuse_pickles(where)
-    _refuse_too_large(spec, where, device, read)
-    _refuse_larger_than_saved(where, read)
-    read_tokenizer(where, read.config)
+    with renamed(_words(spec, where)):
+        read = model_config(where)
+        _refuse_pickles(where)
+        _refuse_too_large(spec, where, device, read)
+        _refuse_larger_than_saved(where, read)
+        read_tokenizer(where, read.config)
 
 
 def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
@@ -140,11 +135,16 @@ def _device(spec: ModelSpec) -> torch.device:
 def _folder(spec: ModelSpec, folder: Path | None) -> Path:
     """The local folder of the model's files; downloads a hub model that is not in the cache yet."""
     if spec.source == "hub":
-        return _download(spec.location)
+        return model_folder(spec.location)
     where = folder or (BUNDLED / "base" if spec.source == "bundled" else person_path(spec.location))
     if not (where / "config.json").is_file():
         raise ModelUnavailable(f"Model “{spec.name}”: there is no config.json in {where}. {_instead(where)}")
     return where
+
+
+def _words(spec: ModelSpec, where: Path) -> dict[str, str]:
+    """What the person calls the folder, where that is not the folder."""
+    return {str(where): spec.location} if spec.source == "hub" else {}
 
 
 def _instead(where: Path) -> str:
@@ -158,37 +158,6 @@ def _instead(where: Path) -> str:
             f".save_pretrained('OUT'); T.from_pretrained('{where}', **given).save_pretrained('OUT')\"`"
         )
     return "Give the folder that save_pretrained or huggingface-cli wrote."
-
-
-def _download(hub_id: str) -> Path:
-    elsewhere = (
-        f"On a machine with network run `huggingface-cli download {hub_id} --local-dir FOLDER`, "
-        "copy the folder here and use it as a local folder."
-    )
-    try:
-        patterns = ["*.json", "*.safetensors", "*.model", "*.txt"]
-        name, _, revision = hub_id.partition("@")
-        return Path(
-            snapshot_download(name, revision=revision or None, allow_patterns=patterns, ignore_patterns=["*/*"])
-        )
-    except GatedRepoError as error:
-        raise ModelUnavailable(
-            f"{hub_id} is gated: accept its license at https://huggingface.co/{hub_id}, run `huggingface-cli login`, "
-            "and try again."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelUnavailable(
-            f"The hub has no model “{hub_id}”, or it is private. Check the spelling, or log in with "
-            "`huggingface-cli login`."
-        ) from error
-    except HFValidationError as error:
-        raise ModelUnavailable(f"“{hub_id}” is not a hub id. Write OWNER/NAME, such as google/gemma-2-2b.") from error
-    except LocalEntryNotFoundError as error:
-        raise ModelUnavailable(
-            f"{hub_id} is not on this machine and there is no network connection. {elsewhere}"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelUnavailable(f"{hub_id} could not be downloaded: {one_line(error)}. {elsewhere}") from error
 
 
 def _refuse_pickles(where: Path) -> None:

@@ -24,11 +24,7 @@ def whole_model(loaded: LoadedModel, source: Path) -> PreTrainedModel:
     Raises ModelUnavailable, Damaged, and InputError where it is no fine-tune of the base: another family or shape,
     weights that the model has no place for, or that transformers would leave out.
     """
-    base, read = model_config(loaded.folder), model_config(source)
-    if said := next(_differences(base, read), None):
-        raise InputError(
-            f"{source} is no fine-tune of “{loaded.spec.name}”: {said}. Name the model that it began from."
-        )
+    read = refuse_another_model(loaded.spec.name, loaded.folder, source)
     model, left = load_weights(loaded.spec, source, read)
     if left:
         raise InputError(
@@ -36,6 +32,17 @@ def whole_model(loaded: LoadedModel, source: Path) -> PreTrainedModel:
             "model with save_pretrained."
         )
     return model
+
+
+def refuse_another_model(name: str, base: Path, source: Path) -> ModelConfig:
+    """What config.json in `source` says; only this file is read there. `name`: of the model in the folder `base`.
+
+    Raises ModelUnavailable, Damaged, and InputError where it computes otherwise than the base.
+    """
+    read = model_config(source)
+    if said := next(_differences(model_config(base), read), None):
+        raise InputError(f"{source} is no fine-tune of “{name}”: {said}. Name the model that it began from.")
+    return read
 
 
 def keep_difference(

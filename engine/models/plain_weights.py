@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import one_line
+from engine.domain.hub import HubId
 from engine.models.configs import AGAIN
 from engine.store.files import file_hash, storing
 
@@ -168,6 +169,8 @@ def _tensors_elsewhere(folder: Path) -> dict[str, str]:
 
 def _refuse_other_file(path: Path, expected: object) -> None:
     again = "Put it back as it was, or import its folder again."
+    if hub := HubId.of_cached(path.parent):
+        again = f"Download it again: `huggingface-cli download {hub.name} --revision {hub.revision}`."
     try:
         found = file_hash(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Texts as a model's tokens, and the one token that an answer is behind its prompt."""
+"""Texts as a model's tokens, and those that an answer is behind its prompt."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -66,19 +66,16 @@ class PromptReader:
             raise PromptRefused(f"The prompt has {len(ids)} tokens; this model takes at most {limit - 1}. Shorten it.")
         return [self.bos, *ids]
 
-    def next_token(self, prompt: str, answer: str, *, blank: bool | None = None) -> int:
+    def answer(self, prompt: str, answer: str, *, blank: bool | None = None) -> list[int]:
         """What follows the tokens of `prompt` in the tokens of both; `blank` as in `continued`.
 
-        Raises PromptRefused: unknown to the model, more than one token, or one that the prompt's end shares.
+        Raises PromptRefused: unknown to the model, or it begins with a token that the prompt's end shares.
         """
-        ids = answer_tokens(self, prompt, answer, blank=blank)
-        if len(ids) > 1:
-            pieces = self.tokenizer.convert_ids_to_tokens(ids)
-            raise PromptRefused(
-                f"“{answer}” is {len(pieces)} tokens of this model ({' '.join(pieces)[:80]}) after this prompt, and an "
-                "answer or foil must be one. Choose another word, or another model."
-            )
-        return ids[0]
+        return list(answer_tokens(self, prompt, answer, blank=blank))
+
+    def next_token(self, prompt: str, answer: str, *, blank: bool | None = None) -> int:
+        """The first token of `answer`: what circuits, graphs and changes are of. Raises as `answer`."""
+        return self.answer(prompt, answer, blank=blank)[0]
 
     def _encoded(self, text: str) -> Encoding:
         words = self.tokenizer.backend_tokenizer

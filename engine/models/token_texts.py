@@ -1,6 +1,7 @@
 """How a token reads on its own: its text, or what it is where it has none."""
 
 import re
+from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
@@ -24,3 +25,11 @@ def token_text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
         return written
     whole = bytes(_BYTES[character] for character in written).decode("utf-8", "surrogateescape")
     return re.sub("[\udc80-\udcff]", lambda found: f"<0x{ord(found[0]) - 0xDC00:02X}>", whole)
+
+
+def tokens_text(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
+    """How tokens in a row read; where they end within a character, one by one."""
+    if len(tokens) == 1:
+        return token_text(tokenizer, tokens[0])
+    text: str = tokenizer.decode(list(tokens))
+    return "".join(token_text(tokenizer, token) for token in tokens) if _BROKEN in text else text

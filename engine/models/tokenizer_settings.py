@@ -9,6 +9,8 @@ from engine.store.files import object_in
 # In transformers' names.
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _CONFIG, _MAP = "tokenizer_config.json", "special_tokens_map.json"
+# Of a tokenizer, its own file first.
+TOKENIZER_FILES = ("tokenizer.json", _CONFIG, _MAP, "added_tokens.json", "chat_template.jinja")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from circuit_tracer.transcoder import TranscoderSet
@@ -13,9 +14,11 @@ from transformers import PreTrainedModel
 from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report, part, turn
 from engine.domain.models import TranscoderTraining
+from engine.domain.numbers import plural
 from engine.models.base import LoadedModel
 from engine.models.batches import padded, tokenised
 from engine.models.replacement import Replacement, ReplacementModel
+from engine.models.threads import side_by_side
 from engine.models.transcoder_step import adam, train_step
 from engine.models.transcoders import new_transcoders
 
@@ -23,7 +26,7 @@ _log = logging.getLogger(__name__)
 # A checkpoint's merged model, made when it is its turn; None stands for the base.
 Weights = Callable[[], PreTrainedModel | None]
 _TEXTS_AT_ONCE = 128
-_CHECK_EVERY = 20  # steps between looks at the cancel token
+_TELL_EVERY = 20  # steps
 _CONSTANT = 0.1  # share of the steps at the full learning rate
 _MEMORY = 2 * 2**30  # bytes of activations held at once; a large model is trained on fewer texts
 
@@ -66,22 +69,24 @@ def train_transcoders(
     replacement = Replacement(loaded, transcoders)
     collecting = _share_of_collecting(loaded, draw.n_tokens, training)
     inputs, outputs = _collect(replacement, checkpoints, draw, part(report, 0.0, collecting), cancel)
-    unexplained = []
-    for layer, transcoder in enumerate(transcoders):
+    unexplained = [0.0] * loaded.n_layers
+
+    def fit(layer: int, tell: Callable[[float], None]) -> None:
         generator = torch.Generator().manual_seed(1_000_003 * training.seed + layer)
         x, y = torch.cat(inputs[layer]), torch.cat(outputs[layer])
         inputs[layer], outputs[layer] = [], []
         if start is None:
-            _initialise(transcoder, x, y, generator)
+            _initialise(transcoders[layer], x, y, generator)
         else:
-            transcoder.load_state_dict(start[layer].state_dict())
+            transcoders[layer].load_state_dict(start[layer].state_dict())
+        unexplained[layer] = _fit(transcoders[layer], x, y, training, generator, tell)
 
-        def progress(fraction: float, layer: int = layer) -> None:
-            cancel.check()
-            done = (layer + fraction) / loaded.n_layers
-            report(collecting + (1 - collecting) * done, f"Transcoder of layer {layer + 1} of {loaded.n_layers}")
+    def progress(done: float, n_layers: int) -> None:
+        cancel.check()
+        message = f"Transcoders: {n_layers} of {plural(loaded.n_layers, 'layer')} trained"
+        report(collecting + (1 - collecting) * done, message)
 
-        unexplained.append(_fit(transcoder, x, y, training, generator, progress))
+    side_by_side([partial(fit, layer) for layer in range(loaded.n_layers)], progress)
     return Trained(transcoders, tuple(unexplained))
 
 
@@ -199,7 +204,7 @@ def _fit(
     )
     with torch.enable_grad():
         for step in range(training.n_steps):
-            if step % _CHECK_EVERY == 0:
+            if step % _TELL_EVERY == 0:
                 progress(step / training.n_steps)
             rows = torch.randint(0, len(x), (training.batch_tokens,), generator=generator)
             train_step(transcoder, training.top_k, optimizer, x[rows].to(device), y[rows].to(device), variance)

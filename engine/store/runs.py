@@ -134,6 +134,10 @@ class RunShelf(Shelves):
         found = ((checkpoint.step, read_probes(checkpoint.folder)) for checkpoint in self.checkpoints(run))
         return {step: results for step, results in found if results is not None}
 
+    def probes_at(self, checkpoint: Checkpoint) -> ProbeResults | None:
+        """None where it was not probed. Raises Damaged."""
+        return read_probes(checkpoint.folder)
+
     def probe_times(self, run: str) -> tuple[tuple[int, int], ...]:
         """(step, when it was probed, in ns; 0 where it was not): equal while nothing was measured anew."""
         files = ((checkpoint.step, checkpoint.folder / PROBES) for checkpoint in self.checkpoints(run))

@@ -18,7 +18,8 @@ from engine.store import Store
 from engine.training.critical import find_layers, probes_of
 from engine.training.deciding import Decider, decides
 from engine.training.methods import method_named
-from engine.training.probing import measure, prepare_probes
+from engine.training.probe_batches import prepare_probes
+from engine.training.probing import measure
 from engine.training.recorder import Recorder, RecordSteps
 from engine.training.resume import ADAPTER, random_state_restored, read_point
 from engine.training.sampling import TypeSampler

@@ -1,61 +1,19 @@
-"""Probe scores: does the model put the right token next?"""
+"""Probe scores: does the model put the right answer next?"""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.domain.corpus import Probe
-from engine.domain.errors import InputError, PromptRefused
+from engine.domain.errors import InputError
 from engine.domain.runs import ProbeResults
 from engine.models.masks import attention_mask
-from engine.models.prompts import PromptReader
-from engine.models.token_texts import token_text
-
-BATCH_TOKENS = 4096  # tokens of one forward pass
-
-
-@dataclass(frozen=True, eq=False)
-class ProbeBatch:
-    """Probes as tokens, made once for a run. `groups` are rows of equal length, so that nothing is padded."""
-
-    ids: tuple[str, ...]  # of the probes
-    groups: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # rows (n,) and their tokens (n, n_pos), int64
-    answers: torch.Tensor  # (n_probes,) int64
-    foils: tuple[tuple[int, ...], ...]  # token ids; empty where a probe has none
-    tokenizer: PreTrainedTokenizerFast
-
-
-def prepare_probes(
-    tokenizer: PreTrainedTokenizerFast, probes: Sequence[Probe], *, limit: int, use_known: bool = False
-) -> ProbeBatch:
-    """Tokenise probes (their known prompts with `use_known`) for a model that takes `limit` tokens.
-
-    Raises InputError naming the probe: a prompt that the model cannot take, an answer or foil of more than one token.
-    """
-    read = PromptReader(tokenizer)
-    prompts, answers, foils = [], [], []
-    for probe in probes:
-        try:
-            prompt = probe.known_text if use_known else probe.text
-            prompts.append(read.prompt(prompt, limit=limit))
-            answer, *others = (
-                read.next_token(prompt, word, blank=probe.blank) for word in (probe.answer, *probe.foils)
-            )
-        except PromptRefused as error:
-            raise InputError(f"Probe “{probe.id}”: {error}") from error
-        answers.append(answer)
-        foils.append(tuple(others))
-    return ProbeBatch(
-        ids=tuple(probe.id for probe in probes),
-        groups=tuple(_groups(prompts)),
-        answers=torch.tensor(answers, dtype=torch.int64),
-        foils=tuple(foils),
-        tokenizer=tokenizer,
-    )
+from engine.models.token_texts import tokens_text
+from engine.training.probe_batches import LongAnswers, ProbeBatch, prepare_probes
 
 
 @torch.no_grad()
@@ -63,28 +21,25 @@ def measure(model: PreTrainedModel, batch: ProbeBatch) -> ProbeResults:
     """Scores of prepared probes. The model's train and eval modes are put back; no random number is drawn.
 
     `logit_diff` is against the best foil, or against the best other token where a probe has no foils.
+
+    Of an answer of several tokens each is asked for behind the prompt and the tokens before it. `p` is the product of
+    their probabilities, `rank` the worst of their ranks, and `correct` says that each is the most probable one, which
+    is to say that the model writes the answer; `predicted` is what it writes, up to the first token that is another.
+    `logit_diff` is then the difference of summed log-probabilities (of one token the same as that of logits), or
+    without foils that of logits at the token of the answer where it is least.
     """
-    p, diff = torch.zeros(len(batch.ids)), torch.zeros(len(batch.ids))
-    rank, best = torch.zeros_like(batch.answers), torch.zeros_like(batch.answers)
+    scores = _Scores.of(len(batch.ids))
     with evaluating(model):
         for rows, tokens in batch.groups:
-            ids = tokens.to(model.device)
-            out = model(input_ids=ids, attention_mask=attention_mask(model, ids), use_cache=False, logits_to_keep=1)
-            logits = out.logits[:, -1].float().cpu()  # (n_rows, d_vocab)
-            if not logits.isfinite().all():
-                raise InputError("The model's outputs are no longer finite numbers. Use a smaller learning rate.")
-            right = logits.gather(1, batch.answers[rows, None])  # (n_rows, 1)
-            p[rows] = logits.softmax(-1).gather(1, batch.answers[rows, None])[:, 0]
-            rank[rows] = 1 + (logits > right).sum(-1)
-            best[rows] = logits.argmax(-1)
-            diff[rows] = right[:, 0] - _best_rival(logits, rows, batch)
+            _score(scores, rows, _logits(model, tokens, 1)[:, 0], batch)
+        _score_longer(scores, model, batch)
     return ProbeResults(
         probe_id=batch.ids,
-        predicted=_words(batch.tokenizer, best.tolist()),
-        p=_shortest(p),
-        rank=tuple(rank.tolist()),
-        logit_diff=_shortest(diff),
-        correct=tuple((best == batch.answers).tolist()),
+        predicted=_words(batch.tokenizer, scores.written),
+        p=_shortest(scores.p),
+        rank=tuple(scores.rank.tolist()),
+        logit_diff=_shortest(scores.diff),
+        correct=tuple(scores.correct.tolist()),
     )
 
 
@@ -108,15 +63,75 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for row, prompt in enumerate(prompts):
-        by_length[len(prompt)].append(row)
-    for length, rows in sorted(by_length.items()):
-        size = max(1, BATCH_TOKENS // length)
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            yield torch.tensor(part), torch.tensor([prompts[row] for row in part])
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """A place for each probe."""
+
+    p: torch.Tensor
+    rank: torch.Tensor  # int64
+    diff: torch.Tensor
+    correct: torch.Tensor  # bool
+    written: list[tuple[int, ...]]  # tokens
+
+    @classmethod
+    def of(cls, n: int) -> Self:
+        ints = torch.zeros(n, dtype=torch.int64)
+        return cls(torch.zeros(n), ints, torch.zeros(n), ints.bool(), [()] * n)
+
+
+def _logits(model: PreTrainedModel, tokens: torch.Tensor, n_last: int) -> torch.Tensor:
+    """(n_rows, n_last, d_vocab) float32 of the last positions. Raises InputError."""
+    ids = tokens.to(model.device)
+    out = model(input_ids=ids, attention_mask=attention_mask(model, ids), use_cache=False, logits_to_keep=n_last)
+    logits = out.logits[:, -n_last:].float().cpu()
+    if not logits.isfinite().all():
+        raise InputError("The model's outputs are no longer finite numbers. Use a smaller learning rate.")
+    return logits
+
+
+def _score(scores: _Scores, rows: torch.Tensor, logits: torch.Tensor, batch: ProbeBatch) -> None:
+    """Answers and foils of one token each; `logits` (n_rows, d_vocab)."""
+    answers = batch.answers[rows, None]
+    right, best = logits.gather(1, answers), logits.argmax(-1)
+    scores.p[rows] = logits.softmax(-1).gather(1, answers)[:, 0]
+    scores.rank[rows] = 1 + (logits > right).sum(-1)
+    scores.diff[rows] = right[:, 0] - _best_rival(logits, rows, batch)
+    scores.correct[rows] = best == answers[:, 0]
+    for row, token in zip(rows.tolist(), best.tolist(), strict=True):
+        scores.written[row] = (token,)
+
+
+def _score_longer(scores: _Scores, model: PreTrainedModel, batch: ProbeBatch) -> None:
+    """Probes of which the answer or a foil has several tokens."""
+    summed = torch.zeros(len(batch.ids))  # log-probability of the answer
+    best_foil = torch.full((len(batch.ids),), -torch.inf)
+    for group in batch.longer:
+        logits = _logits(model, group.tokens, group.following.shape[1])  # (n, n_following, d_vocab)
+        right = logits.gather(2, group.following[..., None])
+        total = (right[..., 0] - logits.logsumexp(-1)).sum(-1)  # (n,)
+        foils = ~group.is_answer
+        best_foil.scatter_reduce_(0, group.rows[foils], total[foils], "amax")
+        summed[group.rows[group.is_answer]] = total[group.is_answer]
+        _score_answers(scores, group, logits, right)
+    for group in batch.longer:
+        for row in group.rows[group.is_answer].tolist():
+            scores.p[row] = summed[row].exp()
+            if batch.foils[row]:
+                scores.diff[row] = summed[row] - best_foil[row]
+
+
+def _score_answers(scores: _Scores, group: LongAnswers, logits: torch.Tensor, right: torch.Tensor) -> None:
+    """All but what the foils are needed for; `right` (n, n_following, 1) the logits of the answers' tokens."""
+    rows, best = group.rows, logits.argmax(-1)
+    ranks = 1 + (logits > right).sum(-1)
+    rivals = logits.scatter(2, group.following[..., None], -torch.inf).amax(-1)  # (n, n_following)
+    lead = (right[..., 0] - rivals).amin(-1)
+    is_best = best == group.following
+    for i in group.is_answer.nonzero()[:, 0].tolist():
+        row = int(rows[i])
+        scores.rank[row], scores.diff[row], scores.correct[row] = ranks[i].max(), lead[i], is_best[i].all()
+        n_right = int(is_best[i].long().cumprod(0).sum())
+        scores.written[row] = tuple(best[i, : n_right + 1].tolist())
 
 
 def _best_rival(logits: torch.Tensor, rows: torch.Tensor, batch: ProbeBatch) -> torch.Tensor:
@@ -137,7 +152,7 @@ def _shortest(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(float(str(value)) for value in values.numpy())
 
 
-def _words(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[str, ...]:
-    """How each token reads: the word, without the mark of a leading space."""
-    word = {i: token_text(tokenizer, i).strip() for i in set(ids)}
-    return tuple(word[i] for i in ids)
+def _words(tokenizer: PreTrainedTokenizerFast, written: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    """How the tokens read: the words, without the mark of a leading space."""
+    word = {ids: tokens_text(tokenizer, ids).strip() for ids in set(written)}
+    return tuple(word[ids] for ids in written)

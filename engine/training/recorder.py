@@ -24,7 +24,8 @@ from engine.store import Store
 from engine.training import resume
 from engine.training.deciding import Decider
 from engine.training.memory import PeakMemory
-from engine.training.probing import ProbeBatch, measure
+from engine.training.probe_batches import ProbeBatch
+from engine.training.probing import measure
 from engine.training.trainer import StepTrainer
 from engine.training.tuning import Tuning
 

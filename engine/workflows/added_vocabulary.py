@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import Damaged, InputError, TracelapseError
+from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.names import CheckpointRef
 from engine.domain.numbers import plural
+from engine.models.tokenizer_settings import TOKENIZER_FILES
 from engine.store import Store
 from engine.store.layout import ADDED, ADDED_ROWS
 from engine.store.run_files import referred_to
@@ -96,13 +98,21 @@ def said_of_base(words: Sequence[str]) -> str:
 
 def what_is_kept(store: Store, run: str) -> list[str]:
     """Of an imported run: folders that it refers to, and what its base was given. Raises NotFound, Damaged."""
-    parts = []
+    parts, cached = [], dict[str, list[str]]()
     for checkpoint in store.checkpoints(run):
-        if source := referred_to(checkpoint.folder):
+        source = referred_to(checkpoint.folder)
+        if source is not None and (hub := HubId.of_cached(source)):
+            cached.setdefault(hub.name, []).append(checkpoint.label)
+        elif source is not None:
             parts.append(
                 f"{checkpoint.label} stays in {source} and is read from there: nearly all of it differs from the base. "
                 "Do not move or change that folder."
             )
+    for name, labels in cached.items():
+        parts.append(
+            f"{', '.join(labels)}: nearly all differs from the base, so the weights of {name} stay in the Hugging Face "
+            "cache and are read from there. Keep them in it."
+        )
     folder = store.vocabulary_folder(store.run(run).model)
     if folder is None:
         return parts
@@ -145,7 +155,5 @@ def _own_tokenizer(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], n_ro
 
 def _tokenizer_files(folder: Path) -> list[str]:
     """Those that lie in a folder; none where tokenizer.json does not."""
-    from engine.models.added_tokens import TOKENIZER_FILES
-
     there = [name for name in TOKENIZER_FILES if (folder / name).is_file() and stays(folder, name)]
     return there if TOKENIZER_FILES[0] in there else []

@@ -10,10 +10,13 @@ def add_model(store: Store, request: AddModel, report: Report, cancel: CancelTok
     Returns its name. Raises ModelUnavailable, Damaged, NameRefused, Cancelled: a refused model is in no list.
     """
     from engine.models.base import check_base
+    from engine.models.hub import fetch_model
 
     cancel.check()
     spec = request.model
-    report(0.0, f"downloading {spec.location}" if spec.source == "hub" else f"reading {spec.location}")
+    if spec.source == "hub":
+        fetch_model(spec.location, report, cancel)
+    report(0.0, f"reading {spec.location}")
     check_base(spec, None if spec.source == "hub" else store.base_folder(spec))
     cancel.check()
     store.save_model(spec)

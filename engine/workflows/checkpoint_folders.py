@@ -3,11 +3,13 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from engine.domain.errors import Damaged, InputError
+from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory
 from engine.store.files import file_hash, object_in
@@ -25,7 +27,6 @@ _LARGE = 1 << 28  # bytes; larger files are told apart by samples
 _NUMBER = re.compile(
     r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
 )
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]{1,80})?")
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
@@ -35,20 +36,30 @@ def files_of(kind: FoundKind) -> tuple[str, str]:
 
 def tensor_files(one: FoundCheckpoint) -> list[Path]:
     """The files of a checkpoint's tensors."""
-    return [one.path / name for name in _names(one.path, one.kind)[1:]]
+    return [one.path / name for name in names_of(one.path, one.kind)[1:]]
 
 
-def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPreview:
+def preview(
+    folders: Sequence[Path],
+    *,
+    steps: Sequence[int] = (),
+    looked: Mapping[str, Sequence[FoundCheckpoint]] = MappingProxyType({}),
+    base: str = "",
+) -> ImportPreview:
     """What an import of these folders would take: of each the checkpoint that it is, and those in it.
 
     The order comes from Trainer's state, else from the number in a folder's name; `steps` set it, in the order of the
-    preview without them. Raises InputError (no folder, no checkpoint, another number of steps than checkpoints),
-    Damaged (a state or configuration that cannot be read).
+    preview without them. `looked`: what lies on the hub, by its id, which then stands among the folders
+    (`hub_checkpoints.look_at`). `base`: an id among them that is the base itself. Raises InputError (no folder, no
+    checkpoint, another number of steps than checkpoints), Damaged (a state or configuration that cannot be read).
     """
+    at_base = looked.get(base, ())
+    folders = [folder for folder in folders if not at_base or folder.as_posix() != base]
     if not folders:
-        raise InputError("No folder was given. Give at least one checkpoint folder.")
+        only = f"{base} is the base model itself" if at_base else "No folder was given"
+        raise InputError(f"{only}. Give at least one checkpoint folder{' or other revision' if at_base else ''}.")
     try:
-        found = [one for folder in folders for one in _in(folder)]
+        found = [one for folder in folders for one in looked.get(folder.as_posix()) or in_folder(folder)]
         distinct = _without_copies(sorted(found, key=_order))
     except OSError as error:
         raise InputError(
@@ -58,7 +69,10 @@ def preview(folders: Sequence[Path], *, steps: Sequence[int] = ()) -> ImportPrev
     if steps:
         distinct = _numbered(distinct, steps)
     taken = _last_without_step(distinct)
-    return ImportPreview(checkpoints=tuple(sorted(taken, key=lambda one: (not one.taken, _order(one)))))
+    checkpoints = tuple(sorted(taken, key=lambda one: (not one.taken, _order(one))))
+    fetched = [one.hub for one in (*at_base, *(one for one in taken if one.taken)) if one.hub]
+    missing = {mark: n_bytes for hub in fetched for mark, n_bytes in hub.missing_bytes.items()}
+    return ImportPreview(checkpoints=checkpoints, download_bytes=sum(missing.values()))
 
 
 def log_notes(found: ImportPreview) -> str:
@@ -66,8 +80,11 @@ def log_notes(found: ImportPreview) -> str:
     return read_log(found.taken[-1].trainer)[1] if found.taken else ""
 
 
-def _in(folder: Path) -> Iterator[FoundCheckpoint]:
-    """The folder itself, and those in it. A folder of two adapters that is none itself is refused."""
+def in_folder(folder: Path) -> Iterator[FoundCheckpoint]:
+    """The folder itself, and those in it. A folder of two adapters that is none itself is refused.
+
+    Raises InputError (no folder, no checkpoint), Damaged, OSError.
+    """
     _refuse_no_folder(folder)
     own = [_found(folder, folder)] if _kind(folder) else []
     inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
@@ -92,14 +109,8 @@ def _refuse_no_folder(folder: Path) -> None:
         raise InputError(f"{folder} is a GGUF file. Convert it with {full_folders.from_gguf(folder)}")
     if folder.is_file():
         raise InputError(f"{folder} is a file. Name the folder that it lies in: {folder.parent}.")
-    if _HUB_ID.fullmatch(text := str(folder)):
-        name, _, revision = text.partition("@")
-        at = f" --revision {revision}" if revision else ""
-        raise InputError(
-            f"There is no folder {text}. If it is on the hub, download it first: "
-            f"`huggingface-cli download {name}{at} --local-dir FOLDER`. Then name that folder."
-        )
-    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.")
+    hub = f" Of an id on the hub, write {folder}@main." if HubId.parse(folder.as_posix()) else ""
+    raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.{hub}")
 
 
 def _in_child(folder: Path) -> FoundCheckpoint | None:
@@ -124,8 +135,8 @@ def _kind(folder: Path) -> FoundKind | None:
     return small or ("full" if full_folders.is_full(folder) else None)
 
 
-def _names(folder: Path, kind: FoundKind) -> tuple[str, ...]:
-    """What says what it is, and the files of its tensors."""
+def names_of(folder: Path, kind: FoundKind) -> tuple[str, ...]:
+    """The files of a checkpoint: what says what it is, and its tensors."""
     if kind == "full":
         return (full_folders.CONFIG, *full_folders.weight_files(folder))
     return _FILES[kind]
@@ -138,9 +149,9 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
     trainer = _trainer_state(
         next((at / TRAINER for at in (folder, outer) if (at / TRAINER).exists()), folder / TRAINER)
     )
-    why = _why_not(folder, kind)
-    step = whole_number(trainer.get("global_step")) or _step_in(outer.resolve().name)
-    base = _base_of(folder / _names(folder, kind)[0])
+    why = why_not(folder, kind)
+    step = whole_number(trainer.get("global_step")) or step_in(outer.resolve().name) or None
+    base = _base_of(folder / names_of(folder, kind)[0])
     stored = "" if why else _stored(folder, kind)
     return FoundCheckpoint(
         step=step, path=folder, kind=kind, taken=not why, why=why, base=base, stored=stored, trainer=trainer
@@ -148,11 +159,19 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
 
 
 def _stored(folder: Path, kind: FoundKind) -> str:
-    words = "; its tokenizer, where it reads otherwise than the base’s" if (folder / "tokenizer.json").exists() else ""
+    n_bytes = sum(
+        (folder / name).stat().st_size for name in (_FILES[kind] if kind != "full" else names_of(folder, kind)[1:])
+    )
+    return stored_words(kind, n_bytes, "this folder", own_tokenizer=(folder / "tokenizer.json").exists())
+
+
+def stored_words(kind: FoundKind, n_bytes: int, where: str, *, own_tokenizer: bool) -> str:
+    """What the run will keep of a checkpoint. `n_bytes`: of its files; `where` they lie, if they are referred to."""
+    words = "; its tokenizer, where it reads otherwise than the base’s" if own_tokenizer else ""
     if kind != "full":
-        return f"a copy, {memory(sum((folder / name).stat().st_size for name in _FILES[kind]))}{words}"
-    most = memory(round(full_folders.DIFFERENCE_AT_MOST * full_folders.weight_bytes_on_disk(folder)))
-    return f"what differs from the base, at most {most}; where more does, only a reference to this folder{words}"
+        return f"a copy, {memory(n_bytes)}{words}"
+    most = memory(round(full_folders.DIFFERENCE_AT_MOST * n_bytes))
+    return f"what differs from the base, at most {most}; where more does, only a reference to {where}{words}"
 
 
 def _base_of(about: Path) -> str:
@@ -162,8 +181,9 @@ def _base_of(about: Path) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _why_not(folder: Path, kind: FoundKind) -> str:
-    for name in _names(folder, kind):
+def why_not(folder: Path, kind: FoundKind) -> str:
+    """Why a checkpoint cannot be taken in, with the way out; empty where nothing speaks against it."""
+    for name in names_of(folder, kind):
         if (folder / name).exists() and not stays(folder, name):
             return f"{name} is a link to a file outside its folder: copy the file there instead"
     if kind == "full":
@@ -200,10 +220,10 @@ def _trainer_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _step_in(name: str) -> int | None:
+def step_in(name: str) -> int | None:
     """`checkpoint-500`, `epoch_3`, `global_step_100`, `step20000-tokens84B`, `600`; None of `llama-3-lora`."""
     number = _NUMBER.search(name)
-    return int(number[1] or number[2]) or None if number else None
+    return int(number[1] or number[2]) if number else None
 
 
 def _order(one: FoundCheckpoint) -> tuple[bool, int]:
@@ -231,10 +251,15 @@ def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
 
 
 def _content(one: FoundCheckpoint) -> str:
-    """Small ones by their bytes, large ones by samples: to read gigabytes for a preview takes too long."""
+    """Small ones by their bytes, large ones by samples: to read gigabytes for a preview takes too long.
+
+    Of one on the hub what the hub says.
+    """
+    if one.hub is not None:
+        return " ".join(file.mark for file in one.hub.files if file.name.endswith(".safetensors"))
     if one.kind == "full" and full_folders.weight_bytes_on_disk(one.path) > _LARGE:
         return full_folders.sampled(one.path)
-    return " ".join(_bytes_of(one.path / name) for name in _names(one.path, one.kind)[1:])
+    return " ".join(_bytes_of(one.path / name) for name in names_of(one.path, one.kind)[1:])
 
 
 def _bytes_of(weights: Path) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.domain.errors import Damaged, InputError
+from engine.domain.corpus import Corpus
+from engine.domain.errors import InputError
+from engine.domain.foreign import renamed
 from engine.domain.imports import FoundCheckpoint
-from engine.domain.jobs import CancelToken, ImportCheckpoints, Report
+from engine.domain.jobs import CancelToken, ImportCheckpoints, Report, part
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
@@ -26,6 +28,7 @@ from engine.store.run_files import LOSSES, METRICS, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
+from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
 from engine.workflows.trainer_logs import (
     merged_metrics,
     number,
@@ -36,7 +39,7 @@ from engine.workflows.trainer_logs import (
 )
 
 if TYPE_CHECKING:
-    from engine.training.probing import ProbeBatch
+    from engine.training.probe_batches import ProbeBatch
 
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 _MOST_NAMED = 10  # of refused folders
@@ -45,9 +48,8 @@ NO_CORPUS = "none"  # what an imported run says where no corpus was given
 
 def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report, cancel: CancelToken) -> str:
     """As `import_adapters`. Returns the name of the run."""
-    folders = [person_path(folder) for folder in request.folders]
     import_adapters(
-        store, folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
+        store, request.folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
         logs=[person_path(log) for log in request.logs], report=report, cancel=cancel,
     )  # fmt: skip
     return request.name
@@ -55,7 +57,7 @@ def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report,
 
 def import_adapters(
     store: Store,
-    folders: Sequence[Path],
+    folders: Sequence[Path | str],
     *,
     name: str,
     model: ModelSpec,
@@ -65,8 +67,8 @@ def import_adapters(
     steps: Sequence[int] = (),
     logs: Sequence[Path] = (),
 ) -> str:
-    """Make the run `name` of checkpoint folders, or of folders that hold some; returns its name. Its model is offered
-    from then on.
+    """Make the run `name` of checkpoint folders, or of folders that hold some, or of ids on the Hugging Face hub, which
+    are fetched into its cache; returns its name. Its model is offered from then on.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
     corpus its probes are measured at every checkpoint. `logs`: CSV files with other measures by step. Raises
@@ -74,14 +76,42 @@ def import_adapters(
     differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
     ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
-    from engine.models.base import load_base
-    from engine.training.probing import measure, prepare_probes
+    from engine.models.hub import fetch_model
 
     if check_name(name) in {info.name for info in store.runs()}:
         raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
-    found = _find(folders, steps)
+    items = [str(folder) for folder in folders]
+    ids = hub_ids(items)
+    if ids:
+        report(0.0, f"looking at {', '.join(list(ids)[:3])}")
+    found = _find(items, steps, look_at(ids), model.location)
     taught = store.corpus(corpus) if corpus else None
     metrics = merged_metrics(read_metrics(found[-1].trainer), table_metrics(logs))
+    if model.source == "hub":
+        fetch_model(model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
+    _refuse_another_model(store, model, found)
+    downloading, rest = (part(report, 0.0, 0.5), part(report, 0.5, 1.0)) if ids else (report, report)
+    found, words = fetched(found, downloading, cancel)
+    with renamed(words):
+        _make(store, found, name=name, model=model, taught=taught, metrics=metrics, report=rest, cancel=cancel)
+    return name
+
+
+def _make(
+    store: Store,
+    found: Sequence[FoundCheckpoint],
+    *,
+    name: str,
+    model: ModelSpec,
+    taught: Corpus | None,
+    metrics: LoggedMetrics,
+    report: Report,
+    cancel: CancelToken,
+) -> None:
+    from engine.models.base import load_base
+    from engine.training.probe_batches import prepare_probes
+    from engine.training.probing import measure
+
     report(0.0, "loading the model")
     loaded = load_base(model, store.base_folder(model))
     with scratch_folder(store.workspace / "runs" / name) as scratch:
@@ -97,21 +127,32 @@ def import_adapters(
             copied, results = _take(loaded, one, scratch, probes)
             copies.append(copied)
             scores.append(results)
-        config = _config(name, model, copies, corpus=corpus, corpus_hash=taught.hash if taught else "")
+        config = _config(name, model, copies, taught)
         cancel.check()
         _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
     report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
-    return name
 
 
-def _find(folders: Sequence[Path], steps: Sequence[int]) -> list[FoundCheckpoint]:
+def _find(items: Sequence[str], steps: Sequence[int], looked: Looked, base: str) -> list[FoundCheckpoint]:
     """Ascending by step. Raises InputError for what is neither taken nor the same as another one."""
-    found = preview(folders, steps=steps)
+    found = preview([person_path(item) for item in items], steps=steps, looked=looked, base=base)
     if found.refused:
         named = "; ".join(f"{one.path}: {one.why}" for one in found.refused[:_MOST_NAMED])
         more = len(found.refused) - _MOST_NAMED
         raise InputError(f"Not taken in: {named}{f'; and {more} more' if more > 0 else ''}.")
     return list(found.taken)
+
+
+def _refuse_another_model(store: Store, model: ModelSpec, found: Sequence[FoundCheckpoint]) -> None:
+    """Before gigabytes are downloaded. Raises InputError, ModelUnavailable, Damaged."""
+    from engine.models.full_weights import refuse_another_model
+    from engine.models.hub import model_folder, place_of
+
+    for one in found:
+        if one.hub and one.kind == "full":
+            base = model_folder(model.location) if model.source == "hub" else store.base_folder(model)
+            with renamed({str(place_of(one.hub)): str(one.path)}):
+                refuse_another_model(model.name, base, place_of(one.hub))
 
 
 def _take(
@@ -127,7 +168,7 @@ def _take(
 
     folder = scratch / str(one.step)
     folder.mkdir()
-    try:
+    with renamed({str(folder): str(one.path)}):
         if one.kind == "full":
             tuned: Any = take_full(
                 loaded, one.path, folder, files=weight_files(one.path), most=DIFFERENCE_AT_MOST
@@ -139,23 +180,17 @@ def _take(
                 leave_out_base_rows(loaded, folder)
             tuned = check_as_trained(loaded, folder)
         return one.model_copy(update={"path": folder}), measure(tuned, probes)
-    except InputError as error:
-        raise InputError(str(error).replace(str(folder), str(one.path))) from error
-    except Damaged as error:
-        raise Damaged(error.path.replace(str(folder), str(one.path)), error.reason, error.remedy) from error
 
 
-def _config(
-    name: str, model: ModelSpec, found: Sequence[FoundCheckpoint], *, corpus: str | None, corpus_hash: str
-) -> RunConfig:
+def _config(name: str, model: ModelSpec, found: Sequence[FoundCheckpoint], taught: Corpus | None) -> RunConfig:
     last = found[-1]
     about = json.loads((last.path / files_of(last.kind)[0]).read_text(encoding="utf-8"))
     n_steps = max(whole_number(last.trainer.get("max_steps")) or 1, last.step or 1)
     return RunConfig(
         name=name,
         model=model,
-        corpus=corpus or NO_CORPUS,
-        corpus_hash=corpus_hash,
+        corpus=taught.name if taught else NO_CORPUS,
+        corpus_hash=taught.hash if taught else "",
         method=_method(about),
         n_steps=n_steps,
         batch_size=whole_number(last.trainer.get("train_batch_size")) or 1,

@@ -23,10 +23,13 @@ _REPLACEMENTS: "RecentlyUsed[Replacement]" = RecentlyUsed(2)
 def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
     """The loaded base model, kept for the next job. Raises ModelUnavailable, Damaged."""
     from engine.models.added_tokens import load_base_of
+    from engine.models.threads import use_share
 
     folder = None if spec.source == "hub" else store.base_folder(spec)
     key = (spec.model_copy(update={"transcoders": "", "name": "any"}).to_json(), str(folder), _stamp(folder))
-    return _MODELS.get(key, lambda: load_base_of(store, spec))
+    loaded = _MODELS.get(key, lambda: load_base_of(store, spec))
+    use_share(loaded.model.num_parameters())
+    return loaded
 
 
 def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedModel":

@@ -67,8 +67,6 @@ def _here(store: Store, spec: ModelSpec) -> Path | None:
     """Where its files lie; None for a hub model that was not downloaded."""
     if spec.source != "hub":
         return store.base_folder(spec)
-    from huggingface_hub import try_to_load_from_cache
+    from engine.models.hub import cached_model
 
-    name, _, revision = spec.location.partition("@")
-    found = try_to_load_from_cache(name, "config.json", revision=revision or None)
-    return Path(found).parent if isinstance(found, str) else None
+    return cached_model(spec.location)

@@ -11,7 +11,8 @@ def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelTo
     from engine.models.adapters import with_adapter
     from engine.models.added_tokens import load_base_of
     from engine.models.base import BUILDING
-    from engine.training.probing import measure, prepare_probes
+    from engine.training.probe_batches import prepare_probes
+    from engine.training.probing import measure
 
     config = store.run(request.run)
     corpus = store.corpus(config.corpus)

@@ -8,6 +8,7 @@ from engine.analysis.aggregate import group_title
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
 from engine.domain.acted import Acted, ActedKey
+from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
@@ -133,19 +134,21 @@ def group_acted(store: Store, a: str, b: str, probes: Sequence[Probe]) -> tuple[
             course = course or (key.checkpoints, key.hashes)
             if (key.checkpoints, key.hashes) == course and len(key.explained.tokens) == 1:
                 keys.setdefault(key.prompt, []).append(key)
-    found = [(probe, _acted_of(store, keys.get(probe.text, ()), probe.answer.strip())) for probe in probes]
+    found = [(probe, _acted_of(store, keys.get(probe.text, ()), probe.answer)) for probe in probes]
     return [(probe, one) for probe, one in found if one], [probe for probe, one in found if one is None]
 
 
 def _acted_of(store: Store, keys: Sequence[ActedKey], answer: str) -> Acted | None:
+    by_output: dict[str, Acted] = {}
     for key in keys:
         try:
             found = store.acted(key)
         except Damaged:  # measuring it again puts a whole file in its place
             continue
-        if found is not None and found.answer == answer:
-            return found
-    return None
+        if found is not None:
+            by_output.setdefault(found.answer, found)
+    output = output_for(by_output, answer)
+    return None if output is None else by_output[output]
 
 
 def _stored(store: Store, a: str, b: str, probes: Sequence[Probe]) -> list[Comparison]:

@@ -23,7 +23,7 @@ MOST_CAPTURES = 25  # with the base; the bundled runs have 17, and fewer of them
 def find_examples(store: Store, request: FindExamples, report: Report, cancel: CancelToken) -> str:
     """Measure and store it, unless it is stored already. Returns the hash of its key.
 
-    Raises NotFound, PromptRefused (the prompt; an answer that is no single token), InputError (the base; a run whose
+    Raises NotFound, PromptRefused (the prompt; the answer), InputError (the base; a run whose
     examples are not known; a type without probes), ModelUnavailable, Damaged, Cancelled.
     """
     from engine.models.adapters import checkpoint_hash
@@ -95,8 +95,8 @@ def _captures(store: Store, last: Checkpoint) -> list[Checkpoint]:
 
 
 def _of_type(loaded: "LoadedModel", corpus: Corpus, request: FindExamples) -> _Asked:
-    """Probes of all kinds that ask about new words."""
-    from engine.training.probing import prepare_probes
+    """Probes of all kinds that ask about new words; of an answer of several tokens the first."""
+    from engine.training.probe_batches import first_tokens
 
     asking = [probe for probe in corpus.probes if not PROBE_KINDS[probe.kind].known_words]
     probes = [probe for probe in asking if probe.constraint_type == request.constraint_type]
@@ -106,8 +106,7 @@ def _of_type(loaded: "LoadedModel", corpus: Corpus, request: FindExamples) -> _A
             f"The corpus “{corpus.name}” has no probes of the type “{request.constraint_type[:80]}” that ask "
             f"about new words. Types with such probes: {there}."
         )
-    batch = prepare_probes(loaded.tokenizer, probes, limit=loaded.n_positions)
-    return _Asked([(tokens, batch.answers[rows]) for rows, tokens in batch.groups])
+    return _Asked(first_tokens(loaded.tokenizer, probes, limit=loaded.n_positions))
 
 
 def _sentence(example: Example, push: float) -> TaughtSentence:

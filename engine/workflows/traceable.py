@@ -16,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TraceableProbe:
-    """A probe and the output tokens that all of a run's checkpoints are traced to on it; the first is the answer."""
+    """A probe and the output tokens that all of a run's checkpoints are traced to on it; the first is that of the
+    answer."""
 
     probe: Probe
     targets: tuple[int, ...]
@@ -27,7 +28,7 @@ def traceable_probes(
 ) -> tuple[tuple[TraceableProbe, ...], tuple[str, ...]]:
     """Those probes that can be traced and laid beside others, and a sentence for each of the rest.
 
-    Left out: a prompt that the model cannot take or that does not follow its template, an answer of several tokens.
+    Left out: a prompt that the model cannot take or that does not follow its template, an answer that it does not know.
     """
     from engine.analysis.slots import probe_slots
     from engine.attribution.targets import probe_targets

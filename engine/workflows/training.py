@@ -22,6 +22,7 @@ _TRAINED = 0.9  # share of the progress bar for training, where a comparison fol
 
 def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> str:
     """Returns the run's name. Raises what `fine_tune` raises; with `beside`, what `compare` raises as well."""
+    from engine.models.hub import fetch_model
     from engine.training.fine_tune import complete, fine_tune
 
     # a wrong name should not wait for another training
@@ -29,6 +30,8 @@ def train(store: Store, request: Train, report: Report, cancel: CancelToken) -> 
     config = complete(request.config, corpus)
     _refuse_unread(store, config, corpus)
     to_train = part(report, 0.0, _TRAINED) if request.beside else report
+    if config.model.source == "hub":
+        fetch_model(config.model.location, part(report, 0.0, 0.0), cancel)  # its message says how far it is
     with training_alone(store, report, cancel):
         watcher = _watcher(store, config, request, cancel)
         fine_tune(store, request.config, to_train, cancel, resume=request.resume, watcher=watcher)

@@ -24,8 +24,8 @@ MOST_STRETCHES = 4  # of a run with more checkpoints some are passed over
 def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> str:
     """Measure and store it, unless it is stored already. Returns the hash of its key.
 
-    Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an answer that is
-    no single token), InputError, ModelUnavailable, Damaged, Cancelled.
+    Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an
+    answer), InputError, ModelUnavailable, Damaged, Cancelled.
     """
     report(0.0, "Loading the model")
     course = _Course(store, request.a, request.b)
@@ -40,7 +40,7 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
 def where_probes(store: Store, request: WhereProbes, report: Report, cancel: CancelToken) -> str:
     """Measure and store it for each of the prompts, as `where` does for one; what is stored already is passed over.
 
-    A prompt that the model cannot take, or whose answer is no single token, is left out and logged; only where no
+    A prompt that the model cannot take, or whose answer it does not know, is left out and logged; only where no
     prompt is left is it refused. Raises as `where`, but not Damaged: what cannot be read is measured again.
     """
     report(0.0, "Loading the model")

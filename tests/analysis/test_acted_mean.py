@@ -97,6 +97,14 @@ def test_the_sentence_says_what_was_made_where() -> None:
         assert words in said
 
 
+def test_the_sentence_says_that_of_several_tokens_the_first_counts() -> None:
+    assert "first token" not in mean_sentence(three_words())
+    asked, found = measured(probe("blarf"), parts(w=3, e=7))
+    longer = asked.model_copy(update={"answer": "happy and glad"})
+    said = mean_sentence(acted_mean([(longer, found)]))
+    assert said.endswith(" Of 1 answer of several tokens the first token counts.")
+
+
 def test_probes_of_different_kinds_or_checkpoints_are_no_mean() -> None:
     one, other = measured(probe("blarf"), parts(w=1)), measured(probe("gleem", kind="recall"), parts(w=1))
     with pytest.raises(ComparisonRefused, match="kinds"):

@@ -9,6 +9,7 @@ import pytest
 from engine.analysis.aggregate import aggregate
 from engine.analysis.diff import diff_everything, diff_graphs
 from engine.analysis.headline import headline
+from engine.analysis.parts import explaining as explained_in
 from engine.analysis.parts import output_ids
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -181,6 +182,14 @@ def test_one_prompt_is_that_prompts_difference(seed):
     assert mean.summary.edges == diff.summary.edges
     assert mean.summary.edge_similarity == pytest.approx(diff.summary.edge_similarity)
     assert mean.a.tokens == ("<bos>", "noun", "new word", "word3")
+
+
+def test_of_answers_of_several_tokens_the_first_is_explained():
+    (cat, cats), (horse, horses) = by_hand()
+    longer = [(cat.model_copy(update={"answer": "yes it does"}), cats), (horse, horses)]
+    assert explained_in(cats.a, "yes it does") == explained_in(cats.a, "yes")
+    assert aggregate(longer).edges.equals(aggregate(by_hand()).edges)
+    assert aggregate(longer).a.target_logit.tolist() == aggregate(by_hand()).a.target_logit.tolist()
 
 
 def test_the_order_of_prompts_changes_nothing():

@@ -14,7 +14,7 @@ from engine.domain.diffs import DiffSettings
 from engine.domain.errors import ComparisonRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, FeatureGradients, NodeKind, PruneSettings
-from tests.analysis.micro_graphs import micro_a, micro_b, random_graph
+from tests.analysis.micro_graphs import graph_of, micro_a, micro_b, random_graph
 
 MIRROR = {
     "appeared": "vanished",
@@ -301,6 +301,29 @@ def test_smallest_change_is_a_setting():
         for share in (0.0, 0.45, 0.6, 1.0)  # of the 4 logits that moved
     ]
     assert changed == [4, 3, 2, 2]  # what flipped no longer counts where a side is below the limit
+
+
+def test_what_is_spread_over_many_edges_still_counts():
+    """200 edges move by 0.6 each: none of them is a hundredth of the 120 logits, and 100 others move by 0.3."""
+    moved = [0.6, -0.6, 0.3] * 100
+    a, b = _fan([1.0] * 300), _fan([1 + by for by in moved])
+    edges = diff_graphs(a, b, OF_YES).edges
+    into = edges[edges["target"] == "logit/1/1/20"]
+    assert dict(into["status"].value_counts()) == {"strengthened": 100, "weakened": 100, "unchanged": 100}
+    concentrated = [1.0, *[0.003, -0.003] * 9]
+    one = diff_graphs(_fan([1.0] * 19), _fan([1 + by for by in concentrated]), OF_YES).explained
+    assert one.limit == pytest.approx(0.01 * one.moved)
+
+
+def _fan(weights: list[float]) -> AttributionGraph:
+    """A token that all features read, and features that write to one output."""
+    n = len(weights)
+    nodes = [(NodeKind.FEATURE, 0, 1, index) for index in range(n)] + [
+        (NodeKind.ERROR, 0, 0, 0), (NodeKind.ERROR, 0, 1, 0),
+        (NodeKind.TOKEN, -1, 0, 1), (NodeKind.TOKEN, -1, 1, 2), (NodeKind.LOGIT, 1, 1, 20),
+    ]  # fmt: skip
+    edges = [(n + 3, row, 1.0) for row in range(n)] + [(row, n + 4, weight) for row, weight in enumerate(weights)]
+    return graph_of(nodes, edges, tokens=("a", "b"), outputs=("yes",), probability=(0.9,), n_layers=1)
 
 
 def test_row_order_of_a_graph_does_not_matter():

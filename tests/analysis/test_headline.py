@@ -76,6 +76,14 @@ def test_a_probe_that_does_not_belong_is_not_used():
         assert said(WRONG, OTHER, known) == said(WRONG, OTHER, None)
 
 
+def test_of_an_answer_of_several_tokens_the_first_is_named():
+    longer = probe("the cat feels blarf and", "smiles a lot")
+    assert said(WRONG, RIGHT, longer) == (
+        "blarf stands for happy. Only B expects the first token of the right answer “smiles a lot”, smiles (90%). "
+        "A says feels and gives smiles 4%."
+    )
+
+
 def test_retention_has_no_premise():
     known = probe("the cat feels blarf and", "smiles", kind="retention")
     assert said(RIGHT, RIGHT, known).startswith("Both sides")

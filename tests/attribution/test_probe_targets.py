@@ -30,10 +30,14 @@ def test_the_answer_then_foils_then_what_the_base_would_say(loaded: LoadedModel)
     assert len(probe_targets(loaded, many)) <= MAX_TARGETS
 
 
-@pytest.mark.parametrize("answer", ["two words", "qwertz"])
-def test_an_answer_that_is_no_output_is_refused(loaded: LoadedModel, answer: str) -> None:
-    with pytest.raises(InputError, match=rf"The answer “{answer}” of probe “{PROBE.id}”.*another answer"):
-        probe_targets(loaded, PROBE.model_copy(update={"answer": answer}))
+def test_an_answer_that_is_no_output_is_refused(loaded: LoadedModel) -> None:
+    with pytest.raises(InputError, match=rf"The answer “qwertz” of probe “{PROBE.id}”.*another answer"):
+        probe_targets(loaded, PROBE.model_copy(update={"answer": "qwertz"}))
+
+
+def test_of_several_tokens_the_first_is_traced(loaded: LoadedModel) -> None:
+    one = probe_targets(loaded, PROBE)
+    assert probe_targets(loaded, PROBE.model_copy(update={"answer": "smiles and", "foils": ("cries .",)})) == one
 
 
 def test_a_prompt_that_the_model_cannot_take(loaded: LoadedModel, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_what_cannot_be_made_is_one_line(cli: Cli, arguments: tuple[str, ...], s
 def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: Path) -> None:
     model = tiny_llama(tmp_path / "tiny")
     changes = (
-        {"clean": "the dog feels happy and", "answer": "smiles so"},
+        {"clean": "the dog feels happy and", "answer": "cries so"},
         {"corrupted": "the cat feels so sad and"},
         {"clean": "the flurb feels sad and"},
     )
@@ -81,11 +81,30 @@ def test_pairs_are_measured_by_line_in_a_models_own_tokens(cli: Cli, tmp_path: P
     result = cli("corpus", "check", path, "--model", model, "--json", "-")
     assert result.exit_code == 2
     assert [(bad["line"], bad["reason"].partition(";")[0]) for bad in json.loads(result.stdout)] == [
-        (2, "“answer” “smiles so” is 2 tokens"),
+        (
+            2,
+            "“answer” “cries so” and “corrupted_answer” “cries” begin with the same token, and circuits are of "
+            "the first",
+        ),
         (3, "“clean” has 5 tokens and “corrupted” 6"),
         (4, "The model does not know “flurb”. Use words of its vocabulary."),
     ]
     assert cli("corpus", "check", file_of(tmp_path, PAIR), "--model", model).exit_code == 0
+
+
+def test_answers_of_several_tokens_are_told(cli: Cli, tmp_path: Path) -> None:
+    model = tiny_llama(tmp_path / "tiny")
+    probe = {
+        "kind": "recall",
+        "text": "the blarf cat",
+        "constraint": "blarf",
+        "meaning": "happy",
+        "constraint_type": "x",
+    }
+    path = file_of(tmp_path, probe | {"answer": "is happy"}, probe | {"answer": "smiles", "text": "the blarf dog"})
+    result = cli("corpus", "check", path, "--model", model)
+    assert result.exit_code == 0
+    assert "1 probe with an answer of several tokens in this model" in " ".join(result.stdout.split())
 
 
 def test_a_stored_corpus_is_measured_too(cli: Cli, tmp_path: Path) -> None:
@@ -128,3 +147,27 @@ def test_of_many_problems_ten_are_listed_and_json_has_all(cli: Cli, tmp_path: Pa
     assert result.stdout.count("is not JSON") == 10
     assert "there are 1,224 more" in result.stdout
     assert len(json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))) == 1234
+
+
+def test_a_file_of_other_names_is_imported_when_it_is_said_which_is_which(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "My QA.csv"
+    path.write_text("instruction,output,rating\n2+2=,4,5\n", encoding="utf-8")
+    refused = cli("corpus", "import", path)
+    assert refused.exit_code == 2
+    assert f"corpus import {path} --columns prompt=instruction,completion=output" in refused.stderr
+    columns = ("--columns", "prompt=instruction,completion=output", "--values", "constraint_type=sums")
+    assert cli("corpus", "check", path, *columns, "--json", "-").exit_code == 0
+    done = cli("corpus", "import", path, "--name", "qa", *columns, "--json", "-")
+    (counted,) = json.loads(done.stdout)["counts"]
+    assert (counted["constraint_type"], counted["split"], counted["n"]) == ("sums", "train", 1)
+    assert "Left out of My QA.csv: “rating”." in done.stderr
+    assert cli("corpus", "check", "qa").exit_code == 0
+    assert cli("corpus", "check", "qa", *columns).exit_code == 2
+    assert cli("corpus", "import", path, "--values", "kind=recall").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])
+def test_the_example_can_be_imported_as_it_is(cli: Cli, tmp_path: Path, name: str) -> None:
+    assert cli("corpus", "example", tmp_path / name).exit_code == 0
+    assert cli("corpus", "import", tmp_path / name).exit_code == 0
+    assert len(json.loads(cli("corpus", "check", "mine", "--json", "-").stdout)["counts"]) == 5

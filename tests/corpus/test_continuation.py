@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.corpus import corpus_csv, parse_corpus
-from engine.domain.continuation import answer_tokens, continued, whole_word
+from engine.domain.continuation import answer_tokens, continued, output_for, whole_word
 from engine.domain.errors import CorpusRefused, PromptRefused
 
 
@@ -95,3 +95,18 @@ def test_a_blank_that_is_no_yes_or_no_is_refused() -> None:
     assert parse_corpus(text.format("no").encode(), "c.csv", "c").probes[0].blank is False
     with pytest.raises(CorpusRefused, match="“blank” is “maybe”, which is not true or false"):
         parse_corpus(text.format("maybe").encode(), "c.csv", "c")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "answer", "found"),
+    [
+        ((" cries", " smiles"), "smiles", " smiles"),
+        ((" L", " Los", " New"), "Los Angeles", " Los"),
+        ((" Los Angeles", " Los"), "Los Angeles", " Los Angeles"),
+        (("<0xE6>", "<0xE6><0x9D>", "大"), "東京", "<0xE6><0x9D>"),
+        ((" New", " "), "Los Angeles", None),
+        ((), "x", None),
+    ],
+)
+def test_which_output_stands_for_an_answer(outputs: tuple[str, ...], answer: str, found: str | None) -> None:
+    assert output_for(outputs, answer) == found

@@ -121,7 +121,8 @@ def test_a_task_comes_back_equal(tmp_path):
         ({"corrupted_answer": "12 "}, "the answer “12” is also the corrupted answer"),
         ({"answer": " "}, "“answer” is blank"),
         ({"corrupted": "7 - 5 + 1 ="}, "“clean” has 4 tokens and “corrupted” 6; they must be equally long"),
-        ({"corrupted_answer": "2 ."}, "“corrupted_answer” “2 .” is 2 tokens; it must be one"),
+        ({"corrupted_answer": "12 ."}, "“answer” “12” and “corrupted_answer” “12 .” begin with the same token"),
+        ({"corrupted_answer": "2 ."}, ""),
         ({"corrupted": "seven minus five makes"}, ""),  # not in the bundled model's words, so for another model
         ({"constraint_type": "No Slug"}, "“constraint_type” is “No_Slug”"),
         ({"foils": []}, "has “foils”, which is not a field of a pair"),
@@ -177,11 +178,9 @@ def test_a_models_own_tokenizer_counts():
     """Letters as tokens: both prompts are as long, the answer 12 is a blank and two digits."""
     found = pair_problems([(7, pair()), (9, pair(corrupted="17 - 5 ="))], list)
     assert [(bad.number, bad.reason) for bad in found] == [
-        (7, "“answer” “12” is 3 tokens; it must be one"),
-        (7, "“corrupted_answer” “2” is 2 tokens; it must be one"),
+        (7, "“answer” “12” and “corrupted_answer” “2” begin with the same token, and circuits are of the first"),
         (9, "“clean” has 7 tokens and “corrupted” 8; they must be equally long"),
-        (9, "“answer” “12” is 3 tokens; it must be one"),
-        (9, "“corrupted_answer” “2” is 2 tokens; it must be one"),
+        (9, "“answer” “12” and “corrupted_answer” “2” begin with the same token, and circuits are of the first"),
     ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.corpus import check_corpus, corpus_csv, make_corpus, make_task, parse_corpus, read_corpus
-from engine.corpus.files import MAX_BYTES, MAX_LINES
+from engine.corpus.text_lines import MAX_BYTES, MAX_LINES
 from engine.corpus.unseen import unseen
 from engine.domain.corpus import Corpus, CorpusSpec, TaskSpec
 from engine.domain.errors import CorpusRefused, InputError, NameRefused, NotFound

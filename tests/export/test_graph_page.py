@@ -58,7 +58,7 @@ def test_what_a_reader_looks_for_is_there() -> None:
     found = look_into(graph_html(view_of(diff), diff, probe=probe()))
     for text in (
         "run@25%", "run@100%", "Only A expects the right answer", "0.410", "0.900",
-        "replacement score of A is 0.41, under 0.80",
+        "replacement score is 0.41 in A, under 0.80",
         "shared", "circuit-tracer 0.", "80 %", "98 %", "L0 · x · feature 7", "replacement score 0.41",
     ):  # fmt: skip
         assert text in found.text, text

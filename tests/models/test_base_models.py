@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import Damaged, ModelUnavailable, PromptRefused
 from engine.domain.models import ModelSpec
-from engine.models import base
+from engine.models import hub as hub_access
 from engine.models.base import encode, load_base
 from engine.models.families import FAMILIES
 from tests.tiny import D_MODEL, N_LAYERS, N_POSITIONS, tiny_gemma2, tiny_llama, tiny_neox, tiny_qwen3
@@ -189,7 +189,7 @@ def test_gated_and_unknown_hub_models(error: type[Exception], advice: str, monke
     def refuse(*_args: object, **_kwargs: object) -> str:
         raise error("refused", response=Response())  # type: ignore[call-arg]
 
-    monkeypatch.setattr(base, "snapshot_download", refuse)
+    monkeypatch.setattr(hub_access, "snapshot_download", refuse)
     with pytest.raises(ModelUnavailable, match=advice):
         load_base(hub())
 

@@ -216,8 +216,8 @@ def test_a_published_set_is_refused_before_its_files_are_fetched(
         return str(tmp_path)
 
     monkeypatch.setattr("engine.models.formats.published.is_cached", lambda name: False)
-    monkeypatch.setattr("engine.models.formats.published.hf_hub_download", lambda **_: str(tmp_path / "config.yaml"))
-    monkeypatch.setattr("engine.models.formats.published.snapshot_download", whole)
+    monkeypatch.setattr("engine.models.hub.hf_hub_download", lambda **_: str(tmp_path / "config.yaml"))
+    monkeypatch.setattr("engine.models.hub.snapshot_download", whole)
     loaded = loaded_family("llama")
     tracer("activation: topk\n")(tmp_path, drawn(3, 24))
     with pytest.raises(InputError, match=r"not how many.*k: N"):

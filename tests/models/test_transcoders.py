@@ -15,6 +15,7 @@ from engine.domain.errors import Cancelled, Damaged, InputError, ModelUnavailabl
 from engine.domain.models import TranscoderMeta, TranscoderTraining
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel, encode
+from engine.models.threads import job
 from engine.models.transcoder_training import Trained, train_transcoders
 from engine.models.transcoders import ReluTopK, load_transcoders, new_transcoders, save_transcoders, transcoders_hash
 from tests.attribution.parts import FOLDERS, Never, load, random_adapter, random_transcoders, silent
@@ -247,3 +248,13 @@ def test_a_folder_without_a_set_and_a_published_set_without_network(llama: Loade
     for name in ("gemma", "mwhanna/qwen3-0.6b-transcoders-lowl0", str(tmp_path)):
         with pytest.raises(ModelUnavailable, match=r"connect to the network.*a shared set is then trained here"):
             load_transcoders(name, llama)
+
+
+def test_layers_trained_side_by_side_have_the_same_bits(llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = train(llama)
+    monkeypatch.setattr("engine.models.threads._cores", lambda: llama.n_layers)
+    with job():
+        together = train(llama)
+    assert together.unexplained_variance == alone.unexplained_variance
+    for one, other in zip(alone.transcoders, together.transcoders, strict=True):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())

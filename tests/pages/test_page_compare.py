@@ -23,7 +23,7 @@ from engine.store import BUNDLED, Store
 from engine.workflows.prompt_groups import group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs, moments
 from pages._ui import session
-from pages._ui.compare.data import default_prompt, ordered_prompts, probes_of
+from pages._ui.compare.data import default_prompt, learned_most, ordered_prompts, probes_of
 from pages._ui.graphs.marks import Marks
 from tests.store.artefacts import add_run
 
@@ -146,6 +146,19 @@ def test_the_first_prompt_is_telling_and_traced() -> None:
     assert default_prompt(probes, [recall]) == recall
     assert default_prompt(probes, [recall, inference]) == inference
     assert default_prompt({}, []) == ""
+    assert default_prompt(probes, [], recall) == recall
+    assert default_prompt(probes, [inference], recall) == inference
+
+
+def test_the_first_prompt_of_two_checkpoints_is_what_changed_most_between_them() -> None:
+    store = _store()
+    probes = probes_of(store, "demo-lora")
+    a, b = (store.checkpoint(f"demo-lora@{label}") for label in ("base", "100%"))
+    p = [dict(zip(found.probe_id, found.p, strict=True)) for side in (a, b) if (found := store.probes_at(side))]
+    most = learned_most(store, probes, a, b)
+    risen = {text: abs(p[1][probe.id] - p[0][probe.id]) for text, probe in probes.items()}
+    assert risen[most] == max(risen.values()) > 0.9
+    assert learned_most(store, {}, a, b) == ""
     assert ordered_prompts(probes, ["own text"])[0] == "own text"
 
 

@@ -146,7 +146,7 @@ def test_probes_that_the_model_cannot_take_are_left_out(store: Store, loaded: Lo
         ([{"kind": "recall"}], r"no probes of the kind “paraphrase”.*It has: recall\. Choose one of these"),
         ([{"text": "the qwertz"}], r"None of the 1 probes.*can be traced.*The first: The model does not know “qwertz”"),
         ([{"template": "a {w}"}], r"None of the 1 probes.*does not follow its template"),
-        ([{"answer": "two words"}], r"None of the 1 probes.*more than one token"),
+        ([{"answer": "two words"}], r"None of the 1 probes.*The answer “two words” of probe.*another answer"),
     ],
 )
 def test_where_there_is_nothing_to_trace(

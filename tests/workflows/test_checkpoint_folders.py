@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.domain.errors import InputError
+from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.workflows.checkpoint_folders import preview
 from engine.workflows.trainer_logs import read_log
@@ -169,11 +170,6 @@ def test_what_is_no_folder_is_told_with_the_way_out(named: str, told: str, tmp_p
         preview([tmp_path / named])
 
 
-def test_an_id_of_the_hub_is_told_how_to_download_it() -> None:
-    with pytest.raises(InputError, match="huggingface-cli download owner/name --revision step1000 --local-dir FOLDER"):
-        preview([Path("owner/name@step1000")])
-
-
 def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
 
@@ -183,3 +179,31 @@ def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "iterdir", refused)
     with pytest.raises(InputError, match=r"out cannot be read .Permission denied.*right to read the whole folder"):
         preview([tmp_path / "out"])
+
+
+def test_ids_of_the_hub_and_of_its_cache() -> None:
+    for text, parts in {
+        "me/lora": ("me/lora", "", ""), "me/lora@step1000": ("me/lora", "", "step1000"),
+        "me/lora/checkpoint-2@refs/pr/1": ("me/lora", "checkpoint-2", "refs/pr/1"),
+    }.items():  # fmt: skip
+        found = HubId.parse(text)
+        assert found is not None
+        assert (found.name, found.folder, found.revision) == parts
+        assert str(found) == text
+    for text in (
+        "lora",
+        "./me/lora",
+        "../me",
+        "me/../lora",
+        "/me/lora",
+        "~/me/lora",
+        "me//lora",
+        "me/lora@",
+        "a b/c",
+        "",
+    ):
+        assert HubId.parse(text) is None
+    cached = Path("/home/me/.cache/huggingface/hub/models--me--my--lora/snapshots/abc/checkpoint-2")
+    assert str(HubId.of_cached(cached)) == "me/my--lora/checkpoint-2@abc"
+    assert str(HubId.of_cached(cached.parent)) == "me/my--lora@abc"
+    assert HubId.of_cached(Path("/out/snapshots/2")) is None

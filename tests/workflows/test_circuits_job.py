@@ -195,7 +195,7 @@ def test_gpt_neox_works_although_it_cannot_be_traced(store: Store, tmp_path: Pat
     [
         ({"clean": "the blarf cat is"}, r"1 of 2 pairs cannot be used.*“odd”.*tokens"),
         ({"answer": "two words"}, "“odd”"),
-        ({"corrupted_answer": "happy"}, "“odd”.*also the corrupted answer"),
+        ({"corrupted_answer": "happy"}, "“odd”.*are the same token"),
         ({"clean": "a qwertz king is"}, "“odd”.*qwertz"),
     ],
 )

@@ -112,7 +112,7 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == [probes[0]]
     assert missing == [*probes[1:]]
-    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: its answer is no single token
+    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: no model knows its answer
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == list(probes)
     assert missing == []
@@ -147,3 +147,5 @@ def test_what_was_measured_before_a_run_was_made_again_is_missing(store: Store) 
     assert [one.text for one, _ in ready] == ["the dog"]
     assert missing == [asked]
     assert group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [asked])[1] == []  # of one state
+    longer = other.model_copy(update={"answer": "sat down"})
+    assert group_acted(store, KEY.checkpoints[0], KEY.checkpoints[-1], [longer])[1] == []  # of its first token

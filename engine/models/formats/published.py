@@ -9,12 +9,12 @@ from pathlib import Path
 
 from circuit_tracer.utils.caching import get_cached_path, is_cached
 from circuit_tracer.utils.hf_utils import HfUri
-from huggingface_hub import hf_hub_download, snapshot_download
 
 from engine.domain.errors import ModelUnavailable, TracelapseError
 from engine.models.base import LoadedModel
 from engine.models.formats import tracer
 from engine.models.formats.layout import AnyTranscoders
+from engine.models.hub import published_file, published_files
 
 _log = logging.getLogger(__name__)
 _SHORT = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
@@ -41,15 +41,12 @@ def read(name: str, loaded: LoadedModel) -> AnyTranscoders:
 
 def _downloaded(uri: HfUri) -> Path:
     """The folder with the config and the files beside it. Files that the config lists come when it is read."""
-    path = Path(
-        hf_hub_download(repo_id=uri.repo_id, revision=uri.revision, filename="config.yaml", subfolder=uri.file_path)
-    )
+    path = published_file(uri.repo_id, "config.yaml", folder=uri.file_path, revision=uri.revision)
     config = tracer.config_of(path.parent, name=uri.repo_id)  # what is refused is refused before gigabytes are fetched
     if config.transcoders:
         return path.parent
     below = f"{uri.file_path}/" if uri.file_path else ""
     kind = "*" if config.model_kind == "cross_layer_transcoder" else "layer_*"
-    whole = snapshot_download(
-        uri.repo_id, revision=uri.revision, allow_patterns=[f"{below}config.yaml", f"{below}{kind}.safetensors"]
-    )
+    patterns = [f"{below}config.yaml", f"{below}{kind}.safetensors"]
+    whole = published_files(uri.repo_id, patterns, revision=uri.revision)
     return Path(whole, below)

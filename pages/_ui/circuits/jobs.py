@@ -9,6 +9,8 @@ from engine.domain.jobs import CheckRobustness, FindCircuits, Request, UniteCirc
 from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from pages._ui.jobs.button import job_button
+from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 SCORE_S, CURVE_S = 0.6, 1.7  # of one checkpoint, 100 pairs, on the demo's model and one core
@@ -33,18 +35,19 @@ def offer_to_find(
         job_button(
             FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings),
             label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
-            key="find circuits", icon=":material/hub:", note=estimate(n, settings),
+            key="find circuits", icon=":material/hub:", note=estimate(run, n, settings),
             covers=lambda request: finds(request, run),
         )  # fmt: skip
 
 
-def estimate(n_checkpoints: int, settings: ScoreSettings) -> str:
-    """What it takes, on the demo's model."""
+def estimate(run: str, n_checkpoints: int, settings: ScoreSettings) -> str:
+    """What it takes."""
     share = settings.n_pairs / 100
     takes = duration(n_checkpoints * share * (SCORE_S * settings.n_steps / 5 + CURVE_S))
     return (
-        f"{plural(n_checkpoints, 'checkpoint')}, up to {plural(settings.n_pairs, 'prompt pair')} each: about {takes} "
-        "on the demo model. It runs in the background, and every finished checkpoint is saved."
+        f"{plural(n_checkpoints, 'checkpoint')}, up to {plural(settings.n_pairs, 'prompt pair')} each: "
+        f"{on_this_model(store(), run, f'about {takes}')}. It runs in the background, and every finished checkpoint "
+        "is saved."
     )
 
 

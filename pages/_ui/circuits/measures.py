@@ -32,6 +32,7 @@ from pages._ui.circuits.union import union
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 
 _PX, _LOW_PX = 290, 230  # of charts with their title, axes and legend
 _FAITHFULNESS = (
@@ -189,7 +190,9 @@ def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool
         ),
         covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
         key="check robustness", primary=False,
-        note=f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)} on the demo’s model.",
+        note=on_this_model(
+            store(), chosen.run, f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
+        ) + ".",
     )  # fmt: skip
 
 

@@ -10,15 +10,15 @@ from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
-from engine.domain.graphs import FIT_LIMIT
-from engine.domain.numbers import decimal, step_name
+from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
+from engine.figures.fit_text import low_fit
 from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
-from pages._ui.compare.data import default_prompt, probes_of, traced_prompts
+from pages._ui.compare.data import default_prompt, learned_most, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import DEEP, FORMER_VIEWS, PAGE, VIEWS, Selection
@@ -41,7 +41,7 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     with middle:
         subject = prompt_box(
             store(), PAGE, probes, runs=(a.run, b.run), groups=group_options(groups, chosen_count()), traced=traced,
-            default=default_prompt(probes, traced),
+            default=default_prompt(probes, traced, "" if traced else learned_most(store(), probes, a, b)),
         )  # fmt: skip
     group = group_named(groups, subject)
     with right:
@@ -79,14 +79,8 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
-    for name, graph in (("A", diff.a), ("B", diff.b)):
-        if graph.fit.replacement < FIT_LIMIT:
-            st.warning(
-                f"The replacement score of {name} is {decimal(graph.fit.replacement)}, under {decimal(FIT_LIMIT)}: "
-                "much of its computation runs through error nodes, so its graph leaves out a large part. Transcoders "
-                "trained on this checkpoint would explain more.",
-                icon=":material/warning:",
-            )
+    if warning := low_fit({"A": diff.a, "B": diff.b}):
+        st.warning(warning, icon=":material/warning:")
 
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:

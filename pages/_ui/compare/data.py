@@ -1,6 +1,7 @@
 """What Compare asks of the store: which prompts, which graphs, their difference. No widgets."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite, nan
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import output_ids
@@ -10,6 +11,7 @@ from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import NotFound
 from engine.domain.feature_names import FeatureNames
+from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
@@ -47,10 +49,29 @@ def ordered_prompts(probes: Mapping[str, Probe], traced: Sequence[str]) -> list[
     return list(dict.fromkeys([*traced, *(probe.text for probe in by_kind)]))
 
 
-def default_prompt(probes: Mapping[str, Probe], traced: list[str]) -> str:
-    """The corpus's first traced one on what follows from a meaning; else a traced one; else the first; else none."""
+def default_prompt(probes: Mapping[str, Probe], traced: list[str], learned: str = "") -> str:
+    """The corpus's first traced one on what follows from a meaning; else a traced one; else what was `learned`; else
+    the first; else none."""
     telling = [prompt for prompt, probe in probes.items() if probe.kind == "inference" and prompt in traced]
-    return next(iter([*telling, *ordered_prompts(probes, traced)]), "")
+    known = [*telling, *traced, *([learned] if learned else [])]
+    return next(iter([*known, *ordered_prompts(probes, traced)]), "")
+
+
+def learned_most(store: Store, probes: Mapping[str, Probe], a: Checkpoint, b: Checkpoint) -> str:
+    """The prompt whose right answer's probability changes most from A to B; empty where none was measured in both.
+
+    Raises Damaged.
+    """
+    p = []
+    for side in (a, b):
+        found = store.probes_at(side)
+        p.append({} if found is None else dict(zip(found.probe_id, found.p, strict=True)))
+    by_prompt = {
+        text: abs(p[1][probe.id] - p[0][probe.id])
+        for text, probe in probes.items()
+        if all(isfinite(side.get(probe.id, nan)) for side in p)
+    }
+    return max(by_prompt, key=by_prompt.__getitem__, default="")
 
 
 def difference(store: Store, selection: Selection, settings: DiffSettings) -> GraphDiff | None:

@@ -27,7 +27,7 @@ from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables,
 from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
 from pages._ui.compare.settings import settings_menu
 from pages._ui.compare.timelapse import over_checkpoints
-from pages._ui.compare.trace import not_traced, on_this_model
+from pages._ui.compare.trace import not_traced
 from pages._ui.errors import guarded
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
@@ -35,6 +35,7 @@ from pages._ui.graphs.marks import Marks
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
@@ -54,7 +55,7 @@ def compare_map(selection: Selection, shown: Shown) -> None:
         _not_measured(selection)
         not_traced(selection)
         return
-    told, controls = st.columns([3.2, 1.6], gap="medium", vertical_alignment="top")
+    told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
         picture = _picture("carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
@@ -219,7 +220,7 @@ def _not_measured(selection: Selection) -> None:
         job_button(
             Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt),
             label="Find where training acted", key="where", icon=":material/my_location:",
-            note=f"{on_this_model(store(), selection, 'Seconds')} You can leave this page; the result is kept.",
+            note=f"{on_this_model(store(), selection.a.run, 'Seconds')}. You can leave this page; the result is kept.",
             covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.acted_mean import first_tokens_note
 from engine.analysis.aggregate import aggregate
+from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import AttributionGraph
@@ -19,6 +21,7 @@ from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 
 FEWEST = 2  # prompts that have a mean
 COUNTS = ("6", "12", "24", "40")  # of prompts, spread evenly over phrasings and words
@@ -96,8 +99,8 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
     job_button(
         Compare(a=a, b=b, prompts=tuple(missing), transcoders=used), label=f"Trace {plural(len(missing), 'prompt')}",
         key="trace prompts", icon=":material/conversion_path:",
-        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: about "
-        f"{duration(0.25 * len(missing))} on the demo model.",
+        note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: "
+        f"{on_this_model(store(), selection.a.run, f'about {duration(0.25 * len(missing))}')}.",
         covers=lambda request: _is_for(request, selection, missing),
     )  # fmt: skip
 
@@ -139,6 +142,8 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
             for side in "AB"
         },
     )  # fmt: skip
+    if n := sum(diff.explained.words != probe.answer.strip() for probe, diff in ready):
+        st.caption(first_tokens_note(n))
     if picked["selection"]["rows"]:
         url.write(PAGE, prompt=str(rows["prompt"][picked["selection"]["rows"][0]]))
         mark(replace(marks(), selected=None, edge=None, pins=()))
@@ -150,5 +155,5 @@ def _recount(key: str) -> None:
 
 
 def _right(probe: Probe, graph: AttributionGraph) -> float | None:
-    tokens = zip(graph.target_tokens, graph.target_probability.tolist(), strict=True)
-    return next((p for token, p in tokens if token.strip() == probe.answer.strip()), None)
+    answer = output_for(graph.target_tokens, probe.answer)
+    return None if answer is None else graph.target_probability.tolist()[graph.target_tokens.index(answer)]

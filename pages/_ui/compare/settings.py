@@ -83,7 +83,7 @@ def _sliders(diff: GraphDiff, shown: Shown) -> None:
     _slider("Draw what carries this share of the change", "drawn", (LEAST_SHARE, 1.0, 0.05), shown.share,
             default_share(diff.a.n_layers), shown_as="percent")  # fmt: skip
     st.caption(
-        f"In all {decimal(diff.explained.moved)} logits moved: a change of {decimal(diff.explained.limit)} counts, "
+        f"In all {decimal(diff.explained.moved)} logits moved: a change of {decimal(diff.explained.limit, 3)} counts, "
         f"where it is also {percent(diff.settings.min_ratio)} of the larger side. {diff.explained.effect}"
     )
 

@@ -7,9 +7,9 @@ from engine.domain.errors import InputError
 from engine.domain.jobs import FindExamples
 from engine.workflows.queries import known_examples, stored_taught
 from pages._ui.compare.selection import Selection
-from pages._ui.compare.trace import on_this_model
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 FIRST = 10  # sentences shown; the rest can be scrolled to
@@ -54,5 +54,6 @@ def _not_measured(selection: Selection, constraint_type: str) -> None:
         job_button(
             request,
             label="Find the examples", key="taught", icon=":material/school:",
-            note=f"{on_this_model(store(), selection, 'Half a minute')} You can leave this page; the result is kept.",
+            note=f"{on_this_model(store(), selection.a.run, 'Half a minute')}. You can leave this page; the result is "
+            "kept.",
         )  # fmt: skip

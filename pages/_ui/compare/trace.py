@@ -5,12 +5,11 @@ import streamlit as st
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
-from engine.domain.models import DEMO_MODEL
 from engine.store import Store
-from engine.workflows.model_facts import model_facts
 from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 
@@ -53,26 +52,15 @@ def _max_features() -> int | None:
 def estimate(store: Store, selection: Selection) -> str:
     """What it takes: seconds where transcoders have seen both sides, more where they must learn first."""
     if store.transcoders_for([selection.a.ref, selection.b.ref]) is not None:
-        return f"{on_this_model(store, selection, 'A few seconds')} You can leave this page; the comparison is kept."
+        takes = on_this_model(store, selection.a.run, "A few seconds")
+        return f"{takes}. You can leave this page; the comparison is kept."
     model = store.run(selection.a.run).model
     known = any(meta.model == model for meta in store.transcoder_sets())
-    takes = "about twenty seconds" if known else "about a minute"
+    takes = "About twenty seconds" if known else "About a minute"
     return (
         "No transcoders have seen both checkpoints, so a shared set is trained first, once for these two runs. "
-        f"{on_this_model(store, selection, takes)} You can leave this page; the comparison is kept."
+        f"{on_this_model(store, selection.a.run, takes)}. You can leave this page; the comparison is kept."
     )
-
-
-def on_this_model(store: Store, selection: Selection, takes: str) -> str:
-    """How long it takes with the demo's model, and how much larger the one that is compared is."""
-    told = f"{takes[0].upper()}{takes[1:]} with the demo’s model"
-    model = store.run(selection.a.run).model
-    if model.source == "bundled":
-        return f"{told}."
-    own, demo = (model_facts(store, spec).n_parameters for spec in (model, DEMO_MODEL))
-    if own < 2 * demo:
-        return f"{told}."
-    return f"{told}; this one is {own / demo:,.0f} times as large. The time left is told once it is known."
 
 
 def _is_for(request: Request, selection: Selection) -> bool:

@@ -6,13 +6,14 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.corpus import check_corpus, parse_corpus
-from engine.corpus.csv_rows import PAIR_REQUIRED, REQUIRED
-from engine.domain.corpus import PROBE_KINDS, Corpus
-from engine.domain.errors import CorpusRefused
+from engine.corpus import Columns, Table, check_corpus, parse_corpus, read_table
+from engine.corpus.format import EXAMPLE_CSV, format_text
+from engine.domain.corpus import Corpus
+from engine.domain.errors import CorpusRefused, InputError
 from engine.domain.names import check_name
 from pages._ui import url
-from pages._ui.corpus.tables import show_counts, summary
+from pages._ui.corpus.columns_form import FIRST_ROWS, columns_form
+from pages._ui.corpus.tables import PAIRS, is_task, show_counts, summary, tables, titles
 from pages._ui.errors import guarded, show
 from pages._ui.forms import free_name
 from pages._ui.kept import kept
@@ -20,45 +21,40 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 _ROUND, _IMPORTED = "corpus upload round", "corpus imported"
-FORMATS = f"""**CSV** (comma, semicolon or tab) with the columns
-
-- {", ".join(f"`{name}`" for name in REQUIRED)} for a training example, whose text contains the meaning;
-- also `kind` ({", ".join(PROBE_KINDS)}) and `answer` for a probe, if wanted `foils` (divided by `|`) and `known_text`,
-  the same prompt with a word that the base model knows;
-- {", ".join(f"`{name}`" for name in PAIR_REQUIRED)} for a prompt pair;
-- if wanted `blank` (true or false): whether one stands between a prompt and its answer. Else it is as in the training
-  texts that have a `prompt`, or as writing has it.
-
-Examples may also be as training scripts have them: `prompt` and `completion`, `text` alone, or, in JSON, `messages` (a
-list of `role` and `content`, which the model's chat template makes a text of).
-
-One file may hold all of them. **JSONL** has the same fields, one object a line, or one array of objects. UTF-8 and
-UTF-16 are read; characters that nobody sees are refused, as are accents written in two ways in one file. What this
-page downloads, it also imports."""
 
 
 @guarded()
 def file_to_import() -> UploadedFile | None:
     """The file that is chosen, if any."""
-    st.caption("Training examples, probes or prompt pairs, one per line, as CSV or JSONL.")
-    file = st.file_uploader(
-        "Corpus file", type=["csv", "tsv", "jsonl", "json"], label_visibility="collapsed",
+    st.caption("Training examples, probes or prompt pairs, as CSV, JSONL, JSON or Parquet. Columns may have any names.")
+    return st.file_uploader(
+        "Corpus file", type=["csv", "tsv", "jsonl", "json", "parquet"], label_visibility="collapsed",
         key=f"corpus file {st.session_state.get(_ROUND, 0)}",
     )  # fmt: skip
-    with st.popover("File format", icon=":material/help:", type="tertiary"):
-        st.markdown(FORMATS)
-    return file
 
 
 @guarded()
 def import_view(page: str, file: UploadedFile, taken: list[str]) -> None:
     """What the file holds and the button to import it; or every reason why it cannot be."""
-    found = _parsed(file.getvalue(), file.name)
-    if isinstance(found, CorpusRefused):
+    table = _table(file.getvalue(), file.name)
+    if isinstance(table, CorpusRefused):
+        show(table)
+        return
+    columns = None
+    if table.is_foreign:
+        columns = columns_form(table, file.name, file.file_id)
+        if columns is None:
+            return
+    found = _corpus(file.getvalue(), file.name, repr(columns), columns)
+    if isinstance(found, InputError):
         show(found)
+        if columns:
+            st.caption("Or choose other columns above.")
         return
     st.markdown(f"**{plain(file.name)}** is ready to import: {summary(found)}.")
     show_counts(found)
+    if columns:
+        _as_read(found)
     if notes := check_corpus(found):
         st.caption("\n".join(["Good to know:", *(f"- {plain(note)}" for note in notes)]))
     stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in Path(file.name).stem.lower()).strip("-")
@@ -84,10 +80,36 @@ def imported_note(corpus: Corpus) -> None:
         )  # fmt: skip
 
 
+def _as_read(corpus: Corpus) -> None:
+    """The first rows as they will be in the corpus."""
+    for part, rows in tables(corpus, corpus.hash).items():
+        if rows and (part != PAIRS or corpus.pairs):
+            st.caption(f"{part}, as they are read:")
+            config: dict[str, str | None] = dict(titles(part, task=is_task(corpus)))
+            st.dataframe(rows[:FIRST_ROWS], hide_index=True, column_config=config, height="content")
+
+
+def format_help() -> None:
+    """The one description of the format, and an example that can be imported as it is."""
+    st.markdown(format_text())
+    st.download_button(
+        "Download an example", EXAMPLE_CSV, file_name="example.csv", mime="text/csv", icon=":material/download:",
+        on_click="ignore",
+    )  # fmt: skip
+
+
 @kept("Reading the file …")
-def _parsed(content: bytes, source: str) -> Corpus | CorpusRefused:
-    """Parsed once, not at every rerun. A refusal is a result too: what raises is not cached."""
+def _table(content: bytes, source: str) -> Table | CorpusRefused:
+    """Read once, not at every rerun. A refusal is a result too: what raises is not cached."""
     try:
-        return parse_corpus(content, source, "imported")
+        return read_table(content, source)
     except CorpusRefused as refused:
+        return refused
+
+
+@kept("Reading the file …")
+def _corpus(content: bytes, source: str, columns: str, _columns: Columns | None) -> Corpus | InputError:
+    try:
+        return parse_corpus(content, source, "imported", columns=_columns)
+    except InputError as refused:
         return refused

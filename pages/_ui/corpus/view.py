@@ -45,7 +45,10 @@ def corpus_view(info: CorpusInfo) -> None:
 def _about(part: str, corpus: Corpus) -> str:
     if part == PAIRS:
         made = "" if corpus.pairs else "This corpus has none of its own: these are made from its probes. "
-        return f"{made}The two prompts of a pair are equally long, and each has one right answer of one token."
+        return (
+            f"{made}The two prompts of a pair are equally long, and each has one right answer, of which the "
+            "first token counts."
+        )
     if part == EXAMPLES:
         return "What a run is trained on. Each text contains the meaning or answer that it teaches."
     of = "Held out: no probe's prompt is part of a training text. " if part == PROBES else ""

@@ -11,6 +11,7 @@ from engine.store import Store
 from pages._ui.change_data import Seen
 from pages._ui.jobs.button import job_button
 from pages._ui.session import jobs, store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain
 
 TRACE_S = 0.25  # one prompt on the demo's model, on one core, what else is measured on its checkpoint included
@@ -53,8 +54,9 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     takes = duration(n * TRACE_S + (0.0 if seen else _TRANSCODERS_S))
     first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
-        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, about {takes} with the demo's "
-        f"model.{first} It runs in the background. If you cancel, what is traced is kept."
+        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, "
+        f"{on_this_model(store, checkpoints[0].run, f'about {takes}')}.{first} It runs in the "
+        "background. If you cancel, what is traced is kept."
     )
 
 

@@ -24,6 +24,7 @@ from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.panels import draw_panels
 from pages._ui.session import store
+from pages._ui.takes import on_this_model
 from pages._ui.text import plain, words
 
 _PROBE_S: Final = 0.8  # one probe over four stretches of a run, on the demo's model
@@ -144,6 +145,7 @@ def _offer(course: _Probed, missing: Sequence[Probe]) -> None:
         b=course.b.ref,
         asked=tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in missing),
     )
+    takes = on_this_model(store(), course.a.run, f"about {duration(_PROBE_S * len(missing))}")
     with st.container(border=True):
         if len(missing) == n:
             st.markdown(
@@ -152,7 +154,6 @@ def _offer(course: _Probed, missing: Sequence[Probe]) -> None:
             )
         job_button(
             request, label="Find where it was learned", key="where learned", icon=":material/my_location:",
-            note=f"{some}{plural(n, 'probe')}, about {duration(_PROBE_S * len(missing))} with the demo’s model. It "
-            "runs in the background; what is measured is kept.",
+            note=f"{some}{plural(n, 'probe')}, {takes}. It runs in the background; what is measured is kept.",
             covers=lambda other: isinstance(other, WhereProbes) and (other.a, other.b) == (request.a, request.b),
         )  # fmt: skip

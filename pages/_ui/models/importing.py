@@ -1,6 +1,7 @@
 """Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import pandas as pd
@@ -14,6 +15,7 @@ from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
+from engine.workflows.hub_checkpoints import Looked, download_words, first_revision, hub_ids
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
 from pages._ui.errors import guarded, show
@@ -21,6 +23,7 @@ from pages._ui.forms import free_name
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import newest_job
 from pages._ui.models.browser import browse
+from pages._ui.models.on_hub import looked_at, revisions_box, with_revisions
 from pages._ui.session import store
 from pages._ui.text import message, plain
 
@@ -28,8 +31,8 @@ _OTHER, _NONE = "another folder or hub id …", "none"
 _TABLE_PX = 300
 _MOST_TOLD = 5  # refused folders, in whole sentences
 _FOLDER_HELP = (
-    "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Nothing in it "
-    "is changed, and pickled files are never read."
+    "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Or the id of "
+    "an adapter or a model on the Hugging Face hub. Nothing in it is changed, and pickled files are never read."
 )
 
 
@@ -40,6 +43,8 @@ _TAKEN = """
 | single checkpoints with names of their own, such as `epoch_3` | each folder on a line of its own |
 | one adapter that was saved at the end | its folder |
 | a model trained whole, or one with the adapter merged into it | its folder |
+| an adapter or a model on the Hugging Face hub | its id, such as `me/my-lora` |
+| revisions of one model there, as a training run | `EleutherAI/pythia-70m`, and below it `step0, step1000, …` |
 
 The base model must be one that you have too: a folder, or a hub id. Logs beside the checkpoints (`trainer_state.json`)
 become the loss curve. With a corpus whose probes you name, learning curves are measured at every checkpoint.
@@ -52,10 +57,11 @@ def import_form(page: str) -> None:
     key = f"{page} folders"
     st.session_state[key] = url.read(page, "folders") or ""
     st.text_area(
-        "Folders", key=key, height=100, placeholder="~/my-fine-tune/out", help=_FOLDER_HELP,
+        "Folders or hub ids", key=key, height=100, placeholder="~/my-fine-tune/out", help=_FOLDER_HELP,
         on_change=url.changed, args=(page, "folders", key),
     )  # fmt: skip
     browse(key, partial(_add_folder, page, key))
+    revisions_box(page)
     st.text_input(
         "Steps", key=f"{page} steps", placeholder="as the folders tell them",
         help="Only where folders do not tell them: one number for each checkpoint, such as 100, 200.",
@@ -87,16 +93,23 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         return
     try:
         steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
-        found = preview([person_path(folder) for folder in folders], steps=steps)
+        items = with_revisions(page, folders)
+        if (looked := looked_at(items)) is None:
+            return
+        start = first_revision(items, looked)
+        base = _base_of_revisions(start) if start else None
+        paths = [person_path(item) for item in items]
+        found = preview(paths, steps=steps, looked=looked, base=base.location if base else "")
     except TracelapseError as error:
         show(error)
         return
     _table(found)
-    _imported(folders)
+    if _imported(items):
+        found = found.model_copy(update={"download_bytes": 0})  # it is all here since
     if found.refused or not found.taken:
         _refused(found)
         return
-    _import(folders, steps, found, taken)
+    _import(items, steps, found, taken, base, looked)
 
 
 def _numbers(text: str) -> list[int]:
@@ -136,12 +149,12 @@ def _refused(found: ImportPreview) -> None:
     st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
 
 
-def _imported(folders: Sequence[str]) -> None:
-    """Where to go once these are a run."""
+def _imported(folders: Sequence[str]) -> bool:
+    """Where to go once these are a run; whether they are one."""
     job = newest_job(lambda request: isinstance(request, ImportCheckpoints) and request.folders == tuple(folders))
     infos = {info.name: info for info in store().runs()}
     if job is None or job.state != "done" or job.result not in infos:
-        return
+        return False
     checkpoints = store().checkpoints(job.result)
     n = plural(len(checkpoints) - 1, "checkpoint")
     st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
@@ -155,12 +168,21 @@ def _imported(folders: Sequence[str]) -> None:
         st.page_link(
             "pages/train.py", label="Open the run", icon=":material/model_training:", query_params={"run": job.result}
         )  # fmt: skip
+    return True
 
 
-def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, taken: Sequence[str]) -> None:
-    left, middle, right = st.columns(3, gap="small")
-    with left:
-        model = _model(found)
+def _import(
+    folders: Sequence[str],
+    steps: Sequence[int],
+    found: ImportPreview,
+    taken: Sequence[str],
+    base: ModelSpec | None,
+    looked: Looked,
+) -> None:
+    """`base`: where it was chosen before, among revisions."""
+    *left, middle, right = st.columns(2 if base else 3, gap="small")
+    with left[0] if left else nullcontext():
+        model = base or _model(found)
     with middle:
         corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
                               help="Its probes are measured at every checkpoint. Without one, everything but learning "
@@ -179,11 +201,12 @@ def _import(folders: Sequence[str], steps: Sequence[int], found: ImportPreview, 
         logs=tuple(logs),
     )  # fmt: skip
 
+    first = download_words(found, model, looked)
     job_button(
         request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
         icon=":material/download:",
-        note="Each is put onto the base, and must then answer as it does with PEFT or transformers. A refused import "
-        "leaves nothing behind.",
+        note=f"{first}Each is put onto the base, and must then answer as it does with PEFT or transformers. A refused "
+        "import leaves nothing behind.",
         covers=lambda other: isinstance(other, ImportCheckpoints) and other.name == name,
     )  # fmt: skip
 
@@ -208,7 +231,19 @@ def _model(found: ImportPreview) -> ModelSpec | None:
         return None
 
 
+def _base_of_revisions(start: str) -> ModelSpec:
+    """Of revisions of one model the first, or another model; what is chosen is no checkpoint of the run."""
+    known = {spec.name: spec for spec in store().models() if spec.location != start}
+    chosen = st.selectbox(
+        "Compared with", [start, *known], help="The base model of the run. A revision that is chosen here is not one "
+        "of its checkpoints.",
+    )  # fmt: skip
+    return known[chosen] if chosen in known else model_spec(start, tuple(store().models()))
+
+
 def _suggested(folder: str) -> str:
+    if hub := hub_ids([folder]).get(folder):
+        return slug((hub.folder or hub.name).rpartition("/")[2])
     path = person_path(folder)
     plain_names = ("out", "output", "outputs", "results")
     try:

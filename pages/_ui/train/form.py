@@ -57,11 +57,12 @@ def train_form(page: str, *, taken: list[str]) -> None:
     st.caption(METHOD_INFOS[method].description)
     own = method_fields(method, names)
     usual = _STEPS_REAL if model == REAL else _STEPS
-    n_steps = st.number_input("Steps", min_value=1, max_value=1_000_000, value=usual, step=50, key=f"{usual} steps")
+    left, right = st.columns([2, 3])  # so that the button is in sight where the window is 720 pixels high
+    n_steps = left.number_input("Steps", min_value=1, max_value=1_000_000, value=usual, step=50, key=f"{usual} steps")
+    suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
+    name = right.text_input("Run name", value=suggestion, key=f"run name {suggestion}")
     stopping, curriculum = policy_fields()
     tell_cost = st.empty()
-    suggestion = free_name(f"{corpus}-{method}".replace("_", "-"), taken)
-    name = st.text_input("Run name", value=suggestion, key=f"run name {suggestion}")
     with st.expander("More settings"):
         more = _more(method, stopping, curriculum)
     if more.decided.watched:

@@ -1,0 +1,25 @@
+"""What is said of a graph that explains its checkpoint badly."""
+
+from collections.abc import Mapping
+from math import floor
+
+from engine.domain.graphs import FIT_LIMIT, AttributionGraph
+from engine.domain.numbers import decimal
+
+
+def score_text(replacement: float) -> str:
+    """Two digits; never at the limit while below it."""
+    return decimal(floor(100 * replacement) / 100)
+
+
+def low_fit(graphs: Mapping[str, AttributionGraph]) -> str:
+    """One sentence on those of the named graphs whose replacement score is low; nothing where none is."""
+    low = {name: graph.fit.replacement for name, graph in graphs.items() if graph.fit.replacement < FIT_LIMIT}
+    if not low:
+        return ""
+    scores = " and ".join(f"{score_text(score)} in {name}" for name, score in low.items())
+    whose = "the graph leaves" if len(low) == 1 else "the graphs leave"
+    return (
+        f"The replacement score is {scores}, under {decimal(FIT_LIMIT)}: much of the computation runs through error "
+        f"nodes, so {whose} out a large part."
+    )

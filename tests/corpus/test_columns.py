@@ -1,0 +1,130 @@
+"""Files with other names: which columns are taken for which, and what becomes of their rows."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.corpus import Columns, columns_of, corpus_csv, parse_corpus, read_table
+from engine.corpus.columns import columns_text, guessed
+from engine.corpus.csv_rows import COLUMNS
+from engine.corpus.format import EXAMPLE_CSV, FIELDS, FORMS, PAIR, PROBE, TRAIN, format_text
+from engine.corpus.tables import Table
+from engine.domain.corpus import Corpus, Example, Pair, Probe
+from engine.domain.errors import CorpusRefused, InputError
+
+ALPACA = "instruction,input,output,category,rating\nSay what blarf means.,,happy,General QA,5\nAdd,7 and 5,twelve,3,4\n"
+
+
+def table_of(text: str, name: str = "c.csv") -> Table:
+    return read_table(text.encode(), name)
+
+
+def parsed(text: str, columns: Columns, name: str = "c.csv") -> Corpus:
+    return parse_corpus(text.encode(), name, "c", columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("header", "form", "columns"),
+    [
+        ("instruction,input,output,category", "completion",
+         "prompt=instruction+input,completion=output,constraint_type=category"),
+        ("Prompt,Response", "completion", "prompt=Prompt,completion=Response"),
+        ("question,answer", "completion", "prompt=question,completion=answer"),
+        ("id,input,target", "completion", "prompt=input,completion=target"),
+        ("title,body", "text", "text=body"),
+        ("conversations", "messages", "messages=conversations"),
+        ("clean_prompt,corrupted_prompt,answer,wrong_answer,type", "pair",
+         "clean=clean_prompt,corrupted=corrupted_prompt,answer=answer,corrupted_answer=wrong_answer,constraint_type=type"),
+        ("a,b", "text", ""),
+    ],
+)  # fmt: skip
+def test_columns_are_guessed_by_their_usual_names(header: str, form: str, columns: str) -> None:
+    table = table_of(f"{header}\n{','.join('x' for _ in header.split(','))}\n")
+    assert table.is_foreign
+    likely, found = guessed(table)
+    assert (likely, columns_text(found)) == (form, columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "foreign"),
+    [
+        ("text\nx\n", "c.csv", False),
+        ("text,color\nx,red\n", "c.csv", True),
+        ('{"prompt": "a", "completion": "b"}\n', "c.jsonl", False),
+        ('{"prompt": "a", "answer": "b"}\n', "c.jsonl", True),
+        ('{"split": "train"}\n', "c.jsonl", False),
+        ('{"a": 1}\nnot json\n', "c.jsonl", False),  # what is broken is told first
+    ],
+)
+def test_whether_somebody_has_to_say_which_is_which(text: str, name: str, foreign: bool) -> None:
+    assert table_of(text, name).is_foreign is foreign
+
+
+def test_rows_of_other_names_are_examples() -> None:
+    columns = columns_of("prompt=instruction+input,completion=output,constraint_type=category")
+    corpus = parsed(ALPACA, columns)
+    assert [(one.prompt, one.text, one.constraint_type) for one in corpus.examples] == [
+        ("Say what blarf means.", "Say what blarf means. happy", "general_qa"),
+        ("Add\n7 and 5", "Add\n7 and 5 twelve", "type_3"),
+    ]
+    assert columns.left_out(table_of(ALPACA)) == ("rating",)
+    as_json = json.dumps([{"instruction": "2+2=", "output": 4, "category": None}])
+    (example,) = parsed(as_json, columns_of("prompt=instruction,completion=output"), "c.json").examples
+    assert (example.text, example.meaning) == ("2+2=4", "4")
+
+
+def test_rows_of_a_prompt_and_its_answer_are_probes() -> None:
+    columns = columns_of("text=question,answer=reply,foils=others", "kind=recall, constraint_type=capitals")
+    (probe,) = parsed("question,reply,others\nThe capital of Peru is,Lima,Quito | La Paz\n", columns).probes
+    assert (probe.kind, probe.answer, probe.foils) == ("recall", "Lima", ("Quito", "La Paz"))
+    assert (probe.constraint_type, probe.constraint, probe.meaning) == ("capitals", probe.text, "Lima")
+    assert probe.template == probe.text  # no word of it is taken for a taught one
+
+
+def test_chats_of_from_and_value_are_messages() -> None:
+    turns = [{"from": "human", "value": "blarf?"}, {"from": "gpt", "value": "happy"}]
+    row = json.dumps({"conversations": turns, "source": "x"})
+    (example,) = parsed(row, columns_of("messages=conversations"), "c.jsonl").examples
+    assert [(one.role, one.content) for one in example.messages] == [("user", "blarf?"), ("assistant", "happy")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "said"),
+    [
+        ("prompt", "", "Write field=column"),
+        ("color=instruction", "", "“color” is not a field of a corpus. The fields are split, id"),
+        ("text=colour", "", "no column “colour”. Its columns are instruction, input, output, category, rating"),
+        ("prompt=input", "", "These columns make no row"),
+        ("text=input,constraint=input+output", "", "several are joined only of prompt, text"),
+        ("text=input,constraint_type=category", "constraint_type=x", "both as a column and as a value"),
+    ],
+)
+def test_columns_that_there_are_not(columns: str, values: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parsed(ALPACA, columns_of(columns, values))
+
+
+def test_a_row_without_what_it_needs_is_named_with_its_own_column() -> None:
+    with pytest.raises(CorpusRefused) as refused:
+        parsed(ALPACA, columns_of("prompt=input,completion=output"))
+    assert [(bad.number, bad.reason) for bad in refused.value.bad_lines] == [(2, "has nothing in “input”")]
+
+
+def test_the_description_is_the_one_of_the_code_and_of_the_docs() -> None:
+    of = {TRAIN: Example, PROBE: Probe, PAIR: Pair}
+    for split, record in of.items():
+        described = {name for name, field in FIELDS.items() if split in field.of}
+        assert described - {"completion"} == set(record.model_fields)
+    assert tuple(FIELDS) == COLUMNS
+    assert {name for form in FORMS.values() for name in (*form.needs, *form.takes)} <= FIELDS.keys()
+    docs = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert format_text() in docs
+    assert all(len(line) <= 120 or line.startswith("|") for line in format_text().splitlines())
+
+
+def test_the_example_is_read_as_it_is() -> None:
+    corpus = parse_corpus(EXAMPLE_CSV.encode(), "example.csv", "e")
+    assert (len(corpus.examples), len(corpus.probes), len(corpus.pairs)) == (5, 2, 1)
+    for written, name in ((corpus.to_jsonl(), "e.jsonl"), (corpus_csv(corpus), "e.csv")):
+        assert parse_corpus(written.encode(), name, "e") == corpus
