@@ -96,11 +96,12 @@ def test_a_broken_file_is_damaged(said: dict[str, object], loaded: LoadedModel, 
         checkpoint_model(loaded, taken)
 
 
-def test_a_checkpoint_that_diverged_is_what_was_trained(loaded: LoadedModel, tmp_path: Path) -> None:
-    logits = torch.full((1, 2, loaded.n_vocab), math.nan)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_checkpoint_that_diverged_is_what_was_trained(value: float, loaded: LoadedModel, tmp_path: Path) -> None:
+    logits = torch.full((1, 2, loaded.n_vocab), value)
     kept_answers.keep_answers(tmp_path, loaded.model, [(torch.tensor([[1, 2]]), logits)])
     broken = copy.deepcopy(loaded.model)
-    broken.get_output_embeddings().weight.data.fill_(math.nan)
+    broken.get_output_embeddings().weight.data.fill_(value)
     kept_answers.check_answers(tmp_path, broken)
     kept_answers._looked_at.clear()
     with pytest.raises(InputError, match="answers otherwise"):
