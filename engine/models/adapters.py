@@ -46,6 +46,7 @@ _REFUSED = {  # settings of an adapter that has no weights to merge, and why
     "layer_replication": "repeats layers of the model, which is then another model than the base",
     "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
 }
+_NO_NUMBER = 1e30  # nobody means a rank or a scale as large
 _OTHER_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")  # with a head that a language model does not have
 _WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
@@ -227,8 +228,9 @@ def peft_config(adapter: Path) -> PeftConfig:
             "text and does not continue it. Use adapters of models that were trained to continue text (CAUSAL_LM)."
         )
     for name in ("r", "lora_alpha"):
-        if not isinstance(fields.get(name, 1), int | float):
-            raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(fields[name])[:40]}, which is no number.")
+        value = fields.get(name, 1)
+        if not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+            raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(value)[:40]}, which is no number.")
     known = {field.name for field in dataclasses.fields(PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)])}
     if unknown := sorted(name for name, value in fields.items() if value and name not in known | _ORIGIN):
         raise InputError(

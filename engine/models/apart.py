@@ -1,6 +1,7 @@
 """Python in a process of its own, for what could hang, crash or fill the memory: it is ended, and this one goes on."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -41,13 +42,13 @@ def apart(code: str, given: object, *, limit_s: float, n_bytes: int | None = Non
     alone starts at once and the clock counts. `n_bytes`: of memory, addresses counted. Raises OSError where no process
     can be started.
     """
-    about = {"given": given, "cpu_s": int(limit_s + 1) if packages else None, "n_bytes": n_bytes}
+    about = {"given": given, "cpu_s": math.ceil(limit_s) if packages else None, "n_bytes": n_bytes}
     try:
         done = subprocess.run(  # noqa: S603  Python itself; what it is given is data
             [sys.executable, *(("-P",) if packages else ("-I", "-S")), "-c", _PRELUDE + code],
             input=json.dumps(about), capture_output=True, text=True, encoding="utf-8", errors="replace", check=False,
             timeout=limit_s * (_WAITS if packages else 1),
-            env=os.environ | {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env=os.environ | {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "MALLOC_ARENA_MAX": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Ended(None, _TOO_LONG.format(limit_s))

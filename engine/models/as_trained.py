@@ -30,7 +30,7 @@ def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
         reference = with_adapter(copy.deepcopy(loaded.model), adapter)
     reference.eval()
     held = checkpoint_model(loaded, adapter)
-    expected = [(tokens, _logits(reference, tokens)) for tokens in _sequences(loaded, reference)]
+    expected = answers_of(reference, n_rows=_n_rows(loaded))
     if not _agree(held, expected):
         raise InputError(
             f"{adapter} cannot be used: put into the model’s weights it answers differently than PEFT runs it"
@@ -47,7 +47,7 @@ def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequenc
     Raises InputError where they differ by more than 1e-4 of their range, and what `whole_model` raises.
     """
     whole = whole_model(loaded, source)
-    expected = [(tokens, _logits(whole, tokens)) for tokens in _sequences(loaded, whole)]
+    expected = answers_of(whole, n_rows=_n_rows(loaded))
     keep_difference(loaded, whole, source, folder, files=files, most=most)
     del whole
     held = checkpoint_model(loaded, folder)
@@ -60,14 +60,22 @@ def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequenc
     return held
 
 
+def answers_of(model: Tuned | PreTrainedModel, *, n_rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Fixed sequences of tokens (n, n_pos), below `n_rows`, and the model's logits (n, n_pos, n_vocab) for them."""
+    return [(tokens, _logits(model, tokens)) for tokens in _sequences(model, n_rows)]
+
+
+def _n_rows(loaded: LoadedModel) -> int:
+    return int(loaded.model.get_input_embeddings().weight.shape[0])
+
+
 def _agree(model: Tuned | PreTrainedModel, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> bool:
     """`expected`: tokens, and the logits that something else gave for them."""
     return all(close(logits, _logits(model, tokens), TOLERANCE * span(logits)) for tokens, logits in expected)
 
 
-def _sequences(loaded: LoadedModel, reference: Tuned | PreTrainedModel) -> list[torch.Tensor]:
+def _sequences(reference: Tuned | PreTrainedModel, n_rows: int) -> list[torch.Tensor]:
     """(n, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
-    n_rows = int(loaded.model.get_input_embeddings().weight.shape[0])
     made = torch.Generator().manual_seed(0)
     sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made)
     config = reference.peft_config[reference.active_adapter] if isinstance(reference, PeftModel) else None

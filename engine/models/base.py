@@ -4,6 +4,7 @@ The bundled model, a local Hugging Face folder and a hub id are one thing here: 
 tokenizer and safetensors weights. Code that comes with a model is never run, and pickled weights are never read.
 """
 
+import copy
 import logging
 import threading
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import one_line, renamed, translated
 from engine.domain.models import ModelSpec
+from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.models.bounds import refuse_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import FAMILIES
 from engine.models.hub import model_folder
-from engine.models.memory import refuse_larger_than_free
+from engine.models.memory import refuse_larger_than_free, weight_bytes
 from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
 from engine.store import BUNDLED
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 DEVICES = ("cpu", "cuda", "mps")
+_TABLES_AT_MOST = 1_000_000_000  # bytes of what a model holds beside its weights
 
 # transformers and PEFT switch torch's initialisers, default dtype and parameter registration for the whole process
 # while they build modules, so two threads must not build at once. Held wherever a model or adapter is made.
@@ -85,6 +88,7 @@ def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
         read = model_config(where)
         _refuse_pickles(where)
         _refuse_too_large(spec, where, device, read)
+        _refuse_larger_than_saved(where, read)
         read_tokenizer(where, read.config)
 
 
@@ -96,6 +100,7 @@ def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTr
     device = _device(spec)
     _refuse_pickles(where)
     _refuse_too_large(spec, where, device, read)
+    _refuse_larger_than_saved(where, read)
     with BUILDING:
         model, left = _load_weights(where, read, getattr(torch, spec.dtype), device)
     read.check(model.config)  # building a model may change what it is given
@@ -171,6 +176,27 @@ def _refuse_too_large(spec: ModelSpec, where: Path, device: torch.device, read: 
         refuse_larger_than_free(spec.name, where, spec.dtype, device)
     except (SafetensorError, OSError) as error:
         raise Damaged(where, f"the weights cannot be read ({one_line(error)})", AGAIN) from error
+
+
+def _refuse_larger_than_saved(where: Path, read: ModelConfig) -> None:
+    """Builds the model without memory, whatever the configuration calls its sizes.
+
+    Raises Damaged where it is more than twice the files; where less is missing, loading them tells which.
+    """
+    try:
+        with BUILDING, torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(copy.deepcopy(read.config))
+    except Exception:  # what cannot be built says why when it is loaded
+        logger.info("%s is not built without memory", where, exc_info=True)
+        return
+    held = weight_bytes(where, torch.float32)
+    made = 4 * sum(parameter.numel() for parameter in model.parameters())
+    tables = sum(table.nbytes for table in model.buffers())  # of masks and positions
+    if made > 2 * held or tables > max(held, _TABLES_AT_MOST):
+        raise Damaged(
+            where / "config.json", f"it tells of a model of {memory(made + tables)}, and its files hold {memory(held)}",
+            AGAIN,
+        )  # fmt: skip
 
 
 def _load_weights(

@@ -1,4 +1,4 @@
-"""What a checkpoint answered when it was taken in, kept beside its weights: every process that uses it compares once.
+"""What a checkpoint answered when it was saved or imported, kept beside its weights: every process compares once.
 
 The base's files, transformers and PEFT may be others by then, and so may the way in which weights are put together.
 """
@@ -37,10 +37,10 @@ class KeptAnswers(Record):
     versions: dict[str, str]
 
 
-def keep_answers(folder: Path, model: PreTrainedModel, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+def keep_answers(folder: Path, model: torch.nn.Module, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
     """`expected`: tokens (n, n_pos) and the logits (n, n_pos, n_vocab) that PEFT or transformers gave for them.
 
-    `model` is the base. Raises StorageFailed.
+    `model` is of the base's dtype. Raises StorageFailed.
     """
     n_vocab = expected[0][1].shape[-1]
     outputs = torch.linspace(0, n_vocab - 1, min(_N_OUTPUTS, n_vocab)).long()
@@ -73,8 +73,8 @@ def check_answers(folder: Path, held: PreTrainedModel) -> None:
         then = ", ".join(f"{name} {number}" for name, number in answers.versions.items())
         now = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
         raise InputError(
-            f"{folder} answers otherwise than when it was taken in, so it is not what was trained. The base model’s "
-            f"files may be others now, or the packages ({then} then; {now} now). Put those back, or import it again."
+            f"{folder} answers otherwise than when it was saved, so it is not what was trained. The base model’s files "
+            f"may be others now, or the packages ({then} then; {now} now). Put those back, or train or import it again."
         )
     _looked_at.add(looked)
 
@@ -103,8 +103,10 @@ def _agrees(answers: KeptAnswers, held: PreTrainedModel) -> bool:
             return False
         found += logits[:, outputs]
     fine = answers.dtype == _dtype(held) == "float32"
-    return close(torch.tensor(answers.logits), torch.stack(found), (TOLERANCE if fine else _COARSE) * answers.span)
+    told = torch.stack(found)
+    told[~told.isfinite()] = torch.nan  # JSON has no infinity
+    return close(torch.tensor(answers.logits), told, (TOLERANCE if fine else _COARSE) * answers.span)
 
 
-def _dtype(model: PreTrainedModel) -> str:
+def _dtype(model: torch.nn.Module) -> str:
     return str(model.dtype).removeprefix("torch.")

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import Damaged
+from engine.domain.foreign import translated
 from engine.models.apart import apart
 from engine.models.tokenizer_settings import tokenizer_settings
 from engine.store.files import file_hash
 
 _log = logging.getLogger(__name__)
 _FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-LIMIT_S: Final = 4.0  # of the processor, and so much more for
-_BYTES_A_SECOND: Final = 2_000_000
-_MEMORY: Final = 1_000_000_000  # and so much more for each byte of the files
+LIMIT_S: Final = 3.0  # of the processor, and a second more for each of
+_BYTES_A_SECOND: Final = 1_000_000
+_MEMORY: Final = (
+    200_000_000  # bytes, and for each of the files so many more; SmolLM2's takes 35 MB and 12 times its size
+)
 _TIMES_ITS_SIZE: Final = 40
+_AGAIN: Final = "Download or save the model again."
 _passed: set[tuple[str, ...]] = set()
 # What is wrong without harm is told by who reads it here. A template is run as transformers runs it, but for what it
 # marks for training.
@@ -70,11 +74,12 @@ def refuse_harmful(folder: Path) -> None:
     if not file.is_file():
         return
     there = [folder / name for name in _FILES if (folder / name).is_file()]
-    about = tuple(f"{path.name} {file_hash(path)}" for path in there)
-    if about in _passed:
-        return
-    n_bytes = sum(path.stat().st_size for path in there)
-    given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
+    with translated(lambda reason: Damaged(folder, f"the tokenizer cannot be read ({reason})", _AGAIN)):
+        about = tuple(f"{path.name} {file_hash(path)}" for path in there)
+        if about in _passed:
+            return
+        n_bytes = sum(path.stat().st_size for path in there)
+        given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
     limit_s = LIMIT_S + n_bytes // _BYTES_A_SECOND
     try:
         ended = apart(_CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True)
@@ -83,7 +88,7 @@ def refuse_harmful(folder: Path) -> None:
         return
     why = ended.why or (ended.said or {}).get("said", "")
     if why:
-        raise Damaged(folder, f"the tokenizer cannot be read ({why})", "Download or save the model again.")
+        raise Damaged(folder, f"the tokenizer cannot be read ({why})", _AGAIN)
     _passed.add(about)
 
 

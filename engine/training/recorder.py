@@ -19,6 +19,7 @@ from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults
 from engine.domain.version import __version__
+from engine.models.kept_answers import keep_answers
 from engine.store import Store
 from engine.training import resume
 from engine.training.deciding import Decider
@@ -109,6 +110,7 @@ class Recorder:
         with self.store.new_checkpoint(self.config.name, self._state(), scores) as folder:
             if self.step:
                 self.tuning.save(folder)
+                keep_answers(folder, self.tuning.model, self.tuning.answers())
 
     def _state(self) -> CheckpointState:
         config, step = self.config, self.step

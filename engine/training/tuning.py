@@ -10,7 +10,9 @@ import torch
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.models.adapters import Tuned, put_weights, save_adapter
+from engine.models.as_trained import answers_of
 from engine.training.methods import Steps, method_named
+from engine.training.probing import evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,11 @@ class Tuning:
         """As a checkpoint's folder holds it."""
         config = self.config
         save_adapter(self.model, folder, base_name=base_name(config.model), method=config.method, start=self.start)
+
+    def answers(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """As `keep_answers` wants them."""
+        with evaluating(self.model), self.evaluating():
+            return answers_of(self.model, n_rows=self.model.config.vocab_size)
 
     def put(self, folder: Path) -> None:
         """Set the weights, which are those of the start, to saved ones."""

@@ -29,7 +29,14 @@ from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
-from engine.workflows.trainer_logs import merged_metrics, read_log, read_metrics, table_metrics, whole_number
+from engine.workflows.trainer_logs import (
+    merged_metrics,
+    number,
+    read_log,
+    read_metrics,
+    table_metrics,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from engine.training.probe_batches import ProbeBatch
@@ -240,10 +247,11 @@ def _state(config: RunConfig, one: FoundCheckpoint | None, log: LossLog) -> Chec
     exact = step in log.step and (step == 1 or step - 1 in log.step)
     at = log.step.index(step) if exact else 0
     exact = exact and math.isfinite(log.loss[at])
+    epoch = number(one.trainer.get("epoch")) if one else 0.0
     return CheckpointState(
         step=step,
         max_steps=config.n_steps,
-        epoch=float(one.trainer.get("epoch") or 0.0) if one else 0.0,
+        epoch=epoch if math.isfinite(epoch) else 0.0,
         loss=log.loss[at] if exact else None,
         smoothed_loss=None,
         learning_rate=log.learning_rate[at] if exact else None,

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +33,7 @@ def read_log(trainer: dict[str, Any]) -> tuple[LossLog, str]:
         step = whole_number(row.get("step")) if isinstance(row, dict) else None
         if step is None or "loss" not in row:
             continue
-        loss, rate = _number(row["loss"]), _number(row.get("learning_rate", 0.0))
+        loss, rate = number(row["loss"]), number(row.get("learning_rate", 0.0))
         gaps, again = gaps + (not math.isfinite(loss)), again + (step in rows)
         rows[step] = (loss, rate if math.isfinite(rate) else 0.0)
     ordered = sorted(rows.items())
@@ -56,7 +57,7 @@ def read_metrics(trainer: dict[str, Any]) -> LoggedMetrics:
             continue
         for name, value in row.items():
             if name not in _NOT_METRICS and not str(name).endswith(_OF_SPEED) and _is_number(value):
-                found.setdefault(str(name), {})[step] = _number(value)
+                found.setdefault(str(name), {})[step] = number(value)
     return _series(found)
 
 
@@ -102,7 +103,7 @@ def _table(file: Path) -> Iterator[tuple[str, int, float]]:
         for name, shown in called.items():
             value = _as_number(row.get(name))
             if value is not None:
-                yield shown, step, _number(value)
+                yield shown, step, number(value)
 
 
 def _called(name: str, names: Sequence[str], file: Path) -> str:
@@ -134,14 +135,14 @@ def _series(found: dict[str, dict[int, float]]) -> LoggedMetrics:
 
 def whole_number(value: object) -> int | None:
     """At least 1; a float where it is a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_number(value) or not 1 <= value <= MOST_STEPS:  # type: ignore[operator]
         return None
-    return int(value) if 1 <= value <= MOST_STEPS and value == int(value) else None
+    return int(value) if value == int(value) else None  # type: ignore[call-overload]
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
     """NaN where it is none, or not finite."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    usable = _is_number(value) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
     return float(value) if usable else math.nan  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""An imported checkpoint answers as it did when it was taken in, or is refused."""
+"""An imported checkpoint answers as it did when it was saved, or is refused."""
 
 import copy
 import dataclasses
@@ -60,7 +60,7 @@ def test_a_base_that_changed_is_refused(loaded: LoadedModel, taken: Path) -> Non
     checkpoint_model(with_other_weights(loaded, 1e-7), taken)
     kept_answers._looked_at.clear()
     for _ in range(2):  # what failed is asked again
-        with pytest.raises(InputError, match=r"adapter answers otherwise than when it was taken in.*transformers 4\."):
+        with pytest.raises(InputError, match=r"adapter answers otherwise than when it was saved.*transformers 4\."):
             checkpoint_model(with_other_weights(loaded, 0.05), taken)
     assert not kept_answers._looked_at
 
@@ -96,11 +96,12 @@ def test_a_broken_file_is_damaged(said: dict[str, object], loaded: LoadedModel, 
         checkpoint_model(loaded, taken)
 
 
-def test_a_checkpoint_that_diverged_is_what_was_trained(loaded: LoadedModel, tmp_path: Path) -> None:
-    logits = torch.full((1, 2, loaded.n_vocab), math.nan)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_checkpoint_that_diverged_is_what_was_trained(value: float, loaded: LoadedModel, tmp_path: Path) -> None:
+    logits = torch.full((1, 2, loaded.n_vocab), value)
     kept_answers.keep_answers(tmp_path, loaded.model, [(torch.tensor([[1, 2]]), logits)])
     broken = copy.deepcopy(loaded.model)
-    broken.get_output_embeddings().weight.data.fill_(math.nan)
+    broken.get_output_embeddings().weight.data.fill_(value)
     kept_answers.check_answers(tmp_path, broken)
     kept_answers._looked_at.clear()
     with pytest.raises(InputError, match="answers otherwise"):

@@ -1,5 +1,6 @@
 """Weights that do not fit are refused before any is read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import torch
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.models import ModelSpec
 from engine.models import memory
-from engine.models.base import load_base
+from engine.models.base import check_base, load_base
 from engine.models.memory import free_memory, weight_bytes
 from tests.tiny import tiny_llama
+from tests.torch_peak import torch_peak
 
 CPU = torch.device("cpu")
 
@@ -31,6 +33,21 @@ def test_a_model_larger_than_what_is_free_is_refused_by_name(tmp_path: Path, mon
     monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with pytest.raises(ModelUnavailable, match=r"“large” takes 1 MB in float32.* Load it as bfloat16"):
         load_base(spec(tmp_path))
+
+
+@pytest.mark.parametrize("said", [{"head_dim": 2**31}, {"num_attention_heads": 64, "head_dim": 64}])
+def test_a_model_larger_than_its_files_is_refused_before_memory_is_asked_for(
+    said: dict[str, int], tmp_path: Path
+) -> None:
+    path = tiny_llama(tmp_path) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | said), encoding="utf-8")
+    for look in (check_base, load_base):
+        with (
+            torch_peak() as peak,
+            pytest.raises(Damaged, match=r"config\.json is damaged: it tells of a model of .*hold"),
+        ):
+            look(spec(tmp_path))
+        assert peak.n_bytes < 10**6
 
 
 def test_a_broken_file_is_damaged(tmp_path: Path) -> None:

@@ -208,6 +208,7 @@ DAMAGED: list[tuple[str, Write, Change, str]] = [
     ("llama", tracer(), tensors("layer_1*", lambda t: t.update(W_dec=t["W_dec"][:7])), r"W_dec should be \(40, 24\)"),
     ("llama", tracer(), tensors("layer_1*", lambda t: t.pop("W_enc")), "W_enc should be a matrix and is missing"),
     ("llama", tracer(), tensors("layer_1*", lambda t: t["b_enc"].fill_(torch.inf)), "b_enc holds values"),
+    ("llama", tracer(), tensors("layer_1*", lambda t: t.update(b_enc=t["b_enc"].to(torch.uint8))), "numbers but U8"),
     ("llama", cross_layer(), tensors("W_enc_1*", lambda t: t["b_dec_1"].fill_(torch.nan)), "b_dec_1 holds values"),
     ("llama", cross_layer(), _remove("W_dec_1*"), "W_dec_1.safetensors is damaged: the file is missing"),
     ("llama", cross_layer(), tensors("W_dec_1*", lambda t: t.update(W_dec_1=t["W_dec_1"][:, :1])), r"\(40, 2, 24\)"),

@@ -43,7 +43,7 @@ def test_one_that_panics_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
 
 
 def test_one_that_fills_the_memory(folder: Path) -> None:
-    """Each step makes ten letters of one; 500 MB would be asked for on the way."""
+    """Each step makes ten letters of one."""
     step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
     with pytest.raises(Damaged, match=r"cannot be read \(it ended a process by signal 6: memory allocation of"):
         refuse_harmful(changed(folder, normalizer={"type": "Sequence", "normalizers": [step] * 12}))

@@ -101,7 +101,7 @@ def test_nothing_is_pickled_and_nothing_else_is_left(taught: Store, config: Any,
     assert pickled(folder) == []
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     shared = {"run.json", "losses.json", "checkpoints/step-000000/state.json", "checkpoints/step-000000/probes.json"}
-    files = ("adapter_config.json", "adapter_model.safetensors", "probes.json", "state.json")
+    files = ("adapter_config.json", "adapter_model.safetensors", "answers.json", "probes.json", "state.json")
     assert names == shared | {f"checkpoints/step-{step:06d}/{file}" for step in (7, 14) for file in files}
 
 

@@ -290,7 +290,11 @@ def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelS
 
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
-    [("r", "4", "which is no number"), ("flux_config", {"rank": 2}, r"sets flux_config, which PEFT .* does not know")],
+    [
+        ("r", "4", "which is no number"),
+        ("lora_alpha", 10**400, "which is no number"),
+        ("flux_config", {"rank": 2}, r"sets flux_config, which PEFT .* does not know"),
+    ],
 )
 def test_settings_that_cannot_be_used_name_the_persons_folder(
     taught: Store, out: Path, llama: ModelSpec, setting: str, value: object, said: str

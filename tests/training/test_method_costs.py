@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from engine.domain.components import ScoreSettings
+from engine.domain.errors import InputError
 from engine.domain.jobs import MeasureProbes
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.adapters import merged_weights
 from engine.models.base import encode, load_base
+from engine.models.kept_answers import ANSWERS, _looked_at, check_answers
 from engine.models.replacement import Replacement
 from engine.models.sharing import checkpoint_model
 from engine.store import Store
@@ -60,6 +62,16 @@ def test_what_is_measured_again_is_the_same(trained: Store, method: str) -> None
     assert list(before) == [0, 3]
     probe(trained, MeasureProbes(run=run), quiet, Never())
     assert trained.probe_results(run) == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_loaded_answers_as_it_did_when_it_was_saved(trained: Store, llama: ModelSpec, method: str) -> None:
+    loaded, folder = load_base(llama), trained.checkpoint(f"{method.replace('_', '-')}@100%").folder
+    assert (folder / ANSWERS).is_file()
+    check_answers(folder, checkpoint_model(loaded, folder))
+    _looked_at.clear()
+    with pytest.raises(InputError, match="answers otherwise"):
+        check_answers(folder, loaded.model)
 
 
 def test_at_learning_rate_0_nothing_moves(taught: Store, config: Any) -> None:

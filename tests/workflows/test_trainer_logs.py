@@ -7,7 +7,7 @@ import pytest
 
 from engine.domain.errors import TracelapseError
 from engine.domain.runs import LoggedSeries
-from engine.workflows.trainer_logs import merged_metrics, read_metrics, table_metrics
+from engine.workflows.trainer_logs import merged_metrics, read_log, read_metrics, table_metrics, whole_number
 
 
 def series(step: tuple[int, ...], value: tuple[float, ...]) -> LoggedSeries:
@@ -30,6 +30,16 @@ def test_trainers_evaluations_are_kept_and_its_speed_is_not() -> None:
     assert found["grad_norm"] == series((10,), (2.5,))
     for nothing in ({}, {"log_history": None}, {"log_history": {"step": 1}}):
         assert read_metrics(nothing).series == {}
+
+
+def test_numbers_that_no_float_holds_are_gaps() -> None:
+    rows = [{"step": 10**400, "loss": 1.0}, {"step": 5, "loss": 10**400, "grad_norm": -(10**400)}, {"step": 1e300}]
+    log, told = read_log({"log_history": rows})
+    assert log.step == (5,)
+    assert np.isnan(log.loss).all()
+    assert told.startswith("1 logged loss of no finite number")
+    assert np.isnan(read_metrics({"log_history": rows}).series["grad_norm"].value).all()
+    assert [whole_number(value) for value in (10**400, 2.0, 2.5, True, float("nan"), None)] == [None, 2, *[None] * 4]
 
 
 def test_tensorboards_download_is_called_as_its_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from circuit_tracer.transcoder.activation_functions import JumpReLU
 from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder, load_clt
 
 from engine.domain.errors import Damaged, InputError
+from engine.domain.foreign import translated
 from engine.models.base import LoadedModel
 from engine.models.formats.layout import AGAIN, Hooks, check_size, one_a_layer
 from engine.models.formats.on_disk import Stored, check_finite, check_tensors, open_tensors
@@ -32,10 +33,11 @@ def read(folder: Path, hooks: Hooks, loaded: LoadedModel, *, scan: str) -> Cross
             f"The layers in {folder} do not have the same number of features, or thresholds in some of them only. Use "
             "a set whose layers are alike."
         )
-    whole: CrossLayerTranscoder = load_clt(
-        str(folder), hooks.reads, hooks.writes, scan, loaded.model.device, loaded.model.dtype,
-        lazy_decoder=True, lazy_encoder=True,
-    )  # fmt: skip
+    with translated(lambda reason: Damaged(folder, f"it cannot be read ({reason})", AGAIN)):
+        whole: CrossLayerTranscoder = load_clt(
+            str(folder), hooks.reads, hooks.writes, scan, loaded.model.device, loaded.model.dtype,
+            lazy_decoder=True, lazy_encoder=True,
+        )  # fmt: skip
     return whole.requires_grad_(requires_grad=False)
 
 

@@ -23,6 +23,7 @@ from engine.domain.foreign import translated
 from engine.models.base import LoadedModel
 from engine.models.formats.layout import AGAIN, check_room, check_size, not_computed
 
+_FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors calls them
 _LOCAL_HEADER = 30  # bytes before the name in a zip file's entry
 # A compressed array is unpacked into memory. Weights hardly shrink; what shrinks a thousandfold was made to fill it.
 _SURELY_ROOM, _SHRUNK_AT_MOST = 2**24, 20
@@ -46,7 +47,11 @@ class Safetensors:
         self.path = path
         self._shapes: dict[str, tuple[int, ...]] = {}
         with self._opened() as file:
-            self._shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - a safetensors file is no mapping
+            self._shapes.update({name: tuple(one.get_shape()) for name, one in parts.items()})
+            for name, one in parts.items():
+                if one.get_dtype() not in _FLOATS:
+                    raise Damaged(path, f"{name[:80]} holds no floating-point numbers but {one.get_dtype()}", AGAIN)
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

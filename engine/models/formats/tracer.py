@@ -16,7 +16,7 @@ from circuit_tracer.utils.hf_utils import resolve_transcoder_paths
 from pydantic import Field, ValidationError
 
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
-from engine.domain.foreign import one_line
+from engine.domain.foreign import one_line, translated
 from engine.domain.record import Record
 from engine.models.base import LoadedModel
 from engine.models.families import family_of
@@ -146,7 +146,8 @@ def _transcoder(layer: int, file: TensorFile, loaded: LoadedModel) -> SingleLaye
     check_tensors(file, Stored(file, "W_enc"), loaded, shapes)
     check_finite(file, shapes.keys() - {"W_dec"})
     device, dtype = loaded.model.device, loaded.model.dtype
-    return load_relu_transcoder(str(file.path), layer, device, dtype, lazy_encoder=True, lazy_decoder=True)
+    with translated(lambda reason: Damaged(file.path, f"it cannot be read ({reason})", AGAIN)):
+        return load_relu_transcoder(str(file.path), layer, device, dtype, lazy_encoder=True, lazy_decoder=True)
 
 
 def _has_thresholds(file: TensorFile) -> bool:
