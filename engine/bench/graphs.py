@@ -147,23 +147,31 @@ def _timelapse_payload(setting: Setting, pairs: list[GraphDiff]) -> TimelapseVie
 
 def large_diff() -> GraphDiff:
     """1,500 nodes and 40,000 edges at random, upward and never back in position; B's weights are others."""
+    return diff_everything(*large_graphs(N_LAYERS, N_POS, N_FEATURES, N_EDGES))
+
+
+def large_graphs(n_layers: int, n_pos: int, n_features: int, n_edges: int) -> tuple[AttributionGraph, AttributionGraph]:
+    """The same nodes and edges twice, with weights at random."""
     rng = np.random.default_rng(0)
-    cells = np.sort(rng.choice(N_LAYERS * N_POS * 100, N_FEATURES, replace=False))
-    features = np.stack([np.zeros_like(cells), cells // (N_POS * 100), cells // 100 % N_POS, cells % 100], axis=1)
-    errors = [(NodeKind.ERROR, layer, position, 0) for layer in range(N_LAYERS) for position in range(N_POS)]
-    tokens = [(NodeKind.TOKEN, -1, position, position) for position in range(N_POS)]
-    logits = [(NodeKind.LOGIT, N_LAYERS, N_POS - 1, token) for token in range(10)]
+    cells = np.sort(rng.choice(n_layers * n_pos * 100, n_features, replace=False))
+    features = np.stack([np.zeros_like(cells), cells // (n_pos * 100), cells // 100 % n_pos, cells % 100], axis=1)
+    errors = [(NodeKind.ERROR, layer, position, 0) for layer in range(n_layers) for position in range(n_pos)]
+    tokens = [(NodeKind.TOKEN, -1, position, position) for position in range(n_pos)]
+    logits = [(NodeKind.LOGIT, n_layers, n_pos - 1, token) for token in range(10)]
     nodes = np.concatenate([features, np.array([*errors, *tokens, *logits])])
-    source, target = np.unique(rng.integers(0, len(nodes), (12 * N_EDGES, 2)), axis=0).T
+    source, target = np.unique(rng.integers(0, len(nodes), (12 * n_edges, 2)), axis=0).T
     kind, layer, position = nodes[:, 0], nodes[:, 1], nodes[:, 2]
     upward = (layer[source] < layer[target]) & (position[source] <= position[target])
     taken = np.isin(kind[target], (NodeKind.FEATURE, NodeKind.LOGIT))
-    edges = rng.permutation(np.flatnonzero(upward & taken))[:N_EDGES]
-    a, b = (_graph(nodes, source[edges], target[edges], rng.normal(size=N_EDGES) ** 3) for _ in "ab")
-    return diff_everything(a, b)
+    edges = rng.permutation(np.flatnonzero(upward & taken))[:n_edges]
+    weights = (rng.normal(size=len(edges)) ** 3 for _ in "ab")
+    a, b = (_graph(nodes, n_layers, n_pos, source[edges], target[edges], weight) for weight in weights)
+    return a, b
 
 
-def _graph(nodes: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> AttributionGraph:
+def _graph(
+    nodes: np.ndarray, n_layers: int, n_pos: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray
+) -> AttributionGraph:
     return AttributionGraph(
         key=GraphKey(
             checkpoint="large@base", checkpoint_hash="0" * 16, prompt="large", transcoders="large",
@@ -172,8 +180,8 @@ def _graph(nodes: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np
         kind=nodes[:, 0].astype(np.uint8), layer=nodes[:, 1].astype(np.int32), position=nodes[:, 2].astype(np.int32),
         index=nodes[:, 3].astype(np.int64), activation=np.ones(len(nodes), dtype=np.float32),
         source=source.astype(np.int32),
-        target=target.astype(np.int32), weight=weight.astype(np.float32), n_layers=N_LAYERS,
-        tokens=tuple(f"word{position}" for position in range(N_POS)), token_ids=np.arange(N_POS, dtype=np.int64),
+        target=target.astype(np.int32), weight=weight.astype(np.float32), n_layers=n_layers,
+        tokens=tuple(f"word{position}" for position in range(n_pos)), token_ids=np.arange(n_pos, dtype=np.int64),
         target_tokens=tuple(f"out{token}" for token in range(10)),
         target_probability=np.full(10, 0.09, dtype=np.float32), target_logit=np.zeros(10, dtype=np.float32),
         fit=Fit(replacement=0.9, completeness=0.9, error_share=0.1),
