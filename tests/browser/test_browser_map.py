@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
+from map_page import data, drawn, pixel_of
 from page_measures import WATCH_SHIFTS, shifts, still
 from playwright.sync_api import Page, expect
 
@@ -14,27 +15,6 @@ from pages._ui.graphs.marks import Marks
 pytestmark = pytest.mark.browser
 MOST_SHIFT = 0.05
 STORY = "compare?view=map&a=demo-lora@100%25&b=demo-tokens@100%25&prompt=the+cat+feels+blarf+and"
-
-
-def drawn(page: Page) -> None:
-    expect(page.locator(".tm")).to_have_attribute("data-drawn", re.compile("."))
-    expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
-
-
-def data(page: Page, name: str) -> str:
-    return str(page.locator(".tm").evaluate(f"element => element.dataset.{name}"))
-
-
-def pixel_of(page: Page, panel: int, row: int, column: int) -> tuple[float, float]:
-    """The middle of a cell."""
-    x, y = page.locator(".tm").evaluate(
-        """(root, [number, row, column]) => {
-            const panel = root.map.panels[number], box = panel.stage.getBoundingClientRect();
-            return [box.left + panel.at.x(column), box.top + panel.at.y(row)];
-        }""",
-        [panel, row, column],
-    )
-    return x, y
 
 
 _OVERLAPS = """svgs => svgs.flatMap((svg) =>
