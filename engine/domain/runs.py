@@ -72,6 +72,12 @@ class CheckpointState(Record):
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
 
 
+class WrittenTexts(Record):
+    """`texts.json`: texts that a run's base and last checkpoint wrote, as there is no corpus of it here."""
+
+    texts: tuple[str, ...]
+
+
 class RunNotes(Record):
     """`about.json`: what a person wrote on a run."""
 

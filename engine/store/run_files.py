@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged
 from engine.domain.record import Record
-from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunNotes, TuningLog
+from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunNotes, TuningLog, WrittenTexts
 from engine.store.files import read_json, read_text, write_text
 from engine.store.layout import STATE, step_of
 
@@ -17,6 +17,7 @@ TUNING: Final = "tuning.json"
 DECISIONS: Final = "decisions.json"
 NOTES: Final = "about.json"
 METRICS: Final = "metrics.json"
+TEXTS: Final = "texts.json"
 WEIGHTS_ABOUT: Final = "weights.json"  # of a checkpoint that is no adapter
 
 R = TypeVar("R", bound=Record)
@@ -87,7 +88,13 @@ def read_run_notes(folder: Path) -> RunNotes:
     return _read(folder / NOTES, RunNotes) or RunNotes()
 
 
-RECORDS: Final = (read_losses, read_metrics, read_tuning, read_decisions, read_run_notes)  # of a run, by its folder
+def read_written_texts(folder: Path) -> WrittenTexts | None:
+    """Texts that a run's models wrote, by its folder; None where they wrote none. Raises Damaged."""
+    return _read(folder / TEXTS, WrittenTexts)
+
+
+# Of a run, by its folder.
+RECORDS: Final = (read_losses, read_metrics, read_tuning, read_decisions, read_run_notes, read_written_texts)
 
 
 def _read(path: Path, record_type: type[R]) -> R | None:

@@ -16,6 +16,7 @@ from engine.domain.runs import (
     RunConfig,
     RunNotes,
     TuningLog,
+    WrittenTexts,
 )
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
@@ -26,6 +27,7 @@ from engine.store.run_files import (
     LOSSES,
     NOTES,
     PROBES,
+    TEXTS,
     TUNING,
     read_decisions,
     read_losses,
@@ -34,6 +36,7 @@ from engine.store.run_files import (
     read_run_notes,
     read_state,
     read_tuning,
+    read_written_texts,
     write_probes,
     write_state,
 )
@@ -195,6 +198,15 @@ class RunShelf(Shelves):
     def metrics(self, run: str) -> LoggedMetrics:
         """What its trainer logged besides the loss; empty where it was trained here. Raises NotFound, Damaged."""
         return read_metrics(self.run_folder(run))
+
+    def written_texts(self, run: str) -> WrittenTexts | None:
+        """Texts that its models wrote, where there is no corpus of it. Raises NotFound, Damaged."""
+        return read_written_texts(self.run_folder(run))
+
+    def save_written_texts(self, run: str, texts: WrittenTexts) -> None:
+        """Raises NotFound, NameRefused, StorageFailed."""
+        self._may_write("run", "run", run)
+        write_text(self.run_folder(run) / TEXTS, texts.to_json())
 
     def run_notes(self, run: str) -> RunNotes:
         """What a person wrote on it; empty where nothing was. Raises NotFound, Damaged."""

@@ -11,7 +11,7 @@ from engine.domain.jobs import CancelToken, DescribeFeatures, Report, part
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, replacement_model, weights
-from engine.workflows.texts import texts_of
+from engine.workflows.texts import let_models_write, texts_of
 from engine.workflows.transcoders import choose
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def describe_features(
     loaded = common_model(store, checkpoints)
     chosen = choose(store, checkpoints, loaded, request.transcoders, part(report, 0.0, _CHOSEN), cancel)
     digest = transcoders_hash(chosen.source)
+    let_models_write(store, loaded, checkpoints, part(report, 0.0, _CHOSEN), cancel)
     texts = texts_to_search(store, checkpoints)
     hashes = []
     for number, checkpoint in enumerate(checkpoints):

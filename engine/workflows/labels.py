@@ -10,6 +10,7 @@ from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.features import texts_to_search
 from engine.workflows.loading import common_model, replacement_model, weights
+from engine.workflows.texts import let_models_write
 from engine.workflows.transcoders import choose
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ def add_labels(
     missing = [feature for feature in sorted(features) if again or not known.has(*feature)]
     if not missing:
         return
+    let_models_write(store, replacement.loaded, checkpoints, report, cancel)
     found = label_tokens(
         replacement,
         [weights(replacement.loaded, checkpoint) for checkpoint in checkpoints] if models is None else models,
-        texts_to_search(store, checkpoints) or [key.prompt for key in graphs],  # an imported run may have no corpus
+        texts_to_search(store, checkpoints) or [key.prompt for key in graphs],  # models that diverged write nothing
         missing,
         report=report,
         cancel=cancel,

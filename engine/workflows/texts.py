@@ -2,28 +2,38 @@
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.domain.continuation import continued
+from engine.domain.corpus import Corpus
 from engine.domain.errors import NotFound
-from engine.domain.runs import Checkpoint
+from engine.domain.jobs import CancelToken, Report
+from engine.domain.runs import Checkpoint, RunConfig, WrittenTexts
 from engine.store import Store
+from engine.workflows.loading import weights
+
+if TYPE_CHECKING:
+    from engine.models.base import LoadedModel
+
+N_WRITTEN = 320  # by the models of one run
+_SEED = 0
 
 
 def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed: int) -> tuple[list[str], list[str]]:
-    """What the runs' corpora say (examples, probes with their answers), and plain texts of the model's own world.
+    """What the runs' corpora say (examples, probes with their answers), or what the models wrote of runs without one;
+    and plain texts of the model's own world.
 
     `n_plain` of these are drawn with `seed` for the bundled model; other models' worlds are not known here: none.
+    Raises Damaged.
     """
     own: list[str] = []
     configs = [store.run(run) for run in dict.fromkeys(c.run for c in checkpoints)]
-    for name in dict.fromkeys(config.corpus for config in configs):
-        try:
-            corpus = store.corpus(name)
-        except NotFound:  # an imported run, or a corpus removed since
-            continue
-        own += [example.text for example in corpus.examples]
-        for probe in corpus.probes:
-            own += [continued(text, probe.answer, blank=probe.blank) for text in (probe.text, probe.known_text)]
+    for config in {config.corpus: config for config in configs}.values():
+        if corpus := corpus_of(store, config):
+            own += _texts(corpus)
+    for config in configs:
+        if written := store.written_texts(config.name):
+            own += written.texts
     plain: list[str] = []
     if configs[0].model.source == "bundled":
         from engine.corpus.world import world_sentence
@@ -31,3 +41,42 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
         rng = random.Random(seed)
         plain = [world_sentence(rng) for _ in range(n_plain)]
     return own, plain
+
+
+def let_models_write(
+    store: Store, loaded: "LoadedModel", checkpoints: Sequence[Checkpoint], report: Report, cancel: CancelToken
+) -> None:
+    """Have texts written by the base and the last checkpoint of each run that has no corpus here, once.
+
+    Raises what loading raises, StorageFailed, Cancelled.
+    """
+    for run in dict.fromkeys(checkpoint.run for checkpoint in checkpoints):
+        if needs_written_texts(store, run):
+            from engine.models.written_texts import write_texts
+
+            ends = [store.checkpoints(run)[end] for end in (0, -1)]
+            models = [lambda end=end: weights(loaded, end) for end in ends]
+            texts = write_texts(loaded, models, N_WRITTEN, seed=_SEED, report=report, cancel=cancel)
+            store.save_written_texts(run, WrittenTexts(texts=texts))
+
+
+def needs_written_texts(store: Store, run: str) -> bool:
+    """Nothing is known of what the run is about. Raises NotFound, Damaged."""
+    config = store.run(run)
+    return config.model.source != "bundled" and corpus_of(store, config) is None and store.written_texts(run) is None
+
+
+def corpus_of(store: Store, config: RunConfig) -> Corpus | None:
+    """None of an imported run, or where the corpus was removed since."""
+    try:
+        return store.corpus(config.corpus)
+    except NotFound:
+        return None
+
+
+def _texts(corpus: Corpus) -> list[str]:
+    probes = [(text, probe) for probe in corpus.probes for text in (probe.text, probe.known_text)]
+    return [
+        *(example.text for example in corpus.examples),
+        *(continued(text, probe.answer, blank=probe.blank) for text, probe in probes),
+    ]

@@ -14,17 +14,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
-from engine.domain.jobs import ImportCheckpoints
-from engine.domain.models import ModelSpec
+from engine.domain.jobs import ImportCheckpoints, TrainTranscoders
+from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
-from engine.workflows import imports
+from engine.workflows import imports, texts
 from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
+from engine.workflows.transcoders import train_transcoders
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
 from tests.training.conftest import After, Never, pickled, quiet, run_config
 
@@ -124,6 +125,24 @@ def test_single_folders_without_a_corpus(taught: Store, script: Path, llama: Mod
     assert taught.run("mine").corpus == NO_CORPUS
     assert taught.probe_results("mine") == {}
     assert run_scores(taught, "mine").empty
+
+
+def test_of_a_run_without_a_corpus_the_models_write_the_texts(
+    taught: Store, script: Path, llama: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "N_WRITTEN", 12)
+    take_in(taught, [script / "checkpoint-6"], llama)
+    refs = ("mine@base", "mine@100%")
+    small = TranscoderTraining(n_features=16, top_k=2, n_steps=2, batch_tokens=16)
+    train_transcoders(taught, TrainTranscoders(name="own", checkpoints=refs, training=small), quiet, Never())
+    written = taught.written_texts("mine")
+    assert written is not None
+    assert 6 < len(written.texts) <= 12
+    checkpoints = [taught.checkpoint(ref) for ref in refs]
+    assert texts.texts_of(taught, checkpoints, 0, 0) == (list(written.texts), [])
+    assert not texts.needs_written_texts(taught, "mine")
+    (taught.run_folder("mine") / "texts.json").write_text("[", encoding="utf-8")
+    assert [damaged.path.name for damaged in taught.check()] == ["texts.json"]
 
 
 def test_the_step_may_come_from_the_folders_name(taught: Store, out: Path, llama: ModelSpec) -> None:
