@@ -51,21 +51,27 @@ def list_(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
 @group.command()
 def add(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="FOLDER|HUB-ID", help="A hub id may end in @ and a revision.")],
+    model: Annotated[
+        str, typer.Argument(metavar="FOLDER|FILE.gguf|HUB-ID", help="A hub id may end in @ and a revision.")
+    ],
     *,
     name: Annotated[str, typer.Option(help="What it is called here; else the folder's or the hub's own name.")] = "",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = "cpu",
     transcoders: Annotated[str, typer.Option(help="A published set for it: a folder, or an id.")] = "",
 ) -> None:
-    """Look at a base model and offer it, in the app too. A hub model is downloaded."""
+    """Look at a base model and offer it, in the app too. A hub model is downloaded.
+
+    A GGUF file is written once as a Hugging Face folder into the workspace's cache. Its weights are those of the
+    quantised file: what was rounded off does not come back.
+    """
     from engine.domain.jobs import AddModel
     from engine.domain.models import ModelSpec
     from engine.jobs import run_inline
-    from engine.workflows.model_specs import model_spec
+    from engine.workflows.model_specs import added_spec
 
     store = store_of(ctx)
-    spec = model_spec(model, tuple(store.models()))
+    spec = added_spec(model, tuple(store.models()))
     given = {"dtype": dtype, "device": device, "transcoders": transcoder_set(transcoders)}
     spec = ModelSpec.model_validate(spec.model_dump() | given | ({"name": name} if name else {}))
     with progress(f"looking at {model}") as report:
@@ -74,7 +80,10 @@ def add(
 
 @group.command()
 def remove(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Offer a base model no more. Its files and its runs stay."""
+    """Offer a base model no more. Its files and its runs stay.
+
+    What was written of a GGUF file goes, unless a run needs it.
+    """
     store_of(ctx).delete_model(name)
     say(f"{name} is not in the list of models any more.")
 

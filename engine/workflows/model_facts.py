@@ -9,8 +9,9 @@ from pathlib import Path
 from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.foreign import translated
 from engine.domain.model_families import FAMILY_TITLES, LAYER_KEYS, number_in, why_no_circuits
-from engine.domain.models import ModelSpec
+from engine.domain.models import Converted, ModelSpec
 from engine.store import Store
+from engine.store.converted import CONVERTED, converted_from
 from engine.store.tensor_headers import tensor_headers
 
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -28,6 +29,7 @@ class ModelFacts:
     written_as: str = ""  # dtypes of its files: F32, BF16
     no_circuits: str = ""  # why attribution graphs and component circuits cannot be found in it
     problem: str = ""
+    converted: Converted | None = None  # the GGUF file that its folder was written from
 
     @property
     def weight_bytes(self) -> int:
@@ -42,7 +44,8 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
         if folder is None:
             return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
         if not folder.is_dir():
-            return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.")
+            again = " Add its GGUF file again." if folder.parent.name == CONVERTED else ""
+            return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.{again}")
         with translated(partial(Damaged, folder)):
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if not isinstance(config, dict):
@@ -60,6 +63,7 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
         written_as=", ".join(dict.fromkeys(one.dtype for one in tensors)),
         no_circuits=why_no_circuits(kind, config),
         problem="" if tensors else f"There are no safetensors weights in {folder}.",
+        converted=converted_from(folder),
     )
 
 

@@ -11,9 +11,10 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import AddModel
-from engine.domain.models import ModelSpec
+from engine.domain.models import Converted, ModelSpec
 from engine.domain.runs import RunConfig, RunNotes
 from engine.store import Store
+from engine.store.converted import write_converted
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
@@ -101,3 +102,20 @@ def test_a_path_that_is_none_is_told(open_page: OpenPage) -> None:
     app = open_page("models", view="add")
     app.text_input(key="models new model").set_value("./nowhere").run()
     assert "is not a model: there is no such folder" in texts(app)
+
+
+def test_a_gguf_file_becomes_a_job_and_tells_what_it_is(open_page: OpenPage, own: Store, tmp_path: Path) -> None:
+    file = tmp_path / "my.Q8_0.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    app = open_page("models", view="add")
+    app.text_input(key="models new model").set_value(str(file)).run()
+    assert "The weights are those of the quantised file" in texts(app)
+    next(button for button in app.button if button.key == "add my.q8_0").click().run()
+    assert session.jobs().active()[0].request == AddModel(
+        model=ModelSpec(name="my.q8_0", source="folder", location=str(file))
+    )
+    folder = folder_of(tmp_path, "llama")
+    write_converted(folder, Converted(file=str(file), sha256="0" * 64, stored_as="Q8_0, F32", weights_sha256={}))
+    own.save_model(ModelSpec(name="my.q8_0", source="folder", location=str(folder)))
+    shown = texts(open_page("models", model="my.q8_0"))
+    assert f"Written from {file} (Q8_0, F32): its weights are those of the quantised file" in shown.replace("\\", "")

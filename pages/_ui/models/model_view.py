@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.models import Converted, ModelSpec, TranscoderMeta
 from engine.domain.numbers import MISSING, count, decimal, memory, plural
 from engine.workflows.model_facts import ModelFacts, model_facts
 from pages._ui import url
@@ -48,6 +48,8 @@ def model_view(page: str, facts: ModelFacts) -> None:
         st.warning(plain(facts.problem), icon=":material/warning:")
     else:
         st.caption(plain(_facts(facts)))
+    if facts.converted:
+        st.caption(plain(_rounded(facts.converted)))
     if facts.no_circuits and not facts.problem:
         st.caption(plain(f"No circuits: {facts.no_circuits}. Training, probes and where training acted work."))
     if sets:
@@ -60,7 +62,8 @@ def model_view(page: str, facts: ModelFacts) -> None:
     if spec.source != "bundled":
         st.button(
             "Remove from the list", icon=":material/remove:", type="tertiary", key=f"remove {spec.name}",
-            help="Its files and its runs stay.", on_click=_remove, args=(page, spec),
+            help="Its files and its runs stay. A folder that was written of its GGUF file goes, unless a run needs it."
+            if facts.converted else "Its files and its runs stay.", on_click=_remove, args=(page, spec),
         )  # fmt: skip
 
 
@@ -88,6 +91,13 @@ def _facts(facts: ModelFacts) -> str:
         f"{facts.family}, {plural(facts.n_layers, 'layer')} of width {count(facts.d_model)}, "
         f"{count(facts.n_parameters)} parameters, stored as {facts.written_as}. Loaded as {spec.dtype} on "
         f"{spec.device} its weights take {memory(facts.weight_bytes)}. {where[0].upper()}{where[1:]}."
+    )
+
+
+def _rounded(made_of: Converted) -> str:
+    return (
+        f"Written from {made_of.file} ({made_of.stored_as}): its weights are those of the quantised file, and what was "
+        "rounded off is not in them."
     )
 
 
