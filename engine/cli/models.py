@@ -8,6 +8,7 @@ from engine.cli.context import store_of
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.numbers import memory
 
 group = typer.Typer(help="Base models.", no_args_is_help=True)
 
@@ -32,16 +33,19 @@ def list_(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
         rows = [
             one.spec.model_dump() | {
                 "family": one.family, "layers": one.n_layers, "width": one.d_model, "parameters": one.n_parameters,
-                "weight_bytes": one.weight_bytes, "no_circuits": one.no_circuits, "problem": one.problem,
+                "weight_bytes": one.weight_bytes, "comparing_bytes": one.comparing.n_bytes if one.comparing else None,
+                "published_sets": [found.hub_id for found in one.published],
+                "no_circuits": one.no_circuits, "problem": one.problem,
             }
             for one in facts
         ]  # fmt: skip
         write_json(rows, json_file)
     if json_file != "-":
         show_table(
-            ("model", "family", "layers", "parameters", "loaded as", "from", "note"),
+            ("model", "family", "layers", "parameters", "loaded as", "to compare", "from", "note"),
             [
                 (one.spec.name, one.family, one.n_layers, one.n_parameters, one.spec.dtype,
+                 memory(one.comparing.n_bytes) if one.comparing else None,
                  one.spec.location or one.spec.source, one.problem or one.no_circuits)
                 for one in facts
             ],
