@@ -170,6 +170,16 @@ def _layers(one: NamedPlace, n_layers: int) -> str:
     return " to ".join(layer_name(layer, n_layers) for layer in dict.fromkeys((one.first, one.last)))
 
 
+def first_tokens(acted: Acted, answers: Sequence[str], against: Sequence[str]) -> dict[str, str]:
+    """Of the words that were asked for, those of several tokens, with the first, which alone is explained.
+
+    No `answers`: what B says was asked for, which is one token.
+    """
+    n = len(acted.key.explained.answers)
+    asked = [*zip(answers, acted.words[:n], strict=False), *zip(against, acted.words[n:], strict=True)]
+    return {word.strip(): output.strip() for word, output in asked if word.strip() != output.strip()}
+
+
 def acted_record(acted: Acted) -> dict[str, Any]:
     """Keys answer (what is explained, in words), answers, against, before, after, sum, left, places, matrices, heads,
     effects, moves, steps. Places sum to `sum`."""

@@ -177,13 +177,15 @@ def first_tokens_note(n: int) -> str:
 def mean_record(mean: ActedMean) -> dict[str, Any]:
     """As `acted_record`, of means: every figure is a mean over words with low and high of its interval.
 
-    Keys type, kind, probes, words, before, after, change, sum, left, places, layers, roles, matrices, steps, by_word.
+    Keys type, kind, probes, first_tokens (of so many answers the first token alone),
+    words, before, after, change, sum, left, places, layers, roles, matrices, steps, by_word.
     """
     steps = mean_table(mean, "step", "role")
     return {
         "type": mean.constraint_type,
         "kind": mean.kind,
         "probes": sum(mean.n_probes),
+        "first_tokens": mean.n_first,
         "words": list(mean.words),
         **{name: _estimate(getattr(mean, name)) for name in ("before", "after", "change", "sum")},
         "left": _estimate(mean.change - mean.sum),

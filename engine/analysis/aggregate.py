@@ -82,6 +82,11 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     )
 
 
+def n_first_tokens(parts: Sequence[Part]) -> int:
+    """Of how many the right answer has several tokens, of which the first is what was traced."""
+    return sum(diff.explained.words != probe.answer.strip() for probe, diff in parts)
+
+
 def _as_traced(part: Part) -> Part:
     """Of an answer of several tokens the first alone, which is what graphs are traced to."""
     probe, diff = part

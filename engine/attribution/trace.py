@@ -17,10 +17,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from engine.analysis.pruning import DEFAULT_PRUNING, influential, without_dead_ends
 from engine.attribution.dense import DenseGraph, Edges
 from engine.attribution.effects import Effects
+from engine.attribution.graph_size import GraphSize
 from engine.attribution.logit_parts import logit_parts
 from engine.attribution.prompt_room import PromptRoom
 from engine.attribution.recording import record
-from engine.attribution.rows import GraphSize, edges_into
+from engine.attribution.rows import edges_into
 from engine.attribution.sources import sources_of
 from engine.domain.errors import InputError
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, Uncut

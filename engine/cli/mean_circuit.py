@@ -8,7 +8,7 @@ from engine.cli.analysis import Kind
 from engine.cli.context import store_of
 from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Transcoders, features_in
 from engine.cli.inputs import transcoder_set
-from engine.cli.output import JsonFile, check_destination, write_json, write_out
+from engine.cli.output import JsonFile, check_destination, say, write_json, write_out
 from engine.cli.progress import progress
 from engine.domain.corpus import probe_kind
 
@@ -44,7 +44,8 @@ def mean_circuit(
     csv_file: CsvFile = None,
 ) -> None:
     """Trace two checkpoints on many probes of one kind, and show what differs on average."""
-    from engine.analysis.aggregate import aggregate
+    from engine.analysis.acted_mean import first_tokens_note
+    from engine.analysis.aggregate import aggregate, n_first_tokens
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
     from engine.workflows.prompt_groups import group_prompts, probe_group
@@ -56,12 +57,14 @@ def mean_circuit(
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     chosen = group_prompts(probe_group(store, ref_a, ref_b, constraint_type, probe_kind(kind)), prompts)
-    mean = aggregate(_parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings))
+    parts = _parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings)
+    mean, n_first = aggregate(parts), n_first_tokens(parts)
     names = store.feature_names(mean.a.key.transcoders_hash)
     if json_file:
         from engine.analysis.records import diff_record
 
-        write_json(diff_record(mean) | {"labels": names.record(features_in(mean.nodes))}, json_file)
+        more = {"first_tokens": n_first, "labels": names.record(features_in(mean.nodes))}
+        write_json(diff_record(mean) | more, json_file)
     if csv_file:
         from engine.export import edges_csv
 
@@ -70,6 +73,8 @@ def mean_circuit(
         from engine.cli.graph_text import show_mean
 
         show_mean(mean, names)
+        if n_first:
+            say(first_tokens_note(n_first).strip())
 
 
 def _parts(

@@ -8,6 +8,7 @@ from engine.cli.context import store_of
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
+from engine.domain.numbers import memory
 
 group = typer.Typer(help="Base models.", no_args_is_help=True)
 
@@ -32,16 +33,19 @@ def list_(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
         rows = [
             one.spec.model_dump() | {
                 "family": one.family, "layers": one.n_layers, "width": one.d_model, "parameters": one.n_parameters,
-                "weight_bytes": one.weight_bytes, "no_circuits": one.no_circuits, "problem": one.problem,
+                "weight_bytes": one.weight_bytes, "comparing_bytes": one.comparing.n_bytes if one.comparing else None,
+                "published_sets": [found.hub_id for found in one.published],
+                "no_circuits": one.no_circuits, "problem": one.problem,
             }
             for one in facts
         ]  # fmt: skip
         write_json(rows, json_file)
     if json_file != "-":
         show_table(
-            ("model", "family", "layers", "parameters", "loaded as", "from", "note"),
+            ("model", "family", "layers", "parameters", "loaded as", "to compare", "from", "note"),
             [
                 (one.spec.name, one.family, one.n_layers, one.n_parameters, one.spec.dtype,
+                 memory(one.comparing.n_bytes) if one.comparing else None,
                  one.spec.location or one.spec.source, one.problem or one.no_circuits)
                 for one in facts
             ],
@@ -51,21 +55,27 @@ def list_(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
 @group.command()
 def add(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="FOLDER|HUB-ID", help="A hub id may end in @ and a revision.")],
+    model: Annotated[
+        str, typer.Argument(metavar="FOLDER|FILE.gguf|HUB-ID", help="A hub id may end in @ and a revision.")
+    ],
     *,
     name: Annotated[str, typer.Option(help="What it is called here; else the folder's or the hub's own name.")] = "",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = "cpu",
     transcoders: Annotated[str, typer.Option(help="A published set for it: a folder, or an id.")] = "",
 ) -> None:
-    """Look at a base model and offer it, in the app too. A hub model is downloaded."""
+    """Look at a base model and offer it, in the app too. A hub model is downloaded.
+
+    A GGUF file is written once as a Hugging Face folder into the workspace's cache. Its weights are those of the
+    quantised file: what was rounded off does not come back.
+    """
     from engine.domain.jobs import AddModel
     from engine.domain.models import ModelSpec
     from engine.jobs import run_inline
-    from engine.workflows.model_specs import model_spec
+    from engine.workflows.model_specs import added_spec
 
     store = store_of(ctx)
-    spec = model_spec(model, tuple(store.models()))
+    spec = added_spec(model, tuple(store.models()))
     given = {"dtype": dtype, "device": device, "transcoders": transcoder_set(transcoders)}
     spec = ModelSpec.model_validate(spec.model_dump() | given | ({"name": name} if name else {}))
     with progress(f"looking at {model}") as report:
@@ -74,7 +84,10 @@ def add(
 
 @group.command()
 def remove(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Offer a base model no more. Its files and its runs stay."""
+    """Offer a base model no more. Its files and its runs stay.
+
+    What was written of a GGUF file goes, unless a run needs it.
+    """
     store_of(ctx).delete_model(name)
     say(f"{name} is not in the list of models any more.")
 

@@ -66,6 +66,8 @@ def where(
 
     With --type instead of a prompt: the mean over the probes of a constraint type, each with its right answer.
     """
+    from engine.analysis.acted import first_tokens
+
     check_destination(json_file)
     if bool(prompt) == bool(constraint_type):
         raise InputError("Give either a prompt or --type, the constraint type whose probes are asked.")
@@ -78,16 +80,19 @@ def where(
         return
     prompt = as_read(store, ref_a, prompt)
     found = acted(store, ref_a, ref_b, prompt, _words(answer), _words(against))
+    first = first_tokens(found, _words(answer), _words(against))
     if json_file:
         from engine.analysis.acted import acted_record
 
         record = {"a": found.key.checkpoints[0], "b": found.key.checkpoints[-1], "prompt": prompt}
-        write_json(record | {"acted": acted_record(found)}, json_file)
+        write_json(record | {"first_tokens": first, "acted": acted_record(found)}, json_file)
     if json_file != "-":
         say_what_base_lacks(store, ref_a, ref_b, prompt)
         for asked, output in zip([*_words(answer), *_words(against)], found.words, strict=False):
             say_first_token(asked, output)
         _show(found)
+        for word, token in first.items():
+            say(f"“{word}” has several tokens here: the first, “{token}”, is explained.")
 
 
 def _words(given: "Sequence[str] | None") -> list[str]:

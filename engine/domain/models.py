@@ -20,6 +20,15 @@ class ModelSpec(Record):
     device: str = "cpu"  # as torch writes it: cpu, cuda, cuda:1, mps
 
 
+class Converted(Record):
+    """What a folder in the workspace's cache was written from: one GGUF file, whose rounding its weights keep."""
+
+    file: str  # where it lay
+    sha256: str
+    stored_as: str  # how the file held the weights, most of them first: "Q4_1, Q8_0, F32"
+    weights_sha256: dict[str, str]  # of each safetensors file that was written
+
+
 DEMO_MODEL = ModelSpec(name="demo", source="bundled")
 
 

@@ -16,6 +16,9 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of the mean so far; the rest is the new loss
 
 
+LORA_RANK: Final = 8  # where none is asked for
+
+
 class RunConfig(Record):
     """Everything that decides a run's result."""
 
@@ -27,7 +30,7 @@ class RunConfig(Record):
     n_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 10
     learning_rate: Annotated[float, Field(ge=0, le=10)] | None = None  # None: the method's own default
-    rank: Annotated[int, Field(ge=1, le=4096)] = 8  # of LoRA's matrices
+    rank: Annotated[int, Field(ge=1, le=4096)] = LORA_RANK  # of LoRA's matrices
     alpha: Annotated[int | float, Field(gt=0)] = 16  # LoRA's scale is alpha / rank; as it is written
     method_settings: MethodSettings = MethodSettings()
     capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps

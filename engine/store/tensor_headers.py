@@ -1,5 +1,6 @@
 """What a safetensors file says it holds, without reading it: names, shapes, dtypes. Without torch."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,10 @@ class TensorHeader:
     name: str
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def n_numbers(self) -> int:
+        return math.prod(self.shape)
 
 
 def tensor_headers(path: Path) -> tuple[TensorHeader, ...]:

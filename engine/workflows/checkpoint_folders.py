@@ -106,7 +106,7 @@ def _refuse_no_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     if folder.suffix.lower() == ".gguf" and folder.is_file():
-        raise InputError(f"{folder} is a GGUF file. Convert it with {full_folders.from_gguf(folder)}")
+        raise InputError(f"{folder} is a GGUF file, no checkpoint: {full_folders.from_gguf(folder)}.")
     if folder.is_file():
         raise InputError(f"{folder} is a file. Name the folder that it lies in: {folder.parent}.")
     hub = f" Of an id on the hub, write {folder}@main." if HubId.parse(folder.as_posix()) else ""

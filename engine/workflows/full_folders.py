@@ -96,10 +96,9 @@ def _why_pickled(folder: Path) -> str:
     return f"it has only pickled weights ({pickled}), which are never read: convert them with {_python(folder)}"
 
 
-def _python(folder: Path, then: str = "", **settings: str) -> str:
+def _python(folder: Path, then: str = "") -> str:
     """The command that loads a model with transformers and saves it."""
-    given = "".join(f", {name}={value!r}" for name, value in settings.items())
-    load = f"AutoModelForCausalLM.from_pretrained({str(folder)!r}{given}){then}"
+    load = f"AutoModelForCausalLM.from_pretrained({str(folder)!r}){then}"
     return f"`python -c \"from transformers import AutoModelForCausalLM; {load}.save_pretrained('OUT')\"`"
 
 
@@ -122,13 +121,13 @@ def _why_fsdp(folder: Path) -> str:
 
 
 def from_gguf(file: Path) -> str:
-    """The command that makes a folder of it."""
-    return _python(file.parent, gguf_file=file.name)
+    """What to do with a GGUF file, as the end of a sentence."""
+    return f"add it as a model (`python -m engine models add {file}`)"
 
 
 def _why_gguf(folder: Path) -> str:
     file = min(folder.glob("*.gguf"))
-    return f"its weights are in {file.name}: convert them with {from_gguf(file)}"
+    return f"its weights are in {file.name}: {from_gguf(file)}, and import the folder that is written of it"
 
 
 # Weights in another form than safetensors: how they are known, and what to do.

@@ -1,7 +1,6 @@
 """What can be told of a base model from its files' headers, without loading it or torch."""
 
 import json
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,9 +8,12 @@ from pathlib import Path
 from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.foreign import translated
 from engine.domain.model_families import FAMILY_TITLES, LAYER_KEYS, number_in, why_no_circuits
-from engine.domain.models import ModelSpec
+from engine.domain.models import Converted, ModelSpec
+from engine.domain.published_sets import PublishedSet, published_for
 from engine.store import Store
+from engine.store.converted import CONVERTED, converted_from
 from engine.store.tensor_headers import tensor_headers
+from engine.workflows.model_memory import ComparisonMemory, comparison_memory
 
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -21,13 +23,21 @@ class ModelFacts:
     """A base model in a list. `problem`: why it cannot be used as it is now; then the numbers may be 0."""
 
     spec: ModelSpec
+    kind: str = ""  # model_type in its config.json
     family: str = ""  # its title, or the model_type that has none
     n_layers: int = 0
     d_model: int = 0
     n_parameters: int = 0
+    comparing: ComparisonMemory | None = None  # None where the configuration does not tell
     written_as: str = ""  # dtypes of its files: F32, BF16
     no_circuits: str = ""  # why attribution graphs and component circuits cannot be found in it
     problem: str = ""
+    converted: Converted | None = None  # the GGUF file that its folder was written from
+
+    @property
+    def published(self) -> tuple[PublishedSet, ...]:
+        """Transcoder sets that others published for a model of its family and shape."""
+        return published_for(self.kind, self.n_layers, self.d_model)
 
     @property
     def weight_bytes(self) -> int:
@@ -42,7 +52,8 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
         if folder is None:
             return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
         if not folder.is_dir():
-            return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.")
+            again = " Add its GGUF file again." if folder.parent.name == CONVERTED else ""
+            return ModelFacts(spec, problem=f"Its folder {folder} is not there any more.{again}")
         with translated(partial(Damaged, folder)):
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if not isinstance(config, dict):
@@ -53,13 +64,16 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
     kind = str(config.get("model_type", ""))
     return ModelFacts(
         spec,
+        kind=kind,
         family=FAMILY_TITLES.get(kind, kind),
         n_layers=number_in(config, *LAYER_KEYS) or 0,
         d_model=number_in(config, "hidden_size", "n_embd") or 0,
-        n_parameters=sum(math.prod(one.shape) for one in tensors),
+        n_parameters=sum(one.n_numbers for one in tensors),
+        comparing=comparison_memory(config, tensors, _ITEM_BYTES[spec.dtype]),
         written_as=", ".join(dict.fromkeys(one.dtype for one in tensors)),
         no_circuits=why_no_circuits(kind, config),
         problem="" if tensors else f"There are no safetensors weights in {folder}.",
+        converted=converted_from(folder),
     )
 
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 from engine.domain.errors import InputError
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.names import check_name
 from engine.domain.paths import person_path
+from engine.store.converted import converted_from
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)  # with a branch, tag or commit
 
@@ -17,7 +19,7 @@ def slug(text: str) -> str:
 
 
 def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
-    """`demo`, the name of a known model, a folder with a Hugging Face model, or a hub id.
+    """`demo`, the name of a known model, a folder with a Hugging Face model, a hub id, or a known model's GGUF file.
 
     Raises InputError where it is none of them.
     """
@@ -25,6 +27,10 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
         if text == spec.name:
             return spec
     folder = person_path(text)
+    if is_gguf(text):
+        if there := _written_from(folder, known):
+            return there
+        raise InputError(f"{folder} is a GGUF file. Add it first: `python -m engine models add {folder}`.")
     if text.strip() and folder.is_dir():
         spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
     elif text.strip() and folder.is_file():
@@ -36,6 +42,34 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
         )
     else:
         spec = ModelSpec(name=slug(text.partition("/")[2] or text), source="hub", location=text)
+    return _renamed(spec, known)
+
+
+def added_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
+    """What `AddModel` is asked for: as `model_spec`, but a GGUF file by its path, with the name that it has or gets."""
+    if not is_gguf(text):
+        return model_spec(text, known)
+    file = person_path(text).resolve()
+    spec = ModelSpec(name=slug(file.stem), source="folder", location=str(file))
+    there = _written_from(file, known)
+    return spec.model_copy(update={"name": there.name}) if there else _renamed(spec, known)
+
+
+def is_gguf(text: str) -> bool:
+    """Whether it names a GGUF file that is here."""
+    return text.strip().lower().endswith(".gguf") and person_path(text).is_file()
+
+
+def _written_from(file: Path, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
+    for spec in known:
+        made_of = converted_from(person_path(spec.location)) if spec.source == "folder" else None
+        if made_of and made_of.file == str(file.resolve()):
+            return spec
+    return None
+
+
+def _renamed(spec: ModelSpec, known: tuple[ModelSpec, ...]) -> ModelSpec:
+    """With a mark where another model has its name."""
     taken = {other.name: other for other in (DEMO_MODEL, *known)}
     if spec.name in taken and taken[spec.name].location != spec.location:
         mark = hashlib.sha256(spec.location.encode()).hexdigest()[:6]

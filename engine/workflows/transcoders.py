@@ -93,15 +93,23 @@ def choose(
     spec = store.run(checkpoints[0].run).model
     refs = [checkpoint.ref for checkpoint in checkpoints]
     if wanted:
-        return _named(store, wanted, spec)
+        return _named(store, wanted, own_set(store, spec))
     if meta := store.transcoders_for(refs):
         return ChosenSet(meta.name, store.transcoder_folder(meta.name))
-    if spec.transcoders:
-        return ChosenSet(spec.transcoders, spec.transcoders)
+    if own := own_set(store, spec):
+        return ChosenSet(own, own)
     request = shared_request(store, checkpoints, loaded)
     if request.name not in {meta.name for meta in store.transcoder_sets()}:
         train_transcoders(store, request, report, cancel)
     return ChosenSet(request.name, store.transcoder_folder(request.name))
+
+
+def own_set(store: Store, spec: ModelSpec) -> str:
+    """The published set that a run's model was added with, or that the model was given since; empty: none."""
+    if spec.transcoders:
+        return spec.transcoders
+    same = (one for one in store.models() if (one.source, one.location) == (spec.source, spec.location))
+    return next((one.transcoders for one in same if one.name == spec.name), "")
 
 
 def shared_request(store: Store, checkpoints: Sequence[Checkpoint], loaded: "LoadedModel") -> TrainTranscoders:
@@ -159,8 +167,8 @@ def _is_stored(store: Store, meta: TranscoderMeta) -> bool:
     return False
 
 
-def _named(store: Store, wanted: str, spec: ModelSpec) -> ChosenSet:
-    if wanted == spec.transcoders or (Path(wanted).is_absolute() and Path(wanted).is_dir()):
+def _named(store: Store, wanted: str, own: str) -> ChosenSet:
+    if wanted == own or (Path(wanted).is_absolute() and Path(wanted).is_dir()):
         return ChosenSet(wanted, wanted)
     return ChosenSet(wanted, store.transcoder_folder(wanted))
 

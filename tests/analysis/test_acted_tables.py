@@ -1,10 +1,13 @@
 """What is said of where training acted: tokens and layers by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from engine.analysis.acted import NamedPlace, acted_sentence, move_table, named_places
+from engine.analysis.acted import NamedPlace, acted_sentence, first_tokens, move_table, named_places
 from engine.domain.acted import Acted, ActedKey, ChangedMatrix, PlaceEffects, Stretch
+from engine.domain.explained import ExplainedLogits
 
 TOKENS = ("<bos>", " bl", "arf", " is")
 KEY = ActedKey(checkpoints=("run@base", "run@100%"), hashes=("a", "b"), prompt="blarf is", answer=7)
@@ -66,3 +69,14 @@ def test_moves_come_from_another_token_the_largest_first() -> None:
         [1, 2, " bl", "arf", 0.5],
         [1, 3, " bl", " is", -0.1],
     ]
+
+
+def test_words_of_several_tokens_are_told_with_the_first() -> None:
+    one = replace(acted(), words=(" happy",))
+    assert first_tokens(one, ["happy"], []) == {}
+    assert first_tokens(one, ["happyish"], []) == {"happyish": "happy"}
+    assert first_tokens(one, [], []) == {}  # what B says
+    key = KEY.model_copy(update={"explained": ExplainedLogits(answers=(7,), against=(8,))})
+    against = replace(one, key=key, words=(" happy", " sa"))
+    assert first_tokens(against, [], ["sad"]) == {"sad": "sa"}
+    assert first_tokens(against, ["happy"], ["sad"]) == {"sad": "sa"}

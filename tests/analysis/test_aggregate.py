@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.analysis.aggregate import aggregate
+from engine.analysis.aggregate import aggregate, n_first_tokens
 from engine.analysis.diff import diff_everything, diff_graphs
 from engine.analysis.headline import headline
 from engine.analysis.parts import explaining as explained_in
@@ -116,6 +116,12 @@ def test_edges_of_two_prompts_by_hand():
     assert (explained.words, explained.a, explained.b, explained.scale) == ("right answer", 3, 3, 1)
     assert explained.moved == pytest.approx(1)  # 2 of the first: f3 is gone, and what it gave is a constant in B
     assert explained.limit == pytest.approx((0.02 + 3e-4) / 2)
+
+
+def test_answers_of_several_tokens_are_counted() -> None:
+    (probe, diff), other = by_hand()
+    assert n_first_tokens([(probe, diff), other]) == 0
+    assert n_first_tokens([(probe.model_copy(update={"answer": f"{probe.answer} and more"}), diff), other]) == 1
 
 
 def test_nodes_and_graphs_of_two_prompts_by_hand():

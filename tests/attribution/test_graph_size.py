@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.attribution import trace
-from engine.attribution.rows import GraphSize
+from engine.attribution.graph_size import GraphSize
 from engine.attribution.trace import trace_graph
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.graphs import NodeKind, TraceSettings

@@ -30,6 +30,7 @@ def test_stored_prompts_are_averaged_without_torch() -> None:
 def test_json_and_csv(cli: Cli, tmp_path) -> None:
     result = cli(*CIRCUIT, "--json", "-", "--csv", tmp_path / "edges.csv")
     record = json.loads(result.stdout)
+    assert record["first_tokens"] == 0  # every answer is one token
     assert record["a"]["tokens"] == ["<bos>", "the", "noun", "feels", "new word", "and"]
     assert [logit["token"] for logit in record["b"]["logits"]] == ["right answer", "other answers"]
     assert {edge["n"] for edge in record["edges"]} == {1}

@@ -89,26 +89,15 @@ def test_weights_that_came_out_otherwise_are_not_kept(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(real_model, "GGUF_SHA256", hashlib.sha256(b"not really").hexdigest())
-    with pytest.raises(Damaged, match="it cannot be read"):  # by transformers
+    with pytest.raises(Damaged, match="it does not begin as a GGUF file"):
         real_model.real_model(tmp_path / "cache")
 
-    class Written:
-        """Of both loaders."""
+    def written(source: Path, folder: Path, *_: object) -> None:
+        assert source == package / real_model.GGUF
+        (folder / real_model.WEIGHTS).write_bytes(b"weights")
 
-        config = None
-
-        @staticmethod
-        def from_pretrained(folder: Path, **_: object) -> type["Written"]:
-            assert folder == package
-            return Written
-
-        @staticmethod
-        def save_pretrained(folder: Path, **_: object) -> None:
-            (folder / real_model.WEIGHTS).write_bytes(b"weights")
-            (folder / "tokenizer.model").write_bytes(b"copy")
-
-    monkeypatch.setattr(real_model, "AutoModelForCausalLM", Written)
-    monkeypatch.setattr(real_model, "AutoTokenizer", Written)
+    monkeypatch.setattr(real_model, "gguf_header", lambda file: None)
+    monkeypatch.setattr(real_model, "write_folder", written)
     with pytest.raises(Damaged, match="instead of a672150fb4f99d7c"):
         real_model.real_model(tmp_path / "cache")
     assert not (tmp_path / "cache" / real_model.NAME).exists()

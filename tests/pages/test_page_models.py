@@ -11,9 +11,11 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import AddModel
-from engine.domain.models import ModelSpec
+from engine.domain.models import Converted, ModelSpec
 from engine.domain.runs import RunConfig, RunNotes
 from engine.store import Store
+from engine.store.converted import write_converted
+from engine.workflows.transcoders import own_set
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
@@ -101,3 +103,42 @@ def test_a_path_that_is_none_is_told(open_page: OpenPage) -> None:
     app = open_page("models", view="add")
     app.text_input(key="models new model").set_value("./nowhere").run()
     assert "is not a model: there is no such folder" in texts(app)
+
+
+def test_a_gguf_file_becomes_a_job_and_tells_what_it_is(open_page: OpenPage, own: Store, tmp_path: Path) -> None:
+    file = tmp_path / "my.Q8_0.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    app = open_page("models", view="add")
+    app.text_input(key="models new model").set_value(str(file)).run()
+    assert "The weights are those of the quantised file" in texts(app)
+    next(button for button in app.button if button.key == "add my.q8_0").click().run()
+    assert session.jobs().active()[0].request == AddModel(
+        model=ModelSpec(name="my.q8_0", source="folder", location=str(file))
+    )
+    folder = folder_of(tmp_path, "llama")
+    write_converted(folder, Converted(file=str(file), sha256="0" * 64, stored_as="Q8_0, F32", weights_sha256={}))
+    own.save_model(ModelSpec(name="my.q8_0", source="folder", location=str(folder)))
+    shown = texts(open_page("models", model="my.q8_0"))
+    assert f"Written from {file} (Q8_0, F32): its weights are those of the quantised file" in shown.replace("\\", "")
+
+
+def test_memory_and_published_sets_that_fit(open_page: OpenPage, own: Store, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "qwen3")
+    config = {"model_type": "qwen3", "num_hidden_layers": 28, "hidden_size": 1024, "num_attention_heads": 16}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    spec = ModelSpec(name="my-qwen", source="folder", location=str(folder))
+    own.save_model(spec)
+    app = open_page("models", model="my-qwen")
+    shown = texts(app)
+    assert "Comparing two LoRA checkpoints takes about" in shown
+    assert "are free" in shown
+    assert "trained on Qwen/Qwen3-0.6B" in shown.replace("\\", "")
+    assert "gemma" not in shown
+    hub_id = "mwhanna/qwen3-0.6b-transcoders-lowl0"
+    app.button(key=f"models set {hub_id}").click().run()
+    assert own.model("my-qwen").transcoders == hub_id
+    assert own_set(own, spec) == hub_id  # of runs that were trained before it was chosen, too
+    assert own_set(own, spec.model_copy(update={"location": "elsewhere"})) == ""
+    assert ":green-badge[in use]" in texts(app)
+    app.button(key=f"models set {hub_id}").click().run()
+    assert own.model("my-qwen") == spec

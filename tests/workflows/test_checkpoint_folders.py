@@ -159,7 +159,7 @@ def test_a_log_as_long_and_broken_trainings_leave_it() -> None:
     ("named", "told"),
     [
         ("nowhere", "is not a folder. Check the path"),
-        ("model.gguf", "is a GGUF file. Convert it with `python -c"),
+        ("model.gguf", "is a GGUF file, no checkpoint: add it as a model"),
         ("config.json", "is a file. Name the folder that it lies in"),
     ],
 )

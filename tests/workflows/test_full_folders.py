@@ -102,7 +102,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "bnb": (_quantised("bitsandbytes"), r"quantised \(bitsandbytes\).*{folder}.*dequantize"),
     "gptq": (_quantised("gptq"), r"quantised \(gptq\).*the weights that it was made from"),
     "awq": (_quantised("awq"), r"quantised \(awq\)"),
-    "gguf": (_touch("model.Q4_1.gguf"), r"in model\.Q4_1\.gguf.*gguf_file='model\.Q4_1\.gguf'"),
+    "gguf": (_touch("model.Q4_1.gguf"), r"in model\.Q4_1\.gguf: add it as a model \(`.*models add .*Q4_1\.gguf`\)"),
     "no configuration": (_touch("model.safetensors"), "has no config.json"),
     "no index": (_touch("config.json", "model-00001-of-00002.safetensors"), r"no model\.safetensors\.index\.json"),
     "missing shard": (

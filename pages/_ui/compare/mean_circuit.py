@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.acted_mean import first_tokens_note
-from engine.analysis.aggregate import aggregate
+from engine.analysis.aggregate import aggregate, n_first_tokens
 from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -142,7 +142,7 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
             for side in "AB"
         },
     )  # fmt: skip
-    if n := sum(diff.explained.words != probe.answer.strip() for probe, diff in ready):
+    if n := n_first_tokens(ready):
         st.caption(first_tokens_note(n))
     if picked["selection"]["rows"]:
         url.write(PAGE, prompt=str(rows["prompt"][picked["selection"]["rows"][0]]))

@@ -9,6 +9,7 @@ from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
 from engine.workflows.texts import corpus_of
+from engine.workflows.transcoders import own_set
 from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -58,6 +59,11 @@ def estimate(store: Store, selection: Selection) -> str:
         takes = on_this_model(store, selection.a.run, "A few seconds")
         return f"{takes}. You can leave this page; the comparison is kept."
     model = store.run(selection.a.run).model
+    if own := own_set(store, model):
+        return (
+            f"With the published set {plain(own)}, which is downloaded when it is not here: several GB or more. Then a "
+            "trace takes longer than with a set that was trained here, as more features are active."
+        )
     known = any(meta.model == model for meta in store.transcoder_sets())
     takes = "About twenty seconds" if known else "About a minute"
     runs = dict.fromkeys((selection.a.run, selection.b.run))

@@ -9,9 +9,10 @@ import streamlit as st
 
 from engine.domain.jobs import AddModel, AddRealModel, Request
 from engine.domain.models import ModelSpec
+from engine.domain.numbers import memory
 from engine.domain.real_model import NAME as REAL
 from engine.domain.real_model import missing_packages
-from engine.workflows.model_specs import model_spec
+from engine.workflows.model_specs import added_spec, is_gguf
 from pages._ui import url
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
@@ -29,9 +30,10 @@ def add_form(page: str) -> None:
     """Where it lies, and how it is loaded."""
     key = f"{page} new model"
     text = st.text_input(
-        "Folder or hub id", key=key, placeholder="~/models/my-base, or EleutherAI/pythia-70m",
+        "Folder, GGUF file or hub id", key=key, placeholder="~/models/my-base, or EleutherAI/pythia-70m",
         help="A folder as save_pretrained writes it, on the machine that this app runs on; it is used where it lies. "
-        "Or a hub id, with @ and a branch, tag or commit if you want one.",
+        "A GGUF file of a supported family is written once as such a folder, into the workspace. Or a hub id, "
+        "with @ and a branch, tag or commit if you want one.",
     )  # fmt: skip
     browse(key, lambda folder: st.session_state.update({key: folder}))
     left, right = st.columns(2)
@@ -45,7 +47,7 @@ def add_form(page: str) -> None:
         )  # fmt: skip
     if not text.strip():
         return
-    spec = model_spec(text.strip(), tuple(store().models()))
+    spec = added_spec(text.strip(), tuple(store().models()))
     # The literals above are the record's own.
     spec = ModelSpec.model_validate(
         spec.model_dump() | {"dtype": dtype, "device": device, "transcoders": transcoders.strip()}
@@ -57,8 +59,21 @@ def add_form(page: str) -> None:
                 "downloaded when you press the button, if it is not on this machine."
             )
         )
-    _add(page, AddModel(model=spec), spec.name, "Its configuration, tokenizer and file headers are looked at.",
-         lambda: any(one == spec for one in store().models()))  # fmt: skip
+    note = "Its configuration, tokenizer and file headers are looked at."
+    if is_gguf(spec.location):
+        note = (
+            f"{Path(spec.location).name} is {memory(Path(spec.location).stat().st_size)}; written as {dtype}, it takes "
+            "several times as much. The weights are those of the quantised file: what was rounded off stays so."
+        )
+    _add(page, AddModel(model=spec), spec.name, plain(note), lambda: _is_there(spec))
+
+
+def _is_there(spec: ModelSpec) -> bool:
+    """Where it was a GGUF file, the folder that was written is listed in its place."""
+    known = tuple(store().models())
+    if not is_gguf(spec.location):
+        return spec in known
+    return any(one.model_copy(update={"location": spec.location}) == spec for one in known)
 
 
 @guarded()

@@ -3,9 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from engine.domain.models import ModelSpec, TranscoderMeta
+from engine.domain.models import Converted, ModelSpec, TranscoderMeta
 from engine.domain.numbers import MISSING, count, decimal, memory, plural
+from engine.store.memory import free_here
 from engine.workflows.model_facts import ModelFacts, model_facts
+from engine.workflows.model_memory import N_TOKENS, ComparisonMemory
 from pages._ui import url
 from pages._ui.errors import guarded
 from pages._ui.session import store
@@ -48,20 +50,73 @@ def model_view(page: str, facts: ModelFacts) -> None:
         st.warning(plain(facts.problem), icon=":material/warning:")
     else:
         st.caption(plain(_facts(facts)))
+    if facts.comparing:
+        st.caption(plain(_comparing(facts.comparing, spec.device)))
+    if facts.converted:
+        st.caption(plain(_rounded(facts.converted)))
     if facts.no_circuits and not facts.problem:
         st.caption(plain(f"No circuits: {facts.no_circuits}. Training, probes and where training acted work."))
     if sets:
         with st.expander(plural(len(sets), "transcoder set"), icon=":material/hub:"):
             _sets(sets)
     elif not facts.no_circuits:
-        st.caption(
-            "It has no transcoder set yet. The first graphs train one, unless the model was added with a published set."
-        )
+        st.caption(_no_set(spec))
+    _published(page, facts)
     if spec.source != "bundled":
         st.button(
             "Remove from the list", icon=":material/remove:", type="tertiary", key=f"remove {spec.name}",
-            help="Its files and its runs stay.", on_click=_remove, args=(page, spec),
+            help="Its files and its runs stay. A folder that was written of its GGUF file goes, unless a run needs it."
+            if facts.converted else "Its files and its runs stay.", on_click=_remove, args=(page, spec),
         )  # fmt: skip
+
+
+def _no_set(spec: ModelSpec) -> str:
+    if spec.transcoders:
+        return f"It is traced with the published set {plain(spec.transcoders)}, read when the first graph is made."
+    return "It has no transcoder set yet. The first graphs train one, unless a published set is chosen."
+
+
+def _published(page: str, facts: ModelFacts) -> None:
+    """Sets that fit its family and shape; one becomes the model's own."""
+    if facts.problem or facts.no_circuits or not facts.published:
+        return
+    n = plural(len(facts.published), "published transcoder set")
+    with st.expander(f"{n} for a model of this shape", icon=":material/public:"):
+        st.caption(
+            "Named by circuit-tracer. A set is downloaded when it is first used (several GB to hundreds of GB), and "
+            "describes best the model that it was trained on. It is used where no set that was trained here has seen "
+            "both checkpoints."
+        )
+        for one in facts.published:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                kind = "across layers" if one.cross_layer else "one a layer"
+                st.markdown(
+                    f"[{plain(one.hub_id)}](https://huggingface.co/{one.hub_id}) · {kind} · trained on "
+                    f"{plain(one.trained_on)}"
+                )
+                if facts.spec.transcoders == one.hub_id:
+                    st.markdown(":green-badge[in use]")
+                st.button(
+                    "Use no published set" if facts.spec.transcoders == one.hub_id else "Use this set",
+                    key=f"{page} set {one.hub_id}", type="tertiary", on_click=_use, args=(facts.spec, one.hub_id),
+                )  # fmt: skip
+
+
+def _use(spec: ModelSpec, hub_id: str) -> None:
+    """Or no longer, where it is in use."""
+    store().save_model(spec.model_copy(update={"transcoders": "" if spec.transcoders == hub_id else hub_id}))
+
+
+def _comparing(needed: ComparisonMemory, device: str) -> str:
+    free = f" {memory(free_here())} are free." if device == "cpu" else ""
+    parts = (
+        f"weights {memory(needed.weights)}, both checkpoints {memory(needed.checkpoints)}, a transcoder set trained "
+        f"here {memory(needed.transcoders)}, tracing a prompt of {N_TOKENS} tokens {memory(needed.tracing)}"
+    )
+    return (
+        f"Comparing two LoRA checkpoints takes about {memory(needed.n_bytes)}: {parts}.{free} A full fine-tune takes "
+        "the weights once more for each checkpoint. A published set may wake more features; then a graph takes more."
+    )
 
 
 def _remove(page: str, spec: ModelSpec) -> None:
@@ -74,7 +129,11 @@ def _doors(facts: ModelFacts, sets: list[TranscoderMeta]) -> str:
     if facts.problem:
         return ":gray-badge[not usable now]"
     circuits = "orange" if facts.no_circuits else "green"
-    trace = ":green-badge[trace]" if sets else ":orange-badge[trace: trains a transcoder set first]"
+    trace = (
+        ":green-badge[trace]"
+        if sets or facts.spec.transcoders
+        else ":orange-badge[trace: trains a transcoder set first]"
+    )
     if facts.no_circuits:
         trace = ":orange-badge[no graphs]"
     door = "no circuits" if facts.no_circuits else "circuits"
@@ -88,6 +147,13 @@ def _facts(facts: ModelFacts) -> str:
         f"{facts.family}, {plural(facts.n_layers, 'layer')} of width {count(facts.d_model)}, "
         f"{count(facts.n_parameters)} parameters, stored as {facts.written_as}. Loaded as {spec.dtype} on "
         f"{spec.device} its weights take {memory(facts.weight_bytes)}. {where[0].upper()}{where[1:]}."
+    )
+
+
+def _rounded(made_of: Converted) -> str:
+    return (
+        f"Written from {made_of.file} ({made_of.stored_as}): its weights are those of the quantised file, and what was "
+        "rounded off is not in them."
     )
 
 
