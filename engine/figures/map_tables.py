@@ -19,13 +19,18 @@ from engine.figures.names import visible
 
 SIDES = ("A", "B", "change")
 MOST_NAMED = 3  # features of a place
+NOT_KEPT = "edges not kept"  # the row of a move of which storage does not tell where it is read
 _SMALLEST = 1e-3  # logits: less is rounding
 
 
 def place_id(view: MapView, row: int, column: int) -> str:
     """As the component names it."""
-    span = view.spans[column]
-    return f"place/{row + view.first_layer}/{span.first}/{span.last}"
+    return span_id(row + view.first_layer, view.spans[column])
+
+
+def span_id(layer: int, span: TokenSpan) -> str:
+    """Of a word's place, as the component names it."""
+    return f"place/{layer}/{span.first}/{span.last}"
 
 
 def place_of(view: MapView, name: str) -> tuple[int, int] | None:
@@ -136,7 +141,7 @@ def layers_of_move(diff: GraphDiff, source: TokenSpan, target: TokenSpan) -> pd.
         rest = whole - found.sum()
         rows.append(np.append(found, rest if abs(rest) >= _SMALLEST else 0.0))
     a, b = rows
-    names = [*(f"L{layer}" for layer in range(diff.a.n_layers)), "the output", "edges not kept"]
+    names = [*(f"L{layer}" for layer in range(diff.a.n_layers)), "the output", NOT_KEPT]
     table = pd.DataFrame(
         {
             "read in": names,

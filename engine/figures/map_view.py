@@ -210,7 +210,7 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
     ]
     moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in (diff.a, diff.b)]
     across = 1 - np.eye(len(spans))
-    logits, total = (change.a, change.b), change.b - change.scale * change.a
+    logits = (change.a, change.b)
     sides = (
         f"{name} · {checkpoint_title(graph.key.checkpoint, steps.get(graph.key.checkpoint))}"
         for name, graph in (("A", diff.a), ("B", diff.b))
@@ -226,7 +226,7 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
         facts=(*(_facts(graph, diff) for graph in (diff.a, diff.b)), "orange: more in B · blue: less in B"),
         tops=(
             *(f"{visible(change.words)} {decimal(logit)}" for logit in logits),
-            f"{visible(change.words)} {signed(total)}",
+            f"{visible(change.words)} {signed(change.total)}",
         ),
     )
 
