@@ -13,7 +13,7 @@ from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
 from engine.analysis.word_pieces import TokenSpan, pieces
 from engine.domain.corpus import Probe
-from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, ExplainedChange, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, signed
@@ -62,17 +62,24 @@ def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) 
     """
     if _is_mean(diff) or not (diff.a.is_measured_whole and diff.b.is_measured_whole):
         return ()
-    change, total = diff.explained, diff.explained.total
     joined = pieces(diff.a.tokens) if spans is None else spans
-    places = _changed(diff, place_table, joined)
+    places, moves = (_changed(diff, measure, joined) for measure in (place_table, move_table))
+    return came_through(diff.explained, places, moves, joined)
+
+
+def came_through(
+    change: ExplainedChange, places: pd.DataFrame, moves: pd.DataFrame, spans: Sequence[TokenSpan]
+) -> tuple[Piece, ...]:
+    """`places`: layer, position, change; `moves`: source, target, change; positions are those that `spans` begin at."""
+    total = change.total
     if abs(total) < change.limit:
-        return _hardly(places, total, change.limit, joined)
-    place, move = _largest(places, total, change.limit), strongest_move(diff, joined)
+        return _hardly(places, total, change.limit, spans)
+    place, move = (_largest(table, total, change.limit) for table in (places, moves))
     named = []
     if place is not None:
-        named.append(f"{signed(place['change'])} came through {_place(place, joined)}{_rest(total, place)}")
+        named.append(f"{signed(place['change'])} came through {_place(place, spans)}{_rest(total, place)}")
     if move is not None:
-        ends = " to ".join(_token(joined, int(move[end])) for end in ("source", "target"))
+        ends = " to ".join(_token(spans, int(move[end])) for end in ("source", "target"))
         named.append(f"between tokens most came from {ends}: {signed(move['change'])}{_rest(total, move)}")
     if not named:
         return (("No one place and no step between tokens makes as much of its change as counts.", False),)
@@ -110,7 +117,7 @@ def _is_mean(diff: GraphDiff) -> bool:
 
 
 def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
-    return f"layer {row['layer']} at {_token(spans, int(row['position']))}"
+    return f"layer {int(row['layer'])} at {_token(spans, int(row['position']))}"
 
 
 def _token(spans: Sequence[TokenSpan], position: int) -> str:

@@ -45,7 +45,7 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
         )  # fmt: skip
     group = group_named(groups, subject)
     with right:
-        view = _view(_first_view(a) if group is None else "graphs")
+        view = _view(_first_view(a))
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     prompt = "" if group else subject
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
@@ -75,7 +75,11 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
 
     `spans`: what counts as one token.
     """
-    answers, carried = sentences(diff, selection.probe, spans)
+    told(diff, *sentences(diff, selection.probe, spans))
+
+
+def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
+    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through."""
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
