@@ -124,6 +124,10 @@ def map_keys(view: MapView) -> list[tuple[str, str]]:
     if view.picture == "acted":
         size = f"area: part of the change; the largest is {decimal(place)} logits"
         return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
+    if view.picture == "heads":
+        size = f"area: effect; the largest is {decimal(place)}"
+        helps = [("positive", f"helps {what}"), ("negative", "works against it")]
+        return [*helps, ("gained", "more in B"), ("lost", "less in B"), ("", size)]
     keys = [("positive", f"pushes {what} up"), ("negative", "pushes it down"), ("gained", "more in B")]
     keys += [("lost", "less in B"), ("", f"area: part of the logit; the largest is {decimal(place)}")]
     moves = f"arcs: what moves from word to word; the thickest is {decimal(move)}"

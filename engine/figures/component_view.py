@@ -44,6 +44,7 @@ _WHAT = {
     "logits": "The model’s scores for the next word.",
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
+_LEAST_LAYER_PX = 12  # of a layer: names do not lie on each other; a deeper model is drawn higher than its frame
 _LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
 _PAIR_LEGEND = [
     *_LEGEND,
@@ -107,7 +108,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     (which of q, k, v are in the circuit; empty for other targets); q_a, k_a, v_a, q_b, k_b, v_b (NaN for other
     targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
     """
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     inside = [collapsed(side.circuit) for side in (a, b)]
     scores = [summed_qkv(side.effects, shape) for side in (a, b)]
     rows, columns = np.nonzero(inside[0] | inside[1])
@@ -137,7 +138,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
 def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     """Every component of the model: id, name, kind, layer, position, a, b (the summed |score| of its edges in
     the circuit, out of it, of the output into it), in_a, in_b, status (kept where it is in neither)."""
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     places = [ComponentPlace.of(name) for name in shape.nodes()]
     table = pd.DataFrame(
         {
@@ -164,7 +165,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
 
     Raises ComparisonRefused where the models have other components.
     """
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     nodes, edges = node_changes(a, b), edge_changes(a, b)
     places = _places(shape)
     sides = [
@@ -211,7 +212,8 @@ def effect_text(value: float) -> str:
     return signed(float(value), min(digits, 6))
 
 
-def _shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
+def shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
+    """Raises ComparisonRefused where the models have other components."""
     if a.scores.shape != b.scores.shape:
         has = [f"{side.scores.shape.n_layers} layers of {side.scores.shape.n_heads} heads" for side in (a, b)]
         raise ComparisonRefused(
@@ -248,6 +250,7 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
     return {
         "width": shape.n_heads + 2.4,
         "height": float(shape.n_layers + 1),
+        "least_px": _LEAST_LAYER_PX,
         "columns": columns,
         "rows": [{"label": label, "y": float(place)} for place, label in enumerate(labels)],
     }

@@ -30,7 +30,7 @@ from engine.figures.graph_view import Sent, checkpoint_title, short
 from engine.figures.map_split import Split, split
 from engine.figures.names import visible
 
-Picture = Literal["acted", "carried"]
+Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
 MOST_MOVES = 10  # arcs of one panel
@@ -70,7 +70,7 @@ class MapView(Sent):
     rows: tuple[str, ...]  # from below
     panels: tuple[MapPanel, ...]
     frames: tuple[MapFrame, ...]  # in the order of training; the last is the whole
-    words: str  # what is explained
+    words: str  # what is explained; of heads, what they have an effect on
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
 

@@ -21,7 +21,8 @@ from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.data import default_prompt, learned_most, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
-from pages._ui.compare.selection import DEEP, FORMER_VIEWS, PAGE, VIEWS, Selection
+from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
+from pages._ui.graphs.maps import DEEP
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain

@@ -26,7 +26,6 @@ from pages._ui.compare.map import compare_map
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
 from pages._ui.compare.mean_map import mean_map
 from pages._ui.compare.selection import (
-    DEEP,
     PAGE,
     PICKING,
     Selection,
@@ -45,6 +44,7 @@ from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
+from pages._ui.graphs.maps import DEEP
 from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
