@@ -5,8 +5,9 @@ Each prompt has the parts of its own right answer's logit, from its whole graph;
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from engine.analysis.headline import Piece
 from engine.analysis.parts import moved_parts, place_parts, reads_of_move, token_parts
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.analysis.word_pieces import TokenSpan, pieces
+from engine.domain.acted import EMBEDDING_LAYER
 from engine.domain.diffs import ExplainedChange
 
 STANDARD_ERRORS = 2.0  # a mean change within so many of 0 may be chance
@@ -80,17 +82,51 @@ def mean_sentence(change: ExplainedChange, found: MeanParts) -> tuple[Piece, ...
     """
     if not found.is_whole:
         return ()
-    places, error = found.places[:, 1:], found.place_error[1:]  # without the embeddings, which are no layer
-    moves = found.moves * (1 - np.eye(len(found.spans)))
-    layer, column = np.nonzero(_beyond(places, error, change.scale))
-    target, source = np.nonzero(_beyond(moves, found.move_error, change.scale))
-    first = np.array([span.first for span in found.spans])
-    return came_through(
-        change,
-        _table(places[:, layer, column], change.scale, layer=layer, position=first[column]),
-        _table(moves[:, target, source], change.scale, source=first[source], target=first[target]),
-        found.spans,
-    )
+    places, moves = _place_table(found, change.scale), _move_table(found, change.scale)
+    places, moves = (table[table["change"].abs() > STANDARD_ERRORS * table["error"]] for table in (places, moves))
+    return came_through(change, places[places["layer"] != EMBEDDING_LAYER], moves, found.spans)
+
+
+def mean_record(found: MeanParts, scale: float) -> dict[str, list[dict[Hashable, Any]]]:
+    """places (layer, slot, token, a, b, error), moves (source, target, source_token, target_token, a, b, error): the
+    largest change first; slots by number and name, −1 the embeddings; `error`: the standard error of the change."""
+    names = {span.first: span.text for span in found.spans}
+    places, moves = _place_table(found, scale), _move_table(found, scale)
+    places.insert(2, "token", places["position"].map(names))
+    for place, end in ((2, "source"), (3, "target")):
+        moves.insert(place, f"{end}_token", moves[end].map(names))
+    tables = {"places": places.rename(columns={"position": "slot"}), "moves": moves}
+    return {
+        name: table.loc[table["change"].abs().sort_values(ascending=False, kind="stable").index]
+        .drop(columns="change")
+        .to_dict("records")
+        for name, table in tables.items()
+    }
+
+
+def _place_table(found: MeanParts, scale: float) -> pd.DataFrame:
+    """layer, position (slot), a, b, change, error."""
+    row, column = np.nonzero((found.places != 0).any(0))
+    at = {"layer": row + EMBEDDING_LAYER, "position": _firsts(found)[column]}
+    return _table(at, found.places[:, row, column], found.place_error[row, column], scale)
+
+
+def _move_table(found: MeanParts, scale: float) -> pd.DataFrame:
+    """source, target (slots), a, b, change, error: what stays at its own slot is left out."""
+    across = 1 - np.eye(len(found.spans))
+    target, source = np.nonzero((found.moves != 0).any(0) & (across > 0))
+    at = {"source": _firsts(found)[source], "target": _firsts(found)[target]}
+    return _table(at, found.moves[:, target, source], found.move_error[target, source], scale)
+
+
+def _firsts(found: MeanParts) -> np.ndarray:
+    return np.array([span.first for span in found.spans])
+
+
+def _table(at: dict[str, np.ndarray], values: np.ndarray, error: np.ndarray, scale: float) -> pd.DataFrame:
+    """`values`: (2, n) in A and in B."""
+    a, b = values
+    return pd.DataFrame({**at, "a": a, "b": b, "change": b - scale * a, "error": error})
 
 
 def _aligned(parts: Sequence[Part]) -> Alignment:
@@ -102,13 +138,3 @@ def _error(values: np.ndarray, scale: float) -> np.ndarray:
     change = values[:, 1] - scale * values[:, 0]
     found: np.ndarray = change.std(0, ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.zeros(change.shape[1:])
     return found
-
-
-def _beyond(values: np.ndarray, error: np.ndarray, scale: float) -> np.ndarray:
-    found: np.ndarray = np.abs(values[1] - scale * values[0]) > STANDARD_ERRORS * error
-    return found
-
-
-def _table(values: np.ndarray, scale: float, **places: np.ndarray) -> pd.DataFrame:
-    """`values`: (2, n) in A and in B."""
-    return pd.DataFrame({**places, "a": values[0], "b": values[1], "change": values[1] - scale * values[0]})

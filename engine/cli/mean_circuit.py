@@ -45,6 +45,7 @@ def mean_circuit(
 ) -> None:
     """Trace two checkpoints on many probes of one kind, and show what differs on average."""
     from engine.analysis.aggregate import aggregate
+    from engine.analysis.mean_parts import mean_parts, mean_record
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
     from engine.workflows.prompt_groups import group_prompts, probe_group
@@ -56,12 +57,15 @@ def mean_circuit(
     store = store_of(ctx)
     ref_a, ref_b = store.checkpoint(a).ref, store.checkpoint(b).ref
     chosen = group_prompts(probe_group(store, ref_a, ref_b, constraint_type, probe_kind(kind)), prompts)
-    mean = aggregate(_parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings))
+    parts = _parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings)
+    mean = aggregate(parts)
+    carried = mean_parts(parts, mean.explained.scale)
     names = store.feature_names(mean.a.key.transcoders_hash)
     if json_file:
         from engine.analysis.records import diff_record
 
-        write_json(diff_record(mean) | {"labels": names.record(features_in(mean.nodes))}, json_file)
+        labels = {"labels": names.record(features_in(mean.nodes))}
+        write_json(diff_record(mean) | mean_record(carried, mean.explained.scale) | labels, json_file)
     if csv_file:
         from engine.export import edges_csv
 
@@ -69,7 +73,7 @@ def mean_circuit(
     if "-" not in (json_file, csv_file):
         from engine.cli.graph_text import show_mean
 
-        show_mean(mean, names)
+        show_mean(mean, carried, names)
 
 
 def _parts(

@@ -14,10 +14,10 @@ from engine.domain.components import CIRCUIT_SHARE
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure, Metric
 from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
+from engine.figures.map_view import DEEP
 from pages._ui import url
 from pages._ui.circuits.data import corpora_with_pairs, default_pairs
 from pages._ui.demo import RUN_A
-from pages._ui.graphs.maps import DEEP
 from pages._ui.graphs.picking import Picking
 from pages._ui.pickers import pick
 from pages._ui.session import store

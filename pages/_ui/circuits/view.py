@@ -11,6 +11,7 @@ from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
 from engine.domain.numbers import step_name
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
+from engine.figures.map_view import DEEP
 from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
 from pages._ui.circuits.heads import heads
@@ -20,7 +21,6 @@ from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
-from pages._ui.graphs.maps import DEEP
 from pages._ui.session import store
 
 GRAPH_PX, DEEP_PX, TABLE_PX = 290, 420, 250

@@ -14,6 +14,7 @@ from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
 from engine.figures.fit_text import low_fit
+from engine.figures.map_view import DEEP
 from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
 from pages._ui.cached import scores
@@ -22,7 +23,6 @@ from pages._ui.compare.data import default_prompt, learned_most, probes_of, trac
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
-from pages._ui.graphs.maps import DEEP
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain

@@ -7,9 +7,9 @@ from engine.domain.diffs import DiffSettings
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import PruneSettings
 from engine.domain.runs import Checkpoint
+from engine.figures.map_view import DEEP
 from engine.workflows.prompt_groups import ProbeGroup
 from pages._ui import url
-from pages._ui.graphs.maps import DEEP
 from pages._ui.graphs.picking import Picking
 
 PAGE = "compare"

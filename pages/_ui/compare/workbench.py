@@ -16,6 +16,7 @@ from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
+from engine.figures.map_view import DEEP
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
 from pages._ui import url
@@ -44,7 +45,6 @@ from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
-from pages._ui.graphs.maps import DEEP
 from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain

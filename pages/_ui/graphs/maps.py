@@ -10,7 +10,6 @@ from engine.figures.map_view import MapView
 from pages._ui.graphs.marked import marked
 from pages._ui.graphs.marks import Marks
 
-DEEP = 8  # layers: of a deeper model the Map comes first, and graphs are drawn higher
 _LAYER_PX, _AROUND_PX = 13, 84  # of a row; names, totals
 _GROW_PX = 14  # of a row, at most, in a window higher than a small laptop's
 _FRAME_PX, _STEPS_PX = 68, 34  # title and legend; the slider
