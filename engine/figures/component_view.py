@@ -45,6 +45,7 @@ _WHAT = {
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
 _LEAST_LAYER_PX = 12  # of a layer: names do not lie on each other; a deeper model is drawn higher than its frame
+_LAYERS_IN_FRAME, _MAP_SHARE = 32, 0.18  # layers that fit a frame; of the heads' width, as in assets/graph/scene.js
 _LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
 _PAIR_LEGEND = [
     *_LEGEND,
@@ -243,12 +244,18 @@ def _via(edges: np.ndarray, shape: ComponentShape, rows: np.ndarray, columns: np
     return [" ".join(which for which, there in zip(QKV, row, strict=True) if there) for row in zip(*parts, strict=True)]
 
 
+def _left(shape: ComponentShape) -> float:
+    """Of a model that is drawn higher than its frame, room for the small map of it."""
+    return _MAP_SHARE * shape.n_heads if shape.n_layers > _LAYERS_IN_FRAME else 0.0
+
+
 def _places(shape: ComponentShape) -> dict[str, Any]:
-    columns = [{"token": f"h{head}", "x": head + 1.0, "bold": False} for head in range(shape.n_heads)]
-    columns.append({"token": "MLP", "x": shape.n_heads + 1.6, "bold": False})
+    left = _left(shape)
+    columns = [{"token": f"h{head}", "x": left + head + 1.0, "bold": False} for head in range(shape.n_heads)]
+    columns.append({"token": "MLP", "x": left + shape.n_heads + 1.6, "bold": False})
     labels = ["in", *(f"L{layer}" for layer in range(shape.n_layers)), "out"]
     return {
-        "width": shape.n_heads + 2.4,
+        "width": left + shape.n_heads + 2.4,
         "height": float(shape.n_layers + 1),
         "least_px": _LEAST_LAYER_PX,
         "columns": columns,
@@ -259,6 +266,7 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
 def _drawn_nodes(
     nodes: pd.DataFrame, edges: pd.DataFrame, shape: ComponentShape
 ) -> list[dict[str, Any]]:  # fmt: skip
+    left = _left(shape)
     heads_y, mlp_y = (_PARALLEL_Y, _PARALLEL_Y) if shape.parallel else (_HEADS_Y, _MLP_Y)
     largest = [float(nodes.loc[nodes["kind"].isin(["head", "mlp"]), side].max()) or 1.0 for side in ("a", "b")]
     counts = {
@@ -267,7 +275,7 @@ def _drawn_nodes(
     drawn = []
     for row in nodes.to_dict("records"):
         kind, layer = row["kind"], int(row["layer"])
-        x = {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
+        x = left + {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
         y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
         drawn.append(
             {

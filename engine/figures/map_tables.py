@@ -43,13 +43,14 @@ def place_of(view: MapView, name: str) -> tuple[int, int] | None:
 
 
 def place_rows(view: MapView) -> pd.DataFrame:
-    """layer, word, part; or layer, word, A, B, change; and id. Without places that are 0 in all of them."""
+    """layer, word (of heads `head or MLP`), part; or layer, word, A, B, change; and id. Without places that are 0
+    in all of them."""
     values = view.frames[-1].places
     row, column = np.nonzero((values != 0).any(0))
     table = pd.DataFrame(
         {
             "layer": [view.rows[place] for place in row],
-            "word": [visible(view.spans[place].text) for place in column],
+            "head or MLP" if view.picture == "heads" else "word": [visible(view.spans[place].text) for place in column],
             **_figures(values[:, row, column]),
             "id": [place_id(view, *place) for place in zip(row.tolist(), column.tolist(), strict=True)],
         }

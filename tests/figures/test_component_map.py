@@ -28,7 +28,7 @@ def test_an_effect_is_the_sum_over_the_edges_out() -> None:
     assert changed_most(view) == [("L1 · head 1", "−3.00"), ("L0 · head 0", "+0.75"), ("L1 · MLP", "+0.75")]
     assert view.frames[0].tops == ("right answer ahead by 1.50", "right answer ahead by 1.50", "")
     rows = place_rows(view)
-    assert rows.iloc[0][["layer", "word", "A", "B", "change", "id"]].tolist() == [
+    assert rows.iloc[0][["layer", "head or MLP", "A", "B", "change", "id"]].tolist() == [
         "L1", "h1", 2.0, -1.0, -3.0, "place/1/1/1",
     ]  # fmt: skip
 

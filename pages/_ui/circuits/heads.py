@@ -19,11 +19,10 @@ from pages._ui.graphs.maps import difference_map
 from pages._ui.graphs.marks import Marks
 from pages._ui.graphs.picking import Picking
 from pages._ui.kept import kept
-from pages._ui.text import plain
 
 PICKING = Picking(PAGE, key="circuit map")
 _TABLE_PX = 300
-_FORMATS = tuple(one for one in MAP_FORMATS if one.name in ("png", "svg"))
+_FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
 _NUMBER = st.column_config.NumberColumn
 _STATUS_WORDS = {"kept": "both", "appeared": "B alone", "vanished": "A alone"}
 _HOW_TO_READ = (
@@ -49,7 +48,8 @@ def heads(
     left, right = st.columns(2, gap="medium")
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
-        drawn = ExportedMap(view, a.scores.key.checkpoint, b.scores.key.checkpoint, "", text.replace("*", ""))
+        names = a.scores.key.checkpoint, b.scores.key.checkpoint
+        drawn = ExportedMap(view, *names, "", text.replace("**", ""), subject="Heads and MLPs")
         export_menu(_FORMATS, drawn, name=f"{drawn.a} {drawn.b} heads")
     with left:
         PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))
@@ -69,7 +69,7 @@ def _sentence(chosen: CircuitChoice, view: MapView) -> str:
     if chosen.a.step == chosen.b.step:
         return "A and B are the same checkpoint."
     when = f"From {step_name(chosen.a.step)} to {step_name(chosen.b.step)}"
-    found = [f"**{plain(name)}** ({change})" for name, change in changed_most(view)]
+    found = [f"**{name}** ({change})" for name, change in changed_most(view)]  # names of ours
     if not found:
         return f"{when} no head or MLP has another effect on the right answer."
     return f"{when} the effect on the right answer changed most of {', '.join(found)}."

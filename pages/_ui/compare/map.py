@@ -139,9 +139,11 @@ def draw_map(view: MapView) -> Marks:
     return marks()
 
 
-def export_map(view: MapView, selection: Selection, text: str) -> None:
+def export_map(view: MapView, selection: Selection, text: str, *, subject: str = "") -> None:
+    """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
-    export_menu(MAP_FORMATS, ExportedMap(view, a, b, prompt, text), name=f"{a} {b} {prompt} {TITLES[view.picture]}")
+    drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
+    export_menu(MAP_FORMATS, drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
 
 
 def _below(

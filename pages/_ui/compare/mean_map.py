@@ -43,7 +43,8 @@ def mean_map(selection: Selection, shown: Shown) -> None:
     with controls, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         pieces_switch(view)
         settings_menu(diff, selection, shown)
-        export_map(view, selection, " ".join("".join(text for text, _ in one) for one in (answers, carried)))
+        text = " ".join("".join(text for text, _ in one) for one in (answers, carried))
+        export_map(view, selection, text, subject=diff.a.key.prompt)
     _below(view, at, mean, found, selection, shown)
 
 
