@@ -39,13 +39,14 @@ function mapKeys({ picture, words, largest, frames }) {
       ["", `area: part of the change; the largest is ${size} logits`],
     ];
   }
+  const isHeads = picture === "heads";
   const moves = frames.some((frame) => frame.moves.source.length);
   return [
-    ["tm-key tm-up", `pushes ${what} up`],
-    ["tm-key tm-down", `pushes it down`],
+    ["tm-key tm-up", isHeads ? `helps ${what}` : `pushes ${what} up`],
+    ["tm-key tm-down", isHeads ? "works against it" : "pushes it down"],
     ["tm-key tm-raises", "more in B"],
     ["tm-key tm-lowers", "less in B"],
-    ["", `area: part of the logit; the largest is ${size}`],
+    ["", `area: ${isHeads ? "effect" : "part of the logit"}; the largest is ${size}`],
     ...(moves ? [["tl-line tl-same", `moves from word to word; the thickest is ${decimal(largest[1])}`]] : []),
   ];
 }

@@ -5,7 +5,7 @@ token twice, nor does it step from one token to another twice. So of every figur
 all else adds, or takes back, and the two are the whole. Figures of two places are never added: paths share both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -13,10 +13,13 @@ from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
 from engine.analysis.word_pieces import TokenSpan, pieces
 from engine.domain.corpus import Probe
-from engine.domain.diffs import MEAN_COLUMNS, GraphDiff
+from engine.domain.diffs import MEAN_COLUMNS, ExplainedChange, GraphDiff
 from engine.domain.explained import ExplainedLogits
+from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, signed
 from engine.domain.words import token_name
+
+_Table = Callable[[AttributionGraph, AttributionGraph, ExplainedLogits, Sequence[TokenSpan]], pd.DataFrame]
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
@@ -59,26 +62,40 @@ def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) 
     """
     if _is_mean(diff) or not (diff.a.is_measured_whole and diff.b.is_measured_whole):
         return ()
-    change = diff.explained
-    total = change.b - change.scale * change.a
     joined = pieces(diff.a.tokens) if spans is None else spans
-    places, moves = (
-        table.assign(change=table["b"] - change.scale * table["a"])
-        for table in (measure(diff.a, diff.b, explained_logits(diff), joined) for measure in (place_table, move_table))
-    )
+    places, moves = (_changed(diff, measure, joined) for measure in (place_table, move_table))
+    return came_through(diff.explained, places, moves, joined)
+
+
+def came_through(
+    change: ExplainedChange, places: pd.DataFrame, moves: pd.DataFrame, spans: Sequence[TokenSpan]
+) -> tuple[Piece, ...]:
+    """`places`: layer, position, change; `moves`: source, target, change; positions are those that `spans` begin at."""
+    total = change.total
     if abs(total) < change.limit:
-        return _hardly(places, total, change.limit, joined)
+        return _hardly(places, total, change.limit, spans)
     place, move = (_largest(table, total, change.limit) for table in (places, moves))
     named = []
     if place is not None:
-        named.append(f"{signed(place['change'])} came through {_place(place, joined)}{_rest(total, place)}")
+        named.append(f"{signed(place['change'])} came through {_place(place, spans)}{_rest(total, place)}")
     if move is not None:
-        ends = " to ".join(_token(joined, int(move[end])) for end in ("source", "target"))
+        ends = " to ".join(_token(spans, int(move[end])) for end in ("source", "target"))
         named.append(f"between tokens most came from {ends}: {signed(move['change'])}{_rest(total, move)}")
     if not named:
         return (("No one place and no step between tokens makes as much of its change as counts.", False),)
     whole = "Of the " if change.scale == 1 else "Of what changed beyond this, "
     return (whole, False), (signed(total), True), (f", {'; '.join(named)}.", False)
+
+
+def strongest_move(diff: GraphDiff, spans: Sequence[TokenSpan]) -> pd.Series | None:
+    """The row of `move_table`, with its `change`, that moved most in the direction of the whole; None where it is less
+    than counts."""
+    return _largest(_changed(diff, move_table, spans), diff.explained.total, diff.explained.limit)
+
+
+def _changed(diff: GraphDiff, measure: _Table, spans: Sequence[TokenSpan]) -> pd.DataFrame:
+    table = measure(diff.a, diff.b, explained_logits(diff), spans)
+    return table.assign(change=table["b"] - diff.explained.scale * table["a"])
 
 
 def _hardly(places: pd.DataFrame, total: float, limit: float, spans: Sequence[TokenSpan]) -> tuple[Piece, ...]:
@@ -100,7 +117,7 @@ def _is_mean(diff: GraphDiff) -> bool:
 
 
 def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
-    return f"layer {row['layer']} at {_token(spans, int(row['position']))}"
+    return f"layer {int(row['layer'])} at {_token(spans, int(row['position']))}"
 
 
 def _token(spans: Sequence[TokenSpan], position: int) -> str:

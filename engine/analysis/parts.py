@@ -238,6 +238,20 @@ def moved_parts(graph: AttributionGraph, explained: ExplainedLogits) -> np.ndarr
     return np.tensordot(explained.weights(output_ids(graph)), _parts(graph).moved, 1)
 
 
+def reads_of_move(
+    graph: AttributionGraph, explained: ExplainedLogits, sources: Sequence[int], targets: Sequence[int]
+) -> np.ndarray:
+    """(n_layers + 2,) what comes to the positions `targets` from the positions `sources`, by the layer that reads it;
+    then what the output reads, and what came along edges that storage did not keep. The sum is the move."""
+    at = graph.position
+    here = np.isin(at[graph.source], sources) & np.isin(at[graph.target], targets)
+    end = graph.target[here]
+    flow = graph.weight[here] * units(graph, explained)[end]
+    layer = np.where(graph.kind[end] == NodeKind.LOGIT, graph.n_layers, graph.layer[end])
+    found = np.bincount(layer, flow, minlength=graph.n_layers + 1)
+    return np.append(found, moved_parts(graph, explained)[np.ix_(targets, sources)].sum() - found.sum())
+
+
 def _by_change(table: pd.DataFrame) -> pd.DataFrame:
     order = (table["b"] - table["a"]).abs().sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

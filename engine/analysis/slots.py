@@ -15,15 +15,18 @@ Slots are ordered by where their word begins on average, as a share of the promp
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from engine.analysis.word_pieces import TokenSpan
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.errors import ComparisonRefused
 
 _WORD, _KNOWN, _BEGIN = "{w}", "{known}", "{begin}"
-_LABELS: Final = {_WORD: "new word", _KNOWN: "known word", "{n}": "noun", "{c}": "meaning", _BEGIN: "<bos>"}
+NEW_WORD: Final = "new word"  # its label
+_LABELS: Final = {_WORD: NEW_WORD, _KNOWN: "known word", "{n}": "noun", "{c}": "meaning", _BEGIN: "<bos>"}
 _SEVERAL = "last word"  # where the phrasings end in different words
 _PIECE = re.compile(r"\{[wnc]\}|(?:(?!\{[wnc]\})\S)+")
 _JOINT = re.compile(r"[\sĠ▁]+")  # blanks, and what tokenizers write for them
@@ -48,10 +51,12 @@ BEGIN, LAST = Slot(_BEGIN), Slot("{last}")
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """`names`: of the slots, in order; `rows`: for each prompt, (n_pos,) the slot of every position."""
+    """`names`: of the slots, in order; `rows`: for each prompt, (n_pos,) the slot of every position; `words`: which
+    slots are the tokens of one word, in the same order."""
 
     names: tuple[str, ...]
     rows: tuple[np.ndarray, ...]
+    words: tuple[TokenSpan, ...]
 
 
 def probe_slots(probe: Probe, tokens: Sequence[str]) -> tuple[Slot, ...]:
@@ -89,7 +94,9 @@ def align(prompts: Sequence[tuple[Slot, ...]]) -> Alignment:
     order = sorted({slot for slots in own for slot in slots}, key=lambda s: (begin[s.word, s.occurrence], s))
     row = {slot: number for number, slot in enumerate(order)}
     names = tuple(last if slot == LAST else slot.label for slot in order)
-    return Alignment(names, tuple(np.array([row[slot] for slot in slots]) for slots in own))
+    starts_word = [place for place, slot in enumerate(order) if slot.offset == 0]
+    words = [TokenSpan(a, b - 1, names[a]) for a, b in pairwise([*starts_word, len(order)])]
+    return Alignment(names, tuple(np.array([row[slot] for slot in slots]) for slots in own), tuple(words))
 
 
 def _words(probe: Probe) -> list[tuple[str, int, str]]:

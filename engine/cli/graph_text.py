@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from engine.analysis.carried import carried_sentence, explained_sentence
 from engine.analysis.headline import headline
+from engine.analysis.mean_parts import MeanParts, mean_sentence
 from engine.analysis.pruning import contributions, prune
 from engine.analysis.records import node_tokens
+from engine.analysis.word_pieces import words
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
 from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
@@ -48,6 +51,8 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
         f"edge similarity {summary.edge_similarity:.2f} (weighted)."
     )
     say(_explained(diff))
+    if carried := carried_sentence(diff, words(diff.a.tokens)):
+        say("".join(text for text, _ in carried))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side, called), strict=True))
     order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
@@ -80,9 +85,12 @@ def _explained(diff: GraphDiff) -> str:
     return text
 
 
-def show_mean(mean: GraphDiff, called: FeatureNames) -> None:
-    """A mean circuit of many prompts: how both sides answer on average, and the edges that changed most."""
+def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None:
+    """A mean circuit of many prompts: how both sides answer on average, what the change came through, and the edges
+    that changed most."""
     say("".join(text for text, _ in headline(mean)))
+    told = (*explained_sentence(mean), (" ", False), *mean_sentence(mean.explained, carried))
+    say("".join(text for text, _ in told))
     _show_side(mean.a)
     _show_side(mean.b)
     show_table(

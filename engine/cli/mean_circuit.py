@@ -46,6 +46,7 @@ def mean_circuit(
     """Trace two checkpoints on many probes of one kind, and show what differs on average."""
     from engine.analysis.acted_mean import first_tokens_note
     from engine.analysis.aggregate import aggregate, n_first_tokens
+    from engine.analysis.mean_parts import mean_parts, mean_record
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
     from engine.workflows.prompt_groups import group_prompts, probe_group
@@ -59,12 +60,13 @@ def mean_circuit(
     chosen = group_prompts(probe_group(store, ref_a, ref_b, constraint_type, probe_kind(kind)), prompts)
     parts = _parts(store, ref_a, ref_b, chosen, transcoder_set(transcoders), settings)
     mean, n_first = aggregate(parts), n_first_tokens(parts)
+    carried = mean_parts(parts, mean.explained.scale)
     names = store.feature_names(mean.a.key.transcoders_hash)
     if json_file:
         from engine.analysis.records import diff_record
 
         more = {"first_tokens": n_first, "labels": names.record(features_in(mean.nodes))}
-        write_json(diff_record(mean) | more, json_file)
+        write_json(diff_record(mean) | mean_record(carried, mean.explained.scale) | more, json_file)
     if csv_file:
         from engine.export import edges_csv
 
@@ -72,7 +74,7 @@ def mean_circuit(
     if "-" not in (json_file, csv_file):
         from engine.cli.graph_text import show_mean
 
-        show_mean(mean, names)
+        show_mean(mean, carried, names)
         if n_first:
             say(first_tokens_note(n_first).strip())
 

@@ -52,6 +52,11 @@ class ExplainedChange:
     is_estimated: bool  # what a change does: from the graphs alone, because B's gradients are not known
 
     @property
+    def total(self) -> float:
+        """Logits: the change beyond the scale."""
+        return self.b - self.scale * self.a
+
+    @property
     def effect(self) -> str:
         """How it is known what a change does to the logit, in a sentence."""
         if self.is_estimated:

@@ -17,9 +17,14 @@ class ExportedMap:
     view: "MapView"
     a: str  # RUN@LABEL
     b: str
-    prompt: str
+    prompt: str  # empty where it is of no one prompt: then `subject` says of what
     sentence: str  # what it tells, in words
     theme: "Theme" = "light"
+    subject: str = ""
+
+    @property
+    def heading(self) -> str:
+        return f"“{self.prompt} ▁”" if self.prompt else self.subject
 
 
 def _html(drawn: ExportedMap, _: str) -> str:

@@ -19,6 +19,7 @@ from engine.figures.names import visible
 
 _MARGIN, _GAP, _HEAD, _LEGEND, _LINE = 10.0, 14.0, 26.0, 26.0, 19.0  # pixels
 _LAYER_PX, _AROUND_PX, _ARCS_PX, _LEAST_PX = 13, 96, 62, 260
+_SPARE = 1.16  # room for a key beyond the width that is only estimated: fonts differ
 _SPLIT = 3 / 8  # of the width, beside where training acted
 
 
@@ -108,7 +109,7 @@ def _draw_map(
 def _draw_legend(group: ET.Element, view: MapView, colours: dict[str, str], width: float) -> None:
     x = 0.0
     for colour, text in map_keys(view):
-        end = x + (20 if colour else 0) + text_width(text, 12)
+        end = x + (20 if colour else 0) + _SPARE * text_width(text, 12)
         if end > width:
             break  # a narrow picture leaves out the last keys
         if colour:
@@ -124,6 +125,10 @@ def map_keys(view: MapView) -> list[tuple[str, str]]:
     if view.picture == "acted":
         size = f"area: part of the change; the largest is {decimal(place)} logits"
         return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
+    if view.picture == "heads":
+        size = f"area: effect; the largest is {decimal(place)}"
+        helps = [("positive", f"helps {what}"), ("negative", "works against it")]
+        return [*helps, ("gained", "more in B"), ("lost", "less in B"), ("", size)]
     keys = [("positive", f"pushes {what} up"), ("negative", "pushes it down"), ("gained", "more in B")]
     keys += [("lost", "less in B"), ("", f"area: part of the logit; the largest is {decimal(place)}")]
     moves = f"arcs: what moves from word to word; the thickest is {decimal(move)}"

@@ -18,6 +18,7 @@ from engine.domain.numbers import decimal, step_name
 from engine.domain.runs import Checkpoint, LossLog, RunConfig
 from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
+from engine.export.report_acted import ActedPart, acted_part
 from engine.export.report_circuits import CircuitPart, circuit_part
 from engine.export.report_comparison import ComparisonPart, comparison_part
 from engine.export.versions import versions
@@ -88,6 +89,7 @@ def run_report(store: Store, run: str) -> str:
             loss_svg=_loss_picture(config, losses),
             curves_svg=_curves_picture(config, scores),
             circuits=_circuits(store, config, checkpoints, found),
+            acted=_acted(store, checkpoints, comparison.key.prompt if comparison else "", found),
             comparison=comparison,
             warnings=[*found.warnings, *([comparison.warning] if comparison and comparison.warning else [])],
             missing=found.missing,
@@ -179,6 +181,14 @@ def _comparison(
         return comparison_part(store, chosen)
     except (Damaged, NotFound, InputError) as error:
         found.missing.append(f"The comparison of {chosen.key.a} with {chosen.key.b} is left out: {error}")
+        return None
+
+
+def _acted(store: Store, checkpoints: Sequence[Checkpoint], prompt: str, found: Findings) -> ActedPart | None:
+    try:
+        return acted_part(store, checkpoints, prompt)
+    except Damaged as error:
+        found.missing.append(f"Where training acted is left out: {error}")
         return None
 
 

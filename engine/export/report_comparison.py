@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -11,11 +11,14 @@ from engine.analysis.diff import diff_graphs
 from engine.analysis.headline import Piece
 from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
+from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import CheckpointState
+from engine.export.map_svg import map_svg
 from engine.export.svg import graph_svg
 from engine.figures.fit_text import low_fit
-from engine.figures.graph_view import checkpoint_title, pair_view
+from engine.figures.graph_view import GraphView, checkpoint_title, pair_view
+from engine.figures.map_view import DEEP, carried_view, taught_word
 from engine.figures.palette import STATUS
 from engine.figures.tables import edge_table
 from engine.store import Store
@@ -31,7 +34,8 @@ class ComparisonPart:
     key: ComparisonKey
     names: tuple[str, str]  # of the checkpoints
     sentences: tuple[tuple[Piece, ...], ...]
-    pictures: tuple[Markup, ...]  # both graphs, then what differs
+    map: Markup  # what carries the answer
+    pictures: tuple[Markup, ...]  # both graphs, then what differs; none of a deep model, where they show little
     rows: list[dict[Hashable, Any]]
     effect: str  # how it is known what a change does
     counts: dict[str, int]
@@ -49,14 +53,17 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     losses, steps = [s.smoothed_loss if s else None for s in states], [s.step if s else None for s in states]
     view = pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=steps[0], step_b=steps[1])
     names = store.feature_names(diff.a.key.transcoders_hash)
-    pictures = [graph_svg(view, side=side, width=_WIDTH, height=_HEIGHT, names=names) for side in ("pair", "overlay")]
+    pictures = () if diff.a.n_layers > DEEP else _graphs(view, names)
+    at = {ref: step for ref, step in zip((key.a, key.b), steps, strict=True) if step is not None}
+    carried = carried_view([(None, diff)], at, taught=taught_word(probe))
     titles = (checkpoint_title(key.a, steps[0]), checkpoint_title(key.b, steps[1]))
     sides = ((f"A ({titles[0]})", diff.a), (f"B ({titles[1]})", diff.b))
     return ComparisonPart(
         key=key,
         names=titles,
-        sentences=sentences(diff, probe),
-        pictures=tuple(map(Markup, pictures)),  # written through an XML tree
+        sentences=sentences(diff, probe, carried.spans),
+        map=Markup(map_svg(carried, width=_WIDTH)),  # noqa: S704 - written through an XML tree
+        pictures=pictures,
         rows=edge_table(diff, changed_only=True, names=names).head(_ROWS).to_dict("records"),
         effect=diff.explained.effect,
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
@@ -64,6 +71,12 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
         warning=low_fit(dict(sides)),
     )
+
+
+def _graphs(view: GraphView, names: FeatureNames) -> tuple[Markup, ...]:
+    sides: tuple[Literal["pair", "overlay"], ...] = ("pair", "overlay")
+    drawn = (graph_svg(view, side=side, names=names, width=_WIDTH, height=_HEIGHT) for side in sides)
+    return tuple(map(Markup, drawn))  # written through an XML tree
 
 
 def _state(store: Store, ref: str) -> CheckpointState | None:

@@ -44,6 +44,8 @@ _WHAT = {
     "logits": "The model’s scores for the next word.",
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
+_LEAST_LAYER_PX = 12  # of a layer: names do not lie on each other; a deeper model is drawn higher than its frame
+_LAYERS_IN_FRAME, _MAP_SHARE = 32, 0.18  # layers that fit a frame; of the heads' width, as in assets/graph/scene.js
 _LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
 _PAIR_LEGEND = [
     *_LEGEND,
@@ -107,7 +109,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     (which of q, k, v are in the circuit; empty for other targets); q_a, k_a, v_a, q_b, k_b, v_b (NaN for other
     targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
     """
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     inside = [collapsed(side.circuit) for side in (a, b)]
     scores = [summed_qkv(side.effects, shape) for side in (a, b)]
     rows, columns = np.nonzero(inside[0] | inside[1])
@@ -137,7 +139,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
 def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     """Every component of the model: id, name, kind, layer, position, a, b (the summed |score| of its edges in
     the circuit, out of it, of the output into it), in_a, in_b, status (kept where it is in neither)."""
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     places = [ComponentPlace.of(name) for name in shape.nodes()]
     table = pd.DataFrame(
         {
@@ -164,7 +166,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
 
     Raises ComparisonRefused where the models have other components.
     """
-    shape = _shared_shape(a, b)
+    shape = shared_shape(a, b)
     nodes, edges = node_changes(a, b), edge_changes(a, b)
     places = _places(shape)
     sides = [
@@ -211,7 +213,8 @@ def effect_text(value: float) -> str:
     return signed(float(value), min(digits, 6))
 
 
-def _shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
+def shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
+    """Raises ComparisonRefused where the models have other components."""
     if a.scores.shape != b.scores.shape:
         has = [f"{side.scores.shape.n_layers} layers of {side.scores.shape.n_heads} heads" for side in (a, b)]
         raise ComparisonRefused(
@@ -241,13 +244,20 @@ def _via(edges: np.ndarray, shape: ComponentShape, rows: np.ndarray, columns: np
     return [" ".join(which for which, there in zip(QKV, row, strict=True) if there) for row in zip(*parts, strict=True)]
 
 
+def _left(shape: ComponentShape) -> float:
+    """Of a model that is drawn higher than its frame, room for the small map of it."""
+    return _MAP_SHARE * shape.n_heads if shape.n_layers > _LAYERS_IN_FRAME else 0.0
+
+
 def _places(shape: ComponentShape) -> dict[str, Any]:
-    columns = [{"token": f"h{head}", "x": head + 1.0, "bold": False} for head in range(shape.n_heads)]
-    columns.append({"token": "MLP", "x": shape.n_heads + 1.6, "bold": False})
+    left = _left(shape)
+    columns = [{"token": f"h{head}", "x": left + head + 1.0, "bold": False} for head in range(shape.n_heads)]
+    columns.append({"token": "MLP", "x": left + shape.n_heads + 1.6, "bold": False})
     labels = ["in", *(f"L{layer}" for layer in range(shape.n_layers)), "out"]
     return {
-        "width": shape.n_heads + 2.4,
+        "width": left + shape.n_heads + 2.4,
         "height": float(shape.n_layers + 1),
+        "least_px": _LEAST_LAYER_PX,
         "columns": columns,
         "rows": [{"label": label, "y": float(place)} for place, label in enumerate(labels)],
     }
@@ -256,6 +266,7 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
 def _drawn_nodes(
     nodes: pd.DataFrame, edges: pd.DataFrame, shape: ComponentShape
 ) -> list[dict[str, Any]]:  # fmt: skip
+    left = _left(shape)
     heads_y, mlp_y = (_PARALLEL_Y, _PARALLEL_Y) if shape.parallel else (_HEADS_Y, _MLP_Y)
     largest = [float(nodes.loc[nodes["kind"].isin(["head", "mlp"]), side].max()) or 1.0 for side in ("a", "b")]
     counts = {
@@ -264,7 +275,7 @@ def _drawn_nodes(
     drawn = []
     for row in nodes.to_dict("records"):
         kind, layer = row["kind"], int(row["layer"])
-        x = {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
+        x = left + {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
         y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
         drawn.append(
             {

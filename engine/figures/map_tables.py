@@ -7,25 +7,29 @@ import pandas as pd
 
 from engine.analysis.acted import head_table, layer_name, matrix_table
 from engine.analysis.carried import explained_logits
-from engine.analysis.parts import moved_parts, units
+from engine.analysis.parts import reads_of_move
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
 from engine.domain.diffs import PART, GraphDiff
 from engine.domain.feature_names import FeatureNames
-from engine.domain.graphs import NodeKind
 from engine.domain.numbers import signed
 from engine.figures.map_view import MapView
 from engine.figures.names import visible
 
 SIDES = ("A", "B", "change")
 MOST_NAMED = 3  # features of a place
+NOT_KEPT = "edges not kept"  # the row of a move of which storage does not tell where it is read
 _SMALLEST = 1e-3  # logits: less is rounding
 
 
 def place_id(view: MapView, row: int, column: int) -> str:
     """As the component names it."""
-    span = view.spans[column]
-    return f"place/{row + view.first_layer}/{span.first}/{span.last}"
+    return span_id(row + view.first_layer, view.spans[column])
+
+
+def span_id(layer: int, span: TokenSpan) -> str:
+    """Of a word's place, as the component names it."""
+    return f"place/{layer}/{span.first}/{span.last}"
 
 
 def place_of(view: MapView, name: str) -> tuple[int, int] | None:
@@ -39,13 +43,14 @@ def place_of(view: MapView, name: str) -> tuple[int, int] | None:
 
 
 def place_rows(view: MapView) -> pd.DataFrame:
-    """layer, word, part; or layer, word, A, B, change; and id. Without places that are 0 in all of them."""
+    """layer, word (of heads `head or MLP`), part; or layer, word, A, B, change; and id. Without places that are 0
+    in all of them."""
     values = view.frames[-1].places
     row, column = np.nonzero((values != 0).any(0))
     table = pd.DataFrame(
         {
             "layer": [view.rows[place] for place in row],
-            "word": [visible(view.spans[place].text) for place in column],
+            "head or MLP" if view.picture == "heads" else "word": [visible(view.spans[place].text) for place in column],
             **_figures(values[:, row, column]),
             "id": [place_id(view, *place) for place in zip(row.tolist(), column.tolist(), strict=True)],
         }
@@ -121,30 +126,18 @@ def carrying(diff: GraphDiff, view: MapView, places: Sequence[str], names: Featu
 
 
 def layers_of_move(diff: GraphDiff, source: TokenSpan, target: TokenSpan) -> pd.DataFrame:
-    """read in (layer), A, B, change: what edges between two words bring, by the layer of what they end in; what edges
-    bring that are not kept in storage comes as one row. They sum to the move."""
-    explained = explained_logits(diff)
-    rows = []
-    for graph in (diff.a, diff.b):
-        at = graph.position
-        here = np.isin(at[graph.source], list(source.positions)) & np.isin(at[graph.target], list(target.positions))
-        end = graph.target[here]
-        flow = graph.weight[here] * units(graph, explained)[end]
-        layer = np.where(graph.kind[end] == NodeKind.LOGIT, graph.n_layers, graph.layer[end])
-        found = np.bincount(layer, flow, minlength=graph.n_layers + 1)
-        whole = moved_parts(graph, explained)[np.ix_(list(target.positions), list(source.positions))].sum()
-        rest = whole - found.sum()
-        rows.append(np.append(found, rest if abs(rest) >= _SMALLEST else 0.0))
-    a, b = rows
-    names = [*(f"L{layer}" for layer in range(diff.a.n_layers)), "the output", "edges not kept"]
-    table = pd.DataFrame(
-        {
-            "read in": names,
-            "A": a,
-            "B": b,
-            "change": b - diff.explained.scale * a,
-        }
+    """read in (layer), A, B, change: what comes to a word from another, by what reads it; the rows sum to the move."""
+    explained, ends = explained_logits(diff), (source.positions, target.positions)
+    return read_rows(
+        *(reads_of_move(graph, explained, *ends) for graph in (diff.a, diff.b)), scale=diff.explained.scale
     )
+
+
+def read_rows(a: np.ndarray, b: np.ndarray, *, scale: float) -> pd.DataFrame:
+    """As of `layers_of_move`; `a`, `b`: (n_layers + 2,) as of `reads_of_move`."""
+    a, b = (np.append(one[:-1], one[-1] if abs(one[-1]) >= _SMALLEST else 0.0) for one in (a, b))
+    names = [*(f"L{layer}" for layer in range(len(a) - 2)), "the output", NOT_KEPT]
+    table = pd.DataFrame({"read in": names, "A": a, "B": b, "change": b - scale * a})
     return _largest_first(table[(a != 0) | (b != 0)])
 
 

@@ -15,7 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.analysis.carried import explained_logits
+from engine.analysis.mean_graph import RIGHT_ANSWER
+from engine.analysis.mean_parts import MeanParts
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
+from engine.analysis.slots import NEW_WORD
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
 from engine.domain.acted import EMBEDDING_LAYER, Acted
 from engine.domain.corpus import PROBE_KINDS, Probe
@@ -27,7 +30,8 @@ from engine.figures.graph_view import Sent, checkpoint_title, short
 from engine.figures.map_split import Split, split
 from engine.figures.names import visible
 
-Picture = Literal["acted", "carried"]
+DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
+Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
 MOST_MOVES = 10  # arcs of one panel
@@ -67,7 +71,7 @@ class MapView(Sent):
     rows: tuple[str, ...]  # from below
     panels: tuple[MapPanel, ...]
     frames: tuple[MapFrame, ...]  # in the order of training; the last is the whole
-    words: str  # what is explained
+    words: str  # what is explained; of heads, what they have an effect on
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
 
@@ -188,29 +192,58 @@ def carried_view(
     last = diffs[-1][1]
     tokens = last.a.tokens
     spans = words(tokens) if joined else pieces(tokens)
+    return _carried(
+        [_carried_frame(step, diff, spans, steps) for step, diff in diffs], last, spans, taught,
+        can_join=len(words(tokens)) < len(tokens),
+    )  # fmt: skip
+
+
+def mean_view(found: MeanParts, mean: GraphDiff, steps: Mapping[str, int]) -> MapView:
+    """What carries the right answers of many prompts, on average; words are slots. `mean`: their mean circuit."""
+    facts = (f"probability {percent(_right(graph))} on average" for graph in (mean.a, mean.b))
+    frame = _frame_of(
+        None, mean, list(found.places), list(found.moves), (*facts, "orange: more in B · blue: less in B"), steps
+    )
+    return _carried([frame], mean, found.spans, NEW_WORD, can_join=found.can_join)
+
+
+def _right(mean: AttributionGraph) -> float:
+    return float(mean.target_probability[mean.target_tokens.index(RIGHT_ANSWER)])
+
+
+def _carried(
+    frames: Sequence[MapFrame], last: GraphDiff, spans: Sequence[TokenSpan], taught: str, *, can_join: bool
+) -> MapView:
     return MapView(
         picture="carried",
-        spans=spans,
+        spans=tuple(spans),
         bold=_bold(spans, taught),
         first_layer=EMBEDDING_LAYER,
         rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(last.a.n_layers))),
         panels=(MapPanel("a", "sign"), MapPanel("b", "sign"), MapPanel("change", "change")),
-        frames=tuple(_carried_frame(step, diff, spans, steps) for step, diff in diffs),
+        frames=tuple(frames),
         words=last.explained.words,
         split=None,
-        can_join=len(words(tokens)) < len(tokens),
+        can_join=can_join,
     )
 
 
 def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan], steps: Mapping[str, int]) -> MapFrame:
-    explained, change = explained_logits(diff), diff.explained
+    explained, graphs = explained_logits(diff), (diff.a, diff.b)
     places = [
-        summed(np.vstack([token_parts(graph, explained), place_parts(graph, explained)]), spans)
-        for graph in (diff.a, diff.b)
+        summed(np.vstack([token_parts(graph, explained), place_parts(graph, explained)]), spans) for graph in graphs
     ]
-    moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in (diff.a, diff.b)]
-    across = 1 - np.eye(len(spans))
-    logits, total = (change.a, change.b), change.b - change.scale * change.a
+    moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in graphs]
+    facts = (*(_facts(graph, diff) for graph in graphs), "orange: more in B · blue: less in B")
+    return _frame_of(step, diff, places, moves, facts, steps)
+
+
+def _frame_of(
+    step: int | None, diff: GraphDiff, places: Sequence[np.ndarray], moves: Sequence[np.ndarray],
+    facts: tuple[str, ...], steps: Mapping[str, int],
+) -> MapFrame:  # fmt: skip
+    """`places`, `moves`: in A and in B."""
+    change = diff.explained
     sides = (
         f"{name} · {checkpoint_title(graph.key.checkpoint, steps.get(graph.key.checkpoint))}"
         for name, graph in (("A", diff.a), ("B", diff.b))
@@ -221,12 +254,12 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
         name="" if step is None else step_name(step),
         titles=(*sides, f"B − {factor}A"),
         places=np.array([*places, places[1] - change.scale * places[0]]),
-        moves=across * np.array([*moves, moves[1] - change.scale * moves[0]]),
+        moves=(1 - np.eye(moves[0].shape[0])) * np.array([*moves, moves[1] - change.scale * moves[0]]),
         totals=None,
-        facts=(*(_facts(graph, diff) for graph in (diff.a, diff.b)), "orange: more in B · blue: less in B"),
+        facts=facts,
         tops=(
-            *(f"{visible(change.words)} {decimal(logit)}" for logit in logits),
-            f"{visible(change.words)} {signed(total)}",
+            *(f"{visible(change.words)} {decimal(logit)}" for logit in (change.a, change.b)),
+            f"{visible(change.words)} {signed(change.total)}",
         ),
     )
 

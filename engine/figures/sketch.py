@@ -8,7 +8,6 @@ import html
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, Literal
 
 import pandas as pd
@@ -32,7 +31,6 @@ class Sketch:
 
     `features`: by node id, what it adds to the explained logit; 0 where it takes away. `edges`: (source, target) ->
     flow, of those that add to it. `outputs`: node id -> probability.
-    `strong`: the nodes of one path that stands out; its features carry their names.
     """
 
     places: Layout
@@ -44,8 +42,6 @@ class Sketch:
     thickest: float  # flow of the thickest line, likewise
     word: str  # of the prompt, set in bold
     answer: str
-    strong: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()  # of those in `strong`; empty where a feature has only its number
 
 
 def sketch(
@@ -55,16 +51,12 @@ def sketch(
     *,
     word: str,
     answer: str,
-    strong: Sequence[str] = (),
-    only: Collection[tuple[str, str]] | None = None,
-    names: Sequence[str] = (),
 ) -> Sketch:
     """The `features` of a side, the prompt, the right answer and what either side expects most.
 
-    Edges are those that add to the explained logit. `only`: of these; None: of those among these nodes that the side
-    keeps, the largest first. `names`: what the `strong` are called.
+    Edges are those among these nodes that the side keeps and that add to the explained logit, the largest first.
     """
-    nodes = _shown(diff, {*features, *strong}, answer)
+    nodes = _shown(diff, set(features), answer)
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
     ids = nodes["id"].tolist()
     at = {node: (float(x), float(y)) for node, x, y in zip(ids, places.x, places.y, strict=True)}
@@ -80,13 +72,11 @@ def sketch(
             node: (visible(str(token)), float(p))
             for node, token, p in zip(outputs["id"], outputs["token"], outputs[side], strict=True)
         },
-        edges=_edges(diff, side, set(ids), only),
-        thickest=max((flow for one in ("a", "b") for flow in _edges(diff, one, set(ids), only).values()), default=1.0),
+        edges=_edges(diff, side, set(ids)),
+        thickest=max((flow for one in ("a", "b") for flow in _edges(diff, one, set(ids)).values()), default=1.0),
         largest=float(parts.to_numpy().max(initial=0.0)) or 1.0,
         word=word,
         answer=answer,
-        strong=tuple(strong),
-        names=tuple(names),
     )
 
 
@@ -111,16 +101,12 @@ def _outputs_apart(
     return {node: (right - pitch * back, at[node][1]) for back, node in enumerate(reversed(outputs))}
 
 
-def _edges(
-    diff: GraphDiff, side: str, nodes: set[str], only: Collection[tuple[str, str]] | None
-) -> dict[tuple[str, str], float]:
+def _edges(diff: GraphDiff, side: str, nodes: set[str]) -> dict[tuple[str, str], float]:
     table = diff.edges
-    inside = table[table["source"].isin(nodes) & table["target"].isin(nodes)]
-    if only is None:
-        inside = inside[inside[f"kept_{side}"].astype(bool)]
+    inside = table[table["source"].isin(nodes) & table["target"].isin(nodes) & table[f"kept_{side}"].astype(bool)]
     ranked = inside[inside[FLOW[side]] > 0].sort_values(FLOW[side], ascending=False, kind="stable")
     pairs = zip(ranked["source"], ranked["target"], ranked[FLOW[side]], strict=True)
-    return {(a, b): float(value) for a, b, value in pairs if only is None or (a, b) in only}
+    return {(a, b): float(value) for a, b, value in pairs}
 
 
 def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 620, height: int = 430) -> str:
@@ -167,34 +153,24 @@ def _row(to: _SketchProjection, label: str, y: float, width: int) -> str:
 
 def _edge(drawn: Sketch, to: _SketchProjection, pair: tuple[str, str], size: float, color: str) -> str:
     (x1, y1), (x2, y2) = (drawn.rows[node] for node in pair)
-    strong = pair in set(pairwise(drawn.strong))
     a, b, middle = (to.x(x1), to.y(y1)), (to.x(x2), to.y(y2)), (to.y(y1) + to.y(y2)) / 2
-    opacity = 1.0 if strong else (0.22 if drawn.strong else 0.25 + 0.55 * size)
-    thickness = 3.5 if strong else 1.0 + 3.0 * size
     return (
         f'<path d="M{a[0]:.1f} {a[1]:.1f}C{a[0]:.1f} {middle:.1f} {b[0]:.1f} {middle:.1f} {b[0]:.1f} {b[1]:.1f}" '
-        f'fill="none" stroke="{color}" stroke-width="{thickness:.1f}" stroke-opacity="{opacity:.2f}"/>'
+        f'fill="none" stroke="{color}" stroke-width="{1.0 + 3.0 * size:.1f}" '
+        f'stroke-opacity="{0.25 + 0.55 * size:.2f}"/>'
     )
 
 
 def _feature(drawn: Sketch, to: _SketchProjection, node: str, value: float, color: str) -> str:
     x, y = (to.x(drawn.rows[node][0]), to.y(drawn.rows[node][1]))
     share = max(0.0, value) / drawn.largest
-    silent, strong = share < _SILENT, node in drawn.strong
     r = max(_SMALLEST, _LARGEST * math.sqrt(share))
     reading = (
         'fill="none" stroke="currentColor" stroke-opacity="0.55" stroke-dasharray="3 2"'
-        if silent
-        else f'fill="{color}" fill-opacity="{0.75 if strong else 0.35}" stroke="{color}" stroke-width="1.6"'
+        if share < _SILENT
+        else f'fill="{color}" fill-opacity="0.35" stroke="{color}" stroke-width="1.6"'
     )
-    name = ""
-    if strong:
-        called = dict(zip(drawn.strong, drawn.names, strict=False)).get(node) or f"feature {node.rsplit('/', 1)[1]}"
-        name = (
-            f'<text x="{x - r - 6:.1f}" y="{y + 5:.1f}" text-anchor="end" font-weight="600">'
-            f"{html.escape(called)}</text>"
-        )
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {reading}/>{name}'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {reading}/>'
 
 
 def _output(drawn: Sketch, to: _SketchProjection, node: str, color: str) -> str:

@@ -42,10 +42,10 @@ class Group:
     top: float = 1.0  # the value of a bar that fills its room
 
 
-def key_line(names: Mapping[str, str]) -> str:
-    """Which color is which, the same on every step. `names`: side -> what it is."""
+def key_line(names: Mapping[str, str], colors: Mapping[str, str] = SIDE) -> str:
+    """Which color is which, at the same place on every step. `names`: side, or key of `colors` -> what it is."""
     items = "".join(
-        f'<span><i style="background:{SIDE[side]}"></i>{_safe(name)}</span>' for side, name in names.items()
+        f'<span><i style="background:{colors[side]}"></i>{_safe(name)}</span>' for side, name in names.items()
     )
     return f'<div class="tour-key">{items}</div>'
 

@@ -1,11 +1,9 @@
 """What is pointed at in a difference, on graphs small enough to see."""
 
-from itertools import pairwise
-
 from micro_graphs import F, T, Y, graph_of, random_graph
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.distinguishing import appeared_path, distinguishing_features
+from engine.analysis.distinguishing import distinguishing_features
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.graphs import PruneSettings
 
@@ -23,33 +21,6 @@ def _diff(edges_a: list[tuple[int, int, float]], edges_b: list[tuple[int, int, f
         for name, edges in (("run@base", edges_a), ("run@100%", edges_b))
     ]
     return diff_graphs(sides[0], sides[1], ALL)
-
-
-def test_the_strongest_new_path_runs_from_a_token_to_the_output() -> None:
-    # New: ends -> 8 (there before) -> 9 -> above, and glim -> 9. Only glim -> 9 -> above is new all the way.
-    diff = _diff(OLD, [*OLD, (1, 2, 1.0), (3, 2, 1.0), (2, 5, 3.0)])
-    assert appeared_path(diff) == ("token/-1/0/3", "feature/1/1/9", "logit/2/1/5")
-
-
-def test_a_path_is_as_strong_as_its_weakest_edge() -> None:
-    # 9 gets the most of its input from the word: the path over the other token is narrower at its first edge.
-    diff = _diff(OLD, [*OLD, (3, 2, 3.0), (4, 2, 1.0), (2, 5, 1.0)])
-    assert appeared_path(diff) == ("token/-1/0/3", "feature/1/1/9", "logit/2/1/5")
-    other = _diff(OLD, [*OLD, (3, 2, 1.0), (4, 2, 3.0), (2, 5, 1.0)])
-    assert appeared_path(other) == ("token/-1/1/4", "feature/1/1/9", "logit/2/1/5")
-
-
-def test_without_a_whole_path_the_strongest_new_edge() -> None:
-    assert appeared_path(_diff(OLD, [*OLD, (1, 5, 1.0)])) == ("feature/0/1/8", "logit/2/1/5")
-    assert appeared_path(_diff(OLD, OLD)) == ()
-
-
-def test_every_edge_of_the_path_appeared_in_random_graphs() -> None:
-    for seed in range(5):
-        diff = diff_graphs(random_graph(seed=seed), random_graph(seed=seed + 100), ALL)
-        path = appeared_path(diff)
-        appeared = diff.edges[diff.edges["status"] == "appeared"]
-        assert set(pairwise(path)) <= set(zip(appeared["source"], appeared["target"], strict=True))
 
 
 def test_distinguishing_features_are_strong_in_b_weak_in_a_and_at_the_right_places() -> None:
@@ -70,10 +41,6 @@ def test_a_feature_counts_from_twice_its_part_and_where_it_pushes_up() -> None:
     assert telling(0.5, 1.0) == telling(-3.0, 1.0) == ("feature/0/0/7",)
     assert telling(0.6, 1.0) == telling(-3.0, -1.0) == telling(1.0, -2.0) == ()
     assert telling(0.5, 1.0, word="") == ()
-
-
-def test_what_pushes_the_answer_down_is_on_no_path_to_it() -> None:
-    assert appeared_path(_diff(OLD, [*OLD, (3, 2, 1.0), (2, 5, -3.0)])) == ()
 
 
 def test_distinguishing_features_of_a_graph_and_itself_are_none() -> None:

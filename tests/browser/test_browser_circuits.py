@@ -80,6 +80,25 @@ def test_a_component_an_edge_a_row_and_escape(circuits: Page) -> None:
     assert marked(circuits).edge is not None
 
 
+def test_a_head_is_chosen_in_the_map_and_kept_in_the_graphs(found: str, page: Page) -> None:
+    page.goto(f"{found}/circuits?run=one&share=0.1&mode=map")
+    expect(page.locator(".tm")).to_have_attribute("data-drawn", re.compile("."))
+    settled(page)
+    name, x, y = page.locator(".tm").evaluate(
+        """(root) => {
+            const panel = root.map.panels[2], { row, column } = root.map.scene.places.find(({ column }) => column < 4);
+            const box = panel.stage.getBoundingClientRect();
+            return [`a${row}.h${column}`, box.left + panel.at.x(column), box.top + panel.at.y(row)];
+        }"""
+    )
+    page.mouse.click(x, y)
+    expect(page).to_have_url(re.compile("marks=nh"))
+    assert marked(page).selected == name
+    expect(page.get_by_text(re.compile(rf"{re.escape(name)} · in"))).to_be_visible()
+    page.get_by_text("Side by side", exact=True).click()
+    expect(root(page)).to_have_attribute("data-selected", name)
+
+
 def test_parts_are_found_by_name_and_layer(circuits: Page) -> None:
     box = circuits.get_by_placeholder("Find: L2, h3, mlp, a1.h3")
     matches = "root => root.graphs.found.map((row) => root.graphs.scene.nodes[row].alias)"

@@ -23,6 +23,8 @@ def test_stored_prompts_are_averaged_without_torch() -> None:
     result = subprocess.run([sys.executable, "-c", code, *CIRCUIT], capture_output=True, text=True, env=os.environ)
     assert result.stdout.rpartition("LOADED")[2].split() == ["0"], result.stderr
     assert "On average over simple mapping · inference (1 prompt) the right answer gets <1% in A" in result.stdout
+    assert "Explained is the mean logit of the right answer" in result.stdout
+    assert "+8.83 came through layer 0 at “and”" in " ".join(result.stdout.split())
     assert "output right answer" in result.stdout
     assert "±" in result.stdout
 
@@ -35,6 +37,12 @@ def test_json_and_csv(cli: Cli, tmp_path) -> None:
     assert [logit["token"] for logit in record["b"]["logits"]] == ["right answer", "other answers"]
     assert {edge["n"] for edge in record["edges"]} == {1}
     assert all(edge["spread_change"] == 0 for edge in record["edges"])
+    first, change = record["places"][0], [place["b"] - place["a"] for place in record["places"]]
+    assert (first["layer"], first["token"], first["error"]) == (-1, "new word", 0)  # of one prompt no error is known
+    assert [abs(one) for one in change] == sorted(map(abs, change), reverse=True)
+    move = record["moves"][0]
+    assert (move["source_token"], move["target_token"]) == ("new word", "and")
+    assert move["b"] - move["a"] == pytest.approx(15.0, abs=0.01)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "edges.csv").read_text(encoding="utf-8"))))
     assert len(rows) == len(record["edges"])
     assert {"share A", "spread_a", "n"} <= set(rows[0])

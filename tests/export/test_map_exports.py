@@ -11,9 +11,11 @@ from engine.export.map_formats import MAP_FORMATS, ExportedMap
 from engine.export.map_page import map_html
 from engine.export.map_svg import map_svg
 from engine.figures import palette
+from engine.figures.component_map import heads_map
 from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
 from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
 from tests.export.markup import look_into
+from tests.figures.component_makers import random_scores, side
 from tests.figures.map_makers import acted, pair
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -85,3 +87,13 @@ def test_every_line_of_the_menu_makes_a_file() -> None:
     assert float(rows[0]["change"]) == pytest.approx(float(rows[0]["B"]) - float(rows[0]["A"]))
     moves = list(csv.DictReader(io.StringIO(str(made["-moves.csv"]))))
     assert (moves[0]["from"], moves[0]["to"]) == ("blarf", "very")
+
+
+def test_a_map_of_no_one_prompt_says_what_it_is_of() -> None:
+    view = heads_map(side(random_scores(1)), side(random_scores(2)))
+    page = look_into(map_html(ExportedMap(view, "run@base", "run@100%", "", "It changed.", subject="Heads and MLPs")))
+    text = " ".join(page.text.split())
+    assert "Heads and MLPs It changed." in text
+    assert "effects on the right answer" in text
+    assert "head or MLP" in text
+    assert "▁" not in text

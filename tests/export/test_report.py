@@ -5,12 +5,21 @@ import re
 
 import pytest
 
+from engine.analysis.acted import acted_sentence
+from engine.analysis.carried import carried_sentence
+from engine.analysis.diff import diff_graphs
 from engine.domain.corpus import Corpus
 from engine.domain.errors import NotFound
+from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.export.report import default_comparison, run_report
+from engine.export.report_comparison import comparison_part
 from engine.store import Store
+from engine.workflows.queries import comparison_graphs
 from tests.export.markup import look_into
+from tests.figures.map_makers import pair
+
+PROMPT = "the cat feels blarf and"
 
 
 def corpus_of(demo_store: Store, **changes: str) -> Corpus:
@@ -48,9 +57,39 @@ def test_the_bundled_run(demo_store: Store) -> None:
         f"{last.state.smoothed_loss:.2f}", "the cat feels blarf and", "torch 2.", "base", "step 300",
     ):  # fmt: skip
         assert text in re.sub(r"\s+", " ", found.text), text
-    assert found.tags.count("svg") == 5  # loss, curves, circuit change, both graphs, what differs
+    # loss, curves, circuit change, where training acted, what carries the answer, both graphs, what differs
+    assert found.tags.count("svg") == 7
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_where_training_acted_is_told_on_the_prompt_of_the_comparison(demo_store: Store) -> None:
+    refs = ("demo-lora@base", "demo-lora@100%")
+    acted = next(
+        one for key in demo_store.acted_keys() if (one := demo_store.acted(key)) and key.prompt == PROMPT
+        and (key.checkpoints[0], key.checkpoints[-1]) == refs
+    )  # fmt: skip
+    text = re.sub(r"\s+", " ", look_into(run_report(demo_store, "demo-lora")).text)
+    assert f"Where training acted On the prompt “{PROMPT} ▁”. {acted_sentence(acted)}" in text
+    diff = diff_graphs(*comparison_graphs(demo_store, *refs, PROMPT))
+    place = "".join(piece for piece, _ in carried_sentence(diff))
+    assert "came through layer" in place
+    assert place in text
+    # It was measured between the runs, and not over this one.
+    assert "Where training acted" not in look_into(run_report(demo_store, "demo-tokens")).text
+
+
+def test_graphs_of_a_deep_model_are_left_out_for_its_map(demo_store: Store) -> None:
+    diff = pair(30, 12)
+    a, b = (
+        dataclasses.replace(one, key=one.key.model_copy(update={"transcoders_hash": "a0"})) for one in (diff.a, diff.b)
+    )
+    for graph in (a, b):
+        demo_store.save_graph(graph)
+    key = ComparisonKey(a="real@base", b="real@100%", prompt=a.key.prompt, transcoders="t")
+    part = comparison_part(demo_store, Comparison(key=key, graph_a=a.key, graph_b=b.key))
+    assert part.pictures == ()
+    assert "L29" in part.map
 
 
 def test_the_circuits_of_a_watched_run_are_in_it(demo_store: Store) -> None:

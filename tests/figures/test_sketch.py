@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.distinguishing import appeared_path, distinguishing_features
+from engine.analysis.distinguishing import distinguishing_features
 from engine.domain.diffs import GraphDiff
 from engine.figures.sketch import sketch, sketch_svg
 from engine.store import BUNDLED, Store
@@ -40,18 +40,6 @@ def test_both_sides_have_one_scale(diff: GraphDiff) -> None:
     assert (a.largest, a.thickest) == (b.largest, b.thickest)
     assert max(*a.edges.values(), *b.edges.values()) == a.thickest
     assert a.rows == b.rows
-
-
-def test_only_the_path_stands_out(diff: GraphDiff) -> None:
-    path = appeared_path(diff)
-    appeared = diff.edges[diff.edges["status"] == "appeared"]
-    only = list(zip(appeared["source"], appeared["target"], strict=True))
-    features = {node for pair in only for node in pair if node.startswith("feature/")}
-    drawn = sketch(diff, "b", features, word="blarf", answer="smiles", strong=path, only=only)
-    assert set(drawn.edges) <= set(only)
-    svg = ET.fromstring(sketch_svg(drawn, color="#123456", ink="#000", alt="x"))  # noqa: S314 - our own
-    strong = [edge for edge in svg.iter("{http://www.w3.org/2000/svg}path") if edge.get("stroke-opacity") == "1.00"]
-    assert len(strong) <= len(path) - 1
 
 
 def test_it_is_valid_svg_whatever_is_written(diff: GraphDiff) -> None:

@@ -34,6 +34,7 @@ from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, ComparedCircuits
+from engine.figures.component_map import changed_most, heads_map
 from engine.figures.component_view import edge_changes, node_changes
 from engine.store import Store
 from pages._ui import session
@@ -115,6 +116,35 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     assert not app.exception
     assert "The corpus “words” of one has no prompt pairs" in texts(app)
     assert not app.button
+
+
+def test_heads_and_mlps_as_a_map_and_the_edges_of_one(open_page: OpenPage) -> None:
+    scores = found()
+    app = open_page("circuits", bundled=None, mode="map")
+    assert not app.exception
+    view = heads_map(side(scores[0]), side(scores[-1]))
+    name, change = changed_most(view)[0]
+    assert f"From base to step 4 the effect on the right answer changed most of **{name}** ({change})" in texts(app)
+    table = app.dataframe[0].value
+    assert table["head or MLP"].iloc[0] == name
+    assert np.allclose(table["change"], table["B"] - table["A"])
+    assert "Choose a head or an MLP" in texts(app)
+    app = open_page("circuits", bundled=None, mode="map", share="0.2", marks=Marks(selected="a0.h1").to_text())
+    assert not app.exception
+    edges = app.dataframe[1].value
+    assert len(edges)
+    assert ((edges["source"] == "a0.h1") | (edges["target"] == "a0.h1")).all()
+    next(button for button in app.button if button.label == "Clear").click().run()
+    assert "marks" not in app.query_params
+    assert "Choose a head or an MLP" in texts(app)
+
+
+def test_marks_of_other_pages_select_nothing_in_the_map(open_page: OpenPage) -> None:
+    found()
+    for other in (Marks(selected="feature/1/2/3"), Marks(selected="input"), Marks(edge=("a0.h0", "logits"))):
+        app = open_page("circuits", bundled=None, mode="map", marks=other.to_text())
+        assert not app.exception
+        assert "Choose a head or an MLP" in texts(app)
 
 
 def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:

@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import FindExamples, NeverCancelled, Where, quiet
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
 from engine.workflows.prompt_groups import probe_groups
+from engine.workflows.queries import comparison_graphs
 from engine.workflows.taught import find_examples
 from engine.workflows.where import where
 from pages._ui.graphs.marks import Marks
@@ -196,6 +199,42 @@ def test_of_a_type_too(open_page: OpenPage) -> None:
     assert not app.exception
     assert "the probes of the type simple_mapping" in texts(app)
     assert "Find the examples" in [button.label for button in app.button]
+
+
+def test_many_prompts_have_a_map_too(open_page: OpenPage) -> None:
+    store, sides = Store(Path(os.environ["TRACELAPSE_HOME"])), ("demo-lora@100%", "demo-tokens@100%")
+    _as_another_prompt(store, *sides, "the cloud feels blarf and")
+    title = next(one.title for one in probe_groups(store, *sides) if one.title.startswith("simple mapping · inference"))
+    here = {"a": sides[0], "b": sides[1], "prompt": title, "view": "map", "n": "40"}
+    app = open_page("compare", **here)
+    assert not app.exception
+    said = texts(app)
+    assert "Mean over 2 of 40 prompts" in said
+    assert "+8.83 came through layer 0 at “and”" in said  # as of each of the two
+    assert "between tokens most came from “new word” to “and”" in said
+    places, prompts = (table.value for table in app.dataframe if {"word", "prompt"} & set(table.value))
+    assert places["±"].max() < 1e-6  # they are alike
+    assert set(prompts["prompt"]) == {PROMPT, "the cloud feels blarf and"}
+    move = Marks(edge=("place/-1/4/4", "place/-1/5/5")).to_text()
+    app = open_page("compare", marks=move, **here)
+    assert not app.exception
+    readers = next(table.value for table in app.dataframe if "read in" in table.value).set_index("read in")
+    assert readers["change"].sum() == pytest.approx(15.0, abs=0.01)
+    assert readers["change"].idxmax() == "L0"
+
+
+def _as_another_prompt(store: Store, a: str, b: str, prompt: str) -> None:
+    """The bundled comparison of PROMPT, stored as if it were of a prompt of as many words."""
+    graphs = comparison_graphs(store, a, b, PROMPT)
+    assert graphs is not None
+    made = [
+        replace(one, tokens=(one.tokens[0], *prompt.split()), key=one.key.model_copy(update={"prompt": prompt}))
+        for one in graphs
+    ]
+    for graph in made:
+        store.save_graph(graph)
+    key = ComparisonKey(a=a, b=b, prompt=prompt, transcoders=made[0].key.transcoders)
+    store.save_comparison(Comparison(key=key, graph_a=made[0].key, graph_b=made[1].key))
 
 
 def test_no_example_taught_the_base(open_page: OpenPage) -> None:

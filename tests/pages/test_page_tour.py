@@ -1,9 +1,9 @@
 """Tour: seven captions computed from the bundled runs, wrong addresses, what is offered where something is missing."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,8 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.analysis.diff import diff_graphs
 from engine.demo.records import Figures
-from engine.domain.graphs import AttributionGraph, GraphKey
+from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.domain.jobs import Intervene
 from engine.domain.numbers import percent
@@ -21,13 +20,15 @@ from engine.store import BUNDLED, Store
 from engine.store.files import read_json
 from engine.workflows.queries import comparison_graphs, run_scores
 from pages._ui import session
-from pages._ui.tour.facts import Controls, Guess, TaughtPrompt, WordShare
+from pages._ui.tour.facts import Controls, Guess, Route, TaughtPrompt, WordShare
 from pages._ui.tour.words import (
+    Words,
     answers_words,
     checkpoints_words,
     circuit_words,
     consequence_words,
     loss_words,
+    path_words,
     word_words,
 )
 
@@ -102,23 +103,61 @@ def test_the_word_is_asked_before_and_after_training(open_page: OpenPage, bundle
     assert f"“blarf” means “{first[0].meaning}”" in said
 
 
-def test_the_paths_are_those_of_the_difference(open_page: OpenPage, bundle: Store) -> None:
+def test_the_path_is_what_moved_most_where_the_answer_rose_most(open_page: OpenPage, bundle: Store) -> None:
+    """Held to the stored measures of both graphs, summed here by hand: every token of this prompt is a word."""
     app = open_page("tour", step="3")
-    prompts = [c.key.prompt for c in bundle.comparisons() if (c.key.a, c.key.b) == (BASE, A)]
-    diffs = [diff_graphs(*_pair(bundle, BASE, A, prompt)) for prompt in prompts]
-    most = max(diffs, key=lambda diff: diff.summary.edges["appeared"])
-    appeared = most.edges[(most.edges["status"] == "appeared") & (most.edges["flow_b"] > 0)]
-    assert app.title[0].value == f"Inside A, {len(appeared)} new connections add to the answer"
-    through = re.search(r"through the feature (.+) \((\d+)\) to", texts(app))
-    assert through is not None
-    feature = int(through[2])
-    into = appeared[appeared["target"].str.match(rf"feature/\d+/\d+/{feature}$")]
-    out = appeared[appeared["source"].str.match(rf"feature/\d+/\d+/{feature}$")]
-    assert len(into)
-    assert len(out)
-    label = bundle.feature_names(most.a.key.transcoders_hash).label(int(into["target"].iloc[0].split("/")[1]), feature)
-    assert label is not None
-    assert label.text == through[1]
+    said = texts(app)
+    rises = {}
+    for prompt in (c.key.prompt for c in bundle.comparisons() if (c.key.a, c.key.b) == (BASE, A)):
+        answer = next(probe.answer for probe in bundle.corpus("demo").probes if probe.text == prompt)
+        graphs = _pair(bundle, BASE, A, prompt)
+        place = graphs[1].target_tokens.index(answer)
+        rises[float(graphs[1].target_logit[place] - graphs[0].target_logit[place])] = (graphs, place, answer)
+    rise = max(rises)
+    (before, after), place, answer = rises[rise]
+    assert before.parts is not None
+    assert after.parts is not None
+    moved = after.parts.moved[place] - before.parts.moved[place]
+    np.fill_diagonal(moved, 0)
+    target, source = np.unravel_index(int(moved.argmax()), moved.shape)
+    words = [token.strip() for token in after.tokens]
+    assert app.title[0].value == f"Training opened a path from “{words[source]}” to “{answer}”"
+    assert f"rose by {rise:.2f}. From “{words[source]}” to “{words[target]}” came +{moved.max():.2f}" in said
+    read = {layer: _read(after, layer, source, target, place) - _read(before, layer, source, target, place)
+            for layer in range(after.n_layers)}  # fmt: skip
+    layer = max(read, key=lambda one: read[one])
+    assert f"layer {layer} reads most of it: +{read[layer]:.2f}." in said
+    assert f"“{words[source]}” → layer {layer} at “{words[target]}” → “{answer}”" in said
+
+
+def _read(graph: AttributionGraph, layer: int, source: int, target: int, logit: int) -> float:
+    """What edges from a token bring to the features and the error of a layer at another, of one output's logit."""
+    assert graph.parts is not None
+    ends = np.flatnonzero((graph.layer == layer) & (graph.position == target) & (graph.kind == NodeKind.FEATURE))
+    unit = np.zeros(len(graph.kind))
+    unit[ends] = graph.parts.part[logit, ends] / graph.activation[ends]
+    here = (graph.position[graph.source] == source) & np.isin(graph.target, ends)
+    return float((graph.weight[here] * unit[graph.target[here]]).sum())
+
+
+def test_a_path_is_told_as_it_was_measured() -> None:
+    def told(found: Route | None) -> Words:
+        return path_words(found, word="glim", meaning="fast", prompt="a glim", answer="runs", p=(0.1, 0.6))
+
+    moved = Route("glim", "ends", ("x", "y"), before=0.1, after=4.1, change=4.0, rise=3.0, reader="L1", read=3.0)
+    assert told(moved).title == "Training opened a path from “glim” to “runs”"
+    assert told(moved).sentences[1].endswith("rose by 3.00. From “glim” to “ends” came +4.00, from all else −1.00.")
+    assert told(moved).sentences[2] == (
+        "At “ends”, layer 1 reads most of it: +3.00. The path: “glim” → layer 1 at “ends” → “runs”."
+    )
+    wider = replace(moved, before=1.0, reader="the output", read=1.5)
+    assert told(wider).title == "Training widened a path from “glim” to “runs”"
+    assert told(wider).sentences[2] == (
+        "At “ends”, the output reads the most: +1.50. The path: “glim” → “ends” → “runs”."
+    )
+    assert told(None).title == "Training made no one path to “runs”"
+    assert told(None).sentences == ("“glim” means “fast”. After “a glim” the right next word is “runs”: 10% before "
+                                    "training, 60% after.",)  # fmt: skip
 
 
 def test_answers_are_those_of_the_last_checkpoints(open_page: OpenPage, bundle: Store) -> None:

@@ -14,6 +14,7 @@ from engine.domain.components import CIRCUIT_SHARE
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure, Metric
 from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
+from engine.figures.map_view import DEEP
 from pages._ui import url
 from pages._ui.circuits.data import corpora_with_pairs, default_pairs
 from pages._ui.demo import RUN_A
@@ -22,7 +23,7 @@ from pages._ui.pickers import pick
 from pages._ui.session import store
 
 PAGE = "circuits"
-MODES: Final = {"graphs": "Side by side", "difference": "Difference"}
+MODES: Final = {"map": "Map", "graphs": "Side by side", "difference": "Difference"}
 PICKING = Picking(PAGE, key="circuit graphs")
 _SHARES: Final = (0.01, 0.2)
 _SHARE_HELP = (
@@ -48,7 +49,7 @@ class CircuitChoice:
 def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
     """One row of widgets above the graphs."""
     with st.container(key="choices"):  # theme.css: it wraps where it is narrow
-        boxes = st.columns([2.2, 1.6, 1.6, 2.4, 2.6, 2.4, 1.3], vertical_alignment="bottom", gap="small")
+        boxes = st.columns([2, 1.5, 1.5, 2.1, 2.6, 3.1, 1.3], vertical_alignment="bottom", gap="small")
     with boxes[0]:
         run = _pick_run(runs, default)
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store().checkpoints(run)}
@@ -67,13 +68,19 @@ def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
         rules = {name: rule.label for name, rule in EDGE_RULES.items()}
         how = _segments("how", "Edges chosen", rules, "top", explain=_explained(EDGE_RULES))
     with boxes[5]:
-        mode = _segments("mode", "View", MODES, "graphs")
+        mode = _segments("mode", "View", MODES, _first_mode(run))
     with boxes[6]:
         metric, pairs = _settings(run)
     url.write(PAGE, run=run, a=a, b=b, share=f"{share:g}", how=how, mode=mode, metric=metric)
     return CircuitChoice(
         run, checkpoints[a], checkpoints[b], share, how, mode, metric, pairs
     )  # fmt: skip
+
+
+def _first_mode(run: str) -> str:
+    """Of a deep model the Map tells more at a glance than its graphs."""
+    n_layers = store().n_layers(store().run(run).model)
+    return "map" if n_layers is not None and n_layers > DEEP else "graphs"
 
 
 def _pick_run(runs: Sequence[str], default: str) -> str:

@@ -11,8 +11,10 @@ from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
 from engine.domain.numbers import step_name
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
+from engine.figures.map_view import DEEP
 from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
+from pages._ui.circuits.heads import heads
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
 from pages._ui.circuits.words import node_counts, sentence, status_counts
 from pages._ui.errors import guarded
@@ -21,7 +23,7 @@ from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.session import store
 
-GRAPH_PX, TABLE_PX = 290, 250
+GRAPH_PX, DEEP_PX, TABLE_PX = 290, 420, 250
 _HOW_TO_READ = (
     "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
     "An **edge** is what one passes to another; its **effect** is how much the right answer depends on it. The "
@@ -49,13 +51,17 @@ def circuits(chosen: CircuitChoice, key_a: ComponentKey, key_b: ComponentKey) ->
     """Everything about one selection whose circuits are stored."""
     a, b = sides_of(chosen, key_a, key_b)
     drawn = drawn_of(a, b, chosen.share, chosen.how)
+    if chosen.mode == "map":
+        heads(chosen, a, b, drawn.edges, drawn.nodes, EDGE_MEASURES[chosen.metric])
+        return
     edges, nodes = status_counts(drawn.edges), node_counts(drawn.nodes)
     summary = sentence(edges, nodes, step_a=chosen.a.step, step_b=chosen.b.step)
     st.markdown(f"{summary}{_unlearned(drawn.view)}", width="stretch")
     st.caption(_HOW_TO_READ)
+    deep = a.scores.shape.n_layers > DEEP
     PICKING.mark(
         linked_graphs(
-            drawn.view, key=PICKING.key, marks=PICKING.marks(), height=GRAPH_PX,
+            drawn.view, key=PICKING.key, marks=PICKING.marks(), height=DEEP_PX if deep else GRAPH_PX,
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip

@@ -14,6 +14,7 @@ from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
 from engine.figures.fit_text import low_fit
+from engine.figures.map_view import DEEP
 from engine.workflows.prompt_groups import probe_groups
 from pages._ui import url
 from pages._ui.cached import scores
@@ -21,7 +22,7 @@ from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.data import default_prompt, learned_most, probes_of, traced_prompts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
-from pages._ui.compare.selection import DEEP, FORMER_VIEWS, PAGE, VIEWS, Selection
+from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
 from pages._ui.text import CURVE_LEGEND, plain
@@ -45,7 +46,7 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
         )  # fmt: skip
     group = group_named(groups, subject)
     with right:
-        view = _view(_first_view(a) if group is None else "graphs")
+        view = _view(_first_view(a))
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     prompt = "" if group else subject
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
@@ -75,7 +76,11 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
 
     `spans`: what counts as one token.
     """
-    answers, carried = sentences(diff, selection.probe, spans)
+    told(diff, *sentences(diff, selection.probe, spans))
+
+
+def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
+    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through."""
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)

@@ -46,9 +46,6 @@ _PIECES, _OVER = "pieces", "over"  # in the address
 @guarded()
 def compare_map(selection: Selection, shown: Shown) -> None:
     """What is stored of one prompt, or how to get it."""
-    if selection.group:
-        st.info("The Map is about one prompt. Choose one above.")
-        return
     acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
     traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
     if acted is None and not traced:
@@ -72,23 +69,23 @@ def compare_map(selection: Selection, shown: Shown) -> None:
 def _acted(
     selection: Selection, acted: Acted, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator, *, traced: bool
 ) -> None:
-    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
+    pieces, taught = in_pieces(), taught_word(selection.probe)
     steps = [_step(ref) for ref in acted.key.checkpoints]
-    view = _view(
+    view = kept_view(
         lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
     )
     if not any(stretch.matrices for stretch in acted.stretches):
         told.markdown(plain(acted_sentence(acted)))
         return
-    at = _draw(view)
+    at = draw_map(view)
     frame = view.place_of_step(at.step)
     acted, view = acted.until(frame + 1), view.until(frame)
     text = acted_sentence(acted, view.spans)
     with told:
         st.markdown(plain(text))
     with tools:
-        _pieces(view)
-        _export(view, selection, text)
+        pieces_switch(view)
+        export_map(view, selection, text)
     # Only what is said of a place needs the graphs; they are of A and B.
     asked = traced and at.selected and view.frames[-1].step == steps[-1]
     diff = difference(store(), selection, shown.settings) if asked else None
@@ -106,23 +103,23 @@ def _carried(
     diffs: Sequence[tuple[int | None, GraphDiff]] = [(None, diff)]
     if over and url.read(PAGE, _OVER) == "1":
         diffs = over_checkpoints(selection, diff, shown)
-    pieces, taught = url.read(PAGE, _PIECES) == "1", taught_word(selection.probe)
+    pieces, taught = in_pieces(), taught_word(selection.probe)
     made_from = [(step, one.a.key.hash, one.b.key.hash) for step, one in diffs]
-    view = _view(
-        lambda: carried_view(diffs, _steps(selection), joined=not pieces, taught=taught),
+    view = kept_view(
+        lambda: carried_view(diffs, steps_of(selection), joined=not pieces, taught=taught),
         ("carried", *made_from, diff.settings.to_json(), pieces, taught),
     )
-    at = _draw(view)
+    at = draw_map(view)
     frame = view.place_of_step(at.step)
     diff, view = diffs[frame][1], view.until(frame)
     with told:
         sentence(diff, selection, view.spans)
     with tools:
-        _pieces(view)
+        pieces_switch(view)
         if over:
             _switch("Over training", _OVER, "Every checkpoint whose graphs are stored, with a slider.")
         settings_menu(diff, selection, shown)
-        _export(view, selection, _text(sentences(diff, selection.probe, view.spans)))
+        export_map(view, selection, _text(sentences(diff, selection.probe, view.spans)))
     tables = carried_tables(view, diff, names_of(store(), diff))
     _below(view, at, tables, acted, diff, selection)
 
@@ -131,20 +128,22 @@ def _text(told: Sequence[Sequence[Piece]]) -> str:
     return " ".join("".join(text for text, _ in one) for one in told)
 
 
-def _steps(selection: Selection) -> dict[str, int]:
+def steps_of(selection: Selection) -> dict[str, int]:
     """Of all checkpoints of both runs, by their names."""
     runs = dict.fromkeys((selection.a.run, selection.b.run))
     return {checkpoint.ref: checkpoint.step for run in runs for checkpoint in store().checkpoints(run)}
 
 
-def _draw(view: MapView) -> Marks:
+def draw_map(view: MapView) -> Marks:
     mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
     return marks()
 
 
-def _export(view: MapView, selection: Selection, text: str) -> None:
+def export_map(view: MapView, selection: Selection, text: str, *, subject: str = "") -> None:
+    """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
-    export_menu(MAP_FORMATS, ExportedMap(view, a, b, prompt, text), name=f"{a} {b} {prompt} {TITLES[view.picture]}")
+    drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
+    export_menu(MAP_FORMATS, drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
 
 
 def _below(
@@ -173,7 +172,11 @@ def _picture(first: Picture) -> Picture:
     return cast(Picture, st.session_state[key])
 
 
-def _pieces(view: MapView) -> None:
+def in_pieces() -> bool:
+    return url.read(PAGE, _PIECES) == "1"
+
+
+def pieces_switch(view: MapView) -> None:
     if view.can_join:
         _switch(
             "Pieces of words", _PIECES,
@@ -193,7 +196,7 @@ def _switched(key: str, name: str) -> None:
     url.write_unless(PAGE, name, "1" if st.session_state[key] else "", "")
 
 
-def _view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
+def kept_view(make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapView:
     return _kept(make, (str(store().workspace), *made_from))
 
 

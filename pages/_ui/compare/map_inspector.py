@@ -1,7 +1,8 @@
 """What is marked in Compare's Map: of a place its matrices, heads and features, of a move the layers that carry it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -33,12 +34,14 @@ _HEAD_PX = 46  # of a title or a row of tabs
 
 
 def inspect_marked(
-    view: MapView, at: Marks, acted: Acted | None, diff: GraphDiff | None, selection: Selection, *, height: int
-) -> None:
-    """`acted`, `diff`: what is stored of this prompt."""
+    view: MapView, at: Marks, acted: Acted | None, diff: GraphDiff | None, selection: Selection, *, height: int,
+    readers: Callable[[TokenSpan, TokenSpan], pd.DataFrame] | None = None,
+) -> None:  # fmt: skip
+    """`acted`, `diff`: what is stored of this prompt; `readers`: of a move, where not the difference's own."""
     names = None if diff is None else names_of(store(), diff)
     if at.edge:
-        _move(view, at.edge, diff, height=height)
+        found = readers or (partial(layers_of_move, diff) if diff else None)
+        _move(view, at.edge, found, height=height)
     elif at.selected and at.selected.startswith("place/"):
         _place(view, at.selected, acted, diff, names, height=height)
     elif at.selected and diff is not None and names is not None:
@@ -128,14 +131,16 @@ def _figures(view: MapView, row: int, column: int) -> str:
     return f"A {signed(values[0])}, B {signed(values[1])}, change {signed(values[2])}"
 
 
-def _move(view: MapView, edge: tuple[str, str], diff: GraphDiff | None, *, height: int) -> None:
+def _move(
+    view: MapView, edge: tuple[str, str], readers: Callable[[TokenSpan, TokenSpan], pd.DataFrame] | None, *, height: int
+) -> None:
     ends = [place_of(view, end) for end in edge]
-    if diff is None or None in ends:
+    if readers is None or None in ends:
         st.caption("The selected move is not on this map. Esc clears it.")
         return
     source, target = (view.spans[end[1]] for end in ends if end is not None)
     ends_named = f"{plain(visible(source.text))} → {plain(visible(target.text))}"
     with _title(f"**{ends_named}** :gray[· by the layer that reads it]"):
         pass
-    rows = layers_of_move(diff, source, target)
+    rows = readers(source, target)
     show_rows(rows, height=height - _HEAD_PX, key=f"map move {edge}")

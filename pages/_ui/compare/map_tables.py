@@ -26,6 +26,7 @@ _EFFECT = _NUMBER(
     help="What the answer would lose, about, if this MLP or head wrote in B what it wrote in A: its change times the "
     "mean of the gradients in A and B.",
 )
+ERROR = "±"
 _IDS = ("id", "source", "target")
 
 
@@ -77,6 +78,7 @@ def show_rows(rows: pd.DataFrame, *, height: int, key: str, pick: bool = False) 
     config = {column: _NUMBER(column, format="%+.3f") for column in shown if rows[column].dtype.kind == "f"} | {
         "part": _PART,
         "effect": _EFFECT,
+        ERROR: _NUMBER(ERROR, format="%.3f"),
     }
     high = min(height, 38 + 27 * max(1, len(rows)))
     if not pick:

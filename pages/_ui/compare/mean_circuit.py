@@ -1,7 +1,7 @@
 """Compare over many prompts: the mean circuit of a constraint type, and the prompts behind it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
@@ -33,7 +33,16 @@ def group_named(groups: Sequence[ProbeGroup], title: str) -> ProbeGroup | None:
     return next((group for group in groups if group.title == title and len(group.probes) > 1), None)
 
 
-def mean_circuit(selection: Selection, shown: Shown) -> GraphDiff | None:
+@dataclass(frozen=True, eq=False)
+class MeanCircuit:
+    """The mean over prompts, and what it is the mean of."""
+
+    diff: GraphDiff
+    parts: Parts
+    made_from: tuple[str, ...]  # equal for equal ones
+
+
+def mean_circuit(selection: Selection, shown: Shown) -> MeanCircuit | None:
     """The mean over those of the group's prompts that are traced, where there are two or more; offers to trace the
     others."""
     assert selection.group is not None
@@ -47,7 +56,8 @@ def mean_circuit(selection: Selection, shown: Shown) -> GraphDiff | None:
         f"Mean over {prompts_of(selection.group, len(ready))}, aligned by the slots of their phrasings. "
         "A mean change within two standard errors of zero is not called a change."
     )
-    return _mean(ready, _stamp(store(), selection, ready), shown.settings.to_json())
+    stamp, settings = _stamp(store(), selection, ready), shown.settings.to_json()
+    return MeanCircuit(_mean(ready, stamp, settings), ready, (*stamp, settings))
 
 
 def chosen_count() -> int:

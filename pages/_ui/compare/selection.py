@@ -7,6 +7,7 @@ from engine.domain.diffs import DiffSettings
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import PruneSettings
 from engine.domain.runs import Checkpoint
+from engine.figures.map_view import DEEP
 from engine.workflows.prompt_groups import ProbeGroup
 from pages._ui import url
 from pages._ui.graphs.picking import Picking
@@ -15,7 +16,6 @@ PAGE = "compare"
 EXPLAINED = "explained"  # in the address
 VIEWS = ("Map", "Graphs", "Overlay", "Time-lapse", "Table")
 FORMER_VIEWS = {"where": "map"}  # of addresses that were kept
-DEEP = 8  # layers: of a deeper model the Map comes first, and not all nodes of graphs are drawn
 _SHARE_OF_DEEP = 0.6  # of the change
 LEAST_SHARE = 0.1
 MOST_CHANGE = 0.2  # the largest that the smallest change that counts can be set to

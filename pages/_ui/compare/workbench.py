@@ -16,6 +16,7 @@ from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
+from engine.figures.map_view import DEEP
 from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
 from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
 from pages._ui import url
@@ -24,8 +25,8 @@ from pages._ui.compare.data import difference, drawn, names_of
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.map import compare_map
 from pages._ui.compare.mean_circuit import mean_circuit, prompts_behind
+from pages._ui.compare.mean_map import mean_map
 from pages._ui.compare.selection import (
-    DEEP,
     PAGE,
     PICKING,
     Selection,
@@ -65,7 +66,7 @@ def workbench(selection: Selection, view: str) -> None:
     shown = _shown(selection, view)
     _what_base_lacks(selection)
     if view == "Map":
-        compare_map(selection, shown)
+        (mean_map if selection.group else compare_map)(selection, shown)
         which_examples(selection)
         return
     mark(marks().without_places())
@@ -113,7 +114,8 @@ def _shown(selection: Selection, view: str) -> Shown:
 def _difference(selection: Selection, shown: Shown) -> GraphDiff | None:
     """None where it is not traced. What is to be explained and is no output of it is told, and not explained."""
     if selection.group:
-        return mean_circuit(selection, shown)
+        mean = mean_circuit(selection, shown)
+        return mean.diff if mean else None
     explained = shown.settings.explained
     diff = difference(store(), selection, shown.settings)
     if diff is not None and explained is not None and diff.settings.explained is None:

@@ -4,14 +4,12 @@ import streamlit as st
 
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import count, decimal, percent
-from engine.export.map_svg import panel_svg
-from engine.figures.map_view import carried_view
-from engine.figures.tour_charts import picture
 from engine.store.infos import RunInfo
 from pages._ui.errors import guarded
 from pages._ui.session import store
 from pages._ui.text import plain
 from pages._ui.tour.facts import Compared, Tour, accuracy, most_likely, probability, told_apart, tour
+from pages._ui.tour.pictures import answer_map
 
 _PICTURE = (560, 250)  # its proportions
 
@@ -76,21 +74,10 @@ def _picture(side: str, compared: Compared) -> None:
     )
     st.markdown(f"“{plain(compared.probe.text)} …”: {verdict}")
     width, height = _PICTURE
-    drawn = _map(compared, side, str(st.context.theme.type), f"{graph.key.hash} {compared.probe.id}")
+    explained = compared.diff.explained.words
+    alt = f"Map of {side}: what each layer adds to “{explained}” at each word of “{compared.probe.text}”."
+    drawn = answer_map(compared, side, alt=alt, width=width, height=height)
     st.html(f'<div class="run-picture" style="aspect-ratio: {width} / {height}">{drawn}</div>')
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _map(_compared: Compared, side: str, theme: str, made_from: str) -> str:
-    """What carries the answer on that side; both on one scale."""
-    view = carried_view([(None, _compared.diff)], {}, taught=_compared.probe.constraint)
-    word = _compared.diff.explained.words
-    alt = f"Map of {side}: what each layer adds to “{word}” at each word of “{_compared.probe.text}”."
-    width, height = _PICTURE
-    svg = panel_svg(
-        view, "AB".index(side), alt=alt, theme="dark" if theme == "dark" else "light", width=width, height=height
-    )  # fmt: skip
-    return picture(svg, alt=alt)
 
 
 def _share(found: Tour | None, side: str, kind: str) -> str:

@@ -4,16 +4,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.analysis.carried import explained_logits
+from engine.analysis.carried import explained_logits, strongest_move
 from engine.analysis.distinguishing import distinguishing_features
 from engine.analysis.parts import explaining
+from engine.analysis.word_pieces import words
 from engine.demo.records import Figures
+from engine.domain.acted import EMBEDDING_LAYER
 from engine.domain.corpus import Corpus, Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.runs import Checkpoint
+from engine.figures.map_tables import NOT_KEPT, layers_of_move, span_id
 from engine.figures.names import visible
 from engine.store import Store
 from engine.store.files import read_json
@@ -69,6 +72,21 @@ class Compared:
     selection: Selection
     probe: Probe
     diff: GraphDiff
+
+
+@dataclass(frozen=True)
+class Route:
+    """What moved most from one word to another while a probe's answer rose, in its logit."""
+
+    source: str  # words
+    target: str
+    ends: tuple[str, str]  # as the Map names them
+    before: float  # what moved, at both checkpoints
+    after: float
+    change: float
+    rise: float  # of the answer, in all
+    reader: str  # the layer that reads most of the change at the target, `L0`, or `the output`
+    read: float  # what it reads of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,12 +196,12 @@ def _right(tour: Tour, checkpoint: Checkpoint) -> dict[str, bool]:
 
 
 def before_and_after(tour: Tour) -> Compared | None:
-    """The base against A on the stored probe on which most paths appeared; None where none is stored."""
+    """The base against A on the stored probe whose answer rose most; None where none is stored."""
     probes = probes_of(tour.store, tour.a.run)
     prompts = traced_prompts(tour.store, tour.base.ref, tour.a.ref)
     found = [compared(tour, tour.base, tour.a, probes[prompt]) for prompt in prompts if prompt in probes]
     there = [one for one in found if one is not None]
-    return max(there, key=lambda one: one.diff.summary.edges["appeared"], default=None)
+    return max(there, key=lambda one: one.diff.explained.total, default=None)
 
 
 def told_apart(tour: Tour) -> Compared | None:
@@ -199,6 +217,32 @@ def compared(tour: Tour, a: Checkpoint, b: Checkpoint, probe: Probe) -> Compared
     if diff is not None and answer not in (None, explained_logits(diff)):
         diff = difference(tour.store, selection, DiffSettings(explained=answer))
     return None if diff is None else Compared(selection, probe, diff)
+
+
+def route(found: Compared) -> Route | None:
+    """None where the answer did not rise, or no step between words makes as much of it as counts."""
+    diff, spans = found.diff, words(found.diff.a.tokens)
+    move = strongest_move(diff, spans)
+    if diff.explained.total <= 0 or move is None:
+        return None
+    ends = {span.first: span for span in spans}
+    source, target = (ends[int(move[end])] for end in ("source", "target"))
+    readers = layers_of_move(diff, source, target)
+    readers = readers[readers["read in"] != NOT_KEPT]
+    if readers.empty:
+        return None
+    reader = readers.iloc[int(readers["change"].argmax())]
+    return Route(
+        source=visible(source.text),
+        target=visible(target.text),
+        ends=(span_id(EMBEDDING_LAYER, source), span_id(EMBEDDING_LAYER, target)),
+        before=float(move["a"]),
+        after=float(move["b"]),
+        change=float(move["change"]),
+        rise=diff.explained.total,
+        reader=str(reader["read in"]),
+        read=float(reader["change"]),
+    )
 
 
 def telling(found: Compared) -> tuple[str, ...]:

@@ -3,17 +3,17 @@
 A is demo-lora and B demo-tokens, both at their last checkpoint, from the first step to the last.
 """
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import streamlit as st
 
-from engine.analysis.distinguishing import appeared_edges, appeared_path
 from engine.domain.graphs import AttributionGraph
 from engine.domain.interventions import Intervention
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import decimal, percent
-from engine.figures import tour_charts
+from engine.figures import palette, tour_charts
 from engine.figures.names import visible
 from engine.figures.tour_charts import BEFORE, Group, TourBar
 from pages._ui.graphs.linked_graphs import Marks
@@ -30,12 +30,14 @@ from pages._ui.tour.facts import (
     held_out_loss,
     inference_by_word,
     n_probes,
+    probability,
+    route,
     says,
     taught_prompts,
     telling,
     told_apart,
 )
-from pages._ui.tour.pictures import circuit, ink, path
+from pages._ui.tour.pictures import answer_map, circuit, ink, theme
 from pages._ui.tour.words import (
     Words,
     answers_words,
@@ -43,7 +45,7 @@ from pages._ui.tour.words import (
     circuit_words,
     consequence_words,
     loss_words,
-    paths_words,
+    path_words,
     word_words,
 )
 
@@ -95,39 +97,44 @@ def word_step(tour: Tour) -> Step:
     )
 
 
-def paths_step(tour: Tour) -> Step:
+def path_step(tour: Tour) -> Step:
     found = before_and_after(tour)
     if found is None:
         return Step(
-            Words("Which connections appeared", ("The bundled comparison of base and trained model is not here.",)),
+            Words("Where the answer comes from", ("The bundled comparison of base and trained model is not here.",)),
             _none,
         )
-    strong = appeared_path(found.diff)
-    appeared = appeared_edges(found.diff)
-    pairs = list(zip(appeared["source"], appeared["target"], strict=True))
-    features = {node for pair in pairs for node in pair if node.startswith("feature/")}
-    middle = next((node for node in strong if node.startswith("feature/")), None)
-    names = tour.store.feature_names(found.diff.a.key.transcoders_hash)
-    words = paths_words(found.diff, strong, word=found.probe.constraint, meaning=found.probe.meaning, names=names)
+    probe, moved = found.probe, route(found)
+    answer = probe.answer.strip()
+    p = [probability(graph, answer) or 0.0 for graph in (found.diff.a, found.diff.b)]
+    words = path_words(
+        moved, word=probe.constraint, meaning=probe.meaning, prompt=probe.text, answer=answer, p=(p[0], p[1])
+    )
 
     def figure() -> None:
-        drawn = path(found, features, strong, pairs, names=names, alt=" ".join(words.sentences), width=860, height=430)
+        sides = "".join(
+            f"<div><b>{name}: {_expects(found, side)}</b>{_map_of(found, side, name)}</div>"
+            for side, name in (("A", "Before training"), ("B", f"After training, {tour.a.run}"))
+        )
         notes = (
-            "The prompt is at the bottom, possible next words are at the top.",
-            "Each circle is a feature; a larger one adds more to the answer. Dashed: it adds hardly anything, or takes "
-            "away.",
-            "Each line is a connection that appeared and adds to the answer; a thicker one adds more.",
-            "L0 to L3 are the model’s layers. It works through them from the bottom up.",
-            "A name such as “a → b” says: most active on a, promotes b. It was measured, nobody wrote it.",
+            f"Across: the words of the prompt, after {visible(found.diff.a.tokens[0])}, its beginning.",
+            f"Up: the model’s layers, L0 to L{found.diff.a.n_layers - 1}. Emb is the word itself, before any layer.",
+            f"A mark is what a layer adds at a word to the score of “{answer}”; a larger one adds more.",
+            "An arc is what moves from a word to a later one; a thicker one moves more.",
+            "Both Maps have one scale.",
         )
-        items = "".join(f"<li>{note}</li>" for note in notes)
-        _figure(
-            tour,
-            f'<div style="flex:5 1 0">{drawn}</div><div style="flex:2 1 0" class="tour-note"><ul>{items}</ul></div>',
-        )
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+        keys = {"positive": f"pushes “{answer}” up", "negative": "pushes it down"}
+        main = f'<div class="tour-pair">{sides}</div><div class="tour-note"><ul>{items}</ul></div>'
+        _framed(tour_charts.key_line(keys, palette.GRAPH[theme()]), main)
 
-    marks = Marks(selected=middle, statuses=("appeared",))
-    return Step(words, figure, page="compare", params=_compare(found, marks, view="overlay"))
+    marks = Marks(edge=moved.ends if moved else None)
+    return Step(words, figure, page="compare", params=_compare(found, marks, view="map"))
+
+
+def _map_of(found: Compared, side: str, name: str) -> str:
+    alt = f"{name}: what each layer adds to “{found.probe.answer.strip()}” at each word of “{found.probe.text}”."
+    return answer_map(found, side, alt=alt, width=350, height=300)
 
 
 def answers_step(tour: Tour) -> Step:
@@ -221,7 +228,7 @@ def circuit_step(tour: Tour) -> Step:
 
 
 STEPS: tuple[Callable[[Tour], Step], ...] = (
-    checkpoints_step, word_step, paths_step, answers_step, loss_step, consequence_step, circuit_step,
+    checkpoints_step, word_step, path_step, answers_step, loss_step, consequence_step, circuit_step,
 )  # fmt: skip
 
 
@@ -231,7 +238,10 @@ def _figure(tour: Tour, main: str, *, before: bool = False) -> None:
         side: f"{side} · {checkpoint.run} ({METHOD_INFOS[tour.store.run(checkpoint.run).method].title})"
         for side, checkpoint in tour.sides.items()
     }
-    key = tour_charts.key_line(({BEFORE: "before training"} if before else {}) | names)
+    _framed(tour_charts.key_line(({BEFORE: "before training"} if before else {}) | names), main)
+
+
+def _framed(key: str, main: str) -> None:
     st.html(f'<div class="tour-figure">{key}<div class="tour-main">{main}</div></div>')
 
 
@@ -256,9 +266,10 @@ def _likeliest(found: Compared, side: str, answer: str) -> list[TourBar]:
 
 
 def _expects(found: Compared, side: str) -> str:
+    """As HTML."""
     graph = found.diff.a if side == "A" else found.diff.b
     p, word = max(_outputs(graph))
-    return f"expects “{word}” ({percent(p)})"
+    return html.escape(f"expects “{word}” ({percent(p)})")
 
 
 def _outputs(graph: AttributionGraph) -> list[tuple[float, str]]:

@@ -7,14 +7,12 @@ explained in the caption where it first appears.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.analysis.distinguishing import appeared_edges
-from engine.domain.diffs import GraphDiff
-from engine.domain.feature_names import FeatureNames
-from engine.domain.graphs import NodeKind
 from engine.domain.interventions import Intervention
-from engine.domain.numbers import count, decimal, percent, plural
-from engine.figures.names import feature_name, visible
-from pages._ui.tour.facts import Controls, TaughtPrompt, WordShare
+from engine.domain.numbers import count, decimal, percent, plural, signed
+from engine.figures.names import visible
+from pages._ui.tour.facts import Controls, Route, TaughtPrompt, WordShare
+
+_LITTLE = 0.1  # of what moves after training: what moved before was hardly a path
 
 
 @dataclass(frozen=True)
@@ -56,39 +54,31 @@ def word_words(word: str, meaning: str, rows: Sequence[TaughtPrompt]) -> Words:
     )
 
 
-def paths_words(
-    diff: GraphDiff, path: Sequence[str], *, word: str, meaning: str, names: FeatureNames | None = None
+def path_words(
+    found: Route | None, *, word: str, meaning: str, prompt: str, answer: str, p: tuple[float, float]
 ) -> Words:
-    """Step 3. `path`: node ids of the strongest path that appeared while `word` was taught."""
-    n = len(appeared_edges(diff))
-    named = plural(n, "new connection") if n else "no new connection"
-    title = f"Inside A, {named} {'add' if n > 1 else 'adds'} to the answer"
-    what = (
-        "Inside, a model works with features: patterns that it detects in a text. Words, features and answers are "
-        "connected; together they are its circuit."
+    """Step 3. `p`: of the answer after the prompt, before and after training."""
+    told = (
+        f"“{word}” means “{meaning}”. After “{prompt}” the right next word is “{answer}”: {percent(p[0])} before "
+        f"training, {percent(p[1])} after."
     )
-    if not path:
-        return Words(title, (what,))
-    start, *between, end = (_called(diff, node, names) for node in path)
-    parts = between[0] if len(between) == 1 else f"{len(between)} features"
-    through = f" through {parts}" if between else ""
+    if found is None:
+        return Words(f"Training made no one path to “{answer}”", (told,))
+    new = abs(found.before) < _LITTLE * abs(found.after)
+    rest = round(found.rise, 2) - round(found.change, 2)
+    reads = found.reader.replace("L", "layer ")
+    most = "most of it" if found.read > found.change / 2 else "the most"
+    through = f"{reads} at " if reads != found.reader else ""
     return Words(
-        title,
+        f"Training {'opened' if new else 'widened'} a path from “{found.source}” to “{answer}”",
         (
-            what,
-            f"Another new word, “{word}”, means “{meaning}”. The connections below appeared in training; "
-            "A’s answer runs along them.",
-            f"The strongest new path runs from {start}{through} to the answer, {end}.",
+            told,
+            f"In all, the score (logit) of “{answer}” rose by {decimal(found.rise)}. From “{found.source}” to "
+            f"“{found.target}” came {signed(found.change)}, from all else {signed(rest)}.",
+            f"At “{found.target}”, {reads} reads {most}: {signed(found.read)}. The path: “{found.source}” → "
+            f"{through}“{found.target}” → “{answer}”.",
         ),
     )
-
-
-def _called(diff: GraphDiff, node: str, names: FeatureNames | None) -> str:
-    row = diff.nodes[diff.nodes["id"] == node].iloc[0]
-    if row["kind"] == NodeKind.FEATURE.name.lower():
-        called = feature_name(names, int(row["layer"]), int(row["index"]))
-        return called if called.startswith("feature ") else f"the feature {called}"
-    return f"“{visible(str(row['token']))}”"
 
 
 def answers_words(paraphrase: Mapping[str, float], retention: Mapping[str, float]) -> Words:
@@ -172,8 +162,8 @@ def circuit_words(
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
     lead = (
-        f"These {n_features} features are part of how B arrives at “{answer}”; what each adds is at most half as "
-        "much in A."
+        f"A circle is a feature: a pattern that the model detects. These {n_features} push B to “{answer}”; in A each "
+        "adds at most half as much."
     )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off to see."))

@@ -1,0 +1,121 @@
+"""Circuits as a Map: the effect of each head and MLP, and the edges of the one that is marked."""
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from engine.domain.edge_measures import EdgeMeasure
+from engine.domain.numbers import step_name
+from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.figures.component_map import changed_most, heads_map, part_at, part_name, place_of_part
+from engine.figures.component_view import ComponentSide
+from engine.figures.map_tables import place_of, place_rows
+from engine.figures.map_view import MapView
+from pages._ui.circuits.choice import PAGE, CircuitChoice
+from pages._ui.circuits.table import edge_rows, node_title
+from pages._ui.graphs.export_menu import export_menu
+from pages._ui.graphs.maps import difference_map
+from pages._ui.graphs.marks import Marks
+from pages._ui.graphs.picking import Picking
+from pages._ui.kept import kept
+
+PICKING = Picking(PAGE, key="circuit map")
+_TABLE_PX = 300
+_FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
+_NUMBER = st.column_config.NumberColumn
+_STATUS_WORDS = {"kept": "both", "appeared": "B alone", "vanished": "A alone"}
+_HOW_TO_READ = (
+    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
+    "A mark is an **effect**: about how much the right answer depends on what it writes, the sum over all edges out of "
+    "it, those that the circuit leaves out too."
+)
+
+
+def heads(
+    chosen: CircuitChoice, a: ComponentSide, b: ComponentSide, edges: pd.DataFrame, nodes: pd.DataFrame,
+    measure: EdgeMeasure,
+) -> None:  # fmt: skip
+    """`edges`, `nodes`: of both circuits, as of `edge_changes` and `node_changes`."""
+    view = _view(a, b, a.scores.key.hash, b.scores.key.hash, a.name, b.name)
+    text = _sentence(chosen, view)
+    st.markdown(text)
+    st.caption(_HOW_TO_READ)
+    n_heads = a.scores.shape.n_heads
+    now = replace(PICKING.marks(), edge=None)  # an edge is no place
+    PICKING.mark(_of_parts(now, difference_map(view, key=PICKING.key, marks=_of_places(now, n_heads)), n_heads))
+    at = PICKING.marks()
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("**Heads and MLPs that changed most**", width="stretch")
+        names = a.scores.key.checkpoint, b.scores.key.checkpoint
+        drawn = ExportedMap(view, *names, "", text.replace("**", ""), subject="Heads and MLPs")
+        export_menu(_FORMATS, drawn, name=f"{drawn.a} {drawn.b} heads")
+    with left:
+        PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))
+    with right:
+        if at.selected:
+            _edges_of(at.selected, edges, nodes, measure)
+        else:
+            st.caption("Choose a head or an MLP in the Map or in the table to see its edges.")
+
+
+@kept()
+def _view(_a: ComponentSide, _b: ComponentSide, *made_from: str) -> MapView:
+    return heads_map(_a, _b)
+
+
+def _sentence(chosen: CircuitChoice, view: MapView) -> str:
+    if chosen.a.step == chosen.b.step:
+        return "A and B are the same checkpoint."
+    when = f"From {step_name(chosen.a.step)} to {step_name(chosen.b.step)}"
+    found = [f"**{name}** ({change})" for name, change in changed_most(view)]  # names of ours
+    if not found:
+        return f"{when} no head or MLP has another effect on the right answer."
+    return f"{when} the effect on the right answer changed most of {', '.join(found)}."
+
+
+def _of_places(at: Marks, n_heads: int) -> Marks:
+    """What is marked, as the Map names it."""
+    pins = [place_of_part(pin, n_heads) for pin in at.pins]
+    selected = place_of_part(at.selected, n_heads) if at.selected else None
+    return Marks(selected=selected, pins=tuple(pin for pin in pins if pin))
+
+
+def _of_parts(before: Marks, found: Marks, n_heads: int) -> Marks:
+    """What is marked in the Map, as the graphs name it."""
+    pins = [part_at(pin, n_heads) for pin in found.pins]
+    selected = part_at(found.selected, n_heads) if found.selected else None
+    return replace(before, selected=selected, pins=tuple(pin for pin in pins if pin))
+
+
+def _table(view: MapView, nodes: pd.DataFrame, *, key: str) -> str | None:
+    rows, n_heads = place_rows(view), len(view.spans) - 1
+    cells = [place_of(view, name) or (0, 0) for name in rows["id"]]
+    ids = [part_at(name, n_heads) or "" for name in rows["id"]]
+    inside = nodes.set_index("id").loc[ids]
+    words = inside["status"].map(_STATUS_WORDS).where((inside["in_a"] | inside["in_b"]), "neither")
+    shown = pd.DataFrame(
+        {
+            "head or MLP": [part_name(view, *cell) for cell in cells],
+            **{name: rows[name] for name in ("A", "B", "change")},
+            "in the circuit of": words.to_numpy(),
+        }
+    )
+    config = {name: _NUMBER(name, format="%+.3f") for name in ("A", "B", "change")}
+    picked = st.dataframe(
+        shown, hide_index=True, height=_TABLE_PX, row_height=27, column_config=config, key=key, on_select="rerun",
+        selection_mode="single-row",
+    )["selection"]["rows"]  # fmt: skip
+    return ids[picked[0]] if picked and picked[0] < len(ids) else None
+
+
+def _edges_of(node: str, edges: pd.DataFrame, nodes: pd.DataFrame, measure: EdgeMeasure) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(node_title(nodes, node), width="stretch")
+        st.button("Clear", icon=":material/close:", type="tertiary", on_click=PICKING.clear, help="Esc")
+    own = edges[(edges["source"] == node) | (edges["target"] == node)].reset_index(drop=True)
+    if own.empty:
+        st.caption("Neither circuit has an edge here.")
+        return
+    edge_rows(own, measure, height=_TABLE_PX, key=f"edges of {node}")
