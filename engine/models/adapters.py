@@ -137,7 +137,7 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
 
 
 def _fitting(adapter: Path, remedy: str = "") -> AbstractContextManager[None]:
-    return translated(lambda reason: InputError(f"{adapter} does not fit this model: {reason}.{remedy}"))
+    return translated(lambda reason: InputError(f"{adapter} does not fit this model: {reason.rstrip('.')}.{remedy}"))
 
 
 def save_adapter(
