@@ -5,7 +5,6 @@ A checkpoint's folder holds a PEFT adapter or, where the model's own weights wer
 """
 
 import copy
-import dataclasses
 import hashlib
 import json
 import re
@@ -16,20 +15,18 @@ from typing import TypeAlias
 
 import torch
 from peft import (
-    PEFT_TYPE_TO_CONFIG_MAPPING,
     PeftConfig,
     PeftModel,
-    PeftType,
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from peft import __version__ as peft_version
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import one_line, translated
+from engine.models.adapter_settings import ORIGIN, PEFT_FIELDS, why_refused
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.bounds import refuse_endless, refuse_ranks
 from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
@@ -37,30 +34,9 @@ from engine.store.files import file_hash
 
 Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-METHOD_TYPES = ("LORA", "TRAINABLE_TOKENS", "ADALORA", "IA3")  # PEFT's types whose merge is exact and tested here
 _FROM_BASE = ("pissa", "olora")  # beginnings of LoRA that are taken off the base's weights, each time the same way
-_NOT_TOLD = ("pissa_niter", "corda", "loftq")  # by chance, or with what is not in the adapter's files
-_REFUSED = {  # settings of an adapter that has no weights to merge, and why
-    "megatron_config": "asks for Megatron layers, which are not supported",  # PEFT would import a module that it names
-    "alora_invocation_tokens": "acts only after certain tokens (activated LoRA), so it is no one set of weights",
-    "layer_replication": "repeats layers of the model, which is then another model than the base",
-    "arrow_config": "chooses between adapters at every token, so it is no one set of weights",
-}
-_NO_NUMBER = 1e30  # nobody means a rank or a scale as large
-_OTHER_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")  # with a head that a language model does not have
 _WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
 _DEFAULT = re.compile(r"(\.lora_\w+)\.default(?=\.weight$|\.bias$|$)")
-# What says where an adapter was made, not what it does.
-_ORIGIN = {
-    "base",
-    "folder",
-    "base_model_name_or_path",
-    "revision",
-    "inference_mode",
-    "peft_version",
-    "auto_mapping",
-    "task_type",
-}
 
 
 def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
@@ -73,7 +49,7 @@ def checkpoint_hash(base: LoadedModel | Path, adapter: Path | None) -> str:
         digest.update(base.spec.vocabulary.encode())
     if adapter is not None:
         about, tensors = (read_about, TENSORS) if is_plain(adapter) else (read_config, WEIGHTS)
-        config = {key: value for key, value in about(adapter).items() if key not in _ORIGIN}
+        config = {key: value for key, value in about(adapter).items() if key not in ORIGIN}
         digest.update(json.dumps(_in_order(config), sort_keys=True).encode())
         if is_plain(adapter) and refers(adapter):
             return digest.hexdigest()[:20]  # the hashes of the files are in what was read
@@ -161,7 +137,7 @@ def put_weights(tuned: Tuned, adapter: Path) -> None:
 
 
 def _fitting(adapter: Path, remedy: str = "") -> AbstractContextManager[None]:
-    return translated(lambda reason: InputError(f"{adapter} does not fit this model: {reason}.{remedy}"))
+    return translated(lambda reason: InputError(f"{adapter} does not fit this model: {reason.rstrip('.')}.{remedy}"))
 
 
 def save_adapter(
@@ -216,33 +192,9 @@ def read_config(adapter: Path) -> dict[str, object]:
 def peft_config(adapter: Path) -> PeftConfig:
     """Of a type that is supported here. Raises Damaged, InputError."""
     fields = read_config(adapter)
-    kind = str(fields.get("peft_type"))
-    if kind not in METHOD_TYPES:
-        raise InputError(f"{adapter} is an adapter of type {kind[:40]}. Supported types: {', '.join(METHOD_TYPES)}.")
-    for name, why in _REFUSED.items():
-        if fields.get(name):
-            raise InputError(f"{adapter} {why}.")
-    if fields.get("task_type") in _OTHER_TASKS:
-        raise InputError(
-            f"{adapter} is an adapter of a classifier or reward model ({fields['task_type']}): such a model scores a "
-            "text and does not continue it. Use adapters of models that were trained to continue text (CAUSAL_LM)."
-        )
-    for name in ("r", "lora_alpha"):
-        value = fields.get(name, 1)
-        if not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-            raise InputError(f"{adapter / CONFIG} says {name} is {json.dumps(value)[:40]}, which is no number.")
-    known = {field.name for field in dataclasses.fields(PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)])}
-    if unknown := sorted(name for name, value in fields.items() if value and name not in known | _ORIGIN):
-        raise InputError(
-            f"{adapter / CONFIG} sets {', '.join(unknown[:5])}, which PEFT {peft_version} does not know: it may change "
-            "the result. Save the adapter without it, or with this version."
-        )
-    how = str(fields.get("init_lora_weights"))
-    if how.startswith(_NOT_TOLD):
-        raise InputError(
-            f"{adapter} begins with “{how[:40]}”, and its files alone do not tell what that made of the base. Convert "
-            "it to plain LoRA where it was trained, with save_pretrained’s path_initial_model_for_weight_conversion."
-        )
+    if why := why_refused(fields):
+        raise InputError(f"{adapter} {why}.")
+    known = PEFT_FIELDS[str(fields["peft_type"])]
     with translated(lambda reason: Damaged(adapter / CONFIG, reason)):
         return PeftConfig.from_peft_type(**{name: value for name, value in fields.items() if name in known})
 

@@ -12,6 +12,7 @@ from engine.domain.errors import Damaged, InputError
 from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory
+from engine.models.adapter_settings import why_refused
 from engine.store.files import file_hash, object_in
 from engine.store.run_files import referred_to
 from engine.workflows import full_folders
@@ -195,7 +196,9 @@ def why_not(folder: Path, kind: FoundKind) -> str:
         pickled = (folder / "adapter_model.bin").exists()
         only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
         return f"it has no {weights}{only}: save it with safetensors"
-    return ""
+    fields = object_in(folder / CONFIG)
+    # Of what cannot be read, or says no type, the import tells what is wrong.
+    return f"it {why}" if "peft_type" in fields and (why := why_refused(fields)) else ""
 
 
 def stays(folder: Path, name: str) -> bool:

@@ -84,7 +84,7 @@ def test_a_workspace_may_be_called_anything(tmp_path: Path, name: str) -> None:
     index.close()
 
 
-@pytest.mark.parametrize("path", ["~nouser-of-this-machine/x", "a\0b", "\ud800"])
+@pytest.mark.parametrize("path", ["~nouser-of-this-machine/x", "a\0b", "\ud800", "x" * 256, "xy/" * 1400])
 def test_paths_that_no_file_can_have(cli: Cli, path: str) -> None:
     with pytest.raises(InputError):
         person_path(path)

@@ -8,6 +8,7 @@ from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import ImportCheckpoints
+from engine.domain.models import ModelSpec
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
@@ -36,6 +37,7 @@ def test_what_is_there_is_shown_before_anything_is_taken_in(open_page: OpenPage,
     assert not app.exception
     table = app.dataframe[0].value
     assert table["step"].tolist() == [2, 4]
+    assert table["folder"].tolist() == ["checkpoint-2", "checkpoint-4"]
     assert table["taken"].tolist() == [True, True]
     base = next(box for box in app.text_input if box.label == "Its folder or hub id")
     assert base.value == "org/model"  # as the checkpoints say it
@@ -54,6 +56,16 @@ def test_a_known_base_is_chosen_by_itself(open_page: OpenPage, tmp_path: Path) -
     assert next(box for box in app.selectbox if box.label == "Base model").value == "demo"
     next(box for box in app.text_input if box.label == "Run name").set_value("demo-lora").run()
     assert "There is already a run named “demo-lora”" in texts(app)
+    next(box for box in app.text_input if box.label == "Run name").set_value("My run").run()
+    assert "“My run” is not a valid name. Use 1 to 64 of" in texts(app)
+
+
+def test_a_known_model_of_the_name_that_they_say_is_chosen(open_page: OpenPage, tmp_path: Path) -> None:
+    """As a script says its base that named it by a relative path, or on another machine."""
+    session.store().save_model(ModelSpec(name="my-base", source="folder", location=str(tmp_path / "my-base")))
+    checkpoint(tmp_path / "final_adapter", step=3, base="D:\\models\\my-base")
+    app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
+    assert next(box for box in app.selectbox if box.label == "Base model").value == "my-base"
 
 
 def test_what_cannot_be_taken_is_told_and_offers_no_button(open_page: OpenPage, tmp_path: Path) -> None:

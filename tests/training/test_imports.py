@@ -312,7 +312,7 @@ def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelS
     [
         ("r", "4", "which is no number"),
         ("lora_alpha", 10**400, "which is no number"),
-        ("flux_config", {"rank": 2}, r"sets flux_config, which PEFT .* does not know"),
+        ("flux_config", {"rank": 2}, r"sets flux_config in .*, which PEFT .* does not know"),
     ],
 )
 def test_settings_that_cannot_be_used_name_the_persons_folder(
@@ -320,7 +320,7 @@ def test_settings_that_cannot_be_used_name_the_persons_folder(
 ) -> None:
     path = out / "checkpoint-6" / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {setting: value}), encoding="utf-8")
-    refused(taught, [out], llama, InputError, rf"{re.escape(str(path))}.*{said}")
+    refused(taught, [out], llama, InputError, rf"Not taken in: {re.escape(str(path.parent))}: it .*{said}")
 
 
 def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(

@@ -1,8 +1,10 @@
 """Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +13,7 @@ from engine.domain.errors import InputError, TracelapseError
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
+from engine.domain.names import check_name
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.workflows.added_vocabulary import what_is_kept
@@ -122,13 +125,14 @@ def _numbers(text: str) -> list[int]:
 
 def _table(found: ImportPreview) -> None:
     st.markdown(f"**{plural(len(found.taken), 'checkpoint')} to import**")
+    shared = _shared([one.path for one in found.checkpoints])
     rows = pd.DataFrame(
         {
             "step": [one.step for one in found.checkpoints],
             "taken": [one.taken for one in found.checkpoints],
-            "folder": [str(one.path) for one in found.checkpoints],
+            "folder": [str(one.path).removeprefix(shared) for one in found.checkpoints],
             "kind": [one.kind for one in found.checkpoints],
-            "note": [one.why for one in found.checkpoints],
+            "note": [one.why.replace(shared, "") if shared else one.why for one in found.checkpoints],
             "what is stored": [one.stored for one in found.checkpoints],
         }
     )
@@ -138,6 +142,13 @@ def _table(found: ImportPreview) -> None:
         st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
+
+
+def _shared(paths: Sequence[Path]) -> str:
+    """What all folders on this disk begin with: in a cell it would leave no room for what tells them apart."""
+    if not paths or not all(path.is_absolute() for path in paths):  # on the hub
+        return ""
+    return os.path.commonpath([path.parent for path in paths]).rstrip(os.sep) + os.sep
 
 
 def _refused(found: ImportPreview) -> None:
@@ -195,6 +206,11 @@ def _import(
     if name in taken:
         st.error(plain(f"There is already a run named “{name}”. Choose another name."))
         return
+    try:
+        check_name(name)
+    except InputError as error:
+        show(error)
+        return
     logs = [line.strip() for line in str(st.session_state.get("models logs", "")).splitlines() if line.strip()]
     request = ImportCheckpoints(
         name=name, folders=tuple(folders), model=model, corpus=None if corpus == _NONE else corpus, steps=tuple(steps),
@@ -216,6 +232,8 @@ def _model(found: ImportPreview) -> ModelSpec | None:
     known = {spec.name: spec for spec in store().models()}
     said = next((one.base for one in found.taken if one.base), "")
     own = next((name for name, spec in known.items() if spec.location and spec.location == said), None)
+    if own is None and (called := said.replace("\\", "/").rstrip("/").rpartition("/")[2]) in known:
+        own = called  # trained elsewhere, or from a relative path: one of that name is the likeliest
     options = [*known, _OTHER]
     at = options.index(own) if own else len(options) - 1 if said else 0
     chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
