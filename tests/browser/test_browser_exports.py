@@ -191,7 +191,7 @@ def test_pictures_and_reports_are_drawn(open_file: OpenFile, story: GraphDiff, d
     widths = report.evaluate(
         "[...document.querySelectorAll('figure svg')].map((svg) => svg.getBoundingClientRect().width)"
     )
-    assert len(widths) == 5  # loss, curves, circuit change, both graphs, the difference
+    assert len(widths) == 6  # loss, curves, circuit change, what carries the answer, both graphs, the difference
     assert all(300 < width <= 900 for width in widths)
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -15,8 +15,11 @@ from engine.components.randomised import random_copy
 from engine.components.scores import score_edges
 from engine.domain.components import Circuit, ComponentShape, ScoreSettings
 from engine.domain.errors import Cancelled, InputError, ModelUnavailable
+from engine.figures.component_map import part_effects
+from engine.figures.component_view import ComponentSide
 from tests.components.exact import exact_scores
 from tests.components.micro import CONFIGS, made, some_pairs
+from tests.figures.component_makers import key, scores_of
 
 
 def test_neither_the_size_of_batches_nor_padding_nor_order_matters(model: PreTrainedModel, monkeypatch) -> None:
@@ -72,6 +75,23 @@ def test_on_a_linear_model_the_scores_are_what_patching_one_edge_changes() -> No
         fast = score_edges(model, pairs, ScoreSettings(n_groups=1, n_steps=n_steps)).groups[0]
         np.testing.assert_allclose(fast, exact, rtol=0, atol=1e-4 * np.abs(exact).max())
     assert (np.abs(exact) > 1e-3 * np.abs(exact).max()).sum() > 10
+
+
+def test_on_a_linear_model_a_head_s_effect_is_what_corrupting_all_that_it_writes_takes_from_the_lead() -> None:
+    model, pairs = _linear(), some_pairs(3)
+    shape = ComponentModel(model).shape
+    scores = scores_of(score_edges(model, pairs, ScoreSettings(n_groups=1, n_steps=1)).groups[0], shape, key())
+    whole = Circuit(shape, shape.edge_mask())
+    effects = part_effects(ComponentSide(scores, whole, "x")).ravel()
+    without = []
+    for source in range(1, shape.n_sources):
+        edges = shape.edge_mask()
+        edges[:, source] = False
+        without.append(Circuit(shape, edges))
+    runs = run_circuits(model, pairs, without, "logit_diff")
+    lost = runs.clean.mean() - runs.patched.mean(1)
+    np.testing.assert_allclose(effects, lost, rtol=0, atol=1e-4 * np.abs(lost).max())
+    assert (np.abs(lost) > 1e-3 * np.abs(lost).max()).sum() > 3
 
 
 @pytest.mark.parametrize("kind", ["llama_grouped", "qwen3", "gemma2", "gpt_neox"])
