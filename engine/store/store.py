@@ -137,15 +137,13 @@ class Store(
     def delete_model(self, name: str) -> None:
         """It is offered no more. Its files and its runs stay, but a folder that was written of its GGUF file goes with
         it where no run and no other model needs that. Raises NotFound, NameRefused (also for the demo's)."""
-        spec = self.model(name)
+        try:
+            folder = self.base_folder(self.model(name))
+        except Damaged:  # its description; what it was of is not known
+            folder = None
         super().delete_model(name)
-        folder = person_path(spec.location)
         needed = {other.location for other in (*self.models(), *(info.config.model for info in self.runs()))}
-        if (
-            spec.source == "folder"
-            and folder.parent == cache_of(self.workspace) / CONVERTED
-            and spec.location not in needed
-        ):
+        if folder and folder.parent == cache_of(self.workspace) / CONVERTED and str(folder) not in needed:
             remove(folder)
 
     def delete_run(self, name: str) -> None:

@@ -27,7 +27,9 @@ class ComparisonMemory:
     weights: int  # of the base, in the dtype that it is loaded in
     checkpoints: int  # what LoRA adds on all matrices, in float32, twice
     transcoders: int  # of a set as it is trained here; a published one stays on the disk
-    tracing: int  # of one of the two prompts at its peak, W_V and W_O in float32 among it
+    tracing: (
+        int  # the first graph as a whole, and the second at its peak; W_V and W_O in float32; one pass for gradients
+    )
 
     @property
     def n_bytes(self) -> int:
@@ -49,13 +51,13 @@ def comparison_memory(
     )  # fmt: skip
     n_pos, n_features = N_TOKENS + 1, n_layers * N_TOKENS * training.top_k
     others = (n_layers + 1) * n_pos + TraceSettings().n_logits
-    graph = GraphSize(n_features=n_features, n_nodes=n_features, n_others=others, batch_bytes=_BATCH)
+    second = GraphSize(n_features=n_features, n_nodes=n_features, n_others=others, batch_bytes=_BATCH)
     return ComparisonMemory(
         weights=sum(one.n_numbers for one in tensors) * item_bytes,
         checkpoints=2 * LORA_RANK * _FLOAT32 * sum(sum(one.shape) for one in _adapted(tensors)),
         transcoders=2 * n_layers * training.n_features * d_model * item_bytes,
-        tracing=prompt.traced(n_pos) + prompt.features(n_features) + graph.n_bytes
-        + _FLOAT32 * n_layers * _value_and_output(config, d_model, n_heads),
+        tracing=prompt.traced(n_pos) + prompt.features(n_features) + second.n_bytes + prompt.placed(n_pos)
+        + _FLOAT32 * ((n_features + others) ** 2 + n_layers * _value_and_output(config, d_model, n_heads)),
     )  # fmt: skip
 
 

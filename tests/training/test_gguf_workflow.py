@@ -64,3 +64,10 @@ def test_it_keeps_its_name_and_another_file_gets_its_own(demo_store: Store, file
     demo_store.save_model(spec.model_copy(update={"name": "twin"}))
     demo_store.delete_model(spec.name)
     assert Path(spec.location).is_dir()  # its twin needs it
+
+
+def test_a_damaged_description_can_be_removed(demo_store: Store, file: Path) -> None:
+    spec = add(demo_store, added_spec(str(file)))
+    (demo_store.workspace / "models" / f"{spec.name}.json").write_text("{", encoding="utf-8")
+    demo_store.delete_model(spec.name)
+    assert spec.name not in {one.name for one in demo_store.models()}

@@ -32,8 +32,9 @@ def test_every_part_by_hand() -> None:
     assert found.transcoders == 2 * 1 * 512 * 4 * 2
     n_pos, n_features = N_TOKENS + 1, 1 * N_TOKENS * 16
     prompt = PromptMemory(n_layers=1, n_heads=2, d_model=4, d_mlp=8, patterns=True)
-    graph = 4 * (n_features + 2 * n_pos + 10) ** 2 + 4 * 5 * 2**18
-    assert found.tracing == prompt.traced(n_pos) + prompt.features(n_features) + graph + 4 * 4 * 2 * 4
+    graphs = 2 * 4 * (n_features + 2 * n_pos + 10) ** 2 + 4 * 5 * 2**18
+    passes = prompt.traced(n_pos) + prompt.features(n_features) + prompt.placed(n_pos)
+    assert found.tracing == passes + graphs + 4 * 4 * 2 * 4  # W_V and W_O last
     assert found.n_bytes == found.weights + found.checkpoints + found.transcoders + found.tracing
 
 

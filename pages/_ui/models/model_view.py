@@ -111,7 +111,7 @@ def _comparing(needed: ComparisonMemory, device: str) -> str:
     free = f" {memory(free_here())} are free." if device == "cpu" else ""
     parts = (
         f"weights {memory(needed.weights)}, both checkpoints {memory(needed.checkpoints)}, a transcoder set trained "
-        f"here {memory(needed.transcoders)}, tracing a prompt of {N_TOKENS} tokens {memory(needed.tracing)}"
+        f"here {memory(needed.transcoders)}, both graphs of a prompt of {N_TOKENS} tokens {memory(needed.tracing)}"
     )
     return (
         f"Comparing two LoRA checkpoints takes about {memory(needed.n_bytes)}: {parts}.{free} A full fine-tune takes "
