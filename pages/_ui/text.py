@@ -38,6 +38,12 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def both_ends(text: str, limit: int = 160) -> str:
+    """At most `limit` characters: of a longer text its beginning and its end, which is where an answer follows."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[: limit - half - 1]}…{text[-half:]}"
+
+
 def words(identifier: str) -> str:
     """`simple_mapping` as people write it: simple mapping."""
     return identifier.replace("_", " ")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages._ui.text import message, plain, shorten
+from pages._ui.text import both_ends, message, plain, shorten
 
 JOINER = "\u2060"
 
@@ -43,6 +43,11 @@ def test_line_breaks_become_spaces() -> None:
 def test_long_texts_are_cut() -> None:
     assert shorten("abcdef", 4) == "abc…"
     assert shorten("abcd", 4) == "abcd"
+
+
+def test_a_long_prompt_keeps_its_end_where_the_answer_follows() -> None:
+    assert both_ends("abcdefghij", 5) == "ab…ij"
+    assert both_ends("abcde", 5) == "abcde"
 
 
 def test_a_message_leaves_commands_as_they_are() -> None:

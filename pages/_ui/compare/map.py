@@ -36,7 +36,7 @@ from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
-from pages._ui.text import plain
+from pages._ui.text import both_ends, plain
 
 TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
 TABLE_PX = 330
@@ -217,7 +217,7 @@ def _not_measured(selection: Selection) -> None:
         st.subheader("Where did training act?")
         st.markdown(
             "See which tokens, layers, matrices and heads made the difference between "
-            f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(selection.prompt)}”. "
+            f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(both_ends(selection.prompt))}”. "
             "It needs no transcoders."
         )
         job_button(

@@ -22,7 +22,7 @@ from engine.workflows.vocabulary import vocabulary
 from pages._ui import url
 from pages._ui.compare.data import ordered_prompts
 from pages._ui.compare.mean_circuit import prompts_of
-from pages._ui.text import plain, words
+from pages._ui.text import both_ends, plain, words
 
 ASSETS = Path(__file__).parents[3] / "assets" / "prompt_box"
 Option = dict[str, str]
@@ -59,7 +59,9 @@ def prompt_box(
     }
     _component()(data=data, key=key, on_picked_change=lambda: _picked(page, key))
     if (edged := with_edges(value)) != value:
-        st.caption(f"Read as {plain(edged)}", help="As it was typed: ␣ is a blank at an edge, ↵ the end of a line.")
+        st.caption(
+            f"Read as {plain(both_ends(edged))}", help="As it was typed: ␣ is a blank at an edge, ↵ the end of a line."
+        )
     return value
 
 

@@ -14,7 +14,7 @@ from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
-from pages._ui.text import plain
+from pages._ui.text import both_ends, plain
 
 
 def not_traced(selection: Selection) -> None:
@@ -23,7 +23,7 @@ def not_traced(selection: Selection) -> None:
         st.subheader("Not traced yet")
         st.markdown(
             f"There are no attribution graphs of **{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on "
-            f"“{plain(selection.prompt)}” yet."
+            f"“{plain(both_ends(selection.prompt))}” yet."
         )
         settings = TraceSettings(max_feature_nodes=_max_features())
         job_button(
