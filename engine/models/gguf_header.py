@@ -18,7 +18,7 @@ MEMORY: Final = 200_000_000  # bytes
 _AGAIN: Final = "Download the file again."
 # More than any tokenizer of today: 262,144 tokens with scores, kinds and twice as many merges. The reader of the `gguf`
 # package makes several objects of each.
-_LIMITS: Final = {"fields": 4096, "tensors": 20_000, "elements": 4_000_000, "name": 65_535, "told": 4096}
+_LIMITS: Final = {"fields": 4096, "tensors": 20_000, "elements": 2_000_000, "name": 65_535, "told": 4096}
 _CODE: Final = r"""
 import os, struct
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
