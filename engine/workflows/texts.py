@@ -31,3 +31,20 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
         rng = random.Random(seed)
         plain = [world_sentence(rng) for _ in range(n_plain)]
     return own, plain
+
+
+def why_no_texts(store: Store, checkpoints: Sequence[Checkpoint]) -> str:
+    """Why no transcoders can be trained on these, with the way out: runs that were taken in without a corpus.
+
+    Empty where there are texts, or may be.
+    """
+    runs = list(dict.fromkeys(c.run for c in checkpoints))
+    configs = [store.run(run) for run in runs]
+    there = {info.name for info in store.corpora()}
+    if configs[0].model.source == "bundled" or any(config.corpus in there for config in configs):
+        return ""
+    return (
+        f"Graphs need transcoders, and these learn from the texts of a corpus: {' and '.join(runs)} "
+        f"{'has' if len(runs) == 1 else 'have'} none. Import the checkpoints again with a corpus (texts to "
+        "train on are enough), or add the base model with a published transcoder set."
+    )

@@ -12,7 +12,7 @@ from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, weights
-from engine.workflows.texts import texts_of
+from engine.workflows.texts import texts_of, why_no_texts
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
@@ -59,6 +59,8 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
     tuned, base = [c for c in checkpoints if c.step], [c for c in checkpoints if not c.step][:1]
     # A set that goes on from another must not forget the base meanwhile: it reads a fifth of the texts.
     different = tuned + base * (max(1, len(tuned) // 4) if request.start else 1)
+    if why := why_no_texts(store, checkpoints):
+        raise InputError(why)
     own, plain = texts_of(store, checkpoints, request.training.n_texts, request.training.seed)
     trained = train(
         loaded,

@@ -9,7 +9,7 @@ import pytest
 from engine.demo.features import add_feature_facts
 from engine.domain.errors import Cancelled, InputError, NotFound
 from engine.domain.graphs import Comparison, GraphKey
-from engine.domain.jobs import DescribeFeatures
+from engine.domain.jobs import DescribeFeatures, TrainTranscoders
 from engine.domain.models import TranscoderMeta, TranscoderTraining
 from engine.models.adapters import checkpoint_hash
 from engine.models.base import LoadedModel
@@ -18,6 +18,7 @@ from engine.store import Store
 from engine.workflows import run
 from engine.workflows.feature_queries import feature_facts, newest_facts
 from engine.workflows.features import MOST_OWN, MOST_TEXTS, texts_to_search
+from engine.workflows.texts import why_no_texts
 from tests.attribution.parts import Never, add_run, random_transcoders, silent, workspace
 from tests.tiny import N_LAYERS, tiny_corpus
 
@@ -139,6 +140,15 @@ def test_what_cannot_be_looked_up(store: Store, loaded: LoadedModel) -> None:
     add_run(store, loaded, "imported", seed=9, corpus="gone")
     with pytest.raises(InputError, match="none of the 0 given"):
         run(store, request(checkpoints=("imported@base",)), silent, Never())
+
+
+def test_without_a_corpus_no_transcoders_can_be_trained_and_the_way_out_is_told(
+    store: Store, loaded: LoadedModel
+) -> None:
+    add_run(store, loaded, "imported", seed=9, corpus="gone")
+    with pytest.raises(InputError, match=r"imported has none\. Import the checkpoints again with a corpus"):
+        run(store, TrainTranscoders(name="set", checkpoints=("imported@base",)), silent, Never())
+    assert why_no_texts(store, [store.checkpoint("imported@base"), store.checkpoint("one@25%")]) == ""
 
 
 def test_the_texts_are_those_of_the_runs(store: Store, loaded: LoadedModel) -> None:

@@ -6,6 +6,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
+from engine.workflows.texts import why_no_texts
 from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -21,12 +22,22 @@ def not_traced(selection: Selection) -> None:
             f"There are no attribution graphs of **{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on "
             f"“{plain(both_ends(selection.prompt))}” yet."
         )
+        if why := _cannot(store(), selection):
+            st.info(plain(why))
+            return
         settings = TraceSettings(max_feature_nodes=_max_features())
         job_button(
             Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), settings=settings),
             label="Trace this comparison", key="trace", icon=":material/conversion_path:",
             note=estimate(store(), selection), covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
+
+
+def _cannot(store: Store, selection: Selection) -> str:
+    """Why a shared set cannot be trained, where one is needed."""
+    sides = (selection.a, selection.b)
+    needed = not store.run(selection.a.run).model.transcoders and store.transcoders_for([s.ref for s in sides]) is None
+    return why_no_texts(store, sides) if needed else ""
 
 
 def trace_again(selection: Selection, diff: GraphDiff) -> None:

@@ -92,7 +92,7 @@ def _table(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> l
             "right, by step": column.LineChartColumn(
                 help="Share of all probes answered right at each checkpoint.", y_min=0, y_max=1, width="small"
             ),
-            "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint, or as logged elsewhere."),
+            "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint; as logged elsewhere."),
             "tags": column.ListColumn(),
         },
     )  # fmt: skip
@@ -171,8 +171,8 @@ def _rename(name: str) -> None:
         new = st.text_input("New name", value=name, max_chars=60)
         if n := store().n_speaking_of(name):
             st.caption(
-                f"This removes {plural(n, 'stored graph or measure', 'stored graphs and measures')}, kept under the old "
-                "name; all can be made again. Checkpoints, curves, notes and transcoder sets stay."
+                f"This removes {plural(n, 'stored graph or measure', 'stored graphs and measures')}, kept under the "
+                "old name; all can be made again. Checkpoints, curves, notes and transcoder sets stay."
             )
         if st.form_submit_button("Rename it", type="primary") and new.strip() != name:
             store().rename_run(name, new.strip())
