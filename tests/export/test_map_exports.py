@@ -2,15 +2,19 @@
 
 import csv
 import io
+from collections import defaultdict
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from engine.export.formats import downloads
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
 from engine.export.map_page import map_html
+from engine.export.map_split import draw_split
 from engine.export.map_svg import map_svg
 from engine.figures import palette
+from engine.figures.map_split import Split
 from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
 from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
 from tests.export.markup import look_into
@@ -85,3 +89,14 @@ def test_every_line_of_the_menu_makes_a_file() -> None:
     assert float(rows[0]["change"]) == pytest.approx(float(rows[0]["B"]) - float(rows[0]["A"]))
     moves = list(csv.DictReader(io.StringIO(str(made["-moves.csv"]))))
     assert (moves[0]["from"], moves[0]["to"]) == ("blarf", "very")
+
+
+def test_the_areas_tell_small_changes_apart() -> None:
+    split = Split(
+        names=("base", "2", "4"), labels=("blarf", "and"), columns=(0, 1),
+        by_word=np.array([[0.0, 0.01, 0.019], [0.0, -0.02, -0.04]]), bands=(), by_band=np.zeros((0, 2)),
+    )  # fmt: skip
+    group = ET.Element("g")
+    draw_split(group, split, 400, 300, defaultdict(lambda: "#000"))
+    texts = {element.text for element in group.iter("text")}
+    assert {"blarf +0.02", "and −0.04", "−0.02", "0"} <= texts
