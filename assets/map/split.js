@@ -41,9 +41,10 @@ function drawAreas(svg, parts, x, { top, bottom }, colours, measure) {
   const ends = [...Array(n).keys()].map((step) => [0, 1].map((sign) => sumOf(parts.map((part) => part.values[step]), sign)));
   const [high, low] = [Math.max(1e-9, ...ends.map(([up]) => up)), Math.min(0, ...ends.map(([, down]) => down))];
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top - 4);
+  const digits = Math.min(4, Math.max(1, Math.ceil(-Math.log10((high - low) / 3)))); // so that small changes are told apart
   for (const tick of ticks(low, high)) {
     shape(svg, "line", { x1: x(0), x2: x(n - 1), y1: y(tick), y2: y(tick), stroke: colours.grid });
-    shape(svg, "text", { class: "tm-row-name", x: SPLIT.left - 6, y: y(tick) + 4, fill: colours.muted }, signed(tick, Number.isInteger(tick) ? 0 : 1));
+    shape(svg, "text", { class: "tm-row-name", x: SPLIT.left - 6, y: y(tick) + 4, fill: colours.muted }, signed(tick, Number.isInteger(tick) ? 0 : digits));
   }
   const steps = withCrossings(parts, n);
   const stacks = [Array(steps.length).fill(0), Array(steps.length).fill(0)];
@@ -64,7 +65,7 @@ function drawAreas(svg, parts, x, { top, bottom }, colours, measure) {
   }
   spread(labels, top + 6, bottom - 2);
   for (const { part, y: middle } of labels) {
-    const text = `${fitted(part.label, SPLIT.right - 52, measure)} ${signed(part.values.at(-1), 1)}`;
+    const text = `${fitted(part.label, SPLIT.right - 52, measure)} ${signed(part.values.at(-1), digits)}`;
     shape(svg, "rect", { x: x(n - 1) + 7, y: middle - 4, width: 8, height: 8, rx: 2, fill: part.colour });
     shape(svg, "text", { class: "tm-series", x: x(n - 1) + 20, y: middle + 4, fill: colours.text }, text);
   }

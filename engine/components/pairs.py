@@ -64,10 +64,13 @@ def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, 
         try:
             rows.append(_row(read, pair, limit))
         except PromptRefused as error:
-            bad.append(f"“{pair.id}”: {error}")
+            bad.append(f"“{pair.id}”: {str(error).rstrip('.')}")
     if bad:
         more = f"; and {len(bad) - N_NAMED} more" if len(bad) > N_NAMED else ""
-        raise InputError(f"{len(bad)} of {len(pairs)} pairs cannot be used. {'; '.join(bad[:N_NAMED])}{more}")
+        raise InputError(
+            f"{len(bad)} of {len(pairs)} pairs cannot be used with this model. {'; '.join(bad[:N_NAMED])}{more}. "
+            "Mend or leave out those pairs, or choose a corpus whose pairs this model reads."
+        )
     return TokenPairs(
         ids=tuple(pair.id for pair in pairs),
         types=tuple(pair.constraint_type for pair in pairs),

@@ -67,10 +67,11 @@ def _areas(
     def y(value: float) -> float:
         return bottom - (value - low) / (high - low) * (bottom - top - 4)
 
+    small = min(4, max(1, ceil(-log10((high - low) / 3))))  # digits, so that small changes are told apart
     for tick in _ticks(low, high):
         line = {"x1": number(x[0]), "x2": number(x[-1]), "y1": number(y(tick)), "y2": number(y(tick))}
         ET.SubElement(group, "line", line | {"stroke": colours["grid"]})
-        digits = 0 if float(tick).is_integer() else 1
+        digits = 0 if float(tick).is_integer() else small
         add_text(group, Text(_LEFT - 6, y(tick) + 4, signed(tick, digits), 12, colours["muted"], anchor="end"))
     steps = _with_crossings(values)
     at = np.interp(steps, np.arange(len(x)), x)
@@ -91,7 +92,7 @@ def _areas(
     for place, part in _spread(labels, top + 6, bottom - 2):
         mark = {"x": number(x[-1] + 7), "y": number(place - 4), "width": "8", "height": "8", "fill": part.colour}
         ET.SubElement(group, "rect", mark)
-        text = f"{shortened(part.label, 11)} {signed(float(part.values[-1]), 1)}"
+        text = f"{shortened(part.label, 11)} {signed(float(part.values[-1]), small)}"
         add_text(group, Text(x[-1] + 20, place + 4, text, 12, colours["text"], anchor="start"))
 
 

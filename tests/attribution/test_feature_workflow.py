@@ -136,9 +136,14 @@ def test_what_cannot_be_looked_up(store: Store, loaded: LoadedModel) -> None:
         run(store, request().model_copy(update={"transcoders": "nothing"}), silent, Never())
     with pytest.raises(NotFound, match="one@25%"):
         run(store, request(checkpoints=("one@75%",)), silent, Never())
+
+
+def test_without_a_corpus_features_are_looked_up_in_what_the_models_wrote(store: Store, loaded: LoadedModel) -> None:
     add_run(store, loaded, "imported", seed=9, corpus="gone")
-    with pytest.raises(InputError, match="none of the 0 given"):
-        run(store, request(checkpoints=("imported@base",)), silent, Never())
+    run(store, request(checkpoints=("imported@base",)), silent, Never())
+    written = store.written_texts("imported")
+    assert written is not None
+    assert set(texts_to_search(store, [store.checkpoint("imported@base")])) == set(written.texts)
 
 
 def test_the_texts_are_those_of_the_runs(store: Store, loaded: LoadedModel) -> None:

@@ -2,16 +2,20 @@
 
 import csv
 import io
+from collections import defaultdict
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from engine.export.formats import downloads
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
 from engine.export.map_page import map_html
+from engine.export.map_split import draw_split
 from engine.export.map_svg import map_svg
 from engine.figures import palette
 from engine.figures.component_map import heads_map
+from engine.figures.map_split import Split
 from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
 from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
 from tests.export.markup import look_into
@@ -97,3 +101,14 @@ def test_a_map_of_no_one_prompt_says_what_it_is_of() -> None:
     assert "effects on the right answer" in text
     assert "head or MLP" in text
     assert "▁" not in text
+
+
+def test_the_areas_tell_small_changes_apart() -> None:
+    split = Split(
+        names=("base", "2", "4"), labels=("blarf", "and"), columns=(0, 1),
+        by_word=np.array([[0.0, 0.01, 0.019], [0.0, -0.02, -0.04]]), bands=(), by_band=np.zeros((0, 2)),
+    )  # fmt: skip
+    group = ET.Element("g")
+    draw_split(group, split, 400, 300, defaultdict(lambda: "#000"))
+    texts = {element.text for element in group.iter("text")}
+    assert {"blarf +0.02", "and −0.04", "−0.02", "0"} <= texts

@@ -152,6 +152,7 @@ def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_pag
     app = open_page("circuits", bundled=None, metric="kl")
     assert "The circuits of one have not been found yet" in texts(app)
     assert "3 checkpoints, up to 100 prompt pairs each" in texts(app)
+    assert "With the prompt pairs of “sums”, as the run’s own corpus “words” has none." in texts(app)
     press(app, "Find the circuits of all checkpoints")
     assert requests() == [FindCircuits(checkpoints=REFS, pairs="sums", settings=ScoreSettings(metric="kl"))]
     assert "Find the circuits of all checkpoints" not in [button.label for button in app.button]

@@ -17,6 +17,7 @@ from engine.store import Store
 from engine.store.converted import write_converted
 from engine.workflows.transcoders import own_set
 from pages._ui import session
+from tests.store.artefacts import add_checkpoint
 
 OpenPage = Callable[..., AppTest]
 
@@ -86,6 +87,13 @@ def test_tags_choose_among_runs(open_page: OpenPage, own: Store) -> None:
     assert list(table.loc["one", "tags"]) == ["paper", "a b"]
     app.pills(key="models tags").set_value(["paper"]).run()
     assert app.dataframe[-1].value["run"].tolist() == ["one"]
+
+
+def test_the_loss_of_an_imported_run_is_the_one_that_was_logged(open_page: OpenPage, own: Store) -> None:
+    own.save_run(RunConfig(name="theirs", corpus="none", imported=True))
+    add_checkpoint(own, "theirs", 4, loss=0.5, smoothed_loss=None)
+    table = open_page("models").dataframe[-1].value.set_index("run")
+    assert table.loc["theirs", "loss"] == 0.5
 
 
 def test_a_folder_becomes_a_job_and_no_hub_is_asked(open_page: OpenPage, tmp_path: Path) -> None:

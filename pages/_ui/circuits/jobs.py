@@ -8,6 +8,7 @@ from engine.domain.components import ScoreSettings
 from engine.domain.jobs import CheckRobustness, FindCircuits, Request, UniteCircuits
 from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
+from pages._ui.circuits.data import corpora_with_pairs
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
@@ -32,12 +33,18 @@ def offer_to_find(
                 "depends on. It is found with prompt pairs that differ in one word and so in the right answer. Find it "
                 "at every checkpoint to see which edges fine-tuning kept, flipped, added or removed."
             )
+        if pairs != (own := store().run(run).corpus):
+            st.caption(plain(f"With the prompt pairs of “{pairs}”{_instead(run, own)}. Settings has other corpora."))
         job_button(
             FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings),
             label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
             key="find circuits", icon=":material/hub:", note=estimate(run, n, settings),
             covers=lambda request: finds(request, run),
         )  # fmt: skip
+
+
+def _instead(run: str, own: str) -> str:
+    return "" if own in corpora_with_pairs(store(), run) else f", as the run’s own corpus “{own}” has none"
 
 
 def estimate(run: str, n_checkpoints: int, settings: ScoreSettings) -> str:

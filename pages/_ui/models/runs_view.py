@@ -92,7 +92,7 @@ def _table(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> l
             "right, by step": column.LineChartColumn(
                 help="Share of all probes answered right at each checkpoint.", y_min=0, y_max=1, width="small"
             ),
-            "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint."),
+            "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint; as logged elsewhere."),
             "tags": column.ListColumn(),
         },
     )  # fmt: skip
@@ -114,7 +114,8 @@ def _measured(_store: Store, workspace: str, run: str, measured: Hashable) -> tu
     found = _store.probe_results(run).values()
     right = [sum(results.correct) / len(results.correct) for results in found if results.correct]
     checkpoints = _store.checkpoints(run)
-    loss = checkpoints[-1].state.smoothed_loss if checkpoints else None
+    state = checkpoints[-1].state if checkpoints else None
+    loss = None if state is None else state.loss if state.smoothed_loss is None else state.smoothed_loss
     return right, loss, _store.room_of("run", run)
 
 
@@ -170,8 +171,8 @@ def _rename(name: str) -> None:
         new = st.text_input("New name", value=name, max_chars=60)
         if n := store().n_speaking_of(name):
             st.caption(
-                f"{plural(n, 'stored graph or measure', 'stored graphs and measures')} of it are removed, as their "
-                "names hold the run's; they can be made again. Checkpoints, curves, notes and transcoder sets stay."
+                f"This removes {plural(n, 'stored graph or measure', 'stored graphs and measures')}, kept under the "
+                "old name; all can be made again. Checkpoints, curves, notes and transcoder sets stay."
             )
         if st.form_submit_button("Rename it", type="primary") and new.strip() != name:
             store().rename_run(name, new.strip())
