@@ -197,7 +197,7 @@ def _import(
     with middle:
         corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
                               help="Its probes are measured at every checkpoint, and transcoders learn from its "
-                              "texts. Without one there are no curves of probes, and the models write the texts.")  # fmt: skip
+                              "texts. Without one, probes have no curves, and the models write the texts.")  # fmt: skip
     with right:
         suggested = free_name(_suggested(folders[0]), taken)
         name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
