@@ -82,6 +82,8 @@ def test_what_is_not_traced_is_offered(open_page: OpenPage) -> None:
     prompt = "<b>the</b> $cat$ :smile:"
     app = open_page("compare", prompt=prompt)
     assert not app.exception
+    assert app.query_params["view"] == "map"  # where training acted needs no graphs
+    assert "Where did training act?" in texts(app)
     assert "Not traced yet" in texts(app)
     assert prompt in texts(app)
     next(button for button in app.button if button.label == "Trace this comparison").click().run()

@@ -46,14 +46,16 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
         )  # fmt: skip
     group = group_named(groups, subject)
     with right:
-        view = _view(_first_view(a))
+        view = _view(_first_view(a, traced=group is not None or subject in traced))
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     prompt = "" if group else subject
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
 
 
-def _first_view(checkpoint: Checkpoint) -> str:
-    """Of a deep model the Map tells more at a glance than its graphs."""
+def _first_view(checkpoint: Checkpoint, *, traced: bool) -> str:
+    """Of a deep model the Map tells more at a glance than its graphs; without graphs it says where training acted."""
+    if not traced:
+        return "map"
     n_layers = store().n_layers(store().run(checkpoint.run).model)
     return "graphs" if n_layers is not None and n_layers <= DEEP else "map"
 
