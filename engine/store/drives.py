@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from engine.domain.errors import StorageFailed
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_TRIES = 20
 # On these a lock is seen by everybody who can see the file: one kernel serves them all …
 _LOCAL = {
     "apfs", "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs3", "overlay", "ramfs", "tmpfs",
@@ -63,17 +64,24 @@ def warning_of(workspace: Path) -> str:
 
 def locks_work(folder: Path) -> bool:
     """Tried on a file of its own, which two locks must not hold at once. Raises OSError where none can be made."""
-    path = folder / f".tmp-{secrets.token_hex(8)}-{secrets.token_hex(4)}-locks"  # a killed look is cleaned up
-    path.touch()
-    try:
-        with _lock(path), _lock(path):
+    for _ in range(_TRIES):
+        path = folder / f".tmp-{secrets.token_hex(8)}-{secrets.token_hex(4)}-locks"  # a killed look is cleaned up
+        path.touch()
+        file = path.stat().st_ino
+        try:
+            with _lock(path), _lock(path):
+                if path.stat().st_ino == file:
+                    return False
+        except Timeout:
+            return True
+        except FileNotFoundError:
+            pass
+        except OSError:  # no lock is to be had at all
             return False
-    except Timeout:
-        return True
-    except OSError:  # no lock is to be had at all
-        return False
-    finally:
-        path.unlink(missing_ok=True)
+        finally:
+            path.unlink(missing_ok=True)
+        # Another process that opened the workspace took it for one of a killed look: the locks were of two files.
+    return False
 
 
 def drive_of(folder: Path) -> str:

@@ -75,8 +75,11 @@ def test_labels_are_measured_again_where_that_is_asked_for(store: Store, digest:
     assert after.checkpoints == BOTH[:1]
 
 
-def test_without_a_corpus_the_prompts_are_read(store: Store, digest: str) -> None:
+def test_where_models_without_a_corpus_write_nothing_the_prompts_are_read(
+    store: Store, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.rmtree(store.workspace / "corpora")
+    monkeypatch.setattr("engine.models.written_texts.write_texts", lambda *_, **__: ())
     run(store, ASKED, silent, Never())
     (measured,) = store.automatic_labels(digest).measured
     assert measured.n_tokens == len(PROMPT.split())

@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_model_and_its_checkpoints_a_run(server: str, page: P
     page.goto(f"{server}/models?view=add")
     expect(page.get_by_text("A real model to try")).to_be_visible()
     settled(page)
-    page.get_by_role("textbox", name="Folder or hub id").fill(str(base))
+    page.get_by_role("textbox", name="Folder, GGUF file or hub id").fill(str(base))
     page.keyboard.press("Enter")
     adding = page.locator(".st-key-add-own-base button")
     expect(adding).to_be_visible()

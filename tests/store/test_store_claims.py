@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from engine.domain.errors import StorageFailed
 from engine.store import Store, claims, drives, files
@@ -186,6 +188,28 @@ def test_what_a_drive_does_with_locks(
 def test_locks_are_tried(tmp_path: Path) -> None:
     assert drives.locks_work(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_that_cleans_up_the_file_of_the_trial_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks: list[Path] = []
+
+    def lock(path: Path) -> FileLock:
+        locks.append(path)
+        if len(locks) in (2, 3):  # between the two locks; before both
+            path.unlink()
+        return FileLock(path, timeout=0, fallback_to_soft=False)
+
+    monkeypatch.setattr(drives, "_lock", lock)
+    assert drives.locks_work(tmp_path)
+    assert len(set(locks)) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_drive_on_which_two_locks_are_held_at_once_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drives, "_lock", lambda _: nullcontext())
+    assert not drives.locks_work(tmp_path)
 
 
 @pytest.mark.parametrize("number", [None, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
