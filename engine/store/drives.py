@@ -67,8 +67,8 @@ def locks_work(folder: Path) -> bool:
     for _ in range(_TRIES):
         path = folder / f".tmp-{secrets.token_hex(8)}-{secrets.token_hex(4)}-locks"  # a killed look is cleaned up
         path.touch()
-        file = path.stat().st_ino
         try:
+            file = path.stat().st_ino
             with _lock(path), _lock(path):
                 if path.stat().st_ino == file:
                     return False

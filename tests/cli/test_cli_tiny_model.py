@@ -80,7 +80,7 @@ def test_training_tells_its_checkpoints(run: Run) -> None:
 
 
 def test_runs_lists_it(run: Run) -> None:
-    assert [row["run"] for row in data(run("runs", "--json", "-")) if not row["bundled"]] == ["tiny"]
+    assert "tiny" in [row["run"] for row in data(run("runs", "--json", "-")) if not row["bundled"]]
     assert "tiny-words" in run("runs").stdout
 
 
