@@ -65,8 +65,6 @@ def list_files(hub: HubId) -> HubFolder:
             info = HfApi(endpoint=_endpoint()).model_info(
                 hub.name, revision=hub.revision or None, files_metadata=True, timeout=constants.DEFAULT_REQUEST_TIMEOUT
             )
-        except RevisionNotFoundError as error:
-            raise ModelUnavailable(f"{hub.name} has no revision “{hub.revision}”. {_revisions(hub)}") from error
         except (NoConnection, Timeout, OfflineModeIsEnabled):
             return _listed_here(hub)
     blobs, snapshot, files = _cache_of(hub) / "blobs", _cache_of(hub) / "snapshots" / str(info.sha), []

@@ -54,7 +54,7 @@ for template in given["templates"]:
         except MemoryError:
             said = said or "its chat template takes too much memory"
         except Exception:
-            pass
+            pass  # a template that refuses these turns may take others; who renders it here tells what is wrong
 print(json.dumps({"said": said}))
 """
 # Patterns that never come to an end mostly begin with much of one kind.

@@ -40,7 +40,7 @@ def describe_features(
     loaded = common_model(store, checkpoints)
     chosen = choose(store, checkpoints, loaded, request.transcoders, part(report, 0.0, _CHOSEN), cancel)
     digest = transcoders_hash(chosen.source)
-    let_models_write(store, loaded, checkpoints, part(report, 0.0, _CHOSEN), cancel)
+    let_models_write(store, loaded, checkpoints, part(report, _CHOSEN, _CHOSEN), cancel)
     texts = texts_to_search(store, checkpoints)
     hashes = []
     for number, checkpoint in enumerate(checkpoints):

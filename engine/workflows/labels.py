@@ -80,7 +80,7 @@ def add_labels(
     missing = [feature for feature in sorted(features) if again or not known.has(*feature)]
     if not missing:
         return
-    let_models_write(store, replacement.loaded, checkpoints, report, cancel)
+    let_models_write(store, replacement.loaded, checkpoints, part(report, 0.0, 0.0), cancel)
     found = label_tokens(
         replacement,
         [weights(replacement.loaded, checkpoint) for checkpoint in checkpoints] if models is None else models,

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.domain.continuation import continued
@@ -29,8 +30,8 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
     own: list[str] = []
     configs = [store.run(run) for run in dict.fromkeys(c.run for c in checkpoints)]
     for config in {config.corpus: config for config in configs}.values():
-        if corpus := corpus_of(store, config):
-            own += _texts(corpus)
+        with suppress(NotFound):  # an imported run, or a corpus removed since
+            own += _texts(store.corpus(config.corpus))
     for config in configs:
         if written := store.written_texts(config.name):
             own += written.texts
@@ -62,16 +63,12 @@ def let_models_write(
 
 def needs_written_texts(store: Store, run: str) -> bool:
     """Nothing is known of what the run is about. Raises NotFound, Damaged."""
-    config = store.run(run)
-    return config.model.source != "bundled" and corpus_of(store, config) is None and store.written_texts(run) is None
+    return not has_texts(store, store.run(run)) and store.written_texts(run) is None
 
 
-def corpus_of(store: Store, config: RunConfig) -> Corpus | None:
-    """None of an imported run, or where the corpus was removed since."""
-    try:
-        return store.corpus(config.corpus)
-    except NotFound:
-        return None
+def has_texts(store: Store, config: RunConfig) -> bool:
+    """Whether texts are known that no model must write: of the bundled model's world, or of a corpus that is here."""
+    return config.model.source == "bundled" or config.corpus in {info.name for info in store.corpora()}
 
 
 def _texts(corpus: Corpus) -> list[str]:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
 from engine.domain.jobs import ImportCheckpoints, TrainTranscoders
-from engine.domain.models import ModelSpec, TranscoderTraining
+from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
 from engine.domain.runs import CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
@@ -141,6 +141,8 @@ def test_of_a_run_without_a_corpus_the_models_write_the_texts(
     checkpoints = [taught.checkpoint(ref) for ref in refs]
     assert texts.texts_of(taught, checkpoints, 0, 0) == (list(written.texts), [])
     assert not texts.needs_written_texts(taught, "mine")
+    assert not texts.has_texts(taught, taught.run("mine"))
+    assert texts.has_texts(taught, taught.run("mine").model_copy(update={"model": DEMO_MODEL}))  # it has a world
     (taught.run_folder("mine") / "texts.json").write_text("[", encoding="utf-8")
     assert [damaged.path.name for damaged in taught.check()] == ["texts.json"]
 

@@ -1,14 +1,12 @@
 """Compare's empty state: what is missing, what it will take, and the progress in its place."""
 
-from collections.abc import Iterable
-
 import streamlit as st
 
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
-from engine.workflows.texts import corpus_of
+from engine.workflows.texts import has_texts
 from engine.workflows.transcoders import own_set
 from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
@@ -67,15 +65,12 @@ def estimate(store: Store, selection: Selection) -> str:
     known = any(meta.model == model for meta in store.transcoder_sets())
     takes = "About twenty seconds" if known else "About a minute"
     runs = dict.fromkeys((selection.a.run, selection.b.run))
-    texts = ", on texts that the models write, as there is no corpus" if _all_write(store, runs) else ""
+    written = not any(has_texts(store, store.run(run)) for run in runs)
+    texts = ", on texts that the models write, as there is no corpus" if written else ""
     return (
         f"No transcoders have seen both checkpoints, so a shared set is trained first{texts}, once for these two runs. "
         f"{on_this_model(store, selection.a.run, takes)}. You can leave this page; the comparison is kept."
     )
-
-
-def _all_write(store: Store, runs: Iterable[str]) -> bool:
-    return all(corpus_of(store, store.run(run)) is None for run in runs)
 
 
 def _is_for(request: Request, selection: Selection) -> bool:
