@@ -124,13 +124,18 @@ class DenseGraph:
         if self.n_edges <= most:
             found = []
             for rows in _all_blocks(by_row, len(self.rows)):
-                target, source = self.rows[rows].nonzero().unbind(1)
-                found.append((source, target + rows.start))
-            source, target = (torch.cat(column) for column in zip(*found, strict=True))
+                found.append(self.rows[rows].flatten().nonzero()[:, 0] + rows.start * len(self.rows))
+            places = torch.cat(found)
         else:
             places = self._strongest(by_row, max(most, len(always)), always)
-            target, source = places // len(self.rows), places % len(self.rows)
-        return Edges(source, target, self.rows[target, source])
+        return self._at(places)
+
+    def _at(self, places: torch.Tensor) -> Edges:
+        """Of ascending places in the matrix taken as one row."""
+        n = len(self.rows)
+        counts = torch.searchsorted(places, torch.arange(n + 1, device=places.device) * n).diff()
+        target = torch.repeat_interleave(counts, output_size=len(places))  # cheaper than dividing
+        return Edges(places - target * n, target, self.rows.flatten().index_select(0, places))
 
     def _strongest(self, by_row: Sequence[slice], most: int, always: torch.Tensor) -> torch.Tensor:
         """Ascending places in the matrix taken as one row; of equals the first."""

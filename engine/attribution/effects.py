@@ -115,6 +115,19 @@ class Effects:
         for some in self._batches(positions, layers):
             yield rows[some], self._down(layers[some], positions[some], self._encoders[rows[some]])
 
+    def of_all(self, vectors: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Of every feature, and of logits as `of_logits` has them: some rows of the graph, and their effects
+        (n_some, n_columns). The logits go down with features, which costs less than a pass of their own."""
+        own = torch.arange(len(vectors), device=vectors.device)
+        layers, positions, _ = self._sources.active.unbind(1)
+        rows = torch.cat([torch.arange(len(layers), device=own.device), self._sources.n_columns + own])
+        positions = torch.cat([positions, torch.full_like(own, len(self._sources.tokens) - 1)])
+        layers, read = torch.cat([layers, torch.full_like(own, self._n_layers)]), self._read_by(vectors)
+        for some in self._batches(positions, layers):
+            n = int((some >= len(self._encoders)).sum())  # they stand first
+            along = torch.cat([read[some[:n] - len(self._encoders)], self._encoders[some[n:]]])
+            yield rows[some], self._down(layers[some], positions[some], along)
+
     def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.
 
@@ -123,8 +136,12 @@ class Effects:
         """
         n_pos = len(self._sources.tokens)
         last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
-        read = vectors.float() if self._final is None else self._final.back(vectors.float()) * self._final.scale[-1]
-        return self._down(torch.full_like(last, self._n_layers), last, read, handing_on)
+        return self._down(torch.full_like(last, self._n_layers), last, self._read_by(vectors), handing_on)
+
+    def _read_by(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors (n, d_model) that read behind the final norm, at the last position of the stream before it."""
+        vectors = vectors.float()
+        return vectors if self._final is None else self._final.back(vectors) * self._final.scale[-1]
 
     @property
     def _n_layers(self) -> int:

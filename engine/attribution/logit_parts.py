@@ -21,6 +21,7 @@ def logit_parts(
     values = torch.zeros(n, device=device)
     values[: len(activations)], values[dense.logits] = activations.float(), logits.float()
     at = torch.as_tensor(position, device=device).long()
+    positions = rows.new_zeros(n_pos, n).scatter_(0, at[None], 1).T  # (n, n_pos), 1 where a node stands
     part = rows[dense.logits].double()  # (n_logits, n)
     constant = torch.zeros(n, device=device)
     moved = torch.zeros(len(logits), n_pos, n_pos, dtype=torch.float64, device=device)
@@ -28,14 +29,14 @@ def logit_parts(
         for some in blocks(layer, n):
             effects = rows[some]
             constant[some] = values[some] - left_out[some] - effects.sum(1)
-            by_position = effects.new_zeros(len(effects), n_pos).index_add_(1, at, effects).double()
+            by_position = (effects @ positions).double()
             if layer is dense.logits:
                 own = torch.arange(some.start - layer.start, some.stop - layer.start, device=device)
                 moved[own, at[some]] += by_position
                 continue
             handed = part[:, some] / values[some]  # of a unit of the target
             part += (handed.float() @ effects).double()
-            moved.index_add_(1, at[some], handed[:, :, None] * by_position)
+            moved += (handed[:, None] * positions[some].T) @ by_position
     part[:, dense.logits] = 0
     return LogitParts(
         part=part.float().cpu().numpy(),

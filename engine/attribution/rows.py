@@ -29,7 +29,7 @@ class _Done:
         self._message = f"{plural(size.n_nodes, 'feature')}, {memory(size.n_bytes)}"
 
     def add(self, rows: torch.Tensor) -> None:
-        self._left -= float(self._work[rows].sum())
+        self._left -= float(self._work[rows[rows < len(self._work)]].sum())
         self.tell()
 
     def tell(self) -> None:
@@ -53,15 +53,14 @@ def edges_into(
     """
     done, n, n_logits = _Done(sources, size, report), size.n_nodes, len(targets)
     done.tell()
-    into_logits = effects.of_logits(targets.logit_vectors)
     if n == sources.n_features:
         selected = torch.arange(n, device=sources.active.device)
-        edges = into_logits.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
-        for rows, found in effects.of_features(selected):
+        edges = sources.encoders.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
+        for rows, found in effects.of_all(targets.logit_vectors):
             edges[rows, : sources.n_columns] = found
             done.add(rows)
-        edges[-n_logits:, : sources.n_columns] = into_logits
         return edges, selected, edges.new_zeros(len(edges))
+    into_logits = effects.of_logits(targets.logit_vectors)
     known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, done.add)
     selected, order = nodes.sort()
     columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
