@@ -15,8 +15,9 @@ from engine.export.map_split import draw_split
 from engine.export.map_svg import map_svg
 from engine.figures import palette
 from engine.figures.component_map import heads_map
+from engine.figures.map_acted import acted_view
 from engine.figures.map_split import Split
-from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
+from engine.figures.map_view import LEAST_MARK, MapView, carried_view
 from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
 from tests.export.markup import look_into
 from tests.figures.component_makers import random_scores, side
