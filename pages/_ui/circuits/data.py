@@ -11,6 +11,7 @@ from engine.corpus import pairs_of
 from engine.domain.components import Circuit, ComponentKey, ComponentScores, ScoreSettings
 from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError, TracelapseError
+from engine.figures.component_map import HeadEffects, head_effects
 from engine.figures.component_view import (
     ComponentSide,
     ComponentView,
@@ -99,22 +100,41 @@ def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, sha
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """Two circuits as they are drawn and as tables."""
+class Changed:
+    """Two circuits as tables."""
 
-    view: ComponentView
     edges: pd.DataFrame  # of `edge_changes`
     nodes: pd.DataFrame  # of `node_changes`
 
 
-def drawn_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Drawn:
+def changed_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Changed:
     """Made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
-    return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
+    return _changed(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
 
 
 @kept()
-def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
-    return Drawn(component_view(_a, _b), edge_changes(_a, _b), node_changes(_a, _b))
+def _changed(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Changed:
+    return Changed(edge_changes(_a, _b), node_changes(_a, _b))
+
+
+def view_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> ComponentView:
+    """As it is drawn; likewise."""
+    return _view(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
+
+
+@kept()
+def _view(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> ComponentView:
+    return component_view(_a, _b)
+
+
+def effects_of(store: Store, key: ComponentKey, name: str, step: int) -> HeadEffects:
+    """Raises NotFound, Damaged."""
+    return _effects(store, key, str(store.workspace), key.hash, name, step)
+
+
+@kept()
+def _effects(_store: Store, _key: ComponentKey, workspace: str, digest: str, name: str, step: int) -> HeadEffects:
+    return head_effects(scores_of(_store, _key), name, step)
 
 
 def change_of(store: Store, found: FoundCircuits, share: float, how: How) -> ComponentChange:
