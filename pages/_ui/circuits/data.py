@@ -1,7 +1,6 @@
 """What the Circuits page asks of the store, kept between reruns. No widgets, no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
@@ -99,22 +98,24 @@ def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, sha
         raise InputError(f"{_key.checkpoint}: {error}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Changed:
-    """Two circuits as tables."""
-
-    edges: pd.DataFrame  # of `edge_changes`
-    nodes: pd.DataFrame  # of `node_changes`
-
-
-def changed_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Changed:
-    """Made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
-    return _changed(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
+def edges_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> pd.DataFrame:
+    """As `edge_changes`; made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
+    return _edges(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
 
 
 @kept()
-def _changed(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Changed:
-    return Changed(edge_changes(_a, _b), node_changes(_a, _b))
+def _edges(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> pd.DataFrame:
+    return edge_changes(_a, _b)
+
+
+def nodes_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> pd.DataFrame:
+    """As `node_changes`; likewise."""
+    return _nodes(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
+
+
+@kept()
+def _nodes(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> pd.DataFrame:
+    return node_changes(_a, _b)
 
 
 def view_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> ComponentView:

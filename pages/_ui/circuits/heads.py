@@ -24,7 +24,7 @@ from engine.figures.component_map import (
 from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
-from pages._ui.circuits.data import changed_of, effects_of
+from pages._ui.circuits.data import edges_of, effects_of, nodes_of
 from pages._ui.circuits.sides import side_name, sides_of
 from pages._ui.circuits.table import edge_rows, node_title
 from pages._ui.graphs.export_menu import export_menu
@@ -40,9 +40,12 @@ _FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
 _NUMBER = st.column_config.NumberColumn
 _STATUS_WORDS = {"kept": "both", "appeared": "B alone", "vanished": "A alone"}
 _HOW_TO_READ = (
+    "A mark is the **effect** of a head or MLP: about how much the right answer depends on what it writes, by all "
+    "edges out of it."
+)
+_PARTS = (
     "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
-    "A mark is an **effect**: about how much the right answer depends on what it writes, the sum over all edges out of "
-    "it, those that the circuit leaves out too."
+    "Edges that the circuit leaves out count, too."
 )
 
 
@@ -58,10 +61,10 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     view = view.until(frame)
     there = replace(chosen, b=_checkpoint(chosen, view.frames[-1].step))
     a, b = sides_of(there, keys)
-    found, text = changed_of(a, b, chosen.share, chosen.how), _sentence(there, view)
+    nodes, text = nodes_of(a, b, chosen.share, chosen.how), _sentence(there, view)
     with above:
         st.markdown(text)
-        st.caption(_HOW_TO_READ)
+        st.caption(_HOW_TO_READ, help=_PARTS)
     left, right = st.columns(2, gap="medium")
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
@@ -69,10 +72,11 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
         drawn = ExportedMap(view, *names, "", text.replace("**", ""), subject="Heads and MLPs")
         export_menu(_FORMATS, drawn, name=f"{drawn.a} {drawn.b} heads")
     with left:
-        PICKING.pick_row("heads", lambda key: _table(view, found.nodes, key=key))
+        PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))
     with right:
         if at.selected:
-            _edges_of(at.selected, found.edges, found.nodes, EDGE_MEASURES[chosen.metric])
+            edges = edges_of(a, b, chosen.share, chosen.how)
+            _edges_of(at.selected, edges, nodes, EDGE_MEASURES[chosen.metric])
         else:
             st.caption("Choose a head or an MLP in the Map or in the table to see its edges.")
 

@@ -14,7 +14,7 @@ from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
 from engine.figures.map_view import DEEP
 from pages._ui.circuits.choice import PICKING, CircuitChoice
-from pages._ui.circuits.data import changed_of, view_of
+from pages._ui.circuits.data import edges_of, nodes_of, view_of
 from pages._ui.circuits.heads import heads
 from pages._ui.circuits.sides import sides_of
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
@@ -40,9 +40,9 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
         heads(chosen, keys)
         return
     a, b = sides_of(chosen, keys)
-    found, view = changed_of(a, b, chosen.share, chosen.how), view_of(a, b, chosen.share, chosen.how)
-    edges, nodes = status_counts(found.edges), node_counts(found.nodes)
-    summary = sentence(edges, nodes, step_a=chosen.a.step, step_b=chosen.b.step)
+    edges, nodes = (of(a, b, chosen.share, chosen.how) for of in (edges_of, nodes_of))
+    view = view_of(a, b, chosen.share, chosen.how)
+    summary = sentence(status_counts(edges), node_counts(nodes), step_a=chosen.a.step, step_b=chosen.b.step)
     st.markdown(f"{summary}{_unlearned(view)}", width="stretch")
     st.caption(_HOW_TO_READ)
     deep = a.scores.shape.n_layers > DEEP
@@ -52,7 +52,7 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
-    _below(found.edges, found.nodes, a, b)
+    _below(edges, nodes, a, b)
 
 
 def _unlearned(view: ComponentView) -> str:
