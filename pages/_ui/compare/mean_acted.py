@@ -32,11 +32,11 @@ def mean_acted(selection: Selection, above: DeltaGenerator, tools: DeltaGenerato
     assert selection.group is not None
     prompts = group_prompts(selection.group, chosen_count())
     ready, missing = group_acted(store(), selection.a.ref, selection.b.ref, prompts)
-    if missing:
-        with above:
-            _offer(selection, missing, len(prompts))
     if ready:
         _draw(selection, ready, above, tools)
+    if missing:
+        with st.container() if ready else above:  # below the picture, so that nothing moves when it goes
+            _offer(selection, missing, len(prompts))
 
 
 def _offer(selection: Selection, missing: Sequence[Probe], n: int) -> None:
