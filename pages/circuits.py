@@ -21,7 +21,8 @@ def main() -> None:
     from pages._ui.circuits.data import found_for, keys_by_step, settings_for
     from pages._ui.circuits.jobs import offer_to_find
     from pages._ui.circuits.measures import measures
-    from pages._ui.circuits.view import circuits, sides_of
+    from pages._ui.circuits.sides import sides_of
+    from pages._ui.circuits.view import circuits
 
     chosen = choose(runs, default=default_run(runs))
     if not chosen.pairs:
@@ -35,9 +36,8 @@ def main() -> None:
         _name_missing(chosen.a, chosen.b, keys)
         offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=bool(keys))
         return
-    sides = keys[chosen.a.step], keys[chosen.b.step]
-    sides_of(chosen, *sides)  # an error of a side is shown here, once
-    circuits(chosen, *sides)
+    sides_of(chosen, keys)  # an error of a side is shown here, once
+    circuits(chosen, keys)
     assert found is not None
     measures(chosen, found, n_missing=len(missing))
     if missing:

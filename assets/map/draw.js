@@ -28,11 +28,12 @@ function markMap(svg, { scene, panel: number, payload, at, marks, colours }) {
   const panel = payload.panels[number];
   const here = [marks.hover?.column, marks.selected?.column, marks.move?.source, marks.move?.target];
   for (const name of svg.querySelectorAll(".tm-name")) name.classList.toggle("tm-here", here.includes(Number(name.dataset.column)));
-  for (const arc of svg.querySelectorAll(".tm-arc")) {
+  for (const arc of svg.querySelectorAll(".tm-arc, .tm-head")) {
     const move = scene.moves[Number(arc.dataset.arc)];
     const isHere = isMove(marks.move, move) || isMove(marks.hoverMove, move);
-    arc.setAttribute("stroke", isHere ? colours.ring : valueColour(colours, panel, move.values[number]));
-    arc.setAttribute("stroke-opacity", marks.move && !isHere ? 0.25 : 0.85);
+    const paint = arc.classList.contains("tm-arc") ? "stroke" : "fill";
+    arc.setAttribute(paint, isHere ? colours.ring : valueColour(colours, panel, move.values[number]));
+    arc.setAttribute(`${paint}-opacity`, marks.move && !isHere ? 0.25 : 0.85);
   }
   svg.querySelector(".tm-rings")?.remove();
   drawRings(shape(svg, "g", { class: "tm-rings" }), { at, marks, colours });
@@ -50,7 +51,7 @@ function drawGround(svg, { payload, at, colours }) {
 
 /** Above the plot: what all parts of a word add up to, or what the whole comes to. */
 function drawTops(svg, { scene, at, colours, measure, panel: number }) {
-  const { totals, tops } = scene.frame;
+  const { totals, tops, spreads } = scene.frame;
   if (!totals) {
     shape(svg, "text", { class: "tm-top", x: at.right, y: 15, fill: colours.text }, tops[number]);
     return;
@@ -59,7 +60,9 @@ function drawTops(svg, { scene, at, colours, measure, panel: number }) {
   const least = 0.01 * Math.abs(totals[order[0]] ?? 0);
   const taken = [];
   for (const column of order) {
-    const text = signed(totals[column], Math.abs(totals[column]) >= 0.95 ? 1 : 2);
+    const alone = signed(totals[column], Math.abs(totals[column]) >= 0.95 ? 1 : 2);
+    const whole = spreads[column] ? `${alone} (${spreads[column]})` : alone;
+    const text = measure(whole) + 8 <= at.pitchX ? whole : alone;
     const half = measure(text) / 2 + 2;
     const middle = Math.min(at.x(column), at.width - half);
     const free = taken.every(([left, right]) => middle - half > right || middle + half < left);
@@ -115,9 +118,10 @@ function drawMoves(svg, { payload, scene, at, panel: number }) {
   const shown = scene.moves.map((move, i) => ({ move, i })).filter(({ move }) => move.drawn[number]);
   shown.sort((p, q) => size(p.move) - size(q.move));
   for (const { move, i } of shown) {
-    const d = arcPath(at, move, payload.columns.length);
     const width = Math.max(1, (MOST_ARC * size(move)) / payload.largest[1]);
+    const d = arcPath(at, move, payload.columns.length, width);
     shape(group, "path", { d, class: "tm-arc", "data-arc": i, "stroke-width": width });
+    shape(group, "path", { d: headPath(at, move, width), class: "tm-head", "data-arc": i });
     shape(group, "path", { d, class: "tm-hit", "data-move": i, "stroke-width": Math.max(10, width) });
   }
 }

@@ -108,10 +108,11 @@ function fitted(text, room, measure) {
   return shown;
 }
 
-/** Which words must be named: those that were taught, then those of most. */
+/** Which words must be named: those that were taught, then those of most, the ends of arcs among them. */
 function importance(payload, scene, column) {
-  const here = scene.places.filter((place) => place.column === column);
-  const size = Math.max(0, ...here.map((place) => Math.abs(place.values.at(-1)))) / payload.largest[0];
+  const most = (all, largest) => Math.max(0, ...all.map(({ values }) => Math.abs(values.at(-1)))) / largest;
+  const ends = scene.moves.filter(({ source, target, drawn }) => drawn.at(-1) && (source === column || target === column));
+  const size = Math.max(most(scene.places.filter((place) => place.column === column), payload.largest[0]), most(ends, payload.largest[1]));
   return size + (payload.columns[column].bold ? 2 : 0) + (column === payload.columns.length - 1 ? 1 : 0);
 }
 
@@ -121,11 +122,21 @@ function markBox({ pitchX, pitchY }, size) {
   return { w: Math.max(Math.min(LEAST_MARK.w, 0.35 * pitchX), most.w * size), h: Math.max(Math.min(LEAST_MARK.h, most.h), most.h * size) };
 }
 
-/** An arc below the words, deeper the farther it goes. */
-function arcPath({ x, below, arcs }, { source, target }, columns) {
+/** An arc below the words, deeper the farther it goes; it ends in the head that points to its word. */
+function arcPath({ x, below, arcs }, { source, target }, columns, width) {
   const far = Math.abs(target - source) / Math.max(1, columns - 1);
   const depth = (arcs - 8) * (0.3 + 0.7 * Math.sqrt(far)) * 1.3;
-  return `M${x(source)} ${below}C${x(source)} ${below + depth} ${x(target)} ${below + depth} ${x(target)} ${below}`;
+  return `M${x(source)} ${below}C${x(source)} ${below + depth} ${x(target)} ${below + depth} ${x(target)} ${below + 0.8 * headSize(width)}`;
+}
+
+/** The point of an arc, in the word that it comes to. */
+function headPath({ x, below }, { target }, width) {
+  const size = headSize(width);
+  return `M${x(target)} ${below - 1}l${0.65 * size} ${size}h${-1.3 * size}z`;
+}
+
+function headSize(width) {
+  return 5 + 0.8 * width;
 }
 
 /** The row and column under a pixel, or null. */

@@ -10,7 +10,9 @@ function placeTip(payload, scene, cell, place) {
   const lines = [placeTitle(payload, cell)];
   if (picture === "acted") {
     if (place) lines.push(`${signed(place.values[0])} of the change of ${words}`);
-    lines.push(`${signed(scene.frame.totals[cell.column])} in all layers of ${columns[cell.column].label}`);
+    const { totals, spreads } = scene.frame;
+    const spread = spreads[cell.column] ? ` (${spreads[cell.column]})` : "";
+    lines.push(`${signed(totals[cell.column])}${spread} in all layers of ${columns[cell.column].label}`);
   } else if (place) lines.push(...sideLines(scene.frame, place.values));
   if (!place) lines.push("Here: too small to be drawn.");
   return lines.join("\n");

@@ -6,7 +6,7 @@ Student's over words: they say how far another choice of words would move the me
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -49,9 +49,7 @@ class ActedMean:
     n_probes: tuple[int, ...]  # of each word
     matrices: tuple[str, ...]  # kinds of them, such as mlp.down_proj
     before: np.ndarray  # (n_words,) the right answer's logit in A
-    after: np.ndarray  # (n_words,) in B
-    probability_before: np.ndarray  # (n_words,)
-    probability_after: np.ndarray
+    probability: np.ndarray  # (n_words, n_checkpoints)
     step_changes: np.ndarray  # (n_words, n_stretches) of the logit
     parts: np.ndarray  # (n_words, n_stretches, n_layers + 2, n_roles, n_matrices); the first layer is the embeddings
     n_first: int = 0  # of the probes, of whose answer of several tokens the first was measured
@@ -59,12 +57,28 @@ class ActedMean:
     @property
     def change(self) -> np.ndarray:
         """(n_words,)"""
-        return self.after - self.before
+        return self.step_changes.sum(1)
+
+    @property
+    def after(self) -> np.ndarray:
+        """(n_words,) the right answer's logit in B"""
+        return self.before + self.change
 
     @property
     def sum(self) -> np.ndarray:
         """(n_words,) of all parts"""
         return self.parts.sum((1, 2, 3, 4))
+
+    def until(self, n_stretches: int) -> "ActedMean":
+        """The same of the first stretches alone."""
+        ends = slice(n_stretches + 1)
+        return replace(
+            self,
+            checkpoints=self.checkpoints[ends],
+            probability=self.probability[:, ends],
+            step_changes=self.step_changes[:, :n_stretches],
+            parts=self.parts[:, :n_stretches],
+        )
 
 
 def acted_mean(measured: Sequence[tuple[Probe, Acted]]) -> ActedMean:
@@ -93,9 +107,9 @@ def acted_mean(measured: Sequence[tuple[Probe, Acted]]) -> ActedMean:
         n_probes=tuple(len(pairs) for pairs in own.values()),
         matrices=matrices,
         before=by_word(lambda _, one: one.before),
-        after=by_word(lambda _, one: one.after),
-        probability_before=by_word(lambda _, one: one.stretches[0].probability_before),
-        probability_after=by_word(lambda _, one: one.stretches[-1].probability_after),
+        probability=by_word(
+            lambda _, one: [one.stretches[0].probability_before, *(each.probability_after for each in one.stretches)]
+        ),
         step_changes=by_word(lambda _, one: [stretch.after - stretch.before for stretch in one.stretches]),
         parts=by_word(lambda probe, one: _parts(probe, one, matrices)),
         n_first=sum(one.answer != probe.answer.strip() for probe, one in measured),
@@ -163,8 +177,8 @@ def mean_sentence(mean: ActedMean) -> str:
     return (
         f"From {a} to {b} the right answer’s logit changes by {signed(change)}{interval} on average over "
         f"{plural(len(mean.words), 'word')} of {mean.title}, from {decimal(mean.before.mean())} to "
-        f"{decimal(mean.after.mean())} (probability {percent(mean.probability_before.mean())} to "
-        f"{percent(mean.probability_after.mean())}){': ' if named else ''}{listed(named)}. All parts add up to "
+        f"{decimal(mean.after.mean())} (probability {percent(mean.probability[:, 0].mean())} to "
+        f"{percent(mean.probability[:, -1].mean())}){': ' if named else ''}{listed(named)}. All parts add up to "
         f"{signed(mean.sum.mean())}.{first_tokens_note(mean.n_first)}"
     )
 

@@ -143,7 +143,8 @@ def map_of_acted(store: "Store", found: "Acted", theme: "Theme" = "light", *, jo
     """Where training acted."""
     from engine.analysis.acted import acted_sentence
     from engine.export.map_formats import ExportedMap
-    from engine.figures.map_view import acted_view, taught_word
+    from engine.figures.map_acted import acted_view
+    from engine.figures.map_view import taught_word
 
     a, *_, b = found.key.checkpoints
     prompt = found.key.prompt

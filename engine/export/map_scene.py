@@ -45,6 +45,11 @@ class Bow:
     colour: str
     width: float
 
+    @property
+    def head(self) -> float:
+        """How high its point is."""
+        return 5 + 0.8 * self.width
+
 
 @dataclass(frozen=True)
 class MapScene:
@@ -77,7 +82,7 @@ def map_scene(view: MapView, number: int, width: float, height: float, colours: 
         anchor = "end" if turn else "middle"
         colour = colours["ring" if bold else "text"]
         texts.append(Text(*here, name, SIZE, colour, anchor=anchor, bold=bold, turned=turn))  # type: ignore[arg-type]
-    texts += _tops(frame, number, x, width, colours)
+    texts += _tops(frame, number, x, pitch_x, width, colours)
     return MapScene(
         right=width - RIGHT,
         bottom=bottom,
@@ -146,10 +151,10 @@ def _names(view: MapView, frame: MapFrame, x: Sequence[float], pitch: float) -> 
     if all((one + other) / 2 + 7 <= pitch for one, other in pairwise(widths)) and widths[0] / 2 <= x[0]:
         return 0.0, dict(enumerate(texts))
     turn = next(turn for least, turn in _TILTS if pitch >= least)
-    size = (
-        np.abs(frame.places[-1]).max(0)
-        + (np.array(view.bold) * 2.0 + (np.arange(len(x)) == len(x) - 1)) * view.largest[0]
-    )
+    of_place, of_move = view.largest
+    moves = np.where(seen_moves(frame, of_move)[-1], np.abs(frame.moves[-1]), 0.0)
+    size = np.maximum(np.abs(frame.places[-1]).max(0) / of_place, np.maximum(moves.max(0), moves.max(1)) / of_move)
+    size = size + np.array(view.bold) * 2.0 + (np.arange(len(x)) == len(x) - 1)
     ranked = np.argsort(-size, kind="stable").tolist()
     shown = {}
     for column in sorted(_apart(ranked, x, _APART)):
@@ -173,17 +178,25 @@ def _below(names: dict[int, str], turn: float) -> float:
     return max((text_width(name, SIZE) for name in names.values()), default=0.0) * sin(radians(-turn)) + 14
 
 
-def _tops(frame: MapFrame, number: int, x: Sequence[float], width: float, colours: dict[str, str]) -> list[Text]:
+def _tops(
+    frame: MapFrame, number: int, x: Sequence[float], pitch: float, width: float, colours: dict[str, str]
+) -> list[Text]:
     if frame.totals is None:
         return [Text(width - RIGHT, 15, frame.tops[number], SIZE, colours["text"], anchor="end", bold=True)]
     ranked = np.argsort(-np.abs(frame.totals), kind="stable").tolist()
     least = 0.01 * abs(float(frame.totals[ranked[0]]))
     worth = [column for column in ranked if abs(float(frame.totals[column])) >= least and frame.totals[column]]
     return [
-        Text(min(x[column], width - 18), 15, _total(float(frame.totals[column])), SIZE, colours["muted"])
+        Text(min(x[column], width - 18), 15, _total(frame, column, pitch), SIZE, colours["muted"])
         for column in _apart(worth, x, 36)
     ]
 
 
-def _total(value: float) -> str:
-    return signed(value, 1 if abs(value) >= 0.95 else 2)
+def _total(frame: MapFrame, column: int, pitch: float) -> str:
+    """With the interval of a mean, where it has room."""
+    assert frame.totals is not None  # asked for
+    value = float(frame.totals[column])
+    alone = signed(value, 1 if abs(value) >= 0.95 else 2)
+    spread = frame.spreads[column] if frame.spreads else ""
+    whole = f"{alone} ({spread})"
+    return whole if spread and text_width(whole, SIZE) + 8 <= pitch else alone

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from engine.domain.numbers import decimal
 from engine.export.elements import FONT, add_text, number
-from engine.export.map_scene import LEFT, TOP, map_scene
+from engine.export.map_scene import LEFT, TOP, Bow, map_scene
 from engine.export.map_split import draw_split
 from engine.export.scene import BACKGROUND
 from engine.export.shapes import Text, Theme, shortened, text_width
@@ -98,12 +98,21 @@ def _draw_map(
         shown = {"rx": number(min(2.5, box.height / 2)), "fill": box.colour, "fill-opacity": number(box.opacity)}
         ET.SubElement(ET.SubElement(stage, "rect", place_ | shown), "title").text = printable(box.tooltip)
     for bow in drawn.bows:
-        deep = number(bow.y + bow.depth)
-        path = f"M{number(bow.x1)} {number(bow.y)}C{number(bow.x1)} {deep} {number(bow.x2)} {deep} {number(bow.x2)} "
-        look = {"d": path + number(bow.y), "fill": "none", "stroke": bow.colour, "stroke-width": number(bow.width)}
-        ET.SubElement(stage, "path", look | {"stroke-opacity": "0.85", "stroke-linecap": "round"})
+        _draw_bow(stage, bow)
     for text in drawn.texts:
         add_text(stage, text)
+
+
+def _draw_bow(stage: ET.Element, bow: Bow) -> None:
+    """The arc, and the head that points to its word."""
+    deep, low = number(bow.y + bow.depth), bow.y - 1 + bow.head
+    path = f"M{number(bow.x1)} {number(bow.y)}C{number(bow.x1)} {deep} {number(bow.x2)} {deep} {number(bow.x2)} "
+    line = {"fill": "none", "stroke": bow.colour, "stroke-opacity": "0.85", "stroke-linecap": "round"}
+    look = {"d": path + number(bow.y + 0.8 * bow.head), "stroke-width": number(bow.width)}
+    ET.SubElement(stage, "path", line | look)
+    corners = ((bow.x2 - 0.65 * bow.head, low), (bow.x2, bow.y - 1), (bow.x2 + 0.65 * bow.head, low))
+    points = " ".join(f"{number(x)},{number(y)}" for x, y in corners)
+    ET.SubElement(stage, "polygon", {"points": points, "fill": bow.colour, "fill-opacity": "0.85"})
 
 
 def _draw_legend(group: ET.Element, view: MapView, colours: dict[str, str], width: float) -> None:

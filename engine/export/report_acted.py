@@ -10,7 +10,8 @@ from engine.analysis.word_pieces import words
 from engine.domain.acted import Acted
 from engine.domain.runs import Checkpoint
 from engine.export.map_svg import map_svg
-from engine.figures.map_view import acted_view, taught_word
+from engine.figures.map_acted import acted_view
+from engine.figures.map_view import taught_word
 from engine.store import Store
 
 WIDTH = 1000  # of a picture; it is scaled to the page

@@ -5,14 +5,16 @@ the answer would lose if it wrote what it writes on the corrupted prompt. Pure.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.analysis.word_pieces import TokenSpan
-from engine.domain.components import ComponentPlace, ComponentScores
+from engine.domain.components import ComponentPlace, ComponentScores, ComponentShape
 from engine.domain.edge_measures import EDGE_MEASURES
-from engine.domain.numbers import decimal, signed
-from engine.figures.component_view import ComponentSide, shared_shape
+from engine.domain.numbers import decimal, signed, step_name
+from engine.figures.component_view import shared_shape
 from engine.figures.map_view import MapFrame, MapPanel, MapView
 
 _PLACE = re.compile(r"place/(\d+)/(\d+)/\d+")
@@ -20,21 +22,33 @@ _PART = re.compile(r"a\d+\.h\d+|m\d+")
 _LARGEST = 3  # named in the sentence
 
 
-def heads_map(a: ComponentSide, b: ComponentSide) -> MapView:
-    """The effect of each head and MLP in A, in B, and its change. Raises ComparisonRefused where they have others."""
-    shape = shared_shape(a, b)
-    values = [part_effects(side) for side in (a, b)]
+@dataclass(frozen=True, eq=False)
+class HeadEffects:
+    """Of one checkpoint: what each of its heads and MLPs does to the answer."""
+
+    checkpoint: str  # RUN@LABEL
+    name: str  # as it is shown: `demo-lora · step 300`
+    step: int
+    shape: ComponentShape
+    values: np.ndarray  # (n_layers, n_heads + 1): the effect of each head, then of the layer's MLP
+    lead: str  # how far the right answer is ahead, where the measure tells
+
+
+def head_effects(scores: ComponentScores, name: str, step: int) -> HeadEffects:
+    """Sums over the edges out of each."""
+    shape, sign = scores.shape, EDGE_MEASURES[scores.key.settings.metric].sign
+    effects = (sign * scores.scores).sum(axis=0, dtype=np.float64)[1:]  # without the input
+    values = effects.reshape(shape.n_layers, shape.n_heads + 1)
+    return HeadEffects(scores.key.checkpoint, name, step, shape, values, _lead(scores))
+
+
+def heads_map(a: HeadEffects, over: Sequence[HeadEffects]) -> MapView:
+    """The effect of each head and MLP in A, in B, and its change; a frame each of `over`, as B, all on one scale.
+
+    The last of `over` is shown first. Raises ComparisonRefused where one has other heads than A.
+    """
+    shape = shared_shape([(one.checkpoint, one.shape) for one in (a, *over)])
     n_columns = shape.n_heads + 1
-    frame = MapFrame(
-        step=None,
-        name="",
-        titles=(f"A · {a.name}", f"B · {b.name}", "B − A"),
-        places=np.array([*values, values[1] - values[0]]),
-        moves=np.zeros((3, n_columns, n_columns)),
-        totals=None,
-        facts=("effect on the answer", "effect on the answer", "orange: more in B · blue: less in B"),
-        tops=(_lead(a.scores), _lead(b.scores), ""),
-    )
     names = [*(f"h{head}" for head in range(shape.n_heads)), "MLP"]
     return MapView(
         picture="heads",
@@ -43,18 +57,25 @@ def heads_map(a: ComponentSide, b: ComponentSide) -> MapView:
         first_layer=0,
         rows=tuple(f"L{layer}" for layer in range(shape.n_layers)),
         panels=(MapPanel("a", "sign"), MapPanel("b", "sign"), MapPanel("change", "change")),
-        frames=(frame,),
+        frames=tuple(_frame(a, b) for b in over),
         words="the right answer",
         split=None,
         can_join=False,
     )
 
 
-def part_effects(side: ComponentSide) -> np.ndarray:
-    """(n_layers, n_heads + 1): the effect of each head, then of the layer's MLP."""
-    shape, effects = side.scores.shape, side.effects.sum(axis=0, dtype=np.float64)
-    found: np.ndarray = effects[1:].reshape(shape.n_layers, shape.n_heads + 1)  # without the input
-    return found
+def _frame(a: HeadEffects, b: HeadEffects) -> MapFrame:
+    n_columns = a.shape.n_heads + 1
+    return MapFrame(
+        step=b.step,
+        name=step_name(b.step),
+        titles=(f"A · {a.name}", f"B · {b.name}", "B − A"),
+        places=np.array([a.values, b.values, b.values - a.values]),
+        moves=np.zeros((3, n_columns, n_columns)),
+        totals=None,
+        facts=("effect on the answer", "effect on the answer", "orange: more in B · blue: less in B"),
+        tops=(a.lead, b.lead, ""),
+    )
 
 
 def changed_most(view: MapView) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ Layers go up, heads stand side by side in their order, a layer's MLP at its righ
 head are drawn as one edge, whose effect is their sum; the table and the tooltips name all three.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     (which of q, k, v are in the circuit; empty for other targets); q_a, k_a, v_a, q_b, k_b, v_b (NaN for other
     targets); change (b - a); status. Raises ComparisonRefused where the models have other components.
     """
-    shape = shared_shape(a, b)
+    shape = shared_shape([(side.scores.key.checkpoint, side.scores.shape) for side in (a, b)])
     inside = [collapsed(side.circuit) for side in (a, b)]
     scores = [summed_qkv(side.effects, shape) for side in (a, b)]
     rows, columns = np.nonzero(inside[0] | inside[1])
@@ -139,7 +139,7 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
 def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     """Every component of the model: id, name, kind, layer, position, a, b (the summed |score| of its edges in
     the circuit, out of it, of the output into it), in_a, in_b, status (kept where it is in neither)."""
-    shape = shared_shape(a, b)
+    shape = shared_shape([(side.scores.key.checkpoint, side.scores.shape) for side in (a, b)])
     places = [ComponentPlace.of(name) for name in shape.nodes()]
     table = pd.DataFrame(
         {
@@ -166,7 +166,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
 
     Raises ComparisonRefused where the models have other components.
     """
-    shape = shared_shape(a, b)
+    shape = shared_shape([(side.scores.key.checkpoint, side.scores.shape) for side in (a, b)])
     nodes, edges = node_changes(a, b), edge_changes(a, b)
     places = _places(shape)
     sides = [
@@ -213,15 +213,17 @@ def effect_text(value: float) -> str:
     return signed(float(value), min(digits, 6))
 
 
-def shared_shape(a: ComponentSide, b: ComponentSide) -> ComponentShape:
-    """Raises ComparisonRefused where the models have other components."""
-    if a.scores.shape != b.scores.shape:
-        has = [f"{side.scores.shape.n_layers} layers of {side.scores.shape.n_heads} heads" for side in (a, b)]
-        raise ComparisonRefused(
-            f"{a.scores.key.checkpoint} has {has[0]}, {b.scores.key.checkpoint} {has[1]}. Circuits of components can "
-            "be compared between checkpoints of one model only."
-        )
-    return a.scores.shape
+def shared_shape(of: Sequence[tuple[str, ComponentShape]]) -> ComponentShape:
+    """`of`: checkpoints with their models' shapes. Raises ComparisonRefused where these have other components."""
+    (first, shape), *others = of
+    for other, its in others:
+        if its != shape:
+            has = [f"{one.n_layers} layers of {one.n_heads} heads" for one in (shape, its)]
+            raise ComparisonRefused(
+                f"{first} has {has[0]}, {other} {has[1]}. Circuits of components can be compared between checkpoints "
+                "of one model only."
+            )
+    return shape
 
 
 def _head_rows(shape: ComponentShape, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.acted import head_table, layer_name, matrix_table
+from engine.analysis.acted_mean import ActedMean, layer_names, mean_table
 from engine.analysis.carried import explained_logits
 from engine.analysis.parts import reads_of_move
 from engine.analysis.word_pieces import TokenSpan
@@ -19,6 +20,7 @@ from engine.figures.names import visible
 SIDES = ("A", "B", "change")
 MOST_NAMED = 3  # features of a place
 NOT_KEPT = "edges not kept"  # the row of a move of which storage does not tell where it is read
+_MEAN = ("part", "low", "high")
 _SMALLEST = 1e-3  # logits: less is rounding
 
 
@@ -171,6 +173,38 @@ def head_rows(acted: Acted) -> pd.DataFrame:
     """layer, kind, head, part."""
     found = head_table(acted)
     return found.assign(layer=_layers(found, acted))
+
+
+def mean_place_rows(view: MapView, mean: ActedMean) -> pd.DataFrame:
+    """layer, role, part, low, high, and id: of a Map of `acted_mean_view`."""
+    found = mean_table(mean, "layer", "role")
+    row = found["layer"] - view.first_layer
+    spans = {span.text: span for span in view.spans}
+    ids = [span_id(layer, spans[role]) for layer, role in zip(found["layer"], found["role"], strict=True)]
+    return found.assign(layer=[view.rows[place] for place in row], id=ids)[["layer", "role", *_MEAN, "id"]]
+
+
+def mean_role_rows(view: MapView, mean: ActedMean) -> pd.DataFrame:
+    """role, part, low, high, and a column a stretch: in the order of the prompt."""
+    found = mean_table(mean, "role")[["role", *_MEAN]].set_index("role")
+    if len(view.frames) > 1:
+        steps = mean_table(mean, "step", "role")
+        for number, frame in enumerate(view.frames):
+            found[f"to {frame.name}"] = steps[steps["step"] == number].set_index("role")["part"]
+    return found.reset_index()
+
+
+def mean_matrix_rows(mean: ActedMean) -> pd.DataFrame:
+    """layer, matrix, part, low, high."""
+    found = mean_table(mean, "layer", "matrix")
+    return layer_names(mean, found)[["layer", "matrix", *_MEAN]]
+
+
+def mean_matrices_at(mean: ActedMean, layer: int, role: str) -> pd.DataFrame:
+    """matrix, part, low, high: of one place."""
+    found = mean_table(mean, "layer", "role", "matrix")
+    here = found[(found["layer"] == layer) & (found["role"] == role)]
+    return here[["matrix", *_MEAN]].reset_index(drop=True)
 
 
 def _layers(table: pd.DataFrame, acted: Acted) -> list[str]:

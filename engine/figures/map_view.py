@@ -20,14 +20,14 @@ from engine.analysis.mean_parts import MeanParts
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
-from engine.domain.acted import EMBEDDING_LAYER, Acted
+from engine.domain.acted import EMBEDDING_LAYER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, percent, signed, step_name
 from engine.figures import palette
 from engine.figures.graph_view import Sent, checkpoint_title, short
-from engine.figures.map_split import Split, split
+from engine.figures.map_split import Split
 from engine.figures.names import visible
 
 DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
@@ -58,6 +58,7 @@ class MapFrame:
     totals: np.ndarray | None  # (n_columns,) where parts of one column add up
     facts: tuple[str, ...]  # by panel
     tops: tuple[str, ...]  # by panel: what the whole comes to
+    spreads: tuple[str, ...] = ()  # by column: the intervals of totals that are means
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,50 +135,6 @@ class MapView(Sent):
         return f"{self.rows[row]} · {visible(self.spans[column].text)}"
 
 
-def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True, taught: str = "") -> MapView:
-    """Where training acted. `steps`: of `acted.key.checkpoints`; `taught`: the new word, set in bold.
-
-    A frame a stretch: what was changed from the first checkpoint to the end of the stretch.
-    """
-    spans = words(acted.tokens) if joined else pieces(acted.tokens)
-    places = np.array([summed(acted.places([stretch]), spans) for stretch in acted.stretches])
-    one_run = len({ref.partition("@")[0] for ref in acted.key.checkpoints}) == 1
-    names = [
-        step_name(step) if one_run and step is not None else checkpoint_title(ref, step)
-        for ref, step in zip(acted.key.checkpoints, steps, strict=True)
-    ]
-    frames = []
-    for number, upto in enumerate(np.cumsum(places, axis=0)):
-        end = acted.stretches[number]
-        change = end.after - acted.before
-        frames.append(
-            MapFrame(
-                step=steps[number + 1], name=names[number + 1], titles=("Where training acted",), places=upto[None],
-                moves=np.zeros((1, len(spans), len(spans))), totals=upto.sum(0),
-                facts=(f"{names[0]} to {names[number + 1]} · {_sum(change, float(upto.sum()))}",),
-                tops=(f"{visible(acted.answer)} {signed(change)}",),
-            )
-        )  # fmt: skip
-    return MapView(
-        picture="acted",
-        spans=spans,
-        bold=_bold(spans, taught),
-        first_layer=EMBEDDING_LAYER,
-        rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(acted.n_layers)), OUTPUT),
-        panels=(MapPanel("acted", "change"),),
-        frames=tuple(frames),
-        words=acted.answer,
-        split=split(places, spans, names, acted.n_layers),
-        can_join=len(words(acted.tokens)) < len(acted.tokens),
-    )
-
-
-def _sum(change: float, total: float) -> str:
-    """What the parts are of, and how much of it they do not add up to."""
-    share = abs(change - total) / abs(change) if change else 0.0
-    return f"parts of {signed(change)}" + (f", all but {percent(share, 1)}" if share >= 5e-4 else "")
-
-
 def carried_view(
     diffs: Sequence[tuple[int | None, GraphDiff]],
     steps: Mapping[str, int],
@@ -217,7 +174,7 @@ def _carried(
     return MapView(
         picture="carried",
         spans=tuple(spans),
-        bold=_bold(spans, taught),
+        bold=bold_words(spans, taught),
         first_layer=EMBEDDING_LAYER,
         rows=(EMBEDDINGS, *(f"L{layer}" for layer in range(last.a.n_layers))),
         panels=(MapPanel("a", "sign"), MapPanel("b", "sign"), MapPanel("change", "change")),
@@ -278,7 +235,7 @@ def taught_word(probe: Probe | None) -> str:
     return probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else ""
 
 
-def _bold(spans: Sequence[TokenSpan], taught: str) -> tuple[bool, ...]:
+def bold_words(spans: Sequence[TokenSpan], taught: str) -> tuple[bool, ...]:
     return tuple(bool(taught) and visible(span.text) == taught for span in spans)
 
 
@@ -294,6 +251,7 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
         "facts": list(frame.facts),
         "tops": list(frame.tops),
         "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
+        "spreads": list(frame.spreads),
         "places": {
             "row": row.tolist(),
             "column": column.tolist(),

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import pandas as pd
 
 from engine.domain.diffs import FLOW, PART, GraphDiff
+from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import percent
 from engine.figures.layout import Layout, layout
 from engine.figures.names import visible
@@ -42,6 +43,7 @@ class Sketch:
     thickest: float  # flow of the thickest line, likewise
     word: str  # of the prompt, set in bold
     answer: str
+    labels: Mapping[str, str]  # of the features that are named: by node id
 
 
 def sketch(
@@ -51,10 +53,12 @@ def sketch(
     *,
     word: str,
     answer: str,
+    names: FeatureNames | None = None,
 ) -> Sketch:
     """The `features` of a side, the prompt, the right answer and what either side expects most.
 
-    Edges are those among these nodes that the side keeps and that add to the explained logit, the largest first.
+    `names`: of each layer the used feature that adds most is called by its label. Edges are those among these nodes
+    that the side keeps and that add to the explained logit, the largest first.
     """
     nodes = _shown(diff, set(features), answer)
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
@@ -77,7 +81,22 @@ def sketch(
         largest=float(parts.to_numpy().max(initial=0.0)) or 1.0,
         word=word,
         answer=answer,
+        labels=_labels(nodes[is_feature], parts[PART[side]], _SILENT * parts.to_numpy().max(initial=0.0), names),
     )
+
+
+def _labels(features: pd.DataFrame, parts: pd.Series, least: float, names: FeatureNames | None) -> dict[str, str]:
+    """Of each layer's largest feature, where it has a label and adds more than `least`."""
+    if names is None:
+        return {}
+    used = features[parts > least]
+    tops = parts[used.index].groupby(used["layer"]).idxmax()
+    rows = features.loc[tops]
+    found = {
+        node: names.label(layer, index)
+        for node, layer, index in zip(rows["id"], rows["layer"].tolist(), rows["index"].tolist(), strict=True)
+    }
+    return {node: label.text for node, label in found.items() if label}
 
 
 def _shown(diff: GraphDiff, features: set[str], answer: str) -> pd.DataFrame:
@@ -120,6 +139,7 @@ def sketch_svg(drawn: Sketch, *, color: str, ink: str, alt: str, width: int = 62
     weakest_first = list(drawn.edges.items())[:MOST_EDGES][::-1]
     parts += [_edge(drawn, to, pair, value / drawn.thickest, color) for pair, value in weakest_first]
     parts += [_feature(drawn, to, node, value, color) for node, value in drawn.features.items()]
+    parts += [_label(drawn, to, node) for node in drawn.labels]
     parts += [_output(drawn, to, node, color) for node in drawn.outputs]
     parts += [_token(drawn, to, column.token, column.x) for column in drawn.places.columns]
     return "".join([*parts, "</svg>"])
@@ -171,6 +191,18 @@ def _feature(drawn: Sketch, to: _SketchProjection, node: str, value: float, colo
         else f'fill="{color}" fill-opacity="0.35" stroke="{color}" stroke-width="1.6"'
     )
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {reading}/>'
+
+
+def _label(drawn: Sketch, to: _SketchProjection, node: str) -> str:
+    """What the row's largest feature is called, before the row's first circle, with a line to its own."""
+    x, y = drawn.rows[node]
+    left = min(drawn.rows[other][0] for other in drawn.features if drawn.rows[other][1] == y)
+    at, below = to.x(left) - _LARGEST - 6, to.y(y) - _LARGEST - 5
+    return (
+        f'<path d="M{at + 2:.1f} {below - 4:.1f}L{to.x(x):.1f} {to.y(y) - 2:.1f}" stroke="currentColor" '
+        'stroke-opacity="0.6" fill="none"/>'
+        f'<text x="{at:.1f}" y="{below:.1f}" text-anchor="end" font-size="14">{html.escape(drawn.labels[node])}</text>'
+    )
 
 
 def _output(drawn: Sketch, to: _SketchProjection, node: str, color: str) -> str:

@@ -78,6 +78,18 @@ def test_a_mean_of_one_probe_is_that_probe() -> None:
         assert sum(row["part"] for row in step["roles"]) == pytest.approx(step["sum"]["mean"])
 
 
+def test_the_first_stretches_alone_are_a_mean_of_their_own() -> None:
+    """As if training had ended there."""
+    asked = [probe(word) for word in ("blarf", "gleem", "zephyr")]
+    rng = np.random.default_rng(2)
+    stretches = [rng.normal(size=(3, 4, 6)) for _ in asked]
+    whole = acted_mean([measured(one, *parts) for one, parts in zip(asked, stretches, strict=True)])
+    short = acted_mean([measured(one, *parts[:2]) for one, parts in zip(asked, stretches, strict=True)])
+    assert mean_sentence(whole.until(2)) == mean_sentence(short)
+    assert whole.until(2).parts.tolist() == short.parts.tolist()
+    assert whole.until(2).probability.shape == (3, 3)
+
+
 def test_another_phrasing_is_laid_by_role() -> None:
     """The new word at another position, and one that ends the prompt and so is the last."""
     wide, narrow = np.zeros((4, 7)), np.zeros((4, 4))

@@ -95,6 +95,13 @@ def test_a_head_is_chosen_in_the_map_and_kept_in_the_graphs(found: str, page: Pa
     expect(page).to_have_url(re.compile("marks=nh"))
     assert marked(page).selected == name
     expect(page.get_by_text(re.compile(rf"{re.escape(name)} · in"))).to_be_visible()
+    page.locator(".tm-range").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tm-panel .tl-title").nth(1)).to_have_text("B · one · step 2")
+    expect(page.get_by_text("From base to step 2 the effect on the right answer")).to_be_visible()
+    assert marked(page) == Marks(selected=name, step=2)
+    page.reload()
+    expect(page.locator(".tm-panel .tl-title").nth(1)).to_have_text("B · one · step 2")
     page.get_by_text("Side by side", exact=True).click()
     expect(root(page)).to_have_attribute("data-selected", name)
 

@@ -15,8 +15,7 @@ from engine.components.randomised import random_copy
 from engine.components.scores import score_edges
 from engine.domain.components import Circuit, ComponentShape, ScoreSettings
 from engine.domain.errors import Cancelled, InputError, ModelUnavailable
-from engine.figures.component_map import part_effects
-from engine.figures.component_view import ComponentSide
+from engine.figures.component_map import head_effects
 from tests.components.exact import exact_scores
 from tests.components.micro import CONFIGS, made, some_pairs
 from tests.figures.component_makers import key, scores_of
@@ -81,8 +80,7 @@ def test_on_a_linear_model_a_head_s_effect_is_what_corrupting_all_that_it_writes
     model, pairs = _linear(), some_pairs(3)
     shape = ComponentModel(model).shape
     scores = scores_of(score_edges(model, pairs, ScoreSettings(n_groups=1, n_steps=1)).groups[0], shape, key())
-    whole = Circuit(shape, shape.edge_mask())
-    effects = part_effects(ComponentSide(scores, whole, "x")).ravel()
+    effects = head_effects(scores, "x", 0).values.ravel()
     without = []
     for source in range(1, shape.n_sources):
         edges = shape.edge_mask()

@@ -14,12 +14,13 @@ from engine.export.map_page import map_html
 from engine.export.map_split import draw_split
 from engine.export.map_svg import map_svg
 from engine.figures import palette
-from engine.figures.component_map import heads_map
+from engine.figures.component_map import head_effects, heads_map
+from engine.figures.map_acted import acted_view
 from engine.figures.map_split import Split
-from engine.figures.map_view import LEAST_MARK, MapView, acted_view, carried_view
+from engine.figures.map_view import LEAST_MARK, MapView, carried_view
 from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
 from tests.export.markup import look_into
-from tests.figures.component_makers import random_scores, side
+from tests.figures.component_makers import random_scores
 from tests.figures.map_makers import acted, pair
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -94,7 +95,7 @@ def test_every_line_of_the_menu_makes_a_file() -> None:
 
 
 def test_a_map_of_no_one_prompt_says_what_it_is_of() -> None:
-    view = heads_map(side(random_scores(1)), side(random_scores(2)))
+    view = heads_map(head_effects(random_scores(1), "A", 0), [head_effects(random_scores(2), "B", 4)])
     page = look_into(map_html(ExportedMap(view, "run@base", "run@100%", "", "It changed.", subject="Heads and MLPs")))
     text = " ".join(page.text.split())
     assert "Heads and MLPs It changed." in text

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import streamlit as st
 
-from engine.figures.map_view import MapView, acted_view, carried_view
+from engine.figures.map_acted import acted_view
+from engine.figures.map_view import MapView, carried_view
 from pages._ui.graphs.maps import difference_map
 from pages._ui.graphs.marks import Marks
 from tests.figures.map_makers import acted, pair, tokens

@@ -2,16 +2,33 @@
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
+from engine.analysis.acted_mean import mean_table
 from engine.domain.acted import Acted, ChangedMatrix
 from engine.domain.annotations import Annotations
 from engine.domain.feature_names import FeatureNames
+from engine.domain.numbers import signed
+from engine.export.map_svg import map_svg
+from engine.figures.map_acted import acted_mean_view, acted_view
 from engine.figures.map_split import OTHERS, bands, split
-from engine.figures.map_tables import feature_rows, layers_of_move, move_rows, place_of, place_rows, word_rows
-from engine.figures.map_view import LEAST_MARK, MOST_MOVES, acted_view, carried_view, seen_moves
+from engine.figures.map_tables import (
+    feature_rows,
+    layers_of_move,
+    mean_matrices_at,
+    mean_matrix_rows,
+    mean_place_rows,
+    mean_role_rows,
+    move_rows,
+    place_of,
+    place_rows,
+    word_rows,
+)  # fmt: skip
+from engine.figures.map_view import LEAST_MARK, MOST_MOVES, carried_view, seen_moves
+from tests.acted_means import three_words
 from tests.figures.map_makers import acted, pair
 
 TOKENS = ("<s>", " the", " bl", "arf", " and")
@@ -43,8 +60,37 @@ def test_pieces_are_summed_to_words_and_stretches_to_steps() -> None:
     assert last.totals is not None
     assert last.totals.tolist() == pytest.approx([0, -0.25, 1.5, 2.254])
     assert (first.step, last.name) == (10, "step 20")
-    assert last.facts == ("base to step 20 · parts of +3.50",)
+    assert last.facts == ("base to step 20 · happy +3.50",)
     assert acted_view(micro(), [0, 10, 20], joined=False).frames[1].places[0, 1, 2:4].tolist() == [0.5, 1.5]
+
+
+def test_the_mean_of_many_prompts_by_role_with_its_intervals() -> None:
+    mean = three_words()
+    view = acted_mean_view(mean, [0, 10])
+    assert [span.text for span in view.spans] == ["beginning", "noun", "new word", "other", "last"]
+    assert view.bold == (False, False, True, False, False)
+    (frame,) = view.frames
+    assert frame.places[0, 1, 2] == pytest.approx(2.0)  # L0 at the new word: of 2, 4 and 0
+    assert frame.places.sum() == pytest.approx(10.0)
+    role = mean_table(mean, "role").set_index("role").loc["new word"]
+    assert frame.spreads[2] == f"{signed(role['low'], 1)} to {signed(role['high'], 1)}"
+    assert frame.facts[0].startswith("base to step 10 · right answer +10.00 (")
+    rows = mean_place_rows(view, mean)
+    assert rows[["layer", "role", "part", "id"]].iloc[0].tolist() == [
+        "Out",
+        "last",
+        pytest.approx(23 / 3),
+        "place/2/4/4",
+    ]
+    assert place_of(view, rows["id"].iloc[0]) == (3, 4)
+    assert mean_role_rows(view, mean)["role"].tolist() == ["noun", "new word", "last"]
+    here = mean_matrices_at(mean, 0, "new word")
+    assert here[["matrix", "part"]].iloc[0].tolist() == ["mlp.up_proj", pytest.approx(2.0)]
+    assert mean_matrix_rows(mean)["layer"].tolist() == ["output", "L0", "embeddings"]
+    sent = json.loads(view.wire)
+    assert sent["frames"][0]["spreads"][2] == frame.spreads[2]
+    texts = [text.text for text in ET.fromstring(map_svg(view)).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314
+    assert f"+2.0 ({frame.spreads[2]})" in texts
 
 
 def test_only_what_can_be_seen_is_sent() -> None:

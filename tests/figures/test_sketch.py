@@ -6,7 +6,9 @@ import pytest
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.distinguishing import distinguishing_features
+from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
+from engine.domain.feature_names import FeatureNames
 from engine.figures.sketch import sketch, sketch_svg
 from engine.store import BUNDLED, Store
 from engine.workflows.queries import comparison_graphs
@@ -48,3 +50,20 @@ def test_it_is_valid_svg_whatever_is_written(diff: GraphDiff) -> None:
     texts = [text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert "<1%" in texts
     assert svg.get("aria-label") == 'a "<b>" & c'
+
+
+def test_the_largest_feature_of_each_layer_is_called_by_its_label(diff: GraphDiff) -> None:
+    features = distinguishing_features(diff, word="blarf")
+    nodes = diff.nodes[diff.nodes["id"].isin(features)]
+    written = {
+        f"{layer}/{index}": f"l{layer} {index}" for layer, index in zip(nodes["layer"], nodes["index"], strict=True)
+    }
+    names = FeatureNames.of(Annotations(transcoders_hash=diff.a.key.transcoders_hash, labels=written))
+    drawn = sketch(diff, "b", features, word="blarf", answer="smiles", names=names)
+    tops = nodes.loc[nodes.groupby("layer")["part_b"].idxmax()]
+    assert drawn.labels == {
+        node: f"l{layer} {index}" for node, layer, index in zip(tops["id"], tops["layer"], tops["index"], strict=True)
+    }
+    svg = sketch_svg(drawn, color="#123456", ink="#000", alt="x")
+    assert all(label in svg for label in drawn.labels.values())
+    assert sketch(diff, "b", features, word="blarf", answer="smiles").labels == {}

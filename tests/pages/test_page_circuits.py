@@ -34,7 +34,7 @@ from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, ComparedCircuits
-from engine.figures.component_map import changed_most, heads_map
+from engine.figures.component_map import changed_most, head_effects, heads_map
 from engine.figures.component_view import edge_changes, node_changes
 from engine.store import Store
 from pages._ui import session
@@ -122,7 +122,7 @@ def test_heads_and_mlps_as_a_map_and_the_edges_of_one(open_page: OpenPage) -> No
     scores = found()
     app = open_page("circuits", bundled=None, mode="map")
     assert not app.exception
-    view = heads_map(side(scores[0]), side(scores[-1]))
+    view = heads_map(head_effects(scores[0], "A", 0), [head_effects(scores[-1], "B", 4)])
     name, change = changed_most(view)[0]
     assert f"From base to step 4 the effect on the right answer changed most of **{name}** ({change})" in texts(app)
     table = app.dataframe[0].value
@@ -137,6 +137,34 @@ def test_heads_and_mlps_as_a_map_and_the_edges_of_one(open_page: OpenPage) -> No
     next(button for button in app.button if button.label == "Clear").click().run()
     assert "marks" not in app.query_params
     assert "Choose a head or an MLP" in texts(app)
+
+
+def test_the_map_goes_over_the_checkpoints_that_have_circuits(open_page: OpenPage) -> None:
+    scores = found()
+    between = Marks(step=2, selected="a0.h1").to_text()
+    app = open_page("circuits", bundled=None, mode="map", share="0.2", marks=between)
+    assert not app.exception
+    view = heads_map(head_effects(scores[0], "A", 0), [head_effects(scores[1], "B", 2)])
+    name, change = changed_most(view)[0]
+    assert f"From base to step 2 the effect on the right answer changed most of **{name}** ({change})" in texts(app)
+    table = app.dataframe[0].value
+    assert abs(table["change"].iloc[0]) == pytest.approx(np.abs(view.frames[0].places[2]).max())
+    edges = app.dataframe[1].value
+    ours = edge_changes(side(scores[0], share=0.2), side(scores[1], share=0.2))
+    own = ours[(ours["source"] == "a0.h1") | (ours["target"] == "a0.h1")]
+    assert sorted(edges["effect_b"]) == pytest.approx(sorted(own["effect_b"]), abs=1e-3)
+    assert app.query_params["marks"] == between
+    app = open_page("circuits", bundled=None, mode="map", marks=Marks(step=0).to_text())
+    assert "Base is both A and B" in texts(app)
+
+
+def test_a_damaged_checkpoint_on_the_way_is_left_out_of_the_slider(open_page: OpenPage) -> None:
+    _, middle, _ = found()
+    (file,) = Path(os.environ["TRACELAPSE_HOME"]).glob(f"components/{middle.key.hash}*")
+    file.write_bytes(file.read_bytes()[:-64])
+    app = open_page("circuits", bundled=None, mode="map", marks=Marks(step=2).to_text())
+    assert not app.exception
+    assert "From base to step 4 the effect" in texts(app)
 
 
 def test_marks_of_other_pages_select_nothing_in_the_map(open_page: OpenPage) -> None:

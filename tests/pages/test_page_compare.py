@@ -261,11 +261,27 @@ def test_a_step_of_a_time_lapse_becomes_a_comparison_without_tracing(open_page: 
 
 def test_the_table_can_be_filtered_by_status(open_page: OpenPage) -> None:
     app = open_page("compare", view="table")
+    assert "unchanged" not in set(app.dataframe[0].value["status"])  # until it is asked for
+    assert "Not listed until it is chosen" in texts(app)
     pills = app.button_group(key="compare statuses")
     pills.set_value(["appeared", "weakened"]).run()
     assert not app.exception
     assert set(app.dataframe[0].value["status"]) == {"appeared", "weakened"}
     assert Marks.from_text(app.query_params["marks"]).statuses == ("appeared", "weakened")
+    app.button_group(key="compare statuses").set_value(["unchanged"]).run()
+    assert set(app.dataframe[0].value["status"]) == {"unchanged"}
+
+
+def test_where_nothing_changed_all_edges_are_listed(open_page: OpenPage) -> None:
+    graphs = comparison_graphs(_store(), "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and")
+    assert graphs is not None
+    same = graphs[0].key
+    key = ComparisonKey(a=same.checkpoint, b=same.checkpoint, prompt=same.prompt, transcoders=same.transcoders)
+    _store().save_comparison(Comparison(key=key, graph_a=same, graph_b=same))
+    app = open_page("compare", a=same.checkpoint, b=same.checkpoint, prompt=same.prompt, view="table")
+    assert not app.exception
+    assert set(app.dataframe[0].value["status"]) == {"unchanged"}
+    assert "Not listed" not in texts(app)
 
 
 def test_a_single_missing_prompt_is_waited_for_in_its_place(open_page: OpenPage) -> None:

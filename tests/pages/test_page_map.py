@@ -10,14 +10,15 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.analysis.acted_mean import acted_mean, mean_sentence
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.jobs import FindExamples, NeverCancelled, Where, quiet
+from engine.domain.jobs import AskedPrompt, FindExamples, NeverCancelled, Where, WhereProbes, quiet
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
-from engine.workflows.prompt_groups import probe_groups
+from engine.workflows.prompt_groups import group_acted, group_prompts, probe_groups
 from engine.workflows.queries import comparison_graphs
 from engine.workflows.taught import find_examples
-from engine.workflows.where import where
+from engine.workflows.where import where, where_probes
 from pages._ui.graphs.marks import Marks
 
 OpenPage = Callable[..., AppTest]
@@ -221,6 +222,39 @@ def test_many_prompts_have_a_map_too(open_page: OpenPage) -> None:
     readers = next(table.value for table in app.dataframe if "read in" in table.value).set_index("read in")
     assert readers["change"].sum() == pytest.approx(15.0, abs=0.01)
     assert readers["change"].idxmax() == "L0"
+
+
+def test_where_training_acted_on_many_prompts(open_page: OpenPage) -> None:
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    group = next(one for one in probe_groups(store, A, B) if one.title.startswith("simple mapping · inference"))
+    here = {"a": A, "b": B, "prompt": group.title, "view": "map", "n": "6"}
+    app = open_page("compare", **here)
+    assert not app.exception
+    assert not app.error
+    assert "Find where training acted" in [button.label for button in app.button]
+    asked = group_prompts(group, 6)[:2]
+    probes = tuple(AskedPrompt(prompt=one.text, answer=one.answer, blank=one.blank) for one in asked)
+    where_probes(store, WhereProbes(a=A, b=B, asked=probes), quiet, NeverCancelled())
+    app.run()
+    assert not app.exception
+    assert not app.error
+    ready, _ = group_acted(store, A, B, asked)
+    mean = acted_mean(ready)
+    assert mean_sentence(mean) in texts(app)
+    assert "4 of 6 probes" in texts(app)  # the others can be measured
+    assert [tab.label for tab in app.tabs] == ["Places", "Roles", "Matrices", "Words"]
+    places, prompts = (table.value for table in app.dataframe if {"part", "prompt"} & set(table.value))
+    assert list(places.columns) == ["layer", "role", "part", "low", "high", "id"]
+    assert places["part"].sum() == pytest.approx(mean.sum.mean())
+    assert set(prompts["prompt"]) == {one.text for one in asked}
+    app = open_page("compare", marks=Marks(selected=places["id"].iloc[0], step=150).to_text(), **here)
+    assert not app.exception
+    assert mean_sentence(mean.until(2)) in texts(app)  # as the slider stands
+    matrices = next(table.value for table in app.dataframe if "matrix" in table.value)
+    place = (
+        next(table.value for table in app.dataframe if "id" in table.value).set_index("id").loc[places["id"].iloc[0]]
+    )
+    assert matrices["part"].sum() == pytest.approx(place["part"])
 
 
 def _as_another_prompt(store: Store, a: str, b: str, prompt: str) -> None:

@@ -1,7 +1,6 @@
 """What the Circuits page asks of the store, kept between reruns. No widgets, no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +10,7 @@ from engine.corpus import pairs_of
 from engine.domain.components import Circuit, ComponentKey, ComponentScores, ScoreSettings
 from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError, TracelapseError
+from engine.figures.component_map import HeadEffects, head_effects
 from engine.figures.component_view import (
     ComponentSide,
     ComponentView,
@@ -98,23 +98,44 @@ def _circuit(_store: Store, _key: ComponentKey, workspace: str, digest: str, sha
         raise InputError(f"{_key.checkpoint}: {error}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """Two circuits as they are drawn and as tables."""
-
-    view: ComponentView
-    edges: pd.DataFrame  # of `edge_changes`
-    nodes: pd.DataFrame  # of `node_changes`
-
-
-def drawn_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> Drawn:
-    """Made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
-    return _drawn(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
+def edges_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> pd.DataFrame:
+    """As `edge_changes`; made once for each pair of checkpoints, share and way of choosing; nobody changes it."""
+    return _edges(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
 
 
 @kept()
-def _drawn(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> Drawn:
-    return Drawn(component_view(_a, _b), edge_changes(_a, _b), node_changes(_a, _b))
+def _edges(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> pd.DataFrame:
+    return edge_changes(_a, _b)
+
+
+def nodes_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> pd.DataFrame:
+    """As `node_changes`; likewise."""
+    return _nodes(a, b, a.scores.key.hash, b.scores.key.hash, share, how)
+
+
+@kept()
+def _nodes(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> pd.DataFrame:
+    return node_changes(_a, _b)
+
+
+def view_of(a: ComponentSide, b: ComponentSide, share: float, how: How) -> ComponentView:
+    """As it is drawn; likewise."""
+    return _view(a, b, a.scores.key.hash, b.scores.key.hash, share, how, a.name, b.name, a.loss, b.loss)
+
+
+@kept()
+def _view(_a: ComponentSide, _b: ComponentSide, *made_from: object) -> ComponentView:
+    return component_view(_a, _b)
+
+
+def effects_of(store: Store, key: ComponentKey, name: str, step: int) -> HeadEffects:
+    """Raises NotFound, Damaged."""
+    return _effects(store, key, str(store.workspace), key.hash, name, step)
+
+
+@kept()
+def _effects(_store: Store, _key: ComponentKey, workspace: str, digest: str, name: str, step: int) -> HeadEffects:
+    return head_effects(scores_of(_store, _key), name, step)
 
 
 def change_of(store: Store, found: FoundCircuits, share: float, how: How) -> ComponentChange:

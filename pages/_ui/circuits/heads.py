@@ -1,24 +1,38 @@
 """Circuits as a Map: the effect of each head and MLP, and the edges of the one that is marked."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
-from engine.domain.edge_measures import EdgeMeasure
+from engine.domain.components import ComponentKey
+from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
+from engine.domain.errors import Damaged, NotFound
 from engine.domain.numbers import step_name
+from engine.domain.runs import Checkpoint
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
-from engine.figures.component_map import changed_most, heads_map, part_at, part_name, place_of_part
-from engine.figures.component_view import ComponentSide
+from engine.figures.component_map import (
+    HeadEffects,
+    changed_most,
+    heads_map,
+    part_at,
+    part_name,
+    place_of_part,
+)  # fmt: skip
 from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
+from pages._ui.circuits.data import edges_of, effects_of, nodes_of
+from pages._ui.circuits.sides import side_name, sides_of
 from pages._ui.circuits.table import edge_rows, node_title
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
 from pages._ui.graphs.marks import Marks
 from pages._ui.graphs.picking import Picking
 from pages._ui.kept import kept
+from pages._ui.session import store
 
 PICKING = Picking(PAGE, key="circuit map")
 _TABLE_PX = 300
@@ -26,25 +40,31 @@ _FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
 _NUMBER = st.column_config.NumberColumn
 _STATUS_WORDS = {"kept": "both", "appeared": "B alone", "vanished": "A alone"}
 _HOW_TO_READ = (
+    "A mark is the **effect** of a head or MLP: about how much the right answer depends on what it writes, by all "
+    "edges out of it."
+)
+_PARTS = (
     "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
-    "A mark is an **effect**: about how much the right answer depends on what it writes, the sum over all edges out of "
-    "it, those that the circuit leaves out too."
+    "Edges that the circuit leaves out count, too."
 )
 
 
-def heads(
-    chosen: CircuitChoice, a: ComponentSide, b: ComponentSide, edges: pd.DataFrame, nodes: pd.DataFrame,
-    measure: EdgeMeasure,
-) -> None:  # fmt: skip
-    """`edges`, `nodes`: of both circuits, as of `edge_changes` and `node_changes`."""
-    view = _view(a, b, a.scores.key.hash, b.scores.key.hash, a.name, b.name)
-    text = _sentence(chosen, view)
-    st.markdown(text)
-    st.caption(_HOW_TO_READ)
-    n_heads = a.scores.shape.n_heads
+def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
+    """`keys`: of the run's circuits, by step. With circuits between A and B a slider goes over them."""
+    view = _over_checkpoints(chosen, keys)
+    above = st.container()
+    n_heads = len(view.spans) - 1
     now = replace(PICKING.marks(), edge=None)  # an edge is no place
     PICKING.mark(_of_parts(now, difference_map(view, key=PICKING.key, marks=_of_places(now, n_heads)), n_heads))
     at = PICKING.marks()
+    frame = view.place_of_step(at.step)
+    view = view.until(frame)
+    there = replace(chosen, b=_checkpoint(chosen, view.frames[-1].step))
+    a, b = sides_of(there, keys)
+    nodes, text = nodes_of(a, b, chosen.share, chosen.how), _sentence(there, view)
+    with above:
+        st.markdown(text)
+        st.caption(_HOW_TO_READ, help=_PARTS)
     left, right = st.columns(2, gap="medium")
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
@@ -55,19 +75,43 @@ def heads(
         PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))
     with right:
         if at.selected:
-            _edges_of(at.selected, edges, nodes, measure)
+            edges = edges_of(a, b, chosen.share, chosen.how)
+            _edges_of(at.selected, edges, nodes, EDGE_MEASURES[chosen.metric])
         else:
             st.caption("Choose a head or an MLP in the Map or in the table to see its edges.")
 
 
+def _over_checkpoints(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> MapView:
+    """From A to B over what is stored between them. Raises NotFound, Damaged (of A or B)."""
+    low, high = sorted((chosen.a.step, chosen.b.step))
+    between = [step for step in sorted(keys, reverse=chosen.a.step > chosen.b.step) if low < step < high]
+    effects = {step: _effects(chosen, keys, step) for step in (chosen.a.step, chosen.b.step)}
+    for step in between:
+        with suppress(NotFound, Damaged):  # one that cannot be read is no reason to show none
+            effects[step] = _effects(chosen, keys, step)
+    on_the_way = [effects[step] for step in between if step in effects]
+    a, b = effects[chosen.a.step], effects[chosen.b.step]
+    over = (a, *on_the_way, b) if on_the_way else (b,)
+    return _view(a, over, keys[a.step].hash, *(f"{one.name} {keys[one.step].hash}" for one in over))
+
+
+def _effects(chosen: CircuitChoice, keys: Mapping[int, ComponentKey], step: int) -> HeadEffects:
+    return effects_of(store(), keys[step], side_name(chosen.run, step), step)
+
+
 @kept()
-def _view(_a: ComponentSide, _b: ComponentSide, *made_from: str) -> MapView:
-    return heads_map(_a, _b)
+def _view(_a: HeadEffects, _over: tuple[HeadEffects, ...], *made_from: str) -> MapView:
+    return heads_map(_a, _over)
+
+
+def _checkpoint(chosen: CircuitChoice, step: int | None) -> Checkpoint:
+    return next((one for one in store().checkpoints(chosen.run) if one.step == step), chosen.b)
 
 
 def _sentence(chosen: CircuitChoice, view: MapView) -> str:
+    """`chosen`: with the checkpoint of the slider as B."""
     if chosen.a.step == chosen.b.step:
-        return "A and B are the same checkpoint."
+        return f"{step_name(chosen.a.step).capitalize()} is both A and B: nothing has changed."
     when = f"From {step_name(chosen.a.step)} to {step_name(chosen.b.step)}"
     found = [f"**{name}** ({change})" for name, change in changed_most(view)]  # names of ours
     if not found:
@@ -79,14 +123,14 @@ def _of_places(at: Marks, n_heads: int) -> Marks:
     """What is marked, as the Map names it."""
     pins = [place_of_part(pin, n_heads) for pin in at.pins]
     selected = place_of_part(at.selected, n_heads) if at.selected else None
-    return Marks(selected=selected, pins=tuple(pin for pin in pins if pin))
+    return Marks(selected=selected, pins=tuple(pin for pin in pins if pin), step=at.step)
 
 
 def _of_parts(before: Marks, found: Marks, n_heads: int) -> Marks:
     """What is marked in the Map, as the graphs name it."""
     pins = [part_at(pin, n_heads) for pin in found.pins]
     selected = part_at(found.selected, n_heads) if found.selected else None
-    return replace(before, selected=selected, pins=tuple(pin for pin in pins if pin))
+    return replace(before, selected=selected, pins=tuple(pin for pin in pins if pin), step=found.step)
 
 
 def _table(view: MapView, nodes: pd.DataFrame, *, key: str) -> str | None:

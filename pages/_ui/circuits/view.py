@@ -3,25 +3,26 @@
 One fragment: a click in the graphs or the table draws only this part of the page again.
 """
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
-from engine.domain.numbers import step_name
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
 from engine.figures.map_view import DEEP
 from pages._ui.circuits.choice import PICKING, CircuitChoice
-from pages._ui.circuits.data import circuit_of, drawn_of, scores_of
+from pages._ui.circuits.data import edges_of, nodes_of, view_of
 from pages._ui.circuits.heads import heads
+from pages._ui.circuits.sides import sides_of
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
 from pages._ui.circuits.words import node_counts, sentence, status_counts
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
-from pages._ui.session import store
 
 GRAPH_PX, DEEP_PX, TABLE_PX = 290, 420, 250
 _HOW_TO_READ = (
@@ -31,41 +32,27 @@ _HOW_TO_READ = (
 )
 
 
-def sides_of(chosen: CircuitChoice, key_a: ComponentKey, key_b: ComponentKey) -> tuple[ComponentSide, ComponentSide]:
-    """Both checkpoints with their circuits. Raises InputError (an empty circuit), NotFound, Damaged."""
-    a, b = (
-        ComponentSide(
-            scores_of(store(), key),
-            circuit_of(store(), key, chosen.share, chosen.how),
-            f"{chosen.run} · {step_name(checkpoint.step)}",
-            checkpoint.state.smoothed_loss,
-        )
-        for key, checkpoint in ((key_a, chosen.a), (key_b, chosen.b))
-    )
-    return a, b
-
-
 @st.fragment
 @guarded()
-def circuits(chosen: CircuitChoice, key_a: ComponentKey, key_b: ComponentKey) -> None:
-    """Everything about one selection whose circuits are stored."""
-    a, b = sides_of(chosen, key_a, key_b)
-    drawn = drawn_of(a, b, chosen.share, chosen.how)
+def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
+    """Everything about one selection whose circuits are stored. `keys`: of the run's circuits, by step."""
     if chosen.mode == "map":
-        heads(chosen, a, b, drawn.edges, drawn.nodes, EDGE_MEASURES[chosen.metric])
+        heads(chosen, keys)
         return
-    edges, nodes = status_counts(drawn.edges), node_counts(drawn.nodes)
-    summary = sentence(edges, nodes, step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{summary}{_unlearned(drawn.view)}", width="stretch")
+    a, b = sides_of(chosen, keys)
+    edges, nodes = (of(a, b, chosen.share, chosen.how) for of in (edges_of, nodes_of))
+    view = view_of(a, b, chosen.share, chosen.how)
+    summary = sentence(status_counts(edges), node_counts(nodes), step_a=chosen.a.step, step_b=chosen.b.step)
+    st.markdown(f"{summary}{_unlearned(view)}", width="stretch")
     st.caption(_HOW_TO_READ)
     deep = a.scores.shape.n_layers > DEEP
     PICKING.mark(
         linked_graphs(
-            drawn.view, key=PICKING.key, marks=PICKING.marks(), height=DEEP_PX if deep else GRAPH_PX,
+            view, key=PICKING.key, marks=PICKING.marks(), height=DEEP_PX if deep else GRAPH_PX,
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
-    _below(drawn.edges, drawn.nodes, a, b)
+    _below(edges, nodes, a, b)
 
 
 def _unlearned(view: ComponentView) -> str:

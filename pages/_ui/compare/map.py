@@ -4,6 +4,7 @@ Whatever is marked in it or picked in a table goes into the address and is inspe
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -17,12 +18,13 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
 from engine.domain.jobs import Request, Where
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
-from engine.figures.map_view import MapView, Picture, acted_view, carried_view, taught_word
+from engine.figures.map_acted import acted_view
+from engine.figures.map_view import MapView, Picture, carried_view, taught_word
 from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
 from pages._ui import url
 from pages._ui.compare.choice import sentence
 from pages._ui.compare.data import difference, names_of
-from pages._ui.compare.map_inspector import inspect_marked
+from pages._ui.compare.map_inspector import changed_at, inspect_marked
 from pages._ui.compare.map_tables import MapTable, acted_tables, carried_tables, draw_tables
 from pages._ui.compare.selection import MAP_PICKING, PAGE, Selection, Shown, mark, marks, refuse_explained
 from pages._ui.compare.settings import settings_menu
@@ -54,7 +56,7 @@ def compare_map(selection: Selection, shown: Shown) -> None:
         return
     told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
-        picture = _picture("carried" if traced else "acted")
+        picture = picture_of("carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if picture == "acted" and acted is not None:
         _acted(selection, acted, shown, told, tools, traced=traced)
@@ -70,7 +72,7 @@ def _acted(
     selection: Selection, acted: Acted, shown: Shown, told: DeltaGenerator, tools: DeltaGenerator, *, traced: bool
 ) -> None:
     pieces, taught = in_pieces(), taught_word(selection.probe)
-    steps = [_step(ref) for ref in acted.key.checkpoints]
+    steps = [step_of(ref) for ref in acted.key.checkpoints]
     view = kept_view(
         lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
     )
@@ -157,12 +159,14 @@ def _below(
         draw_tables(tables if picked else tables[:1], key=view.picture, height=TABLE_PX)
     with right:
         if picked:
-            inspect_marked(view, at, acted, diff, selection, height=TABLE_PX)
+            changed = partial(changed_at, acted) if acted else None
+            inspect_marked(view, at, diff, selection, height=TABLE_PX, acted=changed)
         else:
             draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
 
 
-def _picture(first: Picture) -> Picture:
+def picture_of(first: Picture) -> Picture:
+    """The one that is chosen; `first`: where the address asks for none."""
     key, names = f"{PAGE} picture", list(TITLES)
     st.session_state[key] = url.allowed(PAGE, "picture", names, first, "picture")
     st.segmented_control(
@@ -205,7 +209,8 @@ def _kept(_make: Callable[[], MapView], made_from: tuple[Hashable, ...]) -> MapV
     return _make()
 
 
-def _step(ref: str) -> int | None:
+def step_of(ref: str) -> int | None:
+    """Of a checkpoint; None where it is not there any more."""
     try:
         return store().checkpoint(ref).step
     except NotFound:  # a run that was deleted since

@@ -1,6 +1,6 @@
 """What is marked in Compare's Map: of a place its matrices, heads and features, of a move the layers that carry it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -33,17 +33,22 @@ from pages._ui.text import plain
 _HEAD_PX = 46  # of a title or a row of tabs
 
 
+Tables = Mapping[str, pd.DataFrame]  # by the names of their tabs
+
+
 def inspect_marked(
-    view: MapView, at: Marks, acted: Acted | None, diff: GraphDiff | None, selection: Selection, *, height: int,
+    view: MapView, at: Marks, diff: GraphDiff | None, selection: Selection, *, height: int,
+    acted: Callable[[int, TokenSpan], Tables] | None = None,
     readers: Callable[[TokenSpan, TokenSpan], pd.DataFrame] | None = None,
 ) -> None:  # fmt: skip
-    """`acted`, `diff`: what is stored of this prompt; `readers`: of a move, where not the difference's own."""
+    """`diff`: what is stored of this prompt; `acted`: what training changed at a layer and word; `readers`: of a move,
+    where not the difference's own."""
     names = None if diff is None else names_of(store(), diff)
     if at.edge:
         found = readers or (partial(layers_of_move, diff) if diff else None)
         _move(view, at.edge, found, height=height)
     elif at.selected and at.selected.startswith("place/"):
-        _place(view, at.selected, acted, diff, names, height=height)
+        _place(view, at.selected, diff, names, acted, height=height)
     elif at.selected and diff is not None and names is not None:
         _node(view, at, diff, names, selection, height=height)
 
@@ -73,15 +78,15 @@ def _title(text: str) -> Iterator[None]:
         )
 
 
+def changed_at(acted: Acted, layer: int, span: TokenSpan) -> Tables:
+    """The matrices and heads of a place of one prompt that training changed."""
+    return {"Matrices that training changed": matrices_at(acted, layer, span), "Heads": heads_at(acted, layer, span)}
+
+
 def _place(
-    view: MapView,
-    name: str,
-    acted: Acted | None,
-    diff: GraphDiff | None,
-    names: FeatureNames | None,
-    *,
-    height: int,
-) -> None:
+    view: MapView, name: str, diff: GraphDiff | None, names: FeatureNames | None,
+    acted: Callable[[int, TokenSpan], Tables] | None, *, height: int,
+) -> None:  # fmt: skip
     place = place_of(view, name)
     if place is None:
         st.caption("The selected place is not on this map. Esc clears it.")
@@ -90,7 +95,11 @@ def _place(
     layer, span = row + view.first_layer, view.spans[column]
     with _title(f"**{plain(view.place_name(row, column))}** :gray[· {_figures(view, row, column)}]"):
         pass
-    parts = _parts(layer, span, acted, diff, names)
+    found: dict[str, pd.DataFrame] = {}
+    if diff is not None and names is not None and 0 <= layer < diff.a.n_layers:
+        found["Features"] = feature_rows(diff, layer, span, names)
+    found |= acted(layer, span) if acted else {}
+    parts = {title: rows for title, rows in found.items() if len(rows)}
     if not parts:
         st.caption("Nothing more is stored of this place.")
         return
@@ -100,19 +109,6 @@ def _place(
         if tab.open:
             with tab:
                 _part(title, rows, name, height=height - 2 * _HEAD_PX)
-
-
-def _parts(
-    layer: int, span: TokenSpan, acted: Acted | None, diff: GraphDiff | None, names: FeatureNames | None
-) -> dict[str, pd.DataFrame]:
-    """What is known of a place, by the tab's name."""
-    found = {}
-    if diff is not None and names is not None and 0 <= layer < diff.a.n_layers:
-        found["Features"] = feature_rows(diff, layer, span, names)
-    if acted is not None:
-        found["Matrices that training changed"] = matrices_at(acted, layer, span)
-        found["Heads"] = heads_at(acted, layer, span)
-    return {title: rows for title, rows in found.items() if len(rows)}
 
 
 def _part(title: str, rows: pd.DataFrame, place: str, *, height: int) -> None:

@@ -123,8 +123,29 @@ def _is_for(request: Request, selection: Selection, missing: list[str]) -> bool:
     )
 
 
+def is_traced(selection: Selection, shown: Shown) -> bool:
+    """Whether there is a mean of what is traced of the group's prompts."""
+    assert selection.group is not None
+    prompts = [probe.text for probe in group_prompts(selection.group, chosen_count())]
+    return len(_parts(store(), selection, prompts, shown.settings)[0]) >= FEWEST
+
+
 def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
     """How likely the right answer is in each prompt of the group; a row steps into it."""
+    assert selection.group is not None
+    prompts = [probe.text for probe in group_prompts(selection.group, chosen_count())]
+    ready, _ = _parts(store(), selection, prompts, shown.settings)
+    list_prompts(
+        selection, [(probe.text, _right(probe, diff.a), _right(probe, diff.b)) for probe, diff in ready], height=height
+    )
+    if n := n_first_tokens(ready):
+        st.caption(first_tokens_note(n))
+
+
+def list_prompts(
+    selection: Selection, found: Sequence[tuple[str, float | None, float | None]], *, height: int
+) -> None:  # fmt: skip
+    """`found`: prompts, with how probable the right answer is in A and in B. A row steps into its prompt."""
     assert selection.group is not None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Its prompts**", width="stretch")
@@ -134,15 +155,7 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
             "How many", offered, key=key, label_visibility="collapsed", width=115, on_change=_recount, args=(key,),
             format_func=lambda count: prompts_of(group, int(count)).removesuffix(" prompts"),
         )  # fmt: skip
-    prompts = [probe.text for probe in group_prompts(selection.group, chosen_count())]
-    ready, _ = _parts(store(), selection, prompts, shown.settings)
-    rows = pd.DataFrame(
-        {
-            "prompt": [probe.text for probe, _ in ready],
-            "A": [_right(probe, diff.a) for probe, diff in ready],
-            "B": [_right(probe, diff.b) for probe, diff in ready],
-        }
-    )
+    rows = pd.DataFrame(found, columns=["prompt", "A", "B"])
     picked = st.dataframe(
         rows, hide_index=True, height=height, row_height=27, on_select="rerun", selection_mode="single-row",
         key="prompts behind", column_config={
@@ -152,8 +165,6 @@ def prompts_behind(selection: Selection, shown: Shown, *, height: int) -> None:
             for side in "AB"
         },
     )  # fmt: skip
-    if n := n_first_tokens(ready):
-        st.caption(first_tokens_note(n))
     if picked["selection"]["rows"]:
         url.write(PAGE, prompt=str(rows["prompt"][picked["selection"]["rows"][0]]))
         mark(replace(marks(), selected=None, edge=None, pins=()))

@@ -1,10 +1,11 @@
-"""Compare's Map of many prompts: what carries their right answers on average, slots across."""
+"""Compare's Map of many prompts: what carries their right answers on average, slots across; where training acted."""
 
 from collections.abc import Hashable
 from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.carried import explained_sentence
 from engine.analysis.headline import headline
@@ -14,10 +15,20 @@ from engine.figures.map_tables import carrying, move_rows, place_of, place_rows,
 from engine.figures.map_view import MapView, mean_view
 from pages._ui.compare.choice import told
 from pages._ui.compare.data import names_of
-from pages._ui.compare.map import TABLE_PX, draw_map, export_map, in_pieces, kept_view, pieces_switch, steps_of
+from pages._ui.compare.map import (
+    TABLE_PX,
+    draw_map,
+    export_map,
+    in_pieces,
+    kept_view,
+    picture_of,
+    pieces_switch,
+    steps_of,
+)
 from pages._ui.compare.map_inspector import inspect_marked
 from pages._ui.compare.map_tables import ERROR, MOST_ROWS, MapTable, draw_tables
-from pages._ui.compare.mean_circuit import MeanCircuit, mean_circuit, prompts_behind
+from pages._ui.compare.mean_acted import mean_acted
+from pages._ui.compare.mean_circuit import MeanCircuit, is_traced, mean_circuit, prompts_behind
 from pages._ui.compare.selection import Selection, Shown
 from pages._ui.compare.settings import settings_menu
 from pages._ui.errors import guarded
@@ -28,11 +39,24 @@ from pages._ui.session import store
 
 @guarded()
 def mean_map(selection: Selection, shown: Shown) -> None:
-    """Where fewer than two prompts are traced, the way to have them."""
-    mean = mean_circuit(selection, shown)
-    if mean is None:
+    """Of what is stored of the prompts; the way to have the others."""
+    traced = is_traced(selection, shown)
+    above, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
+    with controls:
+        picture = picture_of("carried" if traced else "acted")
+        tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if picture == "acted":
+        mean_acted(selection, above, tools)
         return
-    above, controls = st.columns([3.2, 1.6], gap="medium", vertical_alignment="top")
+    with above:
+        mean = mean_circuit(selection, shown)
+    if mean is not None:
+        _carried(selection, shown, mean, above, tools)
+
+
+def _carried(
+    selection: Selection, shown: Shown, mean: MeanCircuit, above: DeltaGenerator, tools: DeltaGenerator
+) -> None:
     pieces, diff = in_pieces(), mean.diff
     found = _mean_parts(mean, (*mean.made_from, pieces), joined=not pieces)
     view = kept_view(lambda: mean_view(found, diff, steps_of(selection)), ("mean", *mean.made_from, pieces))
@@ -40,7 +64,7 @@ def mean_map(selection: Selection, shown: Shown) -> None:
     answers, carried = headline(diff), (*explained_sentence(diff), (" ", False), *mean_sentence(diff.explained, found))
     with above:
         told(diff, answers, carried)
-    with controls, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with tools:
         pieces_switch(view)
         settings_menu(diff, selection, shown)
         text = " ".join("".join(text for text, _ in one) for one in (answers, carried))
@@ -67,7 +91,7 @@ def _below(view: MapView, at: Marks, mean: MeanCircuit, found: MeanParts, select
     with right:
         if at.selected or at.edge:
             readers = partial(_readers, mean)
-            inspect_marked(view, at, None, mean.diff, selection, height=TABLE_PX, readers=readers)
+            inspect_marked(view, at, mean.diff, selection, height=TABLE_PX, readers=readers)
         else:
             prompts_behind(selection, shown, height=TABLE_PX)
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.analysis.carried import explained_sentence
 from engine.analysis.focus import Focus, focus
-from engine.domain.diffs import CHANGE, STATUSES, GraphDiff, Status
+from engine.domain.diffs import CHANGE, NOT_CHANGED, STATUSES, GraphDiff, Status
 from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
@@ -242,8 +242,9 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
 
 
 def _all_edges(diff: GraphDiff, at: Marks, names: FeatureNames, height: int) -> None:
-    """All of them, or those that the overlay's filter (its statuses and smallest change) leaves."""
-    table = edge_table(diff, names=names)
+    """Those that changed (all where none did), or those that the filter (statuses and smallest change) leaves."""
+    changed = len(diff.edges) > sum(diff.summary.edges[status] for status in NOT_CHANGED)
+    table = edge_table(diff, changed_only=changed and not at.statuses, names=names)
     if at.statuses:
         table = table[table["status"].isin(at.statuses)]
     if at.min_change:
@@ -264,6 +265,8 @@ def _filter(at: Marks, counts: Mapping[Status, int]) -> None:
         "Only these", offered, selection_mode="multi", key=key, on_change=_filtered, args=(key,),
         label_visibility="collapsed",
     )  # fmt: skip
+    if not at.statuses and 0 < counts["unchanged"] < sum(counts.values()):
+        st.caption("Not listed until it is chosen: what is unchanged, as it stayed or only scales with all else.")
 
 
 def _filtered(key: str) -> None:

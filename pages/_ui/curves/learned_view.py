@@ -7,27 +7,21 @@ from typing import Final
 
 import streamlit as st
 
-from engine.analysis.acted_mean import ActedMean, acted_mean, mean_sentence
-from engine.domain.acted import Acted
+from engine.analysis.acted_mean import ActedMean, mean_sentence
 from engine.domain.corpus import Probe, ProbeKind
 from engine.domain.errors import ComparisonRefused
-from engine.domain.jobs import AskedPrompt, WhereProbes
-from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.figures.learned_charts import By, learned_chart, learned_height, learned_panels, learned_rows
 from engine.store import Store
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_groups
+from pages._ui.acted_probes import kept_mean, offer_to_measure
 from pages._ui.chart_export import Figures, take_away
 from pages._ui.errors import guarded
 from pages._ui.fields import number_field
-from pages._ui.jobs.button import job_button
-from pages._ui.kept import kept
 from pages._ui.panels import draw_panels
 from pages._ui.session import store
-from pages._ui.takes import on_this_model
 from pages._ui.text import plain, words
 
-_PROBE_S: Final = 0.8  # one probe over four stretches of a run, on the demo's model
 _PROMPTS, _MOST_PROMPTS = 10, 200  # of a type
 _TITLES: Final[Mapping[By, str]] = {"role": "By token", "layer": "By layer"}
 _WHAT: Final = (
@@ -67,7 +61,10 @@ def where_it_was_learned(page: str, run: str, kind: ProbeKind, *, last_step: int
         with head:
             take_away(figures, key="take away learned")
     if missing:
-        _offer(course, missing)
+        offer_to_measure(
+            course.a, course.b, missing, sum(map(len, course.probes.values())), label="Find where it was learned",
+            told="See which tokens and layers made the right answers rise, and when.", key="where learned",
+        )  # fmt: skip
 
 
 def _n_prompts(page: str) -> int:
@@ -91,16 +88,10 @@ def _measured(course: _Probed) -> tuple[dict[str, ActedMean], list[Probe]]:
         missing += left
         try:
             if ready:
-                means[constraint_type] = _mean(ready, tuple(one.key.hash for _, one in ready))
+                means[constraint_type] = kept_mean(ready)
         except ComparisonRefused as error:
             st.warning(plain(f"{words(constraint_type)}: {error}"), icon=":material/warning:")
     return means, missing
-
-
-@kept()
-def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[str, ...]) -> ActedMean:
-    """`made_from`: hashes of what was measured, which name the checkpoints' weights and the prompts."""
-    return acted_mean(_ready)
 
 
 def _charts(means: Mapping[str, ActedMean], run: str, last_step: int) -> Figures:
@@ -135,25 +126,3 @@ def _open(points: Sequence[Mapping[str, object]], run: str) -> None:
         found = [c for c in store().checkpoints(run) if c.step == point.get("right")]
         if found:
             st.switch_page("pages/compare.py", query_params={"a": f"{run}@base", "b": found[0].ref, "view": "map"})
-
-
-def _offer(course: _Probed, missing: Sequence[Probe]) -> None:
-    n = sum(map(len, course.probes.values()))
-    some = "" if len(missing) == n else f"{len(missing)} of "
-    request = WhereProbes(
-        a=course.a.ref,
-        b=course.b.ref,
-        asked=tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in missing),
-    )
-    takes = on_this_model(store(), course.a.run, f"about {duration(_PROBE_S * len(missing))}")
-    with st.container(border=True):
-        if len(missing) == n:
-            st.markdown(
-                "See which tokens and layers made the right answers rise, and when. It needs no transcoders and no "
-                "graphs."
-            )
-        job_button(
-            request, label="Find where it was learned", key="where learned", icon=":material/my_location:",
-            note=f"{some}{plural(n, 'probe')}, {takes}. It runs in the background; what is measured is kept.",
-            covers=lambda other: isinstance(other, WhereProbes) and (other.a, other.b) == (request.a, request.b),
-        )  # fmt: skip

@@ -33,16 +33,21 @@ def _component() -> Callable[..., object]:
 
 
 def map_height(view: MapView) -> int:
-    """Pixels of its drawing in a small window; in a higher one it is higher."""
+    """Pixels of its drawing in a small window, where the legend is in sight; in a higher one it is higher."""
     arcs = _ARCS_PX if view.picture == "carried" else 0
-    return max(_LEAST_PX, min(_MOST_PX, _LAYER_PX * len(view.rows) + _AROUND_PX + arcs))
+    most = _MOST_PX - _steps_height(view)
+    return max(_LEAST_PX, min(most, _LAYER_PX * len(view.rows) + _AROUND_PX + arcs))
+
+
+def _steps_height(view: MapView) -> int:
+    return _STEPS_PX if len(view.frames) > 1 else 0
 
 
 def difference_map(view: MapView, *, key: str, marks: Marks) -> Marks:
     """Draws `view`; returns what the user has marked. `marks`: as of `marked`."""
     height, grow = map_height(view), _GROW_PX * len(view.rows)
     # The room that it will take, so that nothing below it moves when it comes; as in map.css.
-    room = height + _FRAME_PX + (_STEPS_PX if len(view.frames) > 1 else 0)
+    room = height + _FRAME_PX + _steps_height(view)
     st.html(f"<style>.st-key-map-room {{ min-height: calc({room}px + clamp(0px, 100vh - 720px, {grow}px)) }}</style>")
     with st.container(key="map room"):
         return marked(_component(), view, {"height": height, "grow": grow}, key=key, marks=marks)

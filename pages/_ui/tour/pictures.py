@@ -4,12 +4,14 @@ from collections.abc import Collection
 
 import streamlit as st
 
+from engine.domain.feature_names import FeatureNames
 from engine.export.map_svg import panel_svg
 from engine.export.shapes import Theme
 from engine.figures import palette
 from engine.figures.map_view import carried_view
 from engine.figures.sketch import sketch, sketch_svg
 from engine.figures.tour_charts import SIDE, picture
+from pages._ui.session import store
 from pages._ui.tour.facts import Compared, most_likely
 
 
@@ -28,7 +30,15 @@ def circuit(compared: Compared, side: str, features: Collection[str], *, width: 
     graph = compared.diff.a if side == "A" else compared.diff.b
     probe = compared.probe
     alt = f"Features of {side} after “{probe.text}” and their connections; it expects “{most_likely(graph)}”."
-    return _svg(compared, side, tuple(features), ink(), alt, width, height, _made_from(compared))
+    names = store().feature_names(compared.diff.a.key.transcoders_hash)
+    called = str(names.record(_features(compared, features)))
+    return _svg(compared, side, tuple(features), ink(), alt, width, height, _made_from(compared), called, names)
+
+
+def _features(compared: Compared, features: Collection[str]) -> list[tuple[int, int]]:
+    nodes = compared.diff.nodes
+    nodes = nodes[nodes["id"].isin(list(features))]
+    return list(zip(nodes["layer"].tolist(), nodes["index"].tolist(), strict=True))
 
 
 def answer_map(compared: Compared, side: str, *, alt: str, width: int, height: int) -> str:
@@ -52,10 +62,11 @@ def _made_from(compared: Compared) -> str:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _svg(
     _compared: Compared, side: str, features: tuple[str, ...], ink: str, alt: str, width: int, height: int,
-    made_from: str,
+    made_from: str, called: str, _names: FeatureNames,
 ) -> str:  # fmt: skip
-    probe = _compared.probe
+    """`called`: what the features are called."""
+    probe, answer = _compared.probe, _compared.probe.answer.strip()
     drawn = sketch(
-        _compared.diff, "a" if side == "A" else "b", features, word=probe.constraint, answer=probe.answer.strip()
+        _compared.diff, "a" if side == "A" else "b", features, word=probe.constraint, answer=answer, names=_names
     )
     return picture(sketch_svg(drawn, color=SIDE[side], ink=ink, alt=alt, width=width, height=height), alt=alt)

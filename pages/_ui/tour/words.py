@@ -162,8 +162,8 @@ def circuit_words(
     if not n_features:
         return Words(title, ("On this prompt no feature carries B’s answer alone.",))
     lead = (
-        f"A circle is a feature: a pattern that the model detects. These {n_features} push B to “{answer}”; in A each "
-        "adds at most half as much."
+        "A circle is a feature: a pattern that the model detects (active on → promotes). "
+        f"These {n_features} push B to “{answer}”; in A each adds at most half as much."
     )
     if effects is None:
         return Words(title, (lead, "Does B need them? Switch them off to see."))
