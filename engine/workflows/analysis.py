@@ -1,5 +1,6 @@
-"""Trace all checkpoints of a run on the same probes; measure meaning overlap and what their circuits cause."""
+"""All checkpoints of a run on the same probes: where training acted between them, their graphs, what these cause."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,22 +16,27 @@ from engine.domain.jobs import AnalyseRun, CancelToken, Report, part, turn
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
+from engine.workflows.learned import learned, learning_of
 from engine.workflows.scene import Scene, open_scene
 from engine.workflows.traceable import TraceableProbe, traceable_probes
+from engine.workflows.where import where_probes
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
-_CHOSEN = 0.3  # share of the progress bar for transcoders, which may have to be trained
+_log = logging.getLogger(__name__)
+_ACTED = 0.15  # share of the progress bar for where training acted
+_CHOSEN = 0.4  # end of the share for transcoders, which may have to be trained
 CAUSAL_PROMPTS, CAUSAL_DRAWS = 4, 3  # of each constraint type; of other features for each prompt
 
 
 def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: CancelToken) -> str:
-    """Every checkpoint, the base first, with one transcoder set; returns the series' hash.
+    """Where training acted from checkpoint to checkpoint; then the graphs of every checkpoint, the base first, with one
+    transcoder set; returns the series' hash.
 
-    Graphs are stored, and the series after every checkpoint and where the job is cancelled, so that nothing is lost;
-    what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no checkpoint;
-    no probe of the kind, or none that can be traced), NotFound (the run, its corpus, the transcoders),
+    All of it is stored as it comes, the series after every checkpoint and where the job is cancelled, so that nothing
+    is lost; what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no
+    checkpoint; no probe of the kind, or none that can be traced), NotFound (the run, its corpus, the transcoders),
     ModelUnavailable, Damaged, Cancelled.
     """
     corpus = store.corpus(store.run(request.run).corpus)
@@ -38,7 +44,8 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
     checkpoints = store.checkpoints(request.run)
     if not checkpoints:
         raise InputError(f"The run “{request.run}” has no checkpoint yet. Resume its training first.")
-    choosing = part(report, 0.0, _CHOSEN)
+    _learn(store, request, checkpoints, part(report, 0.0, _ACTED), cancel)
+    choosing = part(report, _ACTED, _CHOSEN)
     scene = open_scene(store, checkpoints, request.transcoders, request.settings, choosing, cancel)
     work = _Analysis(store, scene, corpus, _asked(scene.loaded, probes, request), checkpoints, request)
     for number, checkpoint in enumerate(checkpoints):
@@ -50,6 +57,19 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
             work.save()
     report(1.0, f"{len(checkpoints)} checkpoints analysed")
     return work.series.key.hash
+
+
+def _learn(
+    store: Store, request: AnalyseRun, checkpoints: Sequence[Checkpoint], report: Report, cancel: CancelToken
+) -> None:
+    """Of the probes whose stretches are not stored yet. It needs no transcoders, and no family that can be traced."""
+    missing = learned(store, request.run, request.probe_kind, request.n_prompts).missing
+    if not missing or len(checkpoints) < 2:
+        return
+    try:
+        where_probes(store, learning_of(checkpoints, missing), report, cancel)
+    except InputError as error:  # none of the prompts can be asked: tracing them says why
+        _log.info("Where training acted on “%s” is left out: %s", request.run, error)
 
 
 class _Analysis:
