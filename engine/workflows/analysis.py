@@ -1,7 +1,7 @@
 """All checkpoints of a run on the same probes: where training acted between them, their graphs, what these cause."""
 
-import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ from engine.domain.jobs import AnalyseRun, CancelToken, Report, part, turn
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
-from engine.workflows.learned import learned, learning_of
+from engine.workflows.learned import learning_of, stops
+from engine.workflows.prompt_groups import group_acted
 from engine.workflows.scene import Scene, open_scene
 from engine.workflows.traceable import TraceableProbe, traceable_probes
 from engine.workflows.where import where_probes
@@ -24,15 +25,14 @@ from engine.workflows.where import where_probes
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
-_log = logging.getLogger(__name__)
-_ACTED = 0.15  # share of the progress bar for where training acted
-_CHOSEN = 0.4  # end of the share for transcoders, which may have to be trained
+_CHOSEN = 0.3  # share of the progress bar for transcoders, which may have to be trained
+_ACTED, _TRACED = 0.25, 0.78  # of a checkpoint's time, until where training acted is known, until it is traced
 CAUSAL_PROMPTS, CAUSAL_DRAWS = 4, 3  # of each constraint type; of other features for each prompt
 
 
 def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: CancelToken) -> str:
-    """Where training acted from checkpoint to checkpoint; then the graphs of every checkpoint, the base first, with one
-    transcoder set; returns the series' hash.
+    """Every checkpoint, the base first: where training acted since the one before, and graphs with one transcoder set;
+    returns the series' hash.
 
     All of it is stored as it comes, the series after every checkpoint and where the job is cancelled, so that nothing
     is lost; what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no
@@ -44,8 +44,7 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
     checkpoints = store.checkpoints(request.run)
     if not checkpoints:
         raise InputError(f"The run “{request.run}” has no checkpoint yet. Resume its training first.")
-    _learn(store, request, checkpoints, part(report, 0.0, _ACTED), cancel)
-    choosing = part(report, _ACTED, _CHOSEN)
+    choosing = part(report, 0.0, _CHOSEN)
     scene = open_scene(store, checkpoints, request.transcoders, request.settings, choosing, cancel)
     work = _Analysis(store, scene, corpus, _asked(scene.loaded, probes, request), checkpoints, request)
     for number, checkpoint in enumerate(checkpoints):
@@ -57,19 +56,6 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
             work.save()
     report(1.0, f"{len(checkpoints)} checkpoints analysed")
     return work.series.key.hash
-
-
-def _learn(
-    store: Store, request: AnalyseRun, checkpoints: Sequence[Checkpoint], report: Report, cancel: CancelToken
-) -> None:
-    """Of the probes whose stretches are not stored yet. It needs no transcoders, and no family that can be traced."""
-    missing = learned(store, request.run, request.probe_kind, request.n_prompts).missing
-    if not missing or len(checkpoints) < 2:
-        return
-    try:
-        where_probes(store, learning_of(checkpoints, missing), report, cancel)
-    except InputError as error:  # none of the prompts can be asked: tracing them says why
-        _log.info("Where training acted on “%s” is left out: %s", request.run, error)
 
 
 class _Analysis:
@@ -85,6 +71,7 @@ class _Analysis:
         request: AnalyseRun,
     ) -> None:
         self._store, self._scene, self._corpus, self._asked = store, scene, corpus, traceable
+        self._before = {after.step: before for before, after in pairwise(stops(checkpoints))}
         key = _key(scene, corpus, traceable, checkpoints, request)
         same = (stored for stored in store.series(request.run) if stored.key == key)
         self.series = next(same, GraphSeries(key=key))
@@ -94,14 +81,23 @@ class _Analysis:
 
     def add(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
         """Everything of one checkpoint. What it has by then is in `series`, whatever stops it."""
-        traced = 0.7  # share of the time, measured on the demo
-        self._trace(checkpoint, part(report, 0.0, traced), cancel)
+        self._follow(checkpoint, part(report, 0.0, _ACTED), cancel)
+        self._trace(checkpoint, part(report, _ACTED, _TRACED), cancel)
         cancel.check()
         if all(one.step != checkpoint.step for one in self.series.overlap):
             self._put(overlap=(*self.series.overlap, *self._overlap(checkpoint)))
         if all(one.step != checkpoint.step for one in self.series.causal):
-            checks = self._causal(checkpoint, part(report, traced, 1.0), cancel)
+            checks = self._causal(checkpoint, part(report, _TRACED, 1.0), cancel)
             self._put(causal=(*self.series.causal, *checks))
+
+    def _follow(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
+        """Where training acted since the checkpoint before, on the prompts whose stretch is not stored yet."""
+        before = self._before.get(checkpoint.step)
+        if before is None:
+            return
+        _, missing = group_acted(self._store, before.ref, checkpoint.ref, [one.probe for one in self._asked])
+        if missing:
+            where_probes(self._store, learning_of((before, checkpoint), missing), report, cancel)
 
     def _trace(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
         for number, one in enumerate(self._asked):
