@@ -10,9 +10,9 @@ from engine.domain.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.workspace import Difference, HtmlPage, WhereActed, Workspace
+    from engine.workspace import Difference, HtmlPage, WhenLearned, WhereActed, Workspace
 
-__all__ = ["Difference", "HtmlPage", "WhereActed", "Workspace", "__version__", "open"]
+__all__ = ["Difference", "HtmlPage", "WhenLearned", "WhereActed", "Workspace", "__version__", "open"]
 
 
 def open(folder: "Path | str | None" = None) -> "Workspace":  # noqa: A001 - read as `engine.open`

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.domain.graphs import AttributionGraph
     from engine.domain.interventions import Intervention
     from engine.export.map_formats import ExportedMap
+    from engine.workflows.learned import Learned
 
 _FRAME_PX = 720  # of a page that is shown in a notebook
 
@@ -137,6 +138,17 @@ class Workspace:
         from engine.workflows.queries import run_scores
 
         return run_scores(self._store, run)
+
+    def learned(self, run: str, *, kind: str = "paraphrase", prompts: int = 10) -> "WhenLearned":
+        """When and where a run learned what its probes of a kind ask, from checkpoint to checkpoint; needs no
+        transcoders.
+
+        prompts: of each constraint type. Measured now where it is not stored. Raises NotFound, InputError.
+        """
+        from engine.cli.analysis import followed
+        from engine.domain.corpus import probe_kind
+
+        return WhenLearned(followed(self._store, run, probe_kind(kind), prompts))
 
     def find_circuits(self, *checkpoints: str) -> "list[CircuitReport]":
         """Faithfulness of the circuits of heads and MLPs against their size, of each checkpoint; scored now where that
@@ -267,6 +279,45 @@ class WhereActed:
 
     def _repr_html_(self) -> str:
         return self.show()._repr_html_()
+
+
+class WhenLearned:
+    """How far the right answers of a run moved from checkpoint to checkpoint, and through which tokens and layers."""
+
+    def __init__(self, learned: "Learned") -> None:
+        self.learned = learned
+
+    def __repr__(self) -> str:
+        return self.summary
+
+    @cached_property
+    def summary(self) -> str:
+        """Of each constraint type by how much the logit changed, where, by which step, and whether it came to rest."""
+        from engine.analysis.acted_mean import mean_sentence
+        from engine.analysis.learned import moments_sentence
+
+        steps = self.learned.steps
+        means = self.learned.means.values()
+        return "\n".join(f"{mean_sentence(mean)} {moments_sentence(mean, steps)}".rstrip() for mean in means)
+
+    @cached_property
+    def moves(self) -> pd.DataFrame:
+        """A row a constraint type and stretch between checkpoints: by how much the logit changed, with its 95% interval
+        over words, and what of it was made at the tokens of each role; the layers with the largest parts."""
+        from engine.analysis.learned import stretch_table
+
+        found = self.learned
+        tables = {name: stretch_table(mean, found.steps) for name, mean in found.means.items()}
+        return pd.concat(tables, names=["constraint_type"]).reset_index(level=0).reset_index(drop=True)
+
+    @cached_property
+    def moments(self) -> pd.DataFrame:
+        """A row a constraint type: half, most and rest, the steps from which on half and nine tenths of the change are
+        there, and from which on it moves no more; missing where that is not known."""
+        from engine.analysis.learned import moments
+
+        rows = {name: vars(moments(mean, self.learned.steps)) for name, mean in self.learned.means.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("constraint_type").astype("Int64").reset_index()
 
 
 class HtmlPage:

@@ -1,7 +1,9 @@
 """`analyse`, `change`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -10,16 +12,19 @@ from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.cli.runs import RunName
-from engine.domain.corpus import PROBE_KINDS, probe_kind
+from engine.domain.corpus import PROBE_KINDS, ProbeKind, probe_kind
 from engine.domain.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from engine.analysis.run_changes import RunChanges
     from engine.analysis.saturation import Saturation
     from engine.decisions import Replay
-    from engine.domain.decisions import DecisionSettings
+    from engine.domain.decisions import Capture, DecisionSettings
     from engine.domain.series import GraphSeries
+    from engine.store import Store
+    from engine.workflows.learned import Learned
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +32,10 @@ def add_to(app: typer.Typer) -> None:
     app.command()(change)
 
 
+_NO_CIRCUITS: Final[dict[str, Any]] = {
+    "changes": [], "saturation": [], "stopping": [], "notes": [], "floors": [], "series": None, "overlap": [],
+    "causal": [],
+}  # fmt: skip
 Kind = Annotated[str, typer.Option(metavar="K", help=f"Probe kind: {', '.join(PROBE_KINDS)}.")]
 
 
@@ -40,15 +49,24 @@ def analyse(
         str,
         typer.Option(metavar="S", help="A stored set; without it one that has seen all checkpoints, made if need be."),
     ] = "",
+    graphs: Annotated[
+        bool, typer.Option(help="Without graphs: where training acted alone, which needs no transcoders.")
+    ] = True,
     json_file: JsonFile = None,
 ) -> None:
-    """Trace every checkpoint on the same probes; measure meaning overlap, and if answers depend on the circuits."""
+    """Measure where training acted from checkpoint to checkpoint, and trace each checkpoint on the same probes.
+
+    Of the graphs also meaning overlap, and whether answers depend on the circuits.
+    """
     from engine.domain.jobs import AnalyseRun
     from engine.jobs import run_inline
 
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
+    if not graphs:
+        _learn(store, run, probe_kind(kind), prompts, json_file)
+        return
     request = AnalyseRun(
         run=run, probe_kind=probe_kind(kind), n_prompts=prompts, transcoders=transcoder_set(transcoders)
     )
@@ -59,48 +77,131 @@ def analyse(
         write_json(series.model_dump(mode="json"), json_file)
     if json_file != "-":
         _show_series(series)
-        say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}. See also `change {run}`.")
+        say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}.")
+        say(f"When and where it learned: `change {run}{_kind_option(series.key.probe_kind)}`.")
+
+
+def _kind_option(kind: str) -> str:
+    return "" if kind == "paraphrase" else f" --kind {kind}"
+
+
+def _learn(store: "Store", run: str, kind: ProbeKind, n: int, json_file: str | None) -> None:
+    """Where training acted alone."""
+    from engine.cli.learned_text import learned_data, show_learned
+
+    found = followed(store, run, kind, n)
+    if json_file:
+        write_json({"run": run, "acted": learned_data(found)}, json_file)
+    if json_file != "-":
+        show_learned(found)
+
+
+def followed(store: "Store", run: str, kind: ProbeKind, n: int) -> "Learned":
+    """When and where the run learned what `n` probes of each type ask; measured now where it is not stored.
+
+    Raises NotFound, InputError and what the job raises.
+    """
+    from engine.jobs import run_inline
+    from engine.workflows.learned import learned, learning_of
+
+    checkpoints, found = store.checkpoints(run), learned(store, run, kind, n)
+    if len(checkpoints) < 2 or not found.n_probes:
+        lacks = f"its corpus has no {kind} probes" if len(checkpoints) > 1 else "the base is its only checkpoint"
+        raise InputError(f"When and where “{run}” learned cannot be measured: {lacks}.")
+    if found.missing:
+        with progress(f"finding when and where {run} learned") as report:
+            run_inline(store, learning_of(checkpoints, found.missing), on_progress=report)
+        found = learned(store, run, kind, n)
+    return found
 
 
 def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: JsonFile = None) -> None:
-    """How much a run's circuits changed, with the noise floor; when they settled; where each stopping policy stops."""
-    from engine.analysis.saturation import saturation
-    from engine.decisions import replay
-    from engine.domain.measures import FLOOR_CAVEAT
-    from engine.figures.change_tables import readings_as_changes
-    from engine.workflows.changes import captures_of, changes_of, latest_series
+    """When and where a run learned: how far answers moved from checkpoint to checkpoint, and through what.
+
+    Behind it circuit change with its noise floor, which is coarser, and where each stopping policy stops.
+    """
+    from engine.cli.learned_text import learned_data, show_learned
+    from engine.workflows.learned import learned
 
     check_destination(json_file)
     store = store_of(ctx)
     watched = store.run(run).decisions
     settings = watched.model_copy(update={"probe_kind": probe_kind(kind)}) if kind else watched
+    acted, circuits = learned(store, run, settings.probe_kind), _circuits(store, run, settings)
+    if not acted.means and circuits is None:
+        raise InputError(
+            f"Neither where training acted on “{run}” nor its circuits were measured on its {settings.probe_kind} "
+            f"probes. Run `analyse {run} --kind {settings.probe_kind}`, or with --no-graphs for the first alone."
+        )
+    if json_file:
+        record = circuits.record if circuits else _NO_CIRCUITS
+        write_json({"run": run, "acted": learned_data(acted)} | record, json_file)
+    if json_file != "-":
+        show_learned(acted)
+        if circuits:
+            circuits.show(run)
+        else:
+            say(f"Circuit change was not measured: run `analyse {run} --kind {settings.probe_kind}`.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Circuits:
+    """What is known of the circuit change of a run."""
+
+    table: "pd.DataFrame"
+    found: "RunChanges | None"  # None: seen while it trained
+    captures: "tuple[Capture, ...]"
+    series: "GraphSeries | None"
+    settings: "DecisionSettings"
+
+    @cached_property
+    def settled(self) -> Mapping[str, "Saturation"]:
+        from engine.analysis.saturation import saturation
+
+        return saturation(self.captures, self.settings)
+
+    @cached_property
+    def replays(self) -> Mapping[str, "Replay"]:
+        from engine.decisions import replay
+
+        return replay(self.captures, self.settings)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {
+            "changes": _records(self.table),
+            "saturation": [vars(one) for one in self.settled.values()],
+            "stopping": [
+                {"policy": r.policy, "step": r.step, "reason": r.verdict.reason} for r in self.replays.values()
+            ],
+            "notes": list(self.found.notes) if self.found else [],
+            "floors": _records(self.found.floors) if self.found else [],
+        } | _measured(self.series)
+
+    def show(self, run: str) -> None:
+        from engine.domain.measures import FLOOR_CAVEAT
+
+        _show_changes(self.table, self.settings, run, traced="afterwards" if self.found else "during training")
+        for note in self.found.notes if self.found else ():
+            say(note)
+        say(FLOOR_CAVEAT)
+        _show_settled(self.settled, self.replays, self.settings, last=self.captures[-1].step)
+
+
+def _circuits(store: "Store", run: str, settings: "DecisionSettings") -> _Circuits | None:
+    """None where no circuits of the run were traced on probes of this kind."""
+    from engine.figures.change_tables import readings_as_changes
+    from engine.workflows.changes import captures_of, changes_of, latest_series
+
     series = latest_series(store, run, settings.probe_kind)
     found = changes_of(store, series) if series else None
     captures = captures_of(store, run, found, overlap=series.overlap if series else ())
-    seen = settings == watched and any(capture.reading for capture in captures)  # looks are at probes of one kind
+    # Looks are at probes of one kind.
+    seen = settings.probe_kind == store.run(run).decisions.probe_kind and any(capture.reading for capture in captures)
     if found is None and not seen:
-        raise InputError(
-            f"The circuits of “{run}” have not been traced on its {settings.probe_kind} probes, neither during "
-            f"training nor afterwards. Run `analyse {run} --kind {settings.probe_kind}`."
-        )
+        return None
     table = found.changes if found else readings_as_changes([c.reading for c in captures if c.reading])
-    settled, replays = saturation(captures, settings), replay(captures, settings)
-    if json_file:
-        record = {
-            "run": run,
-            "changes": _records(table),
-            "saturation": [vars(one) for one in settled.values()],
-            "stopping": [{"policy": r.policy, "step": r.step, "reason": r.verdict.reason} for r in replays.values()],
-            "notes": list(found.notes) if found else [],
-            "floors": _records(found.floors) if found else [],
-        }
-        write_json(record | _measured(series), json_file)
-    if json_file != "-":
-        _show_changes(table, settings, run, traced="afterwards" if found else "during training")
-        for note in found.notes if found else ():
-            say(note)
-        say(FLOOR_CAVEAT)
-        _show_settled(settled, replays, settings, last=captures[-1].step)
+    return _Circuits(table, found, captures, series, settings)
 
 
 def _measured(series: "GraphSeries | None") -> dict[str, Any]:

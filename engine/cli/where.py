@@ -122,12 +122,12 @@ def _of_type(
 
 
 def _measure(store: "Store", a: str, b: str, probes: "Sequence[Probe]") -> None:
-    from engine.domain.jobs import AskedPrompt, WhereProbes
+    from engine.domain.jobs import WhereProbes
     from engine.jobs import run_inline
+    from engine.workflows.learned import asked_of
 
-    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in probes)
-    with progress(f"finding where training acted from {a} to {b} on {plural(len(asked), 'prompt')}") as report:
-        run_inline(store, WhereProbes(a=a, b=b, asked=asked), on_progress=report)
+    with progress(f"finding where training acted from {a} to {b} on {plural(len(probes), 'prompt')}") as report:
+        run_inline(store, WhereProbes(a=a, b=b, asked=asked_of(probes)), on_progress=report)
 
 
 def _show_mean(mean: "ActedMean") -> None:

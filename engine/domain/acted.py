@@ -8,6 +8,7 @@ exactly, whatever was trained, and no transcoders are needed.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -166,3 +167,26 @@ class Acted:
             for head, parts in zip(stretch.heads, stretch.by_head, strict=True):
                 found[head] = found.get(head, 0.0) + parts
         return found
+
+
+def joined(parts: Sequence[Acted]) -> Acted:
+    """One course over several, of one prompt and output: each begins where the one before it ends.
+
+    What the places do is known of each alone, so of the whole it is not. Raises ValueError where they are no chain.
+    """
+    for one, other in pairwise(parts):
+        ends = [(of.prompt, of.explained, of.checkpoints[n], of.hashes[n]) for of, n in ((one.key, -1), (other.key, 0))]
+        if ends[0] != ends[1]:
+            raise ValueError(
+                f"{one.key.checkpoints} and {other.key.checkpoints} are no chain: {ends[0]} is not {ends[1]}"
+            )
+    first, *rest = parts
+    key = first.key.model_copy(
+        update={
+            name: (*getattr(first.key, name), *(end for one in rest for end in getattr(one.key, name)[1:]))
+            for name in ("checkpoints", "hashes")
+        }
+    )
+    stretches = tuple(stretch for one in parts for stretch in one.stretches)
+    effects = None if rest else first.effects
+    return replace(first, key=key, is_said=parts[-1].is_said, effects=effects, stretches=stretches)

@@ -134,6 +134,7 @@ class WhereProbes(Record):
     a: str  # RUN@LABEL
     b: str
     asked: tuple[AskedPrompt, ...]
+    each: bool = False  # from checkpoint to checkpoint of their run, each stretch measured and stored by itself
 
 
 class FindExamples(Record):
@@ -188,7 +189,8 @@ class LabelFeatures(Record):
 
 
 class AnalyseRun(Record):
-    """Trace every checkpoint of a run on the same probes, and measure meaning overlap and what its circuits cause."""
+    """Measure where training acted from checkpoint to checkpoint of a run, and trace each on the same probes; of the
+    graphs also meaning overlap, and what the circuits cause."""
 
     action: Literal["analyse_run"] = "analyse_run"
     run: Name

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 _AT_LEAST_ONE = Field(min_length=1)
 # circuits: of every capture; robustness: of the last one; union: of the subtasks of `settings.prior`, at the last one;
-# taught: the examples that taught each word are left out, and the run is made again.
-Measured = Literal["circuits", "robustness", "union", "taught"]
-MEASURED: tuple[Measured, ...] = ("circuits", "robustness", "union", "taught")
+# taught: the examples that taught each word are left out, and the run is made again; acted: when and where each word's
+# answers moved, from capture to capture.
+Measured = Literal["circuits", "robustness", "union", "taught", "acted"]
+MEASURED: tuple[Measured, ...] = ("circuits", "robustness", "union", "taught", "acted")
 Stage = Literal["search", "grid"]  # trying learning rates; the runs that are compared
 STAGES: tuple[Stage, ...] = ("search", "grid")
-Questions = Literal["learning", "methods", "measures"]
+Questions = Literal["measures", "learning", "methods"]  # in this order on the page
 FIRSTS = (1, 5, 20)  # how many of a ranking's first places are patched together
+ACTED_ROLES = ("beginning", "noun", "new_word", "other", "last")  # of tokens, as columns of a table
 RANKING_COLUMNS = (
     "model", "run", "what", "prompt", "ranking", "is_default", "correlation", *(f"first_{n}" for n in FIRSTS),
 )  # fmt: skip
@@ -170,6 +172,17 @@ class TaughtWord(Record):
     n_examples: int
 
 
+class ActedWord(Record):
+    """Of one new word: how far its right answers' logit moved over a run, and where; means over its paraphrases."""
+
+    constraint_type: str
+    constraint: str
+    n_probes: int
+    steps: Annotated[tuple[int, ...], Field(min_length=2)]  # of the checkpoints, the base first
+    changes: tuple[float, ...]  # of the logit, from each checkpoint to the next
+    roles: dict[str, tuple[float, ...]]  # what of these was made at tokens of each of ACTED_ROLES
+
+
 class RunOutcome(Record):
     """What one run of a study gave."""
 
@@ -195,6 +208,7 @@ class RunOutcome(Record):
     robustness: RobustnessReport | None = None
     union: UnionReport | None = None
     taught: tuple[TaughtWord, ...] = ()
+    acted: tuple[ActedWord, ...] = ()
     unmeasured: dict[Measured, str] = Field(default_factory=dict)  # of `measured`, what could not be, and why
 
 
@@ -226,6 +240,8 @@ class StudyTables:
         share of edges), value, low, high, n (pairs of circuits), n_edges.
     taught, a row a run and word whose examples were left out: run, and the fields of TaughtWord; without_random is the
         mean over draws, n_draws their number.
+    acted, a row a run, word and checkpoint after the base: run, constraint_type, constraint, n_probes, step, change
+        (of the right answers' logit since the checkpoint before), and what was made at tokens of ACTED_ROLES.
     rankings, a row a prompt, kind of place and ranking (“random”: random groups): model, run, what (MLPs, features,
         edges), prompt, ranking, is_default (the app goes by it), correlation (rank correlation with patching single
         places; NaN of random groups), first_1, first_5, first_20 (what its first places take back together, as a share
@@ -238,6 +254,7 @@ class StudyTables:
     circuits: "pd.DataFrame" = field(default_factory=_no_rows)
     taught: "pd.DataFrame" = field(default_factory=_no_rows)
     rankings: "pd.DataFrame" = field(default_factory=_no_rows)
+    acted: "pd.DataFrame" = field(default_factory=_no_rows)
 
 
 class FindingFigure(Record):

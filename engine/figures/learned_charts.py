@@ -14,7 +14,7 @@ from engine.domain.numbers import signed
 from engine.figures.chart_theme import more_or_less, step_axis, themed
 
 By = Literal["role", "layer"]
-_AXIS_PX: Final = 74  # as wide as the longest role, so that both maps line up
+AXIS_PX: Final = 74  # as wide as the longest role, so that both maps line up
 _ROW_PX: Final = 13  # less and not every row can be named
 _AROUND_PX: Final = 108  # title, axis and legend
 
@@ -81,7 +81,7 @@ def _cells(rows: pd.DataFrame, last_step: int, title: str) -> alt.Chart:
     color = more_or_less("part", rows["part"], title="part of the logit's change")
     names = list(dict.fromkeys(rows.sort_values("place", kind="stable")["by"]))
     axis = alt.Axis(
-        titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX, maxExtent=_AXIS_PX, labelOverlap=True
+        titlePadding=6, labelPadding=4, ticks=False, minExtent=AXIS_PX, maxExtent=AXIS_PX, labelOverlap=True
     )
     stretch = alt.selection_point(name="stretch", fields=["constraint_type", "left", "right"], on="click", empty=False)
     return (

@@ -24,3 +24,8 @@ class ActedShelf(Shelves):
         rows = self._records("acted", ActedKey)
         rows.sort(key=lambda pair: (pair[0].bundled, -pair[0].stamp, pair[0].name))
         return [key for _, key in rows]
+
+    def acted_times(self, run: str) -> tuple[tuple[str, int], ...]:
+        """(hash, when it was written, in ns) of what ends in the run: equal while nothing was measured anew."""
+        rows = self._listed("acted")
+        return tuple(sorted((row.name, row.stamp) for row in rows if row.parent.startswith(f"{run}@")))

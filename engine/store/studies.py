@@ -2,16 +2,17 @@
 
 import gzip
 from pathlib import Path
+from typing import get_args
 
 from engine.domain.errors import Damaged
 from engine.domain.names import check_name
-from engine.domain.studies import RunOutcome, Study, StudyTables
+from engine.domain.studies import Questions, RunOutcome, Study, StudyTables
 from engine.store.catalogue import read_study
 from engine.store.files import read_json, write_bytes, write_text
 from engine.store.layout import inside, main_file
 from engine.store.shelves import Shelves
 
-_TABLES = ("runs", "captures", "components", "circuits", "taught", "rankings")
+_TABLES = ("runs", "captures", "components", "circuits", "taught", "rankings", "acted")
 _TEXTS = ("variant", "critical_layers", "subject", "layer_change")  # columns in which an empty text is one
 _LATER = _TABLES[2:]  # a study of before has none
 
@@ -41,8 +42,9 @@ class StudyShelf(Shelves):
         return read_study(self._locate("study", "study", name))
 
     def studies(self) -> list[Study]:
-        """Newest first; the bundled ones last and by name, since the times of their files tell nothing."""
-        rows = sorted(self._records("study", Study), key=lambda pair: pair[0].name)
+        """Newest first; the bundled ones last, by what they ask, since the times of their files tell nothing."""
+        order = get_args(Questions)
+        rows = sorted(self._records("study", Study), key=lambda p: (order.index(p[1].spec.asks), p[0].name))
         return [study for _, study in sorted(rows, key=lambda p: (p[0].bundled, 0 if p[0].bundled else -p[0].stamp))]
 
     def study_tables(self, name: str) -> StudyTables:

@@ -25,8 +25,9 @@ from engine.domain.jobs import (
     UniteCircuits,
 )
 from engine.domain.measures import Estimate
-from engine.domain.studies import ComponentStep, Measured, StudyRun, TaughtWord
+from engine.domain.studies import ActedWord, ComponentStep, Measured, StudyRun, TaughtWord
 from engine.store import Store
+from engine.studies.followed import acted_words
 from engine.studies.left_out import taught_words
 
 # Twice the published size: of a small model's fifths, 5 % of the edges may have no path from the input to the logits.
@@ -42,6 +43,7 @@ class Measurements:
     robustness: RobustnessReport | None = None
     union: UnionReport | None = None
     taught: tuple[TaughtWord, ...] = ()
+    acted: tuple[ActedWord, ...] = ()
     unmeasured: dict[Measured, str] = field(default_factory=dict)  # why it cannot be measured
 
 
@@ -138,6 +140,10 @@ def _taught(store: Store, run: StudyRun, report: Report, cancel: CancelToken) ->
     return taught_words(store, run.config.name, report, cancel)
 
 
+def _acted(store: Store, run: StudyRun, report: Report, cancel: CancelToken) -> tuple[ActedWord, ...]:
+    return acted_words(store, run.config.name, report, cancel)
+
+
 def _last(store: Store, run: str) -> str:
     return store.checkpoints(run)[-1].ref
 
@@ -147,4 +153,5 @@ _MEASURES: dict[Measured, tuple[str, Callable[[Store, StudyRun, Report, CancelTo
     "robustness": ("robustness", _robustness),
     "union": ("union", _union),
     "taught": ("taught", _taught),
+    "acted": ("acted", _acted),
 }  # the field of Measurements, and what makes it

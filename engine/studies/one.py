@@ -90,6 +90,7 @@ def _done(store: Store, asked: StudyRun, cancel: CancelToken) -> RunOutcome:
         robustness=measured.robustness,
         union=measured.union,
         taught=measured.taught,
+        acted=measured.acted,
         unmeasured=measured.unmeasured,
     )
 

@@ -8,7 +8,7 @@ from engine.domain.corpus import PROBE_KINDS
 from engine.domain.decisions import Capture, TypeReading
 from engine.domain.measures import Measure
 from engine.domain.runs import RunConfig
-from engine.domain.studies import STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
+from engine.domain.studies import ACTED_ROLES, STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
 from engine.studies.commands import train_command
 from engine.studies.search import accuracy, found_rates, learning_rate, retained
 from engine.studies.spec import study_runs
@@ -40,6 +40,8 @@ TAUGHT_COLUMNS = (
     "without_random", "n_draws", "n_left_out", "n_about", "n_looked_at", "n_own", "n_examples",
 )  # fmt: skip
 
+ACTED_COLUMNS = ("run", "constraint_type", "constraint", "n_probes", "step", "change", *ACTED_ROLES)
+
 
 def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables:
     """The columns of StudyTables, runs in the order of the study; an outcome that the study does not ask for (any
@@ -56,6 +58,7 @@ def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables
         components=_frame([row for _, one in rows for row in _component_rows(one)], COMPONENT_COLUMNS),
         circuits=_frame([row for _, one in rows for row in _circuit_rows(one)], CIRCUIT_COLUMNS),
         taught=_frame([row for _, one in rows for row in _taught_rows(one)], TAUGHT_COLUMNS),
+        acted=_frame([row for _, one in rows for row in _acted_rows(one)], ACTED_COLUMNS),
     )
 
 
@@ -140,6 +143,14 @@ def _taught_rows(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
         draws = word.without_random
         random = {"without_random": sum(draws) / len(draws), "n_draws": len(draws)}
         yield {"run": outcome.config.name} | word.model_dump() | random
+
+
+def _acted_rows(outcome: RunOutcome) -> Iterator[dict[str, Any]]:
+    for word in outcome.acted:
+        told = word.model_dump(include={"constraint_type", "constraint", "n_probes"})
+        for place, (step, change) in enumerate(zip(word.steps[1:], word.changes, strict=True)):
+            made = {role: parts[place] for role, parts in word.roles.items()}
+            yield {"run": outcome.config.name} | told | {"step": step, "change": change} | made
 
 
 def _robustness_rows(report: RobustnessReport | None) -> Iterator[dict[str, Any]]:

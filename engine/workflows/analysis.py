@@ -1,6 +1,7 @@
-"""Trace all checkpoints of a run on the same probes; measure meaning overlap and what their circuits cause."""
+"""All checkpoints of a run on the same probes: where training acted between them, their graphs, what these cause."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +16,27 @@ from engine.domain.jobs import AnalyseRun, CancelToken, Report, part, turn
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
+from engine.workflows.learned import learning_of, stops
+from engine.workflows.prompt_groups import group_acted
 from engine.workflows.scene import Scene, open_scene
 from engine.workflows.traceable import TraceableProbe, traceable_probes
+from engine.workflows.where import where_probes
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
 _CHOSEN = 0.3  # share of the progress bar for transcoders, which may have to be trained
+_ACTED, _TRACED = 0.25, 0.78  # of a checkpoint's time, until where training acted is known, until it is traced
 CAUSAL_PROMPTS, CAUSAL_DRAWS = 4, 3  # of each constraint type; of other features for each prompt
 
 
 def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: CancelToken) -> str:
-    """Every checkpoint, the base first, with one transcoder set; returns the series' hash.
+    """Every checkpoint, the base first: where training acted since the one before, and graphs with one transcoder set;
+    returns the series' hash.
 
-    Graphs are stored, and the series after every checkpoint and where the job is cancelled, so that nothing is lost;
-    what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no checkpoint;
-    no probe of the kind, or none that can be traced), NotFound (the run, its corpus, the transcoders),
+    All of it is stored as it comes, the series after every checkpoint and where the job is cancelled, so that nothing
+    is lost; what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no
+    checkpoint; no probe of the kind, or none that can be traced), NotFound (the run, its corpus, the transcoders),
     ModelUnavailable, Damaged, Cancelled.
     """
     corpus = store.corpus(store.run(request.run).corpus)
@@ -65,6 +71,7 @@ class _Analysis:
         request: AnalyseRun,
     ) -> None:
         self._store, self._scene, self._corpus, self._asked = store, scene, corpus, traceable
+        self._before = {after.step: before for before, after in pairwise(stops(checkpoints))}
         key = _key(scene, corpus, traceable, checkpoints, request)
         same = (stored for stored in store.series(request.run) if stored.key == key)
         self.series = next(same, GraphSeries(key=key))
@@ -74,14 +81,23 @@ class _Analysis:
 
     def add(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
         """Everything of one checkpoint. What it has by then is in `series`, whatever stops it."""
-        traced = 0.7  # share of the time, measured on the demo
-        self._trace(checkpoint, part(report, 0.0, traced), cancel)
+        self._follow(checkpoint, part(report, 0.0, _ACTED), cancel)
+        self._trace(checkpoint, part(report, _ACTED, _TRACED), cancel)
         cancel.check()
         if all(one.step != checkpoint.step for one in self.series.overlap):
             self._put(overlap=(*self.series.overlap, *self._overlap(checkpoint)))
         if all(one.step != checkpoint.step for one in self.series.causal):
-            checks = self._causal(checkpoint, part(report, traced, 1.0), cancel)
+            checks = self._causal(checkpoint, part(report, _TRACED, 1.0), cancel)
             self._put(causal=(*self.series.causal, *checks))
+
+    def _follow(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
+        """Where training acted since the checkpoint before, on the prompts whose stretch is not stored yet."""
+        before = self._before.get(checkpoint.step)
+        if before is None:
+            return
+        _, missing = group_acted(self._store, before.ref, checkpoint.ref, [one.probe for one in self._asked])
+        if missing:
+            where_probes(self._store, learning_of((before, checkpoint), missing), report, cancel)
 
     def _trace(self, checkpoint: Checkpoint, report: Report, cancel: CancelToken) -> None:
         for number, one in enumerate(self._asked):

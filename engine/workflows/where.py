@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.explained import ExplainedLogits
-from engine.domain.jobs import CancelToken, Report, Where, WhereProbes, cancellable, part, turn
+from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancellable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.store import Store
+from engine.workflows.learned import MOST_STRETCHES, stops
 from engine.workflows.loading import common_model, weights
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _log = logging.getLogger(__name__)
-MOST_STRETCHES = 4  # of a run with more checkpoints some are passed over
 
 
 def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> str:
@@ -40,14 +40,43 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
 def where_probes(store: Store, request: WhereProbes, report: Report, cancel: CancelToken) -> str:
     """Measure and store it for each of the prompts, as `where` does for one; what is stored already is passed over.
 
-    A prompt that the model cannot take, or whose answer it does not know, is left out and logged; only where no
-    prompt is left is it refused. Raises as `where`, but not Damaged: what cannot be read is measured again.
+    With `each` from checkpoint to checkpoint, as in `learned`. A prompt that the model cannot take, or whose answer it
+    does not know, is left out and logged; only where no prompt is left is it refused. Raises as `where`, but not
+    Damaged: what cannot be read is measured again.
     """
-    report(0.0, "Loading the model")
-    course = _Course(store, request.a, request.b)
-    refused: list[str] = []
-    for number, asked in enumerate(request.asked):
-        share, prefix = 1 / len(request.asked), f"“{asked.prompt}”: "
+    ends = _stretches(store, request)
+    refused: dict[AskedPrompt, str] = {}
+    for number, (a, b) in enumerate(ends):
+        share = 1 / len(ends)
+        within = part(report, number * share, (number + 1) * share)
+        refused |= _probes_between(store, _Course(store, a, b), request.asked, within, cancel)
+    if len(refused) == len(set(request.asked)) > 0:
+        first = next(iter(refused.values()))
+        raise InputError(f"None of the {len(refused)} prompts can be measured. The first: {first}")
+    report(1.0, "Measured")
+    return f"{request.a} {request.b}"
+
+
+def _stretches(store: Store, request: WhereProbes) -> list[tuple[str, str]]:
+    """Raises NotFound, InputError."""
+    a, b = store.checkpoint(request.a), store.checkpoint(request.b)
+    if not request.each:
+        return [(request.a, request.b)]
+    if a.run != b.run:
+        raise InputError(f"{a.ref} and {b.ref} are of two runs, so there are no checkpoints between them.")
+    between = [one for one in store.checkpoints(a.run) if a.step <= one.step <= b.step]
+    if len(between) < 2:
+        raise InputError(f"{b.ref} does not come after {a.ref}, so there is nothing between them to follow.")
+    return [(one.ref, other.ref) for one, other in pairwise(stops(between))]
+
+
+def _probes_between(
+    store: Store, course: "_Course", prompts: Sequence[AskedPrompt], report: Report, cancel: CancelToken
+) -> dict[AskedPrompt, str]:
+    """By prompt that was left out, why."""
+    refused: dict[AskedPrompt, str] = {}
+    for number, asked in enumerate(prompts):
+        share, prefix = 1 / len(prompts), f"“{asked.prompt}”: "
         inner = part(cancellable(report, cancel), number * share, (number + 1) * share, prefix)
         inner(0.0, "what is asked")
         try:
@@ -56,11 +85,8 @@ def where_probes(store: Store, request: WhereProbes, report: Report, cancel: Can
                 store.save_acted(course.measured(key, inner))
         except InputError as error:
             _log.info("“%s” is left out: %s", asked.prompt, error)
-            refused.append(str(error))
-    if len(refused) == len(request.asked) > 0:
-        raise InputError(f"None of the {len(refused)} prompts can be measured. The first: {refused[0]}")
-    report(1.0, "Measured")
-    return f"{request.a} {request.b}"
+            refused[asked] = str(error)
+    return refused
 
 
 def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, ...]:

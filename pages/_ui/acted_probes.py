@@ -11,15 +11,14 @@ import streamlit as st
 from engine.analysis.acted_mean import ActedMean, acted_mean
 from engine.domain.acted import Acted
 from engine.domain.corpus import Probe
-from engine.domain.jobs import AskedPrompt, WhereProbes
+from engine.domain.jobs import WhereProbes
 from engine.domain.numbers import duration, plural
-from engine.domain.runs import Checkpoint
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
 
-_PROBE_S: Final = 0.8  # one probe over four stretches of a run, on the demo's model
+STRETCH_S: Final = 0.12  # where training acted on one prompt over one stretch of a run, on the demo's model
 
 
 def kept_mean(ready: Sequence[tuple[Probe, Acted]]) -> ActedMean:
@@ -34,21 +33,18 @@ def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[str, ...]) -> 
 
 
 def offer_to_measure(
-    a: Checkpoint, b: Checkpoint, missing: Sequence[Probe], n: int, *, label: str, told: str, key: str
+    request: WhereProbes, run: str, n: int, *, n_stretches: int, label: str, told: str, key: str, over: str = ""
 ) -> None:  # fmt: skip
-    """The button that measures `missing` of `n` probes; `told`: what for, where nothing is measured yet."""
-    some = "" if len(missing) == n else f"{len(missing)} of "
-    request = WhereProbes(
-        a=a.ref,
-        b=b.ref,
-        asked=tuple(AskedPrompt(prompt=probe.text, answer=probe.answer, blank=probe.blank) for probe in missing),
-    )
-    takes = on_this_model(store(), a.run, f"about {duration(_PROBE_S * len(missing))}")
+    """The button that measures the probes that are missing of `n`. `told`: what for; `over`: what they are measured
+    over, where that is not just two checkpoints."""
+    n_missing = len(request.asked)
+    some = "" if n_missing == n else f"{n_missing} of "
+    takes = on_this_model(store(), run, f"about {duration(STRETCH_S * n_missing * n_stretches)}")
     with st.container(border=True):
-        if len(missing) == n:
-            st.markdown(f"{told} It needs no transcoders and no graphs.")
+        if told:
+            st.markdown(told)
         job_button(
             request, label=label, key=key, icon=":material/my_location:",
-            note=f"{some}{plural(n, 'probe')}, {takes}. It runs in the background; what is measured is kept.",
+            note=f"{some}{plural(n, 'probe')}{over}, {takes}. It runs in the background; what is measured is kept.",
             covers=lambda other: isinstance(other, WhereProbes) and (other.a, other.b) == (request.a, request.b),
         )  # fmt: skip

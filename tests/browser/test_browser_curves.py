@@ -18,7 +18,7 @@ def _param(page: Page, name: str) -> str | None:
 
 def _open(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_role("heading", name="How the circuits changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Circuit change")).to_be_visible()
 
 
 def _choose(page: Page, label: str, option: str) -> None:

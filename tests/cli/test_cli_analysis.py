@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import engine
 from engine.domain.decisions import DecisionSettings, RunDecisions
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -51,6 +52,15 @@ def test_analyse_then_change(here: Store, cli: Cli, tmp_path: Path) -> None:
     for policy in ("none", "loss_plateau", "probe_plateau", "circuit_saturation"):
         assert policy in result.stdout
     told = json.loads((tmp_path / "change.json").read_text(encoding="utf-8"))
+    first = result.stdout.index("From one@base to one@100% the right answer’s logit changes by")
+    assert first < result.stdout.index("circuit change (influence of nodes)")  # the logit's difference leads
+    assert "one, simple mapping · paraphrase (2 prompts): how far the right answer’s logit moved" in result.stdout
+    by_type = {one["type"]: one for one in told["acted"]}
+    assert list(by_type) == ["simple_mapping", "spatial_relationship"]
+    steps = by_type["simple_mapping"]["steps"]
+    assert [(step["from_step"], step["to_step"]) for step in steps] == [(0, 1), (1, 2), (2, 4)]
+    whole = by_type["simple_mapping"]["change"]["mean"]
+    assert sum(step["change"]["mean"] for step in steps) == pytest.approx(whole)
     assert told["series"] == here.series("one")[0].key.hash
     assert told["causal"] == stored["causal"]
     previous = [row for row in told["changes"] if (row["to"], row["measure"]) == ("previous", "influence")]
@@ -75,6 +85,24 @@ def test_analyse_then_change(here: Store, cli: Cli, tmp_path: Path) -> None:
     assert [one["constraint_type"] for one in told["saturation"]] == ["simple_mapping", "spatial_relationship"]
 
 
+def test_where_training_acted_needs_no_graphs(here: Store, cli: Cli, tmp_path: Path) -> None:
+    result = cli("analyse", "one", "--prompts", 1, "--no-graphs", "--json", tmp_path / "acted.json")
+    assert result.exit_code == 0, result.stderr
+    assert here.series("one") == []
+    told = json.loads((tmp_path / "acted.json").read_text(encoding="utf-8"))
+    result = cli("change", "one", "--json", tmp_path / "change.json")
+    assert "Circuit change was not measured: run `analyse one --kind paraphrase`." in result.stdout
+    change = json.loads((tmp_path / "change.json").read_text(encoding="utf-8"))
+    assert change["acted"] == told["acted"]
+    assert (change["changes"], change["stopping"], change["series"]) == ([], [], None)
+    for checkpoint in here.checkpoints("two")[1:]:
+        (checkpoint.folder / "state.json").unlink()
+    here.sync()
+    result = cli("analyse", "two", "--no-graphs")
+    assert result.exit_code == 2
+    assert "When and where “two” learned cannot be measured: the base is its only checkpoint." in result.stderr
+
+
 def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwards(here: Store, cli: Cli) -> None:
     config: RunConfig = here.run("one")
     watching = CircuitWatcher(here, config.model_copy(update={"decisions": DecisionSettings(min_fit=0)}), Never())
@@ -83,6 +111,7 @@ def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwa
         "one", RunDecisions(readings=(watching.take_reading(base, None), watching.take_reading(first, base)))
     )
     result = cli("change", "one")
+    assert "Where training acted on “one” was not measured on its paraphrase probes. `analyse one" in result.stdout
     assert "one, simple_mapping, traced during training: circuit change (influence of nodes)" in result.stdout
     told = json.loads(cli("change", "one", "--json", "-").stdout)
     assert told["series"] is None
@@ -96,7 +125,7 @@ def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwa
 def test_what_cannot_be_told(here: Store, cli: Cli) -> None:
     result = cli("change", "two")
     assert result.exit_code == 2
-    assert "The circuits of “two” have not been traced on its paraphrase probes" in result.stderr
+    assert "Neither where training acted on “two” nor its circuits were measured on its paraphrase" in result.stderr
     assert "analyse two --kind paraphrase" in result.stderr
     for command in ("analyse", "change"):
         result = cli(command, "nobody")
@@ -128,3 +157,12 @@ def test_change_needs_no_torch(here: Store, cli: Cli) -> None:
     command = [sys.executable, "-c", code, "change", "one"]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert result.stdout.rpartition("LOADED")[2].split() == ["0"], result.stderr
+
+
+def test_a_notebook_has_it_too(here: Store) -> None:
+    found = engine.open(here.workspace).learned("one", prompts=1)
+    assert "From one@base to one@100% the right answer’s logit changes by" in found.summary
+    assert found.moves["constraint_type"].tolist() == ["simple_mapping"] * 3 + ["spatial_relationship"] * 3
+    assert found.moves["to"].tolist() == [1, 2, 4] * 2
+    assert found.moments["constraint_type"].tolist() == ["simple_mapping", "spatial_relationship"]
+    assert found.moments["rest"].isna().all()  # of one word nothing is known for sure

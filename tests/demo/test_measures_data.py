@@ -1,7 +1,7 @@
 """The committed study of measures: it is the one that its file asks for, whole, and its findings follow from it."""
 
 from engine.demo import recipe
-from engine.domain.studies import Study, StudyTables
+from engine.domain.studies import ACTED_ROLES, Study, StudyTables
 from engine.store import BUNDLED
 from engine.studies.findings import MEASURE_QUESTIONS, findings
 from engine.studies.spec import read_study, study_runs
@@ -24,6 +24,15 @@ def test_every_word_s_examples_were_left_out_on_three_seeds(tables: StudyTables)
     assert (tables.runs[tables.runs["run"].isin(of_run.index)].groupby("method")["seed"].nunique() >= 3).all()
 
 
+def test_every_word_is_followed_over_whole_runs_on_three_seeds(tables: StudyTables) -> None:
+    words = tables.acted.groupby("run")
+    assert (words["constraint"].nunique() == 10).all()
+    assert (words["step"].max() == 300).all()
+    assert (tables.runs[tables.runs["run"].isin(words.groups)].groupby("method")["seed"].nunique() >= 3).all()
+    made = tables.acted[[*ACTED_ROLES]].sum(axis=1) - tables.acted["change"]
+    assert made.abs().max() < 0.1  # of what is left of a stretch that an average one of its course may leave
+
+
 def test_rankings_are_of_both_bundled_runs_beside_random_groups(tables: StudyTables) -> None:
     own = tables.rankings[tables.rankings["run"].isin([recipe.RUN_A, recipe.RUN_B])]
     for _, rows in own.groupby("what"):
@@ -40,5 +49,5 @@ def test_the_findings_follow_from_the_tables(study: Study, tables: StudyTables) 
 
 
 def test_its_folder_holds_no_more_than_is_shown() -> None:
-    tables = {f"{name}.csv.gz" for name in ("runs", "captures", "taught", "rankings")}
+    tables = {f"{name}.csv.gz" for name in ("runs", "captures", "acted", "taught", "rankings")}
     assert {path.name for path in FOLDER.iterdir()} == {"study.json", *tables}

@@ -50,7 +50,7 @@ def api_page() -> str:
     """What `engine` offers, from its docstrings."""
     lines = ["# From a notebook or a script", "", _paragraphs(engine.Workspace.__module__), ""]
     lines += [f"## `engine.open{_signature(engine.open)}`", "", _doc(engine.open), ""]
-    for name in ("Workspace", "Difference", "WhereActed", "HtmlPage"):
+    for name in ("Workspace", "Difference", "WhereActed", "WhenLearned", "HtmlPage"):
         kind = getattr(engine, name)
         lines += [f"## `{name}`", "", _doc(kind), ""]
         for attribute, value in vars(kind).items():

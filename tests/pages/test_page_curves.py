@@ -10,6 +10,7 @@ import pandas as pd
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.analysis.watched import watched_probes
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.jobs import AnalyseRun, AskedPrompt, NeverCancelled, WhereProbes, quiet
 from engine.domain.measures import MEASURES, Estimate
@@ -19,7 +20,7 @@ from engine.store import BUNDLED, Store
 from engine.store.files import write_text
 from engine.store.layout import step_folder
 from engine.store.run_files import LOSSES, METRICS, write_state
-from engine.workflows.prompt_groups import group_prompts, probe_groups
+from engine.workflows.learned import learning_of
 from engine.workflows.queries import run_scores
 from engine.workflows.where import where_probes
 from pages._ui import session
@@ -189,7 +190,7 @@ def test_circuits_that_were_looked_at_are_drawn_with_what_each_rule_would_have_d
     assert not app.exception
     assert not app.error
     shown = texts(app)
-    assert "How the circuits changed" in shown
+    assert "A coarser look, which the stopping rule" in shown
     assert "misses even large changes" in shown
     assert "A slow, steady drift also passes this rule" in shown
     assert "simple mapping" in shown
@@ -298,22 +299,30 @@ def test_the_figures_of_change_can_be_taken_away(open_page: OpenPage) -> None:
     assert {f"{name} ({kind})" for name in pictures for kind in ("PNG", "SVG")} <= labels
 
 
-def test_where_it_was_learned_is_offered_and_then_shown_by_token_and_layer(open_page: OpenPage) -> None:
+def test_when_and_where_it_was_learned_is_offered_and_then_shown(open_page: OpenPage) -> None:
+    """First as far as it was measured from the base to the last checkpoint, then over all of them."""
     app = open_page("curves", runs="demo-tokens", probes="1")
     assert not app.exception
-    assert "Find where it was learned" in [button.label for button in app.button]
+    assert "Find when and where it was learned" in [button.label for button in app.button]
     store = Store(Path(os.environ["TRACELAPSE_HOME"]))
-    groups = [group for group in probe_groups(store, BASE, END) if group.kind == "paraphrase"]
-    for group in groups:
-        (asked,) = group_prompts(group, 1)
-        asked_for = WhereProbes(a=BASE, b=END, asked=(AskedPrompt(prompt=asked.text, answer=asked.answer),))
-        where_probes(store, asked_for, quiet, NeverCancelled())
+    probes = watched_probes(store.corpus("demo"), "paraphrase", 1)
+    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
+    where_probes(store, WhereProbes(a=BASE, b=END, asked=asked), quiet, NeverCancelled())
     before = len(app.get("vega_lite_chart"))
     app.run()
     assert not app.exception
-    assert "Find where it was learned" not in [button.label for button in app.button]
-    assert len(app.get("vega_lite_chart")) == before + 2 * len(groups)
+    assert "over a few of the checkpoints" in texts(app)
+    assert len(app.get("vega_lite_chart")) == before + 3 * len(probes)
     assert "at the new word (1.00 of it" in texts(app)  # this run trained nothing but the new words' embeddings
+    where_probes(store, learning_of(store.checkpoints("demo-tokens"), probes), quiet, NeverCancelled())
+    app.run()
+    assert not app.exception
+    assert "Find when and where it was learned" not in [button.label for button in app.button]
+    assert "Half of it was there, and stayed, from step" in texts(app)
+    moves = next(frame.value for frame in app.dataframe if "most in layers" in frame.value)
+    assert len(moves) == 16 * len(probes)
+    assert moves.loc[moves["constraint type"] == "simple mapping", "from"].tolist()[:3] == [0, 10, 20]
+    assert "Download the moves (CSV)" in {button.label for button in app.get("download_button")}
 
 
 def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: OpenPage) -> None:

@@ -113,8 +113,8 @@ def test_a_study_of_measures_has_its_own_terms_and_rows_of_charts(open_page: Ope
     app = open_page("findings", bundled=None)
     assert not app.exception
     said = texts(app)
-    assert "each made again without some of its examples" in said
-    assert "a mean over prompts, or over words" in said
+    assert "some made again without some of their examples" in said
+    assert "a mean over words, or over prompts" in said
     assert "“measure: [taught]”" in said  # what the other question lacks
     assert len(app.get("vega_lite_chart")) == 4  # rank correlation, and what the first 1, 5 and 20 take back
     assert next(line.value for line in app.code).endswith("--keep measured")

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from engine.domain.studies import Finding, Grid, StudySpec, StudyTables
-from engine.studies.findings import findings
+from engine.studies.findings import MEASURE_QUESTIONS, findings
 from engine.studies.tables import TAUGHT_COLUMNS
 from tests.studies.made_tables import ranked_places
+from tests.studies.one_question import question
 from tests.studies.truths import figure
 
 SPEC = StudySpec(name="made", asks="measures", grids=(Grid(),))
@@ -19,7 +20,7 @@ COMMAND = "python -m engine study made.yaml"
 
 def ranked(*tables: pd.DataFrame) -> Finding:
     made = StudyTables(NOTHING, NOTHING, rankings=pd.concat(tables, ignore_index=True))
-    return findings(made, SPEC, command=COMMAND)[0]
+    return question("rankings", MEASURE_QUESTIONS)(made, SPEC, COMMAND)
 
 
 def test_the_app_s_ranking_beats_chance_and_no_other_beats_it() -> None:
@@ -55,9 +56,10 @@ def test_what_is_no_better_than_chance_finds_nothing() -> None:
 
 def test_without_rankings_the_command_is_told() -> None:
     found = findings(StudyTables(NOTHING, NOTHING), SPEC, command=COMMAND)
-    assert [one.verdict for one in found] == ["inconclusive"] * 2
-    assert "--only rankings" in found[0].answer
-    assert "measure: [taught]" in found[1].answer
+    assert [one.verdict for one in found] == ["inconclusive"] * len(MEASURE_QUESTIONS)
+    answers = {one.key: one.answer for one in found}
+    assert "--only rankings" in answers["rankings"]
+    assert "measure: [taught]" in answers["taught"]
 
 
 def taught(lost: Mapping[str, float], *, about: float = 5, n_words: int = 6) -> Finding:
@@ -77,7 +79,7 @@ def taught(lost: Mapping[str, float], *, about: float = 5, n_words: int = 6) -> 
                     )
                 )  # fmt: skip
     tables = StudyTables(pd.DataFrame(runs), NOTHING, taught=pd.DataFrame(rows, columns=list(TAUGHT_COLUMNS)))
-    return findings(tables, SPEC, command=COMMAND)[1]
+    return question("taught", MEASURE_QUESTIONS)(tables, SPEC, COMMAND)
 
 
 def test_the_answer_rests_on_the_first_ones() -> None:

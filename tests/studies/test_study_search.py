@@ -198,11 +198,14 @@ def test_tables_leave_out_runs_at_another_rate_than_the_search_found() -> None:
         ("search: {factors: [1], seeds: [-1]}\ngrids: [{}]", "search.seeds has -1"),
         ("search: {factors: [1, 2], seeds: 5000-9999}\ngrids: [{search: true}]", "10,001 runs; at most 10,000"),
         ("grids: [{variant: Union}]", r"“grids\[0\].variant”"),
-        ("grids: [{measure: [speed]}]", r"“grids\[0\].measure\[0\]”: .*'circuits', 'robustness', 'union' or 'taught'"),
+        (
+            "grids: [{measure: [speed]}]",
+            r"“grids\[0\].measure\[0\]”: .*'circuits', 'robustness', 'union', 'taught' or 'acted'",
+        ),
         ("grids: [{measure: [union]}]", "name two or more corpora under settings.prior"),
         ("grids: [{settings: {n_edge: 3}}]", r"“grids\[0\].settings.n_edge” is not a known key.* n_edges"),
         ("grids: [{rank: 0}]", "greater than or equal to 1"),
-        ("asks: everything\ngrids: [{}]", "'learning', 'methods' or 'measures'"),
+        ("asks: everything\ngrids: [{}]", "'measures', 'learning' or 'methods'"),
         ("scoring: {metric: kl, n_steps: 1}\ngrids: [{}]", "plain EAP"),
         (
             "make: [{name: a, task: sums, limits: 3}]\ngrids: [{}]",

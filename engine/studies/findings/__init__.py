@@ -27,19 +27,22 @@ from engine.studies.findings import (
     stopping_saves,
     types_differ,
     union_circuit,
+    when_learned,
+    where_acted,
 )
 from engine.studies.findings.answer import Find
 
+# Those that rest on circuit change come last: it is coarse, and what answers gained is told by the study of measures.
 QUESTIONS: tuple[Find, ...] = (
     learning_speed.find,
-    saturation_stop.find,
-    types_differ.find,
+    lookup_or_meaning.find,
+    loss_or_word.find,
     prediction.find,
+    overlap_predicts.find,
+    types_differ.find,
+    saturation_stop.find,
     stopping_saves.find,
     curriculum.find,
-    loss_or_word.find,
-    overlap_predicts.find,
-    lookup_or_meaning.find,
     controls.find,
 )
 METHOD_QUESTIONS: tuple[Find, ...] = (
@@ -51,7 +54,7 @@ METHOD_QUESTIONS: tuple[Find, ...] = (
     circuit_tuning_retained.find,
     edge_robustness.find,
 )
-MEASURE_QUESTIONS: tuple[Find, ...] = (ranking_finds.find, examples_taught.find)
+MEASURE_QUESTIONS: tuple[Find, ...] = (where_acted.find, when_learned.find, ranking_finds.find, examples_taught.find)
 _ASKED: Mapping[Questions, tuple[Find, ...]] = {
     "learning": QUESTIONS,
     "methods": METHOD_QUESTIONS,

@@ -1,11 +1,12 @@
 """The shape that every question has: tables in, an answer out; what a study lacks is an answer too."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Literal
 
 from engine.domain.studies import Finding, FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.statistics import Side
 
 Verdict = Literal["yes", "no", "partly", "inconclusive"]
@@ -73,6 +74,14 @@ def with_null(null: float | None, figures: Iterable[FindingFigure]) -> list[Find
 def table_only(figures: Iterable[FindingFigure]) -> list[FindingFigure]:
     """The same figures, left out of the chart."""
     return [figure.model_copy(update={"drawn": False}) for figure in figures]
+
+
+def by_side(sides: Mapping[str, Side], *, wanted: Side = "above") -> str:
+    """Of names whose sides do not agree: “Surely for A; not for B; not clearly for C.”"""
+    groups: dict[str, list[str]] = {"Surely": [], "not": [], "not clearly": []}
+    for name, one in sides.items():
+        groups["Surely" if one == wanted else "not clearly" if one == "open" else "not"].append(name)
+    return "; ".join(f"{said} for {listed(names)}" for said, names in groups.items() if names) + "."
 
 
 def of_all(sides: Sequence[Side], *, wanted: Side = "above") -> Verdict:

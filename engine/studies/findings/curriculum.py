@@ -1,4 +1,4 @@
-"""Does a curriculum driven by circuits help?"""
+"""Does a curriculum driven by circuit change help?"""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from engine.studies.findings.select import (
     full_runs,
     past_end,
 )
-from engine.studies.findings.words import interval, policy, same_words, saves
+from engine.studies.findings.words import COARSE, interval, policy, same_words, saves
 from engine.studies.statistics import paired_difference, side
 
 _CURRICULA = ("circuit_change", "under_learned")
@@ -29,7 +29,7 @@ _UNITS = {
 Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
 
 
-@asks("curriculum", "Does a curriculum driven by circuits help?")
+@asks("curriculum", "Does a curriculum driven by circuit change help?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Each curriculum against examples drawn alike, paired by corpus, method and seed: final scores, and the first
     captured step at which every type's paraphrase accuracy is 0.9 (one capture past the end where it never is).
@@ -124,6 +124,7 @@ def _answer(found: dict[str, Figures], spec: StudySpec, even: pd.DataFrame) -> A
             "There are only two types to choose between, and both end near 1.0, which leaves little to gain. With a "
             "curriculum examples are drawn by type, without one each is seen once an epoch: part of a difference may "
             "come from that.",
+            COARSE,
             same_words(even["corpus"].nunique()),
         ],
     )

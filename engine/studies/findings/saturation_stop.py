@@ -1,4 +1,4 @@
-"""Do circuits tell when a run has nothing left to learn?"""
+"""Does circuit change tell when a run has nothing left to learn?"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from engine.domain.numbers import percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.select import EQUAL, PAIR, at_end, at_steps, by_pair, captures_of, chosen, full_runs
-from engine.studies.findings.words import interval, policy, same_words
+from engine.studies.findings.words import COARSE, interval, policy, same_words
 from engine.studies.statistics import LEAST_N, Side, mean_interval, paired_difference, proportion, side
 
 _RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
@@ -25,7 +25,7 @@ class _Rule:
     left: "pd.Series[Any]"  # the gain by pair
 
 
-@asks("saturation", "Do circuits tell when a run has nothing left to learn?")
+@asks("saturation", "Does circuit change tell when a run has nothing left to learn?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Each run with a stopping rule is laid beside the full run of its corpus, method and seed: what the full run still
     gained in paraphrase accuracy after the step of the stop. Too early: more than 0.05.
@@ -101,6 +101,7 @@ def _answer(rules: dict[str, _Rule], full: pd.DataFrame, spec: StudySpec) -> Ans
             "slow, steady drift counts as settled too.",
             *_few(circuits),
             f"Runs have {spec.n_steps} steps and are scored every {spec.capture_every}.",
+            COARSE,
             same_words(full["corpus"].nunique()),
         ],
     )

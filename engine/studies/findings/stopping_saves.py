@@ -1,4 +1,4 @@
-"""Does stopping by circuits save time at equal performance?"""
+"""Does stopping by circuit change save time at equal performance?"""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, table_only, with_null
 from engine.studies.findings.equality import kept, scores_at_end, surely_lost
 from engine.studies.findings.select import EQUAL, by_pair, chosen, full_runs, need
-from engine.studies.findings.words import interval, policy, same_words, saves
+from engine.studies.findings.words import COARSE, interval, policy, same_words, saves
 from engine.studies.statistics import paired_difference, side
 
 _RULES = ("circuit_saturation", "probe_plateau", "loss_plateau")
@@ -21,7 +21,7 @@ _UNITS = {
 Figures = dict[str, FindingFigure]  # by what is measured, keys of _UNITS
 
 
-@asks("stopping", "Does stopping by circuits save time at equal performance?")
+@asks("stopping", "Does stopping by circuit change save time at equal performance?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Each stopping rule against none, paired by corpus, method and seed: final scores, steps and seconds.
 
@@ -109,6 +109,7 @@ def _answer(rules: dict[str, Figures], full: pd.DataFrame) -> Answer:
             f"Equal means that the interval rules out a loss of {EQUAL:g} or more.",
             "This is one small model, where tracing takes longer than training. In a large model both cost more, and "
             "the balance may differ.",
+            COARSE,
             same_words(full["corpus"].nunique()),
         ],
     )

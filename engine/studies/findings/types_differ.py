@@ -1,4 +1,4 @@
-"""Do circuits change differently for the two constraint types?"""
+"""By circuit change, do the circuits of the two constraint types change differently?"""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import by_pair, captures_of, full_runs, methods_in, of_method
-from engine.studies.findings.words import ALL_METHODS, interval, method, same_words
+from engine.studies.findings.words import ALL_METHODS, COARSE, interval, method, same_words
 from engine.studies.statistics import Side, paired_difference, side
 
 _LAST, _TOTAL = "difference, in the step of the last change", "difference, in the sum of all changes"
 
 
-@asks("types_differ", "Do circuits change differently for the two constraint types?")
+@asks("types_differ", "By circuit change, do the circuits of the two constraint types change differently?")
 def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """Over full, watched runs: the step of a type's last change above the noise floor (0: it never changed), and the
     sum of its changes from capture to capture; spatial minus simple, by run.
@@ -104,6 +104,7 @@ def _answer(
               else []),
             "The noise floor compares different prompts and misses much: the step of the last change is when changes "
             "stop being large, not when they stop. The sum has the noise in it.",
+            COARSE,
             same_words(runs["corpus"].nunique()),
         ],
     )  # fmt: skip

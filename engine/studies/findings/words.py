@@ -15,6 +15,11 @@ POLICIES = {
     "circuit_change": "by circuit change",
 }
 ALL_METHODS = "all methods"
+# Of every finding that rests on circuit change.
+COARSE = (
+    "Circuit change is a coarse measure: with 80% of a circuit’s edges replaced, 0 of 60 comparisons were called a "
+    "change. When and where answers moved is told by the study of measures."
+)
 N_WORDS = 5  # new words of a constraint type in the made-up world
 
 

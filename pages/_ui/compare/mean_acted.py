@@ -11,10 +11,12 @@ from engine.analysis.acted_mean import ActedMean, mean_sentence, word_table
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
 from engine.domain.corpus import Probe
+from engine.domain.jobs import WhereProbes
 from engine.domain.numbers import plural
 from engine.figures.map_acted import acted_mean_view
 from engine.figures.map_tables import mean_matrices_at, mean_matrix_rows, mean_place_rows, mean_role_rows
 from engine.figures.map_view import MapView
+from engine.workflows.learned import MOST_STRETCHES, asked_of
 from engine.workflows.prompt_groups import group_acted, group_prompts
 from pages._ui.acted_probes import kept_mean, offer_to_measure
 from pages._ui.compare.map import TABLE_PX, draw_map, export_map, kept_view, step_of
@@ -40,9 +42,14 @@ def mean_acted(selection: Selection, above: DeltaGenerator, tools: DeltaGenerato
 
 
 def _offer(selection: Selection, missing: Sequence[Probe], n: int) -> None:
+    told = (
+        "See at which tokens and layers training made the right answers rise or fall, on average. It needs no "
+        "transcoders and no graphs."
+    )
     offer_to_measure(
-        selection.a, selection.b, missing, n, label="Find where training acted", key="where of many",
-        told="See at which tokens and layers training made the right answers rise or fall, on average.",
+        WhereProbes(a=selection.a.ref, b=selection.b.ref, asked=asked_of(missing)), selection.a.run, n,
+        n_stretches=MOST_STRETCHES, label="Find where training acted", key="where of many",
+        told=told if len(missing) == n else "",
     )  # fmt: skip
 
 

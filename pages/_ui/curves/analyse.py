@@ -8,6 +8,8 @@ from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
+from engine.workflows.learned import stops
+from pages._ui.acted_probes import STRETCH_S
 from pages._ui.change_data import Seen
 from pages._ui.jobs.button import job_button
 from pages._ui.session import jobs, store
@@ -51,7 +53,8 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     """How many graphs, and how long they take about; more where transcoders must learn first."""
     n = len(checkpoints) * n_prompts
     seen = store.transcoders_for([checkpoint.ref for checkpoint in checkpoints])
-    takes = duration(n * TRACE_S + (0.0 if seen else _TRANSCODERS_S))
+    acted_s = n_prompts * (len(stops(checkpoints)) - 1) * STRETCH_S
+    takes = duration(n * TRACE_S + acted_s + (0.0 if seen else _TRANSCODERS_S))
     first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
         f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, "
@@ -65,9 +68,9 @@ def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
     with st.container(border=True):
         st.markdown(f"**The circuits of {plain(run)} have not been traced yet**")
         st.markdown(
-            "Every checkpoint is traced on the same held-out prompts. Then you see when its circuits changed and when "
-            "they settled, whether the new words activate the features of what they mean, and whether the answer "
-            "depends on the circuit."
+            "Every checkpoint is traced on the same held-out prompts. Then you see, beside how far answers moved, when "
+            "circuits changed as a whole, whether the new words activate the features of what they mean, and whether "
+            "the answer depends on the circuit."
         )
         _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
 

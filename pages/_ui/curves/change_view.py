@@ -1,4 +1,4 @@
-"""How the circuits of one run changed, below its learning curves: what is compared, the curve, what follows from it."""
+"""Circuit change of one run, below when and where it learned: what is compared, the curve, what follows from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,9 +44,10 @@ _PICK_PX: Final = 150
 _CHANGE_PX: Final = 250  # of a panel, its legend included
 _LAYERS_PX: Final = 190
 _WHAT: Final = (
-    "Circuit change: how different each constraint type's mean circuit is from the one it is compared with. 0 is the "
-    "same circuit, 1 has nothing in common with it. The gray band is the noise floor: how much circuits of one "
-    "checkpoint differ between prompts."
+    "A coarser look, which the stopping rule “when the circuits have settled” goes by; when an answer moved, and "
+    "through what, the charts above tell better. Circuit change: how different each constraint type's mean circuit is "
+    "from the one it is compared with. 0 is the same circuit, 1 has nothing in common with it. The gray band is the "
+    "noise floor: how much circuits of one checkpoint differ between prompts."
 )
 
 _TO_HELP: Final = (
@@ -79,7 +80,7 @@ def pick_run_and_kind(page: str, scores: Mapping[str, pd.DataFrame]) -> tuple[st
 def how_circuits_changed(page: str, run: str, kind: ProbeKind, *, last_step: int, n_types: int) -> None:
     """The section of one run. `last_step`: where the axis of the probe curves ends."""
     title, head = st.columns([9, 1], vertical_alignment="center")
-    title.subheader("How the circuits changed", anchor=False)
+    title.subheader("Circuit change", anchor=False)
     found = seen(store(), run, kind)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = _pick_comparison(page, run, kind, found) if found is not None else None

@@ -12,7 +12,8 @@ import streamlit as st
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import plural
-from engine.domain.studies import Finding, Questions, Study, StudyTables
+from engine.domain.studies import Finding, Questions, Study, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.figures.finding_chart import chart_rows, describe, finding_charts, finding_table, has_published
 from engine.figures.tables import to_csv
 from engine.store import Store
@@ -33,23 +34,29 @@ _READING: Final = (
     "would be if there were nothing to find. Blue and filled: the interval excludes that line. Gray and hollow: it "
     "does not. Intervals are not corrected for the number of questions, so one in twenty may miss by chance."
 )
+_BEHIND: Final = (
+    "The last five questions rest on circuit change, a coarse measure. When and where answers moved, which places "
+    "matter and which examples taught it, the study of measures tells."
+)
 _SAMPLE: Final[Mapping[Questions, str]] = {
     "learning": "runs, or a rank correlation",
     "methods": "runs, or a rank correlation",
-    "measures": "prompts, or over words",
+    "measures": "words, or over prompts",
 }
 _TABLES: Final[Mapping[Questions, tuple[str, ...]]] = {
     "methods": ("components", "circuits"),
-    "measures": ("taught", "rankings"),
+    "measures": ("acted", "taught", "rankings"),
 }  # beside runs and captures
 _BESIDE: Final[Mapping[Questions, str]] = {
-    "measures": ", each made again without some of its examples, and rankings held to patching",
+    "measures": ", some made again without some of their examples, and rankings held to patching",
 }  # what else answers
 _TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
     "learning": (
         "**Paraphrase**: accuracy in phrasings never trained on.",
         "**Inference**: accuracy on what follows from a word’s meaning and is never stated in training.",
         "**Circuit**: the paths through the network on which the model arrives at its answer.",
+        "**Circuit change**: how different a constraint type’s circuit is from that of the checkpoint before. It is "
+        "coarse: it misses even large changes, and does not say what an answer gained.",
     ),
     "methods": (
         "**Accuracy**: problems answered right that were never trained on; for new words, the mean of paraphrase and "
@@ -60,6 +67,10 @@ _TERMS: Final[Mapping[Questions, tuple[str, ...]]] = {
         "**Diamond**: the published figure, of another and larger model.",
     ),
     "measures": (
+        "**Where training acted**: the change of an answer’s logit from the base to the tuned model, split exactly "
+        "over the tokens at which weights made it.",
+        "**Half, at rest**: the step from which on half of what an answer gains is always there; from which on it "
+        "stays within a tenth of it.",
         "**Ranking**: an order of MLPs, features or edges by how much each is said to matter for the change of an "
         "answer from the base to the tuned model.",
         "**Taken back**: what the answer’s logit loses, as a share of its change, when the tuned model gets there what "
@@ -81,16 +92,28 @@ def head(store: Store, study: Study) -> None:
         st.markdown(
             f"**{len(runs)} fine-tunes** of a small language model{beside} answer "
             f"{plural(len(study.findings), 'question')}: {plural(runs['seed'].nunique(), 'seed')}; "
-            f"{plain(' · '.join(methods))}; up to {study.spec.n_steps} steps, a checkpoint every "
-            f"{study.spec.capture_every}{searched}."
+            f"{plain(' · '.join(methods))}; up to {_n_steps(study.spec)} steps, a checkpoint every {_every(study.spec)}"
+            f"{searched}."
         )
     st.caption(_READING.format(sample=_SAMPLE[study.spec.asks]))
+    if study.spec.asks == "learning":
+        st.caption(_BEHIND)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Terms", icon=":material/menu_book:", type="tertiary"):
             st.markdown("\n\n".join(_TERMS[study.spec.asks]))
         if study.spec.asks == "methods":
             st.page_link("pages/methods.py", label="Compare the methods", icon=":material/table_chart:",
                          query_params={"from": study.spec.name})  # fmt: skip
+
+
+def _n_steps(spec: StudySpec) -> int:
+    return max(grid.n_steps or spec.n_steps for grid in spec.grids)
+
+
+def _every(spec: StudySpec) -> str:
+    """Such as “10 or 30”."""
+    every = sorted({grid.capture_every or spec.capture_every for grid in spec.grids})
+    return listed([str(n) for n in every]).replace(" and ", " or ")
 
 
 def _compared(tables: StudyTables) -> tuple[pd.DataFrame, str]:
