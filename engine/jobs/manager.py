@@ -95,11 +95,12 @@ class JobManager:
         return new_id
 
     def snapshot(self) -> list[JobRecord]:
-        """Every job of the workspace, newest first."""
+        """Every job of the workspace, newest first; those under way before all others, as a clock may have jumped."""
         records = self._journal.read_all()
         with self._lock:
             records |= {job_id: task.record for job_id, task in self._own.items()}
-        return sorted(records.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+        by_time = sorted(records.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+        return sorted(by_time, key=lambda record: record.state in FINISHED)
 
     def job(self, job_id: str) -> JobRecord:
         """Raises NotFound."""

@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 
 
+def may_mount(folder: Path) -> bool:
+    """Whether `small_disk` would not skip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if _mount("", 4096, folder):
+        return False
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    return True
+
+
 class SmallDisk:
     """Mounted at `folder`."""
 
@@ -19,22 +28,23 @@ class SmallDisk:
         """Have room for so much more than there is on it now."""
         about = os.statvfs(self.folder)
         used = (about.f_blocks - about.f_bfree) * about.f_frsize
-        _mount("remount", used + n_bytes, self.folder)
+        assert not _mount("remount", used + n_bytes, self.folder)
 
 
 @contextmanager
 def small_disk(folder: Path, n_bytes: int = 2**30) -> Iterator[SmallDisk]:
     """In the place of what is in the folder; skips the test where nothing may be mounted."""
     folder.mkdir(parents=True, exist_ok=True)
-    _mount("", n_bytes, folder)
+    if reason := _mount("", n_bytes, folder):
+        pytest.skip(f"no right to mount a small disk ({reason}); calls that fail stand in for it")
     try:
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def _mount(option: str, n_bytes: int, folder: Path) -> None:
+def _mount(option: str, n_bytes: int, folder: Path) -> str:
+    """Why it could not be; empty where it was."""
     options = ",".join(filter(None, (option, f"size={max(n_bytes, 4096)}")))
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no right to mount a small disk ({done.stderr.strip()}); calls that fail stand in for it")
+    return done.stderr.strip() or "refused" if done.returncode else ""

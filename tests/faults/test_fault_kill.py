@@ -10,15 +10,16 @@ over all cases, also the long ones, with how often they have been killed, and fo
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from tests.faults.kill_cases import KINDS, LONG, WITHOUT, World, cases, world
 from tests.faults.kill_rounds import MODES, Killing, Server
+from tests.faults.small_disks import may_mount
 
 _log = logging.getLogger(__name__)
 N_KILLS, N_FULL = (int(os.environ.get(name, "0")) for name in ("TRACELAPSE_KILLS", "TRACELAPSE_FULL_DISKS"))
@@ -26,30 +27,26 @@ _LONG_S = 3.0  # cases that take longer have every fifth turn
 _FULL_EVERY = 3  # of the cases, in the short form
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def killing(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Killing:
+@pytest.fixture
+def killing(tmp_path: Path) -> Iterator[Killing]:
     """All that was done in peace; in the short form without what takes long."""
-    made = Killing(server, world(tmp_path_factory.mktemp("killing")))
+    server = Server()
+    made = Killing(server, world(tmp_path))
     for case in cases(made.world):
         if case.name not in LONG or N_KILLS or N_FULL:
             made.undisturbed(case)
-    return made
+    yield made
+    server.close()
 
 
-def test_each_kind_of_job_is_killed_or_says_why_not(tmp_path_factory: pytest.TempPathFactory) -> None:
-    killed = {case.kind for case in cases(World(tmp_path_factory.getbasetemp())) if case.name not in LONG}
+def test_each_kind_of_job_is_killed_or_says_why_not(tmp_path: Path) -> None:
+    killed = {case.kind for case in cases(World(tmp_path)) if case.name not in LONG}
     assert [kind.__name__ for kind in KINDS if kind not in killed | WITHOUT.keys()] == []
     assert not killed & WITHOUT.keys()
 
 
-def test_killed_at_any_moment(killing: Killing) -> None:
+def test_killed_and_full_at_any_moment(killing: Killing) -> None:
+    """One test of both: what they begin with takes as long as they do."""
     faults: list[str] = []
     for number, name in enumerate(killing.calm if not N_KILLS else ()):
         note(faults, name, partial(killing.killed, name, [MODES[number % len(MODES)]]))
@@ -58,18 +55,13 @@ def test_killed_at_any_moment(killing: Killing) -> None:
         name = next(turns)
         note(faults, name, partial(killing.killed, name, killing.chance.sample(MODES, len(MODES))))
     _log.warning("%d killed: %s", killing.kills.total(), dict(killing.kills))
+    if may_mount(killing.world.folder / "disk"):  # else calls that fail stand in for it (test_fault_disk_full.py)
+        told: list[str] = []
+        for name in [next(turns) for _ in range(N_FULL)] or list(killing.calm)[::_FULL_EVERY]:
+            note(faults, name, lambda name=name: told.append(killing.full(name)))  # type: ignore[misc]
+        _log.warning("of %d, %d found the disk full", len(told), sum(map(bool, told)))
+        assert any(told)
     assert faults == []
-
-
-def test_the_disk_is_full_at_any_moment(killing: Killing) -> None:
-    faults: list[str] = []
-    told: Counter[bool] = Counter()
-    turns = turns_of(killing)
-    for name in [next(turns) for _ in range(N_FULL)] or list(killing.calm)[::_FULL_EVERY]:
-        note(faults, name, lambda name=name: told.update([bool(killing.full(name))]))  # type: ignore[misc]
-    _log.warning("of %d, %d found the disk full", told.total(), told[True])
-    assert faults == []
-    assert told[True]
 
 
 def turns_of(killing: Killing) -> Iterator[str]:
