@@ -255,17 +255,28 @@ class SubjectRobustness(Record):
     perturbed: tuple[Perturbed, ...]
 
 
+def subjects_of(checkpoint: str) -> tuple[Subject, ...]:
+    """The models on which the circuit of RUN@LABEL is checked: of the base there is no tuned one."""
+    return ("base", "random") if checkpoint.endswith("@base") else ("tuned", "base", "random")
+
+
 class RobustnessReport(Record):
     """Circuits of disjoint data and of perturbed inputs; tuned, base and random model."""
 
     kind: Literal["robustness"] = "robustness"
     key: ComponentKey
     share: Share  # of all edges in each circuit, before pruning
-    subjects: tuple[SubjectRobustness, ...]
+    subjects: tuple[SubjectRobustness, ...]  # fewer than `subjects_of` names where a job was stopped in between
 
     @property
     def run(self) -> str:
         return self.key.run
+
+    @property
+    def missing(self) -> tuple[Subject, ...]:
+        """Models that it was not measured on yet."""
+        measured = {one.subject for one in self.subjects}
+        return tuple(subject for subject in subjects_of(self.key.checkpoint) if subject not in measured)
 
     @property
     def hash(self) -> str:

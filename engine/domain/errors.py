@@ -9,7 +9,8 @@ TracelapseError
 ├── NotFound              a run, checkpoint, corpus, model or graph that does not exist
 ├── Damaged               a file that is there but cannot be read as what it should be
 ├── ModelUnavailable      weights that cannot be had: no network, gated, unknown family
-└── StorageFailed         the disk is full or refuses to be written
+└── StorageFailed         the disk refuses to be written
+    └── DiskFull          … because it is full
 
 Each message says what happened with the value received, what is allowed, and what to do.
 """
@@ -85,7 +86,11 @@ class ModelUnavailable(TracelapseError):
 
 
 class StorageFailed(TracelapseError):
-    """The disk is full or refuses to be written."""
+    """The disk refuses to be written."""
+
+
+class DiskFull(StorageFailed):
+    """There is no room left on it."""
 
 
 class Cancelled(Exception):

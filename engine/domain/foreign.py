@@ -6,13 +6,15 @@ from contextlib import contextmanager
 
 from engine.domain.errors import Cancelled, Damaged, InputError, ModelUnavailable, TracelapseError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 @contextmanager
 def translated(ours: Callable[[str], TracelapseError]) -> Iterator[None]:
     """Whatever a library raises becomes `ours`, which is given what it said; put it around the library's call alone.
 
     Loaders say “broken file” in every way there is, down to a failed import and a panic of native code. Our own errors,
-    a cancel, Ctrl-C and refused memory, which are no fault of a file, pass through.
+    a cancel, Ctrl-C, refused memory and a full disk, which are no fault of a file, pass through.
     """
     try:
         yield
@@ -20,7 +22,7 @@ def translated(ours: Callable[[str], TracelapseError]) -> Iterator[None]:
         raise
     except BaseException as error:
         is_theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"  # pyo3's
-        if not is_theirs or is_out_of_memory(error):
+        if not is_theirs or is_out_of_memory(error) or is_disk_full(error):
             raise
         raise ours(one_line(error)) from error
 
@@ -52,6 +54,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Libraries wrap the system's error in their own (safetensors writes through Rust), hence the look at the text."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return "No space left on device" in str(error) or "StorageFull" in str(error)
 
 
 def one_line(error: BaseException) -> str:

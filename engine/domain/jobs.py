@@ -45,7 +45,7 @@ class Train(Record):
 
 
 class ImportCheckpoints(Record):
-    """Make a run of checkpoints that were trained elsewhere."""
+    """Make a run of checkpoints that were trained elsewhere; with `resume` this very run may be there already."""
 
     action: Literal["import"] = "import"
     name: Name
@@ -54,6 +54,7 @@ class ImportCheckpoints(Record):
     corpus: Name | None = None
     steps: tuple[int, ...] = ()  # of the checkpoints in order; empty: as their folders tell them
     logs: tuple[str, ...] = ()  # CSV files with other measures by step
+    resume: bool = False
 
 
 class AddModel(Record):

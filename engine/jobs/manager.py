@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
 from engine.domain.foreign import is_out_of_memory
-from engine.domain.jobs import FINISHED, JobRecord, Request, Train
+from engine.domain.jobs import FINISHED, ImportCheckpoints, JobRecord, Request, Train
 from engine.jobs.journal import Journal
 from engine.jobs.task import JobTask, Work, reason_of
 from engine.jobs.titles import title_of
@@ -86,6 +86,8 @@ class JobManager:
         request = old.request
         if isinstance(request, Train):
             request = request.model_copy(update={"resume": self._has_run(request.config.name)})
+        elif isinstance(request, ImportCheckpoints):
+            request = request.model_copy(update={"resume": self._has_run(request.name)})
         new_id = self.submit(request, title=old.title)
         for record in self.snapshot():  # a crash may have left several of the same
             if record.id == job_id or (record.state == "interrupted" and _wanted(record.request) == _wanted(request)):
@@ -93,11 +95,12 @@ class JobManager:
         return new_id
 
     def snapshot(self) -> list[JobRecord]:
-        """Every job of the workspace, newest first."""
+        """Every job of the workspace, newest first; those under way before all others, as a clock may have jumped."""
         records = self._journal.read_all()
         with self._lock:
             records |= {job_id: task.record for job_id, task in self._own.items()}
-        return sorted(records.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+        by_time = sorted(records.values(), key=lambda record: (record.created_at, record.id), reverse=True)
+        return sorted(by_time, key=lambda record: record.state in FINISHED)
 
     def job(self, job_id: str) -> JobRecord:
         """Raises NotFound."""
@@ -201,7 +204,7 @@ class JobManager:
 
 def _wanted(request: Request) -> Request:
     """What is to be made, however far it has come."""
-    return request.model_copy(update={"resume": False}) if isinstance(request, Train) else request
+    return request.model_copy(update={"resume": False}) if isinstance(request, Train | ImportCheckpoints) else request
 
 
 def _do(task: JobTask, work: Work, store: Store) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.domain.errors import Cancelled, TracelapseError
-from engine.domain.foreign import is_out_of_memory
+from engine.domain.foreign import is_disk_full, is_out_of_memory
 from engine.domain.jobs import FINISHED, CancelToken, JobRecord, JobState, Progress, Report, Request
 from engine.jobs.journal import Journal
 from engine.store import Store
@@ -153,6 +153,10 @@ def reason_of(error: BaseException) -> str:
         return (
             f"There was not enough memory ({_first_line(error) or 'it was refused'}). Close other programs, or ask for "
             "less: shorter prompts, fewer features, a smaller batch, a smaller model."
+        )
+    if is_disk_full(error):
+        return (
+            f"The disk is full ({_first_line(error)}). Nothing saved before is lost. Free some space, then resume it."
         )
     return f"Unexpected error: {type(error).__name__}: {error}"
 

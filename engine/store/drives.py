@@ -84,6 +84,12 @@ def locks_work(folder: Path) -> bool:
     return False
 
 
+def is_of_one_machine(folder: Path) -> bool:
+    """Whether nobody else can have its files open: not a network drive, as far as the system tells."""
+    kind, _ = _mount(folder)
+    return not kind or kind in _LOCAL
+
+
 def drive_of(folder: Path) -> str:
     """The kind of file system if whoever sees its files also sees their locks; empty where that is not known."""
     kind, options = _mount(folder)

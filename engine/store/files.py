@@ -23,13 +23,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from engine.domain.errors import Damaged, InputError, StorageFailed, TracelapseError
+from engine.domain.errors import Damaged, DiskFull, InputError, StorageFailed, TracelapseError
+from engine.domain.foreign import is_disk_full
 from engine.domain.record import Record
 from engine.store import claims
 
 _log = logging.getLogger(__name__)
 _SIBLING = re.compile(r"\.(tmp|old)-([0-9a-f]+)-[0-9a-f]{8}-(.+)", re.DOTALL)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _TRIES = 100
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -39,10 +39,7 @@ R = TypeVar("R", bound=Record)
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Raises StorageFailed where writing `path` fails because the disk is full or refuses.
-
-    Libraries wrap the system's error in their own (safetensors writes through Rust), hence the look at the text.
-    """
+    """Raises DiskFull, StorageFailed where writing `path`, or beside it, fails as the disk is full or refuses."""
     try:
         yield
     except TracelapseError:
@@ -50,17 +47,29 @@ def storing(path: Path) -> Iterator[None]:
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         text = str(error)
-        if number in _FULL or "No space left on device" in text or "StorageFull" in text:
-            raise StorageFailed(
-                f"{path} could not be written: the disk is full. Nothing saved before is lost. Free some space, or "
-                "use another workspace (--workspace DIR or TRACELAPSE_HOME)."
+        if is_disk_full(error):
+            raise DiskFull(
+                f"{_named(path)} could not be written: the disk is full. Nothing saved before is lost. Free some "
+                "space, or use another workspace (--workspace DIR or TRACELAPSE_HOME)."
             ) from error
-        if number in _REFUSED or "Read-only file system" in text:
+        if (number in _REFUSED and _is_beside(path, error)) or "Read-only file system" in text:
             raise StorageFailed(
-                f"{path} could not be written: {text}. Allow writing there, or use another "
+                f"{_named(path)} could not be written: {text}. Allow writing there, or use another "
                 "workspace (--workspace DIR or TRACELAPSE_HOME)."
             ) from error
         raise
+
+
+def _is_beside(path: Path, error: BaseException) -> bool:
+    """Or not known where. What somebody else's file refuses is another matter."""
+    name = getattr(error, "filename", None)
+    return not isinstance(name, str | os.PathLike) or Path(name).is_relative_to(path.parent)
+
+
+def _named(path: Path) -> Path:
+    """What it will be called: nobody knows the names of unfinished files and folders."""
+    parts = (_SIBLING.fullmatch(part) for part in path.parts)
+    return Path(*(match[3] if match else part for match, part in zip(parts, path.parts, strict=True)))
 
 
 def sibling(path: Path, *, kind: str = "tmp") -> Path:
@@ -100,16 +109,16 @@ def write_text(path: Path, text: str) -> None:
 def scratch_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path`, on its disk, which is gone at the end; what a killed process leaves is cleaned up.
 
-    Raises StorageFailed.
+    Raises StorageFailed, also where what is written into it fails.
     """
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = sibling(path)
         temporary.mkdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -118,7 +127,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Raises InputError where `path` is taken and `replace` is off; StorageFailed.
     """
-    with storing(path), scratch_folder(path) as temporary:
+    with scratch_folder(path) as temporary:
         yield temporary
         _sync_tree(temporary)
         if replace:

@@ -1,6 +1,7 @@
 """The index of a workspace: one table in SQLite (or whatever the URL names). Never the truth; files are.
 
-Threads and processes share it: a connection per call, WAL mode and a busy timeout. A database that is damaged or of
+Threads and processes share it: a connection per call and a busy timeout; WAL mode on a drive of this machine, else a
+rollback journal, which two machines may share as far as the drive's locks do. A database that is damaged or of
 another schema is made anew and raises IndexLost once, so that the store fills it from the files.
 """
 
@@ -15,13 +16,15 @@ import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine
 
-from engine.domain.errors import StorageFailed
+from engine.domain.errors import DiskFull, StorageFailed
+from engine.store.drives import is_of_one_machine
 from engine.store.layout import KINDS, Kind
 
 _log = logging.getLogger(__name__)
 _BUSY_S = 30  # how long a call waits for another process's write
 
 _BETWEEN = "\n"  # in no name
+_FULL = "is full"  # in SQLite's words for a disk that is
 T = TypeVar("T")
 
 # The name carries the schema's version: an index of another version has no such table and is made anew.
@@ -131,9 +134,7 @@ class Index:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            reason = _storage_reason(error)
-            if reason:
-                raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+            self._raise_storage_failed(error)
             with self._remaking, self._lock:
                 self._engine.dispose()
                 if not self._is_sound():  # else another thread or process has mended it
@@ -148,9 +149,7 @@ class Index:
                 connection.execute(sa.select(_ROWS).limit(1)).all()
                 return True
         except sa.exc.DBAPIError as error:
-            reason = _storage_reason(error)
-            if reason:
-                raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+            self._raise_storage_failed(error)
             return False
 
     def _remake(self) -> None:
@@ -163,8 +162,15 @@ class Index:
             _ROWS.metadata.drop_all(self._engine)
             _ROWS.metadata.create_all(self._engine)
         except sa.exc.DBAPIError as error:
-            reason = _storage_reason(error) or f"could not be made: {error.orig}"
-            raise StorageFailed(f"The index {self._shown_url()} {reason}") from error
+            self._raise_storage_failed(error)
+            raise StorageFailed(f"The index {self._shown_url()} could not be made: {error.orig}") from error
+
+    def _raise_storage_failed(self, error: sa.exc.DBAPIError) -> None:
+        """Where it cannot be used although it may be whole."""
+        reason = _storage_reason(error)
+        if reason:
+            kind = DiskFull if _FULL in str(error.orig) else StorageFailed
+            raise kind(f"The index {self._shown_url()} {reason}") from error
 
     @property
     def _file(self) -> Path | None:
@@ -187,9 +193,12 @@ def _engine(url: str | sa.URL) -> Engine:
     # Streamlit has a thread per session: never make one wait for a connection of the pool.
     engine = sa.create_engine(made, connect_args={"timeout": _BUSY_S}, max_overflow=-1)
 
+    # WAL keeps its index in memory that the processes share, so it is for those of one machine.
+    journal = "WAL" if made.database is None or is_of_one_machine(Path(made.database).parent) else "DELETE"
+
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("PRAGMA synchronous=NORMAL")  # a lost last write is found again in the files
 
     return engine
@@ -206,7 +215,7 @@ def _storage_reason(error: sa.exc.DBAPIError) -> str:
     """Why the database cannot be used although it is whole; empty where it may be damaged."""
     text = str(error.orig)
     reasons = {
-        "is full": "could not be written: the disk is full. Free some space.",
+        _FULL: "could not be written: the disk is full. Free some space.",
         "readonly": "could not be written: it is read-only. Use another workspace (--workspace or TRACELAPSE_HOME).",
         "unable to open": "could not be opened. Check the permissions of its folder, or use another workspace.",
         "is locked": f"has been locked by another process for {_BUSY_S} s. End that process, then try again.",

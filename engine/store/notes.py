@@ -1,21 +1,22 @@
 """What was found out about features, what a person wrote on them, and what they are called."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from engine.domain.annotations import Annotations
-from engine.domain.errors import InputError
+from engine.domain.errors import InputError, StorageFailed
 from engine.domain.feature_names import AutomaticLabels, FeatureNames, FoundLabels
 from engine.domain.features import FeatureKey
 from engine.domain.graphs import GraphKey
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.store.catalogue import read_annotations, read_automatic_labels, read_intervention
 from engine.store.feature_files import Facts, read_features, write_features
-from engine.store.files import write_packed_json, write_text
+from engine.store.files import storing, write_packed_json, write_text
 from engine.store.layout import Kind, main_file
 from engine.store.shelves import Shelves
 
@@ -121,11 +122,26 @@ class NoteShelf(Shelves):
             write_text(self.workspace / main_file("annotations", transcoders_hash), new.to_json())
         self._note("annotations", transcoders_hash)
 
-    def _changing(self, kind: Kind, name: str) -> FileLock:
-        """Two tabs, or two processes, change one file one after the other, so that neither loses what it wrote."""
+    @contextmanager
+    def _changing(self, kind: Kind, name: str) -> Iterator[None]:
+        """Two tabs, or two processes, change one file one after the other, so that neither loses what it wrote.
+
+        Raises StorageFailed.
+        """
         path: Path = self.workspace / main_file(kind, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_S)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_S)
+        try:
+            with storing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+        except Timeout as error:
+            raise StorageFailed(
+                f"{path} has been locked by another process for {_LOCK_S:g} s. End that process, then try again."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _labels_of(path: Path) -> AutomaticLabels:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from engine.domain.errors import Damaged, NameRefused, NotFound, StorageFailed
+from engine.domain.errors import Damaged, DiskFull, NameRefused, NotFound, StorageFailed
 from engine.domain.names import check_name
 from engine.domain.paths import person_path
 from engine.domain.record import Record
@@ -64,16 +64,27 @@ class Shelves:
             _log.warning("The index of %s was made again from the files: %d artefacts.", self.workspace, n_own)
 
     def _open_index(self, url: str | None) -> tuple[Index, bool]:
-        """The index, and whether it is new. Of a workspace that is only read it lies in a folder that goes with us."""
+        """The index, and whether it is new. Where none can be written it lies in a folder that goes with us."""
         if self.read_only:
-            folder = Path(tempfile.mkdtemp(prefix="tracelapse-"))
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        else:
-            folder = self.workspace
-            clean(folder)
-            claims.clear(folder)
-        index = Index(url or sqlite_url(folder / "index.sqlite"), folder=folder)
-        return index, index.prepare() and not self.read_only
+            return self._index_aside(), False
+        clean(self.workspace)
+        claims.clear(self.workspace)
+        try:
+            with storing(self.workspace):
+                index = Index(url or sqlite_url(self.workspace / "index.sqlite"), folder=self.workspace)
+                return index, index.prepare()
+        except DiskFull as error:  # what is there can be read all the same
+            self.warning = f"{error} Until then nothing new can be kept."
+            _log.warning("%s", self.warning)
+            return self._index_aside(), False
+
+    def _index_aside(self) -> Index:
+        """A new one that nobody else uses."""
+        folder = Path(tempfile.mkdtemp(prefix="tracelapse-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        index = Index(sqlite_url(folder / "index.sqlite"), folder=folder)
+        index.prepare()
+        return index
 
     def _only_read(self, reason: str) -> None:
         """The index is left to those who know all that is in it, and another one made for us."""

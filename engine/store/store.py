@@ -11,7 +11,7 @@ from typing import Self
 
 from engine.domain.components import UnionReport
 from engine.domain.corpus import Probe
-from engine.domain.errors import Damaged, InputError, NotFound
+from engine.domain.errors import Damaged, InputError, NotFound, StorageFailed
 from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.model_families import LAYER_KEYS, number_in
 from engine.domain.models import ModelSpec, TranscoderMeta
@@ -195,11 +195,9 @@ class Store(
             if path.parent.name.startswith("."):
                 continue
             try:
-                former = read_json(path, FormerName)
-            except Damaged as error:
+                self._finish_renaming(read_json(path, FormerName).old, path.parent.name)
+            except (Damaged, StorageFailed) as error:  # what is there can be read all the same
                 _log.warning("A renaming is left unfinished: %s", error)
-                continue
-            self._finish_renaming(former.old, path.parent.name)
 
     def _finish_renaming(self, old: str, new: str) -> None:
         """Every step may be done again."""

@@ -7,11 +7,12 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from filecmp import cmpfiles
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.domain.corpus import Corpus
-from engine.domain.errors import InputError
+from engine.domain.errors import InputError, NotFound
 from engine.domain.foreign import renamed
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.jobs import CancelToken, ImportCheckpoints, Report, part
@@ -50,7 +51,7 @@ def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report,
     """As `import_adapters`. Returns the name of the run."""
     import_adapters(
         store, request.folders, name=request.name, model=request.model, corpus=request.corpus, steps=request.steps,
-        logs=[person_path(log) for log in request.logs], report=report, cancel=cancel,
+        logs=[person_path(log) for log in request.logs], resume=request.resume, report=report, cancel=cancel,
     )  # fmt: skip
     return request.name
 
@@ -66,20 +67,22 @@ def import_adapters(
     cancel: CancelToken,
     steps: Sequence[int] = (),
     logs: Sequence[Path] = (),
+    resume: bool = False,
 ) -> str:
     """Make the run `name` of checkpoint folders, or of folders that hold some, or of ids on the Hugging Face hub, which
     are fetched into its cache; returns its name. Its model is offered from then on.
 
     `steps`: of the checkpoints, where a person sets them; else as `checkpoint_folders.preview` finds them. With a
-    corpus its probes are measured at every checkpoint. `logs`: CSV files with other measures by step. Raises
+    corpus its probes are measured at every checkpoint. `logs`: CSV files with other measures by step. `resume`: a
+    killed import is done again; where it had come to its end, its run is found to be the same and left alone. Raises
     InputError (no checkpoint, two of one step, one for another model or a pickled one, a link, one that answers
     differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
     ModelUnavailable, Cancelled: nothing of a refused import stays.
     """
     from engine.models.hub import fetch_model
 
-    if check_name(name) in {info.name for info in store.runs()}:
-        raise InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
+    if check_name(name) in {info.name for info in store.runs()} and not resume:
+        raise _taken(name)
     items = [str(folder) for folder in folders]
     ids = hub_ids(items)
     if ids:
@@ -129,7 +132,8 @@ def _make(
             scores.append(results)
         config = _config(name, model, copies, taught)
         cancel.check()
-        _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
+        if not _is_kept(store, config, copies):
+            _keep(store, config, copies, scores if taught else None, vocabulary, metrics)
     report(1.0, f"{plural(len(copies), 'checkpoint')} imported")
 
 
@@ -207,6 +211,29 @@ def _method(about: dict[str, Any]) -> str:
         return str(about["type"])
     method = METHODS[about["peft_type"]]
     return "lora_tokens" if method == "lora" and about.get("trainable_token_indices") else method
+
+
+def _taken(name: str) -> InputError:
+    return InputError(f"The run “{name}” already exists. Choose another name, or delete it first.")
+
+
+def _is_kept(store: Store, config: RunConfig, found: Sequence[FoundCheckpoint]) -> bool:
+    """Whether the run is there, with exactly these checkpoints. Raises InputError where it is another one."""
+    try:
+        kept = {one.step: one.folder for one in store.checkpoints(config.name)}
+        is_same = store.run(config.name) == config
+    except NotFound:
+        return False
+    steps = {one.step or 0: one.path for one in found}
+    if is_same and kept.keys() == {0, *steps} and all(_holds(kept[step], path) for step, path in steps.items()):
+        return True
+    raise _taken(config.name)
+
+
+def _holds(kept: Path, made: Path) -> bool:
+    """Whether all that was made anew is kept, bit for bit."""
+    names = [file.name for file in made.iterdir()]
+    return len(cmpfiles(kept, made, names, shallow=False)[0]) == len(names)
 
 
 def _keep(

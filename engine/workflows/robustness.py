@@ -14,6 +14,7 @@ from engine.domain.components import (
     Share,
     Subject,
     SubjectRobustness,
+    subjects_of,
 )
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, CheckRobustness, Report, part
@@ -48,7 +49,7 @@ def check_robustness(store: Store, request: CheckRobustness, report: Report, can
         )
     made = RobustnessReport(key=place.key, share=request.share, subjects=())
     levels = tuple(sorted(set(request.levels)))
-    subjects: list[Subject] = ["tuned", "base", "random"] if place.checkpoint.adapter else ["base", "random"]
+    subjects = subjects_of(place.checkpoint.ref)
     before = _measured_before(store, made, levels)
     for number, subject in enumerate(subjects):
         within = part(report, number / len(subjects), (number + 1) / len(subjects))

@@ -2,117 +2,125 @@
 
 import errno
 import os
+import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from engine.domain.errors import StorageFailed
+from engine.domain.errors import NotFound, StorageFailed
 from engine.domain.jobs import CancelToken, Report, Request, Train
-from engine.domain.runs import RunConfig
 from engine.jobs import run_inline
 from engine.store import Store
-from tests.store.artefacts import (
-    add_checkpoint,
-    add_comparison,
-    add_run,
-    add_transcoders,
-    comparison,
-    corpus,
-    graph,
-    key,
-    meta,
-    results,
-    same_graph,
-)
-
-
-def save_checkpoint(store: Store, step: int) -> None:
-    add_checkpoint(store, "one", step, n=65)
-
-
-def save_resume_state(store: Store, text: str) -> None:
-    with store.new_resume_state("one") as folder:
-        (folder / "progress.json").write_text(text, encoding="utf-8")
-
-
-# Each changes one thing in a workspace that holds one of everything.
-SAVES: dict[str, Callable[[Store], object]] = {
-    "corpus": lambda store: store.save_corpus(corpus("more")),
-    "run": lambda store: store.save_run(RunConfig(name="two", corpus="words")),
-    "new checkpoint": lambda store: save_checkpoint(store, 3),
-    "checkpoint replaced": lambda store: save_checkpoint(store, 2),
-    "resume state replaced": lambda store: save_resume_state(store, "newer"),
-    "resume state dropped": lambda store: store.delete_resume_state("one"),
-    "probes": lambda store: store.save_probe_results("one", 2, results(p=0.9)),
-    "transcoders": lambda store: add_transcoders(store, meta("more")),
-    "graph": lambda store: store.save_graph(graph(key("one@50%"))),
-    "comparison": lambda store: store.save_comparison(comparison("one@100%", "one@base")),
-}
+from engine.store.layout import KINDS, scan
+from tests.faults.saves import LEFT, SAVES, STEPWISE, fill
+from tests.faults.small_disks import small_disk
+from tests.store.artefacts import add_checkpoint, add_run, graph, key, same_graph
 
 
 def contents(workspace: Path) -> dict[str, bytes]:
-    """Every file but the index's own."""
+    """Every file but the index's own, and locks."""
     files = (path for path in workspace.rglob("*") if path.is_file() and not path.name.startswith("index."))
-    return {str(path.relative_to(workspace)): path.read_bytes() for path in files}
+    named = {path.relative_to(workspace).as_posix(): path for path in files if path.suffix != ".lock"}
+    return {name: path.read_bytes() for name, path in named.items() if not name.startswith("claims/")}
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store(tmp_path_factory.mktemp("filled") / "workspace", bundled=None)
+    fill(store)
+    store.close()
+    return store.workspace
 
 
 @pytest.fixture
-def full(store: Store) -> Store:
-    add_run(store, "one")
-    save_resume_state(store, "older")
-    add_transcoders(store)
-    add_comparison(store)
+def full(store: Store, before: Path) -> Store:
+    """A workspace that holds one of each."""
+    store.close()
+    shutil.copytree(before, store.workspace, dirs_exist_ok=True)
     return store
 
 
 class FailingAt:
-    """A call that fails with “disk full” the n-th time."""
+    """Of all calls that need room on the disk, the n-th fails."""
 
-    def __init__(self, real: Callable[..., object], nth: int) -> None:
-        self.real, self.nth, self.n_calls = real, nth, 0
+    CALLS = ("fsync", "rename", "replace", "mkdir", "link")
 
-    def __get__(self, path: Path, _: type) -> Callable[..., object]:  # so that it can stand for a method of Path
-        return lambda *args: self(path, *args)
+    def __init__(self, nth: int, workspace: Path) -> None:
+        self.nth, self.n_calls, self._workspace = nth, 0, workspace
 
-    def __call__(self, *args: object) -> object:
-        self.n_calls += 1
-        if self.n_calls == self.nth:
+    def put_in(self, patch: pytest.MonkeyPatch) -> None:
+        for name in self.CALLS:
+            patch.setattr(os, name, partial(self._call, getattr(os, name)))
+
+    def _call(self, real: Callable[..., object], at: object, *args: object, **more: object) -> object:
+        is_here = isinstance(at, int) or Path(str(at)).is_relative_to(self._workspace)
+        self.n_calls += is_here
+        if is_here and self.n_calls == self.nth:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self.real(*args)
+        return real(at, *args, **more)
 
 
-@pytest.mark.parametrize(("holder", "call"), [(os, "fsync"), (Path, "rename"), (Path, "replace")])
+def test_no_method_that_writes_is_left_out() -> None:
+    writes = re.compile(r"(save|add|set|new|delete|rename|remove|free)(_|$)")
+    methods = {name for name in dir(Store) if writes.match(name) and callable(getattr(Store, name))}
+    assert methods == {name.partition(":")[0] for name in SAVES}
+
+
+def test_there_is_one_of_each_kind(full: Store) -> None:
+    for change in ("save_study", "add_automatic_labels", "save_taught", "save_circuit_report", "save_pair_measures"):
+        SAVES[change](full)
+    assert {found.kind for found in scan(full.workspace)} == KINDS
+
+
 @pytest.mark.parametrize("save", SAVES)
 def test_every_write_of_a_save_may_fail(
-    full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: str, holder: object, call: str
+    before: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: str
 ) -> None:
-    """The first call fails, then the second, and so on until all succeed: always the old state or the new one."""
-    full.close()
-    before = shutil.copytree(full.workspace, tmp_path / "before")
+    """The first call fails, then the second, and so on until all succeed: always the old state or the new one, and what
+    takes several steps can be done again."""
+    workspace = tmp_path / "now" / "workspace"
     states: list[dict[str, bytes]] = []
     problem = "?"
-    for nth in range(1, 50):
-        shutil.rmtree(full.workspace)
-        shutil.copytree(before, full.workspace)
-        store = Store(full.workspace, bundled=None)
-        failing = FailingAt(getattr(holder, call), nth)
+    for nth in range(1, 200):
+        shutil.rmtree(workspace, ignore_errors=True)
+        shutil.copytree(before, workspace)
+        store = Store(workspace, bundled=None)
+        failing = FailingAt(nth, workspace)
         with monkeypatch.context() as patch:
-            patch.setattr(holder, call, failing)
+            failing.put_in(patch)
             problem = problem_of(SAVES[save], store)
         store.close()
-        store = Store(full.workspace, bundled=None)
-        states.append(contents(full.workspace))
-        assert store.check() == []
-        store.close()
+        assert not problem or "disk is full" in problem
+        states.append(whole_contents(workspace))
         if failing.n_calls < nth:
             break
-        assert "disk is full" in problem
+        if save in STEPWISE:
+            states[-1] = done_again(workspace, SAVES[save])
     assert problem == ""
+    kept = [{name: data for name, data in state.items() if name not in LEFT.get(save, ())} for state in states]
     assert states[-1] != contents(before)
-    assert [state for state in states if state not in (contents(before), states[-1])] == []
+    assert [state for state in kept if state not in (contents(before), kept[-1])] == []
+
+
+def whole_contents(workspace: Path) -> dict[str, bytes]:
+    """Opened again."""
+    store = Store(workspace, bundled=None)
+    store._finish_renamings()
+    assert store.check() == []
+    store.close()
+    return contents(workspace)
+
+
+def done_again(workspace: Path, save: Callable[[Store], object]) -> dict[str, bytes]:
+    store = Store(workspace, bundled=None)
+    with suppress(NotFound):  # its last step had been done
+        save(store)
+    store.close()
+    return whole_contents(workspace)
 
 
 def problem_of(save: Callable[[Store], object], store: Store) -> str:
@@ -128,7 +136,7 @@ def test_a_job_says_that_the_disk_is_full(full: Store, monkeypatch: pytest.Monke
     def work(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fail)
-            save_checkpoint(store, 2)
+            add_checkpoint(store, "one", 2)
         return ""
 
     def fail(_: int) -> None:
@@ -140,19 +148,13 @@ def test_a_job_says_that_the_disk_is_full(full: Store, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no right to mount a small disk ({mounted.stderr.strip()}); the tests above stand in for it")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 2**20) as made:
+        yield made.folder
 
 
-def test_a_disk_that_is_really_full(small_disk: Path) -> None:
-    store = Store(small_disk / "workspace", bundled=None)
+def test_a_disk_that_is_really_full(disk: Path) -> None:
+    store = Store(disk / "workspace", bundled=None)
     add_run(store, "one", steps=(0,), n_steps=1000)
     kept = graph(key())
     store.save_graph(kept)
@@ -166,7 +168,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     assert [store.checkpoint(f"one@step{earlier}").step for earlier in range(step)] == list(range(step))
     assert same_graph(store.graph(kept.key), kept)
     store.close()
-    again = Store(small_disk / "workspace", bundled=None)  # opens, though little can be written
+    again = Store(disk / "workspace", bundled=None)  # opens, though little can be written
     for earlier in (1, 2):
         shutil.rmtree(again.checkpoint(f"one@step{earlier}").folder)
     write_large(again, step)

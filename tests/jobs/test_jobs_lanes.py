@@ -75,6 +75,7 @@ def runs_on(jobs: JobManager, todo: list[Callable[[], str]]) -> None:
         (raising(asyncio.CancelledError()), "Unexpected error: CancelledError"),
         (raising(MemoryError()), "There was not enough memory (it was refused)"),
         (raising(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))), "There was not enough memory"),
+        (raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), "The disk is full"),
         (raising(OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")), "not enough memory (CUDA out of"),
         (raising(RuntimeError(ALLOCATOR)), "There was not enough memory"),
         (allocating, "There was not enough memory"),

@@ -106,6 +106,28 @@ def test_a_clock_that_jumps_ends_no_job(store: Store, monkeypatch: pytest.Monkey
         assert Journal(Store(store.workspace, bundled=None)).read_all()[record.id].state == "running"
 
 
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_clock_that_jumps_while_a_job_runs(store: Store, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    """It ends as always, and a page finds it before the one that asked for the same earlier."""
+    now, going = time.time(), threading.Event()
+
+    def work(_: Store, request: Request, report: Report, cancel: CancelToken) -> str:
+        assert going.wait(PATIENCE_S)
+        return "made"
+
+    manager = JobManager(store, run=work)
+    earlier = left_behind(store, "done")
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    later = manager.submit(train())
+    assert [record.id for record in manager.snapshot()] == [later, earlier.id]
+    until(lambda: manager.job(later).state == "running")
+    monkeypatch.setattr(time, "time", lambda: now - jump)
+    assert [record.state for record in JobManager(store, run=echo).snapshot()] == ["running", "done"]
+    going.set()
+    until(lambda: manager.job(later).state == "done")
+    manager.close()
+
+
 def test_a_journal_of_before_claims_is_read_and_of_nobody(store: Store) -> None:
     record = Journal(store).open(train(), "Train one").model_copy(update={"state": "running"})
     old = json.loads(record.to_json())

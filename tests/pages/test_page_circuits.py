@@ -338,9 +338,14 @@ def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:
         SubjectRobustness(subject=subject, fifths=likeness, perturbed=(Perturbed(level=0.5, likeness=likeness),))
         for subject in ("tuned", "base", "random")
     )
-    store().save_circuit_report(RobustnessReport(key=last.key, share=CIRCUIT_SHARE, subjects=subjects))
+    report = RobustnessReport(key=last.key, share=CIRCUIT_SHARE, subjects=subjects)
+    store().save_circuit_report(report.model_copy(update={"subjects": subjects[:2]}))
     session.jobs().cancel(session.jobs().snapshot()[0].id)
     stopped()
+    app.run()
+    assert "as the check was stopped before its end: random weights." in texts(app)
+    assert "Check B’s circuit at 5% of the edges" in [button.label for button in app.button]
+    store().save_circuit_report(report)
     app.run()
     assert not app.exception
     assert "B, step 4: circuits of 5% of the edges" in texts(app)

@@ -64,6 +64,17 @@ def test_a_job_that_failed_is_told_once_and_can_be_tried_again(open_page: OpenPa
     assert "no room" not in texts(app)
 
 
+def test_the_top_bar_shows_several_jobs_at_once(open_page: OpenPage) -> None:
+    open_page("home")
+    for run in ("demo-lora", "demo-tokens"):
+        session.jobs().submit(AnalyseRun(run=run))
+    app = open_page("corpus")
+    assert not app.exception
+    assert "Something unexpected" not in texts(app)
+    assert texts(app).count("Analyse demo-") == 2
+    assert [button.label for button in app.button].count("Cancel") == 2
+
+
 def test_what_failed_elsewhere_is_in_the_top_bar_until_it_is_dismissed(open_page: OpenPage) -> None:
     _failed(AnalyseRun(run="demo-lora"))
     assert texts(open_page("corpus")).count("There is no room on the disk.") == 1

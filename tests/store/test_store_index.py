@@ -5,13 +5,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.domain.errors import NotFound, StorageFailed
-from engine.store import Store
+from engine.domain.errors import DiskFull, NotFound, StorageFailed
+from engine.store import Store, drives
 from engine.store.index import Index, IndexRow
 from tests.store.artefacts import add_comparison, add_run, comparison, corpus, fill, graph, key
 
@@ -260,3 +261,64 @@ def test_names_of_a_row_are_its_key(tmp_path: Path) -> None:
     index.drop([(False, "run", "a"), (False, "run", "missing")])
     assert index.stamps(bundled=False) == {("run", "b"): 1}
     index.close()
+
+
+def journal_of(workspace: Path) -> str:
+    with sqlite3.connect(workspace / "index.sqlite") as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    connection.close()
+    return str(mode)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("fuse.sshfs", "delete")])
+def test_the_journal_of_the_index_follows_the_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    """WAL needs memory that all who have it open share, and two machines share none."""
+    store = Store(tmp_path / "workspace", bundled=None)
+    fill(store)
+    before = lists(store)
+    store.close()  # made here, in WAL mode, and then opened on another drive
+    assert journal_of(store.workspace) == "wal"
+    table = tmp_path / "mountinfo"
+    table.write_text(f"22 1 0:21 / / rw - {kind} there rw,vers=4.2\n", encoding="utf-8")
+    monkeypatch.setattr(drives, "_MOUNTS", table)
+    again = Store(store.workspace, bundled=None)
+    assert lists(again) == before
+    other = Store(store.workspace, bundled=None)
+    threads = [
+        threading.Thread(target=one.save_corpus, args=(corpus(f"corpus-{place}"),))
+        for place, one in enumerate([again, other] * 5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(again.corpora()) == len(other.corpora()) == 11
+    assert again.check() == []
+    again.close()
+    other.close()
+    assert journal_of(store.workspace) == mode
+    assert not list(store.workspace.glob("index.sqlite-*"))
+
+
+def test_a_workspace_on_a_full_disk_opens_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    before = lists(store)
+    store.close()
+    (store.workspace / "index.sqlite").unlink()
+    real = Index.prepare
+
+    def full(index: Index) -> bool:
+        if index._file == store.workspace / "index.sqlite":
+            raise DiskFull("The index could not be written: the disk is full. Free some space.")
+        return real(index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "prepare", full)
+        again = reopened(store)
+        assert "the disk is full" in again.warning
+        assert lists(again) == before
+    again.save_corpus(corpus("more"))  # there is room again
+    assert "more" in [info.name for info in again.corpora()]
+    assert "more" in [info.name for info in reopened(store).corpora()]

@@ -89,6 +89,25 @@ def test_a_parent_folder_becomes_a_run(taught: Store, script: Path, llama: Model
     assert taught.check() == []
 
 
+def test_a_killed_import_that_had_come_to_its_end_is_resumed(taught: Store, script: Path, llama: ModelSpec) -> None:
+    """Killed after its run was there and before its job was told to be done."""
+    asked = ImportCheckpoints(name="mine", folders=(str(script),), model=llama, corpus="tiny")
+    import_checkpoints(taught, asked, quiet, Never())
+    before = {path: path.read_bytes() for path in taught.run_folder("mine").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="already exists"):
+        import_checkpoints(taught, asked, quiet, Never())
+    again = asked.model_copy(update={"resume": True})
+    assert import_checkpoints(taught, again, quiet, Never()) == "mine"
+    fewer = again.model_copy(update={"folders": (str(script / "checkpoint-6"),)})
+    for other in (fewer, again.model_copy(update={"corpus": None})):
+        with pytest.raises(InputError, match="already exists"):  # it is another run
+            import_checkpoints(taught, other, quiet, Never())
+    assert {path: path.read_bytes() for path in taught.run_folder("mine").rglob("*") if path.is_file()} == before
+    (taught.run_folder("mine") / "checkpoints" / "step-000004" / "adapter_model.safetensors").write_bytes(b"another")
+    with pytest.raises(InputError, match="already exists"):
+        import_checkpoints(taught, again, quiet, Never())
+
+
 def test_an_imported_checkpoint_is_the_scripts(taught: Store, script: Path, llama: ModelSpec) -> None:
     take_in(taught, [script], llama, corpus="tiny")
     loaded = load_base(llama)

@@ -88,6 +88,8 @@ def test_noise_of_no_tokens_changes_nothing_and_the_same_seed_gives_the_same(run
 def test_the_base_is_not_tuned(runs: Store) -> None:
     report = checked(runs, CHECK.model_copy(update={"checkpoint": "one@base", "levels": ()}))
     assert [subject.subject for subject in report.subjects] == ["base", "random"]
+    assert report.missing == ()
+    assert report.model_copy(update={"subjects": report.subjects[:1]}).missing == ("random",)
 
 
 class Told:

@@ -19,7 +19,14 @@ from engine.figures.component_charts import (
     robustness_charts,
     side_by_side,
 )
-from engine.figures.component_rows import curve_rows, flip_rows, jaccard_rows, layer_rows, robustness_rows
+from engine.figures.component_rows import (
+    SUBJECT_TITLES,
+    curve_rows,
+    flip_rows,
+    jaccard_rows,
+    layer_rows,
+    robustness_rows,
+)
 from engine.figures.component_view import unlearned
 from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
 from pages._ui.change_data import seen
@@ -176,7 +183,10 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
         st.markdown(f"B, {step_name(chosen.b.step)}: circuits of {percent(report.share)} of the edges")
         charts = partial(robustness_charts, robustness_rows(report), height=_PX)
         _draw("robustness", charts, figures, _alt(chosen, "robustness"))
-    if report is None or abs(report.share - chosen.share) > 1e-9:
+        if report.missing:
+            left = ", ".join(SUBJECT_TITLES[one] for one in report.missing)
+            st.caption(f"Not measured yet, as the check was stopped before its end: {left}.")
+    if report is None or report.missing or abs(report.share - chosen.share) > 1e-9:
         with _room(reserved=report is None):
             _ask_for_robustness(chosen, ours["B"], first=report is None)
     st.caption(_ROBUSTNESS)

@@ -66,7 +66,7 @@ def _indicator(seen: _SeenJobs) -> None:
         with st.popover(indicator_label(seen.active, seen.stopped), key="jobs menu", width="content"):
             for job in seen.active:
                 st.markdown(f"**{plain(job.title)}**")
-                progress_row(job, key="indicator")
+                progress_row(job, key=f"indicator {job.id}")
             for job in seen.stopped:
                 _stopped(job)
     elif seen.done:

@@ -12,7 +12,7 @@ _KNOWN_FROM = 0.05  # of a job; before that its pace is the pace of loading libr
 
 
 def progress_row(job: JobRecord, *, key: str) -> None:
-    """As high as the button in whose place it stands (`.st-key-job-row-…` in theme.css)."""
+    """As high as the button in whose place it stands (`.st-key-job-row-…` in theme.css). `key`: no other row has it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"job row {key}"):
         st.progress(min(1.0, max(0.0, job.progress.fraction)), text=plain(progress_text(job)))
         cancelling = job.id in st.session_state.setdefault(_CANCELLING, set())
