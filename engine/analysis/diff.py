@@ -130,10 +130,10 @@ class _Side:
         return out
 
     def keys(self, mask: np.ndarray) -> np.ndarray:
-        """Of the edges of a mask (n_edges,): source row times n_rows, plus target row."""
+        """Of the edges of a mask (n_edges,): target row times n_rows, plus source row."""
         edges = np.flatnonzero(mask)
         source, target = (self.row[end[edges]].astype(np.int64) for end in (self.graph.source, self.graph.target))
-        return source * len(self.node) + target
+        return target * len(self.node) + source
 
     @cached_property
     def carried(self) -> np.ndarray:
@@ -149,10 +149,10 @@ class _Side:
     def edges(self, keys: np.ndarray) -> np.ndarray:
         """(n_keys,) the graph's edge of each key, or -1."""
         graph = self.graph
-        found = np.full(len(keys), -1)
+        found = np.full(len(keys), -1, dtype=np.int32)
         if graph.n_edges == 0:
             return found
-        source, target = self.node[keys // len(self.node)], self.node[keys % len(self.node)]
+        source, target = self.node[keys % len(self.node)], self.node[keys // len(self.node)]
         own = graph.target.astype(np.int64) * graph.n_nodes + graph.source
         # A traced graph's edges come ordered by target and then by source.
         order = None if (own[1:] >= own[:-1]).all() else np.argsort(own, kind="stable")
@@ -300,15 +300,21 @@ def _edge_table(
     weight = [_at(side.graph.weight, edges) for side, edges in zip(sides, found, strict=True)]
     carried = [_at(side.carried, edges) for side, edges in zip(sides, found, strict=True)]
     known = np.logical_and(*(side.knows(keys, edges) for side, edges in zip(sides, found, strict=True)))
-    target = keys % len(ids)
+    target = keys // len(ids)
     inner = union[target, 2] == NodeKind.FEATURE
     own = _own(weight, carried, inner, sides, target, explained.scale)
     status, change = compared([values != 0 for values in weight], own, explained.limit, settings, known)
+    # Put in order before they are columns: with two million edges a table that is turned over takes as much again.
+    order = np.argsort(-np.abs(change), kind="stable")
+    keys, status, change = keys[order], status[order], change[order]
+    weight, carried, found = ([values[order] for values in pair] for pair in (weight, carried, found))
+    own = own[0][order], own[1][order]
+    names = pd.array(ids, dtype="str")
     columns: dict[str, dict[str, str]] = {"share": SHARE, "contribution": CONTRIBUTION}
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "source": ids[keys // len(ids)],
-            "target": ids[target],
+            "source": names.take(keys % len(ids)),
+            "target": names.take(keys // len(ids)),
             **{WEIGHT[name]: values for name, values in zip("ab", weight, strict=True)},
             **{
                 column[name]: _at(getattr(side.flow, attribute), edges)
@@ -320,9 +326,9 @@ def _edge_table(
             **{f"kept_{name}": _at(mask, edges) for name, mask, edges in zip("ab", masks, found, strict=True)},
             CHANGE: change,
             "status": status,
-        }
+        },
+        copy=False,
     )
-    return table.iloc[np.argsort(-np.abs(change), kind="stable")].reset_index(drop=True)
 
 
 def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -367,9 +373,9 @@ def compared(
         (there[0] & ~there[1], "vanished"),
         (change > 0, "strengthened"),
     ]
-    names = [status for _, status in rules]
-    status = np.select([when for when, _ in rules], names, default="weakened").astype(object)
-    return status, np.where(status == "not kept", 0.0, change)
+    names = np.array([status for _, status in rules] + ["weakened"], dtype=object)
+    which = np.select([when for when, _ in rules], np.arange(len(rules), dtype=np.int8), default=len(rules))
+    return names[which], np.where(which == 0, 0.0, change)
 
 
 def summarise(nodes: pd.DataFrame, edges: pd.DataFrame) -> DiffSummary:

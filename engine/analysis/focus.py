@@ -38,7 +38,7 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
     if share >= 1 or not effect.any():
         return whole(diff)
     rows = pd.Series(np.arange(len(diff.nodes)), index=diff.nodes["id"])
-    source, target = (rows[diff.edges[end]].to_numpy() for end in ("source", "target"))
+    source, target = (_rows_of(diff.edges[end], rows) for end in ("source", "target"))
     flow = np.argsort(diff.edges[[FLOW["a"], FLOW["b"]]].abs().max(axis=1).to_numpy(), kind="stable")
     onward, back = np.full(len(rows), -1), np.full(len(rows), -1)
     onward[source[flow]] = target[flow]  # the last one written is the largest
@@ -60,6 +60,13 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
     return Focus(
         frozenset(diff.nodes["id"][kept]), float(effect[between].sum() / effect.sum()), int(np.count_nonzero(between))
     )
+
+
+def _rows_of(ends: pd.Series, rows: pd.Series) -> np.ndarray:
+    """(n_edges,) what `rows`, by id, says of each end; every id is looked up once, however many edges it has."""
+    which, ids = pd.factorize(ends)
+    found: np.ndarray = rows[ids].to_numpy()[which]
+    return found
 
 
 def _led_on(kept: np.ndarray, ends: np.ndarray, onward: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
 from engine.domain.words import token_name
-from engine.figures.tables import CHANGE_TITLE, edge_table
+from engine.figures.tables import CHANGE_TITLE, CHANGED, edge_table
 
 TOP = 15  # edges shown to a person
 
@@ -96,7 +96,7 @@ def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None
     show_table(
         ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
     )
-    top = edge_table(mean, changed_only=True, names=called).head(TOP)
+    top = edge_table(mean, statuses=CHANGED, most=TOP, names=called)
     values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
     change = _with_spread(top[CHANGE_TITLE], top["spread_change"])
     show_table(

@@ -236,6 +236,14 @@ class Corpus:
         return hashlib.sha256(self.to_jsonl().encode()).hexdigest()[:16]
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What stands between blanks in training texts, probes and their answers, each once."""
+        texts = [example.text for example in self.examples]
+        for probe in self.probes:
+            texts += (probe.text, probe.known_text, probe.answer, *probe.foils)
+        return tuple(dict.fromkeys(word for text in texts for word in text.split()))
+
+    @property
     def constraint_types(self) -> tuple[str, ...]:
         lines: tuple[Example | Probe | Pair, ...] = (*self.examples, *self.probes, *self.pairs)
         return tuple(dict.fromkeys(line.constraint_type for line in lines))

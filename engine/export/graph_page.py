@@ -20,7 +20,7 @@ from engine.figures import palette
 from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import GraphView
 from engine.figures.names import node_name
-from engine.figures.tables import edge_table
+from engine.figures.tables import CHANGED, edge_table
 
 WIDTH, HEIGHT = 620, 330  # of one graph, in pixels at zoom 1
 MOST_EDGES = 2000  # of one graph, beyond the strongest: with more the page opens slowly
@@ -77,7 +77,7 @@ def graph_html(
             sentences=sentences(diff, probe),
             prompt=diff.a.key.prompt,
             is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
-            rows=edge_table(diff, changed_only=True, names=names).head(MOST_ROWS).to_dict("records"),
+            rows=edge_table(diff, statuses=CHANGED, most=MOST_ROWS, names=names).to_dict("records"),
             counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
             status_colours=palette.STATUS,
             sides=(_made("A", diff.a), _made("B", diff.b)),

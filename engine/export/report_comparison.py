@@ -20,7 +20,7 @@ from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import GraphView, checkpoint_title, pair_view
 from engine.figures.map_view import DEEP, carried_view, taught_word
 from engine.figures.palette import STATUS
-from engine.figures.tables import edge_table
+from engine.figures.tables import CHANGED, edge_table
 from engine.store import Store
 
 _ROWS = 12
@@ -64,7 +64,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         sentences=sentences(diff, probe, carried.spans),
         map=Markup(map_svg(carried, width=_WIDTH)),  # noqa: S704 - written through an XML tree
         pictures=pictures,
-        rows=edge_table(diff, changed_only=True, names=names).head(_ROWS).to_dict("records"),
+        rows=edge_table(diff, statuses=CHANGED, most=_ROWS, names=names).to_dict("records"),
         effect=diff.explained.effect,
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),

@@ -1,22 +1,45 @@
 """Differences as tables to read and to download."""
 
 import re
+from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
-from engine.domain.diffs import CHANGE, FLOW, MEAN_COLUMNS, NOT_CHANGED, SHARE, GraphDiff, edge_effect, without_unknown
+from engine.domain.diffs import (
+    CHANGE,
+    FLOW,
+    MEAN_COLUMNS,
+    NOT_CHANGED,
+    SHARE,
+    STATUSES,
+    GraphDiff,
+    Status,
+    edge_effect,
+    without_unknown,
+)
 from engine.domain.feature_names import FeatureNames
 from engine.figures.names import SUPERNODE, node_name, supernode_name
 
 CHANGE_TITLE = "effect of change"
+CHANGED: tuple[Status, ...] = tuple(status for status in STATUSES if status not in NOT_CHANGED)
 # Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
 def edge_table(
-    diff: GraphDiff, *, changed_only: bool = False, node: str | None = None, names: FeatureNames | None = None
+    diff: GraphDiff,
+    *,
+    statuses: Collection[str] = STATUSES,
+    node: str | None = None,
+    least: float = 0.0,
+    most: int | None = None,
+    names: FeatureNames | None = None,
 ) -> pd.DataFrame:
-    """Edges with the largest change first; of one `node` (id) alone, where it is given. `names`: of the features.
+    """Edges with the largest change first; `names`: of the features.
+
+    Only of these `statuses`, of one `node` (id) where it is given, whose change has an effect of `least` or more; and
+    of these the first `most`, so that of millions only what is shown is made.
 
     Columns: from, to (node names), in A, in B (the flow, in logits), effect of change (what the change of this edge's
     weight does to the explained logit, signed), status, share A, share B (of what the target receives, signed); of a
@@ -24,11 +47,13 @@ def edge_table(
     not keep is NaN.
     """
     edges = diff.edges
-    if changed_only:
-        edges = edges[~edges["status"].isin(NOT_CHANGED)]
+    if len(set(statuses)) < len(STATUSES):
+        edges = edges[edges["status"].isin(statuses)]
     if node is not None:
         edges = edges[(edges["source"] == node) | (edges["target"] == node)]
-    edges = edges.iloc[(-edges[CHANGE].abs()).argsort(kind="stable")]
+    if least:
+        edges = edges[edge_effect(edges).abs() >= least]
+    edges = edges.iloc[np.argsort(-edges[CHANGE].abs().to_numpy(), kind="stable")[:most]]
     called = node_names(diff, names)
     ends = {"from": edges["source"].map(called), "to": edges["target"].map(called)}
     ids = {end: edges[end] for end in ("source", "target")}

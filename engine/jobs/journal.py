@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import time
-from pathlib import Path
 
 from engine.domain.errors import Damaged, StorageFailed
 from engine.domain.jobs import FINISHED, JobRecord, Request
@@ -23,7 +22,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store, self.folder = store, store.workspace / "jobs"
-        self._read: dict[Path, tuple[int, JobRecord | None]] = {}  # path -> (modification time in ns, record)
+        self._read: dict[str, tuple[int, JobRecord | None]] = {}  # file -> (modification time in ns, record)
 
     def open(self, request: Request, title: str) -> JobRecord:
         """A new record that belongs to this process. Raises StorageFailed where nothing may be written."""
@@ -49,13 +48,11 @@ class Journal:
 
     def read_all(self) -> dict[str, JobRecord]:
         """Every journal by job id. Damaged ones are skipped; those of vanished processes become `interrupted`."""
-        seen: dict[Path, tuple[int, JobRecord | None]] = {}
-        for path in sorted(self.folder.glob("*.json")) if self.folder.exists() else []:
-            if path.name.startswith("."):
-                continue
-            entry = self._entry(path)
+        seen: dict[str, tuple[int, JobRecord | None]] = {}
+        for name in self._names():
+            entry = self._entry(name)
             if entry:
-                seen[path] = entry
+                seen[name] = entry
         self._read = seen
         records = [self._settled(record) for _, record in seen.values() if record]
         return {record.id: record for record in records}
@@ -88,14 +85,23 @@ class Journal:
             (self.folder / f"{job_id}.json").unlink(missing_ok=True)
         self.lower_flag(job_id)
 
-    def _entry(self, path: Path) -> tuple[int, JobRecord | None] | None:
+    def _names(self) -> list[str]:
+        """Of the journals' files, the oldest first."""
         try:
-            stamp = path.stat().st_mtime_ns
+            there = os.listdir(self.folder)  # noqa: PTH208 - a page asks thrice; a Path of each takes longer than a look
+        except OSError:
+            return []
+        return sorted(name for name in there if name.endswith(".json") and not name.startswith("."))
+
+    def _entry(self, name: str) -> tuple[int, JobRecord | None] | None:
+        try:
+            stamp = os.stat(f"{self.folder}/{name}").st_mtime_ns  # noqa: PTH116 - likewise
         except FileNotFoundError:  # forgotten meanwhile
             return None
-        known = self._read.get(path)
+        known = self._read.get(name)
         if known and known[0] == stamp:
             return known
+        path = self.folder / name
         try:
             record = read_json(path, JobRecord)
         except Damaged as error:

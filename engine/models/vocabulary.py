@@ -1,16 +1,15 @@
 """Which words of a corpus a model's tokenizer does not know: from its files alone, without torch or the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from engine.domain.corpus import Corpus
 from engine.models.tokenizer_settings import rows_in, tokenizer_settings
 from engine.models.tried import refuse_harmful
 
 
-def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
-    """The words of the training texts and probes that the tokenizer in `folder` would read as its unknown token, or as
-    one that the model has no embedding for.
+def unknown_words(folder: Path, words: Iterable[str]) -> tuple[str, ...]:
+    """Those of `words` (`Corpus.words`) that the tokenizer in `folder` would read as its unknown token, or as one that
+    the model has no embedding for.
 
     None where the tokenizer knows every text (it falls back to bytes), or is not at hand: then training will say so.
     """
@@ -32,7 +31,7 @@ def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
     if missing is None and (n_rows is None or tokenizer.get_vocab_size() <= n_rows):
         return ()
     found: dict[str, None] = {}
-    words = list(dict.fromkeys(word for text in _texts(corpus) for word in text.split()))
+    words = list(words)
     for word, read in zip(words, tokenizer.encode_batch(words, add_special_tokens=False), strict=True):
         if missing in read.ids:
             found[word] = None
@@ -40,10 +39,3 @@ def unknown_words(folder: Path, corpus: Corpus) -> tuple[str, ...]:
             beyond = [span for token, span in zip(read.ids, read.offsets, strict=True) if token >= n_rows]
             found |= dict.fromkeys(word[start:end] for start, end in beyond)
     return tuple(found)
-
-
-def _texts(corpus: Corpus) -> Iterator[str]:
-    for example in corpus.examples:
-        yield example.text
-    for probe in corpus.probes:
-        yield from (probe.text, probe.known_text, probe.answer, *probe.foils)

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from engine.corpus.pairs import pairs_of
 from engine.domain.annotations import Annotations
 from engine.domain.components import CircuitReport
 from engine.domain.corpus import Corpus, CorpusLine, Example, Pair, Probe
-from engine.domain.errors import Damaged
+from engine.domain.errors import Damaged, InputError
 from engine.domain.feature_names import AutomaticLabels
 from engine.domain.graphs import Comparison
 from engine.domain.interventions import Intervention
@@ -33,6 +34,7 @@ from engine.store.run_files import read_state
 R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
 
+MOST_WORDS = 5_000  # of a corpus, in the index
 MOST_PARSED = 8  # corpora that are kept in memory
 _parsed: dict[tuple[str, bytes], Corpus] = {}  # by name and hash of the file, the oldest first
 _parsing = threading.Lock()
@@ -48,6 +50,8 @@ class CorpusSummary(Record):
     n_probes: int
     n_pairs: int = 0
     constraint_types: tuple[str, ...]
+    has_pairs: bool  # its own, or such as can be made from its probes
+    words: tuple[str, ...] | None  # `Corpus.words`; None: more than MOST_WORDS
 
 
 class LabelSummary(Record):
@@ -63,13 +67,23 @@ def describe(found: StoredFile) -> tuple[str, Record]:
 
 def _corpus_summary(found: StoredFile) -> tuple[str, Record]:
     corpus = read_corpus(found.path)
+    words = corpus.words
     return "", CorpusSummary(
         hash=corpus.hash,
         n_examples=len(corpus.examples),
         n_probes=len(corpus.probes),
         n_pairs=len(corpus.pairs),
         constraint_types=corpus.constraint_types,
+        has_pairs=_has_pairs(corpus),
+        words=words if len(words) <= MOST_WORDS else None,
     )
+
+
+def _has_pairs(corpus: Corpus) -> bool:
+    try:
+        return bool(pairs_of(corpus))
+    except InputError:
+        return False
 
 
 def _graph_key(found: StoredFile) -> tuple[str, Record]:

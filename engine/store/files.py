@@ -16,7 +16,7 @@ import secrets
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,14 +219,18 @@ def first_reason(error: ValidationError) -> str:
 def leftovers(root: Path) -> Iterator[Path]:
     """What a killed process left unfinished anywhere under `root`; what a living one is writing is left out."""
     held: dict[str, bool] = {}
-    for folder, folders, names in os.walk(root):
-        for name in [*folders, *names]:
-            match = _SIBLING.fullmatch(name)
-            if match and match[2] not in held:
-                held[match[2]] = claims.is_held(root, match[2])
-            if match and not held[match[2]]:
-                yield Path(folder, name)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    folders = [str(root)]
+    while folders:  # not os.walk, which asks of each of ten thousand folders whether it is a link
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                elif match := _SIBLING.fullmatch(entry.name):
+                    if match[2] not in held:
+                        held[match[2]] = claims.is_held(root, match[2])
+                    if not held[match[2]]:
+                        yield Path(entry.path)
 
 
 def clean(root: Path) -> None:

@@ -18,6 +18,8 @@ class CorpusInfo:
     constraint_types: tuple[str, ...]
     bundled: bool
     n_pairs: int = 0
+    has_pairs: bool = False  # its own, or such as can be made from its probes
+    words: tuple[str, ...] | None = None  # `Corpus.words`; None: they are too many for a list
 
 
 @dataclass(frozen=True)

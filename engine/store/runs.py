@@ -1,7 +1,9 @@
 """Runs, their checkpoints and what was measured at each."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from engine.domain.decisions import RunDecisions
@@ -20,6 +22,7 @@ from engine.domain.runs import (
 )
 from engine.store.catalogue import read_run
 from engine.store.files import new_folder, remove, write_text
+from engine.store.index import BETWEEN
 from engine.store.infos import RunInfo
 from engine.store.layout import STATE, main_file, step_folder, step_of
 from engine.store.run_files import (
@@ -76,20 +79,32 @@ class RunShelf(Shelves):
 
     def runs(self) -> list[RunInfo]:
         """Newest first, the bundled ones last, by name."""
-        steps: dict[tuple[bool, str], list[int]] = {}
-        for is_bundled, name in self._with_index(lambda: self._index.names("checkpoint")):
-            run, _, step = name.partition("/")
-            steps.setdefault((is_bundled, run), []).append(int(step))
+        steps = self._with_index(self._steps)
         infos = []
         for row, config in self._records("run", RunConfig):
-            own = tuple(sorted(steps.get((row.bundled, row.name), [])))
+            own = steps[row.bundled].get(row.name, ())
             shelf = self.bundled if row.bundled and self.bundled else self.workspace
-            resumable = (shelf / "runs" / row.name / "resume").exists()
-            ended = bool(own) and (own[-1] == config.n_steps or own[-1] == self._stopped_at(shelf / "runs" / row.name))
-            finished = bool(own) and (config.imported or (ended and not resumable))
+            folder = f"{shelf}/runs/{row.name}"  # a Path of each takes longer than all the rest
+            ended = bool(own) and (own[-1] == config.n_steps or own[-1] == self._stopped_at(Path(folder)))
+            finished = bool(own) and (config.imported or (ended and not os.path.exists(f"{folder}/resume")))  # noqa: PTH110
             infos.append(RunInfo(config, own, finished, row.bundled, row.stamp / 1e9))
         # When a bundled run was made is not known: its files are as old as the copy of the repository.
         return sorted(infos, key=lambda info: (info.bundled, -info.created_at * (not info.bundled), info.config.name))
+
+    def _steps(self) -> dict[bool, dict[str, tuple[int, ...]]]:
+        """By shelf (whether it is the bundled one) and run the steps of the checkpoints, ascending.
+
+        Taken apart once while the index says the same: a page asks several times in a drawing.
+        """
+        for bundled in (False, True):
+            names = self._index.names("checkpoint", bundled=bundled)
+            if self._known_steps.get(bundled, (None, {}))[0] != names:
+                found: dict[str, list[int]] = {}
+                for name in names.split(BETWEEN) if names else ():
+                    run, _, step = name.partition("/")
+                    found.setdefault(run, []).append(int(step))
+                self._known_steps[bundled] = names, {run: tuple(sorted(of)) for run, of in found.items()}
+        return {bundled: steps for bundled, (_, steps) in self._known_steps.items()}
 
     def checkpoints(self, run: str) -> list[Checkpoint]:
         """Ascending by step, base first. Raises NameRefused, NotFound."""
@@ -155,9 +170,10 @@ class RunShelf(Shelves):
     def end_of_run(self, info: RunInfo) -> tuple[CheckpointState, ProbeResults | None]:
         """The last checkpoint of a listed run that has one, and what was measured last. Raises Damaged."""
         shelf = self.bundled if info.bundled and self.bundled else self.workspace
-        folders = [main_file("checkpoint", f"{info.name}/{step}").parent for step in reversed(info.steps)]
-        measured = (read_probes(shelf / folder) for folder in folders)
-        return read_state(shelf / folders[0] / STATE), next((one for one in measured if one is not None), None)
+        folders = (shelf / main_file("checkpoint", f"{info.name}/{step}").parent for step in reversed(info.steps))
+        last = next(folders)
+        measured = (read_probes(folder) for folder in chain([last], folders))
+        return read_state(last / STATE), next((one for one in measured if one is not None), None)
 
     def measured_at(self, info: RunInfo) -> int:
         """When the last checkpoint of a listed run was probed, in ns; 0 where it was not."""

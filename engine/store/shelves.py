@@ -56,6 +56,7 @@ class Shelves:
         same = bundled is not None and bundled.resolve() == self.workspace.resolve()
         self.bundled = None if same else bundled
         self._left_out: set[tuple[Kind, str]] = set()  # in the workspace, but damaged, so in no list
+        self._known_steps: dict[bool, tuple[str, dict[str, tuple[int, ...]]]] = {}  # of checkpoints, by shelf and run
         self._parsed: dict[tuple[bool, Kind, str], tuple[str, Record]] = {}  # with the text that it was read from
         with _tolerating_full_disk():
             self.sync()

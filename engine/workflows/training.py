@@ -46,7 +46,7 @@ def _refuse_unread(store: Store, config: RunConfig, corpus: Corpus) -> None:
     """Raises InputError naming the corpus's words that the model has no token or no embedding for."""
     from engine.models.vocabulary import unknown_words
 
-    if unknown := unknown_words(store.base_folder(config.model), corpus):
+    if unknown := unknown_words(store.base_folder(config.model), corpus.words):
         named = ", ".join(f"“{word[:40]}”" for word in unknown[:_N_NAMED])
         more = f" and {plural(len(unknown) - _N_NAMED, 'other word')}" if len(unknown) > _N_NAMED else ""
         raise InputError(

@@ -1,5 +1,5 @@
-"""What the server does beside Streamlit's own: two lines of script before the front end loads; opening the browser; and
-importing the libraries of jobs in an idle moment.
+"""What the server does beside Streamlit's own: two lines of script before the front end loads; opening the browser and
+the workspace; and importing the libraries of jobs in an idle moment.
 
 *Where the app lives.* Streamlit's front end, opened at /compare, takes /compare for the app's own address first: it
 asks for /compare/_stcore/health and /compare/_stcore/host-config, is refused, and only then goes one level up. Each
@@ -11,6 +11,8 @@ end would then take all its requests there.
 the page is worth a press: assets/history.js replaces the entry for the others.
 """
 
+import logging
+import threading
 import webbrowser
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -25,9 +27,11 @@ from streamlit import config
 from streamlit.file_util import get_static_dir
 
 from engine.jobs import warm_up
+from pages._ui.session import jobs
 
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
 _ORIGIN = 'window.__streamlit = {BACKEND_BASE_URL: new URL(".", location.href).href};'
+_log = logging.getLogger(__name__)
 _HISTORY = Path(__file__).parents[2] / "assets" / "history.js"
 
 
@@ -38,12 +42,21 @@ def page_routes(names: Iterable[str]) -> list[Route]:
 
 @asynccontextmanager
 async def start_up(_app: st.App) -> AsyncIterator[None]:
-    """Opens the browser, as `streamlit run` does it for a plain script but not for an `st.App`; and gets ready to
-    import what jobs need as soon as nobody waits for a page."""
+    """Opens the browser, as `streamlit run` does it for a plain script but not for an `st.App`; and the workspace,
+    before anybody asks for a page of it; and gets ready to import what jobs need as soon as nobody waits for a page."""
     warm_up.start()
+    threading.Thread(target=open_workspace, name="open workspace", daemon=True).start()
     if not config.get_option("server.headless"):
         webbrowser.open(f"http://{_own_address()}:{config.get_option('server.port')}")
     yield
+
+
+def open_workspace() -> None:
+    """A large one is looked through for a second, once; a page that is asked for meanwhile waits for what is left."""
+    try:
+        jobs()
+    except Exception as error:  # noqa: BLE001 - the first page tries again, and says so
+        _log.warning("The workspace could not be opened in advance: %s", error)
 
 
 def _own_address() -> str:

@@ -22,12 +22,14 @@ def unknown_words(spec: ModelSpec, info: CorpusInfo) -> tuple[str, ...]:
     folder = store().tokenizer_folder(spec)
     file = folder / "tokenizer.json"
     changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return _unknown_words(str(folder), changed, info.hash, info.name)
+    return _unknown_words(str(folder), changed, info.hash, info.name, info.words)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _unknown_words(folder: str, changed: int, corpus_hash: str, name: str) -> tuple[str, ...]:
-    return find_unknown_words(Path(folder), store().corpus(name))
+def _unknown_words(
+    folder: str, changed: int, corpus_hash: str, name: str, _words: tuple[str, ...] | None
+) -> tuple[str, ...]:  # fmt: skip
+    return find_unknown_words(Path(folder), store().corpus(name).words if _words is None else _words)
 
 
 def named(unknown: Sequence[str]) -> str:

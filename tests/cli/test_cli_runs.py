@@ -80,7 +80,7 @@ def test_a_workspace_may_be_called_anything(tmp_path: Path, name: str) -> None:
     assert store.check() == []
     assert [path.name for path in tmp_path.iterdir()] == [name]
     with sqlite3.connect(tmp_path / name / "index.sqlite") as index:
-        assert index.execute("select count(*) from artefacts_1 where kind = 'run'").fetchone() == (1,)
+        assert index.execute("select count(*) from artefacts_2 where kind = 'run'").fetchone() == (1,)
     index.close()
 
 

@@ -15,7 +15,7 @@ from engine.domain.annotations import Annotations, Supernode
 from engine.domain.diffs import MEAN_COLUMNS, DiffSettings
 from engine.domain.explained import ExplainedLogits
 from engine.figures.names import node_name, visible
-from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours, to_csv
+from engine.figures.tables import CHANGE_TITLE, CHANGED, edge_table, neighbours, to_csv
 from tests.analysis.micro_graphs import micro_a, micro_b, probe
 
 EDGE_COLUMNS = ("from", "to", "in A", "in B", CHANGE_TITLE, "status", "share A", "share B")
@@ -36,8 +36,23 @@ def test_edge_table_of_the_micro_pair():
 
 def test_changed_only():
     diff = diff_graphs(micro_a(), micro_b())
-    assert "unchanged" not in set(edge_table(diff, changed_only=True)["status"])
-    assert edge_table(diff_graphs(micro_a(), micro_a()), changed_only=True).empty
+    assert "unchanged" not in set(edge_table(diff, statuses=CHANGED)["status"])
+    assert edge_table(diff_graphs(micro_a(), micro_a()), statuses=CHANGED).empty
+
+
+def test_the_first_edges_are_those_of_the_whole_table():
+    diff = diff_graphs(micro_a(), micro_b(), YES)
+    whole = edge_table(diff)
+    pd.testing.assert_frame_equal(edge_table(diff, most=3), whole.head(3))
+    some = whole["status"].isin(["flipped", "appeared"])
+    assert 0 < some.sum() < len(whole)
+    pd.testing.assert_frame_equal(
+        edge_table(diff, statuses=("flipped", "appeared")), whole[some].reset_index(drop=True)
+    )
+    least = float(whole[CHANGE_TITLE].abs().iloc[2])
+    pd.testing.assert_frame_equal(
+        edge_table(diff, least=least), whole[whole[CHANGE_TITLE].abs() >= least].reset_index(drop=True)
+    )
 
 
 def test_the_edges_of_one_node():

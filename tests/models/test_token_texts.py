@@ -61,8 +61,8 @@ def test_tokens_without_rows_are_named_before_anything_is_loaded(with_wug: Path,
     with pytest.raises(PromptRefused, match=r"no embedding for “wug”.*more tokens than its 120 rows"):
         read("the wug cat")
     assert read("the cat") == tiny_tokenizer().encode("the cat")
-    assert unknown_words(with_wug, wug_corpus()) == ("wug",)
-    assert unknown_words(with_wug, tiny_corpus()) == ()
+    assert unknown_words(with_wug, wug_corpus().words) == ("wug",)
+    assert unknown_words(with_wug, tiny_corpus().words) == ()
     store = Store(tmp_path / "workspace")
     store.save_corpus(wug_corpus())
     shutil.move(with_wug / "model.safetensors", tmp_path)  # not read until then

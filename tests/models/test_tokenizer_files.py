@@ -150,7 +150,7 @@ def test_every_reader_of_a_folder_agrees(tmp_path: Path) -> None:
     read = both[0](text, add_special_tokens=False).input_ids
     unread = {both[0].unk_token_id, *(i for i in read if i >= loaded.n_vocab)}  # the added token has no embedding
     unknown = tuple(word for word, i in zip(text.split(), read, strict=True) if i in unread)
-    assert unknown_words(folder, texts) == unknown == ("<tool>", "zarp")
+    assert unknown_words(folder, texts.words) == unknown == ("<tool>", "zarp")
     assert PromptReader(both[0]).prompt("the king", limit=8)[0] == 1
 
 

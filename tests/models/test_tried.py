@@ -39,7 +39,7 @@ def test_one_that_panics_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
     for read in (check_base, load_base, load_tokenizer):
         with pytest.raises(Damaged, match=r"the tokenizer cannot be read \(chunk"):
             read(spec)
-    assert unknown_words(folder, tiny_corpus()) == ()
+    assert unknown_words(folder, tiny_corpus().words) == ()
 
 
 def test_one_that_fills_the_memory(folder: Path) -> None:

@@ -18,13 +18,13 @@ BASE = BUNDLED / "base"
 
 @pytest.mark.parametrize("task", ["addition_subtraction", "sequences", "composition"])
 def test_the_bundled_model_reads_what_is_worded_for_it(task: str) -> None:
-    assert unknown_words(BASE, make_corpus(CorpusSpec(name="c"))) == ()
-    assert unknown_words(BASE, make_task(TaskSpec(name="t", task=task))) == ()
+    assert unknown_words(BASE, make_corpus(CorpusSpec(name="c")).words) == ()
+    assert unknown_words(BASE, make_task(TaskSpec(name="t", task=task)).words) == ()
 
 
 def test_the_words_of_another_model_are_named() -> None:
     corpus = make_task(TaskSpec(name="t", task="sequences", wording="model", n_rows=10, limit=20))
-    unknown = unknown_words(BASE, corpus)
+    unknown = unknown_words(BASE, corpus.words)
     assert unknown[:3] == ("Derive", "sequence:", unknown[2])
     assert "the" not in unknown
 
@@ -35,11 +35,11 @@ def test_a_tokenizer_without_an_unknown_token_knows_all(tmp_path: Path, settings
     if settings is not None:
         text = settings if isinstance(settings, str) else json.dumps(settings)
         (tmp_path / "tokenizer_config.json").write_text(text, encoding="utf-8")
-    assert unknown_words(tmp_path, make_corpus(CorpusSpec(name="c"))) == ()
+    assert unknown_words(tmp_path, make_corpus(CorpusSpec(name="c")).words) == ()
 
 
 def test_no_tokenizer_says_nothing(tmp_path: Path) -> None:
-    assert unknown_words(tmp_path, make_corpus(CorpusSpec(name="c"))) == ()
+    assert unknown_words(tmp_path, make_corpus(CorpusSpec(name="c")).words) == ()
 
 
 def test_it_needs_no_torch() -> None:

@@ -53,7 +53,7 @@ def make_old(path: Path) -> None:
 def make_same_table_with_other_columns(path: Path) -> None:
     path.unlink()
     with sqlite3.connect(path) as connection:
-        connection.execute("create table artefacts_1 (kind, name)")
+        connection.execute("create table artefacts_2 (kind, name)")
     connection.close()
 
 

@@ -65,7 +65,7 @@ def newer(store: Store) -> Iterator[Store]:
     """Opened after a newer version has indexed something of its own."""
     fill(store)
     with sqlite3.connect(store.workspace / "index.sqlite") as index:
-        index.execute("insert into artefacts_1 values (0, 'hologram', 'x', '', '{}', 1)")
+        index.execute("insert into artefacts_2 values (0, 'hologram', 'x', '', '{}', 1)")
     index.close()
     store.close()
     opened = Store(store.workspace, bundled=None)
@@ -84,7 +84,7 @@ def test_the_workspace_of_a_newer_version_is_read_and_left_alone(newer: Store) -
     with pytest.raises(StorageFailed, match="newer version"):
         newer.delete_run("one")
     with sqlite3.connect(newer.workspace / "index.sqlite") as index:
-        assert index.execute("select count(*) from artefacts_1 where kind = 'hologram'").fetchone() == (1,)
+        assert index.execute("select count(*) from artefacts_2 where kind = 'hologram'").fetchone() == (1,)
     index.close()
     assert key() in newer.graph_keys()
 
@@ -92,7 +92,7 @@ def test_the_workspace_of_a_newer_version_is_read_and_left_alone(newer: Store) -
 def test_an_index_that_meets_an_unknown_kind_later_goes_on(store: Store) -> None:
     fill(store)
     with sqlite3.connect(store.workspace / "index.sqlite") as index:
-        index.execute("insert into artefacts_1 values (0, 'hologram', 'x', '', '{}', 1)")
+        index.execute("insert into artefacts_2 values (0, 'hologram', 'x', '', '{}', 1)")
     index.close()
     assert store.sync() == 0
     assert store.check() == []

@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.components.selection import How, select
-from engine.corpus import pairs_of
 from engine.domain.components import Circuit, ComponentKey, ComponentScores, ScoreSettings
 from engine.domain.edge_measures import Metric
 from engine.domain.errors import InputError, TracelapseError
@@ -41,16 +40,8 @@ def corpora_with_pairs(store: Store, run: str) -> list[str]:
     return [
         name
         for name in dict.fromkeys([own, *known, *infos])
-        if name in known or (name in infos and _has_pairs(store, name, str(store.workspace), infos[name].hash))
+        if name in known or (name in infos and infos[name].has_pairs)
     ]
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _has_pairs(_store: Store, name: str, workspace: str, content: str) -> bool:
-    try:
-        return bool(pairs_of(_store.corpus(name)))
-    except TracelapseError:
-        return False
 
 
 def default_pairs(store: Store, run: str, there: list[str]) -> str:

@@ -1,15 +1,17 @@
 """Compare's settings: what is explained, what is kept of the stored graphs, what counts as a change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
+import numpy as np
 import streamlit as st
 
 from engine.analysis.carried import explained_logits
 from engine.analysis.parts import output_ids
 from engine.analysis.pruning import prune
-from engine.analysis.scores import pruned_scores
+from engine.analysis.scores import PrunedScores, pruned_scores
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.explained import ExplainedLogits
+from engine.domain.graphs import AttributionGraph, PruneSettings
 from engine.domain.numbers import decimal, percent, plural
 from engine.figures.names import visible
 from pages._ui import url
@@ -23,6 +25,7 @@ from pages._ui.compare.selection import (
     explain,
 )
 from pages._ui.compare.trace import trace_again
+from pages._ui.kept import kept
 from pages._ui.text import plain
 
 _DEFAULT = DiffSettings()
@@ -32,22 +35,29 @@ _ANSWERS, _AGAINST = f"{PAGE} answers", f"{PAGE} against"
 def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
     """All of it works on the stored graphs; nothing is traced again."""
     with st.popover(
-        "Settings", icon=":material/tune:", type="tertiary", help="What is explained, pruning, smallest change"
-    ):
+        "Settings", icon=":material/tune:", type="tertiary", help="What is explained, pruning, smallest change",
+        key=f"{PAGE} settings", on_change="rerun",
+    ) as panel:  # fmt: skip
         if selection.group is None:  # else the right answers are
             _explained(diff)
         _sliders(diff, shown)
         key = f"{PAGE} grouped"
         st.session_state[key] = shown.merged
         st.toggle("Draw each group of features as one node", key=key, on_change=_grouped, args=(key,))
-        for name, graph in (("A", diff.a), ("B", diff.b)):
-            scores = pruned_scores(graph, prune(graph, shown.settings.prune))
+        for name, graph in (("A", diff.a), ("B", diff.b)) if panel.open else ():
+            scores = _scores(graph, shown.settings.prune, (graph.key, graph.n_edges, float(np.abs(graph.weight).sum())))
             st.caption(
                 f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
                 f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
         if selection.group is None and not all(graph.is_measured_whole for graph in (diff.a, diff.b)):
             trace_again(selection, diff)
+
+
+@kept()
+def _scores(_graph: AttributionGraph, pruning: PruneSettings, made_from: tuple[Hashable, ...]) -> PrunedScores:
+    """A mean's key does not tell of how many prompts it is."""
+    return pruned_scores(_graph, prune(_graph, pruning))
 
 
 def _explained(diff: GraphDiff) -> None:

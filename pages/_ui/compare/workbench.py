@@ -17,7 +17,7 @@ from engine.domain.numbers import count, percent, plural, step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.map_view import DEEP
-from engine.figures.tables import CHANGE_TITLE, edge_table, neighbours
+from engine.figures.tables import CHANGED, edge_table, neighbours
 from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
 from pages._ui import url
 from pages._ui.compare.choice import explanation, markdown, over_training, sentence
@@ -42,7 +42,7 @@ from pages._ui.compare.table import edge_table_widget, neighbour_table
 from pages._ui.compare.taught import which_examples
 from pages._ui.compare.timelapse import compare_these, timelapse_frames
 from pages._ui.errors import guarded
-from pages._ui.graphs.edge_table import status_chips
+from pages._ui.graphs.edge_table import MOST_ROWS, status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 from pages._ui.kept import kept
@@ -244,12 +244,10 @@ def _beside(shown: Shown, selection: Selection, at: Marks) -> Callable[[GraphDif
 def _all_edges(diff: GraphDiff, at: Marks, names: FeatureNames, height: int) -> None:
     """Those that changed (all where none did), or those that the filter (statuses and smallest change) leaves."""
     changed = len(diff.edges) > sum(diff.summary.edges[status] for status in NOT_CHANGED)
-    table = edge_table(diff, changed_only=changed and not at.statuses, names=names)
-    if at.statuses:
-        table = table[table["status"].isin(at.statuses)]
-    if at.min_change:
-        table = table[table[CHANGE_TITLE].abs() >= at.min_change]
-    table = table.reset_index(drop=True)
+    table = edge_table(
+        diff, statuses=at.statuses or (CHANGED if changed else STATUSES), least=at.min_change, most=MOST_ROWS,
+        names=names,
+    )  # fmt: skip
     PICKING.pick_row(
         f"edges {at.statuses} {at.min_change}",
         lambda key: edge_table_widget(table, diff.explained.effect, height=height, key=key),

@@ -52,8 +52,9 @@ def _poll() -> None:
 
 
 def _seen() -> _SeenJobs:
-    elsewhere = [job for job in jobs().snapshot() if job.id not in on_page()]
-    news = [job for job in elsewhere if job.state == "done" and job.id not in seen_ending()]
+    here, seen = on_page(), seen_ending()
+    elsewhere = [job for job in jobs().snapshot() if job.id not in here]
+    news = [job for job in elsewhere if job.state == "done" and job.id not in seen]
     return _SeenJobs(
         active=[job for job in elsewhere if job.state not in FINISHED],
         stopped=[job for job in elsewhere if job.state in STOPPED],
