@@ -45,8 +45,8 @@ def more_fields(stopping: str, curriculum: str) -> Decided:
     needed = STOPPING_INFOS[stopping].needs_circuits or CURRICULUM_INFOS[curriculum].needs_circuits
     wanted = st.checkbox(
         "Trace circuits while it trains", value=needed, disabled=needed, key=f"decision watch {needed}",
-        help="At every checkpoint, so that you see them change, and when and where answers were learned. Always on, for "
-        "circuits alone, where the stopping rule or the sampling needs it.",
+        help="At every checkpoint, so that you see them change, and when and where answers were learned. Always on, "
+        "for circuits alone, where the stopping rule or the sampling needs it.",
     )  # fmt: skip
     kind = st.selectbox(
         "Probe kind", list(PROBE_KINDS), index=list(PROBE_KINDS).index(_DEFAULTS.probe_kind),
