@@ -65,7 +65,7 @@ def train(
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch/--no-watch", help="Trace circuits at each checkpoint, even if no policy needs them."),
+        typer.Option("--watch/--no-watch", help="At each checkpoint, trace circuits and measure where training acted."),
     ] = False,
     decide: Annotated[
         list[str] | None,

@@ -42,6 +42,7 @@ class Train(Record):
     config: RunConfig
     resume: bool = False
     beside: Beside | None = None
+    follow: bool = True  # of a watched run, store where training acted from capture to capture
 
 
 class ImportCheckpoints(Record):

@@ -61,7 +61,7 @@ def _done(store: Store, asked: StudyRun, cancel: CancelToken) -> RunOutcome:
     config = asked.config
     _import_all(config)
     began = time.perf_counter()
-    run(store, Train(config=config), _unread, cancel)
+    run(store, Train(config=config, follow=False), _unread, cancel)  # the workspace is thrown away
     train_s = time.perf_counter() - began
     decided = store.decisions(config.name)
     captures = captures_of(store, config.name)

@@ -47,9 +47,11 @@ def learned(store: Store, run: str, kind: ProbeKind, n: int | None = None) -> Le
     """
     checkpoints = store.checkpoints(run)
     probes = _probes(store, run, kind, n)
-    path = stops(checkpoints)
-    ready = _over(store, path, probes)
-    found = ready or (group_acted(store, path[0].ref, path[-1].ref, probes)[0] if len(path) > 1 else [])
+    # A run that was watched has stretches between all of its captures, however many there are.
+    paths = [stops(checkpoints), *([checkpoints] if len(checkpoints) > MOST_STOPS else [])]
+    ready = max((_over(store, path, probes) for path in paths), key=len)
+    ends = checkpoints[:1] + checkpoints[-1:]
+    found = ready or (group_acted(store, ends[0].ref, ends[1].ref, probes)[0] if len(checkpoints) > 1 else [])
     means, refused = _means(found)
     step_of = {checkpoint.ref: checkpoint.step for checkpoint in checkpoints}
     refs = found[0][1].key.checkpoints if found else ()

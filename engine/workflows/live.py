@@ -1,6 +1,7 @@
 """A run that people watch while it trains: one prompt is traced at each checkpoint, beside a finished run."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from engine.domain.decisions import CircuitReading
 from engine.domain.errors import TracelapseError
@@ -15,7 +16,9 @@ from engine.workflows.scene import Scene
 from engine.workflows.timelapse import timelapse
 from engine.workflows.tracing import compare
 from engine.workflows.transcoders import ChosenSet
-from engine.workflows.watching import CircuitWatcher
+
+if TYPE_CHECKING:
+    from engine.training.watching import Watcher
 
 _log = logging.getLogger(__name__)
 _COMPARED = 0.8  # share of the progress bar until both last checkpoints are traced: transcoders are trained first
@@ -28,7 +31,7 @@ class LiveWatcher:
     thing from step to step, and in both comparisons.
     """
 
-    def __init__(self, store: Store, beside: Beside, watcher: CircuitWatcher) -> None:
+    def __init__(self, store: Store, beside: Beside, watcher: "Watcher") -> None:
         self._store, self._beside, self._watcher = store, beside, watcher
 
     def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:

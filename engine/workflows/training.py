@@ -58,10 +58,13 @@ def _refuse_unread(store: Store, config: RunConfig, corpus: Corpus) -> None:
 def _watcher(store: Store, config: RunConfig, request: Train, cancel: CancelToken) -> "Watcher | None":
     if not needs_circuits(config):
         return None
+    from engine.workflows.following import FollowingWatcher
     from engine.workflows.live import LiveWatcher
     from engine.workflows.watching import CircuitWatcher
 
-    watcher = CircuitWatcher(store, config, cancel)
+    watcher: Watcher = CircuitWatcher(store, config, cancel)
+    if config.watch and request.follow:  # a policy alone is to cost no more than it needs
+        watcher = FollowingWatcher(store, config, watcher, cancel)
     return LiveWatcher(store, request.beside, watcher) if request.beside else watcher
 
 

@@ -161,11 +161,13 @@ class _Course:
     def _stretches(self, prompt: "torch.Tensor", of: ExplainedLogits, report: Report) -> tuple[Stretch, ...]:
         from engine.attribution.acted import logit_of, stretch
 
-        (before, _), (after, _) = (logit_of(self._model(end), prompt, of) for end in (self.path[0], self.path[-1]))
-        n, found = len(self.path) - 1, []
+        n, found, whole = len(self.path) - 1, [], 0.0
+        if n > 1:
+            (before, _), (after, _) = (logit_of(self._model(end), prompt, of) for end in (self.path[0], self.path[-1]))
+            whole = (after - before) / n
         for number, (a, b) in enumerate(pairwise(self.path)):
             turn(report, number, n)(0.0, f"{a.label} to {b.label}")
-            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=(after - before) / n))
+            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=whole))
         return tuple(found)
 
     def _effects(self, prompt: "torch.Tensor", of: ExplainedLogits) -> PlaceEffects | None:

@@ -17,7 +17,7 @@ MEASURE_HELP: Final[dict[Measure, str]] = {
     "edge_jaccard": "which edges belong to the circuit, however strong they are",
 }
 _DEFAULTS: Final = DecisionSettings()
-_TRACE_S: Final = 0.2  # of one prompt on the demo's model, on one core, with what is measured beside it
+_TRACE_S: Final = 0.25  # of one prompt on the demo's model, on one core, with what is measured beside it
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def more_fields(stopping: str, curriculum: str) -> Decided:
     needed = STOPPING_INFOS[stopping].needs_circuits or CURRICULUM_INFOS[curriculum].needs_circuits
     wanted = st.checkbox(
         "Trace circuits while it trains", value=needed, disabled=needed, key=f"decision watch {needed}",
-        help="At every checkpoint, so that you see them change. Always on where the stopping rule or the sampling "
-        "needs it.",
+        help="At every checkpoint, so that you see them change, and when and where answers were learned. Always on, "
+        "for circuits alone, where the stopping rule or the sampling needs it.",
     )  # fmt: skip
     kind = st.selectbox(
         "Probe kind", list(PROBE_KINDS), index=list(PROBE_KINDS).index(_DEFAULTS.probe_kind),

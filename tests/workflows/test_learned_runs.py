@@ -85,6 +85,16 @@ def test_stretches_of_a_run_that_was_made_again_in_between_are_no_course(here: S
     assert learned(here, "one", "paraphrase", 1).means == {}
 
 
+def test_a_watched_run_of_very_many_captures_is_read_over_all_of_them(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(here, "one")
+    monkeypatch.setattr("engine.workflows.learned.MOST_STOPS", 2)
+    assert [one.step for one in stops(here.checkpoints("one"))] == [0, 4]
+    found = learned(here, "one", "paraphrase", 2)
+    assert (found.steps, found.missing) == ((0, 1, 2, 4), ())
+
+
 def test_there_must_be_something_between(here: Store) -> None:
     asked = (AskedPrompt(prompt="the cat", answer="sat"),)
     for a, b, message in (("one@base", "two@100%", "of two runs"), ("one@100%", "one@base", "does not come after")):

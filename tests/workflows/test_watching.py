@@ -27,6 +27,7 @@ from engine.models.replacement import Replacement
 from engine.models.transcoders import load_transcoders, save_transcoders
 from engine.store import Store
 from engine.workflows import run
+from engine.workflows.learned import learned
 from engine.workflows.loading import base_model, weights
 from engine.workflows.watching import CircuitWatcher
 from tests.attribution.parts import (
@@ -301,6 +302,10 @@ def test_beside_a_training_thread_nothing_moves(store: Store, tmp_path: Path, lo
     assert adapters[0] == adapters[1]
     readings = store.decisions("watched").readings
     assert [reading.step for reading in readings] == [0, 3, 6, 9]
+    followed = learned(store, "watched", "paraphrase", ALWAYS_LOW.n_prompts)  # stored as the run trained
+    assert (followed.steps, followed.missing) == ((0, 3, 6, 9), ())
+    assert followed.means["simple_mapping"].step_changes.shape == (2, 3)
+    assert not learned(store, "plain", "paraphrase").means
     store.delete_transcoder_set(readings[-1].transcoders)
     store.save_decisions("watched", RunDecisions())
     again = looks_at_all(store, watcher(store, ALWAYS_LOW, name="watched"), name="watched")

@@ -32,7 +32,7 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
     """
     rows = followed(tables)
     last = int(rows["step"].max())
-    own = {name: _Moments.of(gained(rows[rows["method"] == name])) for name in methods_in(rows)}
+    own = {name: _MethodWords.of(gained(rows[rows["method"] == name])) for name in methods_in(rows)}
     if not any(len(words.moments) for words in own.values()):
         raise Missing("No answer of the study gained anything, so there is nothing to say when. Train longer.")
     half = {name: words.figure(method(name), "half") for name, words in own.items()}
@@ -60,14 +60,14 @@ def find(tables: StudyTables, spec: StudySpec) -> Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class _Moments:
+class _MethodWords:
     """Of one method: half, most and rest (steps) of each word that gained something."""
 
     moments: pd.DataFrame  # indexed by method, constraint type and word
     n_left_out: int
 
     @classmethod
-    def of(cls, moved: pd.DataFrame) -> "_Moments":
+    def of(cls, moved: pd.DataFrame) -> "_MethodWords":
         """`moved`: as `gained`."""
         kept = moved[moved.iloc[:, -1] > 0]
         steps = [int(step) for step in kept.columns]
@@ -109,12 +109,12 @@ def _rest(shares: np.ndarray, steps: list[int]) -> int:
     raise AssertionError("the last step is near itself")
 
 
-def _left_out(name: str, words: _Moments) -> str:
+def _left_out(name: str, words: _MethodWords) -> str:
     n, of = words.n_left_out, words.n_left_out + len(words.moments)
     return f"{method(name)}: {plural(n, 'word')} of {of} gained nothing and {'is' if n == 1 else 'are'} left out."
 
 
-def _sentence(verdict: Verdict, own: dict[str, _Moments], last: int, sides: dict[str, Side]) -> str:
+def _sentence(verdict: Verdict, own: dict[str, _MethodWords], last: int, sides: dict[str, Side]) -> str:
     said = {
         "yes": "Half of what answers gain is there by half of the steps.",
         "partly": by_side(sides, wanted="below"),
@@ -128,7 +128,7 @@ def _sentence(verdict: Verdict, own: dict[str, _Moments], last: int, sides: dict
     return f"{said} On average {listed(means)}, of {last}."
 
 
-def _told(name: str, words: _Moments) -> str:
+def _told(name: str, words: _MethodWords) -> str:
     each = [f"{_SAID[which]} {interval(words.figure('', which), 0)}" for which in _UNITS]
     return f"{method(name)}, steps: {listed(each)}."
 
