@@ -23,14 +23,43 @@ _MEMORY: Final = (
 _TIMES_ITS_SIZE: Final = 40
 _AGAIN: Final = "Download or save the model again."
 _passed: set[tuple[str, ...]] = set()
-# What is wrong without harm is told by who reads it here. A template is run as transformers runs it, but for what it
-# marks for training.
+# `rendered` runs a template as transformers' `apply_chat_template` does; to import that takes ten times as long.
+TEMPLATES: Final = r"""
+from datetime import datetime
+from jinja2 import nodes
+from jinja2.exceptions import TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+class Generation(Extension):
+    tags = {"generation"}
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
+        return nodes.CallBlock(self.call_method("as_it_is"), [], [], body).set_lineno(line)
+
+    def as_it_is(self, caller):
+        return caller()
+
+def raise_exception(message):
+    raise TemplateError(message)
+
+def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+def rendered(template, turns, is_open, tokens):
+    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    jinja.filters["tojson"] = tojson
+    jinja.globals.update(raise_exception=raise_exception, strftime_now=lambda form: datetime.now().strftime(form))
+    return jinja.from_string(template).render(
+        messages=turns, tools=None, documents=None, add_generation_prompt=is_open, **tokens
+    )
+"""
+# What is wrong without harm is told by who reads it here.
 _CODE: Final = r"""
-import re
 try:
     from tokenizers import Tokenizer
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 except ImportError:
     print(json.dumps({"said": ""})); sys.exit()
 said = ""
@@ -43,14 +72,9 @@ try:
 except BaseException as error:
     said = " ".join(str(error).split())[:300] or type(error).__name__
 for template in given["templates"]:
-    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    jinja.globals.update(raise_exception=lambda said: 1 / 0, strftime_now=lambda form: "")
-    jinja.filters["tojson"] = lambda value, **_: json.dumps(value)
     for turns in given["conversations"]:
         try:
-            jinja.from_string(re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", template)).render(
-                messages=turns, add_generation_prompt=True, **given["tokens"]
-            )
+            rendered(template, turns, True, given["tokens"])
         except MemoryError:
             said = said or "its chat template takes too much memory"
         except Exception:
@@ -82,7 +106,9 @@ def refuse_harmful(folder: Path) -> None:
         given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
     limit_s = LIMIT_S + n_bytes // _BYTES_A_SECOND
     try:
-        ended = apart(_CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True)
+        ended = apart(
+            TEMPLATES + _CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True
+        )
     except OSError as error:  # no process can be had: then as before
         _log.warning("%s could not be tried in a process of its own: %s", folder, error)
         return
