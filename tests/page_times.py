@@ -46,6 +46,7 @@ def time_page(name: str) -> dict[str, float]:
     import psutil
     from streamlit.testing.v1 import AppTest
 
+    from engine.store.kept import kept_values
     from pages._ui.serving import open_workspace
 
     def draw(page: str, params: dict[str, str]) -> tuple[float, AppTest]:
@@ -66,7 +67,7 @@ def time_page(name: str) -> dict[str, float]:
     os.environ["TRACELAPSE_HOME"] = str(Path(workspace).with_name("page-times-empty"))
     draw(page, {})  # in an empty workspace: imports are done
     st.cache_resource.clear()
-    st.cache_data.clear()
+    kept_values().clear()
     os.environ["TRACELAPSE_HOME"] = workspace
     started = time.process_time()
     open_workspace()

@@ -62,9 +62,8 @@ def stretch(
     changed = changes(a, b)
     n_outputs = sum(_n_outputs(a.get_submodule(name)) for name in changed)
     takes = PromptMemory.of(a)
-    refuse_longer_than_free(
-        len(prompt), free_memory(prompt.device), lambda n: takes.stretched(n, n_outputs), "finding where training acted"
-    )
+    free = free_memory(prompt.device, takes.stretched(len(prompt), n_outputs))
+    refuse_longer_than_free(len(prompt), free, lambda n: takes.stretched(n, n_outputs), "finding where training acted")
     line = _Line(sharing_copy(a), changed, prompt, of)
     segments = _integrated(line, before, after, allowed) if changed else []
     parts = _Integral.sum_of([segment.parts for segment in segments])

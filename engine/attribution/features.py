@@ -15,7 +15,7 @@ from engine.domain.errors import InputError
 from engine.domain.features import FeatureFacts, FeatureText
 from engine.domain.jobs import CancelToken, Report
 from engine.models.base import LoadedModel
-from engine.models.batches import padded, tokenised
+from engine.models.batches import beginnings, padded, tokenised
 from engine.models.hook_points import Read
 from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
@@ -63,7 +63,7 @@ def describe(
 
             def progress(fraction: float, done: int = first, n: int = len(part)) -> None:
                 cancel.check()
-                report((done + n * fraction) / len(wanted), "Looking through the texts")
+                report((done + n * fraction) / len(wanted), f"Looking through the texts{beginnings(read.n_cut)}")
 
             values = _activations(model, read, part, progress)
             written = token_effects(model, replacement.loaded.tokenizer, part)
@@ -123,11 +123,13 @@ class SearchedTexts:
     tokens: list[tuple[str, ...]]  # each (n_pos - 1,)
     starts: np.ndarray  # (n_texts,) where each begins among all the tokens
     n_tokens: int
+    n_cut: int = 0  # of how many of the texts only the beginning is looked through
 
     @classmethod
     def of(cls, loaded: LoadedModel, texts: Sequence[str]) -> "SearchedTexts":
         # Texts that differ only in their spaces are the same tokens.
-        prompts = list({tuple(prompt.tolist()): prompt for prompt in tokenised(loaded, texts)}.values())
+        read, n_cut = tokenised(loaded, texts)
+        prompts = list({tuple(prompt.tolist()): prompt for prompt in read}.values())
         if not prompts:
             raise InputError(
                 f"Features are looked up in texts, and none of the {len(texts)} given can be read by the model. Use a "
@@ -136,7 +138,7 @@ class SearchedTexts:
         names: dict[int, str] = {}
         tokens = [tuple(_named(names, loaded.tokenizer, i) for i in prompt.tolist()[1:]) for prompt in prompts]
         ends = np.cumsum([len(text) for text in tokens])
-        return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]))
+        return cls(prompts, tokens, np.concatenate([[0], ends[:-1]]), int(ends[-1]), n_cut)
 
     def batches(self, model: ReplacementModel) -> Iterator[tuple[int, list[torch.Tensor]]]:
         """The number of the first text of each, and its prompts: as many as the memory limits above allow."""

@@ -21,7 +21,7 @@ from engine.attribution.features import (
 from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
 from engine.figures.feature_labels import MOST_PROMOTED, chance, most_active_on, promoted
 from engine.models.base import LoadedModel
-from engine.models.batches import padded
+from engine.models.batches import beginnings, padded
 from engine.models.hook_points import Read
 from engine.models.low_rank import matrix
 from engine.models.replacement import Replacement, ReplacementModel
@@ -124,7 +124,7 @@ def _look_through(
     places = torch.arange(texts.n_tokens)
     for first, prompts in texts.batches(model):
         cancel.check()
-        report(first / len(texts.prompts), "Naming features: looking through the texts")
+        report(first / len(texts.prompts), f"Naming features: looking through the texts{beginnings(texts.n_cut)}")
         tokens, keep = padded(prompts, model.device)
         start = int(texts.starts[first])
         window = slice(start, start + int(keep.sum()))

@@ -44,7 +44,8 @@ def place_effects(
     without a row, PromptRefused for a prompt too long for the memory that is free.
     """
     takes = PromptMemory.of(a).placed
-    refuse_longer_than_free(len(prompt), free_memory(prompt.device), takes, "finding where training acted")
+    free = free_memory(prompt.device, takes(len(prompt)))
+    refuse_longer_than_free(len(prompt), free, takes, "finding where training acted")
     passed = {id(model): _Passed.of(model, prompt, of) for model in (a, b)}
     before, after = passed[id(a)], passed[id(b)]
     ends = [passed[id(model)] for model in at or (a, b)]

@@ -6,6 +6,7 @@ from engine.domain.errors import PromptRefused
 from engine.domain.numbers import count, memory, plural
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import ReplacementModel
+from engine.store.kept import kept_values
 
 
 class PromptRoom:
@@ -18,13 +19,15 @@ class PromptRoom:
     def __init__(self, model: ReplacementModel, n_pos: int, free: int) -> None:
         """Raises PromptRefused where the prompt alone takes more than these bytes."""
         self._takes = PromptMemory.of(model.parts.model)
-        self._n_pos, self._free = n_pos, free
+        self._n_pos, self._free, self._on_processor = n_pos, free, model.device.type != "cuda"
         self._cross_layer = isinstance(model.transcoders, CrossLayerTranscoder)
         refuse_longer_than_free(n_pos, free, self._takes.traced, "tracing it")
 
     def refuse_more_features(self, n_features: int) -> None:
         """Raises PromptRefused where the prompt with so many active features takes more than is free."""
         needed = self._takes.traced(self._n_pos) + self._takes.features(n_features, cross_layer=self._cross_layer)
+        if needed > self._free and self._on_processor:
+            self._free += kept_values().let_go(needed - self._free)
         if needed <= self._free:
             return
         fewer = int((self._n_pos - 1) * self._free / needed)

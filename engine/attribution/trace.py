@@ -28,6 +28,7 @@ from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, Uncut
 from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
 from engine.models.memory import free_memory
+from engine.models.prompt_memory import PromptMemory
 from engine.models.replacement import Replacement, ReplacementModel
 from engine.models.token_texts import token_text
 
@@ -83,7 +84,8 @@ class Traced:
 def _trace(
     model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
 ) -> Traced:
-    room = PromptRoom(model, len(tokens), free_memory(tokens.device))
+    needed = PromptMemory.of(model.parts.model).traced(len(tokens))
+    room = PromptRoom(model, len(tokens), free_memory(tokens.device, needed))
     recorded = record(model, tokens)
     sources = sources_of(model, recorded, room.refuse_more_features)
     targets = AttributionTargets(
@@ -95,7 +97,7 @@ def _trace(
     )
     effects = Effects(model, recorded, sources)
     size = GraphSize.of(effects, sources, len(targets), key.settings)
-    size.refuse_larger_than(free_memory(tokens.device))
+    size.refuse_larger_than(free_memory(tokens.device, size.n_bytes))
     rows, selected, left_out = edges_into(effects, sources, targets, key.settings, size, report)
     features, wanted = sources.active[selected], torch.tensor([target.vocab_idx for target in targets.logit_targets])
     probabilities = targets.logit_probabilities.float()

@@ -31,8 +31,9 @@ def refuse_long_pairs(model: ComponentModel, pairs: TokenPairs) -> None:
     """Raises PromptRefused where the pair that has most tokens of its own takes more memory than is free."""
     takes, n_sources = PromptMemory.of(model.model), model.shape.n_sources
     n_pos = int((pairs.lengths.numpy() - shared(pairs)).max(initial=0))
+    free = free_memory(model.device, takes.scored(n_pos, n_sources))
     refuse_longer_than_free(
-        n_pos, free_memory(model.device), lambda n: takes.scored(n, n_sources), "finding its circuit",
+        n_pos, free, lambda n: takes.scored(n, n_sources), "finding its circuit",
         what="From where its prompts differ the longest pair",
     )  # fmt: skip
 

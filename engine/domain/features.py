@@ -2,10 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from engine.domain.record import Record
+
+MOST_TOKENS: Final = 1024  # of a text that is looked through, BOS among them: attention takes memory for each pair
 
 
 class FeatureKey(Record):

@@ -117,7 +117,7 @@ def refuse_no_room(file: Path, header: GgufHeader, where: Path, dtype: str) -> i
             f"{said}, and the disk of the workspace ({where}) has {memory(free)} left. Free some space, or use another "
             "workspace (--workspace DIR or TRACELAPSE_HOME)."
         )
-    if held > (free := free_memory(torch.device("cpu"))):
+    if held > (free := free_memory(torch.device("cpu"), held)):
         raise ModelUnavailable(
             f"{said}; writing them takes {memory(held)} of memory, and {memory(free)} are free. Use a machine with "
             "more memory, or a smaller model."

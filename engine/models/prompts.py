@@ -1,7 +1,6 @@
 """Texts as a model's tokens, and those that an answer is behind its prompt."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 
@@ -11,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from engine.domain.chat import Message
 from engine.domain.continuation import answer_tokens
 from engine.domain.errors import ModelUnavailable, PromptRefused
-from engine.models.chat import chat_text
+from engine.models.chat import chat_texts
 
 _SYSTEM = (Message(role="system", content="x"),)
 _SPOKEN = tuple(Message(role=role, content="x") for role in ("user", "assistant", "user", "assistant"))
@@ -108,9 +107,9 @@ class PromptReader:
         """
         conversations = [[*lead, *_SPOKEN[:n]] for lead in ((), _SYSTEM) for n in range(1, len(_SPOKEN) + 1)]
         found: set[tuple[int, int]] = set()
-        for messages in conversations:
-            with suppress(PromptRefused):
-                ids = self._encoded(chat_text(self.tokenizer, messages)).ids
+        for text in chat_texts(self.tokenizer, conversations):
+            if isinstance(text, str):
+                ids = self._encoded(text).ids
                 found |= set(pairwise([self.bos, *(i for i in ids[ids[:1] == [self.bos] :] if i in self._special)]))
         if not found and self.tokenizer.eos_token_id is not None:
             found = {(i, self.tokenizer.eos_token_id) for i in self._special - self._control}

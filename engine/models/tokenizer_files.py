@@ -2,8 +2,10 @@
 
 import json
 import logging
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import transformers
@@ -14,8 +16,14 @@ from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import translated
 from engine.models.configs import AGAIN, model_config
-from engine.models.tokenizer_settings import NAMED, TokenizerSettings, rows_in, tokenizer_settings
-from engine.models.tried import refuse_harmful
+from engine.models.tokenizer_settings import (
+    NAMED,
+    TOKENIZER_FILES,
+    TokenizerSettings,
+    rows_in,
+    tokenizer_settings,
+)
+from engine.models.tried import converted, refuse_harmful
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +48,12 @@ def read_tokenizer(where: Path, config: PretrainedConfig | None = None) -> PreTr
     """
     refuse_harmful(where)
     settings = tokenizer_settings(where)
-    tokenizer = _from_file(where, settings) if _from_file_alone(where, settings) else _by_class(where, config)
+    if _from_file_alone(where, settings):
+        tokenizer = _from_file(where, settings)
+    else:
+        if config is None and (where / "config.json").is_file():
+            config = model_config(where).config
+        tokenizer = (_by_class if (where / _FILE).is_file() else _converted)(where, config)
     if tokenizer.pad_token_id is None:  # padding is masked, so any token does; GPT-NeoX has none of its own
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.n_rows = rows_in(where)  # for PromptReader: a token beyond them is none that the model can read
@@ -59,9 +72,28 @@ def _from_file_alone(where: Path, settings: TokenizerSettings) -> bool:
     return settings.newer or not known
 
 
+def _converted(where: Path, config: PretrainedConfig | None) -> PreTrainedTokenizerFast:
+    """Of files of before there was a tokenizer.json (vocab.json and merges.txt, a SentencePiece model): it is made of
+    them elsewhere, and then read as any."""
+    text = converted(where, "" if config is None else config.model_type)
+    if not text:
+        raise _no_file(where)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / _FILE).write_text(text, encoding="utf-8")
+        for file in TOKENIZER_FILES[1:]:
+            if (where / file).is_file():
+                shutil.copyfile(where / file, folder / file)
+        try:
+            refuse_harmful(folder)
+            tokenizer = _by_class(folder, config)
+        except Damaged as error:
+            raise Damaged(where, error.reason, AGAIN) from error
+    tokenizer.name_or_path = str(where)
+    return tokenizer
+
+
 def _by_class(where: Path, config: PretrainedConfig | None) -> PreTrainedTokenizerFast:
-    if config is None and (where / "config.json").is_file():
-        config = model_config(where).config
     with _readable(where):
         tokenizer: Any = AutoTokenizer.from_pretrained(
             where, config=config, local_files_only=True, trust_remote_code=False

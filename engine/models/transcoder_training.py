@@ -16,7 +16,7 @@ from engine.domain.jobs import CancelToken, Report, part, turn
 from engine.domain.models import TranscoderTraining
 from engine.domain.numbers import plural
 from engine.models.base import LoadedModel
-from engine.models.batches import padded, tokenised
+from engine.models.batches import batches, beginnings, padded, tokenised
 from engine.models.replacement import Replacement, ReplacementModel
 from engine.models.threads import side_by_side
 from engine.models.transcoder_step import adam, train_step
@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 # A checkpoint's merged model, made when it is its turn; None stands for the base.
 Weights = Callable[[], PreTrainedModel | None]
 _TEXTS_AT_ONCE = 128
+_PAIRS_AT_ONCE = 128 * 128**2  # of places in them: longer texts are read fewer at once
 _TELL_EVERY = 20  # steps
 _CONSTANT = 0.1  # share of the steps at the full learning rate
 _MEMORY = 2 * 2**30  # bytes of activations held at once; a large model is trained on fewer texts
@@ -109,7 +110,8 @@ class _Draw:
         n_checkpoints: int,
         rng: random.Random,
     ) -> None:
-        self._own, self._plain = tokenised(loaded, own), tokenised(loaded, plain)
+        (self._own, cut_own), (self._plain, cut_plain) = tokenised(loaded, own), tokenised(loaded, plain)
+        self.n_cut = cut_own + cut_plain
         self._rng = rng
         if not self._own and not self._plain:
             raise InputError(
@@ -144,13 +146,15 @@ def _collect(
     for number, weights in enumerate(checkpoints):
         cancel.check()
         told = turn(report, number, len(checkpoints))
-        title = f"Activations of checkpoint {number + 1} of {len(checkpoints)}"
+        title = f"Activations of checkpoint {number + 1} of {len(checkpoints)}{beginnings(draw.n_cut)}"
         prompts = draw()
         with replacement.opened(weights()) as model:
-            for first in range(0, len(prompts), _TEXTS_AT_ONCE):
+            done = 0
+            for some in batches(prompts, most=_TEXTS_AT_ONCE, most_pairs=_PAIRS_AT_ONCE):
                 cancel.check()
-                told(first / len(prompts), title)
-                _collect_batch(model, prompts[first : first + _TEXTS_AT_ONCE], inputs, outputs)
+                told(done / len(prompts), title)
+                _collect_batch(model, some, inputs, outputs)
+                done += len(some)
     return inputs, outputs
 
 

@@ -12,6 +12,7 @@ from engine.domain.foreign import translated
 from engine.models.apart import apart
 from engine.models.tokenizer_settings import tokenizer_settings
 from engine.store.files import file_hash
+from engine.store.kept import kept_values
 
 _log = logging.getLogger(__name__)
 _FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -21,16 +22,46 @@ _MEMORY: Final = (
     200_000_000  # bytes, and for each of the files so many more; SmolLM2's takes 35 MB and 12 times its size
 )
 _TIMES_ITS_SIZE: Final = 40
+_READ: Final = (".json", ".txt", ".model", ".jinja")  # what tokenizers are made of
 _AGAIN: Final = "Download or save the model again."
 _passed: set[tuple[str, ...]] = set()
-# What is wrong without harm is told by who reads it here. A template is run as transformers runs it, but for what it
-# marks for training.
+# `rendered` runs a template as transformers' `apply_chat_template` does; to import that takes ten times as long.
+TEMPLATES: Final = r"""
+from datetime import datetime
+from jinja2 import nodes
+from jinja2.exceptions import TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+class Generation(Extension):
+    tags = {"generation"}
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
+        return nodes.CallBlock(self.call_method("as_it_is"), [], [], body).set_lineno(line)
+
+    def as_it_is(self, caller):
+        return caller()
+
+def raise_exception(message):
+    raise TemplateError(message)
+
+def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+def rendered(template, turns, is_open, tokens):
+    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    jinja.filters["tojson"] = tojson
+    jinja.globals.update(raise_exception=raise_exception, strftime_now=lambda form: datetime.now().strftime(form))
+    return jinja.from_string(template).render(
+        messages=turns, tools=None, documents=None, add_generation_prompt=is_open, **tokens
+    )
+"""
+# What is wrong without harm is told by who reads it here.
 _CODE: Final = r"""
-import re
 try:
     from tokenizers import Tokenizer
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 except ImportError:
     print(json.dumps({"said": ""})); sys.exit()
 said = ""
@@ -43,14 +74,9 @@ try:
 except BaseException as error:
     said = " ".join(str(error).split())[:300] or type(error).__name__
 for template in given["templates"]:
-    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    jinja.globals.update(raise_exception=lambda said: 1 / 0, strftime_now=lambda form: "")
-    jinja.filters["tojson"] = lambda value, **_: json.dumps(value)
     for turns in given["conversations"]:
         try:
-            jinja.from_string(re.sub(r"\{%-?\s*(end)?generation\s*-?%\}", "", template)).render(
-                messages=turns, add_generation_prompt=True, **given["tokens"]
-            )
+            rendered(template, turns, True, given["tokens"])
         except MemoryError:
             said = said or "its chat template takes too much memory"
         except Exception:
@@ -82,7 +108,9 @@ def refuse_harmful(folder: Path) -> None:
         given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
     limit_s = LIMIT_S + n_bytes // _BYTES_A_SECOND
     try:
-        ended = apart(_CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True)
+        ended = apart(
+            TEMPLATES + _CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True
+        )
     except OSError as error:  # no process can be had: then as before
         _log.warning("%s could not be tried in a process of its own: %s", folder, error)
         return
@@ -90,6 +118,54 @@ def refuse_harmful(folder: Path) -> None:
     if why:
         raise Damaged(folder, f"the tokenizer cannot be read ({why})", _AGAIN)
     _passed.add(about)
+
+
+# Nothing of it needs torch, whose addresses alone would be beyond the limit.
+_CONVERT: Final = r"""
+import os
+os.environ["USE_TORCH"] = "0"
+said = text = ""
+try:
+    from transformers import AutoConfig, AutoTokenizer
+    config = AutoConfig.for_model(given["family"]) if given["family"] else None
+    found = AutoTokenizer.from_pretrained(
+        given["folder"], config=config, local_files_only=True, trust_remote_code=False
+    )
+    text = found.backend_tokenizer.to_str() if found.is_fast else ""
+except BaseException as error:
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+print(json.dumps({"said": said, "text": text}))
+"""
+_CONVERT_S: Final = 20.0  # of the processor, of which one is for transformers
+_CONVERT_MEMORY: Final = 600_000_000  # bytes; a third of them is for transformers
+
+
+def converted(folder: Path, family: str) -> str:
+    """A tokenizer.json of a folder that has none, made by transformers of what there is, elsewhere; kept for as long as
+    nothing in the folder changes. Empty where only a slow tokenizer can be had.
+
+    `family`: model_type of its model, where that is known. Raises Damaged where it cannot be read, or takes too long or
+    too much memory.
+    """
+    with translated(lambda reason: Damaged(folder, f"the tokenizer cannot be read ({reason})", _AGAIN)):
+        there = [(path, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    key = "converted", family, tuple((str(path), about.st_size, about.st_mtime_ns) for path, about in there)
+    n_bytes = sum(about.st_size for path, about in there if path.suffix in _READ)
+    return kept_values().get(key, lambda: _converted(folder, family, n_bytes), holder="models")
+
+
+def _converted(folder: Path, family: str, n_bytes: int) -> str:
+    most_bytes = _CONVERT_MEMORY + _TIMES_ITS_SIZE * n_bytes
+    limit_s = _CONVERT_S + n_bytes // _BYTES_A_SECOND
+    given = {"folder": str(folder), "family": family}
+    try:
+        ended = apart(_CONVERT, given, limit_s=limit_s, n_bytes=most_bytes, packages=True)
+    except OSError as error:
+        raise Damaged(folder, f"the tokenizer cannot be read (no process could be begun: {error})", _AGAIN) from error
+    said = ended.said or {}
+    if why := ended.why or said.get("said", ""):
+        raise Damaged(folder, f"the tokenizer cannot be read ({why})", _AGAIN)
+    return str(said.get("text", ""))
 
 
 def _chat(folder: Path) -> dict[str, object]:

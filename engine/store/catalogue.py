@@ -1,7 +1,6 @@
 """Reads what a list shows of an artefact from its main file."""
 
 import hashlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ from engine.store.component_files import read_component_key
 from engine.store.feature_files import read_feature_key
 from engine.store.files import first_reason, read_json, read_packed_json, read_text
 from engine.store.graph_files import read_key
+from engine.store.kept import kept_values
 from engine.store.layout import Kind, StoredFile
 from engine.store.pair_files import read_pair
 from engine.store.run_files import read_state
@@ -35,9 +35,7 @@ R = TypeVar("R", bound=Record)
 _LINE: TypeAdapter[Example | Probe | Pair] = TypeAdapter(CorpusLine)
 
 MOST_WORDS = 5_000  # of a corpus, in the index
-MOST_PARSED = 8  # corpora that are kept in memory
-_parsed: dict[tuple[str, bytes], Corpus] = {}  # by name and hash of the file, the oldest first
-_parsing = threading.Lock()
+_TIMES_ITS_TEXT = 6  # what a corpus takes in memory; to count its objects would take as long as to read it
 
 _CIRCUIT: TypeAdapter[CircuitReport] = TypeAdapter(CircuitReport)
 
@@ -146,15 +144,10 @@ def read_corpus(path: Path) -> Corpus:
     Equal content under one name is parsed once: pages ask for their corpus at every rerun.
     """
     text = read_text(path)
-    key = path.parent.name, hashlib.sha256(text.encode()).digest()
-    corpus = _parsed.get(key)
-    if corpus is None:
-        corpus = _parse_corpus(path, text)
-        with _parsing:
-            if len(_parsed) >= MOST_PARSED:
-                del _parsed[next(iter(_parsed))]
-            _parsed[key] = corpus
-    return corpus
+    key = "corpus", path.parent.name, hashlib.sha256(text.encode()).digest()
+    return kept_values().get(
+        key, lambda: _parse_corpus(path, text), holder="corpora", size=lambda _: _TIMES_ITS_TEXT * len(text)
+    )
 
 
 def _parse_corpus(path: Path, text: str) -> Corpus:

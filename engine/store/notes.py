@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +16,7 @@ from engine.domain.interventions import Intervention, InterventionKey
 from engine.store.catalogue import read_annotations, read_automatic_labels, read_intervention
 from engine.store.feature_files import Facts, read_features, write_features
 from engine.store.files import storing, write_packed_json, write_text
+from engine.store.kept import kept_values
 from engine.store.layout import Kind, main_file
 from engine.store.shelves import Shelves
 
@@ -147,9 +147,5 @@ class NoteShelf(Shelves):
 def _labels_of(path: Path) -> AutomaticLabels:
     """As the file is now: pages ask at every rerun, and a set of 16,000 features is half a megabyte."""
     status = path.stat()
-    return _read_labels(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _read_labels(path: Path, _size: int, _changed_ns: int) -> AutomaticLabels:
-    return read_automatic_labels(path)
+    key = "labels", path, status.st_size, status.st_mtime_ns
+    return kept_values().get(key, lambda: read_automatic_labels(path))

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import InputError, PromptRefused
-from engine.models.chat import chat_text
+from engine.models.chat import chat_texts
 from engine.models.prompts import PromptReader
 
 
@@ -30,19 +30,28 @@ def training_rows(tokenizer: PreTrainedTokenizerFast, corpus: Corpus, *, limit: 
     """
     if not corpus.examples:
         raise InputError(f"The corpus “{corpus.name}” has no training examples. Use one that has some.")
-    read, rows = PromptReader(tokenizer), []
-    for example in corpus.examples:
+    read, rows, chats = PromptReader(tokenizer), [], _chats(tokenizer, corpus)
+    for place, example in enumerate(corpus.examples):
         try:
-            rows.append(_row(read, example, limit))
+            rows.append(_row(read, example, chats.get(place), limit))
         except PromptRefused as error:
             raise InputError(f"Example “{example.id}” of the corpus “{corpus.name}”: {error}") from error
     return rows
 
 
-def _row(read: PromptReader, example: Example, limit: int) -> TokenRow:
+def _chats(tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> dict[int, tuple[str | PromptRefused, ...]]:
+    """Of examples with messages, by place: the text, and the prompt, which is all but the last message."""
+    spoken = {place: (one.messages, one.messages[:-1]) for place, one in enumerate(corpus.examples) if one.messages}
+    texts = iter(chat_texts(tokenizer, [turns for both in spoken.values() for turns in both]))
+    return {place: (next(texts), next(texts)) for place in spoken}
+
+
+def _row(
+    read: PromptReader, example: Example, chat: tuple[str | PromptRefused, ...] | None, limit: int
+) -> TokenRow:  # fmt: skip
     text, asked = example.text, example.prompt
-    if example.messages:
-        text, asked = (chat_text(read.tokenizer, turns) for turns in (example.messages, example.messages[:-1]))
+    if chat is not None:
+        text, asked = map(_said, chat)
     end = [] if _ends(read.tokenizer, text) else [read.tokenizer.eos_token_id]
     ids = read.prompt(text, limit=limit - len(end))
     if not asked:
@@ -55,6 +64,13 @@ def _row(read: PromptReader, example: Example, limit: int) -> TokenRow:
             "such as before the blank."
         )
     return {"input_ids": ids + end, "loss_from": len(prompt)}
+
+
+def _said(text: str | PromptRefused) -> str:
+    """Raises PromptRefused where there is none."""
+    if isinstance(text, PromptRefused):
+        raise text
+    return text
 
 
 def _ends(tokenizer: PreTrainedTokenizerFast, text: str) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import ComparisonRefused
 from engine.domain.models import ModelSpec
 from engine.domain.runs import Checkpoint
-from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
+from engine.store.kept import kept_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from engine.models.base import LoadedModel
     from engine.models.replacement import Replacement
 
-_MODELS: "RecentlyUsed[LoadedModel]" = RecentlyUsed(2)
-_REPLACEMENTS: "RecentlyUsed[Replacement]" = RecentlyUsed(2)
-
 
 def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
     """The loaded base model, kept for the next job. Raises ModelUnavailable, Damaged."""
     from engine.models.added_tokens import load_base_of
+    from engine.models.memory import expected_bytes, held_bytes
     from engine.models.threads import use_share
 
     folder = None if spec.source == "hub" else store.base_folder(spec)
     key = (spec.model_copy(update={"transcoders": "", "name": "any"}).to_json(), str(folder), _stamp(folder))
-    loaded = _MODELS.get(key, lambda: load_base_of(store, spec))
+    loaded = kept_values().get(
+        ("model", *key), lambda: load_base_of(store, spec), holder="models",
+        size=lambda made: held_bytes(made.model), expected=expected_bytes(folder, spec.dtype),
+    )  # fmt: skip
     use_share(loaded.model.num_parameters())
     return loaded
 
@@ -50,12 +51,15 @@ def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedMode
 
 def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) -> "Replacement":
     """The replacement model of a base and a transcoder set, kept for the next job. Raises what loading raises."""
+    from engine.models.memory import held_bytes
     from engine.models.replacement import Replacement
     from engine.models.transcoders import load_transcoders
 
-    key = (id(loaded), str(source), digest)
-    # The kept replacement holds `loaded`, so that its id is not given to another while the key lives.
-    return _REPLACEMENTS.get(key, lambda: Replacement(loaded, load_transcoders(source, loaded)))
+    # What is kept holds `loaded`, so that its id is not given to another while the key lives.
+    return kept_values().get(
+        ("replacement", id(loaded), str(source), digest), lambda: Replacement(loaded, load_transcoders(source, loaded)),
+        holder="models", size=lambda made: held_bytes(made.transcoders),
+    )  # fmt: skip
 
 
 def weights(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":

@@ -6,10 +6,10 @@ A page that polls shares the interpreter with the training it watches.
 from collections.abc import Hashable
 
 import pandas as pd
-import streamlit as st
 
 from engine.store import Store
 from engine.workflows.queries import run_scores
+from pages._ui.kept import kept
 
 
 def scores(store: Store, run: str) -> pd.DataFrame:
@@ -22,6 +22,6 @@ def stamp(store: Store, run: str) -> tuple[tuple[int, int], ...]:
     return store.probe_times(run)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@kept()
 def _scores(_store: Store, workspace: str, run: str, measured: Hashable) -> pd.DataFrame:
     return run_scores(_store, run)

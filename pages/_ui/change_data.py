@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 
 import pandas as pd
-import streamlit as st
 
 from engine.analysis.run_changes import RunChanges
 from engine.domain.corpus import ProbeKind
@@ -14,6 +13,7 @@ from engine.figures.change_tables import readings_as_changes, readings_as_layers
 from engine.store import Store
 from engine.workflows.changes import captures_of, changes_of, latest_series
 from pages._ui.cached import stamp
+from pages._ui.kept import kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing the circuits of all checkpoints …")
+@kept("Comparing the circuits of all checkpoints …")
 def _changes(_store: Store, _series: GraphSeries, workspace: str, content: str) -> RunChanges:
     return changes_of(_store, _series)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@kept()
 def _of_series(
     _store: Store, _series: GraphSeries, workspace: str, content: str, measured: tuple[tuple[int, int], ...]
 ) -> tuple[Capture, ...]:
@@ -83,7 +83,7 @@ def _of_series(
     return captures_of(_store, _series.key.run, found, overlap=_series.overlap)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@kept()
 def _of_readings(
     _store: Store, run: str, workspace: str, content: str, measured: tuple[tuple[int, int], ...]
 ) -> tuple[Capture, ...]:

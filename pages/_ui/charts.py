@@ -5,6 +5,7 @@ page names the function that makes a chart and what it is given, as a `partial`.
 something of that differs: whatever a chart shows is an argument, so none can be forgotten.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -20,18 +21,20 @@ from altair.utils import schemapi
 from pydantic import BaseModel
 from streamlit.dataframe_util import convert_pandas_df_to_arrow_bytes
 
+from pages._ui.kept import kept
+
 Spec = dict[str, Any]
 _THEME_SIZES: Final = ("continuousWidth", "continuousHeight")
 
 
 def kept_chart(make: "partial[Any]") -> Spec:
     """The chart that `make` gives. `make`: a function of a module, whose chart depends on its arguments alone."""
-    return _kept(make, _content(make))[""]
+    return kept_charts(make)[""]
 
 
 def kept_charts(make: "partial[Any]") -> dict[str, Spec]:
     """As `kept_chart`, where `make` gives several charts by name."""
-    return _kept(make, _content(make))
+    return copy.deepcopy(_kept(make, _content(make)))  # Streamlit writes into what it draws; tables are not copied
 
 
 def draw(
@@ -49,7 +52,7 @@ def draw(
     return list(picked.get("selection", {}).get(selection, []))
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@kept()
 def _kept(_make: "partial[Any]", content: str) -> dict[str, Spec]:
     # Altair would validate every part as it is made, and the whole at the end: the tests of the figures do that. The
     # switch is the process's: where threads overlap, it may stay off, or go on too early, which only takes time.
@@ -89,11 +92,11 @@ def _take_tables(chart: Any, tables: dict[str, bytes]) -> None:
 
 
 def _content(make: "partial[Any]") -> str:
-    """All that decides what `make` gives. Raises TypeError where that cannot be told."""
+    """Equal for all that decides what `make` gives. Raises TypeError where that cannot be told."""
     name = f"{make.func.__module__}.{make.func.__qualname__}"
     if "<" in name:  # a lambda or an inner function may take more than its arguments
         raise TypeError(f"{name} is no function of a module")
-    return _json([name, make.args, make.keywords])
+    return hashlib.sha256(_json([name, make.args, make.keywords]).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Large values between reruns and tabs: kept while they fit into one budget of bytes for the whole process.
+"""What pages make, between reruns and tabs: kept while it fits into the one budget of bytes of the process.
 
 Streamlit's own caches count entries, and a comparison of two million edges is an entry.
 """
@@ -10,16 +10,10 @@ from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
-from engine.workflows.kept import KeptValues, default_budget
+from engine.store.kept import kept_values
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@st.cache_resource(show_spinner=False)
-def kept_values() -> KeptValues:
-    """All of them, of all pages. Kept by Streamlit, never in a module global."""
-    return KeptValues(default_budget())
 
 
 def kept(spinner: str = "") -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import streamlit as st
-
 from engine.domain.models import ModelSpec
 from engine.models.vocabulary import unknown_words as find_unknown_words
 from engine.store.infos import CorpusInfo
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -25,7 +24,7 @@ def unknown_words(spec: ModelSpec, info: CorpusInfo) -> tuple[str, ...]:
     return _unknown_words(str(folder), changed, info.hash, info.name, info.words)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@kept()
 def _unknown_words(
     folder: str, changed: int, corpus_hash: str, name: str, _words: tuple[str, ...] | None
 ) -> tuple[str, ...]:  # fmt: skip

@@ -46,7 +46,7 @@ def test_the_number_in_the_refusal_fits(replacement: Replacement, monkeypatch: p
     whole = trace_graph(replacement, key=key())
     n_features = int((whole.kind == NodeKind.FEATURE).sum())
     free = 4 * (whole.n_nodes - 10) ** 2 + 10**5
-    monkeypatch.setattr(trace, "free_memory", lambda device: free)
+    monkeypatch.setattr(trace, "free_memory", lambda device, wanted=0: free)
     monkeypatch.setattr("engine.attribution.effects.Effects.batch_bytes", 10**5)
     with pytest.raises(InputError, match=f"wakes {n_features} features") as refused:
         trace_graph(replacement, key=key())

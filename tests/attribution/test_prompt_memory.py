@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from engine.domain.graphs import TraceSettings
 from engine.models.base import LoadedModel
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import Replacement
+from engine.store.kept import kept_values
 from tests.attribution.parts import key, load, random_transcoders
 from tests.families import CONFIGS, loaded_family, made
 from tests.torch_peak import TorchPeak, torch_peak
@@ -110,7 +112,7 @@ def replacement(tmp_path_factory: pytest.TempPathFactory) -> Replacement:
 def test_too_long_a_prompt_is_refused_before_the_model_runs(
     replacement: Replacement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(trace, "free_memory", lambda device, wanted=0: 1000)
     monkeypatch.setattr(trace, "record", lambda *_: pytest.fail("the model ran"))
     with pytest.raises(PromptRefused, match="5 tokens: tracing it takes about 1 MB, and 1 MB are free"):
         trace_graph(replacement, key=key())
@@ -119,8 +121,9 @@ def test_too_long_a_prompt_is_refused_before_the_model_runs(
 def test_too_many_features_are_refused_before_what_they_write_is_fetched(
     replacement: Replacement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept_values().clear()
     takes = PromptMemory.of(replacement.loaded.model)
-    monkeypatch.setattr(trace, "free_memory", lambda device: takes.traced(6) + takes.features(3))
+    monkeypatch.setattr(trace, "free_memory", lambda device, wanted=0: takes.traced(6) + takes.features(3))
     with replacement.opened(None) as model:
         monkeypatch.setattr(type(model.transcoders[0]), "_get_decoder_vectors", lambda *_: pytest.fail("fetched"))
     with pytest.raises(PromptRefused, match=r"wakes \d+ features or more: .* less than \d+ tokens"):
@@ -138,12 +141,26 @@ def test_features_of_cross_layer_sets_take_a_row_for_each_layer_that_they_write_
             room.refuse_more_features(10**8)
 
 
+def test_what_is_kept_and_not_in_use_goes_before_a_prompt_is_refused(
+    replacement: Replacement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_values().clear()
+    monkeypatch.setattr(kept_values(), "budget", 10**9)
+    for name in "abc":
+        kept_values().get(name, lambda: np.zeros(10**6, np.uint8))
+    with replacement.opened(None) as model:
+        room = PromptRoom(model, 6, PromptMemory.of(model.parts.model).traced(6) + 10**6)
+        n = int(1.9e6 / PromptMemory.of(model.parts.model).features(1))
+        room.refuse_more_features(n)
+    assert [kept_values().has(name) for name in "abc"] == [False, True, True]
+
+
 def test_the_other_ways_refuse_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load("llama", tmp_path)
     other, prompt = copy.deepcopy(loaded.model), torch.arange(3, 15)
     other.get_output_embeddings().weight.data += 1
     for module in (acted, places, batches):
-        monkeypatch.setattr(module, "free_memory", lambda device: 1000)
+        monkeypatch.setattr(module, "free_memory", lambda device, wanted=0: 1000)
     for measure in (stretch, place_effects):
         with pytest.raises(PromptRefused, match="11 tokens: finding where training acted takes about"):
             measure(loaded.model, other, prompt, OF)

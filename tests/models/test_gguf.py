@@ -104,7 +104,7 @@ def test_no_reader_and_no_room_are_told_before_any_work(tmp_path: Path, monkeypa
         with pytest.raises(ModelUnavailable, match=r"As float32 its weights are \d+ MB, and the disk .* has 1 MB left"):
             written(file)
     with monkeypatch.context() as patched:
-        patched.setattr(ours, "free_memory", lambda _: 5)
+        patched.setattr(ours, "free_memory", lambda *_: 5)
         with pytest.raises(ModelUnavailable, match=r"writing them takes \d+ MB of memory, and 1 MB are free"):
             written(file)
     monkeypatch.setattr(ours, "READER", "a_package_that_nobody_has")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from engine.domain.chat import messages_in
+from engine.domain.chat import Message, messages_in
 from engine.domain.errors import PromptRefused
-from engine.models.chat import chat_text
+from engine.models import chat
+from engine.models.chat import chat_text, chat_texts
 from engine.models.prompts import PromptReader
 from tests.byte_level import byte_level_tokenizer
 from tests.tiny import tiny_tokenizer
@@ -113,6 +114,59 @@ def test_messages_become_what_the_template_makes_of_them() -> None:
     for broken in ("{{ raise_exception('never') }}", "{{ 1 / 0 }}", "{% for"):
         with pytest.raises(PromptRefused, match="does not take these messages"):
             chat_text(byte_level_tokenizer(template=broken), messages)
+
+
+TRIGGERED = TEMPLATE + "{% if 'now' in messages[0].content %}DO{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "it takes longer than"),
+        ("{{ 'x' * 5000000000 }}", "it takes too much memory"),
+        ("{{ 'x' * 2000000 }}", "it makes 2,000,"),
+    ],
+)
+def test_what_a_template_does_with_some_messages_alone_harms_nobody(
+    does: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "LIMIT_S", 0.5)
+    tokenizer = byte_level_tokenizer(template=TRIGGERED.replace("DO", does))
+    calm, wild = ([Message(role="user", content=text)] for text in ("the cat", "the cat now"))
+    assert chat_text(tokenizer, calm) == TURN
+    with pytest.raises(PromptRefused, match=rf"does not take these messages: {why}"):
+        chat_text(tokenizer, wild)
+
+
+def test_many_chats_are_what_transformers_makes_of_each_and_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = (
+        "{{ bos_token }}{% for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}"
+        "{% generation %}{{ m | tojson }} {{ m.content | trim }}é\n{% endgeneration %}{% endfor %}"
+        "{% if add_generation_prompt %}>{% endif %}{% if tools is not none %}tools{% endif %}"
+        "{% if messages[0].role == 'x' %}{{ raise_exception('no x') }}{% endif %}"
+    )
+    tokenizer = byte_level_tokenizer(template=template)
+    turns = [[Message(role=role, content=f" <{n}> “東” ") for role in roles.split()] for n, roles in enumerate(
+        ("user", "user assistant", "system user assistant", "x"))]  # fmt: skip
+    found = chat_texts(tokenizer, turns)
+    for said, messages in zip(found[:3], turns, strict=False):
+        assert said == tokenizer.apply_chat_template(
+            [one.model_dump() for one in messages], tokenize=False,
+            add_generation_prompt=messages[-1].role != "assistant",
+        )  # fmt: skip
+    assert isinstance(found[3], PromptRefused)
+    assert str(found[3]).endswith("does not take these messages: no x.")
+    monkeypatch.setattr(chat, "apart", lambda *_, **__: pytest.fail("begun again"))
+    assert [str(one) for one in chat_texts(tokenizer, turns)] == [str(one) for one in found]
+
+
+def test_without_a_process_a_template_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(chat, "apart", refused)
+    messages = [Message(role="user", content="nobody asked this before")]
+    assert "nobody asked" in chat_text(byte_level_tokenizer(template=TEMPLATE), messages)
 
 
 @pytest.mark.parametrize(

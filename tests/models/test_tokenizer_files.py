@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from engine.domain.corpus import Corpus, Example
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.models import ModelSpec
+from engine.models import tried
 from engine.models.base import load_base, load_tokenizer
 from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
@@ -99,6 +100,50 @@ def test_a_blank_before_the_first_word_stays_as_the_file_has_it(prefix: bool, tm
     tokenizer = read_tokenizer(tmp_path)
     assert len(tokenizer("king", add_special_tokens=False).input_ids) == 4 + prefix
     assert tokenizer.convert_ids_to_tokens(tokenizer.pad_token_id) == "<|end|>"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A folder as people had them before there was a tokenizer.json: a vocabulary and merges."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*alphabet, "ki", "ng", "king", "Ġk", "Ġki", "Ġking", "<|endoftext|>"]
+    merges = ["k i", "n g", "ki ng", "Ġ k", "Ġk i", "Ġki ng"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
+    about = {"tokenizer_class": "GPT2Tokenizer", "chat_template": "{{ messages[0].content }}"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(about), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_vocabulary_and_merges_are_read_in_a_process_of_their_own_and_once(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = AutoTokenizer.from_pretrained(old)
+    made = read_tokenizer(old)
+    assert type(made) is type(right)
+    assert made.name_or_path == str(old)
+    for text in ("the king", " king  of 12 é\n", "kingking<|endoftext|> k"):
+        assert made(text).input_ids == right(text).input_ids
+        assert made.decode(made(text).input_ids) == right.decode(right(text).input_ids)
+    special = "eos_token", "bos_token", "unk_token", "chat_template", "model_max_length", "all_special_ids"
+    assert [getattr(made, name) for name in special] == [getattr(right, name) for name in special]
+    assert not (old / "tokenizer.json").exists()
+    monkeypatch.setattr(tried, "apart", lambda *_, **__: pytest.fail("begun again"))
+    assert read_tokenizer(old)("the king").input_ids == right("the king").input_ids
+
+
+def test_a_broken_vocabulary_is_refused_by_the_name_of_its_folder(old: Path) -> None:
+    (old / "vocab.json").write_text("{", encoding="utf-8")
+    with pytest.raises(Damaged, match="the tokenizer cannot be read") as found:
+        read_tokenizer(old)
+    assert Path(found.value.path) == old
+
+
+def test_a_vocabulary_that_takes_too_long_is_refused(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tried, "_CONVERT", "while True: pass")
+    monkeypatch.setattr(tried, "_CONVERT_S", 0.2)
+    with pytest.raises(Damaged, match=r"it takes longer than 0\.2 s"):
+        read_tokenizer(old)
 
 
 def test_blanks_that_a_normaliser_makes_stay(tmp_path: Path) -> None:

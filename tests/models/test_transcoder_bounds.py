@@ -64,7 +64,7 @@ def test_what_is_larger_than_the_memory_is_refused_in_every_format(
     """A matrix of 40 features of 24 numbers is 3,840 bytes."""
     family, write = WRITTEN[kind]
     write(tmp_path)
-    monkeypatch.setattr(layout, "free_memory", lambda device: 3839)
+    monkeypatch.setattr(layout, "free_memory", lambda device, wanted=0: 3839)
     with pytest.raises(
         InputError, match=r"takes 1 MB at once, and 1 MB are free on cpu\. Use a set with fewer features"
     ):

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from engine.domain.jobs import CancelToken, Report, Request
 from engine.jobs import JobManager
 from engine.store import BUNDLED, Store
+from engine.store.kept import kept_values
 from pages._ui import session
 
 ROOT = Path(__file__).parents[2]
@@ -71,4 +72,4 @@ def _wait_for_cancel(_store: Store, _request: Request, _report: Report, cancel: 
 
 def _forget() -> None:
     st.cache_resource.clear()
-    st.cache_data.clear()
+    kept_values().clear()

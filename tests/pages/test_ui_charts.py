@@ -11,7 +11,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from altair.utils import schemapi
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
@@ -22,6 +21,7 @@ from engine.figures.change_charts import CHANGE_COLUMNS, StepMark, change_panels
 from engine.figures.charts import curve_panels, loss_chart, mini_curves
 from engine.figures.feature_charts import activation_chart
 from engine.figures.method_charts import method_panels
+from engine.store.kept import kept_values
 from pages._ui.charts import kept_chart, kept_charts
 
 MADE: list[int] = []
@@ -29,10 +29,10 @@ MADE: list[int] = []
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    st.cache_data.clear()
+    kept_values().clear()
     MADE.clear()
     yield
-    st.cache_data.clear()
+    kept_values().clear()
 
 
 def a_chart(rows: pd.DataFrame, *, height: int = 100, color: str = "red") -> alt.Chart:
@@ -177,7 +177,7 @@ def test_every_input_of_a_chart_changes_what_is_drawn(make: Callable[..., Any]) 
     drawn = [kept(partial(make, **arguments)) for arguments in asked]
     for arguments, chart in zip(asked, drawn, strict=True):
         assert chart != first, arguments
-    st.cache_data.clear()  # what was kept is what is made anew
+    kept_values().clear()  # what was kept is what is made anew
     assert [kept(partial(make, **arguments)) for arguments in (given, *asked)] == [first, *drawn]
 
 

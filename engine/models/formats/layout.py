@@ -122,7 +122,7 @@ def check_size(n_layers: int, d_model: int, loaded: LoadedModel, source: Path | 
 def check_room(n_numbers: int, loaded: LoadedModel, source: Path | str) -> None:
     """Raises InputError where so many numbers of a set, in the model's dtype, are more than the memory that is free."""
     device, n_bytes = loaded.model.device, n_numbers * loaded.model.dtype.itemsize
-    if n_bytes > (free := free_memory(device)):
+    if n_bytes > (free := free_memory(device, n_bytes)):
         raise InputError(
             f"{source} takes {memory(n_bytes)} at once, and {memory(free)} are free on {device}. Use a set with fewer "
             "features, or a machine with more memory."

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-import streamlit as st
 
 from engine.analysis.components.selection import How, select
 from engine.domain.components import Circuit, ComponentKey, ComponentScores, ScoreSettings
@@ -148,7 +147,7 @@ def features_of(store: Store, run: str) -> dict[tuple[int, int], tuple[FeatureLi
     return _features(store, str(store.workspace), run, stamp(store, run), seen)
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing the attribution graphs of all checkpoints …")
+@kept("Comparing the attribution graphs of all checkpoints …")
 def _features(
     _store: Store, workspace: str, run: str, measured: object, seen: tuple[int, int]
 ) -> dict[tuple[int, int], tuple[FeatureLikeness, ...]]:

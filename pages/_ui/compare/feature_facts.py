@@ -4,12 +4,17 @@ from functools import partial
 
 import streamlit as st
 
-from engine.domain.features import FeatureFacts
+from engine.domain.features import MOST_TOKENS, FeatureFacts
+from engine.domain.numbers import count
 from engine.figures.feature_charts import activation_chart
 from engine.figures.feature_html import facts_table
 from engine.figures.feature_words import activity
 from pages._ui.charts import draw, kept_chart
 
+_WHICH = (
+    "Of the texts of the corpus and of the model's world; of a text of more than "
+    f"{count(MOST_TOKENS - 1)} tokens, or than the model takes, its beginning."
+)
 CHART_PX = 56  # of a histogram's bars
 
 
@@ -30,7 +35,7 @@ def _side(side: str, facts: FeatureFacts | None, beside: FeatureFacts | None) ->
     if facts is None:
         st.caption(f"**{side}** · not looked up yet")
         return
-    st.caption(f"**{side}** · {activity(facts)}", help="Of the texts of the corpus and of the model's world.")
+    st.caption(f"**{side}** · {activity(facts)}", help=_WHICH)
     if facts.n_active:
         chart = kept_chart(partial(activation_chart, facts, beside=beside, height=CHART_PX))
         draw(chart, key=f"activation {side}")

@@ -9,6 +9,7 @@ from engine.corpus.csv_rows import foils_cell
 from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.errors import InputError
 from engine.domain.numbers import plural
+from pages._ui.kept import kept
 from pages._ui.text import words
 
 Table = list[dict[str, str]]
@@ -16,7 +17,7 @@ Counts = list[dict[str, str | int]]
 EXAMPLES, PROBES, PAIRS, COUNTS = "Training examples", "Probes", "Prompt pairs", "Counts"
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@kept()
 def tables(_corpus: Corpus, corpus_hash: str) -> dict[str, Table]:
     """The tables by title, with the columns of a CSV file: a table that is saved from its menu can be imported."""
     examples = [

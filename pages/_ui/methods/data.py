@@ -13,6 +13,7 @@ from engine.domain.numbers import plural
 from engine.domain.studies import Study
 from engine.store import RunInfo, Store
 from engine.studies.comparison import finished_runs, own_rows, run_row, study_rows
+from pages._ui.kept import kept
 from pages._ui.text import plain
 
 _MOST_TOLD = 5
@@ -49,6 +50,6 @@ def _measured(store: Store, info: RunInfo) -> Hashable:
     return store.measured_at(info), info.config.corpus_hash
 
 
-@st.cache_data(max_entries=4096, show_spinner=False)
+@kept()
 def _row(_store: Store, _info: RunInfo, _corpus: Callable[[str], Corpus], key: Hashable) -> dict[str, Any] | None:
     return run_row(_store, _info, _corpus)

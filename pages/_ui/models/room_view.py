@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.domain.numbers import memory, plural
+from engine.store.kept import VARIABLE, kept_values
 from engine.store.space import FREEABLE, Room
-from engine.workflows.kept import VARIABLE
 from pages._ui.errors import guarded
-from pages._ui.kept import kept_values
 from pages._ui.session import jobs, store
 from pages._ui.text import plain
 
@@ -35,9 +34,13 @@ def room_view() -> None:
 
 def _in_memory() -> str:
     found = kept_values()
+    parts = ", ".join(f"{memory(n_bytes)} {holder}" for holder, n_bytes in found.by_holder().items())
+    shares = f" ({parts})" if parts else ""
+    more = f" {memory(found.n_bytes_in_use)} more are in use and go when that ends." if found.n_bytes_in_use else ""
     return (
-        f"In memory: {memory(found.n_bytes)} of at most {memory(found.budget)} for comparisons, graphs and their "
-        f"pictures that were looked at lately. {VARIABLE} sets another limit, in MB, when the app is started."
+        f"In memory: {memory(found.n_bytes)} of at most {memory(found.budget)}{shares}, so that it need not be made "
+        f"again; what was not used for longest goes first.{more} {VARIABLE} sets another limit, in MB, when the app is "
+        "started."
     )
 
 

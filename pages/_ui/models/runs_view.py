@@ -15,6 +15,7 @@ from pages._ui.cached import stamp
 from pages._ui.delete import delete_button
 from pages._ui.errors import guarded
 from pages._ui.forms import checked
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -108,7 +109,7 @@ def _row(info: RunInfo, notes: RunNotes) -> dict[str, object]:
     }  # fmt: skip
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
+@kept()
 def _measured(_store: Store, workspace: str, run: str, measured: Hashable) -> tuple[list[float], float | None, int]:
     """(share of probes answered right by step, loss at the last checkpoint, bytes)."""
     found = _store.probe_results(run).values()

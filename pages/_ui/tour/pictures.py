@@ -11,6 +11,7 @@ from engine.figures import palette
 from engine.figures.map_view import carried_view
 from engine.figures.sketch import sketch, sketch_svg
 from engine.figures.tour_charts import SIDE, picture
+from pages._ui.kept import kept
 from pages._ui.session import store
 from pages._ui.tour.facts import Compared, most_likely
 
@@ -46,7 +47,7 @@ def answer_map(compared: Compared, side: str, *, alt: str, width: int, height: i
     return _map(compared, side, theme(), alt, width, height, _made_from(compared))
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@kept()
 def _map(
     _compared: Compared, side: str, theme: Theme, alt: str, width: int, height: int, made_from: str
 ) -> str:  # fmt: skip
@@ -59,7 +60,7 @@ def _made_from(compared: Compared) -> str:
     return f"{diff.a.key.hash} {diff.b.key.hash} {diff.settings.to_json()} {compared.probe.id}"
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@kept()
 def _svg(
     _compared: Compared, side: str, features: tuple[str, ...], ink: str, alt: str, width: int, height: int,
     made_from: str, called: str, _names: FeatureNames,
