@@ -25,6 +25,7 @@ from streamlit import config
 from streamlit.file_util import get_static_dir
 
 from engine.jobs import warm_up
+from engine.store.memory import share_arenas
 
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
 _ORIGIN = 'window.__streamlit = {BACKEND_BASE_URL: new URL(".", location.href).href};'
@@ -39,7 +40,8 @@ def page_routes(names: Iterable[str]) -> list[Route]:
 @asynccontextmanager
 async def start_up(_app: st.App) -> AsyncIterator[None]:
     """Opens the browser, as `streamlit run` does it for a plain script but not for an `st.App`; and gets ready to
-    import what jobs need as soon as nobody waits for a page."""
+    import what jobs need as soon as nobody waits for a page. Memory is shared out before there are threads."""
+    share_arenas()
     warm_up.start()
     if not config.get_option("server.headless"):
         webbrowser.open(f"http://{_own_address()}:{config.get_option('server.port')}")

@@ -125,7 +125,6 @@ class Killing:
         none("undisturbed", done["error"])
         self._latest = self._copied(case.name)
         self.calm[case.name] = Calm(does, before, self._latest, {"delay": done["seconds"], **done["counts"]})
-        self._look(self.calm[case.name], {"done"})
 
     def killed(self, name: str, modes: Sequence[str]) -> None:
         """Kill it in each of these ways, resume it every time, then let it finish.
