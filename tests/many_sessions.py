@@ -30,6 +30,7 @@ from urllib.parse import urlencode
 import psutil
 
 from engine.bench.server import ROOT, Server, app_server, wait_until_up
+from engine.domain.jobs import Train
 from engine.jobs import JobManager
 from engine.store import BUNDLED, Store
 from engine.workflows.kept import VARIABLE
@@ -118,8 +119,8 @@ class Trainer(threading.Thread):
         other: subprocess.Popen[bytes] | None = None
         try:
             while time.monotonic() < self._until:
-                here = [job for job in manager.active() if job.title.startswith("Train") and job.pid != _pid(other)]
-                if not here:
+                others = _pid(other)
+                if not any(isinstance(job.request, Train) and job.pid != others for job in manager.active()):
                     self._begin_in_the_app()
                 if other is None or other.poll() is not None:
                     self._note_end(other)

@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from streamlit.proto.Alert_pb2 import Alert
@@ -28,7 +29,10 @@ class Visitor:
 
     def __init__(self, url: str, seed: int) -> None:
         address = url.replace("http", "ws", 1) + "/_stcore/stream"
-        self._socket = connect(address, subprotocols=["streamlit"], origin=url, max_size=None, open_timeout=ANSWER_S)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(
+            connect(address, subprotocols=["streamlit"], origin=url, max_size=None, open_timeout=ANSWER_S)
+        )
         self._chance = random.Random(seed)
         self.pages: dict[str, str] = {}  # script hash by name
         self.page, self.query = "", ""
@@ -42,7 +46,7 @@ class Visitor:
         self.go("")
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
     def go(self, page: str, query: str = "") -> float:
         """Open a page as a link does. Seconds until it is drawn."""

@@ -1,9 +1,13 @@
-"""Memory of this machine that is still free. Needs no torch: pages ask it too."""
+"""Memory of this machine that is still free, and how it is given back. Needs no torch: pages ask it too."""
 
+import contextlib
+import ctypes
 from pathlib import Path
 
 import psutil
 
+_ARENA_MAX = -8  # glibc's M_ARENA_MAX
+_N_ARENAS = 2
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -12,6 +16,18 @@ def free_here() -> int:
     available = int(psutil.virtual_memory().available)
     limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
     return available if limit is None or used is None else min(available, max(0, limit - used + _cached()))
+
+
+def share_arenas() -> bool:
+    """All threads of this process take memory from the same two places. Whether they do; call it before they begin.
+
+    A visitor's every click is a thread of its own, and glibc gives up to eight times as many places as there are cores
+    to threads, each with holes that the others do not fill: a server with 20 visitors had 400 MB of them and more each
+    minute. Other systems have no such call and need none.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        return bool(ctypes.CDLL(None).mallopt(_ARENA_MAX, _N_ARENAS))
+    return False
 
 
 def _number(path: Path) -> int | None:

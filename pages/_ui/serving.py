@@ -27,6 +27,7 @@ from streamlit import config
 from streamlit.file_util import get_static_dir
 
 from engine.jobs import warm_up
+from engine.store.memory import share_arenas
 from pages._ui.session import jobs
 
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
@@ -43,7 +44,9 @@ def page_routes(names: Iterable[str]) -> list[Route]:
 @asynccontextmanager
 async def start_up(_app: st.App) -> AsyncIterator[None]:
     """Opens the browser, as `streamlit run` does it for a plain script but not for an `st.App`; and the workspace,
-    before anybody asks for a page of it; and gets ready to import what jobs need as soon as nobody waits for a page."""
+    before anybody asks for a page of it; and gets ready to import what jobs need as soon as nobody waits for a page.
+    Memory is shared out before there are threads."""
+    share_arenas()
     warm_up.start()
     threading.Thread(target=open_workspace, name="open workspace", daemon=True).start()
     if not config.get_option("server.headless"):

@@ -1,9 +1,13 @@
-"""What is killed: every kind of job, and what the store does without one, each with the state that it begins with."""
+"""What is killed: every kind of job, and what the store does without one, each with the state that it begins with.
+
+A study is no job: tests/cli/test_cli_study.py kills one.
+"""
 
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -45,6 +49,7 @@ from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.domain.record import Record
 from engine.domain.runs import RunConfig
 from engine.store import Store
+from tests import gguf_files
 from tests.tiny import tiny_llama
 
 PROMPT = "the cat feels blarf and"
@@ -58,7 +63,8 @@ WITHOUT: dict[type[Record], str] = {
     "whole, as that of a GGUF file is, and then adds the model and a corpus as AddModel and MakeCorpus do",
 }
 ALL_DONE = "probe"  # the case after which there is one of everything
-LONG = {"train full", "train tuning", "train probing", "train watched", "train beside"}  # more of a kind, seconds each
+# More of a kind that there is already, seconds each.
+LONG = {"train full", "train tuning", "train probing", "train watched", "train beside", "add gguf"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def world(folder: Path) -> World:
 
 def cases(made: World) -> tuple[Case, ...]:
     """In this order; each kind of job has at least one."""
-    return (*_training(made), *_tracing(), *_components(), *_on_features(), *_calls())
+    return (*_training(made), *_gguf(made), *_tracing(), *_components(), *_on_features(), *_calls())
 
 
 def _case(name: str, does: Record | Call, after: str = "") -> Case:
@@ -160,6 +166,19 @@ def _training(made: World) -> tuple[Case, ...]:
             Train(config=_run(made, "second", seed=1, **short), beside=Beside(run="one", prompt=PROMPT)),
         ),
     )
+
+
+def _gguf(made: World) -> tuple[Case, ...]:
+    """A file of another format that is written anew; none without the package that reads it."""
+    if find_spec("gguf") is None:
+        return ()
+
+    def add(_store: Store) -> Record:
+        file = made.folder / "one.gguf"
+        gguf_files.write_gguf(file, gguf_files.made("llama"), "llama", kind="Q8_0")
+        return AddModel(model=ModelSpec(name="one", source="folder", location=str(file)))
+
+    return (Case("add gguf", AddModel, add),)
 
 
 def _importing(made: World, name: str, folder: Path, **more: Any) -> ImportCheckpoints:

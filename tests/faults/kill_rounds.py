@@ -125,7 +125,6 @@ class Killing:
         none("undisturbed", done["error"])
         self._latest = self._copied(case.name)
         self.calm[case.name] = Calm(does, before, self._latest, {"delay": done["seconds"], **done["counts"]})
-        self._look(self.calm[case.name], {"done"})
 
     def killed(self, name: str, modes: Sequence[str]) -> None:
         """Kill it in each of these ways, resume it every time, then let it finish.
@@ -155,7 +154,7 @@ class Killing:
             self._back_to(calm.before)
             disk.leave(round(self.chance.uniform(0, 1.2) * calm.growth))
             first = self.server.order(self.workspace, calm.does)
-            none("not in words", "" if not first["error"] or "disk is full" in first["error"] else first["error"])
+            none("not in words", "" if not first["error"] or "Free some space" in first["error"] else first["error"])
             opened(self.workspace).close()  # it opens, though nothing can be written
             disk.leave(2**30)
             self._look(calm, {"done", "interrupted", "failed"})
