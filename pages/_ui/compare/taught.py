@@ -39,7 +39,9 @@ def which_examples(selection: Selection) -> None:
 
 
 def _not_measured(selection: Selection, constraint_type: str) -> None:
-    asked = f"“{both_ends(selection.prompt)}”" if selection.prompt else f"the probes of the type {words(constraint_type)}"
+    asked = (
+        f"“{both_ends(selection.prompt)}”" if selection.prompt else f"the probes of the type {words(constraint_type)}"
+    )
     with st.container(border=True):
         st.subheader("Which examples taught it?")
         try:
