@@ -8,6 +8,7 @@ const LEAST_MARK = { w: 2.4, h: 2 };
 const ARCS = { part: 0.15, least: 30, most: 84 }; // pixels below the words
 const MOST_ARC = 7; // pixels of the largest move
 const NAME_LIMIT = 14;
+const MERE_SIGN = 0.1; // a comma gives way to a word unless it does so much more, of the largest
 const TILTS = [[19, -40], [16, -55], [LEAST_APART, -90]]; // a column at least so wide: its name is turned so far
 
 /** The values of a frame by panel, ready to be drawn and asked for. */
@@ -113,7 +114,9 @@ function importance(payload, scene, column) {
   const most = (all, largest) => Math.max(0, ...all.map(({ values }) => Math.abs(values.at(-1)))) / largest;
   const ends = scene.moves.filter(({ source, target, drawn }) => drawn.at(-1) && (source === column || target === column));
   const size = Math.max(most(scene.places.filter((place) => place.column === column), payload.largest[0]), most(ends, payload.largest[1]));
-  return size + (payload.columns[column].bold ? 2 : 0) + (column === payload.columns.length - 1 ? 1 : 0);
+  const { bold, label } = payload.columns[column];
+  const mere = /[\p{L}\p{N}]/u.test(label) ? 0 : MERE_SIGN;
+  return size - mere + (bold ? 2 : 0) + (column === payload.columns.length - 1 ? 1 : 0);
 }
 
 /** The size of a mark in pixels. */

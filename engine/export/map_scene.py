@@ -15,7 +15,7 @@ from engine.figures.names import visible
 LEFT, RIGHT, TOP, SIZE = 38.0, 14.0, 22.0, 12.0  # pixels; of texts
 _APART = 13.0  # between two names
 _ARCS_PX, _MOST_ARC = 62.0, 7.0
-_MOST_W, _MOST_H, _NAME_LIMIT = 64.0, 26.0, 14
+_MOST_W, _MOST_H, _NAME_LIMIT, _MERE_SIGN = 64.0, 26.0, 14, 0.1
 _TILTS = ((19.0, -40.0), (16.0, -55.0), (0.0, -90.0))  # a column at least so wide: its name is turned so far
 _EVERY = (1, 2, 5, 10, 20, 50)
 _COLORS = {"sign": ("positive", "negative"), "change": ("gained", "lost")}
@@ -154,7 +154,8 @@ def _names(view: MapView, frame: MapFrame, x: Sequence[float], pitch: float) -> 
     of_place, of_move = view.largest
     moves = np.where(seen_moves(frame, of_move)[-1], np.abs(frame.moves[-1]), 0.0)
     size = np.maximum(np.abs(frame.places[-1]).max(0) / of_place, np.maximum(moves.max(0), moves.max(1)) / of_move)
-    size = size + np.array(view.bold) * 2.0 + (np.arange(len(x)) == len(x) - 1)
+    mere = np.array([not any(map(str.isalnum, span.text)) for span in view.spans])
+    size = size - _MERE_SIGN * mere + np.array(view.bold) * 2.0 + (np.arange(len(x)) == len(x) - 1)
     ranked = np.argsort(-size, kind="stable").tolist()
     shown = {}
     for column in sorted(_apart(ranked, x, _APART)):

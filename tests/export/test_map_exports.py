@@ -3,6 +3,8 @@
 import csv
 import io
 from collections import defaultdict
+from dataclasses import replace
+from itertools import permutations
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from engine.export.formats import downloads
 from engine.export.map_formats import MAP_FORMATS, ExportedMap
 from engine.export.map_page import map_html
+from engine.export.map_scene import map_scene
 from engine.export.map_split import draw_split
 from engine.export.map_svg import map_svg
 from engine.figures import palette
@@ -69,6 +72,20 @@ def test_a_mark_a_place_that_can_be_seen_and_an_arc_a_move() -> None:
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert "pushes happy up" in texts  # every color is named
     assert {"L0", "L11", "blarf"} <= set(texts)
+
+
+def test_where_not_all_words_have_room_the_ends_of_arcs_are_named_and_words_before_signs() -> None:
+    words = ("<s>", *(f" w{place}" if place % 2 else " ," for place in range(60)), " very")
+    view = carried_view([(None, pair(4, 62, words=words))], {})
+    frame = view.frames[-1]
+    moves = frame.moves.copy()
+    moves[2, 41, 20] = view.largest[1]  # from a word to a comma, neither of which has any part
+    view = replace(view, frames=(replace(frame, places=frame.places * (np.arange(62) > 50), moves=moves),))
+    scene = map_scene(view, 2, 400, 300, defaultdict(lambda: "#000"))
+    named = {text.x: text.text for text in scene.texts if text.turned}
+    assert len(named) < len(words) / 2
+    assert {(bow.x1 + 4, bow.x2 + 4) for bow in scene.bows} <= set(permutations(named, 2))
+    assert sum(text == "," for text in named.values()) < len(named) / 4
 
 
 def test_a_page_holds_its_map_and_runs_its_own_script_alone() -> None:

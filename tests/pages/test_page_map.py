@@ -198,7 +198,7 @@ def test_of_a_type_too(open_page: OpenPage) -> None:
     title = next(one.title for one in probe_groups(store, A, B) if one.constraint_type == "simple_mapping")
     app = open_page("compare", a=A, b=B, prompt=title, view="map")
     assert not app.exception
-    assert "the probes of the type simple_mapping" in texts(app)
+    assert "the probes of the type simple mapping" in texts(app)
     assert "Find the examples" in [button.label for button in app.button]
 
 

@@ -10,7 +10,7 @@ from pages._ui.compare.selection import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
-from pages._ui.text import both_ends, plain
+from pages._ui.text import both_ends, plain, words
 
 FIRST = 10  # sentences shown; the rest can be scrolled to
 _PUSH = st.column_config.NumberColumn(
@@ -39,7 +39,9 @@ def which_examples(selection: Selection) -> None:
 
 
 def _not_measured(selection: Selection, constraint_type: str) -> None:
-    asked = f"“{both_ends(selection.prompt)}”" if selection.prompt else f"the probes of the type {constraint_type}"
+    asked = (
+        f"“{both_ends(selection.prompt)}”" if selection.prompt else f"the probes of the type {words(constraint_type)}"
+    )
     with st.container(border=True):
         st.subheader("Which examples taught it?")
         try:
