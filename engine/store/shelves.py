@@ -75,7 +75,7 @@ class Shelves:
                 index = Index(url or sqlite_url(self.workspace / "index.sqlite"), folder=self.workspace)
                 return index, index.prepare()
         except DiskFull as error:  # what is there can be read all the same
-            self.warning = f"{error} Until then nothing new can be kept."
+            self.warning = f"{error} What is there can be read meanwhile; when there is room again, start anew."
             _log.warning("%s", self.warning)
             return self._index_aside(), False
 
