@@ -6,11 +6,12 @@
 
 /** Returns the edges that it drew, for the pointer to find. */
 function drawPanel(ctx, picture) {
-  const { w, h, marks } = picture;
+  const { w, h, marks, scene } = picture;
+  const below = (scene.places.tall ?? 1) > 1 ? 8 : 12; // what is scrolled out of sight ends above the tokens' names
   ctx.clearRect(0, 0, w, h);
   ctx.save();
   ctx.beginPath();
-  ctx.rect(PAD.left - 8, 0, w - PAD.left + 8, h - PAD.bottom + 12);
+  ctx.rect(PAD.left - 8, 0, w - PAD.left + 8, h - PAD.bottom + below);
   ctx.clip();
   drawGrid(ctx, picture);
   const shown = drawEdges(ctx, picture);

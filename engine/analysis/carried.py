@@ -77,10 +77,12 @@ def came_through(
     place, move = (_largest(table, total, change.limit) for table in (places, moves))
     named = []
     if place is not None:
-        named.append(f"{signed(place['change'])} came through {_place(place, spans)}{_rest(total, place)}")
+        against = _against(places, place, lambda row: f"through {_place(row, spans)}")
+        named.append(f"{signed(place['change'])} came through {_place(place, spans)}{_rest(total, place)}{against}")
     if move is not None:
-        ends = " to ".join(_token(spans, int(move[end])) for end in ("source", "target"))
-        named.append(f"between tokens most came from {ends}: {signed(move['change'])}{_rest(total, move)}")
+        against = _against(moves, move, lambda row: f"from {_ends(row, spans)}")
+        figures = f"{signed(move['change'])}{_rest(total, move)}{against}"
+        named.append(f"between tokens most came from {_ends(move, spans)}: {figures}")
     if not named:
         return (("No one place and no step between tokens makes as much of its change as counts.", False),)
     whole = "Of the " if change.scale == 1 else "Of what changed beyond this, "
@@ -112,12 +114,24 @@ def _largest(table: pd.DataFrame, total: float, limit: float) -> pd.Series | Non
     return None if along.empty else along.iloc[int(along["change"].abs().argmax())]
 
 
+def _against(table: pd.DataFrame, along: pd.Series, named: Callable[[pd.Series], str]) -> str:
+    """The largest of all, where it works against the whole: in a picture it is what is seen first."""
+    largest = table.iloc[int(table["change"].abs().argmax())]
+    if abs(largest["change"]) <= abs(along["change"]):
+        return ""
+    return f", against {signed(largest['change'])} {named(largest)}"
+
+
 def _is_mean(diff: GraphDiff) -> bool:
     return MEAN_COLUMNS[0] in diff.nodes
 
 
 def _place(row: pd.Series, spans: Sequence[TokenSpan]) -> str:
     return f"layer {int(row['layer'])} at {_token(spans, int(row['position']))}"
+
+
+def _ends(move: pd.Series, spans: Sequence[TokenSpan]) -> str:
+    return " to ".join(_token(spans, int(move[end])) for end in ("source", "target"))
 
 
 def _token(spans: Sequence[TokenSpan], position: int) -> str:

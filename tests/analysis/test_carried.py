@@ -56,6 +56,13 @@ def test_parts_that_cancel_are_told_by_what_all_else_takes_back() -> None:
     )
 
 
+def test_what_works_against_the_whole_is_told_where_it_is_the_largest() -> None:
+    assert said(side(1, 0, 1), side(6, -7, 8)) == (
+        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, +5.00 came through layer 1 at “and” "
+        "(all else 0.00), against −7.00 through layer 0 at “and”."
+    )
+
+
 def test_a_logit_that_fell() -> None:
     assert said(side(4, 1, 2), side(1, 0.5, 0.5)) == (
         "Explained is the logit of above: 17.00 in A, 12.00 in B. Of the −5.00, −3.00 came through layer 1 at “and” "
