@@ -1,5 +1,7 @@
 """A workspace with many artefacts: lists are read once, opening looks at names alone, and nothing is overlooked."""
 
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,34 @@ def test_stamps_are_those_of_the_main_files() -> None:
     stamps = {(kind, name): stamp for kind, name, stamp in stamps_of(BUNDLED)}
     assert stamps == {key: (BUNDLED / main_file(*key)).stat().st_mtime_ns for key in found}
     assert {"run", "checkpoint", "graph", "corpus", "labels", "study"} <= {kind for kind, _ in stamps}
+
+
+def test_one_artefact_is_found_without_looking_at_the_others(large: Store) -> None:
+    with sqlite3.connect(large.workspace / "index.sqlite") as index:
+        for where in ("kind = 'run' and name = 'copy-1'", "kind = 'run'", "parent = 'copy-1' and kind = 'checkpoint'"):
+            (plan, *_) = index.execute(f"explain query plan select * from artefacts_2 where {where}").fetchall()  # noqa: S608
+            assert plan[3].startswith("SEARCH"), (where, plan)
+
+
+def test_a_list_of_corpora_tells_pairs_and_words_without_reading_any(
+    large: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = large.corpus("demo")
+    large.save_corpus(replace(demo, name="bare", probes=(), pairs=()))
+    other = Store(large.workspace, bundled=BUNDLED)
+    monkeypatch.setattr("engine.store.catalogue.read_corpus", lambda _: pytest.fail("read"))
+    monkeypatch.setattr("engine.store.corpora.read_corpus", lambda _: pytest.fail("read"))
+    found = {info.name: info for info in other.corpora()}
+    assert found["demo"].has_pairs
+    assert found["demo"].words == demo.words
+    assert not found["bare"].has_pairs
+    assert set(found["bare"].words or ()) == {word for one in demo.examples for word in one.text.split()}
+
+
+def test_a_corpus_of_too_many_words_for_a_list_says_so(large: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.store.catalogue.MOST_WORDS", 10)
+    large.save_corpus(replace(large.corpus("demo"), name="many"))
+    assert next(info for info in large.corpora() if info.name == "many").words is None
 
 
 def test_a_list_is_parsed_once_and_again_when_it_changed(large: Store) -> None:
