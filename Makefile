@@ -9,7 +9,7 @@ REAL ?=
 
 .PHONY: run test check bench format demo
 run: .venv/ready $(if $(REAL),.venv/ready-real)
-	$(BIN)/streamlit run app.py
+	MALLOC_ARENA_MAX=2 $(BIN)/streamlit run app.py  # engine/store/memory.py says why
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

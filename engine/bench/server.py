@@ -18,6 +18,7 @@ import psutil
 
 from engine.bench.setting import ROOT
 from engine.domain.errors import InputError
+from engine.store.memory import with_few_arenas
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -57,7 +58,7 @@ def app_server(workspace: Path, *, script: Path = Path("app.py")) -> Iterator[Se
         process = subprocess.Popen(  # noqa: S603  our own app with our own arguments
             command,
             cwd=ROOT,
-            env={**os.environ, "TRACELAPSE_HOME": str(workspace)},
+            env=with_few_arenas({**os.environ, "TRACELAPSE_HOME": str(workspace)}),
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -11,6 +11,7 @@ import typer
 from engine.cli.context import Settings
 from engine.domain.errors import InputError
 from engine.domain.paths import person_path
+from engine.store.memory import with_few_arenas
 
 _APP = Path(__file__).parents[2] / "app.py"
 
@@ -29,7 +30,7 @@ def start(
     if not _APP.is_file():
         raise InputError(f"The app is not here: {_APP} is missing. Install Tracelapse again.")
     settings = ctx.find_object(Settings)
-    environment = dict(os.environ)
+    environment = with_few_arenas(dict(os.environ))
     if settings is not None and settings.workspace is not None:
         environment["TRACELAPSE_HOME"] = str(person_path(settings.workspace).absolute())
     command = [sys.executable, "-m", "streamlit", "run", str(_APP), "--server.port", str(port)]
