@@ -16,12 +16,14 @@ import numpy as np
 from engine.bench.peak import MemorySampler
 from engine.bench.row import BenchRow, at_most, faster, not_slower
 from engine.bench.setting import Setting
+from engine.bench.timing import medians
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, TraceSettings
 from engine.domain.models import ModelSpec
 from engine.store import cache_of, default_workspace
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
+    from engine.models.replacement import Replacement
 
 Side = Literal["ours", "theirs"]
 N_FEATURES = 512  # of a layer
@@ -29,6 +31,8 @@ BATCH = 32  # circuit-tracer's best of 32, 64, 128, 256 and 512 for the shorter 
 FLOORS = 1.5  # the promise: at most as many times the floor
 TOLERANCE = 1e-5  # of the largest |weight|
 _MATMULS = 20
+_CHECKPOINTS = 5  # traces of either kind
+_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Run:
     peak_mb: float
     n_features: int
     floor_s: float  # 0 of the other side
+    further: tuple[float, float] | None = None  # seconds of an open checkpoint, and of one that is opened for it
 
 
 def measure(setting: Setting) -> list[BenchRow]:
@@ -89,6 +94,11 @@ def _rows(folder: Path, case: Case, scratch: Path) -> list[BenchRow]:
     if case.compared:
         apart = float(np.load(scratch / "apart.npy"))
         rows.append(at_most(f"{title}: largest difference of an edge", apart, "of the largest", limit=TOLERANCE))
+    if ours.further:
+        alone, another = ours.further
+        rows.append(
+            not_slower("trace a further checkpoint of it, opening it included", another, "s", than=alone, times=1.1)
+        )
     return rows
 
 
@@ -123,7 +133,9 @@ def _ours(folder: Path, case: Case, scratch: Path) -> _Run:
         return trace_graph(replacement, key=key)
 
     seconds, peak, graph = _timed(trace, case)
+    further = None
     if case.compared:
+        further = _further(replacement, graph.key, scratch / "adapter")
         whole = trace(case.prompt, TraceSettings(max_edges=graph.n_nodes**2))  # usually the weakest edges are not kept
         dense = np.load(scratch / "theirs.npz")
         apart = largest_difference(whole, dense["matrix"], dense["features"], dense["logits"])
@@ -131,7 +143,27 @@ def _ours(folder: Path, case: Case, scratch: Path) -> _Run:
     n_features = int((graph.kind == NodeKind.FEATURE).sum())
     n_logits = int((graph.kind == NodeKind.LOGIT).sum())
     floor = operations(loaded, len(graph.tokens), case.top_k, n_logits) / matmul_rate(loaded)
-    return _Run(seconds, peak, n_features, floor)
+    return _Run(seconds, peak, n_features, floor, further)
+
+
+def _further(replacement: "Replacement", key: GraphKey, folder: Path) -> tuple[float, float]:
+    """Of a LoRA checkpoint with random weights, as `_Run.further`."""
+    from functools import partial
+
+    from peft import LoraConfig, get_peft_model
+
+    from engine.attribution.trace import trace_graph
+    from engine.models.sharing import checkpoint_model, sharing_copy
+
+    loaded = replacement.loaded
+    config = LoraConfig(r=_RANK, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(sharing_copy(loaded.model), config).save_pretrained(folder)
+    trace = partial(trace_graph, replacement, key=key)
+    held = checkpoint_model(loaded, folder)
+    alone, another = medians(
+        (lambda: trace(merged=held), lambda: trace(merged=checkpoint_model(loaded, folder))), rounds=_CHECKPOINTS
+    )
+    return alone, another
 
 
 def _theirs(folder: Path, case: Case, scratch: Path) -> _Run:

@@ -45,7 +45,7 @@ def test_rows_come_from_both_processes(tmp_path: Path, monkeypatch: pytest.Monke
     case = real.Case("a few tokens", "the cat feels", 2, 1, 0.0, 9.0, compared=True)
     monkeypatch.setattr(real, "SHORT", case)
     rows = real._rows(folder, case, tmp_path)
-    assert [row.unit for row in rows] == ["s", "MB", "s", "of the largest"]
+    assert [row.unit for row in rows] == ["s", "MB", "s", "of the largest", "s"]
     assert rows[0].name == "trace SmolLM2-135M, a few tokens, 12 features"
     assert rows[0].met
     assert rows[1].met
@@ -53,3 +53,5 @@ def test_rows_come_from_both_processes(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows[2].value == rows[0].value
     assert rows[2].reference is not None
     assert rows[2].reference > 0  # seconds; how many times that is depends on the machine
+    assert rows[4].reference is not None
+    assert 0 < rows[4].reference < 1e3
