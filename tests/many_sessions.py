@@ -28,12 +28,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import psutil
-from engine.workflows.kept import VARIABLE
 
 from engine.bench.server import ROOT, Server, app_server, wait_until_up
 from engine.domain.jobs import Train
 from engine.jobs import JobManager
 from engine.store import BUNDLED, Store
+from engine.store.kept import VARIABLE
 from tests.many_runs import copy_graphs, copy_runs
 from tests.session_client import Visitor
 
