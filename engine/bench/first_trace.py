@@ -9,6 +9,8 @@ from engine.bench.timing import medians
 
 ROUNDS = 3
 _LOAD = f"""
+from engine.models.libraries import load_libraries
+load_libraries()
 from engine.domain.models import DEMO_MODEL
 from engine.models.base import encode, load_base
 from engine.models.transcoders import load_transcoders

@@ -16,6 +16,9 @@ def work(store: Store, request: Request, report: Report, cancel: CancelToken) ->
     if request.action == "make_corpus":
         return run(store, request, report, cancel)
     report(0.0, "Loading libraries")
+    from engine.models.libraries import load_libraries
+
+    load_libraries()
     from engine.models.threads import job
 
     with job():
