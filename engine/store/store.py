@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -102,11 +103,14 @@ class Store(
         own = self.vocabulary_folder(spec)
         return own if own and (own / "tokenizer.json").is_file() else self.base_folder(spec)
 
+    def has_vocabulary(self, name: str) -> bool:
+        return (self.workspace / VOCABULARIES / name).is_dir()
+
     def save_vocabulary(self, name: str, made: Path) -> None:
-        """Moves the files of the folder `made`. Raises StorageFailed."""
+        """Copies the files of the folder `made`. Raises StorageFailed."""
         with new_folder(self.workspace / VOCABULARIES / name, replace=True) as folder:
             for file in made.iterdir():
-                file.rename(folder / file.name)
+                shutil.copyfile(file, folder / file.name)
 
     def remove_unused_vocabularies(self) -> None:
         """Those that no run needs any more."""

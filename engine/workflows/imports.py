@@ -264,6 +264,9 @@ def _keep(
                 write_text(run / METRICS, metrics.to_json())
             if config.model.vocabulary:
                 store.save_vocabulary(config.model.vocabulary, vocabulary)
+        if config.model.vocabulary and not store.has_vocabulary(config.model.vocabulary):
+            # Until the run was there, no run needed it: whoever deleted one meanwhile has taken it along.
+            store.save_vocabulary(config.model.vocabulary, vocabulary)
     except BaseException:
         store.remove_unused_vocabularies()
         raise

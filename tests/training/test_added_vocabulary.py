@@ -195,6 +195,26 @@ def test_a_vocabulary_goes_with_the_last_run_that_needs_it(
     assert list(stored.iterdir()) == list((store.workspace / "runs").iterdir()) == []
 
 
+def test_a_run_that_is_deleted_during_an_import_takes_nothing_of_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tiny_llama(tmp_path / "base")
+    adapter(resized(base), tmp_path / "checkpoint-5")
+    save, left = Store.save_vocabulary, []
+
+    def save_and_lose(self: Store, name: str, made: Path) -> None:
+        save(self, name, made)
+        if not left:
+            self.remove_unused_vocabularies()  # as another process does that deletes a run
+            left.append(len(list((self.workspace / "vocabularies").iterdir())))
+
+    monkeypatch.setattr(Store, "save_vocabulary", save_and_lose)
+    take_in(store, tmp_path / "checkpoint-5", base)
+    assert left == [0]
+    assert load_base_of(store, store.run("mine").model).n_vocab == N_OLD + len(NEW)
+    assert store.check() == []
+
+
 def test_runs_of_another_vocabulary_are_not_compared(store: Store, tmp_path: Path) -> None:
     base = tiny_llama(tmp_path / "base")
     adapter(resized(base), tmp_path / "checkpoint-5")
