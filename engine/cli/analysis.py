@@ -102,12 +102,11 @@ def followed(store: "Store", run: str, kind: ProbeKind, n: int) -> "Learned":
     Raises NotFound, InputError and what the job raises.
     """
     from engine.jobs import run_inline
-    from engine.workflows.learned import learned, learning_of
+    from engine.workflows.learned import learned, learning_of, what_lacks
 
+    if lacks := what_lacks(store, run, kind):
+        raise InputError(f"When and where “{run}” learned cannot be measured. {lacks}")
     checkpoints, found = store.checkpoints(run), learned(store, run, kind, n)
-    if len(checkpoints) < 2 or not found.n_probes:
-        lacks = f"its corpus has no {kind} probes" if len(checkpoints) > 1 else "the base is its only checkpoint"
-        raise InputError(f"When and where “{run}” learned cannot be measured: {lacks}.")
     if found.missing:
         with progress(f"finding when and where {run} learned") as report:
             run_inline(store, learning_of(checkpoints, found.missing), on_progress=report)
@@ -121,7 +120,7 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     Behind it circuit change with its noise floor, which is coarser, and where each stopping policy stops.
     """
     from engine.cli.learned_text import learned_data, show_learned
-    from engine.workflows.learned import learned
+    from engine.workflows.learned import learned, what_lacks
 
     check_destination(json_file)
     store = store_of(ctx)
@@ -129,6 +128,8 @@ def change(ctx: typer.Context, run: RunName, *, kind: Kind = "", json_file: Json
     settings = watched.model_copy(update={"probe_kind": probe_kind(kind)}) if kind else watched
     acted, circuits = learned(store, run, settings.probe_kind), _circuits(store, run, settings)
     if not acted.means and circuits is None:
+        if lacks := what_lacks(store, run, settings.probe_kind):
+            raise InputError(f"When and where “{run}” learned cannot be measured. {lacks}")
         raise InputError(
             f"Neither where training acted on “{run}” nor its circuits were measured on its {settings.probe_kind} "
             f"probes. Run `analyse {run} --kind {settings.probe_kind}`, or with --no-graphs for the first alone."

@@ -23,12 +23,13 @@ STRETCH_S: Final = 0.12  # where training acted on one prompt over one stretch o
 
 def kept_mean(ready: Sequence[tuple[Probe, Acted]]) -> ActedMean:
     """As `acted_mean`, made once for the same probes. Raises as it does."""
-    return _mean(ready, tuple(one.key.hash for _, one in ready))
+    return _mean(ready, tuple((probe.model_dump_json(), one.key.hash) for probe, one in ready))
 
 
 @kept()
-def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[str, ...]) -> ActedMean:
-    """`made_from`: hashes of what was measured, which name the checkpoints' weights and the prompts."""
+def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[tuple[str, str], ...]) -> ActedMean:
+    """`made_from`: the probes, as another corpus may ask the same of another type, and hashes of what was measured,
+    which name the checkpoints' weights and the prompts."""
     return acted_mean(_ready)
 
 

@@ -100,7 +100,11 @@ def test_where_training_acted_needs_no_graphs(here: Store, cli: Cli, tmp_path: P
     here.sync()
     result = cli("analyse", "two", "--no-graphs")
     assert result.exit_code == 2
-    assert "When and where “two” learned cannot be measured: the base is its only checkpoint." in result.stderr
+    assert "When and where “two” learned cannot be measured. The base is the only checkpoint" in result.stderr
+    # Nor is anybody sent to a command that would refuse as well.
+    result = cli("change", "two")
+    assert result.exit_code == 2
+    assert "When and where “two” learned cannot be measured. The base is the only checkpoint" in result.stderr
 
 
 def test_what_was_seen_while_it_trained_is_told_where_nothing_was_traced_afterwards(here: Store, cli: Cli) -> None:

@@ -1,5 +1,6 @@
 """A run followed from checkpoint to checkpoint: measured once, kept by stretch, and read as one course."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, WhereProbes, quiet
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops
+from engine.workflows.imports import NO_CORPUS
+from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, what_lacks
 from engine.workflows.where import where_probes
 from tests.attribution.parts import Never, workspace
 from tests.training.conftest import After
@@ -46,6 +48,22 @@ def test_a_run_is_followed_over_all_of_its_checkpoints(here: Store) -> None:
     assert here.acted_times("two") == ()
     follow(here, "one")  # nothing is missing, so nothing is measured
     assert here.acted_times("one") == times
+
+
+def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
+    assert what_lacks(here, "one", "paraphrase") == ""
+    described = here.run_folder("two") / "run.json"
+    config = json.loads(described.read_text(encoding="utf-8"))
+    for changed, told in [
+        ({"corpus": "gone"}, "The run’s corpus “gone” is not here"),
+        ({"corpus": NO_CORPUS, "imported": True}, "imported without a corpus, whose probes are needed. Import it"),
+    ]:
+        described.write_text(json.dumps(config | changed), encoding="utf-8")
+        assert told in what_lacks(here, "two", "paraphrase")
+    for checkpoint in here.checkpoints("two")[1:]:
+        (checkpoint.folder / "state.json").unlink()
+    here.sync()
+    assert what_lacks(here, "two", "paraphrase").startswith("The base is the only checkpoint")
 
 
 def test_what_was_cancelled_goes_on_where_it_was_left(here: Store) -> None:

@@ -14,7 +14,7 @@ from engine.domain.runs import Checkpoint
 from engine.figures.gained_charts import gained_chart, gained_panels, gained_rows
 from engine.figures.learned_charts import By, learned_chart, learned_height, learned_panels, learned_rows
 from engine.store import Store
-from engine.workflows.learned import Learned, learned, learning_of, stops
+from engine.workflows.learned import Learned, learned, learning_of, stops, what_lacks
 from pages._ui.acted_probes import offer_to_measure
 from pages._ui.chart_export import Figures, take_away
 from pages._ui.curves.stretches import stretches_table
@@ -44,16 +44,13 @@ def where_it_was_learned(page: str, run: str, kind: ProbeKind, *, last_step: int
     """The section of one run and one kind of probe. `last_step`: where the axis of the probe curves ends."""
     title, field, head = st.columns([7, 2, 1], vertical_alignment="bottom")
     title.subheader("When and where it was learned", anchor=False)
-    checkpoints = store().checkpoints(run)
-    if len(checkpoints) < 2:
-        st.info("The base is the only checkpoint of this run, so there is nothing to compare yet.")
+    if lacks := what_lacks(store(), run, kind):
+        st.info(plain(lacks))
         return
+    checkpoints = store().checkpoints(run)
     with field:
         n = _n_prompts(page)
     found = _learned(store(), str(store().workspace), run, kind, n, store().acted_times(run), len(checkpoints))
-    if not found.n_probes:
-        st.info("The run’s corpus has no probes of this kind.")
-        return
     for constraint_type, reason in found.refused.items():
         st.warning(plain(f"{words(constraint_type)}: {reason}"), icon=":material/warning:")
     if found.means:
