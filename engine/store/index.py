@@ -6,6 +6,7 @@ another schema is made anew and raises IndexLost once, so that the store fills i
 """
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ _log = logging.getLogger(__name__)
 _BUSY_S = 30  # how long a call waits for another process's write
 
 BETWEEN = "\n"  # in no name
-_FULL = "is full"  # in SQLite's words for a disk that is
+_FULL = "could not be written: the disk is full. Free some space."
+_NO_ROOM = 2**20  # bytes: SQLite wants some tens of thousands beside the index
 T = TypeVar("T")
 
 # The name carries the schema's version: an index of another version has no such table and is made anew.
@@ -168,9 +170,8 @@ class Index:
 
     def _raise_storage_failed(self, error: sa.exc.DBAPIError) -> None:
         """Where it cannot be used although it may be whole."""
-        reason = _storage_reason(error)
-        if reason:
-            kind = DiskFull if _FULL in str(error.orig) else StorageFailed
+        if reason := _storage_reason(error, self._file):
+            kind = DiskFull if reason == _FULL else StorageFailed
             raise kind(f"The index {self._shown_url()} {reason}") from error
 
     @property
@@ -212,11 +213,13 @@ def _delete(connection: Connection, keys: Iterable[tuple[bool, Kind, str]]) -> N
     connection.execute(row, [{"b": bundled, "k": kind, "n": name} for bundled, kind, name in keys])
 
 
-def _storage_reason(error: sa.exc.DBAPIError) -> str:
+def _storage_reason(error: sa.exc.DBAPIError, file: Path | None) -> str:
     """Why the database cannot be used although it is whole; empty where it may be damaged."""
     text = str(error.orig)
+    if "disk I/O" in text and file and _has_no_room(file.parent):  # of what it writes beside the index it says no more
+        return _FULL
     reasons = {
-        _FULL: "could not be written: the disk is full. Free some space.",
+        "is full": _FULL,
         "readonly": "could not be written: it is read-only. Use another workspace (--workspace or TRACELAPSE_HOME).",
         "unable to open": "could not be opened. Check the permissions of its folder, or use another workspace.",
         "is locked": f"has been locked by another process for {_BUSY_S} s. End that process, then try again.",
@@ -225,3 +228,10 @@ def _storage_reason(error: sa.exc.DBAPIError) -> str:
         if sign in text:
             return reason
     return ""
+
+
+def _has_no_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _NO_ROOM
+    except OSError:
+        return False

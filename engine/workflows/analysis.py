@@ -11,12 +11,12 @@ from engine.analysis.meaning_prompts import overlap_probes
 from engine.analysis.overlap import meaning_overlap
 from engine.analysis.watched import watched_probes
 from engine.domain.corpus import Corpus, Probe
-from engine.domain.errors import InputError
+from engine.domain.errors import InputError, NotFound
 from engine.domain.jobs import AnalyseRun, CancelToken, Report, part, turn
 from engine.domain.runs import Checkpoint
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
 from engine.store import Store
-from engine.workflows.learned import learning_of, stops
+from engine.workflows.learned import learning_of, stops, what_lacks
 from engine.workflows.prompt_groups import group_acted
 from engine.workflows.scene import Scene, open_scene
 from engine.workflows.traceable import TraceableProbe, traceable_probes
@@ -36,10 +36,14 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
 
     All of it is stored as it comes, the series after every checkpoint and where the job is cancelled, so that nothing
     is lost; what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no
-    checkpoint; no probe of the kind, or none that can be traced), NotFound (the run, its corpus, the transcoders),
+    checkpoint; no corpus; no probe of the kind, or none that can be traced), NotFound (the run, the transcoders),
     ModelUnavailable, Damaged, Cancelled.
     """
-    corpus = store.corpus(store.run(request.run).corpus)
+    config = store.run(request.run)
+    try:
+        corpus = store.corpus(config.corpus)
+    except NotFound as error:
+        raise InputError(what_lacks(store, request.run, request.probe_kind)) from error
     probes = _probes(corpus, request)
     checkpoints = store.checkpoints(request.run)
     if not checkpoints:

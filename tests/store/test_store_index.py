@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from engine.domain.errors import DiskFull, NotFound, StorageFailed
 from engine.store import Store, drives
-from engine.store.index import Index, IndexRow
+from engine.store.index import Index, IndexRow, _storage_reason
 from tests.store.artefacts import add_comparison, add_run, comparison, corpus, fill, graph, key
 
 
@@ -300,6 +302,17 @@ def test_the_journal_of_the_index_follows_the_drive(
     other.close()
     assert journal_of(store.workspace) == mode
     assert not list(store.workspace.glob("index.sqlite-*"))
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_an_io_error_on_a_disk_without_room_is_a_full_disk(
+    room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says “disk I/O error” where the file that it writes beside a database finds no room."""
+    free = 2**30 if room else 1000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    error = sa.exc.OperationalError("", {}, sqlite3.OperationalError("disk I/O error"))
+    assert ("Free some space" in _storage_reason(error, tmp_path / "index.sqlite")) is not room
 
 
 def test_a_workspace_on_a_full_disk_opens_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from engine.figures.gained_charts import gained_chart, gained_panels, gained_row
 from engine.figures.learned_charts import By, learned_chart, learned_height, learned_panels, learned_rows
 from engine.store import Store
 from engine.workflows.learned import Learned, learned, learning_of, stops, what_lacks
+from engine.workflows.prompt_groups import probe_groups
 from pages._ui.acted_probes import offer_to_measure
 from pages._ui.chart_export import Figures, take_away
 from pages._ui.curves.stretches import stretches_table
@@ -35,7 +36,7 @@ _MOVED: Final = (
 )
 _WHAT: Final = (
     "Which tokens and layers made it rise (orange) or fall (blue) between checkpoints, from where training acted. The "
-    "parts of a step add up to the change. Click a cell to open its checkpoint in Compare."
+    "parts of a step add up to the change. Click a cell to open its stretch in Compare."
 )
 
 
@@ -101,7 +102,7 @@ def _charts(found: Learned, last_step: int) -> Figures:
         )  # fmt: skip
         figures[f"learned-by-{by}"] = partial(learned_chart, rows, last_step=last_step, title=title.lower())
     stretches_table(found)
-    _open(clicked, found.run)
+    _open(clicked, found)
     return figures
 
 
@@ -109,12 +110,20 @@ def _alt_text(run: str, title: str, name: str) -> str:
     return f"{words(name).capitalize()}: parts of the right answers’ change in {run}, {title.lower()} and step."
 
 
-def _open(points: Sequence[Mapping[str, object]], run: str) -> None:
-    """The checkpoints of a clicked cell's end, beside the base, in Compare."""
+def _open(points: Sequence[Mapping[str, object]], found: Learned) -> None:
+    """In Compare, the checkpoints of a clicked stretch and what was measured of the type's prompts between them."""
+    checkpoints = store().checkpoints(found.run)
     for point in points:
-        found = [c for c in store().checkpoints(run) if c.step == point.get("right")]
-        if found:
-            st.switch_page("pages/compare.py", query_params={"a": f"{run}@base", "b": found[0].ref, "view": "map"})
+        a, b = (next((c for c in checkpoints if c.step == point.get(end)), None) for end in ("left", "right"))
+        if a is None or b is None:
+            continue
+        if len(found.missing) == found.n_probes:  # measured from the base to the last one alone
+            a, b = checkpoints[0], checkpoints[-1]
+        asked = {"a": a.ref, "b": b.ref, "view": "map", "picture": "acted"}
+        for group in probe_groups(store(), a.ref, b.ref):
+            if (group.constraint_type, group.kind) == (point.get("constraint_type"), found.kind):
+                asked["prompt"] = group.title
+        st.switch_page("pages/compare.py", query_params=asked)
 
 
 def _offer(found: Learned, checkpoints: Sequence[Checkpoint]) -> None:
