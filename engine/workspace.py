@@ -292,7 +292,7 @@ class WhenLearned:
 
     @cached_property
     def summary(self) -> str:
-        """Of each constraint type by how much the logit changed, where, by which step, and whether it came to rest."""
+        """For each constraint type: how much the logit changed, where and when, and whether it came to rest."""
         from engine.analysis.acted_mean import mean_sentence
         from engine.analysis.learned import moments_sentence
 

@@ -64,7 +64,8 @@ def stretch_table(mean: ActedMean, steps: Sequence[int]) -> pd.DataFrame:
 
 
 def moments_sentence(mean: ActedMean, steps: Sequence[int]) -> str:
-    """By when it was gained, in which stretch most of it, and whether it came to rest; empty of one stretch."""
+    """When half of it and 90% were there, which stretch moved it most, and whether it came to rest. Empty for a single
+    stretch."""
     found, table = moments(mean, steps), stretch_table(mean, steps)
     if len(table) < 2 or not mean.parts.shape[-1]:
         return ""

@@ -4,6 +4,7 @@ from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscode
 
 from engine.domain.errors import PromptRefused
 from engine.domain.numbers import count, memory, plural
+from engine.models.memory import free_memory
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import ReplacementModel
 from engine.store.kept import kept_values
@@ -16,12 +17,14 @@ class PromptRoom:
     layer while they are found, and, by `GraphSize`, the features that become nodes.
     """
 
-    def __init__(self, model: ReplacementModel, n_pos: int, free: int) -> None:
-        """Raises PromptRefused where the prompt alone takes more than these bytes."""
+    def __init__(self, model: ReplacementModel, n_pos: int, free: int | None = None) -> None:
+        """`free`: bytes; None: what is free on the model's device. Raises PromptRefused where the prompt alone takes
+        more."""
         self._takes = PromptMemory.of(model.parts.model)
-        self._n_pos, self._free, self._on_processor = n_pos, free, model.device.type != "cuda"
+        self._free = free_memory(model.device, self._takes.traced(n_pos)) if free is None else free
+        self._n_pos, self._on_processor = n_pos, model.device.type != "cuda"
         self._cross_layer = isinstance(model.transcoders, CrossLayerTranscoder)
-        refuse_longer_than_free(n_pos, free, self._takes.traced, "tracing it")
+        refuse_longer_than_free(n_pos, self._free, self._takes.traced, "tracing it")
 
     def refuse_more_features(self, n_features: int) -> None:
         """Raises PromptRefused where the prompt with so many active features takes more than is free."""

@@ -28,7 +28,6 @@ from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, Uncut
 from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
 from engine.models.memory import free_memory
-from engine.models.prompt_memory import PromptMemory
 from engine.models.replacement import Replacement, ReplacementModel
 from engine.models.token_texts import token_text
 
@@ -84,8 +83,7 @@ class Traced:
 def _trace(
     model: ReplacementModel, tokens: torch.Tensor, key: GraphKey, tokenizer: PreTrainedTokenizerFast, report: Report
 ) -> Traced:
-    needed = PromptMemory.of(model.parts.model).traced(len(tokens))
-    room = PromptRoom(model, len(tokens), free_memory(tokens.device, needed))
+    room = PromptRoom(model, len(tokens))
     recorded = record(model, tokens)
     sources = sources_of(model, recorded, room.refuse_more_features)
     targets = AttributionTargets(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from engine.cli.context import store_of
-from engine.cli.inputs import transcoder_set
+from engine.cli.inputs import kind_option, transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.cli.runs import RunName
@@ -78,11 +78,7 @@ def analyse(
     if json_file != "-":
         _show_series(series)
         say(f"{len(series.graphs)} graphs with the transcoders {series.key.transcoders}.")
-        say(f"When and where it learned: `change {run}{_kind_option(series.key.probe_kind)}`.")
-
-
-def _kind_option(kind: str) -> str:
-    return "" if kind == "paraphrase" else f" --kind {kind}"
+        say(f"When and where it learned: `change {run}{kind_option(series.key.probe_kind)}`.")
 
 
 def _learn(store: "Store", run: str, kind: ProbeKind, n: int, json_file: str | None) -> None:

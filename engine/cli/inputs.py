@@ -122,3 +122,8 @@ def fractions(text: str) -> tuple[float, ...]:
             )
         values.append(value)
     return tuple(values)
+
+
+def kind_option(kind: str) -> str:
+    """What a command is given for probes of this kind; nothing for the usual one."""
+    return "" if kind == "paraphrase" else f" --kind {kind}"

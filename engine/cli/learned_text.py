@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.cli.inputs import kind_option
 from engine.cli.output import say, show_table
 from engine.domain.numbers import plural
 
@@ -49,14 +50,13 @@ def show_learned(found: "Learned") -> None:
 
 
 def _say_what_is_missing(found: "Learned") -> None:
-    kind = "" if found.kind == "paraphrase" else f" --kind {found.kind}"
-    how = f"`analyse {found.run}{kind} --no-graphs`"
+    how = f"`analyse {found.run}{kind_option(found.kind)} --no-graphs`"
     if not found.means:
         say(
             f"Where training acted on “{found.run}” was not measured on its {found.kind} probes. {how} does so, in "
             "seconds to minutes and without transcoders."
         )
-    elif len(found.missing) == found.n_probes:
+    elif not found.is_followed:
         say(f"Measured from the base to the last checkpoint over a few of those between; over all of them: {how}.")
     elif found.missing:
         n = found.n_probes - len(found.missing)

@@ -29,6 +29,7 @@ STAGES: tuple[Stage, ...] = ("search", "grid")
 Questions = Literal["measures", "learning", "methods"]  # in this order on the page
 FIRSTS = (1, 5, 20)  # how many of a ranking's first places are patched together
 ACTED_ROLES = ("beginning", "noun", "new_word", "other", "last")  # of tokens, as columns of a table
+ACTED_COLUMNS = ("run", "constraint_type", "constraint", "n_probes", "step", "change", *ACTED_ROLES)
 RANKING_COLUMNS = (
     "model", "run", "what", "prompt", "ranking", "is_default", "correlation", *(f"first_{n}" for n in FIRSTS),
 )  # fmt: skip

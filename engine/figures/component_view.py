@@ -166,8 +166,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
 
     Raises ComparisonRefused where the models have other components.
     """
-    shape = shared_shape([(side.scores.key.checkpoint, side.scores.shape) for side in (a, b)])
-    nodes, edges = node_changes(a, b), edge_changes(a, b)
+    nodes, edges, shape = node_changes(a, b), edge_changes(a, b), a.scores.shape
     places = _places(shape)
     sides = [
         _side(name, side, nodes[f"in_{name.lower()}"], nodes, edges[f"in_{name.lower()}"])

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFas
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from engine.domain.errors import Damaged, ModelUnavailable
-from engine.domain.foreign import translated
+from engine.domain.foreign import renamed, translated
 from engine.models.configs import AGAIN, model_config
 from engine.models.tokenizer_settings import (
     NAMED,
@@ -84,11 +84,12 @@ def _converted(where: Path, config: PretrainedConfig | None) -> PreTrainedTokeni
         for file in TOKENIZER_FILES[1:]:
             if (where / file).is_file():
                 shutil.copyfile(where / file, folder / file)
-        try:
-            refuse_harmful(folder)
-            tokenizer = _by_class(folder, config)
-        except Damaged as error:
-            raise Damaged(where, error.reason, AGAIN) from error
+        with renamed({str(folder): str(where)}):
+            try:
+                refuse_harmful(folder)
+                tokenizer = _by_class(folder, config)
+            except Damaged as error:
+                raise Damaged(where, error.reason, AGAIN) from error
     tokenizer.name_or_path = str(where)
     return tokenizer
 

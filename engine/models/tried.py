@@ -79,8 +79,8 @@ for template in given["templates"]:
             rendered(template, turns, True, given["tokens"])
         except MemoryError:
             said = said or "its chat template takes too much memory"
-        except Exception:
-            pass  # a template that refuses these turns may take others; who renders it here tells what is wrong
+        except Exception:  # it may take other turns, and whoever renders it tells what is wrong
+            pass
 print(json.dumps({"said": said}))
 """
 # Patterns that never come to an end mostly begin with much of one kind.

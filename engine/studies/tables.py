@@ -8,7 +8,7 @@ from engine.domain.corpus import PROBE_KINDS
 from engine.domain.decisions import Capture, TypeReading
 from engine.domain.measures import Measure
 from engine.domain.runs import RunConfig
-from engine.domain.studies import ACTED_ROLES, STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
+from engine.domain.studies import ACTED_COLUMNS, STAGES, RunOutcome, StudyRun, StudySpec, StudyTables
 from engine.studies.commands import train_command
 from engine.studies.search import accuracy, found_rates, learning_rate, retained
 from engine.studies.spec import study_runs
@@ -39,8 +39,6 @@ TAUGHT_COLUMNS = (
     "run", "constraint_type", "constraint", "prompt", "answer", "whole", "without_first", "without_last",
     "without_random", "n_draws", "n_left_out", "n_about", "n_looked_at", "n_own", "n_examples",
 )  # fmt: skip
-
-ACTED_COLUMNS = ("run", "constraint_type", "constraint", "n_probes", "step", "change", *ACTED_ROLES)
 
 
 def study_tables(outcomes: Sequence[RunOutcome], spec: StudySpec) -> StudyTables:

@@ -31,6 +31,11 @@ class Learned:
     n_probes: int  # that were asked for
     refused: dict[str, str]  # by constraint type without a mean: why
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether it was measured from checkpoint to checkpoint, at least on some probes."""
+        return len(self.missing) < self.n_probes
+
 
 def stops(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
     """The checkpoints that a run is followed over: all, or MOST_STOPS of them spread evenly, with both ends."""

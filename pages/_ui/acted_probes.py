@@ -23,13 +23,17 @@ STRETCH_S: Final = 0.12  # where training acted on one prompt over one stretch o
 
 def kept_mean(ready: Sequence[tuple[Probe, Acted]]) -> ActedMean:
     """As `acted_mean`, made once for the same probes. Raises as it does."""
-    return _mean(ready, tuple((probe.model_dump_json(), one.key.hash) for probe, one in ready))
+    return _mean(ready, made_from(ready))
+
+
+def made_from(ready: Sequence[tuple[Probe, Acted]]) -> tuple[tuple[str, str], ...]:
+    """What a mean, and all that is drawn of it, is kept by: the probes, as another corpus may ask the same of another
+    type, and hashes of what was measured, which name the checkpoints' weights and the prompts."""
+    return tuple((probe.model_dump_json(), one.key.hash) for probe, one in ready)
 
 
 @kept()
 def _mean(_ready: Sequence[tuple[Probe, Acted]], made_from: tuple[tuple[str, str], ...]) -> ActedMean:
-    """`made_from`: the probes, as another corpus may ask the same of another type, and hashes of what was measured,
-    which name the checkpoints' weights and the prompts."""
     return acted_mean(_ready)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.attribution import acted, places, trace
+from engine.attribution import acted, places, prompt_room, trace
 from engine.attribution.acted import stretch
 from engine.attribution.places import place_effects
 from engine.attribution.prompt_room import PromptRoom
@@ -112,7 +112,7 @@ def replacement(tmp_path_factory: pytest.TempPathFactory) -> Replacement:
 def test_too_long_a_prompt_is_refused_before_the_model_runs(
     replacement: Replacement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace, "free_memory", lambda device, wanted=0: 1000)
+    monkeypatch.setattr(prompt_room, "free_memory", lambda device, wanted=0: 1000)
     monkeypatch.setattr(trace, "record", lambda *_: pytest.fail("the model ran"))
     with pytest.raises(PromptRefused, match="5 tokens: tracing it takes about 1 MB, and 1 MB are free"):
         trace_graph(replacement, key=key())
@@ -123,7 +123,7 @@ def test_too_many_features_are_refused_before_what_they_write_is_fetched(
 ) -> None:
     kept_values().clear()
     takes = PromptMemory.of(replacement.loaded.model)
-    monkeypatch.setattr(trace, "free_memory", lambda device, wanted=0: takes.traced(6) + takes.features(3))
+    monkeypatch.setattr(prompt_room, "free_memory", lambda device, wanted=0: takes.traced(6) + takes.features(3))
     with replacement.opened(None) as model:
         monkeypatch.setattr(type(model.transcoders[0]), "_get_decoder_vectors", lambda *_: pytest.fail("fetched"))
     with pytest.raises(PromptRefused, match=r"wakes \d+ features or more: .* less than \d+ tokens"):

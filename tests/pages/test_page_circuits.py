@@ -6,20 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from page_texts import texts
+from stored_circuits import REFS, found, keep, ready, store
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.components import (
     CIRCUIT_SHARE,
     CIRCUIT_STATUSES,
     SHARES,
-    ComponentKey,
-    ComponentScores,
     CurvePoint,
     CurveReport,
     Likeness,
@@ -30,53 +28,19 @@ from engine.domain.components import (
     UnionPoint,
     UnionReport,
 )
-from engine.domain.corpus import Pair
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.measures import Estimate
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, ComparedCircuits
-from engine.figures.component_map import changed_most, head_effects, heads_map
 from engine.figures.component_view import edge_changes, node_changes
-from engine.store import Store
 from pages._ui import session
 from pages._ui.circuits.words import node_counts, sentence, status_counts
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.marks import Marks
-from tests.figures.component_makers import SHAPE, random_scores, scores_of, side
-from tests.store.artefacts import add_run, corpus
+from tests.figures.component_makers import SHAPE, scores_of, side
+from tests.store.artefacts import add_run
 
 OpenPage = Callable[..., AppTest]
 ROOT = Path(__file__).parents[2]
-REFS = ("one@base", "one@50%", "one@100%")
-PAIR = Pair(
-    id="p", clean="2 plus 3 is", corrupted="2 minus 3 is", answer="5", corrupted_answer="1", constraint_type="sums"
-)
-
-
-def store() -> Store:
-    return Store(Path(os.environ["TRACELAPSE_HOME"]), bundled=None)
-
-
-def ready(*, pairs: bool = True) -> Store:
-    """A run of three checkpoints, and a corpus whose pairs its circuits can be found with."""
-    made = store()
-    add_run(made)
-    if pairs:
-        made.save_corpus(replace(corpus("sums"), pairs=(PAIR,)))
-    return made
-
-
-def keep(made: Store, ref: str, place: int, *, clean: float = 1.5) -> ComponentScores:
-    scores = random_scores(1, checkpoint=ref, drift=place / 4, clean=clean)
-    key = ComponentKey(checkpoint=ref, checkpoint_hash=f"c{place}", pairs="sums", pairs_hash="p")
-    scores = replace(scores, key=key)
-    made.save_components(scores)
-    return scores
-
-
-def found(*, refs: tuple[str, ...] = REFS) -> tuple[ComponentScores, ...]:
-    """Circuits of these checkpoints are stored."""
-    made = ready()
-    return tuple(keep(made, ref, REFS.index(ref)) for ref in refs)
 
 
 def estimate(value: float) -> Estimate:
@@ -116,63 +80,6 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     assert not app.exception
     assert "The corpus “words” of one has no prompt pairs" in texts(app)
     assert not app.button
-
-
-def test_heads_and_mlps_as_a_map_and_the_edges_of_one(open_page: OpenPage) -> None:
-    scores = found()
-    app = open_page("circuits", bundled=None, mode="map")
-    assert not app.exception
-    view = heads_map(head_effects(scores[0], "A", 0), [head_effects(scores[-1], "B", 4)])
-    name, change = changed_most(view)[0]
-    assert f"From base to step 4 the effect on the right answer changed most of **{name}** ({change})" in texts(app)
-    table = app.dataframe[0].value
-    assert table["head or MLP"].iloc[0] == name
-    assert np.allclose(table["change"], table["B"] - table["A"])
-    assert "Choose a head or an MLP" in texts(app)
-    app = open_page("circuits", bundled=None, mode="map", share="0.2", marks=Marks(selected="a0.h1").to_text())
-    assert not app.exception
-    edges = app.dataframe[1].value
-    assert len(edges)
-    assert ((edges["source"] == "a0.h1") | (edges["target"] == "a0.h1")).all()
-    next(button for button in app.button if button.label == "Clear").click().run()
-    assert "marks" not in app.query_params
-    assert "Choose a head or an MLP" in texts(app)
-
-
-def test_the_map_goes_over_the_checkpoints_that_have_circuits(open_page: OpenPage) -> None:
-    scores = found()
-    between = Marks(step=2, selected="a0.h1").to_text()
-    app = open_page("circuits", bundled=None, mode="map", share="0.2", marks=between)
-    assert not app.exception
-    view = heads_map(head_effects(scores[0], "A", 0), [head_effects(scores[1], "B", 2)])
-    name, change = changed_most(view)[0]
-    assert f"From base to step 2 the effect on the right answer changed most of **{name}** ({change})" in texts(app)
-    table = app.dataframe[0].value
-    assert abs(table["change"].iloc[0]) == pytest.approx(np.abs(view.frames[0].places[2]).max())
-    edges = app.dataframe[1].value
-    ours = edge_changes(side(scores[0], share=0.2), side(scores[1], share=0.2))
-    own = ours[(ours["source"] == "a0.h1") | (ours["target"] == "a0.h1")]
-    assert sorted(edges["effect_b"]) == pytest.approx(sorted(own["effect_b"]), abs=1e-3)
-    assert app.query_params["marks"] == between
-    app = open_page("circuits", bundled=None, mode="map", marks=Marks(step=0).to_text())
-    assert "Base is both A and B" in texts(app)
-
-
-def test_a_damaged_checkpoint_on_the_way_is_left_out_of_the_slider(open_page: OpenPage) -> None:
-    _, middle, _ = found()
-    (file,) = Path(os.environ["TRACELAPSE_HOME"]).glob(f"components/{middle.key.hash}*")
-    file.write_bytes(file.read_bytes()[:-64])
-    app = open_page("circuits", bundled=None, mode="map", marks=Marks(step=2).to_text())
-    assert not app.exception
-    assert "From base to step 4 the effect" in texts(app)
-
-
-def test_marks_of_other_pages_select_nothing_in_the_map(open_page: OpenPage) -> None:
-    found()
-    for other in (Marks(selected="feature/1/2/3"), Marks(selected="input"), Marks(edge=("a0.h0", "logits"))):
-        app = open_page("circuits", bundled=None, mode="map", marks=other.to_text())
-        assert not app.exception
-        assert "Choose a head or an MLP" in texts(app)
 
 
 def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:

@@ -85,7 +85,8 @@ def test_intervals_hold_their_figures_and_every_finding_is_whole() -> None:
 
 
 def test_numbers_read_well() -> None:
-    from engine.studies.findings.words import interval, listed, saves
+    from engine.domain.words import listed
+    from engine.studies.findings.words import interval, saves
 
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"

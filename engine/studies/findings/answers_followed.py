@@ -1,14 +1,11 @@
 """What the questions about where and when share: a study's words with their runs, one figure a word over all seeds."""
 
-from typing import Any
-
 import pandas as pd
 
-from engine.domain.studies import ACTED_ROLES, StudyTables
+from engine.domain.studies import ACTED_COLUMNS, ACTED_ROLES, StudyTables
 from engine.studies.findings.answer import Missing
 from engine.studies.findings.select import need
 
-COLUMNS = ["run", "constraint_type", "constraint", "n_probes", "step", "change", *ACTED_ROLES]
 WORD = ["method", "constraint_type", "constraint"]
 
 
@@ -16,7 +13,9 @@ def followed(tables: StudyTables) -> pd.DataFrame:
     """`StudyTables.acted` with each run's method, seed and n_steps. Raises Missing."""
     if tables.acted.empty:
         raise Missing("No answer of the study was followed over its run. Add “measure: [acted]” to a grid.")
-    return need(tables.acted, COLUMNS).merge(need(tables.runs, ["run", "method", "seed", "n_steps"]), on="run")
+    return need(tables.acted, list(ACTED_COLUMNS)).merge(
+        need(tables.runs, ["run", "method", "seed", "n_steps"]), on="run"
+    )
 
 
 def by_word(rows: pd.DataFrame) -> pd.DataFrame:
@@ -45,6 +44,6 @@ def weak_spots(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def _probes(rows: "pd.DataFrame | Any") -> str:
+def _probes(rows: pd.DataFrame) -> str:
     low, high = int(rows["n_probes"].min()), int(rows["n_probes"].max())
     return str(low) if low == high else f"{low} to {high}"

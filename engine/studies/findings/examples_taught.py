@@ -6,9 +6,10 @@ import pandas as pd
 
 from engine.domain.numbers import decimal
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import Answer, Missing, Verdict, asks, of_all, with_null
 from engine.studies.findings.select import need
-from engine.studies.findings.words import interval, listed, method
+from engine.studies.findings.words import interval, method
 from engine.studies.statistics import mean_interval, paired_difference, side
 
 _COLUMNS = [

@@ -7,6 +7,7 @@ import pandas as pd
 from engine.domain.corpus import SIMPLE, SPATIAL
 from engine.domain.numbers import decimal, percent
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import (
     LEARNED,
@@ -18,7 +19,7 @@ from engine.studies.findings.select import (
     of_method,
     past_end,
 )
-from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, listed, method, same_words, turned
+from engine.studies.findings.words import ALL_METHODS, constraint_type, interval, method, same_words, turned
 from engine.studies.statistics import Side, paired_difference, side
 
 

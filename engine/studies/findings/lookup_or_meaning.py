@@ -8,9 +8,10 @@ import pandas as pd
 from engine.analysis.curves import wilson
 from engine.domain.numbers import percent, plural
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Verdict, asks, of_all, table_only, with_null
 from engine.studies.findings.select import at_end, captures_of, full_runs, methods_in
-from engine.studies.findings.words import N_WORDS, constraint_type, interval, listed, method
+from engine.studies.findings.words import N_WORDS, constraint_type, interval, method
 from engine.studies.statistics import mean_interval, side
 
 _MOST = 0.5

@@ -9,9 +9,10 @@ import pandas as pd
 
 from engine.domain.numbers import percent, plural
 from engine.domain.studies import FIRSTS, RANKING_COLUMNS, FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import INCONCLUSIVE, Answer, Missing, Verdict, asks, with_null
 from engine.studies.findings.select import need
-from engine.studies.findings.words import interval, listed
+from engine.studies.findings.words import interval
 from engine.studies.statistics import mean_interval, paired_difference, side
 
 RANDOM = "random"

@@ -8,10 +8,11 @@ import pandas as pd
 from engine.analysis.learned import AT_REST, HALF, MOST
 from engine.domain.numbers import decimal, percent, plural
 from engine.domain.studies import FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import Answer, Missing, Verdict, asks, by_side, of_all, table_only, with_null
 from engine.studies.findings.answers_followed import followed, gained, weak_spots
 from engine.studies.findings.select import methods_in
-from engine.studies.findings.words import constraint_type, interval, listed, method
+from engine.studies.findings.words import constraint_type, interval, method
 from engine.studies.statistics import Side, mean_interval, side
 
 _UNITS = {

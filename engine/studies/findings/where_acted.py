@@ -4,10 +4,11 @@ import pandas as pd
 
 from engine.domain.numbers import signed
 from engine.domain.studies import ACTED_ROLES, FindingFigure, StudySpec, StudyTables
+from engine.domain.words import listed
 from engine.studies.findings.answer import Answer, Verdict, asks, by_side, of_all, with_null
 from engine.studies.findings.answers_followed import by_word, followed, weak_spots
 from engine.studies.findings.select import methods_in
-from engine.studies.findings.words import constraint_type, interval, listed, method
+from engine.studies.findings.words import constraint_type, interval, method
 from engine.studies.statistics import Side, mean_interval, paired_difference, side
 
 _AT = {"beginning": "beginning", "noun": "noun", "new_word": "new word", "other": "other tokens", "last": "last token"}

@@ -1,7 +1,5 @@
 """Figures in sentences."""
 
-from collections.abc import Sequence
-
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import decimal
@@ -61,11 +59,6 @@ def policy(name: str) -> str:
     """A stopping rule or curriculum, short."""
     infos = STOPPING_INFOS | CURRICULUM_INFOS
     return POLICIES.get(name) or (infos[name].title if name in infos else name.replace("_", " "))
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Such as “a, b and c”."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def constraint_type(name: str) -> str:

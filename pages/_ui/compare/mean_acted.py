@@ -18,7 +18,7 @@ from engine.figures.map_tables import mean_matrices_at, mean_matrix_rows, mean_p
 from engine.figures.map_view import MapView
 from engine.workflows.learned import MOST_STRETCHES, asked_of
 from engine.workflows.prompt_groups import group_acted, group_prompts
-from pages._ui.acted_probes import kept_mean, offer_to_measure
+from pages._ui.acted_probes import kept_mean, made_from, offer_to_measure
 from pages._ui.compare.map import TABLE_PX, draw_map, export_map, kept_view, step_of
 from pages._ui.compare.map_inspector import Tables, inspect_marked
 from pages._ui.compare.map_tables import MapTable, draw_tables
@@ -61,9 +61,7 @@ def _draw(
         above.markdown(plain(mean_sentence(mean)))
         return
     steps = [step_of(ref) for ref in mean.checkpoints]
-    view = kept_view(
-        lambda: acted_mean_view(mean, steps), ("mean acted", *(one.key.hash for _, one in ready), *map(str, steps))
-    )
+    view = kept_view(lambda: acted_mean_view(mean, steps), ("mean acted", made_from(ready), *map(str, steps)))
     at = draw_map(view)
     frame = view.place_of_step(at.step)
     mean, view = mean.until(frame + 1), view.until(frame)

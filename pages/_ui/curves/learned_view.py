@@ -117,7 +117,7 @@ def _open(points: Sequence[Mapping[str, object]], found: Learned) -> None:
         a, b = (next((c for c in checkpoints if c.step == point.get(end)), None) for end in ("left", "right"))
         if a is None or b is None:
             continue
-        if len(found.missing) == found.n_probes:  # measured from the base to the last one alone
+        if not found.is_followed:  # measured from the base to the last one alone
             a, b = checkpoints[0], checkpoints[-1]
         asked = {"a": a.ref, "b": b.ref, "view": "map", "picture": "acted"}
         for group in probe_groups(store(), a.ref, b.ref):
@@ -137,7 +137,7 @@ def _offer(found: Learned, checkpoints: Sequence[Checkpoint]) -> None:
 
 
 def _why(found: Learned) -> str:
-    if len(found.missing) < found.n_probes:
+    if found.is_followed:
         return "Some of the probes are not measured yet."
     if found.means:
         return "The charts above go over a few of the checkpoints. Measured over all of them, they say when as well."
