@@ -1,6 +1,6 @@
 """What a graph takes in memory, from how many nodes it has: without torch, so that a page can tell it, too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import InputError
@@ -22,11 +22,20 @@ class GraphSize:
     n_nodes: int  # features that become nodes
     n_others: int  # errors, tokens and logits
     batch_bytes: int  # of the rows that go down together
+    middle: int = 0  # the layer at which rows and columns meet
+    waiting_bytes: int = 0  # of the columns that wait there
 
     @classmethod
     def of(cls, effects: "Effects", sources: "Sources", n_logits: int, settings: TraceSettings) -> "GraphSize":
         n = min(settings.max_feature_nodes or sources.n_features, sources.n_features)
         return cls(sources.n_features, n, sources.n_columns - sources.n_features + n_logits, effects.batch_bytes)
+
+    def meeting(self, effects: "Effects", n_logits: int, free: int) -> "GraphSize":
+        """Where every feature is a node, rows and columns meet half-way, if there is room for what waits there."""
+        if self.n_nodes < self.n_features:
+            return self
+        middle = effects.middle(n_logits, free - self.n_bytes)
+        return replace(self, middle=middle.layer, waiting_bytes=middle.n_bytes)
 
     @property
     def n_bytes(self) -> int:
@@ -37,7 +46,7 @@ class GraphSize:
         numbers = (n_nodes + self.n_others) ** 2
         if n_nodes < self.n_features:
             numbers += _RANKED * n_nodes * (self.n_features + self.n_others)
-        return 4 * numbers + self.batch_bytes
+        return 4 * numbers + self.batch_bytes + self.waiting_bytes
 
     def most_nodes(self, n_bytes: int) -> int:
         """The largest number of features whose graph takes no more; 0 where not even one fits."""

@@ -92,6 +92,16 @@ class HeldAttention:
         at_values = at_values[:, 1:].permute(2, 1, 0, 3).flatten(2)
         gradient.flatten(0, 1).addmm_(at_values.flatten(0, 1), self.values)
 
+    def add_up(self, x: torch.Tensor, first: int) -> None:
+        """Add to a stream (n, n_places, d_model) at positions from `first` on, zero before, what attention adds."""
+        n, n_places, _ = x.shape
+        n_kv = len(self.mix)
+        values = (x.flatten(0, 1) @ self.values.T).view(n, n_places, n_kv, -1)
+        values = values.permute(2, 1, 0, 3).reshape(n_kv, n_places, -1)
+        mix = self.mix[:, first : first + n_places, :, first : first + n_places].flatten(2).transpose(1, 2)
+        z = torch.bmm(mix, values).view(n_kv, -1, n_places, n, self.values.shape[0] // n_kv)
+        x.flatten(0, 1).addmm_(z.permute(3, 2, 0, 1, 4).reshape(n * n_places, -1), self.outputs.T)
+
     def valued(self, x: torch.Tensor) -> torch.Tensor:
         """What x (n, d_model) in the stream gives the values, (n_kv_heads, n, d_head)."""
         return (x @ self.values.T).unflatten(1, (len(self.mix), -1)).transpose(0, 1)

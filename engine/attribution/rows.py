@@ -18,22 +18,16 @@ _COPIED_TOGETHER = 256  # rows
 
 
 class _Done:
-    """How much of the work is done: a row goes down its layers, with the positions up to its own."""
+    """How much of the work is done."""
 
-    def __init__(self, sources: Sources, size: GraphSize, report: Report) -> None:
-        layers, positions, _ = sources.active.unbind(1)
-        self._work = ((layers + 1) * positions).double()
-        # Which features will be ranked highest is not known; they are taken to be as costly as the others.
-        self._left = float(self._work.sum()) * size.n_nodes / max(1, size.n_features)
-        self._total, self._report = max(self._left, 1.0), report
+    def __init__(self, size: GraphSize, report: Report) -> None:
+        self._share, self._report = 0.0, report
         self._message = f"{plural(size.n_nodes, 'feature')}, {memory(size.n_bytes)}"
+        self.add(0.0)
 
-    def add(self, rows: torch.Tensor) -> None:
-        self._left -= float(self._work[rows[rows < len(self._work)]].sum())
-        self.tell()
-
-    def tell(self) -> None:
-        self._report(min(1.0, max(0.0, 1 - self._left / self._total)), self._message)
+    def add(self, share: float) -> None:
+        self._share += share
+        self._report(min(1.0, self._share), self._message)
 
 
 def edges_into(
@@ -51,17 +45,25 @@ def edges_into(
     and each round takes those that what is known so far says to be the most influential. `report` is told after every
     batch, and may raise to stop.
     """
-    done, n, n_logits = _Done(sources, size, report), size.n_nodes, len(targets)
-    done.tell()
+    done, n, n_logits = _Done(size, report), size.n_nodes, len(targets)
     if n == sources.n_features:
         selected = torch.arange(n, device=sources.active.device)
         edges = sources.encoders.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
-        for rows, found in effects.of_all(targets.logit_vectors):
-            edges[rows, : sources.n_columns] = found
-            done.add(rows)
+        for block in effects.of_all(targets.logit_vectors, size.middle):
+            edges[block.rows, block.columns] = block.effects
+            done.add(block.work)
         return edges, selected, edges.new_zeros(len(edges))
     into_logits = effects.of_logits(targets.logit_vectors)
-    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, done.add)
+    layers, positions, _ = sources.active.unbind(1)
+    # A row goes down its layers, with the positions up to its own. Which features will be ranked highest is not known;
+    # they are taken to be as costly as the others.
+    work = ((layers + 1) * positions).double()
+    work *= sources.n_features / (n * work.sum())
+
+    def tell(rows: torch.Tensor) -> None:
+        done.add(float(work[rows].sum()))
+
+    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, tell)
     selected, order = nodes.sort()
     columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
     edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)

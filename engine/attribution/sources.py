@@ -56,8 +56,8 @@ class Sources:
 
 
 @dataclass(frozen=True, eq=False)
-class _Decoded:
-    """What features write in one layer, by position."""
+class Placed:
+    """Vectors of some features, by position: what they write in one layer, or read along."""
 
     vectors: torch.Tensor  # (n, d_model) float32
     position: torch.Tensor  # (n,) ascending, never 0
@@ -77,7 +77,7 @@ def sources_of(
     n_features = len(encoded.active)
     reconstruction, written = torch.zeros_like(writes), []
     for layer, decoded in enumerate(encoded.decoded):
-        vectors, column = _laid_out(decoded, n_pos - 1, nowhere=n_features + n_layers * n_pos + n_pos)
+        vectors, column = laid_out(decoded, n_pos - 1, nowhere=n_features + n_layers * n_pos + n_pos)
         # Summed by place: circuit-tracer's own sum has other last bits every time on a GPU.
         torch.add(_constant(model, layer, reads[layer, 1:]), vectors.sum(1), out=reconstruction[layer, 1:])
         torch.sub(writes[layer, 1:], reconstruction[layer, 1:], out=vectors[:, -1])
@@ -94,7 +94,7 @@ def sources_of(
     )
 
 
-def _laid_out(decoded: _Decoded, n_places: int, nowhere: int) -> tuple[torch.Tensor, torch.Tensor]:
+def laid_out(decoded: Placed, n_places: int, nowhere: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(n_places, n_slots, d_model) vectors and (n_places, n_slots) columns, the last slot of each place left empty."""
     place = decoded.position - 1
     counts = torch.bincount(place, minlength=n_places)
@@ -120,7 +120,7 @@ class _Encoded:
     active: torch.Tensor  # (n_features, 3) layer, position, index
     activations: torch.Tensor  # (n_features,)
     encoders: torch.Tensor  # (n_features, d_model)
-    decoded: list[_Decoded]  # a layer an entry
+    decoded: list[Placed]  # a layer an entry
 
 
 def _is_cross_layer(model: ReplacementModel) -> bool:
@@ -139,7 +139,7 @@ def _by_layer(model: ReplacementModel, reads: torch.Tensor, found: Callable[[int
         active.append(torch.stack([torch.full_like(index, layer), position, index], 1))
         activations.append(values)
         encoders.append(read_along)
-        decoded.append(_Decoded(vectors.float(), position, column))
+        decoded.append(Placed(vectors.float(), position, column))
         start += len(index)
     return _Encoded(torch.cat(active), torch.cat(activations), torch.cat(encoders), decoded)
 
@@ -153,10 +153,10 @@ def _across_layers(model: ReplacementModel, reads: torch.Tensor, found: Callable
         positions = layers = column = torch.zeros(0, dtype=torch.int64, device=reads.device)
         vectors = reads.new_zeros(0, reads.shape[2])
 
-    def written() -> Iterator[_Decoded]:
+    def written() -> Iterator[Placed]:
         for layer in range(len(reads)):
             here = (layers == layer).nonzero()[:, 0]
             here = here[positions[here].argsort(stable=True)]
-            yield _Decoded(vectors[here].float(), positions[here], column[here])
+            yield Placed(vectors[here].float(), positions[here], column[here])
 
     return _Encoded(features.indices().T, features.values(), encoders, list(written()))

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from circuit_tracer.transcoder import TranscoderSet
 from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
 from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
 
+from engine.attribution.middle import Middle
 from engine.attribution.trace import trace_graph
 from engine.domain.graphs import AttributionGraph, NodeKind
 from engine.models.adapters import merged_weights
@@ -42,16 +44,20 @@ def dense(graph: AttributionGraph) -> np.ndarray:
 
 
 def assert_is_autograds(loaded: LoadedModel, transcoders: TranscoderSet | CrossLayerTranscoder) -> None:
+    """Wherever rows and columns meet."""
     replacement = Replacement(loaded, transcoders)
-    graph = trace_graph(replacement, key=key(PROMPT, targets=TARGETS))
     tokens = encode(loaded, PROMPT)[0]
     with replacement.opened(None) as model:
         features, wanted = autograd_oracle.edges(model.parts.model, tokens, transcoders, list(TARGETS))
-    rows = graph.kind == NodeKind.FEATURE
-    assert np.array_equal(np.stack([graph.layer, graph.position, graph.index], 1)[rows], features)
-    found = dense(graph)[rows | (graph.kind == NodeKind.LOGIT)][:, : -len(TARGETS)]
     assert len(features) > 10
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    for layer in range(loaded.n_layers):
+        with patch("engine.attribution.effects.best_middle", return_value=Middle(layer, 0)) as asked:
+            graph = trace_graph(replacement, key=key(PROMPT, targets=TARGETS))
+        asked.assert_called_once()
+        rows = graph.kind == NodeKind.FEATURE
+        assert np.array_equal(np.stack([graph.layer, graph.position, graph.index], 1)[rows], features)
+        found = dense(graph)[rows | (graph.kind == NodeKind.LOGIT)][:, : -len(TARGETS)]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 def drawn(transcoders: TranscoderSet | CrossLayerTranscoder) -> TranscoderSet | CrossLayerTranscoder:
