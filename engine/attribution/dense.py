@@ -14,6 +14,7 @@ import torch
 from engine.domain.graphs import Fit
 
 _NUMBERS = 2**22  # of a block of rows
+_AT_ONCE = 2  # times as many edges as are wanted, before the weakest are let go
 _TINY = 1e-10  # circuit-tracer's guard for a node without inputs
 
 
@@ -104,13 +105,15 @@ class DenseGraph:
     def _through_between(self, nodes: torch.Tensor) -> torch.Tensor:
         """(n_nodes,) float64: `_through` where there are only `nodes` and the edges between them."""
         through, output = torch.zeros_like(self._weights), self._weights.clone()
+        kept = nodes.nonzero()[:, 0]
         for layer in (self.logits, *reversed(self.layers)):
-            found = torch.zeros_like(output)
+            found = output.new_zeros(len(kept))
             for rows in blocks(layer, len(self.rows)):
-                sizes = self.rows[rows].abs().double() * nodes
-                through[rows] = output[rows] * nodes[rows] / sizes.sum(1).clamp(min=_TINY)
-                found += sizes.T @ through[rows]
-            output += found
+                target = nodes[rows].nonzero()[:, 0] + rows.start
+                sizes = self.rows[target][:, kept].abs().double()
+                through[target] = shares = output[target] / sizes.sum(1).clamp(min=_TINY)
+                found += sizes.T @ shares
+            output[kept] += found
         return through
 
     def edges(self, most: int, always: torch.Tensor) -> Edges:
@@ -141,19 +144,21 @@ class DenseGraph:
         """Ascending places in the matrix taken as one row; of equals the first."""
         n = len(self.rows)
         places = torch.zeros(0, dtype=torch.int64, device=self.rows.device)
-        contributions = torch.zeros(0, device=self.rows.device)
+        contributions, least = torch.zeros(0, device=self.rows.device), None
         for rows in _all_blocks(by_row, n):
             weights = self.rows[rows]
-            found = weights.abs() * self._through[rows, None]
+            found = (weights.abs() * self._through[rows, None]).flatten()
             start, end = torch.searchsorted(always, always.new_tensor([rows.start * n, rows.stop * n])).tolist()
-            found.view(-1)[always[start:end] - rows.start * n] = torch.inf
+            found[always[start:end] - rows.start * n] = torch.inf
             # Once there are enough, only what contributes more than the least of them is looked at.
-            here = (found > contributions.min()) if len(places) == most else weights != 0
-            places = torch.cat([places, here.flatten().nonzero()[:, 0] + rows.start * n])
-            contributions = torch.cat([contributions, found[here]])
-            kept = _largest(contributions, most)
-            places, contributions = places[kept], contributions[kept]
-        return places
+            here = (weights.flatten() != 0 if least is None else found > least).nonzero()[:, 0]
+            places = torch.cat([places, here + rows.start * n])
+            contributions = torch.cat([contributions, found.index_select(0, here)])
+            if len(places) > _AT_ONCE * most:
+                kept = _largest(contributions, most)
+                places, contributions = places[kept], contributions[kept]
+                least = float(contributions.min())
+        return places[_largest(contributions, most)]
 
 
 def blocks(rows: slice, width: int) -> Iterator[slice]:
