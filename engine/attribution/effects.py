@@ -10,8 +10,9 @@ effect of the first token. So gradients have places 1, 2, … alone, and the fir
 once for all rows, to the values that later positions see of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -21,9 +22,11 @@ from engine.attribution.held_stream import HeldStream
 from engine.attribution.middle import Middle, best_middle
 from engine.attribution.recording import Recorded
 from engine.attribution.sources import Sources
-from engine.attribution.upward import Risen, Upward
+from engine.attribution.upward import Upward
 from engine.models.replacement import ReplacementModel
 
+# Batches of rows that meet the columns together, which come from memory each time: a processor's are small.
+_MEETING = {"cpu": 4}
 _COPIES = 5  # of the gradients' size, while they pass an attention
 
 
@@ -82,6 +85,14 @@ class Block:
     work: float  # what it took, as a share of all
 
 
+@dataclass(frozen=True, eq=False)
+class _Ended:
+    """Rows that have come to their end."""
+
+    effects: torch.Tensor  # (n_columns + 1, n): what a row's sources do lies together for the rows of a batch
+    gradient: torch.Tensor  # (n, n_places, d_model) there
+
+
 class Effects:
     """Edges of one recorded pass. Positions behind a target's own, or before a source's, are never carried."""
 
@@ -92,7 +103,8 @@ class Effects:
         """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
         layers, positions, _ = self._sources.active[rows].unbind(1)
         for some in batches(positions, layers, self._stream.d_model):
-            yield rows[some], self._down(layers[some], positions[some], self._stream.read[rows[some]])
+            down = self._down(layers[some], positions[some], self._stream.read[rows[some]])
+            yield rows[some], self._whole(down)
 
     def middle(self, n_logits: int, room: float) -> Middle:
         """The best for `of_all`; `room`: bytes that may wait there."""
@@ -117,9 +129,15 @@ class Effects:
         for risen, effects in upward.batches() if upward else ():
             waiting.append(risen)
             yield Block(slice(0, n_below), risen.columns, effects, risen.work / total)
-        for some in batches(positions, layers, stream.d_model):
-            effects = self._down(layers[some], positions[some], read[some], middle=middle, waiting=waiting)
-            yield Block(rows[some], slice(0, sources.n_columns), effects, float(work[some].sum()) / total)
+        going_down = batches(positions, layers, stream.d_model)
+        together = _MEETING.get(vectors.device.type, 1) if waiting else 1
+        while group := list(islice(going_down, together)):
+            ended = [self._down(layers[some], positions[some], read[some], end=middle) for some in group]
+            for risen in waiting:
+                for one in ended:
+                    risen.meet(one.gradient, one.effects)
+            for some, one in zip(group, ended, strict=True):
+                yield Block(rows[some], slice(0, sources.n_columns), self._whole(one), float(work[some].sum()) / total)
 
     def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.
@@ -130,7 +148,7 @@ class Effects:
         n_pos = len(self._sources.tokens)
         last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
         layers = torch.full_like(last, self._stream.n_layers)
-        return self._down(layers, last, self._stream.at_end(vectors), handing_on=handing_on)
+        return self._whole(self._down(layers, last, self._stream.at_end(vectors), handing_on=handing_on))
 
     @property
     def batch_bytes(self) -> int:
@@ -144,18 +162,16 @@ class Effects:
         positions: torch.Tensor,
         vectors: torch.Tensor,
         *,
+        end: int = 0,
         handing_on: torch.Tensor | None = None,
-        middle: int = 0,
-        waiting: Sequence[Risen] = (),
-    ) -> torch.Tensor:
-        """(n, n_columns) of rows that begin where `layers` says, highest first; n_layers: at the unembedding. They end
-        at the middle, where columns are `waiting` for them."""
+    ) -> "_Ended":
+        """Rows that begin where `layers` says, highest first; n_layers: at the unembedding. They end where the features
+        of layer `end` read, but below the tokens where that is 0."""
         stream = self._stream
-        # A row of it is a source, so that what the rows of a batch get from one source lies together.
         effects = vectors.new_zeros(self._sources.nowhere + 1, len(vectors))
         going = _Going(layers, positions, vectors, stream.n_layers)
         going.begin(stream.n_layers)
-        for layer in range(min(int(layers[0]), stream.n_layers - 1), middle - 1, -1):
+        for layer in range(min(int(layers[0]), stream.n_layers - 1), end - 1, -1):
             if going.n:
                 self._read(layer, going.gradient, effects[:, : going.n])
             skip = stream.skips[layer]
@@ -166,15 +182,15 @@ class Effects:
             going.begin(layer)
             if handing_on is not None:
                 self._hand_on(layer, going.gradient, effects, handing_on)
-            if layer > middle and not stream.parallel:
+            if layer > end and not stream.parallel:
                 self._through_attention(layer, going, effects)
-        if not middle:
+        if not end:
             self._read_tokens(going, effects)
-        for risen in waiting:
-            found = risen.met(going.gradient)
-            if found is not None:
-                effects.index_add_(0, risen.columns, found)
-        return effects[: self._sources.n_columns].T.contiguous()
+        return _Ended(effects, going.gradient)
+
+    def _whole(self, ended: "_Ended") -> torch.Tensor:
+        """(n, n_columns)"""
+        return ended.effects[: self._sources.n_columns].T.contiguous()
 
     def _through_attention(self, layer: int, going: _Going, effects: torch.Tensor) -> None:
         found = going.down(self._stream.attention[layer], self._stream.first_values[layer])

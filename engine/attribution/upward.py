@@ -22,15 +22,14 @@ class Risen:
     work: float  # positions that passed an attention
     values: torch.Tensor  # (n, n_pos - first, d_model)
 
-    def met(self, gradient: torch.Tensor) -> torch.Tensor | None:
-        """(n, n_rows): effects on rows with gradients (n_rows, n_places, d_model) there, at positions 1, 2, …; None
-        where all of these stand before the sources."""
+    def meet(self, gradient: torch.Tensor, effects: torch.Tensor) -> None:
+        """Add to `effects` (n_columns + 1, n_rows) those on rows with gradients (n_rows, n_places, d_model) there, at
+        positions 1, 2, …"""
         start = max(self.first, 1)
         shared = 1 + gradient.shape[1] - start
-        if shared <= 0:
-            return None
-        values = self.values[:, start - self.first :][:, :shared]
-        return values.flatten(1) @ gradient[:, start - 1 :].flatten(1).T
+        if shared > 0:
+            values = self.values[:, start - self.first :][:, :shared]
+            effects.index_add_(0, self.columns, values.flatten(1) @ gradient[:, start - 1 :].flatten(1).T)
 
 
 class Upward:

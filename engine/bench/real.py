@@ -220,26 +220,45 @@ def random_transcoders(loaded: "LoadedModel", top_k: int) -> Any:
 
 
 def operations(loaded: "LoadedModel", n_pos: int, top_k: int, n_logits: int) -> float:
-    """Multiplications, each with its addition, that a row a target needs at least, from its layer down.
+    """Multiplications, each with its addition, that all edges need at least: `top_k` features and an error stand on
+    each layer and position, a token below, logits above all at the last position.
 
-    Of a row at position p, p + 1 positions go through W_O, the pattern and W_V of each attention below it, and meet
-    what is active there: `top_k` features and an error on each layer and position. At its own attention, where it has
-    just begun, W_O takes one position alone. The products with the tokens at the end are small and left out.
+    Rows go down alone, or to the layer at which it costs least that they meet columns, which come up to it. At each of
+    its positions a vector passes W_O, the pattern and W_V of an attention; at its first one, where it has just begun,
+    the matrix that it comes to first takes one position alone. On its way it meets what stands there.
     """
     config = loaded.model.config
-    d_model, d_head = loaded.d_model, config.head_dim
-    n_heads, n_kv = config.num_attention_heads, config.num_key_value_heads
-    total = 0.0
-    for p in range(1, n_pos):
-        n = p + 1
-        w_o, w_v = d_model * n_heads * d_head, d_model * n_kv * d_head
-        begin = w_o + n_heads * d_head * n + n * w_v
-        layer = n * (w_o + w_v) + n_heads * d_head * n * n / 2
-        met = n * d_model * (top_k + 1)
-        of_layers = sum(begin + below * (layer + met) for below in range(loaded.n_layers))
-        total += top_k * of_layers
-    # A logit starts above all layers, at the last position.
-    return 2 * (total + n_logits * loaded.n_layers * (layer + met))
+    d_model, width, n_layers = loaded.d_model, config.num_attention_heads * config.head_dim, loaded.n_layers
+    w_o, w_v = d_model * width, d_model * config.num_key_value_heads * config.head_dim
+
+    def passed(n: int, n_attentions: int, begin: int, n_met: int) -> float:
+        """Of a vector with n positions; `begin`: the matrix that it comes to first."""
+        each = n * (w_o + w_v) + width * n * n / 2
+        first = begin + n * width + n * (w_o + w_v - begin)
+        return (first + (n_attentions - 1) * each if n_attentions else 0) + n_met * n * d_model
+
+    def down(p: int, n_attentions: int, n_layers_met: int) -> float:
+        return passed(p + 1, n_attentions, w_o, n_layers_met * (top_k + 1))
+
+    def up(p: int, n_attentions: int, n_layers_met: int) -> float:
+        return passed(n_pos - p, n_attentions, w_v, n_layers_met * top_k)
+
+    def of_both(middle: int) -> float:
+        rows = [(p, layer) for p in range(1, n_pos) for layer in range(middle, n_layers)]
+        columns = [(p, layer) for p in range(1, n_pos) for layer in range(middle)]
+        total = top_k * sum(down(p, layer - middle, layer - middle) for p, layer in rows)
+        total += n_logits * down(n_pos - 1, n_layers - 1 - middle, n_layers - middle)
+        total += (top_k + 1) * sum(up(p, middle - layer, middle - layer - 1) for p, layer in columns)
+        total += sum(up(p, middle + 1, middle) for p in range(n_pos))
+        for p in range(1, n_pos):  # of the rows there, with all columns that begin at q
+            n_rows = top_k * (n_layers - middle) + (n_logits if p == n_pos - 1 else 0)
+            shared = sum((p - q + 1) * (1 + (middle * (top_k + 1) if q else 0)) for q in range(p + 1))
+            total += n_rows * shared * d_model
+        return total
+
+    alone = top_k * sum(down(p, layer + 1, layer) for p in range(1, n_pos) for layer in range(n_layers))
+    alone += n_logits * down(n_pos - 1, n_layers, n_layers)
+    return 2 * min([alone, *map(of_both, range(1, n_layers))])
 
 
 def matmul_rate(loaded: "LoadedModel") -> float:

@@ -19,12 +19,23 @@ def shape(n_layers: int) -> Any:
 
 
 def test_operations_of_two_layers_by_hand() -> None:
-    """Two positions, one feature a layer at position 1, no logits: W_O 6, W_V 6 a position, pattern 3 a pair."""
+    """Two positions, ten features a layer at position 1, no logits: W_O 6, W_V 6 a position, pattern 3 a pair.
+
+    They meet where the features of the upper layer read. Its rows are there already; what comes up to them, from
+    position 1 on, are ten features and an error of the lower layer, the token there and, from position 0 on, the first.
+    """
+    written = 11 * (6 + 3 + 6)  # through the upper attention
+    later_token = (6 + 3 + 6) + (6 + 6 + 3 / 2) + 10 * 2  # through both; it meets the features of the lower layer
+    first_token = (6 + 2 * 3 + 2 * 6) + (2 * 12 + 3 * 2) + 10 * 2 * 2
+    met = 10 * (11 * 1 + 1 + 2) * 2  # positions that each row shares with each of them, of two numbers
+    assert operations(shape(2), 2, top_k=10, n_logits=0) == 2 * (written + later_token + first_token + met)
+
+
+def test_operations_of_rows_alone_by_hand() -> None:
+    """One layer: there is nowhere to meet. A feature at position 1, and a logit."""
     begin = 6 + 3 * 2 + 2 * 6  # at its own attention: one position through W_O, two through W_V
-    below = 2 * (6 + 6) + 3 * 2 * 2 / 2  # both positions through the attention under it
-    met = 2 * 2 * (1 + 1)  # a feature and an error at both positions of the layer under it
-    assert operations(shape(2), 2, top_k=1, n_logits=0) == 2 * (begin + begin + below + met)
-    assert operations(shape(2), 2, top_k=1, n_logits=1) == 2 * (2 * begin + 3 * (below + met))
+    met = 2 * 2 * (1 + 1)  # by the logit: a feature and an error at both positions
+    assert operations(shape(1), 2, top_k=1, n_logits=1) == 2 * (begin + begin + met)
 
 
 def test_both_sides_get_the_same_features_of_a_known_number(tmp_path: Path) -> None:
