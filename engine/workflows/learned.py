@@ -12,8 +12,7 @@ from engine.domain.errors import ComparisonRefused, NotFound
 from engine.domain.jobs import AskedPrompt, WhereProbes
 from engine.domain.runs import Checkpoint
 from engine.store import Store
-from engine.workflows.imports import NO_CORPUS
-from engine.workflows.prompt_groups import group_acted
+from engine.workflows.prompt_groups import group_acted, lacks_corpus
 
 MOST_STOPS = 25  # of a run with more checkpoints some are passed over
 MOST_STRETCHES = 4  # between two checkpoints that are compared, likewise
@@ -80,14 +79,9 @@ def what_lacks(store: Store, run: str, kind: ProbeKind) -> str:
     """
     if len(store.checkpoints(run)) < 2:
         return "The base is the only checkpoint of this run, so there is nothing to compare yet."
-    config = store.run(run)
-    try:
-        probes = store.corpus(config.corpus).probes
-    except NotFound:
-        if config.imported and config.corpus == NO_CORPUS:
-            return "The run was imported without a corpus, whose probes are needed. Import it again with one."
-        return f"The run’s corpus “{config.corpus}” is not here, whose probes are needed."
-    if not any(probe.kind == kind for probe in probes):
+    if why := lacks_corpus(store, run):
+        return why
+    if not any(probe.kind == kind for probe in store.corpus(store.run(run).corpus).probes):
         return "The run’s corpus has no probes of this kind."
     return ""
 

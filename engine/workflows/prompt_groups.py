@@ -14,6 +14,7 @@ from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison
 from engine.store import Store
+from engine.workflows.imports import NO_CORPUS
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,31 @@ def probe_groups(store: Store, a: str, b: str) -> tuple[ProbeGroup, ...]:
 
 
 def probe_group(store: Store, a: str, b: str, constraint_type: str, kind: ProbeKind) -> ProbeGroup:
-    """One of `probe_groups`. Raises as it does, and NotFound, with what there is."""
+    """One of `probe_groups`. Raises as it does, NotFound, with what there is, and InputError where neither run has a
+    corpus here."""
     groups = probe_groups(store, a, b)
+    for ref in (a, b) if not groups else ():
+        if why := lacks_corpus(store, store.checkpoint(ref).run):
+            raise InputError(why)
     for group in groups:
         if (group.constraint_type, group.kind) == (constraint_type, kind):
             return group
     raise NotFound("group of probes", f"{constraint_type} {kind}", [f"{g.constraint_type} {g.kind}" for g in groups])
+
+
+def lacks_corpus(store: Store, run: str) -> str:
+    """Why there are no probes of a run, with the way out where there is one; empty where its corpus is here.
+
+    Raises NotFound (the run), Damaged.
+    """
+    config = store.run(run)
+    try:
+        store.corpus(config.corpus)
+    except NotFound:
+        if config.imported and config.corpus == NO_CORPUS:
+            return f"The run “{run}” was imported without a corpus, whose probes are needed. Import it again with one."
+        return f"The corpus “{config.corpus}” of the run “{run}” is not here, whose probes are needed."
+    return ""
 
 
 def group_prompts(group: ProbeGroup, n: int) -> tuple[Probe, ...]:

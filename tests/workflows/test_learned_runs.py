@@ -13,6 +13,7 @@ from engine.store import Store
 from engine.workflows import run
 from engine.workflows.imports import NO_CORPUS
 from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, what_lacks
+from engine.workflows.prompt_groups import probe_group
 from engine.workflows.where import where_probes
 from tests.attribution.parts import Never, workspace
 from tests.training.conftest import After
@@ -55,11 +56,13 @@ def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
     described = here.run_folder("two") / "run.json"
     config = json.loads(described.read_text(encoding="utf-8"))
     for changed, told in [
-        ({"corpus": "gone"}, "The run’s corpus “gone” is not here"),
+        ({"corpus": "gone"}, "The corpus “gone” of the run"),
         ({"corpus": NO_CORPUS, "imported": True}, "imported without a corpus, whose probes are needed. Import it"),
     ]:
         described.write_text(json.dumps(config | changed), encoding="utf-8")
         assert told in what_lacks(here, "two", "paraphrase")
+        with pytest.raises(InputError, match=told):
+            probe_group(here, "two@base", "two@base", "simple_mapping", "paraphrase")
     for checkpoint in here.checkpoints("two")[1:]:
         (checkpoint.folder / "state.json").unlink()
     here.sync()
