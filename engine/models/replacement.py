@@ -193,7 +193,7 @@ class Replacement:
 
     def _refuse_another(self, merged: PreTrainedModel) -> None:
         base = self._shapes
-        found = {name.replace(".linear.", "."): value.shape for name, value in merged.named_parameters()}
+        found = {name: value.shape for name, value in merged.named_parameters()}
         for name, shape in base.items():
             if name in found and found[name] != shape:
                 raise ComparisonRefused(
