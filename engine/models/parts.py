@@ -42,11 +42,20 @@ class Norm:
 
     def standardised(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂ (…, d_model), float32, and the scale s (…, 1) that x was divided by."""
-        x = x.float()
-        if self.centred:
-            x = x - x.mean(-1, keepdim=True)
-        scale = (x.square().mean(-1, keepdim=True) + self.epsilon).sqrt()
+        x = self._centred(x)
+        scale = self._scale(x)
         return x / scale, scale
+
+    def scale(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, 1) float32: s alone."""
+        return self._scale(self._centred(x))
+
+    def _centred(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
+        return x - x.mean(-1, keepdim=True) if self.centred else x
+
+    def _scale(self, centred: torch.Tensor) -> torch.Tensor:
+        return (centred.square().mean(-1, keepdim=True) + self.epsilon).sqrt()
 
     def undivided(self, x: torch.Tensor) -> torch.Tensor:
         """(…, d_model): what it makes of x but for the bias and the division by s."""
