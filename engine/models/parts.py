@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 
 import torch
 from torch import nn
@@ -199,12 +198,13 @@ class Parts:
         return Norm(self._part(module, name), centred=self.family.norm == "layer", offset=offset)
 
     def _part(self, module: nn.Module, name: str) -> nn.Module:
-        try:
-            found: nn.Module = attrgetter(name)(module)
-        except AttributeError as error:
+        found: nn.Module | None = module
+        for own in name.split("."):  # not as attributes, which take nn.Module six times as long
+            found = None if found is None else found._modules.get(own)
+        if found is None:
             raise ModelUnavailable(
                 f"Circuits of this model cannot be found: it is called a {self.family.title} model "
                 f"({self.model.config.model_type}) but has no “{name}” in {type(module).__name__}. "
                 "Use a model that is built as its family is."
-            ) from error
+            )
         return found
