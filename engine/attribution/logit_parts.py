@@ -24,19 +24,17 @@ def logit_parts(
     positions = rows.new_zeros(n_pos, n).scatter_(0, at[None], 1).T  # (n, n_pos), 1 where a node stands
     part = rows[dense.logits].double()  # (n_logits, n)
     constant = torch.zeros(n, device=device)
+    by_position = torch.zeros(n, n_pos, dtype=torch.float64, device=device)  # what each node gets from each position
+    for some in blocks(slice(0, n), n):
+        constant[some] = values[some] - left_out[some] - rows[some].sum(1)
+        by_position[some] = (rows[some] @ positions).double()
     moved = torch.zeros(len(logits), n_pos, n_pos, dtype=torch.float64, device=device)
-    for layer in (dense.logits, *reversed(dense.layers)):
+    moved[:, n_pos - 1] = by_position[dense.logits]
+    for layer in reversed(dense.layers):
         for some in blocks(layer, n):
-            effects = rows[some]
-            constant[some] = values[some] - left_out[some] - effects.sum(1)
-            by_position = (effects @ positions).double()
-            if layer is dense.logits:
-                own = torch.arange(some.start - layer.start, some.stop - layer.start, device=device)
-                moved[own, at[some]] += by_position
-                continue
             handed = part[:, some] / values[some]  # of a unit of the target
-            part += (handed.float() @ effects).double()
-            moved += (handed[:, None] * positions[some].T) @ by_position
+            part += (handed.float() @ rows[some]).double()
+            moved += (handed[:, None] * positions[some].T) @ by_position[some]
     part[:, dense.logits] = 0
     return LogitParts(
         part=part.float().cpu().numpy(),

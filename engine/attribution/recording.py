@@ -78,7 +78,7 @@ def _norms(layer: Layer) -> list[tuple[Norm, str]]:
 
 def _scale(norm: Norm, place: object, name: str) -> Callable[..., None]:
     def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-        scale = norm.standardised(args[0].reshape(-1, args[0].shape[-1]))[1]
+        scale = norm.scale(args[0].reshape(-1, args[0].shape[-1]))
         setattr(place, name, scale.reciprocal())
 
     return hook

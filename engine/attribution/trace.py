@@ -27,6 +27,7 @@ from engine.domain.errors import InputError
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, Uncut
 from engine.domain.jobs import Report, quiet
 from engine.models.base import encode
+from engine.models.low_rank import matrix
 from engine.models.memory import free_memory
 from engine.models.replacement import Replacement, ReplacementModel
 from engine.models.token_texts import token_text
@@ -89,7 +90,7 @@ def _trace(
     targets = AttributionTargets(
         torch.tensor(key.targets, device=tokens.device) if key.targets else None,
         recorded.logits,
-        model.parts.unembedding.weight,
+        matrix(model.parts.unembedding),
         tokenizer,
         max_n_logits=min(key.settings.n_logits, len(recorded.logits)),
     )

@@ -133,7 +133,7 @@ def _reading_heads(tape: Tape, last: torch.Tensor | None) -> Hook:
 
 def _reading_scale(tape: Tape, norm: Norm) -> Hook:
     def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-        tape.heads[-1] = tape.heads[-1] / norm.standardised(args[0].detach())[1]
+        tape.heads[-1] = tape.heads[-1] / norm.scale(args[0].detach())
 
     return hook
 

@@ -178,11 +178,19 @@ def _weights_of(tuned: PeftModel) -> dict[str, torch.Tensor]:
         config.rank_pattern = pattern
 
 
-def read_config(adapter: Path) -> dict[str, object]:
+def config_text(adapter: Path) -> str:
     """`adapter_config.json` as it stands. Raises Damaged."""
     try:
-        config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return (adapter / CONFIG).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise Damaged(adapter / CONFIG, one_line(error)) from error
+
+
+def read_config(adapter: Path) -> dict[str, object]:
+    """What `adapter_config.json` says. Raises Damaged."""
+    try:
+        config = json.loads(config_text(adapter))
+    except (ValueError, RecursionError) as error:
         raise Damaged(adapter / CONFIG, one_line(error)) from error
     if not isinstance(config, dict):
         raise Damaged(adapter / CONFIG, "it is not a JSON object")
@@ -230,7 +238,8 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
 
 def plain_name(name: str) -> str:
     """Without what torch.compile and FSDP put into names, and without the adapter's own."""
-    return _DEFAULT.sub(r"\1", name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", ""))
+    name = name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", "")
+    return _DEFAULT.sub(r"\1", name) if ".default" in name else name
 
 
 def of_base(name: str) -> str:

@@ -170,7 +170,7 @@ def family_of_config(config: PretrainedConfig) -> Family:
             f"work. For circuits, use a model of one of these families: {known}."
         )
     family = FAMILIES[kind]
-    if why := lacking(kind, config.to_dict()):
+    if why := lacking(kind, vars(config)):
         raise ModelUnavailable(
             f"Circuits of this {family.title} model cannot be found: {why}. Use another model of the family."
         )

@@ -6,7 +6,16 @@ from transformers.pytorch_utils import Conv1D
 
 
 class LowRank(nn.Module):
-    """x W^T + b + scale (x down^T) up^T + shift, with W and b those of `linear`, which is shared and stays as it is."""
+    """x W^T + b + scale (x down^T) up^T + shift, with W and b those of `linear`, which is shared and stays as it is.
+
+    Its parameters are those of `linear`, in whose place it stands, by the same names.
+    """
+
+    linear: nn.Linear | Conv1D  # not a module of the model: nothing but this one runs it
+    scale: float
+    down: torch.Tensor  # (rank, n_in)
+    up: torch.Tensor  # (n_out, rank)
+    shift: torch.Tensor | None  # (n_out,)
 
     def __init__(
         self,
@@ -17,15 +26,11 @@ class LowRank(nn.Module):
         shift: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.training = False
-        self.linear = linear
-        self.scale = scale
-        self.down: torch.Tensor  # (rank, n_in)
-        self.up: torch.Tensor  # (n_out, rank)
-        self.register_buffer("down", down.detach(), persistent=False)
-        self.register_buffer("up", up.detach(), persistent=False)
-        self.shift: torch.Tensor | None  # (n_out,)
-        self.register_buffer("shift", None if shift is None else shift.detach(), persistent=False)
+        # Past nn.Module's checks of every name, which would be most of what opening a checkpoint takes.
+        vars(self).update(training=False, scale=scale, linear=linear)
+        self._parameters.update(linear._parameters)
+        self._buffers.update(down=down.detach(), up=up.detach(), shift=None if shift is None else shift.detach())
+        self._non_persistent_buffers_set.update(self._buffers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         term = x.to(self.down.dtype) @ self.down.T @ self.up.T * self.scale

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 
 import torch
 from torch import nn
@@ -42,11 +41,20 @@ class Norm:
 
     def standardised(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x̂ (…, d_model), float32, and the scale s (…, 1) that x was divided by."""
-        x = x.float()
-        if self.centred:
-            x = x - x.mean(-1, keepdim=True)
-        scale = (x.square().mean(-1, keepdim=True) + self.epsilon).sqrt()
+        x = self._centred(x)
+        scale = self._scale(x)
         return x / scale, scale
+
+    def scale(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, 1) float32: s alone."""
+        return self._scale(self._centred(x))
+
+    def _centred(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.float()
+        return x - x.mean(-1, keepdim=True) if self.centred else x
+
+    def _scale(self, centred: torch.Tensor) -> torch.Tensor:
+        return (centred.square().mean(-1, keepdim=True) + self.epsilon).sqrt()
 
     def undivided(self, x: torch.Tensor) -> torch.Tensor:
         """(…, d_model): what it makes of x but for the bias and the division by s."""
@@ -190,12 +198,13 @@ class Parts:
         return Norm(self._part(module, name), centred=self.family.norm == "layer", offset=offset)
 
     def _part(self, module: nn.Module, name: str) -> nn.Module:
-        try:
-            found: nn.Module = attrgetter(name)(module)
-        except AttributeError as error:
+        found: nn.Module | None = module
+        for own in name.split("."):  # not as attributes, which take nn.Module six times as long
+            found = None if found is None else found._modules.get(own)
+        if found is None:
             raise ModelUnavailable(
                 f"Circuits of this model cannot be found: it is called a {self.family.title} model "
                 f"({self.model.config.model_type}) but has no “{name}” in {type(module).__name__}. "
                 "Use a model that is built as its family is."
-            ) from error
+            )
         return found

@@ -166,7 +166,7 @@ class Replacement:
         self.lock = threading.RLock()
         self.transcoders = transcoders.to(loaded.model.device, loaded.model.dtype)
         self._base = self._open(loaded.model)
-        self._shapes = {name: value.shape for name, value in loaded.model.named_parameters()}
+        self._parameters = dict(loaded.model.named_parameters())
         self._checkpoints: WeakKeyDictionary[PreTrainedModel, ReplacementModel] = WeakKeyDictionary()
 
     @contextmanager
@@ -192,13 +192,13 @@ class Replacement:
         return ReplacementModel(own, self.transcoders)
 
     def _refuse_another(self, merged: PreTrainedModel) -> None:
-        base = self._shapes
-        found = {name.replace(".linear.", "."): value.shape for name, value in merged.named_parameters()}
-        for name, shape in base.items():
-            if name in found and found[name] != shape:
+        base, found = self._parameters, dict(merged.named_parameters())
+        for name, own in base.items():
+            other = found.get(name)
+            if other is not None and other is not own and other.shape != own.shape:
                 raise ComparisonRefused(
-                    f"The checkpoint's {name} has shape {tuple(found[name])}, its base model has {tuple(shape)}: it "
-                    "belongs to another model. Trace it with its own base model."
+                    f"The checkpoint's {name} has shape {tuple(other.shape)}, its base model has {tuple(own.shape)}: "
+                    "it belongs to another model. Trace it with its own base model."
                 )
         if merged.config.model_type != self.loaded.model.config.model_type or base.keys() - found.keys():
             raise ComparisonRefused(

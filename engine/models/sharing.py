@@ -6,7 +6,9 @@ was trained: of LoRA and AdaLoRA the two thin matrices, which stay beside the we
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from peft import PeftModel
@@ -15,15 +17,21 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.tuners_utils import BaseTunerLayer, check_target_module_exists
 from peft.utils.other import get_pattern_key
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import changes_base, is_saved, of_base, peft_config, read_weights, with_adapter
+from engine.models.adapters import changes_base, config_text, is_saved, of_base, peft_config, read_weights, with_adapter
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.kept_answers import check_answers
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
 
+# Where a module keeps the hooks of its passes.
+_HOOKS = tuple(
+    name
+    for name, value in vars(nn.Module()).items()
+    if isinstance(value, OrderedDict) and "state_dict" not in name  # in which nothing here is put
+)
 _OF_MODEL = "base_model.model."  # before a module's name in PEFT's files
 # What makes an adapter of type LoRA more than two thin matrices a layer.
 _NOT_PLAIN = (
@@ -32,23 +40,35 @@ _NOT_PLAIN = (
 )  # fmt: skip
 
 
-def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """The same modules again over the very same parameters and buffers, in eval mode; own hooks and configuration."""
+def sharing_copy(model: PreTrainedModel, instead: Mapping[nn.Module, nn.Module] | None = None) -> PreTrainedModel:
+    """The same modules again over the very same parameters and buffers, in eval mode; own hooks and configuration.
+
+    `instead`: what stands in the place of some modules, as it is.
+    """
     config = copy.copy(model.config)
-    modules = list(model.modules())
-    made = {id(module): module.__class__.__new__(module.__class__) for module in modules}
-    for module in modules:
-        # A module keeps its parameters, buffers and hooks in dicts; whatever else it has is not written to.
-        fields = dict(vars(module))
-        for name, value in vars(module).items():
-            if isinstance(value, dict):  # most are empty dicts of hooks, which cost a tenth of a copy
-                fields[name] = OrderedDict() if type(value) is OrderedDict and not value else value.copy()
-        fields["_modules"] = {name: child and made[id(child)] for name, child in module._modules.items()}
-        fields["training"] = False
-        if fields.get("config") is model.config:
-            fields["config"] = config
-        vars(made[id(module)]).update(fields)
-    found: PreTrainedModel = made[id(model)]
+    copied = _again(model, dict(instead or {}), was=model.config, config=config)
+    assert isinstance(copied, PreTrainedModel)
+    return copied
+
+
+def _again(
+    module: nn.Module, made: dict[nn.Module, nn.Module], was: PretrainedConfig, config: PretrainedConfig
+) -> nn.Module:
+    if module in made:
+        return made[module]
+    made[module] = found = module.__class__.__new__(module.__class__)
+    fields = vars(found)
+    fields.update(vars(module))  # but for the dicts of a module nothing of it is written to
+    for name in _HOOKS:
+        fields[name] = fields[name].copy() if fields[name] else OrderedDict()
+    fields["_parameters"], fields["_buffers"] = module._parameters.copy(), module._buffers.copy()
+    fields["training"] = False
+    if fields.get("config") is was:
+        fields["config"] = config
+    fields["_modules"] = module._modules.copy()
+    for name, child in module._modules.items():
+        if child is not None:
+            fields["_modules"][name] = _again(child, made, was, config)
     return found
 
 
@@ -67,16 +87,12 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
 
 
 def _with_saved(loaded: LoadedModel, adapter: Path) -> PreTrainedModel:
+    if terms := {} if is_plain(adapter) else _terms_of_lora(loaded.model, adapter):
+        return sharing_copy(loaded.model, terms)
     model = sharing_copy(loaded.model)
     if is_plain(adapter):
         parameters = dict(model.named_parameters())
         _own(model, [parameters[name] for name in changed_names(adapter) if name in parameters])
-    elif terms := _terms_of_lora(model, adapter):
-        modules = dict(model.named_modules())
-        for name, term in terms.items():
-            parent, _, own = name.rpartition(".")
-            modules[parent].add_module(own, term)
-        return model
     else:
         _own_what_peft_sets(model, adapter)
     tuned = with_adapter(model, adapter)
@@ -96,32 +112,67 @@ def own_bytes(model: PreTrainedModel, loaded: LoadedModel) -> int:
     return sum(n_bytes for place, n_bytes in own.items() if place not in shared)
 
 
-def _terms_of_lora(model: PreTrainedModel, adapter: Path) -> dict[str, LowRank]:
-    """Module name -> what stands in its place. PEFT takes a tenth of a second to build what plain LoRA is.
+def _terms_of_lora(base: PreTrainedModel, adapter: Path) -> dict[nn.Module, nn.Module]:
+    """Modules of the base -> what stands in their place. PEFT takes a tenth of a second to build what plain LoRA is.
 
     Empty where the adapter is anything else, or is not what its configuration says: PEFT knows, or says what is wrong.
     """
-    config = peft_config(adapter)
-    if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
+    modules, device = dict(base.named_modules()), base.device
+    told = _terms_told(_Configured(config_text(adapter), adapter), tuple(modules))
+    weights = read_weights(adapter) if told else {}
+    if len(weights) != 2 * len(told):
         return {}
-    if changes_base(config):
-        return {}
-    weights = read_weights(adapter)
-    linear = {name: one for name, one in model.named_modules() if check_target_module_exists(config, name)}
-    names = {f"{_OF_MODEL}{name}.lora_{part}.weight" for name in linear for part in "AB"}
-    if not linear or weights.keys() != names:
-        return {}
-    terms, device = {}, model.device
-    for name, module in linear.items():
-        # In float32, as PEFT has adapters whatever they were saved in.
-        down, up = (weights[f"{_OF_MODEL}{name}.lora_{part}.weight"].to(device).float() for part in "AB")
-        rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
-        alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
-        n_out, n_in = stored(module).shape if isinstance(module, (nn.Linear, Conv1D)) else (0, 0)
-        if (down.shape, up.shape) != ((rank, n_in), (n_out, rank)):
+    terms: dict[nn.Module, nn.Module] = {}
+    for one in told:
+        if one.down not in weights or one.up not in weights:
             return {}
-        terms[name] = LowRank(module, down, up, alpha / (rank**0.5 if config.use_rslora else rank))
+        # In float32, as PEFT has adapters whatever they were saved in.
+        down, up = weights[one.down].to(device).float(), weights[one.up].to(device).float()
+        linear = modules[one.module]
+        n_out, n_in = stored(linear).shape if isinstance(linear, (nn.Linear, Conv1D)) else (0, 0)
+        if (down.shape, up.shape) != ((one.rank, n_in), (n_out, one.rank)):
+            return {}
+        terms[linear] = LowRank(linear, down, up, one.scale)
     return terms
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """An adapter, equal to all whose configuration is the same: those of a run's checkpoints."""
+
+    text: str  # of its configuration
+    adapter: Path = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """What a configuration says of a term of low rank."""
+
+    module: str
+    down: str  # its matrices' names in the file
+    up: str
+    rank: int
+    scale: float
+
+
+@lru_cache(maxsize=64)
+def _terms_told(of: _Configured, names: tuple[str, ...]) -> tuple[_Term, ...]:
+    """Of a model with modules of these names; none where it is more than plain LoRA. Raises as `peft_config`."""
+    config = peft_config(of.adapter)
+    if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
+        return ()
+    if changes_base(config):
+        return ()
+    terms = []
+    for name in names:
+        if check_target_module_exists(config, name):
+            rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
+            alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
+            if not (isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float)):
+                return ()
+            down, up = (f"{_OF_MODEL}{name}.lora_{part}.weight" for part in "AB")
+            terms.append(_Term(name, down, up, rank, alpha / (rank**0.5 if config.use_rslora else rank)))
+    return tuple(terms)
 
 
 def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:

@@ -14,8 +14,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 def free_here() -> int:
     """Bytes that may still be taken: what the system and the container's limit leave."""
     available = int(psutil.virtual_memory().available)
-    limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
-    return available if limit is None or used is None else min(available, max(0, limit - used + _cached()))
+    if (limit := _number(_CGROUP / "memory.max")) is None or (used := _number(_CGROUP / "memory.current")) is None:
+        return available
+    return min(available, max(0, limit - used + _cached()))
 
 
 def share_arenas() -> bool:

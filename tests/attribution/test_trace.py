@@ -1,5 +1,6 @@
 """What a graph says is what the model does: sums, probabilities, scores, the same graph by other ways."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -14,14 +15,16 @@ import pytest
 import torch
 from circuit_tracer.attribution.attribute import attribute
 from circuit_tracer.graph import compute_graph_scores, compute_node_influence
+from peft import LoraConfig, get_peft_model
 
 from engine.analysis.pruning import contributions, flow, node_influence, prune
 from engine.attribution.trace import trace_graph
 from engine.domain.errors import InputError, PromptRefused
 from engine.domain.graphs import AttributionGraph, NodeKind, TraceSettings
-from engine.models.adapters import merged_weights
+from engine.models.adapters import merged_weights, save_adapter
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
+from engine.models.sharing import checkpoint_model
 from engine.models.transcoders import save_transcoders
 from tests.attribution.conftest import lens_of
 from tests.attribution.parts import BACKWARD_HOOK, FOLDERS, PROMPT, key, load, random_adapter, random_transcoders
@@ -227,6 +230,20 @@ def test_a_swapped_trace_is_that_of_a_fresh_load(replacement: Replacement, tmp_p
 
 def _with(loaded: LoadedModel, merged: torch.nn.Module) -> LoadedModel:
     return LoadedModel(**{**vars(loaded), "model": merged})
+
+
+def test_lora_on_the_unembedding_is_traced(llama: Replacement, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = LoraConfig(r=2, target_modules=["lm_head", "q_proj"], init_lora_weights=False)
+        save_adapter(get_peft_model(copy.deepcopy(llama.loaded.model), config), tmp_path, base_name="tiny")
+    ours, merged = (
+        trace_graph(llama, key=key(), merged=make(llama.loaded, tmp_path))
+        for make in (checkpoint_model, merged_weights)
+    )
+    assert (ours.index == merged.index).all()
+    assert ours.target_logit == pytest.approx(merged.target_logit, rel=1e-4)
+    assert np.abs(ours.weight - merged.weight).max() < 1e-4 * np.abs(merged.weight).max()
 
 
 def test_threads_that_trace_together_and_beside_training(llama: Replacement, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.models.adapters import WEIGHTS, merged_weights
 from engine.models.low_rank import LowRank, matrix
-from engine.models.sharing import checkpoint_model, own_bytes
+from engine.models.sharing import checkpoint_model, own_bytes, sharing_copy
 from tests.attribution.parts import random_adapter
 from tests.families import CONFIGS, loaded_family
 
@@ -47,3 +47,42 @@ def test_an_adapter_saved_in_half_precision_computes_what_peft_does(dtype: torch
     ours = checkpoint_model(loaded, adapter)(input_ids=TOKENS).logits
     theirs = PeftModel.from_pretrained(copy.deepcopy(loaded.model), adapter).eval()(input_ids=TOKENS).logits
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_checkpoints_of_a_run_have_weights_of_their_own(tmp_path: Path) -> None:
+    """They are configured alike, and what was read of one configuration is not read again."""
+    loaded = loaded_family("llama")
+    adapters = [random_adapter(loaded, tmp_path / str(seed), seed=seed) for seed in (1, 2)]
+    models = [checkpoint_model(loaded, adapter) for adapter in (*adapters, *adapters)]
+    logits = [model(input_ids=TOKENS).logits for model in models]
+    for ours, adapter in zip(logits, adapters * 2, strict=True):
+        theirs = merged_weights(loaded, adapter)(input_ids=TOKENS).logits
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert torch.equal(logits[0], logits[2])
+    assert not torch.allclose(logits[0], logits[1], rtol=1e-2)
+
+
+def test_a_term_of_low_rank_has_the_parameters_of_what_it_replaces(tmp_path: Path) -> None:
+    loaded = loaded_family("gpt2")
+    model = checkpoint_model(loaded, random_adapter(loaded, tmp_path))
+    ours, base = dict(model.named_parameters()), dict(loaded.model.named_parameters())
+    assert ours.keys() == base.keys()
+    assert all(ours[name] is base[name] for name in base)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tuned", [False, True])
+def test_hooks_on_a_copy_are_its_own(tuned: bool, tmp_path: Path) -> None:
+    loaded = loaded_family("llama")
+    model = checkpoint_model(loaded, random_adapter(loaded, tmp_path) if tuned else None)
+    called: list[str] = []
+    hooked = sharing_copy(model)
+    for name, module in hooked.named_modules():
+        module.register_forward_hook(lambda *_, name=name: called.append(name))
+        module.register_forward_pre_hook(lambda *_, name=name: called.append(name))
+    for other in (loaded.model, model, sharing_copy(model)):
+        other(input_ids=TOKENS)
+    assert called == []
+    hooked(input_ids=TOKENS)
+    assert {name.rpartition(".")[2] for name in called} >= {"", "q_proj", "down_proj", "lm_head"}
