@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NEEDED = "engine.models.sharing"  # and with it torch, transformers and peft
+_NEEDED = "engine.models.sharing"  # and with it torch and transformers; PEFT comes with the first adapter
 
 
 def load_libraries() -> None:
