@@ -4,16 +4,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.bench.first_trace import _OURS
-
 _NOT_NEEDED = (
     "peft", "pandas", "pyarrow", "datasets", "sklearn", "networkx", "matplotlib", "altair", "streamlit", "nnsight",
-    "transformer_lens", "transformers.trainer", "engine.training", "engine.studies", "engine.figures",
+    "transformer_lens", "transformers.trainer", "engine.training", "engine.studies", "engine.export",
 )  # fmt: skip
-_LOADED = f"sys.stdout.write(' '.join(sorted(set({_NOT_NEEDED}) & set(sys.modules))))"
+_PROGRAM = f"""
+import sys
+from engine.cli.app import app
+try:
+    app()
+except SystemExit as end:
+    print("LOADED", end.code, *sorted(set({_NOT_NEEDED}) & set(sys.modules)))
+"""
 
 
 def test_nothing_is_loaded_that_it_does_not_need(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _OURS + _LOADED, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == ""
+    words = ("--workspace", str(tmp_path), "trace", "demo-lora@base", "the cat feels blarf and")
+    done = subprocess.run([sys.executable, "-c", _PROGRAM, *words], capture_output=True, text=True)
+    assert done.stdout.rpartition("LOADED")[2].split() == ["0"], done.stdout + done.stderr
+    assert "edges that contribute most to the output" in done.stdout
