@@ -18,7 +18,7 @@ def load_libraries() -> None:
 
 @contextmanager
 def made_to_stay() -> Iterator[None]:
-    """Around imports: half a million objects are made that stay as long as the process does.
+    """Around imports: what they make, half a million objects with torch, stays as long as the process does.
 
     To look through them for what nobody has any more takes half a second each time: while they are made, whenever much
     else was made, and twice more when the process ends.
