@@ -6,7 +6,10 @@ import sys
 # Before any tokenizer is loaded: its own threads and ours together would exceed the cores.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from engine.cli.app import app
+from engine.models.libraries import made_to_stay
+
+with made_to_stay():
+    from engine.cli.app import app
 
 
 def main(name: str = "tracelapse") -> None:

@@ -82,7 +82,7 @@ def graph_record(
             "layer": graph.layer[node_rows],
             "position": graph.position[node_rows],
             "index": graph.index[node_rows],
-            "token": np.array(node_tokens(graph), dtype=object)[node_rows],
+            "token": np.array(graph.node_tokens(), dtype=object)[node_rows],
             "activation": graph.activation[node_rows],
             "influence": known.output_influence[node_rows],
         }
@@ -97,15 +97,6 @@ def graph_record(
         }
     )
     return {**_side(graph), "nodes": nodes, "edges": edges}
-
-
-def node_tokens(graph: AttributionGraph) -> list[str]:
-    """(n_nodes,) the output token of a logit, the prompt token at the position of any other node."""
-    outputs = iter(graph.target_tokens)
-    return [
-        next(outputs) if kind == NodeKind.LOGIT else graph.tokens[position]
-        for kind, position in zip(graph.kind.tolist(), graph.position.tolist(), strict=True)
-    ]
 
 
 def _side(graph: AttributionGraph) -> dict[str, Any]:

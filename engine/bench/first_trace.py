@@ -25,8 +25,11 @@ _OURS = f"""{_LOAD}
 from engine.attribution.trace import trace_graph
 from engine.domain.graphs import GraphKey
 from engine.models.replacement import Replacement
+from engine.models.threads import job, use_share
 key = GraphKey(checkpoint="a@base", checkpoint_hash="", prompt={PROMPT!r}, transcoders="t", transcoders_hash="")
-trace_graph(Replacement(loaded, transcoders), key=key)
+with job():  # with the threads that the app and the command line give it
+    use_share(loaded.model.num_parameters())
+    trace_graph(Replacement(loaded, transcoders), key=key)
 """
 _THEIRS = f"""{_LOAD}
 from circuit_tracer import attribute

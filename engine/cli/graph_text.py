@@ -1,50 +1,25 @@
-"""Graphs and their differences as text: sentences and the largest edges."""
+"""Differences of two graphs as text: sentences and the largest edges."""
 
 from collections.abc import Iterable
-
-import numpy as np
 
 from engine.analysis.carried import carried_sentence, explained_sentence
 from engine.analysis.headline import headline
 from engine.analysis.mean_parts import MeanParts, mean_sentence
-from engine.analysis.pruning import contributions, prune
-from engine.analysis.records import node_tokens
 from engine.analysis.word_pieces import words
+from engine.cli.one_graph_text import TOP, node_names, show_side
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
 from engine.domain.diffs import CHANGE, FLOW, SHARE, WEIGHT, GraphDiff, edge_effect, without_unknown
 from engine.domain.feature_names import FeatureNames
-from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.numbers import decimal, signed
-from engine.domain.words import token_name
 from engine.figures.tables import CHANGE_TITLE, CHANGED, edge_table
-
-TOP = 15  # edges shown to a person
-
-
-def show_graph(graph: AttributionGraph, settings: PruneSettings, called: FeatureNames) -> None:
-    """What the checkpoint answers, and the edges that contribute most to it."""
-    _show_side(graph)
-    kept = prune(graph, settings)
-    n_nodes, n_edges = int(kept.node_mask.sum()), int(kept.edge_mask.sum())
-    say(f"{n_nodes} of {graph.n_nodes} nodes and {n_edges} of {graph.n_edges} edges kept.")
-    worth, names = contributions(graph), _names(graph, called)
-    order = [row for row in np.argsort(-worth, kind="stable").tolist() if kept.edge_mask[row]][:TOP]
-    show_table(
-        ("from", "to", "weight", "contribution"),
-        [
-            (names[graph.source[row]], names[graph.target[row]], float(graph.weight[row]), float(worth[row]))
-            for row in order
-        ],
-        title=f"The {len(order)} edges that contribute most to the output",
-    )
 
 
 def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> None:
     """What both sides answer, how alike their graphs are, and the edges that changed most."""
     say("".join(text for text, _ in headline(diff, probe)))
-    _show_side(diff.a)
-    _show_side(diff.b)
+    show_side(diff.a)
+    show_side(diff.b)
     summary = diff.summary
     say(
         f"Nodes in common {summary.node_jaccard:.2f}, edges in common {summary.edge_jaccard:.2f} (Jaccard), "
@@ -54,7 +29,9 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
     if carried := carried_sentence(diff, words(diff.a.tokens)):
         say("".join(text for text, _ in carried))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
-    names = dict(pair for side in (diff.a, diff.b) for pair in zip(side.node_ids(), _names(side, called), strict=True))
+    names: dict[str, str] = {}
+    for side in (diff.a, diff.b):
+        names |= zip(side.node_ids(), node_names(side, called), strict=True)
     order = diff.edges[CHANGE].abs().sort_values(ascending=False, kind="stable").index[:TOP]
     fields = [
         "source",
@@ -91,8 +68,8 @@ def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None
     say("".join(text for text, _ in headline(mean)))
     told = (*explained_sentence(mean), (" ", False), *mean_sentence(mean.explained, carried))
     say("".join(text for text, _ in told))
-    _show_side(mean.a)
-    _show_side(mean.b)
+    show_side(mean.a)
+    show_side(mean.b)
     show_table(
         ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
     )
@@ -108,29 +85,3 @@ def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None
 
 def _with_spread(values: Iterable[float], spreads: Iterable[float]) -> list[str]:
     return [f"{signed(value, 3)} ± {decimal(spread, 3)}" for value, spread in zip(values, spreads, strict=True)]
-
-
-def _show_side(graph: AttributionGraph) -> None:
-    """The checkpoint, its most probable targets, and how well its graph explains it."""
-    order = sorted(range(len(graph.target_tokens)), key=lambda row: -graph.target_probability[row])[:4]
-    answers = ", ".join(f"{graph.target_tokens[row].strip()} {graph.target_probability[row]:.2f}" for row in order)
-    weak = f" (below {FIT_LIMIT}: read with care)" if graph.fit.replacement < FIT_LIMIT else ""
-    say(f"{graph.key.checkpoint}: {answers}. Replacement score {graph.fit.replacement:.2f}{weak}.")
-
-
-def _names(graph: AttributionGraph, called: FeatureNames) -> list[str]:
-    """(n_nodes,) `L2 #217 on “blarf” (4)`: layer, feature, the token that it stands on and its position; then its
-    label."""
-    names = []
-    for row, token in enumerate(node_tokens(graph)):
-        kind, word = NodeKind(int(graph.kind[row])), f"“{token_name(token)}”"
-        if kind is NodeKind.LOGIT:
-            names.append(f"output {word}")
-        elif kind is NodeKind.TOKEN:
-            names.append(f"token {word} ({graph.position[row]})")
-        else:
-            what = f"#{graph.index[row]}" if kind is NodeKind.FEATURE else "error"
-            label = called.label(int(graph.layer[row]), int(graph.index[row])) if kind is NodeKind.FEATURE else None
-            said = "" if label is None else f": {label.text}" if label.automatic else f": “{label.text}”"
-            names.append(f"L{graph.layer[row]} {what} on {word} ({graph.position[row]}){said}")
-    return names

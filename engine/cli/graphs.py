@@ -84,7 +84,7 @@ def trace(
         record = graph_record(graph, prune, everything=everything)
         write_json(record | {"labels": names.record(features_in(record["nodes"]))}, json_file)
     if json_file != "-":
-        from engine.cli.graph_text import show_graph
+        from engine.cli.one_graph_text import show_graph
 
         show_graph(graph, prune, names)
 

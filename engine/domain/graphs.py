@@ -157,6 +157,14 @@ class AttributionGraph:
     def node_ids(self) -> list[str]:
         return [self.node_id(row) for row in range(self.n_nodes)]
 
+    def node_tokens(self) -> list[str]:
+        """(n_nodes,) the output token of a logit, the prompt token at the position of any other node."""
+        outputs = iter(self.target_tokens)
+        return [
+            next(outputs) if kind == NodeKind.LOGIT else self.tokens[position]
+            for kind, position in zip(self.kind.tolist(), self.position.tolist(), strict=True)
+        ]
+
 
 class ComparisonKey(Record):
     """Names a stored pair of graphs that were traced to the same output targets."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.pruning import DEFAULT_PRUNING, node_influence, prune
-from engine.analysis.records import node_tokens
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import AttributionGraph, NodeKind, PruneSettings
 from engine.domain.version import __version__
@@ -111,7 +110,7 @@ def _identity(graph: AttributionGraph, row: int) -> tuple[NodeKind, int, int, in
 def _nodes(
     graph: AttributionGraph, rows: list[int], ids: list[str], names: FeatureNames | None
 ) -> list[dict[str, Any]]:
-    words, cumulative = node_tokens(graph), cumulative_influence(graph)
+    words, cumulative = graph.node_tokens(), cumulative_influence(graph)
     logit_rows = np.flatnonzero(graph.kind == NodeKind.LOGIT).tolist()
     probability = dict(zip(logit_rows, graph.target_probability.tolist(), strict=True))
     likeliest = max(logit_rows, key=lambda row: probability[row], default=None)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from engine.models.libraries import made_to_stay
+
 _log = logging.getLogger(__name__)
 IDLE_S = 3.0  # without a page being drawn
 PACKAGES = (
@@ -112,6 +114,7 @@ def end() -> None:
 
 def _import(name: str) -> None:
     try:
-        importlib.import_module(name)
+        with made_to_stay():
+            importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - the job that needs it says so
         _log.warning("%s could not be imported in advance: %s", name, error)

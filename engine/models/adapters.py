@@ -11,15 +11,9 @@ import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from peft import (
-    PeftConfig,
-    PeftModel,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from transformers import PreTrainedModel
@@ -32,7 +26,10 @@ from engine.models.bounds import refuse_endless, refuse_ranks
 from engine.models.plain_weights import TENSORS, is_plain, put_plain, read_about, refers, save_plain
 from engine.store.files import file_hash
 
-Tuned: TypeAlias = PreTrainedModel | PeftModel  # a model with an adapter, or one whose own weights are trained
+if TYPE_CHECKING:  # PEFT takes a tenth of a second to import, which a base does not need
+    from peft import PeftConfig, PeftModel
+
+Tuned: TypeAlias = "PreTrainedModel | PeftModel"  # a model with an adapter, or one whose own weights are trained
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _FROM_BASE = ("pissa", "olora")  # beginnings of LoRA that are taken off the base's weights, each time the same way
 _WRAPPED = re.compile(r"\.(original_module|modules_to_save|token_adapter|base_layer)(?=\.)")
@@ -78,6 +75,8 @@ def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel
 
     Raises Damaged (files that cannot be read) and InputError (an adapter for another model, or of an unknown type).
     """
+    from peft import PeftModel
+
     with BUILDING:
         model = copy.deepcopy(loaded.model)
         if adapter is not None:
@@ -88,6 +87,8 @@ def merged_weights(loaded: LoadedModel, adapter: Path | None) -> PreTrainedModel
 
 def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
     """`model` itself (not a copy) with what was saved put on. Raises as `merged_weights` does."""
+    from peft import PeftModel
+
     if is_plain(adapter):
         put_plain(model, adapter)
         return model
@@ -112,6 +113,8 @@ def with_adapter(model: PreTrainedModel, adapter: Path) -> Tuned:
 
 def put_weights(tuned: Tuned, adapter: Path) -> None:
     """Set the weights of `tuned`, as its method began, to those saved in a folder, all of them or none."""
+    from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+
     if not isinstance(tuned, PeftModel):
         put_plain(tuned, adapter)
         return
@@ -148,6 +151,8 @@ def save_adapter(
     `base_name` is what PEFT tools load it onto. A plain model needs `start`, the parameters where it began, and
     `method`, which is written beside its weights.
     """
+    from peft import PeftModel
+
     if not isinstance(tuned, PeftModel):
         save_plain(tuned, folder, method=method, base_name=base_name, start=start or {})
         return
@@ -165,8 +170,10 @@ def save_adapter(
     (folder / CONFIG).write_text(json.dumps(_in_order(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _weights_of(tuned: PeftModel) -> dict[str, torch.Tensor]:
+def _weights_of(tuned: "PeftModel") -> dict[str, torch.Tensor]:
     """The adapter's tensors; AdaLoRA's with the ranks that it has masked (there they are zero), so of one shape."""
+    from peft import get_peft_model_state_dict
+
     config = tuned.peft_config[tuned.active_adapter]
     pattern = getattr(config, "rank_pattern", None)
     if config.peft_type != "ADALORA" or pattern is None:
@@ -197,8 +204,10 @@ def read_config(adapter: Path) -> dict[str, object]:
     return config
 
 
-def peft_config(adapter: Path) -> PeftConfig:
+def peft_config(adapter: Path) -> "PeftConfig":
     """Of a type that is supported here. Raises Damaged, InputError."""
+    from peft import PeftConfig
+
     fields = read_config(adapter)
     if why := why_refused(fields):
         raise InputError(f"{adapter} {why}.")
@@ -207,7 +216,7 @@ def peft_config(adapter: Path) -> PeftConfig:
         return PeftConfig.from_peft_type(**{name: value for name, value in fields.items() if name in known})
 
 
-def changes_base(config: PeftConfig) -> bool:
+def changes_base(config: "PeftConfig") -> bool:
     """Whether PEFT changes the base's own weights when it puts such an adapter on."""
     how = getattr(config, "init_lora_weights", None)
     return isinstance(how, str) and how.lower().startswith(_FROM_BASE)

@@ -60,7 +60,7 @@ def take_full(loaded: LoadedModel, source: Path, folder: Path, *, files: Sequenc
     return held
 
 
-def answers_of(model: Tuned | PreTrainedModel, *, n_rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def answers_of(model: Tuned, *, n_rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Fixed sequences of tokens (n, n_pos), below `n_rows`, and the model's logits (n, n_pos, n_vocab) for them."""
     return [(tokens, _logits(model, tokens)) for tokens in _sequences(model, n_rows)]
 
@@ -69,12 +69,12 @@ def _n_rows(loaded: LoadedModel) -> int:
     return int(loaded.model.get_input_embeddings().weight.shape[0])
 
 
-def _agree(model: Tuned | PreTrainedModel, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> bool:
+def _agree(model: Tuned, expected: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> bool:
     """`expected`: tokens, and the logits that something else gave for them."""
     return all(close(logits, _logits(model, tokens), TOLERANCE * span(logits)) for tokens, logits in expected)
 
 
-def _sequences(reference: Tuned | PreTrainedModel, n_rows: int) -> list[torch.Tensor]:
+def _sequences(reference: Tuned, n_rows: int) -> list[torch.Tensor]:
     """(n, n_pos) each: the same for every adapter of a base, and the tokens whose embeddings this one has trained."""
     made = torch.Generator().manual_seed(0)
     sequences = torch.randint(0, n_rows, (_SEQUENCES, _LENGTH), generator=made)
@@ -89,7 +89,7 @@ def _trained_tokens(config: object) -> list[int]:
 
 
 @torch.no_grad()
-def _logits(model: Tuned | PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
+def _logits(model: Tuned, tokens: torch.Tensor) -> torch.Tensor:
     found: torch.Tensor = model(input_ids=tokens.to(model.device)).logits
     return found.float()
 

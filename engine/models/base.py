@@ -7,6 +7,7 @@ tokenizer and safetensors weights. Code that comes with a model is never run, an
 import copy
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from engine.models.hub import model_folder
 from engine.models.memory import refuse_larger_than_free, weight_bytes
 from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
+from engine.models.tried import refuse_harmful
 from engine.store import BUNDLED
 
 logger = logging.getLogger(__name__)
@@ -63,8 +65,12 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
     where = _folder(spec, folder)
     with renamed(_words(spec, where)):
         read = model_config(where)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            tried = beside.submit(refuse_harmful, where)  # in another process, which takes its time
+            device = _refuse_unfit(spec, where, read)
+            tried.result()
         tokenizer = read_tokenizer(where, read.config)  # before the weights, which take longer
-        model, _ = load_weights(spec, where, read)
+        model, _ = _load_weights(spec, where, read, device)
         config = model.config
     return LoadedModel(
         spec=spec,
@@ -82,13 +88,11 @@ def load_base(spec: ModelSpec, folder: Path | None = None) -> LoadedModel:
 def check_base(spec: ModelSpec, folder: Path | None = None) -> None:
     """Looks at everything but the weights' numbers; a hub model is downloaded. `folder` and what is raised as for
     `load_base`."""
-    device = _device(spec)
+    _device(spec)
     where = _folder(spec, folder)
     with renamed(_words(spec, where)):
         read = model_config(where)
-        _refuse_pickles(where)
-        _refuse_too_large(spec, where, device, read)
-        _refuse_larger_than_saved(where, read)
+        _refuse_unfit(spec, where, read)
         read_tokenizer(where, read.config)
 
 
@@ -97,14 +101,7 @@ def load_weights(spec: ModelSpec, where: Path, read: ModelConfig) -> tuple[PreTr
 
     Raises ModelUnavailable, Damaged.
     """
-    device = _device(spec)
-    _refuse_pickles(where)
-    _refuse_too_large(spec, where, device, read)
-    _refuse_larger_than_saved(where, read)
-    with BUILDING:
-        model, left = _load_weights(where, read, getattr(torch, spec.dtype), device)
-    read.check(model.config)  # building a model may change what it is given
-    return model, left
+    return _load_weights(spec, where, read, _refuse_unfit(spec, where, read))
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path | None = None) -> PreTrainedTokenizerFast:
@@ -156,6 +153,15 @@ def _instead(where: Path) -> str:
     return "Give the folder that save_pretrained or huggingface-cli wrote."
 
 
+def _refuse_unfit(spec: ModelSpec, where: Path, read: ModelConfig) -> torch.device:
+    """Before weights are read: where they are to lie. Raises as `load_weights`."""
+    device = _device(spec)
+    _refuse_pickles(where)
+    _refuse_too_large(spec, where, device, read)
+    _refuse_larger_than_saved(where, read)
+    return device
+
+
 def _refuse_pickles(where: Path) -> None:
     if not any(where.glob("*.safetensors")):
         pickled = sorted(path.name for path in (*where.glob("*.bin"), *where.glob("*.pt"), *where.glob("*.pth")))
@@ -196,6 +202,15 @@ def _refuse_larger_than_saved(where: Path, read: ModelConfig) -> None:
 
 
 def _load_weights(
+    spec: ModelSpec, where: Path, read: ModelConfig, device: torch.device
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    with BUILDING:
+        model, left = _read_weights(where, read, getattr(torch, spec.dtype), device)
+    read.check(model.config)  # building a model may change what it is given
+    return model, left
+
+
+def _read_weights(
     where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):

@@ -10,12 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from peft import PeftModel
-from peft.tuners.adalora import SVDLinear
-from peft.tuners.lora.layer import Linear as LoraLinear
-from peft.tuners.tuners_utils import BaseTunerLayer, check_target_module_exists
-from peft.utils.other import get_pattern_key
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -25,6 +21,9 @@ from engine.models.base import BUILDING, LoadedModel
 from engine.models.kept_answers import check_answers
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
+
+if TYPE_CHECKING:  # PEFT takes a tenth of a second to import, which a base does not need
+    from peft import PeftModel
 
 # Where a module keeps the hooks of its passes.
 _HOOKS = tuple(
@@ -87,6 +86,8 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
 
 
 def _with_saved(loaded: LoadedModel, adapter: Path) -> PreTrainedModel:
+    from peft import PeftModel
+
     if terms := {} if is_plain(adapter) else _terms_of_lora(loaded.model, adapter):
         return sharing_copy(loaded.model, terms)
     model = sharing_copy(loaded.model)
@@ -158,6 +159,9 @@ class _Term:
 @lru_cache(maxsize=64)
 def _terms_told(of: _Configured, names: tuple[str, ...]) -> tuple[_Term, ...]:
     """Of a model with modules of these names; none where it is more than plain LoRA. Raises as `peft_config`."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+    from peft.utils.other import get_pattern_key
+
     config = peft_config(of.adapter)
     if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
         return ()
@@ -177,6 +181,8 @@ def _terms_told(of: _Configured, names: tuple[str, ...]) -> tuple[_Term, ...]:
 
 def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
     """Weights of the base that PEFT writes to when it puts an adapter on."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
     config = peft_config(adapter)
     saved = {of_base(name): one for name, one in read_weights(adapter).items()}  # such as resized embeddings
     copied = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # by PEFT itself
@@ -188,7 +194,7 @@ def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
         _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
 
 
-def _keep_thin(tuned: PeftModel) -> None:
+def _keep_thin(tuned: "PeftModel") -> None:
     """Take terms of low rank out of PEFT's layers, which would add them to the weight."""
     for module in list(tuned.modules()):
         for name, child in list(module.named_children()):
@@ -199,6 +205,9 @@ def _keep_thin(tuned: PeftModel) -> None:
 
 def _term(module: nn.Module) -> LowRank | None:
     """None for a layer of another kind, or whose term is not all that it does."""
+    from peft.tuners.adalora import SVDLinear
+    from peft.tuners.lora.layer import Linear as LoraLinear
+
     if not isinstance(module, (LoraLinear, SVDLinear)) or not isinstance(module.base_layer, (nn.Linear, Conv1D)):
         return None
     (name,) = module.active_adapters
@@ -214,8 +223,10 @@ def _term(module: nn.Module) -> LowRank | None:
     return LowRank(module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight, scale, shift)
 
 
-def _touched(tuned: PeftModel) -> Iterator[nn.Module]:
+def _touched(tuned: "PeftModel") -> Iterator[nn.Module]:
     """Into whose weights a merge would write."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     for module in tuned.modules():
         if isinstance(module, BaseTunerLayer):
             yield module.get_base_layer()

@@ -107,10 +107,9 @@ def refuse_harmful(folder: Path) -> None:
         n_bytes = sum(path.stat().st_size for path in there)
         given = {"file": str(file), "texts": _TEXTS, "conversations": [_TURNS, _TURNS[1:2], _TURNS[1:]]} | _chat(folder)
     limit_s = LIMIT_S + n_bytes // _BYTES_A_SECOND
+    code = (TEMPLATES if given["templates"] else "") + _CODE  # jinja2 is a third of its time
     try:
-        ended = apart(
-            TEMPLATES + _CODE, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True
-        )
+        ended = apart(code, given, limit_s=limit_s, n_bytes=_MEMORY + _TIMES_ITS_SIZE * n_bytes, packages=True)
     except OSError as error:  # no process can be had: then as before
         _log.warning("%s could not be tried in a process of its own: %s", folder, error)
         return

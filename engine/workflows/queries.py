@@ -2,10 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from engine.analysis.curves import probe_scores
 from engine.domain.acted import Acted
 from engine.domain.continuation import says
 from engine.domain.corpus import Corpus
@@ -16,6 +14,9 @@ from engine.domain.runs import Checkpoint
 from engine.domain.taught import Taught
 from engine.domain.timelapse import Moment
 from engine.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def stored_comparison(store: Store, a: str, b: str, prompt: str, transcoders: str = "") -> Comparison | None:
@@ -209,12 +210,14 @@ def _traced_with(key: GraphKey, max_features: int | None) -> bool:
     return max_features in (None, key.settings.max_feature_nodes)
 
 
-def run_scores(store: Store, run: str) -> pd.DataFrame:
+def run_scores(store: Store, run: str) -> "pd.DataFrame":
     """Learning curves of a run: one row a step, constraint type and probe kind (`engine.analysis.curves`).
 
     No row where nothing was measured, as of a run imported without a corpus. Raises NotFound (the run, or the corpus of
     its probes), Damaged, InputError (the corpus is not the one that was measured).
     """
+    from engine.analysis.curves import probe_scores  # and with it pandas, which a first trace does not wait for
+
     corpus, results = store.run(run).corpus, store.probe_results(run)
     return probe_scores(store.corpus(corpus).probes if results else (), results)
 

@@ -1,5 +1,6 @@
 """Libraries are imported in an idle moment, never while a page is drawn, and never beside a job."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text("", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # what the tests of this process hold
     for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield lambda name: name in sys.modules
