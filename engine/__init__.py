@@ -3,6 +3,7 @@
 `engine.open(folder)` gives a workspace to work with from a notebook or a script (`engine.workspace`).
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from engine.domain.version import __version__
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.workspace import Difference, HtmlPage, WhenLearned, WhereActed, Workspace
+
+# Read when torch is imported: its threads that wait for each other let go of their core sooner than they would. Beside
+# another program that computes they hold the core that the thread for which they wait needs.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = ["Difference", "HtmlPage", "WhenLearned", "WhereActed", "Workspace", "__version__", "open"]
 

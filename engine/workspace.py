@@ -16,6 +16,7 @@ from engine.domain.jobs import FindCircuits, ImportCheckpoints, Intervene, Reque
 from engine.domain.paths import person_path
 from engine.domain.runs import RunConfig
 from engine.store import Store
+from engine.store.memory import keep_freed
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Workspace:
 
     def __init__(self, folder: Path | str | None = None) -> None:
         """`folder`: None is the one that TRACELAPSE_HOME names, else `data/runs`. Raises StorageFailed."""
+        keep_freed()
         self._store = Store.open(folder)
 
     def __repr__(self) -> str:

@@ -27,7 +27,7 @@ from streamlit import config
 from streamlit.file_util import get_static_dir
 
 from engine.jobs import warm_up
-from engine.store.memory import share_arenas
+from engine.store.memory import keep_freed, share_arenas
 from pages._ui.session import jobs
 
 # Relative to the address, as the front end's own files are: it holds below a proxy's prefix too.
@@ -47,6 +47,7 @@ async def start_up(_app: st.App) -> AsyncIterator[None]:
     before anybody asks for a page of it; and gets ready to import what jobs need as soon as nobody waits for a page.
     Memory is shared out before there are threads."""
     share_arenas()
+    keep_freed()
     warm_up.start()
     threading.Thread(target=open_workspace, name="open workspace", daemon=True).start()
     if not config.get_option("server.headless"):

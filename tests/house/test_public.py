@@ -1,6 +1,7 @@
 """What a notebook imports: small, quick, documented; its pages say what the code says, and the notebook runs."""
 
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,21 @@ def test_everything_public_is_there_and_documented() -> None:
 def test_it_is_imported_and_opened_without_torch() -> None:
     code = "import engine, sys; engine.open(); assert not {'torch', 'streamlit', 'typer'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("own", "told"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")]
+)
+def test_waiting_threads_let_go_of_their_core_unless_the_person_says_how_they_wait(
+    own: dict[str, str], told: str
+) -> None:
+    code = "import engine, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    inherited = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=inherited | own, check=True, capture_output=True, text=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout.strip() == told
 
 
 def test_the_pages_say_what_the_code_says() -> None:

@@ -1,4 +1,4 @@
-"""Threads that share the places from which they take memory."""
+"""Threads that share the places from which they take memory, and what a process keeps of what it frees."""
 
 import platform
 import re
@@ -30,12 +30,40 @@ libc.fflush(stream)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+# How many faults it takes to fill 4 MB a hundred times: python -c … KEEP
+FAULTS = """
+import ctypes, resource, sys
+from engine.store.memory import keep_freed
+if sys.argv[1] == "True":
+    assert keep_freed()
+libc, n = ctypes.CDLL(None), 1 << 22
+libc.malloc.restype, libc.memset.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+libc.free.argtypes = (ctypes.c_void_p,)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    first, second = libc.malloc(n), libc.malloc(n)
+    libc.memset(first, 1, n), libc.memset(second, 1, n)
+    libc.free(first), libc.free(second)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+of_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="both are glibc's")
+
+
+@of_glibc
+def test_what_is_freed_is_taken_again_without_asking_the_system() -> None:
+    kept, given_back = (int(output(FAULTS, do=do)) for do in (True, False))
+    assert kept < 2 * (1 << 23) / 4096 < given_back
+
+
+@of_glibc
 def test_threads_share_two_arenas() -> None:
     assert arenas(share=True) <= 2 < arenas(share=False)
 
 
 def arenas(*, share: bool) -> int:
-    command = [sys.executable, "-c", COUNTS, str(share)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    return len(re.findall(r"<heap nr=", done.stdout))
+    return len(re.findall(r"<heap nr=", output(COUNTS, do=share)))
+
+
+def output(program: str, *, do: bool) -> str:
+    command = [sys.executable, "-c", program, str(do)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout
