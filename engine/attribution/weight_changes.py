@@ -35,7 +35,7 @@ class LinearChange(WeightChange):
         ]
         own_a, own_b = _without_term(a), _without_term(b)
         self._dense = None if torch.equal(stored(own_a), stored(own_b)) else (stored(own_a), stored(own_b))
-        self._biases = (_bias(own_a, stored(own_a)), _bias(own_b, stored(own_b)))
+        self._biases = (_bias(a, stored(own_a)), _bias(b, stored(own_b)))
 
     def of_output(self, *args: Any, **named: Any) -> torch.Tensor:
         x: torch.Tensor = args[0].float()
@@ -137,7 +137,10 @@ def _same(name: str, a: nn.Module, b: nn.Module) -> bool:
 
 
 def _same_term(a: LowRank, b: LowRank) -> bool:
-    return a.scale == b.scale and torch.equal(a.down, b.down) and torch.equal(a.up, b.up)
+    pairs = ((a.down, b.down), (a.up, b.up), (a.shift, b.shift))
+    return a.scale == b.scale and all(
+        torch.equal(one, other) if one is not None and other is not None else one is other for one, other in pairs
+    )
 
 
 def _change(name: str, a: nn.Module, b: nn.Module) -> WeightChange:

@@ -19,8 +19,9 @@ from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.explained import ExplainedLogits
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel
+from engine.models.low_rank import LowRank
 from engine.models.parts import Parts
-from engine.models.sharing import checkpoint_model
+from engine.models.sharing import checkpoint_model, sharing_copy
 from tests.attribution.parts import random_adapter
 from tests.families import CONFIGS, loaded_family
 
@@ -163,6 +164,22 @@ def test_lora_is_followed_as_its_merged_copy_is(loaded: LoadedModel, tmp_path: P
         scale = np.abs(theirs.by_matrix).max()
         np.testing.assert_allclose(ours.by_matrix, theirs.by_matrix, rtol=0, atol=1e-3 * scale)
         np.testing.assert_allclose(ours.by_head, theirs.by_head, rtol=0, atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize("shifts", [(None, 1.0), (1.0, None), (1.0, -0.5)])
+def test_the_bias_of_a_term_is_part_of_what_moved(shifts: tuple[float | None, float | None]) -> None:
+    base = loaded_family("llama").model
+    down, up = torch.randn(2, 24), torch.randn(32, 2)
+    a, b = (sharing_copy(base) for _ in range(2))
+    for model, shift in zip((a, b), shifts, strict=True):
+        attention = model.model.layers[1].self_attn
+        bias = None if shift is None else torch.full((32,), shift)
+        attention.q_proj = LowRank(base.model.layers[1].self_attn.q_proj, down, up, 0.5, bias)
+    ((name, change),) = changes(a, b).items()
+    x = torch.randn(3, 24)
+    assert name == "model.layers.1.self_attn.q_proj"
+    wanted = b.get_submodule(name)(x) - a.get_submodule(name)(x)
+    torch.testing.assert_close(change.of_output(x), wanted, rtol=0, atol=1e-5)
 
 
 def test_heads_add_up_to_their_matrices(loaded: LoadedModel) -> None:
