@@ -28,20 +28,19 @@ def best_middle(stream: HeldStream, sources: Sources, n_logits: int, room: float
     layers, positions, _ = sources.active.cpu().unbind(1)
     features = torch.bincount(layers * n_pos + positions, minlength=n_layers * n_pos).view(n_layers, n_pos).double()
     place = torch.arange(n_pos, dtype=torch.float64)
-    # By position, of each layer m: rows that its attention is passed by on their way down, unless they stop above;
-    # columns that it is passed by on their way up.
+    # (n_layers, n_pos): how many rows come to a layer on their way down, and how many columns on their way up.
     rows = features.flip(0).cumsum(0).flip(0)
     rows[:, -1] += n_logits
     errors = (place > 0).double()
     columns = torch.cat([torch.ones(1, n_pos, dtype=torch.float64), features[:-1] + errors]).cumsum(0)
-    # Positions that pass an attention.
+    # (n_layers,) positions that pass attentions: of rows from the top down to and with a layer's, of columns up to it.
     down = (rows @ place).flip(0).cumsum(0).flip(0)
     up = (columns @ (n_pos - place)).cumsum(0)
     # A position that is shared in the product counts as its part of one that passes an attention.
     attention = stream.attention[0]
     of_one = attention.values.numel() + attention.outputs.numel()
-    shared = (place[:, None] - place + 1).clamp(min=0)
-    met = ((rows @ shared) * columns).sum(1) * d_model / of_one
+    shared = columns.cumsum(1).cumsum(1)  # by a row at each position, with all columns together
+    met = (rows * shared).sum(1) * d_model / of_one
     cost = torch.cat([down[1:], down.new_zeros(1)]) + up + met
     n_bytes = 4 * d_model * (columns @ (n_pos - place))
     cost[0] = down[0]
