@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from circuit_tracer.graph import compute_partial_influences
@@ -48,7 +49,7 @@ def edges_into(
     done, n, n_logits = _Done(size, report), size.n_nodes, len(targets)
     if n == sources.n_features:
         selected = torch.arange(n, device=sources.active.device)
-        edges = sources.encoders.new_zeros(sources.n_columns + n_logits, sources.n_columns + n_logits)
+        edges = _zeros(sources.n_columns + n_logits, sources.encoders.device)
         for block in effects.of_all(targets.logit_vectors, size.middle):
             edges[block.rows, block.columns] = block.effects
             done.add(block.work)
@@ -81,6 +82,12 @@ def edges_into(
         torch.arange(n_logits, device=nodes.device),
     )
     return edges, selected, left_out
+
+
+def _zeros(n: int, device: torch.device) -> torch.Tensor:
+    """(n, n) float32. On a processor what is never written to takes no memory: most of what features above the middle
+    would do to features below it."""
+    return torch.from_numpy(np.zeros((n, n), np.float32)) if device.type == "cpu" else torch.zeros(n, n, device=device)
 
 
 def _most_influential(

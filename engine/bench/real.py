@@ -20,6 +20,7 @@ from engine.bench.timing import medians
 from engine.domain.graphs import AttributionGraph, GraphKey, NodeKind, TraceSettings
 from engine.domain.models import ModelSpec
 from engine.store import cache_of, default_workspace
+from engine.store.memory import keep_freed
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
@@ -108,6 +109,7 @@ def _in_child(folder: Path, side: Side, case: Case, scratch: Path) -> _Run:
 
 
 def _run(folder: Path, side: Side, case: Case, scratch: Path) -> _Run:
+    keep_freed()  # as the app and the command line do
     return (_ours if side == "ours" else _theirs)(folder, case, scratch)
 
 

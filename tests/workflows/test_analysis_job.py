@@ -168,5 +168,5 @@ def test_a_run_or_a_set_or_a_corpus_that_is_not_there(store: Store, loaded: Load
     with pytest.raises(NotFound, match="no-such"):
         run(store, AnalyseRun(run="one", transcoders="no-such"), silent, Never())
     add_run(store, loaded, "alone", seed=60, corpus="gone")
-    with pytest.raises(InputError, match="corpus “gone” is not here"):
+    with pytest.raises(InputError, match="corpus “gone” of the run “alone” is not here"):
         run(store, AnalyseRun(run="alone"), silent, Never())
