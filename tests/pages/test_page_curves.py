@@ -323,6 +323,12 @@ def test_when_and_where_it_was_learned_is_offered_and_then_shown(open_page: Open
     assert len(moves) == 16 * len(probes)
     assert moves.loc[moves["constraint type"] == "simple mapping", "from"].tolist()[:3] == [0, 10, 20]
     assert "Download the moves (CSV)" in {button.label for button in app.get("download_button")}
+    changed = store.corpus("demo").to_jsonl().replace(probes[0].text, f"now {probes[0].text}")
+    write_text(store.workspace / "corpora" / "demo" / "corpus.jsonl", changed)
+    store.sync()
+    app.run()
+    assert not app.exception
+    assert "Find when and where it was learned" in [button.label for button in app.button]
 
 
 def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: OpenPage) -> None:

@@ -51,7 +51,8 @@ def where_it_was_learned(page: str, run: str, kind: ProbeKind, *, last_step: int
     checkpoints = store().checkpoints(run)
     with field:
         n = _n_prompts(page)
-    found = _learned(store(), str(store().workspace), run, kind, n, store().acted_times(run), len(checkpoints))
+    asked = store().corpus(store().run(run).corpus).hash
+    found = _learned(store(), str(store().workspace), run, kind, n, asked, store().acted_times(run), len(checkpoints))
     for constraint_type, reason in found.refused.items():
         st.warning(plain(f"{words(constraint_type)}: {reason}"), icon=":material/warning:")
     if found.means:
@@ -72,8 +73,8 @@ def _n_prompts(page: str) -> int:
 
 @kept()
 def _learned(
-    _store: Store, workspace: str, run: str, kind: ProbeKind, n: int, measured: tuple[tuple[str, int], ...],
-    n_checkpoints: int,
+    _store: Store, workspace: str, run: str, kind: ProbeKind, n: int, corpus_hash: str,
+    measured: tuple[tuple[str, int], ...], n_checkpoints: int,
 ) -> Learned:  # fmt: skip
     """`measured`: what is stored of the run, and when it was written."""
     return learned(_store, run, kind, n)
