@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from engine.workspace import Difference, HtmlPage, WhenLearned, WhereActed, Workspace
 
-# Read when torch is imported: its threads that wait for each other let go of their core sooner than they would. Beside
-# another program that computes they hold the core that the thread for which they wait needs.
+# torch reads it when it is imported: its threads then spin only briefly while they wait for each other. Beside another
+# program that computes, a thread that spins takes the core from the one that it waits for.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
