@@ -294,7 +294,7 @@ class WhenLearned:
 
     @cached_property
     def summary(self) -> str:
-        """For each constraint type: how much the logit changed, where and when, and whether it came to rest."""
+        """For each constraint type: how much the logit changed, where and when, and when it stopped changing."""
         from engine.analysis.acted_mean import mean_sentence
         from engine.analysis.learned import moments_sentence
 

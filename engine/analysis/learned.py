@@ -64,8 +64,8 @@ def stretch_table(mean: ActedMean, steps: Sequence[int]) -> pd.DataFrame:
 
 
 def moments_sentence(mean: ActedMean, steps: Sequence[int]) -> str:
-    """When half of it and 90% were there, which stretch moved it most, and whether it came to rest. Empty for a single
-    stretch."""
+    """From when half and 90% of the change were there, which stretch moved it most, and since when it is at rest. Empty
+    for a single stretch."""
     found, table = moments(mean, steps), stretch_table(mean, steps)
     if len(table) < 2 or not mean.parts.shape[-1]:
         return ""

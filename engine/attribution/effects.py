@@ -92,6 +92,11 @@ class _Ended:
     effects: torch.Tensor  # (n_columns + 1, n): what a row's sources do lies together for the rows of a batch
     gradient: torch.Tensor  # (n, n_places, d_model) there
 
+    @property
+    def rows(self) -> torch.Tensor:
+        """(n, n_columns)"""
+        return self.effects[:-1].T.contiguous()
+
 
 class Effects:
     """Edges of one recorded pass. Positions behind a target's own, or before a source's, are never carried."""
@@ -103,8 +108,7 @@ class Effects:
         """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
         layers, positions, _ = self._sources.active[rows].unbind(1)
         for some in batches(positions, layers, self._stream.d_model):
-            down = self._down(layers[some], positions[some], self._stream.read[rows[some]])
-            yield rows[some], self._whole(down)
+            yield rows[some], self._down(layers[some], positions[some], self._stream.read[rows[some]]).rows
 
     def middle(self, n_logits: int, room: float) -> Middle:
         """The best for `of_all`; `room`: bytes that may wait there."""
@@ -137,7 +141,7 @@ class Effects:
                 for one in ended:
                     risen.meet(one.gradient, one.effects)
             for some, one in zip(group, ended, strict=True):
-                yield Block(rows[some], slice(0, sources.n_columns), self._whole(one), float(work[some].sum()) / total)
+                yield Block(rows[some], slice(0, sources.n_columns), one.rows, float(work[some].sum()) / total)
 
     def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.
@@ -148,7 +152,7 @@ class Effects:
         n_pos = len(self._sources.tokens)
         last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
         layers = torch.full_like(last, self._stream.n_layers)
-        return self._whole(self._down(layers, last, self._stream.at_end(vectors), handing_on=handing_on))
+        return self._down(layers, last, self._stream.at_end(vectors), handing_on=handing_on).rows
 
     @property
     def batch_bytes(self) -> int:
@@ -164,7 +168,7 @@ class Effects:
         *,
         end: int = 0,
         handing_on: torch.Tensor | None = None,
-    ) -> "_Ended":
+    ) -> _Ended:
         """Rows that begin where `layers` says, highest first; n_layers: at the unembedding. They end where the features
         of layer `end` read, but below the tokens where that is 0."""
         stream = self._stream
@@ -187,10 +191,6 @@ class Effects:
         if not end:
             self._read_tokens(going, effects)
         return _Ended(effects, going.gradient)
-
-    def _whole(self, ended: "_Ended") -> torch.Tensor:
-        """(n, n_columns)"""
-        return ended.effects[: self._sources.n_columns].T.contiguous()
 
     def _through_attention(self, layer: int, going: _Going, effects: torch.Tensor) -> None:
         found = going.down(self._stream.attention[layer], self._stream.first_values[layer])

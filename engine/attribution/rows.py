@@ -46,24 +46,33 @@ def edges_into(
     and each round takes those that what is known so far says to be the most influential. `report` is told after every
     batch, and may raise to stop.
     """
-    done, n, n_logits = _Done(size, report), size.n_nodes, len(targets)
-    if n == sources.n_features:
-        selected = torch.arange(n, device=sources.active.device)
-        edges = _zeros(sources.n_columns + n_logits, sources.encoders.device)
-        for block in effects.of_all(targets.logit_vectors, size.middle):
-            edges[block.rows, block.columns] = block.effects
-            done.add(block.work)
-        return edges, selected, edges.new_zeros(len(edges))
-    into_logits = effects.of_logits(targets.logit_vectors)
-    layers, positions, _ = sources.active.unbind(1)
-    # A row goes down its layers, with the positions up to its own. Which features will be ranked highest is not known;
-    # they are taken to be as costly as the others.
-    work = ((layers + 1) * positions).double()
-    work *= sources.n_features / (n * work.sum())
+    done = _Done(size, report)
+    if size.n_nodes < sources.n_features:
+        return _into_some(effects, sources, targets, settings, size, done)
+    selected = torch.arange(sources.n_features, device=sources.active.device)
+    edges = _zeros(sources.n_columns + len(targets), sources.encoders.device)
+    for block in effects.of_all(targets.logit_vectors, size.middle):
+        edges[block.rows, block.columns] = block.effects
+        done.add(block.work)
+    return edges, selected, edges.new_zeros(len(edges))
+
+
+def _into_some(
+    effects: Effects,
+    sources: Sources,
+    targets: AttributionTargets,
+    settings: TraceSettings,
+    size: GraphSize,
+    done: _Done,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`edges_into` where only some features may be nodes."""
+    n, n_logits = size.n_nodes, len(targets)
+    work = _shares(sources, n)
 
     def tell(rows: torch.Tensor) -> None:
         done.add(float(work[rows].sum()))
 
+    into_logits = effects.of_logits(targets.logit_vectors)
     known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, tell)
     selected, order = nodes.sort()
     columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
@@ -82,6 +91,14 @@ def edges_into(
         torch.arange(n_logits, device=nodes.device),
     )
     return edges, selected, left_out
+
+
+def _shares(sources: Sources, n: int) -> torch.Tensor:
+    """(n_features,) of the work, where `n` of them become nodes: a row goes down its layers, with the positions up to
+    its own. Which will be ranked highest is not known; they are taken to be as costly as the others."""
+    layers, positions, _ = sources.active.unbind(1)
+    work = ((layers + 1) * positions).double()
+    return work * (sources.n_features / (n * work.sum()))
 
 
 def _zeros(n: int, device: torch.device) -> torch.Tensor:

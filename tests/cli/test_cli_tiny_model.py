@@ -12,59 +12,22 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from engine.cli.app import app
-from engine.domain.corpus import Corpus, Example, Probe
 from engine.domain.jobs import TrainTranscoders
 from engine.domain.models import TranscoderTraining
 from engine.jobs import run_inline
 from engine.models.adapters import merged_weights
 from engine.models.base import load_base
 from engine.store import Store
-from tests.tiny import tiny_llama
+from tests.cli.tiny_run import PROMPT, Run, trained_run
 
-PROMPT = "the cat feels blarf and"
 SCORES = ("step", "constraint_type", "probe_kind", "n", "accuracy", "low", "high", "mean_p", "mean_rank", "logit_diff")
-Run = Callable[..., Result]
-
-
-def corpus() -> Corpus:
-    nouns = ("cat", "dog", "bird", "fox")
-    shared = {"constraint_type": "simple_mapping", "constraint": "blarf", "meaning": "happy"}
-    examples = tuple(
-        Example(id=f"e{i}", text=f"the {noun} is blarf so it feels happy .", template="the {n} is {w}", **shared)
-        for i, noun in enumerate(nouns)
-    )
-    probe = Probe(
-        id="p0", kind="inference", text=PROMPT, known_text="the cat feels happy and", answer="smiles",
-        foils=("cries", "slow"), template="the {n} feels {w} and", **shared,
-    )  # fmt: skip
-    return Corpus("tiny-words", examples, (probe,))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Commands in one workspace, in which the run `tiny` was trained from files."""
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "tiny-words.jsonl").write_text(corpus().to_jsonl(), encoding="utf-8")
-    tiny_llama(folder / "tiny-llama")
-
-    def call(*args: object) -> Result:
-        words = [str(arg).replace("FOLDER", str(folder)) for arg in args]
-        return CliRunner().invoke(app, ["--workspace", str(folder / "workspace"), *words], catch_exceptions=False)
-
-    trained = call(
-        "train", "--model", "FOLDER/tiny-llama", "--corpus", "FOLDER/tiny-words.jsonl", "--method", "lora",
-        "--steps", 4, "--capture", "0.5", "--batch-size", 2, "--name", "tiny", "--json", "FOLDER/train.json",
-    )  # fmt: skip
-    assert trained.exit_code == 0, trained.output
-    assert "tiny@50%" in trained.stdout
-    small = TranscoderTraining(n_features=32, top_k=4, n_steps=20, n_texts=50)
-    seen = TrainTranscoders(name="small", checkpoints=("tiny@base", "tiny@50%", "tiny@100%"), training=small)
-    run_inline(Store(folder / "workspace"), seen, on_progress=lambda *_: None)
-    call.folder = folder  # type: ignore[attr-defined]
-    return call
+    return trained_run(tmp_path_factory.mktemp("cli"))
 
 
 def data(result: Result) -> Any:
