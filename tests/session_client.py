@@ -70,6 +70,8 @@ class Visitor:
         while (now := time.monotonic()) < until:
             due = [fragment for fragment, (_, at) in self._polls.items() if at <= now]
             for fragment in due:
+                if fragment not in self._polls:  # gone from the page since another was drawn again
+                    continue
                 every, _ = self._polls[fragment]
                 self._polls[fragment] = every, now + every
                 self._ask(fragment=fragment)

@@ -22,7 +22,7 @@ from engine.attribution.held_stream import HeldStream
 from engine.attribution.middle import Middle, best_middle
 from engine.attribution.recording import Recorded
 from engine.attribution.sources import Sources
-from engine.attribution.upward import Upward
+from engine.attribution.upward import Risen, Upward
 from engine.models.replacement import ReplacementModel
 
 # Batches of rows that meet the columns together, which come from memory each time: a processor's are small.
@@ -82,7 +82,27 @@ class Block:
     rows: torch.Tensor | slice
     columns: torch.Tensor | slice
     effects: torch.Tensor  # (n_rows, n_columns)
-    work: float  # what it took, as a share of all
+
+
+def _side_by_side(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """Of (n, n_places, d_model) each; places that one does not have are zero."""
+    if len(gradients) == 1:
+        return gradients[0]
+    n_places = max(one.shape[1] for one in gradients)
+    found = gradients[0].new_empty(sum(map(len, gradients)), n_places, gradients[0].shape[2])
+    for part, one in zip(found.split([len(one) for one in gradients]), gradients, strict=True):
+        part[:, : one.shape[1]] = one
+        part[:, one.shape[1] :] = 0
+    return found
+
+
+def _runs(layers: torch.Tensor) -> Iterator[tuple[int, slice]]:
+    """Where layers (n,) are the same one after the other: which, and where."""
+    found, counts = layers.unique_consecutive(return_counts=True)
+    start = 0
+    for layer, n in zip(found.tolist(), counts.tolist(), strict=True):
+        yield layer, slice(start, start + n)
+        start += n
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +123,8 @@ class Effects:
 
     def __init__(self, model: ReplacementModel, recorded: Recorded, sources: Sources) -> None:
         self._sources, self._stream = sources, HeldStream(model, recorded, sources)
+        of_layers = torch.bincount(sources.active[:, 0], minlength=model.n_layers)
+        self._n_below = [0, *of_layers.cumsum(0).tolist()]  # of each layer, and above all: features in those below
 
     def of_features(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
@@ -114,8 +136,9 @@ class Effects:
         """The best for `of_all`; `room`: bytes that may wait there."""
         return best_middle(self._stream, self._sources, n_logits, room)
 
-    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[Block]:
-        """Of every feature, and of logits as `of_logits` has them; outside the blocks all is 0. The logits go down with
+    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[tuple[list[Block], float]]:
+        """Of every feature, and of logits as `of_logits` has them: some of the matrix at a time, and what it took as a
+        share of all the work. Outside the blocks all is 0, which nothing is written to. The logits go down with
         features, which costs less than a pass of their own. `middle`: the layer at which rows meet columns, as
         `best_middle` has it; 0: rows alone."""
         sources, stream = self._sources, self._stream
@@ -132,16 +155,33 @@ class Effects:
         waiting = []
         for risen, effects in upward.batches() if upward else ():
             waiting.append(risen)
-            yield Block(slice(0, n_below), risen.columns, effects, risen.work / total)
+            yield self._of_columns(risen, effects, n_below), risen.work / total
         going_down = batches(positions, layers, stream.d_model)
         together = _MEETING.get(vectors.device.type, 1) if waiting else 1
         while group := list(islice(going_down, together)):
             ended = [self._down(layers[some], positions[some], read[some], end=middle) for some in group]
-            for risen in waiting:
-                for one in ended:
-                    risen.meet(one.gradient, one.effects)
+            if waiting:
+                gradient = _side_by_side([one.gradient for one in ended])
+                for risen in waiting:
+                    risen.meet(gradient, [one.effects for one in ended])
             for some, one in zip(group, ended, strict=True):
-                yield Block(rows[some], slice(0, sources.n_columns), one.rows, float(work[some].sum()) / total)
+                yield self._of_rows(rows[some], layers[some], one.rows), float(work[some].sum()) / total
+
+    def _of_rows(self, rows: torch.Tensor, layers: torch.Tensor, effects: torch.Tensor) -> list[Block]:
+        """effects (n, n_columns); a layer's rows one after the other. They read features of layers below."""
+        blocks, others = [], slice(self._sources.n_features, self._sources.n_columns)
+        for layer, at in _runs(layers):
+            below = slice(0, self._n_below[layer])
+            blocks.append(Block(rows[at], below, effects[at, below]))
+        return [*blocks, Block(rows, others, effects[:, others])]
+
+    def _of_columns(self, risen: Risen, effects: torch.Tensor, n_rows: int) -> list[Block]:
+        """effects (n_rows, n). What is written in a layer, features of layers above read."""
+        return [
+            Block(slice(above, n_rows), risen.columns[at], effects[above:, at])
+            for layer, at in _runs(risen.layers)
+            for above in (self._n_below[layer + 1],)
+        ]
 
     def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.

@@ -22,19 +22,21 @@ def logit_parts(
     values[: len(activations)], values[dense.logits] = activations.float(), logits.float()
     at = torch.as_tensor(position, device=device).long()
     positions = rows.new_zeros(n_pos, n).scatter_(0, at[None], 1).T  # (n, n_pos), 1 where a node stands
-    part = rows[dense.logits].double()  # (n_logits, n)
-    constant = torch.zeros(n, device=device)
+    part = torch.zeros(len(logits), n, dtype=torch.float64, device=device)
+    part[:, dense.logits] = torch.eye(len(logits), dtype=torch.float64, device=device)
+    units = values.clone()
+    units[dense.logits] = 1  # a logit's own edges are its parts
     by_position = torch.zeros(n, n_pos, dtype=torch.float64, device=device)  # what each node gets from each position
-    for some in blocks(slice(0, n), n):
-        constant[some] = values[some] - left_out[some] - rows[some].sum(1)
-        by_position[some] = (rows[some] @ positions).double()
     moved = torch.zeros(len(logits), n_pos, n_pos, dtype=torch.float64, device=device)
-    moved[:, n_pos - 1] = by_position[dense.logits]
-    for layer in reversed(dense.layers):
+    for layer in (dense.logits, *reversed(dense.layers)):
         for some in blocks(layer, n):
-            handed = part[:, some] / values[some]  # of a unit of the target
-            part += (handed.float() @ rows[some]).double()
+            handed = part[:, some] / units[some]  # of a unit of the target
+            for columns in dense.read_by(layer):
+                weights = rows[some, columns]
+                by_position[some] += (weights @ positions[columns]).double()
+                part[:, columns] += (handed.float() @ weights).double()
             moved += (handed[:, None] * positions[some].T) @ by_position[some]
+    constant = values - left_out - by_position.sum(1).float()
     part[:, dense.logits] = 0
     return LogitParts(
         part=part.float().cpu().numpy(),

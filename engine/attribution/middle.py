@@ -25,6 +25,10 @@ class Middle:
 def best_middle(stream: HeldStream, sources: Sources, n_logits: int, room: float) -> Middle:
     """Of a graph whose every feature is a node. `room`: bytes that may wait there."""
     n_layers, n_pos, d_model = stream.n_layers, len(sources.tokens), stream.d_model
+    attention = stream.attention[0]
+    of_one = attention.values.numel() + attention.outputs.numel()
+    if (sources.n_features + n_logits) * n_layers * n_pos * of_one < _WORTH:
+        return Middle(0, 0)
     layers, positions, _ = sources.active.cpu().unbind(1)
     features = torch.bincount(layers * n_pos + positions, minlength=n_layers * n_pos).view(n_layers, n_pos).double()
     place = torch.arange(n_pos, dtype=torch.float64)
@@ -37,8 +41,6 @@ def best_middle(stream: HeldStream, sources: Sources, n_logits: int, room: float
     down = (rows @ place).flip(0).cumsum(0).flip(0)
     up = (columns @ (n_pos - place)).cumsum(0)
     # A position that is shared in the product counts as its part of one that passes an attention.
-    attention = stream.attention[0]
-    of_one = attention.values.numel() + attention.outputs.numel()
     shared = columns.cumsum(1).cumsum(1)  # by a row at each position, with all columns together
     met = (rows * shared).sum(1) * d_model / of_one
     cost = torch.cat([down[1:], down.new_zeros(1)]) + up + met

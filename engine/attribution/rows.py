@@ -1,8 +1,8 @@
 """All rows of a graph: edges into every feature that becomes a node, and into the logits."""
 
 from collections.abc import Callable
+from mmap import mmap
 
-import numpy as np
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from circuit_tracer.graph import compute_partial_influences
@@ -16,6 +16,7 @@ from engine.domain.numbers import memory, plural
 
 _BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
 _COPIED_TOGETHER = 256  # rows
+_LARGE = 2**25  # bytes: as `keep_freed` has it
 
 
 class _Done:
@@ -51,9 +52,10 @@ def edges_into(
         return _into_some(effects, sources, targets, settings, size, done)
     selected = torch.arange(sources.n_features, device=sources.active.device)
     edges = _zeros(sources.n_columns + len(targets), sources.encoders.device)
-    for block in effects.of_all(targets.logit_vectors, size.middle):
-        edges[block.rows, block.columns] = block.effects
-        done.add(block.work)
+    for blocks, work in effects.of_all(targets.logit_vectors, size.middle):
+        for block in blocks:
+            edges[block.rows, block.columns] = block.effects
+        done.add(work)
     return edges, selected, edges.new_zeros(len(edges))
 
 
@@ -102,9 +104,11 @@ def _shares(sources: Sources, n: int) -> torch.Tensor:
 
 
 def _zeros(n: int, device: torch.device) -> torch.Tensor:
-    """(n, n) float32. On a processor what is never written to takes no memory: most of what features above the middle
-    would do to features below it."""
-    return torch.from_numpy(np.zeros((n, n), np.float32)) if device.type == "cpu" else torch.zeros(n, n, device=device)
+    """(n, n) float32. On a processor what is never written to takes no memory: all that features would do to features
+    of their own layer and of layers below. Not by `np.zeros`, which asks for pages of 2 MB where the system has any."""
+    if device.type != "cpu" or 4 * n * n < _LARGE:
+        return torch.zeros(n, n, device=device)
+    return torch.frombuffer(mmap(-1, 4 * n * n), dtype=torch.float32).view(n, n)
 
 
 def _most_influential(

@@ -41,7 +41,6 @@ def trace_graph(
     return graph_of(traced, key, replacement.loaded.tokenizer)
 
 
-@torch.no_grad()
 def trace_prompt(
     replacement: Replacement, *, key: GraphKey, merged: PreTrainedModel | None = None, report: Report = quiet
 ) -> "Traced":
@@ -57,7 +56,7 @@ def trace_prompt(
     n_vocab = replacement.loaded.n_vocab
     if unknown := [target for target in key.targets if not 0 <= target < n_vocab]:
         raise InputError(f"Output token {unknown[0]} does not exist: the model has tokens 0 to {n_vocab - 1}.")
-    with replacement.opened(merged) as model:
+    with replacement.opened(merged) as model, torch.inference_mode():
         return _trace(model, tokens, key, replacement.loaded.tokenizer, report)
 
 
@@ -128,6 +127,7 @@ def _unexplained(writes: torch.Tensor, reconstruction: torch.Tensor) -> float | 
     return float(((wanted - got).pow(2).sum((1, 2)) / variance).mean())
 
 
+@torch.inference_mode()
 def graph_of(traced: Traced, key: GraphKey, tokenizer: PreTrainedTokenizerFast) -> AttributionGraph:
     """The graph in numpy, with its scores and its measures before any edge was cut.
 

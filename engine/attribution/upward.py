@@ -18,18 +18,21 @@ class Risen:
     """What some sources have made of the stream at the middle: where the features of a layer read it."""
 
     columns: torch.Tensor  # (n,)
+    layers: torch.Tensor  # (n,) in which they are written first, ascending; -1: tokens
     first: int  # position
     work: float  # positions that passed an attention
     values: torch.Tensor  # (n, n_pos - first, d_model)
 
-    def meet(self, gradient: torch.Tensor, effects: torch.Tensor) -> None:
-        """Add to `effects` (n_columns + 1, n_rows) those on rows with gradients (n_rows, n_places, d_model) there, at
-        positions 1, 2, …"""
+    def meet(self, gradient: torch.Tensor, effects: list[torch.Tensor]) -> None:
+        """Add to `effects` (n_columns + 1, n_rows) of some rows each those on them. gradient: (n, n_places, d_model) of
+        all of these rows at the middle, at positions 1, 2, …"""
         start = max(self.first, 1)
         shared = 1 + gradient.shape[1] - start
         if shared > 0:
             values = self.values[:, start - self.first :][:, :shared]
-            effects.index_add_(0, self.columns, values.flatten(1) @ gradient[:, start - 1 :].flatten(1).T)
+            found = values.flatten(1) @ gradient[:, start - 1 :].flatten(1).T
+            for own, one in zip(effects, found.split([own.shape[1] for own in effects], dim=1), strict=True):
+                own.index_add_(0, self.columns, one)
 
 
 class Upward:
@@ -84,7 +87,7 @@ class Upward:
             if layer < self._middle:
                 self._write(layer, x, first, last)
         self._local[columns] = -1
-        return Risen(columns, first, float(self._work[some].sum()), x), effects[:-1]
+        return Risen(columns, layers, first, float(self._work[some].sum()), x), effects[:-1]
 
     def _pass(self, layer: int, x: torch.Tensor, first: int, effects: torch.Tensor) -> None:
         """Up to what the layer writes; at the middle up to where its features read."""

@@ -42,11 +42,16 @@ def edges(scene: Scene, layer: int) -> torch.Tensor:
     effects, sources, _ = scene
     vectors = torch.randn(N_LOGITS, D_MODEL, generator=torch.Generator().manual_seed(0))
     found = torch.zeros(sources.n_columns + N_LOGITS, sources.n_columns)
+    untouched = torch.ones_like(found, dtype=torch.bool)
     work = 0.0
-    for block in effects.of_all(vectors, layer):
-        assert not found[block.rows, block.columns].any()  # each edge is in one block
-        found[block.rows, block.columns] = block.effects
-        work += block.work
+    for blocks, share in effects.of_all(vectors, layer):
+        for block in blocks:
+            assert not found[block.rows, block.columns].any()  # each edge is in one block
+            found[block.rows, block.columns] = block.effects
+            untouched[block.rows, block.columns] = False
+        work += share
+    layers = sources.active[:, 0]
+    assert untouched[: len(layers), : len(layers)][layers[:, None] <= layers].all()  # pages that take no memory
     assert work == pytest.approx(1)
     return found
 
