@@ -5,7 +5,7 @@ series reads a normalised copy of the matrix; here one pass over the rows from t
 reads from its own layer or a later one, and nothing of the matrix's size is made beside it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,7 +39,7 @@ class DenseGraph:
     ) -> None:
         self.rows = rows
         n, n_features, n_logits = len(rows), len(feature_layers), len(probabilities)
-        self._n_errors, self._errors = n_errors, slice(n_features, n_features + n_errors)
+        self._errors = slice(n_features, n_features + n_errors)
         self._tokens = slice(n_features + n_errors, n - n_logits)
         ends = [0, *(feature_layers.diff().nonzero()[:, 0] + 1).tolist(), n_features]
         self.layers = [slice(start, end) for start, end in pairwise(ends) if start < end]
@@ -57,12 +57,13 @@ class DenseGraph:
     def _follow(self, layer: slice) -> None:
         """Give the influence of a layer's nodes, which is whole by now, to what they read."""
         features, others = self.read_by(layer)
+        n_errors = self._errors.stop - self._errors.start
         for rows in blocks(layer, len(self.rows)):
             by_features, by_others = self.rows[rows, features].abs(), self.rows[rows, others].abs()
             self.inputs[rows] = inputs = by_features.sum(1) + by_others.sum(1)
             inputs = inputs.double().clamp(min=_TINY)
             self._through[rows] = through = ((self.influence[rows] + self._weights[rows]) / inputs).float()
-            self._by_errors[rows] = by_others[:, : self._n_errors].sum(1).double() / inputs
+            self._by_errors[rows] = by_others[:, :n_errors].sum(1).double() / inputs
             for columns, sizes in ((features, by_features), (others, by_others)):
                 self.influence[columns] += (sizes.T @ through).double()
                 self.n_edges += int(sizes.count_nonzero())
@@ -86,7 +87,7 @@ class DenseGraph:
     def edges_between(self, nodes: torch.Tensor) -> Edges:
         """All edges with both ends in `nodes` (n_nodes,) bool."""
         found = []
-        for rows in _all_blocks((*self.layers, self.logits), len(self.rows)):
+        for rows in blocks(slice(0, len(self.rows)), len(self.rows)):
             target = nodes[rows].nonzero()[:, 0] + rows.start
             row, source = (self.rows[target].ne(0) & nodes).nonzero().unbind(1)
             found.append((source, target[row]))
@@ -122,7 +123,7 @@ class DenseGraph:
         return through
 
     def edges(self, most: int, always: torch.Tensor) -> Edges:
-        """All that are not 0. Of more than `most` those in `always`, and of what contributes to the output the most.
+        """All that are not 0. Of more than `most` those in `always`, and those that contribute most to the output.
 
         `always`: ascending places (target x n_nodes + source) of edges that are kept, however many. Of the demo's
         100,000 edges the 25,000 that contribute most leave every contribution where it was to 0.001; the 25,000
@@ -148,10 +149,12 @@ class DenseGraph:
         """Ascending places in the matrix taken as one row."""
         n = len(self.rows)
         places = torch.zeros(0, dtype=torch.int64, device=self.rows.device)
-        contributions, least = torch.zeros(0, device=self.rows.device), 0.0
+        contributions, least = torch.zeros(0, device=self.rows.device), None
         for rows, columns in self._parts():
-            found = (self.rows[rows, columns].abs() * self._through[rows, None]).flatten()
-            here = _places(found > least)  # once there are enough, only what contributes more than the least of them
+            weights = self.rows[rows, columns]
+            found = (weights.abs() * self._through[rows, None]).flatten()
+            # Once there are enough, only what contributes more than the least of them is looked at.
+            here = _places(weights != 0 if least is None else found > least)
             contributions = torch.cat([contributions, found.index_select(0, here)])
             width = columns.stop - columns.start
             row = torch.div(here, width, rounding_mode="floor")
@@ -161,7 +164,7 @@ class DenseGraph:
                 kept = _largest(contributions, most)
                 places, contributions = places[kept], contributions[kept]
                 least = float(contributions.min())
-        others = _places(~_among(places, always))
+        others = _places(~torch.isin(places, always, assume_unique=True))
         others = others[_largest(contributions[others], most - len(always))]
         return torch.cat([always, places[others]]).sort().values
 
@@ -177,11 +180,6 @@ def blocks(rows: slice, width: int) -> Iterator[slice]:
     step = max(1, _NUMBERS // max(1, width))
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))
-
-
-def _all_blocks(layers: Sequence[slice], width: int) -> Iterator[slice]:
-    for layer in layers:
-        yield from blocks(layer, width)
 
 
 def _places(mask: torch.Tensor) -> torch.Tensor:
@@ -204,11 +202,3 @@ def _largest(values: torch.Tensor, n: int) -> torch.Tensor:
     chosen, equal = values > least, (values == least).nonzero()[:, 0]
     chosen[equal[: n - int(chosen.count_nonzero())]] = True
     return _places(chosen)
-
-
-def _among(values: torch.Tensor, ascending: torch.Tensor) -> torch.Tensor:
-    """(n,) bool: which of `values` (n,) are in `ascending`."""
-    if not len(ascending):
-        return torch.zeros_like(values, dtype=torch.bool)
-    at = torch.searchsorted(ascending, values).clamp(max=len(ascending) - 1)
-    return ascending[at] == values

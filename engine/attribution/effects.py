@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+from torch.nn.functional import pad
 
 from engine.attribution.batches import batches, numbers_together
 from engine.attribution.held import HeldAttention
@@ -89,11 +90,7 @@ def _side_by_side(gradients: list[torch.Tensor]) -> torch.Tensor:
     if len(gradients) == 1:
         return gradients[0]
     n_places = max(one.shape[1] for one in gradients)
-    found = gradients[0].new_empty(sum(map(len, gradients)), n_places, gradients[0].shape[2])
-    for part, one in zip(found.split([len(one) for one in gradients]), gradients, strict=True):
-        part[:, : one.shape[1]] = one
-        part[:, one.shape[1] :] = 0
-    return found
+    return torch.cat([pad(one, (0, 0, 0, n_places - one.shape[1])) for one in gradients])
 
 
 def _runs(layers: torch.Tensor) -> Iterator[tuple[int, slice]]:
@@ -177,11 +174,11 @@ class Effects:
 
     def _of_columns(self, risen: Risen, effects: torch.Tensor, n_rows: int) -> list[Block]:
         """effects (n_rows, n). What is written in a layer, features of layers above read."""
-        return [
-            Block(slice(above, n_rows), risen.columns[at], effects[above:, at])
-            for layer, at in _runs(risen.layers)
-            for above in (self._n_below[layer + 1],)
-        ]
+        blocks = []
+        for layer, at in _runs(risen.layers):
+            above = slice(self._n_below[layer + 1], n_rows)
+            blocks.append(Block(above, risen.columns[at], effects[above, at]))
+        return blocks
 
     def of_logits(self, vectors: torch.Tensor, handing_on: torch.Tensor | None = None) -> torch.Tensor:
         """(n, n_columns) of vectors (n, d_model) that read the last position behind the final norm.

@@ -13,7 +13,7 @@ import torch
 from engine.attribution.held_stream import HeldStream
 from engine.attribution.sources import Sources
 
-_WORTH = 1e9  # multiplications: a graph of less is done before a second way has begun
+_WORTH = 4e9  # multiplications, at most: a graph of less is done before a second way has begun
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ def best_middle(stream: HeldStream, sources: Sources, n_logits: int, room: float
     n_bytes = 4 * d_model * (columns @ (n_pos - place))
     cost[0] = down[0]
     cost[n_bytes > room] = torch.inf
-    layer = int(cost.argmin()) if down[0] * of_one > _WORTH else 0
+    layer = int(cost.argmin())
     return Middle(layer, int(n_bytes[layer]) if layer else 0)

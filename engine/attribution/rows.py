@@ -13,10 +13,10 @@ from engine.attribution.sources import Sources
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Report
 from engine.domain.numbers import memory, plural
+from engine.store.memory import OWN_BLOCK
 
 _BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
 _COPIED_TOGETHER = 256  # rows
-_LARGE = 2**25  # bytes: as `keep_freed` has it
 
 
 class _Done:
@@ -106,7 +106,7 @@ def _shares(sources: Sources, n: int) -> torch.Tensor:
 def _zeros(n: int, device: torch.device) -> torch.Tensor:
     """(n, n) float32. On a processor what is never written to takes no memory: all that features would do to features
     of their own layer and of layers below. Not by `np.zeros`, which asks for pages of 2 MB where the system has any."""
-    if device.type != "cpu" or 4 * n * n < _LARGE:
+    if device.type != "cpu" or 4 * n * n < OWN_BLOCK:
         return torch.zeros(n, n, device=device)
     return torch.frombuffer(mmap(-1, 4 * n * n), dtype=torch.float32).view(n, n)
 

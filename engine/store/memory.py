@@ -9,7 +9,7 @@ import psutil
 # Of glibc's mallopt.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _N_ARENAS = 2
-_OWN_BLOCK = 2**25  # bytes, its most: larger ones are given back to the system at once
+OWN_BLOCK = 2**25  # bytes, its most: larger ones are given back to the system at once
 _KEPT_FREE = 2**26  # bytes
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -40,7 +40,7 @@ def keep_freed() -> bool:
     every page: a sixth of a trace of the bundled model. It is what glibc comes to by itself once a block of 32 MB has
     been freed.
     """
-    return _set({_MMAP_THRESHOLD: _OWN_BLOCK, _TRIM_THRESHOLD: _KEPT_FREE})
+    return _set({_MMAP_THRESHOLD: OWN_BLOCK, _TRIM_THRESHOLD: _KEPT_FREE})
 
 
 def _set(options: dict[int, int]) -> bool:
