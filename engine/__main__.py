@@ -7,7 +7,7 @@ import sys
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from engine.models.libraries import made_to_stay
-from engine.store.memory import keep_freed
+from engine.store.memory import keep_freed, share_arenas
 
 with made_to_stay():
     from engine.cli.app import app
@@ -17,6 +17,7 @@ def main(name: str = "tracelapse") -> None:
     """Runs the command that the process was started with."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # a pipe may say ASCII
+    share_arenas()
     keep_freed()
     app(prog_name=name)
 

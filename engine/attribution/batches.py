@@ -11,7 +11,12 @@ _TOGETHER_ELSEWHERE = 2**27
 _AT_LEAST = 64
 
 
-def numbers_together(device: torch.device) -> int:
+def rows_together(n_places: int, d_model: int, device: torch.device) -> int:
+    """How many vectors go together that each have so many places."""
+    return max(_AT_LEAST, _numbers(device) // (d_model * max(1, n_places)))
+
+
+def _numbers(device: torch.device) -> int:
     return _TOGETHER.get(device.type, _TOGETHER_ELSEWHERE)
 
 
@@ -20,7 +25,7 @@ def batches(n_places: torch.Tensor, n_layers: torch.Tensor, d_model: int) -> Ite
     it needs; in a batch those that pass the most layers first."""
     order = n_places.argsort(stable=True)
     places, start = n_places[order].tolist(), 0
-    together = numbers_together(n_places.device) // d_model
+    together = _numbers(n_places.device) // d_model
     while start < len(places):
         size = _AT_LEAST
         while start + size < len(places) and (size + 1) * places[start + size] <= together:

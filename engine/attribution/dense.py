@@ -147,26 +147,27 @@ class DenseGraph:
 
     def _strongest(self, most: int, always: torch.Tensor) -> torch.Tensor:
         """Ascending places in the matrix taken as one row."""
-        n = len(self.rows)
-        places = torch.zeros(0, dtype=torch.int64, device=self.rows.device)
-        contributions, least = torch.zeros(0, device=self.rows.device), None
+        n, least = len(self.rows), None
+        places, contributions = list[torch.Tensor](), list[torch.Tensor]()
         for rows, columns in self._parts():
             weights = self.rows[rows, columns]
             found = (weights.abs() * self._through[rows, None]).flatten()
             # Once there are enough, only what contributes more than the least of them is looked at.
             here = _places(weights != 0 if least is None else found > least)
-            contributions = torch.cat([contributions, found.index_select(0, here)])
+            contributions.append(found.index_select(0, here))
             width = columns.stop - columns.start
             row = torch.div(here, width, rounding_mode="floor")
             # A row of the matrix is longer than one of this part of it.
-            places = torch.cat([places, here + row * (n - width) + (rows.start * n + columns.start)])
-            if len(places) > _AT_ONCE * most:
-                kept = _largest(contributions, most)
-                places, contributions = places[kept], contributions[kept]
-                least = float(contributions.min())
-        others = _places(~torch.isin(places, always, assume_unique=True))
-        others = others[_largest(contributions[others], most - len(always))]
-        return torch.cat([always, places[others]]).sort().values
+            places.append(here + row * (n - width) + (rows.start * n + columns.start))
+            if sum(map(len, places)) > _AT_ONCE * most:
+                there, sizes = torch.cat(places), torch.cat(contributions)
+                kept = _largest(sizes, most)
+                places, contributions = [there[kept]], [sizes[kept]]
+                least = float(contributions[0].min())
+        there, sizes = torch.cat(places), torch.cat(contributions)
+        others = _places(~torch.isin(there, always, assume_unique=True))
+        others = others[_largest(sizes[others], most - len(always))]
+        return torch.cat([always, there[others]]).sort().values
 
     def _parts(self) -> Iterator[tuple[slice, slice]]:
         """Rows and columns of all that can be anything, not much at a time."""

@@ -10,21 +10,23 @@ effect of the first token. So gradients have places 1, 2, … alone, and the fir
 once for all rows, to the values that later positions see of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
 from torch.nn.functional import pad
 
-from engine.attribution.batches import batches, numbers_together
+from engine.attribution.batches import batches, rows_together
 from engine.attribution.held import HeldAttention
 from engine.attribution.held_stream import HeldStream
-from engine.attribution.middle import Middle, best_middle
+from engine.attribution.middle import Middle, best_middle, is_small
 from engine.attribution.recording import Recorded
 from engine.attribution.sources import Sources
 from engine.attribution.upward import Risen, Upward
 from engine.models.replacement import ReplacementModel
+from engine.models.threads import cores_here
 
 # Batches of rows that meet the columns together, which come from memory each time: a processor's are small.
 _MEETING = {"cpu": 4}
@@ -85,6 +87,27 @@ class Block:
     effects: torch.Tensor  # (n_rows, n_columns)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the work."""
+
+    share: float  # of all
+    make: Callable[[], list[Block]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Targets:
+    """Rows where they begin."""
+
+    rows: torch.Tensor  # (n,)
+    layers: torch.Tensor  # (n,); n_layers: at the unembedding
+    positions: torch.Tensor  # (n,)
+    vectors: torch.Tensor  # (n, d_model) that they read along
+
+    def some(self, at: torch.Tensor) -> "_Targets":
+        return _Targets(self.rows[at], self.layers[at], self.positions[at], self.vectors[at])
+
+
 def _side_by_side(gradients: list[torch.Tensor]) -> torch.Tensor:
     """Of (n, n_places, d_model) each; places that one does not have are zero."""
     if len(gradients) == 1:
@@ -123,46 +146,79 @@ class Effects:
         of_layers = torch.bincount(sources.active[:, 0], minlength=model.n_layers)
         self._n_below = [0, *of_layers.cumsum(0).tolist()]  # of each layer, and above all: features in those below
 
-    def of_features(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Of these rows (n,) of `Sources.active`: some of them, and their effects (n_some, n_columns)."""
+    @property
+    def side_by_side(self) -> bool:
+        """Whether it pays to make parts side by side."""
+        return self._stream.read.device.type == "cpu" and not is_small(self._stream, self._sources)
+
+    def of_features(self, rows: torch.Tensor, shares: torch.Tensor) -> list[Part]:
+        """Of these rows (n,) of `Sources.active`, with every column. shares (n,): of all the work, each row's."""
         layers, positions, _ = self._sources.active[rows].unbind(1)
-        for some in batches(positions, layers, self._stream.d_model):
-            yield rows[some], self._down(layers[some], positions[some], self._stream.read[rows[some]]).rows
+        targets = _Targets(rows, layers, positions, self._stream.read[rows])
+
+        def make(some: torch.Tensor) -> list[Block]:
+            one = targets.some(some)
+            return [Block(one.rows, slice(0, self._sources.n_columns), self._down(one).rows)]
+
+        together = batches(positions, layers, self._stream.d_model)
+        return [Part(float(shares[some].sum()), partial(make, some)) for some in together]
 
     def middle(self, n_logits: int, room: float) -> Middle:
         """The best for `of_all`; `room`: bytes that may wait there."""
         return best_middle(self._stream, self._sources, n_logits, room)
 
-    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[tuple[list[Block], float]]:
-        """Of every feature, and of logits as `of_logits` has them: some of the matrix at a time, and what it took as a
-        share of all the work. Outside the blocks all is 0, which nothing is written to. The logits go down with
-        features, which costs less than a pass of their own. `middle`: the layer at which rows meet columns, as
-        `best_middle` has it; 0: rows alone."""
+    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[list[Part]]:
+        """Of every feature, and of logits as `of_logits` has them. The parts of a list may be made in any order, also
+        side by side, and all of them before the next list is asked for. Outside the blocks all is 0, which nothing is
+        written to. The logits go down with features, which costs less than a pass of their own. `middle`: the layer at
+        which rows meet columns, as `best_middle` has it; 0: rows alone."""
+        upward = Upward(self._stream, self._sources, middle) if middle else None
+        targets = self._targets(vectors, upward.n_below if upward else 0)
+        work = ((targets.layers - middle + 1) * targets.positions).double()
+        total = float(work.sum()) + (upward.work if upward else 0)
+        waiting: dict[int, Risen] = {}
+        if upward:
+            rising = [
+                Part(upward.work_of(some) / total, partial(self._rise, upward, some, waiting, number))
+                for number, some in enumerate(upward.batches())
+            ]
+            yield rising[::-1]  # what takes longest comes first, so that at the end no core waits long for another
+        meeting = [waiting[number] for number in range(len(waiting))]
+        going_down = batches(targets.positions, targets.layers, self._stream.d_model)
+        together = _MEETING.get(vectors.device.type, 1) if meeting else 1
+        falling: list[Part] = []
+        # The first ones have few places: what they meet takes little time, and small parts let cores end together.
+        while group := list(islice(going_down, 1 if len(falling) < together else together)):
+            share = float(work[torch.cat(group)].sum()) / total
+            falling.append(Part(share, partial(self._fall, targets, group, middle, meeting)))
+        yield falling[::-1]
+
+    def _targets(self, vectors: torch.Tensor, n_below: int) -> _Targets:
+        """Features but the first `n_below`, and logits."""
         sources, stream = self._sources, self._stream
-        upward = Upward(stream, sources, middle) if middle else None
-        n_below = upward.n_below if upward else 0
         own = torch.arange(len(vectors), device=vectors.device)
         layers, positions, _ = sources.active[n_below:].unbind(1)
-        rows = torch.cat([torch.arange(n_below, sources.n_features, device=own.device), sources.n_columns + own])
-        positions = torch.cat([positions, torch.full_like(own, len(sources.tokens) - 1)])
-        layers = torch.cat([layers, torch.full_like(own, stream.n_layers)])
-        read = torch.cat([stream.read[n_below:], stream.at_end(vectors)])
-        work = ((layers - middle + 1) * positions).double()
-        total = float(work.sum()) + (upward.work if upward else 0)
-        waiting = []
-        for risen, effects in upward.batches() if upward else ():
-            waiting.append(risen)
-            yield self._of_columns(risen, effects, n_below), risen.work / total
-        going_down = batches(positions, layers, stream.d_model)
-        together = _MEETING.get(vectors.device.type, 1) if waiting else 1
-        while group := list(islice(going_down, together)):
-            ended = [self._down(layers[some], positions[some], read[some], end=middle) for some in group]
-            if waiting:
-                gradient = _side_by_side([one.gradient for one in ended])
-                for risen in waiting:
-                    risen.meet(gradient, [one.effects for one in ended])
-            for some, one in zip(group, ended, strict=True):
-                yield self._of_rows(rows[some], layers[some], one.rows), float(work[some].sum()) / total
+        return _Targets(
+            torch.cat([torch.arange(n_below, sources.n_features, device=own.device), sources.n_columns + own]),
+            torch.cat([layers, torch.full_like(own, stream.n_layers)]),
+            torch.cat([positions, torch.full_like(own, len(sources.tokens) - 1)]),
+            torch.cat([stream.read[n_below:], stream.at_end(vectors)]),
+        )
+
+    def _rise(self, upward: Upward, some: torch.Tensor, waiting: dict[int, Risen], number: int) -> list[Block]:
+        waiting[number], effects = upward.risen(some)
+        return self._of_columns(waiting[number], effects, upward.n_below)
+
+    def _fall(self, targets: _Targets, group: list[torch.Tensor], middle: int, meeting: list[Risen]) -> list[Block]:
+        """Rows of some batches, which meet the columns together."""
+        targets_of = [targets.some(some) for some in group]
+        ended = [self._down(one, end=middle) for one in targets_of]
+        if meeting:
+            gradient = _side_by_side([one.gradient for one in ended])
+            for risen in meeting:
+                risen.meet(gradient, [one.effects for one in ended])
+        pairs = zip(targets_of, ended, strict=True)
+        return [block for one, end in pairs for block in self._of_rows(one.rows, one.layers, end.rows)]
 
     def _of_rows(self, rows: torch.Tensor, layers: torch.Tensor, effects: torch.Tensor) -> list[Block]:
         """effects (n, n_columns); a layer's rows one after the other. They read features of layers below."""
@@ -186,31 +242,28 @@ class Effects:
         `handing_on` (n_features,) bool: features that hand on to what they read, so that the effects are those by all
         paths through them, with the set of active features held. None: no feature does, and the effects are direct.
         """
-        n_pos = len(self._sources.tokens)
-        last = torch.full((len(vectors),), n_pos - 1, device=vectors.device)
-        layers = torch.full_like(last, self._stream.n_layers)
-        return self._down(layers, last, self._stream.at_end(vectors), handing_on=handing_on).rows
+        return self._down(self._targets(vectors, self._sources.n_features), handing_on=handing_on).rows
 
     @property
     def batch_bytes(self) -> int:
-        """What a batch of rows takes on its way, about: gradients, and what attention makes of them."""
-        rows = len(self._sources.active) * (len(self._sources.tokens) - 1) * self._stream.d_model
-        return 4 * _COPIES * min(numbers_together(self._sources.tokens.device), rows)
+        """What the rows take that are on their way at once, about: gradients, and what attention makes of them; their
+        effects, and a copy of these in the order of the matrix."""
+        sources, d_model = self._sources, self._stream.d_model
+        n_places, device = len(sources.tokens) - 1, sources.tokens.device
+        longest, usual = (
+            min(sources.n_features, rows_together(places, d_model, device)) for places in (n_places, n_places // 2)
+        )
+        group = 1 if is_small(self._stream, sources) else _MEETING.get(device.type, 1)
+        gradients = max(_COPIES, 2 * group) * longest * n_places * d_model
+        at_once = cores_here() if self.side_by_side else 1
+        return 4 * at_once * (gradients + 2 * group * usual * sources.n_columns)
 
-    def _down(
-        self,
-        layers: torch.Tensor,
-        positions: torch.Tensor,
-        vectors: torch.Tensor,
-        *,
-        end: int = 0,
-        handing_on: torch.Tensor | None = None,
-    ) -> _Ended:
-        """Rows that begin where `layers` says, highest first; n_layers: at the unembedding. They end where the features
-        of layer `end` read, but below the tokens where that is 0."""
-        stream = self._stream
-        effects = vectors.new_zeros(self._sources.nowhere + 1, len(vectors))
-        going = _Going(layers, positions, vectors, stream.n_layers)
+    def _down(self, targets: _Targets, *, end: int = 0, handing_on: torch.Tensor | None = None) -> _Ended:
+        """Of targets whose highest layer comes first. They end where the features of layer `end` read, but below the
+        tokens where that is 0."""
+        stream, layers = self._stream, targets.layers
+        effects = targets.vectors.new_zeros(self._sources.nowhere + 1, len(layers))
+        going = _Going(layers, targets.positions, targets.vectors, stream.n_layers)
         going.begin(stream.n_layers)
         for layer in range(min(int(layers[0]), stream.n_layers - 1), end - 1, -1):
             if going.n:

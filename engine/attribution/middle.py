@@ -16,6 +16,16 @@ from engine.attribution.sources import Sources
 _WORTH = 4e9  # multiplications, at most: a graph of less is done before a second way has begun
 
 
+def is_small(stream: HeldStream, sources: Sources) -> bool:
+    return sources.n_features * stream.n_layers * len(sources.tokens) * _passing(stream) < _WORTH
+
+
+def _passing(stream: HeldStream) -> int:
+    """Multiplications of a position that passes an attention."""
+    attention = stream.attention[0]
+    return attention.values.numel() + attention.outputs.numel()
+
+
 @dataclass(frozen=True)
 class Middle:
     layer: int  # the layer whose features read there; 0: rows go all the way down, and no column goes up
@@ -25,9 +35,8 @@ class Middle:
 def best_middle(stream: HeldStream, sources: Sources, n_logits: int, room: float) -> Middle:
     """Of a graph whose every feature is a node. `room`: bytes that may wait there."""
     n_layers, n_pos, d_model = stream.n_layers, len(sources.tokens), stream.d_model
-    attention = stream.attention[0]
-    of_one = attention.values.numel() + attention.outputs.numel()
-    if (sources.n_features + n_logits) * n_layers * n_pos * of_one < _WORTH:
+    of_one = _passing(stream)
+    if is_small(stream, sources):
         return Middle(0, 0)
     layers, positions, _ = sources.active.cpu().unbind(1)
     features = torch.bincount(layers * n_pos + positions, minlength=n_layers * n_pos).view(n_layers, n_pos).double()

@@ -1,35 +1,55 @@
 """All rows of a graph: edges into every feature that becomes a node, and into the logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from mmap import mmap
 
 import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from circuit_tracer.graph import compute_partial_influences
 
-from engine.attribution.effects import Effects
+from engine.attribution.effects import Block, Effects, Part
 from engine.attribution.graph_size import GraphSize
 from engine.attribution.sources import Sources
 from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Report
 from engine.domain.numbers import memory, plural
+from engine.models.threads import side_by_side
 from engine.store.memory import OWN_BLOCK
 
 _BATCHES_RANKED = 4  # circuit-tracer ranks the features that are left again after so many batches
 _COPIED_TOGETHER = 256  # rows
 
 
-class _Done:
-    """How much of the work is done."""
+class _Work:
+    """Does parts of the work, and tells how much is done."""
 
-    def __init__(self, size: GraphSize, report: Report) -> None:
-        self._share, self._report = 0.0, report
+    def __init__(self, size: GraphSize, report: Report, *, side_by_side: bool) -> None:
+        self._share, self._report, self._side_by_side = 0.0, report, side_by_side
         self._message = f"{plural(size.n_nodes, 'feature')}, {memory(size.n_bytes)}"
-        self.add(0.0)
+        self._tell(0.0)
 
-    def add(self, share: float) -> None:
-        self._share += share
-        self._report(min(1.0, self._share), self._message)
+    def do(self, parts: Sequence[Part], put: Callable[[Block], None]) -> None:
+        """Make these, and `put` every block of them where it belongs, maybe in several threads at once."""
+        sizes = [part.share for part in parts]
+
+        def make(part: Part, _: object = None) -> None:
+            for block in part.make():
+                put(block)
+
+        if self._side_by_side and len(parts) > 1:
+            side_by_side(
+                [partial(make, part) for part in parts], lambda done, _: self._tell(done * sum(sizes)), sizes=sizes
+            )
+        else:
+            for part, done in zip(parts, accumulate(sizes), strict=True):
+                make(part)
+                self._tell(done)
+        self._share += sum(sizes)
+
+    def _tell(self, more: float) -> None:
+        self._report(min(1.0, self._share + more), self._message)
 
 
 def edges_into(
@@ -47,15 +67,17 @@ def edges_into(
     and each round takes those that what is known so far says to be the most influential. `report` is told after every
     batch, and may raise to stop.
     """
-    done = _Done(size, report)
+    work = _Work(size, report, side_by_side=effects.side_by_side)
     if size.n_nodes < sources.n_features:
-        return _into_some(effects, sources, targets, settings, size, done)
+        return _into_some(effects, sources, targets, settings, size, work)
     selected = torch.arange(sources.n_features, device=sources.active.device)
     edges = _zeros(sources.n_columns + len(targets), sources.encoders.device)
-    for blocks, work in effects.of_all(targets.logit_vectors, size.middle):
-        for block in blocks:
-            edges[block.rows, block.columns] = block.effects
-        done.add(work)
+
+    def put(block: Block) -> None:
+        edges[block.rows, block.columns] = block.effects
+
+    for parts in effects.of_all(targets.logit_vectors, size.middle):
+        work.do(parts, put)
     return edges, selected, edges.new_zeros(len(edges))
 
 
@@ -65,17 +87,11 @@ def _into_some(
     targets: AttributionTargets,
     settings: TraceSettings,
     size: GraphSize,
-    done: _Done,
+    work: _Work,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """`edges_into` where only some features may be nodes."""
     n, n_logits = size.n_nodes, len(targets)
-    work = _shares(sources, n)
-
-    def tell(rows: torch.Tensor) -> None:
-        done.add(float(work[rows].sum()))
-
-    into_logits = effects.of_logits(targets.logit_vectors)
-    known, nodes = _most_influential(effects, sources, targets, into_logits, n, settings.batch_size, tell)
+    known, nodes = _most_influential(effects, sources, targets, n, settings.batch_size, work)
     selected, order = nodes.sort()
     columns = torch.cat([selected, torch.arange(sources.n_features, sources.n_columns, device=nodes.device)])
     edges = known.new_zeros(len(columns) + n_logits, len(columns) + n_logits)
@@ -115,24 +131,26 @@ def _most_influential(
     effects: Effects,
     sources: Sources,
     targets: AttributionTargets,
-    into_logits: torch.Tensor,
     n: int,
     batch_size: int,
-    done: Callable[[torch.Tensor], None],
+    work: _Work,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(n_logits + n, n_columns + n_logits) rows into the logits and `n` features, and which features these are (n,)."""
+    into_logits = effects.of_logits(targets.logit_vectors)
     n_logits, device = len(targets), into_logits.device
     known = into_logits.new_zeros(n_logits + n, sources.n_columns + n_logits)
     known[:n_logits, : sources.n_columns] = into_logits
     nodes = torch.arange(sources.n_columns, sources.n_columns + n_logits, device=device)  # of each known row
-    visited = torch.zeros(sources.n_features, dtype=torch.bool, device=device)
+    shares, place = _shares(sources, n), torch.full((sources.n_features,), -1, device=device)
+
+    def put(block: Block) -> None:
+        known[place[block.rows], block.columns] = block.effects
+
     while (n_known := len(nodes) - n_logits) < n:
         influence = compute_partial_influences(known[: len(nodes)], targets.logit_probabilities, nodes, device=device)
         ranked = torch.argsort(influence[: sources.n_features], descending=True)
-        wanted = ranked[~visited[ranked]][: min(_BATCHES_RANKED * batch_size, n - n_known)]
-        visited[wanted] = True
-        for rows, found in effects.of_features(wanted):
-            known[len(nodes) : len(nodes) + len(rows), : sources.n_columns] = found
-            nodes = torch.cat([nodes, rows])
-            done(rows)
+        wanted = ranked[place[ranked] < 0][: min(_BATCHES_RANKED * batch_size, n - n_known)]
+        place[wanted] = torch.arange(len(nodes), len(nodes) + len(wanted), device=device)
+        nodes = torch.cat([nodes, wanted])
+        work.do(effects.of_features(wanted, shares[wanted]), put)
     return known, nodes[n_logits:]

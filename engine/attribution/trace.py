@@ -169,8 +169,8 @@ def _with_edges(bare: AttributionGraph, dense: DenseGraph) -> AttributionGraph:
     inside = _holding(bare, strong)
     pruned = without_dead_ends(inside, nodes, np.arange(inside.n_edges))
     kept = inside.target[pruned.edge_mask].astype(np.int64) * n + inside.source[pruned.edge_mask]
-    into_logits = dense.rows[dense.logits].flatten().nonzero()[:, 0].cpu().numpy() + dense.logits.start * n
-    always = torch.as_tensor(np.union1d(kept, into_logits), device=device)
+    into_logits = dense.rows[dense.logits].flatten().nonzero()[:, 0] + dense.logits.start * n
+    always = torch.cat([torch.as_tensor(kept, device=device), into_logits]).unique()
     edges = dense.edges(bare.key.settings.max_edges, always)
     own = edges.target.cpu().numpy() * n + edges.source.cpu().numpy()
     uncut = Uncut(

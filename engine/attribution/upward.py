@@ -20,7 +20,6 @@ class Risen:
     columns: torch.Tensor  # (n,)
     layers: torch.Tensor  # (n,) in which they are written first, ascending; -1: tokens
     first: int  # position
-    work: float  # positions that passed an attention
     values: torch.Tensor  # (n, n_pos - first, d_model)
 
     def meet(self, gradient: torch.Tensor, effects: list[torch.Tensor]) -> None:
@@ -58,19 +57,22 @@ class Upward:
             ]
         )
         self._work = ((middle - self._layers) * (n_pos - self._positions)).double()
-        self._local = torch.full((sources.n_columns + 1,), -1, device=device)
 
     @property
     def work(self) -> float:
         return float(self._work.sum())
 
-    def batches(self) -> Iterator[tuple[Risen, torch.Tensor]]:
-        """Some of them, and their effects (n_below, n) on the features that read below the middle."""
-        n_pos = len(self._sources.tokens)
-        for some in batches(n_pos - self._positions, self._middle - self._layers, self._stream.d_model):
-            yield self._risen(some)
+    def work_of(self, some: torch.Tensor) -> float:
+        """Positions that pass an attention."""
+        return float(self._work[some].sum())
 
-    def _risen(self, some: torch.Tensor) -> tuple[Risen, torch.Tensor]:
+    def batches(self) -> Iterator[torch.Tensor]:
+        """Which columns go up together."""
+        n_pos = len(self._sources.tokens)
+        return batches(n_pos - self._positions, self._middle - self._layers, self._stream.d_model)
+
+    def risen(self, some: torch.Tensor) -> tuple[Risen, torch.Tensor]:
+        """Some of them, and their effects (n_below, n) on the features that read below the middle."""
         columns, layers = self._columns[some], self._layers[some]
         first, last = (int(at) for at in self._positions[some].aminmax())
         n_tokens = int((layers < 0).sum())  # the first ones
@@ -80,14 +82,14 @@ class Upward:
         x[torch.arange(n_tokens, device=x.device), own - first] = tokens[own]
         effects = x.new_zeros(self.n_below + 1, len(some))
         begun = torch.bincount(layers + 1, minlength=self._middle + 1).cumsum(0).tolist()
-        self._local[columns] = torch.arange(len(some), device=x.device)
+        local = torch.full((self._sources.n_columns + 1,), -1, device=x.device)  # which of these a column is
+        local[columns] = torch.arange(len(some), device=x.device)
         for layer in range(self._middle + 1):
             if begun[layer]:
                 self._pass(layer, x[: begun[layer]], first, effects[:, : begun[layer]])
             if layer < self._middle:
-                self._write(layer, x, first, last)
-        self._local[columns] = -1
-        return Risen(columns, layers, first, float(self._work[some].sum()), x), effects[:-1]
+                self._write(layer, x, first, last, local)
+        return Risen(columns, layers, first, x), effects[:-1]
 
     def _pass(self, layer: int, x: torch.Tensor, first: int, effects: torch.Tensor) -> None:
         """Up to what the layer writes; at the middle up to where its features read."""
@@ -111,13 +113,13 @@ class Upward:
         found = torch.bmm(vectors, x[:, start - first :].permute(1, 2, 0)).flatten(0, 1)
         effects.index_copy_(0, row.flatten(), found)
 
-    def _write(self, layer: int, x: torch.Tensor, first: int, last: int) -> None:
+    def _write(self, layer: int, x: torch.Tensor, first: int, last: int, local: torch.Tensor) -> None:
         """Add what of these columns is written in a layer."""
         places = slice(max(first, 1) - 1, last)
-        local = self._local[self._sources.written[layer].column[places]]
-        place, slot = (local >= 0).nonzero().unbind(1)
+        own = local[self._sources.written[layer].column[places]]
+        place, slot = (own >= 0).nonzero().unbind(1)
         vectors = self._stream.added[layer][places][place, slot]
-        x[local[place, slot], place + max(first, 1) - first] += vectors
+        x[own[place, slot], place + max(first, 1) - first] += vectors
 
     def _readers_of(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(n_pos - 1, n_slots, d_model) what its features read along; their rows, `n_below` where a slot is empty."""

@@ -2,15 +2,17 @@
 
 Two jobs may run at once, one that trains and one that traces, and once their threads exceed the cores both take two to
 three times as long. So a job has half of the cores. A small model is computed with one thread, as it gains nothing from
-more. Only work whose bits do not depend on it may also use the cores that no job counts on.
+more. Only pieces of work that each have one thread, so that their bits do not depend on how many are done at once, may
+also use the cores that no job counts on.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -18,7 +20,7 @@ from engine.domain.errors import Cancelled
 
 _JOBS_AT_ONCE = 2
 _SMALL = 20_000_000  # parameters
-_LOOK_S = 0.5  # between looks at how far side-by-side work is
+_LOOK_S = 0.5  # between looks at how far side-by-side work is, and how many cores it has
 
 # What has to be done: it is given a function to tell how far it is, which raises once the rest has failed.
 Piece = Callable[[Callable[[float], None]], None]
@@ -49,37 +51,67 @@ def job() -> Iterator[None]:
         yield
 
 
-def side_by_side(pieces: Sequence[Piece], report: Callable[[float, int], None]) -> None:
-    """Do all pieces, each with one torch thread; in a job as many at once as it has cores, elsewhere one by one.
+def side_by_side(
+    pieces: Sequence[Piece], report: Callable[[float, int], None], *, sizes: Sequence[float] | None = None
+) -> None:
+    """Do all pieces, each with one torch thread, as many at once as there are cores that no other job counts on.
 
-    `report` is told the share of the work that is done and how many pieces are, from the calling thread; it may raise,
-    which ends them all. Raises what a piece raises.
+    Gradients and inference are as for the caller. `report` is told the share of the work that is done and how many
+    pieces are, from the calling thread; it may raise, which ends them all. `sizes`: of each piece, where they differ.
+    Raises what a piece raises.
     """
-    done = [0.0] * len(pieces)
-    failed = threading.Event()
-
-    def begun(number: int) -> None:
-        def tell(fraction: float) -> None:
-            if failed.is_set():
-                raise Cancelled
-            done[number] = fraction
-
-        pieces[number](tell)
-        done[number] = 1.0
-
-    left, running = deque(range(len(pieces))), set[Future[None]]()
+    work, running = _SideBySide(pieces, sizes or [1.0] * len(pieces)), set[Future[None]]()
     with ThreadPoolExecutor(len(pieces), "side-by-side", initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            while left or running:
-                while left and len(running) < _jobs.cores_here():
-                    running.add(pool.submit(begun, left.popleft()))
+            while work.left or running:
+                while work.left and len(running) < cores_here():
+                    running.add(pool.submit(work.do_some))
                 ended, running = wait(running, _LOOK_S, FIRST_COMPLETED)
                 for future in ended:
                     future.result()
-                report(sum(done) / len(done), sum(one == 1.0 for one in done))
+                report(*work.so_far())
         except BaseException:
-            failed.set()
+            work.failed.set()
             raise
+
+
+class _SideBySide:
+    """Pieces of work, and how far they are."""
+
+    def __init__(self, pieces: Sequence[Piece], sizes: Sequence[float]) -> None:
+        self._pieces, self._sizes = pieces, sizes
+        self._done = [0.0] * len(pieces)
+        self._modes = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+        self.left = deque(range(len(pieces)))
+        self.failed = threading.Event()
+
+    def so_far(self) -> tuple[float, int]:
+        """The share of the work that is done, and how many pieces are."""
+        done = sum(one * size for one, size in zip(self._done, self._sizes, strict=True))
+        return done / sum(self._sizes), sum(one == 1.0 for one in self._done)
+
+    def do_some(self) -> None:
+        """One piece after the other, until it is time to look again: to come back for each would cost a small one."""
+        until = time.monotonic() + _LOOK_S
+        is_inference, with_gradients = self._modes
+        with torch.inference_mode(is_inference), torch.set_grad_enabled(with_gradients):
+            while time.monotonic() < until and not self.failed.is_set():
+                try:
+                    number = self.left.popleft()
+                except IndexError:
+                    return
+                self._pieces[number](partial(self._tell, number))
+                self._done[number] = 1.0
+
+    def _tell(self, number: int, fraction: float) -> None:
+        if self.failed.is_set():
+            raise Cancelled
+        self._done[number] = fraction
+
+
+def cores_here() -> int:
+    """How many pieces of work the calling thread may do side by side."""
+    return _jobs.cores_here()
 
 
 class _Jobs:
@@ -105,8 +137,8 @@ class _Jobs:
         return threading.get_ident() in self._threads
 
     def cores_here(self) -> int:
-        """Of the calling thread: its job's share and those that no job counts on."""
-        return max(1, _cores() - (len(self._threads) - 1) * _share()) if self.is_one() else 1
+        """Of the calling thread: those that no other job counts on."""
+        return max(1, _cores() - (len(self._threads) - self.is_one()) * _share())
 
 
 _jobs = _Jobs()

@@ -44,12 +44,12 @@ def edges(scene: Scene, layer: int) -> torch.Tensor:
     found = torch.zeros(sources.n_columns + N_LOGITS, sources.n_columns)
     untouched = torch.ones_like(found, dtype=torch.bool)
     work = 0.0
-    for blocks, share in effects.of_all(vectors, layer):
-        for block in blocks:
+    for parts in effects.of_all(vectors, layer):
+        for block in (block for part in parts for block in part.make()):
             assert not found[block.rows, block.columns].any()  # each edge is in one block
             found[block.rows, block.columns] = block.effects
             untouched[block.rows, block.columns] = False
-        work += share
+        work += sum(part.share for part in parts)
     layers = sources.active[:, 0]
     assert untouched[: len(layers), : len(layers)][layers[:, None] <= layers].all()  # pages that take no memory
     assert work == pytest.approx(1)

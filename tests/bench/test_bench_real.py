@@ -53,7 +53,7 @@ def test_rows_come_from_both_processes(tmp_path: Path, monkeypatch: pytest.Monke
     folder = load("llama", tmp_path / "tiny").folder
     monkeypatch.setattr(real, "_in_child", real._run)
     monkeypatch.setattr(real, "_loaded", lambda _: load_base(load("llama", folder).spec))
-    case = real.Case("a few tokens", "the cat feels", 2, 1, 0.0, 9.0, compared=True)
+    case = real.Case("a few tokens", "the cat feels", 2, {"ours": 1, "theirs": 1}, 0.0, 9.0, compared=True)
     monkeypatch.setattr(real, "SHORT", case)
     rows = real._rows(folder, case, tmp_path)
     assert [row.unit for row in rows] == ["s", "MB", "s", "of the largest", "s"]

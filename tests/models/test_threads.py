@@ -53,10 +53,10 @@ def most_at_once(n_pieces: int) -> int:
     return most
 
 
-def test_a_job_alone_uses_every_core_and_what_is_no_job_one() -> None:
+def test_every_core_is_used_that_no_job_counts_on() -> None:
+    side_by_side([Meeting(4)] * 4, quiet)  # a barrier that fewer than four would never pass
     with job():
-        side_by_side([Meeting(4)] * 4, quiet)  # a barrier that fewer than four would never pass
-    assert most_at_once(4) == 1
+        side_by_side([Meeting(4)] * 4, quiet)
 
 
 def test_a_second_job_leaves_half() -> None:
@@ -70,6 +70,7 @@ def test_a_second_job_leaves_half() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     begun.wait(10)
+    assert most_at_once(6) == 2
     with job():
         assert most_at_once(6) == 2
         ended.set()
@@ -84,7 +85,21 @@ def test_each_piece_has_one_thread_of_torch() -> None:
     assert found == [1, 1, 1]
 
 
-def test_progress_is_of_all_pieces() -> None:
+def test_gradients_and_inference_are_as_for_the_caller() -> None:
+    def found() -> set[tuple[bool, bool]]:
+        seen = set[tuple[bool, bool]]()
+        side_by_side([lambda _: seen.add((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))] * 3, quiet)
+        return seen
+
+    assert found() == {(False, True)}
+    with torch.no_grad():
+        assert found() == {(False, False)}
+    with torch.inference_mode():
+        assert found() == {(True, False)}
+
+
+@pytest.mark.parametrize(("sizes", "reached"), [(None, 0.75), ([3.0, 1.0], 0.625)])
+def test_progress_is_of_all_pieces(sizes: list[float] | None, reached: float) -> None:
     told: list[tuple[float, int]] = []
     half, seen = threading.Event(), threading.Event()
 
@@ -95,11 +110,11 @@ def test_progress_is_of_all_pieces() -> None:
 
     def report(done: float, n: int) -> None:
         told.append((done, n))
-        if half.is_set():
+        if n == 1:
             seen.set()
 
-    side_by_side([piece, lambda _: None], report)
-    assert (0.25, 0) in told
+    side_by_side([piece, lambda _: half.wait(10)], report, sizes=sizes)
+    assert (reached, 1) in told
     assert told[-1] == (1.0, 2)
 
 
