@@ -18,7 +18,7 @@ from itertools import islice
 import torch
 from torch.nn.functional import pad
 
-from engine.attribution.batches import batches, rows_together
+from engine.attribution.batches import batches, meeting, on_the_way_bytes
 from engine.attribution.held import HeldAttention
 from engine.attribution.held_stream import HeldStream
 from engine.attribution.middle import Middle, best_middle, is_small
@@ -27,10 +27,6 @@ from engine.attribution.sources import Sources
 from engine.attribution.upward import Risen, Upward
 from engine.models.replacement import ReplacementModel
 from engine.models.threads import cores_here
-
-# Batches of rows that meet the columns together, which come from memory each time: a processor's are small.
-_MEETING = {"cpu": 4}
-_COPIES = 5  # of the gradients' size, while they pass an attention
 
 
 class _Going:
@@ -88,8 +84,8 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """A part of the work."""
+class Portion:
+    """A portion of the work."""
 
     share: float  # of all
     make: Callable[[], list[Block]]
@@ -148,10 +144,10 @@ class Effects:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether it pays to make parts side by side."""
+        """Whether it pays to make portions side by side."""
         return self._stream.read.device.type == "cpu" and not is_small(self._stream, self._sources)
 
-    def of_features(self, rows: torch.Tensor, shares: torch.Tensor) -> list[Part]:
+    def of_features(self, rows: torch.Tensor, shares: torch.Tensor) -> list[Portion]:
         """Of these rows (n,) of `Sources.active`, with every column. shares (n,): of all the work, each row's."""
         layers, positions, _ = self._sources.active[rows].unbind(1)
         targets = _Targets(rows, layers, positions, self._stream.read[rows])
@@ -161,14 +157,14 @@ class Effects:
             return [Block(one.rows, slice(0, self._sources.n_columns), self._down(one).rows)]
 
         together = batches(positions, layers, self._stream.d_model)
-        return [Part(float(shares[some].sum()), partial(make, some)) for some in together]
+        return [Portion(float(shares[some].sum()), partial(make, some)) for some in together]
 
     def middle(self, n_logits: int, room: float) -> Middle:
         """The best for `of_all`; `room`: bytes that may wait there."""
         return best_middle(self._stream, self._sources, n_logits, room)
 
-    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[list[Part]]:
-        """Of every feature, and of logits as `of_logits` has them. The parts of a list may be made in any order, also
+    def of_all(self, vectors: torch.Tensor, middle: int = 0) -> Iterator[list[Portion]]:
+        """Of every feature, and of logits as `of_logits` has them. The portions of a list may be made in any order and
         side by side, and all of them before the next list is asked for. Outside the blocks all is 0, which nothing is
         written to. The logits go down with features, which costs less than a pass of their own. `middle`: the layer at
         which rows meet columns, as `best_middle` has it; 0: rows alone."""
@@ -179,18 +175,18 @@ class Effects:
         waiting: dict[int, Risen] = {}
         if upward:
             rising = [
-                Part(upward.work_of(some) / total, partial(self._rise, upward, some, waiting, number))
+                Portion(upward.work_of(some) / total, partial(self._rise, upward, some, waiting, number))
                 for number, some in enumerate(upward.batches())
             ]
             yield rising[::-1]  # what takes longest comes first, so that at the end no core waits long for another
-        meeting = [waiting[number] for number in range(len(waiting))]
+        risen = [waiting[number] for number in range(len(waiting))]
         going_down = batches(targets.positions, targets.layers, self._stream.d_model)
-        together = _MEETING.get(vectors.device.type, 1) if meeting else 1
-        falling: list[Part] = []
-        # The first ones have few places: what they meet takes little time, and small parts let cores end together.
+        together = meeting(vectors.device.type) if risen else 1
+        falling: list[Portion] = []
+        # The first ones have few places: what they meet takes little time, and small portions let cores end together.
         while group := list(islice(going_down, 1 if len(falling) < together else together)):
             share = float(work[torch.cat(group)].sum()) / total
-            falling.append(Part(share, partial(self._fall, targets, group, middle, meeting)))
+            falling.append(Portion(share, partial(self._fall, targets, group, middle, risen)))
         yield falling[::-1]
 
     def _targets(self, vectors: torch.Tensor, n_below: int) -> _Targets:
@@ -209,13 +205,13 @@ class Effects:
         waiting[number], effects = upward.risen(some)
         return self._of_columns(waiting[number], effects, upward.n_below)
 
-    def _fall(self, targets: _Targets, group: list[torch.Tensor], middle: int, meeting: list[Risen]) -> list[Block]:
+    def _fall(self, targets: _Targets, group: list[torch.Tensor], middle: int, waiting: list[Risen]) -> list[Block]:
         """Rows of some batches, which meet the columns together."""
         targets_of = [targets.some(some) for some in group]
         ended = [self._down(one, end=middle) for one in targets_of]
-        if meeting:
+        if waiting:
             gradient = _side_by_side([one.gradient for one in ended])
-            for risen in meeting:
+            for risen in waiting:
                 risen.meet(gradient, [one.effects for one in ended])
         pairs = zip(targets_of, ended, strict=True)
         return [block for one, end in pairs for block in self._of_rows(one.rows, one.layers, end.rows)]
@@ -246,17 +242,17 @@ class Effects:
 
     @property
     def batch_bytes(self) -> int:
-        """What the rows take that are on their way at once, about: gradients, and what attention makes of them; their
-        effects, and a copy of these in the order of the matrix."""
-        sources, d_model = self._sources, self._stream.d_model
-        n_places, device = len(sources.tokens) - 1, sources.tokens.device
-        longest, usual = (
-            min(sources.n_features, rows_together(places, d_model, device)) for places in (n_places, n_places // 2)
+        """What is on its way at once, about."""
+        sources, device = self._sources, self._sources.tokens.device.type
+        return on_the_way_bytes(
+            sources.n_features,
+            len(sources.tokens) - 1,
+            self._stream.d_model,
+            sources.n_columns,
+            device=device,
+            group=1 if is_small(self._stream, sources) else meeting(device),
+            threads=cores_here() if self.side_by_side else 1,
         )
-        group = 1 if is_small(self._stream, sources) else _MEETING.get(device.type, 1)
-        gradients = max(_COPIES, 2 * group) * longest * n_places * d_model
-        at_once = cores_here() if self.side_by_side else 1
-        return 4 * at_once * (gradients + 2 * group * usual * sources.n_columns)
 
     def _down(self, targets: _Targets, *, end: int = 0, handing_on: torch.Tensor | None = None) -> _Ended:
         """Of targets whose highest layer comes first. They end where the features of layer `end` read, but below the

@@ -9,7 +9,7 @@ import torch
 from circuit_tracer.attribution.targets import AttributionTargets
 from circuit_tracer.graph import compute_partial_influences
 
-from engine.attribution.effects import Block, Effects, Part
+from engine.attribution.effects import Block, Effects, Portion
 from engine.attribution.graph_size import GraphSize
 from engine.attribution.sources import Sources
 from engine.domain.graphs import TraceSettings
@@ -23,28 +23,30 @@ _COPIED_TOGETHER = 256  # rows
 
 
 class _Work:
-    """Does parts of the work, and tells how much is done."""
+    """Does portions of the work, and tells how much is done."""
 
     def __init__(self, size: GraphSize, report: Report, *, side_by_side: bool) -> None:
         self._share, self._report, self._side_by_side = 0.0, report, side_by_side
         self._message = f"{plural(size.n_nodes, 'feature')}, {memory(size.n_bytes)}"
         self._tell(0.0)
 
-    def do(self, parts: Sequence[Part], put: Callable[[Block], None]) -> None:
+    def do(self, portions: Sequence[Portion], put: Callable[[Block], None]) -> None:
         """Make these, and `put` every block of them where it belongs, maybe in several threads at once."""
-        sizes = [part.share for part in parts]
+        sizes = [portion.share for portion in portions]
 
-        def make(part: Part, _: object = None) -> None:
-            for block in part.make():
+        def make(portion: Portion, _: object = None) -> None:
+            for block in portion.make():
                 put(block)
 
-        if self._side_by_side and len(parts) > 1:
+        if self._side_by_side and len(portions) > 1:
             side_by_side(
-                [partial(make, part) for part in parts], lambda done, _: self._tell(done * sum(sizes)), sizes=sizes
+                [partial(make, portion) for portion in portions],
+                lambda done, _: self._tell(done * sum(sizes)),
+                sizes=sizes,
             )
         else:
-            for part, done in zip(parts, accumulate(sizes), strict=True):
-                make(part)
+            for portion, done in zip(portions, accumulate(sizes), strict=True):
+                make(portion)
                 self._tell(done)
         self._share += sum(sizes)
 
@@ -76,8 +78,8 @@ def edges_into(
     def put(block: Block) -> None:
         edges[block.rows, block.columns] = block.effects
 
-    for parts in effects.of_all(targets.logit_vectors, size.middle):
-        work.do(parts, put)
+    for portions in effects.of_all(targets.logit_vectors, size.middle):
+        work.do(portions, put)
     return edges, selected, edges.new_zeros(len(edges))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.attribution.batches import meeting, on_the_way_bytes
 from engine.attribution.graph_size import GraphSize
 from engine.domain.graphs import TraceSettings
 from engine.domain.model_families import LAYER_KEYS, number_in
@@ -17,7 +18,6 @@ from engine.store.tensor_headers import TensorHeader
 
 N_TOKENS: Final = 12  # of the prompt, without BOS
 _FLOAT32: Final = 4  # bytes
-_BATCH: Final = 4 * 5 * 2**18  # bytes of the rows that go down together on a processor, at most
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ def comparison_memory(
     config: Mapping[str, Any], tensors: Sequence[TensorHeader], item_bytes: int
 ) -> ComparisonMemory | None:
     """None where `config`, the fields of a config.json, does not tell the model's shape."""
+    from dask.system import cpu_count
+
     n_layers, d_model = number_in(config, *LAYER_KEYS), number_in(config, "hidden_size", "n_embd")
     n_heads = number_in(config, "num_attention_heads", "n_head", "num_heads")
     if not n_layers or not d_model or not n_heads:
@@ -51,7 +53,10 @@ def comparison_memory(
     )  # fmt: skip
     n_pos, n_features = N_TOKENS + 1, n_layers * N_TOKENS * training.top_k
     others = (n_layers + 1) * n_pos + TraceSettings().n_logits
-    second = GraphSize(n_features=n_features, n_nodes=n_features, n_others=others, batch_bytes=_BATCH)
+    on_the_way = on_the_way_bytes(
+        n_features, N_TOKENS, d_model, n_features + others, group=meeting("cpu"), threads=cpu_count()
+    )
+    second = GraphSize(n_features=n_features, n_nodes=n_features, n_others=others, batch_bytes=on_the_way)
     return ComparisonMemory(
         weights=sum(one.n_numbers for one in tensors) * item_bytes,
         checkpoints=2 * LORA_RANK * _FLOAT32 * sum(sum(one.shape) for one in _adapted(tensors)),

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine.attribution import acted, places, prompt_room, trace
+from engine.attribution import acted, middle, places, prompt_room, trace
 from engine.attribution.acted import stretch
+from engine.attribution.effects import Effects
 from engine.attribution.places import place_effects
 from engine.attribution.prompt_room import PromptRoom
+from engine.attribution.recording import record
+from engine.attribution.sources import sources_of
 from engine.attribution.trace import trace_graph
 from engine.components import batches
 from engine.components.pairs import TokenPairs
@@ -21,6 +24,7 @@ from engine.domain.components import ScoreSettings
 from engine.domain.errors import PromptRefused
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import TraceSettings
+from engine.models import threads
 from engine.models.base import LoadedModel
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.replacement import Replacement
@@ -63,6 +67,27 @@ def test_a_trace(wide: LoadedModel, tokens: torch.Tensor, monkeypatch: pytest.Mo
     takes = PromptMemory.of(wide.model)
     near(takes.traced(N_POS) + takes.features(n_features) + batch, measured)
     assert len(found.tokens) == N_POS
+
+
+def test_rows_on_their_way(wide: LoadedModel, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middle, "_WORTH", 0)
+    replacement = Replacement(wide, random_transcoders(wide, n_features=128, top_k=8))
+    with replacement.opened(None) as model, torch.inference_mode():
+        recorded = record(model, tokens)
+        effects = Effects(model, recorded, sources_of(model, recorded))
+        monkeypatch.setattr(threads, "_cores", lambda: 1)
+        of_one = effects.batch_bytes
+        monkeypatch.setattr(threads, "_cores", lambda: 3)
+        assert effects.batch_bytes == 3 * of_one
+        vectors = torch.randn(10, wide.d_model, generator=torch.Generator().manual_seed(0))
+        peaks = []
+        for portions in effects.of_all(vectors, 1):
+            peaks = []  # of rows, which come last
+            for portion in portions:
+                with torch_peak() as measured:
+                    portion.make()
+                peaks.append(measured)
+    near(of_one, max(peaks, key=lambda peak: peak.n_bytes))
 
 
 def test_where_training_acted(wide: LoadedModel, tokens: torch.Tensor) -> None:

@@ -24,7 +24,8 @@ TENSORS = (
 )
 
 
-def test_every_part_by_hand() -> None:
+def test_every_part_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dask.system.cpu_count", lambda: 3)
     found = comparison_memory(CONFIG, TENSORS, 2)
     assert found is not None
     assert found.weights == 2 * (400 + 16 + 32 + 4)
@@ -32,9 +33,11 @@ def test_every_part_by_hand() -> None:
     assert found.transcoders == 2 * 1 * 512 * 4 * 2
     n_pos, n_features = N_TOKENS + 1, 1 * N_TOKENS * 16
     prompt = PromptMemory(n_layers=1, n_heads=2, d_model=4, d_mlp=8, patterns=True)
-    graphs = 2 * 4 * (n_features + 2 * n_pos + 10) ** 2 + 4 * 5 * 2**18
+    n_columns = n_features + 2 * n_pos + 10
+    graphs = 2 * 4 * n_columns**2
+    on_the_way = 3 * 4 * 2 * 4 * n_features * (N_TOKENS * 4 + n_columns)  # four batches of all on each of three cores
     passes = prompt.traced(n_pos) + prompt.features(n_features) + prompt.placed(n_pos)
-    assert found.tracing == passes + graphs + 4 * 4 * 2 * 4  # W_V and W_O last
+    assert found.tracing == passes + graphs + on_the_way + 4 * 4 * 2 * 4  # W_V and W_O last
     assert found.n_bytes == found.weights + found.checkpoints + found.transcoders + found.tracing
 
 
