@@ -6,7 +6,7 @@ was trained: of LoRA and AdaLoRA the two thin matrices, which stay beside the we
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,14 +16,25 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import changes_base, config_text, is_saved, of_base, peft_config, read_weights, with_adapter
+from engine.domain.errors import Damaged
+from engine.domain.foreign import translated
+from engine.models.adapters import (
+    CONFIG,
+    changes_base,
+    config_text,
+    is_saved,
+    of_base,
+    peft_config,
+    read_weights,
+    with_adapter,
+)
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.kept_answers import check_answers
 from engine.models.low_rank import LowRank, stored
 from engine.models.plain_weights import changed_names, is_plain
 
 if TYPE_CHECKING:  # PEFT takes a tenth of a second to import, which a base does not need
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
 # Where a module keeps the hooks of its passes.
 _HOOKS = tuple(
@@ -159,30 +170,37 @@ class _Term:
 @lru_cache(maxsize=64)
 def _terms_told(of: _Configured, names: tuple[str, ...]) -> tuple[_Term, ...]:
     """Of a model with modules of these names; none where it is more than plain LoRA. Raises as `peft_config`."""
-    from peft.tuners.tuners_utils import check_target_module_exists
     from peft.utils.other import get_pattern_key
 
     config = peft_config(of.adapter)
     if config.peft_type != "LORA" or any(getattr(config, name, None) for name in _NOT_PLAIN) or config.bias != "none":
         return ()
-    if changes_base(config):
+    if changes_base(config) or config.target_modules is None:
         return ()
     terms = []
-    for name in names:
-        if check_target_module_exists(config, name):
-            rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
-            alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
-            if not (isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float)):
-                return ()
-            down, up = (f"{_OF_MODEL}{name}.lora_{part}.weight" for part in "AB")
-            terms.append(_Term(name, down, up, rank, alpha / (rank**0.5 if config.use_rslora else rank)))
+    for name in _targeted(config, of.adapter, names):
+        rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
+        alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern, name), config.lora_alpha)
+        if not (isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float)):
+            return ()
+        down, up = (f"{_OF_MODEL}{name}.lora_{part}.weight" for part in "AB")
+        terms.append(_Term(name, down, up, rank, alpha / (rank**0.5 if config.use_rslora else rank)))
     return tuple(terms)
+
+
+def _targeted(config: "PeftConfig", adapter: Path, names: Iterable[str]) -> list[str]:
+    """On which of these modules PEFT puts the adapter. Raises Damaged."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    path = adapter / CONFIG
+    if config.target_modules is None:
+        raise Damaged(path, "target_modules names nothing", "Save the adapter again with the modules that it changes.")
+    with translated(lambda reason: Damaged(path, f"its target modules cannot be read ({reason})")):
+        return [name for name in names if check_target_module_exists(config, name)]
 
 
 def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
     """Weights of the base that PEFT writes to when it puts an adapter on."""
-    from peft.tuners.tuners_utils import check_target_module_exists
-
     config = peft_config(adapter)
     saved = {of_base(name): one for name, one in read_weights(adapter).items()}  # such as resized embeddings
     copied = tuple(f"{name}.weight" for name in getattr(config, "modules_to_save", None) or ())  # by PEFT itself
@@ -190,7 +208,8 @@ def _own_what_peft_sets(model: PreTrainedModel, adapter: Path) -> None:
         if name in saved and not name.endswith(copied) and not is_saved(parameter, saved[name]):
             _own(model, [parameter])
     if changes_base(config):  # the term's beginning is taken off the weights
-        targets = [one for name, one in model.named_modules() if check_target_module_exists(config, name)]
+        modules = dict(model.named_modules())
+        targets = [modules[name] for name in _targeted(config, adapter, modules)]
         _own(model, [weight for one in targets for weight in one.parameters(recurse=False)], only=targets)
 
 

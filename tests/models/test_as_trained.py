@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from engine.domain.errors import InputError
+from engine.domain.errors import Damaged, InputError
 from engine.models import as_trained
 from engine.models.adapters import CONFIG
 from engine.models.as_trained import check_as_trained
@@ -76,6 +76,43 @@ def test_what_is_used_is_what_peft_runs(tmp_path: Path) -> None:
             assert not torch.allclose(ours, untuned, rtol=1e-2), kind
             left = loaded.model.state_dict()
             assert all(torch.equal(left[name], value) for name, value in before.items()), kind
+
+
+def without_targets(loaded: LoadedModel, folder: Path, missing: bool, **settings: object) -> Path:
+    saved(loaded, folder, target_modules=["q_proj", "v_proj"], **settings)
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) | {"target_modules": None}
+    if missing:
+        del config["target_modules"]
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_modules_that_are_not_named_are_those_that_peft_takes_for_the_family(tmp_path: Path, missing: bool) -> None:
+    loaded = loaded_family("llama")
+    folder = without_targets(loaded, tmp_path, missing)
+    with torch.no_grad():
+        ours, theirs, base = (
+            model(input_ids=TOKENS).logits
+            for model in (
+                checkpoint_model(loaded, folder),
+                PeftModel.from_pretrained(copy.deepcopy(loaded.model), folder).eval(),
+                loaded.model,
+            )
+        )
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(ours, base, rtol=1e-2)
+    check_as_trained(loaded, folder)
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_base_that_would_be_changed_where_nothing_is_named_is_left_alone(tmp_path: Path, missing: bool) -> None:
+    loaded = loaded_family("llama")
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    folder = without_targets(loaded, tmp_path, missing, init_lora_weights="pissa")
+    with pytest.raises(Damaged, match="target_modules names nothing"):
+        checkpoint_model(loaded, folder)
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
 
 
 def test_the_tied_end_that_an_adapter_does_not_touch_stays_the_bases(tmp_path: Path) -> None:
