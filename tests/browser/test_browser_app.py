@@ -138,6 +138,27 @@ def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str
     expect(page.get_by_role("radio", name="Table")).to_be_checked()
 
 
+def test_back_while_the_page_that_is_left_still_runs(server: str, page: Page) -> None:
+    """What it says of itself comes late, and must not add it behind the page that is wanted."""
+    page.goto(f"{server}/curves")
+    _drawn(page)
+    visit(page, "Methods")
+    for delay_ms in (0, 15, 30, 45, 60, 90):
+        expect(page).to_have_url(re.compile(r"/methods\?"))
+        _drawn(page)
+        visit(page, "Tour")
+        expect(page).to_have_url(re.compile(r"/tour\?"))
+        _drawn(page)
+        page.get_by_role("button", name="Next").evaluate(
+            "(next, delay) => { next.click(); setTimeout(() => history.back(), delay); }", delay_ms
+        )
+    expect(page).to_have_url(re.compile(r"/methods\?"))
+    _drawn(page)
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/curves\?"))
+    _drawn(page)
+
+
 def test_escape_clears_what_is_picked_wherever_the_focus_is(server: str, page: Page) -> None:
     _open(page, f"{server}/compare?view=graphs")
     _compare_is_drawn(page)
