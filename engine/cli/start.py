@@ -35,4 +35,6 @@ def start(
         environment["TRACELAPSE_HOME"] = str(person_path(settings.workspace).absolute())
     command = [sys.executable, "-m", "streamlit", "run", str(_APP), "--server.port", str(port)]
     command += [] if browser else ["--server.headless", "true"]
-    raise typer.Exit(subprocess.call(command, env=environment))  # noqa: S603 - our own app
+    if os.name == "posix":  # in this process, so that whatever ends it ends the app
+        os.execve(sys.executable, command, environment)  # noqa: S606 - our own app
+    raise typer.Exit(subprocess.call(command, env=environment))  # noqa: S603 - as above
