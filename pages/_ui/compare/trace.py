@@ -67,8 +67,9 @@ def estimate(store: Store, selection: Selection) -> str:
     runs = dict.fromkeys((selection.a.run, selection.b.run))
     written = not any(has_texts(store, store.run(run)) for run in runs)
     texts = ", on texts that the models write, as there is no corpus" if written else ""
+    whom = "these two runs" if len(runs) == 2 else "this run"
     return (
-        f"No transcoders have seen both checkpoints, so a shared set is trained first{texts}, once for these two runs. "
+        f"No transcoders have seen both checkpoints, so a shared set is trained first{texts}, once for {whom}. "
         f"{on_this_model(store, selection.a.run, takes)}. You can leave this page; the comparison is kept."
     )
 

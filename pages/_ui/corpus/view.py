@@ -46,8 +46,8 @@ def _about(part: str, corpus: Corpus) -> str:
     if part == PAIRS:
         made = "" if corpus.pairs else "This corpus has none of its own: these are made from its probes. "
         return (
-            f"{made}The two prompts of a pair are equally long, and each has one right answer, of which the "
-            "first token counts."
+            f"{made}Circuits need pairs whose two prompts are equally many tokens to the model. "
+            "Each prompt has one right answer, of which the first token counts."
         )
     if part == EXAMPLES:
         return "What a run is trained on. Each text contains the meaning or answer that it teaches."
