@@ -6,7 +6,7 @@ import pandas as pd
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.interventions import Intervention
 from engine.figures import palette
-from engine.figures.names import visible
+from engine.figures.names import told_apart
 
 MOST = 6  # outputs shown: the likeliest before or after
 
@@ -16,7 +16,7 @@ def effect_table(found: Intervention, *, n: int = MOST) -> pd.DataFrame:
     logit, measured) and predicted (the same by the graph)."""
     table = pd.DataFrame(
         {
-            "output": [visible(token) for token in found.tokens],
+            "output": told_apart(found.tokens),
             "p before": found.p_before,
             "p after": found.p_after,
             "logit change": [

@@ -40,7 +40,7 @@ from engine.domain.numbers import decimal, step_name
 from engine.figures import palette
 from engine.figures.fit_text import score_text
 from engine.figures.layout import Layout, layout
-from engine.figures.names import SUPERNODE, visible
+from engine.figures.names import SUPERNODE, told_apart, visible
 from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
 
 SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
@@ -291,11 +291,11 @@ def _bars(graph: AttributionGraph, shown: Sequence[int], answer: str | None) -> 
     outputs = {token_id: (token, p) for token_id, token, p in _outputs(graph)}
     if answer == RIGHT_ANSWER:
         return _mean_bars(outputs.values())
-    bars = []
-    for token, p in (outputs[token_id] for token_id in shown):
+    bars, of_shown = [], [outputs[token_id] for token_id in shown]
+    for (token, p), name in zip(of_shown, told_apart([token for token, _ in of_shown]), strict=True):
         right = token.strip() == answer
-        note = f"p({visible(token)}) = {decimal(p, 3)}{', the right answer' if right else ''}"
-        bars.append({"token": visible(token), "p": short(p), "answer": right, "others": False, "note": note})
+        note = f"p({name}) = {decimal(p, 3)}{', the right answer' if right else ''}"
+        bars.append({"token": name, "p": short(p), "answer": right, "others": False, "note": note})
     rest = max(0.0, 1 - sum(outputs[token_id][1] for token_id in shown))
     untraced = max(0.0, 1 - sum(p for _, p in outputs.values()))
     note = f"all other tokens together: {decimal(rest, 3)}, of which {_untraced(untraced)}"

@@ -1,7 +1,11 @@
 """How nodes are called in text: `L3 · and · blarf → happy (490)`, `token <bos>`, `output smiles`."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import NodeKind
+from engine.domain.words import with_edges
 
 SUPERNODE = "supernode"  # the kind of a row that stands for a group of features: `supernode/LAYER/POSITION/NAME`
 
@@ -40,3 +44,13 @@ def visible(token: str) -> str:
     text = token.removeprefix("Ġ").removeprefix("▁") or token
     text = text.replace("\n", "↵").replace("\t", "⇥")
     return text.strip() or "␣" * max(len(text), 1)
+
+
+def told_apart(tokens: Sequence[str]) -> list[str]:
+    """`visible` of each; where several would read alike, with the blanks that tell them apart, else numbered."""
+    alone, seen, found = Counter(visible(token) for token in tokens), Counter[str](), []
+    for token in tokens:
+        shown = visible(token) if alone[visible(token)] == 1 else with_edges(token)
+        seen[shown] += 1
+        found.append(shown if seen[shown] == 1 else f"{shown} ({seen[shown]})")
+    return found

@@ -4,6 +4,7 @@ import pytest
 
 from engine.domain.interventions import Intervention, InterventionKey
 from engine.figures.effect_chart import effect_chart, effect_table
+from engine.figures.names import told_apart
 from tests.store.artefacts import key
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -27,6 +28,12 @@ def test_the_likeliest_before_or_after_come_first_with_both_changes() -> None:
     assert table["output"].tolist() == ["smiles", "cries"]
     assert table["logit change"].tolist() == [-2.5, 2.0]
     assert table["predicted"].tolist() == [-2.0, 1.0]
+
+
+def test_tokens_that_read_alike_are_told_apart() -> None:
+    table = effect_table(found().model_copy(update={"tokens": (" Paris", "Paris", " cries")}))
+    assert table["output"].tolist() == ["␣Paris", "cries", "Paris"]
+    assert told_apart(["Rome", " Paris", " Paris", "\n", " "]) == ["Rome", "␣Paris", "␣Paris (2)", "↵", "␣"]
 
 
 def test_the_chart_has_both_probabilities_of_every_output_as_data() -> None:
