@@ -46,13 +46,17 @@ _PIECES, _OVER = "pieces", "over"  # in the address
 
 
 @guarded()
-def compare_map(selection: Selection, shown: Shown) -> None:
-    """What is stored of one prompt, or how to get it."""
+def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool = False) -> None:
+    """What is stored of one prompt, or how to get it. `instead_of_graphs`: they were asked for, so they are offered
+    first."""
     acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
     traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
+    if instead_of_graphs:
+        not_traced(selection)
     if acted is None and not traced:
         _not_measured(selection)
-        not_traced(selection)
+        if not instead_of_graphs:
+            not_traced(selection)
         return
     told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
@@ -64,7 +68,7 @@ def compare_map(selection: Selection, shown: Shown) -> None:
         _not_measured(selection)
     elif traced:
         _carried(selection, acted, shown, told, tools)
-    if not traced:
+    if not traced and not instead_of_graphs:
         not_traced(selection)
 
 

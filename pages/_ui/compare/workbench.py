@@ -73,7 +73,7 @@ def workbench(selection: Selection, view: str) -> None:
     diff = _difference(selection, shown)
     if diff is None:
         if not selection.group:
-            compare_map(selection, shown)  # needs no graphs
+            compare_map(selection, shown, instead_of_graphs=True)  # needs none
         return
     shown = replace(shown, share=share_from_url(diff.a.n_layers))
     names = names_of(store(), diff)
