@@ -250,23 +250,24 @@ def _spread(examples: Sequence[Example]) -> tuple[str, ...]:
 def _settings(config: RunConfig) -> list[tuple[str, str]]:
     """In plain words, in the order in which one asks for them."""
     method = METHOD_INFOS.get(config.method)
-    rate = config.learning_rate if config.learning_rate is not None else method and method.default_learning_rate
     where = config.model.location or config.model.source
-    rows = [
-        ("Base model", f"{config.model.name} ({where}), {config.model.dtype}"),
+    base = ("Base model", f"{config.model.name} ({where}), {config.model.dtype}")
+    steps = ("Steps", f"{config.n_steps:,}")
+    lora = [("LoRA", f"rank {config.rank}, alpha {config.alpha}")] if method and method.uses_rank else []
+    rate = config.learning_rate if config.learning_rate is not None else method and method.default_learning_rate
+    if config.imported:  # a method's description and defaults are of runs that were trained here
+        told = "trained elsewhere; its checkpoints were copied in, and only these settings are known"
+        rates = [] if config.learning_rate is None else [("Learning rate", f"{config.learning_rate:g}")]
+        return [("Imported", told), base, ("Method", method.title if method else config.method), steps, *lora, *rates]
+    return [
+        base,
         ("Method", f"{method.title}: {method.description}" if method else config.method),
-        ("Steps", f"{config.n_steps:,}"),
+        steps,
         ("Examples a step", str(config.batch_size)),
+        *lora,
         ("Learning rate", f"{rate:g}" if rate is not None else "the method's own"),
         ("Seed", str(config.seed)),
     ]
-    if method and method.uses_rank:
-        rows.insert(4, ("LoRA", f"rank {config.rank}, alpha {config.alpha}"))
-    if config.imported:
-        rows.insert(
-            0, ("Imported", "trained elsewhere; its checkpoints were copied in, and not all settings are known")
-        )
-    return rows
 
 
 def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:

@@ -20,12 +20,15 @@ def run_rows(
     """A row a run, in the order of `configs`.
 
     rank: of LoRA's matrices, missing where the method has none. learning rate: the method's own where none was given.
+    Of an imported run neither a rate that its log does not tell nor the seed is known.
     steps: done so far. loss: smoothed, at the last checkpoint. One column a probe kind: the share of its probes that
     are right there, over all constraint types. last: the reference of the last checkpoint.
     """
     rows = [_row(config, last.get(config.name), scores.get(config.name)) for config in configs]
     table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    return table.astype({"rank": "Int64", **dict.fromkeys(("learning rate", "loss", *PROBE_KINDS), float)})
+    return table.astype(
+        {"rank": "Int64", "seed": "Int64", **dict.fromkeys(("learning rate", "loss", *PROBE_KINDS), float)}
+    )
 
 
 def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
@@ -39,14 +42,14 @@ def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
 
 def _row(config: RunConfig, last: Checkpoint | None, scores: pd.DataFrame | None) -> dict[str, object]:
     info = METHOD_INFOS.get(config.method)
-    own_rate = info.default_learning_rate if info else None
+    own_rate = info.default_learning_rate if info and not config.imported else None
     return {
         "run": config.name,
         "method": info.title if info else config.method,
         "corpus": config.corpus,
         "rank": config.rank if info is None or info.uses_rank else None,
         "learning rate": own_rate if config.learning_rate is None else config.learning_rate,
-        "seed": config.seed,
+        "seed": None if config.imported else config.seed,
         "steps": last.step if last else 0,
         "loss": last.state.smoothed_loss if last else None,
         "last": last.ref if last else "",

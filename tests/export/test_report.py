@@ -43,6 +43,24 @@ def save_run(store: Store, config: RunConfig, steps: tuple[int, ...]) -> None:
             pass  # a report reads no weights
 
 
+@pytest.mark.parametrize("rate", [None, 0.05])
+def test_of_an_imported_run_nothing_is_told_that_nobody_knows(store: Store, rate: float | None) -> None:
+    config = RunConfig(name="theirs", corpus="none", n_steps=2, imported=True, learning_rate=rate)
+    save_run(store, config, (0, 2))
+    text = re.sub(r"\s+", " ", look_into(run_report(store, "theirs")).text)
+    assert "Trained elsewhere and imported, 2 of 2 steps" in text
+    assert bool(re.search("Learning rate ?0.05", text)) == (rate is not None)
+    for invented in (
+        "Learning rate 0.002",
+        "Seed",
+        "Examples a step",
+        "examples seen",
+        "every linear layer",
+        "corpus none",
+    ):
+        assert invented not in text, invented
+
+
 def test_the_bundled_run(demo_store: Store) -> None:
     page = run_report(demo_store, "demo-lora")
     found = look_into(page)
