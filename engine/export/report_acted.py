@@ -28,7 +28,7 @@ class ActedPart:
 
 def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> ActedPart | None:
     """From the base to the last checkpoint, on `prompt` if that was measured, else on the prompt measured last; None
-    where it was measured on none. Raises Damaged."""
+    where it was measured on none, or changed no answer. Raises Damaged."""
     if len(checkpoints) < 2:
         return None
     found = _measured(store, checkpoints[0].ref, checkpoints[-1].ref, prompt)
@@ -49,6 +49,6 @@ def _measured(store: Store, base: str, last: str, prompt: str) -> Acted | None:
     keys = [key for key in store.acted_keys() if (key.checkpoints[0], key.checkpoints[-1]) == (base, last)]
     for key in sorted(keys, key=lambda key: key.prompt != prompt):  # stable: of equals the newest
         found = store.acted(key)
-        if found is not None and any(stretch.matrices for stretch in found.stretches):
+        if found is not None and not found.is_same:
             return found
     return None
