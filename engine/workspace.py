@@ -273,14 +273,14 @@ class WhereActed:
         return matrix_table(self.acted)
 
     def show(self) -> "HtmlPage":
-        """The same page that the app exports."""
+        """The same page that the app exports. Raises InputError where nothing but rounding differs."""
         from engine.cli.export import map_of_acted
         from engine.export.map_formats import MAP_FORMATS
 
         return HtmlPage(str(MAP_FORMATS[0].make(map_of_acted(self._store, self.acted), "")))
 
-    def _repr_html_(self) -> str:
-        return self.show()._repr_html_()
+    def _repr_html_(self) -> str | None:
+        return None if self.acted.is_same else self.show()._repr_html_()  # None: a notebook takes the text
 
 
 class WhenLearned:

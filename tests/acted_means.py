@@ -1,5 +1,7 @@
 """Where training acted on made-up probes, written out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine.analysis.acted_mean import ActedMean, acted_mean
@@ -40,6 +42,13 @@ def measured(asked: Probe, *stretches: np.ndarray, before: float = 1.0) -> tuple
     labels = tuple(f"run@{number}" for number in range(n + 1))
     key = ActedKey(checkpoints=labels, hashes=labels, prompt=asked.text, explained=ExplainedLogits(answers=(7,)))
     return asked, Acted(key, tokens, (" happy",), True, 2, None, tuple(found))
+
+
+def but_rounding(found: Acted) -> Acted:
+    """As of a B that answers as A does: the parts are some 1e-8 of what they were."""
+    end = found.after
+    still = [replace(one, before=end, after=end, by_matrix=one.by_matrix * np.float32(1e-8)) for one in found.stretches]
+    return replace(found, stretches=tuple(still))
 
 
 def parts(**at: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from engine.domain.words import listed, token_name
 _NAMED = 2  # tokens in the sentence
 _WORTH_NAMING = 0.05  # of the change
 _MOST = 0.8  # of a token's part
+ABOVE_MEAN = "Logits here are above the mean of all tokens."
 EMBEDDINGS, OUTPUT = "embeddings", "output"
 
 
@@ -151,10 +152,15 @@ def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> st
     answers = "" if one else f" of {listed([word.strip() for word in acted.words[: len(asked.answers)]])}"
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."
+    if acted.is_same:
+        return (
+            f"{a} and {b} give the same answer to this prompt: {what} is {decimal(acted.after)} in both, and nothing "
+            "differs by more than rounding."
+        )
     first, last = acted.stretches[0], acted.stretches[-1]
     texts = {span.first: token_name(span.text) for span in (pieces(acted.tokens) if spans is None else spans)}
     named = [
-        f"{signed(one.part)} at “{texts[one.position]}” ({_layers(one, acted.n_layers)})"
+        f"{signed(one.part)} at “{texts[one.position]}” (most in {_layers(one, acted.n_layers)})"
         for one in named_places(acted, spans)
     ]
     return (
@@ -181,8 +187,8 @@ def first_tokens(acted: Acted, answers: Sequence[str], against: Sequence[str]) -
 
 
 def acted_record(acted: Acted) -> dict[str, Any]:
-    """Keys answer (what is explained, in words), answers, against, before, after, sum, left, places, matrices, heads,
-    effects, moves, steps. Places sum to `sum`."""
+    """Keys answer (what is explained, in words), answers, against, before, after, same (nothing but rounding differs),
+    sum, left, places, matrices, heads, effects, moves, steps. Places sum to `sum`."""
     words = [word.strip() for word in acted.words]
     n = len(acted.key.explained.answers)
     return {
@@ -191,6 +197,7 @@ def acted_record(acted: Acted) -> dict[str, Any]:
         "against": words[n:],
         "before": acted.before,
         "after": acted.after,
+        "same": acted.is_same,
         "sum": acted.sum,
         "left": acted.left,
         "places": place_table(acted).to_dict("records"),

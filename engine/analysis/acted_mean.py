@@ -16,7 +16,7 @@ from engine.analysis.acted import layer_name
 from engine.analysis.aggregate import group_title
 from engine.analysis.means import student
 from engine.analysis.prompt_circuits import Role, roles
-from engine.domain.acted import Acted, ChangedMatrix
+from engine.domain.acted import ROUNDING, Acted, ChangedMatrix
 from engine.domain.corpus import Probe
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.numbers import decimal, percent, plural, signed
@@ -63,6 +63,12 @@ class ActedMean:
     def after(self) -> np.ndarray:
         """(n_words,) the right answer's logit in B"""
         return self.before + self.change
+
+    @property
+    def is_same(self) -> bool:
+        """As of `Acted`: A, B and all between them answer alike, but for rounding."""
+        moved = max(float(np.abs(found).max(initial=0)) for found in (self.step_changes, self.parts))
+        return moved <= ROUNDING * max(1.0, *(float(np.abs(ends).max()) for ends in (self.before, self.after)))
 
     @property
     def sum(self) -> np.ndarray:
@@ -166,6 +172,11 @@ def mean_sentence(mean: ActedMean) -> str:
     a, b = mean.checkpoints[0], mean.checkpoints[-1]
     if not mean.parts.shape[-1]:
         return f"{a} and {b} have the same weights."
+    if mean.is_same:
+        return (
+            f"{a} and {b} give the same answers to these prompts: the right answer’s logit is "
+            f"{decimal(mean.after.mean())} on average in both, and nothing differs by more than rounding."
+        )
     change, low, high = student(mean.change)
     by_role = sorted(mean_table(mean, "role").to_dict("records"), key=lambda row: -abs(row["part"]))
     named = [
@@ -191,8 +202,8 @@ def first_tokens_note(n: int) -> str:
 def mean_record(mean: ActedMean) -> dict[str, Any]:
     """As `acted_record`, of means: every figure is a mean over words with low and high of its interval.
 
-    Keys type, kind, probes, first_tokens (of so many answers the first token alone),
-    words, before, after, change, sum, left, places, layers, roles, matrices, steps, by_word.
+    Keys type, kind, probes, first_tokens (of so many answers the first token alone), same (nothing but rounding
+    differs), words, before, after, change, sum, left, places, layers, roles, matrices, steps, by_word.
     """
     steps = mean_table(mean, "step", "role")
     return {
@@ -200,6 +211,7 @@ def mean_record(mean: ActedMean) -> dict[str, Any]:
         "kind": mean.kind,
         "probes": sum(mean.n_probes),
         "first_tokens": mean.n_first,
+        "same": mean.is_same,
         "words": list(mean.words),
         **{name: _estimate(getattr(mean, name)) for name in ("before", "after", "change", "sum")},
         "left": _estimate(mean.change - mean.sum),

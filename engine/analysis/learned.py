@@ -67,7 +67,7 @@ def moments_sentence(mean: ActedMean, steps: Sequence[int]) -> str:
     """From when half and 90% of the change were there, which stretch moved it most, and since when it is at rest. Empty
     for a single stretch."""
     found, table = moments(mean, steps), stretch_table(mean, steps)
-    if len(table) < 2 or not mean.parts.shape[-1]:
+    if len(table) < 2 or mean.is_same:
         return ""
     if found.half is None:
         return "Its change is not surely different from none, so it is not told when it came about."

@@ -140,12 +140,14 @@ def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, jo
 
 
 def map_of_acted(store: "Store", found: "Acted", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
-    """Where training acted."""
+    """Where training acted. Raises InputError where nothing but rounding differs."""
     from engine.analysis.acted import acted_sentence
     from engine.export.map_formats import ExportedMap
     from engine.figures.map_acted import acted_view
     from engine.figures.map_view import taught_word
 
+    if found.is_same:
+        raise InputError(f"{acted_sentence(found)} So there is no map. Choose checkpoints that answer differently.")
     a, *_, b = found.key.checkpoints
     prompt = found.key.prompt
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)

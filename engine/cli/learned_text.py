@@ -26,7 +26,7 @@ def show_learned(found: "Learned") -> None:
 
     for mean in found.means.values():
         say(mean_sentence(mean))
-        if not mean.matrices:
+        if mean.is_same:
             continue
         say(moments_sentence(mean, found.steps))
         table = stretch_table(mean, found.steps)

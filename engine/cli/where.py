@@ -134,7 +134,7 @@ def _show_mean(mean: "ActedMean") -> None:
     from engine.analysis.acted_mean import layer_names, mean_sentence, mean_table, word_table
 
     say(mean_sentence(mean))
-    if not mean.matrices:
+    if mean.is_same:
         return
     numbers = ["part", "low", "high", "of_change", "of_change_low", "of_change_high"]
     labels = [ref.partition("@")[2] for ref in mean.checkpoints]
@@ -167,7 +167,7 @@ def _show(found: "Acted") -> None:
     )
 
     say(acted_sentence(found))
-    if not any(stretch.matrices for stretch in found.stretches):
+    if found.is_same:
         return
     labels = [ref.partition("@")[2] for ref in found.key.checkpoints]
     tokens = token_table(found)

@@ -23,12 +23,12 @@ class ActedPart:
 
     prompt: str
     sentence: str
-    picture: Markup
+    picture: Markup | None  # None: nothing but rounding differs
 
 
 def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> ActedPart | None:
     """From the base to the last checkpoint, on `prompt` if that was measured, else on the prompt measured last; None
-    where it was measured on none. Raises Damaged."""
+    where it was measured on none. A prompt whose answer changed goes before one where it did not. Raises Damaged."""
     if len(checkpoints) < 2:
         return None
     found = _measured(store, checkpoints[0].ref, checkpoints[-1].ref, prompt)
@@ -37,18 +37,19 @@ def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> 
     steps = {checkpoint.ref: checkpoint.step for checkpoint in checkpoints}
     probe = store.probe_with([checkpoints[0].run], found.key.prompt)
     view = acted_view(found, [steps.get(ref) for ref in found.key.checkpoints], taught=taught_word(probe))
-    picture = map_svg(view, width=WIDTH)
     return ActedPart(
         prompt=found.key.prompt,
         sentence=acted_sentence(found, words(found.tokens)),
-        picture=Markup(picture),  # noqa: S704 - written through an XML tree
+        picture=None if found.is_same else Markup(map_svg(view, width=WIDTH)),  # noqa: S704 - written through an XML tree
     )
 
 
 def _measured(store: Store, base: str, last: str, prompt: str) -> Acted | None:
     keys = [key for key in store.acted_keys() if (key.checkpoints[0], key.checkpoints[-1]) == (base, last)]
+    same = None
     for key in sorted(keys, key=lambda key: key.prompt != prompt):  # stable: of equals the newest
         found = store.acted(key)
-        if found is not None and any(stretch.matrices for stretch in found.stretches):
+        if found is not None and not found.is_same:
             return found
-    return None
+        same = same or found
+    return same

@@ -126,3 +126,14 @@ def test_probes_of_different_kinds_or_checkpoints_are_no_mean() -> None:
         acted_mean([one, (one[0], replace(one[1], key=moved))])
     with pytest.raises(InputError):
         acted_mean([])
+
+
+def test_rounding_is_told_as_the_same_answers() -> None:
+    """Bound: 1e-5 of a logit of 1."""
+    pairs = [measured(probe(word), parts(w=1e-7, e=-2e-7)) for word in ("blarf", "gleem")]
+    mean = acted_mean(pairs)
+    assert mean.is_same
+    assert "give the same answers to these prompts" in mean_sentence(mean)
+    assert "at the new word" not in mean_sentence(mean)
+    assert mean_record(mean)["same"]
+    assert not acted_mean([measured(probe("blarf"), parts(w=1e-3, e=-1e-3))]).is_same

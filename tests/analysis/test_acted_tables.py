@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.analysis.acted import NamedPlace, acted_sentence, first_tokens, move_table, named_places
+from engine.analysis.acted import NamedPlace, acted_record, acted_sentence, first_tokens, move_table, named_places
 from engine.domain.acted import Acted, ActedKey, ChangedMatrix, PlaceEffects, Stretch
 from engine.domain.explained import ExplainedLogits
 
@@ -47,7 +47,7 @@ def test_two_tokens_are_named_with_the_shortest_run_of_layers_that_makes_most() 
     assert arf == NamedPlace(2, pytest.approx(2.2), 0, 1)
     assert is_ == NamedPlace(3, pytest.approx(1.5), 3, 4)
     sentence = acted_sentence(acted())
-    assert "+2.20 at “arf” (L0 to L1) and +1.50 at “is” (L3 to output)." in sentence
+    assert "+2.20 at “arf” (most in L0 to L1) and +1.50 at “is” (most in L3 to output)." in sentence
 
 
 def test_parts_against_the_answer_have_layers_too() -> None:
@@ -59,7 +59,33 @@ def test_parts_against_the_answer_have_layers_too() -> None:
 def test_embeddings_are_named_as_such() -> None:
     places = np.zeros((6, 4))
     places[0, 2] = 3.0
-    assert "+3.00 at “arf” (embeddings)." in acted_sentence(acted(places))
+    assert "+3.00 at “arf” (most in embeddings)." in acted_sentence(acted(places))
+
+
+def test_rounding_is_told_as_the_same_answer_and_a_small_change_as_a_change() -> None:
+    """The logit is 1.0, so 1e-5 is the bound: of the parts, too, where they cancel."""
+    equal = acted(PLACES * 1e-7)
+    assert equal.is_same
+    sentence = acted_sentence(equal)
+    assert sentence.startswith("run@base and run@100% give the same answer to this prompt: the logit of “")
+    assert "is 1.00 in both" in sentence
+    assert "arf" not in sentence
+    assert acted_record(equal)["same"]
+    assert not acted(PLACES * 1e-4).is_same
+    cancelling = np.zeros((6, 4))
+    cancelling[1, 2], cancelling[2, 2] = 1e-3, -1e-3
+    assert not acted(cancelling).is_same
+
+
+def test_the_bound_grows_with_the_logit() -> None:
+    """A part of 1e-4 beside a logit of 24 is rounding, beside a logit of 1 it is none. All stretches count."""
+    places = np.zeros((6, 4))
+    places[1, 2] = 1e-4
+    small = acted(places).stretches[0]
+    large = replace(small, before=24.0, after=24.0)
+    assert not acted(places).is_same
+    assert replace(acted(), stretches=(large,)).is_same
+    assert not replace(acted(), stretches=(large, small)).is_same
 
 
 def test_moves_come_from_another_token_the_largest_first() -> None:

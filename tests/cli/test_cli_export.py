@@ -10,7 +10,11 @@ import networkx as nx
 import pandas as pd
 import pytest
 
+from engine.domain.errors import InputError
 from engine.export.pair_formats import PAIR_FORMATS
+from engine.store import Store
+from engine.workspace import WhereActed
+from tests.acted_means import but_rounding
 from tests.cli.conftest import Cli
 
 A, B, PROMPT = "demo-lora@100%", "demo-tokens@100%", "the cat feels blarf and"
@@ -103,3 +107,14 @@ def test_the_map_of_a_stored_comparison(cli: Cli, tmp_path: Path) -> None:
     missing = cli("export", "map", A, early, PROMPT, "--picture", "acted", "--out", tmp_path / "x.svg")
     assert missing.exit_code == 2
     assert "Measure it first: python -m engine where" in missing.stderr
+
+
+def test_checkpoints_that_answer_alike_have_no_map(demo_store: Store) -> None:
+    """Nor in a notebook, which is given the sentence instead."""
+    found = next(one for key in demo_store.acted_keys() if (one := demo_store.acted(key)) is not None)
+    assert "<svg" in WhereActed(demo_store, found).show().html
+    equal = WhereActed(demo_store, but_rounding(found))
+    with pytest.raises(InputError, match=r"give the same answer to this prompt.*So there is no map"):
+        equal.show()
+    assert equal._repr_html_() is None
+    assert "give the same answer" in repr(equal)

@@ -13,9 +13,11 @@ from engine.domain.errors import NotFound
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.export.report import default_comparison, run_report
+from engine.export.report_acted import acted_part
 from engine.export.report_comparison import comparison_part
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
+from tests.acted_means import but_rounding
 from tests.export.markup import look_into
 from tests.figures.map_makers import pair
 
@@ -95,6 +97,22 @@ def test_where_training_acted_is_told_on_the_prompt_of_the_comparison(demo_store
     assert place in text
     # It was measured between the runs, and not over this one.
     assert "Where training acted" not in look_into(run_report(demo_store, "demo-tokens")).text
+
+
+def test_where_no_answer_changed_the_report_says_so_without_a_map(demo_store: Store) -> None:
+    checkpoints = [demo_store.checkpoint(ref) for ref in ("demo-lora@base", "demo-lora@100%")]
+    whole = acted_part(demo_store, checkpoints, PROMPT)
+    assert whole is not None
+    assert whole.picture is not None
+    for key in demo_store.acted_keys():
+        if (found := demo_store.acted(key)) is not None:
+            demo_store.save_acted(but_rounding(found))
+    part = acted_part(demo_store, checkpoints, PROMPT)
+    assert part is not None
+    assert (part.prompt, part.picture) == (PROMPT, None)
+    page = run_report(demo_store, "demo-lora")
+    assert part.sentence in re.sub(r"\s+", " ", look_into(page).text)
+    assert "Parts of the change of the answer" not in page
 
 
 def test_graphs_of_a_deep_model_are_left_out_for_its_map(demo_store: Store) -> None:

@@ -16,10 +16,11 @@ from engine.domain.jobs import AskedPrompt, FindExamples, NeverCancelled, Where,
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_groups
-from engine.workflows.queries import comparison_graphs
+from engine.workflows.queries import comparison_graphs, stored_acted
 from engine.workflows.taught import find_examples
 from engine.workflows.where import where, where_probes
 from pages._ui.graphs.marks import Marks
+from tests.acted_means import but_rounding
 
 OpenPage = Callable[..., AppTest]
 A, B, PROMPT = "demo-tokens@base", "demo-tokens@100%", "the cat feels blarf and"
@@ -61,6 +62,19 @@ def test_a_checkpoint_and_itself(open_page: OpenPage) -> None:
     assert not app.exception
     assert "have the same weights" in texts(app)
     assert not app.dataframe
+
+
+def test_checkpoints_that_answer_alike_have_no_map(open_page: OpenPage) -> None:
+    _measure()
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    found = stored_acted(store, A, B, PROMPT)
+    assert found is not None
+    store.save_acted(but_rounding(found))
+    app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map", picture="acted")
+    assert not app.exception
+    assert "give the same answer to this prompt" in texts(app)
+    assert not app.dataframe
+    assert "Logits here are above the mean of all tokens." in [one.help for one in app.markdown]
 
 
 STORY = {"a": "demo-lora@100%", "b": "demo-tokens@100%", "prompt": PROMPT}

@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.analysis.word_pieces import TokenSpan
@@ -93,7 +94,7 @@ def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) ->
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
     cut = any(not graph.is_measured_whole for graph in (diff.a, diff.b))
-    st.caption(markdown(carried) + (_CUT if cut else ""), help=_CUT_HELP if cut else None)
+    st.caption(markdown(carried) + (_CUT if cut else ""), help=f"{ABOVE_MEAN} {_CUT_HELP}" if cut else ABOVE_MEAN)
 
 
 _CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."

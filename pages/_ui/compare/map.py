@@ -10,7 +10,7 @@ from typing import cast
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.acted import acted_sentence
+from engine.analysis.acted import ABOVE_MEAN, acted_sentence
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.domain.acted import Acted
@@ -80,15 +80,17 @@ def _acted(
     view = kept_view(
         lambda: acted_view(acted, steps, joined=not pieces, taught=taught), ("acted", acted.key.hash, pieces, taught)
     )
-    if not any(stretch.matrices for stretch in acted.stretches):
-        told.markdown(plain(acted_sentence(acted)))
+    if acted.is_same:
+        told.markdown(plain(acted_sentence(acted)), help=ABOVE_MEAN)
         return
     at = draw_map(view)
     frame = view.place_of_step(at.step)
     acted, view = acted.until(frame + 1), view.until(frame)
     text = acted_sentence(acted, view.spans)
     with told:
-        st.markdown(plain(text))
+        st.markdown(plain(text), help=ABOVE_MEAN)
+    if acted.is_same:  # up to this step
+        return
     with tools:
         pieces_switch(view)
         export_map(view, selection, text)

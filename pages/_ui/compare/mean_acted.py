@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.acted_mean import ActedMean, mean_sentence, word_table
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
@@ -57,8 +58,8 @@ def _draw(
     selection: Selection, ready: Sequence[tuple[Probe, Acted]], above: DeltaGenerator, tools: DeltaGenerator
 ) -> None:
     mean = kept_mean(ready)
-    if not mean.matrices:
-        above.markdown(plain(mean_sentence(mean)))
+    if mean.is_same:
+        above.markdown(plain(mean_sentence(mean)), help=ABOVE_MEAN)
         return
     steps = [step_of(ref) for ref in mean.checkpoints]
     view = kept_view(lambda: acted_mean_view(mean, steps), ("mean acted", made_from(ready), *map(str, steps)))
@@ -66,7 +67,9 @@ def _draw(
     frame = view.place_of_step(at.step)
     mean, view = mean.until(frame + 1), view.until(frame)
     text = mean_sentence(mean)
-    above.markdown(plain(text))
+    above.markdown(plain(text), help=ABOVE_MEAN)
+    if mean.is_same:  # up to this step
+        return
     with tools:
         export_map(view, selection, text, subject=mean.title)
     _below(selection, view, at, mean, [(probe, one.until(frame + 1)) for probe, one in ready])

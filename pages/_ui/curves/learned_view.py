@@ -6,6 +6,7 @@ from typing import Final
 
 import streamlit as st
 
+from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.acted_mean import mean_sentence
 from engine.analysis.learned import moments_sentence
 from engine.domain.corpus import ProbeKind
@@ -83,7 +84,7 @@ def _learned(
 def _charts(found: Learned, last_step: int) -> Figures:
     """Gives the figures."""
     for mean in found.means.values():
-        st.markdown(plain(f"{mean_sentence(mean)} {moments_sentence(mean, found.steps)}"))
+        st.markdown(plain(f"{mean_sentence(mean)} {moments_sentence(mean, found.steps)}"), help=ABOVE_MEAN)
     gained = gained_rows(found.means, found.steps)
     st.caption(_MOVED)
     draw_panels(
