@@ -1,0 +1,19 @@
+"""The table of runs says what is known of each, and nothing else."""
+
+import pandas as pd
+
+from engine.domain.methods import METHOD_INFOS
+from engine.domain.runs import RunConfig
+from engine.figures.run_rows import run_rows
+
+
+def test_a_rate_that_was_left_to_the_method_is_known_only_of_a_run_that_was_trained_here() -> None:
+    here = RunConfig(name="here", corpus="demo", n_steps=2, seed=3)
+    theirs = RunConfig(name="theirs", corpus="none", n_steps=2, imported=True)
+    told = theirs.model_copy(update={"name": "told", "learning_rate": 0.001})
+    table = run_rows([here, theirs, told], {}, {}).set_index("run")
+    assert table.loc["here", "learning rate"] == METHOD_INFOS[here.method].default_learning_rate
+    assert table.loc["here", "seed"] == 3
+    assert pd.isna(table.loc["theirs", "learning rate"])
+    assert table.loc["told", "learning rate"] == 0.001
+    assert table.loc[["theirs", "told"], "seed"].isna().all()
