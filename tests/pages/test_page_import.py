@@ -1,17 +1,21 @@
 """Checkpoints from elsewhere: what lies there, what it is put onto, one button, where to go then."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
-from engine.domain.jobs import ImportCheckpoints
+from engine.domain.errors import InputError
+from engine.domain.jobs import ImportCheckpoints, Request
 from engine.domain.models import ModelSpec
+from engine.jobs import JobManager
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
+PATIENCE_S = 20.0
 
 
 def checkpoint(folder: Path, *, step: int, base: str = "") -> Path:
@@ -20,6 +24,18 @@ def checkpoint(folder: Path, *, step: int, base: str = "") -> Path:
     (folder / "adapter_model.safetensors").write_text(str(step), encoding="utf-8")
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}), encoding="utf-8")
     return folder
+
+
+def failed(request: Request) -> None:
+    def fail(*_: object) -> str:
+        raise InputError("It does not fit this base.")
+
+    manager = JobManager(session.store(), run=fail)
+    job_id, deadline = manager.submit(request), time.monotonic() + PATIENCE_S
+    while manager.job(job_id).state != "failed":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    manager.close()
 
 
 def test_without_a_folder_it_says_what_to_name(open_page: OpenPage) -> None:
@@ -66,6 +82,43 @@ def test_a_known_model_of_the_name_that_they_say_is_chosen(open_page: OpenPage, 
     checkpoint(tmp_path / "final_adapter", step=3, base="D:\\models\\my-base")
     app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
     assert next(box for box in app.selectbox if box.label == "Base model").value == "my-base"
+
+
+def test_another_base_than_the_one_that_they_say_is_warned_of(open_page: OpenPage, tmp_path: Path) -> None:
+    session.store().save_model(ModelSpec(name="my-base", source="folder", location=str(tmp_path / "my-base")))
+    checkpoint(tmp_path / "final_adapter", step=3, base=str(tmp_path / "my-base"))
+    app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
+    warned = "These checkpoints say that they were trained from my-base. Put onto"
+    assert warned not in texts(app)
+    base = next(box for box in app.selectbox if box.label == "Base model")
+    base.set_value("demo").run()
+    assert f"{warned} demo" in texts(app)
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
+    other = next(box for box in app.selectbox if box.label == "Base model")
+    other.set_value(other.options[-1]).run()  # a folder or hub id that is typed
+    assert warned not in texts(app)
+    next(box for box in app.text_input if box.label == "Its folder or hub id").set_value(str(tmp_path)).run()
+    assert f"{warned} {tmp_path}" in texts(app)
+
+
+def test_a_failure_is_of_the_very_settings_that_failed(open_page: OpenPage, tmp_path: Path) -> None:
+    session.store().save_model(ModelSpec(name="my-base", source="folder", location=str(tmp_path / "my-base")))
+    checkpoint(tmp_path / "final_adapter", step=3, base=str(tmp_path / "my-base"))
+    app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
+    next(button for button in app.button if button.label == "Import 1 checkpoint").click().run()
+    (job,) = session.jobs().active()
+    session.jobs().cancel(job.id)
+    deadline = time.monotonic() + PATIENCE_S
+    while session.jobs().active():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    failed(job.request)
+    app.run()
+    assert "It does not fit this base." in texts(app)
+    assert "Try again" in [button.label for button in app.button]
+    next(box for box in app.selectbox if box.label == "Base model").set_value("demo").run()
+    assert "It does not fit this base." not in texts(app)
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
 
 
 def test_what_cannot_be_taken_is_told_and_offers_no_button(open_page: OpenPage, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def offer_to_find(
             FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings),
             label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
             key="find circuits", icon=":material/hub:", note=estimate(run, n, settings),
-            covers=lambda request: finds(request, run),
+            covers=lambda request: finds(request, run, pairs),
         )  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def unites(request: Request, run: str) -> bool:
     return isinstance(request, UniteCircuits) and request.checkpoint.startswith(f"{run}@")
 
 
-def finds(request: Request, run: str) -> bool:
-    """Does it find circuits of this run?"""
-    return isinstance(request, FindCircuits) and any(ref.startswith(f"{run}@") for ref in request.checkpoints)
+def finds(request: Request, run: str, pairs: str | None = None) -> bool:
+    """Does it find circuits of this run? `pairs`: with those of this corpus."""
+    if not isinstance(request, FindCircuits) or pairs not in (None, request.pairs):
+        return False
+    return any(ref.startswith(f"{run}@") for ref in request.checkpoints)

@@ -107,12 +107,13 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         show(error)
         return
     _table(found)
-    if _imported(items):
+    done = _imported(items)
+    if done:
         found = found.model_copy(update={"download_bytes": 0})  # it is all here since
     if found.refused or not found.taken:
         _refused(found)
         return
-    _import(items, steps, found, taken, base, looked)
+    _import(items, steps, found, taken, base, looked, done=done)
 
 
 def _numbers(text: str) -> list[int]:
@@ -160,12 +161,12 @@ def _refused(found: ImportPreview) -> None:
     st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
 
 
-def _imported(folders: Sequence[str]) -> bool:
-    """Where to go once these are a run; whether they are one."""
+def _imported(folders: Sequence[str]) -> str:
+    """Where to go once these are a run; its name, empty where they are none."""
     job = newest_job(lambda request: isinstance(request, ImportCheckpoints) and request.folders == tuple(folders))
     infos = {info.name: info for info in store().runs()}
     if job is None or job.state != "done" or job.result not in infos:
-        return False
+        return ""
     checkpoints = store().checkpoints(job.result)
     n = plural(len(checkpoints) - 1, "checkpoint")
     st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
@@ -179,7 +180,7 @@ def _imported(folders: Sequence[str]) -> bool:
         st.page_link(
             "pages/train.py", label="Open the run", icon=":material/model_training:", query_params={"run": job.result}
         )  # fmt: skip
-    return True
+    return job.result
 
 
 def _import(
@@ -189,8 +190,10 @@ def _import(
     taken: Sequence[str],
     base: ModelSpec | None,
     looked: Looked,
+    *,
+    done: str,
 ) -> None:
-    """`base`: where it was chosen before, among revisions."""
+    """`base`: where it was chosen before, among revisions. `done`: the run that they have become already."""
     *left, middle, right = st.columns(2 if base else 3, gap="small")
     with left[0] if left else nullcontext():
         model = base or _model(found)
@@ -202,6 +205,9 @@ def _import(
         suggested = free_name(_suggested(folders[0]), taken)
         name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
     if model is None:
+        return
+    if name == done:
+        st.caption("With another name they can be imported again.")
         return
     if name in taken:
         st.error(plain(f"There is already a run named “{name}”. Choose another name."))
@@ -223,7 +229,6 @@ def _import(
         icon=":material/download:",
         note=f"{first}Each is put onto the base, and must then answer as it does with PEFT or transformers. A refused "
         "import leaves nothing behind.",
-        covers=lambda other: isinstance(other, ImportCheckpoints) and other.name == name,
     )  # fmt: skip
 
 
@@ -238,15 +243,28 @@ def _model(found: ImportPreview) -> ModelSpec | None:
     at = options.index(own) if own else len(options) - 1 if said else 0
     chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
     if chosen != _OTHER:
+        _warn_of_another(own, chosen)
         return known[chosen]
     text = st.text_input("Its folder or hub id", value=said, help="As the checkpoints say it, unless you know better.")
     if not text.strip():
         return None
+    if text.strip() != said:
+        _warn_of_another(own or said, text.strip())
     try:
         return model_spec(text.strip(), tuple(known.values()))
     except TracelapseError as error:
         show(error)
         return None
+
+
+def _warn_of_another(said: str | None, chosen: str) -> None:
+    if said and said != chosen:
+        st.warning(
+            plain(
+                f"These checkpoints say that they were trained from {said}. Put onto {chosen}, they make another model "
+                "than the one that was trained, unless both are the same."
+            )
+        )
 
 
 def _base_of_revisions(start: str) -> ModelSpec:
