@@ -56,7 +56,8 @@ def test_a_run_is_traced_on_the_spot_cancelled_and_what_is_there_is_kept(server:
     _open(page, f"{server}/curves?runs=demo-tokens&on=inference")
     page.get_by_role("button", name="Trace all checkpoints").click()
     here = page.get_by_test_id("stMain")
-    expect(here.get_by_text(re.compile("Tracing demo-tokens@step20"))).to_be_visible(timeout=TRACE_MS)
+    # Any but the base: a poll may miss one of them.
+    expect(here.get_by_text(re.compile(r"Tracing demo-tokens@step\d"))).to_be_visible(timeout=TRACE_MS)
     here.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("tracing was canceled before the end")).to_be_visible(timeout=TRACE_MS)
     expect(_change_chart(page)).to_be_visible()
