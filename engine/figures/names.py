@@ -48,9 +48,10 @@ def visible(token: str) -> str:
 
 def told_apart(tokens: Sequence[str]) -> list[str]:
     """`visible` of each; where several would read alike, with the blanks that tell them apart, else numbered."""
-    alone, seen, found = Counter(visible(token) for token in tokens), Counter[str](), []
-    for token in tokens:
-        shown = visible(token) if alone[visible(token)] == 1 else with_edges(token)
+    bare = [visible(token) for token in tokens]
+    alike, seen, found = Counter(bare), Counter[str](), []
+    for token, name in zip(tokens, bare, strict=True):
+        shown = name if alike[name] == 1 else with_edges(token)
         seen[shown] += 1
         found.append(shown if seen[shown] == 1 else f"{shown} ({seen[shown]})")
     return found
