@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from engine.cli.output import console, plain
 from engine.domain.jobs import Report
+from engine.domain.numbers import duration, percent
 
 QUIET_S = 2.0  # nothing is said about work that is over sooner, where there is no terminal
 LINE_EVERY_S = 10.0
@@ -51,6 +52,6 @@ class _Lines:
             return
         self.next_line = now + LINE_EVERY_S
         elapsed = now - self.started
-        left = f", {elapsed * (1 - fraction) / fraction:.0f} s left" if fraction > 0.01 else ""
-        sys.stderr.write(f"{plain(message or self.title)}: {fraction:.0%} after {elapsed:.0f} s{left}\n")
+        left = f", about {duration(elapsed * (1 - fraction) / fraction)} left" if 0.01 < fraction < 1 else ""
+        sys.stderr.write(f"{plain(message or self.title)}: {percent(fraction)} after {duration(elapsed)}{left}\n")
         sys.stderr.flush()

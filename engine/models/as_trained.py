@@ -1,7 +1,6 @@
 """Whether a checkpoint as it is used here answers as PEFT or transformers runs it: merged, shared and swapped against
 what they make of the person's own files."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,25 +9,23 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from engine.domain.errors import InputError
-from engine.models.adapters import Tuned, peft_config, with_adapter
-from engine.models.base import BUILDING, LoadedModel
+from engine.models.adapters import Tuned, peft_config
+from engine.models.base import LoadedModel
 from engine.models.full_weights import keep_difference, whole_model
 from engine.models.kept_answers import TOLERANCE, close, keep_answers, span
 from engine.models.plain_weights import is_plain
-from engine.models.sharing import checkpoint_model
+from engine.models.sharing import checkpoint_model, saved_model
 
 _LENGTH, _SEQUENCES, _MOST_NEW = 8, 3, 16
 
 
 def check_as_trained(loaded: LoadedModel, adapter: Path) -> Tuned:
-    """PEFT's own model of the adapter, on a copy of the base; its logits are held to those of `checkpoint_model`.
+    """PEFT's own model of the adapter (`saved_model`); its logits are held to those of `checkpoint_model`.
 
     They are kept beside the adapter, and `checkpoint_model` is held to them from then on. Raises InputError where they
     differ by more than 1e-4 of the logits' range, and what `with_adapter` raises.
     """
-    with BUILDING:
-        reference = with_adapter(copy.deepcopy(loaded.model), adapter)
-    reference.eval()
+    reference = saved_model(loaded, adapter)
     held = checkpoint_model(loaded, adapter)
     expected = answers_of(reference, n_rows=_n_rows(loaded))
     if not _agree(held, expected):

@@ -7,13 +7,16 @@ tokenizer and safetensors weights. Code that comes with a model is never run, an
 import copy
 import logging
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import one_line, renamed, translated
@@ -213,7 +216,8 @@ def _load_weights(
 def _read_weights(
     where: Path, read: ModelConfig, dtype: torch.dtype, device: torch.device
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
+    unreadable = translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN))
+    with unreadable, _without_bars():
         model, info = AutoModelForCausalLM.from_pretrained(
             where,
             config=read.config,
@@ -228,3 +232,17 @@ def _read_weights(
         raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", AGAIN)
     ready: PreTrainedModel = model.to(device).eval().requires_grad_(requires_grad=False)
     return ready, tuple(sorted(info["unexpected_keys"]))
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers draws one on the terminal for a model of several files, across ours. Of the whole process, so only
+    while one thread builds."""
+    if not is_progress_bar_enabled():
+        yield
+        return
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        enable_progress_bar()

@@ -20,6 +20,7 @@ from engine.domain.errors import Damaged
 from engine.domain.foreign import translated
 from engine.models.adapters import (
     CONFIG,
+    Tuned,
     changes_base,
     config_text,
     is_saved,
@@ -96,25 +97,34 @@ def checkpoint_model(loaded: LoadedModel, adapter: Path | None) -> PreTrainedMod
     return model
 
 
-def _with_saved(loaded: LoadedModel, adapter: Path) -> PreTrainedModel:
-    from peft import PeftModel
-
-    if terms := {} if is_plain(adapter) else _terms_of_lora(loaded.model, adapter):
-        return sharing_copy(loaded.model, terms)
+def saved_model(loaded: LoadedModel, adapter: Path) -> Tuned:
+    """What PEFT runs of a saved adapter, which stays beside the weights, or the plain model: in eval mode, not to be
+    trained. Raises as `merged_weights` does."""
     model = sharing_copy(loaded.model)
     if is_plain(adapter):
         parameters = dict(model.named_parameters())
         _own(model, [parameters[name] for name in changed_names(adapter) if name in parameters])
     else:
         _own_what_peft_sets(model, adapter)
-    tuned = with_adapter(model, adapter)
-    if isinstance(tuned, PeftModel):
-        with BUILDING:
-            _keep_thin(tuned)
-            touched = list(_touched(tuned))
-            _own(model, [weight for one in touched for weight in one.parameters(recurse=False)], only=touched)
-            model = tuned.merge_and_unload()
-    return model.eval().requires_grad_(requires_grad=False)
+    # PEFT lets biases be trained where the adapter has some, also those that are the base's own here.
+    return with_adapter(model, adapter).eval().requires_grad_(requires_grad=False)
+
+
+def _with_saved(loaded: LoadedModel, adapter: Path) -> PreTrainedModel:
+    from peft import PeftModel
+
+    if terms := {} if is_plain(adapter) else _terms_of_lora(loaded.model, adapter):
+        return sharing_copy(loaded.model, terms)
+    tuned = saved_model(loaded, adapter)
+    if not isinstance(tuned, PeftModel):
+        return tuned
+    with BUILDING:
+        _keep_thin(tuned)
+        touched = list(_touched(tuned))
+        own = [weight for one in touched for weight in one.parameters(recurse=False)]
+        _own(tuned.get_base_model(), own, only=touched)
+        merged: PreTrainedModel = tuned.merge_and_unload()
+    return merged.eval().requires_grad_(requires_grad=False)
 
 
 def own_bytes(model: PreTrainedModel, loaded: LoadedModel) -> int:

@@ -13,6 +13,7 @@ from engine.corpus import make_any
 from engine.domain.corpus import Corpus, TaskSpec
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, Report
+from engine.domain.numbers import duration
 from engine.domain.studies import STAGES, RunOutcome, Stage, Study, StudyRun, StudySpec
 from engine.store import Store
 from engine.studies.one import CorpusTexts, corpora_of, do_run
@@ -128,7 +129,7 @@ class _Sitting:
         if self.failed:
             text += f", {len(self.failed)} failed"
         if left := len(self._names) - self._n_before - n_here:
-            text += f", about {_duration((time.monotonic() - self._began) / n_here * left)} left" if n_here else ""
+            text += f", about {duration((time.monotonic() - self._began) / n_here * left)} left" if n_here else ""
         return text
 
     def _fraction(self) -> float:
@@ -283,9 +284,3 @@ def _versions(outcomes: Iterable[RunOutcome]) -> dict[str, str]:
         for package, version in outcome.versions.items():
             found.setdefault(package, set()).add(version)
     return {package: ", ".join(sorted(versions)) for package, versions in sorted(found.items())}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,11 +6,8 @@ from engine.store import Store
 
 def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelToken) -> str:
     """Every checkpoint, base first; returns the run's name. Gives what was measured at capture, to the same bits."""
-    import copy
-
-    from engine.models.adapters import with_adapter
     from engine.models.added_tokens import load_base_of
-    from engine.models.base import BUILDING
+    from engine.models.sharing import saved_model
     from engine.training.probe_batches import prepare_probes
     from engine.training.probing import measure
 
@@ -22,10 +19,7 @@ def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelTo
     checkpoints = store.checkpoints(request.run)
     for done, checkpoint in enumerate(checkpoints):
         cancel.check()
-        model = loaded.model
-        if checkpoint.adapter is not None:
-            with BUILDING:
-                model = with_adapter(copy.deepcopy(loaded.model), checkpoint.adapter)
+        model = saved_model(loaded, checkpoint.adapter) if checkpoint.adapter else loaded.model
         store.save_probe_results(request.run, checkpoint.step, measure(model, batch))
         report((done + 1) / len(checkpoints), f"{checkpoint.label} measured")
     return request.run

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 
 from engine.domain.errors import Damaged, InputError
 from engine.models import as_trained
-from engine.models.adapters import CONFIG
+from engine.models.adapters import CONFIG, WEIGHTS
 from engine.models.as_trained import check_as_trained
 from engine.models.base import LoadedModel
-from engine.models.sharing import checkpoint_model
+from engine.models.sharing import checkpoint_model, own_bytes
 from tests.families import loaded_family
 
 TOKENS = torch.tensor([[1, 20, 7, 33, 45]])
@@ -76,6 +77,19 @@ def test_what_is_used_is_what_peft_runs(tmp_path: Path) -> None:
             assert not torch.allclose(ours, untuned, rtol=1e-2), kind
             left = loaded.model.state_dict()
             assert all(torch.equal(left[name], value) for name, value in before.items()), kind
+
+
+@pytest.mark.parametrize("kind", ["plain", "bias_all", "dora", "ranks", "saved output"])
+def test_peft_runs_an_adapter_on_the_weights_of_the_base_itself(kind: str, tmp_path: Path) -> None:
+    """So that to import one takes no second copy of a model of gigabytes."""
+    loaded = loaded_family("llama")
+    folder = saved(loaded, tmp_path, **KINDS[kind])
+    tuned = check_as_trained(loaded, folder)
+    assert isinstance(tuned, PeftModel)
+    n_saved = sum(value.nbytes for value in load_file(folder / WEIGHTS).values())
+    weights = next(loaded.model.parameters()).nbytes + n_saved  # PEFT copies the module that is saved whole
+    assert own_bytes(tuned, loaded) <= (n_saved if kind != "saved output" else weights)
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
 
 
 def without_targets(loaded: LoadedModel, folder: Path, missing: bool, **settings: object) -> Path:

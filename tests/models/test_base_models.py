@@ -56,6 +56,21 @@ def test_a_family_loads_and_computes_what_transformers_computes(family: str, tmp
     torch.testing.assert_close(loaded.model(ids).logits, plain(ids).logits)
 
 
+def test_no_bar_is_drawn_for_a_model_of_several_files(
+    llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On the terminal it would stand across ours. Whoever wants bars elsewhere in the process keeps them."""
+    shutil.copytree(llama, folder := tmp_path / "sharded")
+    (folder / "model.safetensors").unlink()
+    AutoModelForCausalLM.from_pretrained(llama).save_pretrained(folder, max_shard_size="40KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    capfd.readouterr()
+    load_base(spec_of(folder))
+    assert capfd.readouterr() == ("", "")
+    AutoModelForCausalLM.from_pretrained(folder)
+    assert "shards" in capfd.readouterr().err
+
+
 def test_dtype_is_honoured(llama: Path) -> None:
     assert load_base(spec_of(llama, dtype="bfloat16")).model.dtype == torch.bfloat16
 
