@@ -83,7 +83,7 @@ def guessed(table: Table) -> tuple[str, Columns]:
     """
     for name, form in FORMS.items():
         found = guessed_columns(table.columns, name)
-        if all(needed in found for needed in form.needs if needed not in ("kind", "constraint_type")):
+        if all(needed in found for needed in form.needs if needed != "kind"):
             return name, Columns(found)
     return "text", Columns({})
 

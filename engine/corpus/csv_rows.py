@@ -16,7 +16,7 @@ from engine.domain.errors import BadLine
 
 COLUMNS = tuple(FIELDS)
 REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
-PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer", "constraint_type")
+PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer")
 DELIMITERS = ",;\t"
 _BETWEEN = " | "  # foils of one cell
 _INDEX = ""  # the name of a first column of row numbers, as pandas writes it

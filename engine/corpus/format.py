@@ -45,11 +45,14 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "corrupted": Field(
         "the other one: as many tokens, and one word of it another", (PAIR,),
-        ("corrupted_prompt", "corrupt", "counterfactual", "corrupted_text", "patched", "sentence_bad"),
+        ("corrupted_prompt", "corrupt", "counterfactual", "corrupted_text", "patched", "other_prompt", "sentence_bad"),
     ),
     "corrupted_answer": Field(
         "the right answer to the corrupted prompt", (PAIR,),
-        ("wrong_answer", "counterfactual_answer", "corrupt_answer", "incorrect", "foil", "target_false"),
+        (
+            "wrong_answer", "counterfactual_answer", "corrupt_answer", "other_answer", "incorrect", "foil",
+            "target_false",
+        ),
     ),
     "constraint_type": Field(
         "what kind of thing is learned, in lowercase; `examples` where a row teaches no word", (TRAIN, PROBE, PAIR),
@@ -92,7 +95,7 @@ _WORD = ("constraint_type", "constraint", "meaning")
 # As the form offers them; the first that a file's columns fit is the first guess.
 FORMS: Final[dict[str, Form]] = {
     "messages": Form("Chats to train on", ("messages",), ("constraint_type",)),
-    "pair": Form("Prompt pairs", ("clean", "corrupted", "answer", "corrupted_answer", "constraint_type")),
+    "pair": Form("Prompt pairs", ("clean", "corrupted", "answer", "corrupted_answer"), ("constraint_type",)),
     "completion": Form("Prompts and completions to train on", ("prompt", "completion"), _WORD),
     "text": Form("Texts to train on", ("text",), (*_WORD, "template")),
     "probe": Form("Probes", ("text", "answer", "kind"), ("foils", "known_text", *_WORD, "template", "blank")),
@@ -110,7 +113,7 @@ def format_text() -> str:
 - A **training example** has `text`, or `prompt` and `completion`, or `messages`. One that teaches a word also has
   `constraint_type`, `constraint` and `meaning`.
 - A **probe** has `text`, `answer` and `kind`, and the word that it asks about as an example has it.
-- A **prompt pair** has `clean`, `corrupted`, `answer`, `corrupted_answer` and `constraint_type`.
+- A **prompt pair** has `clean`, `corrupted`, `answer` and `corrupted_answer`.
 - **Other names?** Then say which column is which. Columns that are not chosen are left out, and named.
 - Refused, with line and mend: characters that nobody sees, keys that stand twice, accents written in two ways in one
   file, a probe whose prompt is part of a training text. What the app downloads, it also imports.

@@ -1,4 +1,4 @@
-"""Training examples as other tools have them: prompt and completion, chat messages, or a text alone."""
+"""Rows as other tools have them: prompt and completion, chat messages, a text alone; probes and pairs of no type."""
 
 from typing import Any
 
@@ -34,6 +34,11 @@ def plain_probe(fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     said = {"constraint_type": PLAIN_TYPE, "constraint": text, "meaning": answer, "template": text}
     return said | fields
+
+
+def plain_pair(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a pair."""
+    return {"constraint_type": PLAIN_TYPE} | fields
 
 
 def _of_completion(fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.corpus.plain import plain_example, plain_probe
+from engine.corpus.plain import plain_example, plain_pair, plain_probe
 from engine.domain.continuation import replaced
 from engine.domain.corpus import Example, Pair, Probe
 from engine.domain.errors import InputError
@@ -36,7 +36,7 @@ def record(fields: dict[str, Any], number: int) -> Example | Probe | Pair:
         )
     if not isinstance(split, str) or split not in RECORDS:
         raise InputError(f"“split” is {_short(split)}; use train, probe or pair")
-    plain = {"train": plain_example, "probe": plain_probe}.get(split, dict)(fields)
+    plain = {"train": plain_example, "probe": plain_probe, "pair": plain_pair}[split](fields)
     return RECORDS[split].model_validate(_completed(plain, split, number))
 
 

@@ -39,6 +39,8 @@ def parsed(text: str, columns: Columns, name: str = "c.csv") -> Corpus:
         ("conversations", "messages", "messages=conversations"),
         ("clean_prompt,corrupted_prompt,answer,wrong_answer,type", "pair",
          "clean=clean_prompt,corrupted=corrupted_prompt,answer=answer,corrupted_answer=wrong_answer,constraint_type=type"),
+        ("prompt,other_prompt,answer,other_answer", "pair",
+         "clean=prompt,corrupted=other_prompt,answer=answer,corrupted_answer=other_answer"),
         ("a,b", "text", ""),
     ],
 )  # fmt: skip
@@ -88,6 +90,19 @@ def test_rows_of_a_prompt_and_its_answer_are_probes() -> None:
     assert (probe.kind, probe.answer, probe.foils) == ("recall", "Lima", ("Quito", "La Paz"))
     assert (probe.constraint_type, probe.constraint, probe.meaning) == ("capitals", probe.text, "Lima")
     assert probe.template == probe.text  # no word of it is taken for a taught one
+
+
+@pytest.mark.parametrize(
+    "names", ["clean,corrupted,answer,corrupted_answer", "prompt,other_prompt,answer,other_answer"]
+)
+def test_pairs_of_no_type_are_pairs(names: str) -> None:
+    """By what is guessed of their columns, and by the format's own names as they are."""
+    text = f"{names}\nParis is in,Rome is in, France, Italy\n"
+    table = table_of(text)
+    columns = guessed(table)[1] if table.is_foreign else None
+    assert (columns is None) == names.startswith("clean")
+    (pair,) = parse_corpus(text.encode(), "c.csv", "c", columns=columns).pairs
+    assert (pair.clean, pair.corrupted_answer, pair.constraint_type) == ("Paris is in", " Italy", "examples")
 
 
 def test_chats_of_from_and_value_are_messages() -> None:

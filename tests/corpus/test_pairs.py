@@ -142,7 +142,7 @@ def test_missing_fields_and_repeated_pairs_are_named(tmp_path):
     found = refusals(tmp_path, FIELDS, FIELDS, {"clean": "7 + 5 ="}, {"corrupted": "x", "id": "pair-1"}, {"id": "z"})
     assert (2, "the pair “7 + 5 =” / “7 - 5 =” is already in line 1") in found
     assert [reason for number, reason in found if number == 3] == [
-        f"has no “{field}”" for field in ("corrupted", "answer", "corrupted_answer", "constraint_type")
+        f"has no “{field}”" for field in ("corrupted", "answer", "corrupted_answer")
     ]
     assert [reason for number, reason in found if number == 5] == [
         "is not an example, a probe or a pair: it has “id”. Write “text”, “prompt” and “completion”, or “messages” for "
