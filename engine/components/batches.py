@@ -27,13 +27,19 @@ def written_tokens(model: ComponentModel) -> int:
     return max(1, WRITTEN_BYTES // (4 * model.shape.n_sources * model.d_model))
 
 
-def refuse_long_pairs(model: ComponentModel, pairs: TokenPairs) -> None:
-    """Raises PromptRefused where the pair that has most tokens of its own takes more memory than is free."""
+def input_weight_bytes(model: ComponentModel) -> int:
+    """Of `input_weights` of all layers."""
+    return 4 * len(model.layers) * 3 * model.n_heads * model.d_head * model.d_model
+
+
+def refuse_long_pairs(model: ComponentModel, pairs: TokenPairs, *, besides: int = 0) -> None:
+    """Raises PromptRefused where the pair that has most tokens of its own takes more memory than is free, with these
+    bytes besides."""
     takes, n_sources = PromptMemory.of(model.model), model.shape.n_sources
     n_pos = int((pairs.lengths.numpy() - shared(pairs)).max(initial=0))
-    free = free_memory(model.device, takes.scored(n_pos, n_sources))
+    free = free_memory(model.device, takes.scored(n_pos, n_sources) + besides)
     refuse_longer_than_free(
-        n_pos, free, lambda n: takes.scored(n, n_sources), "finding its circuit",
+        n_pos, free, lambda n: takes.scored(n, n_sources) + besides, "finding its circuit",
         what="From where its prompts differ the longest pair",
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from engine.components.batches import micro_batches, refuse_long_pairs, written_tokens
+from engine.components.batches import input_weight_bytes, micro_batches, refuse_long_pairs, written_tokens
 from engine.components.metrics import values
 from engine.components.model import ComponentModel
 from engine.components.pairs import TokenPairs
@@ -60,11 +60,12 @@ def run_circuits(
             )
     found = np.zeros((len(circuits), len(pairs)))
     ends = np.zeros((2, len(pairs)))
-    refuse_long_pairs(parts, pairs)
+    refuse_long_pairs(parts, pairs, besides=input_weight_bytes(parts))
     batches = list(micro_batches(pairs, written_tokens(parts)))
+    weights = [parts.input_weights(number) for number in range(parts.shape.n_layers)]
     with parts.prepared():
         for number, rows in enumerate(batches):
-            runs = _Runs(parts, pairs.part(rows), metric)
+            runs = _Runs(parts, weights, pairs.part(rows), metric)
             ends[0, rows], ends[1, rows] = runs.clean, runs.corrupted
             for place, circuit in enumerate(circuits):
                 if cancel is not None:
@@ -79,8 +80,11 @@ def run_circuits(
 class _Runs:
     """The clean and the corrupted run of some pairs, and the patched ones between them."""
 
-    def __init__(self, parts: ComponentModel, pairs: TokenPairs, metric: Metric) -> None:
-        self._parts, self._pairs, self._metric = parts, pairs, metric
+    def __init__(
+        self, parts: ComponentModel, weights: Sequence[torch.Tensor], pairs: TokenPairs, metric: Metric
+    ) -> None:
+        """weights: a layer an entry, of the heads' inputs."""
+        self._parts, self._weights, self._pairs, self._metric = parts, weights, pairs, metric
         self._passes = Passes(parts, pairs)
         with taped(parts, last=self._passes.last) as clean:
             self._logits = self._passes.logits(self._passes.clean)[:, 0]
@@ -88,7 +92,6 @@ class _Runs:
         with taped(parts) as self._tape:
             corrupted = at(self._passes.logits(self._passes.corrupted), self._passes.last)[:, 0]
         self.clean, self.corrupted = self._values(self._logits), self._values(corrupted)  # (n,) float64
-        self._weights = [parts.input_weights(number) for number in range(parts.shape.n_layers)]
 
     def patched(self, circuit: Circuit) -> np.ndarray:
         """(n,) float64"""

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from transformers import PreTrainedModel
 
 from engine.analysis.components.pruning import pruned
+from engine.components import batches
 from engine.components.model import ComponentModel
 from engine.components.patched import run_circuits
 from engine.domain.components import Circuit
+from engine.domain.errors import PromptRefused
 from tests.components.micro import some_pairs
 
 
@@ -32,3 +35,26 @@ def test_what_pruning_drops_changes_nothing(model: PreTrainedModel) -> None:
     assert 0 < smaller.n_edges < circuit.n_edges
     one, other = run_circuits(model, pairs, [circuit, smaller], "logit_diff").patched
     np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+def test_the_heads_weights_are_made_once_and_counted_before(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model of a billion parameters they are a gigabyte: a second set beside the first would be one more."""
+    pairs, parts = some_pairs(6), ComponentModel(model)
+    circuit, made = Circuit(parts.shape, parts.shape.edge_mask()), []
+    make = ComponentModel.input_weights
+
+    def counted(self: ComponentModel, layer: int) -> torch.Tensor:
+        made.append(weight := make(self, layer))
+        return weight
+
+    monkeypatch.setattr(ComponentModel, "input_weights", counted)
+    monkeypatch.setattr(batches, "WRITTEN_BYTES", 1)  # each pair alone
+    run_circuits(model, pairs, [circuit], "logit_diff")
+    assert len(made) == parts.shape.n_layers
+    n_bytes = sum(weight.nbytes for weight in made)
+    assert batches.input_weight_bytes(parts) == n_bytes
+    monkeypatch.setattr(batches, "free_memory", lambda device, wanted: n_bytes)
+    with pytest.raises(PromptRefused, match="finding its circuit takes about"):
+        run_circuits(model, pairs, [circuit], "logit_diff")
