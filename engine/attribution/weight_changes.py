@@ -26,6 +26,24 @@ class WeightChange(ABC):
         """b's output minus a's, of the same input; float32, without gradients into weights."""
 
 
+class _ByDifference(torch.autograd.Function):
+    """x (b - a)^T of two dense weights (n_out, n_in), whose difference is made anew on the way back: autograd would
+    keep those of all layers until then, which together are as large as the model."""
+
+    @staticmethod
+    def forward(context: Any, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(a, b)
+        return x @ _difference(a, b).T
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return gradients[0] @ _difference(*context.saved_tensors), None, None
+
+
+def _difference(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return b.float() - a.float()
+
+
 class LinearChange(WeightChange):
     """Of a linear layer. Terms of low rank stay thin; a dense difference is made anew wherever it is asked for."""
 
@@ -43,7 +61,8 @@ class LinearChange(WeightChange):
         for up, down in self._terms:
             change = change + x @ down.float().T @ up.float().T
         if self._dense is not None:
-            change = change + x @ self._difference().T
+            product: torch.Tensor = _ByDifference.apply(x, *self._dense)
+            change = change + product
         return change
 
     def by_input(self, gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -55,12 +74,8 @@ class LinearChange(WeightChange):
         for up, down in self._terms:
             found += gradient.float() @ up.float() @ down.float()
         if self._dense is not None:
-            found += gradient.float() @ self._difference()
+            found += gradient.float() @ _difference(*self._dense)
         return found * x.float()
-
-    def _difference(self) -> torch.Tensor:
-        assert self._dense is not None
-        return self._dense[1].float() - self._dense[0].float()
 
 
 class _LayerNormChange(WeightChange):

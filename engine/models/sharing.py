@@ -16,8 +16,9 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.domain.errors import Damaged
+from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import translated
+from engine.domain.numbers import memory
 from engine.models.adapters import (
     CONFIG,
     Tuned,
@@ -32,6 +33,7 @@ from engine.models.adapters import (
 from engine.models.base import BUILDING, LoadedModel
 from engine.models.kept_answers import check_answers
 from engine.models.low_rank import LowRank, stored
+from engine.models.memory import free_memory
 from engine.models.plain_weights import changed_names, is_plain
 
 if TYPE_CHECKING:  # PEFT takes a tenth of a second to import, which a base does not need
@@ -264,8 +266,16 @@ def _touched(tuned: "PeftModel") -> Iterator[nn.Module]:
 def _own(model: nn.Module, parameters: list[nn.Parameter], only: Sequence[nn.Module] | None = None) -> None:
     """Copies of these in their place: of `only` these modules, else wherever they stand.
 
-    Tied matrices stand in two places. An adapter that touches one of them leaves the other as it is.
+    Tied matrices stand in two places. An adapter that touches one of them leaves the other as it is. Raises InputError
+    where there is no room for them.
     """
+    needed = sum(one.nbytes for one in {id(one): one for one in parameters}.values())
+    if needed and needed > (free := free_memory(parameters[0].device, needed)):
+        raise InputError(
+            f"This checkpoint has weights of its own: {memory(needed)} of them have to lie beside those of its base, "
+            f"and {memory(free)} are free on {parameters[0].device}. Close what else takes memory, or use a machine "
+            "with more of it."
+        )
     copies = {id(one): nn.Parameter(one.detach().clone(), requires_grad=one.requires_grad) for one in parameters}
     for module in model.modules() if only is None else only:
         for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.explained import ExplainedLogits
 from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancellable, part, turn
 from engine.domain.runs import Checkpoint
+from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows.learned import MOST_STRETCHES, stops
 from engine.workflows.loading import common_model, weights
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _log = logging.getLogger(__name__)
+_ROOM_EACH = 2  # times a model's own bytes
 
 
 def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> str:
@@ -104,7 +107,7 @@ def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint
 
 
 class _Course:
-    """From A over the checkpoints between them to B. Models are opened when they are needed, and kept."""
+    """From A over the checkpoints between them to B."""
 
     def __init__(self, store: Store, a: str, b: str) -> None:
         """Raises NotFound, ComparisonRefused, ModelUnavailable, Damaged."""
@@ -113,7 +116,6 @@ class _Course:
         self.path = path_between(store, store.checkpoint(a), store.checkpoint(b))
         self.loaded = common_model(store, [self.path[0], self.path[-1]])
         self._hashes = tuple(checkpoint_hash(self.loaded, corner.adapter) for corner in self.path)
-        self._models: dict[str, PreTrainedModel] = {}
 
     def key(
         self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = (), *, blank: bool | None = None
@@ -185,9 +187,24 @@ class _Course:
         return encode(self.loaded, prompt)[0]
 
     def _model(self, checkpoint: Checkpoint) -> "PreTrainedModel":
-        if checkpoint.ref not in self._models:
-            self._models[checkpoint.ref] = weights(self.loaded, checkpoint) or self.loaded.model
-        return self._models[checkpoint.ref]
+        return self._models.get(checkpoint.ref, lambda: self._opened(checkpoint))
+
+    @cached_property
+    def _models(self) -> RecentlyUsed["PreTrainedModel"]:
+        """All that the course passes where they fit well, as the next prompt needs them again; at least two, between
+        which is measured. Opened when they are needed."""
+        from engine.models.memory import free_memory
+        from engine.models.sharing import own_bytes
+
+        latest = max(self.path, key=lambda one: one.step)  # which is one of the ends, and needed first
+        model = self._opened(latest)
+        fit = free_memory(model.device) // (_ROOM_EACH * max(1, own_bytes(model, self.loaded)))
+        found = RecentlyUsed["PreTrainedModel"](max(2, min(len(self.path), fit)))
+        found.get(latest.ref, lambda: model)
+        return found
+
+    def _opened(self, checkpoint: Checkpoint) -> "PreTrainedModel":
+        return weights(self.loaded, checkpoint) or self.loaded.model
 
 
 def _is_stored(store: Store, key: ActedKey) -> bool:

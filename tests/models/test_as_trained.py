@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 from engine.domain.errors import Damaged, InputError
-from engine.models import as_trained
+from engine.models import as_trained, sharing
 from engine.models.adapters import CONFIG, WEIGHTS
 from engine.models.as_trained import check_as_trained
 from engine.models.base import LoadedModel
@@ -163,3 +163,18 @@ def test_one_that_answers_otherwise_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(as_trained, "checkpoint_model", lambda loaded, _: checkpoint_model(loaded, None))
     with pytest.raises(InputError, match=r"answers differently than PEFT runs it .*modules_to_save"):
         check_as_trained(loaded, folder)
+
+
+@pytest.mark.parametrize("kind", ["plain", "dora", "pissa"])
+def test_weights_of_its_own_that_do_not_fit_are_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the system ends the app. Plain LoRA has none: it stays beside the base's."""
+    loaded = loaded_family("llama")
+    folder = saved(loaded, tmp_path, **KINDS[kind])
+    monkeypatch.setattr(sharing, "free_memory", lambda device, wanted: 1000)
+    if kind == "plain":
+        checkpoint_model(loaded, folder)
+        return
+    with pytest.raises(InputError, match=r"weights of its own: 1 MB of them .* 1 MB are free on cpu"):
+        checkpoint_model(loaded, folder)

@@ -1,14 +1,22 @@
 """The checkpoints between A and B that a measure goes over; many prompts, one by one."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
+from transformers import PreTrainedModel
 
 from engine.analysis.acted_mean import acted_mean, mean_table
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, NeverCancelled, Where, WhereProbes, quiet
+from engine.domain.runs import Checkpoint
+from engine.models.base import LoadedModel
 from engine.store import Store
+from engine.workflows.loading import weights
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_group
 from engine.workflows.queries import stored_acted
-from engine.workflows.where import MOST_STRETCHES, path_between, where, where_probes
+from engine.workflows.where import MOST_STRETCHES, _Course, path_between, where, where_probes
 from tests.analysis.micro_graphs import probe
 from tests.store.test_store_acted import KEY, acted
 
@@ -35,6 +43,35 @@ def test_a_short_part_of_a_run_goes_over_what_is_there(demo_store: Store) -> Non
     checkpoints = demo_store.checkpoints("demo-lora")
     path = path_between(demo_store, checkpoints[1], checkpoints[3])
     assert [one.step for one in path] == [one.step for one in checkpoints[1:4]]
+
+
+def test_where_memory_is_short_two_models_are_held_and_no_more(
+    demo_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of full fine-tunes each is as large as the base. What is measured is the same."""
+    request = Where(a="demo-tokens@base", b="demo-tokens@100%", prompt=PROMPT, answers=("cries",))
+    made: list[weakref.ref[PreTrainedModel]] = []
+    most = 0
+
+    def counted(loaded: LoadedModel, checkpoint: Checkpoint) -> PreTrainedModel | None:
+        nonlocal most
+        gc.collect()
+        model = weights(loaded, checkpoint)
+        if model is not None:
+            made.append(weakref.ref(model))
+        most = max(most, sum(one() is not None for one in made))
+        return model
+
+    monkeypatch.setattr("engine.workflows.where.weights", counted)
+    found = []
+    for free, n_held in ((10**12, MOST_STRETCHES), (0, 2)):  # the base is nobody's copy
+        made, most = [], 0
+        monkeypatch.setattr("engine.models.memory.free_memory", lambda device, wanted=0, free=free: free)
+        course = _Course(demo_store, request.a, request.b)
+        found.append(course.measured(course.key(PROMPT, request.answers), quiet))
+        assert most == n_held
+    for one, other in zip(*(each.stretches for each in found), strict=True):
+        assert np.array_equal(one.by_matrix, other.by_matrix)
 
 
 def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
