@@ -75,11 +75,9 @@ def import_checkpoints(
     if preview:
         if json_file != "-":
             _show(found)
-            for told in (download_words(found, None, looked), _compared_with(base, ids), log_notes(found)):
-                say(told)
+            _tell(_ways(found), download_words(found, None, looked), _compared_with(base, ids), log_notes(found))
         return
-    if not name:
-        raise InputError("Name the run that they become with --name, or look first with --preview.")
+    _check(found, name)
     store = store_of(ctx)
     spec = _base(base, found, tuple(store.models()))
     taught = stored_corpus(store, corpus).name if corpus else None
@@ -89,16 +87,30 @@ def import_checkpoints(
         logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
     if json_file != "-":
-        say(download_words(found, spec, looked) + _compared_with(base, ids))
+        _tell(download_words(found, spec, looked) + _compared_with(base, ids))
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":
         return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
     notes = (f"{one.path}: {one.why}" for one in found.checkpoints if one.why)
-    for told in (*notes, log_notes(found), *what_is_kept(store, name)):
-        if told:
-            say(told)
+    _tell(*notes, _ways(found), log_notes(found), *what_is_kept(store, name))
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        if line:
+            say(line)
+
+
+def _check(found: ImportPreview, name: str) -> None:
+    """Raises InputError where something cannot be taken, or the run has no name."""
+    from engine.workflows.checkpoint_folders import refusal
+
+    if why := refusal(found):
+        raise InputError(" ".join(filter(None, (why, _ways(found)))))
+    if not name:
+        raise InputError("Name the run that they become with --name, or look first with --preview.")
 
 
 def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
@@ -114,6 +126,17 @@ def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> Mod
     raise InputError(
         f"{said}. Name the base with --model: a folder that holds it, or its hub id, from where it is downloaded."
     )
+
+
+def _ways(found: ImportPreview) -> str:
+    """How what is not taken can be, by the options of this command; empty where nothing is missed."""
+    if any(one.needs_step for one in found.refused):
+        return "Give the steps of all, in this order, with --steps N,N,…."
+    if usable := [one for one in found.left_out if one.usable]:
+        n = len(found.taken) + len(usable)
+        together = f", or with the rest by steps for all {n} (--steps N,N,…)" if found.of_same_kind else ""
+        return f"What is left out can be imported alone, by its own folder{together}."
+    return ""
 
 
 def _compared_with(base: str, ids: Mapping[str, HubId]) -> str:

@@ -66,6 +66,42 @@ def test_what_is_there_is_shown_before_anything_is_taken_in(open_page: OpenPage,
     assert (job.request.model.source, job.request.model.location) == ("hub", "org/model")
 
 
+def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    out = tmp_path / "my-tune" / "out"
+    for step in (2, 4):
+        checkpoint(out / f"checkpoint-{step}", step=step)
+    (out / "merged").mkdir()
+    (out / "merged" / "config.json").write_text("{}", encoding="utf-8")
+    (out / "merged" / "model.safetensors").write_bytes(b"all")
+    app = open_page("models", view="import", folders=str(out))
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
+    assert "**merged** is left out: it is a full model, while the others are adapters" in texts(app)
+    assert "--" not in texts(app)
+    assert "Write the steps of all" not in texts(app)  # one run of adapters and a model says little
+    next(button for button in app.button if button.label == "Import it alone").click().run()
+    assert not app.exception
+    assert app.dataframe[0].value["folder"].tolist() == ["merged"]
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
+
+
+def test_a_step_can_be_given_in_the_browser(open_page: OpenPage, tmp_path: Path) -> None:
+    for step in (2, 4):
+        checkpoint(tmp_path / f"checkpoint-{step}", step=step)
+    (checkpoint(tmp_path / "best", step=7) / "trainer_state.json").unlink()
+    app = open_page("models", view="import", folders=str(tmp_path))
+    assert "Write the steps of all 3 under “Steps”" in texts(app)
+    app.text_input(key="models steps").set_value("2, 4, 5").run()
+    assert app.dataframe[0].value["step"].tolist() == [2, 4, 5]
+    assert "Import 3 checkpoints" in [button.label for button in app.button]
+    app.text_input(key="models steps").set_value("").run()
+    app = open_page("models", view="import", folders="\n".join(str(tmp_path / one) for one in ("checkpoint-4", "best")))
+    assert "its step is not told" in texts(app)
+    assert "--" not in texts(app)
+    assert "Write the steps of all 2 under “Steps”" in texts(app)
+
+
 def test_a_known_base_is_chosen_by_itself(open_page: OpenPage, tmp_path: Path) -> None:
     checkpoint(tmp_path / "final_adapter", step=3)
     app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))

@@ -25,7 +25,8 @@ from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.adding import add_model
-from engine.workflows.checkpoint_folders import preview, step_in
+from engine.workflows.checkpoint_folders import preview
+from engine.workflows.checkpoint_order import step_in
 from engine.workflows.hub_checkpoints import first_revision, hub_ids, look_at
 from engine.workflows.imports import import_adapters
 from engine.workflows.model_facts import model_facts
@@ -158,7 +159,9 @@ def test_revisions_without_steps_are_asked_for_them(pythia: LocalHub) -> None:
     names = pythia.repos["lab/tiny-pythia"]
     names |= {"v1": names.pop("step1000"), "v2": names.pop("step2000-tokens4B")}
     ids = ("lab/tiny-pythia@v1", "lab/tiny-pythia@v2")
-    assert all("give all with --steps" in one.why for one in seen(*ids).refused)
+    assert [(one.why, one.needs_step) for one in seen(*ids).refused] == [
+        ("its step is not told: give those of all", True)
+    ] * 2
     assert [(one.step, str(one.path)) for one in seen(*ids, steps=(5, 9)).taken] == [(5, ids[0]), (9, ids[1])]
     assert first_revision(ids, look_at(hub_ids(ids))) == ids[0]
 

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.errors import InputError, TracelapseError
-from engine.domain.imports import ImportPreview
+from engine.domain.imports import FoundCheckpoint, ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
@@ -113,6 +113,7 @@ def import_view(page: str, taken: Sequence[str]) -> None:
     if found.refused or not found.taken:
         _refused(found)
         return
+    _left_out(page, found, paths)
     _import(items, steps, found, taken, base, looked, done=done)
 
 
@@ -158,7 +159,38 @@ def _refused(found: ImportPreview) -> None:
     more = len(found.refused) - len(told)
     ends = [f"- and {plural(more, 'more', 'more')}"] if more > 0 else []
     way = " Mend it, or name only the folders of the others." if found.taken else ""
+    if any(one.needs_step for one in found.refused):
+        way = f" {_all_steps(found, found.refused)}, or name only the folders of some."
     st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
+
+
+def _all_steps(found: ImportPreview, others: Sequence[FoundCheckpoint]) -> str:
+    n = len(found.taken) + sum(one.needs_step or one.usable for one in others)
+    return f"Write the steps of all {n} under “Steps”, in the order of the table"
+
+
+def _left_out(page: str, found: ImportPreview, folders: Sequence[Path]) -> None:
+    """What lies beside the series, why it is no part of it, and how to take it in all the same."""
+    if not found.left_out:
+        return
+    with st.container(border=True, gap="small"):
+        for one in found.left_out[:_MOST_TOLD]:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(one.path.name)}** is {message(one.why)}", width="stretch")
+                if one.usable and one.path not in folders:
+                    st.button(
+                        "Import it alone", key=f"import alone {one.path}", icon=":material/arrow_forward:",
+                        on_click=_only, args=(page, one.path),
+                    )  # fmt: skip
+        if more := len(found.left_out[_MOST_TOLD:]):
+            st.markdown(f"and {plural(more, 'more', 'more')}")
+        if found.of_same_kind:
+            st.caption(f"{_all_steps(found, found.left_out)}, if you want them in one run.")
+
+
+def _only(page: str, folder: Path) -> None:
+    st.session_state[f"{page} steps"] = ""  # of others
+    url.write(page, folders=str(folder))
 
 
 def _imported(folders: Sequence[str]) -> str:
