@@ -8,7 +8,7 @@ import typer
 
 from engine.cli.context import store_of
 from engine.cli.inputs import stored_corpus
-from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.output import JsonFile, check_destination, note, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.hub import HubId
@@ -63,6 +63,7 @@ def import_checkpoints(
     from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
+    from engine.workflows.declared_bases import another_base
     from engine.workflows.hub_checkpoints import download_words, first_revision, hub_ids, look_at
 
     check_destination(json_file)
@@ -88,6 +89,8 @@ def import_checkpoints(
     )  # fmt: skip
     if json_file != "-":
         _tell(download_words(found, spec, looked) + _compared_with(base, ids))
+    if base not in ids and (told := another_base(store, spec, found.taken)):
+        note(told)
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":

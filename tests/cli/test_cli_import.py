@@ -39,3 +39,13 @@ def test_what_was_asked_for_and_has_no_step_is_refused_with_the_option(cli: Cli,
     assert told.exit_code == 2
     assert f"Not taken in: {folders[0]}: its step is not told: give those of all; {folders[1]}: its" in told.stderr
     assert "Give the steps of all, in this order, with --steps N,N,…." in told.stderr
+
+
+def test_another_base_than_the_one_that_they_say_is_warned_of(cli: Cli, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "checkpoint-2", base="lab/other")
+    told = cli("import", folder, "--name", "mine")  # onto the demo, as no model is named
+    assert (
+        "These checkpoints say that they were trained from lab/other. Put onto demo, they make another" in told.stderr
+    )
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "data/demo/base"}', encoding="utf-8")
+    assert "Put onto" not in cli("import", folder, "--name", "mine").stderr

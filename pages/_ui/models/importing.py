@@ -18,6 +18,7 @@ from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
+from engine.workflows.declared_bases import another_base, declared_bases, known_base
 from engine.workflows.hub_checkpoints import Looked, download_words, first_revision, hub_ids
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
@@ -139,8 +140,7 @@ def _table(found: ImportPreview) -> None:
         }
     )
     st.dataframe(rows, hide_index=True, placeholder="–", height=min(_TABLE_PX, 38 + 35 * len(rows)))
-    bases = sorted({one.base for one in found.taken if one.base})
-    if bases:
+    if bases := declared_bases(found.taken):
         st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
@@ -267,36 +267,27 @@ def _import(
 def _model(found: ImportPreview) -> ModelSpec | None:
     """The base that it is put onto: one that is known, or a folder or hub id that is typed."""
     known = {spec.name: spec for spec in store().models()}
-    said = next((one.base for one in found.taken if one.base), "")
-    own = next((name for name, spec in known.items() if spec.location and spec.location == said), None)
-    if own is None and (called := said.replace("\\", "/").rstrip("/").rpartition("/")[2]) in known:
-        own = called  # trained elsewhere, or from a relative path: one of that name is the likeliest
+    said = next(iter(declared_bases(found.taken)), "")
+    own = known_base(store(), said, list(known.values())) if said else None
     options = [*known, _OTHER]
-    at = options.index(own) if own else len(options) - 1 if said else 0
+    at = options.index(own.name) if own else len(options) - 1 if said else 0
     chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
-    if chosen != _OTHER:
-        _warn_of_another(own, chosen)
-        return known[chosen]
+    model = known.get(chosen) or _other_model(said, tuple(known.values()))
+    if model is not None and (told := another_base(store(), model, found.taken)):
+        st.warning(plain(told))
+    return model
+
+
+def _other_model(said: str, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
+    """`said`: as the checkpoints say it."""
     text = st.text_input("Its folder or hub id", value=said, help="As the checkpoints say it, unless you know better.")
     if not text.strip():
         return None
-    if text.strip() != said:
-        _warn_of_another(own or said, text.strip())
     try:
-        return model_spec(text.strip(), tuple(known.values()))
+        return model_spec(text.strip(), known)
     except TracelapseError as error:
         show(error)
         return None
-
-
-def _warn_of_another(said: str | None, chosen: str) -> None:
-    if said and said != chosen:
-        st.warning(
-            plain(
-                f"These checkpoints say that they were trained from {said}. Put onto {chosen}, they make another model "
-                "than the one that was trained, unless both are the same."
-            )
-        )
 
 
 def _base_of_revisions(start: str) -> ModelSpec:
