@@ -10,6 +10,7 @@ from engine.cli.output import JsonFile, check_destination, say, show_table, writ
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.runs import RunNotes
+from engine.domain.words import listed
 from engine.store.files import first_reason
 
 if TYPE_CHECKING:
@@ -156,12 +157,26 @@ def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
     if json_file:
         write_json(rows, json_file)
     if json_file != "-":
-        losses = {checkpoint.step: checkpoint.state.loss for checkpoint in store.checkpoints(run)}
+        losses, told = _losses(store, run)
         if not rows:
             say(f"{run}: the corpus has no probes, so there are no scores.")
         for constraint_type in dict.fromkeys(row["constraint_type"] for row in rows):
             own = [row for row in rows if row["constraint_type"] == constraint_type]
             _accuracy_table(own, losses, title=f"{run}, {constraint_type}: share of probes answered right")
+        if told and rows:
+            say(told)
+
+
+def _losses(store: "Store", run: str) -> tuple[dict[int, float | None], str]:
+    """Of each checkpoint's step; where that is not known, as a trainer elsewhere logged it, which is then told."""
+    losses, spans = dict[int, float | None](), list[str]()
+    for checkpoint in store.checkpoints(run):
+        loss = checkpoint.state.loss
+        if loss is None and (told := store.told_loss(checkpoint)):
+            loss = told.value
+            spans.append(f"at step {checkpoint.step} {told.span}")
+        losses[checkpoint.step] = loss
+    return losses, f"Loss as the trainer logged it: {listed(spans)}." if spans else ""
 
 
 def _accuracy_table(rows: list[dict[str, Any]], losses: dict[int, float | None], *, title: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
 
+from engine.analysis.losses import ToldLoss, told_loss
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
@@ -187,6 +188,17 @@ class RunShelf(Shelves):
     def losses(self, run: str) -> LossLog:
         """Empty where none were kept yet. Raises NotFound, Damaged."""
         return read_losses(self.run_folder(run))
+
+    def told_loss(self, checkpoint: Checkpoint) -> ToldLoss | None:
+        """As `engine.analysis.losses.told_loss`. Raises NotFound, Damaged."""
+        state = checkpoint.state
+        known = not state.step or (state.smoothed_loss, state.loss) != (None, None)
+        return told_loss(state, LossLog() if known else self.losses(checkpoint.run))
+
+    def loss_words(self, checkpoint: Checkpoint) -> str:
+        """`told_loss` as titles show it; empty where none is known. Raises NotFound, Damaged."""
+        told = self.told_loss(checkpoint)
+        return told.text if told else ""
 
     def save_losses(self, run: str, log: LossLog) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""

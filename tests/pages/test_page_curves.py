@@ -338,7 +338,8 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     with store.new_run(config) as folder:
         for step in (0, 20):
             (at := folder / "checkpoints" / step_folder(step)).mkdir(parents=True)
-            write_state(at, state(step, n_steps=20))
+            unknown = {"loss": None, "smoothed_loss": None}  # of a step, as it was logged each ten
+            write_state(at, state(step, n_steps=20).model_copy(update=unknown))
         logged = LoggedMetrics(series={"eval_<b>loss</b>": LoggedSeries(step=(10, 20), value=(2.0, math.nan))})
         write_text(folder / METRICS, logged.to_json())
         write_text(folder / LOSSES, LossLog(step=(10, 20), loss=(2.0, 1.0), learning_rate=(1e-3, 1e-3)).to_json())
@@ -347,5 +348,9 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     shown = texts(app)
     assert "No probes were measured" in shown
     assert "What the trainer logged besides its loss" in shown
+    assert "Training loss as the trainer logged it: of mine 2 logged losses, each the mean of 10 steps." in shown
+    assert "Loss as the trainer logged it: of mine mean of steps 11 to 20." in shown
+    assert app.slider(key="curves smoothing").value == 0.0  # of two points there is nothing to smooth
+    assert app.dataframe[-1].value["loss"].tolist() == [1.0]
     assert len(app.get("vega_lite_chart")) == 2
     assert not app.warning

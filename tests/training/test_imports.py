@@ -13,17 +13,18 @@ from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
+from engine.analysis.losses import ToldLoss
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
 from engine.domain.jobs import ImportCheckpoints, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
-from engine.domain.runs import CheckpointState
+from engine.domain.runs import NO_CORPUS, CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows import imports, texts
-from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
+from engine.workflows.imports import import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
 from engine.workflows.transcoders import train_transcoders
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
@@ -178,7 +179,10 @@ def test_a_mean_over_steps_is_not_the_loss_of_a_step(taught: Store, llama: Model
     adapter = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     take_in(taught, [plain_script(Path(llama.location), tmp_path / "out", adapter, logging_steps=2)], llama)
     assert {c.state.loss for c in taught.checkpoints("mine")} == {None}
-    assert taught.losses("mine").step == (2, 4, 6)
+    log = taught.losses("mine")
+    assert log.step == (2, 4, 6)
+    told = [taught.told_loss(c) for c in taught.checkpoints("mine")]
+    assert told == [None, *(ToldLoss(loss, (step - 1, step)) for step, loss in zip(log.step, log.loss, strict=True))]
 
 
 @pytest.mark.parametrize("kind", ["tokens", "lora_tokens"])
