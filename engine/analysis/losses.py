@@ -8,8 +8,8 @@ from engine.domain.numbers import count, decimal, plural
 from engine.domain.runs import LOSS_SMOOTHING, CheckpointState, LossLog
 
 LOSS_HELP: Final = (
-    "Training loss at the last checkpoint: smoothed over steps; of an imported run as its trainer logged it last, which "
-    "is the mean of some steps."
+    "Training loss at the last checkpoint: smoothed over steps; of an imported run as its trainer logged it last, "
+    "which is the mean of some steps."
 )
 _FEW: Final = 20  # logged losses that are drawn as they are
 _LONG: Final = 10  # of how many points the mean stands for one
@@ -65,9 +65,9 @@ def suiting_smoothing(log: LossLog) -> float:
 
 
 def logged_words(log: LossLog) -> str:
-    """`12 logged losses, each the mean of 5 steps`; empty for losses of every step, and where there are none."""
+    """`12 points, each the mean of 5 steps`; empty for losses of every step, and where there are none."""
     if not log.step or is_of_every_step(log):
         return ""
     gaps = {step - before for before, step in zip((0, *log.step), log.step, strict=False)}
     of = f"{plural(gaps.pop(), 'step')}" if len(gaps) == 1 else "the steps since the one before"
-    return f"{plural(len(log.step), 'logged loss', 'logged losses')}, each the mean of {of}"
+    return f"{plural(len(log.step), 'point')}, each the mean of {of}"

@@ -128,16 +128,29 @@ def _state(row: dict[str, Any]) -> str:
     return "bundled" if row["bundled"] else "finished" if row["finished"] else "unfinished"
 
 
-def probe(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> None:
-    """Measure the probes at every checkpoint of a run again."""
+def probe(
+    ctx: typer.Context,
+    run: RunName,
+    *,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME", help="Whose probes, of an imported run; it is the run's corpus from then on."
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure the probes at every checkpoint of a run again, or those of a corpus that it was imported without."""
+    from engine.cli.inputs import stored_corpus
     from engine.domain.jobs import MeasureProbes
     from engine.jobs import run_inline
 
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
+    asked = MeasureProbes(run=run, corpus=stored_corpus(store, corpus).name if corpus else "")
     with progress(f"probing {run}") as report:
-        run_inline(store, MeasureProbes(run=run), on_progress=report)
+        run_inline(store, asked, on_progress=report)
     _show_scores(store, run, json_file)
 
 
@@ -159,7 +172,8 @@ def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
     if json_file != "-":
         losses, told = _losses(store, run)
         if not rows:
-            say(f"{run}: the corpus has no probes, so there are no scores.")
+            why = "the corpus has no probes" if store.run(run).has_corpus else "it was imported without a corpus"
+            say(f"{run}: {why}, so there are no scores. Measure those of a corpus: probe {run} --corpus NAME")
         for constraint_type in dict.fromkeys(row["constraint_type"] for row in rows):
             own = [row for row in rows if row["constraint_type"] == constraint_type]
             _accuracy_table(own, losses, title=f"{run}, {constraint_type}: share of probes answered right")

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from engine.analysis.losses import ToldLoss, told_loss
+from engine.domain.corpus import Corpus
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
@@ -46,6 +47,8 @@ from engine.store.run_files import (
 )
 from engine.store.shelves import Shelves
 
+_LATER_NS = 1000
+
 
 class RunShelf(Shelves):
     """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
@@ -73,6 +76,18 @@ class RunShelf(Shelves):
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""
         return read_run(self._locate("run", "run", name))
+
+    def save_corpus_of_run(self, run: str, corpus: Corpus) -> None:
+        """What a run that was imported is measured with from now on. Its place in lists stays.
+
+        Raises NotFound, NameRefused, Damaged, StorageFailed.
+        """
+        path = self._may_write("run", "run", run)
+        config = self.run(run).model_copy(update={"corpus": corpus.name, "corpus_hash": corpus.hash})
+        made = path.stat().st_mtime_ns
+        write_text(path, config.to_json())
+        os.utime(path, ns=(made + _LATER_NS, made + _LATER_NS))  # so that the index sees that it changed
+        self._note("run", run)
 
     def run_folder(self, name: str) -> Path:
         """Raises NameRefused, NotFound."""

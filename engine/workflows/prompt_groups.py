@@ -75,7 +75,10 @@ def lacks_corpus(store: Store, run: str) -> str:
         store.corpus(config.corpus)
     except NotFound:
         if config.imported and config.corpus == NO_CORPUS:
-            return f"The run “{run}” was imported without a corpus, whose probes are needed. Import it again with one."
+            return (
+                f"The run “{run}” was imported without a corpus, whose probes are needed. Measure those of one first: "
+                f"on Learning curves, or with `probe {run} --corpus NAME`."
+            )
         return f"The corpus “{config.corpus}” of the run “{run}” is not here, whose probes are needed."
     return ""
 

@@ -69,5 +69,5 @@ def test_few_logged_losses_are_not_smoothed() -> None:
 def test_what_the_points_of_a_curve_are() -> None:
     assert logged_words(log({1: 1.0, 2: 1.0})) == ""
     assert logged_words(LossLog()) == ""
-    assert logged_words(log({5: 1.0, 10: 1.0})) == "2 logged losses, each the mean of 5 steps"
-    assert logged_words(LOGGED) == "3 logged losses, each the mean of the steps since the one before"
+    assert logged_words(log({5: 1.0, 10: 1.0})) == "2 points, each the mean of 5 steps"
+    assert logged_words(LOGGED) == "3 points, each the mean of the steps since the one before"

@@ -88,7 +88,7 @@ def test_losses_of_an_imported_run_are_named_by_the_steps_that_they_are_of(store
     store.save_losses("theirs", LossLog(step=(5, 10), loss=(2.0, 1.25), learning_rate=(0.1, 0.1)))
     text = re.sub(r"\s+", " ", look_into(run_report(store, "theirs")).text)
     assert "imported, 10 of 20 steps." in text
-    assert "Training loss as its trainer logged it: 2 logged losses, each the mean of 5 steps. It says" in text
+    assert "Training loss as its trainer logged it: 2 points, each the mean of 5 steps. It says" in text
     assert re.search(r"step 8 ?2\.00 \(mean of steps 1 to 5\)", text)
     assert re.search(r"step 10 ?1\.25 \(mean of steps 6 to 10\)", text)
     for invented in ("every step", "running mean", "★"):

@@ -57,7 +57,10 @@ def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
     config = json.loads(described.read_text(encoding="utf-8"))
     for changed, told in [
         ({"corpus": "gone"}, "The corpus “gone” of the run"),
-        ({"corpus": NO_CORPUS, "imported": True}, "imported without a corpus, whose probes are needed. Import it"),
+        (
+            {"corpus": NO_CORPUS, "imported": True},
+            "imported without a corpus, whose probes are needed. Measure those of one first",
+        ),
     ]:
         described.write_text(json.dumps(config | changed), encoding="utf-8")
         assert told in what_lacks(here, "two", "paraphrase")

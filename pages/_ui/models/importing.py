@@ -232,7 +232,8 @@ def _import(
     with middle:
         corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
                               help="Its probes are measured at every checkpoint, and transcoders learn from its "
-                              "texts. Without one, probes have no curves, and the models write the texts.")  # fmt: skip
+                              "texts. Without one the models write the texts; probes can be measured later, on "
+                              "Learning curves.")  # fmt: skip
     with right:
         suggested = free_name(_suggested(folders[0]), taken)
         name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
