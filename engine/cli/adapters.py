@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
+
+if TYPE_CHECKING:
+    from engine.store import Store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,7 +42,8 @@ def import_checkpoints(
         str,
         typer.Option(
             metavar="M",
-            help="Their base: demo, a Hugging Face folder, or a hub id. Else demo; of revisions of a model the first.",
+            help="Their base: demo, a Hugging Face folder, or a hub id. Else the known model that they say, or demo; "
+            "of revisions of a model the first.",
         ),
     ] = "",
     corpus: Annotated[
@@ -80,7 +84,7 @@ def import_checkpoints(
         return
     _check(found, name)
     store = store_of(ctx)
-    spec = _base(base, found, tuple(store.models()))
+    spec = _base(store, base, found)
     taught = stored_corpus(store, corpus).name if corpus else None
     absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in folders)
     request = ImportCheckpoints(
@@ -116,13 +120,16 @@ def _check(found: ImportPreview, name: str) -> None:
         raise InputError("Name the run that they become with --name, or look first with --preview.")
 
 
-def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
+def _base(store: "Store", named: str, found: ImportPreview) -> ModelSpec:
     """The model that the checkpoints are put onto. Raises InputError where the hub’s say no known one."""
+    from engine.workflows.declared_bases import likely_base
+
+    if not named and (own := likely_base(store, found.taken)):
+        note(f"Put onto {own.name}, as --model names no other base.")
+        return own
     first = next((one for one in found.taken if one.hub), None)
     if named or first is None:
-        return model_spec(named or "demo", known)
-    if own := next((spec for spec in known if first.base and spec.location == first.base), None):
-        return own
+        return model_spec(named or "demo", tuple(store.models()))
     said = (
         f"{first.path} says that it was trained from {first.base}" if first.base else f"{first.path} says no base model"
     )

@@ -1,6 +1,8 @@
 """Which base model checkpoints say they were trained from, and whether it is the one that they are put onto."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from engine.domain.errors import InputError
 from engine.domain.imports import FoundCheckpoint
@@ -8,14 +10,38 @@ from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
 from engine.domain.words import listed
 from engine.store import Store
+from engine.store.files import object_in
 
 _MOST_NAMED = 3
 _BUNDLED = "data/demo/base"
+_SHAPE: Final = (
+    "model_type", "hidden_size", "n_embd", "num_hidden_layers", "n_layer", "num_attention_heads", "n_head",
+    "num_key_value_heads", "intermediate_size",
+)  # fmt: skip
 
 
 def declared_bases(found: Sequence[FoundCheckpoint]) -> list[str]:
     """As the checkpoints say it, each once."""
     return list(dict.fromkeys(one.base for one in found if one.base))
+
+
+def likely_base(store: Store, found: Sequence[FoundCheckpoint]) -> ModelSpec | None:
+    """The known model that these checkpoints say; else, of full models that say none, the first of their shape."""
+    for said in declared_bases(found):
+        if known := known_base(store, said, store.models()):
+            return known
+    if declared_bases(found) or not any(one.kind == "full" for one in found):
+        return None
+    shape = next(_shape(one.path) for one in found if one.kind == "full")
+    of_shape = (spec for spec in store.models() if spec.source != "hub" and _shape(store.base_folder(spec)) == shape)
+    apart = (spec for spec in of_shape if not any(_is_at(store, spec, str(one.path)) for one in found))
+    return next(apart, None) if shape else None
+
+
+def _shape(folder: Path) -> dict[str, object]:
+    """What config.json says of the network's size; empty where there is none."""
+    fields = object_in(folder / "config.json")
+    return {name: fields[name] for name in _SHAPE if name in fields}
 
 
 def known_base(store: Store, said: str, models: Sequence[ModelSpec]) -> ModelSpec | None:

@@ -48,4 +48,6 @@ def test_another_base_than_the_one_that_they_say_is_warned_of(cli: Cli, tmp_path
         "These checkpoints say that they were trained from lab/other. Put onto demo, they make another" in told.stderr
     )
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "data/demo/base"}', encoding="utf-8")
-    assert "Put onto" not in cli("import", folder, "--name", "mine").stderr
+    told = cli("import", folder, "--name", "mine")
+    assert "Put onto demo, as --model names no other base." in told.stderr
+    assert "another model" not in told.stderr

@@ -1,6 +1,7 @@
 """Checkpoints from elsewhere: what lies there, what it is put onto, one button, where to go then."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from engine.domain.errors import InputError
 from engine.domain.jobs import ImportCheckpoints, Request
 from engine.domain.models import ModelSpec
 from engine.jobs import JobManager
+from engine.store import BUNDLED
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
@@ -73,7 +75,7 @@ def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
     for step in (2, 4):
         checkpoint(out / f"checkpoint-{step}", step=step)
     (out / "merged").mkdir()
-    (out / "merged" / "config.json").write_text("{}", encoding="utf-8")
+    shutil.copyfile(BUNDLED / "base" / "config.json", out / "merged" / "config.json")
     (out / "merged" / "model.safetensors").write_bytes(b"all")
     app = open_page("models", view="import", folders=str(out))
     assert "Import 2 checkpoints" in [button.label for button in app.button]
@@ -83,6 +85,7 @@ def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
     next(button for button in app.button if button.label == "Import it alone").click().run()
     assert not app.exception
     assert app.dataframe[0].value["folder"].tolist() == ["merged"]
+    assert next(box for box in app.selectbox if box.label == "Base model").value == "demo"  # of its shape
     assert "Import 1 checkpoint" in [button.label for button in app.button]
 
 
@@ -188,4 +191,7 @@ def test_full_fine_tunes_are_shown_with_what_will_be_stored(open_page: OpenPage,
     table = app.dataframe[0].value
     assert table["kind"].tolist() == ["full", "full"]
     assert all("what differs from the base, at most 3 MB" in text for text in table["what is stored"])
+    assert not [button for button in app.button if button.label.startswith("Import 2")]  # no model here is of its shape
+    base = next(box for box in app.text_input if box.label == "Its folder or hub id")
+    base.set_value("org/model").run()
     assert "Import 2 checkpoints" in [button.label for button in app.button]

@@ -1,5 +1,6 @@
 """Whether checkpoints are put onto the base that they say: by its place, its name, or neither."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
-from engine.workflows.declared_bases import another_base
+from engine.workflows.declared_bases import another_base, likely_base
 
 
 def saying(*bases: str) -> list[FoundCheckpoint]:
@@ -47,3 +48,24 @@ def test_another_base_is_told_by_its_name(store: Store, tmp_path: Path) -> None:
     told = another_base(store, elsewhere, saying(str(tmp_path / "one")))  # of equal names, but not the one they say
     assert f"trained from one. Put onto {tmp_path / 'copy' / 'one'}," in told
     assert another_base(store, two, saying("a\0b"))  # no path at all
+
+
+def full(folder: Path, *, size: int, base: str = "") -> FoundCheckpoint:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": size}), encoding="utf-8")
+    return FoundCheckpoint(step=1, path=folder, kind="full", taken=True, why="", base=base)
+
+
+def test_a_full_model_that_says_no_base_is_likely_one_of_its_shape(store: Store, tmp_path: Path) -> None:
+    full(tmp_path / "one", size=8)
+    full(tmp_path / "two", size=16)
+    merged = full(tmp_path / "merged", size=16)
+    store.save_model(ModelSpec(name="merged", source="folder", location=str(merged.path)))  # no base of itself
+    for found, name in ((merged, "two"), (full(tmp_path / "other", size=32), None)):
+        base = likely_base(store, [found])
+        assert (base.name if base else None) == name
+    said = likely_base(store, [full(tmp_path / "merged", size=16, base=str(tmp_path / "one"))])
+    assert said is not None
+    assert said.name == "one"
+    assert likely_base(store, saying("lab/other")) is None
+    assert likely_base(store, saying("")) is None  # an adapter that says none: nothing is known of it

@@ -12,7 +12,6 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from engine.analysis.losses import LOSS_HELP
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.numbers import MISSING
-from engine.domain.words import listed
 from engine.figures.run_rows import run_rows
 from pages._ui.curves.scores_view import colors_of
 from pages._ui.session import store
@@ -51,8 +50,8 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING
         )  # fmt: skip
-    if spans := [f"of {run} {told.span}" for run, told in losses.items() if told.span]:
-        st.caption(plain(f"Loss as the trainer logged it: {listed(spans)}."))
+    if spans := [f"{run}, {told.span}" for run, told in losses.items() if told.span]:
+        st.caption(plain(f"Loss as the trainer logged it: {'; '.join(spans)}."))
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

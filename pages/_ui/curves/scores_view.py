@@ -74,7 +74,7 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     if any(log.step for log in losses.values()):
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
-        if logged := [f"of {run} {told}" for run, log in losses.items() if (told := logged_words(log))]:
+        if logged := [f"{run}, {told}" for run, log in losses.items() if (told := logged_words(log))]:
             st.caption(plain(f"Training loss as the trainer logged it: {'; '.join(logged)}."))
     _metrics(list(drawn), colors)
     if all(frame.empty for frame in drawn.values()):

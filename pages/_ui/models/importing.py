@@ -18,7 +18,7 @@ from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
-from engine.workflows.declared_bases import another_base, declared_bases, known_base
+from engine.workflows.declared_bases import another_base, declared_bases, likely_base
 from engine.workflows.hub_checkpoints import Looked, download_words, first_revision, hub_ids
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
@@ -269,9 +269,10 @@ def _model(found: ImportPreview) -> ModelSpec | None:
     """The base that it is put onto: one that is known, or a folder or hub id that is typed."""
     known = {spec.name: spec for spec in store().models()}
     said = next(iter(declared_bases(found.taken)), "")
-    own = known_base(store(), said, list(known.values())) if said else None
+    own = likely_base(store(), found.taken)
+    unknown = said or any(one.kind == "full" for one in found.taken)
     options = [*known, _OTHER]
-    at = options.index(own.name) if own else len(options) - 1 if said else 0
+    at = options.index(own.name) if own else len(options) - 1 if unknown else 0
     chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
     model = known.get(chosen) or _other_model(said, tuple(known.values()))
     if model is not None and (told := another_base(store(), model, found.taken)):
@@ -281,7 +282,10 @@ def _model(found: ImportPreview) -> ModelSpec | None:
 
 def _other_model(said: str, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
     """`said`: as the checkpoints say it."""
-    text = st.text_input("Its folder or hub id", value=said, help="As the checkpoints say it, unless you know better.")
+    text = st.text_input(
+        "Its folder or hub id", value=said, placeholder="of the model that was fine-tuned",
+        help="As the checkpoints say it, unless you know better.",
+    )  # fmt: skip
     if not text.strip():
         return None
     try:
