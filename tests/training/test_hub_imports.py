@@ -11,7 +11,9 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from huggingface_hub.utils import tqdm as bars
 from peft import LoraConfig, PeftModel, get_peft_model
+from tqdm.contrib.concurrent import ensure_lock
 from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import Cancelled, InputError, ModelUnavailable
@@ -20,7 +22,7 @@ from engine.domain.imports import ImportPreview
 from engine.domain.jobs import AddModel, Where
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel, encode, load_base
-from engine.models.hub import list_files
+from engine.models.hub import list_files, without_bars
 from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.workflows.added_vocabulary import what_is_kept
@@ -374,3 +376,11 @@ def test_a_download_ends_with_the_process_that_asked_for_it(
     while download.is_running() and download.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_downloads_at_a_time_do_not_take_each_others_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sets the lock of the bars and puts back what was there. Two that found none both took theirs away again."""
+    monkeypatch.delattr(bars, "_lock", raising=False)
+    with without_bars(), ensure_lock(bars):
+        assert "_lock" in vars(bars)
+    assert "_lock" in vars(bars)
