@@ -14,7 +14,7 @@ from engine.analysis.losses import logged_words, suiting_smoothing, told_loss
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import FIT_LIMIT, Comparison
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, method_title
 from engine.domain.numbers import count, decimal, plural, step_name
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog, RunConfig
 from engine.export.pages import asset, content_policy, environment
@@ -272,7 +272,7 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     if config.imported:  # a method's description and defaults are of runs that were trained here
         told = "trained elsewhere; its checkpoints were copied in, and only these settings are known"
         rates = [] if config.learning_rate is None else [("Learning rate", f"{config.learning_rate:g}")]
-        return [("Imported", told), base, ("Method", method.title if method else config.method), steps, *lora, *rates]
+        return [("Imported", told), base, ("Method", method_title(config.method, imported=True)), steps, *lora, *rates]
     return [
         base,
         ("Method", f"{method.title}: {method.description}" if method else config.method),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from engine.analysis.losses import ToldLoss
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, method_title
 from engine.domain.runs import Checkpoint, RunConfig
 
 RUN_COLUMNS: Final = (
@@ -56,7 +56,7 @@ def _row(
     own_rate = info.default_learning_rate if info and not config.imported else None
     return {
         "run": config.name,
-        "method": info.title if info else config.method,
+        "method": method_title(config.method, imported=config.imported),
         "corpus": config.corpus,
         "rank": config.rank if info is None or info.uses_rank else None,
         "learning rate": own_rate if config.learning_rate is None else config.learning_rate,

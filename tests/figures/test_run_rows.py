@@ -21,9 +21,10 @@ def test_a_rate_that_was_left_to_the_method_is_known_only_of_a_run_that_was_trai
 
 
 def test_steps_that_nothing_tells_are_not_told_and_a_logged_loss_is() -> None:
-    merged = RunConfig(name="merged", corpus="none", n_steps=1, imported=True)
-    short = RunConfig(name="short", corpus="demo", n_steps=1)
+    merged = RunConfig(name="merged", corpus="none", method="full", n_steps=1, imported=True)
+    short = RunConfig(name="short", corpus="demo", method="full", n_steps=1)
     table = run_rows([merged, short], {}, {}, {"merged": ToldLoss(0.5, (6, 10))}).set_index("run")
     assert pd.isna(table.loc["merged", "steps"])
     assert table.loc["short", "steps"] == 0
+    assert table["method"].tolist() == ["full model", METHOD_INFOS["full"].title]  # a merged adapter may be in it
     assert table.loc["merged", "loss"] == 0.5

@@ -11,7 +11,7 @@ import streamlit as st
 from engine.analysis.losses import logged_words, suiting_smoothing
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Request, Train
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import method_title
 from engine.domain.numbers import count, duration, percent, plural, step_name
 from engine.domain.runs import NO_CORPUS, Checkpoint, LossLog, RunConfig, TuningLog
 from engine.figures.charts import curve_panels, loss_chart
@@ -85,7 +85,7 @@ def _stopped(info: RunInfo) -> str:
 
 def _settings(config: RunConfig) -> str:
     """`LoRA on demo · 300 steps · seed 0`."""
-    method = METHOD_INFOS[config.method].title if config.method in METHOD_INFOS else words(config.method)
+    method = method_title(config.method, imported=config.imported)
     if config.imported:
         on = "" if config.corpus == NO_CORPUS else f" · probes of {config.corpus}"
         steps = plural(config.n_steps, "step") if config.steps_told else "of how many steps is not told"
