@@ -350,6 +350,7 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     assert "What the trainer logged besides its loss" in shown
     assert "Training loss as the trainer logged it: mine, 2 points, each the mean of 10 steps." in shown
     assert "Loss as the trainer logged it: mine, mean of steps 11 to 20." in shown
+    assert not app.get("button_group")  # no kinds or types to choose from
     assert app.slider(key="curves smoothing").value == 0.0  # of two points there is nothing to smooth
     assert app.dataframe[-1].value["loss"].tolist() == [1.0]
     assert len(app.get("vega_lite_chart")) == 2

@@ -78,6 +78,9 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
             st.caption(plain(f"Training loss as the trainer logged it: {'; '.join(logged)}."))
     _metrics(list(drawn), colors)
     if all(frame.empty for frame in drawn.values()):
+        if any(log.step for log in losses.values()):
+            with menu:
+                take_away({"loss": loss}, key="take away curves")
         return
     panels = partial(
         curve_panels, drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
@@ -135,7 +138,7 @@ def _settings(
     types = list(dict.fromkeys(name for frame in scores.values() for name in frame["constraint_type"]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         most = list(PROBE_KINDS) if len(scores) <= _RUNS_OF_ALL_KINDS else _KINDS_OF_MANY
-        kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most)
+        kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most) if types else list(most)
         chosen = _several(page, "types", "Constraint types", types, types) if len(types) > 1 else types
         with st.container(width=190):
             smoothing = _smoothing(page, losses)
