@@ -61,13 +61,18 @@ class Workspace:
         return pd.DataFrame(rows, columns=["run", "model", "corpus", "method", "steps", "checkpoints", "finished"])
 
     def checkpoints(self, run: str) -> pd.DataFrame:
-        """A row a checkpoint, the base first: checkpoint (its name), step, loss. Raises NotFound."""
+        """A row a checkpoint, the base first: checkpoint (its name), step, loss. Raises NotFound.
+
+        loss: of that step; of an imported run as its trainer logged it last, which is the mean of `loss_steps`.
+        """
         found = self._store.checkpoints(run)
+        told = [None if one.state.loss is not None else self._store.told_loss(one) for one in found]
         return pd.DataFrame(
             {
                 "checkpoint": [one.ref for one in found],
                 "step": [one.step for one in found],
-                "loss": [one.state.loss for one in found],
+                "loss": [loss.value if loss else one.state.loss for one, loss in zip(found, told, strict=True)],
+                "loss_steps": [loss.steps if loss else None for loss in told],
             }
         )
 

@@ -6,6 +6,7 @@ from engine.demo.recipe import RUN_A, RUN_B
 from pages._ui import url
 from pages._ui.curves.change_view import how_circuits_changed, pick_run_and_kind
 from pages._ui.curves.learned_view import where_it_was_learned
+from pages._ui.curves.measure import offer_to_measure
 from pages._ui.curves.runs_view import runs_table, shown_runs
 from pages._ui.curves.scores_view import charts, scores_of, table
 from pages._ui.frame import show
@@ -31,13 +32,11 @@ def main() -> None:
     scores = scores_of(store(), chosen)
     charts(PAGE, scores, shown_runs(list(scores)))
     if all(frame.empty for frame in scores.values()):
-        st.info(
-            "No probes were measured on these runs. Import with a corpus: its probes are then measured at every "
-            "checkpoint."
-        )
+        offer_to_measure(list(scores))
         runs_table(scores)
         return
     runs_table(scores)
+    offer_to_measure([run for run, frame in scores.items() if frame.empty])
     table(scores)
     measured = {run: frame for run, frame in scores.items() if not frame.empty}
     last_step = max(int(frame["step"].max()) for frame in measured.values())

@@ -127,10 +127,12 @@ def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
 def best_step(scores: pd.DataFrame) -> int | None:
     """The step with the best paraphrase accuracy, that of the worst constraint type; of equals, the earliest.
 
-    None where no step has paraphrase probes.
+    None where no step has paraphrase probes, and where that is never above 0.
     """
     paraphrase = scores[scores["probe_kind"] == "paraphrase"]
     if paraphrase.empty:
         return None
     worst = paraphrase.groupby("step")["accuracy"].min()
+    if not worst.max() > 0:
+        return None
     return int(worst.index[int(worst.to_numpy().argmax())])

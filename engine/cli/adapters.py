@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli.context import store_of
 from engine.cli.inputs import stored_corpus
-from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
+from engine.cli.output import JsonFile, check_destination, note, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.hub import HubId
@@ -17,6 +17,9 @@ from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
 from engine.workflows.model_specs import model_spec
+
+if TYPE_CHECKING:
+    from engine.store import Store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,7 +42,8 @@ def import_checkpoints(
         str,
         typer.Option(
             metavar="M",
-            help="Their base: demo, a Hugging Face folder, or a hub id. Else demo; of revisions of a model the first.",
+            help="Their base: demo, a Hugging Face folder, or a hub id. Else the known model that they say, or demo; "
+            "of revisions of a model the first.",
         ),
     ] = "",
     corpus: Annotated[
@@ -63,6 +67,7 @@ def import_checkpoints(
     from engine.workflows.added_vocabulary import what_is_kept
     from engine.workflows.checkpoint_folders import log_notes
     from engine.workflows.checkpoint_folders import preview as preview_of
+    from engine.workflows.declared_bases import another_base
     from engine.workflows.hub_checkpoints import download_words, first_revision, hub_ids, look_at
 
     check_destination(json_file)
@@ -75,13 +80,11 @@ def import_checkpoints(
     if preview:
         if json_file != "-":
             _show(found)
-            for told in (download_words(found, None, looked), _compared_with(base, ids), log_notes(found)):
-                say(told)
+            _tell(_ways(found), download_words(found, None, looked), _compared_with(base, ids), log_notes(found))
         return
-    if not name:
-        raise InputError("Name the run that they become with --name, or look first with --preview.")
+    _check(found, name)
     store = store_of(ctx)
-    spec = _base(base, found, tuple(store.models()))
+    spec = _base(store, base, found)
     taught = stored_corpus(store, corpus).name if corpus else None
     absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in folders)
     request = ImportCheckpoints(
@@ -89,31 +92,61 @@ def import_checkpoints(
         logs=tuple(str(person_path(file)) for file in log or ()),
     )  # fmt: skip
     if json_file != "-":
-        say(download_words(found, spec, looked) + _compared_with(base, ids))
+        _tell(download_words(found, spec, looked) + _compared_with(base, ids))
+    if base not in ids and (told := another_base(store, spec, found.taken)):
+        note(told)
     with progress(f"importing {name}") as report:
         run_inline(store, request, on_progress=report)
     if json_file == "-":
         return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
     notes = (f"{one.path}: {one.why}" for one in found.checkpoints if one.why)
-    for told in (*notes, log_notes(found), *what_is_kept(store, name)):
-        if told:
-            say(told)
+    _tell(*notes, _ways(found), log_notes(found), *what_is_kept(store, name))
 
 
-def _base(named: str, found: ImportPreview, known: tuple[ModelSpec, ...]) -> ModelSpec:
+def _tell(*lines: str) -> None:
+    for line in lines:
+        if line:
+            say(line)
+
+
+def _check(found: ImportPreview, name: str) -> None:
+    """Raises InputError where something cannot be taken, or the run has no name."""
+    from engine.workflows.checkpoint_folders import refusal
+
+    if why := refusal(found):
+        raise InputError(" ".join(filter(None, (why, _ways(found)))))
+    if not name:
+        raise InputError("Name the run that they become with --name, or look first with --preview.")
+
+
+def _base(store: "Store", named: str, found: ImportPreview) -> ModelSpec:
     """The model that the checkpoints are put onto. Raises InputError where the hub’s say no known one."""
+    from engine.workflows.declared_bases import likely_base
+
+    if not named and (own := likely_base(store, found.taken)):
+        note(f"Put onto {own.name}, as --model names no other base.")
+        return own
     first = next((one for one in found.taken if one.hub), None)
     if named or first is None:
-        return model_spec(named or "demo", known)
-    if own := next((spec for spec in known if first.base and spec.location == first.base), None):
-        return own
+        return model_spec(named or "demo", tuple(store.models()))
     said = (
         f"{first.path} says that it was trained from {first.base}" if first.base else f"{first.path} says no base model"
     )
     raise InputError(
         f"{said}. Name the base with --model: a folder that holds it, or its hub id, from where it is downloaded."
     )
+
+
+def _ways(found: ImportPreview) -> str:
+    """How what is not taken can be, by the options of this command; empty where nothing is missed."""
+    if any(one.needs_step for one in found.refused):
+        return "Give the steps of all, in this order, with --steps N,N,…."
+    if usable := [one for one in found.left_out if one.usable]:
+        n = len(found.taken) + len(usable)
+        together = f", or with the rest by steps for all {n} (--steps N,N,…)" if found.of_same_kind else ""
+        return f"What is left out can be imported alone, by its own folder{together}."
+    return ""
 
 
 def _compared_with(base: str, ids: Mapping[str, HubId]) -> str:

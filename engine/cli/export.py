@@ -210,8 +210,9 @@ def _diff(store: "Store", a: str, b: str, prompt: str, transcoders: str, setting
 def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphView":
     from engine.figures.graph_view import pair_view
 
-    a, b = (store.checkpoint(graph.key.checkpoint).state for graph in (diff.a, diff.b))
-    return pair_view(diff, probe=probe, loss_a=a.smoothed_loss, loss_b=b.smoothed_loss, step_a=a.step, step_b=b.step)
+    a, b = (store.checkpoint(graph.key.checkpoint) for graph in (diff.a, diff.b))
+    losses = store.loss_words(a), store.loss_words(b)
+    return pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=a.step, step_b=b.step)
 
 
 def exported_pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":

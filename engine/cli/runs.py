@@ -10,6 +10,7 @@ from engine.cli.output import JsonFile, check_destination, say, show_table, writ
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
 from engine.domain.runs import RunNotes
+from engine.domain.words import listed
 from engine.store.files import first_reason
 
 if TYPE_CHECKING:
@@ -127,16 +128,29 @@ def _state(row: dict[str, Any]) -> str:
     return "bundled" if row["bundled"] else "finished" if row["finished"] else "unfinished"
 
 
-def probe(ctx: typer.Context, run: RunName, *, json_file: JsonFile = None) -> None:
-    """Measure the probes at every checkpoint of a run again."""
+def probe(
+    ctx: typer.Context,
+    run: RunName,
+    *,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME", help="Whose probes, of an imported run; it is the run's corpus from then on."
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure the probes at every checkpoint of a run again, or those of a corpus that it was imported without."""
+    from engine.cli.inputs import stored_corpus
     from engine.domain.jobs import MeasureProbes
     from engine.jobs import run_inline
 
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
+    asked = MeasureProbes(run=run, corpus=stored_corpus(store, corpus).name if corpus else "")
     with progress(f"probing {run}") as report:
-        run_inline(store, MeasureProbes(run=run), on_progress=report)
+        run_inline(store, asked, on_progress=report)
     _show_scores(store, run, json_file)
 
 
@@ -156,12 +170,27 @@ def _show_scores(store: "Store", run: str, json_file: str | None) -> None:
     if json_file:
         write_json(rows, json_file)
     if json_file != "-":
-        losses = {checkpoint.step: checkpoint.state.loss for checkpoint in store.checkpoints(run)}
+        losses, told = _losses(store, run)
         if not rows:
-            say(f"{run}: the corpus has no probes, so there are no scores.")
+            why = "the corpus has no probes" if store.run(run).has_corpus else "it was imported without a corpus"
+            say(f"{run}: {why}, so there are no scores. Measure those of a corpus: probe {run} --corpus NAME")
         for constraint_type in dict.fromkeys(row["constraint_type"] for row in rows):
             own = [row for row in rows if row["constraint_type"] == constraint_type]
             _accuracy_table(own, losses, title=f"{run}, {constraint_type}: share of probes answered right")
+        if told and rows:
+            say(told)
+
+
+def _losses(store: "Store", run: str) -> tuple[dict[int, float | None], str]:
+    """Of each checkpoint's step; where that is not known, as a trainer elsewhere logged it, which is then told."""
+    losses, spans = dict[int, float | None](), list[str]()
+    for checkpoint in store.checkpoints(run):
+        loss = checkpoint.state.loss
+        if loss is None and (told := store.told_loss(checkpoint)):
+            loss = told.value
+            spans.append(f"at step {checkpoint.step} {told.span}")
+        losses[checkpoint.step] = loss
+    return losses, f"Loss as the trainer logged it: {listed(spans)}." if spans else ""
 
 
 def _accuracy_table(rows: list[dict[str, Any]], losses: dict[int, float | None], *, title: str) -> None:

@@ -19,6 +19,9 @@ class FoundCheckpoint(Record):
     kind: FoundKind
     taken: bool
     why: str  # it is not taken, or what is odd; else empty
+    left_out: bool = False  # not taken, and not asked for by name: it is no part of the series that it lies beside
+    usable: bool = False  # of what is left out: it can be taken in by itself
+    needs_step: bool = False  # it would be taken, if a person set the steps of all
     base: str = ""  # the model that it says it was made for
     stored: str = ""  # what the run will keep of it, and how large that is
     hub: HubFolder | None = Field(default=None, exclude=True)  # where it has to be fetched from; `path` is then its id
@@ -34,8 +37,17 @@ class ImportPreview(Record):
 
     @property
     def refused(self) -> tuple[FoundCheckpoint, ...]:
-        """Those that are not taken though no other one stands for them."""
-        return tuple(one for one in self.checkpoints if not one.taken and one.same_as is None)
+        """Those that were asked for and cannot be taken, though no other one stands for them."""
+        return tuple(one for one in self.checkpoints if not (one.taken or one.left_out) and one.same_as is None)
+
+    @property
+    def left_out(self) -> tuple[FoundCheckpoint, ...]:
+        return tuple(one for one in self.checkpoints if one.left_out)
+
+    @property
+    def of_same_kind(self) -> bool:
+        """Whether what is left out could be in one run with what is taken, were its step told."""
+        return bool({one.kind for one in self.left_out if one.usable} & {one.kind for one in self.taken})
 
     @property
     def taken(self) -> tuple[FoundCheckpoint, ...]:

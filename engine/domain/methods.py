@@ -114,3 +114,10 @@ METHOD_INFOS: dict[str, MethodInfo] = {
         ),
     )
 }
+
+
+def method_title(method: str, *, imported: bool) -> str:
+    """What a run's method is called. Of all weights of a model that was imported nobody knows how they were trained."""
+    if imported and method == "full":
+        return "full model"
+    return METHOD_INFOS[method].title if method in METHOD_INFOS else method.replace("_", " ")

@@ -54,5 +54,14 @@ class TranscoderMeta(Record):
     n_layers: int
     d_model: int
     unexplained_variance: tuple[float, ...]  # per layer, over all the activations it was trained on
+    n_texts: int | None = None  # that it read, of all checkpoints together: fewer than asked where memory or texts end
     start: str = ""  # name of the set with whose features it began; empty: from random ones
     scan: str = ""  # the circuit-tracer id of a published set
+
+    @property
+    def texts_read(self) -> str:
+        """`624 of 5,000`; empty where it is not known."""
+        if self.n_texts is None:
+            return ""
+        asked = self.training.n_texts
+        return f"{self.n_texts:,} of {asked:,}" if self.n_texts < asked else f"{self.n_texts:,}"

@@ -13,6 +13,7 @@ from engine.domain.names import Name, label_for
 from engine.domain.record import MaybeNumber, Record
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+NO_CORPUS: Final = "none"  # what an imported run says where no corpus was given
 LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of the mean so far; the rest is the new loss
 
 
@@ -46,6 +47,16 @@ class RunConfig(Record):
     @classmethod
     def _sorted(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(sorted(set(value)))
+
+    @property
+    def has_corpus(self) -> bool:
+        """Whether it was trained on a corpus, or its probes were measured where it was imported."""
+        return not (self.imported and self.corpus == NO_CORPUS)
+
+    @property
+    def steps_told(self) -> bool:
+        """Whether anything says how many steps it was trained: of a model that lay alone, nothing does."""
+        return not (self.imported and self.n_steps == 1)
 
     def capture_steps(self) -> tuple[int, ...]:
         """Steps at which a checkpoint is kept, ascending, without the base; the last step always is."""

@@ -10,12 +10,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from engine.analysis.curves import best_step, probe_scores
+from engine.analysis.losses import logged_words, suiting_smoothing, told_loss
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import FIT_LIMIT, Comparison
-from engine.domain.methods import METHOD_INFOS
-from engine.domain.numbers import decimal, step_name
-from engine.domain.runs import Checkpoint, LossLog, RunConfig
+from engine.domain.methods import METHOD_INFOS, method_title
+from engine.domain.numbers import count, decimal, plural, step_name
+from engine.domain.runs import Checkpoint, CheckpointState, LossLog, RunConfig
 from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
 from engine.export.report_acted import ActedPart, acted_part
@@ -34,7 +35,8 @@ class CheckpointRow:
 
     name: str
     loss: float | None
-    smoothed: float | None
+    smoothed: float | None  # of an imported run: as it was logged
+    span: str  # what that is the mean of; empty of one that was trained here
     accuracy: dict[str, float]
     replacement: tuple[float, float] | None  # lowest, highest
     n_graphs: int
@@ -69,7 +71,7 @@ def run_report(store: Store, run: str) -> str:
     found = Findings()
     corpus = _corpus(store, config, found)
     scores = _scores(store, config, corpus, found)
-    rows = _checkpoint_rows(store, checkpoints, scores, found)
+    rows = _checkpoint_rows(store, checkpoints, losses, scores, found)
     comparison = _comparison(store, checkpoints, corpus, found)
     last = checkpoints[-1].state if checkpoints else None
     return (
@@ -85,6 +87,7 @@ def run_report(store: Store, run: str) -> str:
             probe_kinds=PROBE_KINDS,
             settings=_settings(config),
             rows=rows,
+            has_losses=any(row.smoothed is not None for row in rows),
             shown_kinds=[kind for kind in PROBE_KINDS if any(kind in row.accuracy for row in rows)],
             loss_svg=_loss_picture(config, losses),
             curves_svg=_curves_picture(config, scores),
@@ -94,6 +97,9 @@ def run_report(store: Store, run: str) -> str:
             warnings=[*found.warnings, *([comparison.warning] if comparison and comparison.warning else [])],
             missing=found.missing,
             last=last,
+            logged=logged_words(losses),
+            smoothing=suiting_smoothing(losses),
+            trained=_trained(config, last),
             versions=_trained_with(checkpoints),
             exported_with=versions() | {"python": platform.python_version()},
             written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -103,6 +109,8 @@ def run_report(store: Store, run: str) -> str:
 
 
 def _corpus(store: Store, config: RunConfig, found: Findings) -> Corpus | None:
+    if not config.has_corpus:
+        return None
     try:
         corpus = store.corpus(config.corpus)
     except (NotFound, Damaged) as error:
@@ -110,10 +118,14 @@ def _corpus(store: Store, config: RunConfig, found: Findings) -> Corpus | None:
         return None
     if config.corpus_hash and corpus.hash != config.corpus_hash:
         found.missing.append(
-            f"The corpus “{config.corpus}” is not the one that this run was trained on any more "
+            f"The corpus “{config.corpus}” is not the one that this run was {_done_with(config)} any more "
             f"({corpus.hash} now, {config.corpus_hash} then), so what follows shows the new one."
         )
     return corpus
+
+
+def _done_with(config: RunConfig) -> str:
+    return "measured with" if config.imported else "trained on"
 
 
 def _scores(store: Store, config: RunConfig, corpus: Corpus | None, found: Findings) -> pd.DataFrame:
@@ -128,18 +140,20 @@ def _scores(store: Store, config: RunConfig, corpus: Corpus | None, found: Findi
 
 
 def _checkpoint_rows(
-    store: Store, checkpoints: Sequence[Checkpoint], scores: pd.DataFrame, found: Findings
+    store: Store, checkpoints: Sequence[Checkpoint], losses: LossLog, scores: pd.DataFrame, found: Findings
 ) -> list[CheckpointRow]:
     best = best_step(scores)
     rows = []
     for checkpoint in checkpoints:
         fits = _replacement_scores(store, checkpoint, found)
         state = checkpoint.state
+        told = told_loss(state, losses)
         rows.append(
             CheckpointRow(
                 name=step_name(checkpoint.step),
                 loss=state.loss,
-                smoothed=state.smoothed_loss,
+                smoothed=told.value if told else None,
+                span=told.span if told else "",
                 accuracy=_accuracies(scores[scores["step"] == checkpoint.step]),
                 replacement=(min(fits), max(fits)) if fits else None,
                 n_graphs=len(fits),
@@ -252,13 +266,13 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     method = METHOD_INFOS.get(config.method)
     where = config.model.location or config.model.source
     base = ("Base model", f"{config.model.name} ({where}), {config.model.dtype}")
-    steps = ("Steps", f"{config.n_steps:,}")
+    steps = ("Steps", count(config.n_steps) if config.steps_told else "not told")
     lora = [("LoRA", f"rank {config.rank}, alpha {config.alpha}")] if method and method.uses_rank else []
     rate = config.learning_rate if config.learning_rate is not None else method and method.default_learning_rate
     if config.imported:  # a method's description and defaults are of runs that were trained here
         told = "trained elsewhere; its checkpoints were copied in, and only these settings are known"
         rates = [] if config.learning_rate is None else [("Learning rate", f"{config.learning_rate:g}")]
-        return [("Imported", told), base, ("Method", method.title if method else config.method), steps, *lora, *rates]
+        return [("Imported", told), base, ("Method", method_title(config.method, imported=True)), steps, *lora, *rates]
     return [
         base,
         ("Method", f"{method.title}: {method.description}" if method else config.method),
@@ -270,12 +284,28 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     ]
 
 
+def _trained(config: RunConfig, last: CheckpointState | None) -> str:
+    """How far it was trained and how much of the model, as the end of a sentence; what is not known is not told."""
+    if last is None:
+        return ""
+    if not config.steps_told:
+        steps = "; nothing in it tells how many steps it was trained"
+    elif config.imported and last.step >= config.n_steps:  # how many were planned is not always known
+        steps = f", {plural(last.step, 'step')}"
+    else:
+        steps = f", {count(last.step)} of {plural(config.n_steps, 'step')}"
+    took = f" in {last.wall_time_s:.0f} s" if last.wall_time_s else ""
+    what = "parameters differ from the base" if config.imported and config.method == "full" else "parameters trained"
+    return f"{steps}{took}{f', {count(last.n_trainable)} {what}' if last.n_trainable else ''}"
+
+
 def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:
     if not losses.step:
         return None
     from engine.figures.charts import loss_chart  # altair is slow to import, and pages import this room
 
-    chart = loss_chart({config.name: losses}, last_step=config.n_steps, height=150)
+    smoothing = suiting_smoothing(losses)
+    chart = loss_chart({config.name: losses}, smoothing=smoothing, last_step=config.n_steps, height=150)
     return Markup(chart_svg(chart.properties(width=2 * _CHART_PX)))  # noqa: S704 - Vega escapes the texts of its SVG
 
 

@@ -13,7 +13,7 @@ from engine.domain.diffs import STATUSES
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.runs import CheckpointState
+from engine.domain.runs import Checkpoint
 from engine.export.map_svg import map_svg
 from engine.export.svg import graph_svg
 from engine.figures.fit_text import low_fit
@@ -49,15 +49,18 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     key = comparison.key
     diff = diff_graphs(*store.graph_pair(comparison.graph_a, comparison.graph_b))
     probe = store.probe_with([ref.partition("@")[0] for ref in (key.a, key.b)], key.prompt)
-    states = [_state(store, ref) for ref in (key.a, key.b)]
-    losses, steps = [s.smoothed_loss if s else None for s in states], [s.step if s else None for s in states]
+    sides = [_checkpoint(store, ref) for ref in (key.a, key.b)]
+    losses, steps = (
+        [store.loss_words(one) if one else "" for one in sides],
+        [one.step if one else None for one in sides],
+    )
     view = pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=steps[0], step_b=steps[1])
     names = store.feature_names(diff.a.key.transcoders_hash)
     pictures = () if diff.a.n_layers > DEEP else _graphs(view, names)
     at = {ref: step for ref, step in zip((key.a, key.b), steps, strict=True) if step is not None}
     carried = carried_view([(None, diff)], at, taught=taught_word(probe))
     titles = (checkpoint_title(key.a, steps[0]), checkpoint_title(key.b, steps[1]))
-    sides = ((f"A ({titles[0]})", diff.a), (f"B ({titles[1]})", diff.b))
+    graphs = ((f"A ({titles[0]})", diff.a), (f"B ({titles[1]})", diff.b))
     return ComparisonPart(
         key=key,
         names=titles,
@@ -69,7 +72,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
-        warning=low_fit(dict(sides)),
+        warning=low_fit(dict(graphs)),
     )
 
 
@@ -79,8 +82,8 @@ def _graphs(view: GraphView, names: FeatureNames) -> tuple[Markup, ...]:
     return tuple(map(Markup, drawn))  # written through an XML tree
 
 
-def _state(store: Store, ref: str) -> CheckpointState | None:
+def _checkpoint(store: Store, ref: str) -> Checkpoint | None:
     try:
-        return store.checkpoint(ref).state
+        return store.checkpoint(ref)
     except (NotFound, Damaged):
         return None

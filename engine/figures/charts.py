@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.analysis.curves import mean_accuracy, smoothed
+from engine.analysis.losses import is_of_every_step
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LossLog
 from engine.figures import palette
@@ -16,6 +17,7 @@ from engine.figures.names import visible
 
 MOST_POINTS: Final = 600  # of a loss curve: more is not seen, and slows the page
 _HOVERED: Final = 120  # points of a loss curve that answer to the mouse
+_FEW: Final = 60  # logged losses that have a mark each
 MOST_BANDS: Final = 2  # runs that are drawn with their intervals: more of them hide each other
 _DIMMED: Final = 0.12  # of a run that is not highlighted
 # The wheel alone scrolls the page. Double-click goes back.
@@ -138,7 +140,8 @@ def loss_chart(
     zoomable: bool = False,
     height: int = 130,
 ) -> alt.LayerChart:
-    """Training loss of every step, faint, and its exponential mean, bold; of several runs a color each.
+    """Training loss as it was logged, faint, and its exponential mean, bold; of several runs a color each. Few losses,
+    as trainers elsewhere log them, have a mark each.
 
     `smoothing`: of the mean, 0 (the loss itself) to below 1. `last_step`: where the axis ends, so that it lines up with
     curves of a run that is still training. The selection `highlighted` (field run) tells which runs were clicked in
@@ -176,6 +179,9 @@ def loss_chart(
     layers: list[alt.Chart] = [
         base.mark_line(strokeWidth=1).encode(y=alt.Y("loss:Q", **y), opacity=faint),
         base.mark_line(strokeWidth=2).encode(y=mean, opacity=bold),
+        base.transform_filter("datum.few")
+        .mark_point(filled=True, size=24)
+        .encode(y=alt.Y("loss:Q", **y), opacity=bold),
         base.transform_filter("datum.hovered").mark_point(opacity=0, size=60).encode(y=mean, tooltip=tips),
     ]
     if zoomable:
@@ -275,7 +281,7 @@ def _curve_rows(scores_by_run: Mapping[str, pd.DataFrame], kinds: Sequence[str])
 
 
 def _loss_rows(run: str, losses: LossLog, smoothing: float) -> pd.DataFrame:
-    """run, step, loss, smoothed, hovered: at most MOST_POINTS rows, each the mean of the steps that it stands for."""
+    """run, step, loss, smoothed, hovered, few: at most MOST_POINTS rows, each the mean of those that it stands for."""
     rows = pd.DataFrame({"step": losses.step, "loss": losses.loss}, dtype=float)
     rows["smoothed"] = smoothed(losses.loss, smoothing)
     per_point = -(-len(rows) // MOST_POINTS)
@@ -283,7 +289,8 @@ def _loss_rows(run: str, losses: LossLog, smoothing: float) -> pd.DataFrame:
         group = np.arange(len(rows)) // per_point
         rows = rows.groupby(group).agg({"step": "last", "loss": "mean", "smoothed": "last"})
     every = max(1, -(-len(rows) // _HOVERED))
-    return rows.assign(run=run, hovered=np.arange(len(rows)) % every == 0)
+    few = len(rows) <= _FEW and not is_of_every_step(losses)
+    return rows.assign(run=run, hovered=np.arange(len(rows)) % every == 0, few=few)
 
 
 def _zoom() -> alt.Parameter:

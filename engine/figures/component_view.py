@@ -24,7 +24,7 @@ from engine.domain.components import (
 from engine.domain.diffs import CHANGE, FLOW, SHARE
 from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.errors import ComparisonRefused
-from engine.domain.numbers import decimal, plural, signed
+from engine.domain.numbers import plural, signed
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
 
 IN_MODEL = 4  # a bit of `kept`: in neither circuit, drawn as a ghost so that the whole model is in sight
@@ -72,7 +72,7 @@ class ComponentSide:
     scores: ComponentScores
     circuit: Circuit
     name: str  # as it is shown: `demo-lora · step 300`
-    loss: float | None = None
+    loss: str = ""  # in words
 
     @property
     def effects(self) -> np.ndarray:
@@ -372,7 +372,7 @@ def _side(name: str, side: ComponentSide, inside: pd.Series, nodes: pd.DataFrame
     scores = side.scores
     return {
         "title": f"{name} · {side.name}",
-        "loss": "" if side.loss is None else f"training loss {decimal(side.loss)}",
+        "loss": side.loss,
         "fit": f"{n_nodes} of {int(is_part.sum())} heads and MLPs · {plural(n_edges, 'edge')}",
         "warning": (
             "Here the right answer is not ahead of the corrupted prompt’s answer (difference "

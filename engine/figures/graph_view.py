@@ -99,8 +99,8 @@ def pair_view(
     probe: Probe | None = None,
     among: Focus | None = None,
     strongest: int = 35,
-    loss_a: float | None = None,
-    loss_b: float | None = None,
+    loss_a: str = "",
+    loss_b: str = "",
     step_a: int | None = None,
     step_b: int | None = None,
 ) -> GraphView:
@@ -108,7 +108,7 @@ def pair_view(
 
     `among`: the nodes that are drawn, all without it; what is said of the graphs is said of the whole.
     `strongest`: edges drawn without being asked for, by |flow| on each side and by |change| in the overlay.
-    `loss_a` to `step_b`: of the checkpoints, shown in the titles.
+    `loss_a` to `step_b`: of the checkpoints, shown in the titles (losses in words: `ToldLoss.text`).
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
     """
@@ -247,7 +247,7 @@ def both_sides(
     diff: GraphDiff,
     bars: Sequence[int],
     answer: str | None,
-    losses: tuple[float | None, float | None],
+    losses: tuple[str, str],
     steps: tuple[int | None, int | None],
 ) -> list[dict[str, Any]]:
     """A, then B; `bars`: ids of the output tokens that have one, in order."""
@@ -325,7 +325,7 @@ def _side(
     graph: AttributionGraph,
     bars: Sequence[int],
     answer: str | None,
-    loss: float | None,
+    loss: str,
     step: int | None,
     kept_nodes: pd.Series,
     kept_edges: pd.Series,
@@ -336,7 +336,7 @@ def _side(
     weak = "" if replacement >= FIT_LIMIT else f"Replacement score under {limit}: much runs through error nodes."
     return {
         "title": f"{name} · {checkpoint_title(graph.key.checkpoint, step)}",
-        "loss": "" if loss is None else f"loss {decimal(loss)}",
+        "loss": loss,
         "fit": fit,
         "warning": weak,
         "bars": _bars(graph, bars, answer),

@@ -5,8 +5,9 @@ from typing import Final
 
 import pandas as pd
 
+from engine.analysis.losses import ToldLoss
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import METHOD_INFOS, method_title
 from engine.domain.runs import Checkpoint, RunConfig
 
 RUN_COLUMNS: Final = (
@@ -15,19 +16,27 @@ RUN_COLUMNS: Final = (
 
 
 def run_rows(
-    configs: Sequence[RunConfig], last: Mapping[str, Checkpoint], scores: Mapping[str, pd.DataFrame]
+    configs: Sequence[RunConfig],
+    last: Mapping[str, Checkpoint],
+    scores: Mapping[str, pd.DataFrame],
+    losses: Mapping[str, ToldLoss],
 ) -> pd.DataFrame:
     """A row a run, in the order of `configs`.
 
     rank: of LoRA's matrices, missing where the method has none. learning rate: the method's own where none was given.
     Of an imported run neither a rate that its log does not tell nor the seed is known.
-    steps: done so far. loss: smoothed, at the last checkpoint. One column a probe kind: the share of its probes that
-    are right there, over all constraint types. last: the reference of the last checkpoint.
+    steps: done so far, missing where nothing tells it. loss: at the last checkpoint, as told. One column a probe kind:
+    the share of its probes that are right there, over all constraint types. last: the reference of the last checkpoint.
     """
-    rows = [_row(config, last.get(config.name), scores.get(config.name)) for config in configs]
+    rows = [_row(config, last.get(config.name), scores.get(config.name), losses.get(config.name)) for config in configs]
     table = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
     return table.astype(
-        {"rank": "Int64", "seed": "Int64", **dict.fromkeys(("learning rate", "loss", *PROBE_KINDS), float)}
+        {
+            "rank": "Int64",
+            "seed": "Int64",
+            "steps": "Int64",
+            **dict.fromkeys(("learning rate", "loss", *PROBE_KINDS), float),
+        }
     )
 
 
@@ -40,18 +49,20 @@ def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
     return dict(correct / ended.groupby("probe_kind")["n"].sum())
 
 
-def _row(config: RunConfig, last: Checkpoint | None, scores: pd.DataFrame | None) -> dict[str, object]:
+def _row(
+    config: RunConfig, last: Checkpoint | None, scores: pd.DataFrame | None, loss: ToldLoss | None
+) -> dict[str, object]:
     info = METHOD_INFOS.get(config.method)
     own_rate = info.default_learning_rate if info and not config.imported else None
     return {
         "run": config.name,
-        "method": info.title if info else config.method,
+        "method": method_title(config.method, imported=config.imported),
         "corpus": config.corpus,
         "rank": config.rank if info is None or info.uses_rank else None,
         "learning rate": own_rate if config.learning_rate is None else config.learning_rate,
         "seed": None if config.imported else config.seed,
-        "steps": last.step if last else 0,
-        "loss": last.state.smoothed_loss if last else None,
+        "steps": (last.step if last else 0) if config.steps_told else None,
+        "loss": loss.value if loss else None,
         "last": last.ref if last else "",
         **final_accuracy(scores),
     }

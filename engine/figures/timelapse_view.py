@@ -73,14 +73,14 @@ def timelapse_view(
     scores_by_run: Mapping[str, pd.DataFrame],
     *,
     probe: Probe | None = None,
-    losses: Mapping[str, float | None] | None = None,
+    losses: Mapping[str, str] | None = None,
     steps: Mapping[str, int] | None = None,
     strongest: int = 35,
 ) -> TimelapseView:
     """All steps of `moments` that have a difference in `diffs`, with the learning curves of the runs.
 
     `scores_by_run`: A's run, then B's (tables of `engine.analysis.curves.probe_scores`).
-    `losses`, `steps`: by checkpoint (RUN@LABEL), shown in the titles.
+    `losses` (in words), `steps`: by checkpoint (RUN@LABEL), shown in the titles.
     Raises InputError where no step is traced.
     """
     ready = [moment for moment in moments if moment.step in diffs]
@@ -97,7 +97,7 @@ def timelapse_view(
     for moment in ready:
         diff = shown[moment.step]
         at_steps = (known.get(moment.a), known.get(moment.b))
-        sides = both_sides(diff, bars, answer, (loss.get(moment.a), loss.get(moment.b)), at_steps)
+        sides = both_sides(diff, bars, answer, (loss.get(moment.a, ""), loss.get(moment.b, "")), at_steps)
         frames[moment.step] = {
             "nodes": _node_columns(diff, union["id"]),
             "edges": edge_columns(diff, largest_edges(diff.edges), union["id"], strongest, digits=_DIGITS),

@@ -28,6 +28,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils import tqdm as bars
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import Timeout
 
@@ -290,6 +291,7 @@ def _revisions(hub: HubId) -> str:
 @contextmanager
 def without_bars() -> Iterator[None]:
     """huggingface_hub draws bars on the terminal, across ours. Of the whole process, so around threads, not in them."""
+    bars.get_lock()  # once for good: downloads at a time that each make one take it from under the others
     if are_progress_bars_disabled():
         yield
         return

@@ -1,6 +1,5 @@
 """Train one transcoder set for the base model and every checkpoint that is to be compared with it."""
 
-import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from transformers import PreTrainedModel
 from engine.domain.errors import InputError
 from engine.domain.jobs import CancelToken, Report, part, turn
 from engine.domain.models import TranscoderTraining
-from engine.domain.numbers import plural
+from engine.domain.numbers import count, memory, plural
 from engine.models.base import LoadedModel
 from engine.models.batches import batches, beginnings, padded, tokenised
 from engine.models.replacement import Replacement, ReplacementModel
@@ -22,7 +21,6 @@ from engine.models.threads import side_by_side
 from engine.models.transcoder_step import adam, train_step
 from engine.models.transcoders import new_transcoders
 
-_log = logging.getLogger(__name__)
 # A checkpoint's merged model, made when it is its turn; None stands for the base.
 Weights = Callable[[], PreTrainedModel | None]
 _TEXTS_AT_ONCE = 128
@@ -34,10 +32,12 @@ _MEMORY = 2 * 2**30  # bytes of activations held at once; a large model is train
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained set and, per layer, the share of the MLP outputs' variance that it leaves unexplained."""
+    """A trained set, per layer the share of the MLP outputs' variance that it leaves unexplained, and how many texts it
+    read of all checkpoints together."""
 
     transcoders: TranscoderSet
     unexplained_variance: tuple[float, ...]
+    n_texts: int
 
 
 def train_transcoders(
@@ -88,7 +88,7 @@ def train_transcoders(
         report(collecting + (1 - collecting) * done, message)
 
     side_by_side([partial(fit, layer) for layer in range(loaded.n_layers)], progress)
-    return Trained(transcoders, tuple(unexplained))
+    return Trained(transcoders, tuple(unexplained), draw.n_drawn * len(checkpoints))
 
 
 def _share_of_collecting(loaded: LoadedModel, n_tokens: int, training: TranscoderTraining) -> float:
@@ -121,15 +121,17 @@ class _Draw:
         prompts = self._own + self._plain
         per_text = sum(map(len, prompts)) / len(prompts) * loaded.n_layers * 2 * loaded.d_model * 4  # bytes, float32
         affordable = max(2, int(_MEMORY / per_text / n_checkpoints))
-        if affordable < n_texts:
-            _log.warning("Transcoders see %d texts a checkpoint instead of %d, to save memory", affordable, n_texts)
         self._n_texts = min(n_texts, affordable)
+        self._n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))
+        self._n_plain = min(len(self._plain), self._n_texts - self._n_own)
+        self.n_drawn = self._n_own + self._n_plain  # of each checkpoint
+        why = f"more would take over {memory(_MEMORY)}" if self.n_drawn == affordable else "there are no more"
+        fewer = f" of {count(n_texts)}, as {why}" if self.n_drawn < n_texts else ""
+        self.told = f"{plural(self.n_drawn, 'text')}{fewer}{beginnings(self.n_cut)}"
         self.n_tokens = round(sum(map(len, prompts)) / len(prompts) * self._n_texts * n_checkpoints)  # about
 
     def __call__(self) -> list[torch.Tensor]:
-        n_own = min(len(self._own), max(self._n_texts // 2, self._n_texts - len(self._plain)))
-        n_plain = min(len(self._plain), self._n_texts - n_own)
-        return self._rng.sample(self._own, n_own) + self._rng.sample(self._plain, n_plain)
+        return self._rng.sample(self._own, self._n_own) + self._rng.sample(self._plain, self._n_plain)
 
 
 def _collect(
@@ -146,7 +148,7 @@ def _collect(
     for number, weights in enumerate(checkpoints):
         cancel.check()
         told = turn(report, number, len(checkpoints))
-        title = f"Activations of checkpoint {number + 1} of {len(checkpoints)}{beginnings(draw.n_cut)}"
+        title = f"Activations of checkpoint {number + 1} of {len(checkpoints)}: {draw.told}"
         prompts = draw()
         with replacement.opened(weights()) as model:
             done = 0

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
 
+from engine.analysis.losses import ToldLoss, told_loss
+from engine.domain.corpus import Corpus
 from engine.domain.decisions import RunDecisions
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.names import CheckpointRef
@@ -45,6 +47,8 @@ from engine.store.run_files import (
 )
 from engine.store.shelves import Shelves
 
+_LATER_NS = 1000
+
 
 class RunShelf(Shelves):
     """`runs/NAME/`: run.json, losses.json, checkpoints/step-NNNNNN/, resume/."""
@@ -72,6 +76,18 @@ class RunShelf(Shelves):
     def run(self, name: str) -> RunConfig:
         """Raises NameRefused, NotFound, Damaged."""
         return read_run(self._locate("run", "run", name))
+
+    def save_corpus_of_run(self, run: str, corpus: Corpus) -> None:
+        """What a run that was imported is measured with from now on. Its place in lists stays.
+
+        Raises NotFound, NameRefused, Damaged, StorageFailed.
+        """
+        path = self._may_write("run", "run", run)
+        config = self.run(run).model_copy(update={"corpus": corpus.name, "corpus_hash": corpus.hash})
+        made = path.stat().st_mtime_ns
+        write_text(path, config.to_json())
+        os.utime(path, ns=(made + _LATER_NS, made + _LATER_NS))  # so that the index sees that it changed
+        self._note("run", run)
 
     def run_folder(self, name: str) -> Path:
         """Raises NameRefused, NotFound."""
@@ -187,6 +203,17 @@ class RunShelf(Shelves):
     def losses(self, run: str) -> LossLog:
         """Empty where none were kept yet. Raises NotFound, Damaged."""
         return read_losses(self.run_folder(run))
+
+    def told_loss(self, checkpoint: Checkpoint) -> ToldLoss | None:
+        """As `engine.analysis.losses.told_loss`. Raises NotFound, Damaged."""
+        state = checkpoint.state
+        known = not state.step or (state.smoothed_loss, state.loss) != (None, None)
+        return told_loss(state, LossLog() if known else self.losses(checkpoint.run))
+
+    def loss_words(self, checkpoint: Checkpoint) -> str:
+        """`told_loss` as titles show it; empty where none is known. Raises NotFound, Damaged."""
+        told = self.told_loss(checkpoint)
+        return told.text if told else ""
 
     def save_losses(self, run: str, log: LossLog) -> None:
         """Raises NotFound, NameRefused, StorageFailed."""

@@ -1,7 +1,6 @@
 """Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +11,13 @@ from engine.domain.errors import Damaged, InputError
 from engine.domain.hub import HubId
 from engine.domain.imports import FoundCheckpoint, FoundKind, ImportPreview
 from engine.domain.numbers import memory
+from engine.domain.words import listed
 from engine.models.adapter_settings import why_refused
 from engine.store.files import file_hash, object_in
 from engine.store.run_files import referred_to
 from engine.workflows import full_folders
-from engine.workflows.trainer_logs import MOST_STEPS, read_log, whole_number
+from engine.workflows.checkpoint_order import ONE, SEVERAL, by_step, in_order, is_named_by_step, step_in
+from engine.workflows.trainer_logs import read_log, whole_number
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
@@ -24,10 +25,8 @@ _FILES: Final[dict[FoundKind, tuple[str, str]]] = {
     "adapter": (CONFIG, WEIGHTS),
     "changed weights": (PLAIN_CONFIG, PLAIN_WEIGHTS),
 }
+_MOST_NAMED = 10  # of refused folders
 _LARGE = 1 << 28  # bytes; larger files are told apart by samples
-_NUMBER = re.compile(
-    r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
-)
 
 
 def files_of(kind: FoundKind) -> tuple[str, str]:
@@ -50,9 +49,10 @@ def preview(
     """What an import of these folders would take: of each the checkpoint that it is, and those in it.
 
     The order comes from Trainer's state, else from the number in a folder's name; `steps` set it, in the order of the
-    preview without them. `looked`: what lies on the hub, by its id, which then stands among the folders
-    (`hub_checkpoints.look_at`). `base`: an id among them that is the base itself. Raises InputError (no folder, no
-    checkpoint, another number of steps than checkpoints), Damaged (a state or configuration that cannot be read).
+    preview without them. What lies beside a series and is no part of it is left out (`checkpoint_order`). `looked`:
+    what lies on the hub, by its id, which then stands among the folders (`hub_checkpoints.look_at`). `base`: an id
+    among them that is the base itself. Raises InputError (no folder, no checkpoint, another number of steps than
+    checkpoints), Damaged (a state or configuration that cannot be read).
     """
     at_base = looked.get(base, ())
     folders = [folder for folder in folders if not at_base or folder.as_posix() != base]
@@ -60,20 +60,29 @@ def preview(
         only = f"{base} is the base model itself" if at_base else "No folder was given"
         raise InputError(f"{only}. Give at least one checkpoint folder{' or other revision' if at_base else ''}.")
     try:
-        found = [one for folder in folders for one in looked.get(folder.as_posix()) or in_folder(folder)]
-        distinct = _without_copies(sorted(found, key=_order))
+        by_folder = {folder: list(looked.get(folder.as_posix()) or in_folder(folder)) for folder in folders}
+        distinct = _without_copies(sorted((one for ones in by_folder.values() for one in ones), key=by_step))
     except OSError as error:
         raise InputError(
             f"{error.filename or folders[0]} cannot be read ({error.strerror or error}). Give the user who runs "
             "Tracelapse the right to read the whole folder."
         ) from error
-    if steps:
-        distinct = _numbered(distinct, steps)
-    taken = _last_without_step(distinct)
-    checkpoints = tuple(sorted(taken, key=lambda one: (not one.taken, _order(one))))
+    alone = {ones[0].path for ones in by_folder.values() if len(ones) == 1}
+    inside = {one.path: folder for folder, ones in by_folder.items() for one in ones if one.path not in alone}
+    taken = in_order(distinct, inside, steps)
+    checkpoints = tuple(sorted(taken, key=lambda one: (not one.taken, by_step(one))))
     fetched = [one.hub for one in (*at_base, *(one for one in taken if one.taken)) if one.hub]
     missing = {mark: n_bytes for hub in fetched for mark, n_bytes in hub.missing_bytes.items()}
     return ImportPreview(checkpoints=checkpoints, download_bytes=sum(missing.values()))
+
+
+def refusal(found: ImportPreview) -> str:
+    """What an import says that was asked for what cannot be taken; empty where all can be."""
+    if not found.refused:
+        return ""
+    named = "; ".join(f"{one.path}: {one.why}" for one in found.refused[:_MOST_NAMED])
+    more = len(found.refused) - _MOST_NAMED
+    return f"Not taken in: {named}{f'; and {more} more' if more > 0 else ''}."
 
 
 def log_notes(found: ImportPreview) -> str:
@@ -82,13 +91,13 @@ def log_notes(found: ImportPreview) -> str:
 
 
 def in_folder(folder: Path) -> Iterator[FoundCheckpoint]:
-    """The folder itself, and those in it. A folder of two adapters that is none itself is refused.
+    """The folder itself, those in it, and those in a trainer's output in it. Two adapters in one are refused.
 
     Raises InputError (no folder, no checkpoint), Damaged, OSError.
     """
     _refuse_no_folder(folder)
     own = [_found(folder, folder)] if _kind(folder) else []
-    inner = [found for child in _children(folder) if (found := _in_child(child)) is not None]
+    inner = [found for child in _children(folder) for found in _in_child(child)]
     if not own and not inner:
         raise InputError(
             f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in "
@@ -114,17 +123,31 @@ def _refuse_no_folder(folder: Path) -> None:
     raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.{hub}")
 
 
-def _in_child(folder: Path) -> FoundCheckpoint | None:
-    """A checkpoint, or the one adapter in it that has a name of its own; Trainer's state then lies beside that."""
-    if _kind(folder):
-        return _found(folder, folder)
+def _in_child(folder: Path) -> list[FoundCheckpoint]:
+    """A checkpoint, the one adapter in it that has a name of its own (Trainer's state then lies beside that), or those
+    of a trainer's output."""
+    is_one = _kind(folder) is not None
+    if is_one and step_in(folder.name) is not None:
+        return [_found(folder, folder)]
     named = [child for child in _children(folder) if _kind(child)]
+    if sum(step_in(child.name) is not None for child in named) > 1:
+        return [_found(child, child) for child in (*named, *([folder] if is_one else []))]
+    if is_one:
+        return [_found(folder, folder)]
     if len(named) > 1:
-        return FoundCheckpoint(
-            step=None, path=folder, kind="adapter", taken=False,
-            why=f"it holds {len(named)} adapters ({', '.join(one.name for one in named)}): give the folder of one",
-        )  # fmt: skip
-    return _found(named[0], folder) if named else None
+        return [
+            FoundCheckpoint(
+                step=step_in(folder.name), path=folder, kind=_kind(named[0]) or "adapter", taken=False,
+                why=f"it holds {_counted(named)} ({', '.join(one.name for one in named)}): name the folder of one",
+            )
+        ]  # fmt: skip
+    return [_found(child, folder) for child in named]
+
+
+def _counted(folders: Sequence[Path]) -> str:
+    """`3 adapters and a full model`."""
+    kinds = Counter(kind for folder in folders if (kind := _kind(folder)) is not None)
+    return listed([ONE[kind] if n == 1 else f"{n} {SEVERAL[kind]}" for kind, n in kinds.items()])
 
 
 def _children(folder: Path) -> list[Path]:
@@ -223,16 +246,6 @@ def _trainer_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def step_in(name: str) -> int | None:
-    """`checkpoint-500`, `epoch_3`, `global_step_100`, `step20000-tokens84B`, `600`; None of `llama-3-lora`."""
-    number = _NUMBER.search(name)
-    return int(number[1] or number[2]) if number else None
-
-
-def _order(one: FoundCheckpoint) -> tuple[bool, int]:
-    return one.step is None, one.step or 0
-
-
 def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
     """Of one step, or without any, a folder with the weights of another one is not a further checkpoint.
 
@@ -245,7 +258,7 @@ def _without_copies(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
     firsts: dict[str, list[FoundCheckpoint]] = {}  # by content
     for one in found:
         same = firsts.setdefault(_content(one), []) if one.taken else []
-        first = next((other for other in same if one.step in (None, other.step)), None)
+        first = next((other for other in same if one.step == other.step or not is_named_by_step(one)), None)
         same.append(one)
         why = f"the same as {first.path}" if first else ""
         other = {"taken": False, "why": why, "same_as": first.path, "stored": ""} if first else {}
@@ -270,42 +283,3 @@ def _bytes_of(weights: Path) -> str:
     if size > _LARGE:
         return f"{weights.resolve()} {size}"
     return file_hash(weights.resolve())
-
-
-def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:
-    usable = [one for one in found if one.taken]
-    if len(steps) != len(usable):
-        raise InputError(f"{len(steps)} steps were given for {len(usable)} checkpoints. Give one for each, in order.")
-    if sorted(set(steps)) != list(steps) or not all(1 <= step <= MOST_STEPS for step in steps):
-        raise InputError("Steps must be whole numbers of at least 1, each larger than the one before.")
-    given = iter(steps)
-    return [one.model_copy(update={"step": next(given)}) if one.taken else one for one in found]
-
-
-def _last_without_step(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
-    """One without a step comes last: at the step where training ended, if the others' state tells it.
-
-    Two that nothing orders, or two of one step, are not taken: the person must say.
-    """
-    taken = [one for one in found if one.taken]
-    last = max((one.step or 0 for one in taken), default=0)
-    end = max((whole_number(one.trainer.get("max_steps")) or 0 for one in taken), default=0)
-    unknown = [one for one in taken if one.step is None]
-    seen: dict[int, FoundCheckpoint] = {}
-    result = []
-    for one in found:
-        if not one.taken:
-            result.append(one)
-        elif one.step is None and len(unknown) == 1 and (not last or end > last):
-            step = end if end > last else 1
-            why = "its step is not told: it comes last, at the end of training" if last else "its step is not told"
-            result.append(one.model_copy(update={"step": step, "why": why}))
-        elif one.step is None:
-            result.append(one.model_copy(update={"taken": False, "why": "its step is not told: give all with --steps"}))
-        elif one.step in seen:
-            why = f"it is of step {one.step} too, as {seen[one.step].path}: give only one of them, or --steps"
-            result.append(one.model_copy(update={"taken": False, "why": why}))
-        else:
-            seen[one.step] = one
-            result.append(one)
-    return result

@@ -122,7 +122,7 @@ def _why_fsdp(folder: Path) -> str:
 
 def from_gguf(file: Path) -> str:
     """What to do with a GGUF file, as the end of a sentence."""
-    return f"add it as a model (`python -m engine models add {file}`)"
+    return f"add it as a model (in the browser under “Add a model”, else `python -m engine models add {file}`)"
 
 
 def _why_gguf(folder: Path) -> str:

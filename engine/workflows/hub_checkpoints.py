@@ -27,10 +27,10 @@ from engine.workflows.checkpoint_folders import (
     TRAINER,
     in_folder,
     names_of,
-    step_in,
     stored_words,
     why_not,
 )
+from engine.workflows.checkpoint_order import step_in
 
 _READ: Final = frozenset({CONFIG, PLAIN_CONFIG, TRAINER, full_folders.CONFIG, full_folders.INDEX})
 _MOST_BYTES: Final = 64_000_000  # of a JSON file that is read for a preview

@@ -21,13 +21,13 @@ from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
-from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
+from engine.domain.runs import NO_CORPUS, CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
 from engine.store import Store
 from engine.store.files import scratch_folder, write_text
 from engine.store.layout import step_folder
 from engine.store.run_files import LOSSES, METRICS, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
-from engine.workflows.checkpoint_folders import files_of, preview
+from engine.workflows.checkpoint_folders import files_of, preview, refusal
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
 from engine.workflows.trainer_logs import (
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from engine.training.probe_batches import ProbeBatch
 
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
-_MOST_NAMED = 10  # of refused folders
-NO_CORPUS = "none"  # what an imported run says where no corpus was given
 
 
 def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report, cancel: CancelToken) -> str:
@@ -140,10 +138,8 @@ def _make(
 def _find(items: Sequence[str], steps: Sequence[int], looked: Looked, base: str) -> list[FoundCheckpoint]:
     """Ascending by step. Raises InputError for what is neither taken nor the same as another one."""
     found = preview([person_path(item) for item in items], steps=steps, looked=looked, base=base)
-    if found.refused:
-        named = "; ".join(f"{one.path}: {one.why}" for one in found.refused[:_MOST_NAMED])
-        more = len(found.refused) - _MOST_NAMED
-        raise InputError(f"Not taken in: {named}{f'; and {more} more' if more > 0 else ''}.")
+    if why := refusal(found):
+        raise InputError(why)
     return list(found.taken)
 
 

@@ -30,7 +30,10 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
     if is_gguf(text):
         if there := _written_from(folder, known):
             return there
-        raise InputError(f"{folder} is a GGUF file. Add it first: `python -m engine models add {folder}`.")
+        raise InputError(
+            f"{folder} is a GGUF file. Add it first: in the browser under “Add a model”, else `python -m engine models "
+            f"add {folder}`."
+        )
     if text.strip() and folder.is_dir():
         spec = ModelSpec(name=slug(folder.resolve().name), source="folder", location=str(folder.resolve()))
     elif text.strip() and folder.is_file():

@@ -13,8 +13,8 @@ from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison
+from engine.domain.runs import NO_CORPUS
 from engine.store import Store
-from engine.workflows.imports import NO_CORPUS
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ def lacks_corpus(store: Store, run: str) -> str:
         store.corpus(config.corpus)
     except NotFound:
         if config.imported and config.corpus == NO_CORPUS:
-            return f"The run “{run}” was imported without a corpus, whose probes are needed. Import it again with one."
+            return (
+                f"The run “{run}” was imported without a corpus, whose probes are needed. Measure those of one first: "
+                f"on Learning curves, or with `probe {run} --corpus NAME`."
+            )
         return f"The corpus “{config.corpus}” of the run “{run}” is not here, whose probes are needed."
     return ""
 

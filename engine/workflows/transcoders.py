@@ -71,10 +71,10 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
         cancel=cancel,
         start=load_transcoders(store.transcoder_folder(request.start), loaded) if request.start else None,
     )
-    meta = meta.model_copy(update={"unexplained_variance": trained.unexplained_variance})
+    meta = meta.model_copy(update={"unexplained_variance": trained.unexplained_variance, "n_texts": trained.n_texts})
     with store.new_transcoder_set(meta) as folder:
         save_transcoders(folder, trained.transcoders)
-    report(1.0, f"Transcoders {request.name} trained")
+    report(1.0, f"Transcoders {request.name} trained on {meta.texts_read} texts")
     return request.name
 
 
@@ -161,7 +161,7 @@ def _is_stored(store: Store, meta: TranscoderMeta) -> bool:
     """Whether an equal set is there. Raises InputError where another one has its name."""
     for stored in store.transcoder_sets():
         if stored.name == meta.name:
-            if stored.model_copy(update={"unexplained_variance": ()}) != meta:
+            if stored.model_copy(update={"unexplained_variance": (), "n_texts": None}) != meta:
                 raise InputError(f"There is another transcoder set “{meta.name}” already. Choose another name.")
             return True
     return False

@@ -60,6 +60,7 @@ def test_best_step_is_that_of_the_worst_type_and_the_earliest_of_equals():
         150: results(True, False, True, True, False),
     }
     assert best_step(probe_scores(probes(), curve)) == 100
+    assert best_step(probe_scores(probes(), dict.fromkeys((0, 50), curve[0]))) is None  # none is best of nothing
 
 
 def test_nothing_measured():

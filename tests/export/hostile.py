@@ -59,4 +59,4 @@ def badly_explained(diff: GraphDiff) -> GraphDiff:
 
 
 def view_of(diff: GraphDiff) -> GraphView:
-    return pair_view(diff, loss_a=1.0, loss_b=2.0)
+    return pair_view(diff, loss_a="loss 1.00", loss_b="loss 2.00")

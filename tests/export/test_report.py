@@ -50,7 +50,8 @@ def test_of_an_imported_run_nothing_is_told_that_nobody_knows(store: Store, rate
     config = RunConfig(name="theirs", corpus="none", n_steps=2, imported=True, learning_rate=rate)
     save_run(store, config, (0, 2))
     text = re.sub(r"\s+", " ", look_into(run_report(store, "theirs")).text)
-    assert "Trained elsewhere and imported, 2 of 2 steps" in text
+    assert "Trained elsewhere and imported, 2 steps in" in text
+    assert "No corpus: it was imported without one" in text
     assert bool(re.search("Learning rate ?0.05", text)) == (rate is not None)
     for invented in (
         "Learning rate 0.002",
@@ -59,7 +60,38 @@ def test_of_an_imported_run_nothing_is_told_that_nobody_knows(store: Store, rate
         "examples seen",
         "every linear layer",
         "corpus none",
+        "No corpus named",
+        "What it was taught",
     ):
+        assert invented not in text, invented
+
+
+def test_of_a_model_that_lay_alone_nothing_tells_how_many_steps_it_was_trained(store: Store) -> None:
+    store.save_run(RunConfig(name="merged", corpus="none", method="full", n_steps=1, imported=True))
+    for step in (0, 1):
+        unknown = {"loss": None, "smoothed_loss": None, "n_trainable": 1000 * step, "wall_time_s": 0.0}
+        with store.new_checkpoint("merged", state(step, 1).model_copy(update=unknown)):
+            pass
+    text = re.sub(r"\s+", " ", look_into(run_report(store, "merged")).text)
+    assert "imported; nothing in it tells how many steps it was trained, 1,000 parameters differ from the base." in text
+    assert re.search("Steps ?not told", text)
+    for invented in ("of 1 step", "All weights", "parameters trained", "★", "logged loss", "every step"):
+        assert invented not in text, invented
+
+
+def test_losses_of_an_imported_run_are_named_by_the_steps_that_they_are_of(store: Store) -> None:
+    store.save_run(RunConfig(name="theirs", corpus="none", n_steps=20, imported=True))
+    for step in (0, 8, 10):
+        unknown = {"loss": None, "smoothed_loss": None, "wall_time_s": 0.0}
+        with store.new_checkpoint("theirs", state(step, 20).model_copy(update=unknown)):
+            pass
+    store.save_losses("theirs", LossLog(step=(5, 10), loss=(2.0, 1.25), learning_rate=(0.1, 0.1)))
+    text = re.sub(r"\s+", " ", look_into(run_report(store, "theirs")).text)
+    assert "imported, 10 of 20 steps." in text
+    assert "Training loss as its trainer logged it: 2 points, each the mean of 5 steps. It says" in text
+    assert re.search(r"step 8 ?2\.00 \(mean of steps 1 to 5\)", text)
+    assert re.search(r"step 10 ?1\.25 \(mean of steps 6 to 10\)", text)
+    for invented in ("every step", "running mean", "★"):
         assert invented not in text, invented
 
 

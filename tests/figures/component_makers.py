@@ -46,7 +46,7 @@ def _paths(seed: int, shape: ComponentShape) -> np.ndarray:
     return values * shape.edge_mask()
 
 
-def side(scores: ComponentScores, *, share: float = 0.05, loss: float | None = None) -> ComponentSide:
+def side(scores: ComponentScores, *, share: float = 0.05, loss: str = "") -> ComponentSide:
     return ComponentSide(scores, select(scores.scores, scores.shape, share=share), scores.key.checkpoint, loss)
 
 

@@ -39,7 +39,7 @@ def graph(seed: int, checkpoint: str) -> AttributionGraph:
 @st.cache_resource
 def small(seed: int) -> GraphView:
     diff = diff_graphs(graph(seed, "run@base"), graph(seed + 1, "run@base"))
-    return pair_view(diff, probe=probe("x", "cries"), loss_a=0.8, loss_b=1.78)
+    return pair_view(diff, probe=probe("x", "cries"), loss_a="loss 0.80", loss_b="loss 1.78")
 
 
 @st.cache_resource
@@ -58,7 +58,7 @@ def timelapse() -> TimelapseView:
         for place, moment in enumerate(moments)
         if moment.step in TRACED
     }
-    losses = {ref: 2 - moment.step / 200 for moment in moments for ref in (moment.a, moment.b)}
+    losses = {ref: f"loss {2 - moment.step / 200:.2f}" for moment in moments for ref in (moment.a, moment.b)}
     scores = {"one": learning(1.0), "two": learning(0.6)}
     return timelapse_view(moments, diffs, scores, probe=probe("x", "cries"), losses=losses)
 

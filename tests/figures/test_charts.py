@@ -175,3 +175,14 @@ def test_no_chart_brings_a_background_of_its_own():
     )
     for chart in charts:
         assert "background" not in chart.to_dict()
+
+
+def test_few_logged_losses_have_a_mark_each():
+    logged = LossLog(step=(5, 10, 15), loss=(4.0, 2.0, 1.0))
+    spec = loss_chart({"theirs": logged, "here": LossLog(step=(1, 2), loss=(4.0, 2.0))}, smoothing=0).to_dict()
+    rows = rows_of(spec)
+    assert {row["run"]: row["few"] for row in rows} == {"theirs": True, "here": False}
+    marks = next(layer for layer in spec["layer"] if layer.get("transform") == [{"filter": "datum.few"}])
+    assert marks["encoding"]["y"]["field"] == "loss"
+    long = LossLog(step=tuple(range(5, 505, 5)), loss=(1.0,) * 100)
+    assert not any(row["few"] for row in rows_of(loss_chart({"theirs": long}).to_dict()))

@@ -21,7 +21,7 @@ YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))  # the output that 
 
 def test_nodes_and_edges_of_the_micro_pair():
     diff = diff_graphs(micro_a(), micro_b(), YES)
-    view = pair_view(diff, probe=probe("x", "yes"), loss_a=0.8)
+    view = pair_view(diff, probe=probe("x", "yes"), loss_a="loss 0.80")
     by_id = {node["id"]: node for node in view.nodes}
     gone = by_id["feature/0/1/5"]
     assert (gone["shape"], gone["kept"], gone["status"], gone["b"]) == ("circle", IN_A, "vanished", 0)

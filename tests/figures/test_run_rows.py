@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from engine.analysis.losses import ToldLoss
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
 from engine.figures.run_rows import run_rows
@@ -11,9 +12,19 @@ def test_a_rate_that_was_left_to_the_method_is_known_only_of_a_run_that_was_trai
     here = RunConfig(name="here", corpus="demo", n_steps=2, seed=3)
     theirs = RunConfig(name="theirs", corpus="none", n_steps=2, imported=True)
     told = theirs.model_copy(update={"name": "told", "learning_rate": 0.001})
-    table = run_rows([here, theirs, told], {}, {}).set_index("run")
+    table = run_rows([here, theirs, told], {}, {}, {}).set_index("run")
     assert table.loc["here", "learning rate"] == METHOD_INFOS[here.method].default_learning_rate
     assert table.loc["here", "seed"] == 3
     assert pd.isna(table.loc["theirs", "learning rate"])
     assert table.loc["told", "learning rate"] == 0.001
     assert table.loc[["theirs", "told"], "seed"].isna().all()
+
+
+def test_steps_that_nothing_tells_are_not_told_and_a_logged_loss_is() -> None:
+    merged = RunConfig(name="merged", corpus="none", method="full", n_steps=1, imported=True)
+    short = RunConfig(name="short", corpus="demo", method="full", n_steps=1)
+    table = run_rows([merged, short], {}, {}, {"merged": ToldLoss(0.5, (6, 10))}).set_index("run")
+    assert pd.isna(table.loc["merged", "steps"])
+    assert table.loc["short", "steps"] == 0
+    assert table["method"].tolist() == ["full model", METHOD_INFOS["full"].title]  # a merged adapter may be in it
+    assert table.loc["merged", "loss"] == 0.5

@@ -23,7 +23,7 @@ def micro() -> TimelapseView:
     yes = DiffSettings(explained=ExplainedLogits(answers=(20,)))
     diffs = {0: diff_graphs(micro_a(), micro_a(), yes), 100: diff_graphs(micro_a(), micro_b(), yes)}
     scores = {"r": curve(0.5), "s": curve(1.0)}
-    losses = {"r@base": 2.0, "s@100%": 0.25}
+    losses = {"r@base": "loss 2.00", "s@100%": "loss 0.25"}
     return timelapse_view(MOMENTS, diffs, scores, probe=probe("x", "yes"), losses=losses)
 
 
@@ -122,7 +122,7 @@ def test_nothing_traced_is_refused_in_words():
 def test_the_wire_is_one_line_of_finite_json():
     hostile = ("<script>alert(1)</script>", "a\nb\u2028c")
     diff = diff_graphs(*(replace(side, target_tokens=hostile) for side in (micro_a(), micro_b())))
-    timelapse = timelapse_view(MOMENTS, {0: diff}, {"r": curve(1.0)}, losses={"r@base": None})
+    timelapse = timelapse_view(MOMENTS, {0: diff}, {"r": curve(1.0)}, losses={"r@base": ""})
     assert b"\n" not in timelapse.wire
     sent = json.loads(timelapse.wire)
     assert sent == json.loads(json.dumps(timelapse.payload(), allow_nan=False))

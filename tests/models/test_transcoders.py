@@ -157,11 +157,16 @@ def test_texts_that_the_model_cannot_read_are_left_out_and_none_at_all_is_refuse
 
 
 def test_a_large_model_sees_fewer_texts_rather_than_fill_the_memory(
-    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[str] = []
+    few = SMALL.model_copy(update={"n_steps": 1})
+    assert train(llama, few, report=lambda _, message: told.append(message)).n_texts == len(OWN + PLAIN) == 15
+    assert told[0] == "Activations of checkpoint 1 of 1: 15 texts of 40, as there are no more"
     monkeypatch.setattr("engine.models.transcoder_training._MEMORY", 16_000)  # 8 tokens x 2 layers x 2 x 32 x 4 bytes
-    train(llama, SMALL.model_copy(update={"n_steps": 1}))
-    assert "Transcoders see 4 texts a checkpoint instead of 40" in caplog.text
+    told.clear()
+    assert train(llama, few, report=lambda _, message: told.append(message)).n_texts == 4
+    assert told[0] == "Activations of checkpoint 1 of 1: 4 texts of 40, as more would take over 1 MB"
 
 
 def test_more_active_features_than_features_is_refused(llama: LoadedModel) -> None:
@@ -258,3 +263,12 @@ def test_layers_trained_side_by_side_have_the_same_bits(llama: LoadedModel, monk
     assert together.unexplained_variance == alone.unexplained_variance
     for one, other in zip(alone.transcoders, together.transcoders, strict=True):
         assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_a_set_tells_how_many_texts_it_has_read(llama: LoadedModel) -> None:
+    meta = TranscoderMeta(
+        name="tiny", model=llama.spec, training=SMALL, checkpoints=("run@base",), n_layers=2, d_model=32,
+        unexplained_variance=(0.1, 0.2),
+    )  # fmt: skip
+    told = [meta.model_copy(update={"n_texts": n}).texts_read for n in (None, 4, 40)]
+    assert told == ["", "4 of 40", "40"]

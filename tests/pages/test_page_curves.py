@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.analysis.watched import watched_probes
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.jobs import AnalyseRun, AskedPrompt, NeverCancelled, WhereProbes, quiet
+from engine.domain.jobs import AnalyseRun, AskedPrompt, MeasureProbes, NeverCancelled, WhereProbes, quiet
 from engine.domain.measures import MEASURES, Estimate
 from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LoggedSeries, LossLog, RunConfig
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
@@ -338,14 +338,28 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     with store.new_run(config) as folder:
         for step in (0, 20):
             (at := folder / "checkpoints" / step_folder(step)).mkdir(parents=True)
-            write_state(at, state(step, n_steps=20))
+            unknown = {"loss": None, "smoothed_loss": None}  # of a step, as it was logged each ten
+            write_state(at, state(step, n_steps=20).model_copy(update=unknown))
         logged = LoggedMetrics(series={"eval_<b>loss</b>": LoggedSeries(step=(10, 20), value=(2.0, math.nan))})
         write_text(folder / METRICS, logged.to_json())
         write_text(folder / LOSSES, LossLog(step=(10, 20), loss=(2.0, 1.0), learning_rate=(1e-3, 1e-3)).to_json())
     app = open_page("curves", runs="mine")
     assert not app.exception
     shown = texts(app)
-    assert "No probes were measured" in shown
+    assert "No probes were measured on mine" in shown
     assert "What the trainer logged besides its loss" in shown
+    assert "Training loss as the trainer logged it: mine, 2 points, each the mean of 10 steps." in shown
+    assert "Loss as the trainer logged it: mine, mean of steps 11 to 20." in shown
+    assert not app.get("button_group")  # no kinds or types to choose from
+    assert app.slider(key="curves smoothing").value == 0.0  # of two points there is nothing to smooth
+    assert app.dataframe[-1].value["loss"].tolist() == [1.0]
     assert len(app.get("vega_lite_chart")) == 2
     assert not app.warning
+    corpus = next(box for box in app.selectbox if box.label == "Corpus")
+    assert "Measure probes" not in [button.label for button in app.button]
+    corpus.set_value("demo").run()
+    next(button for button in app.button if button.label == "Measure probes").click().run()
+    assert not app.exception
+    (job,) = session.jobs().active()
+    assert job.request == MeasureProbes(run="mine", corpus="demo")
+    session.jobs().cancel(job.id)

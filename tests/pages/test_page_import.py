@@ -1,6 +1,7 @@
 """Checkpoints from elsewhere: what lies there, what it is put onto, one button, where to go then."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from engine.domain.errors import InputError
 from engine.domain.jobs import ImportCheckpoints, Request
 from engine.domain.models import ModelSpec
 from engine.jobs import JobManager
+from engine.store import BUNDLED
 from pages._ui import session
 
 OpenPage = Callable[..., AppTest]
@@ -64,6 +66,43 @@ def test_what_is_there_is_shown_before_anything_is_taken_in(open_page: OpenPage,
     assert isinstance(job.request, ImportCheckpoints)
     assert (job.request.name, job.request.folders) == ("my-tune", (str(out),))
     assert (job.request.model.source, job.request.model.location) == ("hub", "org/model")
+
+
+def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    out = tmp_path / "my-tune" / "out"
+    for step in (2, 4):
+        checkpoint(out / f"checkpoint-{step}", step=step)
+    (out / "merged").mkdir()
+    shutil.copyfile(BUNDLED / "base" / "config.json", out / "merged" / "config.json")
+    (out / "merged" / "model.safetensors").write_bytes(b"all")
+    app = open_page("models", view="import", folders=str(out))
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
+    assert "**merged** is left out: it is a full model, while the others are adapters" in texts(app)
+    assert "--" not in texts(app)
+    assert "Write the steps of all" not in texts(app)  # one run of adapters and a model says little
+    next(button for button in app.button if button.label == "Import it alone").click().run()
+    assert not app.exception
+    assert app.dataframe[0].value["folder"].tolist() == ["merged"]
+    assert next(box for box in app.selectbox if box.label == "Base model").value == "demo"  # of its shape
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
+
+
+def test_a_step_can_be_given_in_the_browser(open_page: OpenPage, tmp_path: Path) -> None:
+    for step in (2, 4):
+        checkpoint(tmp_path / f"checkpoint-{step}", step=step)
+    (checkpoint(tmp_path / "best", step=7) / "trainer_state.json").unlink()
+    app = open_page("models", view="import", folders=str(tmp_path))
+    assert "Write the steps of all 3 under “Steps”" in texts(app)
+    app.text_input(key="models steps").set_value("2, 4, 5").run()
+    assert app.dataframe[0].value["step"].tolist() == [2, 4, 5]
+    assert "Import 3 checkpoints" in [button.label for button in app.button]
+    app.text_input(key="models steps").set_value("").run()
+    app = open_page("models", view="import", folders="\n".join(str(tmp_path / one) for one in ("checkpoint-4", "best")))
+    assert "its step is not told" in texts(app)
+    assert "--" not in texts(app)
+    assert "Write the steps of all 2 under “Steps”" in texts(app)
 
 
 def test_a_known_base_is_chosen_by_itself(open_page: OpenPage, tmp_path: Path) -> None:
@@ -152,4 +191,7 @@ def test_full_fine_tunes_are_shown_with_what_will_be_stored(open_page: OpenPage,
     table = app.dataframe[0].value
     assert table["kind"].tolist() == ["full", "full"]
     assert all("what differs from the base, at most 3 MB" in text for text in table["what is stored"])
+    assert not [button for button in app.button if button.label.startswith("Import 2")]  # no model here is of its shape
+    base = next(box for box in app.text_input if box.label == "Its folder or hub id")
+    base.set_value("org/model").run()
     assert "Import 2 checkpoints" in [button.label for button in app.button]

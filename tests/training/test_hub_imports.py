@@ -11,7 +11,9 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from huggingface_hub.utils import tqdm as bars
 from peft import LoraConfig, PeftModel, get_peft_model
+from tqdm.contrib.concurrent import ensure_lock
 from transformers import AutoModelForCausalLM
 
 from engine.domain.errors import Cancelled, InputError, ModelUnavailable
@@ -20,12 +22,13 @@ from engine.domain.imports import ImportPreview
 from engine.domain.jobs import AddModel, Where
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel, encode, load_base
-from engine.models.hub import list_files
+from engine.models.hub import list_files, without_bars
 from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.adding import add_model
-from engine.workflows.checkpoint_folders import preview, step_in
+from engine.workflows.checkpoint_folders import preview
+from engine.workflows.checkpoint_order import step_in
 from engine.workflows.hub_checkpoints import first_revision, hub_ids, look_at
 from engine.workflows.imports import import_adapters
 from engine.workflows.model_facts import model_facts
@@ -158,7 +161,9 @@ def test_revisions_without_steps_are_asked_for_them(pythia: LocalHub) -> None:
     names = pythia.repos["lab/tiny-pythia"]
     names |= {"v1": names.pop("step1000"), "v2": names.pop("step2000-tokens4B")}
     ids = ("lab/tiny-pythia@v1", "lab/tiny-pythia@v2")
-    assert all("give all with --steps" in one.why for one in seen(*ids).refused)
+    assert [(one.why, one.needs_step) for one in seen(*ids).refused] == [
+        ("its step is not told: give those of all", True)
+    ] * 2
     assert [(one.step, str(one.path)) for one in seen(*ids, steps=(5, 9)).taken] == [(5, ids[0]), (9, ids[1])]
     assert first_revision(ids, look_at(hub_ids(ids))) == ids[0]
 
@@ -371,3 +376,11 @@ def test_a_download_ends_with_the_process_that_asked_for_it(
     while download.is_running() and download.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_downloads_at_a_time_do_not_take_each_others_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sets the lock of the bars and puts back what was there. Two that found none both took theirs away again."""
+    monkeypatch.delattr(bars, "_lock", raising=False)
+    with without_bars(), ensure_lock(bars):
+        assert "_lock" in vars(bars)
+    assert "_lock" in vars(bars)

@@ -13,17 +13,18 @@ from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
+from engine.analysis.losses import ToldLoss
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
-from engine.domain.jobs import ImportCheckpoints, TrainTranscoders
+from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
-from engine.domain.runs import CheckpointState
+from engine.domain.runs import NO_CORPUS, CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
-from engine.workflows import imports, texts
-from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
+from engine.workflows import imports, run, texts
+from engine.workflows.imports import import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
 from engine.workflows.transcoders import train_transcoders
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
@@ -178,7 +179,10 @@ def test_a_mean_over_steps_is_not_the_loss_of_a_step(taught: Store, llama: Model
     adapter = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     take_in(taught, [plain_script(Path(llama.location), tmp_path / "out", adapter, logging_steps=2)], llama)
     assert {c.state.loss for c in taught.checkpoints("mine")} == {None}
-    assert taught.losses("mine").step == (2, 4, 6)
+    log = taught.losses("mine")
+    assert log.step == (2, 4, 6)
+    told = [taught.told_loss(c) for c in taught.checkpoints("mine")]
+    assert told == [None, *(ToldLoss(loss, (step - 1, step)) for step, loss in zip(log.step, log.loss, strict=True))]
 
 
 @pytest.mark.parametrize("kind", ["tokens", "lora_tokens"])
@@ -385,3 +389,25 @@ def test_nothing_of_a_cancelled_or_failed_import_stays(
         take_in(taught, [script], llama)
     assert taught.runs() == []
     assert list((taught.workspace / "runs").glob("*")) == []
+
+
+def test_probes_are_measured_later_as_at_the_import(taught: Store, script: Path, llama: ModelSpec) -> None:
+    corpus = tiny_corpus().name
+    take_in(taught, [script], llama, corpus=corpus)
+    measured = taught.probe_results("mine")
+    taught.delete_run("mine")
+    take_in(taught, [script], llama)
+    (before,) = (info for info in taught.runs() if info.name == "mine")
+    request = MeasureProbes(run="mine", corpus=corpus)
+    with pytest.raises(Cancelled):
+        run(taught, request, quiet, After(2))
+    assert (taught.run("mine").corpus, taught.probe_results("mine")) == (NO_CORPUS, {})  # all of it or nothing
+    with pytest.raises(InputError, match="imported without a corpus, whose probes are needed"):
+        run(taught, MeasureProbes(run="mine"), quiet, Never())
+    assert run(taught, request, quiet, Never()) == "mine"
+    assert taught.probe_results("mine") == measured
+    (after,) = (info for info in taught.runs() if info.name == "mine")
+    assert (after.config.corpus, after.config.corpus_hash) == (corpus, taught.corpus(corpus).hash)
+    assert after.created_at == pytest.approx(before.created_at, abs=1e-3)
+    assert not run_scores(taught, "mine").empty
+    assert taught.check() == []

@@ -86,6 +86,8 @@ def test_probing_can_be_cancelled_and_names_what_is_not_there(taught: Store, con
     run(taught, Train(config=config(n_steps=1)), quiet, Never())
     with pytest.raises(Cancelled):
         run(taught, MeasureProbes(run="run"), quiet, After(2))
+    with pytest.raises(InputError, match="was trained here on the corpus"):
+        run(taught, MeasureProbes(run="run", corpus="other"), quiet, Never())
 
 
 def test_the_door_does_not_import_torch() -> None:

@@ -62,15 +62,6 @@ def test_a_root_of_its_own_comes_last_where_the_log_tells_the_end(tmp_path: Path
     assert taken(preview([tmp_path])) == {"checkpoint-2": 2, "checkpoint-4": 4, tmp_path.name: 5}
 
 
-def test_a_final_one_that_nothing_orders_is_asked_for(tmp_path: Path) -> None:
-    for step in (2, 4):
-        adapter(tmp_path / f"checkpoint-{step}", str(step), step=step, max_steps=4)
-    adapter(tmp_path / "checkpoint-final", "other")
-    found = preview([tmp_path])
-    assert [one.path.name for one in found.refused] == ["checkpoint-final"]
-    assert "--steps" in found.refused[0].why
-
-
 @pytest.mark.parametrize(
     ("name", "step"),
     [
@@ -97,8 +88,11 @@ def test_an_adapter_with_a_name_of_its_own_has_its_state_one_level_up(tmp_path: 
 def test_two_adapters_in_one_checkpoint_are_not_guessed_at(tmp_path: Path) -> None:
     for name in ("one", "two"):
         adapter(tmp_path / "checkpoint-2" / name, name)
-    (one,) = preview([tmp_path]).refused
-    assert "2 adapters (one, two)" in one.why
+    (tmp_path / "checkpoint-2" / "merged").mkdir()
+    (tmp_path / "checkpoint-2" / "merged" / "model.safetensors").touch()
+    adapter(tmp_path / "checkpoint-4", "4")
+    (one,) = preview([tmp_path]).refused  # it would be missing from the series
+    assert one.why == "it holds a full model and 2 adapters (merged, one, two): name the folder of one"
 
 
 def test_a_second_adapter_inside_a_checkpoint_is_not_another_checkpoint(tmp_path: Path) -> None:

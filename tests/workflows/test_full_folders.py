@@ -45,7 +45,7 @@ def test_large_copies_are_told_by_a_sample_of_every_tensor(tmp_path: Path, monke
     full(tmp_path, value=100)
     assert [one.same_as for one in preview([tmp_path]).checkpoints] == [None, None, tmp_path / "checkpoint-100"]
     full(tmp_path, value=101)
-    assert preview([tmp_path]).refused[0].path == tmp_path  # another one, and nothing says of which step
+    assert preview([tmp_path]).left_out[0].path == tmp_path  # another one, and nothing says of which step
 
 
 def test_what_was_exported_beside_checkpoints_does_not_stand_in_their_way(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "bnb": (_quantised("bitsandbytes"), r"quantised \(bitsandbytes\).*{folder}.*dequantize"),
     "gptq": (_quantised("gptq"), r"quantised \(gptq\).*the weights that it was made from"),
     "awq": (_quantised("awq"), r"quantised \(awq\)"),
-    "gguf": (_touch("model.Q4_1.gguf"), r"in model\.Q4_1\.gguf: add it as a model \(`.*models add .*Q4_1\.gguf`\)"),
+    "gguf": (_touch("model.Q4_1.gguf"), r"in model\.Q4_1\.gguf: add it as a model \(.*`.*models add .*Q4_1\.gguf`\)"),
     "no configuration": (_touch("model.safetensors"), "has no config.json"),
     "no index": (_touch("config.json", "model-00001-of-00002.safetensors"), r"no model\.safetensors\.index\.json"),
     "missing shard": (

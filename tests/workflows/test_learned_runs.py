@@ -9,9 +9,9 @@ import pytest
 from engine.analysis.watched import watched_probes
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, WhereProbes, quiet
+from engine.domain.runs import NO_CORPUS
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.imports import NO_CORPUS
 from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, what_lacks
 from engine.workflows.prompt_groups import probe_group
 from engine.workflows.where import where_probes
@@ -57,7 +57,10 @@ def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
     config = json.loads(described.read_text(encoding="utf-8"))
     for changed, told in [
         ({"corpus": "gone"}, "The corpus “gone” of the run"),
-        ({"corpus": NO_CORPUS, "imported": True}, "imported without a corpus, whose probes are needed. Import it"),
+        (
+            {"corpus": NO_CORPUS, "imported": True},
+            "imported without a corpus, whose probes are needed. Measure those of one first",
+        ),
     ]:
         described.write_text(json.dumps(config | changed), encoding="utf-8")
         assert told in what_lacks(here, "two", "paraphrase")

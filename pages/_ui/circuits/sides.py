@@ -22,7 +22,7 @@ def sides_of(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> tuple[C
             scores_of(store(), keys[checkpoint.step]),
             circuit_of(store(), keys[checkpoint.step], chosen.share, chosen.how),
             side_name(chosen.run, checkpoint.step),
-            checkpoint.state.smoothed_loss,
+            store().loss_words(checkpoint),
         )
         for checkpoint in (chosen.a, chosen.b)
     )

@@ -26,6 +26,7 @@ from pages._ui.compare.selection import (
 )
 from pages._ui.compare.trace import trace_again
 from pages._ui.kept import kept
+from pages._ui.session import store
 from pages._ui.text import plain
 
 _DEFAULT = DiffSettings()
@@ -50,8 +51,16 @@ def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
                 f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
                 f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
+        if panel.open and (told := _transcoders(diff.a.key.transcoders)):
+            st.caption(told)
         if selection.group is None and not all(graph.is_measured_whole for graph in (diff.a, diff.b)):
             trace_again(selection, diff)
+
+
+def _transcoders(name: str) -> str:
+    """How much the set has read that both graphs were traced with; empty where that is not known."""
+    meta = next((one for one in store().transcoder_sets() if one.name == name), None)
+    return f"Transcoders {plain(name)}: trained on {meta.texts_read} texts." if meta and meta.texts_read else ""
 
 
 @kept()

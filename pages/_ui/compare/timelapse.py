@@ -105,7 +105,7 @@ def _made(
         {step: drawn(diff, _annotations, _shown) for step, diff in diffs.items()},
         {run: scores(store(), run) for run in runs},
         probe=_selection.probe,
-        losses={c.ref: c.state.smoothed_loss for run in runs for c in store().checkpoints(run)},
+        losses={c.ref: store().loss_words(c) for run in runs for c in store().checkpoints(run)},
         steps={c.ref: c.step for run in runs for c in store().checkpoints(run)},
     )
     return TimelapseFrames(diffs, view)

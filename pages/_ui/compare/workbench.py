@@ -125,7 +125,7 @@ def _difference(selection: Selection, shown: Shown) -> GraphDiff | None:
 
 def view_of(diff: GraphDiff, selection: Selection, among: Focus) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
-    losses = [side.state.smoothed_loss for side in (selection.a, selection.b)]
+    losses = [store().loss_words(side) for side in (selection.a, selection.b)]
     steps = {"step_a": selection.a.step, "step_b": selection.b.step}
     probe = selection.probe
     return _view(

@@ -9,11 +9,13 @@ import streamlit as st
 from streamlit.elements.arrow import DataframeStateInput
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from engine.analysis.losses import LOSS_HELP
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.numbers import MISSING
 from engine.figures.run_rows import run_rows
 from pages._ui.curves.scores_view import colors_of
 from pages._ui.session import store
+from pages._ui.text import plain
 
 _ROW_PX: Final = 30
 _MOST_ROWS: Final = 12  # before the table scrolls
@@ -30,7 +32,8 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
     """A row a run of `scores`."""
     runs = list(scores)
     last = {run: checkpoints[-1] for run in runs if (checkpoints := store().checkpoints(run))}
-    table = readable(run_rows([store().run(run) for run in runs], last, scores))
+    losses = {run: told for run, checkpoint in last.items() if (told := store().told_loss(checkpoint)) is not None}
+    table = readable(run_rows([store().run(run) for run in runs], last, scores, losses))
     colors = colors_of(runs)
     several = len(runs) > 1
     dots = table[""].where(pd.Series(several, index=table.index), "")
@@ -47,6 +50,8 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING
         )  # fmt: skip
+    if spans := [f"{run}, {told.span}" for run, told in losses.items() if told.span]:
+        st.caption(plain(f"Loss as the trainer logged it: {'; '.join(spans)}."))
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +89,7 @@ def _columns() -> dict[str, ColumnConfig]:
         "": column.TextColumn("", width=24),
         "learning rate": column.NumberColumn(format="%g"),
         "steps": column.NumberColumn(help="Trained so far."),
-        "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint."),
+        "loss": column.NumberColumn(format="%.2f", help=LOSS_HELP),
         **kinds,
         "compare": column.LinkColumn("", display_text="Compare", help="The last checkpoint beside the base model."),
         "train": column.LinkColumn("", display_text="Train", help="The run's page."),

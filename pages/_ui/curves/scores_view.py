@@ -8,9 +8,10 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.losses import logged_words, suiting_smoothing
 from engine.domain.corpus import PROBE_KINDS, ProbeKind
 from engine.domain.errors import NotFound
-from engine.domain.runs import LOSS_SMOOTHING
+from engine.domain.runs import LOSS_SMOOTHING, LossLog
 from engine.figures.charts import MOST_BANDS, curve_chart, curve_panels, loss_chart, metric_panels, run_colors
 from engine.figures.tables import to_csv
 from engine.store import Store
@@ -62,8 +63,8 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     """Settings, loss, curves by constraint type, and what a click on a point leads to; of the runs `shown`."""
     colors = colors_of(list(scores))
     drawn = {run: scores[run] for run in shown}
-    settings, menu = _settings(page, drawn)
     losses = {run: store().losses(run) for run in drawn}
+    settings, menu = _settings(page, drawn, losses)
     named = ", ".join(drawn)
     loss = partial(
         loss_chart, losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True,
@@ -73,8 +74,13 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     if any(log.step for log in losses.values()):
         picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
         highlighted = [run for run in picked if run in drawn]
+        if logged := [f"{run}, {told}" for run, log in losses.items() if (told := logged_words(log))]:
+            st.caption(plain(f"Training loss as the trainer logged it: {'; '.join(logged)}."))
     _metrics(list(drawn), colors)
     if all(frame.empty for frame in drawn.values()):
+        if any(log.step for log in losses.values()):
+            with menu:
+                take_away({"loss": loss}, key="take away curves")
         return
     panels = partial(
         curve_panels, drawn, kinds=settings.kinds, types=settings.types, colors=colors, highlighted=highlighted,
@@ -125,15 +131,17 @@ def _how_to(n_runs: int, highlighted: Sequence[str]) -> str:
     )
 
 
-def _settings(page: str, scores: Mapping[str, pd.DataFrame]) -> "tuple[_Settings, st.delta_generator.DeltaGenerator]":
+def _settings(
+    page: str, scores: Mapping[str, pd.DataFrame], losses: Mapping[str, LossLog]
+) -> "tuple[_Settings, st.delta_generator.DeltaGenerator]":
     """One row above the charts; and the place for the export menu at its end."""
     types = list(dict.fromkeys(name for frame in scores.values() for name in frame["constraint_type"]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         most = list(PROBE_KINDS) if len(scores) <= _RUNS_OF_ALL_KINDS else _KINDS_OF_MANY
-        kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most)
+        kinds = _several(page, "kinds", "Probe kinds", list(PROBE_KINDS), most) if types else list(most)
         chosen = _several(page, "types", "Constraint types", types, types) if len(types) > 1 else types
         with st.container(width=190):
-            smoothing = _smoothing(page)
+            smoothing = _smoothing(page, losses)
         log = _log_axis(page)
         menu = st.container(width="stretch", horizontal=True, horizontal_alignment="right")
     return _Settings([kind for kind in PROBE_KINDS if kind in kinds], chosen, smoothing, log), menu
@@ -153,16 +161,19 @@ def _several(page: str, name: str, label: str, options: Sequence[str], default: 
     return list(st.session_state[key])
 
 
-def _smoothing(page: str) -> float:
+def _smoothing(page: str, losses: Mapping[str, LossLog]) -> float:
+    """What suits the run with the fewest losses, unless it is set."""
     key = f"{page} smoothing"
-    st.session_state[key] = float(url.number(page, "smoothing", 0.0, _MOST_SMOOTHING, LOSS_SMOOTHING))
+    suiting = min((suiting_smoothing(log) for log in losses.values() if log.step), default=LOSS_SMOOTHING)
+    st.session_state[key] = float(url.number(page, "smoothing", 0.0, _MOST_SMOOTHING, suiting))
 
     def write() -> None:
-        url.write_unless(page, "smoothing", f"{st.session_state[key]:g}", f"{LOSS_SMOOTHING:g}")
+        url.write_unless(page, "smoothing", f"{st.session_state[key]:g}", f"{suiting:g}")
 
     st.slider(
         "Smoothing of the loss", 0.0, _MOST_SMOOTHING, step=0.01, key=key, on_change=write,
-        help=f"Exponential mean: 0 is the loss itself. The table and the stopping rules use {LOSS_SMOOTHING:g}.",
+        help=f"Exponential mean: 0 is the loss itself, as it is drawn where few losses were logged. Of runs that were "
+        f"trained here, the table and the stopping rules use {LOSS_SMOOTHING:g}.",
     )  # fmt: skip
     return float(st.session_state[key])
 

@@ -219,7 +219,7 @@ def _timelapse(_live: _Live, made_from: tuple[str, ...]) -> TimelapseView:
         _live.diffs,
         {run: scores(store(), run) for run in _live.runs},
         probe=_live.probe,
-        losses={checkpoint.ref: checkpoint.state.smoothed_loss for checkpoint in _live.checkpoints},
+        losses={checkpoint.ref: store().loss_words(checkpoint) for checkpoint in _live.checkpoints},
     )
 
 

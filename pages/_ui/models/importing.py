@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.errors import InputError, TracelapseError
-from engine.domain.imports import ImportPreview
+from engine.domain.imports import FoundCheckpoint, ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
@@ -18,6 +18,7 @@ from engine.domain.numbers import plural
 from engine.domain.paths import person_path
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
+from engine.workflows.declared_bases import another_base, declared_bases, likely_base
 from engine.workflows.hub_checkpoints import Looked, download_words, first_revision, hub_ids
 from engine.workflows.model_specs import model_spec, slug
 from pages._ui import url
@@ -113,6 +114,7 @@ def import_view(page: str, taken: Sequence[str]) -> None:
     if found.refused or not found.taken:
         _refused(found)
         return
+    _left_out(page, found, paths)
     _import(items, steps, found, taken, base, looked, done=done)
 
 
@@ -138,8 +140,7 @@ def _table(found: ImportPreview) -> None:
         }
     )
     st.dataframe(rows, hide_index=True, placeholder="–", height=min(_TABLE_PX, 38 + 35 * len(rows)))
-    bases = sorted({one.base for one in found.taken if one.base})
-    if bases:
+    if bases := declared_bases(found.taken):
         st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
@@ -158,7 +159,38 @@ def _refused(found: ImportPreview) -> None:
     more = len(found.refused) - len(told)
     ends = [f"- and {plural(more, 'more', 'more')}"] if more > 0 else []
     way = " Mend it, or name only the folders of the others." if found.taken else ""
+    if any(one.needs_step for one in found.refused):
+        way = f" {_all_steps(found, found.refused)}, or name only the folders of some."
     st.warning("\n".join([f"Not everything here can be taken in.{way}", "", *told, *ends]))
+
+
+def _all_steps(found: ImportPreview, others: Sequence[FoundCheckpoint]) -> str:
+    n = len(found.taken) + sum(one.needs_step or one.usable for one in others)
+    return f"Write the steps of all {n} under “Steps”, in the order of the table"
+
+
+def _left_out(page: str, found: ImportPreview, folders: Sequence[Path]) -> None:
+    """What lies beside the series, why it is no part of it, and how to take it in all the same."""
+    if not found.left_out:
+        return
+    with st.container(border=True, gap="small"):
+        for one in found.left_out[:_MOST_TOLD]:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(one.path.name)}** is {message(one.why)}", width="stretch")
+                if one.usable and one.path not in folders:
+                    st.button(
+                        "Import it alone", key=f"import alone {one.path}", icon=":material/arrow_forward:",
+                        on_click=_only, args=(page, one.path),
+                    )  # fmt: skip
+        if more := len(found.left_out[_MOST_TOLD:]):
+            st.markdown(f"and {plural(more, 'more', 'more')}")
+        if found.of_same_kind:
+            st.caption(f"{_all_steps(found, found.left_out)}, if you want them in one run.")
+
+
+def _only(page: str, folder: Path) -> None:
+    st.session_state[f"{page} steps"] = ""  # of others
+    url.write(page, folders=str(folder))
 
 
 def _imported(folders: Sequence[str]) -> str:
@@ -200,7 +232,8 @@ def _import(
     with middle:
         corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
                               help="Its probes are measured at every checkpoint, and transcoders learn from its "
-                              "texts. Without one, probes have no curves, and the models write the texts.")  # fmt: skip
+                              "texts. Without one the models write the texts; probes can be measured later, on "
+                              "Learning curves.")  # fmt: skip
     with right:
         suggested = free_name(_suggested(folders[0]), taken)
         name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
@@ -235,36 +268,31 @@ def _import(
 def _model(found: ImportPreview) -> ModelSpec | None:
     """The base that it is put onto: one that is known, or a folder or hub id that is typed."""
     known = {spec.name: spec for spec in store().models()}
-    said = next((one.base for one in found.taken if one.base), "")
-    own = next((name for name, spec in known.items() if spec.location and spec.location == said), None)
-    if own is None and (called := said.replace("\\", "/").rstrip("/").rpartition("/")[2]) in known:
-        own = called  # trained elsewhere, or from a relative path: one of that name is the likeliest
+    said = next(iter(declared_bases(found.taken)), "")
+    own = likely_base(store(), found.taken)
+    unknown = said or any(one.kind == "full" for one in found.taken)
     options = [*known, _OTHER]
-    at = options.index(own) if own else len(options) - 1 if said else 0
+    at = options.index(own.name) if own else len(options) - 1 if unknown else 0
     chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
-    if chosen != _OTHER:
-        _warn_of_another(own, chosen)
-        return known[chosen]
-    text = st.text_input("Its folder or hub id", value=said, help="As the checkpoints say it, unless you know better.")
+    model = known.get(chosen) or _other_model(said, tuple(known.values()))
+    if model is not None and (told := another_base(store(), model, found.taken)):
+        st.warning(plain(told))
+    return model
+
+
+def _other_model(said: str, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
+    """`said`: as the checkpoints say it."""
+    text = st.text_input(
+        "Its folder or hub id", value=said, placeholder="of the model that was fine-tuned",
+        help="As the checkpoints say it, unless you know better.",
+    )  # fmt: skip
     if not text.strip():
         return None
-    if text.strip() != said:
-        _warn_of_another(own or said, text.strip())
     try:
-        return model_spec(text.strip(), tuple(known.values()))
+        return model_spec(text.strip(), known)
     except TracelapseError as error:
         show(error)
         return None
-
-
-def _warn_of_another(said: str | None, chosen: str) -> None:
-    if said and said != chosen:
-        st.warning(
-            plain(
-                f"These checkpoints say that they were trained from {said}. Put onto {chosen}, they make another model "
-                "than the one that was trained, unless both are the same."
-            )
-        )
 
 
 def _base_of_revisions(start: str) -> ModelSpec:

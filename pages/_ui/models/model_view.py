@@ -163,15 +163,23 @@ def _sets(sets: list[TranscoderMeta]) -> None:
             "set": meta.name,
             "seen": "published" if meta.scan else plural(len(meta.checkpoints), "checkpoint"),
             "features a layer": None if meta.scan else meta.training.n_features,
+            "texts read": meta.texts_read or MISSING,
             "not explained": _unexplained(meta),
             "size": memory(store().room_of("transcoders", meta.name)),
         }
         for meta in sets
     ]
+    texts = (
+        "Of all checkpoints together. Fewer than were asked for where the corpus has no more, or where the activations "
+        "of more would not fit into 2 GB, as of large models. What a set has not read it explains worse."
+    )
     help_ = "The share of the variance of the MLPs' outputs that the set leaves out; mean of layers."
     st.dataframe(
         pd.DataFrame(rows), hide_index=True,
-        column_config={"not explained": st.column_config.TextColumn(help=help_)},
+        column_config={
+            "not explained": st.column_config.TextColumn(help=help_),
+            "texts read": st.column_config.TextColumn(help=texts),
+        },
     )  # fmt: skip
 
 

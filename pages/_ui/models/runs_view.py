@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from engine.analysis.losses import LOSS_HELP
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory, plural
 from engine.domain.runs import RunNotes
@@ -93,7 +94,7 @@ def _table(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> l
             "right, by step": column.LineChartColumn(
                 help="Share of all probes answered right at each checkpoint.", y_min=0, y_max=1, width="small"
             ),
-            "loss": column.NumberColumn(format="%.2f", help="Smoothed, at the last checkpoint; as logged elsewhere."),
+            "loss": column.NumberColumn(format="%.2f", help=LOSS_HELP),
             "tags": column.ListColumn(),
         },
     )  # fmt: skip
@@ -115,9 +116,8 @@ def _measured(_store: Store, workspace: str, run: str, measured: Hashable) -> tu
     found = _store.probe_results(run).values()
     right = [sum(results.correct) / len(results.correct) for results in found if results.correct]
     checkpoints = _store.checkpoints(run)
-    state = checkpoints[-1].state if checkpoints else None
-    loss = None if state is None else state.loss if state.smoothed_loss is None else state.smoothed_loss
-    return right, loss, _store.room_of("run", run)
+    told = _store.told_loss(checkpoints[-1]) if checkpoints else None
+    return right, told.value if told else None, _store.room_of("run", run)
 
 
 def _actions(chosen: Sequence[RunInfo], notes: dict[str, RunNotes]) -> None:

@@ -8,14 +8,14 @@ from typing import Final
 
 import streamlit as st
 
+from engine.analysis.losses import logged_words, suiting_smoothing
 from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Request, Train
-from engine.domain.methods import METHOD_INFOS
+from engine.domain.methods import method_title
 from engine.domain.numbers import count, duration, percent, plural, step_name
-from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
+from engine.domain.runs import NO_CORPUS, Checkpoint, LossLog, RunConfig, TuningLog
 from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
-from engine.workflows.imports import NO_CORPUS
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
@@ -85,10 +85,11 @@ def _stopped(info: RunInfo) -> str:
 
 def _settings(config: RunConfig) -> str:
     """`LoRA on demo · 300 steps · seed 0`."""
-    method = METHOD_INFOS[config.method].title if config.method in METHOD_INFOS else words(config.method)
+    method = method_title(config.method, imported=config.imported)
     if config.imported:
         on = "" if config.corpus == NO_CORPUS else f" · probes of {config.corpus}"
-        return f"{method}, imported · {plural(config.n_steps, 'step')}{on}"
+        steps = plural(config.n_steps, "step") if config.steps_told else "of how many steps is not told"
+        return f"{method}, imported · {steps}{on}"
     return f"{method} on {config.corpus} · {plural(config.n_steps, 'step')} · seed {config.seed}"
 
 
@@ -106,13 +107,20 @@ def _figures(config: RunConfig) -> None:
         with st.container(height=_VERDICT_PX, border=False):
             st.markdown(newest(config, decisions))
     draw(
-        kept_chart(partial(loss_chart, {name: losses}, last_step=config.n_steps, height=_LOSS_PX)),
+        kept_chart(
+            partial(
+                loss_chart, {name: losses}, smoothing=suiting_smoothing(losses), last_step=config.n_steps,
+                height=_LOSS_PX,
+            )
+        ),
         key=f"loss {name}", alt=f"Training loss of {name} over steps.", height=_LOSS_PX,
     )  # fmt: skip
+    if logged := logged_words(losses):
+        st.caption(f"Training loss as the trainer logged it: {logged}.")
     found = scores(store(), name)
     with room(_n_types(config), _PROBES_PX):
         if found.empty:
-            st.caption("No probes were measured yet.")
+            st.caption(_no_probes(config))
         else:
             draw_panels(
                 partial(curve_panels, {name: found}, last_step=config.n_steps, height=_PROBES_PX),
@@ -120,6 +128,14 @@ def _figures(config: RunConfig) -> None:
                 alt_text=lambda kind: f"Accuracy of {name} on {words(kind)} probes, by probe kind and step.",
             )  # fmt: skip
     decisions_view(config, decisions, n_types=_n_types(config))
+
+
+def _no_probes(config: RunConfig) -> str:
+    if config.corpus != NO_CORPUS:
+        return "No probes were measured yet."
+    return (
+        "No probes were measured: it was imported without a corpus. Learning curves measures those of one you choose."
+    )
 
 
 def _waiting(config: RunConfig) -> None:

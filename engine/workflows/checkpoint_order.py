@@ -1,0 +1,136 @@
+"""Which of the checkpoints that were found make the run, in which order, and what beside them is left out of it."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import InputError
+from engine.domain.imports import FoundCheckpoint, FoundKind
+from engine.workflows.trainer_logs import MOST_STEPS, whole_number
+
+_NUMBER = re.compile(
+    r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
+)
+ONE: Final[dict[FoundKind, str]] = {
+    "adapter": "an adapter", "changed weights": "a checkpoint of changed weights", "full": "a full model",
+}  # fmt: skip
+SEVERAL: Final[dict[FoundKind, str]] = {
+    "adapter": "adapters", "changed weights": "checkpoints of changed weights", "full": "full models",
+}  # fmt: skip
+_NO_STEP: Final = "its step is not told"
+
+
+def step_in(name: str) -> int | None:
+    """`checkpoint-500`, `epoch_3`, `global_step_100`, `step20000-tokens84B`, `600`; None of `llama-3-lora`."""
+    number = _NUMBER.search(name)
+    return int(number[1] or number[2]) if number else None
+
+
+def by_step(one: FoundCheckpoint) -> tuple[bool, int, bool]:
+    """Of one step, those whose folder is named by it come first."""
+    return one.step is None, one.step or 0, not is_named_by_step(one)
+
+
+def is_named_by_step(one: FoundCheckpoint) -> bool:
+    """Whether its folder, the one around it, or its revision on the hub tells the step."""
+    names = (one.path.name, one.path.parent.name, one.hub.id.revision if one.hub else "")
+    return any(step_in(name) is not None for name in names)
+
+
+def in_order(
+    found: Sequence[FoundCheckpoint], inside: Mapping[Path, Path], steps: Sequence[int]
+) -> list[FoundCheckpoint]:
+    """Each as it is taken, left out, or refused with the reason. `found`: by step.
+
+    `inside`: of what was found with others in a folder that a person named, that folder. Beside checkpoints with steps
+    it is left out where it is no part of their series: of another kind, or of no step or one that is there. What a
+    person named by itself is refused instead. `steps`: of all, or of those that are not left out. Raises InputError.
+    """
+    if steps and len(steps) == sum(one.taken for one in found):
+        return _last_without_step(_numbered(found, steps), {})
+    series = {inside[one.path] for one in found if one.taken and one.step and one.path in inside}
+    beside = {path: folder for path, folder in inside.items() if folder in series}
+    kind, bases = _kind_of_series(found), {one.base for one in found if one.step}
+    found = [_of_other_kind(one, kind, bases) if one.path in beside else one for one in found]
+    if steps:
+        kept = [one if one.step or one.path not in beside else _left_out(one, _NO_STEP) for one in found]
+        return _last_without_step(_numbered(kept, steps), {})
+    return _last_without_step(found, beside)
+
+
+def _kind_of_series(found: Sequence[FoundCheckpoint]) -> FoundKind:
+    """What most checkpoints with steps are."""
+    kinds = Counter(one.kind for one in found if one.taken and one.step)
+    return max(ONE, key=lambda kind: kinds[kind])  # of equally many, adapters
+
+
+def _of_other_kind(one: FoundCheckpoint, kind: FoundKind, bases: AbstractSet[str]) -> FoundCheckpoint:
+    """Left out where it is of another kind than the series, its base, or cannot be taken and belongs nowhere in it."""
+    if one.same_as is not None:
+        return one
+    if one.step is None and str(one.path) in bases:
+        return _left_out(one.model_copy(update={"taken": False}), "the others say that they were trained from it")
+    if not one.taken:
+        return one if one.step else _left_out(one, one.why)
+    if one.kind == kind:
+        return one
+    no_step = "" if one.step else ", and its name tells no step"
+    return _left_out(one, f"it is {ONE[one.kind]}, while the others are {SEVERAL[kind]}{no_step}")
+
+
+def _left_out(one: FoundCheckpoint, why: str) -> FoundCheckpoint:
+    """As it is, where it is not taken for another reason."""
+    if one.left_out or one.same_as is not None:
+        return one
+    update = {"taken": False, "left_out": True, "usable": one.taken, "why": f"left out: {why}", "stored": ""}
+    return one.model_copy(update=update)
+
+
+def _refused(one: FoundCheckpoint, why: str) -> FoundCheckpoint:
+    return one.model_copy(update={"taken": False, "needs_step": True, "why": why, "stored": ""})
+
+
+def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:
+    usable = [one for one in found if one.taken]
+    if len(steps) != len(usable):
+        raise InputError(f"{len(steps)} steps were given for {len(usable)} checkpoints. Give one for each, in order.")
+    if sorted(set(steps)) != list(steps) or not all(1 <= step <= MOST_STEPS for step in steps):
+        raise InputError("Steps must be whole numbers of at least 1, each larger than the one before.")
+    given = iter(steps)
+    return [one.model_copy(update={"step": next(given)}) if one.taken else one for one in found]
+
+
+def _last_without_step(found: Sequence[FoundCheckpoint], beside: Mapping[Path, Path]) -> list[FoundCheckpoint]:
+    """One without a step comes last: at the step where training ended, if the others' state tells it.
+
+    Two that nothing orders, or two of one step, are not taken: left out `beside` a series, else the person must say.
+    """
+    taken = [one for one in found if one.taken]
+    last = max((one.step or 0 for one in taken), default=0)
+    end = max((whole_number(one.trainer.get("max_steps")) or 0 for one in taken), default=0)
+    unknown = [one for one in taken if one.step is None]
+    seen: dict[int, FoundCheckpoint] = {}
+    result = []
+    for one in found:
+        is_beside = one.path in beside
+        if not one.taken:
+            result.append(one)
+        elif one.step is None and len(unknown) == 1 and (not last or end > last):
+            step = end if end > last else 1
+            why = f"{_NO_STEP}: it comes last, at the end of training" if last else _NO_STEP
+            result.append(one.model_copy(update={"step": step, "why": why}))
+        elif one.step is None:
+            result.append(_left_out(one, _NO_STEP) if is_beside else _refused(one, f"{_NO_STEP}: give those of all"))
+        elif one.step in seen:
+            why = f"it is of step {one.step} too, as {seen[one.step].path}"
+            may_go = is_beside and not is_named_by_step(one)
+            result.append(
+                _left_out(one, why) if may_go else _refused(one, f"{why}: give only one, or the steps of all")
+            )
+        else:
+            seen[one.step] = one
+            result.append(one)
+    return result

@@ -1,0 +1,164 @@
+"""What lies beside a series of checkpoints and is no part of it: left out and told, never in the way."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.errors import InputError
+from engine.domain.imports import ImportPreview
+from engine.workflows.checkpoint_folders import preview
+
+
+def adapter(folder: Path, weights: str, **state: Any) -> Path:
+    """`weights`: whatever tells one from another. `state`: Trainer's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_text(weights, encoding="utf-8")
+    if state:
+        (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+    return folder
+
+
+def full(folder: Path, weights: str = "all") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "model.safetensors").write_text(weights, encoding="utf-8")
+    return folder
+
+
+def series(out: Path, *steps: int) -> Path:
+    """A trainer's output that was trained to its end."""
+    for step in steps:
+        adapter(out / f"checkpoint-{step}", str(step), global_step=step, max_steps=steps[-1])
+    return out
+
+
+def steps_of(found: ImportPreview) -> list[tuple[str, int | None]]:
+    return [(one.path.name, one.step) for one in found.taken]
+
+
+SERIES_STEPS = (2, 4)
+SERIES = [(f"checkpoint-{step}", step) for step in SERIES_STEPS]
+
+
+def test_a_merged_model_beside_adapters_is_left_out(tmp_path: Path) -> None:
+    full(series(tmp_path / "out", 2, 4) / "merged")
+    found = preview([tmp_path / "out"])
+    assert steps_of(found) == SERIES
+    assert found.refused == ()
+    assert not found.of_same_kind
+    (one,) = found.left_out
+    assert (one.path.name, one.kind, one.usable, one.stored) == ("merged", "full", True, "")
+    assert one.why == "left out: it is a full model, while the others are adapters, and its name tells no step"
+    (alone,) = preview([one.path]).taken
+    assert (alone.step, alone.kind) == (1, "full")
+
+
+def test_merged_models_with_steps_are_left_out_too(tmp_path: Path) -> None:
+    """Else a LoRA run would end in a model trained whole."""
+    full(series(tmp_path, 2, 4) / "merged_step_6")
+    (one,) = preview([tmp_path]).left_out
+    assert one.why == "left out: it is a full model, while the others are adapters"
+    assert steps_of(preview([tmp_path])) == SERIES
+
+
+def test_an_adapter_beside_full_models_is_left_out(tmp_path: Path) -> None:
+    for step in (2, 4):
+        full(tmp_path / f"checkpoint-{step}", str(step))
+    adapter(tmp_path / "extracted_step_5", "5")
+    found = preview([tmp_path])
+    assert steps_of(found) == SERIES
+    assert [one.why for one in found.left_out] == ["left out: it is an adapter, while the others are full models"]
+
+
+@pytest.mark.parametrize("name", ["final", "best", "."])
+def test_a_final_adapter_that_is_the_last_checkpoint_is_the_same(name: str, tmp_path: Path) -> None:
+    adapter(series(tmp_path / "out", 2, 4) / name, "4")
+    found = preview([tmp_path / "out"])
+    assert steps_of(found) == SERIES
+    assert (found.refused, found.left_out) == ((), ())
+    assert [one.same_as for one in found.checkpoints if one.same_as] == [tmp_path / "out" / "checkpoint-4"]
+
+
+@pytest.mark.parametrize("name", ["final", "best", "."])
+def test_a_final_adapter_that_nothing_orders_is_left_out(name: str, tmp_path: Path) -> None:
+    folder = adapter(series(tmp_path / "out", 2, 4) / name, "other")
+    found = preview([tmp_path / "out"])
+    assert steps_of(found) == SERIES
+    assert found.refused == ()
+    assert [(one.path, one.why, one.usable) for one in found.left_out] == [
+        (folder, "left out: its step is not told", True)
+    ]
+
+
+def test_the_best_one_at_the_root_is_known_whatever_step_its_state_tells(tmp_path: Path) -> None:
+    """As Trainer leaves it that loads the best model at the end and saves its state."""
+    adapter(series(tmp_path, 2, 4), "2", global_step=4)
+    found = preview([tmp_path])
+    assert steps_of(found) == SERIES
+    assert found.checkpoints[-1].same_as == tmp_path / "checkpoint-2"
+
+
+def test_another_one_of_a_step_that_is_there_gives_way_to_the_one_that_is_named_by_it(tmp_path: Path) -> None:
+    adapter(series(tmp_path, 2, 4) / "best", "rounded", global_step=4)  # before checkpoint-4 by its name
+    found = preview([tmp_path])
+    assert steps_of(found) == SERIES
+    assert [one.why for one in found.left_out] == [f"left out: it is of step 4 too, as {tmp_path / 'checkpoint-4'}"]
+    adapter(tmp_path / "epoch_4", "another")  # both names tell it
+    (one,) = preview([tmp_path]).refused
+    assert one.needs_step
+
+
+def test_what_can_be_taken_nowhere_is_in_the_way_only_as_a_part_of_the_series(tmp_path: Path) -> None:
+    (series(tmp_path, 2, 4) / "quantised").mkdir()
+    (tmp_path / "quantised" / "pytorch_model.bin").touch()
+    found = preview([tmp_path])
+    assert found.refused == ()
+    assert [(one.path.name, one.usable) for one in found.left_out] == [("quantised", False)]
+    assert "never read" in found.left_out[0].why
+    (tmp_path / "checkpoint-4" / "adapter_model.safetensors").unlink()
+    assert [one.path.name for one in preview([tmp_path]).refused] == ["checkpoint-4"]
+
+
+def test_what_a_person_names_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    merged = full(series(tmp_path / "out", 2, 4) / "merged")
+    for folders in ([tmp_path / "out", merged], [tmp_path / "out" / "checkpoint-4", merged, merged]):
+        found = preview(folders)
+        (one,) = found.refused
+        assert (one.path, one.needs_step) == (merged, True)
+        assert found.left_out == ()
+
+
+def test_steps_are_of_the_series_or_of_all(tmp_path: Path) -> None:
+    adapter(series(tmp_path, 2, 4) / "final", "other")
+    assert steps_of(preview([tmp_path], steps=[10, 20])) == [("checkpoint-2", 10), ("checkpoint-4", 20)]
+    assert preview([tmp_path]).of_same_kind
+    found = preview([tmp_path], steps=[10, 20, 30])
+    assert steps_of(found) == [("checkpoint-2", 10), ("checkpoint-4", 20), ("final", 30)]
+    assert found.left_out == ()
+    with pytest.raises(InputError, match="1 steps were given for 2 checkpoints"):
+        preview([tmp_path], steps=[10])
+
+
+def test_the_base_beside_its_checkpoints_is_told_to_be_that(tmp_path: Path) -> None:
+    base = full(tmp_path / "SmolLM2")
+    for step in SERIES_STEPS:
+        folder = adapter(tmp_path / f"checkpoint-{step}", str(step), global_step=step)
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    (one,) = preview([tmp_path]).left_out
+    assert (one.why, one.usable) == ("left out: the others say that they were trained from it", False)
+
+
+def test_a_project_folder_leads_to_the_output_in_it(tmp_path: Path) -> None:
+    full(tmp_path / "SmolLM2", "before")
+    full(series(tmp_path / "out", 2, 4) / "merged")
+    adapter(tmp_path / "out", "4")
+    found = preview([tmp_path])
+    assert steps_of(found) == SERIES
+    assert sorted(one.path.name for one in found.left_out) == ["SmolLM2", "merged"]
+    assert found.refused == ()
+    for step in SERIES_STEPS:  # which of both is not guessed at
+        adapter(tmp_path / "second" / f"checkpoint-{step}", f"other {step}", global_step=step)
+    assert [one.path.parent.name for one in preview([tmp_path]).refused] == ["second", "second"]
