@@ -96,7 +96,7 @@ def why_refused(fields: Mapping[str, object]) -> str:
         )
     for name in ("r", "lora_alpha"):
         value = fields.get(name, 1)
-        if not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
             return f"says in adapter_config.json that {name} is {json.dumps(value)[:40]}, which is no number"
     if unknown := sorted(name for name, value in fields.items() if value and name not in PEFT_FIELDS[kind]):
         return (

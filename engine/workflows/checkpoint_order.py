@@ -9,7 +9,8 @@ from typing import Final
 
 from engine.domain.errors import InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind
-from engine.workflows.trainer_logs import MOST_STEPS, whole_number
+from engine.domain.runs import MOST_STEPS
+from engine.workflows.trainer_logs import whole_number
 
 # Where a name has both, the step tells more than the epoch. A decimal (`epoch_0.5`) is no step.
 _STEPS, _EPOCHS = (
