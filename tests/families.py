@@ -25,7 +25,7 @@ from transformers import (
 
 from engine.domain.models import ModelSpec
 from engine.models.base import LoadedModel
-from engine.models.families import FAMILIES
+from engine.models.families import FAMILIES, attention_of
 from tests.tiny import tiny_tokenizer
 
 SHAPE = {
@@ -76,8 +76,7 @@ def made(config: PretrainedConfig, *, seed: int = 0) -> PreTrainedModel:
     """In eval mode, without gradients, with norms and biases that are not trivial."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        family = FAMILIES[config.model_type]
-        model = AutoModelForCausalLM.from_config(config, attn_implementation=family.implementation)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention_of(config))
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.2 * torch.randn_like(parameter)

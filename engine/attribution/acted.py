@@ -267,7 +267,7 @@ def _moving(
         if not moved.requires_grad:  # nothing below has changed
             moved.requires_grad_()
         seen[name] = _Seen(args[0].detach(), of_output.detach(), moved, len(at), axis)
-        return moved
+        return moved.clone()  # OLMo 1, MPT and others clip what a projection gives in place
 
     return hook
 

@@ -7,7 +7,7 @@ Exit codes: 0 done; 1 a fault of the program; 2 a value that cannot be used, or 
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -80,12 +80,7 @@ class Commands(TyperGroup):
         except TracelapseError as error:
             return fail(str(error), 2)
         except ValidationError as error:
-            return fail(
-                "; ".join(
-                    f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.80})" for e in error.errors()
-                ),
-                2,
-            )
+            return fail("; ".join(map(_reason, error.errors(include_url=False))), 2)
         except (typer.Abort, KeyboardInterrupt, Cancelled):
             return stopped()
         except BrokenPipeError:
@@ -96,6 +91,13 @@ class Commands(TyperGroup):
         except Exception as error:
             logger.debug("unexpected", exc_info=error)
             return fail(f"Unexpected {type(error).__name__}: {error}. `--debug` before the command shows where.", 1)
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """What a check of ours says is a sentence already; pydantic's own needs the field and the value."""
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']} (given: {error['input']!r:.80})"
 
 
 def refuse_half_characters(args: Sequence[str]) -> None:

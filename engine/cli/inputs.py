@@ -1,6 +1,7 @@
 """From what a user writes to what the engine takes: models, corpora, fractions."""
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,8 @@ def corpus_in(path: Path, name: str, *, tokens: "Tokens | None" = None, columns:
     except CorpusRefused:
         _, likely = guessed(table)
         if columns is None and table.is_foreign and likely.of:
-            note(f"Say which column is which: corpus import {path} --columns {columns_text(likely)}")
+            command = shlex.join(["corpus", "import", str(path), "--columns", columns_text(likely)])
+            note(f"Say which column is which: {command}")
         raise
     if columns is not None and (left := columns.left_out(table)):
         note(f"Left out of {path.name}: {listed([f'“{column}”' for column in left])}.")

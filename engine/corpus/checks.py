@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from engine.corpus.pairs import pair_problems, pairs_in_words
-from engine.domain.continuation import Tokens, answer_tokens
+from engine.domain.continuation import Tokens, answer_tokens, continued
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine, PromptRefused
 from engine.domain.numbers import plural
@@ -130,7 +130,8 @@ def _own_problems(line: Example | Probe | Pair) -> list[str]:
         return reasons
     if not line.answer.strip():
         reasons.append("“answer” is blank")
-    if line.answer in line.foils:
+    said = continued(line.text, line.answer, blank=line.blank)
+    if said in [continued(line.text, foil, blank=line.blank) for foil in line.foils]:
         reasons.append(f"the answer “{line.answer[:80]}” is also one of its foils")
     return reasons
 

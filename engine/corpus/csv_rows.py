@@ -17,7 +17,7 @@ from engine.domain.errors import BadLine
 COLUMNS = tuple(FIELDS)
 REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
 PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer")
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 _BETWEEN = " | "  # foils of one cell
 _INDEX = ""  # the name of a first column of row numbers, as pandas writes it
 _EMPTY = (None, "", ())
@@ -62,7 +62,8 @@ def csv_table(
     lines: list[tuple[int, str]],
 ) -> tuple[int, tuple[str, ...], list[Row], list[BadLine]]:
     """The number of the header's line, the columns that it names (in lowercase, where all are the format's), the rows
-    below it, each with its filled cells, and what is no row. Commas, semicolons or tabs divide the cells."""
+    below it, each with its filled cells, and what is no row. Commas, semicolons, tabs or upright
+    bars divide the cells. Columns without a name and without a filled cell, as spreadsheets leave them, are none."""
     while lines and not lines[0][1].strip():
         lines = lines[1:]
     if not lines:
@@ -73,6 +74,7 @@ def csv_table(
     header, columns = numbers[0], list[str]()
     rows: list[Row] = []
     bad: list[BadLine] = []
+    unnamed = False  # whether a cell is filled in a column that has no name, and does not number the rows
     start = 0  # how many lines were taken before this row: a quoted cell may run over several
     while True:
         number = numbers[min(start, len(numbers) - 1)]
@@ -94,7 +96,11 @@ def csv_table(
         else:
             filled = {column: cell for column, cell in zip(columns, row, strict=True) if cell and column != _INDEX}
             rows.append((number, filled))
-    return header, tuple(columns[1:] if columns[:1] == [_INDEX] else columns), rows, bad
+            unnamed = unnamed or any(
+                cell.strip() for name, cell in list(zip(columns, row, strict=True))[1:] if not name
+            )
+    named = columns[1:] if columns[:1] == [_INDEX] else columns
+    return header, tuple(column for column in named if column or unnamed), rows, bad
 
 
 def _names(row: list[str]) -> list[str]:

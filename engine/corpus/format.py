@@ -107,9 +107,9 @@ def format_text() -> str:
     fields = "\n".join(f"| `{name}` | {_rows_of(field)} | {field.help} |" for name, field in FIELDS.items())
     return f"""One row is a training example, a probe or a prompt pair, and one file may hold all of them.
 
-- **CSV** (commas, semicolons or tabs; its first line names the columns), **JSONL** (an object a line), **JSON** (an
-  array of objects) or **Parquet**, at most {MAX_BYTES / 1e6:.0f} MB and {MAX_LINES:,} rows. Texts are UTF-8 or UTF-16;
-  those to train on have at most {MAX_LONG:,} characters, all others {MAX_TEXT:,}.
+- **CSV** (commas, semicolons, tabs or upright bars; its first line names the columns), **JSONL** (an object a line),
+  **JSON** (an array of objects) or **Parquet**, at most {MAX_BYTES / 1e6:.0f} MB and {MAX_LINES:,} rows. Texts are
+  UTF-8 or UTF-16; those to train on have at most {MAX_LONG:,} characters, all others {MAX_TEXT:,}.
 - A **training example** has `text`, or `prompt` and `completion`, or `messages`. One that teaches a word also has
   `constraint_type`, `constraint` and `meaning`.
 - A **probe** has `text`, `answer` and `kind`, and the word that it asks about as an example has it.

@@ -1,4 +1,4 @@
-"""The objects of a JSONL file, or of one array."""
+"""The objects of a JSONL file, of one array, or one behind the other over any lines."""
 
 import json
 import re
@@ -17,6 +17,7 @@ _MENDS = {
     "hex escape": "Write the character itself, or both halves of it",
     "surrogate": "Write the character itself, or both halves of it",
 }
+_OF_TURNS = {"role", "content", "from", "value"}  # of chats, which are lists of objects, too
 _SPACE = re.compile(r"[\s,]*")
 
 
@@ -33,9 +34,10 @@ class _NoObject(ValueError):
 
 
 def json_rows(lines: Sequence[NumberedText]) -> tuple[list[Row], list[BadLine]]:
-    """One JSON object a line, blank lines skipped; or one array of objects over any lines. A comma may follow each."""
-    if is_array(lines):
-        return _array_rows(lines)
+    """One JSON object a line, blank lines skipped; or objects over any lines, in an array or not. A comma may follow
+    each."""
+    if is_spread(lines):
+        return _spread_rows(lines)
     rows: list[Row] = []
     bad: list[BadLine] = []
     for number, line in lines:
@@ -50,22 +52,26 @@ def json_rows(lines: Sequence[NumberedText]) -> tuple[list[Row], list[BadLine]]:
     return rows, bad
 
 
-def is_array(lines: Sequence[NumberedText]) -> bool:
-    """Whether a file is one array, whose lines are not its objects."""
-    return next((line for _, line in lines if line.strip()), "").lstrip().startswith("[")
+def is_spread(lines: Sequence[NumberedText]) -> bool:
+    """Whether a file is one array, or indented objects: its lines are not its objects."""
+    first = next((line.strip() for _, line in lines if line.strip()), "")
+    return first.startswith("[") or first == "{"
 
 
-def _array_rows(lines: Sequence[NumberedText]) -> tuple[list[Row], list[BadLine]]:
+def _spread_rows(lines: Sequence[NumberedText]) -> tuple[list[Row], list[BadLine]]:
     """Each with the line on which it begins. What is broken is told; nothing after it is read."""
     text = "\n".join(line for _, line in lines)
     numbers = [number for number, _ in lines]
     rows: list[Row] = []
-    at, line, counted = text.index("[") + 1, 0, 0
+    in_array = text.lstrip().startswith("[")
+    at, line, counted = text.index("[") + 1 if in_array else 0, 0, 0
     decoder = json.JSONDecoder()
     while True:
         at = _end(_SPACE.match(text, at))
         line, counted = line + text.count("\n", counted, at), at
-        if text[at : at + 1] == "]":
+        if at == len(text) and not in_array:
+            return rows, []
+        if text[at : at + 1] == "]" and in_array:
             rest = text[at + 1 :].strip()
             return rows, [BadLine(numbers[line], "has more behind the end of the array. Delete it")] if rest else []
         try:
@@ -87,7 +93,24 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise _NoObject("is not a JSON object; write one {…} a line")
     json.loads(text, object_pairs_hook=_once)
+    if table := _table_in(fields):
+        raise _NoObject(table)
     return fields
+
+
+def _table_in(fields: dict[str, Any]) -> str:
+    """What to do with an object that holds a whole table, by rows or by columns; empty of one that is a row."""
+    for name, value in fields.items():
+        rows = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+        if rows and not any(row.keys() & _OF_TURNS for row in rows):
+            return f"has its rows in “{name[:40]}”. Write these objects alone, one a line or as one array"
+    values = list(fields.values())
+    by_column = all(
+        isinstance(value, list) and value and not any(isinstance(one, dict) for one in value) for value in values
+    )
+    if values and (by_column or all(isinstance(value, dict) for value in values)):
+        return "has columns instead of rows. Write an object a row (pandas: orient=“records”)"
+    return ""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def plain_example(fields: dict[str, Any]) -> dict[str, Any]:
     if "completion" in fields and "text" not in fields:
         return _of_completion(fields)
     if isinstance(fields.get("text"), str) and not fields.keys() & {"constraint", "meaning"}:
+        if not fields["text"].strip():
+            raise InputError("“text” is blank")
         return {"constraint_type": PLAIN_TYPE, "constraint": fields["text"], "meaning": fields["text"]} | fields
     return fields
 
@@ -32,6 +34,9 @@ def plain_probe(fields: dict[str, Any]) -> dict[str, Any]:
     text, answer = fields.get("text"), fields.get("answer")
     if not isinstance(text, str) or not isinstance(answer, str) or fields.keys() & {"constraint", "meaning"}:
         return fields
+    for name, written in (("text", text), ("answer", answer)):
+        if not written.strip():
+            raise InputError(f"“{name}” is blank")
     said = {"constraint_type": PLAIN_TYPE, "constraint": text, "meaning": answer, "template": text}
     return said | fields
 
@@ -45,6 +50,9 @@ def _of_completion(fields: dict[str, Any]) -> dict[str, Any]:
     prompt, completion = fields.get("prompt"), fields["completion"]
     if not isinstance(prompt, str) or not isinstance(completion, str):
         raise InputError("“prompt” and “completion” must both be texts; write chats as “messages”")
+    for name, written in (("prompt", prompt or "none"), ("completion", completion)):
+        if not written.strip():
+            raise InputError(f"“{name}” is blank")
     rest = {name: value for name, value in fields.items() if name != "completion"}
     said = {"text": continued(prompt, completion), "constraint": prompt or completion, "meaning": completion.strip()}
     return {"constraint_type": PLAIN_TYPE} | said | rest
@@ -58,6 +66,8 @@ def _of_messages(fields: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"“messages” must be a list of {{“role”, “content”}}, both texts; see {where}") from error
     if len(messages) < 2 or messages[-1].role != "assistant" or not messages[-1].content.strip():
         raise InputError("“messages” must end with what the assistant answers to something")
+    if not messages[-2].content.strip():
+        raise InputError("“messages” has a blank before the assistant’s last answer")
     asked = spoken_text(messages[:-1])
     said = {
         "text": spoken_text(messages),

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 from engine.corpus.csv_rows import csv_table, header_problem
 from engine.corpus.format import FIELDS
-from engine.corpus.json_rows import is_array, json_rows
+from engine.corpus.json_rows import is_spread, json_rows
 from engine.corpus.parquet import MAGIC, parquet_lines
 from engine.corpus.rows import Row
 from engine.corpus.text_lines import MAX_BYTES, MAX_LINES, NumberedText, text_lines
@@ -15,6 +15,7 @@ from engine.domain.errors import BadLine, CorpusRefused, InputError, NotFound
 
 CSV_SUFFIXES = (".csv", ".tsv")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+JSON_SUFFIXES = ("", ".json", ".jsonl", ".ndjson")
 _BEGINS = {"text", "completion", "messages", "clean", "corrupted"}  # one of them makes a row something
 _MOST_COLUMNS = 200  # that a person can choose among
 _OF_ANY = {"split", "id"}
@@ -60,7 +61,14 @@ def read_table(raw: bytes, source: str) -> Table:
     else:
         names, (lines, bad) = (), _text_lines(raw, source)
     bad += unseen(lines, escapes=not is_csv) or mixed_forms(lines, escapes=not is_csv)
-    return _csv(lines, bad) if is_csv else _json(names, lines, bad)
+    table = _csv(lines, bad) if is_csv else _json(names, lines, bad)
+    if suffix not in (*CSV_SUFFIXES, *PARQUET_SUFFIXES, *JSON_SUFFIXES) and table.bad and not table.rows:
+        reason = (
+            f"the file’s name ends in “{suffix[:20]}”, so it is read as JSON, and it is none. Let the name of a table "
+            "end in .csv; plain texts are one with “text” as the first line"
+        )
+        raise CorpusRefused(source, [BadLine(1, reason)])
+    return table
 
 
 def file_bytes(path: Path) -> bytes:
@@ -101,6 +109,6 @@ def _text_lines(raw: bytes, source: str) -> tuple[list[NumberedText], list[BadLi
 
 def _check_count(lines: list[NumberedText], bad: Sequence[BadLine], source: str) -> None:
     n_lines = len(lines) + len(bad)
-    if n_lines > MAX_LINES + 1 and not is_array(lines):
+    if n_lines > MAX_LINES + 1 and not is_spread(lines):
         reason = f"the file has {n_lines:,} lines; {MAX_LINES:,} are allowed. Split it into several corpora"
         raise CorpusRefused(source, [BadLine(MAX_LINES + 1, reason)])

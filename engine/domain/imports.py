@@ -30,7 +30,7 @@ class FoundCheckpoint(Record):
 
 
 class ImportPreview(Record):
-    """Taken ones by step, then the others."""
+    """By step those that are taken, or would be with steps of a person; then the others."""
 
     checkpoints: tuple[FoundCheckpoint, ...]
     download_bytes: int = 0  # what an import downloads first, with a base that was looked at

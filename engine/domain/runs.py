@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.domain.decisions import DecisionSettings
 from engine.domain.methods import MethodSettings
@@ -18,6 +18,9 @@ LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of th
 
 
 LORA_RANK: Final = 8  # where none is asked for
+MOST_STEPS: Final = 999_999_999  # of a run that was trained elsewhere
+MAX_SEED: Final = 2**32 - 1  # NumPy's largest
+_MOST_HERE: Final = {"n_steps": 1_000_000, "batch_size": 4096, "rank": 4096}  # of a run that is trained here
 
 
 class RunConfig(Record):
@@ -28,15 +31,15 @@ class RunConfig(Record):
     corpus: Name
     corpus_hash: str = ""  # filled in when the run starts
     method: Name = "lora"  # a key of engine.training.methods
-    n_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 10
+    n_steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 300
+    batch_size: Annotated[int, Field(ge=1)] = 10
     learning_rate: Annotated[float, Field(ge=0, le=10)] | None = None  # None: the method's own default
-    rank: Annotated[int, Field(ge=1, le=4096)] = LORA_RANK  # of LoRA's matrices
-    alpha: Annotated[int | float, Field(gt=0)] = 16  # LoRA's scale is alpha / rank; as it is written
+    rank: Annotated[int, Field(ge=1)] = LORA_RANK  # of LoRA's matrices
+    alpha: int | float = 16  # LoRA's scale is alpha / rank; as it is written
     method_settings: MethodSettings = MethodSettings()
     capture: tuple[Fraction, ...] = (0.25, 0.5, 0.75, 1.0)  # fractions of n_steps
     capture_every: Annotated[int, Field(ge=1)] | None = None  # and every so many steps
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     stopping: Name = "none"  # a key of engine.decisions.STOPPING
     curriculum: Name = "uniform"  # a key of engine.decisions.CURRICULA
     decisions: DecisionSettings = DecisionSettings()
@@ -57,6 +60,19 @@ class RunConfig(Record):
     def steps_told(self) -> bool:
         """Whether anything says how many steps it was trained: of a model that lay alone, nothing does."""
         return not (self.imported and self.n_steps == 1)
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        """What was trained elsewhere is taken as it is."""
+        if self.imported:
+            return self
+        for name, most in _MOST_HERE.items():
+            if getattr(self, name) > most:
+                called = name.replace("n_", "number of ").replace("_", " ")
+                raise ValueError(f"the {called} is {getattr(self, name):,}; at most {most:,} can be trained here")
+        if self.alpha <= 0:
+            raise ValueError(f"alpha is {self.alpha}; it must be above 0")
+        return self
 
     def capture_steps(self) -> tuple[int, ...]:
         """Steps at which a checkpoint is kept, ascending, without the base; the last step always is."""

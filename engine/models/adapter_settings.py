@@ -7,7 +7,7 @@ from typing import Final
 
 _NO_NUMBER = 1e30  # nobody means a rank or a scale as large
 _OTHER_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")  # with a head that a language model does not have
-_NOT_TOLD = ("pissa_niter", "corda", "loftq")  # by chance, or with what is not in the adapter's files
+_NOT_TOLD = ("pissa_niter", "corda", "loftq", "lora_ga")  # by chance, or with what is not in the adapter's files
 _REFUSED: Final[Mapping[str, str]] = {  # settings of an adapter that has no weights to merge, and why
     "megatron_config": "asks for Megatron layers, which are not supported",  # PEFT would import a module that it names
     "alora_invocation_tokens": "acts only after certain tokens (activated LoRA), so it is no one set of weights",
@@ -96,7 +96,7 @@ def why_refused(fields: Mapping[str, object]) -> str:
         )
     for name in ("r", "lora_alpha"):
         value = fields.get(name, 1)
-        if not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
             return f"says in adapter_config.json that {name} is {json.dumps(value)[:40]}, which is no number"
     if unknown := sorted(name for name, value in fields.items() if value and name not in PEFT_FIELDS[kind]):
         return (

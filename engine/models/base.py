@@ -25,7 +25,7 @@ from engine.domain.numbers import memory
 from engine.domain.paths import person_path
 from engine.models.bounds import refuse_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
-from engine.models.families import FAMILIES
+from engine.models.families import attention_of
 from engine.models.hub import model_folder
 from engine.models.memory import refuse_larger_than_free, weight_bytes
 from engine.models.prompts import PromptReader
@@ -225,7 +225,7 @@ def _read_weights(
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            attn_implementation=FAMILIES[read.family].implementation if read.family in FAMILIES else None,
+            attn_implementation=attention_of(read.config),
             output_loading_info=True,
         )
     if missing := sorted(info["missing_keys"]):

@@ -104,4 +104,4 @@ def _here(tokenizer: PreTrainedTokenizerFast, turns: Any, is_open: bool) -> tupl
 
 
 def _refused(reason: str) -> PromptRefused:
-    return PromptRefused(f"The model's chat template does not take these messages: {reason}.")
+    return PromptRefused(f"The model's chat template does not take these messages: {reason.rstrip('.')}.")

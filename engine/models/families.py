@@ -154,6 +154,14 @@ _ROWS: dict[str, Family] = {
 FAMILIES: dict[str, Family] = {kind: replace(row, title=FAMILY_TITLES[kind]) for kind, row in _ROWS.items()}
 
 
+def attention_of(config: PretrainedConfig) -> str | None:
+    """How transformers is to compute attention outside of tracing; None of a family without a row: as it likes."""
+    if config.model_type == "gpt2" and (config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights):
+        return "eager"  # the others scale as GPT-2 itself does, whatever these say
+    family = FAMILIES.get(config.model_type)
+    return family.implementation if family else None
+
+
 def family_of(model: PreTrainedModel) -> Family:
     """The model's row. Raises ModelUnavailable where there is none, or none for this configuration."""
     return family_of_config(model.config)

@@ -19,13 +19,12 @@ from engine.domain.corpus import CorpusSpec, TaskSpec
 from engine.domain.decisions import DecisionSettings
 from engine.domain.errors import InputError
 from engine.domain.methods import METHOD_INFOS, MethodSettings
-from engine.domain.runs import RunConfig
+from engine.domain.runs import MAX_SEED, RunConfig
 from engine.domain.studies import MEASURED, Grid, Measured, RateSearch, StudyRun, StudySpec
 
 MAX_BYTES = 100_000
 MAX_DEPTH = 8  # of lists and mappings in each other; a study needs four
 MAX_RUNS = 10_000
-MAX_SEED = 2**32 - 1  # NumPy's largest
 MAX_NAME = 64
 _RANGE = re.compile(r"\s*(\d{1,10})\s*[-–]\s*(\d{1,10})\s*", re.ASCII)
 _AXES = ("corpora", "methods", "seeds", "stopping", "curricula", "learning_rates")
@@ -256,7 +255,7 @@ def _problem(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"“{where}” is missing"
     given = "" if error["type"] == "value_error" else f" (given: {json.dumps(error['input'], ensure_ascii=False)[:80]})"
-    return f"“{where}”: {error['msg'].removeprefix('Value error, ')}{given}"
+    return f"{f'“{where}”: ' if where else ''}{error['msg'].removeprefix('Value error, ')}{given}"
 
 
 def _record_at(loc: tuple[int | str, ...]) -> type[BaseModel]:

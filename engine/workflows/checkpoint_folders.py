@@ -1,6 +1,7 @@
 """Which checkpoints lie where a person points to, as public tools leave them. Reads names and small JSON files only."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,16 @@ from engine.models.adapter_settings import why_refused
 from engine.store.files import file_hash, object_in
 from engine.store.run_files import referred_to
 from engine.workflows import full_folders
-from engine.workflows.checkpoint_order import ONE, SEVERAL, by_step, in_order, is_named_by_step, step_in
+from engine.workflows.checkpoint_order import (
+    ONE,
+    SEVERAL,
+    by_step,
+    could_have_step,
+    epochs_from_one,
+    in_order,
+    is_named_by_step,
+    step_in,
+)
 from engine.workflows.trainer_logs import read_log, whole_number
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
@@ -61,7 +71,8 @@ def preview(
         raise InputError(f"{only}. Give at least one checkpoint folder{' or other revision' if at_base else ''}.")
     try:
         by_folder = {folder: list(looked.get(folder.as_posix()) or in_folder(folder)) for folder in folders}
-        distinct = _without_copies(sorted((one for ones in by_folder.values() for one in ones), key=by_step))
+        every = epochs_from_one([one for ones in by_folder.values() for one in ones])
+        distinct = _without_copies(sorted(every, key=by_step))
     except OSError as error:
         raise InputError(
             f"{error.filename or folders[0]} cannot be read ({error.strerror or error}). Give the user who runs "
@@ -70,7 +81,7 @@ def preview(
     alone = {ones[0].path for ones in by_folder.values() if len(ones) == 1}
     inside = {one.path: folder for folder, ones in by_folder.items() for one in ones if one.path not in alone}
     taken = in_order(distinct, inside, steps)
-    checkpoints = tuple(sorted(taken, key=lambda one: (not one.taken, by_step(one))))
+    checkpoints = tuple(sorted(taken, key=lambda one: (not could_have_step(one), by_step(one))))
     fetched = [one.hub for one in (*at_base, *(one for one in taken if one.taken)) if one.hub]
     missing = {mark: n_bytes for hub in fetched for mark, n_bytes in hub.missing_bytes.items()}
     return ImportPreview(checkpoints=checkpoints, download_bytes=sum(missing.values()))
@@ -107,8 +118,17 @@ def in_folder(folder: Path) -> Iterator[FoundCheckpoint]:
         own = []  # something exported beside them, such as a GGUF file
     if own and not any(one.step for one in inner):
         inner = []  # what lies in a checkpoint, such as a second adapter, is not another one
+    if own and not inner and own[0].step is None:
+        own = [_found(folder, _named_by_step(folder))]
     yield from inner
     yield from own
+
+
+def _named_by_step(folder: Path) -> Path:
+    """What tells the step of one adapter: the folder itself, or of the two around it the first that is named by one, as
+    in `checkpoint-2/style` and `global_step_10/actor/lora_adapter`. A bare number up there may be a date."""
+    place = folder.resolve()
+    return next((up for up in place.parents[:2] if not up.name.isdigit() and step_in(up.name) is not None), folder)
 
 
 def _refuse_no_folder(folder: Path) -> None:
@@ -151,7 +171,9 @@ def _counted(folders: Sequence[Path]) -> str:
 
 
 def _children(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    """In the order of the numbers in their names: `ep2` before `ep10`."""
+    children = (child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return sorted(children, key=lambda child: re.sub(r"\d+", lambda number: number[0].zfill(20), child.name))
 
 
 def _kind(folder: Path) -> FoundKind | None:
@@ -174,7 +196,7 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
         next((at / TRAINER for at in (folder, outer) if (at / TRAINER).exists()), folder / TRAINER)
     )
     why = why_not(folder, kind)
-    step = whole_number(trainer.get("global_step")) or step_in(outer.resolve().name) or None
+    step = whole_number(trainer.get("global_step")) or step_in(outer.resolve().name)
     base = _base_of(folder / names_of(folder, kind)[0])
     stored = "" if why else _stored(folder, kind)
     return FoundCheckpoint(

@@ -9,10 +9,13 @@ from typing import Final
 
 from engine.domain.errors import InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind
-from engine.workflows.trainer_logs import MOST_STEPS, whole_number
+from engine.domain.runs import MOST_STEPS
+from engine.workflows.trainer_logs import whole_number
 
-_NUMBER = re.compile(
-    r"^(\d{1,9})$|(?:^|[-_.])(?:checkpoint|ckpt|global[-_]?step|steps?|iter|epochs?)[-_]?(\d{1,9})(?!\d)", re.IGNORECASE
+# Where a name has both, the step tells more than the epoch. A decimal (`epoch_0.5`) is no step.
+_STEPS, _EPOCHS = (
+    re.compile(rf"(?:^|[-_.=])(?:{words})[-_=]?(\d{{1,9}})(k(?![a-z\d]))?(?!\d|\.\d)", re.IGNORECASE)
+    for words in ("checkpoint|ckpt|global[-_]?step|steps?|iter", "epochs?")
 )
 ONE: Final[dict[FoundKind, str]] = {
     "adapter": "an adapter", "changed weights": "a checkpoint of changed weights", "full": "a full model",
@@ -21,12 +24,29 @@ SEVERAL: Final[dict[FoundKind, str]] = {
     "adapter": "adapters", "changed weights": "checkpoints of changed weights", "full": "full models",
 }  # fmt: skip
 _NO_STEP: Final = "its step is not told"
+_ZERO: Final = "it is step 0, where training began"
 
 
 def step_in(name: str) -> int | None:
-    """`checkpoint-500`, `epoch_3`, `global_step_100`, `step20000-tokens84B`, `600`; None of `llama-3-lora`."""
-    number = _NUMBER.search(name)
-    return int(number[1] or number[2]) if number else None
+    """`checkpoint-500`, `ckpt-1k`, `epoch_3`, `epoch=0-step=250` (250), `step20000-tokens84B`, `600`; None of
+    `llama-3-lora`."""
+    if re.fullmatch(r"\d{1,9}", name):
+        return int(name)
+    number = _STEPS.search(name) or _EPOCHS.search(name)
+    return int(number[1]) * (1000 if number[2] else 1) if number else None
+
+
+def epochs_from_one(found: Sequence[FoundCheckpoint]) -> list[FoundCheckpoint]:
+    """torchtune and others count epochs from 0: where there is an `epoch_0` it is of step 1, `epoch_1` of step 2."""
+    if not any(one.step == 0 and _is_of_epoch(one) for one in found):
+        return list(found)
+    return [one.model_copy(update={"step": (one.step or 0) + 1}) if _is_of_epoch(one) else one for one in found]
+
+
+def _is_of_epoch(one: FoundCheckpoint) -> bool:
+    """Whether its step is the number of an epoch in a name."""
+    told = next((name for name in _names(one) if step_in(name) is not None), "")
+    return not whole_number(one.trainer.get("global_step")) and bool(_EPOCHS.search(told)) and not _STEPS.search(told)
 
 
 def by_step(one: FoundCheckpoint) -> tuple[bool, int, bool]:
@@ -34,10 +54,18 @@ def by_step(one: FoundCheckpoint) -> tuple[bool, int, bool]:
     return one.step is None, one.step or 0, not is_named_by_step(one)
 
 
+def could_have_step(one: FoundCheckpoint) -> bool:
+    """Whether it is one of those that a person sets steps for, in the order of `by_step`."""
+    return one.taken or one.needs_step or one.usable
+
+
 def is_named_by_step(one: FoundCheckpoint) -> bool:
     """Whether its folder, the one around it, or its revision on the hub tells the step."""
-    names = (one.path.name, one.path.parent.name, one.hub.id.revision if one.hub else "")
-    return any(step_in(name) is not None for name in names)
+    return any(step_in(name) is not None for name in _names(one))
+
+
+def _names(one: FoundCheckpoint) -> tuple[str, ...]:
+    return one.path.name, one.path.parent.name, one.hub.id.revision if one.hub else ""
 
 
 def in_order(
@@ -56,7 +84,7 @@ def in_order(
     kind, bases = _kind_of_series(found), {one.base for one in found if one.step}
     found = [_of_other_kind(one, kind, bases) if one.path in beside else one for one in found]
     if steps:
-        kept = [one if one.step or one.path not in beside else _left_out(one, _NO_STEP) for one in found]
+        kept = [one if one.step or one.path not in beside else _left_out(one, _why_no_step(one)) for one in found]
         return _last_without_step(_numbered(kept, steps), {})
     return _last_without_step(found, beside)
 
@@ -79,6 +107,10 @@ def _of_other_kind(one: FoundCheckpoint, kind: FoundKind, bases: AbstractSet[str
         return one
     no_step = "" if one.step else ", and its name tells no step"
     return _left_out(one, f"it is {ONE[one.kind]}, while the others are {SEVERAL[kind]}{no_step}")
+
+
+def _why_no_step(one: FoundCheckpoint) -> str:
+    return _NO_STEP if one.step is None else _ZERO
 
 
 def _left_out(one: FoundCheckpoint, why: str) -> FoundCheckpoint:
@@ -106,7 +138,8 @@ def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[Fo
 def _last_without_step(found: Sequence[FoundCheckpoint], beside: Mapping[Path, Path]) -> list[FoundCheckpoint]:
     """One without a step comes last: at the step where training ended, if the others' state tells it.
 
-    Two that nothing orders, or two of one step, are not taken: left out `beside` a series, else the person must say.
+    Two that nothing orders, two of one step, or step 0 are not taken: left out `beside` a series, else the person must
+    say.
     """
     taken = [one for one in found if one.taken]
     last = max((one.step or 0 for one in taken), default=0)
@@ -122,8 +155,13 @@ def _last_without_step(found: Sequence[FoundCheckpoint], beside: Mapping[Path, P
             step = end if end > last else 1
             why = f"{_NO_STEP}: it comes last, at the end of training" if last else _NO_STEP
             result.append(one.model_copy(update={"step": step, "why": why}))
+        elif not one.step and is_beside:
+            result.append(_left_out(one, _why_no_step(one)))
         elif one.step is None:
-            result.append(_left_out(one, _NO_STEP) if is_beside else _refused(one, f"{_NO_STEP}: give those of all"))
+            result.append(_refused(one, f"{_NO_STEP}: give those of all"))
+        elif one.step == 0:
+            way = "name it as the base model, " if one.kind == "full" else ""
+            result.append(_refused(one, f"{_ZERO}: {way}leave it out, or give the steps of all"))
         elif one.step in seen:
             why = f"it is of step {one.step} too, as {seen[one.step].path}"
             may_go = is_beside and not is_named_by_step(one)

@@ -195,7 +195,7 @@ def _config(name: str, model: ModelSpec, found: Sequence[FoundCheckpoint], taugh
         n_steps=n_steps,
         batch_size=whole_number(last.trainer.get("train_batch_size")) or 1,
         rank=whole_number(about.get("target_r" if about.get("peft_type") == "ADALORA" else "r")) or 1,
-        alpha=about.get("lora_alpha") or 1,
+        alpha=1 if about.get("lora_alpha") is None else about["lora_alpha"],
         capture=tuple((one.step or 0) / n_steps for one in found),
         imported=True,
     )

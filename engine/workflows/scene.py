@@ -174,10 +174,19 @@ def open_scene(
     settings: TraceSettings,
     report: Report,
     cancel: CancelToken,
+    *,
+    prompts: Sequence[str] = (),
 ) -> Scene:
-    """Loads the model and chooses the transcoders, which are trained first where none fits. Raises what those raise."""
+    """Loads the model and chooses the transcoders, which are trained first where none fits. Raises what those raise.
+
+    `prompts`: those that will be traced. One that cannot be read is refused (PromptRefused) before anything is trained.
+    """
+    from engine.models.base import encode
+
     report(0.0, "Loading the model")
     loaded = common_model(store, checkpoints)
+    for prompt in prompts:
+        encode(loaded, prompt)
     chosen = choose(store, checkpoints, loaded, wanted, report, cancel)
     from engine.models.transcoders import transcoders_hash
 

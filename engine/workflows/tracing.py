@@ -17,7 +17,8 @@ def compare(store: Store, request: Compare, report: Report, cancel: CancelToken)
     ComparisonRefused (other model or tokenizer), PromptRefused, ModelUnavailable, Damaged, Cancelled.
     """
     a, b = store.checkpoint(request.a), store.checkpoint(request.b)
-    scene = open_scene(store, [a, b], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
+    choosing = part(report, 0.0, _CHOSEN)
+    scene = open_scene(store, [a, b], request.transcoders, request.settings, choosing, cancel, prompts=request.prompts)
     tracing, hashes = part(report, _CHOSEN, _TRACED), []
     for number, prompt in enumerate(request.prompts):
         within = turn(tracing, number, len(request.prompts))
@@ -35,7 +36,10 @@ def trace(store: Store, request: Trace, report: Report, cancel: CancelToken) -> 
     Raises as `compare`.
     """
     checkpoint = store.checkpoint(request.checkpoint)
-    scene = open_scene(store, [checkpoint], request.transcoders, request.settings, part(report, 0.0, _CHOSEN), cancel)
+    choosing = part(report, 0.0, _CHOSEN)
+    scene = open_scene(
+        store, [checkpoint], request.transcoders, request.settings, choosing, cancel, prompts=request.prompts
+    )
     tracing = part(report, _CHOSEN, _TRACED)
     keys = [scene.key(checkpoint, prompt, ()) for prompt in request.prompts]
     for number, key in enumerate(keys):

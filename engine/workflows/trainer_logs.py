@@ -10,10 +10,9 @@ from typing import Any, Final
 from engine.domain.errors import InputError
 from engine.domain.foreign import translated
 from engine.domain.numbers import plural
-from engine.domain.runs import LoggedMetrics, LoggedSeries, LossLog
+from engine.domain.runs import MOST_STEPS, LoggedMetrics, LoggedSeries, LossLog
 from engine.store.files import read_text
 
-MOST_STEPS: Final = 999_999_999
 _MOST_SERIES, _MOST_BYTES = 100, 50 << 20
 # Of Trainer's rows: what is kept elsewhere, or says how fast it was.
 _NOT_METRICS: Final = ("step", "epoch", "loss", "learning_rate", "total_flos", "train_loss")

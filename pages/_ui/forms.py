@@ -15,12 +15,13 @@ def checked(make: Callable[[], Made]) -> Made:
     try:
         return make()
     except ValidationError as error:
-        reasons = [f"{_field(entry['loc'])}: {_reason(entry['msg'])}" for entry in error.errors()]
+        reasons = [f"{_field(entry['loc'])}{_reason(entry['msg'])}" for entry in error.errors()]
         raise InputError("Check the form. " + "; ".join(reasons)) from error
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    return str(location[0]).replace("n_", "number of ").replace("_", " ") if location else "value"
+    """Empty of what is wrong with several together, which says itself what it is about."""
+    return f"{str(location[0]).replace('n_', 'number of ').replace('_', ' ')}: " if location else ""
 
 
 def _reason(message: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, OlmoConfig, PreTrainedModel
 
 from engine.attribution.acted import INVISIBLE, MOST_SEGMENTS, POINTS, layer_of, stretch
 from engine.attribution.weight_changes import changes
@@ -23,7 +23,7 @@ from engine.models.low_rank import LowRank
 from engine.models.parts import Parts
 from engine.models.sharing import checkpoint_model, sharing_copy
 from tests.attribution.parts import random_adapter
-from tests.families import CONFIGS, loaded_family
+from tests.families import CONFIGS, loaded_family, made
 
 PROMPT = torch.tensor([1, 20, 7, 33, 45])
 ANSWER = 7
@@ -108,6 +108,16 @@ def test_every_weight_of_every_family(loaded: LoadedModel) -> None:
     assert ours.keys() == theirs.keys()
     for name, part in ours.items():
         assert part == pytest.approx(theirs[name], abs=2e-3), name
+
+
+def test_projections_that_are_clipped_in_place() -> None:
+    """As OLMo 1's 7B does: the part is of what the projection gave, before it was clipped."""
+    config = OlmoConfig(**CONFIGS["olmo"].to_diff_dict() | {"clip_qkv": 0.5})
+    a = made(config)
+    for only in ("", "q_proj", "v_proj"):
+        found = between(a, moved(a, only=only))
+        assert abs(found.after - found.before) > 0.005
+        assert found.sum == pytest.approx(found.after - found.before, abs=1e-3)
 
 
 def test_few_points_leave_a_hundredth_at_most(loaded: LoadedModel) -> None:

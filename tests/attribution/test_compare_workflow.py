@@ -341,6 +341,21 @@ def test_bad_prompts_and_checkpoints(store: Store, tmp_path: Path) -> None:
     assert store.graph_keys() == []
 
 
+@pytest.mark.parametrize("prompt", [" ", "the qwertz", "the " * 100])
+def test_a_prompt_that_cannot_be_read_is_refused_before_transcoders_are_trained(
+    store: Store, tmp_path: Path, prompt: str
+) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    for request in (
+        Compare(a="one@base", b="one@25%", prompts=(PROMPT, prompt)),
+        Trace(checkpoint="one@base", prompts=(PROMPT, prompt)),
+    ):
+        with pytest.raises(PromptRefused):
+            run(store, request, silent, Never())
+    assert list((store.workspace / "transcoders").glob("*")) == []
+    assert store.graph_keys() == []
+
+
 def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_path: Path) -> None:
     folder = tiny_llama(tmp_path / "base")
     spec = ModelSpec(name="tiny", source="folder", location=str(folder))

@@ -54,7 +54,12 @@ class TestErrors:
             (("trace", "demo-lora", "the cat"), "RUN@"),
             (("trace", "../x@base", "the cat"), "is not a valid name"),
             (("corpus", "check", "no/such.csv"), "no/such.csv"),
-            (("corpus", "make", "--name", "../x"), "is not a valid name"),
+            (("corpus", "make", "--name", "../x"), "Error: “../x” is not a valid name"),
+            (
+                ("train", "--corpus", "demo", "--name", "x", "--steps", "1000001"),
+                "Error: the number of steps is 1,000,001",
+            ),
+            (("train", "--corpus", "demo", "--name", "x", "--seed", "-3"), "seed: "),
             (("corpus", "make", "--name", "x", "--probes", "0"), "n_probes"),
             (("train", "--name", "x", "--model", "/no/such/folder"), "/no/such/folder"),
             (("train", "--name", "x", "--capture", "2"), "fraction"),

@@ -154,7 +154,7 @@ def test_a_file_of_other_names_is_imported_when_it_is_said_which_is_which(cli: C
     path.write_text("instruction,output,rating\n2+2=,4,5\n", encoding="utf-8")
     refused = cli("corpus", "import", path)
     assert refused.exit_code == 2
-    assert f"corpus import {path} --columns prompt=instruction,completion=output" in refused.stderr
+    assert f"corpus import '{path}' --columns prompt=instruction,completion=output" in refused.stderr
     columns = ("--columns", "prompt=instruction,completion=output", "--values", "constraint_type=sums")
     assert cli("corpus", "check", path, *columns, "--json", "-").exit_code == 0
     done = cli("corpus", "import", path, "--name", "qa", *columns, "--json", "-")

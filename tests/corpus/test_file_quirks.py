@@ -36,6 +36,7 @@ def refusal(content: str | bytes, name: str = "c.jsonl") -> list[tuple[int, str]
         LINES.replace("\n", "\r").encode(), json.dumps(ROWS, indent=1).encode(), json.dumps(ROWS).encode(),
         LINES.replace("}\n", "},\n").encode(), ("[\n" + LINES.replace("}\n", "},\n") + "]\n").encode(),
         ("\n\n" + LINES.replace("\n", "\n\n")).encode(), LINES.rstrip("\n").encode(),
+        "\n".join(json.dumps(row, indent=2) for row in ROWS).encode(),
     ],
 )  # fmt: skip
 def test_json_lines_and_arrays_in_any_encoding_are_one_corpus(content: bytes) -> None:
@@ -47,6 +48,8 @@ def test_json_lines_and_arrays_in_any_encoding_are_one_corpus(content: bytes) ->
     [
         CSV.encode("utf-16"), CSV.encode("utf-16-le"), b"\xef\xbb\xbf" + CSV.encode(), CSV.replace("\n", "\r").encode(),
         ("," + CSV.replace('\n"', '\n0,"')).encode(), b"sep=,\n" + CSV.encode(),
+        CSV.replace("\n", ",,\n").encode(),
+        b'text|meaning|constraint|constraint_type\n"the ""blarf"" cat, so happy"|happy|x|y',
     ],
 )  # fmt: skip
 def test_csv_in_any_encoding_is_one_corpus(content: bytes) -> None:
@@ -59,7 +62,7 @@ def test_csv_in_any_encoding_is_one_corpus(content: bytes) -> None:
         ("\\u0000", "U+0000 (NUL)"), ("\u200b", "U+200B (ZERO WIDTH SPACE)"), ("\\u200b", "U+200B (ZERO WIDTH SPACE)"),
         ("\u202e", "U+202E (RIGHT-TO-LEFT OVERRIDE)"), ("\u00ad", "U+00AD (SOFT HYPHEN)"), ("\u2028", "U+2028"),
         ("\ufe0f", "U+FE0F (VARIATION SELECTOR-16)"), ("\u200d", "U+200D (ZERO WIDTH JOINER)"),
-        ("\u3164", "U+3164 (HANGUL FILLER)"), ("\\u001f", "U+001F"),
+        ("\u3164", "U+3164 (HANGUL FILLER)"), ("\\u001f", "U+001F"), ("\ufffe", "U+FFFE"),
     ],
 )  # fmt: skip
 def test_a_character_that_nobody_sees_is_told_with_its_place_and_mend(sign: str, name: str) -> None:
@@ -161,6 +164,15 @@ def test_what_training_scripts_have_are_examples() -> None:
         ({"prompt": "x", "completion": ["y"]}, "must both be texts; write chats as “messages”"),
         ({"messages": [{"role": "user", "content": "x"}]}, "must end with what the assistant answers"),
         ({"messages": "x"}, "“messages” must be a list"),
+        ({"messages": []}, "must end with what the assistant answers"),
+        ({"prompt": "  ", "completion": "y"}, "“prompt” is blank"),
+        ({"prompt": "x", "completion": " "}, "“completion” is blank"),
+        ({"text": " "}, "“text” is blank"),
+        ({"text": "x", "kind": "recall", "answer": " "}, "“answer” is blank"),
+        ({"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "y"}]}, "has a blank before"),
+        ({"version": 2, "data": [{"text": "x"}]}, "has its rows in “data”"),
+        ({"text": ["x", "y"], "id": ["1", "2"]}, "has columns instead of rows"),
+        ({"text": {"0": "x"}, "id": {"0": "1"}}, "has columns instead of rows"),
         ({"messages": [{"role": "user", "content": None}, {"role": "assistant", "content": "y"}]}, "see 0.content"),
     ],
 )
@@ -168,6 +180,25 @@ def test_what_is_no_example_says_what_would_be(row: dict[str, object], reason: s
     ((number, said),) = refusal(json.dumps(row))
     assert number == 1
     assert reason in said
+
+
+def test_of_a_file_that_is_neither_json_nor_a_table_one_mend_is_told() -> None:
+    ((_, said),) = refusal("the cat is happy .\nthe dog is sad .\n", "texts.txt")
+    assert "name ends in “.txt”, so it is read as JSON, and it is none" in said
+    assert parsed(LINES, "lines.txt").hash == parsed(LINES).hash
+
+
+def test_a_filled_cell_in_a_column_without_a_name_is_not_dropped() -> None:
+    ((number, said),) = refusal(CSV.replace("\n", ",\n", 1).replace("happy\n", "happy,x\n"), "c.csv")
+    assert number == 1
+    assert "a column without a name" in said
+
+
+def test_a_foil_that_is_the_answer_with_its_blank_written_out() -> None:
+    probe = {"text": "the cat is", "kind": "recall", "answer": "happy", "foils": ["sad", " happy"]}
+    assert refusal(json.dumps(probe)) == [(1, "the answer “happy” is also one of its foils")]
+    chinese = {"text": "首都は", "kind": "recall", "answer": "東京", "foils": [" 東京"]}  # other tokens
+    assert parsed(json.dumps(chinese)).probes
 
 
 def test_a_large_array_is_read_in_time() -> None:

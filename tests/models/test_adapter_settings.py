@@ -24,6 +24,7 @@ REFUSED = [
     ({"r": "4"}, 'says in adapter_config.json that r is "4"'),
     ({"flux_config": {"rank": 2}}, "sets flux_config in adapter_config.json, which PEFT"),
     ({"init_lora_weights": "pissa_niter_4"}, "begins with “pissa_niter_4”"),
+    ({"init_lora_weights": "lora_ga"}, "begins with “lora_ga”"),  # PEFT loads it onto a base that it has not changed
 ]
 
 

@@ -1,5 +1,6 @@
 """Loading base models, and prompts as tokens."""
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from engine.domain.models import ModelSpec
 from engine.models import hub as hub_access
 from engine.models.base import encode, load_base
 from engine.models.families import FAMILIES
-from tests.tiny import D_MODEL, N_LAYERS, N_POSITIONS, tiny_gemma2, tiny_llama, tiny_neox, tiny_qwen3
+from tests.families import CONFIGS, made
+from tests.tiny import D_MODEL, N_LAYERS, N_POSITIONS, tiny_gemma2, tiny_llama, tiny_neox, tiny_qwen3, tiny_tokenizer
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "llama": tiny_llama,
@@ -69,6 +71,21 @@ def test_no_bar_is_drawn_for_a_model_of_several_files(
     assert capfd.readouterr() == ("", "")
     AutoModelForCausalLM.from_pretrained(folder)
     assert "shards" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["scale_attn_by_inverse_layer_idx", "scale_attn_weights"])
+def test_attention_that_gpt2_scales_otherwise(setting: str, tmp_path: Path) -> None:
+    """Only one way of transformers to compute it reads these, and graphs go that way."""
+    config = copy.deepcopy(CONFIGS["gpt2"])
+    setattr(config, setting, not getattr(config, setting))
+    made(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    loaded = load_base(spec_of(tmp_path))
+    ids = encode(loaded, "the cat is happy")
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+    usual = made(CONFIGS["gpt2"])
+    torch.testing.assert_close(loaded.model(ids).logits, plain(ids).logits)
+    assert not torch.allclose(loaded.model(ids).logits, usual(ids).logits, atol=1e-3)
 
 
 def test_dtype_is_honoured(llama: Path) -> None:

@@ -348,14 +348,26 @@ def test_settings_that_cannot_be_used_name_the_persons_folder(
     refused(taught, [out], llama, InputError, rf"Not taken in: {re.escape(str(path.parent))}: it .*{said}")
 
 
+@pytest.mark.parametrize("alpha", [0.5, 0, -4])  # below 0: what was trained is taken off the base
 def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(
-    taught: Store, out: Path, llama: ModelSpec
+    taught: Store, out: Path, llama: ModelSpec, alpha: float
 ) -> None:
     path = out / "checkpoint-6" / "adapter_config.json"
-    more = {"flux_config": None, "lora_alpha": 0.5, "base_model_name_or_path": "D:\\Modelle\\x"}
+    more = {"flux_config": None, "lora_alpha": alpha, "base_model_name_or_path": "D:\\Modelle\\x"}
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | more), encoding="utf-8")
     take_in(taught, [out / "checkpoint-6"], llama)
-    assert taught.run("mine").alpha == 0.5
+    assert taught.run("mine").alpha == alpha
+
+
+def test_a_run_longer_and_wider_than_is_trained_here(taught: Store, out: Path, llama: ModelSpec) -> None:
+    state = out / "checkpoint-6" / "trainer_state.json"
+    more = {"global_step": 1_500_000, "max_steps": 50_000_000, "train_batch_size": 8192}
+    state.write_text(json.dumps(json.loads(state.read_text(encoding="utf-8")) | more), encoding="utf-8")
+    take_in(taught, [out], llama)
+    config = taught.run("mine")
+    assert (config.n_steps, config.batch_size) == (50_000_000, 8192)
+    assert [one.step for one in taught.checkpoints("mine")] == [0, 2, 4, 1_500_000]
+    assert taught.checkpoint("mine@step1500000").state.examples_seen == 1_500_000 * 8192
 
 
 def test_names_that_cannot_be(taught: Store, script: Path, llama: ModelSpec) -> None:

@@ -67,6 +67,8 @@ def test_a_root_of_its_own_comes_last_where_the_log_tells_the_end(tmp_path: Path
     [
         ("checkpoint-500", 500), ("epoch_3", 3), ("epoch-3", 3), ("global_step_100", 100), ("step_600", 600),
         ("600", 600), ("step20000-tokens84B", 20000), ("final_adapter", 1), ("llama-3-8b-lora", 1), ("best", 1),
+        ("epoch=1-step=500", 500), ("epoch_2_step_1500", 1500), ("ckpt-2k", 2000), ("step2kb", 2), ("epoch_1.5", 1),
+        ("epoch_0", 1),
     ],
 )  # fmt: skip
 def test_single_folders_of_any_name(name: str, step: int, tmp_path: Path) -> None:
@@ -83,6 +85,19 @@ def test_an_adapter_with_a_name_of_its_own_has_its_state_one_level_up(tmp_path: 
         trainer(tmp_path / f"checkpoint-{step}", global_step=step)
     found = preview([tmp_path])
     assert [(one.path.name, one.step) for one in found.taken] == [("style", 2), ("style", 4)]
+
+
+def test_one_adapter_that_is_named_alone_has_the_step_of_the_folder_around_it(tmp_path: Path) -> None:
+    for step in (2, 4):  # as one of two in a checkpoint has to be named
+        for name in ("style", "tone"):
+            adapter(tmp_path / f"checkpoint-{step}" / name, f"{name} {step}")
+    trainer(tmp_path / "checkpoint-4", global_step=40)
+    found = preview([tmp_path / f"checkpoint-{step}" / "style" for step in (2, 4)])
+    assert [one.step for one in found.taken] == [2, 40]
+    deep = [adapter(tmp_path / f"global_step_{step}" / "actor" / "lora_adapter", str(step)) for step in (10, 20)]
+    assert [one.step for one in preview(deep).taken] == [10, 20]
+    (dated,) = preview([adapter(tmp_path / "20240501" / "lora", "of a day")]).taken
+    assert (dated.step, dated.why) == (1, "its step is not told")
 
 
 def test_two_adapters_in_one_checkpoint_are_not_guessed_at(tmp_path: Path) -> None:

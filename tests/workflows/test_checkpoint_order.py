@@ -162,3 +162,38 @@ def test_a_project_folder_leads_to_the_output_in_it(tmp_path: Path) -> None:
     for step in SERIES_STEPS:  # which of both is not guessed at
         adapter(tmp_path / "second" / f"checkpoint-{step}", f"other {step}", global_step=step)
     assert [one.path.parent.name for one in preview([tmp_path]).refused] == ["second", "second"]
+
+
+def test_epochs_counted_from_0_are_counted_from_1(tmp_path: Path) -> None:
+    for epoch in range(3):
+        adapter(tmp_path / f"epoch_{epoch}", str(epoch))
+    assert steps_of(preview([tmp_path])) == [("epoch_0", 1), ("epoch_1", 2), ("epoch_2", 3)]
+    assert steps_of(preview([tmp_path / "epoch_1", tmp_path / "epoch_2"])) == [("epoch_1", 1), ("epoch_2", 2)]
+    for epoch in range(3):  # Trainer's state counts steps
+        adapter(tmp_path / f"epoch_{epoch}", str(epoch), global_step=10 * epoch + 10)
+    assert steps_of(preview([tmp_path])) == [("epoch_0", 10), ("epoch_1", 20), ("epoch_2", 30)]
+
+
+def test_step_0_comes_first_and_is_no_checkpoint(tmp_path: Path) -> None:
+    for step in (0, 500):
+        adapter(tmp_path / f"checkpoint-{step}", str(step))
+    (zero,) = preview([tmp_path]).left_out
+    assert (zero.path.name, zero.why) == ("checkpoint-0", "left out: it is step 0, where training began")
+    assert steps_of(preview([tmp_path])) == [("checkpoint-500", 500)]
+    assert steps_of(preview([tmp_path], steps=[1, 501])) == [("checkpoint-0", 1), ("checkpoint-500", 501)]
+    (refused,) = preview([tmp_path / "checkpoint-0", tmp_path / "checkpoint-500"]).refused
+    assert refused.needs_step
+    assert "leave it out" in refused.why
+
+
+def test_what_steps_are_set_for_is_in_their_order(tmp_path: Path) -> None:
+    names = ["epoch_0.5", "epoch_2.0", "epoch_10.0"]
+    for name in names:
+        adapter(tmp_path / name, name)
+    found = preview([tmp_path])
+    assert [one.path.name for one in found.checkpoints] == names
+    assert steps_of(preview([tmp_path], steps=[5, 20, 100])) == list(zip(names, (5, 20, 100), strict=True))
+    twice = [adapter(tmp_path / "b" / f"step_{step}", f"b {step}") for step in (1, 2)]
+    twice.append(adapter(tmp_path / "c" / "step_1", "c"))
+    shown = [one.path for one in preview(twice).checkpoints]  # also those that are not taken without steps
+    assert shown == [one.path for one in preview(twice, steps=[1, 2, 3]).taken]
