@@ -78,8 +78,8 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     ready(pairs=False)
     app = open_page("circuits", bundled=None)
     assert not app.exception
-    assert "The corpus “words” of one has no prompt pairs" in texts(app)
-    assert not app.button
+    assert "There are no prompt pairs for one yet" in texts(app)
+    assert [button.label for button in app.button] == ["Go to Corpus"]
 
 
 def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:
@@ -262,7 +262,8 @@ def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:
 def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     _, middle, last = found()
     for name in ("sum", "product"):
-        add_run(store(), name)
+        add_run(store(), name, on=store().corpus("sums"))
+    add_run(store(), "pairless")
     points = tuple(
         UnionPoint(share=share, union=point(share, 0.5), direct=point(share, 0.6), nodes=0.7, edges=0.3)
         for share in SHARES
@@ -271,7 +272,9 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     app = open_page("circuits", bundled=None, run="one")
     assert not app.exception
     assert "one@100% on sums, the union of one@50% and one@50%" in texts(app).replace("**", "")
-    next(box for box in app.multiselect if box.label == "Runs of the subtasks").set_value(["sum", "product"]).run()
+    subtasks = next(box for box in app.multiselect if box.label == "Runs of the subtasks")
+    assert set(subtasks.options) == {"sum", "product"}
+    subtasks.set_value(["sum", "product"]).run()
     press(app, "Unite and measure")
     parts = tuple(SubtaskCircuit(checkpoint=f"{name}@100%") for name in ("sum", "product"))
     (asked,) = requests()

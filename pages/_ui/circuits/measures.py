@@ -194,15 +194,12 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
 
 def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool) -> None:
     size = "" if first else f" at {percent(chosen.share)} of the edges"
+    request = CheckRobustness(checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share)
+    takes = f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
     job_button(
-        CheckRobustness(
-            checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
-        ),
-        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
+        request, covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
         key="check robustness", primary=False,
-        note=on_this_model(
-            store(), chosen.run, f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
-        ) + ".",
+        note=f"{on_this_model(store(), chosen.run, takes, request)}.",
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pages._ui.chart_export import Figures
 from pages._ui.charts import draw, kept_chart
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.jobs import unites
+from pages._ui.circuits.pairs import own_pairs_fit
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -70,7 +71,8 @@ def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> Non
 
 
 def _other_runs(run: str) -> list[str]:
-    """Of the same model, with more than their base."""
+    """Of the same model, with more than their base, whose own corpus has pairs that it reads."""
     infos = {info.config.name: info for info in store().runs() if info.steps}
     model = infos[run].config.model
-    return [name for name, info in infos.items() if name != run and info.config.model == model and len(info.steps) > 1]
+    others = [name for name, one in infos.items() if name != run and one.config.model == model and len(one.steps) > 1]
+    return [name for name in others if own_pairs_fit(store(), name)]
