@@ -34,7 +34,7 @@ def offer_to_find(
             st.markdown(
                 "A component circuit is the set of attention heads and MLPs, and of edges between them, that an answer "
                 "depends on. It is found with prompt pairs that differ in one word and so in the right answer. Find it "
-                "at every checkpoint to see which edges fine-tuning kept, flipped, added or removed."
+                "at every checkpoint to see which edges appear, vanish or flip their sign."
             )
         if whose := whose_pairs(store(), run, pairs):
             others = " Settings has other corpora." if len(fitting_corpora(store(), run)) > 1 else ""
