@@ -19,7 +19,7 @@ from engine.domain.components import (
     UnionReport,
 )
 from engine.domain.measures import Estimate
-from engine.domain.numbers import decimal, signed
+from engine.domain.numbers import decimal, plural, signed
 from engine.figures.component_words import few_pairs, n_pairs_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def say_few(store: "Store", key: ComponentKey) -> None:
 
 def _say_few(n_pairs: int) -> None:
     if caveat := few_pairs(n_pairs):
-        say(caveat)
+        say(f"Found with {plural(n_pairs, 'prompt pair')}. {caveat}")
 
 
 def change_record(

@@ -39,6 +39,7 @@ _WHAT = {
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
 _LEAST_LAYER_PX = 12  # of a layer: names do not lie on each other; a deeper model is drawn higher than its frame
+_LOW_ROWS, _ENDS_APART = 12, 0.8  # layers that leave a row the height of a box; in rows
 _LAYERS_IN_FRAME, _MAP_SHARE = 32, 0.18  # layers that fit a frame; of the heads' width, as in assets/graph/scene.js
 
 
@@ -226,6 +227,13 @@ def _left(shape: ComponentShape) -> float:
     return _MAP_SHARE * shape.n_heads if shape.n_layers > _LAYERS_IN_FRAME else 0.0
 
 
+def _row(layer: int, shape: ComponentShape) -> float:
+    """How high a layer stands; the input is layer -1, the output the one behind the last. Where rows are low, both ends
+    stand apart, or their boxes would cover heads."""
+    apart = _ENDS_APART if shape.n_layers > _LOW_ROWS else 0.0
+    return layer + 1.0 + apart * ((layer >= 0) + (layer >= shape.n_layers))
+
+
 def _places(shape: ComponentShape) -> dict[str, Any]:
     left = _left(shape)
     columns = [{"token": f"h{head}", "x": left + head + 1.0, "bold": False} for head in range(shape.n_heads)]
@@ -233,10 +241,10 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
     labels = ["in", *(f"L{layer}" for layer in range(shape.n_layers)), "out"]
     return {
         "width": left + shape.n_heads + 2.4,
-        "height": float(shape.n_layers + 1),
+        "height": _row(shape.n_layers, shape),
         "least_px": _LEAST_LAYER_PX,
         "columns": columns,
-        "rows": [{"label": label, "y": float(place)} for place, label in enumerate(labels)],
+        "rows": [{"label": label, "y": _row(place - 1, shape)} for place, label in enumerate(labels)],
     }
 
 
@@ -253,7 +261,7 @@ def _drawn_nodes(
     for row in nodes.to_dict("records"):
         kind, layer = row["kind"], int(row["layer"])
         x = left + {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
-        y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
+        y = _row(layer, shape) + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
         drawn.append(
             {
                 "id": row["id"],

@@ -63,10 +63,10 @@ def found_on(scores: ComponentScores) -> str:
 
 
 def few_pairs(n: int) -> str:
-    """A sentence for circuits that rest on few pairs; empty where they are enough."""
+    """What is to be said behind their number, where they are few; empty where they are enough."""
     if n >= FEW_PAIRS:
         return ""
     return (
-        f"All of this rests on {plural(n, 'prompt pair')}: which edges, heads and MLPs matter most may be a matter of "
+        f"With so few, which edges, heads and MLPs matter most may be a matter of "
         f"{'this pair' if n == 1 else 'these pairs'}. Bring {FEW_PAIRS} or more."
     )

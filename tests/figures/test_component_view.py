@@ -96,6 +96,20 @@ def test_input_and_mlp_of_a_parallel_model_stand_in_one_row():
     assert nodes["a0.h0"]["y"] == nodes["m0"]["y"] == 1
 
 
+@pytest.mark.parametrize(("n_layers", "apart"), [(12, 1.0), (30, 1.8)])
+def test_where_rows_are_low_input_and_output_stand_apart(n_layers, apart):
+    shape = ComponentShape(n_layers=n_layers, n_heads=2)
+    one = micro_side({("input", "logits"): 1.0}, "run@base", shape)
+    view = component_view(one, one)
+    rows = {row["label"]: row["y"] for row in view.places["rows"]}
+    assert rows["L0"] - rows["in"] == pytest.approx(apart)
+    assert rows["out"] - rows[f"L{n_layers - 1}"] == pytest.approx(apart)
+    assert rows["L1"] - rows["L0"] == pytest.approx(1)
+    nodes = {node["id"]: node["y"] for node in view.nodes}
+    assert (nodes["input"], nodes["logits"]) == (rows["in"], rows["out"]) == (0, view.places["height"])
+    assert nodes["a0.h0"] == pytest.approx(rows["L0"] - 0.22)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_sent_is_complete_and_finite(seed):
     a, b = (side(random_scores(seed, checkpoint=f"run@{n}%", drift=n / 100), share=0.3) for n in (25, 75))

@@ -26,7 +26,7 @@ from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
 from pages._ui.circuits.data import edges_of, effects_of, nodes_of
-from pages._ui.circuits.sides import side_name, sides_of, warn_of_few
+from pages._ui.circuits.sides import PARTS, found_with, side_name, sides_of
 from pages._ui.circuits.table import edge_rows, node_title
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
@@ -34,7 +34,6 @@ from pages._ui.graphs.marks import Marks
 from pages._ui.graphs.picking import Picking
 from pages._ui.kept import kept
 from pages._ui.session import store
-from pages._ui.text import plain
 
 PICKING = Picking(PAGE, key="circuit map")
 _TABLE_PX = 300
@@ -44,10 +43,6 @@ _STATUS_WORDS = {"in both": "both", "appeared": "B alone", "vanished": "A alone"
 _HOW_TO_READ = (
     "A mark is the **effect** of a head or MLP: about how much the right answer depends on what it writes, by all "
     "edges out of it."
-)
-_PARTS = (
-    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
-    "Edges that the circuit leaves out count, too."
 )
 
 
@@ -66,8 +61,7 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     nodes, text = nodes_of(a, b, chosen.share, chosen.how), _sentence(there, view)
     with above:
         st.markdown(text)
-        st.caption(f"Found with {plain(found_on(b.scores))}. {_HOW_TO_READ}", help=_PARTS)
-        warn_of_few(b.scores)
+        found_with(b.scores, _HOW_TO_READ, f"{PARTS} Edges that the circuit leaves out count, too.")
     left, right = st.columns(2, gap="medium")
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
