@@ -5,6 +5,7 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import sentences
@@ -32,12 +33,13 @@ from pages._ui.text import CURVE_LEGEND, plain
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
+    above = st.container()
     with st.container(key="choices"):  # theme.css: it wraps where it is narrow
         side_a, side_b, middle, right = st.columns([2.9, 2.9, 3.6, 4], vertical_alignment="bottom", gap="small")
     with side_a:
         a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a, chosen=_other_base)
     with side_b:
-        b = _pick_b(a, runs, default_b)
+        b = _pick_b(a, runs, default_b, refused=above)
     probes = probes_of(store(), a.run, b.run)
     traced = traced_prompts(store(), a.ref, b.ref)
     groups = probe_groups(store(), a.ref, b.ref)
@@ -54,7 +56,7 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
 
 
-def _pick_b(a: Checkpoint, runs: Sequence[str], default: str) -> Checkpoint:
+def _pick_b(a: Checkpoint, runs: Sequence[str], default: str, *, refused: DeltaGenerator) -> Checkpoint:
     """Of the runs with A's base model. One of another base that an address asks for is refused with the reason."""
     offered = comparable(store(), a.run, runs)
     own = store().checkpoints(a.run)[-1].ref
@@ -62,7 +64,7 @@ def _pick_b(a: Checkpoint, runs: Sequence[str], default: str) -> Checkpoint:
         default = own
     asked = (url.read(PAGE, "b") or "").partition("@")[0]
     if asked in runs and asked not in offered:
-        st.warning(plain(f"{why_not_comparable(store(), a.run, asked)} Shown instead: {own}."))
+        refused.warning(plain(f"{why_not_comparable(store(), a.run, asked)} Shown instead: {own}."))
         url.forget(PAGE, "b")
         default = own
     left_out = len(runs) - len(offered)
