@@ -13,6 +13,7 @@ from engine.domain.names import Name, label_for
 from engine.domain.record import MaybeNumber, Record
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+NO_CORPUS: Final = "none"  # what an imported run says where no corpus was given
 LOSS_SMOOTHING: Final = 0.9  # of the exponential mean of losses: the part of the mean so far; the rest is the new loss
 
 

@@ -8,11 +8,10 @@ from engine.domain.components import ComponentKey, ComponentScores, CurveReport,
 from engine.domain.corpus import Pair
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.jobs import CancelToken, FindCircuits, Report, part
-from engine.domain.runs import Checkpoint
+from engine.domain.runs import NO_CORPUS, Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows.component_queries import curve_of
-from engine.workflows.imports import NO_CORPUS
 from engine.workflows.loading import base_model
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.names import check_name
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
-from engine.domain.runs import CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
+from engine.domain.runs import NO_CORPUS, CheckpointState, LoggedMetrics, LossLog, ProbeResults, RunConfig
 from engine.store import Store
 from engine.store.files import scratch_folder, write_text
 from engine.store.layout import step_folder
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 METHODS = {info.peft_type: name for name, info in METHOD_INFOS.items() if info.peft_type}
 _MOST_NAMED = 10  # of refused folders
-NO_CORPUS = "none"  # what an imported run says where no corpus was given
 
 
 def import_checkpoints(store: Store, request: ImportCheckpoints, report: Report, cancel: CancelToken) -> str:

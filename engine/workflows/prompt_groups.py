@@ -13,8 +13,8 @@ from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison
+from engine.domain.runs import NO_CORPUS
 from engine.store import Store
-from engine.workflows.imports import NO_CORPUS
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
 from engine.domain.jobs import ImportCheckpoints, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
-from engine.domain.runs import CheckpointState
+from engine.domain.runs import NO_CORPUS, CheckpointState
 from engine.models.adapters import checkpoint_hash, merged_weights, read_weights
 from engine.models.base import encode, load_base
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows import imports, texts
-from engine.workflows.imports import NO_CORPUS, import_adapters, import_checkpoints
+from engine.workflows.imports import import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
 from engine.workflows.transcoders import train_transcoders
 from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer

@@ -9,9 +9,9 @@ import pytest
 from engine.analysis.watched import watched_probes
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, WhereProbes, quiet
+from engine.domain.runs import NO_CORPUS
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.imports import NO_CORPUS
 from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, what_lacks
 from engine.workflows.prompt_groups import probe_group
 from engine.workflows.where import where_probes

@@ -7,10 +7,10 @@ import streamlit as st
 from engine.corpus.pairs import pairs_of
 from engine.domain.errors import TracelapseError
 from engine.domain.numbers import count, plural
+from engine.domain.runs import NO_CORPUS
 from engine.models.vocabulary import PairFit, pair_fit
 from engine.store import Store
 from engine.workflows.component_queries import settings_found
-from engine.workflows.imports import NO_CORPUS
 from engine.workflows.model_facts import folder_here
 from pages._ui.kept import kept
 from pages._ui.text import plain

@@ -12,10 +12,9 @@ from engine.domain.errors import NotFound
 from engine.domain.jobs import JobRecord, Request, Train
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.numbers import count, duration, percent, plural, step_name
-from engine.domain.runs import Checkpoint, LossLog, RunConfig, TuningLog
+from engine.domain.runs import NO_CORPUS, Checkpoint, LossLog, RunConfig, TuningLog
 from engine.figures.charts import curve_panels, loss_chart
 from engine.store.infos import RunInfo
-from engine.workflows.imports import NO_CORPUS
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
