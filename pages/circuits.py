@@ -6,7 +6,6 @@ from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from pages._ui.frame import show
 from pages._ui.session import store
-from pages._ui.text import plain
 
 
 def main() -> None:
@@ -21,12 +20,13 @@ def main() -> None:
     from pages._ui.circuits.data import found_for, keys_by_step, settings_for
     from pages._ui.circuits.jobs import offer_to_find
     from pages._ui.circuits.measures import measures
+    from pages._ui.circuits.pairs import without_pairs
     from pages._ui.circuits.sides import sides_of
     from pages._ui.circuits.view import circuits
 
     chosen = choose(runs, default=default_run(runs))
     if not chosen.pairs:
-        _without_pairs(chosen.run)
+        without_pairs(store(), chosen.run)
         return
     found = found_for(store(), chosen.run, chosen.pairs, chosen.metric)
     keys = keys_by_step(found) if found else {}
@@ -43,16 +43,6 @@ def main() -> None:
     if missing:
         # Last, so that nothing moves when it goes.
         offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=True)
-
-
-def _without_pairs(run: str) -> None:
-    corpus = store().run(run).corpus
-    st.info(
-        "Component circuits are found with prompt pairs that differ in one word and so in the right answer. The corpus "
-        f"“{plain(corpus)}” of {plain(run)} has no prompt pairs, and neither has any other corpus. Create a corpus, or "
-        "bring your own with prompt pairs."
-    )
-    st.page_link("pages/corpus.py", label="Go to Corpus", icon=":material/add:")
 
 
 def _name_missing(a: Checkpoint, b: Checkpoint, keys: object) -> None:

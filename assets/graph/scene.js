@@ -7,7 +7,7 @@ const IN_SIDE = [1, 2]; // bits of `kept`, as graph_view.py writes them
 const STRONG = { a: 1, b: 2, overlay: 4 };
 const BOTH_SIDES = 3;
 const ENDS = new Set(["token", "logit", "input", "output"]); // where the computation begins and ends
-const SAME = new Set(["unchanged", "not kept", "kept"]); // statuses of what did not change, or is not known to
+const SAME = new Set(["unchanged", "not kept", "in both"]); // statuses of what did not change, or is not known to
 const ABSENT = { status: "unchanged", a: 0, b: 0, part: [0, 0], change: 0, kept: 0, tooltip: "" };
 
 /**
@@ -38,6 +38,7 @@ function makeScene(payload, step, annotations) {
     places: payload.places,
     statuses: payload.statuses,
     words: payload.status_words,
+    counts: payload.counts ?? null, // of edges by status, where not all of them are sent
     wording: payload.wording ?? null, // of graphs of heads and MLPs
     groups: annotations.supernodes.map((group, place) => ({
       name: group.name,

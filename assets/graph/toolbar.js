@@ -111,6 +111,7 @@ function countText({ query, found, marks }) {
 }
 
 function statusCounts(scene) {
+  if (!scene.statusCounts && scene.counts) scene.statusCounts = new Map(Object.entries(scene.counts));
   if (!scene.statusCounts) {
     scene.statusCounts = new Map();
     for (const place of scene.edges.status) {

@@ -8,6 +8,7 @@ import numpy as np
 from engine.cli.output import say, show_table
 from engine.domain.components import (
     CIRCUIT_SHARE,
+    FEW_PAIRS,
     Circuit,
     ComponentKey,
     ComponentScores,
@@ -18,7 +19,8 @@ from engine.domain.components import (
     UnionReport,
 )
 from engine.domain.measures import Estimate
-from engine.domain.numbers import decimal, signed
+from engine.domain.numbers import decimal, plural, signed
+from engine.figures.component_words import few_pairs, n_pairs_of
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -78,6 +80,7 @@ def show_found(records: Sequence[Mapping[str, Any]]) -> None:
     show_table(columns, rows)
     if any(row[5] and row[-1] is None for row in rows):
         say(_UNSURE)
+    _say_few(min((record["n_pairs"] for record in records), default=FEW_PAIRS))
     say("`circuits show RUN@CKPT` shows one; `circuits change RUN` what changed between them.")
 
 
@@ -101,6 +104,17 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
         show_table(("from", "to", "input", "score"), rows, title=title)
     if curve:
         _show_curve(curve)
+    _say_few(n_pairs_of(scores))
+
+
+def say_few(store: "Store", key: ComponentKey) -> None:
+    """Where what these scores rest on is no sure ground. Raises NotFound, Damaged."""
+    _say_few(n_pairs_of(store.components(key.hash)))
+
+
+def _say_few(n_pairs: int) -> None:
+    if caveat := few_pairs(n_pairs):
+        say(f"Found with {plural(n_pairs, 'prompt pair')}. {caveat}")
 
 
 def change_record(

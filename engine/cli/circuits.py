@@ -171,7 +171,7 @@ def change(
 ) -> None:
     """What changed from checkpoint to checkpoint: nodes, edges, layers; beside it the same of feature graphs."""
     from engine.analysis.components.compare import critical_layers
-    from engine.cli.circuit_text import change_record, show_change
+    from engine.cli.circuit_text import change_record, say_few, show_change
     from engine.workflows.component_queries import component_change, feature_likeness, found_with, parts_likeness
 
     check_destination(json_file)
@@ -185,6 +185,7 @@ def change(
         write_json(record, json_file)
     if json_file != "-":
         show_change(record)
+        say_few(store, where.keys[-1])
 
 
 @group.command()
@@ -203,7 +204,7 @@ def robustness(
     json_file: JsonFile = None,
 ) -> None:
     """Find the circuit again on disjoint data and perturbed inputs, in the tuned, the base and a random model."""
-    from engine.cli.circuit_text import show_robustness
+    from engine.cli.circuit_text import say_few, show_robustness
     from engine.domain.components import RobustnessReport
     from engine.domain.jobs import CheckRobustness
     from engine.jobs import run_inline
@@ -224,6 +225,7 @@ def robustness(
         write_json(made.model_dump(mode="json"), json_file)
     if json_file != "-":
         show_robustness(made)
+        say_few(store, made.key)
 
 
 @group.command()
@@ -244,7 +246,7 @@ def union(
     json_file: JsonFile = None,
 ) -> None:
     """Unite subtask circuits and measure them on the task composed of them, beside its own circuit of equal size."""
-    from engine.cli.circuit_text import show_union
+    from engine.cli.circuit_text import say_few, show_union
     from engine.domain.components import UnionReport
     from engine.domain.jobs import UniteCircuits
     from engine.jobs import run_inline
@@ -267,6 +269,7 @@ def union(
         write_json(made.model_dump(mode="json"), json_file)
     if json_file != "-":
         show_union(made, request.shares)
+        say_few(store, made.key)
 
 
 def _refs(store: "Store", text: str) -> list[str]:

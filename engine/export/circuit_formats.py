@@ -30,11 +30,12 @@ class ComparedCircuits:
 
 
 def _edges(pair: ComparedCircuits, side: str) -> str:
-    """The table on screen, with the checkpoints in every row."""
+    """The table on screen, with the checkpoints and what they were found with in every row."""
     from engine.figures.tables import to_csv
 
     table = pair.edges[list(CSV_COLUMNS)]
-    return to_csv(table.assign(checkpoint_a=pair.a.key.checkpoint, checkpoint_b=pair.b.key.checkpoint))
+    made = {"checkpoint_a": pair.a.key.checkpoint, "checkpoint_b": pair.b.key.checkpoint}
+    return to_csv(table.assign(**made, pairs=pair.b.key.pairs, n_pairs=int(pair.b.n_pairs.sum())))
 
 
 def _scores(pair: ComparedCircuits, side: str) -> str:

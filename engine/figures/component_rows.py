@@ -52,6 +52,12 @@ def curve_rows(curves: Mapping[str, CurveReport]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CURVE_COLUMNS)).astype({"value": float, "low": float, "high": float})
 
 
+def with_values(rows: pd.DataFrame, by: str, *, value: str = "value") -> tuple[pd.DataFrame, list[str]]:
+    """The rows of what has a value anywhere, and the names in the column `by` of what has none: no line to draw."""
+    there = rows.groupby(by, sort=False)[value].transform("count") > 0
+    return rows[there].reset_index(drop=True), list(dict.fromkeys(rows.loc[~there, by]))
+
+
 def union_rows(report: UnionReport) -> pd.DataFrame:
     """UNION_COLUMNS: a row a size and circuit (UNION, DIRECT). nodes, edges: Jaccard of both circuits."""
     rows = [

@@ -5,7 +5,7 @@ head are drawn as one edge, whose effect is their sum; the table and the tooltip
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from engine.domain.components import (
     CIRCUIT_STATUSES,
     QKV,
     Circuit,
-    CircuitStatus,
     ComponentPlace,
     ComponentScores,
     ComponentShape,
@@ -25,16 +24,11 @@ from engine.domain.diffs import CHANGE, FLOW, SHARE
 from engine.domain.edge_measures import EDGE_MEASURES
 from engine.domain.errors import ComparisonRefused
 from engine.domain.numbers import plural, signed
+from engine.figures.component_words import STATUS_TEXTS, WORDING
 from engine.figures.graph_view import IN_A, IN_B, STRONG_A, STRONG_B, STRONG_CHANGE, GraphView, short
 
 IN_MODEL = 4  # a bit of `kept`: in neither circuit, drawn as a ghost so that the whole model is in sight
 MOST_EDGES = 1_500  # sent: more are not told apart
-STATUS_TEXTS: dict[CircuitStatus, str] = {
-    "appeared": "only in B’s circuit",
-    "vanished": "only in A’s circuit",
-    "flipped": "in both circuits, with opposite signs",
-    "kept": "in both circuits, with the same sign",
-}
 _SHAPES = {"input": "box", "head": "circle", "mlp": "square", "logits": "box"}
 _DRAWN_KINDS = {"logits": "output"}  # other graphs have nodes of the kind `logit`, which are drawn otherwise
 _WHAT = {
@@ -45,24 +39,8 @@ _WHAT = {
 }
 _HEADS_Y, _MLP_Y, _PARALLEL_Y = -0.22, 0.34, 0.0  # within a layer; where the MLP reads the heads it stands above them
 _LEAST_LAYER_PX = 12  # of a layer: names do not lie on each other; a deeper model is drawn higher than its frame
+_LOW_ROWS, _ENDS_APART = 12, 0.8  # layers that leave a row the height of a box; in rows
 _LAYERS_IN_FRAME, _MAP_SHARE = 32, 0.18  # layers that fit a frame; of the heads' width, as in assets/graph/scene.js
-_LEGEND = [["tl-circle", "attention head"], ["tl-square", "MLP"]]
-_PAIR_LEGEND = [
-    *_LEGEND,
-    ["tl-line tl-positive", "helps the right answer"],
-    ["tl-line tl-negative", "works against it"],
-    ["tl-circle tl-ring-lost", "only in A"],
-    ["tl-circle tl-ring-gained", "only in B"],
-    ["tl-circle tl-dashed", "not in this circuit"],
-]
-_OVERLAY_LEGEND = [
-    *_LEGEND,
-    ["tl-line tl-gained", "appeared: only in B"],
-    ["tl-line tl-lost", "vanished: only in A"],
-    ["tl-line tl-flipped", "flipped: opposite signs"],
-    ["tl-line tl-same", "kept: same sign"],
-    ["tl-circle tl-dashed", "in neither"],
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,22 +60,20 @@ class ComponentSide:
 
 @dataclass(frozen=True, eq=False)
 class ComponentView(GraphView):
-    """What the component is given: as `GraphView`, with the words of component graphs."""
+    """What the component is given: as `GraphView`, with the words of component graphs.
+
+    `edges`: the strongest MOST_EDGES; `counts`: of all of them, by status.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
         return super().payload() | {
             "statuses": list(CIRCUIT_STATUSES),
             "status_words": STATUS_TEXTS,
-            "wording": {
-                "pair": _PAIR_LEGEND,
-                "overlay": _OVERLAY_LEGEND,
-                "difference": "orange: only in B · blue: only in A · violet: opposite signs",
-                "warning": "⚠ right answer not ahead",
-                "search": "Find: L2, h3, mlp, a1.h3",
-                "search_title": "Find heads and MLPs by layer (L2), head (h3), kind (mlp) or id (a1.h3). "
-                "Enter: next match. Esc: clear.",
-            },
+            "wording": WORDING,
+            "counts": self.counts,
         }
 
 
@@ -131,14 +107,14 @@ def edge_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     table["change"] = table["effect_b"] - table["effect_a"]
     turned = np.sign(table["effect_a"]) * np.sign(table["effect_b"]) < 0
     both = table["in_a"] & table["in_b"]
-    table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "kept", "appeared"], "vanished")
+    table["status"] = np.select([both & turned, both, table["in_b"]], ["flipped", "in both", "appeared"], "vanished")
     order = (-table["change"].abs()).argsort(kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
 def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
     """Every component of the model: id, name, kind, layer, position, a, b (the summed |score| of its edges in
-    the circuit, out of it, of the output into it), in_a, in_b, status (kept where it is in neither)."""
+    the circuit, out of it, of the output into it), in_a, in_b, status (“in both” also where it is in neither)."""
     shape = shared_shape([(side.scores.key.checkpoint, side.scores.shape) for side in (a, b)])
     places = [ComponentPlace.of(name) for name in shape.nodes()]
     table = pd.DataFrame(
@@ -155,7 +131,7 @@ def node_changes(a: ComponentSide, b: ComponentSide) -> pd.DataFrame:
         table[name] = np.append(size.sum(axis=0), size[-1].sum())
         table[f"in_{name}"] = node_mask(side.circuit)
     table["status"] = np.select(
-        [table["in_a"] & table["in_b"], table["in_b"], table["in_a"]], ["kept", "appeared", "vanished"], "kept"
+        [table["in_a"] & table["in_b"], table["in_b"], table["in_a"]], ["in both", "appeared", "vanished"], "in both"
     )
     return table
 
@@ -178,6 +154,7 @@ def component_view(a: ComponentSide, b: ComponentSide, *, strongest: int = 60) -
         sides=sides,
         places=places,
         description=_description(sides, edges),
+        counts={status: int((edges["status"] == status).sum()) for status in CIRCUIT_STATUSES},
     )
 
 
@@ -250,6 +227,13 @@ def _left(shape: ComponentShape) -> float:
     return _MAP_SHARE * shape.n_heads if shape.n_layers > _LAYERS_IN_FRAME else 0.0
 
 
+def _row(layer: int, shape: ComponentShape) -> float:
+    """How high a layer stands; the input is layer -1, the output the one behind the last. Where rows are low, both ends
+    stand apart, or their boxes would cover heads."""
+    apart = _ENDS_APART if shape.n_layers > _LOW_ROWS else 0.0
+    return layer + 1.0 + apart * ((layer >= 0) + (layer >= shape.n_layers))
+
+
 def _places(shape: ComponentShape) -> dict[str, Any]:
     left = _left(shape)
     columns = [{"token": f"h{head}", "x": left + head + 1.0, "bold": False} for head in range(shape.n_heads)]
@@ -257,10 +241,10 @@ def _places(shape: ComponentShape) -> dict[str, Any]:
     labels = ["in", *(f"L{layer}" for layer in range(shape.n_layers)), "out"]
     return {
         "width": left + shape.n_heads + 2.4,
-        "height": float(shape.n_layers + 1),
+        "height": _row(shape.n_layers, shape),
         "least_px": _LEAST_LAYER_PX,
         "columns": columns,
-        "rows": [{"label": label, "y": float(place)} for place, label in enumerate(labels)],
+        "rows": [{"label": label, "y": _row(place - 1, shape)} for place, label in enumerate(labels)],
     }
 
 
@@ -277,7 +261,7 @@ def _drawn_nodes(
     for row in nodes.to_dict("records"):
         kind, layer = row["kind"], int(row["layer"])
         x = left + {"head": row["position"] + 1.0, "mlp": shape.n_heads + 1.6}.get(kind, shape.n_heads // 2 + 0.5)
-        y = layer + 1 + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
+        y = _row(layer, shape) + {"head": heads_y, "mlp": mlp_y}.get(kind, 0.0)
         drawn.append(
             {
                 "id": row["id"],
@@ -311,14 +295,16 @@ def _node_tip(row: Mapping[Any, Any], counts: dict[tuple[str, str], pd.Series]) 
         parts = [f"{n} {word}" for n, word in ((n_in, "in"), (n_out, "out")) if n]
         edges = f"edges: {', '.join(parts)}" if row[f"in_{side}"] else "not in the circuit"
         lines.append(f"{side.upper()}: {edges}")
+    a, b = (effect_text(row[side]).removeprefix("+") for side in "ab")
+    lines.append(f"effects of its edges in the circuit, added by size: {a} in A, {b} in B")
     return "\n".join(lines)
 
 
 def _drawn_edges(edges: pd.DataFrame, ids: pd.Series, strongest: int) -> dict[str, list[Any]]:
     """Columns, as `edge_columns` of attribution graphs; `tip` instead of weights. What changed comes first."""
     size = pd.concat([edges[f"effect_{side}"].abs() * edges[f"in_{side}"] for side in "ab"], axis=1).max(axis=1)
-    kept = edges["status"] == "kept"
-    order = pd.DataFrame({"shared": kept, "size": -size}).sort_values(["shared", "size"], kind="stable").index
+    shared = edges["status"] == "in both"
+    order = pd.DataFrame({"shared": shared, "size": -size}).sort_values(["shared", "size"], kind="stable").index
     if len(order) > MOST_EDGES:
         order = order[np.isin(order, size.sort_values(ascending=False, kind="stable").index[:MOST_EDGES])]
     edges = edges.loc[order]
@@ -362,7 +348,7 @@ def _edge_tip(row: Mapping[Any, Any]) -> str:
         lines.append(f"{side.upper()}: effect {effect_text(row[f'effect_{side}'])}, {inside}")
         if not np.isnan(row[f"q_{side}"]):
             lines.append("     " + ", ".join(f"{which} {effect_text(row[f'{which}_{side}'])}" for which in QKV))
-    lines.append(f"{row['status']}: {STATUS_TEXTS[row['status']]}")
+    lines.append(f"{STATUS_TEXTS[row['status']]} · change of effect {effect_text(row['change'])}")
     return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ STATUS: Final[dict[str, str]] = {
     "flipped": "#8f63c7",
     "unchanged": SAME,
     "not kept": SAME,
-    "kept": SAME,
+    "in both": SAME,
 }
 # Of runs: twelve that stay apart for readers with and without deuteranopia or protanopia, as far as twelve can.
 RUNS: Final = (

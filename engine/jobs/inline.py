@@ -22,7 +22,7 @@ def run_inline(store: Store, request: Request, *, on_progress: Report, run: Work
     Raises TracelapseError (also for what no one expected, with the traceback in the log), Cancelled, KeyboardInterrupt.
     """
     journal = Journal(store)
-    task = JobTask(journal, journal.open(request, title_of(request)))
+    task = JobTask(journal, journal.open(request, title_of(request, store)))
     do = run or work
     task.begin()
 

@@ -55,7 +55,7 @@ class JobManager:
             for record in self.active():
                 if _wanted(record.request) == _wanted(request):
                     return record.id
-            task = JobTask(self._journal, self._journal.open(request, title or title_of(request)))
+            task = JobTask(self._journal, self._journal.open(request, title or title_of(request, self._store)))
             self._own[task.record.id] = task
             try:
                 self._lane("train" if request.action in _TRAIN_LANE else "trace").put(task)

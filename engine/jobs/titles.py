@@ -1,5 +1,10 @@
 """What a job is called where no one gave it a title."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
+from engine.domain.components import ScoreSettings
+from engine.domain.errors import TracelapseError
 from engine.domain.jobs import (
     AddModel,
     AddRealModel,
@@ -24,11 +29,19 @@ from engine.domain.jobs import (
     WhereProbes,
 )
 from engine.domain.numbers import plural
-from engine.domain.words import listed
+from engine.domain.runs import NO_CORPUS
+from engine.domain.words import listed, spoken
+from engine.store import Store
+
+_PROMPT = 40  # characters of a prompt
+_JOINERS = "\u200c\u200d"  # parts of words in some scripts, and of pictures
 
 
-def title_of(request: Request) -> str:  # noqa: C901 - a case an action
-    """One short line, begun with a verb."""
+def title_of(request: Request, store: Store | None = None) -> str:  # noqa: C901 - a case an action
+    """One short line, begun with a verb; what is asked of prompts names the one, or how many and of which corpus.
+
+    `store`: knows which corpus a run was trained on; without it that is not told.
+    """
     match request:
         case MakeCorpus():
             return f"Create corpus {request.spec.name}"
@@ -43,34 +56,65 @@ def title_of(request: Request) -> str:  # noqa: C901 - a case an action
         case TrainTranscoders():
             return f"Train transcoders {request.name}"
         case Compare():
-            return f"Compare {request.a} with {request.b}"
+            return f"Compare {request.a} with {request.b}{_on(request.prompts, store, request.a, request.b)}"
         case Trace():
-            return f"Trace {request.checkpoint}"
+            return f"Trace {request.checkpoint}{_on(request.prompts, store, request.checkpoint)}"
         case Where():
-            return f"Find where training acted from {request.a} to {request.b}"
+            return f"Find where training acted{_on((request.prompt,))}, {request.a} to {request.b}"
         case WhereProbes():
-            return (
-                f"Find where training acted from {request.a} to {request.b} on {plural(len(request.asked), 'prompt')}"
-            )
+            prompts = [one.prompt for one in request.asked]
+            on = _on(prompts, store, request.a, request.b)
+            return f"Find where training acted{on}, {request.a} to {request.b}"
         case FindExamples():
-            return f"Find which examples taught {request.checkpoint}"
+            of = _on((request.prompt,)) if request.prompt else f" on the type {spoken(request.constraint_type)}"
+            return f"Find which examples taught {request.checkpoint}{of}"
         case Timelapse():
-            return f"Trace the time-lapse of {request.a} and {request.b}"
+            return f"Trace the time-lapse of {request.a} and {request.b}{_on((request.prompt,))}"
         case Intervene():
             verb = "Ablate" if request.factor == 0 else "Scale"
-            return f"{verb} {len(request.features)} feature{'s' if len(request.features) > 1 else ''}"
+            return f"{verb} {plural(len(request.features), 'feature')}{_on((request.prompt,))}"
         case DescribeFeatures():
-            return f"Look up {len(request.features)} features"
+            return f"Look up {plural(len(request.features), 'feature')}"
         case LabelFeatures():
             return f"Label the features of {listed(request.checkpoints)}"
         case AnalyseRun():
-            return f"Analyse {request.run}"
+            n = plural(request.n_prompts, "prompt")
+            return f"Analyse {request.run} on {n} of each type{_of_corpus(store, request.run)}"
         case FindCircuits():
             n_more = len(request.checkpoints) - 1
-            return f"Find the circuits of {request.checkpoints[0]}{f' and {n_more} more' if n_more else ''}"
+            more = f" and {n_more} more" if n_more else ""
+            return f"Find the circuits of {request.checkpoints[0]}{more}{_with(request.pairs, request.settings)}"
         case CheckRobustness():
-            return f"Check the circuit of {request.checkpoint}"
+            return f"Check the circuit of {request.checkpoint}{_with(request.pairs, request.settings)}"
         case UniteCircuits():
-            return f"Unite {len(request.parts)} circuits for {request.checkpoint}"
+            parts = plural(len(request.parts), "circuit")
+            return f"Unite {parts} for {request.checkpoint}{_with(request.pairs, request.settings)}"
         case MeasureProbes():
-            return f"Probe {request.run}"
+            return f"Probe {request.run}{_of_corpus(store, request.run, what=' on the probes')}"
+
+
+def _on(prompts: Sequence[str], store: Store | None = None, *refs: str) -> str:
+    """` on “The capital of …”`, or ` on 12 prompts of “demo”`."""
+    if len(prompts) == 1:
+        return f" on “{_start(prompts[0])}”"
+    return f" on {plural(len(prompts), 'prompt')}{_of_corpus(store, *(ref.partition('@')[0] for ref in refs))}"
+
+
+def _start(prompt: str) -> str:
+    """On one line; what would turn or hide the text around it is left out."""
+    shown = "".join(one if one.isprintable() or one in _JOINERS else " " for one in prompt[: 10 * _PROMPT])
+    line = " ".join(shown.split())
+    return line if len(line) <= _PROMPT else f"{line[: _PROMPT - 1].rstrip()}…"
+
+
+def _of_corpus(store: Store | None, *runs: str, what: str = "") -> str:
+    """` of “demo”`, where all of the runs were trained on it."""
+    corpora = set()
+    for run in runs:
+        with suppress(TracelapseError):
+            corpora |= {store.run(run).corpus} if store else set()
+    return f"{what} of “{corpora.pop()}”" if len(corpora) == 1 and corpora != {NO_CORPUS} else ""
+
+
+def _with(pairs: str, settings: ScoreSettings) -> str:
+    return f" with up to {plural(settings.n_pairs, 'pair')} of “{pairs}”" if pairs else ""

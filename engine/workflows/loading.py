@@ -9,6 +9,7 @@ from engine.domain.models import ModelSpec
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.store.kept import kept_values
+from engine.workflows.same_base import added_rows, named, refusal, why_not_comparable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,16 +37,14 @@ def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
 def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedModel":
     """The base model of all the checkpoints. Raises ComparisonRefused where they have different ones."""
     specs = {checkpoint.run: store.run(checkpoint.run).model for checkpoint in checkpoints}
-    first, *others = specs.items()
-    loaded = base_model(store, first[1])
+    (first, own), *others = specs.items()
+    for run, _ in others:
+        if why := why_not_comparable(store, first, run):
+            raise ComparisonRefused(why)
+    loaded = base_model(store, own)
     for run, spec in others:
-        if _same(spec) == _same(first[1]):
-            continue
-        if _identity(base_model(store, spec)) != _identity(loaded):
-            raise ComparisonRefused(
-                f"“{first[0]}” was trained on {_described(first[1])}, “{run}” on {_described(spec)}: another model or "
-                "another tokenizer. Compare checkpoints of one base model."
-            )
+        if named(spec) != named(own) and _identity(base_model(store, spec)) != _identity(loaded):
+            raise ComparisonRefused(refusal(first, own, run, spec))
     return loaded
 
 
@@ -78,17 +77,9 @@ def _stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
 
 
-def _same(spec: ModelSpec) -> tuple[str, ...]:
-    return spec.source, spec.location, spec.vocabulary
-
-
 def _identity(loaded: "LoadedModel") -> tuple[str, str, str]:
     """The base's weights, the rows added to them, and how texts are read."""
     from engine.models.adapters import base_hash
     from engine.models.added_tokens import reading
 
-    return base_hash(loaded.folder), loaded.spec.vocabulary.partition("-")[0].strip("0"), reading(loaded.tokenizer)
-
-
-def _described(spec: ModelSpec) -> str:
-    return f"“{spec.name}” ({spec.location or spec.source})"
+    return base_hash(loaded.folder), added_rows(loaded.spec), reading(loaded.tokenizer)

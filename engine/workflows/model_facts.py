@@ -48,7 +48,7 @@ class ModelFacts:
 def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
     """Reads config.json and the headers of the safetensors files; of a hub model those in the Hugging Face cache."""
     try:
-        folder = _here(store, spec)
+        folder = folder_here(store, spec)
         if folder is None:
             return ModelFacts(spec, problem="It is not on this machine yet. It is downloaded when it is first used.")
         if not folder.is_dir():
@@ -77,7 +77,7 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
     )
 
 
-def _here(store: Store, spec: ModelSpec) -> Path | None:
+def folder_here(store: Store, spec: ModelSpec) -> Path | None:
     """Where its files lie; None for a hub model that was not downloaded."""
     if spec.source != "hub":
         return store.base_folder(spec)

@@ -44,7 +44,7 @@ def offer_to_measure(
     over, where that is not just two checkpoints."""
     n_missing = len(request.asked)
     some = "" if n_missing == n else f"{n_missing} of "
-    takes = on_this_model(store(), run, f"about {duration(STRETCH_S * n_missing * n_stretches)}")
+    takes = on_this_model(store(), run, f"about {duration(STRETCH_S * n_missing * n_stretches)}", request)
     with st.container(border=True):
         if told:
             st.markdown(told)

@@ -34,8 +34,14 @@ def pick(
     return str(st.session_state[key])
 
 
-def checkpoint_picker(store: Store, page: str, name: str, *, runs: Sequence[str], default: str) -> Checkpoint:
-    """A run and one of its checkpoints, kept together in the URL as RUN@LABEL."""
+def checkpoint_picker(
+    store: Store, page: str, name: str, *, runs: Sequence[str], default: str,
+    chosen: Callable[[str], None] = lambda run: None, explain: str = "",
+) -> Checkpoint:  # fmt: skip
+    """A run and one of its checkpoints, kept together in the URL as RUN@LABEL.
+
+    `chosen`: called with the run that a person has picked. `explain`: the help text of the runs.
+    """
     wanted = _wanted(store, page, name, runs, default)
     run_key, label_key = f"{page} {name} run", f"{page} {name} label"
     st.session_state[run_key] = wanted.run
@@ -44,10 +50,12 @@ def checkpoint_picker(store: Store, page: str, name: str, *, runs: Sequence[str]
         labels = [checkpoint.label for checkpoint in store.checkpoints(run)]
         return f"{run}@{wanted.label if wanted.label in labels else labels[-1]}"
 
+    def run_changed() -> None:
+        url.changed(page, name, run_key, to_same_label)
+        chosen(str(st.session_state[run_key]))
+
     left, right = st.columns([3, 2], gap="xsmall", vertical_alignment="bottom")
-    left.selectbox(
-        f"{name.upper()} · run", runs, key=run_key, on_change=url.changed, args=(page, name, run_key, to_same_label)
-    )
+    left.selectbox(f"{name.upper()} · run", runs, key=run_key, on_change=run_changed, help=explain or None)
     checkpoints = {checkpoint.label: checkpoint for checkpoint in store.checkpoints(wanted.run)}
     st.session_state[label_key] = wanted.label
     right.selectbox(

@@ -1,18 +1,125 @@
-"""How long a job takes."""
+"""How long a job takes: as the same work took with this model before, else as it takes with the demo's."""
 
-from engine.domain.models import DEMO_MODEL
+from engine.domain.errors import TracelapseError
+from engine.domain.jobs import (
+    AnalyseRun,
+    CheckRobustness,
+    Compare,
+    FindCircuits,
+    FindExamples,
+    JobRecord,
+    Request,
+    Where,
+    WhereProbes,
+)
+from engine.domain.models import DEMO_MODEL, ModelSpec
+from engine.domain.numbers import duration
 from engine.store import Store
 from engine.workflows.model_facts import model_facts
+from pages._ui.session import jobs
+
+_LEAST_S = 1.0  # a job that took less had its results already
+_LEAST_CHARACTERS = 60  # of a prompt: below, what every prompt takes is more than what its length does
+_LOOKED_AT = 5  # of jobs that did the same; the slowest counts, as others had a part of their results already
 
 
-def on_this_model(store: Store, run: str, takes: str) -> str:
-    """`takes` is what was measured with the demo's model; how much larger the base model of this run is stands behind.
+def on_this_model(store: Store, run: str, takes: str, request: Request) -> str:
+    """How long `request` takes: `takes` is what was measured with the demo's model. Where the base model of this run is
+    larger, it is said how much; where the same kind of work was done with it, how long that took, instead.
 
-    Without a full stop. Raises NotFound.
+    Without a full stop; begins as `takes` does. Raises NotFound.
     """
-    told = f"{takes} with the demo’s model"
     model = store.run(run).model
+    if model.source != "bundled" and (seconds := _measured(store, model, request)) is not None:
+        about = "About" if takes[0].isupper() else "about"
+        return f"{about} {duration(seconds)}, as it took with this model before"
+    told = f"{takes} with the demo’s model"
     if model.source == "bundled":
         return told
     own, demo = (model_facts(store, spec).n_parameters for spec in (model, DEMO_MODEL))
+    if not own or not demo:
+        return f"{told}; this one may be much larger"
     return told if own < 2 * demo else f"{told}; this one is {own / demo:,.0f} times as large"
+
+
+def _measured(store: Store, model: ModelSpec, request: Request) -> float | None:
+    """Seconds, by the last jobs that did the same with this model; None where there is none."""
+    done = [job for job in jobs().snapshot() if job.state == "done" and _is_alike(store, model, job.request, request)]
+    same = [job for job in done if _trains(store, request) == _trained(job, done)]
+    rates = [seconds / _amount(store, job.request) for job in same if (seconds := _seconds(job)) >= _LEAST_S]
+    return max(rates[:_LOOKED_AT]) * _amount(store, request) if rates else None
+
+
+def _seconds(job: JobRecord) -> float:
+    return (job.finished_at or 0.0) - (job.started_at or 0.0)
+
+
+def _is_alike(store: Store, model: ModelSpec, other: Request, request: Request) -> bool:
+    if type(other) is not type(request) or not (run := _run_of(other)):
+        return False
+    if isinstance(other, WhereProbes) and isinstance(request, WhereProbes) and other.each != request.each:
+        return False
+    try:
+        its = store.run(run).model
+    except TracelapseError:  # a run that is gone
+        return False
+    return (its.source, its.location) == (model.source, model.location)
+
+
+def _trains(store: Store, request: Request) -> bool:
+    """Whether transcoders are trained first, which takes longer than all the rest."""
+    return isinstance(request, Compare) and store.transcoders_for([request.a, request.b]) is None
+
+
+def _trained(job: JobRecord, done: list[JobRecord]) -> bool:
+    """Whether they were: by the first comparison of its runs. `done`: of the same kind, the newest first."""
+    if not isinstance(job.request, Compare):
+        return False
+    return not any(_runs(other.request) == _runs(job.request) for other in done[done.index(job) + 1 :])
+
+
+def _runs(request: Request) -> set[str]:
+    return {ref.partition("@")[0] for ref in (request.a, request.b)} if isinstance(request, Compare) else set()
+
+
+def _run_of(request: Request) -> str:
+    match request:
+        case FindCircuits():
+            ref = request.checkpoints[0]
+        case CheckRobustness() | FindExamples():
+            ref = request.checkpoint
+        case Compare() | Where() | WhereProbes():
+            ref = request.a
+        case AnalyseRun():
+            ref = request.run
+        case _:
+            return ""
+    return ref.partition("@")[0]
+
+
+def _amount(store: Store, request: Request) -> float:
+    """How much of its kind of work is asked for, in a unit of that kind."""
+    match request:
+        case FindCircuits():
+            return len(request.checkpoints) * _n_pairs(store, request)
+        case CheckRobustness():
+            return _n_pairs(store, request)
+        case Compare():
+            return sum(_length(prompt) for prompt in request.prompts)
+        case Where():
+            return _length(request.prompt)
+        case WhereProbes():
+            return sum(_length(one.prompt) for one in request.asked) or 1.0
+        case AnalyseRun():
+            return request.n_prompts
+        case _:
+            return 1.0
+
+
+def _n_pairs(store: Store, request: FindCircuits | CheckRobustness) -> float:
+    there = next((info.n_pairs for info in store.corpora() if info.name == request.pairs), 0)
+    return min(request.settings.n_pairs, there or request.settings.n_pairs)
+
+
+def _length(prompt: str) -> float:
+    return max(len(prompt), _LEAST_CHARACTERS)

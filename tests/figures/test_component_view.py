@@ -37,7 +37,7 @@ def test_a_table_worked_by_hand():
     }  # fmt: skip
     head = rows["input", "L0 · head 0"]
     assert (head["effect_a"], head["effect_b"]) == pytest.approx((0.3, 0.1))  # q and v add up
-    assert (head["via_a"], head["via_b"], head["status"]) == ("q v", "q", "kept")
+    assert (head["via_a"], head["via_b"], head["status"]) == ("q v", "q", "in both")
     assert [head[f"{which}_a"] for which in "qkv"] == pytest.approx([0.5, 0.0, -0.2])
     assert (head["source"], head["target"]) == ("input", "a0.h0")
     mlp = rows["L0 · MLP", "output"]
@@ -56,7 +56,7 @@ def test_nodes_worked_by_hand():
     assert nodes.loc["a0.h0", ["a", "b"]].tolist() == pytest.approx([1.0, 0.3])
     assert nodes.loc["logits", "b"] == pytest.approx(2.7)
     assert nodes["status"].to_dict() == {
-        "input": "kept", "a0.h0": "kept", "a0.h1": "kept", "m0": "appeared", "logits": "kept",
+        "input": "in both", "a0.h0": "in both", "a0.h1": "in both", "m0": "appeared", "logits": "in both",
     }  # fmt: skip
     assert not nodes.loc["a0.h1", ["in_a", "in_b"]].any()
 
@@ -96,6 +96,20 @@ def test_input_and_mlp_of_a_parallel_model_stand_in_one_row():
     assert nodes["a0.h0"]["y"] == nodes["m0"]["y"] == 1
 
 
+@pytest.mark.parametrize(("n_layers", "apart"), [(12, 1.0), (30, 1.8)])
+def test_where_rows_are_low_input_and_output_stand_apart(n_layers, apart):
+    shape = ComponentShape(n_layers=n_layers, n_heads=2)
+    one = micro_side({("input", "logits"): 1.0}, "run@base", shape)
+    view = component_view(one, one)
+    rows = {row["label"]: row["y"] for row in view.places["rows"]}
+    assert rows["L0"] - rows["in"] == pytest.approx(apart)
+    assert rows["out"] - rows[f"L{n_layers - 1}"] == pytest.approx(apart)
+    assert rows["L1"] - rows["L0"] == pytest.approx(1)
+    nodes = {node["id"]: node["y"] for node in view.nodes}
+    assert (nodes["input"], nodes["logits"]) == (rows["in"], rows["out"]) == (0, view.places["height"])
+    assert nodes["a0.h0"] == pytest.approx(rows["L0"] - 0.22)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_sent_is_complete_and_finite(seed):
     a, b = (side(random_scores(seed, checkpoint=f"run@{n}%", drift=n / 100), share=0.3) for n in (25, 75))
@@ -113,7 +127,7 @@ def test_what_is_sent_is_complete_and_finite(seed):
     status = np.array(view.edges["status"])
     assert ((status == CIRCUIT_STATUSES.index("appeared")) == (kept == IN_B)).all()
     assert ((status == CIRCUIT_STATUSES.index("vanished")) == (kept == IN_A)).all()
-    shared = status == CIRCUIT_STATUSES.index("kept")
+    shared = status == CIRCUIT_STATUSES.index("in both")
     assert not shared[: (~shared).sum()].any()  # what changed is drawn first where not all can be
     assert (np.array(view.edges["show"]) & STRONG_CHANGE > 0).sum() == 24
     assert all(Marks(selected=node["id"]).to_text() for node in view.nodes)
@@ -125,9 +139,9 @@ def test_what_is_sent_is_complete_and_finite(seed):
 def test_a_circuit_against_itself_shows_no_change():
     one = side(random_scores(1))
     view = component_view(one, one)
-    assert set(view.edges["status"]) == {CIRCUIT_STATUSES.index("kept")}
+    assert set(view.edges["status"]) == {CIRCUIT_STATUSES.index("in both")}
     assert set(view.edges["change"]) == {0}
-    assert {node["status"] for node in view.nodes} == {"kept"}
+    assert {node["status"] for node in view.nodes} == {"in both"}
 
 
 def test_a_large_model_sends_its_strongest_edges():

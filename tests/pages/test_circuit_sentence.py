@@ -11,7 +11,7 @@ from tests.figures.component_makers import random_scores, side
 
 
 def counts(*numbers: int) -> dict[CircuitStatus, int]:
-    """appeared, vanished, flipped, kept."""
+    """appeared, vanished, flipped, in both."""
     return dict(zip(CIRCUIT_STATUSES, numbers, strict=True))
 
 
@@ -20,21 +20,21 @@ def counts(*numbers: int) -> dict[CircuitStatus, int]:
     [
         (
             (5, 2, 16, 1), (1, 1, 0, 8), (0, 300),
-            "From base to step 300, **16 of 19 edges** flipped their signs, **2** vanished and **1** was kept; **5** "
-            "appeared. **8 of 9 heads and MLPs** were kept and **1** vanished; **1** appeared.",
+            "From base to step 300, **16 of 19 edges** flipped their signs, **2** vanished and **1** is in both; **5** "
+            "appeared. **8 of 9 heads and MLPs** are in both and **1** vanished; **1** appeared.",
         ),
         (
             (0, 0, 0, 60), (0, 0, 0, 14), (0, 300),
-            "From base to step 300, all **60 edges** were kept. All **14 heads and MLPs** were kept.",
+            "From base to step 300, all **60 edges** are in both. All **14 heads and MLPs** are in both.",
         ),
         (
             (41, 41, 0, 19), (5, 5, 0, 9), (20, 10),
-            "From step 20 to step 10, **41 of 60 edges** vanished and **19** were kept; **41** appeared. **9 of 14 "
-            "heads and MLPs** were kept and **5** vanished; **5** appeared.",
+            "From step 20 to step 10, **41 of 60 edges** vanished and **19** are in both; **41** appeared. **9 of 14 "
+            "heads and MLPs** are in both and **5** vanished; **5** appeared.",
         ),
         (
             (2, 0, 0, 9), (0, 0, 0, 2), (0, 1),
-            "From base to step 1, all **9 edges** were kept; **2** appeared. All **2 heads and MLPs** were kept.",
+            "From base to step 1, all **9 edges** are in both; **2** appeared. All **2 heads and MLPs** are in both.",
         ),
         (
             (3, 0, 0, 0), (1, 0, 0, 0), (0, 1),
@@ -59,8 +59,8 @@ def test_the_figures_of_the_sentence_are_those_of_the_table(drift: float) -> Non
     edges, nodes = edge_changes(a, b), node_changes(a, b)
     said = status_counts(edges)
     assert said["flipped"] == int((edges["in_a"] & edges["in_b"] & (edges["effect_a"] * edges["effect_b"] < 0)).sum())
-    assert said["vanished"] + said["flipped"] + said["kept"] == int(edges["in_a"].sum())
-    assert said["appeared"] + said["flipped"] + said["kept"] == int(edges["in_b"].sum())
+    assert said["vanished"] + said["flipped"] + said["in both"] == int(edges["in_a"].sum())
+    assert said["appeared"] + said["flipped"] + said["in both"] == int(edges["in_b"].sum())
     text = sentence(said, node_counts(nodes), step_a=0, step_b=4)
     figures = [int(found) for found in re.findall(r"\*\*(\d+)", text.split(". ")[0])]
     assert sorted(figures) == sorted(n for n in said.values() if n)

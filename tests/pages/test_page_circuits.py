@@ -33,7 +33,7 @@ from engine.domain.measures import Estimate
 from engine.export.circuit_formats import CIRCUIT_FORMATS, CSV_COLUMNS, ComparedCircuits
 from engine.figures.component_view import edge_changes, node_changes
 from pages._ui import session
-from pages._ui.circuits.words import node_counts, sentence, status_counts
+from pages._ui.circuits.words import moved, node_counts, sentence, status_counts
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.marks import Marks
 from tests.figures.component_makers import SHAPE, scores_of, side
@@ -78,8 +78,8 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     ready(pairs=False)
     app = open_page("circuits", bundled=None)
     assert not app.exception
-    assert "The corpus “words” of one has no prompt pairs" in texts(app)
-    assert not app.button
+    assert "There are no prompt pairs for one yet" in texts(app)
+    assert [button.label for button in app.button] == ["Go to Corpus"]
 
 
 def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:
@@ -107,7 +107,8 @@ def test_the_default_is_base_beside_the_last(open_page: OpenPage) -> None:
     assert {name: app.query_params[name] for name in address} == address
     edges, nodes = edge_changes(side(first), side(last)), node_changes(side(first), side(last))
     counts = status_counts(edges)
-    assert sentence(counts, node_counts(nodes), step_a=0, step_b=4) in [line.value for line in app.markdown]
+    told = sentence(counts, node_counts(nodes), step_a=0, step_b=4) + moved(edges)
+    assert told in [line.value for line in app.markdown]
     assert status_chips(counts, CIRCUIT_STATUSES) in texts(app)
     table = app.dataframe[0].value
     assert status_counts(table) == counts
@@ -172,7 +173,7 @@ def test_a_marked_edge_tells_of_q_k_and_v(open_page: OpenPage) -> None:
     assert f"{row['from']} → {row['to']}" in texts(app)
     parts = app.dataframe[1].value
     assert len(parts) == 4
-    assert list(parts.columns) == ["", "A", "B"]
+    assert list(parts.columns) == ["", "A", "B", "change"]
 
 
 def test_a_marked_component_shows_its_own_edges(open_page: OpenPage) -> None:
@@ -262,7 +263,8 @@ def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:
 def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     _, middle, last = found()
     for name in ("sum", "product"):
-        add_run(store(), name)
+        add_run(store(), name, on=store().corpus("sums"))
+    add_run(store(), "pairless")
     points = tuple(
         UnionPoint(share=share, union=point(share, 0.5), direct=point(share, 0.6), nodes=0.7, edges=0.3)
         for share in SHARES
@@ -270,8 +272,10 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     store().save_circuit_report(UnionReport(key=last.key, parts=(middle.key, middle.key), points=points))
     app = open_page("circuits", bundled=None, run="one")
     assert not app.exception
-    assert "one@100% on sums, the union of one@50% and one@50%" in texts(app).replace("**", "")
-    next(box for box in app.multiselect if box.label == "Runs of the subtasks").set_value(["sum", "product"]).run()
+    assert "one@100% on 10 prompt pairs of “sums”, the union of one@50% and one@50%" in texts(app).replace("**", "")
+    subtasks = next(box for box in app.multiselect if box.label == "Runs of the subtasks")
+    assert set(subtasks.options) == {"sum", "product"}
+    subtasks.set_value(["sum", "product"]).run()
     press(app, "Unite and measure")
     parts = tuple(SubtaskCircuit(checkpoint=f"{name}@100%") for name in ("sum", "product"))
     (asked,) = requests()
@@ -285,7 +289,7 @@ def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     csv, scores = (str(each.make(ComparedCircuits(edges, first, last), "")) for each in CIRCUIT_FORMATS)
     table = csv.splitlines()
     assert len(table) == len(edges) + 1
-    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b"])
+    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b", "pairs", "n_pairs"])
     given = json.loads(scores)
     assert given["a"]["made_by"]["checkpoint"] == "one@base"
     values = np.array([[np.nan if one is None else one for one in row] for row in given["b"]["scores"]], float)

@@ -96,5 +96,5 @@ def test_a_job_started_again_takes_the_place_of_the_one_that_failed(open_page: O
 def test_a_finished_job_is_news_in_passing_and_nothing_is_left_of_it(open_page: OpenPage) -> None:
     run_inline(Store.open(), AnalyseRun(run="demo-lora"), on_progress=lambda *_: None, run=lambda *_: "")
     app = open_page("corpus")
-    assert "Analyse demo-lora: done" in texts(app)
+    assert "Analyse demo-lora on 10 prompts o…: done" in texts(app)
     assert not app.sidebar.children

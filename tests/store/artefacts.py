@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from engine.domain.corpus import Corpus, Example, Probe
 from engine.domain.graphs import AttributionGraph, Comparison, ComparisonKey, Fit, GraphKey, LogitParts, Uncut
-from engine.domain.models import DEMO_MODEL, TranscoderMeta, TranscoderTraining
+from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.store import Store
 
@@ -48,13 +48,17 @@ def add_checkpoint(
         write_adapter(folder, step, n=n)
 
 
-def add_run(store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 4), n_steps: int = 4) -> RunConfig:
-    """A run on the corpus `words` (saved where it is missing), with checkpoints, probes and losses."""
-    store.save_corpus(corpus())
-    config = RunConfig(name=name, corpus="words", corpus_hash=corpus().hash, n_steps=n_steps)
+def add_run(
+    store: Store, name: str = "one", *, steps: tuple[int, ...] = (0, 2, 4), n_steps: int = 4,
+    model: ModelSpec = DEMO_MODEL, on: Corpus | None = None,
+) -> RunConfig:  # fmt: skip
+    """A run on this corpus, else on `words` (saved where it is missing), with checkpoints, probes and losses."""
+    taught = on or corpus()
+    store.save_corpus(taught)
+    config = RunConfig(name=name, model=model, corpus=taught.name, corpus_hash=taught.hash, n_steps=n_steps)
     store.save_run(config)
     for step in steps:
-        add_checkpoint(store, name, step, n_steps=n_steps, corpus_hash=corpus().hash)
+        add_checkpoint(store, name, step, n_steps=n_steps, corpus_hash=taught.hash)
         store.save_probe_results(name, step, results())
     store.save_losses(name, LossLog(step=(1, 2), loss=(1.0, 0.5), learning_rate=(1e-3, 1e-3)))
     return config

@@ -16,7 +16,7 @@ from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.map_view import DEEP
 from pages._ui import url
-from pages._ui.circuits.data import corpora_with_pairs, default_pairs
+from pages._ui.circuits.pairs import fitting_corpora
 from pages._ui.demo import RUN_A
 from pages._ui.graphs.picking import Picking
 from pages._ui.pickers import pick
@@ -43,7 +43,7 @@ class CircuitChoice:
     how: How
     mode: str  # a key of MODES
     metric: Metric
-    pairs: str  # the corpus that the pairs come from; empty where there is none with pairs
+    pairs: str  # the corpus that the pairs come from; empty where none has any that fit
 
 
 def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
@@ -126,15 +126,24 @@ def _settings(run: str) -> tuple[str, str]:
             PAGE, "metric", list(EDGE_MEASURES), label="Edge measure", what="edge measure", default="logit_diff",
             show=lambda metric: EDGE_MEASURES[metric].label, explain=_explained(EDGE_MEASURES),
         )  # fmt: skip
-        there = corpora_with_pairs(store(), run)
-        if not there:
-            return metric, ""
-        default = default_pairs(store(), run, there)
-        pairs = pick(
-            PAGE, "pairs", there, label="Prompt pairs from", what="corpus with pairs of prompts", default=default
-        )
-        url.write_unless(PAGE, "pairs", pairs, default)
-    return metric, pairs
+        return metric, _pick_pairs(run)
+
+
+def _pick_pairs(run: str) -> str:
+    """Those that fit; what an address asks for is named beside them, and then refused where it does not."""
+    there = fitting_corpora(store(), run)
+    asked = url.read(PAGE, "pairs")
+    if (
+        asked is not None
+        and asked not in there
+        and any(info.name == asked and info.has_pairs for info in store().corpora())
+    ):
+        there = [*there, asked]
+    if not there:
+        return ""
+    pairs = pick(PAGE, "pairs", there, label="Prompt pairs from", what="corpus with pairs of prompts", default=there[0])
+    url.write_unless(PAGE, "pairs", pairs, there[0])
+    return pairs
 
 
 def _explained(options: Mapping[str, EdgeMeasure] | Mapping[str, EdgeRule]) -> str:

@@ -30,25 +30,6 @@ from pages._ui.cached import stamp
 from pages._ui.kept import kept
 
 
-def corpora_with_pairs(store: Store, run: str) -> list[str]:
-    """Corpora that circuits of the run can be found with: its own first, then those they were found with, then all
-    others that have pairs."""
-    own = store.run(run).corpus
-    infos = {info.name: info for info in store.corpora()}
-    known = [one.pairs for one in settings_found(store, run)]
-    return [
-        name
-        for name in dict.fromkeys([own, *known, *infos])
-        if name in known or (name in infos and infos[name].has_pairs)
-    ]
-
-
-def default_pairs(store: Store, run: str, there: list[str]) -> str:
-    """The corpus that circuits were found with last, else the run's own, else the first."""
-    wanted = [*(one.pairs for one in settings_found(store, run)), store.run(run).corpus]
-    return next((name for name in wanted if name in there), there[0])
-
-
 def found_for(store: Store, run: str, pairs: str, metric: Metric) -> FoundCircuits | None:
     """The newest way in which circuits of the run were found with this metric on these pairs."""
     ways = settings_found(store, run)

@@ -21,11 +21,12 @@ from engine.figures.component_map import (
     part_name,
     place_of_part,
 )  # fmt: skip
+from engine.figures.component_words import few_pairs, found_on, n_pairs_of
 from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
 from pages._ui.circuits.data import edges_of, effects_of, nodes_of
-from pages._ui.circuits.sides import side_name, sides_of
+from pages._ui.circuits.sides import PARTS, found_with, side_name, sides_of
 from pages._ui.circuits.table import edge_rows, node_title
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
@@ -38,14 +39,10 @@ PICKING = Picking(PAGE, key="circuit map")
 _TABLE_PX = 300
 _FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
 _NUMBER = st.column_config.NumberColumn
-_STATUS_WORDS = {"kept": "both", "appeared": "B alone", "vanished": "A alone"}
+_STATUS_WORDS = {"in both": "both", "appeared": "B alone", "vanished": "A alone"}
 _HOW_TO_READ = (
     "A mark is the **effect** of a head or MLP: about how much the right answer depends on what it writes, by all "
     "edges out of it."
-)
-_PARTS = (
-    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
-    "Edges that the circuit leaves out count, too."
 )
 
 
@@ -64,12 +61,13 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     nodes, text = nodes_of(a, b, chosen.share, chosen.how), _sentence(there, view)
     with above:
         st.markdown(text)
-        st.caption(_HOW_TO_READ, help=_PARTS)
+        found_with(b.scores, _HOW_TO_READ, f"{PARTS} Edges that the circuit leaves out count, too.")
     left, right = st.columns(2, gap="medium")
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
         names = a.scores.key.checkpoint, b.scores.key.checkpoint
-        drawn = ExportedMap(view, *names, "", text.replace("**", ""), subject="Heads and MLPs")
+        told = " ".join((text.replace("**", ""), f"On {found_on(b.scores)}.", few_pairs(n_pairs_of(b.scores)))).strip()
+        drawn = ExportedMap(view, *names, "", told, subject="Heads and MLPs")
         export_menu(_FORMATS, drawn, name=f"{drawn.a} {drawn.b} heads")
     with left:
         PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))

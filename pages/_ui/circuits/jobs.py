@@ -8,7 +8,7 @@ from engine.domain.components import ScoreSettings
 from engine.domain.jobs import CheckRobustness, FindCircuits, Request, UniteCircuits
 from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
-from pages._ui.circuits.data import corpora_with_pairs
+from pages._ui.circuits.pairs import fitting_corpora, pairs_fit, refuse_pairs, whose_pairs
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
@@ -23,6 +23,9 @@ def offer_to_find(
 ) -> None:  # fmt: skip
     """The button that finds the circuits of `checkpoints`. `others_found`: the run has circuits already."""
     n = len(checkpoints)
+    if not (fit := pairs_fit(store(), run, pairs)).fits:
+        refuse_pairs(store(), run, pairs, fit)
+        return
     with st.container(border=True):
         if others_found:
             st.markdown(f"**{plural(n, 'checkpoint')} of {plain(run)} without a circuit yet**")
@@ -31,30 +34,30 @@ def offer_to_find(
             st.markdown(
                 "A component circuit is the set of attention heads and MLPs, and of edges between them, that an answer "
                 "depends on. It is found with prompt pairs that differ in one word and so in the right answer. Find it "
-                "at every checkpoint to see which edges fine-tuning kept, flipped, added or removed."
+                "at every checkpoint to see which edges appear, vanish or flip their sign."
             )
-        if pairs != (own := store().run(run).corpus):
-            st.caption(plain(f"With the prompt pairs of “{pairs}”{_instead(run, own)}. Settings has other corpora."))
+        if whose := whose_pairs(store(), run, pairs):
+            others = " Settings has other corpora." if len(fitting_corpora(store(), run)) > 1 else ""
+            st.caption(plain(whose + others))
+        request = FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings)
         job_button(
-            FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings),
+            request,
             label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
-            key="find circuits", icon=":material/hub:", note=estimate(run, n, settings),
+            key="find circuits", icon=":material/hub:", note=estimate(run, request, fit.n),
             covers=lambda request: finds(request, run, pairs),
         )  # fmt: skip
 
 
-def _instead(run: str, own: str) -> str:
-    return "" if own in corpora_with_pairs(store(), run) else f", as the run’s own corpus “{own}” has none"
-
-
-def estimate(run: str, n_checkpoints: int, settings: ScoreSettings) -> str:
-    """What it takes."""
-    share = settings.n_pairs / 100
-    takes = duration(n_checkpoints * share * (SCORE_S * settings.n_steps / 5 + CURVE_S))
+def estimate(run: str, request: FindCircuits, n_there: int) -> str:
+    """What it takes. `n_there`: pairs of the corpus; 0 where that is not known."""
+    settings, n = request.settings, len(request.checkpoints)
+    n_pairs = min(settings.n_pairs, n_there or settings.n_pairs)
+    up_to = "" if n_there else "up to "
+    takes = duration(n * n_pairs / 100 * (SCORE_S * settings.n_steps / 5 + CURVE_S))
     return (
-        f"{plural(n_checkpoints, 'checkpoint')}, up to {plural(settings.n_pairs, 'prompt pair')} each: "
-        f"{on_this_model(store(), run, f'about {takes}')}. It runs in the background, and every finished checkpoint "
-        "is saved."
+        f"{plural(n, 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each: "
+        f"{on_this_model(store(), run, f'about {takes}', request)}. It runs in the background, and every finished "
+        "checkpoint is saved."
     )
 
 

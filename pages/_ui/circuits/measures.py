@@ -1,8 +1,10 @@
 """Below the graphs: what the circuit does alone, how it changed over training, whether other prompts give the same one,
 and whether a task’s circuit is the union of its subtasks’ circuits."""
 
+from collections.abc import Callable
 from functools import partial
 
+import altair as alt
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -26,8 +28,10 @@ from engine.figures.component_rows import (
     jaccard_rows,
     layer_rows,
     robustness_rows,
+    with_values,
 )
 from engine.figures.component_view import unlearned
+from engine.figures.component_words import found_on, n_pairs_of
 from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
 from pages._ui.change_data import seen
 from pages._ui.chart_export import Figures, take_away
@@ -36,16 +40,18 @@ from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
+from pages._ui.circuits.words import no_behavior
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.takes import on_this_model
+from pages._ui.text import plain
 
 _PX, _LOW_PX = 290, 230  # of charts with their title, axes and legend
 _FAITHFULNESS = (
     "**Faithfulness**: the share of the whole model’s behavior that remains when every edge outside the circuit "
     "carries its value from the corrupted prompt. 1: all of it, 0: none. **Completeness**: the share that is lost "
-    "when the circuit’s own edges carry those values instead. Bands: 95% intervals over prompt pairs."
+    "when the circuit’s own edges carry those values instead."
 )
 _JACCARD = (
     "**Jaccard**: the share of nodes or edges in either of two consecutive circuits that is in both. 1: nothing "
@@ -66,9 +72,15 @@ def measures(chosen: CircuitChoice, found: FoundCircuits, *, n_missing: int) -> 
     _faithfulness(chosen, ours, figures)
     _over_training(chosen, found, figures, n_missing)
     _robustness(chosen, ours, figures)
+    told = f"Found with {found_on(scores_of(store(), ours['B']))}"
+    figures = {name: partial(_titled, make, told) for name, make in figures.items()}
     union(chosen, found, figures)
     if figures:
         take_away(figures, key="take away circuits")
+
+
+def _titled(make: Callable[[], alt.TopLevelMixin], told: str) -> alt.TopLevelMixin:
+    return make().properties(title=told)
 
 
 @guarded()
@@ -80,10 +92,14 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
         st.markdown(summary)
     if curves:
         names = {ours["A"].hash: step_name(chosen.a.step), ours["B"].hash: step_name(chosen.b.step)}
-        rows = curve_rows({names[digest]: curve for digest, curve in curves.items()})
-        charts = partial(faithfulness_charts, rows, height=_PX)
-        _draw("faithfulness", charts, figures, _alt(chosen, "faithfulness by size"))
-        st.caption(_FAITHFULNESS)
+        rows, lost = with_values(curve_rows({names[digest]: curve for digest, curve in curves.items()}), "checkpoint")
+        on = found_on(scores_of(store(), ours["B"]))
+        if lost:
+            st.info(plain(no_behavior(lost, on)), icon=":material/info:")
+        if len(rows):
+            charts = partial(faithfulness_charts, rows, height=_PX)
+            _draw("faithfulness", charts, figures, _alt(chosen, "faithfulness by size"))
+        st.caption(f"{_FAITHFULNESS} Bands: 95% intervals over {plain(on)}.")
     unmeasured = [key for digest, key in unique.items() if digest not in curves]
     if unmeasured:
         refs = tuple(key.checkpoint for key in unmeasured)
@@ -137,8 +153,11 @@ def _over_training(chosen: CircuitChoice, found: FoundCircuits, figures: Figures
     _draw("circuit-likeness", likeness, figures, _alt(chosen, "what consecutive circuits share"))
     st.caption(_JACCARD + ("" if features else " The attribution graphs of this run have not been traced."))
     turnover = flip_rows(found.steps, change.flips, n_nodes=nodes, n_edges=edges)
-    charts = partial(flip_charts, turnover, last_step=last_step, height=_LOW_PX)
-    _draw("circuit-flips", charts, figures, _alt(chosen, "what appeared and vanished"))
+    if turnover["n"].any():
+        charts = partial(flip_charts, turnover, last_step=last_step, height=_LOW_PX)
+        _draw("circuit-flips", charts, figures, _alt(chosen, "what appeared and vanished"))
+    else:
+        st.caption("Nothing appeared or vanished: the circuits of all checkpoints have the same edges.")
     _layers(chosen, change, found, figures)
 
 
@@ -147,6 +166,9 @@ def _layers(chosen: CircuitChoice, change: ComponentChange, found: FoundCircuits
     features = layer_changes(traced.layers, to="previous") if traced is not None and len(traced.layers) else None
     rows = layer_rows(found.steps, change.layers, features=features)
     st.markdown("**In which layers did the scores change?**")
+    if not rows["change"].any():
+        st.caption("No score changed between these checkpoints.")
+        return
     charts = partial(layer_change_charts, rows, last_step=max(found.steps), height=_LOW_PX)
     _draw("layer-change", charts, figures, _alt(chosen, "change by layer"))
     beside = " Beside it: the change of each layer’s share of the features’ influence." if features is not None else ""
@@ -186,23 +208,33 @@ def _robustness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures: F
         if report.missing:
             left = ", ".join(SUBJECT_TITLES[one] for one in report.missing)
             st.caption(f"Not measured yet, as the check was stopped before its end: {left}.")
-    if report is None or report.missing or abs(report.share - chosen.share) > 1e-9:
+    if too_few := _too_few(ours["B"]):
+        st.info(too_few, icon=":material/info:")
+    elif report is None or report.missing or abs(report.share - chosen.share) > 1e-9:
         with _room(reserved=report is None):
             _ask_for_robustness(chosen, ours["B"], first=report is None)
     st.caption(_ROBUSTNESS)
 
 
+def _too_few(key: ComponentKey) -> str:
+    """Of the pairs, to be parted."""
+    n, n_parts = n_pairs_of(scores_of(store(), key)), key.settings.n_groups
+    if n >= 2 * n_parts:
+        return ""
+    return (
+        f"This cannot be checked on {plural(n, 'prompt pair')}: the pairs are parted into {n_parts}, and a part needs "
+        f"two. Bring {2 * n_parts} pairs or more."
+    )
+
+
 def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool) -> None:
     size = "" if first else f" at {percent(chosen.share)} of the edges"
+    request = CheckRobustness(checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share)
+    takes = f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
     job_button(
-        CheckRobustness(
-            checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share
-        ),
-        covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
+        request, covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
         key="check robustness", primary=False,
-        note=on_this_model(
-            store(), chosen.run, f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
-        ) + ".",
+        note=f"{on_this_model(store(), chosen.run, takes, request)}.",
     )  # fmt: skip
 
 

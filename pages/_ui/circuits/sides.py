@@ -2,17 +2,38 @@
 
 from collections.abc import Mapping
 
-from engine.domain.components import ComponentKey
+import streamlit as st
+
+from engine.domain.components import ComponentKey, ComponentScores
 from engine.domain.numbers import step_name
 from engine.figures.component_view import ComponentSide
+from engine.figures.component_words import few_pairs, found_on, n_pairs_of
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import circuit_of, scores_of
 from pages._ui.session import store
+from pages._ui.text import plain
 
 
 def side_name(run: str, step: int) -> str:
     """`demo-lora · step 300`"""
     return f"{run} · {step_name(step)}"
+
+
+PARTS = (
+    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word."
+)
+
+
+def found_with(scores: ComponentScores, reading: str, explain: str) -> None:
+    """On which prompt pairs a picture rests, and how to read it; where they are few, what that means comes first.
+
+    `reading`, `explain`: Markdown.
+    """
+    told = f"Found with {plain(found_on(scores))}."
+    if caveat := few_pairs(n_pairs_of(scores)):
+        st.caption(f":orange[:material/warning: {told} {caveat}]", help=f"{reading} {explain}")
+    else:
+        st.caption(f"{told} {reading}", help=explain)
 
 
 def sides_of(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> tuple[ComponentSide, ComponentSide]:

@@ -8,7 +8,8 @@ import streamlit as st
 from engine.domain.components import QKV
 from engine.domain.edge_measures import EdgeMeasure
 from engine.domain.numbers import signed
-from engine.figures.component_view import STATUS_TEXTS, effect_text
+from engine.figures.component_view import effect_text
+from engine.figures.component_words import STATUS_TEXTS
 from pages._ui.graphs.edge_table import BADGES, EdgeColumn, edge_table
 from pages._ui.graphs.picking import Edge
 from pages._ui.text import plain
@@ -56,7 +57,8 @@ def edge_parts(edges: pd.DataFrame, edge: Edge) -> None:
     st.markdown(f":{BADGES[row['status']]}-badge[{row['status']}] {STATUS_TEXTS[row['status']]}. Effect:")
     st.dataframe(
         {"": list(lines), "A": [effect_text(row[a]) for a, _ in lines.values()],
-         "B": [effect_text(row[b]) for _, b in lines.values()]},
+         "B": [effect_text(row[b]) for _, b in lines.values()],
+         "change": [effect_text(row[b] - row[a]) for a, b in lines.values()]},
         hide_index=True, height="content", row_height=27,
     )  # fmt: skip
     if row.notna()["q_a"]:

@@ -6,15 +6,20 @@ import pandas as pd
 import streamlit as st
 
 from engine.domain.components import UnionReport
+from engine.domain.errors import Damaged, NotFound
 from engine.domain.jobs import SubtaskCircuit, UniteCircuits
 from engine.domain.numbers import step_name
 from engine.figures.component_charts import side_by_side, union_chart
-from engine.figures.component_rows import published_union_rows, union_rows
+from engine.figures.component_rows import published_union_rows, union_rows, with_values
+from engine.figures.component_words import found_on
 from engine.workflows.component_queries import FoundCircuits, reports_of
 from pages._ui.chart_export import Figures
 from pages._ui.charts import draw, kept_chart
 from pages._ui.circuits.choice import CircuitChoice
+from pages._ui.circuits.data import scores_of
 from pages._ui.circuits.jobs import unites
+from pages._ui.circuits.pairs import own_pairs_fit
+from pages._ui.circuits.words import no_behavior
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -46,11 +51,25 @@ def union(chosen: CircuitChoice, found: FoundCircuits, figures: Figures) -> None
 
 def _drawn(report: UnionReport, figures: Figures) -> None:
     parts = " and ".join(f"**{plain(part.checkpoint)}**" for part in report.parts)
-    st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(report.key.pairs)}, the union of {parts}")
-    rows = pd.concat([union_rows(report), published_union_rows()], ignore_index=True)
+    st.markdown(f"**{plain(report.key.checkpoint)}** on {plain(_pairs_of(report))}, the union of {parts}")
+    own, lost = with_values(union_rows(report), "which")
+    if lost:
+        name = step_name(store().checkpoint(report.key.checkpoint).step)
+        st.info(plain(no_behavior([name], _pairs_of(report))), icon=":material/info:")
+        return
+    rows = pd.concat([own, published_union_rows()], ignore_index=True)
     make = partial(union_chart, rows, height=300)
-    figures["union"] = lambda: side_by_side({"union": make()})
+    told = f"{report.key.checkpoint}, on {_pairs_of(report)}"
+    figures["union"] = lambda: side_by_side({"union": make()}).properties(title=told)
     draw(kept_chart(make), key="circuit union", alt="Faithfulness of united and direct circuits.")
+
+
+def _pairs_of(report: UnionReport) -> str:
+    """`4 prompt pairs of “words”`; without their number where the scores are not stored any more."""
+    try:
+        return found_on(scores_of(store(), report.key))
+    except (NotFound, Damaged):
+        return f"the prompt pairs of “{report.key.pairs}”"
 
 
 def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> None:
@@ -70,7 +89,8 @@ def _form(chosen: CircuitChoice, found: FoundCircuits, others: list[str]) -> Non
 
 
 def _other_runs(run: str) -> list[str]:
-    """Of the same model, with more than their base."""
+    """Of the same model, with more than their base, whose own corpus has pairs that it reads."""
     infos = {info.config.name: info for info in store().runs() if info.steps}
     model = infos[run].config.model
-    return [name for name, info in infos.items() if name != run and info.config.model == model and len(info.steps) > 1]
+    others = [name for name, one in infos.items() if name != run and one.config.model == model and len(one.steps) > 1]
+    return [name for name in others if own_pairs_fit(store(), name)]

@@ -10,25 +10,25 @@ import streamlit as st
 
 from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
+from engine.domain.numbers import count, plural
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView
 from engine.figures.map_view import DEEP
 from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import edges_of, nodes_of, view_of
 from pages._ui.circuits.heads import heads
-from pages._ui.circuits.sides import sides_of
+from pages._ui.circuits.sides import PARTS, found_with, sides_of
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
-from pages._ui.circuits.words import node_counts, sentence, status_counts
+from pages._ui.circuits.words import moved, node_counts, sentence, status_counts
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
 
-GRAPH_PX, DEEP_PX, TABLE_PX = 290, 420, 250
+GRAPH_PX, DEEP_PX, TABLE_PX = 290, 450, 250
 _HOW_TO_READ = (
-    "A **head** moves information from earlier words to later ones; an **MLP** adds what the model knows about a word. "
-    "An **edge** is what one passes to another; its **effect** is how much the right answer depends on it. The "
-    "strongest edges are the **circuit**."
+    "An **edge** is what one part passes to another; its **effect** is how much the right answer depends on it. The "
+    "strongest are the **circuit**."
 )
 
 
@@ -43,8 +43,8 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     edges, nodes = (of(a, b, chosen.share, chosen.how) for of in (edges_of, nodes_of))
     view = view_of(a, b, chosen.share, chosen.how)
     summary = sentence(status_counts(edges), node_counts(nodes), step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{summary}{_unlearned(view)}", width="stretch")
-    st.caption(_HOW_TO_READ)
+    st.markdown(f"{summary}{moved(edges)}{_unlearned(view)}", width="stretch")
+    found_with(b.scores, _HOW_TO_READ, PARTS)
     deep = a.scores.shape.n_layers > DEEP
     PICKING.mark(
         linked_graphs(
@@ -52,6 +52,11 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
             mode="overlay" if chosen.mode == "difference" else "pair",
         )
     )  # fmt: skip
+    if len(view.edges["from"]) < len(edges):
+        st.caption(
+            f"In the picture are {count(len(view.edges['from']))} of {plural(len(edges), 'edge')}, those that matter "
+            "most to either side. The export has all."
+        )
     _below(edges, nodes, a, b)
 
 

@@ -6,13 +6,15 @@ import pandas as pd
 
 from engine.domain.components import CIRCUIT_STATUSES, CircuitStatus
 from engine.domain.numbers import count, plural, step_name
+from engine.domain.words import listed
+from engine.figures.component_words import n_moved
 
 Counts = Mapping[CircuitStatus, int]  # of every status
 _VERBS: dict[CircuitStatus, tuple[str, str]] = {  # of one, of several
     "appeared": ("appeared", "appeared"),
     "vanished": ("vanished", "vanished"),
     "flipped": ("flipped its sign", "flipped their signs"),
-    "kept": ("was kept", "were kept"),
+    "in both": ("is in both", "are in both"),
 }
 
 
@@ -31,20 +33,36 @@ def node_counts(nodes: pd.DataFrame) -> dict[CircuitStatus, int]:
 def sentence(edges: Counts, nodes: Counts, *, step_a: int, step_b: int) -> str:
     """In Markdown. What became of A's edges, the largest part first, and what is new in B; then heads and MLPs."""
     if step_a == step_b:
-        parts = plural(nodes["kept"], "head or MLP", "heads and MLPs")
-        return f"A and B are the same checkpoint: **{plural(edges['kept'], 'edge')}** between **{parts}**."
+        parts = plural(nodes["in both"], "head or MLP", "heads and MLPs")
+        return f"A and B are the same checkpoint: **{plural(edges['in both'], 'edge')}** between **{parts}**."
     if not sum(edges.values()):
         return "Neither circuit has an edge."
     when = f"From {step_name(step_a)} to {step_name(step_b)}"
     return f"{when}, {_became(edges, 'edge', 'edges')}. {_capital(_became(nodes, 'head or MLP', 'heads and MLPs'))}."
 
 
+def moved(edges: pd.DataFrame) -> str:
+    """A sentence in Markdown on the edges of `edge_changes` that stand in both circuits; empty where none has moved."""
+    n = n_moved(edges)
+    return f" Of the edges in both, the effect of **{count(n)}** changed by half or more." if n else ""
+
+
+def no_behavior(names: list[str], pairs: str) -> str:
+    """Why there is no faithfulness at these checkpoints (`base`, `step 60`) on these pairs, and what would tell."""
+    return (
+        f"Faithfulness of {listed(names)} cannot be told: on {pairs} it is not sure that the "
+        "whole model answers clean prompts otherwise than corrupted ones, as the 95% interval of that difference "
+        "includes none at all. Of a behavior that is not sure there is no share. More pairs would tell, or pairs that "
+        "the model answers right."
+    )
+
+
 def _became(counts: Counts, noun: str, nouns: str) -> str:
-    """`**16 of 19 edges** flipped their signs, **2** vanished and **1** was kept; **5** appeared`."""
+    """`**16 of 19 edges** flipped their signs, **2** vanished and **1** is in both; **5** appeared`."""
     n_a = sum(counts.values()) - counts["appeared"]
     if not n_a:
         return f"**{plural(counts['appeared'], noun, nouns)}** appeared"
-    parts: tuple[CircuitStatus, ...] = ("flipped", "vanished", "kept")
+    parts: tuple[CircuitStatus, ...] = ("flipped", "vanished", "in both")
     order = sorted(parts, key=lambda status: -counts[status])  # equal ones in this order
     (first, *others) = (status for status in order if counts[status])
     whole = f"all **{plural(n_a, noun, nouns)}**" if n_a > 1 else f"the only {noun}"

@@ -5,18 +5,20 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
-from engine.domain.numbers import step_name
+from engine.domain.numbers import plural, step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.charts import mini_curves
 from engine.figures.fit_text import low_fit
 from engine.figures.map_view import DEEP
 from engine.workflows.prompt_groups import probe_groups
+from engine.workflows.same_base import comparable, why_not_comparable
 from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
@@ -31,12 +33,13 @@ from pages._ui.text import CURVE_LEGEND, plain
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
     """One row: A, B, the prompt or many, how it is shown."""
+    above = st.container()
     with st.container(key="choices"):  # theme.css: it wraps where it is narrow
         side_a, side_b, middle, right = st.columns([2.9, 2.9, 3.6, 4], vertical_alignment="bottom", gap="small")
     with side_a:
-        a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a)
+        a = checkpoint_picker(store(), PAGE, "a", runs=runs, default=default_a, chosen=_other_base)
     with side_b:
-        b = checkpoint_picker(store(), PAGE, "b", runs=runs, default=default_b)
+        b = _pick_b(a, runs, default_b, refused=above)
     probes = probes_of(store(), a.run, b.run)
     traced = traced_prompts(store(), a.ref, b.ref)
     groups = probe_groups(store(), a.ref, b.ref)
@@ -51,6 +54,34 @@ def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Sele
     url.write(PAGE, a=a.ref, b=b.ref, prompt=subject, view=view.lower())
     prompt = "" if group else subject
     return Selection(a=a, b=b, prompt=prompt, probe=probes.get(prompt), group=group), view
+
+
+def _pick_b(a: Checkpoint, runs: Sequence[str], default: str, *, refused: DeltaGenerator) -> Checkpoint:
+    """Of the runs with A's base model. One of another base that an address asks for is refused with the reason."""
+    offered = comparable(store(), a.run, runs)
+    own = store().checkpoints(a.run)[-1].ref
+    if default.partition("@")[0] not in offered:
+        default = own
+    asked = (url.read(PAGE, "b") or "").partition("@")[0]
+    if asked in runs and asked not in offered:
+        refused.warning(plain(f"{why_not_comparable(store(), a.run, asked)} Shown instead: {own}."))
+        url.forget(PAGE, "b")
+        default = own
+    left_out = len(runs) - len(offered)
+    others = f"{plural(left_out, 'run')} with another base model than {plain(a.run)}’s cannot be compared with it."
+    return checkpoint_picker(
+        store(), PAGE, "b", runs=offered, default=default, explain=others if left_out else ""
+    )  # fmt: skip
+
+
+def _other_base(run: str) -> None:
+    """A was picked: where B is of another base model, the run is compared with itself before training instead."""
+    b = (url.read(PAGE, "b") or "").partition("@")[0]
+    if not b or comparable(store(), run, [b]):
+        return
+    checkpoints = store().checkpoints(run)
+    url.forget(PAGE, "prompt", "marks")
+    url.write(PAGE, a=checkpoints[0].ref, b=checkpoints[-1].ref)
 
 
 def _first_view(checkpoint: Checkpoint, *, traced: bool) -> str:

@@ -231,10 +231,11 @@ def _not_measured(selection: Selection) -> None:
             f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(both_ends(selection.prompt))}”. "
             "It needs no transcoders."
         )
+        request = Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt)
+        takes = on_this_model(store(), selection.a.run, "Seconds", request)
         job_button(
-            Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt),
-            label="Find where training acted", key="where", icon=":material/my_location:",
-            note=f"{on_this_model(store(), selection.a.run, 'Seconds')}. You can leave this page; the result is kept.",
+            request, label="Find where training acted", key="where", icon=":material/my_location:",
+            note=f"{takes}. You can leave this page; the result is kept.",
             covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
 

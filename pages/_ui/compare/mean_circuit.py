@@ -106,11 +106,12 @@ def _trace(selection: Selection, prompts: Sequence[Probe], missing: list[str]) -
     assert selection.group is not None
     a, b = selection.a.ref, selection.b.ref
     used = group_transcoders(store(), a, b, prompts)
+    request = Compare(a=a, b=b, prompts=tuple(missing), transcoders=used)
     job_button(
-        Compare(a=a, b=b, prompts=tuple(missing), transcoders=used), label=f"Trace {plural(len(missing), 'prompt')}",
+        request, label=f"Trace {plural(len(missing), 'prompt')}",
         key="trace prompts", icon=":material/conversion_path:",
         note=f"{len(missing)} of {plural(len(prompts), 'prompt')} are not traced yet: "
-        f"{on_this_model(store(), selection.a.run, f'about {duration(0.25 * len(missing))}')}.",
+        f"{on_this_model(store(), selection.a.run, f'about {duration(0.25 * len(missing))}', request)}.",
         covers=lambda request: _is_for(request, selection, missing),
     )  # fmt: skip
 

@@ -53,9 +53,9 @@ def _not_measured(selection: Selection, constraint_type: str) -> None:
             f"See which training sentences brought **{plain(selection.b.ref)}** to what it answers on {plain(asked)}."
         )
         request = FindExamples(checkpoint=selection.b.ref, prompt=selection.prompt, constraint_type=constraint_type)
+        takes = on_this_model(store(), selection.a.run, "Half a minute", request)
         job_button(
             request,
             label="Find the examples", key="taught", icon=":material/school:",
-            note=f"{on_this_model(store(), selection.a.run, 'Half a minute')}. You can leave this page; the result is "
-            "kept.",
+            note=f"{takes}. You can leave this page; the result is kept.",
         )  # fmt: skip

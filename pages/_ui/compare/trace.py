@@ -24,10 +24,10 @@ def not_traced(selection: Selection) -> None:
             f"“{plain(both_ends(selection.prompt))}” yet."
         )
         settings = TraceSettings(max_feature_nodes=_max_features())
+        request = Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), settings=settings)
         job_button(
-            Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), settings=settings),
-            label="Trace this comparison", key="trace", icon=":material/conversion_path:",
-            note=estimate(store(), selection), covers=lambda request: _is_for(request, selection),
+            request, label="Trace this comparison", key="trace", icon=":material/conversion_path:",
+            note=estimate(store(), selection, request), covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
 
 
@@ -51,10 +51,10 @@ def _max_features() -> int | None:
     return None if chosen is None else int(chosen)
 
 
-def estimate(store: Store, selection: Selection) -> str:
+def estimate(store: Store, selection: Selection, request: Compare) -> str:
     """What it takes: seconds where transcoders have seen both sides, more where they must learn first."""
     if store.transcoders_for([selection.a.ref, selection.b.ref]) is not None:
-        takes = on_this_model(store, selection.a.run, "A few seconds")
+        takes = on_this_model(store, selection.a.run, "A few seconds", request)
         return f"{takes}. You can leave this page; the comparison is kept."
     model = store.run(selection.a.run).model
     if own := own_set(store, model):
@@ -70,7 +70,7 @@ def estimate(store: Store, selection: Selection) -> str:
     whom = "these two runs" if len(runs) == 2 else "this run"
     return (
         f"No transcoders have seen both checkpoints, so a shared set is trained first{texts}, once for {whom}. "
-        f"{on_this_model(store, selection.a.run, takes)}. You can leave this page; the comparison is kept."
+        f"{on_this_model(store, selection.a.run, takes, request)}. You can leave this page; the comparison is kept."
     )
 
 

@@ -55,10 +55,11 @@ def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str
     seen = store.transcoders_for([checkpoint.ref for checkpoint in checkpoints])
     acted_s = n_prompts * (len(stops(checkpoints)) - 1) * STRETCH_S
     takes = duration(n * TRACE_S + acted_s + (0.0 if seen else _TRANSCODERS_S))
+    takes = on_this_model(store, checkpoints[0].run, f"about {takes}", AnalyseRun(run=checkpoints[0].run))
     first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
         f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, "
-        f"{on_this_model(store, checkpoints[0].run, f'about {takes}')}.{first} It runs in the "
+        f"{takes}.{first} It runs in the "
         "background. If you cancel, what is traced is kept."
     )
 

@@ -15,7 +15,7 @@ MOST_ROWS: Final = 250  # sent to the browser, the largest change first; the dow
 # As the graphs color it: orange gained, blue lost.
 BADGES: Final[Mapping[str, str]] = {
     "appeared": "orange", "strengthened": "orange", "vanished": "blue", "weakened": "blue", "flipped": "violet",
-    "unchanged": "gray", "not kept": "gray", "kept": "gray",
+    "unchanged": "gray", "not kept": "gray", "in both": "gray",
 }  # fmt: skip
 _STATUS = "status"
 

@@ -1,0 +1,96 @@
+"""How long a job takes: as it took with this model before, else as with the demo's."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.domain.components import ScoreSettings
+from engine.domain.jobs import Compare, FindCircuits, JobRecord, Request, Where
+from engine.domain.models import ModelSpec
+from engine.store import Store
+from pages._ui import takes
+from tests.store.artefacts import add_run
+
+OWN = ModelSpec(name="own", source="folder", location="/own")
+
+
+class _Jobs:
+    def __init__(self, *records: JobRecord) -> None:
+        self._records = records
+
+    def snapshot(self) -> list[JobRecord]:
+        return list(self._records)
+
+
+def done(request: Request, seconds: float, *, state: str = "done") -> JobRecord:
+    return JobRecord.model_validate(
+        {"id": "j", "title": "t", "request": request, "state": state, "created_at": 0, "started_at": 5,
+         "finished_at": 5 + seconds}
+    )  # fmt: skip
+
+
+def circuits(run: str, n: int, *, n_pairs: int = 100) -> FindCircuits:
+    return FindCircuits(checkpoints=(f"{run}@base",) * n, settings=ScoreSettings(n_pairs=n_pairs))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Store:
+    made = Store(tmp_path, bundled=None)
+    add_run(made, "mine", model=OWN)
+    add_run(made, "sibling", model=OWN.model_copy(update={"name": "alias"}))
+    add_run(made, "demos")
+    return made
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, store: Store, request: Request, *records: JobRecord, run: str = "mine"
+) -> str:
+    monkeypatch.setattr(takes, "jobs", lambda: _Jobs(*records))
+    return takes.on_this_model(store, run, "about 5 s", request)
+
+
+def test_what_was_measured_with_this_model_is_told_in_proportion(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    before = done(circuits("sibling", 2), 40)
+    assert told(monkeypatch, own, circuits("mine", 3), before) == "about 60 s, as it took with this model before"
+    assert told(monkeypatch, own, circuits("mine", 4, n_pairs=50), before).startswith("about 40 s")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        done(circuits("demos", 2), 40),  # of another model
+        done(circuits("gone", 2), 40),
+        done(circuits("mine", 2), 0.5),  # all of it was there
+        done(circuits("mine", 2), 40, state="cancelled"),
+        done(Where(a="mine@base", b="mine@100%", prompt="x"), 40),
+    ],
+)
+def test_other_work_says_nothing_of_this(monkeypatch: pytest.MonkeyPatch, own: Store, other: JobRecord) -> None:
+    assert told(monkeypatch, own, circuits("mine", 3), other).startswith("about 5 s with the demo’s model")
+
+
+def test_the_slowest_counts_as_others_had_a_part_already(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    before = done(circuits("mine", 2), 4), done(circuits("mine", 2), 40)
+    assert told(monkeypatch, own, circuits("mine", 2), *before).startswith("about 40 s")
+
+
+def test_a_longer_prompt_takes_longer(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    before = done(Where(a="mine@base", b="mine@100%", prompt="a" * 60), 5)
+    longer = Where(a="mine@base", b="mine@100%", prompt="a" * 600)
+    assert told(monkeypatch, own, longer, before).startswith("about 50 s")
+
+
+def test_the_comparison_that_trained_transcoders_is_told_apart(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    asked = Compare(a="mine@base", b="mine@100%", prompts=("x",))
+    trained, traced = done(asked, 500), done(asked, 20)
+    assert told(monkeypatch, own, asked, traced, trained).startswith(
+        "about 8 min"
+    )  # there is no set, so one is trained
+    monkeypatch.setattr(Store, "transcoders_for", lambda *_: object())
+    assert told(monkeypatch, own, asked, traced, trained).startswith("about 20 s")
+    assert told(monkeypatch, own, asked, trained).startswith("about 5 s with the demo’s model")
+
+
+def test_the_demo_is_told_as_measured(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    asked = circuits("demos", 3)
+    assert told(monkeypatch, own, asked, done(asked, 90), run="demos") == "about 5 s with the demo’s model"
