@@ -19,7 +19,7 @@ from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.mean_parts import MeanParts
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
-from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
+from engine.analysis.word_pieces import TokenSpan, pieces, summed, unit, words
 from engine.domain.acted import EMBEDDING_LAYER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import GraphDiff
@@ -116,6 +116,11 @@ class MapView(Sent):
             for found in ([frame.places for frame in self.frames], [frame.moves for frame in self.frames])
         )
         return places, moves
+
+    @property
+    def unit(self) -> str:
+        """What a column is called in tables: `word`, or `token` where words stand in their pieces."""
+        return "head or MLP" if self.picture == "heads" else unit(self.spans, can_join=self.can_join)
 
     @property
     def description(self) -> str:

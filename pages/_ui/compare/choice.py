@@ -77,7 +77,7 @@ def _view(first: str) -> str:
 def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] | None = None) -> None:
     """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly.
 
-    `spans`: what counts as one token.
+    `spans`: what is told apart; else words.
     """
     told(diff, *sentences(diff, selection.probe, spans))
 
