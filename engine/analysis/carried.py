@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
 from engine.analysis.word_pieces import TokenSpan, unit, words
@@ -19,7 +20,14 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, signed
 from engine.domain.words import token_name
 
+CUT = "Stored before parts were measured: some edges are not kept. Trace again to have them all."
 _Table = Callable[[AttributionGraph, AttributionGraph, ExplainedLogits, Sequence[TokenSpan]], pd.DataFrame]
+
+
+def notes(diff: GraphDiff) -> tuple[str, ...]:
+    """What has to be known of the figures of a difference, beside its sentences."""
+    is_cut = not (diff.a.is_measured_whole and diff.b.is_measured_whole)
+    return (*((CUT,) if is_cut else ()), ABOVE_MEAN)
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.acted import ABOVE_MEAN
-from engine.analysis.carried import sentences
+from engine.analysis.carried import CUT, sentences
 from engine.analysis.headline import Piece
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
@@ -94,13 +94,15 @@ def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) ->
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
     cut = any(not graph.is_measured_whole for graph in (diff.a, diff.b))
-    st.caption(markdown(carried) + (_CUT if cut else ""), help=f"{ABOVE_MEAN} {_CUT_HELP}" if cut else ABOVE_MEAN)
+    st.caption(
+        markdown(carried) + (f" {plain(CUT)}" if cut else ""), help=f"{ABOVE_MEAN} {_CUT_HELP}" if cut else ABOVE_MEAN
+    )
 
 
-_CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."
 _CUT_HELP = (
     "The smallest edges of these graphs were cut when they were stored. What those carried counts as a constant here, "
-    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known."
+    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known. Settings trace "
+    "them again."
 )
 
 
