@@ -265,17 +265,18 @@ class WhereActed:
 
     @cached_property
     def places(self) -> pd.DataFrame:
-        """A row a layer and token: its part of the change. They add up to `acted.sum`."""
-        from engine.analysis.acted import place_table
+        """A row a layer and token: its part of the change. They add up to `acted.sum`. Layers are named as everywhere:
+        “embeddings”, “L3”, “output”."""
+        from engine.analysis.acted import layers_named, place_table
 
-        return place_table(self.acted)
+        return layers_named(place_table(self.acted), self.acted.n_layers)
 
     @cached_property
     def matrices(self) -> pd.DataFrame:
         """A row a matrix that training changed: its part of the change."""
-        from engine.analysis.acted import matrix_table
+        from engine.analysis.acted import layers_named, matrix_table
 
-        return matrix_table(self.acted)
+        return layers_named(matrix_table(self.acted), self.acted.n_layers)
 
     def show(self) -> "HtmlPage":
         """The same page that the app exports. Raises InputError where nothing but rounding differs."""

@@ -80,8 +80,12 @@ class DifferenceMap {
     });
     this.over = split ? makeMapPanel(this.row, -1) : null;
     if (this.over) this.arrangeSplit(split);
+  }
+
+  /** What marks and arcs stand for, of the frame that is shown. */
+  fillLegend() {
     this.legend.keys.replaceChildren();
-    for (const [mark, text] of mapKeys(this.payload)) {
+    for (const [mark, text] of mapKeys(this.payload, this.scene.frame)) {
       const key = element(this.legend.keys, "span", "tl-key");
       if (mark) element(key, "i", mark);
       element(key, "span", "", text);
@@ -117,6 +121,7 @@ class DifferenceMap {
       Object.assign(this.marks, { hover: null, hoverMove: null });
       this.panels.forEach((panel) => fillMapPanel(panel, this.scene.frame, this.payload.description));
     }
+    this.fillLegend();
     fillSteps(this.steps, this);
   }
 

@@ -30,25 +30,30 @@ function sideLines(frame, [a, b, change]) {
   return [`A ${signed(a)}`, `B ${signed(b)}`, `${frame.titles[2]} ${signed(change)}`];
 }
 
+/** Of what is drawn; where other steps go further, with what all are drawn by. */
+function sizeKey(here, all) {
+  return `is ${decimal(here)}${decimal(here) === decimal(all) ? "" : ` (of all steps ${decimal(all)})`}`;
+}
+
 /** [class of a mark, text] */
-function mapKeys({ picture, words, largest, frames }) {
+function mapKeys({ picture, words, unit, largest }, frame) {
   const what = shortened(words, 20);
-  const size = decimal(largest[0]);
+  const [size, thickness] = frame.largest.map((here, place) => sizeKey(here, largest[place]));
   if (picture === "acted") {
     return [
       ["tm-key tm-raises", `raised ${what}`],
       ["tm-key tm-lowers", `lowered ${what}`],
-      ["", `area: part of the change; the largest is ${size} logits`],
+      ["", `area: part of the change, in logits; the largest ${size}`],
     ];
   }
   const isHeads = picture === "heads";
-  const moves = frames.some((frame) => frame.moves.source.length);
+  const moves = frame.moves.source.length;
   return [
     ["tm-key tm-up", isHeads ? `helps ${what}` : `pushes ${what} up`],
     ["tm-key tm-down", isHeads ? "works against it" : "pushes it down"],
     ["tm-key tm-raises", "more in B"],
     ["tm-key tm-lowers", "less in B"],
-    ["", `area: ${isHeads ? "effect" : "part of the logit"}; the largest is ${size}`],
-    ...(moves ? [["tl-line tl-same", `moves from word to word; the thickest is ${decimal(largest[1])}`]] : []),
+    ["", `area: ${isHeads ? "effect" : "part of the logit"}; the largest ${size}`],
+    ...(moves ? [["tl-line tl-same", `moves from ${unit} to ${unit}; the thickest ${thickness}`]] : []),
   ];
 }

@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.analysis.word_pieces import TokenSpan, pieces, summed
+from engine.analysis.word_pieces import TokenSpan, summed, words
 from engine.domain.acted import EMBEDDING_LAYER, Acted, Stretch
 from engine.domain.numbers import decimal, percent, signed
 from engine.domain.words import listed, token_name
 
-_NAMED = 2  # tokens in the sentence
+_NAMED = 2  # words in the sentence
 _WORTH_NAMING = 0.05  # of the change
-_MOST = 0.8  # of a token's part
+_MOST = 0.8  # of a word's part
 ABOVE_MEAN = "Logits here are above the mean of all tokens."
 EMBEDDINGS, OUTPUT = "embeddings", "output"
 
 
 @dataclass(frozen=True)
 class NamedPlace:
-    """A token at which much of a change was made, and the layers in which it was."""
+    """A word at which much of a change was made, and the layers in which it was."""
 
-    position: int  # of several tokens the first
-    part: float  # of the whole token
+    position: int  # of its first token
+    part: float  # of the whole word
     first: int  # layers, the last one included; they make at least _MOST of the part
     last: int
 
@@ -34,6 +34,11 @@ def layer_name(layer: int, n_layers: int) -> str:
     if layer == EMBEDDING_LAYER:
         return EMBEDDINGS
     return OUTPUT if layer == n_layers else f"L{layer}"
+
+
+def layers_named(table: pd.DataFrame, n_layers: int) -> pd.DataFrame:
+    """The table with its layers as people read them."""
+    return table.assign(layer=[layer_name(layer, n_layers) for layer in table["layer"].tolist()])
 
 
 def place_table(acted: Acted, stretches: Sequence[Stretch] | None = None) -> pd.DataFrame:
@@ -113,9 +118,8 @@ def move_table(acted: Acted) -> pd.DataFrame:
 
 
 def named_places(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> list[NamedPlace]:
-    """Where most of the change was made: at most _NAMED tokens, or `spans` of them, each with its shortest run of
-    layers."""
-    joined = pieces(acted.tokens) if spans is None else spans
+    """Where most of the change was made: at most _NAMED words, or `spans`, each with its shortest run of layers."""
+    joined = words(acted.tokens) if spans is None else spans
     places = summed(acted.places(), joined)  # row 0 is EMBEDDING_LAYER
     parts = places.sum(0)
     return [
@@ -144,7 +148,7 @@ def _span(parts: np.ndarray) -> tuple[int, int]:
 def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> str:
     """What changed by how much, at which tokens and layers most of it was made, and what the parts add up to.
 
-    `spans`: what counts as one token.
+    `spans`: what is told apart; else words.
     """
     a, b, asked = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.key.explained
     one = len(asked.tokens) == 1
@@ -158,7 +162,7 @@ def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> st
             "differs by more than rounding."
         )
     first, last = acted.stretches[0], acted.stretches[-1]
-    texts = {span.first: token_name(span.text) for span in (pieces(acted.tokens) if spans is None else spans)}
+    texts = {span.first: token_name(span.text) for span in (words(acted.tokens) if spans is None else spans)}
     named = [
         f"{signed(one.part)} at “{texts[one.position]}” (most in {_layers(one, acted.n_layers)})"
         for one in named_places(acted, spans)

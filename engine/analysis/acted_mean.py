@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from engine.analysis.acted import layer_name
+from engine.analysis.acted import layers_named
 from engine.analysis.aggregate import group_title
 from engine.analysis.means import student
 from engine.analysis.prompt_circuits import Role, roles
@@ -235,7 +235,7 @@ def mean_record(mean: ActedMean) -> dict[str, Any]:
 
 def layer_names(mean: ActedMean, table: pd.DataFrame) -> pd.DataFrame:
     """The table with its layers as people read them."""
-    return table.assign(layer=[layer_name(layer, mean.n_layers) for layer in table["layer"]])
+    return layers_named(table, mean.n_layers)
 
 
 def _parts(probe: Probe, acted: Acted, matrices: Sequence[str]) -> np.ndarray:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
-from engine.analysis.word_pieces import TokenSpan, pieces
+from engine.analysis.word_pieces import TokenSpan, unit, words
 from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, ExplainedChange, GraphDiff
 from engine.domain.explained import ExplainedLogits
@@ -19,7 +20,14 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, signed
 from engine.domain.words import token_name
 
+CUT = "Stored before parts were measured: some edges are not kept. Trace again to have them all."
 _Table = Callable[[AttributionGraph, AttributionGraph, ExplainedLogits, Sequence[TokenSpan]], pd.DataFrame]
+
+
+def notes(diff: GraphDiff) -> tuple[str, ...]:
+    """What has to be known of the figures of a difference, beside its sentences."""
+    is_cut = not (diff.a.is_measured_whole and diff.b.is_measured_whole)
+    return (*((CUT,) if is_cut else ()), ABOVE_MEAN)
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:
@@ -54,24 +62,33 @@ def _named(diff: GraphDiff) -> tuple[str, str]:
 
 
 def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) -> tuple[Piece, ...]:
-    """What most of the change came through: one place, and one step from token to token; of words, where `spans` says
-    which tokens are one.
+    """What most of the change came through: one place, and one step from word to word, or from token to token where
+    `spans` are the pieces of words.
 
     Empty for a mean circuit, which is no graph, and where a graph was measured only after its edges were cut: then what
     they carried is not known.
     """
     if _is_mean(diff) or not (diff.a.is_measured_whole and diff.b.is_measured_whole):
         return ()
-    joined = pieces(diff.a.tokens) if spans is None else spans
-    places, moves = (_changed(diff, measure, joined) for measure in (place_table, move_table))
-    return came_through(diff.explained, places, moves, joined)
+    joined = words(diff.a.tokens)
+    can_join, shown = len(joined) < len(diff.a.tokens), joined if spans is None else spans
+    places, moves = (_changed(diff, measure, shown) for measure in (place_table, move_table))
+    return came_through(diff.explained, places, moves, shown, can_join=can_join)
 
 
 def came_through(
-    change: ExplainedChange, places: pd.DataFrame, moves: pd.DataFrame, spans: Sequence[TokenSpan]
+    change: ExplainedChange,
+    places: pd.DataFrame,
+    moves: pd.DataFrame,
+    spans: Sequence[TokenSpan],
+    *,
+    can_join: bool,
 ) -> tuple[Piece, ...]:
-    """`places`: layer, position, change; `moves`: source, target, change; positions are those that `spans` begin at."""
-    total = change.total
+    """`places`: layer, position, change; `moves`: source, target, change; positions are those that `spans` begin at.
+
+    `can_join`: whether some word has several tokens, so that it is told which of both is meant.
+    """
+    total, between = change.total, f"between {unit(spans, can_join=can_join)}s"
     if abs(total) < change.limit:
         return _hardly(places, total, change.limit, spans)
     place, move = (_largest(table, total, change.limit) for table in (places, moves))
@@ -82,9 +99,9 @@ def came_through(
     if move is not None:
         against = _against(moves, move, lambda row: f"from {_ends(row, spans)}")
         figures = f"{signed(move['change'])}{_rest(total, move)}{against}"
-        named.append(f"between tokens most came from {_ends(move, spans)}: {figures}")
+        named.append(f"{between} most came from {_ends(move, spans)}: {figures}")
     if not named:
-        return (("No one place and no step between tokens makes as much of its change as counts.", False),)
+        return ((f"No one place and no step {between} makes as much of its change as counts.", False),)
     whole = "Of the " if change.scale == 1 else "Of what changed beyond this, "
     return (whole, False), (signed(total), True), (f", {'; '.join(named)}.", False)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from engine.domain.diffs import FLOW, GraphDiff, edge_effect
 from engine.domain.graphs import NodeKind
+from engine.domain.numbers import count, percent, plural
 
 _ENDS = {NodeKind.TOKEN.name.lower(), NodeKind.LOGIT.name.lower()}
 
@@ -24,6 +25,16 @@ class Focus:
 
 def whole(diff: GraphDiff) -> Focus:
     return Focus(frozenset(diff.nodes["id"]), 1.0, len(diff.edges))
+
+
+def drawn_sentence(diff: GraphDiff, among: Focus) -> str:
+    """How much of a difference is drawn; empty where all is."""
+    if len(among.nodes) >= len(diff.nodes):
+        return ""
+    return (
+        f"Drawn: {count(len(among.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
+        f"{percent(among.share)} of what changed."
+    )
 
 
 def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:

@@ -84,7 +84,7 @@ def mean_sentence(change: ExplainedChange, found: MeanParts) -> tuple[Piece, ...
         return ()
     places, moves = _place_table(found, change.scale), _move_table(found, change.scale)
     places, moves = (table[table["change"].abs() > STANDARD_ERRORS * table["error"]] for table in (places, moves))
-    return came_through(change, places[places["layer"] != EMBEDDING_LAYER], moves, found.spans)
+    return came_through(change, places[places["layer"] != EMBEDDING_LAYER], moves, found.spans, can_join=found.can_join)
 
 
 def mean_record(found: MeanParts, scale: float) -> dict[str, list[dict[Hashable, Any]]]:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -47,6 +48,11 @@ def words(tokens: Sequence[str]) -> tuple[TokenSpan, ...]:
     return tuple(
         TokenSpan(first, last, _joined(tokens[first : last + 1])) for first, last in zip(starts, ends, strict=True)
     )
+
+
+def unit(spans: Sequence[TokenSpan], *, can_join: bool) -> Literal["word", "token"]:
+    """What each of the spans is called: tokens where a word of several (`can_join`) stands in its pieces."""
+    return "token" if can_join and all(len(span.positions) == 1 for span in spans) else "word"
 
 
 def summed(values: np.ndarray, spans: Sequence[TokenSpan]) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.analysis import word_pieces
 from engine.analysis.acted import NamedPlace, move_table, named_places
 from engine.corpus.english import english
 from engine.domain.acted import Acted
@@ -90,7 +91,7 @@ def held(store: Store, run: str, probe: Probe) -> Held:
     tuned = weights(loaded, b)
     assert tuned is not None
     prompt, word = encode(loaded, probe.text)[0], pieces(loaded, probe)
-    named = named_places(acted)
+    named = named_places(acted, word_pieces.pieces(acted.tokens))  # patched token by token
 
     def back(groups: Sequence[Sequence[NamedPlace]], *, heads_too: bool) -> list[float]:
         places = [patched(group, loaded.n_layers) for group in groups]

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from engine.analysis.carried import carried_sentence, explained_sentence
 from engine.analysis.headline import headline
 from engine.analysis.mean_parts import MeanParts, mean_sentence
-from engine.analysis.word_pieces import words
 from engine.cli.one_graph_text import TOP, node_names, show_side
 from engine.cli.output import say, show_table
 from engine.domain.corpus import Probe
@@ -26,7 +25,7 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
         f"edge similarity {summary.edge_similarity:.2f} (weighted)."
     )
     say(_explained(diff))
-    if carried := carried_sentence(diff, words(diff.a.tokens)):
+    if carried := carried_sentence(diff):
         say("".join(text for text, _ in carried))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     names: dict[str, str] = {}

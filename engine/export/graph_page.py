@@ -75,6 +75,7 @@ def graph_html(
             descriptions=[alternative(view, side) for side in SIDES],
             still=Markup(graph_svg(view, theme=theme, names=names)),  # noqa: S704 - written through an XML tree
             sentences=sentences(diff, probe),
+            notes=view.notes[1:],  # the first is in the sentences
             prompt=diff.a.key.prompt,
             is_mean="n" in diff.nodes,  # of many prompts (`engine.analysis.aggregate`)
             rows=edge_table(diff, statuses=CHANGED, most=MOST_ROWS, names=names).to_dict("records"),

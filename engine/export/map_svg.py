@@ -4,20 +4,20 @@ Without ids, so that several pictures fit into one page.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from engine.domain.numbers import decimal
 from engine.export.elements import FONT, add_text, number
 from engine.export.map_scene import LEFT, TOP, Bow, map_scene
 from engine.export.map_split import draw_split
 from engine.export.scene import BACKGROUND
-from engine.export.shapes import Text, Theme, shortened, text_width
+from engine.export.shapes import Text, Theme, shortened, text_width, wrapped
 from engine.export.texts import printable
 from engine.figures import palette
 from engine.figures.map_view import MapView
 from engine.figures.names import visible
 
-_MARGIN, _GAP, _HEAD, _LEGEND, _LINE = 10.0, 14.0, 26.0, 26.0, 19.0  # pixels
+_MARGIN, _GAP, _HEAD, _LEGEND, _LINE, _KEY_LINE = 10.0, 14.0, 26.0, 26.0, 19.0, 17.0  # pixels
 _LAYER_PX, _AROUND_PX, _ARCS_PX, _LEAST_PX = 13, 96, 62, 260
 _SPARE = 1.16  # room for a key beyond the width that is only estimated: fonts differ
 _SPLIT = 3 / 8  # of the width, beside where training acted
@@ -29,10 +29,11 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
     `width`: pixels; deep models make it higher. It carries its own description for a screen reader.
     """
     colours = palette.GRAPH[theme]
-    lines = _wrapped(sentence, width - 2 * _MARGIN)
+    lines = wrapped(sentence, width - 2 * _MARGIN, 14.5)
     stage = max(_LEAST_PX, _LAYER_PX * len(view.rows) + _AROUND_PX + (_ARCS_PX if view.picture == "carried" else 0))
     top = _MARGIN + _LINE * len(lines) + (6 if lines else 0)
-    height = top + _HEAD + stage + _LEGEND
+    legend = _legend(view, width - 2 * _MARGIN)
+    height = top + _HEAD + stage + _LEGEND + _KEY_LINE * (len(legend) - 1)
     size = {"width": str(width), "height": number(height), "viewBox": f"0 0 {width} {number(height)}"}
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": FONT})
     ET.SubElement(root, "title").text = printable(f"{visible(view.words)}: {', '.join(view.frames[-1].titles)}")
@@ -49,8 +50,9 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
         elif view.split is not None:
             draw_split(group, view.split, wide, stage + _HEAD, colours)
         left += wide + _GAP
-    legend = ET.SubElement(root, "g", {"transform": f"translate({number(_MARGIN)} {number(height - _LEGEND / 2)})"})
-    _draw_legend(legend, view, colours, width - 2 * _MARGIN)
+    for place, keys in enumerate(reversed(legend)):
+        y = height - _LEGEND / 2 - _KEY_LINE * place
+        _draw_keys(ET.SubElement(root, "g", {"transform": f"translate({number(_MARGIN)} {number(y)})"}), keys, colours)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -115,41 +117,48 @@ def _draw_bow(stage: ET.Element, bow: Bow) -> None:
     ET.SubElement(stage, "polygon", {"points": points, "fill": bow.colour, "fill-opacity": "0.85"})
 
 
-def _draw_legend(group: ET.Element, view: MapView, colours: dict[str, str], width: float) -> None:
+@dataclass(frozen=True)
+class _Key:
+    x: float
+    colour: str  # a name, or nothing
+    text: str
+
+
+def _legend(view: MapView, width: float) -> list[list[_Key]]:
+    """Lines of keys, then of what has to be known of the figures."""
+    lines: list[list[_Key]] = [[]]
     x = 0.0
     for colour, text in map_keys(view):
-        end = x + (20 if colour else 0) + _SPARE * text_width(text, 12)
-        if end > width:
-            break  # a narrow picture leaves out the last keys
-        if colour:
-            key = {"x": number(x), "y": "-4.5", "width": "13", "height": "9", "rx": "2", "fill": colours[colour]}
-            ET.SubElement(group, "rect", key)
-        add_text(group, Text(x + (19 if colour else 0), 4, text, 12, colours["muted"], anchor="start"))
-        x = end + 14
+        wide = (20 if colour else 0) + _SPARE * text_width(text, 12)
+        if lines[-1] and x + wide > width:
+            lines.append([])
+            x = 0.0
+        lines[-1].append(_Key(x, colour, text))
+        x += wide + 14
+    told = wrapped(" ".join(view.frames[-1].notes), width / _SPARE, 12)
+    return [*lines, *([_Key(0.0, "", line)] for line in told)]
+
+
+def _draw_keys(group: ET.Element, keys: Sequence[_Key], colours: dict[str, str]) -> None:
+    for key in keys:
+        if key.colour:
+            box = {"x": number(key.x), "y": "-4.5", "width": "13", "height": "9", "rx": "2"}
+            ET.SubElement(group, "rect", box | {"fill": colours[key.colour]})
+        left = key.x + (19 if key.colour else 0)
+        add_text(group, Text(left, 4, key.text, 12, colours["muted"], anchor="start"))
 
 
 def map_keys(view: MapView) -> list[tuple[str, str]]:
     """(name of a colour, or nothing; what it stands for)"""
-    what, (place, move) = shortened(visible(view.words), 20), view.largest
+    what, (place, move) = shortened(visible(view.words), 20), view.sizes()
     if view.picture == "acted":
-        size = f"area: part of the change; the largest is {decimal(place)} logits"
+        size = f"area: part of the change, in logits; {place}"
         return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
     if view.picture == "heads":
-        size = f"area: effect; the largest is {decimal(place)}"
+        size = f"area: effect; {place}"
         helps = [("positive", f"helps {what}"), ("negative", "works against it")]
         return [*helps, ("gained", "more in B"), ("lost", "less in B"), ("", size)]
     keys = [("positive", f"pushes {what} up"), ("negative", "pushes it down"), ("gained", "more in B")]
-    keys += [("lost", "less in B"), ("", f"area: part of the logit; the largest is {decimal(place)}")]
-    moves = f"arcs: what moves from word to word; the thickest is {decimal(move)}"
+    keys += [("lost", "less in B"), ("", f"area: part of the logit; {place}")]
+    moves = f"arcs: what moves from {view.unit} to {view.unit}; {move}"
     return [*keys, ("", moves)] if view.frames[-1].moves.any() else keys
-
-
-def _wrapped(sentence: str, room: float) -> Sequence[str]:
-    lines: list[str] = []
-    for word in sentence.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, 14.5) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines

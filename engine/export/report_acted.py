@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from engine.analysis.acted import acted_sentence
-from engine.analysis.word_pieces import words
 from engine.domain.acted import Acted
 from engine.domain.runs import Checkpoint
 from engine.export.map_svg import map_svg
@@ -39,7 +38,7 @@ def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> 
     view = acted_view(found, [steps.get(ref) for ref in found.key.checkpoints], taught=taught_word(probe))
     return ActedPart(
         prompt=found.key.prompt,
-        sentence=acted_sentence(found, words(found.tokens)),
+        sentence=acted_sentence(found),
         picture=None if found.is_same else Markup(map_svg(view, width=WIDTH)),  # noqa: S704 - written through an XML tree
     )
 

@@ -115,3 +115,15 @@ def _character_width(character: str) -> float:
     if character in "mwMW@%—":
         return 0.86
     return 0.68 if character.isupper() else 0.55
+
+
+def wrapped(text: str, room: float, size: float) -> list[str]:
+    """Lines no wider than `room`, in pixels; a longer word has one of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

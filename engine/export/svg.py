@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 from engine.domain.feature_names import FeatureNames
 from engine.export.elements import FONT, add_text, number
 from engine.export.scene import BACKGROUND, alternative, least_height, panel
-from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width
+from engine.export.shapes import Arc, Bar, Mark, Panel, Side, Text, Theme, shortened, text_width, wrapped
 from engine.figures import palette
 from engine.figures.graph_view import GraphView
 
-_GAP, _MARGIN, _HEAD, _BARS, _LEGEND = 16, 8, 26, 30, 26  # pixels
+_GAP, _MARGIN, _HEAD, _BARS, _LEGEND, _NOTE = 16, 8, 26, 30, 26, 17  # pixels
 
 _SIDE_KEYS = (
     ("circle", "outline", "feature"),
@@ -55,7 +55,9 @@ def graph_svg(
     sides: tuple[Side, ...] = ("a", "b") if side == "pair" else (side,)
     inner = (width - 2 * _MARGIN - _GAP * (len(sides) - 1)) / len(sides)
     strip = _BARS * (2 if side == "overlay" else 1)  # which shows the probabilities of both
-    around = _MARGIN + _HEAD + strip + _LEGEND
+    told = wrapped(" ".join(view.notes), width - 2 * _MARGIN - 8, 12)
+    legend_px = _LEGEND + _NOTE * len(told)
+    around = _MARGIN + _HEAD + strip + legend_px
     stage = max(height - around, math.ceil(least_height(view)))
     height = stage + around
     root = ET.Element(
@@ -77,11 +79,13 @@ def graph_svg(
         left = _MARGIN + place * (inner + _GAP)
         group = ET.SubElement(root, "g", {"transform": f"translate({left:.1f} {_MARGIN})"})
         _draw_panel(group, drawn, theme)
-    legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - _LEGEND / 2})"})
+    legend = ET.SubElement(root, "g", {"transform": f"translate({_MARGIN + 4} {height - legend_px + _LEGEND / 2})"})
     keys = _OVERLAY_KEYS if side == "overlay" else _SIDE_KEYS
     if any(text.italic for one in panels for text in one.texts):
         keys = (*keys, ("italic", "muted", "active on → promotes: automatic"))
     _draw_legend(legend, keys, colours, width - 2 * _MARGIN)
+    for place, line in enumerate(told, start=1):
+        add_text(legend, Text(0, 4 + _NOTE * place, line, 12, colours["muted"], anchor="start"))
     return ET.tostring(root, encoding="unicode")
 
 

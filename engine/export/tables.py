@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from engine.analysis.acted import layers_named
 from engine.domain.diffs import COMPARED, PART, GraphDiff
 from engine.domain.feature_names import FeatureNames
 from engine.export.texts import printable
@@ -25,7 +26,8 @@ def node_table(diff: GraphDiff, names: FeatureNames | None = None) -> pd.DataFra
     """Every node that either side keeps, the largest effect of its change on the explained logit first.
 
     Columns: node (name), id, label and labelled by (`a person` or `automatic`; empty without one), the other
-    columns of `diff.nodes` under readable names, and effect of change in the place of what is compared.
+    columns of `diff.nodes` under readable names (layers as “embeddings”, “L3”, “output”), and effect of change in the
+    place of what is compared.
     """
     nodes = diff.nodes
     fields = zip(*(nodes[name] for name in ("id", "kind", "layer", "token", "index")), strict=True)
@@ -35,6 +37,7 @@ def node_table(diff: GraphDiff, names: FeatureNames | None = None) -> pd.DataFra
     for place, (column, values) in enumerate(label, start=2):  # behind the id
         table.insert(place, column, values)
     order = (-table[CHANGE].abs()).argsort(kind="stable")
+    table = layers_named(table, diff.a.n_layers)
     return table.iloc[order].rename(columns=_RENAMED).reset_index(drop=True)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.analysis.focus import Focus
+from engine.analysis.carried import explained_sentence, notes
+from engine.analysis.focus import Focus, drawn_sentence
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
@@ -78,6 +79,7 @@ class GraphView(Sent):
     places: dict[str, Any]  # width, height, columns, rows
     description: str  # for a screen reader
     explained: dict[str, Any] | None = None  # words, scale; None in component circuits, which explain no logit
+    notes: tuple[str, ...] = ()  # what a picture without the page around it says of its figures; not sent
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
@@ -113,6 +115,7 @@ def pair_view(
     the right answers are marked without one.
     """
     nodes, edges = _drawn(diff, among)
+    drawn = drawn_sentence(diff, among) if among is not None else ""
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
     answer = right_answer(probe, diff.nodes)
     sides = both_sides(diff, bar_tokens([diff.a, diff.b], answer), answer, (loss_a, loss_b), (step_a, step_b))
@@ -125,6 +128,9 @@ def pair_view(
         places=frame_places(places, probe),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
+        notes=tuple(
+            note for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff)) if note
+        ),
     )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from engine.analysis.acted import head_table, layer_name, matrix_table
+from engine.analysis import acted as acted_names
+from engine.analysis.acted import head_table, layers_named, matrix_table
 from engine.analysis.acted_mean import ActedMean, layer_names, mean_table
 from engine.analysis.carried import explained_logits
 from engine.analysis.parts import reads_of_move
@@ -14,7 +15,7 @@ from engine.domain.acted import Acted
 from engine.domain.diffs import PART, GraphDiff
 from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import signed
-from engine.figures.map_view import MapView
+from engine.figures.map_view import EMBEDDINGS, OUTPUT, MapView
 from engine.figures.names import visible
 
 SIDES = ("A", "B", "change")
@@ -44,15 +45,20 @@ def place_of(view: MapView, name: str) -> tuple[int, int] | None:
     return None if column is None or not 0 <= row < len(view.rows) else (row, column)
 
 
+def layer_name(view: MapView, row: int) -> str:
+    """Of a row, as all tables name layers; beside a picture there is less room."""
+    return {EMBEDDINGS: acted_names.EMBEDDINGS, OUTPUT: acted_names.OUTPUT}.get(view.rows[row], view.rows[row])
+
+
 def place_rows(view: MapView) -> pd.DataFrame:
-    """layer, word (of heads `head or MLP`), part; or layer, word, A, B, change; and id. Without places that are 0
-    in all of them."""
+    """layer, word (of pieces `token`, of heads `head or MLP`), part; or layer, word, A, B, change; and id. Without
+    places that are 0 in all of them."""
     values = view.frames[-1].places
     row, column = np.nonzero((values != 0).any(0))
     table = pd.DataFrame(
         {
-            "layer": [view.rows[place] for place in row],
-            "head or MLP" if view.picture == "heads" else "word": [visible(view.spans[place].text) for place in column],
+            "layer": [layer_name(view, place) for place in row.tolist()],
+            view.unit: [visible(view.spans[place].text) for place in column],
             **_figures(values[:, row, column]),
             "id": [place_id(view, *place) for place in zip(row.tolist(), column.tolist(), strict=True)],
         }
@@ -79,9 +85,9 @@ def move_rows(view: MapView) -> pd.DataFrame:
 
 
 def word_rows(view: MapView) -> pd.DataFrame:
-    """word, part, and a column a stretch: in the order of the prompt."""
+    """word (of pieces `token`), part, and a column a stretch: in the order of the prompt."""
     totals = [frame.totals for frame in view.frames if frame.totals is not None]
-    table = pd.DataFrame({"word": [visible(span.text) for span in view.spans], "part": totals[-1]})
+    table = pd.DataFrame({view.unit: [visible(span.text) for span in view.spans], "part": totals[-1]})
     if len(totals) > 1:
         stretches = np.diff(np.array(totals), axis=0, prepend=0)
         table = table.assign(**{f"to {frame.name}": part for frame, part in zip(view.frames, stretches, strict=True)})
@@ -165,23 +171,20 @@ def heads_at(acted: Acted, layer: int, span: TokenSpan) -> pd.DataFrame:
 
 def matrix_rows(acted: Acted) -> pd.DataFrame:
     """layer, matrix, part."""
-    found = matrix_table(acted)
-    return found.assign(layer=_layers(found, acted))[["layer", "matrix", "part"]]
+    return layers_named(matrix_table(acted), acted.n_layers)[["layer", "matrix", "part"]]
 
 
 def head_rows(acted: Acted) -> pd.DataFrame:
     """layer, kind, head, part."""
-    found = head_table(acted)
-    return found.assign(layer=_layers(found, acted))
+    return layers_named(head_table(acted), acted.n_layers)
 
 
 def mean_place_rows(view: MapView, mean: ActedMean) -> pd.DataFrame:
     """layer, role, part, low, high, and id: of a Map of `acted_mean_view`."""
     found = mean_table(mean, "layer", "role")
-    row = found["layer"] - view.first_layer
     spans = {span.text: span for span in view.spans}
     ids = [span_id(layer, spans[role]) for layer, role in zip(found["layer"], found["role"], strict=True)]
-    return found.assign(layer=[view.rows[place] for place in row], id=ids)[["layer", "role", *_MEAN, "id"]]
+    return layer_names(mean, found.assign(id=ids))[["layer", "role", *_MEAN, "id"]]
 
 
 def mean_role_rows(view: MapView, mean: ActedMean) -> pd.DataFrame:
@@ -205,10 +208,6 @@ def mean_matrices_at(mean: ActedMean, layer: int, role: str) -> pd.DataFrame:
     found = mean_table(mean, "layer", "role", "matrix")
     here = found[(found["layer"] == layer) & (found["role"] == role)]
     return here[["matrix", *_MEAN]].reset_index(drop=True)
-
-
-def _layers(table: pd.DataFrame, acted: Acted) -> list[str]:
-    return [layer_name(layer, acted.n_layers) for layer in table["layer"]]
 
 
 def _figures(values: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,18 +14,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.analysis.carried import explained_logits
+from engine.analysis.carried import explained_logits, notes
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.mean_parts import MeanParts
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
-from engine.analysis.word_pieces import TokenSpan, pieces, summed, words
+from engine.analysis.word_pieces import TokenSpan, pieces, summed, unit, words
 from engine.domain.acted import EMBEDDING_LAYER
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import GraphDiff
 from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, percent, signed, step_name
 from engine.figures import palette
+from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import Sent, checkpoint_title, short
 from engine.figures.map_split import Split
 from engine.figures.names import visible
@@ -59,6 +60,12 @@ class MapFrame:
     facts: tuple[str, ...]  # by panel
     tops: tuple[str, ...]  # by panel: what the whole comes to
     spreads: tuple[str, ...] = ()  # by column: the intervals of totals that are means
+    notes: tuple[str, ...] = ()  # what has to be known of its figures
+
+    @property
+    def largest(self) -> tuple[float, float]:
+        """|value| of a place and of a move that is drawn."""
+        return _most(self.places), _most(self.moves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,7 @@ class MapView(Sent):
     words: str  # what is explained; of heads, what they have an effect on
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
+    scale: tuple[float, float] | None = None  # `largest` of the frames that it had; None: of those that it has
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
@@ -92,6 +100,7 @@ class MapView(Sent):
             "largest": [short(value) for value in largest],
             "least": LEAST_MARK,
             "words": visible(self.words),
+            "unit": self.unit,
             "split": self.split.payload() if self.split else None,
             "description": self.description,
             "palette": palette.GRAPH,
@@ -105,17 +114,32 @@ class MapView(Sent):
         return min(range(len(self.frames)), key=lambda place: abs((self.frames[place].step or 0) - step))
 
     def until(self, frame: int) -> "MapView":
-        """With the frames up to this one alone, which is then the last."""
-        return replace(self, frames=self.frames[: frame + 1])
+        """With the frames up to this one alone, which is then the last; drawn on the same scale as with all."""
+        return replace(self, frames=self.frames[: frame + 1], scale=self.largest)
 
     @property
     def largest(self) -> tuple[float, float]:
         """|value| of a place and of a move: one scale for all panels and frames."""
+        if self.scale is not None:
+            return self.scale
         places, moves = (
-            max((float(np.abs(values).max(initial=0)) for values in found), default=0.0) or 1e-9
-            for found in ([frame.places for frame in self.frames], [frame.moves for frame in self.frames])
+            max(sizes, default=0.0) or 1e-9 for sizes in zip(*(one.largest for one in self.frames), strict=True)
         )
         return places, moves
+
+    def sizes(self) -> tuple[str, str]:
+        """`the largest is 1.25` of a place, `the thickest is 0.50` of an arc: of what is drawn, the last frame; where
+        other steps go further, with what all are drawn by."""
+        place, move = (
+            f"is {decimal(here)}" + (f" (of all steps {decimal(most)})" if decimal(here) != decimal(most) else "")
+            for here, most in zip(self.frames[-1].largest, self.largest, strict=True)
+        )
+        return f"the largest {place}", f"the thickest {move}"
+
+    @property
+    def unit(self) -> str:
+        """What a column is called in tables: `word`, or `token` where words stand in their pieces."""
+        return "head or MLP" if self.picture == "heads" else unit(self.spans, can_join=self.can_join)
 
     @property
     def description(self) -> str:
@@ -218,6 +242,7 @@ def _frame_of(
             *(f"{visible(change.words)} {decimal(logit)}" for logit in (change.a, change.b)),
             f"{visible(change.words)} {signed(change.total)}",
         ),
+        notes=tuple(note for note in (low_fit({"A": diff.a, "B": diff.b}), *notes(diff)) if note),
     )
 
 
@@ -250,6 +275,7 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
         "titles": list(frame.titles),
         "facts": list(frame.facts),
         "tops": list(frame.tops),
+        "largest": [short(value) for value in frame.largest],
         "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
         "spreads": list(frame.spreads),
         "places": {
@@ -272,6 +298,10 @@ def seen_moves(frame: MapFrame, largest: float) -> np.ndarray:
     flat = np.sort(sizes.reshape(len(sizes), -1), axis=1)[:, ::-1]
     least = flat[:, min(MOST_MOVES, flat.shape[1]) - 1]
     return (sizes >= np.maximum(least, LEAST_MOVE * largest)[:, None, None]) & (sizes > 0)
+
+
+def _most(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0))
 
 
 def _largest(values: np.ndarray, n: int) -> list[tuple[int, int]]:

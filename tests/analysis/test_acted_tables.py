@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.analysis.acted import NamedPlace, acted_record, acted_sentence, first_tokens, move_table, named_places
+from engine.analysis.word_pieces import pieces
 from engine.domain.acted import Acted, ActedKey, ChangedMatrix, PlaceEffects, Stretch
 from engine.domain.explained import ExplainedLogits
 
@@ -43,15 +44,20 @@ def acted(places: np.ndarray = PLACES) -> Acted:
 
 def test_two_tokens_are_named_with_the_shortest_run_of_layers_that_makes_most() -> None:
     """arf: 2.2, of which layers 0 and 1 make 1.9, 86%, and none alone 80%. is: 1.5, like layer 3 and behind it."""
-    arf, is_ = named_places(acted())
+    arf, is_ = named_places(acted(), pieces(TOKENS))
     assert arf == NamedPlace(2, pytest.approx(2.2), 0, 1)
     assert is_ == NamedPlace(3, pytest.approx(1.5), 3, 4)
-    sentence = acted_sentence(acted())
+    sentence = acted_sentence(acted(), pieces(TOKENS))
     assert "+2.20 at “arf” (most in L0 to L1) and +1.50 at “is” (most in L3 to output)." in sentence
 
 
+def test_words_are_named_whole_unless_their_pieces_are_asked_for() -> None:
+    """As the Map names them: bl makes 0.2, arf 2.2 of the word's 2.4."""
+    assert "+2.40 at “blarf” (most in L0 to L1) and +1.50 at “is”" in acted_sentence(acted())
+
+
 def test_parts_against_the_answer_have_layers_too() -> None:
-    arf, is_ = named_places(acted(-PLACES))
+    arf, is_ = named_places(acted(-PLACES), pieces(TOKENS))
     assert (arf.part, arf.first, arf.last) == (pytest.approx(-2.2), 0, 1)
     assert (is_.first, is_.last) == (3, 4)
 
@@ -59,7 +65,7 @@ def test_parts_against_the_answer_have_layers_too() -> None:
 def test_embeddings_are_named_as_such() -> None:
     places = np.zeros((6, 4))
     places[0, 2] = 3.0
-    assert "+3.00 at “arf” (most in embeddings)." in acted_sentence(acted(places))
+    assert "+3.00 at “blarf” (most in embeddings)." in acted_sentence(acted(places))
 
 
 def test_rounding_is_told_as_the_same_answer_and_a_small_change_as_a_change() -> None:

@@ -10,6 +10,7 @@ from engine.analysis.aggregate import aggregate
 from engine.analysis.carried import carried_sentence, explained_sentence, sentences
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
+from engine.analysis.word_pieces import pieces
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
@@ -45,7 +46,7 @@ def said(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits | 
 def test_a_rise_of_which_most_came_through_one_place() -> None:
     assert said(side(1, 0, 1), side(4, 1, 2)) == (
         "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, +3.00 came through layer 1 at “and” "
-        "(all else +2.00); between tokens most came from “glim” to “and”: +1.00 (all else +4.00)."
+        "(all else +2.00); between words most came from “glim” to “and”: +1.00 (all else +4.00)."
     )
 
 
@@ -66,7 +67,7 @@ def test_what_works_against_the_whole_is_told_where_it_is_the_largest() -> None:
 def test_a_logit_that_fell() -> None:
     assert said(side(4, 1, 2), side(1, 0.5, 0.5)) == (
         "Explained is the logit of above: 17.00 in A, 12.00 in B. Of the −5.00, −3.00 came through layer 1 at “and” "
-        "(all else −2.00); between tokens most came from “glim” to “and”: −0.50 (all else −4.50)."
+        "(all else −2.00); between words most came from “glim” to “and”: −0.50 (all else −4.50)."
     )
 
 
@@ -83,7 +84,20 @@ def test_a_logit_that_stayed_while_what_carries_it_did_not() -> None:
 
 def test_only_constants_rose() -> None:
     assert said(side(1, 1, 1), side(1, 1, 4)).endswith(
-        "No one place and no step between tokens makes as much of its change as counts."
+        "No one place and no step between words makes as much of its change as counts."
+    )
+
+
+def test_words_are_named_whole_in_graphs_as_in_the_map_and_pieces_are_called_tokens() -> None:
+    """“ gl” and “im” are one word: what moves inside it is told only of its pieces."""
+    of_two = (side(1, 0, 1), side(4, 1, 2))
+    diff = diff_graphs(*(replace(one, tokens=("the", " gl", "im"), position=one.position + 1) for one in of_two))
+    words, tokens = (
+        "".join(text for text, _ in carried_sentence(diff, spans)) for spans in (None, pieces(diff.a.tokens))
+    )
+    assert words == "Of the +5.00, +3.00 came through layer 1 at “glim” (all else +2.00)."
+    assert tokens.endswith(
+        "at “im” (all else +2.00); between tokens most came from “gl” to “im”: +1.00 (all else +4.00)."
     )
 
 
@@ -103,7 +117,7 @@ def test_beyond_a_common_factor() -> None:
     assert said(side(4, 1, 2), side(8, 3, 4, steady=20)) == (
         "Explained is the logit of above: 17.00 in A, 35.00 in B. Most of what enters it changed by one factor, ×2.00, "
         "which is no change. Of what changed beyond this, +1.00, +1.00 came through layer 0 at “and” (all else 0.00); "
-        "between tokens most came from “glim” to “and”: +1.00 (all else 0.00)."
+        "between words most came from “glim” to “and”: +1.00 (all else 0.00)."
     )
 
 

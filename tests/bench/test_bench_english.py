@@ -1,6 +1,7 @@
 """What is read off a held probe, and which places are put back, by hand."""
 
 from engine.analysis.acted import NamedPlace, named_places
+from engine.analysis.word_pieces import pieces
 from engine.bench.english import Held, controls, first_paraphrases, patched
 from engine.bench.rankings_real import named_rows
 from tests.analysis.test_acted_tables import acted
@@ -17,7 +18,7 @@ def test_leaders_and_the_move_between_them() -> None:
 
 def test_the_named_layers_are_put_back_and_nothing_else() -> None:
     """arf in layers 0 and 1, is in layer 3 and at the output, which no layer is."""
-    assert sorted(patched(named_places(HELD.acted), 4)) == [(0, 2), (1, 2), (3, 3)]
+    assert sorted(patched(named_places(HELD.acted, pieces(HELD.acted.tokens)), 4)) == [(0, 2), (1, 2), (3, 3)]
 
 
 def test_controls_have_the_same_layers_at_tokens_that_are_not_named() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.focus import Focus
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.explained import ExplainedLogits
@@ -46,6 +47,18 @@ def test_it_is_xml_with_a_description_and_nothing_that_runs_or_is_fetched(diff: 
     assert tags <= {"svg", "title", "desc", "rect", "g", "line", "path", "circle", "polygon", "text"}
     attributes = {name for element in root.iter() for name in element.attrib}
     assert not {name for name in attributes if name.startswith("on") or "href" in name or name == "id"}
+
+
+def test_a_picture_says_what_its_figures_are_of_and_how_much_is_drawn() -> None:
+    diff = micro()
+    told = " ".join(parsed(graph_svg(view_of(diff))).itertext())
+    assert "Explained is the logit of yes: " in told
+    assert "Logits here are above the mean of all tokens." in told
+    assert "Drawn:" not in told
+    some = Focus(frozenset(diff.nodes["id"][:4]), 0.25, 3)
+    assert f"Drawn: 4 of {len(diff.nodes)} nodes. The edges between them make 25% of what changed." in " ".join(
+        parsed(graph_svg(pair_view(diff, among=some))).itertext()
+    )
 
 
 def test_text_is_told_as_it_is_with_forbidden_characters_visible() -> None:

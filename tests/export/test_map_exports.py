@@ -21,7 +21,7 @@ from engine.figures.component_map import head_effects, heads_map
 from engine.figures.map_acted import acted_view
 from engine.figures.map_split import Split
 from engine.figures.map_view import LEAST_MARK, MapView, carried_view
-from tests.export.hostile import PROMPT, TOKENS, empty_diff, hostile_diff
+from tests.export.hostile import PROMPT, TOKENS, badly_explained, empty_diff, hostile_diff
 from tests.export.markup import look_into
 from tests.figures.component_makers import random_scores
 from tests.figures.map_makers import acted, pair
@@ -72,6 +72,35 @@ def test_a_mark_a_place_that_can_be_seen_and_an_arc_a_move() -> None:
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert "pushes happy up" in texts  # every color is named
     assert {"L0", "L11", "blarf"} <= set(texts)
+
+
+def texts_of(svg: str) -> str:
+    return " ".join(text.text or "" for text in parsed(svg).iter(f"{SVG}text"))
+
+
+def test_the_legend_tells_the_largest_of_what_is_drawn_and_what_logits_are_measured_against() -> None:
+    """A step of which the largest part is half of that of a later one: both are drawn on one scale."""
+    whole = acted_view(acted(3, 4, 2), [0, 10, 20])
+    first, last = whole.frames
+    halved = replace(first, places=last.places / 2)
+    view = replace(whole, frames=(halved, last))
+    most = float(np.abs(last.places).max())
+    early, late = (texts_of(map_svg(view.until(frame))) for frame in (0, 1))
+    assert f"; the largest is {most / 2:.2f} (of all steps {most:.2f})" in early
+    assert f"; the largest is {most:.2f}" in late
+    assert "of all steps" not in late
+    for told in (early, late, texts_of(map_svg(carried(), width=700))):
+        assert "Logits here are above the mean of all tokens." in told
+    widest = max(box.width for box in map_scene(view.until(0), 0, 400, 300, defaultdict(lambda: "#000")).boxes)
+    assert widest == pytest.approx(
+        max(box.width for box in map_scene(view, 0, 400, 300, defaultdict(lambda: "#000")).boxes) / 2**0.5
+    )
+
+
+def test_a_map_says_that_a_graph_explains_little_as_the_page_does() -> None:
+    weak = map_svg(carried_view([(None, badly_explained(pair(4, 6)))], {}))
+    assert "The replacement score is" in texts_of(weak)
+    assert "The replacement score is" not in texts_of(map_svg(carried()))
 
 
 def test_where_not_all_words_have_room_the_ends_of_arcs_are_named_and_words_before_signs() -> None:

@@ -26,6 +26,9 @@ def test_by_hand() -> None:
     assert row["node"] == "L1 · x · feature 3"
     assert row["influence in A"] == pytest.approx(0.5625)
     assert (row["part in A"], row["part in B"]) == pytest.approx((3, 1))
+    assert table.set_index("id").loc[["token/-1/1/2", "feature/1/1/3", "logit/2/1/20"], "layer"].tolist() == [
+        "embeddings", "L1", "output",
+    ]  # fmt: skip
     assert row["effect of change"] == 0  # it is as active as it was: what its edge does is told of the edge
     assert table["effect of change"].abs().is_monotonic_decreasing
 

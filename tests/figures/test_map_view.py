@@ -77,7 +77,7 @@ def test_the_mean_of_many_prompts_by_role_with_its_intervals() -> None:
     assert frame.facts[0].startswith("base to step 10 · right answer +10.00 (")
     rows = mean_place_rows(view, mean)
     assert rows[["layer", "role", "part", "id"]].iloc[0].tolist() == [
-        "Out",
+        "output",
         "last",
         pytest.approx(23 / 3),
         "place/2/4/4",
@@ -155,6 +155,9 @@ def test_tables_and_names_of_places() -> None:
     rows = place_rows(view)
     assert rows.iloc[0][["layer", "word", "part", "id"]].tolist() == ["L0", "blarf", 2.0, "place/0/2/3"]
     assert rows["part"].sum() == pytest.approx(3.504)
+    in_pieces = acted_view(micro(), [0, 10, 20], joined=False)
+    assert list(place_rows(in_pieces).columns) == ["layer", "token", "part", "id"]
+    assert word_rows(in_pieces).columns[0] == "token"
     assert place_of(view, "place/0/2/3") == place_of(view, "feature/0/3/77") == (1, 2)
     assert place_of(view, "place/7/2/3") is place_of(view, "place/0/9/9") is place_of(view, "a1.h3") is None
     assert word_rows(view)["to step 20"].tolist() == pytest.approx([0, 0, -0.5, 1.004])

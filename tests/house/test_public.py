@@ -11,6 +11,8 @@ import pytest
 import engine
 from engine.domain.errors import InputError, NotFound
 from engine.domain.names import CheckpointRef
+from engine.workspace import WhereActed
+from tests.analysis.test_acted_tables import acted
 from tests.house.notebook_pages import API, NOTEBOOK, api_page, notebook
 
 
@@ -62,6 +64,14 @@ def test_a_difference_shows_itself_and_is_kept_as_a_page(tmp_path: Path) -> None
     page = found.show("graphs").save(tmp_path / "graphs.html")
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert len(found.edges) == len(found.diff.edges)
+    assert set(found.places["layer"]) == {"embeddings", *(f"L{layer}" for layer in range(found.diff.a.n_layers))}
+
+
+def test_layers_are_named_as_in_the_app() -> None:
+    """By hand: nothing at layer 0 but at “bl” and “arf”."""
+    found = WhereActed(engine.open()._store, acted())
+    assert set(found.places["layer"]) == {"embeddings", "L0", "L1", "L2", "L3", "output"}
+    assert found.matrices["layer"].tolist() == ["L0", "L3", "L1", "output", "L2", "embeddings"]
 
 
 def test_a_number_names_a_checkpoint() -> None:

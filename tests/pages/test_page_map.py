@@ -93,7 +93,7 @@ def test_what_carries_the_answer(open_page: OpenPage) -> None:
     assert "+8.83 came through layer 0 at “and”" in texts(app)
     assert first["features that carry it"].startswith("moves → hides, smiles (+1.45) · ")
     assert (moves.iloc[0]["from"], moves.iloc[0]["to"]) == ("blarf", "and")
-    assert "between tokens most came from “blarf” to “and”: +15.00" in texts(app)
+    assert "between words most came from “blarf” to “and”: +15.00" in texts(app)
 
 
 @pytest.mark.parametrize(("n_layers", "first"), [(4, "graphs"), (8, "graphs"), (9, "map"), (None, "map")])
@@ -226,7 +226,7 @@ def test_many_prompts_have_a_map_too(open_page: OpenPage) -> None:
     said = texts(app)
     assert "Mean over 2 of 40 prompts" in said
     assert "+8.83 came through layer 0 at “and”" in said  # as of each of the two
-    assert "between tokens most came from “new word” to “and”" in said
+    assert "between words most came from “new word” to “and”" in said
     places, prompts = (table.value for table in app.dataframe if {"word", "prompt"} & set(table.value))
     assert places["±"].max() < 1e-6  # they are alike
     assert set(prompts["prompt"]) == {PROMPT, "the cloud feels blarf and"}

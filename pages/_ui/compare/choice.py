@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN
-from engine.analysis.carried import sentences
+from engine.analysis.carried import CUT, sentences
 from engine.analysis.headline import Piece
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
@@ -108,7 +108,7 @@ def _view(first: str) -> str:
 def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] | None = None) -> None:
     """What the two sides answer, what is explained; a plain warning where a graph explains its checkpoint badly.
 
-    `spans`: what counts as one token.
+    `spans`: what is told apart; else words.
     """
     told(diff, *sentences(diff, selection.probe, spans))
 
@@ -125,13 +125,15 @@ def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) ->
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
     """Whose parts and flows are shown, once for all of them; and what is not known of them."""
     cut = any(not graph.is_measured_whole for graph in (diff.a, diff.b))
-    st.caption(markdown(carried) + (_CUT if cut else ""), help=f"{ABOVE_MEAN} {_CUT_HELP}" if cut else ABOVE_MEAN)
+    st.caption(
+        markdown(carried) + (f" {plain(CUT)}" if cut else ""), help=f"{ABOVE_MEAN} {_CUT_HELP}" if cut else ABOVE_MEAN
+    )
 
 
-_CUT = " Stored before parts were measured: some edges are not kept. Trace again, in Settings, to have them all."
 _CUT_HELP = (
     "The smallest edges of these graphs were cut when they were stored. What those carried counts as a constant here, "
-    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known."
+    "and an edge that only one side has a figure for is “not kept”: whether it changed is not known. Settings trace "
+    "them again."
 )
 
 

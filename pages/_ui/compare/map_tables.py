@@ -42,7 +42,7 @@ def acted_tables(view: MapView, acted: Acted) -> tuple[MapTable, ...]:
     most = () if acted.effects is None else (MapTable("What matters most", partial(_effects, acted)),)
     return (
         MapTable("Places", partial(place_rows, view)),
-        MapTable("Words", partial(word_rows, view)),
+        MapTable(f"{view.unit.capitalize()}s", partial(word_rows, view)),
         MapTable("Matrices", partial(matrix_rows, acted)),
         MapTable("Heads", partial(head_rows, acted)),
         *most,
@@ -52,7 +52,7 @@ def acted_tables(view: MapView, acted: Acted) -> tuple[MapTable, ...]:
 def carried_tables(view: MapView, diff: GraphDiff, names: FeatureNames) -> tuple[MapTable, ...]:
     return (
         MapTable("Places that changed most", partial(_with_features, view, diff, names)),
-        MapTable("What moves between words", partial(move_rows, view)),
+        MapTable(f"What moves between {view.unit}s", partial(move_rows, view)),
     )
 
 

@@ -82,7 +82,7 @@ def _below(view: MapView, at: Marks, mean: MeanCircuit, found: MeanParts, select
     with left:
         tables = (
             MapTable("Places that changed most", partial(_places, view, mean, found)),
-            MapTable("What moves between words", partial(_moves, view, found)),
+            MapTable(f"What moves between {view.unit}s", partial(_moves, view, found)),
         )
         draw_tables(tables, key="mean", height=TABLE_PX)
         st.caption(

@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.carried import explained_sentence
-from engine.analysis.focus import Focus, focus
+from engine.analysis.focus import Focus, drawn_sentence, focus
 from engine.domain.diffs import CHANGE, NOT_CHANGED, STATUSES, GraphDiff, Status
 from engine.domain.feature_names import FeatureNames
-from engine.domain.numbers import count, percent, plural, step_name
+from engine.domain.numbers import step_name
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.map_view import DEEP
@@ -161,11 +161,8 @@ def _focus(_make: Callable[[frozenset[str]], Focus], made_from: tuple[Hashable, 
 
 def _how_much(diff: GraphDiff, among: Focus) -> None:
     """Says so where not all is drawn."""
-    if len(among.nodes) < len(diff.nodes):
-        st.caption(
-            f"Drawn: {count(len(among.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
-            f"{percent(among.share)} of what changed. Settings draw more or fewer; the table has all."
-        )
+    if drawn_what := drawn_sentence(diff, among):
+        st.caption(f"{drawn_what} Settings draw more or fewer; the table has all.")
 
 
 @kept()
