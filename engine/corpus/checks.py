@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from engine.corpus.pairs import pair_problems, pairs_in_words
+from engine.domain.components import FEW_PAIRS
 from engine.domain.continuation import Tokens, answer_tokens, continued
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine, PromptRefused
@@ -29,9 +30,9 @@ def check_corpus(corpus: Corpus, *, tokens: Tokens | None = None) -> list[str]:
             f"{plural(n, 'probe')} with an answer of several tokens in this model: right where each token is the most "
             "probable one; graphs are of the first."
         )
-    if 0 < len(corpus.pairs) < MIN_PROBES:
+    if 0 < len(corpus.pairs) < FEW_PAIRS:
         findings.append(
-            f"{plural(len(corpus.pairs), 'pair')}: too few for a reliable circuit, which takes {MIN_PROBES}."
+            f"{plural(len(corpus.pairs), 'pair')}: too few for a reliable circuit, which takes {FEW_PAIRS}."
         )
     if corpus.pairs and not (corpus.examples or corpus.probes):
         return [*findings, "It has only pairs: circuits can be found with them, but nothing can be trained on them."]

@@ -100,7 +100,7 @@ def test_a_file_of_pairs_alone_is_a_corpus(tmp_path):
     assert [p.id for p in corpus.pairs] == ["pair-1", "mine"]
     assert corpus.constraint_types == ("adds",)
     assert check_corpus(corpus) == [
-        "2 pairs: too few for a reliable circuit, which takes 30.",
+        "2 pairs: too few for a reliable circuit, which takes 20.",
         "It has only pairs: circuits can be found with them, but nothing can be trained on them.",
     ]
 
