@@ -1,5 +1,6 @@
 """Where a fine-tune from elsewhere has tokens or a tokenizer that its base has not."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,11 +26,13 @@ _MOST_NAMED = 8
 
 
 def with_vocabulary(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], folder: Path) -> "LoadedModel":
-    """The base as the checkpoints need it; `folder` then holds what it has besides its own, else stays empty.
+    """The base as the checkpoints need it; `folder` then holds what it has besides its own, else stays empty. `loaded`
+    is not written to.
 
     Raises InputError (checkpoints of several vocabularies, or of a smaller one than the base's), Damaged.
     """
     from engine.models.added_tokens import n_rows, n_rows_in, name_added, with_added, write_rows, write_tokenizer
+    from engine.models.base import load_base
 
     own = n_rows(loaded.model)
     needed = own
@@ -53,8 +56,8 @@ def with_vocabulary(loaded: "LoadedModel", found: Sequence[FoundCheckpoint], fol
     if not any(folder.iterdir()):
         return loaded
     spec = loaded.spec.model_copy(update={"vocabulary": name_added(loaded, folder)})
-    extended = with_added(loaded, folder)
-    return type(extended)(**{**vars(extended), "spec": spec})
+    own_copy = load_base(loaded.spec, loaded.folder)  # others use `loaded`, and rows are added in place
+    return dataclasses.replace(with_added(own_copy, folder), spec=spec)
 
 
 def words_base_lacks(store: Store, refs: Sequence[str], prompt: str) -> tuple[str, ...]:

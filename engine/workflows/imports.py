@@ -3,6 +3,7 @@
 They hold what a plain PEFT script saves, all weights of a model, or those that changed as this house saves them.
 """
 
+import dataclasses
 import json
 import math
 import shutil
@@ -30,6 +31,7 @@ from engine.workflows.added_vocabulary import with_vocabulary
 from engine.workflows.checkpoint_folders import files_of, preview, refusal
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
+from engine.workflows.loading import base_model
 from engine.workflows.trainer_logs import (
     merged_metrics,
     number,
@@ -109,12 +111,12 @@ def _make(
     report: Report,
     cancel: CancelToken,
 ) -> None:
-    from engine.models.base import load_base
     from engine.training.probe_batches import prepare_probes
     from engine.training.probing import measure
 
     report(0.0, "loading the model")
-    loaded = load_base(model, store.base_folder(model))
+    # Kept for the comparison that follows; by any name that it was loaded by.
+    loaded = dataclasses.replace(base_model(store, model), spec=model)
     with scratch_folder(store.workspace / "runs" / name) as scratch:
         (vocabulary := scratch / "vocabulary").mkdir()
         loaded = with_vocabulary(loaded, found, vocabulary)
