@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.domain.errors import InputError
 from engine.domain.paths import person_path
+from engine.domain.runs import RunConfig
 from engine.store import Store
 from tests.cli.conftest import Cli
 from tests.store.artefacts import add_run
@@ -115,3 +116,18 @@ def test_a_run_is_renamed_and_tagged(cli: Cli, own: Store) -> None:
     assert own.run_notes("other") == notes.model_copy(update={"tags": ()})
     assert cli("runs", "tag", "mine").exit_code == 2
     assert "bundled demo" in cli("runs", "rename", "demo-lora", "x", "--yes").stderr
+
+
+def test_probes_of_another_corpus_are_measured_on_imported_runs_alone(cli: Cli, store: Store) -> None:
+    for name, imported in (("here", False), ("theirs", True)):
+        config = RunConfig(name=name, corpus="none", imported=imported)
+        with store.new_run(config) as folder:
+            (folder / "checkpoints").mkdir()
+    told = cli("probe", "here", "--corpus", "demo")
+    assert told.exit_code == 2
+    assert "“here” was trained here on the corpus “none”" in told.stderr
+    told = cli("probe", "theirs")
+    assert told.exit_code == 2
+    assert "was imported without a corpus, whose probes are needed. Measure those of one first" in told.stderr
+    assert cli("probe", "theirs", "--corpus", "nowhere").exit_code == 2
+    assert "no scores. Measure those of a corpus: probe theirs --corpus NAME" in cli("curves", "theirs").stdout

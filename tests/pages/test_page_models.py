@@ -17,7 +17,7 @@ from engine.store import Store
 from engine.store.converted import write_converted
 from engine.workflows.transcoders import own_set
 from pages._ui import session
-from tests.store.artefacts import add_checkpoint
+from tests.store.artefacts import add_checkpoint, add_transcoders, meta
 
 OpenPage = Callable[..., AppTest]
 
@@ -150,3 +150,11 @@ def test_memory_and_published_sets_that_fit(open_page: OpenPage, own: Store, tmp
     assert ":green-badge[in use]" in texts(app)
     app.button(key=f"models set {hub_id}").click().run()
     assert own.model("my-qwen") == spec
+
+
+def test_a_set_that_read_fewer_texts_than_it_was_asked_to_says_so(open_page: OpenPage, own: Store) -> None:
+    add_transcoders(own, meta("few").model_copy(update={"n_texts": 624}))
+    add_transcoders(own, meta("before"))  # as it was kept before texts were counted
+    tables = [frame.value for frame in open_page("models").dataframe if "texts read" in frame.value]
+    assert dict(zip(tables[0]["set"], tables[0]["texts read"], strict=True))["few"] == "624 of 5,000"
+    assert dict(zip(tables[0]["set"], tables[0]["texts read"], strict=True))["before"] == "–"
