@@ -24,6 +24,7 @@ from engine.store import Store
 from engine.workflows import imports
 from engine.workflows.added_vocabulary import said_of_base, what_is_kept, words_base_lacks
 from engine.workflows.imports import import_adapters
+from engine.workflows.loading import base_model
 from engine.workflows.vocabulary import vocabulary
 from engine.workflows.where import where
 from tests.tiny import tiny_llama, tiny_qwen3, tiny_tokenizer
@@ -91,6 +92,18 @@ SETTINGS: dict[str, dict[str, object]] = {
     "one end": {"modules_to_save": ["lm_head"]},
     "tokens": {"trainable_token_indices": {"embed_tokens": [N_OLD, N_OLD + 1]}},
 }
+
+
+def test_the_base_that_other_jobs_use_keeps_its_vocabulary(store: Store, tmp_path: Path) -> None:
+    base = tiny_llama(tmp_path / "base")
+    kept = base_model(store, spec_of(base))
+    before = [one.clone() for one in kept.model.parameters()]
+    adapter(resized(base), tmp_path / "checkpoint-5", **SETTINGS["trained embeddings"])
+    take_in(store, tmp_path / "checkpoint-5", base)
+    assert base_model(store, spec_of(base)) is kept
+    assert kept.tokenizer.n_rows == kept.n_vocab == N_OLD
+    assert all(torch.equal(one, was) for one, was in zip(kept.model.parameters(), before, strict=True))
+    assert not any(one.requires_grad for one in kept.model.parameters())
 
 
 @pytest.mark.parametrize("build", [tiny_llama, tiny_qwen3])
