@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from engine.attribution.effort import BACKWARD, FORWARD, Effort
 from engine.attribution.weight_changes import LinearChange, WeightChange, changes
 from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
 from engine.domain.errors import ModelUnavailable
@@ -35,6 +36,8 @@ from engine.models.sharing import sharing_copy
 TOLERANCE = 0.01  # of the logit's change may be left, or so little that no figure shows it
 INVISIBLE = 0.002
 POINTS = 4  # of a segment
+_SEGMENT = POINTS * (FORWARD + BACKWARD)  # what it takes
+STRETCH = 2 * FORWARD + _SEGMENT  # at least
 MOST_SEGMENTS = 16
 _TOKENS_TOGETHER = 256  # of all points that go through the model side by side
 _KINDS: tuple[HeadKind, HeadKind, HeadKind] = ("query", "key", "value")
@@ -48,15 +51,17 @@ def stretch(
     *,
     whole: float = 0.0,
     allowed: float | None = None,
+    effort: Effort | None = None,
 ) -> Stretch:
     """How what is explained behind prompt (n_pos,), BOS first, changes from one checkpoint to the other.
 
     `whole`: what it changes by on average over the stretches that this one is of. Where that is more than this
-    one's own change, it decides how exact the sum must be. `allowed`: what may be left instead. Neither model is
-    written to. Raises ComparisonRefused, InputError as `changes`; PromptRefused for a prompt that is too long for
-    the memory that is free.
+    one's own change, it decides how exact the sum must be. `allowed`: what may be left instead. `effort`: expects
+    STRETCH of this; it is told where that is not all. Neither model is written to. Raises ComparisonRefused,
+    InputError as `changes`; PromptRefused for a prompt that is too long for the memory that is free.
     """
-    (before, p_before), (after, p_after) = (logit_of(model, prompt, of) for model in (a, b))
+    effort = effort or Effort(expected=STRETCH)
+    (before, p_before), (after, p_after) = (logit_of(model, prompt, of, effort) for model in (a, b))
     if allowed is None:
         allowed = max(TOLERANCE * max(abs(after - before), abs(whole)), INVISIBLE)
     changed = changes(a, b)
@@ -64,7 +69,7 @@ def stretch(
     takes = PromptMemory.of(a)
     free = free_memory(prompt.device, takes.stretched(len(prompt), n_outputs))
     refuse_longer_than_free(len(prompt), free, lambda n: takes.stretched(n, n_outputs), "finding where training acted")
-    line = _Line(sharing_copy(a), changed, prompt, of)
+    line = _Line(sharing_copy(a), changed, prompt, of, effort)
     segments = _integrated(line, before, after, allowed) if changed else []
     parts = _Integral.sum_of([segment.parts for segment in segments])
     return Stretch(
@@ -101,6 +106,7 @@ def _integrated(line: "_Line", before: float, after: float, allowed: float) -> l
     while sum(abs(segment.left) for segment in segments) > allowed and len(segments) < MOST_SEGMENTS:
         worst = max(segments, key=lambda segment: abs(segment.left))
         middle = (worst.start + worst.end) / 2
+        line.expect_halves()
         logit, place = line.logit(middle), segments.index(worst)
         segments[place : place + 1] = [
             _Segment(worst.start, middle, worst.before, logit, line.integral(worst.start, middle)),
@@ -124,16 +130,22 @@ def layer_of(name: str, model: PreTrainedModel) -> int:
 
 
 @torch.no_grad()
-def logit_of(model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits) -> tuple[float, float]:
+def logit_of(
+    model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits, effort: Effort | None = None
+) -> tuple[float, float]:
     """What is explained, before any soft cap, and the probability of its answers together."""
-    raw, capped = at_last(sharing_copy(model), prompt[None])
+    own = sharing_copy(model)
+    with (effort or Effort()).passing(own):
+        raw, capped = at_last(own, prompt[None])
     return float(explained(raw, of)), float(capped[0].softmax(-1)[list(of.answers)].sum())
 
 
 @torch.no_grad()
-def said(model: PreTrainedModel, prompt: torch.Tensor) -> int:
+def said(model: PreTrainedModel, prompt: torch.Tensor, effort: Effort | None = None) -> int:
     """The most probable token behind prompt (n_pos,)."""
-    return int(at_last(sharing_copy(model), prompt[None])[1].argmax())
+    own = sharing_copy(model)
+    with (effort or Effort()).passing(own):
+        return int(at_last(own, prompt[None])[1].argmax())
 
 
 def at_last(model: PreTrainedModel, prompts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,11 +212,16 @@ class _Line:
     """The models between two checkpoints, several of them at once: the prompt stands in a batch, once a point."""
 
     def __init__(
-        self, model: PreTrainedModel, changed: Mapping[str, WeightChange], prompt: torch.Tensor, of: ExplainedLogits
-    ) -> None:
+        self, model: PreTrainedModel, changed: Mapping[str, WeightChange], prompt: torch.Tensor, of: ExplainedLogits,
+        effort: Effort,
+    ) -> None:  # fmt: skip
         """`model`: of the first checkpoint, with hooks that nobody else sees."""
         self._model, self._changed, self._prompt, self._of = model, changed, prompt, of
-        self._heads = _Heads(model)
+        self._heads, self._effort = _Heads(model), effort
+
+    def expect_halves(self) -> None:
+        """A segment is halved: so much more is to be done than was known."""
+        self._effort.expect(FORWARD + 2 * _SEGMENT)
 
     def integral(self, start: float, end: float) -> _Integral:
         nodes, weights = np.polynomial.legendre.leggauss(POINTS)  # from -1 to 1
@@ -213,7 +230,7 @@ class _Line:
         return self._integral(total)
 
     def logit(self, place: float) -> float:
-        with torch.no_grad():
+        with torch.no_grad(), self._effort.passing(self._model):
             return float(self._pass(self._prompt.new_tensor([place], dtype=torch.float32))[1])
 
     def _integral(self, total: "_Sums") -> _Integral:
@@ -233,9 +250,10 @@ class _Line:
             self._add(total, at, of)
 
     def _add(self, total: "_Sums", at: torch.Tensor, weights: torch.Tensor) -> None:
-        with torch.enable_grad():
-            seen, value = self._pass(at)
-        gradients = torch.autograd.grad(value.sum(), [one.output for one in seen.values()], allow_unused=True)
+        with self._effort.passing(self._model, n=len(at), back=True):
+            with torch.enable_grad():
+                seen, value = self._pass(at)
+            gradients = torch.autograd.grad(value.sum(), [one.output for one in seen.values()], allow_unused=True)
         for (name, one), gradient in zip(seen.items(), gradients, strict=True):
             if gradient is not None:
                 weighted = one.by_position(gradient.float()) * weights[:, None, None]

@@ -20,6 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from engine.attribution.acted import at_last, explained
+from engine.attribution.effort import BACKWARD, FORWARD, Effort
 from engine.attribution.recording import asking_for_pattern
 from engine.domain.acted import PlaceEffects
 from engine.domain.explained import ExplainedLogits
@@ -29,6 +30,9 @@ from engine.models.parts import Parts
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.sharing import sharing_copy
 
+_MOVES = 2.0  # what its layers take behind the passes, of a long prompt
+PLACES = 2 * (FORWARD + BACKWARD) + _MOVES  # what place_effects takes
+
 
 def place_effects(
     a: PreTrainedModel,
@@ -37,16 +41,18 @@ def place_effects(
     of: ExplainedLogits,
     *,
     at: Sequence[PreTrainedModel] | None = None,
+    effort: Effort | None = None,
 ) -> PlaceEffects:
     """Of MLPs and heads on prompt (n_pos,), BOS first, on what is explained.
 
-    `at`: the checkpoints whose gradients are taken, both where they are not named. Raises ModelUnavailable for a family
-    without a row, PromptRefused for a prompt too long for the memory that is free.
+    `at`: the checkpoints whose gradients are taken, both where they are not named. `effort`: expects PLACES of this.
+    Raises ModelUnavailable for a family without a row, PromptRefused for a prompt too long for the memory that is free.
     """
     takes = PromptMemory.of(a).placed
     free = free_memory(prompt.device, takes(len(prompt)))
     refuse_longer_than_free(len(prompt), free, takes, "finding where training acted")
-    passed = {id(model): _Passed.of(model, prompt, of) for model in (a, b)}
+    effort = effort or Effort(expected=PLACES)
+    passed = {id(model): _Passed.of(model, prompt, of, effort) for model in (a, b)}
     before, after = passed[id(a)], passed[id(b)]
     ends = [passed[id(model)] for model in at or (a, b)]
     mlps, moved, heads = [], [], []
@@ -60,6 +66,7 @@ def place_effects(
         of_layer = after.by_move(layer, gradient) - before.by_move(layer, gradient)
         heads.append(of_layer.sum(2))
         moves += of_layer.sum(0)
+        effort.did(_MOVES / len(before.written))
     mlp, head, mlp_moved = (_numpy(torch.stack(values)) for values in (mlps, heads, moved))
     return PlaceEffects(mlp=mlp, head=head, mlp_moved=mlp_moved, move=_numpy(moves))
 
@@ -77,7 +84,7 @@ def taken_back(
 
     With `heads_too` the heads write what they write in A as well: all that the layer adds to the stream at the token.
     """
-    side = _Passed.of(a, prompt, of)
+    side = _Passed.of(a, prompt, of, Effort())
     own = Parts(sharing_copy(b))
     whole = _logit(own, prompt, of)
     found = []
@@ -123,15 +130,16 @@ class _Passed:
     at_attended: Sequence[torch.Tensor] = ()  # at what the output projection gives
 
     @classmethod
-    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits) -> "_Passed":
+    def of(cls, model: PreTrainedModel, prompt: torch.Tensor, of: ExplainedLogits, effort: Effort) -> "_Passed":
         found = cls(Parts(sharing_copy(model)))
         found.parts.model.config._attn_implementation = "eager"  # the only one that gives its patterns
         with ExitStack() as stack, torch.enable_grad():
             for handle in found._hooks():
                 stack.callback(handle.remove)
+            stack.enter_context(effort.passing(found.parts.model, back=True))
             logits, _ = at_last(found.parts.model, prompt[None])
-        outputs = [*found.written, *found.projected]
-        gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, of).sum(), outputs)]
+            outputs = [*found.written, *found.projected]
+            gradients = [_rows(one) for one in torch.autograd.grad(explained(logits, of).sum(), outputs)]
         found.at_written, found.at_attended = gradients[: len(found.written)], gradients[len(found.written) :]
         found.written = [_rows(one.detach()) for one in found.written]
         found.projected = [_rows(one.detach()) for one in found.projected]

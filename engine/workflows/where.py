@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.explained import ExplainedLogits
-from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancellable, part, turn
+from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancellable, part, quiet
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
@@ -19,6 +19,8 @@ from engine.workflows.loading import common_model, weights
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from engine.attribution.effort import Effort
 
 _log = logging.getLogger(__name__)
 _ROOM_EACH = 2  # times a model's own bytes
@@ -32,8 +34,10 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     """
     report(0.0, "Loading the model")
     course = _Course(store, request.a, request.b)
+    report(0.0, "What B says")
     asked = store.probe_with((course.path[0].run, course.path[-1].run), request.prompt)
-    key = course.key(request.prompt, request.answers, request.against, blank=asked.blank if asked else None)
+    blank = asked.blank if asked else None
+    key = course.key(request.prompt, request.answers, request.against, blank=blank, report=cancellable(quiet, cancel))
     if store.acted(key) is None:
         store.save_acted(course.measured(key, cancellable(report, cancel)))
     report(1.0, "Measured")
@@ -118,20 +122,22 @@ class _Course:
         self._hashes = tuple(checkpoint_hash(self.loaded, corner.adapter) for corner in self.path)
 
     def key(
-        self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = (), *, blank: bool | None = None
-    ) -> ActedKey:
+        self, prompt: str, answers: Sequence[str] = (), against: Sequence[str] = (), *, blank: bool | None = None,
+        report: Report = quiet,
+    ) -> ActedKey:  # fmt: skip
         """What is asked; without answers of what B says. `blank` as in `continued`.
 
-        Raises PromptRefused, InputError.
+        Raises PromptRefused, InputError, what the report raises.
         """
         from engine.attribution.acted import said
+        from engine.attribution.effort import Effort
         from engine.models.prompts import PromptReader
         from engine.models.token_texts import token_text
 
         ids = self._ids(prompt)
         read = PromptReader(self.loaded.tokenizer)
         first, second = ([read.next_token(prompt, word, blank=blank) for word in named] for named in (answers, against))
-        named = [*(first or [said(self._model(self.path[-1]), ids)]), *second]
+        named = [*(first or [said(self._model(self.path[-1]), ids, Effort(report))]), *second]
         if len(set(named)) < len(named):
             outputs = ", ".join(token_text(self.loaded.tokenizer, token).strip() for token in named)
             raise InputError(f"Of the outputs {outputs} one is named twice. Name each once, for or against.")
@@ -147,37 +153,48 @@ class _Course:
         from engine.attribution.acted import said
         from engine.models.token_texts import token_text
 
-        prompt, words = self._ids(key.prompt), self.loaded.tokenizer
-        effects = self._effects(prompt, key.explained)  # first: what is too long is refused before the long work
-        stretches = self._stretches(prompt, key.explained, report)
+        prompt, words, effort = self._ids(key.prompt), self.loaded.tokenizer, self._effort(report)
+        # First: what is too long is refused before the long work.
+        effects = self._effects(prompt, key.explained, effort)
+        stretches = self._stretches(prompt, key.explained, effort)
         return Acted(
             key=key,
             tokens=tuple(token_text(words, token) for token in prompt.tolist()),
             words=tuple(token_text(words, token) for token in key.explained.tokens),
-            is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt),),
+            is_said=key.explained.answers == (said(self._model(self.path[-1]), prompt, effort),),
             n_layers=self.loaded.n_layers,
             effects=effects,
             stretches=stretches,
         )
 
-    def _stretches(self, prompt: "torch.Tensor", of: ExplainedLogits, report: Report) -> tuple[Stretch, ...]:
+    def _effort(self, report: Report) -> "Effort":
+        from engine.attribution.acted import STRETCH
+        from engine.attribution.effort import FORWARD, Effort
+        from engine.attribution.places import PLACES
+
+        n = len(self.path) - 1
+        return Effort(report, PLACES + (2 * FORWARD if n > 1 else 0.0) + n * STRETCH + FORWARD)
+
+    def _stretches(self, prompt: "torch.Tensor", of: ExplainedLogits, effort: "Effort") -> tuple[Stretch, ...]:
         from engine.attribution.acted import logit_of, stretch
 
         n, found, whole = len(self.path) - 1, [], 0.0
         if n > 1:
-            (before, _), (after, _) = (logit_of(self._model(end), prompt, of) for end in (self.path[0], self.path[-1]))
+            before, after = (logit_of(self._model(end), prompt, of, effort)[0] for end in (self.path[0], self.path[-1]))
             whole = (after - before) / n
-        for number, (a, b) in enumerate(pairwise(self.path)):
-            turn(report, number, n)(0.0, f"{a.label} to {b.label}")
-            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=whole))
+        for a, b in pairwise(self.path):
+            effort.say(f"{a.label} to {b.label}")
+            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=whole, effort=effort))
         return tuple(found)
 
-    def _effects(self, prompt: "torch.Tensor", of: ExplainedLogits) -> PlaceEffects | None:
-        from engine.attribution.places import place_effects
+    def _effects(self, prompt: "torch.Tensor", of: ExplainedLogits, effort: "Effort") -> PlaceEffects | None:
+        from engine.attribution.places import PLACES, place_effects
 
+        effort.say("which heads and MLPs matter")
         try:
-            return place_effects(self._model(self.path[0]), self._model(self.path[-1]), prompt, of)
+            return place_effects(self._model(self.path[0]), self._model(self.path[-1]), prompt, of, effort=effort)
         except ModelUnavailable:  # the rest needs no row in the table of families
+            effort.expect(-PLACES)
             return None
 
     def _ids(self, prompt: str) -> "torch.Tensor":

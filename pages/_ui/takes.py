@@ -33,13 +33,20 @@ def on_this_model(store: Store, run: str, takes: str, request: Request) -> str:
     if model.source != "bundled" and (seconds := _measured(store, model, request)) is not None:
         about = "About" if takes[0].isupper() else "about"
         return f"{about} {duration(seconds)}, as it took with this model before"
-    told = f"{takes} with the demo’s model"
+    told = f"{takes} with the demo’s model{_and_short_prompts(request)}"
     if model.source == "bundled":
         return told
     own, demo = (model_facts(store, spec).n_parameters for spec in (model, DEMO_MODEL))
     if not own or not demo:
         return f"{told}; this one may be much larger"
     return told if own < 2 * demo else f"{told}; this one is {own / demo:,.0f} times as large"
+
+
+def _and_short_prompts(request: Request) -> str:
+    prompts = (
+        request.prompts if isinstance(request, Compare) else (request.prompt,) if isinstance(request, Where) else ()
+    )
+    return " and a short prompt" if any(len(prompt) > 2 * _LEAST_CHARACTERS for prompt in prompts) else ""
 
 
 def _measured(store: Store, model: ModelSpec, request: Request) -> float | None:

@@ -80,6 +80,12 @@ def test_a_longer_prompt_takes_longer(monkeypatch: pytest.MonkeyPatch, own: Stor
     assert told(monkeypatch, own, longer, before).startswith("about 50 s")
 
 
+def test_a_long_prompt_is_told_where_nothing_was_measured(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    short, long = (Where(a="mine@base", b="mine@100%", prompt="a" * n) for n in (120, 121))
+    assert told(monkeypatch, own, short).startswith("about 5 s with the demo’s model;")
+    assert told(monkeypatch, own, long).startswith("about 5 s with the demo’s model and a short prompt;")
+
+
 def test_the_comparison_that_trained_transcoders_is_told_apart(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
     asked = Compare(a="mine@base", b="mine@100%", prompts=("x",))
     trained, traced = done(asked, 500), done(asked, 20)

@@ -16,7 +16,6 @@ from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, wh
 from engine.workflows.prompt_groups import probe_group
 from engine.workflows.where import where_probes
 from tests.attribution.parts import Never, workspace
-from tests.training.conftest import After
 
 
 @pytest.fixture
@@ -72,13 +71,24 @@ def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
     assert what_lacks(here, "two", "paraphrase").startswith("The base is the only checkpoint")
 
 
+class OnceKept:
+    """Cancelled as soon as so many are stored."""
+
+    def __init__(self, store: Store, n: int) -> None:
+        self._store, self._n = store, n
+
+    def check(self) -> None:
+        if len(self._store.acted_times("one")) >= self._n:
+            raise Cancelled
+
+
 def test_what_was_cancelled_goes_on_where_it_was_left(here: Store) -> None:
     probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
     request = learning_of(here.checkpoints("one"), probes)
     with pytest.raises(Cancelled):
-        where_probes(here, request, quiet, After(12))
+        where_probes(here, request, quiet, OnceKept(here, 3))
     kept = here.acted_times("one")
-    assert 0 < len(kept) < 12
+    assert len(kept) == 3
     where_probes(here, request, quiet, Never())
     assert set(kept) < set(here.acted_times("one"))
     assert learned(here, "one", "paraphrase", 2).missing == ()

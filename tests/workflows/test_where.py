@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -122,6 +123,43 @@ def test_journals_of_before_there_were_several_answers_can_be_read() -> None:
     old = '{"action":"where","a":"x@base","b":"x@25%%","prompt":"the cat","answer":"%s"}'
     assert Where.model_validate_json(old % "smiles").answers == ("smiles",)
     assert Where.model_validate_json(old % "").answers == ()
+
+
+def test_progress_is_told_within_one_prompt(demo_store: Store) -> None:
+    told: list[tuple[float, str]] = []
+    request = Where(a=A, b=B, prompt=PROMPT, answers=("cries",))
+    where(demo_store, request, lambda *one: told.append(one), NeverCancelled())
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert len({round(fraction, 2) for fraction in fractions}) > 50
+    assert max(after - before for before, after in pairwise(fractions)) < 0.1
+    messages = list(dict.fromkeys(message for _, message in told))
+    assert messages[2:4] == ["which heads and MLPs matter", "base to 25%"]
+    assert messages[-2:] == ["75% to 100%", "Measured"]
+
+
+class AfterReports:
+    """Cancelled as the report is made for the `n`-th time."""
+
+    def __init__(self, n: int) -> None:
+        self._left = n
+
+    def check(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise Cancelled
+
+
+@pytest.mark.parametrize("n", [0, 3, 20, 100])  # in the pass that asks B, that of places, and among those of a stretch
+def test_a_job_is_cancelled_within_a_pass(demo_store: Store, n: int) -> None:
+    known = len(demo_store.acted_keys())
+    told: list[float] = []
+    with pytest.raises(Cancelled):
+        where(demo_store, Where(a=A, b=B, prompt="the cat feels blarf so it"),
+              lambda fraction, _: told.append(fraction), AfterReports(n))  # fmt: skip
+    assert len(told) <= n + 2
+    assert len(demo_store.acted_keys()) == known
 
 
 class OnceStored:

@@ -54,8 +54,8 @@ _FAITHFULNESS = (
     "when the circuit’s own edges carry those values instead."
 )
 _JACCARD = (
-    "**Jaccard**: the share of nodes or edges in either of two consecutive circuits that is in both. 1: nothing "
-    "changed. Below: how many appeared and vanished. q, k and v of a head count as one edge."
+    "**Jaccard**: the share of nodes or edges in either of two consecutive circuits that is in both. 1: the same ones, "
+    "however much their effects changed. Below: how many appeared and vanished. q, k and v of a head count as one edge."
 )
 _ROBUSTNESS = (
     "The circuit is found again on disjoint parts of the prompts and on prompts with words replaced. A high Jaccard "
