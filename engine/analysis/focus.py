@@ -33,7 +33,7 @@ def drawn_sentence(diff: GraphDiff, among: Focus) -> str:
         return ""
     return (
         f"Drawn: {count(len(among.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
-        f"{percent(among.share)} of what changed."
+        f"{percent(among.share)} of what {'flows' if diff.explained.is_same else 'changed'}."
     )
 
 
@@ -43,9 +43,9 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
 
     From each node the edges of largest flow lead on to an output, and back to a token, so that nothing hangs in the
     air; all tokens, outputs and the nodes `also` are there. An effect is what the change of an edge alone does to the
-    explained logit, taken without its sign.
+    explained logit, taken without its sign; where nothing but rounding differs, the flow in B is taken instead.
     """
-    effect = edge_effect(diff.edges).fillna(0.0).abs().to_numpy()
+    effect = _sizes(diff)
     if share >= 1 or not effect.any():
         return whole(diff)
     rows = pd.Series(np.arange(len(diff.nodes)), index=diff.nodes["id"])
@@ -71,6 +71,12 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
     return Focus(
         frozenset(diff.nodes["id"][kept]), float(effect[between].sum() / effect.sum()), int(np.count_nonzero(between))
     )
+
+
+def _sizes(diff: GraphDiff) -> np.ndarray:
+    """(n_edges,)"""
+    of_edges = diff.edges[FLOW["b"]] if diff.explained.is_same else edge_effect(diff.edges).fillna(0.0)
+    return of_edges.abs().to_numpy(dtype=float)
 
 
 def _rows_of(ends: pd.Series, rows: pd.Series) -> np.ndarray:

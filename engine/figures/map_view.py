@@ -234,8 +234,8 @@ def _frame_of(
         step=step,
         name="" if step is None else step_name(step),
         titles=(*sides, f"B − {factor}A"),
-        places=np.array([*places, places[1] - change.scale * places[0]]),
-        moves=(1 - np.eye(moves[0].shape[0])) * np.array([*moves, moves[1] - change.scale * moves[0]]),
+        places=np.array([*places, changed(diff, *places)]),
+        moves=(1 - np.eye(moves[0].shape[0])) * np.array([*moves, changed(diff, *moves)]),
         totals=None,
         facts=facts,
         tops=(
@@ -244,6 +244,11 @@ def _frame_of(
         ),
         notes=tuple(note for note in (low_fit({"A": diff.a, "B": diff.b}), *notes(diff)) if note),
     )
+
+
+def changed(diff: GraphDiff, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """B beyond A, on the common scale; nothing where only rounding differs."""
+    return np.zeros_like(b) if diff.explained.is_same else b - diff.explained.scale * a
 
 
 def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:

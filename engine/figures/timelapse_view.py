@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from engine.analysis.carried import same_sentence
 from engine.analysis.curves import mean_accuracy
 from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
@@ -97,12 +98,13 @@ def timelapse_view(
     for moment in ready:
         diff = shown[moment.step]
         at_steps = (known.get(moment.a), known.get(moment.b))
+        same = same_sentence(diff)
         sides = both_sides(diff, bars, answer, (loss.get(moment.a), loss.get(moment.b)), at_steps)
         frames[moment.step] = {
             "nodes": _node_columns(diff, union["id"]),
             "edges": edge_columns(diff, largest_edges(diff.edges), union["id"], strongest, digits=_DIGITS),
             "sides": sides,
-            "sentence": headline(diff, probe),
+            "sentence": (*headline(diff, probe), *((" ", False) for _ in same), *same),
             "counts": [diff.summary.edges.get(status, 0) for status in STATUSES],
             "description": description(diff, sides),
             "explained": explained_facts(diff.explained),

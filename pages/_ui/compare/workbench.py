@@ -222,7 +222,8 @@ def _title(diff: GraphDiff, at: Marks, names: FeatureNames, step: int | None) ->
     if at.edge:
         return edge_title(diff, at.edge, names)
     if step is not None:
-        return f"**Largest changes at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
+        what = "Edges" if diff.explained.is_same else "Largest changes"
+        return f"**{what} at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
     return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
