@@ -1,7 +1,7 @@
 """The part of a difference that carries most of the change: what is drawn of a graph too large to be read. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,13 @@ class Focus:
 
 def whole(diff: GraphDiff) -> Focus:
     return Focus(frozenset(diff.nodes["id"]), 1.0, len(diff.edges))
+
+
+def union(found: Iterable[Focus]) -> Focus:
+    """What any of them has; its share and its edges are the least of them."""
+    each = tuple(found)
+    nodes = frozenset(node for one in each for node in one.nodes)
+    return Focus(nodes, min(one.share for one in each), min(one.n_edges for one in each))
 
 
 def drawn_sentence(diff: GraphDiff, among: Focus) -> str:

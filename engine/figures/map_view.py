@@ -27,11 +27,11 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, percent, signed, step_name
 from engine.figures import palette
 from engine.figures.fit_text import low_fit
+from engine.figures.graph_view import DEEP as DEEP
 from engine.figures.graph_view import Sent, checkpoint_title, short
 from engine.figures.map_split import Split
 from engine.figures.names import visible
 
-DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
 Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
