@@ -88,7 +88,7 @@ function measureTimeline(timeline, graphs) {
   chart.setAttribute("height", CHART.height);
   chart.replaceChildren();
   const at = chartScale(graphs.timelapse, width);
-  for (const value of [0, 0.5, 1]) {
+  for (const value of graphs.timelapse.curves.length ? [0, 0.5, 1] : []) {
     shape(chart, "line", { class: "tl-gridline", x1: 0, x2: width, y1: at.y(value), y2: at.y(value) });
     if (value !== 0.5) shape(chart, "text", { class: "tl-axis", x: -5, y: at.y(value) + 3.5 }, String(value));
   }

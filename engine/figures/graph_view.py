@@ -174,6 +174,8 @@ def _is_mean(table: pd.DataFrame) -> bool:
 
 def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
     """What a node is, whatever its values: one dict a row of `nodes`."""
+    outputs = nodes[nodes["kind"] == "logit"]
+    named = dict(zip(outputs["id"], told_apart(outputs["token"].tolist()), strict=True))
     rows: Iterable[Any] = nodes.itertuples()
     return [
         {
@@ -184,7 +186,7 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
             "y": short(y),
             "room": short(room),
             "kind": row.kind,
-            "token": visible(row.token),
+            "token": named.get(row.id) or visible(row.token),
             "layer": int(row.layer),
             "position": int(row.position),
             "index": int(row.index),
@@ -298,8 +300,9 @@ def _bars(graph: AttributionGraph, shown: Sequence[int], answer: str | None) -> 
     outputs = {token_id: (token, p) for token_id, token, p in _outputs(graph)}
     if answer == RIGHT_ANSWER:
         return _mean_bars(outputs.values())
-    bars, of_shown = [], [outputs[token_id] for token_id in shown]
-    for (token, p), name in zip(of_shown, told_apart([token for token, _ in of_shown]), strict=True):
+    bars, names = [], dict(zip(outputs, told_apart([token for token, _ in outputs.values()]), strict=True))
+    for token_id in shown:
+        (token, p), name = outputs[token_id], names[token_id]
         right = token.strip() == answer
         note = f"p({name}) = {decimal(p, 3)}{', the right answer' if right else ''}"
         bars.append({"token": name, "p": short(p), "answer": right, "others": False, "note": note})
