@@ -49,13 +49,18 @@ function fillTimeline(timeline, graphs) {
   if (!timelapse) return;
   const { first, last } = timelapseRange(timelapse);
   Object.assign(timeline.range, { min: first, max: last, step: 1 });
-  timeline.cap.textContent = timelapse.most_edges
-    ? `Drawn: the ${timelapse.cap.toLocaleString("en")} largest edges of each step, of up to ${timelapse.most_edges.toLocaleString("en")}.`
-    : "";
+  timeline.cap.textContent = drawnOf(timelapse, graphs.payload.nodes.length);
   fillTimelapseKeys(timeline.legend, timelapse.curves);
   timeline.width = 0; // draw the curves again
   measureTimeline(timeline, graphs);
   updateTimeline(timeline, graphs);
+}
+
+/** How much of all steps is drawn; empty where all is. */
+function drawnOf({ n_nodes, most_edges, cap }, drawn) {
+  const [some, all, most, edges] = [drawn, n_nodes, cap, most_edges].map((n) => n.toLocaleString("en"));
+  if (drawn < n_nodes) return `Drawn: ${some} of ${all} nodes${most_edges ? `; of their edges the ${most} largest of each step` : ""}.`;
+  return most_edges ? `Drawn: the ${most} largest edges of each step, of up to ${edges}.` : "";
 }
 
 function fillTimelapseKeys(legend, curves) {
@@ -83,7 +88,7 @@ function measureTimeline(timeline, graphs) {
   chart.setAttribute("height", CHART.height);
   chart.replaceChildren();
   const at = chartScale(graphs.timelapse, width);
-  for (const value of [0, 0.5, 1]) {
+  for (const value of graphs.timelapse.curves.length ? [0, 0.5, 1] : []) {
     shape(chart, "line", { class: "tl-gridline", x1: 0, x2: width, y1: at.y(value), y2: at.y(value) });
     if (value !== 0.5) shape(chart, "text", { class: "tl-axis", x: -5, y: at.y(value) + 3.5 }, String(value));
   }

@@ -100,6 +100,7 @@ def _explained(of_prompts: Sequence[ExplainedChange]) -> ExplainedChange:
         words=RIGHT_ANSWER,
         scale=geometric_mean(one.scale for one in of_prompts),
         is_estimated=any(one.is_estimated for one in of_prompts),
+        is_same=all(one.is_same for one in of_prompts),
         **mean,
     )
 

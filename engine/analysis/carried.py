@@ -46,11 +46,23 @@ def sentences(
 def explained_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
     """`Explained is the logit of smiles: 0.52 in A, 10.31 in B.`, and the common scale where there is one."""
     change = diff.explained
+    if change.is_same:
+        lead, unit = _named(diff)
+        end = f"{unit}: {decimal(change.b)} in both. "
+        return (lead, False), (change.words, True), (end, False), *same_sentence(diff)
     end = f": {decimal(change.a)} in A, {decimal(change.b)} in B."
     if change.scale != 1:
         end += f" Most of what enters it changed by one factor, ×{decimal(change.scale)}, which is no change."
     lead, unit = _named(diff)
     return (lead, False), (change.words, True), (unit + end, False)
+
+
+def same_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
+    """Where nothing but rounding differs, that it is so; else nothing."""
+    if not diff.explained.is_same:
+        return ()
+    prompts = "answers to these prompts" if _is_mean(diff) else "answer to this prompt"
+    return ((f"A and B give the same {prompts}, and nothing in their graphs differs by more than rounding.", False),)
 
 
 def _named(diff: GraphDiff) -> tuple[str, str]:
@@ -88,6 +100,8 @@ def came_through(
 
     `can_join`: whether some word has several tokens, so that it is told which of both is meant.
     """
+    if change.is_same:
+        return ()
     total, between = change.total, f"between {unit(spans, can_join=can_join)}s"
     if abs(total) < change.limit:
         return _hardly(places, total, change.limit, spans)

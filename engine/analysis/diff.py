@@ -22,20 +22,22 @@ first. Then:
 `unchanged` is tried first. The limit is `min_change` of what moved in all (`ExplainedChange.moved`, at least the change
 of the logit itself). In a deep model that is spread over thousands of edges, none of which is a hundredth of it: there
 the limit is what the edge has that, with all larger ones, makes up half of it (with another `min_change` than 0.01, in
-proportion). It is never below the precision to which parts add up. The change of what flipped is the sum of both
-sizes with B's sign. Turned round, what counts is asked of the other model: other changes may then count, but none that
-counts both ways goes the same way twice, as both sides are multiplied by one number.
+proportion). It is never below the precision to which parts add up. The change of what flipped is the sum of both sizes
+with B's sign. Where all outputs have the same logit but for rounding (`ROUNDING`) and nothing changed by more than that
+precision, both graphs are the same: nothing of them is told as a change. Turned round, what counts is asked of the
+other model: other changes may then count, but none that counts both ways goes the same way twice, as both sides are
+multiplied by one number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from engine.analysis.comparable import refuse_others
-from engine.analysis.identities import identities, unique_rows
+from engine.analysis.identities import identities, union_of, unique_rows
 from engine.analysis.overlap import weighted_jaccard
 from engine.analysis.parts import (
     explained_words,
@@ -49,6 +51,7 @@ from engine.analysis.parts import (
     with_parts,
 )
 from engine.analysis.pruning import Flow, Pruned, flow, prune
+from engine.analysis.same import is_same, unchanged_edges, unchanged_nodes
 from engine.analysis.scale import among_the_largest, common_scale
 from engine.domain.diffs import (
     CHANGE,
@@ -106,6 +109,9 @@ def _difference(
     ids = np.array([f"{_KINDS[k]}/{la}/{po}/{ix}" for la, po, k, ix in union.tolist()], dtype=object)
     nodes = _node_table(union, ids, sides, kept, change, settings)
     edges = _edge_table(union, ids, sides, kept, change, settings)
+    exact = PRECISION * float(np.abs(_into_outputs(sides)[1]).sum())
+    if is_same(a, b, (nodes, edges), exact):
+        change, nodes, edges = replace(change, is_same=True, scale=1.0), unchanged_nodes(nodes), unchanged_edges(edges)
     return GraphDiff(
         a=a, b=b, nodes=nodes, edges=edges, summary=summarise(nodes, edges), settings=settings, explained=change
     )
@@ -205,7 +211,7 @@ def _explained_change(
 def _into_outputs(sides: tuple[_Side, _Side]) -> tuple[np.ndarray, np.ndarray]:
     """(n,) flows into the outputs in A and in B, 0 where a side has none; the outputs' constants come last."""
     keys = [side.keys(side.graph.kind[side.graph.target] == NodeKind.LOGIT) for side in sides]
-    union = _union(*keys)
+    union = union_of(*keys)
     found = []
     for side in sides:
         into = _at(side.carried, side.edges(union))
@@ -295,7 +301,7 @@ def _edge_table(
     settings: DiffSettings,
 ) -> pd.DataFrame:
     masks = [pruned.edge_mask for pruned in kept]
-    keys = _union(*(side.keys(mask) for side, mask in zip(sides, masks, strict=True)))
+    keys = union_of(*(side.keys(mask) for side, mask in zip(sides, masks, strict=True)))
     found = [side.edges(keys) for side in sides]
     weight = [_at(side.graph.weight, edges) for side, edges in zip(sides, found, strict=True)]
     carried = [_at(side.carried, edges) for side, edges in zip(sides, found, strict=True)]
@@ -329,12 +335,6 @@ def _edge_table(
         },
         copy=False,
     )
-
-
-def _union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """As `np.union1d(a, b)`, whose hash table takes several times as long."""
-    ranked = np.sort(np.concatenate([a, b]))
-    return ranked[np.concatenate([np.ones(min(1, len(ranked)), dtype=bool), ranked[1:] != ranked[:-1]])]
 
 
 def exists(nodes: pd.DataFrame, side: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The part of a difference that carries most of the change: what is drawn of a graph too large to be read. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +27,20 @@ def whole(diff: GraphDiff) -> Focus:
     return Focus(frozenset(diff.nodes["id"]), 1.0, len(diff.edges))
 
 
+def union(found: Iterable[Focus]) -> Focus:
+    """What any of them has; its share and its edges are the least of them."""
+    each = tuple(found)
+    nodes = frozenset(node for one in each for node in one.nodes)
+    return Focus(nodes, min(one.share for one in each), min(one.n_edges for one in each))
+
+
 def drawn_sentence(diff: GraphDiff, among: Focus) -> str:
     """How much of a difference is drawn; empty where all is."""
     if len(among.nodes) >= len(diff.nodes):
         return ""
     return (
         f"Drawn: {count(len(among.nodes))} of {plural(len(diff.nodes), 'node')}. The edges between them make "
-        f"{percent(among.share)} of what changed."
+        f"{percent(among.share)} of what {'flows' if diff.explained.is_same else 'changed'}."
     )
 
 
@@ -43,9 +50,9 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
 
     From each node the edges of largest flow lead on to an output, and back to a token, so that nothing hangs in the
     air; all tokens, outputs and the nodes `also` are there. An effect is what the change of an edge alone does to the
-    explained logit, taken without its sign.
+    explained logit, taken without its sign; where nothing but rounding differs, the flow in B is taken instead.
     """
-    effect = edge_effect(diff.edges).fillna(0.0).abs().to_numpy()
+    effect = _sizes(diff)
     if share >= 1 or not effect.any():
         return whole(diff)
     rows = pd.Series(np.arange(len(diff.nodes)), index=diff.nodes["id"])
@@ -71,6 +78,12 @@ def focus(diff: GraphDiff, share: float, also: Collection[str] = ()) -> Focus:
     return Focus(
         frozenset(diff.nodes["id"][kept]), float(effect[between].sum() / effect.sum()), int(np.count_nonzero(between))
     )
+
+
+def _sizes(diff: GraphDiff) -> np.ndarray:
+    """(n_edges,)"""
+    of_edges = diff.edges[FLOW["b"]] if diff.explained.is_same else edge_effect(diff.edges).fillna(0.0)
+    return of_edges.abs().to_numpy(dtype=float)
 
 
 def _rows_of(ends: pd.Series, rows: pd.Series) -> np.ndarray:

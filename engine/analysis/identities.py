@@ -18,3 +18,9 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inverse = np.empty(len(rows), dtype=np.int64)
     inverse[order] = np.cumsum(first) - 1
     return ranked[first], inverse
+
+
+def union_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As `np.union1d(a, b)`, whose hash table takes several times as long."""
+    ranked = np.sort(np.concatenate([a, b]))
+    return ranked[np.concatenate([np.ones(min(1, len(ranked)), dtype=bool), ranked[1:] != ranked[:-1]])]

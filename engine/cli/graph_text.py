@@ -28,6 +28,8 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
     if carried := carried_sentence(diff):
         say("".join(text for text, _ in carried))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
+    if diff.explained.is_same:
+        return
     names: dict[str, str] = {}
     for side in (diff.a, diff.b):
         names |= zip(side.node_ids(), node_names(side, called), strict=True)
@@ -50,6 +52,8 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
 def _explained(diff: GraphDiff) -> str:
     """Which logit, and what counts as a change of what leads to it."""
     change = diff.explained
+    if change.is_same:
+        return "".join(text for text, _ in explained_sentence(diff))
     text = f"Explained: the logit of “{change.words}”, {signed(change.a)} in A and {signed(change.b)} in B. "
     if change.scale != 1:
         text += f"Most of what enters it grew by one factor, {decimal(change.scale)}, which is no change. "
@@ -72,6 +76,8 @@ def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None
     show_table(
         ("", *mean.summary.edges), [("nodes", *mean.summary.nodes.values()), ("edges", *mean.summary.edges.values())]
     )
+    if mean.explained.is_same:
+        return
     top = edge_table(mean, statuses=CHANGED, most=TOP, names=called)
     values = [_with_spread(top[f"in {side.upper()}"], top[f"spread_{side}"]) for side in "ab"]
     change = _with_spread(top[CHANGE_TITLE], top["spread_change"])

@@ -55,11 +55,11 @@ def timelapse(
         write_json(rows, json_file)
     if json_file != "-":
         columns = ("step", "a", "answers", "p", "b", "answers", "p", "edge similarity")
-        show_table(columns, [tuple(row.values()) for row in rows])
+        show_table(columns, [tuple(row.values())[:-1] for row in rows])
 
 
 def _rows(pairs: Pairs) -> list[dict[str, Any]]:
-    """One a step: what each side most probably answers, and how alike the circuits are."""
+    """One a step: what each side most probably answers, and how alike the circuits are; `same`: but for rounding."""
     from engine.analysis.diff import diff_graphs
 
     rows = []
@@ -70,5 +70,6 @@ def _rows(pairs: Pairs) -> list[dict[str, Any]]:
             row[side] = graph.key.checkpoint
             row[f"answer_{side}"] = graph.target_tokens[best].strip()
             row[f"p_{side}"] = float(graph.target_probability[best])
-        rows.append(row | {"edge_similarity": diff_graphs(a, b).summary.edge_similarity})
+        diff = diff_graphs(a, b)
+        rows.append(row | {"edge_similarity": diff.summary.edge_similarity, "same": diff.explained.is_same})
     return rows

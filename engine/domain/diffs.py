@@ -50,6 +50,7 @@ class ExplainedChange:
     moved: float  # logits: the summed |change| of all that enters the output, beyond the scale
     limit: float  # logits: the smallest change that counts
     is_estimated: bool  # what a change does: from the graphs alone, because B's gradients are not known
+    is_same: bool = False  # the answers and all that leads to them are the same but for rounding
 
     @property
     def total(self) -> float:
@@ -94,6 +95,7 @@ class GraphDiff:
         B's scale, so that their difference is what the change of this edge alone does to the logit;
         change: |compared_b| - |compared_a| (for a flipped edge their sum, with the sign of b).
         Of an edge that is "not kept", one side is not known and stands as 0.
+    Where both sides are the same but for rounding (`ExplainedChange.is_same`), what is compared is that of B on both.
     For features `compared` is the same with the activation; for tokens, errors and outputs it is the part.
     """
 

@@ -38,6 +38,7 @@ class ComparisonPart:
     pictures: tuple[Markup, ...]  # both graphs, then what differs; none of a deep model, where they show little
     rows: list[dict[Hashable, Any]]
     effect: str  # how it is known what a change does
+    is_same: bool  # but for rounding
     counts: dict[str, int]
     colours: dict[str, str]  # by status
     replacement: tuple[float, float]
@@ -69,6 +70,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         pictures=pictures,
         rows=edge_table(diff, statuses=CHANGED, most=_ROWS, names=names).to_dict("records"),
         effect=diff.explained.effect,
+        is_same=diff.explained.is_same,
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),

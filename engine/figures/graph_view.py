@@ -47,6 +47,7 @@ from engine.figures.node_tooltip import STATUS_WORDS, node_label, node_tooltip
 SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "square", SUPERNODE: "box"}
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
+DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
 LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
 N_BARS = 4  # and one for all other tokens
 _MEASURES = (WEIGHT, SHARE, FLOW)  # of each side
@@ -114,7 +115,7 @@ def pair_view(
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
     """
-    nodes, edges = _drawn(diff, among)
+    nodes, edges = drawn_parts(diff, among)
     drawn = drawn_sentence(diff, among) if among is not None else ""
     places = layout(nodes, diff.a.tokens, diff.a.n_layers)
     answer = right_answer(probe, diff.nodes)
@@ -134,8 +135,8 @@ def pair_view(
     )
 
 
-def _drawn(diff: GraphDiff, among: Focus | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Nodes and edges."""
+def drawn_parts(diff: GraphDiff, among: Focus | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Nodes and edges; all of them without `among`."""
     if among is None or len(among.nodes) == len(diff.nodes):
         return diff.nodes, diff.edges
     nodes = diff.nodes[diff.nodes["id"].isin(among.nodes)].reset_index(drop=True)
@@ -173,6 +174,8 @@ def _is_mean(table: pd.DataFrame) -> bool:
 
 def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list[dict[str, Any]]:
     """What a node is, whatever its values: one dict a row of `nodes`."""
+    outputs = nodes[nodes["kind"] == "logit"]
+    named = dict(zip(outputs["id"], told_apart(outputs["token"].tolist()), strict=True))
     rows: Iterable[Any] = nodes.itertuples()
     return [
         {
@@ -183,7 +186,7 @@ def fixed_parts(nodes: pd.DataFrame, places: Layout, answer: str | None) -> list
             "y": short(y),
             "room": short(room),
             "kind": row.kind,
-            "token": visible(row.token),
+            "token": named.get(row.id) or visible(row.token),
             "layer": int(row.layer),
             "position": int(row.position),
             "index": int(row.index),
@@ -297,8 +300,9 @@ def _bars(graph: AttributionGraph, shown: Sequence[int], answer: str | None) -> 
     outputs = {token_id: (token, p) for token_id, token, p in _outputs(graph)}
     if answer == RIGHT_ANSWER:
         return _mean_bars(outputs.values())
-    bars, of_shown = [], [outputs[token_id] for token_id in shown]
-    for (token, p), name in zip(of_shown, told_apart([token for token, _ in of_shown]), strict=True):
+    bars, names = [], dict(zip(outputs, told_apart([token for token, _ in outputs.values()]), strict=True))
+    for token_id in shown:
+        (token, p), name = outputs[token_id], names[token_id]
         right = token.strip() == answer
         note = f"p({name}) = {decimal(p, 3)}{', the right answer' if right else ''}"
         bars.append({"token": name, "p": short(p), "answer": right, "others": False, "note": note})

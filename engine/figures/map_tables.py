@@ -15,7 +15,7 @@ from engine.domain.acted import Acted
 from engine.domain.diffs import PART, GraphDiff
 from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import signed
-from engine.figures.map_view import EMBEDDINGS, OUTPUT, MapView
+from engine.figures.map_view import EMBEDDINGS, OUTPUT, MapView, changed
 from engine.figures.names import visible
 
 SIDES = ("A", "B", "change")
@@ -107,7 +107,7 @@ def feature_rows(diff: GraphDiff, layer: int, span: TokenSpan, names: FeatureNam
             "label": [label.text if label else "" for label in labels],
             "A": a,
             "B": b,
-            "change": b - diff.explained.scale * a,
+            "change": changed(diff, a, b),
             "id": found["id"].to_numpy(),
         }
     )
@@ -115,11 +115,12 @@ def feature_rows(diff: GraphDiff, layer: int, span: TokenSpan, names: FeatureNam
 
 
 def carrying(diff: GraphDiff, view: MapView, places: Sequence[str], names: FeatureNames) -> list[str]:
-    """`and → smiles (+1.26) · #397 (+1.19)`: of each place (its id) the features that make most of its change."""
+    """`and → smiles (+1.26) · #397 (+1.19)`: of each place (its id) the features that make most of its change, or,
+    where nothing changed, of its part."""
     nodes = diff.nodes
     nodes = nodes[nodes["kind"] == "feature"]
     a, b = (nodes[PART[side]].to_numpy(dtype=float) for side in "ab")
-    change = b - diff.explained.scale * a
+    change = b if diff.explained.is_same else changed(diff, a, b)
     column = np.array([column for column, span in enumerate(view.spans) for _ in span.positions])
     at = list(zip(nodes["layer"].tolist(), column[nodes["position"]].tolist(), strict=True))
     index = nodes["index"].tolist()
@@ -218,5 +219,7 @@ def _figures(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def _largest_first(table: pd.DataFrame, *, by: str = "") -> pd.DataFrame:
     column = by or ("part" if "part" in table else "change")
+    if column == "change" and not table[column].any():
+        column = "B"
     order = table[column].abs().sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

@@ -27,11 +27,11 @@ from engine.domain.graphs import AttributionGraph
 from engine.domain.numbers import decimal, percent, signed, step_name
 from engine.figures import palette
 from engine.figures.fit_text import low_fit
+from engine.figures.graph_view import DEEP as DEEP
 from engine.figures.graph_view import Sent, checkpoint_title, short
 from engine.figures.map_split import Split
 from engine.figures.names import visible
 
-DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
 Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
@@ -234,8 +234,8 @@ def _frame_of(
         step=step,
         name="" if step is None else step_name(step),
         titles=(*sides, f"B − {factor}A"),
-        places=np.array([*places, places[1] - change.scale * places[0]]),
-        moves=(1 - np.eye(moves[0].shape[0])) * np.array([*moves, moves[1] - change.scale * moves[0]]),
+        places=np.array([*places, changed(diff, *places)]),
+        moves=(1 - np.eye(moves[0].shape[0])) * np.array([*moves, changed(diff, *moves)]),
         totals=None,
         facts=facts,
         tops=(
@@ -244,6 +244,11 @@ def _frame_of(
         ),
         notes=tuple(note for note in (low_fit({"A": diff.a, "B": diff.b}), *notes(diff)) if note),
     )
+
+
+def changed(diff: GraphDiff, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """B beyond A, on the common scale; nothing where only rounding differs."""
+    return np.zeros_like(b) if diff.explained.is_same else b - diff.explained.scale * a
 
 
 def _facts(graph: AttributionGraph, diff: GraphDiff) -> str:

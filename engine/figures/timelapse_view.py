@@ -11,18 +11,23 @@ from typing import Any
 
 import pandas as pd
 
+from engine.analysis.carried import same_sentence
 from engine.analysis.curves import mean_accuracy
+from engine.analysis.focus import Focus
 from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
 from engine.domain.diffs import CHANGE, FLOW, STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
+    DEEP,
+    LEAST_LAYER_PX,
     Sent,
     bar_tokens,
     both_sides,
     component_facts,
     description,
+    drawn_parts,
     edge_columns,
     explained_facts,
     fixed_parts,
@@ -36,6 +41,7 @@ from engine.figures.layout import layout
 CURVES = ("paraphrase", "inference")  # probe kinds beside the slider
 MOST_EDGES = 1_500  # a step: more are not told apart, and 17 steps of them are one megabyte
 _DIGITS = 3
+_DEEP_LAYER_PX = 12  # of a layer of a deep model: most of it fits beside the slider, the rest scrolls
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,7 @@ class TimelapseView(Sent):
     places: dict[str, Any]
     largest: dict[str, float]  # value of a node, |change| of an edge: one scale for all steps
     most_edges: int  # of a step before the smallest were left out; 0 where none were
+    n_nodes: int  # of all steps, drawn or not
 
     def payload(self) -> dict[str, Any]:
         """JSON-able, without NaN or infinity."""
@@ -62,6 +69,7 @@ class TimelapseView(Sent):
                 "largest": self.largest,
                 "cap": MOST_EDGES,
                 "most_edges": self.most_edges,
+                "n_nodes": self.n_nodes,
             },
             **component_facts(),
         }
@@ -76,18 +84,24 @@ def timelapse_view(
     losses: Mapping[str, str] | None = None,
     steps: Mapping[str, int] | None = None,
     strongest: int = 35,
+    among: Focus | None = None,
 ) -> TimelapseView:
     """All steps of `moments` that have a difference in `diffs`, with the learning curves of the runs.
 
     `scores_by_run`: A's run, then B's (tables of `engine.analysis.curves.probe_scores`).
-    `losses` (in words), `steps`: by checkpoint (RUN@LABEL), shown in the titles.
+    `losses` (in words), `steps`: by checkpoint (RUN@LABEL), shown in the titles. `among`: the nodes that are drawn, all
+    without it.
     Raises InputError where no step is traced.
     """
     ready = [moment for moment in moments if moment.step in diffs]
     if not ready:
         raise InputError("No step of this time-lapse is traced yet. Trace at least one of its checkpoints.")
     shown = {moment.step: diffs[moment.step] for moment in ready}
-    union = _union(list(shown.values()))
+    drawn = {step: drawn_parts(diff, among) for step, diff in shown.items()}
+    union, n_nodes = (
+        _union([nodes for nodes, _ in drawn.values()]),
+        len(_union([diff.nodes for diff in shown.values()])),
+    )
     first = shown[ready[0].step]
     places = layout(union, first.a.tokens, first.a.n_layers)
     answer = right_answer(probe, union)
@@ -97,12 +111,14 @@ def timelapse_view(
     for moment in ready:
         diff = shown[moment.step]
         at_steps = (known.get(moment.a), known.get(moment.b))
+        same = same_sentence(diff)
         sides = both_sides(diff, bars, answer, (loss.get(moment.a, ""), loss.get(moment.b, "")), at_steps)
+        nodes, edges = drawn[moment.step]
         frames[moment.step] = {
-            "nodes": _node_columns(diff, union["id"]),
-            "edges": edge_columns(diff, largest_edges(diff.edges), union["id"], strongest, digits=_DIGITS),
+            "nodes": _node_columns(nodes, union["id"]),
+            "edges": edge_columns(diff, largest_edges(edges), union["id"], strongest, digits=_DIGITS),
             "sides": sides,
-            "sentence": headline(diff, probe),
+            "sentence": (*headline(diff, probe), *((" ", False) for _ in same), *same),
             "counts": [diff.summary.edges.get(status, 0) for status in STATUSES],
             "description": description(diff, sides),
             "explained": explained_facts(diff.explained),
@@ -114,9 +130,11 @@ def timelapse_view(
             {"step": moment.step, "a": moment.a, "b": moment.b, "ready": moment.step in shown} for moment in moments
         ],
         curves=_curves(scores_by_run),
-        places=frame_places(places, probe),
-        largest=_largest(list(shown.values())),
-        most_edges=max((len(diff.edges) for diff in shown.values() if len(diff.edges) > MOST_EDGES), default=0),
+        places=frame_places(places, probe)
+        | {"least_px": LEAST_LAYER_PX if first.a.n_layers <= DEEP else _DEEP_LAYER_PX},
+        largest=_largest(list(drawn.values())),
+        most_edges=max((len(edges) for _, edges in drawn.values() if len(edges) > MOST_EDGES), default=0),
+        n_nodes=n_nodes,
     )
 
 
@@ -128,18 +146,18 @@ def largest_edges(edges: pd.DataFrame, n: int = MOST_EDGES) -> pd.DataFrame:
     return edges.loc[size.sort_values(ascending=False, kind="stable").index[:n].sort_values()]
 
 
-def _union(diffs: Sequence[GraphDiff]) -> pd.DataFrame:
+def _union(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Every node once, in the order of a diff's; `a` and `b` the largest of any step, which orders the outputs."""
-    table = pd.concat([diff.nodes for diff in diffs], ignore_index=True)
+    table = pd.concat(list(tables), ignore_index=True)
     values = table.groupby("id", sort=False)[["a", "b"]].max()
     nodes = table.drop_duplicates("id").drop(columns=["a", "b"]).join(values, on="id")
     return nodes.sort_values(["layer", "position", "kind", "index", "id"], kind="stable").reset_index(drop=True)
 
 
-def _node_columns(diff: GraphDiff, ids: pd.Series) -> dict[str, list[Any]]:
+def _node_columns(nodes: pd.DataFrame, ids: pd.Series) -> dict[str, list[Any]]:
     """The nodes of one step, a list a column; `row`: their places in `ids`."""
     row_of = dict(zip(ids, range(len(ids)), strict=True))
-    rows: Iterable[Any] = diff.nodes.itertuples()
+    rows: Iterable[Any] = nodes.itertuples()
     parts = [{"row": row_of[row.id], **moving_part(row)} for row in rows]
     names = ("row", "status", "a", "b", "part", "change", "kept", "tooltip")
     return {name: [part[name] for part in parts] for name in names}
@@ -158,11 +176,10 @@ def _curves(scores_by_run: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     return lines
 
 
-def _largest(diffs: Sequence[GraphDiff]) -> dict[str, float]:
-    inner = [diff.nodes.loc[~diff.nodes["kind"].isin(["token", "logit"]), ["a", "b"]].to_numpy() for diff in diffs]
+def _largest(drawn: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, float]:
+    """`drawn`: nodes and edges of each step."""
+    inner = [nodes.loc[~nodes["kind"].isin(["token", "logit"]), ["a", "b"]].to_numpy() for nodes, _ in drawn]
     return {
         "value": short(max((float(part.max(initial=0.0)) for part in inner), default=0.0) or 1e-9),
-        "change": short(
-            max(float(diff.edges[CHANGE].abs().max()) if len(diff.edges) else 0.0 for diff in diffs) or 1e-9
-        ),
+        "change": short(max(float(edges[CHANGE].abs().max()) if len(edges) else 0.0 for _, edges in drawn) or 1e-9),
     }

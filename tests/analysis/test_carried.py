@@ -11,7 +11,7 @@ from engine.analysis.carried import carried_sentence, explained_sentence, senten
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
 from engine.analysis.word_pieces import pieces
-from engine.domain.diffs import DiffSettings, GraphDiff
+from engine.domain.diffs import DiffSettings, GraphDiff, edge_effect
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
 
@@ -72,8 +72,29 @@ def test_a_logit_that_fell() -> None:
 
 
 def test_nothing_changed() -> None:
-    same = side(1, 1, 1)
-    assert said(same, same).endswith("Neither it nor what runs through any one place changed by as much as counts.")
+    assert said(side(1, 1, 1), side(1, 1, 1.001)).endswith(
+        "Neither it nor what runs through any one place changed by as much as counts."
+    )
+
+
+def test_nothing_but_rounding_differs() -> None:
+    """By a thousandth of a thousandth of a part: it is said of no place, and nothing is a change."""
+    a, b = side(1, 1, 1), side(1 + 1e-6, 1 - 1e-6, 1)
+    diff = diff_graphs(a, b)
+    assert said(a, b) == (
+        "Explained is the logit of above: 13.00 in both. A and B give the same answer to this prompt, and nothing in "
+        "their graphs differs by more than rounding."
+    )
+    assert not edge_effect(diff.edges).any()
+    assert not diff.edges["change"].any()
+    assert set(diff.edges["status"]) == set(diff.nodes["status"]) == {"unchanged"}
+    assert diff.edges["flow_b"].abs().is_monotonic_decreasing
+    assert diff.edges.set_index("source").loc["feature/1/1/9", ["flow_a", "flow_b"]].tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("b", [side(1, 1, 1.001), side(1.1, 0.9, 1)])
+def test_a_logit_or_a_part_that_moved_is_no_rounding(b: AttributionGraph) -> None:
+    assert not diff_graphs(side(1, 1, 1), b).explained.is_same
 
 
 def test_a_logit_that_stayed_while_what_carries_it_did_not() -> None:

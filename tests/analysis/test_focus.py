@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from engine.analysis.diff import diff_graphs
-from engine.analysis.focus import focus
+from engine.analysis.focus import drawn_sentence, focus
 from engine.domain.diffs import GraphDiff, edge_effect
 from engine.figures.graph_view import pair_view
-from tests.analysis.micro_graphs import micro_a, random_graph
+from tests.analysis.micro_graphs import random_graph
 
 
 def large(seed: int = 3) -> GraphDiff:
@@ -54,9 +54,15 @@ def test_what_is_marked_is_there_and_led_on() -> None:
     assert (edges["source"] == absent).any() or not (diff.edges["source"] == absent).any()
 
 
-def test_where_nothing_changed_all_is_drawn() -> None:
-    diff = diff_graphs(micro_a(), micro_a())
-    assert focus(diff, 0.5).nodes == frozenset(diff.nodes["id"])
+def test_where_nothing_but_rounding_differs_most_of_what_flows_is_drawn() -> None:
+    diff = diff_graphs(large().b, large().b)
+    found = focus(diff, 0.5)
+    assert len(found.nodes) < len(diff.nodes)
+    flow = diff.edges["flow_b"].abs()
+    between = diff.edges["source"].isin(found.nodes) & diff.edges["target"].isin(found.nodes)
+    assert found.share == pytest.approx(flow[between].sum() / flow.sum())
+    assert found.share >= 0.5
+    assert drawn_sentence(diff, found).endswith(" of what flows.")
 
 
 def test_only_these_are_sent_and_the_counts_are_of_the_whole() -> None:

@@ -90,6 +90,7 @@ def test_timelapse_traces_what_is_missing_and_tells_every_step(home: Path) -> No
     assert [row["b"] for row in rows] == ["two@base", "two@25%", "two@50%", "two@100%"]
     assert rows[0]["edge_similarity"] == pytest.approx(1)  # one base, whichever run names it
     assert max(row["edge_similarity"] for row in rows[1:]) < 1
+    assert [row["same"] for row in rows[:2]] == [True, False]
     assert all(0 < row[f"p_{side}"] <= 1 and row[f"answer_{side}"] for row in rows for side in "ab")
     told = call(home, "timelapse", *SIDES).stdout
     assert all(row["b"] in told for row in rows)

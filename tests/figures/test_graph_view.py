@@ -186,3 +186,11 @@ def test_colours_are_seen_on_their_background(theme, background):
 def test_sign_and_difference_share_no_colour():
     for colours in GRAPH.values():
         assert len({colours[name] for name in ("positive", "negative", "gained", "lost", "flipped", "same")}) == 6
+
+
+def test_outputs_that_read_alike_are_told_apart_in_the_graph_as_in_its_bars() -> None:
+    alike = diff_graphs(*(replace(graph, target_tokens=(" yes", "yes")) for graph in (micro_a(), micro_b())))
+    view = pair_view(alike)
+    outputs = [node["token"] for node in view.nodes if node["kind"] == "logit"]
+    assert sorted(outputs) == ["yes", "␣yes"]
+    assert sorted(bar["token"] for bar in view.sides[0]["bars"] if not bar["others"]) == sorted(outputs)

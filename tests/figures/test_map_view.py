@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.analysis.acted_mean import mean_table
+from engine.analysis.diff import diff_graphs
 from engine.domain.acted import Acted, ChangedMatrix
 from engine.domain.annotations import Annotations
 from engine.domain.feature_names import FeatureNames
@@ -148,6 +149,16 @@ def test_moves_inside_a_word_vanish_and_few_are_drawn() -> None:
     shown = seen_moves(whole.frames[0], whole.largest[1])
     assert shown.sum((1, 2)).max() <= MOST_MOVES
     assert shown[2].sum() == 2  # all that differs
+
+
+def test_of_what_is_the_same_but_for_rounding_the_map_shows_both_and_no_difference() -> None:
+    same = pair(3, 8)
+    view = carried_view([(None, diff_graphs(same.b, same.b))], {})
+    assert not view.frames[0].places[2].any()
+    assert not view.frames[0].moves[2].any()
+    rows = place_rows(view)
+    assert rows["B"].abs().is_monotonic_decreasing
+    assert rows["B"].iloc[0] != 0
 
 
 def test_tables_and_names_of_places() -> None:

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from engine.analysis.diff import diff_graphs
+from engine.analysis.focus import focus, union
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.explained import ExplainedLogits
-from engine.domain.timelapse import Moment
+from engine.domain.timelapse import Moment, step_compared
 from engine.figures.graph_view import IN_A, pair_view
 from engine.figures.timelapse_view import MOST_EDGES, TimelapseView, largest_edges, timelapse_view
 from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
@@ -128,3 +129,38 @@ def test_the_wire_is_one_line_of_finite_json():
     assert sent == json.loads(json.dumps(timelapse.payload(), allow_nan=False))
     assert timelapse.wire is timelapse.wire
     assert hostile[0] in {node["token"] for node in sent["nodes"]}
+
+
+def test_only_what_is_among_them_is_drawn_and_each_step_is_told_whole():
+    diffs = {step: random_diff(step) for step in (0, 100)}
+    most = union(focus(diff, 0.3) for diff in diffs.values())
+    whole, some = timelapse_view(MOMENTS, diffs, {}), timelapse_view(MOMENTS, diffs, {}, among=most)
+    assert {node["id"] for node in some.nodes} == most.nodes & {node["id"] for node in whole.nodes}
+    assert len(some.nodes) < some.n_nodes == len(whole.nodes) == whole.n_nodes
+    for step, frame in some.frames.items():
+        assert frame["counts"] == whole.frames[step]["counts"]
+        assert 0 < len(frame["edges"]["from"]) < len(whole.frames[step]["edges"]["from"])
+
+
+def test_of_many_layers_each_is_lower():
+    two = micro()
+    deep = replace_layers(random_diff(1), 30)
+    assert two.places["least_px"] > timelapse_view(MOMENTS[:1], {0: deep}, {}).places["least_px"]
+
+
+def replace_layers(diff: GraphDiff, n_layers: int) -> GraphDiff:
+    return replace(diff, a=replace(diff.a, n_layers=n_layers), b=replace(diff.b, n_layers=n_layers))
+
+
+def test_it_begins_where_both_runs_stand_as_they_are_compared():
+    """r ends at 60, s at 1: at s's own step, r stands elsewhere."""
+    moments = [Moment(0, "r@base", "s@base"), Moment(1, "r@base", "s@100%"), Moment(60, "r@100%", "s@100%")]
+    assert step_compared(moments, "r@100%", "s@100%") == 60
+    assert step_compared(moments, "r@base", "s@100%") == 1
+    assert step_compared(moments, "r@100%", "s@base") is None
+
+
+def test_a_step_of_two_equal_checkpoints_says_so():
+    told = ["".join(text for text, _ in frame["sentence"]) for frame in micro().frames.values()]
+    assert told[0].endswith("and nothing in their graphs differs by more than rounding.")
+    assert "rounding" not in told[1]

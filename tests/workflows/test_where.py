@@ -3,16 +3,15 @@
 import gc
 import weakref
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from transformers import PreTrainedModel
 
 from engine.analysis.acted_mean import acted_mean, mean_table
 from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, NeverCancelled, Where, WhereProbes, quiet
 from engine.domain.runs import Checkpoint
-from engine.models.base import LoadedModel
 from engine.store import Store
 from engine.workflows.loading import weights
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_group
@@ -20,6 +19,11 @@ from engine.workflows.queries import stored_acted
 from engine.workflows.where import MOST_STRETCHES, _Course, path_between, where, where_probes
 from tests.analysis.micro_graphs import probe
 from tests.store.test_store_acted import KEY, acted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from engine.models.base import LoadedModel
 
 PROMPT = "the cat feels blarf and"
 A, B = "demo-lora@base", "demo-lora@100%"
@@ -54,7 +58,7 @@ def test_where_memory_is_short_two_models_are_held_and_no_more(
     made: list[weakref.ref[PreTrainedModel]] = []
     most = 0
 
-    def counted(loaded: LoadedModel, checkpoint: Checkpoint) -> PreTrainedModel | None:
+    def counted(loaded: "LoadedModel", checkpoint: Checkpoint) -> "PreTrainedModel | None":
         nonlocal most
         gc.collect()
         model = weights(loaded, checkpoint)

@@ -51,7 +51,10 @@ def acted_tables(view: MapView, acted: Acted) -> tuple[MapTable, ...]:
 
 def carried_tables(view: MapView, diff: GraphDiff, names: FeatureNames) -> tuple[MapTable, ...]:
     return (
-        MapTable("Places that changed most", partial(_with_features, view, diff, names)),
+        MapTable(
+            "Places" if diff.explained.is_same else "Places that changed most",
+            partial(_with_features, view, diff, names),
+        ),
         MapTable(f"What moves between {view.unit}s", partial(move_rows, view)),
     )
 

@@ -81,7 +81,10 @@ def _below(view: MapView, at: Marks, mean: MeanCircuit, found: MeanParts, select
     left, right = st.columns(2, gap="medium")
     with left:
         tables = (
-            MapTable("Places that changed most", partial(_places, view, mean, found)),
+            MapTable(
+                "Places" if mean.diff.explained.is_same else "Places that changed most",
+                partial(_places, view, mean, found),
+            ),
             MapTable(f"What moves between {view.unit}s", partial(_moves, view, found)),
         )
         draw_tables(tables, key="mean", height=TABLE_PX)

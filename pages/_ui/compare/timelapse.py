@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 from engine.analysis.carried import explained_logits
 from engine.analysis.diff import diff_graphs
+from engine.analysis.focus import focus, union
 from engine.domain.annotations import Annotations
 from engine.domain.diffs import GraphDiff
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import Request, Timelapse
 from engine.domain.numbers import plural
-from engine.domain.timelapse import Moment
+from engine.domain.timelapse import Moment, step_compared
 from engine.figures.timelapse_view import TimelapseView, timelapse_view
 from engine.workflows.queries import moments, timelapse_graphs, timelapse_keys, timelapse_order
 from pages._ui import url
@@ -18,6 +19,7 @@ from pages._ui.cached import scores, stamp
 from pages._ui.compare.data import drawn, names_of
 from pages._ui.compare.selection import PAGE, Selection, Shown, mark, marks
 from pages._ui.graphs.linked_graphs import linked_graphs
+from pages._ui.graphs.marks import Marks
 from pages._ui.jobs.button import job_button
 from pages._ui.kept import kept
 from pages._ui.session import again, store
@@ -46,15 +48,15 @@ def timelapse_frames(selection: Selection, diff: GraphDiff, shown: Shown, names:
     Returns what it stands at since the slider was last at rest: what is below is drawn for that step.
     """
     at = marks()
-    told = replace(at, step=selection.b.step if at.step is None else at.step)
     points = moments(store(), selection.a.ref, selection.b.ref)
+    told = replace(at, step=_step_of(selection, points) if at.step is None else at.step)
     # One output at all steps: what the last B says, where nothing else is chosen.
     one = shown.settings.model_copy(update={"explained": explained_logits(diff)})
-    made = _timelapse(selection, replace(shown, settings=one), names.annotations, points)
+    made = _drawing(selection, replace(shown, settings=one), names.annotations, points, at)
     if made.view is not None:
         told = linked_graphs(made.view, key="graphs", marks=told, height=height, names=names)
         mark(told)
-    step = selection.b.step if told.step is None else told.step
+    step = _step_of(selection, points) if told.step is None else told.step
     _trace_missing(selection, diff, points, set(made.diffs), step)
     if not made.diffs:
         return Frame(selection, diff, None)
@@ -62,6 +64,25 @@ def timelapse_frames(selection: Selection, diff: GraphDiff, shown: Shown, names:
     point = next(point for point in points if point.step == nearest)
     there = replace(selection, a=store().checkpoint(point.a), b=store().checkpoint(point.b))
     return Frame(there, made.diffs[nearest], nearest)
+
+
+def _step_of(selection: Selection, points: tuple[Moment, ...]) -> int:
+    """Where it begins: at what is compared, else at B."""
+    at = step_compared(points, selection.a.ref, selection.b.ref)
+    return selection.b.step if at is None else at
+
+
+def _drawing(
+    selection: Selection, shown: Shown, annotations: Annotations, points: tuple[Moment, ...], at: Marks
+) -> TimelapseFrames:
+    """What is marked is always drawn."""
+    made = _timelapse(selection, shown, annotations, points)
+    if made.view is None:
+        return made
+    marked = {*at.pins, *(at.edge or ()), *([at.selected] if at.selected else [])}
+    there = {node for diff in made.diffs.values() for node in diff.nodes["id"][diff.nodes["id"].isin(marked)]}
+    missing = there - {node["id"] for node in made.view.nodes}
+    return _timelapse(selection, shown, annotations, points, frozenset(missing)) if missing else made
 
 
 def over_checkpoints(selection: Selection, diff: GraphDiff, shown: Shown) -> list[tuple[int, GraphDiff]]:
@@ -75,8 +96,9 @@ def over_checkpoints(selection: Selection, diff: GraphDiff, shown: Shown) -> lis
 
 
 def _timelapse(
-    selection: Selection, shown: Shown, annotations: Annotations, points: tuple[Moment, ...]
-) -> TimelapseFrames:
+    selection: Selection, shown: Shown, annotations: Annotations, points: tuple[Moment, ...],
+    also: frozenset[str] = frozenset(),
+) -> TimelapseFrames:  # fmt: skip
     """Made again only when another step is traced, or something else that it is made from has changed."""
     keys = timelapse_keys(store(), selection.a.ref, selection.b.ref, selection.prompt)
     runs = dict.fromkeys((selection.a.run, selection.b.run))
@@ -84,29 +106,35 @@ def _timelapse(
         str(store().workspace),
         shown.settings.to_json(),
         annotations.to_json() if shown.merged else "",
+        f"{shown.share} {sorted(also)}",
         *(f"{step} {key_a.hash} {key_b.hash}" for step, (key_a, key_b) in keys.items()),
         *(str(stamp(store(), run)) for run in runs),
     )
-    return _made(selection, shown, annotations, points, made_from, selection.a.ref, selection.b.ref, selection.prompt)
+    return _made(
+        selection, shown, annotations, points, also, made_from, selection.a.ref, selection.b.ref, selection.prompt
+    )
 
 
 @kept("Aligning the steps …")
 def _made(
     _selection: Selection, _shown: Shown, _annotations: Annotations, _points: tuple[Moment, ...],
-    made_from: tuple[str, ...], a: str, b: str, prompt: str,
+    _also: frozenset[str], made_from: tuple[str, ...], a: str, b: str, prompt: str,
 ) -> TimelapseFrames:  # fmt: skip
     graphs = timelapse_graphs(store(), a, b, prompt)
     diffs = {step: diff_graphs(*pair, _shown.settings) for step, pair in graphs.items()}
     if not diffs:
         return TimelapseFrames({}, None)
     runs = dict.fromkeys((_selection.a.run, _selection.b.run))
+    shown = {step: drawn(diff, _annotations, _shown) for step, diff in diffs.items()}
+    among = union(focus(diff, _shown.share, _also) for diff in shown.values())
     view = timelapse_view(
         _points,
-        {step: drawn(diff, _annotations, _shown) for step, diff in diffs.items()},
+        shown,
         {run: scores(store(), run) for run in runs},
         probe=_selection.probe,
         losses={c.ref: store().loss_words(c) for run in runs for c in store().checkpoints(run)},
         steps={c.ref: c.step for run in runs for c in store().checkpoints(run)},
+        among=among,
     )
     return TimelapseFrames(diffs, view)
 

@@ -51,6 +51,7 @@ from pages._ui.text import plain
 
 GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
 DEEP_PX = 420  # of many layers
+DEEP_LAPSE_PX = 300  # with the slider below it still on a page of 720
 BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
 TABLE_PX = 460
@@ -80,7 +81,8 @@ def workbench(selection: Selection, view: str) -> None:
     above = st.container()
     frame = None
     if view == "Time-lapse" and not selection.group:
-        frame = timelapse_frames(selection, diff, shown, names, height=GRAPH_PX)
+        height = DEEP_LAPSE_PX if diff.a.n_layers > DEEP else GRAPH_PX
+        frame = timelapse_frames(selection, diff, shown, names, height=height)
         selection, diff = frame.selection, frame.diff
     diff = drawn(diff, names.annotations, shown)
     if view == "Table":
@@ -222,7 +224,8 @@ def _title(diff: GraphDiff, at: Marks, names: FeatureNames, step: int | None) ->
     if at.edge:
         return edge_title(diff, at.edge, names)
     if step is not None:
-        return f"**Largest changes at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
+        what = "Edges" if diff.explained.is_same else "Largest changes"
+        return f"**{what} at {step_name(step)}** :gray[· {markdown(explained_sentence(diff))}]"
     return f"**Edges from A to B** {status_chips(diff.summary.edges, STATUSES)}"
 
 
