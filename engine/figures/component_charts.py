@@ -111,7 +111,7 @@ def _layer_changes(rows: pd.DataFrame, last_step: int) -> alt.Chart:
 
 
 def jaccard_charts(rows: pd.DataFrame, *, last_step: int, height: int = 160) -> Panels:
-    """What a circuit shares with the one before, over steps: a panel for nodes and one for edges. At 1 they are the same.
+    """What a circuit shares with the one before, over steps: a panel for nodes, one for edges. At 1 both have the same.
 
     `rows`: of `jaccard_rows`.
     """

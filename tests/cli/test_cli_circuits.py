@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engine.cli.circuit_text import show_circuit
 from engine.store import Store
 from tests.cli.conftest import Cli
+from tests.figures.component_makers import random_scores, side
 from tests.workflows.component_runs import copied, two_runs
 
 QUICK = ("--n-pairs", 8, "--steps", 2, "--groups", 2)
@@ -166,3 +170,11 @@ def test_show_and_change_need_no_torch(cli: Cli) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert [line for line in result.stdout.splitlines() if line.startswith("LOADED")] == ["LOADED 0"] * 2, result.stderr
+
+
+@pytest.mark.parametrize(("n", "told"), [(4, True), (20, False)])
+def test_a_circuit_of_few_pairs_says_so(capsys: pytest.CaptureFixture[str], n: int, told: bool) -> None:
+    scores = replace(random_scores(1), n_pairs=np.array([n]))
+    show_circuit(scores, side(scores).circuit, None, top=3)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("Found with 4 prompt pairs. With so few, which edges, heads and MLPs matter most" in said) == told
