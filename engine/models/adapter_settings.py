@@ -1,7 +1,7 @@
 """What an adapter's configuration says that no import can take, so that a preview tells it. Without torch and PEFT."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -80,6 +80,40 @@ PEFT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+def _is_whole(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(type(one) in (int, float) for one in value.values())
+
+
+# What PEFT would stumble over without naming it.
+_SHAPES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "r": (_is_whole, "no whole number above 0"),
+    "target_modules": (_are_names, "no list of names"),
+    "exclude_modules": (_are_names, "no list of names"),
+    "modules_to_save": (lambda value: isinstance(value, list) and _are_names(value), "no list of names"),
+    "alpha_pattern": (_are_numbers, "no table of numbers by name"),
+}
+
+
+def _why_no_value(fields: Mapping[str, object]) -> str:
+    """Of a setting that cannot be what it says."""
+    for name in ("r", "lora_alpha"):
+        value = fields.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+            return f"says in adapter_config.json that {name} is {json.dumps(value)[:40]}, which is no number"
+    for name, (fits, what) in _SHAPES.items():
+        if fields.get(name) is not None and not fits(fields[name]):
+            return f"says in adapter_config.json that {name} is {json.dumps(fields[name])[:40]}, which is {what}"
+    return ""
+
+
 def why_refused(fields: Mapping[str, object]) -> str:
     """Why an adapter with this `adapter_config.json` cannot be used and the way out, as what follows “it” or its path;
     empty where nothing in it speaks against it."""
@@ -94,10 +128,8 @@ def why_refused(fields: Mapping[str, object]) -> str:
             f"is an adapter of a classifier or reward model ({fields['task_type']}): such a model scores a text and "
             "does not continue it. Use adapters of models that were trained to continue text (CAUSAL_LM)"
         )
-    for name in ("r", "lora_alpha"):
-        value = fields.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-            return f"says in adapter_config.json that {name} is {json.dumps(value)[:40]}, which is no number"
+    if why := _why_no_value(fields):
+        return why
     if unknown := sorted(name for name, value in fields.items() if value and name not in PEFT_FIELDS[kind]):
         return (
             f"sets {', '.join(unknown[:5])} in adapter_config.json, which PEFT {version('peft')} does not know: it may "

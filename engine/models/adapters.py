@@ -247,7 +247,8 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
 
 def plain_name(name: str) -> str:
     """Without what torch.compile and FSDP put into names, and without the adapter's own."""
-    name = name.replace("_orig_mod.", "").replace("_fsdp_wrapped_module.", "")
+    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+        name = name.replace(wrapper, "")
     return _DEFAULT.sub(r"\1", name) if ".default" in name else name
 
 

@@ -3,6 +3,7 @@
 The base's files, transformers and PEFT may be others by then, and so may the way in which weights are put together.
 """
 
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -77,6 +78,14 @@ def check_answers(folder: Path, held: PreTrainedModel) -> None:
             f"may be others now, or the packages ({then} then; {now} now). Put those back, or train or import it again."
         )
     _looked_at.add(looked)
+
+
+def diverged(folder: Path) -> bool:
+    """Whether a checkpoint answered with what is no number when it was saved or imported. Raises Damaged."""
+    path = folder / ANSWERS
+    if not path.is_file():
+        return False
+    return not all(math.isfinite(logit) for row in read_json(path, KeptAnswers).logits for logit in row)
 
 
 def close(expected: torch.Tensor, found: torch.Tensor, limit: float) -> bool:

@@ -183,6 +183,8 @@ def read_json(path: Path, record_type: type[R]) -> R:
 
 def object_in(path: Path) -> dict[str, Any]:
     """The JSON object in a file of somebody else's; empty where there is none: who needs it says what is wrong."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        return {}
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -232,6 +232,8 @@ def why_not(folder: Path, kind: FoundKind) -> str:
     for name in names_of(folder, kind):
         if (folder / name).exists() and not stays(folder, name):
             return f"{name} is a link to a file outside its folder: copy the file there instead"
+        if (folder / name).exists() and not (folder / name).is_file():
+            return f"{name} is no file, but a folder or a pipe: put the file there"
     if kind == "full":
         return full_folders.why_not_full(folder)
     _, weights = _FILES[kind]
@@ -259,6 +261,8 @@ def _trainer_state(path: Path) -> dict[str, Any]:
     if not stays(path.parent, path.name):
         raise InputError(f"{path} is a link to a file outside its folder. Copy the file there instead.")
     remedy = "Remove it; the step is then read from the folder's name."
+    if not path.is_file():
+        raise Damaged(path, "it is a folder or a pipe", remedy)
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

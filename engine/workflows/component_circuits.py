@@ -12,7 +12,7 @@ from engine.domain.runs import NO_CORPUS, Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows.component_queries import curve_of
-from engine.workflows.loading import base_model
+from engine.workflows.loading import base_model, refuse_diverged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -72,6 +72,7 @@ class Bench:
         name = pairs or config.corpus
         if name == NO_CORPUS and config.imported:
             raise InputError(f"The run “{found.run}” was imported without a corpus. Name one whose pairs to take.")
+        refuse_diverged([found])
         corpus_hash, there = self._corpus(name)  # before the model is loaded: no pairs are told at once
         loaded = base_model(self.store, config.model)
         key = ComponentKey(

@@ -166,6 +166,7 @@ def _take(
     """
     from engine.models.added_tokens import leave_out_base_rows
     from engine.models.as_trained import check_as_trained, take_full
+    from engine.models.kept_answers import diverged
     from engine.training.probing import measure
 
     folder = scratch / str(one.step)
@@ -181,6 +182,11 @@ def _take(
             if one.kind == "adapter":
                 leave_out_base_rows(loaded, folder)
             tuned = check_as_trained(loaded, folder)
+        if probes.ids and diverged(folder):
+            raise InputError(
+                f"{one.path} answers with what are no numbers (NaN), as its training diverged, so its probes cannot be "
+                "measured. Import the others alone, or all without a corpus."
+            )
         return one.model_copy(update={"path": folder}), measure(tuned, probes)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.domain.errors import ComparisonRefused
+from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.models import ModelSpec
 from engine.domain.runs import Checkpoint
 from engine.store import Store
@@ -35,7 +35,9 @@ def base_model(store: Store, spec: ModelSpec) -> "LoadedModel":
 
 
 def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedModel":
-    """The base model of all the checkpoints. Raises ComparisonRefused where they have different ones."""
+    """The base model of all the checkpoints. Raises ComparisonRefused where they have different ones, and as
+    `refuse_diverged`."""
+    refuse_diverged(checkpoints)
     specs = {checkpoint.run: store.run(checkpoint.run).model for checkpoint in checkpoints}
     (first, own), *others = specs.items()
     for run, _ in others:
@@ -46,6 +48,18 @@ def common_model(store: Store, checkpoints: Sequence[Checkpoint]) -> "LoadedMode
         if named(spec) != named(own) and _identity(base_model(store, spec)) != _identity(loaded):
             raise ComparisonRefused(refusal(first, own, run, spec))
     return loaded
+
+
+def refuse_diverged(checkpoints: Sequence[Checkpoint]) -> None:
+    """Nothing can be said of what a model computes that has no numbers to compute with. Raises InputError."""
+    from engine.models.kept_answers import diverged
+
+    for checkpoint in checkpoints:
+        if checkpoint.adapter is not None and diverged(checkpoint.adapter):
+            raise InputError(
+                f"{checkpoint.ref} answers with what are no numbers (NaN), as its training diverged. Choose an earlier "
+                "checkpoint."
+            )
 
 
 def replacement_model(loaded: "LoadedModel", source: Path | str, digest: str) -> "Replacement":

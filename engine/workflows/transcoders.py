@@ -174,7 +174,9 @@ def _named(store: Store, wanted: str, own: str) -> ChosenSet:
 
 
 def _spread(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """The base and at most _MOST others, evenly over the captures, the last one among them."""
-    base, *others = checkpoints
+    """The base and at most _MOST others, evenly over the captures, the last one among them; none that diverged."""
+    from engine.models.kept_answers import diverged
+
+    base, *others = (one for one in checkpoints if one.adapter is None or not diverged(one.adapter))
     n = min(_MOST, len(others))
     return [base, *(others[(place + 1) * len(others) // n - 1] for place in range(n))]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import output_ids
@@ -18,6 +19,7 @@ from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFo
 from engine.domain.graphs import GraphPair, NodeKind, TraceSettings
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
 from engine.domain.models import ModelSpec
+from engine.models.as_trained import check_as_trained
 from engine.models.base import LoadedModel
 from engine.models.replacement import Replacement
 from engine.models.transcoders import load_transcoders, save_transcoders
@@ -354,6 +356,22 @@ def test_a_prompt_that_cannot_be_read_is_refused_before_transcoders_are_trained(
             run(store, request, silent, Never())
     assert list((store.workspace / "transcoders").glob("*")) == []
     assert store.graph_keys() == []
+
+
+def test_a_checkpoint_that_diverged_is_refused_and_the_others_are_traced(store: Store, tmp_path: Path) -> None:
+    loaded = workspace(store, "llama", tmp_path / "base")
+    *_, last = store.checkpoints("one")
+    assert last.adapter is not None
+    path = last.adapter / "adapter_model.safetensors"
+    save_file({name: torch.full_like(one, torch.nan) for name, one in load_file(path).items()}, path)
+    check_as_trained(loaded, last.adapter)  # as an import does
+    for request in (
+        Compare(a="one@base", b=last.ref, prompts=(PROMPT,)),
+        Trace(checkpoint=last.ref, prompts=(PROMPT,)),
+    ):
+        with pytest.raises(InputError, match=f"{last.ref} answers with what are no numbers"):
+            run(store, request, silent, Never())
+    assert last.ref not in shared_request(store, [store.checkpoint("one@25%")], loaded).checkpoints
 
 
 def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_path: Path) -> None:

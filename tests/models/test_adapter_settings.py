@@ -22,6 +22,12 @@ REFUSED = [
     ({"alora_invocation_tokens": [5]}, "acts only after certain tokens"),
     ({"task_type": "SEQ_CLS"}, "is an adapter of a classifier or reward model (SEQ_CLS)"),
     ({"r": "4"}, 'says in adapter_config.json that r is "4"'),
+    ({"r": True}, "says in adapter_config.json that r is true, which is no number"),
+    ({"r": 4.5}, "says in adapter_config.json that r is 4.5, which is no whole number above 0"),
+    ({"r": 0}, "says in adapter_config.json that r is 0, which is no whole number above 0"),
+    ({"target_modules": 5}, "says in adapter_config.json that target_modules is 5, which is no list of names"),
+    ({"modules_to_save": "lm_head"}, 'says in adapter_config.json that modules_to_save is "lm_head", which is no list'),
+    ({"alpha_pattern": {"v_proj": "8"}}, "says in adapter_config.json that alpha_pattern is"),
     ({"flux_config": {"rank": 2}}, "sets flux_config in adapter_config.json, which PEFT"),
     ({"init_lora_weights": "pissa_niter_4"}, "begins with “pissa_niter_4”"),
     ({"init_lora_weights": "lora_ga"}, "begins with “lora_ga”"),  # PEFT loads it onto a base that it has not changed

@@ -51,6 +51,7 @@ def test_what_is_kept_is_small_and_what_peft_said(loaded: LoadedModel, taken: Pa
 
 def test_the_same_base_passes_and_is_asked_once(loaded: LoadedModel, taken: Path) -> None:
     checkpoint_model(loaded, taken)
+    assert not kept_answers.diverged(taken)
     (looked,) = kept_answers._looked_at
     assert looked[0] == str(taken / ANSWERS)
     checkpoint_model(with_other_weights(loaded, 0.5), taken)  # not compared again
@@ -103,6 +104,7 @@ def test_a_checkpoint_that_diverged_is_what_was_trained(value: float, loaded: Lo
     broken = copy.deepcopy(loaded.model)
     broken.get_output_embeddings().weight.data.fill_(value)
     kept_answers.check_answers(tmp_path, broken)
+    assert kept_answers.diverged(tmp_path)
     kept_answers._looked_at.clear()
     with pytest.raises(InputError, match="answers otherwise"):
         kept_answers.check_answers(tmp_path, loaded.model)

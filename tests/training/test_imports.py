@@ -313,14 +313,14 @@ def test_what_the_trainer_evaluated_and_other_logs_are_kept(
     assert "not" not in {info.name for info in taught.runs()}
 
 
-@pytest.mark.parametrize("change", ["base_model.model._orig_mod.", "default"])
+@pytest.mark.parametrize("change", ["_orig_mod", "_checkpoint_wrapped_module", "default"])
 def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelSpec, change: str) -> None:
     path = out / "checkpoint-6" / "adapter_model.safetensors"
     before = load_file(path)
     renamed = {
         name.replace(".weight", ".default.weight")
         if change == "default"
-        else name.replace("base_model.model.", change): w
+        else name.replace("base_model.model.", f"base_model.model.{change}."): w
         for name, w in before.items()
     }
     save_file(renamed, path, metadata={"format": "pt"})

@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.domain.errors import InputError
+from engine.domain.errors import Damaged, InputError
 from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.workflows.checkpoint_folders import preview
@@ -85,6 +86,18 @@ def test_an_adapter_with_a_name_of_its_own_has_its_state_one_level_up(tmp_path: 
         trainer(tmp_path / f"checkpoint-{step}", global_step=step)
     found = preview([tmp_path])
     assert [(one.path.name, one.step) for one in found.taken] == [("style", 2), ("style", 4)]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        path = adapter(tmp_path / name / "checkpoint-2") / name
+        path.unlink()
+        os.mkfifo(path)
+        (one,) = preview([tmp_path / name]).refused
+        assert one.why == f"{name} is no file, but a folder or a pipe: put the file there"
+    os.mkfifo(adapter(tmp_path / "state" / "checkpoint-2") / "trainer_state.json")
+    with pytest.raises(Damaged, match="a folder or a pipe"):
+        preview([tmp_path / "state"])
 
 
 def test_one_adapter_that_is_named_alone_has_the_step_of_the_folder_around_it(tmp_path: Path) -> None:
