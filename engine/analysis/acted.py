@@ -16,6 +16,9 @@ _NAMED = 2  # words in the sentence
 _WORTH_NAMING = 0.05  # of the change
 _MOST = 0.8  # of a word's part
 ABOVE_MEAN = "Logits here are above the mean of all tokens."
+ESTIMATED = (
+    "Parts are taken from gradients at points on the way from A to B, so their sum is near the change, not equal to it."
+)
 EMBEDDINGS, OUTPUT = "embeddings", "output"
 
 

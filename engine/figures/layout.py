@@ -26,7 +26,7 @@ _CELL_HEIGHT = 0.56  # of a cell whose rows still have more than the least pitch
 _LAYER_GAP = 0.45  # at least, between the last row of a layer and the first one of the next
 _MOST_ROWS = 12  # of one cell; then the whole gets wider
 _NARROWEST = 4.0  # a cell of so few nodes is not wrapped
-_OUTPUT_PITCH = 2.4  # between outputs, which carry labels
+_OUTPUT_PITCH = 2.4  # between outputs, which carry labels; more where a long prompt makes a pitch narrower
 _NAME_LIMIT = 14  # characters of a group's name that are given room
 _FOLDED = 3  # so many layers without a node, one after the other, stand as one row
 
@@ -215,5 +215,5 @@ def _rows(heights: Sequence[float], n_layers: int) -> tuple[LayoutRow, ...]:
 
 def _output_places(n: int, width: float) -> np.ndarray:
     """(n,) x of the outputs: against the right edge, where the prediction is made, with room for labels."""
-    pitch = min(_OUTPUT_PITCH, 0.62 * width / max(n, 1))
+    pitch = min(max(_OUTPUT_PITCH, width * _OUTPUT_PITCH / _MAX_WIDTH), 0.62 * width / max(n, 1))
     return width - 0.5 - pitch * np.arange(n)[::-1]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.analysis.acted import ABOVE_MEAN
+from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
 from engine.analysis.acted_mean import ROLE_NAMES, ActedMean
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.means import student
@@ -92,7 +92,7 @@ def _acted_frames(
             facts=(f"{names[0]} to {names[number + 1]} · {end.change}{end.left}",),
             tops=(end.change,),
             spreads=end.spreads,
-            notes=(ABOVE_MEAN,),
+            notes=(ABOVE_MEAN, ESTIMATED),
         )
         for number, (upto, end) in enumerate(zip(places.cumsum(0), told, strict=True))
     )

@@ -100,3 +100,15 @@ def test_three_layers_without_nodes_are_one_row_and_two_are_not():
     assert places.height == heights[-1]
     on_top = nodes["layer"].to_numpy() == 11
     assert np.abs(places.y[on_top] - heights[-2]).max() < 0.5
+
+
+def test_outputs_of_a_long_prompt_keep_the_room_of_their_labels() -> None:
+    """A graph of twice the width is drawn in the same frame: its outputs stand twice as far apart in its own units."""
+    tokens = ("<s>", *(f" word{place}" for place in range(60)))
+    nodes = [("token", -1, place, place) for place in range(61)] + [("logit", 2, 60, index) for index in range(10)]
+    table = pd.DataFrame(nodes, columns=["kind", "layer", "position", "index"])
+    table = table.assign(id=[f"{one[0]}/{one[1]}/{one[2]}/{one[3]}" for one in nodes], a=0.1, b=0.1)
+    found = layout(table, tokens, 2)
+    assert found.width > 96
+    apart = np.diff(np.sort(found.x[61:]))
+    assert apart.min() >= found.width / 20 - 1e-9

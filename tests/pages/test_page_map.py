@@ -10,6 +10,7 @@ import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
+from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
 from engine.analysis.acted_mean import acted_mean, mean_sentence
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import AskedPrompt, FindExamples, NeverCancelled, Where, WhereProbes, quiet
@@ -74,7 +75,7 @@ def test_checkpoints_that_answer_alike_have_no_map(open_page: OpenPage) -> None:
     assert not app.exception
     assert "give the same answer to this prompt" in texts(app)
     assert not app.dataframe
-    assert "Logits here are above the mean of all tokens." in [one.help for one in app.markdown]
+    assert ABOVE_MEAN in [one.help for one in app.markdown]
 
 
 STORY = {"a": "demo-lora@100%", "b": "demo-tokens@100%", "prompt": PROMPT}
@@ -120,6 +121,7 @@ def test_a_marked_place_has_its_features_and_a_feature_its_inspector(open_page: 
     assert not app.exception
     assert "L3 · and" in texts(app)
     assert "Features" in [tab.label for tab in app.tabs]
+    assert "Those that the graphs keep." in texts(app)
     features = app.dataframe[1].value
     assert features["id"].iloc[0] == "feature/3/5/566"
     app = open_page("compare", **STORY, view="map", marks=Marks(selected="feature/3/5/566").to_text())
@@ -148,6 +150,7 @@ def test_a_place_of_where_training_acted_has_matrices_and_heads(open_page: OpenP
     app = open_page("compare", a=A, b=B, prompt=PROMPT, view="map", picture="acted", marks=marked)
     assert not app.exception
     assert "+7.86 of the change" in texts(app)
+    assert f"{ABOVE_MEAN} {ESTIMATED}" in [one.help for one in app.markdown]
     matrices = app.dataframe[1].value
     assert abs(matrices["part"].sum() - 7.86) < 0.01
 

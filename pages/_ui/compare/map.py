@@ -10,7 +10,7 @@ from typing import cast
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.acted import ABOVE_MEAN, acted_sentence
+from engine.analysis.acted import ABOVE_MEAN, ESTIMATED, acted_sentence
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece
 from engine.domain.acted import Acted
@@ -88,7 +88,7 @@ def _acted(
     acted, view = acted.until(frame + 1), view.until(frame)
     text = acted_sentence(acted, view.spans)
     with told:
-        st.markdown(plain(text), help=ABOVE_MEAN)
+        st.markdown(plain(text), help=f"{ABOVE_MEAN} {ESTIMATED}")
     if acted.is_same:  # up to this step
         return
     with tools:

@@ -30,7 +30,9 @@ from pages._ui.graphs.marks import Marks
 from pages._ui.session import store
 from pages._ui.text import plain
 
-_HEAD_PX = 46  # of a title or a row of tabs
+_HEAD_PX, _NOTE_PX = 46, 30  # of a title or a row of tabs; of a line below a table
+FEATURES = "Features"
+KEPT = "Those that the graphs keep. With the others, and what features do not explain, they add up to the place."
 
 
 Tables = Mapping[str, pd.DataFrame]  # by the names of their tabs
@@ -97,7 +99,7 @@ def _place(
         pass
     found: dict[str, pd.DataFrame] = {}
     if diff is not None and names is not None and 0 <= layer < diff.a.n_layers:
-        found["Features"] = feature_rows(diff, layer, span, names)
+        found[FEATURES] = feature_rows(diff, layer, span, names)
     found |= acted(layer, span) if acted else {}
     parts = {title: rows for title, rows in found.items() if len(rows)}
     if not parts:
@@ -108,7 +110,19 @@ def _place(
     ):
         if tab.open:
             with tab:
-                _part(title, rows, name, height=height - 2 * _HEAD_PX)
+                _part(title, rows, name, height=height - 2 * _HEAD_PX - _NOTE_PX)
+                if note := _note(view, title):
+                    st.caption(note)
+
+
+def _note(view: MapView, title: str) -> str:
+    """What the figures of a tab are, where they are not parts of the figure in the title."""
+    if (title == FEATURES) == (view.picture == "carried"):
+        return KEPT if title == FEATURES else ""
+    of, shown = "What carries the answer", "where training acted"
+    if view.picture == "carried":
+        of, shown = "Where training acted", "what carries the answer"
+    return f"{of}: another measure than {shown}, whose figure it does not add up to."
 
 
 def _part(title: str, rows: pd.DataFrame, place: str, *, height: int) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.acted import ABOVE_MEAN
+from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
 from engine.analysis.acted_mean import ActedMean, mean_sentence, word_table
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.acted import Acted
@@ -67,7 +67,7 @@ def _draw(
     frame = view.place_of_step(at.step)
     mean, view = mean.until(frame + 1), view.until(frame)
     text = mean_sentence(mean)
-    above.markdown(plain(text), help=ABOVE_MEAN)
+    above.markdown(plain(text), help=f"{ABOVE_MEAN} {ESTIMATED}")
     if mean.is_same:  # up to this step
         return
     with tools:
