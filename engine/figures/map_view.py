@@ -36,6 +36,7 @@ Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
 MOST_MOVES = 10  # arcs of one panel
+_EXACT = 9  # digits: rounded again where they are written, they are what pictures and tables say
 EMBEDDINGS, OUTPUT = "Emb", "Out"
 
 
@@ -97,7 +98,7 @@ class MapView(Sent):
             "first_layer": self.first_layer,
             "panels": [vars(panel) for panel in self.panels],
             "frames": [_frame(frame, *largest) for frame in self.frames],
-            "largest": [short(value) for value in largest],
+            "largest": [short(value, _EXACT) for value in largest],
             "least": LEAST_MARK,
             "words": visible(self.words),
             "unit": self.unit,
@@ -280,7 +281,7 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
         "titles": list(frame.titles),
         "facts": list(frame.facts),
         "tops": list(frame.tops),
-        "largest": [short(value) for value in frame.largest],
+        "largest": [short(value, _EXACT) for value in frame.largest],
         "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
         "spreads": list(frame.spreads),
         "places": {

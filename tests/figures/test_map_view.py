@@ -161,6 +161,15 @@ def test_of_what_is_the_same_but_for_rounding_the_map_shows_both_and_no_differen
     assert rows["B"].iloc[0] != 0
 
 
+def test_the_largest_is_written_alike_on_the_page_and_in_a_picture() -> None:
+    """15.4954 is 15.50; of 15.495, which five digits make of it, a browser makes 15.49."""
+    whole = acted_view(micro(), [0, 10, 20])
+    view = replace(whole, frames=tuple(replace(one, places=one.places * 15.4954 / 2) for one in whole.frames))
+    sent = view.payload()
+    assert sent["largest"][0] == sent["frames"][-1]["largest"][0] == pytest.approx(15.4954, abs=1e-6)
+    assert view.sizes()[0] == "the largest is 15.50"
+
+
 def test_tables_and_names_of_places() -> None:
     view = acted_view(micro(), [0, 10, 20])
     rows = place_rows(view)
