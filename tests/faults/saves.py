@@ -97,6 +97,7 @@ SAVES: dict[str, Callable[[Store], object]] = {
     "save_model: replaced": lambda store: store.save_model(model("old").model_copy(update={"location": "/elsewhere"})),
     "save_vocabulary": lambda store: save_vocabulary(store, "more"),
     "save_run": lambda store: store.save_run(RunConfig(name="three", corpus="words")),
+    "save_corpus_of_run": lambda store: store.save_corpus_of_run("one", store.corpus("unused")),
     "new_run": new_run,
     "new_checkpoint": lambda store: add_checkpoint(store, "one", 3, n=65),
     "new_checkpoint: replaced": lambda store: add_checkpoint(store, "one", 2, n=65),
