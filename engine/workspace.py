@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.domain.diffs import GraphDiff
     from engine.domain.graphs import AttributionGraph
     from engine.domain.interventions import Intervention
-    from engine.export.map_formats import ExportedMap
+    from engine.export.exported_map import ExportedMap
     from engine.workflows.learned import Learned
 
 _FRAME_PX = 720  # of a page that is shown in a notebook

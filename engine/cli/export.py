@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from engine.domain.acted import Acted
     from engine.domain.corpus import Probe
     from engine.domain.diffs import DiffSettings, GraphDiff
+    from engine.export.exported_map import ExportedMap
     from engine.export.formats import ExportFormat
-    from engine.export.map_formats import ExportedMap
     from engine.export.pair_formats import ExportedPair
     from engine.export.shapes import Theme
     from engine.figures.graph_view import GraphView
@@ -116,7 +116,7 @@ def carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, 
 def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
     """What carries the answer."""
     from engine.analysis.carried import sentences
-    from engine.export.map_formats import ExportedMap
+    from engine.export.exported_map import ExportedMap
     from engine.figures.map_view import carried_view, taught_word
 
     a, b, prompt = diff.a.key.checkpoint, diff.b.key.checkpoint, diff.a.key.prompt
@@ -142,7 +142,7 @@ def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, jo
 def map_of_acted(store: "Store", found: "Acted", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
     """Where training acted. Raises InputError where nothing but rounding differs."""
     from engine.analysis.acted import acted_sentence
-    from engine.export.map_formats import ExportedMap
+    from engine.export.exported_map import ExportedMap
     from engine.figures.map_acted import acted_view
     from engine.figures.map_view import taught_word
 

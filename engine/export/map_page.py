@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from engine.export.exported_map import ExportedMap
 from engine.export.map_svg import map_svg
 from engine.export.pages import content_policy, environment, inline_json
 from engine.export.scene import BACKGROUND
 from engine.export.versions import versions
 from engine.figures import palette
 from engine.figures.map_tables import move_rows, place_rows
-
-if TYPE_CHECKING:
-    from engine.export.map_formats import ExportedMap
 
 ASSETS = Path(__file__).parents[2] / "assets"
 # The files of the component, put together into one module; the page adds the last.
@@ -34,7 +31,7 @@ def joined(files: Sequence[Path]) -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
-def map_html(drawn: "ExportedMap") -> str:
+def map_html(drawn: ExportedMap) -> str:
     """The page. No text in it can run as code, and nothing is fetched: its policy allows its one script alone."""
     script = joined(SCRIPTS).replace("export default function map(", "function map(") + joined(
         (ASSETS / "export" / "map.js",)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from engine.analysis.diff import diff_graphs
 from engine.domain.diffs import GraphDiff
 from engine.export import graph_html, graph_svg, run_report
-from engine.export.map_formats import ExportedMap
+from engine.export.exported_map import ExportedMap
 from engine.export.map_page import map_html
 from engine.export.scene import panel
 from engine.figures.graph_view import pair_view

@@ -10,8 +10,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from engine.export.exported_map import ExportedMap
 from engine.export.formats import downloads
-from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.export.map_formats import MAP_FORMATS
 from engine.export.map_page import map_html
 from engine.export.map_scene import map_scene
 from engine.export.map_split import draw_split

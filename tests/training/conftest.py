@@ -1,6 +1,7 @@
 """A tiny Llama, a tiny corpus, and what a run is asked with."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peft import LoraConfig
 
 from engine.domain.errors import Cancelled
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
 from tests.tiny import tiny_corpus, tiny_llama
+from tests.training.trained_elsewhere import plain_script
 
 
 class Never:
@@ -94,3 +97,15 @@ def pickled(folder: Path) -> list[Path]:
         ):
             suspects.append(path)
     return suspects
+
+
+@pytest.fixture(scope="module")
+def script(llama: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lora = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    return plain_script(Path(llama.location), tmp_path_factory.mktemp("script") / "out", lora)
+
+
+@pytest.fixture
+def out(script: Path, tmp_path: Path) -> Path:
+    """A copy of the script's output, to be spoilt."""
+    return Path(shutil.copytree(script, tmp_path / "out"))

@@ -2,19 +2,17 @@
 
 import json
 import math
-import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from peft import LoraConfig, PeftModel, TrainableTokensConfig
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM
 
 from engine.analysis.losses import ToldLoss
-from engine.domain.errors import Cancelled, Damaged, InputError, NameRefused, NotFound, StorageFailed, TracelapseError
+from engine.domain.errors import Cancelled, InputError, StorageFailed
 from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
 from engine.domain.runs import NO_CORPUS, CheckpointState
@@ -27,50 +25,9 @@ from engine.workflows import imports, run, texts
 from engine.workflows.imports import import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
 from engine.workflows.transcoders import train_transcoders
-from tests.tiny import tiny_corpus, tiny_gemma2, tiny_tokenizer
+from tests.tiny import tiny_corpus, tiny_gemma2
 from tests.training.conftest import After, Never, pickled, quiet, run_config
-
-
-def plain_script(base: Path, output: Path, adapter: Any, *, logging_steps: int = 1) -> Path:
-    """What a user runs elsewhere: nothing of ours, Trainer's own checkpoints every 2 of 6 steps.
-
-    Without an adapter all weights are trained.
-    """
-    tokenizer = tiny_tokenizer()
-    model: Any = AutoModelForCausalLM.from_pretrained(base)
-    if adapter is not None:
-        model = get_peft_model(model, adapter)
-    rows = [
-        {"input_ids": (ids := tokenizer(f"<bos> {e.text}").input_ids), "labels": ids} for e in tiny_corpus().examples
-    ]
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(
-            output_dir=str(output), max_steps=6, save_steps=2, logging_steps=logging_steps, learning_rate=0.01,
-            per_device_train_batch_size=1, use_cpu=True, report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
-        ),
-        train_dataset=rows,
-    )  # fmt: skip
-    trainer.train()
-    return output
-
-
-@pytest.fixture(scope="module")
-def script(llama: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    lora = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    return plain_script(Path(llama.location), tmp_path_factory.mktemp("script") / "out", lora)
-
-
-@pytest.fixture
-def out(script: Path, tmp_path: Path) -> Path:
-    """A copy of the script's output, to be spoilt."""
-    return Path(shutil.copytree(script, tmp_path / "out"))
-
-
-def take_in(
-    store: Store, folders: list[Path], model: ModelSpec, *, corpus: str | None = None, name: str = "mine"
-) -> str:
-    return import_adapters(store, folders, name=name, model=model, corpus=corpus, report=quiet, cancel=Never())
+from tests.training.trained_elsewhere import plain_script, take_in
 
 
 def test_a_parent_folder_becomes_a_run(taught: Store, script: Path, llama: ModelSpec) -> None:
@@ -217,51 +174,6 @@ def test_what_a_run_of_this_house_kept_can_be_taken_in(taught: Store, llama: Mod
         take_in(taught, [kept / "step-000007"], llama, name="other")
 
 
-def refused(store: Store, folders: list[Path], model: ModelSpec, kind: type[TracelapseError], match: str) -> None:
-    with pytest.raises(kind, match=match):
-        take_in(store, folders, model)
-    assert store.runs() == []
-    assert list((store.workspace / "runs").glob("*")) == []
-
-
-def test_an_adapter_for_another_model_is_refused(taught: Store, script: Path, tmp_path: Path) -> None:
-    spec = ModelSpec(name="gemma", source="folder", location=str(tiny_gemma2(tmp_path / "base")))
-    refused(taught, [script], spec, InputError, "does not fit this model")
-
-
-def test_pickled_adapters_are_refused(taught: Store, out: Path, llama: ModelSpec) -> None:
-    (out / "checkpoint-4" / "adapter_model.safetensors").rename(out / "checkpoint-4" / "adapter_model.bin")
-    refused(taught, [out], llama, InputError, r"checkpoint-4.*never read")
-
-
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json"])
-def test_links_that_lead_outside_are_refused(taught: Store, out: Path, llama: ModelSpec, name: str) -> None:
-    path = out / "checkpoint-4" / name
-    path.rename(out / "elsewhere")
-    path.symlink_to(out / "elsewhere")
-    refused(taught, [out], llama, InputError, "link to a file outside")
-
-
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "trainer_state.json"])
-def test_truncated_files_are_named(taught: Store, out: Path, llama: ModelSpec, name: str) -> None:
-    path = out / "checkpoint-6" / name
-    path.write_bytes(path.read_bytes()[:100])
-    refused(taught, [out], llama, Damaged, name.split(".", maxsplit=1)[0])
-
-
-def test_folders_that_are_none(taught: Store, out: Path, llama: ModelSpec, tmp_path: Path) -> None:
-    refused(taught, [], llama, InputError, "No folder")
-    refused(taught, [tmp_path / "nowhere"], llama, InputError, "is not a folder")
-    (tmp_path / "empty").mkdir()
-    refused(taught, [tmp_path / "empty"], llama, InputError, "holds no checkpoint")
-    shutil.copytree(out / "checkpoint-4", out / "checkpoint-5")
-    shutil.copyfile(out / "checkpoint-2" / "trainer_state.json", out / "checkpoint-5" / "trainer_state.json")
-    shutil.copyfile(
-        out / "checkpoint-6" / "adapter_model.safetensors", out / "checkpoint-2" / "adapter_model.safetensors"
-    )
-    refused(taught, [out / "checkpoint-2", out / "checkpoint-5"], llama, InputError, "is of step 2 too")
-
-
 def test_a_root_that_is_the_last_checkpoint_is_no_further_one(taught: Store, out: Path, llama: ModelSpec) -> None:
     """As Trainer's save_model leaves it."""
     for name in ("adapter_model.safetensors", "adapter_config.json"):
@@ -332,22 +244,6 @@ def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelS
     assert all(torch.equal(found[name], before[name]) for name in before)
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "said"),
-    [
-        ("r", "4", "which is no number"),
-        ("lora_alpha", 10**400, "which is no number"),
-        ("flux_config", {"rank": 2}, r"sets flux_config in .*, which PEFT .* does not know"),
-    ],
-)
-def test_settings_that_cannot_be_used_name_the_persons_folder(
-    taught: Store, out: Path, llama: ModelSpec, setting: str, value: object, said: str
-) -> None:
-    path = out / "checkpoint-6" / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {setting: value}), encoding="utf-8")
-    refused(taught, [out], llama, InputError, rf"Not taken in: {re.escape(str(path.parent))}: it .*{said}")
-
-
 @pytest.mark.parametrize("alpha", [0.5, 0, -4])  # below 0: what was trained is taken off the base
 def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(
     taught: Store, out: Path, llama: ModelSpec, alpha: float
@@ -368,16 +264,6 @@ def test_a_run_longer_and_wider_than_is_trained_here(taught: Store, out: Path, l
     assert (config.n_steps, config.batch_size) == (50_000_000, 8192)
     assert [one.step for one in taught.checkpoints("mine")] == [0, 2, 4, 1_500_000]
     assert taught.checkpoint("mine@step1500000").state.examples_seen == 1_500_000 * 8192
-
-
-def test_names_that_cannot_be(taught: Store, script: Path, llama: ModelSpec) -> None:
-    with pytest.raises(NameRefused):
-        take_in(taught, [script], llama, name="../evil")
-    with pytest.raises(NotFound, match="“nothing”"):
-        take_in(taught, [script], llama, corpus="nothing")
-    take_in(taught, [script], llama)
-    with pytest.raises(InputError, match="already exists"):
-        take_in(taught, [script], llama)
 
 
 def test_nothing_of_a_cancelled_or_failed_import_stays(

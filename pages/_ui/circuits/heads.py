@@ -12,7 +12,8 @@ from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
 from engine.domain.errors import Damaged, NotFound
 from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
-from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.export.exported_map import ExportedMap
+from engine.export.map_formats import MAP_FORMATS
 from engine.figures.component_map import (
     HeadEffects,
     changed_most,

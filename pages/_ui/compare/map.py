@@ -17,7 +17,8 @@ from engine.domain.acted import Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
 from engine.domain.jobs import Request, Where
-from engine.export.map_formats import MAP_FORMATS, ExportedMap
+from engine.export.exported_map import ExportedMap
+from engine.export.map_formats import MAP_FORMATS
 from engine.figures.map_acted import acted_view
 from engine.figures.map_view import MapView, Picture, carried_view, taught_word
 from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
