@@ -21,7 +21,7 @@ function fillPanel(panel, scene) {
     const [side] = shown;
     element(panel.facts, "span", "", [side.loss, side.fit].filter(Boolean).join(" · "));
     if (side.warning) {
-      const warning = element(panel.facts, "span", "tl-warning", scene.wording?.warning ?? "⚠ low replacement score");
+      const warning = element(panel.facts, "span", "tl-warning", scene.wording?.warning ?? "⚠ low");
       warning.title = side.warning;
     }
   }

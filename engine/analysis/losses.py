@@ -32,9 +32,8 @@ class ToldLoss:
 
     @property
     def text(self) -> str:
-        """`loss 0.58`, `logged loss 0.58 (mean of steps 56 to 60)`"""
-        value = decimal(self.value)
-        return f"logged loss {value} ({self.span})" if self.steps else f"loss {value}"
+        """`loss 0.58`, `logged loss 0.58`: for titles, where there is no room for its steps."""
+        return f"{'logged ' if self.steps else ''}loss {decimal(self.value)}"
 
 
 def told_loss(state: CheckpointState, log: LossLog) -> ToldLoss | None:

@@ -97,7 +97,7 @@ def _title(side: Side | Literal["pair"]) -> str:
 
 def _draw_panel(group: ET.Element, drawn: Panel, theme: Theme) -> None:
     colours = palette.GRAPH[theme]
-    facts = f"{drawn.facts}   ⚠ low replacement score" if drawn.warning else drawn.facts
+    facts = f"{drawn.facts}   ⚠ low" if drawn.warning else drawn.facts
     room = drawn.width - text_width(facts, 12.5) - 24
     title = shortened(drawn.title, max(12, int(room / 7.8)))
     add_text(group, Text(2, 16, title, 14.5, colours["text"], anchor="start", bold=True))

@@ -25,10 +25,10 @@ LOGGED = log({5: 4.0, 10: 2.0, 20: 1.0})
 @pytest.mark.parametrize(
     ("step", "value", "steps", "text"),
     [
-        (10, 2.0, (6, 10), "logged loss 2.00 (mean of steps 6 to 10)"),
-        (12, 2.0, (6, 10), "logged loss 2.00 (mean of steps 6 to 10)"),  # the last before the checkpoint
-        (5, 4.0, (1, 5), "logged loss 4.00 (mean of steps 1 to 5)"),
-        (60, 1.0, (11, 20), "logged loss 1.00 (mean of steps 11 to 20)"),
+        (10, 2.0, (6, 10), "logged loss 2.00"),
+        (12, 2.0, (6, 10), "logged loss 2.00"),  # the last before the checkpoint
+        (5, 4.0, (1, 5), "logged loss 4.00"),
+        (60, 1.0, (11, 20), "logged loss 1.00"),
     ],
 )
 def test_a_logged_loss_is_named_by_the_steps_that_it_is_of(
@@ -41,7 +41,7 @@ def test_a_logged_loss_is_named_by_the_steps_that_it_is_of(
 
 def test_of_one_step_it_is_that_steps() -> None:
     assert told_loss(state(2), log({1: 4.0, 2: 3.0})) == ToldLoss(3.0, (2, 2))
-    assert ToldLoss(3.0, (2, 2)).text == "logged loss 3.00 (step 2)"
+    assert ToldLoss(3.0, (2, 2)).text == "logged loss 3.00"
 
 
 def test_where_none_is_known_none_is_told() -> None:
