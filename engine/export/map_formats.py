@@ -1,7 +1,13 @@
 """The file formats of a Map. To add one: write its maker, add its record here."""
 
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import InputError
 from engine.export.exported_map import ExportedMap
 from engine.export.formats import ExportFormat, MenuEntry
+
+if TYPE_CHECKING:
+    from engine.figures.map_view import MapView
 
 
 def _html(drawn: ExportedMap, _: str) -> str:
@@ -33,7 +39,10 @@ def _moves(drawn: ExportedMap, _: str) -> str:
     from engine.export.tables import printable_csv
     from engine.figures.map_tables import move_rows
 
-    return printable_csv(move_rows(drawn.view).drop(columns=["source", "target"]))
+    moves = move_rows(drawn.view)
+    if moves.empty:
+        raise InputError("Nothing comes from one word to another in this Map, so there are no moves to write.")
+    return printable_csv(moves.drop(columns=["source", "target"]))
 
 
 MAP_FORMATS: tuple[ExportFormat[ExportedMap], ...] = (
@@ -57,3 +66,9 @@ MAP_FORMATS: tuple[ExportFormat[ExportedMap], ...] = (
         (MenuEntry("Moves (CSV)", "What comes to a word from another.", "-moves.csv"),),
     ),
 )  # fmt: skip
+
+
+def formats_of(view: "MapView") -> tuple[ExportFormat[ExportedMap], ...]:
+    """What a Map can be taken away as: one without arcs has no moves."""
+    has_moves = any(frame.moves.any() for frame in view.frames)
+    return tuple(one for one in MAP_FORMATS if has_moves or one.name != "moves")

@@ -10,9 +10,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from engine.domain.errors import InputError
 from engine.export.exported_map import ExportedMap
 from engine.export.formats import downloads
-from engine.export.map_formats import MAP_FORMATS
+from engine.export.map_formats import MAP_FORMATS, formats_of
 from engine.export.map_page import map_html
 from engine.export.map_scene import map_scene
 from engine.export.map_split import draw_split
@@ -139,6 +140,15 @@ def test_every_line_of_the_menu_makes_a_file() -> None:
     assert float(rows[0]["change"]) == pytest.approx(float(rows[0]["B"]) - float(rows[0]["A"]))
     moves = list(csv.DictReader(io.StringIO(str(made["-moves.csv"]))))
     assert (moves[0]["from"], moves[0]["to"]) == ("blarf", "very")
+
+
+def test_a_map_without_arcs_offers_no_moves() -> None:
+    """A file with its header alone would say that nothing moved."""
+    view = heads_map(head_effects(random_scores(1), "A", 0), [head_effects(random_scores(2), "B", 4)])
+    assert [one.name for one in formats_of(carried())] == ["html", "png", "svg", "csv", "moves"]
+    assert [one.name for one in formats_of(view)] == ["html", "png", "svg", "csv"]
+    with pytest.raises(InputError, match="no moves to write"):
+        MAP_FORMATS[-1].make(ExportedMap(view, "a", "b", "", ""), "")
 
 
 def test_a_map_of_no_one_prompt_says_what_it_is_of() -> None:

@@ -13,7 +13,7 @@ from engine.domain.errors import Damaged, NotFound
 from engine.domain.numbers import step_name
 from engine.domain.runs import Checkpoint
 from engine.export.exported_map import ExportedMap
-from engine.export.map_formats import MAP_FORMATS
+from engine.export.map_formats import formats_of
 from engine.figures.component_map import (
     HeadEffects,
     changed_most,
@@ -38,7 +38,6 @@ from pages._ui.session import store
 
 PICKING = Picking(PAGE, key="circuit map")
 _TABLE_PX = 300
-_FORMATS = tuple(one for one in MAP_FORMATS if one.name != "moves")
 _NUMBER = st.column_config.NumberColumn
 _STATUS_WORDS = {"in both": "both", "appeared": "B alone", "vanished": "A alone"}
 _HOW_TO_READ = (
@@ -69,7 +68,7 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
         names = a.scores.key.checkpoint, b.scores.key.checkpoint
         told = " ".join((text.replace("**", ""), f"On {found_on(b.scores)}.", few_pairs(n_pairs_of(b.scores)))).strip()
         drawn = ExportedMap(view, *names, "", told, subject="Heads and MLPs")
-        export_menu(_FORMATS, drawn, name=f"{drawn.a} {drawn.b} heads")
+        export_menu(formats_of(drawn.view), drawn, name=f"{drawn.a} {drawn.b} heads")
     with left:
         PICKING.pick_row("heads", lambda key: _table(view, nodes, key=key))
     with right:

@@ -18,7 +18,7 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
 from engine.domain.jobs import Request, Where
 from engine.export.exported_map import ExportedMap
-from engine.export.map_formats import MAP_FORMATS
+from engine.export.map_formats import formats_of
 from engine.figures.map_acted import acted_view
 from engine.figures.map_view import MapView, Picture, carried_view, taught_word
 from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
@@ -152,7 +152,7 @@ def export_map(view: MapView, selection: Selection, text: str, *, subject: str =
     """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
     drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
-    export_menu(MAP_FORMATS, drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
+    export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
 
 
 def _below(
