@@ -210,7 +210,7 @@ def _imported(folders: Sequence[str]) -> str:
             "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:", query_params=ends
         )  # fmt: skip
         st.page_link(
-            "pages/train.py", label="Open the run", icon=":material/model_training:", query_params={"run": job.result}
+            "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": job.result}
         )  # fmt: skip
     return job.result
 
