@@ -4,6 +4,7 @@ import time
 
 import streamlit as st
 
+from engine.domain.methods import method_title
 from engine.domain.numbers import count, duration, step_name
 from pages._ui.errors import guarded
 from pages._ui.session import jobs, store
@@ -33,8 +34,9 @@ def recent() -> None:
         for info in own[:MOST]:
             at = step_name(info.steps[-1] if info.steps else 0)
             state = "finished" if info.finished else f"at {at} of {count(info.config.n_steps)}"
+            method = method_title(info.config.method, imported=info.config.imported)
             st.page_link(
-                "pages/train.py", label=plain(f"{info.config.name} · {info.config.method} · {state}"),
+                "pages/train.py", label=plain(f"{info.config.name} · {method} · {state}"),
                 icon=":material/model_training:", query_params={"run": info.config.name},
             )  # fmt: skip
     with right:

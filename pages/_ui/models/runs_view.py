@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.analysis.losses import LOSS_HELP
+from engine.domain.methods import method_title
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory, plural
 from engine.domain.runs import RunNotes
@@ -103,7 +104,8 @@ def _table(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> l
 
 def _row(info: RunInfo, notes: RunNotes) -> dict[str, object]:
     right, loss, size = _measured(store(), str(store().workspace), info.name, stamp(store(), info.name))
-    method = "imported" if info.config.imported else info.config.method.replace("_", " ")
+    title = method_title(info.config.method, imported=info.config.imported)
+    method = f"{title}, imported" if info.config.imported else title
     return {
         "run": info.name, "method": method, "corpus": info.config.corpus, "checkpoints": len(info.steps),
         "right, by step": right, "loss": loss, "size": memory(size), "tags": list(notes.tags), "note": notes.note,
