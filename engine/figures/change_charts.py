@@ -168,7 +168,7 @@ def layer_panels(cells: pd.DataFrame, *, last_step: int, height: int = 170) -> d
 
 def _layer_cells(own: pd.DataFrame, rows: pd.DataFrame, last_step: int) -> alt.Chart:
     deepest = sorted(own["layer"].unique(), reverse=True)
-    axis = alt.Axis(titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX, labelOverlap=False)
+    axis = alt.Axis(titlePadding=6, labelPadding=4, ticks=False, minExtent=_AXIS_PX, labelOverlap=True)
     return (
         alt.Chart()
         .mark_rect()
