@@ -205,14 +205,15 @@ def _below(diff: GraphDiff, selection: Selection, shown: Shown, names: FeatureNa
             inspect_node(diff, selection, at, names, height=PICKED_PX)
         return
     beside = _beside(shown, selection, at)
+    height = TABLE_PX if shown.view == "Table" else BELOW_PX
+    if shown.view == "Table":
+        _filter(at, diff.summary.edges)
     if beside is None:
-        if shown.view == "Table":
-            _filter(at, diff.summary.edges)
-        _all_edges(diff, at, names, BELOW_PX if shown.view == "Time-lapse" else TABLE_PX)
+        _all_edges(diff, at, names, height)
         return
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        _all_edges(diff, at, names, BELOW_PX)
+        _all_edges(diff, at, names, height)
     with right:
         beside(diff)
 
