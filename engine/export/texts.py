@@ -21,6 +21,7 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def file_name(name: str, suffix: str) -> str:
-    """A file's name made of any text, in ASCII: `demo-lora@100%` becomes `demo-lora-100`. `suffix`: with its dot."""
-    safe = _UNSAFE.sub("-", name).strip("-._")[:_NAME_LIMIT].rstrip("-._")
+    """A file's name made of any text, in ASCII: `demo-lora@100%` becomes `demo-lora-100pct`. `suffix`: with
+    its dot."""
+    safe = _UNSAFE.sub("-", name.replace("%", "pct ")).strip("-._")[:_NAME_LIMIT].rstrip("-._")
     return (safe or "export") + suffix

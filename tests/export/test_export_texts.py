@@ -21,7 +21,7 @@ def test_what_xml_forbids_is_made_visible_and_the_rest_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("demo-lora@100% demo-tokens@100%", "demo-lora-100-demo-tokens-100.svg"),
+        ("demo-lora@100% demo-tokens@100%", "demo-lora-100pct-demo-tokens-100pct.svg"),
         ("../../etc/passwd", "etc-passwd.svg"),
         ("", "export.svg"),
         ("😀\x00/\\", "export.svg"),

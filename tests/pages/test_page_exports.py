@@ -24,7 +24,7 @@ def test_every_entry_gives_its_file(demo_store: Store) -> None:
     diff = diff_graphs(*graphs)
     pair, entries = ExportedPair(diff, lambda: pair_view(diff)), downloads(PAIR_FORMATS)
     assert [file_name("a@100% b@base the cat/..", entry.entry.suffix) for entry in entries] == [
-        "a-100-b-base-the-cat" + ending for ending in ENDINGS
+        "a-100pct-b-base-the-cat" + ending for ending in ENDINGS
     ]
     starts = ["<!DOCTYPE html>", b"\x89PNG", "<svg", "<svg", "from,to", "node,id", "<?xml", "{", "{"]
     for entry, start in zip(entries, starts, strict=True):
