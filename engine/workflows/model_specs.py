@@ -45,7 +45,7 @@ def model_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
         )
     else:
         spec = ModelSpec(name=slug(text.partition("/")[2] or text), source="hub", location=text)
-    return _renamed(spec, known)
+    return renamed_spec(spec, known)
 
 
 def added_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
@@ -55,7 +55,7 @@ def added_spec(text: str, known: tuple[ModelSpec, ...] = ()) -> ModelSpec:
     file = person_path(text).resolve()
     spec = ModelSpec(name=slug(file.stem), source="folder", location=str(file))
     there = _written_from(file, known)
-    return spec.model_copy(update={"name": there.name}) if there else _renamed(spec, known)
+    return spec.model_copy(update={"name": there.name}) if there else renamed_spec(spec, known)
 
 
 def is_gguf(text: str) -> bool:
@@ -71,7 +71,7 @@ def _written_from(file: Path, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
     return None
 
 
-def _renamed(spec: ModelSpec, known: tuple[ModelSpec, ...]) -> ModelSpec:
+def renamed_spec(spec: ModelSpec, known: tuple[ModelSpec, ...]) -> ModelSpec:
     """With a mark where another model has its name."""
     taken = {other.name: other for other in (DEMO_MODEL, *known)}
     if spec.name in taken and taken[spec.name].location != spec.location:

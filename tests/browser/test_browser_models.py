@@ -41,7 +41,7 @@ def test_a_folder_becomes_a_model_and_its_checkpoints_a_run(server: str, page: P
     settled(page)
     page.get_by_role("textbox", name="Folder, GGUF file or hub id").fill(str(base))
     page.keyboard.press("Enter")
-    adding = page.locator(".st-key-add-own-base button")
+    adding = page.locator(".st-key-add_model-own-base button")
     expect(adding).to_be_visible()
     settled(page)
     adding.click()

