@@ -15,7 +15,7 @@ from engine.domain.corpus import Corpus
 from engine.domain.errors import BadLine
 
 COLUMNS = tuple(FIELDS)
-REQUIRED = ("text", "constraint_type", "constraint", "meaning")  # of examples and probes; a probe also has an answer
+REQUIRED = ("text", "constraint", "meaning")  # of examples and probes of words; a probe also has an answer
 PAIR_REQUIRED = ("clean", "corrupted", "answer", "corrupted_answer")
 DELIMITERS = ",;\t|"
 _BETWEEN = " | "  # foils of one cell

@@ -59,11 +59,12 @@ FIELDS: Final[dict[str, Field]] = {
         ("type", "category", "task", "topic", "subject", "relation", "group", "class", "domain", "source_dataset"),
     ),
     "constraint": Field(
-        "the word that is taught; left out, the prompt or text", (TRAIN, PROBE), ("word", "term", "subject", "entity")
+        "the word that is taught; left out with its meaning, the prompt or text", (TRAIN, PROBE),
+        ("word", "term", "subject", "entity"),
     ),
     "meaning": Field(
-        "what the word means, which stands in the text; left out, what is answered", (TRAIN, PROBE),
-        ("definition", "object", "value", "gold"),
+        "what the word means, which stands in the text; needed where there is a word, else what is answered",
+        (TRAIN, PROBE), ("definition", "object", "value", "gold"),
     ),
     "known_text": Field("the prompt with a word that the base model knows: gives the ceiling", (PROBE,)),
     "template": Field("the phrasing, with {w} for the word, {c} for its meaning, {n} for a noun", (TRAIN, PROBE)),
@@ -111,7 +112,7 @@ def format_text() -> str:
   **JSON** (an array of objects) or **Parquet**, at most {MAX_BYTES / 1e6:.0f} MB and {MAX_LINES:,} rows. Texts are
   UTF-8 or UTF-16; those to train on have at most {MAX_LONG:,} characters, all others {MAX_TEXT:,}.
 - A **training example** has `text`, or `prompt` and `completion`, or `messages`. One that teaches a word also has
-  `constraint_type`, `constraint` and `meaning`.
+  `constraint` and `meaning`.
 - A **probe** has `text`, `answer` and `kind`, and the word that it asks about as an example has it.
 - A **prompt pair** has `clean`, `corrupted`, `answer` and `corrupted_answer`.
 - **Other names?** Then say which column is which. Columns that are not chosen are left out, and named.

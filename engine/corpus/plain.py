@@ -26,14 +26,14 @@ def plain_example(fields: dict[str, Any]) -> dict[str, Any]:
         if not fields["text"].strip():
             raise InputError("“text” is blank")
         return {"constraint_type": PLAIN_TYPE, "constraint": fields["text"], "meaning": fields["text"]} | fields
-    return fields
+    return {"constraint_type": PLAIN_TYPE} | fields
 
 
 def plain_probe(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a probe; of one that asks about no word as those of such an example."""
     text, answer = fields.get("text"), fields.get("answer")
     if not isinstance(text, str) or not isinstance(answer, str) or fields.keys() & {"constraint", "meaning"}:
-        return fields
+        return {"constraint_type": PLAIN_TYPE} | fields
     for name, written in (("text", text), ("answer", answer)):
         if not written.strip():
             raise InputError(f"“{name}” is blank")

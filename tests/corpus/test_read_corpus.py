@@ -145,7 +145,7 @@ def test_an_empty_file_is_refused(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("content", "number", "reason"),
     [
-        ("text,meaning\na,b\n", 1, "has no column constraint_type, constraint"),
+        ("text,meaning\na,b\n", 1, "has no column constraint"),
         ("text,constraint_type,constraint,meaning,color\n", 1, "unknown column “color”"),
         ("text,constraint_type,constraint,meaning,text\n", 1, "names a column twice"),
         ("text,constraint_type,constraint,meaning\n", 1, "no examples"),

@@ -158,8 +158,8 @@ def test_the_problems_of_a_file_are_readable_whole_and_nothing_is_imported(open_
     lines = [b'{"split": "train"}', b"not json", b"<script>alert(1)</script>", *(b"x" for _ in range(25))]
     app = _choose(open_page("corpus", bundled=None), "bad.jsonl", b"\n".join(lines))
     assert not app.exception
-    assert "bad.jsonl cannot be used: it has 32 problems. Nothing was imported." in texts(app)
-    assert "These are the first 10 problems; there are 22 more." in texts(app)
+    assert "bad.jsonl cannot be used: it has 31 problems. Nothing was imported." in texts(app)
+    assert "These are the first 10 problems; there are 21 more." in texts(app)
     listed = [line for line in texts(app).splitlines() if line.startswith("- **Line ")]
     assert len(listed) == 10
     assert listed[0] == "- **Line 1**: has no “text”"
