@@ -163,7 +163,7 @@ def test_the_problems_of_a_file_are_readable_whole_and_nothing_is_imported(open_
     listed = [line for line in texts(app).splitlines() if line.startswith("- **Line ")]
     assert len(listed) == 10
     assert listed[0] == "- **Line 1**: has no “text”"
-    assert "Download all 32 problems" in [button.proto.label for button in app.get("download_button")]
+    assert "Download all 31 problems" in [button.proto.label for button in app.get("download_button")]
     assert "Import corpus" not in [button.label for button in app.button]
     assert _store().corpora() == []
 
