@@ -1,4 +1,5 @@
-"""Tracelapse from a notebook or a script: `import engine; ws = engine.open()`.
+"""Tracelapse from a notebook or a script: `import engine; ws = engine.open()`. In the repository's folder, or
+anywhere once it is installed (`pip install FOLDER`).
 
 Everything is the same work as in the app and on the command line, in the same workspace: what one has made the others
 show. Torch is imported by the first thing that needs it.
@@ -157,12 +158,16 @@ class Workspace:
 
         return WhenLearned(followed(self._store, run, probe_kind(kind), prompts))
 
-    def find_circuits(self, *checkpoints: str) -> "list[CircuitReport]":
+    def find_circuits(self, *checkpoints: str, pairs: str = "") -> "list[CircuitReport]":
         """Faithfulness of the circuits of heads and MLPs against their size, of each checkpoint; scored now where that
-        is not stored."""
+        is not stored. `pairs`: a stored corpus with prompt pairs; empty: the run's own."""
         refs = tuple(self._store.checkpoint(ref).ref for ref in checkpoints)
-        self._do(FindCircuits(checkpoints=refs), "finding circuits")
-        return [report for report in self._store.circuit_reports() if report.key.checkpoint in refs]
+        self._do(FindCircuits(checkpoints=refs, pairs=pairs), "finding circuits")
+        return [
+            report
+            for report in self._store.circuit_reports()
+            if report.key.checkpoint in refs and pairs in ("", report.key.pairs)
+        ]
 
     def intervene(
         self, a: str, b: str, prompt: str, *features: str, factor: float = 0.0

@@ -51,7 +51,8 @@ def _about(part: str, corpus: Corpus) -> str:
         )
     if part == EXAMPLES:
         return "What a run is trained on. Each text contains the meaning or answer that it teaches."
-    of = "Held out: no probe's prompt is part of a training text. " if part == PROBES else ""
+    held_out = part == PROBES and bool(corpus.examples)  # which was looked at when it was read
+    of = "Held out: no probe's prompt is part of a training text. " if held_out else ""
     return of + " ".join(f"**{info.title}**: {info.help}" for info in PROBE_KINDS.values())
 
 
