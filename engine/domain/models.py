@@ -64,10 +64,15 @@ class TranscoderMeta(Record):
     scan: str = ""  # the circuit-tracer id of a published set
 
     @property
+    def is_short(self) -> bool:
+        """Whether it read fewer texts than were asked for, but for what did not divide evenly among checkpoints."""
+        return self.n_texts is not None and self.n_texts + len(self.checkpoints) <= self.training.n_texts
+
+    @property
     def n_few(self) -> int | None:
         """Texts of each checkpoint where these were all that there were, and fewer than ENOUGH_TEXTS; else None. A set
         that went on from another keeps what that one learned."""
-        if self.n_texts is None or self.start or self.n_texts >= self.training.n_texts:
+        if self.n_texts is None or self.start or not self.is_short:
             return None
         each = self.n_texts // max(1, len(self.checkpoints))
         return each if each < ENOUGH_TEXTS else None

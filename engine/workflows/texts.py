@@ -80,7 +80,7 @@ def was_read(store: Store, meta: TranscoderMeta, prompt: str) -> bool:
 
     Raises Damaged, NotFound.
     """
-    if meta.n_texts is None or meta.n_texts >= meta.training.n_texts or meta.model.source == "bundled":
+    if meta.n_texts is None or not meta.is_short or meta.model.source == "bundled":
         return False
     checkpoints = [store.checkpoint(ref) for ref in meta.checkpoints]
     own, _ = texts_of(store, checkpoints, 0, 0)

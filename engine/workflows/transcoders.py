@@ -172,7 +172,7 @@ def starts(store: Store, model: ModelSpec) -> list[TranscoderMeta]:
         if meta.model == model
         and any(ref.endswith("@base") for ref in meta.checkpoints)
         and max(meta.unexplained_variance, default=1.0) <= _WELL
-        and meta.n_few is None
+        and not outgrown(store, meta)
     ]
 
 
