@@ -132,6 +132,8 @@ def weight_rows(decisions: Sequence[Decision], *, last_step: int) -> pd.DataFram
 
 
 def seconds_a_step(wall_s: Mapping[int, float]) -> float | None:
-    """The run's own pace, from the wall time at its checkpoints by step; None with fewer than two of them."""
+    """The run's own pace, from the wall time at its checkpoints by step; None with fewer than two of
+    them, and where it is not known, as of imported runs."""
     first, last = min(wall_s, default=0), max(wall_s, default=0)
-    return (wall_s[last] - wall_s[first]) / (last - first) if last > first else None
+    took = wall_s[last] - wall_s[first] if last > first else 0.0
+    return took / (last - first) if took > 0 else None
