@@ -1,18 +1,17 @@
 """What is said of a graph that explains its checkpoint badly, or whose transcoders have read little."""
 
 from collections.abc import Mapping
-from math import floor
 
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph
 from engine.domain.models import TranscoderMeta
-from engine.domain.numbers import count, decimal, plural
+from engine.domain.numbers import below, count, decimal, plural
 
 SEEN = "The transcoders were trained on this prompt: of others, they explain less than the replacement score says."
 
 
 def score_text(replacement: float) -> str:
-    """Two digits; never at the limit while below it."""
-    return decimal(floor(100 * replacement) / 100)
+    """Two digits, rounded; never at the limit while below it. So it is written wherever it is shown."""
+    return below(replacement, FIT_LIMIT)
 
 
 def low_fit(graphs: Mapping[str, AttributionGraph]) -> str:
