@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.analysis.prompt_circuits import PromptCircuit
 from engine.domain.graphs import FIT_LIMIT
-from engine.domain.numbers import count, decimal, plural, step_name
+from engine.domain.numbers import below, count, plural, step_name
 
 OfType = Mapping[int, Sequence[PromptCircuit]]  # by step
 
@@ -69,7 +69,7 @@ def _fits(by_type: Mapping[str, OfType]) -> list[str]:
     remedy = "Train transcoders on this run, then trace it again."
     worst = min(low, key=lambda key: low[key])
     where = f"{worst[0].replace('_', ' ')}, {step_name(worst[1])}"
-    figure = f"the lowest mean replacement score is {decimal(low[worst])} ({where})"
+    figure = f"the lowest mean replacement score is {below(low[worst], FIT_LIMIT)} ({where})"
     if all(one.fit < FIT_LIMIT for own in by_type.values() for side in own.values() for one in side):
         return [f"The graphs explain too little of the model: {figure}, and {FIT_LIMIT:g} is needed. {remedy}"]
     steps = sorted({step for _, step in low})

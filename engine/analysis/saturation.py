@@ -18,7 +18,7 @@ import numpy as np
 from engine.analysis.curves import wilson
 from engine.domain.decisions import Capture, DecisionSettings
 from engine.domain.measures import DRIFT_CAVEAT, MEASURE_TITLES, Change
-from engine.domain.numbers import decimal, percent, plural, step_name
+from engine.domain.numbers import below, decimal, percent, plural, step_name
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _disqualified(constraint_type: str, capture: Capture, settings: DecisionSett
         return f"{at} no circuits were traced."
     if reading.fit < settings.min_fit:
         return (
-            f"{at} the replacement score is {decimal(reading.fit)}, below {settings.min_fit:g}: the graphs explain too "
-            "little of the model. Train transcoders on this run."
+            f"{at} the replacement score is {below(reading.fit, settings.min_fit)}, below {settings.min_fit:g}: the "
+            "graphs explain too little of the model. Train transcoders on this run."
         )
     change = reading.change.get(settings.measure)
     if change is None:

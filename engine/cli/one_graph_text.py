@@ -7,6 +7,7 @@ from engine.cli.output import say, show_table
 from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.words import token_name
+from engine.figures.fit_text import score_text
 
 TOP = 15  # edges shown to a person
 
@@ -34,7 +35,7 @@ def show_side(graph: AttributionGraph) -> None:
     order = sorted(range(len(graph.target_tokens)), key=lambda row: -graph.target_probability[row])[:4]
     answers = ", ".join(f"{graph.target_tokens[row].strip()} {graph.target_probability[row]:.2f}" for row in order)
     weak = f" (below {FIT_LIMIT}: read with care)" if graph.fit.replacement < FIT_LIMIT else ""
-    say(f"{graph.key.checkpoint}: {answers}. Replacement score {graph.fit.replacement:.2f}{weak}.")
+    say(f"{graph.key.checkpoint}: {answers}. Replacement score {score_text(graph.fit.replacement)}{weak}.")
 
 
 def node_names(graph: AttributionGraph, called: FeatureNames) -> list[str]:

@@ -124,7 +124,7 @@ class Capture(Record):
     """All that a policy may know of one capture."""
 
     step: int
-    smoothed_loss: float | None  # None for the base
+    smoothed_loss: float | None  # of an imported run as it was logged; None for the base and where it is not known
     scores: tuple[TypeScore, ...]
     # None where circuits are not watched, or not traced yet
     reading: CircuitReading | None = _stored("look", default=None)

@@ -44,6 +44,11 @@ class TranscoderTraining(Record):
     seed: int = 0
 
 
+# Texts that transcoders can learn from alone: of some ten tokens each, about as many tokens as a set that is trained
+# here has features in a layer.
+ENOUGH_TEXTS = 50
+
+
 class TranscoderMeta(Record):
     """A transcoder set as an artefact: what it replaces and which checkpoints it has seen."""
 
@@ -57,6 +62,20 @@ class TranscoderMeta(Record):
     n_texts: int | None = None  # that it read, of all checkpoints together: fewer than asked where memory or texts end
     start: str = ""  # name of the set with whose features it began; empty: from random ones
     scan: str = ""  # the circuit-tracer id of a published set
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it read fewer texts than were asked for, but for what did not divide evenly among checkpoints."""
+        return self.n_texts is not None and self.n_texts + len(self.checkpoints) <= self.training.n_texts
+
+    @property
+    def n_few(self) -> int | None:
+        """Texts of each checkpoint where these were all that there were, and fewer than ENOUGH_TEXTS; else None. A set
+        that went on from another keeps what that one learned."""
+        if self.n_texts is None or self.start or not self.is_short:
+            return None
+        each = self.n_texts // max(1, len(self.checkpoints))
+        return each if each < ENOUGH_TEXTS else None
 
     @property
     def texts_read(self) -> str:

@@ -16,6 +16,14 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
+def below(value: float, limit: float, digits: int = 2) -> str:
+    """As `decimal`, but what is below the limit never reads as the limit: 0.7996 below 0.8 is `0.79`."""
+    text = decimal(value, digits)
+    if value < limit <= round(value, digits):
+        text = decimal(limit - 10**-digits, digits)
+    return text
+
+
 def signed(value: float | None, digits: int = 2) -> str:
     """`+0.87`, `−0.52`; `0.00` has no sign."""
     text = decimal(value, digits)

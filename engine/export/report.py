@@ -17,12 +17,14 @@ from engine.domain.graphs import FIT_LIMIT, Comparison
 from engine.domain.methods import METHOD_INFOS, method_title
 from engine.domain.numbers import count, decimal, plural, step_name
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog, RunConfig
+from engine.domain.words import listed
 from engine.export.pages import asset, content_policy, environment
 from engine.export.raster import chart_svg
 from engine.export.report_acted import ActedPart, acted_part
 from engine.export.report_circuits import CircuitPart, circuit_part
 from engine.export.report_comparison import ComparisonPart, comparison_part
 from engine.export.versions import versions
+from engine.figures.fit_text import score_text
 from engine.store import Store
 
 _EXAMPLES = 3  # shown of each constraint type
@@ -104,6 +106,7 @@ def run_report(store: Store, run: str) -> str:
             exported_with=versions() | {"python": platform.python_version()},
             written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             fit_limit=FIT_LIMIT,
+            score_text=score_text,
         )
     )
 
@@ -143,7 +146,7 @@ def _checkpoint_rows(
     store: Store, checkpoints: Sequence[Checkpoint], losses: LossLog, scores: pd.DataFrame, found: Findings
 ) -> list[CheckpointRow]:
     best = best_step(scores)
-    rows = []
+    rows, weak = [], []
     for checkpoint in checkpoints:
         fits = _replacement_scores(store, checkpoint, found)
         state = checkpoint.state
@@ -160,12 +163,13 @@ def _checkpoint_rows(
                 best=checkpoint.step == best,
             )
         )
-        low = sum(fit < FIT_LIMIT for fit in fits)
-        if low:
-            found.warnings.append(
-                f"{low} of {len(fits)} stored graphs of {step_name(checkpoint.step)} have a replacement score under "
-                f"{decimal(FIT_LIMIT)}: a large part of the computation is not shown in them."
-            )
+        if low := sum(fit < FIT_LIMIT for fit in fits):
+            weak.append(f"{low} of {len(fits)} of {step_name(checkpoint.step)}")
+    if weak:
+        found.warnings.append(
+            f"Stored graphs with a replacement score under {decimal(FIT_LIMIT)}: {listed(weak)}. A large part of the "
+            "computation is not shown in them."
+        )
     return rows
 
 

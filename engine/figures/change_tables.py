@@ -12,6 +12,7 @@ from engine.domain.decisions import STOPPING_INFOS, Capture, CircuitReading, Dec
 from engine.domain.measures import Measure
 from engine.domain.numbers import decimal
 from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
+from engine.figures.fit_text import score_text
 
 STOPPING_COLUMNS: Final = ("rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why")
 
@@ -108,7 +109,7 @@ def circuit_words(reading: TypeReading | None, measure: Measure) -> str:
     """`0.32 (floor 0.44) · replacement score 0.93`: circuit change, the noise floor, how well the graphs explain."""
     if reading is None:
         return "not traced yet"
-    score = f"replacement score {decimal(reading.fit)}"
+    score = f"replacement score {score_text(reading.fit)}"
     change = reading.change.get(measure)
     if change is None:
         return f"first checkpoint traced · {score}"
@@ -132,6 +133,8 @@ def weight_rows(decisions: Sequence[Decision], *, last_step: int) -> pd.DataFram
 
 
 def seconds_a_step(wall_s: Mapping[int, float]) -> float | None:
-    """The run's own pace, from the wall time at its checkpoints by step; None with fewer than two of them."""
+    """The run's own pace, from the wall time at its checkpoints by step; None with fewer than two of
+    them, and where it is not known, as of imported runs."""
     first, last = min(wall_s, default=0), max(wall_s, default=0)
-    return (wall_s[last] - wall_s[first]) / (last - first) if last > first else None
+    took = wall_s[last] - wall_s[first] if last > first else 0.0
+    return took / (last - first) if took > 0 else None

@@ -1,15 +1,17 @@
-"""What is said of a graph that explains its checkpoint badly."""
+"""What is said of a graph that explains its checkpoint badly, or whose transcoders have read little."""
 
 from collections.abc import Mapping
-from math import floor
 
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph
-from engine.domain.numbers import decimal
+from engine.domain.models import TranscoderMeta
+from engine.domain.numbers import below, count, decimal, plural
+
+SEEN = "The transcoders were trained on this prompt: of others, they explain less than the replacement score says."
 
 
 def score_text(replacement: float) -> str:
-    """Two digits; never at the limit while below it."""
-    return decimal(floor(100 * replacement) / 100)
+    """Two digits, rounded; never at the limit while below it. So it is written wherever it is shown."""
+    return below(replacement, FIT_LIMIT)
 
 
 def low_fit(graphs: Mapping[str, AttributionGraph]) -> str:
@@ -22,4 +24,14 @@ def low_fit(graphs: Mapping[str, AttributionGraph]) -> str:
     return (
         f"The replacement score is {scores}, under {decimal(FIT_LIMIT)}: much of the computation runs through error "
         f"nodes, so {whose} out a large part."
+    )
+
+
+def few_read(meta: TranscoderMeta) -> str:
+    """Of a set that was trained on few texts: that, and what it makes uncertain; else nothing."""
+    if meta.n_few is None:
+        return ""
+    return (
+        f"The transcoders have read only {plural(meta.n_few, 'text')} with each checkpoint, few for "
+        f"{count(meta.training.n_features)} features a layer: what features stand for is uncertain."
     )

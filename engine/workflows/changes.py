@@ -53,10 +53,11 @@ def captures_of(
     else:
         readings = readings_of([checkpoint.step for checkpoint in checkpoints], changes, overlap)
     scores = _scores(store, run)
+    losses = {checkpoint.step: store.told_loss(checkpoint) for checkpoint in checkpoints}
     return tuple(
         Capture(
             step=checkpoint.step,
-            smoothed_loss=checkpoint.state.smoothed_loss,
+            smoothed_loss=told.value if (told := losses[checkpoint.step]) else None,
             scores=scores.get(checkpoint.step, ()),
             reading=readings.get(checkpoint.step),
         )

@@ -11,7 +11,7 @@ from engine.domain.jobs import CancelToken, DescribeFeatures, Report, part
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, replacement_model, weights
-from engine.workflows.texts import let_models_write, texts_of
+from engine.workflows.texts import N_WRITTEN, let_models_write, needs_written_texts, texts_of
 from engine.workflows.transcoders import choose
 
 if TYPE_CHECKING:
@@ -72,6 +72,14 @@ def texts_to_search(store: Store, checkpoints: Sequence[Checkpoint]) -> list[str
     own, plain = texts_of(store, runs, MOST_TEXTS, _SEED)
     own = _some(own, MOST_OWN)
     return list(dict.fromkeys([*own, *plain]))[:MOST_TEXTS]
+
+
+def n_to_search(store: Store, refs: Sequence[str]) -> int:
+    """How many texts are read for a look-up in these checkpoints; what models have yet to write is counted whole."""
+    checkpoints = [store.checkpoint(ref) for ref in refs]
+    runs = dict.fromkeys(checkpoint.run for checkpoint in checkpoints)
+    to_write = N_WRITTEN * sum(needs_written_texts(store, run) for run in runs)
+    return min(MOST_TEXTS, len(texts_to_search(store, checkpoints)) + to_write)
 
 
 def _some(texts: Sequence[str], most: int) -> list[str]:

@@ -9,6 +9,7 @@ from engine.domain.continuation import continued
 from engine.domain.corpus import Corpus
 from engine.domain.errors import NotFound
 from engine.domain.jobs import CancelToken, Report
+from engine.domain.models import ENOUGH_TEXTS, TranscoderMeta
 from engine.domain.runs import Checkpoint, RunConfig, WrittenTexts
 from engine.store import Store
 from engine.workflows.loading import weights
@@ -21,8 +22,8 @@ _SEED = 0
 
 
 def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed: int) -> tuple[list[str], list[str]]:
-    """What the runs' corpora say (examples, probes with their answers), or what the models wrote of runs without one;
-    and plain texts of the model's own world.
+    """What the runs' corpora say (examples, probes with their answers), what the models wrote of runs with too few
+    or none; and plain texts of the model's own world.
 
     `n_plain` of these are drawn with `seed` for the bundled model; other models' worlds are not known here: none.
     Raises Damaged.
@@ -47,7 +48,7 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
 def let_models_write(
     store: Store, loaded: "LoadedModel", checkpoints: Sequence[Checkpoint], report: Report, cancel: CancelToken
 ) -> None:
-    """Have texts written by the base and the last checkpoint of each run that has no corpus here, once.
+    """Have texts written by the base and the last checkpoint of each run that has no corpus of enough texts here, once.
 
     Raises what loading raises, StorageFailed, Cancelled.
     """
@@ -62,13 +63,29 @@ def let_models_write(
 
 
 def needs_written_texts(store: Store, run: str) -> bool:
-    """Nothing is known of what the run is about. Raises NotFound, Damaged."""
+    """Too few texts say what the run is about. Raises NotFound, Damaged."""
     return not has_texts(store, store.run(run)) and store.written_texts(run) is None
 
 
 def has_texts(store: Store, config: RunConfig) -> bool:
-    """Whether texts are known that no model must write: of the bundled model's world, or of a corpus that is here."""
-    return config.model.source == "bundled" or config.corpus in {info.name for info in store.corpora()}
+    """Whether no model must write texts: there are the bundled model's world, or enough in a corpus that is here."""
+    if config.model.source == "bundled":
+        return True
+    info = next((info for info in store.corpora() if info.name == config.corpus), None)
+    return info is not None and info.n_examples + 2 * info.n_probes >= ENOUGH_TEXTS
+
+
+def was_read(store: Store, meta: TranscoderMeta, prompt: str) -> bool:
+    """Whether the set was trained on a text that begins with the prompt. Said only where it read all texts there were.
+
+    Raises Damaged, NotFound.
+    """
+    if meta.n_texts is None or not meta.is_short or meta.model.source == "bundled":
+        return False
+    checkpoints = [store.checkpoint(ref) for ref in meta.checkpoints]
+    own, _ = texts_of(store, checkpoints, 0, 0)
+    all_read = meta.n_texts >= len(own) * len(checkpoints)
+    return all_read and bool(prompt) and any(text.startswith(prompt) for text in own)
 
 
 def _texts(corpus: Corpus) -> list[str]:

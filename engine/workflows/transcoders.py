@@ -12,7 +12,7 @@ from engine.domain.models import ModelSpec, TranscoderMeta, TranscoderTraining
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.loading import common_model, weights
-from engine.workflows.texts import let_models_write, texts_of
+from engine.workflows.texts import let_models_write, needs_written_texts, texts_of
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
@@ -94,14 +94,38 @@ def choose(
     refs = [checkpoint.ref for checkpoint in checkpoints]
     if wanted:
         return _named(store, wanted, own_set(store, spec))
-    if meta := store.transcoders_for(refs):
+    if meta := set_for(store, refs):
         return ChosenSet(meta.name, store.transcoder_folder(meta.name))
     if own := own_set(store, spec):
         return ChosenSet(own, own)
     request = shared_request(store, checkpoints, loaded)
+    if any(meta.name == request.name and outgrown(store, meta) for meta in store.transcoder_sets()):
+        request = request.model_copy(update={"name": f"{request.name}-more"})
     if request.name not in {meta.name for meta in store.transcoder_sets()}:
         train_transcoders(store, request, report, cancel)
     return ChosenSet(request.name, store.transcoder_folder(request.name))
+
+
+def set_for(store: Store, refs: Sequence[str]) -> TranscoderMeta | None:
+    """The newest set that has seen all of these checkpoints, unless it is outgrown.
+
+    Raises NotFound, InputError, Damaged.
+    """
+    meta = store.transcoders_for(refs)
+    return None if meta is None or outgrown(store, meta) else meta
+
+
+def outgrown(store: Store, meta: TranscoderMeta) -> bool:
+    """Whether the set has read few texts, and there are twice as many now, or will be: it is then trained anew.
+
+    Raises NotFound, Damaged.
+    """
+    if meta.n_few is None or meta.scan:
+        return False
+    checkpoints = [store.checkpoint(ref) for ref in meta.checkpoints]
+    if any(needs_written_texts(store, run) for run in {checkpoint.run for checkpoint in checkpoints}):
+        return True
+    return len(texts_of(store, checkpoints, 0, 0)[0]) >= 2 * max(1, meta.n_few)
 
 
 def own_set(store: Store, spec: ModelSpec) -> str:
@@ -148,6 +172,7 @@ def starts(store: Store, model: ModelSpec) -> list[TranscoderMeta]:
         if meta.model == model
         and any(ref.endswith("@base") for ref in meta.checkpoints)
         and max(meta.unexplained_variance, default=1.0) <= _WELL
+        and not outgrown(store, meta)
     ]
 
 

@@ -16,6 +16,7 @@ from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.numbers import duration
 from engine.store import Store
 from engine.workflows.model_facts import model_facts
+from engine.workflows.transcoders import set_for
 from pages._ui.session import jobs
 
 _LEAST_S = 1.0  # a job that took less had its results already
@@ -75,7 +76,7 @@ def _is_alike(store: Store, model: ModelSpec, other: Request, request: Request) 
 
 def _trains(store: Store, request: Request) -> bool:
     """Whether transcoders are trained first, which takes longer than all the rest."""
-    return isinstance(request, Compare) and store.transcoders_for([request.a, request.b]) is None
+    return isinstance(request, Compare) and set_for(store, [request.a, request.b]) is None
 
 
 def _trained(job: JobRecord, done: list[JobRecord]) -> bool:

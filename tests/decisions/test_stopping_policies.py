@@ -84,6 +84,14 @@ def test_flat_probes(run: Run) -> None:
     )
 
 
+def test_of_a_few_probes_nothing_is_told() -> None:
+    captures = tuple(
+        Capture(step=15 * k, smoothed_loss=1.0, scores=(score(A, right, n=4),)) for k, right in enumerate((0, 3, 2, 1))
+    )
+    found = asked("probe_plateau", captures)
+    assert "as of fewer than 6 they nearly always do: with so few nothing can be told" in found.reason
+
+
 def test_probes_that_move(run: Run) -> None:
     # 20 of 40 is 0.352–0.648, 40 of 40 begins at 0.912. The look is at the whole window, not at neighbours alone:
     # 30 of 40 (0.598–0.858) overlaps 20 of 40, 36 of 40 (0.769–0.960) overlaps 30 of 40, and 20 and 36 do not.

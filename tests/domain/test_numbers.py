@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from engine.domain.numbers import count, decimal, duration, percent, plural, signed, step_name
+from engine.domain.numbers import below, count, decimal, duration, percent, plural, signed, step_name
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_counts_durations_and_steps() -> None:
         "1 s", "8 s", "89 s", "3 min", "1.5 h", "2.0 h",
     ]  # fmt: skip
     assert [step_name(step) for step in (0, 75, 1500)] == ["base", "step 75", "step 1,500"]
+
+
+def test_what_is_below_a_limit_never_reads_as_it() -> None:
+    assert below(0.7996, 0.8) == "0.79"
+    assert below(0.6451, 0.8) == "0.65"  # rounded as any number
+    assert (below(0.8, 0.8), below(0.926, 0.8)) == ("0.80", "0.93")

@@ -301,6 +301,7 @@ def test_the_pace_is_that_between_the_first_and_the_last_checkpoint():
     assert seconds_a_step({0: 1.0, 50: 4.0, 100: 6.0}) == pytest.approx(0.05)  # 5 s in 100 steps
     assert seconds_a_step({0: 1.0}) is None
     assert seconds_a_step({}) is None
+    assert seconds_a_step({0: 0.0, 60: 0.0}) is None  # imported
 
 
 @pytest.mark.parametrize("colour", [palette.CIRCUIT, palette.LOW_FIT, palette.SATURATED, palette.SAME])

@@ -56,9 +56,7 @@ def test_a_side_that_was_not_looked_up() -> None:
 
 def test_nothing_yet_says_what_to_press() -> None:
     app = opened("none")
-    assert captions(app) == [
-        "Not looked up yet. Press “Look it up”: it reads a few hundred texts, which takes seconds."
-    ]
+    assert captions(app) == ["Not looked up yet. Press “Look it up”: it takes seconds."]
     assert len(app.get("html")) == 0
 
 

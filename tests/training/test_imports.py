@@ -22,6 +22,7 @@ from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from engine.training.probing import run_probes
 from engine.workflows import imports, run, texts
+from engine.workflows.changes import captures_of
 from engine.workflows.imports import import_adapters, import_checkpoints
 from engine.workflows.queries import run_scores
 from engine.workflows.transcoders import train_transcoders
@@ -138,6 +139,7 @@ def test_a_mean_over_steps_is_not_the_loss_of_a_step(taught: Store, llama: Model
     assert {c.state.loss for c in taught.checkpoints("mine")} == {None}
     log = taught.losses("mine")
     assert log.step == (2, 4, 6)
+    assert [capture.smoothed_loss for capture in captures_of(taught, "mine")] == [None, *log.loss]
     told = [taught.told_loss(c) for c in taught.checkpoints("mine")]
     assert told == [None, *(ToldLoss(loss, (step - 1, step)) for step, loss in zip(log.step, log.loss, strict=True))]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from engine.analysis.curves import wilson
 from engine.domain.decisions import Capture, DecisionSettings, TypeScore, Verdict
 from engine.domain.numbers import count, plural, step_name
 from engine.domain.words import listed, spoken
+
+FEWEST: Final = 6  # probes of a type: of 5, only none right and all right have intervals that do not overlap
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def decide(captures: Sequence[Capture], settings: DecisionSettings) -> Verdict:
         name, points = next((name, points) for name, points in curves.items() if name not in flat)
         return Verdict(stop=False, reason=_why_not(name, points, window, probes), saturated=flat)
     figures = listed([f"{spoken(name)} {points[-1]}" for name, points in curves.items()])
+    few = any(point.score.n < FEWEST for points in curves.values() for point in points)
+    doubt = f", as of fewer than {FEWEST} they nearly always do: with so few nothing can be told" if few else ""
     return Verdict(
         stop=True,
         reason=f"The {probes} are flat from {step_name(window[0].step)} to {step_name(window[-1].step)} (their 95% "
-        f"intervals all overlap): {figures}.",
+        f"intervals all overlap{doubt}): {figures}.",
         saturated=flat,
     )
 

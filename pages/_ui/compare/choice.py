@@ -23,6 +23,7 @@ from pages._ui import url
 from pages._ui.cached import scores
 from pages._ui.charts import draw, kept_chart
 from pages._ui.compare.data import default_prompt, learned_most, probes_of, traced_prompts
+from pages._ui.compare.doubts import doubts
 from pages._ui.compare.mean_circuit import chosen_count, group_named
 from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
@@ -110,16 +111,17 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
 
     `spans`: what is told apart; else words.
     """
-    told(diff, *sentences(diff, selection.probe, spans))
+    told(diff, selection, *sentences(diff, selection.probe, spans))
 
 
-def told(diff: GraphDiff, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
+def told(diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
     """`answers`: what both sides answer; `carried`: what is explained, and what its change came through."""
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
     if warning := low_fit({"A": diff.a, "B": diff.b}):
         st.warning(warning, icon=":material/warning:")
+    doubts(diff, selection)
 
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:

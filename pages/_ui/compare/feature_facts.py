@@ -22,7 +22,7 @@ def feature_view(facts_a: FeatureFacts | None, facts_b: FeatureFacts | None, *, 
     """`height`: of the whole part, in pixels; what is longer scrolls. A side that was not looked up is None."""
     with st.container(height=height, border=False):
         if facts_a is None and facts_b is None:
-            st.caption("Not looked up yet. Press “Look it up”: it reads a few hundred texts, which takes seconds.")
+            st.caption("Not looked up yet. Press “Look it up”: it takes seconds.")
             return
         sides = (("A", facts_a, facts_b), ("B", facts_b, facts_a))
         for column, (side, facts, beside) in zip(st.columns(2, gap="small"), sides, strict=True):

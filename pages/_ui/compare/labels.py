@@ -9,8 +9,9 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.feature_names import FeatureNames
 from engine.domain.jobs import LabelFeatures
-from engine.domain.numbers import count
+from engine.domain.numbers import count, plural
 from engine.domain.words import listed
+from engine.workflows.features import n_to_search
 from pages._ui.graphs.linked_graphs import Marks
 from pages._ui.jobs.button import job_button
 from pages._ui.session import again, store
@@ -44,7 +45,7 @@ def label_form(diff: GraphDiff, at: Marks, names: FeatureNames) -> None:
         job_button(
             LabelFeatures(checkpoints=refs, transcoders=diff.a.key.transcoders), label="Label all features",
             key="label features", icon=":material/label:", primary=False,
-            note="Reads a few hundred texts, once for this transcoder set.",
+            note=f"Reads {plural(n_to_search(store(), refs), 'text')}, once for this transcoder set.",
         )  # fmt: skip
     _groups(digest, feature, at, names.annotations)
     if problem := st.session_state.pop(_PROBLEM, ""):

@@ -6,14 +6,16 @@ import streamlit as st
 
 from engine.domain.diffs import GraphDiff
 from engine.domain.jobs import DescribeFeatures, Request
+from engine.domain.numbers import plural
 from engine.workflows.feature_queries import feature_facts
+from engine.workflows.features import n_to_search
 from pages._ui.compare.feature_facts import feature_view
 from pages._ui.jobs.button import job_button
 from pages._ui.jobs.state import newest_job
 from pages._ui.session import store
 
 Feature = tuple[int, int]  # layer, index
-_FIRST_LOOK = "The first time, a few hundred texts are read. After that, every feature of these graphs opens at once."
+_AFTER = "After that, every feature of these graphs opens at once."
 
 
 def facts_or_progress(diff: GraphDiff, feature: Feature, *, height: int) -> None:
@@ -32,8 +34,10 @@ def _look_up(diff: GraphDiff, feature: Feature) -> None:
     job = newest_job(covers)
     if job is not None and job.state == "done":  # asking again by itself would never end
         st.caption("What was found belongs to other weights than these graphs. Trace the comparison again.")
+    n = n_to_search(store(), request.checkpoints)
+    note = f"The first time, {plural(n, 'text')} {'is' if n == 1 else 'are'} read. {_AFTER}"
     job_button(
-        request, label="Look it up", key="look up", icon=":material/manage_search:", note=_FIRST_LOOK, covers=covers,
+        request, label="Look it up", key="look up", icon=":material/manage_search:", note=note, covers=covers,
         begin=True, primary=False,
     )  # fmt: skip
 

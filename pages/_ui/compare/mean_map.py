@@ -63,7 +63,7 @@ def _carried(
     at = draw_map(view)
     answers, carried = headline(diff), (*explained_sentence(diff), (" ", False), *mean_sentence(diff.explained, found))
     with above:
-        told(diff, answers, carried)
+        told(diff, selection, answers, carried)
     with tools:
         pieces_switch(view)
         settings_menu(diff, selection, shown)

@@ -13,6 +13,7 @@ from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph, PruneSettings
 from engine.domain.numbers import decimal, percent, plural
+from engine.figures.fit_text import score_text
 from engine.figures.names import visible
 from pages._ui import url
 from pages._ui.compare.selection import (
@@ -49,7 +50,7 @@ def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
             scores = _scores(graph, shown.settings.prune, (graph.key, graph.n_edges, float(np.abs(graph.weight).sum())))
             st.caption(
                 f"{name}: {plural(scores.n_nodes, 'node')}, {plural(scores.n_edges, 'edge')} · replacement score "
-                f"{decimal(scores.replacement)} · completeness {decimal(scores.completeness)}"
+                f"{score_text(scores.replacement)} · completeness {decimal(scores.completeness)}"
             )
         if panel.open and (told := _transcoders(diff.a.key.transcoders)):
             st.caption(told)

@@ -7,7 +7,7 @@ from engine.domain.graphs import TraceSettings
 from engine.domain.jobs import Compare, Request
 from engine.store import Store
 from engine.workflows.texts import has_texts
-from engine.workflows.transcoders import own_set
+from engine.workflows.transcoders import own_set, set_for
 from pages._ui.compare.data import Selection
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -42,6 +42,15 @@ def trace_again(selection: Selection, diff: GraphDiff) -> None:
     )  # fmt: skip
 
 
+def train_again(selection: Selection) -> None:
+    """Of a comparison by transcoders that have read little: by a set that is trained on more."""
+    job_button(
+        Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,)),
+        label="Train on more texts and trace again", key="train again", icon=":material/conversion_path:",
+        covers=lambda request: _is_for(request, selection), primary=False,
+    )  # fmt: skip
+
+
 def _max_features() -> int | None:
     chosen = st.number_input(
         "Features at most", min_value=1, value=None, placeholder="all", key="max_features", width=220,
@@ -53,7 +62,7 @@ def _max_features() -> int | None:
 
 def estimate(store: Store, selection: Selection, request: Compare) -> str:
     """What it takes: seconds where transcoders have seen both sides, more where they must learn first."""
-    if store.transcoders_for([selection.a.ref, selection.b.ref]) is not None:
+    if set_for(store, [selection.a.ref, selection.b.ref]) is not None:
         takes = on_this_model(store, selection.a.run, "A few seconds", request)
         return f"{takes}. You can leave this page; the comparison is kept."
     model = store.run(selection.a.run).model
@@ -66,10 +75,11 @@ def estimate(store: Store, selection: Selection, request: Compare) -> str:
     takes = "About twenty seconds" if known else "About a minute"
     runs = dict.fromkeys((selection.a.run, selection.b.run))
     written = not any(has_texts(store, store.run(run)) for run in runs)
-    texts = ", on texts that the models write, as there is no corpus" if written else ""
+    texts = ", on texts that the models write, as there is no corpus of enough texts" if written else ""
     whom = "these two runs" if len(runs) == 2 else "this run"
     return (
-        f"No transcoders have seen both checkpoints, so a shared set is trained first{texts}, once for {whom}. "
+        f"No transcoders have seen both checkpoints and enough texts, so a shared set is trained first{texts}, "
+        f"once for {whom}. "
         f"{on_this_model(store, selection.a.run, takes, request)}. You can leave this page; the comparison is kept."
     )
 

@@ -9,6 +9,7 @@ from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
 from engine.workflows.learned import stops
+from engine.workflows.transcoders import set_for
 from pages._ui.acted_probes import STRETCH_S
 from pages._ui.change_data import Seen
 from pages._ui.jobs.button import job_button
@@ -52,7 +53,7 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
 def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str:
     """How many graphs, and how long they take about; more where transcoders must learn first."""
     n = len(checkpoints) * n_prompts
-    seen = store.transcoders_for([checkpoint.ref for checkpoint in checkpoints])
+    seen = set_for(store, [checkpoint.ref for checkpoint in checkpoints])
     acted_s = n_prompts * (len(stops(checkpoints)) - 1) * STRETCH_S
     takes = duration(n * TRACE_S + acted_s + (0.0 if seen else _TRANSCODERS_S))
     takes = on_this_model(store, checkpoints[0].run, f"about {takes}", AnalyseRun(run=checkpoints[0].run))
