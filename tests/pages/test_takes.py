@@ -9,7 +9,7 @@ from engine.domain.jobs import Compare, FindCircuits, JobRecord, Request, Where
 from engine.domain.models import ModelSpec
 from engine.store import Store
 from pages._ui import takes
-from tests.store.artefacts import add_run
+from tests.store.artefacts import add_run, meta
 
 OWN = ModelSpec(name="own", source="folder", location="/own")
 
@@ -92,7 +92,7 @@ def test_the_comparison_that_trained_transcoders_is_told_apart(monkeypatch: pyte
     assert told(monkeypatch, own, asked, traced, trained).startswith(
         "about 8 min"
     )  # there is no set, so one is trained
-    monkeypatch.setattr(Store, "transcoders_for", lambda *_: object())
+    monkeypatch.setattr(Store, "transcoders_for", lambda *_: meta("shared"))
     assert told(monkeypatch, own, asked, traced, trained).startswith("about 20 s")
     assert told(monkeypatch, own, asked, trained).startswith("about 5 s with the demo’s model")
 
