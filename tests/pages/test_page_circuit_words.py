@@ -11,9 +11,11 @@ from stored_circuits import REFS, found, keep, ready, store
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.components import FEW_PAIRS, SHARES, CurvePoint, CurveReport, UnionPoint, UnionReport
+from engine.domain.measures import Estimate
 from engine.figures.component_view import ComponentSide, component_view, edge_changes
 from engine.figures.component_words import few_pairs, found_on, n_moved
-from tests.figures.component_makers import SHAPE, micro_side
+from pages._ui.circuits.words import behavior, recovered
+from tests.figures.component_makers import SHAPE, micro_side, random_scores
 
 OpenPage = Callable[..., AppTest]
 CHAIN = ("input", "m0"), ("m0", "m3"), ("m3", "logits")
@@ -140,3 +142,18 @@ def test_circuits_that_never_changed_are_told_instead_of_drawn(open_page: OpenPa
     assert "Nothing appeared or vanished" in texts(app)
     assert "No score changed between these checkpoints." in texts(app)
     assert found_on(made.components(made.component_keys("one")[0].hash)) == "10 prompt pairs of “sums”"
+
+
+@pytest.mark.parametrize(
+    ("low", "told"),
+    [(0.31, "**50%** (95% interval 31% to 86%)"), (-0.02, "**50%** (95% interval −2% to 86%, perhaps nothing)")],
+)
+def test_what_a_circuit_recovers_has_its_interval(low: float, told: str) -> None:
+    assert recovered("B", Estimate(value=0.5, low=low, high=0.86)) == f"B’s circuit recovers {told}"
+
+
+def test_the_behavior_is_what_lies_between_clean_and_corrupted_prompts() -> None:
+    """The same answer may lead on both: then little of it is what the circuit is about."""
+    scores = random_scores(0, clean=11.28)
+    made = replace(scores, corrupted=np.full_like(scores.clean, 9.47))
+    assert "by 11.28 on clean prompts and by 9.47 on corrupted ones: the behavior is the 1.81" in behavior("B", made)

@@ -230,7 +230,8 @@ def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
     store().save_circuit_report(CurveReport(key=last.key, points=points))
     app = open_page("circuits", bundled=None)
     assert not app.exception
-    assert "With 5% of the edges, B’s circuit recovers **50%** of the whole model’s behavior." in texts(app)
+    assert "With 5% of the edges, B’s circuit recovers **50%** (95% interval " in texts(app)
+    assert "of the whole model’s behavior. In B the clean prompts’ answer leads" in texts(app)
     press(app, "Measure faithfulness")
     assert requests() == [FindCircuits(checkpoints=("one@base",), pairs="sums", settings=ScoreSettings())]
 

@@ -40,7 +40,7 @@ from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import change_of, features_of, keys_by_step, scores_of
 from pages._ui.circuits.jobs import ROBUSTNESS_S, checks, finds
 from pages._ui.circuits.union import union
-from pages._ui.circuits.words import no_behavior
+from pages._ui.circuits.words import behavior, no_behavior, recovered
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
@@ -114,7 +114,7 @@ def _faithfulness(chosen: CircuitChoice, ours: dict[str, ComponentKey], figures:
 def _recovered(chosen: CircuitChoice, ours: dict[str, ComponentKey], curves: dict[str, CurveReport]) -> str:
     """What circuits of about this size recover of the whole model's behavior. Where the right answer is not ahead,
     there is none to recover."""
-    shares, size, idle = [], 0.0, []
+    shares, told, size, idle = [], [], 0.0, []
     for side, key in ours.items():
         points = curves[key.hash].points if key.hash in curves else ()
         nearest = min(points, key=lambda point: abs(point.share - chosen.share), default=None)
@@ -123,11 +123,13 @@ def _recovered(chosen: CircuitChoice, ours: dict[str, ComponentKey], curves: dic
         if unlearned(scores_of(store(), key)):
             idle.append(side)
         else:
-            shares.append(f"{side}’s circuit recovers **{percent(nearest.faithfulness.value)}**")
+            shares.append(recovered(side, nearest.faithfulness))
+            told.append(behavior(side, scores_of(store(), key)))
             size = nearest.share
     summary = ""
     if shares:
         summary = f"With {percent(size)} of the edges, {' and '.join(shares)} of the whole model’s behavior. "
+        summary += " ".join(filter(None, told)) + " "
     if idle:
         summary += f"In {' and '.join(idle)} the right answer is not ahead, so there is little to recover."
     return summary.strip()

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from engine.domain.components import CIRCUIT_STATUSES, CircuitStatus
-from engine.domain.numbers import count, plural, step_name
+from engine.domain.components import CIRCUIT_STATUSES, CircuitStatus, ComponentScores
+from engine.domain.measures import Estimate
+from engine.domain.numbers import count, decimal, percent, plural, step_name
 from engine.domain.words import listed
 from engine.figures.component_words import n_moved
 
@@ -50,10 +51,28 @@ def moved(edges: pd.DataFrame) -> str:
 def no_behavior(names: list[str], pairs: str) -> str:
     """Why there is no faithfulness at these checkpoints (`base`, `step 60`) on these pairs, and what would tell."""
     return (
-        f"Faithfulness of {listed(names)} cannot be told: on {pairs} it is not sure that the "
-        "whole model answers clean prompts otherwise than corrupted ones, as the 95% interval of that difference "
-        "includes none at all. Of a behavior that is not sure there is no share. More pairs would tell, or pairs that "
-        "the model answers right."
+        f"Faithfulness of {listed(names)} cannot be told: on {pairs} the whole model may answer clean prompts just as "
+        "it answers corrupted ones, as the 95% interval of the difference includes 0. Where there may be no behavior, "
+        "there is no share of it. More pairs would tell, or pairs that the model answers right."
+    )
+
+
+def recovered(side: str, found: Estimate) -> str:
+    """`B’s circuit recovers **50%** (95% interval −2% to 86%, perhaps nothing)`"""
+    interval = (
+        f"95% interval {percent(found.low)} to {percent(found.high)}{', perhaps nothing' if found.low <= 0 else ''}"
+    )
+    return f"{side}’s circuit recovers **{percent(found.value)}** ({interval})"
+
+
+def behavior(side: str, scores: ComponentScores) -> str:
+    """A sentence on what circuits are a part of; empty where the metric is no difference of logits."""
+    if scores.key.settings.metric != "logit_diff":
+        return ""
+    clean, corrupted = scores.mean_clean, scores.mean_corrupted
+    return (
+        f"In {side} the clean prompts’ answer leads the corrupted prompts’ answer by {decimal(clean)} on clean prompts "
+        f"and by {decimal(corrupted)} on corrupted ones: the behavior is the {decimal(clean - corrupted)} between them."
     )
 
 
