@@ -26,7 +26,7 @@ _LOOKED_AT = 5  # of jobs that did the same; the slowest counts, as others had a
 
 def on_this_model(store: Store, run: str, takes: str, request: Request) -> str:
     """How long `request` takes: `takes` is what was measured with the demo's model. Where the base model of this run is
-    larger, it is said how much; where the same kind of work was done with it, how long that took, instead.
+    larger, it is said how much, and where the time will be seen; where the same kind of work was done with it, how long that took, instead.
 
     Without a full stop; begins as `takes` does. Raises NotFound.
     """
@@ -39,8 +39,11 @@ def on_this_model(store: Store, run: str, takes: str, request: Request) -> str:
         return told
     own, demo = (model_facts(store, spec).n_parameters for spec in (model, DEMO_MODEL))
     if not own or not demo:
-        return f"{told}; this one may be much larger"
-    return told if own < 2 * demo else f"{told}; this one is {own / demo:,.0f} times as large"
+        return f"{told}; this one may be much larger, and its progress tells how long it takes"
+    if own < 2 * demo:
+        return told
+    # No figure for it: most of what a job takes with the demo's model does not grow with a model's size.
+    return f"{told}; this one is {own / demo:,.0f} times as large, and its progress tells how long it takes"
 
 
 def _and_short_prompts(request: Request) -> str:
