@@ -26,7 +26,8 @@ _LOOKED_AT = 5  # of jobs that did the same; the slowest counts, as others had a
 
 def on_this_model(store: Store, run: str, takes: str, request: Request) -> str:
     """How long `request` takes: `takes` is what was measured with the demo's model. Where the base model of this run is
-    larger, it is said how much, and where the time will be seen; where the same kind of work was done with it, how long that took, instead.
+    larger, it is said how much, and where the time will be seen; where the same kind of work was done with it, how long
+    that took, instead.
 
     Without a full stop; begins as `takes` does. Raises NotFound.
     """
