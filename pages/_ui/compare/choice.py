@@ -119,6 +119,11 @@ def told(diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carrie
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
+    warn(diff, selection)
+
+
+def warn(diff: GraphDiff, selection: Selection) -> None:
+    """Where graphs explain little, or rest on little."""
     if warning := low_fit({"A": diff.a, "B": diff.b}):
         st.warning(warning, icon=":material/warning:")
     doubts(diff, selection)

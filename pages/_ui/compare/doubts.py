@@ -26,10 +26,13 @@ def doubts(diff: GraphDiff, selection: Selection) -> None:
     seen, more = _of_texts(meta, key.prompt)
     few = few_read(meta)
     way = (_NOW if more else _LATER) if few else ""
-    if said := " ".join(filter(None, (few, SEEN if seen else "", way))):
-        st.warning(plain(said), icon=":material/menu_book:")
+    said = " ".join(filter(None, (few, SEEN if seen else "", way)))
+    left, right = st.columns([4, 1.4], vertical_alignment="center") if said else (st.container(), st.container())
+    if said:
+        left.caption(f":orange[:material/warning:] {plain(said)}")
     if more and selection.group is None:
-        train_again(selection)
+        with right:
+            train_again(selection)
 
 
 def _of_texts(meta: TranscoderMeta, prompt: str) -> tuple[bool, bool]:

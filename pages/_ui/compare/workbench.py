@@ -20,7 +20,7 @@ from engine.figures.map_view import DEEP
 from engine.figures.tables import CHANGED, edge_table, neighbours
 from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
 from pages._ui import url
-from pages._ui.compare.choice import explanation, markdown, over_training, sentence
+from pages._ui.compare.choice import explanation, markdown, over_training, sentence, warn
 from pages._ui.compare.data import difference, drawn, names_of
 from pages._ui.compare.inspector import edge_title, inspect_edge, inspect_node, node_title
 from pages._ui.compare.map import compare_map
@@ -87,6 +87,7 @@ def workbench(selection: Selection, view: str) -> None:
     diff = drawn(diff, names.annotations, shown)
     if view == "Table":
         explanation(diff, explained_sentence(diff))
+        warn(diff, selection)
     elif frame is None or frame.step is None:
         with above:
             sentence(diff, selection)
