@@ -8,6 +8,7 @@ from engine.domain.feature_names import FeatureNames
 from engine.domain.graphs import FIT_LIMIT, AttributionGraph, NodeKind, PruneSettings
 from engine.domain.words import token_name
 from engine.figures.fit_text import score_text
+from engine.figures.names import visible
 
 TOP = 15  # edges shown to a person
 
@@ -33,7 +34,7 @@ def show_graph(graph: AttributionGraph, settings: PruneSettings, called: Feature
 def show_side(graph: AttributionGraph) -> None:
     """The checkpoint, its most probable targets, and how well its graph explains it."""
     order = sorted(range(len(graph.target_tokens)), key=lambda row: -graph.target_probability[row])[:4]
-    answers = ", ".join(f"{graph.target_tokens[row].strip()} {graph.target_probability[row]:.2f}" for row in order)
+    answers = ", ".join(f"{visible(graph.target_tokens[row])} {graph.target_probability[row]:.2f}" for row in order)
     weak = f" (below {FIT_LIMIT}: read with care)" if graph.fit.replacement < FIT_LIMIT else ""
     say(f"{graph.key.checkpoint}: {answers}. Replacement score {score_text(graph.fit.replacement)}{weak}.")
 
