@@ -6,7 +6,7 @@ from engine.domain.graphs import FIT_LIMIT, AttributionGraph
 from engine.domain.models import TranscoderMeta
 from engine.domain.numbers import below, count, decimal, plural
 
-SEEN = "The transcoders were trained on this prompt: of others, they explain less than the replacement score says."
+SEEN = "The transcoders were trained on this prompt: of others, they may explain less than the replacement score says."
 
 
 def score_text(replacement: float) -> str:

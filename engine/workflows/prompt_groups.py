@@ -13,7 +13,6 @@ from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison
-from engine.domain.runs import NO_CORPUS
 from engine.store import Store
 
 
@@ -74,7 +73,7 @@ def lacks_corpus(store: Store, run: str) -> str:
     try:
         store.corpus(config.corpus)
     except NotFound:
-        if config.imported and config.corpus == NO_CORPUS:
+        if not config.has_corpus:
             return (
                 f"The run “{run}” was imported without a corpus, whose probes are needed. Measure those of one first: "
                 f"on Learning curves, or with `probe {run} --corpus NAME`."

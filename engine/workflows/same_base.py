@@ -9,10 +9,7 @@ from engine.domain.models import ModelSpec
 from engine.store import Store
 from engine.workflows.model_facts import folder_here
 
-_PIECES, _PIECE = (
-    16,
-    4096,
-)  # of a file of weights that are looked at, and bytes in each: two models differ in all of them
+_PIECES, _PIECE = 16, 4096  # of a file of weights that are looked at, and bytes in each; two models differ in them
 
 
 def why_not_comparable(store: Store, run: str, other: str) -> str:

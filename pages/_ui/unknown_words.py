@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.domain.errors import Damaged
 from engine.domain.models import ModelSpec
 from engine.models.vocabulary import unknown_words as find_unknown_words
 from engine.store.infos import CorpusInfo
@@ -22,6 +23,15 @@ def unknown_words(spec: ModelSpec, info: CorpusInfo) -> tuple[str, ...]:
     file = folder / "tokenizer.json"
     changed = file.stat().st_mtime_ns if file.is_file() else 0
     return _unknown_words(str(folder), changed, info.hash, info.name, info.words)
+
+
+def why_unread(spec: ModelSpec, info: CorpusInfo) -> str:
+    """Why the model cannot read the corpus, in Markdown; empty where it can."""
+    try:
+        unknown = unknown_words(spec, info)
+    except Damaged as error:
+        return f"cannot be read: {plain(error)}"
+    return f"uses words that the model does not know: {named(unknown)}." if unknown else ""
 
 
 @kept()

@@ -7,7 +7,6 @@ import streamlit as st
 from engine.corpus.pairs import pairs_of
 from engine.domain.errors import TracelapseError
 from engine.domain.numbers import count, plural
-from engine.domain.runs import NO_CORPUS
 from engine.models.vocabulary import PairFit, pair_fit
 from engine.store import Store
 from engine.workflows.component_queries import settings_found
@@ -124,7 +123,7 @@ def whose_pairs(store: Store, run: str, pairs: str) -> str:
     if pairs == config.corpus:
         return ""
     why = ""
-    if config.corpus == NO_CORPUS and config.imported:
+    if not config.has_corpus:
         why = ", as the run came without a corpus"
     elif config.corpus not in fitting_corpora(store, run):
         has = "has none" if config.corpus not in _with_pairs(store, run) else "has none that fit"

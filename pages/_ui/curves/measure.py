@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from engine.domain.errors import Damaged
 from engine.domain.jobs import MeasureProbes
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
@@ -14,7 +13,7 @@ from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
 from pages._ui.session import store
 from pages._ui.text import plain
-from pages._ui.unknown_words import named, unknown_words
+from pages._ui.unknown_words import why_unread
 
 
 @guarded()
@@ -73,8 +72,4 @@ def _unfit(spec: ModelSpec, info: CorpusInfo) -> str:
     """Why its probes cannot be measured with the model, in Markdown; empty where they can."""
     if not info.n_probes:
         return "has no probes."
-    try:
-        unknown = unknown_words(spec, info)
-    except Damaged as error:
-        return f"cannot be read: {plain(error)}"
-    return f"uses words that the model does not know: {named(unknown)}." if unknown else ""
+    return why_unread(spec, info)

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from engine.domain.errors import Damaged
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
 from engine.store.infos import CorpusInfo
 from pages._ui.session import store
 from pages._ui.text import plain
-from pages._ui.unknown_words import named, unknown_words
+from pages._ui.unknown_words import why_unread
 
 
 def corpora_for(spec: ModelSpec) -> dict[str, CorpusInfo]:
@@ -28,11 +27,7 @@ def _unfit(spec: ModelSpec, info: CorpusInfo) -> str:
     """Why the model cannot be trained on the corpus, in Markdown; empty where it can."""
     if not info.n_examples:
         return "has no training examples."
-    try:
-        unknown = unknown_words(spec, info)
-    except Damaged as error:
-        return f"cannot be read: {plain(error)}"
-    return f"uses words that the model does not know: {named(unknown)}." if unknown else ""
+    return why_unread(spec, info)
 
 
 def _show_others(wrong: dict[str, str], *, n_offered: int) -> None:
