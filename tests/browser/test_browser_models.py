@@ -77,10 +77,7 @@ def test_a_folder_becomes_a_model_and_its_checkpoints_a_run(server: str, page: P
     page.get_by_text("Room on the disk").click()
     expect(page.get_by_text(re.compile(r"^checkpoints \d+ MB"))).to_be_visible()
     settled(page)
-    page.mouse.click(box["x"] + 16, box["y"] + 46)
-    if not page.get_by_role("button", name="Delete").is_visible():  # the row was checked still, and is not now
-        page.mouse.click(box["x"] + 16, box["y"] + 46)
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()  # saving left the row checked
     page.get_by_role("button", name="Delete for good").click()
     expect(page.get_by_text("Nothing was fine-tuned from it here yet.")).to_be_visible()
     page.get_by_role("button", name="Remove from the list").click()
