@@ -224,6 +224,16 @@ def test_an_unlearned_side_is_told(open_page: OpenPage) -> None:
     assert "In A the right answer is not ahead." in texts(open_page("circuits", bundled=None))
 
 
+def test_a_side_whose_behavior_may_be_none_is_told_where_its_edges_are_counted(open_page: OpenPage) -> None:
+    first, _, last = found()
+    unsure = point(0.05, 0.5).model_copy(update={"faithfulness": None})
+    store().save_circuit_report(CurveReport(key=first.key, points=(unsure,)))
+    store().save_circuit_report(CurveReport(key=last.key, points=(point(0.05, 0.5),)))
+    told = texts(open_page("circuits", bundled=None))
+    assert "**A may have no behavior on these pairs** (see below), so its circuit may be chance." in told
+    assert "B may have no behavior" not in told
+
+
 def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
     _, _, last = found()
     points = tuple(point(share, min(1.0, 10 * share)) for share in SHARES)

@@ -48,6 +48,14 @@ def moved(edges: pd.DataFrame) -> str:
     return f" Of the edges in both, the effect of **{count(n)}** changed by half or more." if n else ""
 
 
+def uncertain(sides: list[str]) -> str:
+    """A sentence in Markdown on the sides (`A`) whose faithfulness `no_behavior` tells of; empty where none."""
+    if not sides:
+        return ""
+    its = "its circuit" if len(sides) == 1 else "their circuits"
+    return f" **{' and '.join(sides)} may have no behavior on these pairs** (see below), so {its} may be chance."
+
+
 def no_behavior(names: list[str], pairs: str) -> str:
     """Why there is no faithfulness at these checkpoints (`base`, `step 60`) on these pairs, and what would tell."""
     return (
