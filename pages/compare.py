@@ -3,9 +3,9 @@
 import streamlit as st
 
 from pages._ui.compare.choice import choose
-from pages._ui.compare.data import default_sides
 from pages._ui.compare.workbench import workbench
 from pages._ui.frame import show
+from pages._ui.opening import first_sides
 from pages._ui.session import store
 
 
@@ -16,7 +16,7 @@ def main() -> None:
         st.info("There is no checkpoint to compare yet. Train a run: its base and each checkpoint appear here.")
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
-    a, b = default_sides(store(), runs)
+    a, b = first_sides()
     workbench(*choose(runs, default_a=a, default_b=b))
 
 

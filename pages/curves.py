@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from engine.demo.recipe import RUN_A, RUN_B
 from pages._ui import url
 from pages._ui.curves.change_view import how_circuits_changed, pick_run_and_kind
 from pages._ui.curves.learned_view import where_it_was_learned
@@ -10,6 +9,7 @@ from pages._ui.curves.measure import offer_to_measure
 from pages._ui.curves.runs_view import runs_table, shown_runs
 from pages._ui.curves.scores_view import charts, scores_of, table
 from pages._ui.frame import show
+from pages._ui.opening import first_runs
 from pages._ui.pickers import pick_runs
 from pages._ui.session import store
 
@@ -23,8 +23,7 @@ def main() -> None:
         st.info("There is no run yet. Train one: its probes are measured at every checkpoint and drawn here.")
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
-    demo = [name for name in (RUN_A, RUN_B) if name in runs]
-    chosen = pick_runs(PAGE, runs, default=demo or runs[:1])
+    chosen = pick_runs(PAGE, runs, default=first_runs())
     if not chosen:
         st.info("Choose at least one run above.")
         return

@@ -28,7 +28,7 @@ def opened(open_page: OpenPage, tmp_path: Path) -> Callable[..., AppTest]:
 
 
 def test_b_is_offered_of_the_same_base(opened: Callable[..., AppTest]) -> None:
-    app = opened()
+    app = opened(a="demo-lora@100%")
     assert not app.exception
     assert "mine" in app.selectbox(key="compare a run").options
     assert "mine" not in app.selectbox(key="compare b run").options

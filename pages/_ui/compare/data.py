@@ -15,16 +15,7 @@ from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
 from pages._ui.compare.selection import Selection, Shown
-from pages._ui.demo import DEFAULT_A, DEFAULT_B, RUN_A, RUN_B
 from pages._ui.kept import kept
-
-
-def default_sides(store: Store, runs: Sequence[str]) -> tuple[str, str]:
-    """The bundled story; without it, the base and the last checkpoint of the first run."""
-    if {RUN_A, RUN_B} <= set(runs):
-        return DEFAULT_A, DEFAULT_B
-    checkpoints = store.checkpoints(runs[0])
-    return checkpoints[0].ref, checkpoints[-1].ref
 
 
 def probes_of(store: Store, *runs: str) -> dict[str, Probe]:

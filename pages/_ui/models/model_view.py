@@ -10,6 +10,7 @@ from engine.workflows.model_facts import ModelFacts, model_facts
 from engine.workflows.model_memory import N_TOKENS, ComparisonMemory
 from pages._ui import url
 from pages._ui.errors import guarded
+from pages._ui.opening import newest_own
 from pages._ui.session import store
 from pages._ui.text import plain
 
@@ -19,8 +20,9 @@ _SOURCES = {"bundled": "comes with Tracelapse", "folder": "a folder", "hub": "fr
 def choose_model(page: str) -> ModelFacts:
     """The list; the chosen one is in the address."""
     facts = {spec.name: model_facts(store(), spec) for spec in store().models()}
-    key = f"{page} model"
-    st.session_state[key] = url.allowed(page, "model", list(facts), next(iter(facts)), "model")
+    key, own = f"{page} model", newest_own()
+    first = own.config.model.name if own and own.config.model.name in facts else next(iter(facts))
+    st.session_state[key] = url.allowed(page, "model", list(facts), first, "model")
     st.radio(
         "Base models", list(facts), key=key, captions=[_caption(one) for one in facts.values()],
         on_change=url.changed, args=(page, "model", key),
