@@ -1,19 +1,28 @@
 """A tiny random model of every row of the table of families, and of variants that go other ways through it."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
+    ArceeConfig,
     AutoModelForCausalLM,
+    Ernie4_5Config,
+    Exaone4Config,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
+    Glm4Config,
+    GlmConfig,
     GPT2Config,
     GPTNeoConfig,
     GPTNeoXConfig,
+    HeliumConfig,
     LlamaConfig,
+    MinistralConfig,
     MistralConfig,
     Olmo2Config,
+    Olmo3Config,
     OlmoConfig,
     OPTConfig,
     Phi3Config,
@@ -21,6 +30,9 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
+    SeedOssConfig,
+    SmolLM3Config,
+    Starcoder2Config,
 )
 
 from engine.domain.models import ModelSpec
@@ -41,6 +53,10 @@ SHAPE = {
 }
 _GATED = SHAPE | {"intermediate_size": 40}
 _GROUPED = _GATED | {"num_key_value_heads": 2, "head_dim": 8}
+_WINDOWS: dict[str, Any] = {
+    "sliding_window": 3,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+}
 _OLD_GEMMA = _GROUPED | {"hidden_activation": "gelu_pytorch_tanh"}
 CONFIGS: dict[str, PretrainedConfig] = {
     "llama": LlamaConfig(**_GROUPED),
@@ -48,13 +64,23 @@ CONFIGS: dict[str, PretrainedConfig] = {
     "olmo": OlmoConfig(**_GATED, num_key_value_heads=2),
     "qwen2": Qwen2Config(**_GATED, num_key_value_heads=2),
     "qwen3": Qwen3Config(**_GROUPED),
+    "smollm3": SmolLM3Config(**_GATED, num_key_value_heads=2, no_rope_layers=[1, 0, 1]),
+    "ministral": MinistralConfig(**_GROUPED, **_WINDOWS),
+    "ernie4_5": Ernie4_5Config(**_GROUPED, use_bias=True),
+    "seed_oss": SeedOssConfig(**_GROUPED),
+    "helium": HeliumConfig(**_GATED, num_key_value_heads=2, head_dim=6),
+    "arcee": ArceeConfig(**_GROUPED),
+    "starcoder2": Starcoder2Config(**_GATED, num_key_value_heads=2, sliding_window=3),
+    "glm": GlmConfig(**_GROUPED, partial_rotary_factor=0.5, attention_bias=True),
+    "glm4": Glm4Config(**_GROUPED, partial_rotary_factor=0.5),
     "phi3": Phi3Config(**_GATED, num_key_value_heads=2),
     "olmo2": Olmo2Config(**_GATED, num_key_value_heads=4),
+    "olmo3": Olmo3Config(**_GATED, num_key_value_heads=4, **_WINDOWS),
+    "exaone4": Exaone4Config(**_GROUPED, **_WINDOWS),
     "gemma": GemmaConfig(**_OLD_GEMMA),
     "gemma2": Gemma2Config(**_GROUPED, sliding_window=3, query_pre_attn_scalar=8),
     "gemma3_text": Gemma3TextConfig(
-        **_GROUPED, sliding_window=3, query_pre_attn_scalar=8,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        **_GROUPED, **_WINDOWS, query_pre_attn_scalar=8,
         rope_theta=10_000,  # as in sliding layers: circuit-tracer gives all layers one table of angles
     ),
     "gpt2": GPT2Config(**SHAPE),

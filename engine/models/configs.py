@@ -42,17 +42,18 @@ _HARMLESS = frozenset(
         "_from_model_config", "_num_labels", "attention_softmax_in_fp32", "bias_dropout_fusion",
         "cache_implementation", "is_llama_config", "masked_softmax_fusion", "max_length", "max_seq_len",
         "max_sequence_length", "model_max_length", "n_ctx", "offset_alibi", "output_past", "output_projection",
-        "pad_key_length", "predict_special_tokens", "seq_length", "skip_bias_add", "skip_bias_add_qkv",
-        "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_flash_attention", "use_flash_attention_2",
-        "use_flash_attn", "use_flashattn",
+        "pad_key_length", "predict_special_tokens", "pretraining_tp", "seq_length", "skip_bias_add",
+        "skip_bias_add_qkv", "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_flash_attention",
+        "use_flash_attention_2", "use_flash_attn", "use_flashattn",
     }
 )  # fmt: skip
 # Unknown names with the value at which they do nothing.
 _NEUTRAL: dict[str, object] = {
     "full_attn_mod": 1, "interpolate_factor": 1, "learned_embeddings": True, "partial_rotary_factor": 1,
-    "pretraining_tp": 1, "is_causal": True, "causal": True, "rotary": True, "rotary_scaling_factor": 1,
+    "is_causal": True, "causal": True, "rotary": True, "rotary_scaling_factor": 1,
     "scale_attn_weights": True,
 }  # fmt: skip
+_NEUTRAL_IN: dict[str, dict[str, object]] = {"starcoder2": {"mlp_type": "default", "norm_type": "layer_norm"}}
 # An unknown name set to false, zero or nothing is what the model is without it; these say something when false.
 _TELLING = frozenset({"is_causal", "causal", "use_rope", "use_rotary"})
 # One thing by two names: an unknown one is harmless where it says what the known one says.
@@ -201,8 +202,11 @@ def _says_nothing(key: str, fields: Mapping[str, Any], config: PretrainedConfig)
     value = fields[key]
     if value is None or (not value and key not in _TELLING):
         return True
-    if key in _NEUTRAL:
-        return value == _NEUTRAL[key]
+    neutral = _NEUTRAL | _NEUTRAL_IN.get(config.model_type, {})
+    if key in neutral:
+        return value == neutral[key]
+    if key == "head_dim":
+        return value * config.num_attention_heads == config.hidden_size
     if key == "layer_types":
         kind = "full_attention" if getattr(config, "sliding_window", None) is None else "sliding_attention"
         return value == [kind] * config.num_hidden_layers

@@ -71,6 +71,14 @@ _GPT = Family(
     fused="by_kind",
     whole_final=True,
 )
+_OLMO_2 = Family(  # its norms stand behind attention and MLP
+    before_attention="",
+    after_attention="post_attention_layernorm",
+    before_mlp="",
+    after_mlp="post_feedforward_layernorm",
+    joint_qk_norm=True,
+    writes="hook_mlp_out",
+)
 
 
 # model_type in config.json -> its row
@@ -80,6 +88,21 @@ _ROWS: dict[str, Family] = {
     "olmo": replace(_LLAMA, norm="layer"),
     "qwen2": replace(_LLAMA, gguf="qwen2"),
     "qwen3": replace(_LLAMA, gguf="qwen3"),
+    "smollm3": _LLAMA,
+    "ministral": _LLAMA,
+    "ernie4_5": _LLAMA,
+    "seed_oss": _LLAMA,
+    "helium": _LLAMA,
+    "arcee": replace(_LLAMA, mlp_first=("mlp.up_proj",)),
+    "starcoder2": replace(_LLAMA, mlp_first=("mlp.c_fc",), mlp_last="mlp.c_proj", norm="layer"),
+    "glm": replace(_LLAMA, mlp_first=("mlp.gate_up_proj",)),
+    "glm4": replace(
+        _LLAMA,
+        mlp_first=("mlp.gate_up_proj",),
+        after_attention="post_self_attn_layernorm",
+        after_mlp="post_mlp_layernorm",
+        writes="hook_mlp_out",
+    ),
     "phi3": replace(
         _LLAMA,
         gguf="phi3",
@@ -87,14 +110,9 @@ _ROWS: dict[str, Family] = {
         mlp_first=("mlp.gate_up_proj",),
         fused="by_kind",
     ),
-    "olmo2": Family(
-        before_attention="",
-        after_attention="post_attention_layernorm",
-        before_mlp="",
-        after_mlp="post_feedforward_layernorm",
-        joint_qk_norm=True,
-        writes="hook_mlp_out",
-    ),
+    "olmo2": _OLMO_2,
+    "olmo3": _OLMO_2,
+    "exaone4": replace(_OLMO_2, joint_qk_norm=False),
     "gemma": Family(norm="rms_plus_one"),
     # Gemma 2 caps its attention scores, which only `eager` computes.
     "gemma2": Family(

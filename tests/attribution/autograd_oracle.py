@@ -18,12 +18,15 @@ from transformers import PreTrainedModel
 
 # layers; the modules whose input transcoders of ours read and whose output they stand for
 _LLAMA = ("model.layers", "mlp", "mlp")
+_NORMED = ("model.layers", "mlp", "post_feedforward_layernorm")
 PLACES = {
     "llama": _LLAMA, "mistral": _LLAMA, "olmo": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "phi3": _LLAMA,
-    "gemma": _LLAMA,
-    "olmo2": ("model.layers", "mlp", "post_feedforward_layernorm"),
+    "gemma": _LLAMA, "smollm3": _LLAMA, "ministral": _LLAMA, "ernie4_5": _LLAMA, "seed_oss": _LLAMA, "helium": _LLAMA,
+    "arcee": _LLAMA, "starcoder2": _LLAMA, "glm": _LLAMA,
+    "glm4": ("model.layers", "mlp", "post_mlp_layernorm"),
+    "olmo2": _NORMED, "olmo3": _NORMED, "exaone4": _NORMED,
     "gemma2": ("model.layers", "pre_feedforward_layernorm", "post_feedforward_layernorm"),
-    "gemma3_text": ("model.layers", "mlp", "post_feedforward_layernorm"),
+    "gemma3_text": _NORMED,
     "gpt2": ("transformer.h", "mlp", "mlp"),
     "gpt_neo": ("transformer.h", "mlp", "mlp"),
     "gpt_neox": ("gpt_neox.layers", "mlp", "mlp"),

@@ -259,6 +259,7 @@ def default(**more: Any) -> dict[str, Any]:
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"rope_parameters": {"rope_type": "proportional", "rope_theta": 50.0}}, "rope_type “proportional”"),
     ("llama", {"rope_scaling": {"rope_type": "spiral", "factor": 2.0}}, "rope_type “spiral”.*knows default, linear"),
+    ("neox", {"head_dim": 3}, "head_dim 3, which"),
     ("llama", default(factor=4.0), "“factor” in its rope settings, which rope_type “default” would ignore"),
     ("llama", default(mrope_section=[2, 3, 3]), "“mrope_section”"),
     ("llama", default(partial_rotary_factor=0.5), "partial_rotary_factor 0.5.*none in this family"),
