@@ -33,7 +33,6 @@ FAMILY_TITLES: Final[dict[str, str]] = {
 }
 # Why there is no row.
 UNSUPPORTED: Final[dict[str, str]] = {
-    "gemma3": "it reads pictures too; save its text model alone (gemma3_text)",
     "gptj": "attention and MLP share one norm, which hooks cannot tell apart",
     **dict.fromkeys(
         ("mixtral", "qwen2_moe", "qwen3_moe"),

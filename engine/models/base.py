@@ -12,10 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from engine.domain.errors import Damaged, ModelUnavailable
@@ -23,11 +29,13 @@ from engine.domain.foreign import one_line, renamed, translated
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import memory
 from engine.domain.paths import person_path
+from engine.domain.pictures import text_name
 from engine.models.bounds import refuse_sizes
 from engine.models.configs import AGAIN, ModelConfig, model_config
 from engine.models.families import attention_of
 from engine.models.hub import model_folder
 from engine.models.memory import refuse_larger_than_free, weight_bytes
+from engine.models.plain_weights import names_in, tensors_in
 from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
 from engine.models.tried import refuse_harmful
@@ -218,8 +226,13 @@ def _read_weights(
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     unreadable = translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN))
     with unreadable, _without_bars():
-        model, info = AutoModelForCausalLM.from_pretrained(
-            where,
+        from_pretrained = AutoModelForCausalLM.from_pretrained
+        tensors: dict[str, Any] = {}
+        if read.with_pictures:  # transformers has no names for the part of another class
+            from_pretrained = MODEL_FOR_CAUSAL_LM_MAPPING[type(read.config)].from_pretrained
+            tensors = {"state_dict": _of_text(where)}
+        model, info = from_pretrained(
+            None if tensors else where,
             config=read.config,
             dtype=dtype,
             use_safetensors=True,
@@ -227,11 +240,19 @@ def _read_weights(
             trust_remote_code=False,
             attn_implementation=attention_of(read.config),
             output_loading_info=True,
+            **tensors,
         )
     if missing := sorted(info["missing_keys"]):
         raise Damaged(where, f"{len(missing)} weights are missing, such as {missing[0]}", AGAIN)
     ready: PreTrainedModel = model.to(device).eval().requires_grad_(requires_grad=False)
     return ready, tuple(sorted(info["unexpected_keys"]))
+
+
+def _of_text(where: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the language model in a folder whose model reads pictures, too, as that model calls them."""
+    files = sorted(where.glob("model*.safetensors"))  # beside them may lie the same weights in another form
+    lying = {name: file for file in files for name in names_in(file) if text_name(name)}
+    return {text_name(name): tensors_in(file, [name])[name] for name, file in lying.items()}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.foreign import translated
+from engine.domain.pictures import text_fields
 from engine.models.bounds import refuse_sizes
 from engine.models.families import FAMILIES
 from engine.models.rope import ROPE_KEYS, NotUnderstoodError, Scaling, known_names, rope_of
@@ -97,6 +98,7 @@ class ModelConfig:
     file: Path
     fields: Mapping[str, Any]  # in this transformers' terms
     config: PretrainedConfig
+    with_pictures: bool = False  # the folder's model reads them, too; this is its language model
 
     @property
     def family(self) -> str:
@@ -115,9 +117,10 @@ def model_config(where: Path) -> ModelConfig:
     loads, or something in it that this version would read as another model).
     """
     file = where / "config.json"
-    written = _read(file)
+    whole = _read(file)
+    written = text_fields(whole)
     config_class = _class_of(where, written)
-    _refuse_quantised(file, written)
+    _refuse_quantised(file, whole)
     with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
         refuse_sizes(where, written)
     fields = {key: value for key, value in written.items() if key not in _DROPPED | ROPE_KEYS}
@@ -130,7 +133,7 @@ def model_config(where: Path) -> ModelConfig:
     except NotUnderstoodError as error:
         raise _refusal(file, str(error)) from error
     fields |= rope
-    found = ModelConfig(file, fields, _build(file, config_class, fields, scaling))
+    found = ModelConfig(file, fields, _build(file, config_class, fields, scaling), with_pictures=written != whole)
     if problem := next(_unknown(fields, found.config), None):
         raise _refusal(file, f"{problem}, which {_version()} does not know for {found.family}", known=False)
     found.check(found.config)

@@ -8,6 +8,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from engine.domain.errors import InputError
+from engine.domain.pictures import text_name
 from engine.models.base import LoadedModel, load_weights
 from engine.models.configs import TRAINING, ModelConfig, model_config
 from engine.models.plain_weights import names_in, save_changed, save_reference, tensors_in
@@ -53,9 +54,10 @@ def keep_difference(
     Where they take more than `most` of the bytes there (0 to 1), a reference. Raises InputError, Damaged.
     """
     lying = {name: source / file for file in files for name in names_in(source / file)}
+    called = {text_name(name): name for name in lying}
     ends = _ends_of_ties(whole)
-    _refuse_lost_head(ends, source, lying)
-    places = {name: _place(whole, ends[name], lying, source) for name in _changed(loaded.model, whole)}
+    _refuse_lost_head(ends, source, lying, called)
+    places = {name: _place(whole, ends[name], called, source) for name in _changed(loaded.model, whole)}
     found: dict[str, torch.Tensor] = {}
     for path in sorted({lying[tensor] for tensor in places.values()}):
         found |= tensors_in(path, places.values())
@@ -113,23 +115,28 @@ def _ends_of_ties(model: PreTrainedModel) -> dict[str, list[str]]:
     return {name: [name, *(other for other in same[id(one)] if other != name)] for name, one in named.items()}
 
 
-def _place(whole: PreTrainedModel, names: Sequence[str], lying: Mapping[str, Path], source: Path) -> str:
-    """What a parameter's tensor is called in the files: itself or its tied end, with or without the body's prefix."""
+def _place(whole: PreTrainedModel, names: Sequence[str], called: Mapping[str, str], source: Path) -> str:
+    """What a parameter's tensor is called in the files: itself or its tied end, with or without the body's prefix.
+
+    `called`: by what the language model alone calls it.
+    """
     prefix = f"{whole.base_model_prefix}."
     for own in names:
         for candidate in (own, own.removeprefix(prefix), f"{prefix}{own}"):
-            if candidate in lying:
-                return candidate
+            if candidate in called:
+                return called[candidate]
     raise InputError(
         f"{source} has no {names[0][:80]} by this name, so what differs from the base cannot be told. Load it with "
         "transformers and save it again."
     )
 
 
-def _refuse_lost_head(ends: Mapping[str, Sequence[str]], source: Path, lying: Mapping[str, Path]) -> None:
+def _refuse_lost_head(
+    ends: Mapping[str, Sequence[str]], source: Path, lying: Mapping[str, Path], called: Mapping[str, str]
+) -> None:
     """Of a tie transformers takes one end, without a word about the other."""
     for names in ends.values():
-        there = [name for name in names if name in lying] if len(names) > 1 else []
+        there = [called[name] for name in names if name in called] if len(names) > 1 else []
         tensors = [tensors_in(lying[name], [name])[name] for name in there]
         if any(not torch.equal(tensors[0], other) for other in tensors[1:]):
             raise InputError(

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 
 from engine.domain.errors import Damaged, ModelUnavailable
 from engine.domain.numbers import memory
+from engine.domain.pictures import text_name
 from engine.store.kept import kept_values
 from engine.store.memory import free_here
 from engine.store.tensor_headers import tensor_headers
@@ -31,9 +32,10 @@ def free_memory(device: torch.device, wanted: int = 0) -> int:
 
 
 def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
-    """What the safetensors files of a folder take in memory in that dtype. Only their headers are read."""
+    """What the language model in the safetensors files of a folder takes in memory in that dtype. Only their headers
+    are read."""
     headers = (tensor for path in folder.glob("*.safetensors") for tensor in tensor_headers(path))
-    return sum(math.prod(tensor.shape) for tensor in headers) * dtype.itemsize
+    return sum(math.prod(tensor.shape) for tensor in headers if text_name(tensor.name)) * dtype.itemsize
 
 
 def expected_bytes(folder: Path | None, dtype: str) -> int:

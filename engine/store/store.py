@@ -17,6 +17,7 @@ from engine.domain.jobs import FINISHED, JobRecord, Train
 from engine.domain.model_families import LAYER_KEYS, number_in
 from engine.domain.models import ModelSpec, TranscoderMeta
 from engine.domain.paths import person_path
+from engine.domain.pictures import text_fields
 from engine.store import claims
 from engine.store.acted import ActedShelf
 from engine.store.catalogue import read_automatic_labels
@@ -121,7 +122,7 @@ class Store(
 
     def n_layers(self, spec: ModelSpec) -> int | None:
         """Of a bundled or local base, as its configuration says; None where that is not here or does not say."""
-        return number_in(object_in(self.base_folder(spec) / "config.json"), *LAYER_KEYS)
+        return number_in(text_fields(object_in(self.base_folder(spec) / "config.json")), *LAYER_KEYS)
 
     def probe_with(self, runs: Iterable[str], prompt: str) -> Probe | None:
         """The probe of any of the runs' corpora that asks this prompt: it knows the right answer and the foils.

@@ -8,6 +8,7 @@ from engine.domain.errors import InputError
 from engine.domain.imports import FoundCheckpoint
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
+from engine.domain.pictures import text_fields
 from engine.domain.words import listed
 from engine.store import Store
 from engine.store.files import object_in
@@ -40,7 +41,7 @@ def likely_base(store: Store, found: Sequence[FoundCheckpoint]) -> ModelSpec | N
 
 def _shape(folder: Path) -> dict[str, object]:
     """What config.json says of the network's size; empty where there is none."""
-    fields = object_in(folder / "config.json")
+    fields = text_fields(object_in(folder / "config.json"))
     return {name: fields[name] for name in _SHAPE if name in fields}
 
 

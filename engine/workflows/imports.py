@@ -167,6 +167,7 @@ def _take(
     from engine.models.added_tokens import leave_out_base_rows
     from engine.models.as_trained import check_as_trained, take_full
     from engine.models.kept_answers import diverged
+    from engine.models.text_adapters import leave_out_pictures
     from engine.training.probing import measure
 
     folder = scratch / str(one.step)
@@ -180,6 +181,7 @@ def _take(
             for name in files_of(one.kind):
                 shutil.copyfile(one.path / name, folder / name)
             if one.kind == "adapter":
+                leave_out_pictures(folder)
                 leave_out_base_rows(loaded, folder)
             tuned = check_as_trained(loaded, folder)
         if probes.ids and diverged(folder):

@@ -9,6 +9,7 @@ from engine.domain.errors import Damaged, TracelapseError
 from engine.domain.foreign import translated
 from engine.domain.model_families import FAMILY_TITLES, LAYER_KEYS, number_in, why_no_circuits
 from engine.domain.models import Converted, ModelSpec
+from engine.domain.pictures import text_fields, text_name
 from engine.domain.published_sets import PublishedSet, published_for
 from engine.store import Store
 from engine.store.converted import CONVERTED, converted_from
@@ -33,6 +34,7 @@ class ModelFacts:
     no_circuits: str = ""  # why attribution graphs and component circuits cannot be found in it
     problem: str = ""
     converted: Converted | None = None  # the GGUF file that its folder was written from
+    reads_pictures: bool = False  # too; the rest is of its language model, which alone is loaded
 
     @property
     def published(self) -> tuple[PublishedSet, ...]:
@@ -58,7 +60,9 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if not isinstance(config, dict):
                 raise ValueError("config.json is no object")
-            tensors = [one for path in sorted(folder.glob("*.safetensors")) for one in tensor_headers(path)]
+            whole, config = config, text_fields(config)
+            found = (one for path in sorted(folder.glob("*.safetensors")) for one in tensor_headers(path))
+            tensors = [one for one in found if text_name(one.name)]
     except TracelapseError as error:
         return ModelFacts(spec, problem=str(error))
     kind = str(config.get("model_type", ""))
@@ -74,6 +78,7 @@ def model_facts(store: Store, spec: ModelSpec) -> ModelFacts:
         no_circuits=why_no_circuits(kind, config),
         problem="" if tensors else f"There are no safetensors weights in {folder}.",
         converted=converted_from(folder),
+        reads_pictures=config != whole,
     )
 
 

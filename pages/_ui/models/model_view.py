@@ -54,6 +54,8 @@ def model_view(page: str, facts: ModelFacts) -> None:
         st.caption(plain(_facts(facts)))
     if facts.comparing:
         st.caption(plain(_comparing(facts.comparing, spec.device)))
+    if facts.reads_pictures:
+        st.caption("It reads pictures, too. Its language model alone is loaded; on words it answers as the whole does.")
     if facts.converted:
         st.caption(plain(_rounded(facts.converted)))
     if facts.no_circuits and not facts.problem:
