@@ -53,6 +53,27 @@ class ActedKey(Record):
     def hash(self) -> str:
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:20]
 
+    @property
+    def stretches(self) -> tuple["ActedKey", ...]:
+        """The same asked of each stretch by itself."""
+        ends = zip(pairwise(self.checkpoints), pairwise(self.hashes), strict=True)
+        return tuple(self.model_copy(update={"checkpoints": refs, "hashes": hashes}) for refs, hashes in ends)
+
+
+def joined_key(keys: Sequence[ActedKey]) -> ActedKey:
+    """Of one course over several. Raises ValueError where they are no chain, of one prompt and output."""
+    for one, other in pairwise(keys):
+        ends = [(of.prompt, of.explained, of.checkpoints[n], of.hashes[n]) for of, n in ((one, -1), (other, 0))]
+        if ends[0] != ends[1]:
+            raise ValueError(f"{one.checkpoints} and {other.checkpoints} are no chain: {ends[0]} is not {ends[1]}")
+    first, *rest = keys
+    return first.model_copy(
+        update={
+            name: (*getattr(first, name), *(end for one in rest for end in getattr(one, name)[1:]))
+            for name in ("checkpoints", "hashes")
+        }
+    )
+
 
 @dataclass(frozen=True)
 class ChangedMatrix:
@@ -186,19 +207,8 @@ def joined(parts: Sequence[Acted]) -> Acted:
 
     What the places do is known of each alone, so of the whole it is not. Raises ValueError where they are no chain.
     """
-    for one, other in pairwise(parts):
-        ends = [(of.prompt, of.explained, of.checkpoints[n], of.hashes[n]) for of, n in ((one.key, -1), (other.key, 0))]
-        if ends[0] != ends[1]:
-            raise ValueError(
-                f"{one.key.checkpoints} and {other.key.checkpoints} are no chain: {ends[0]} is not {ends[1]}"
-            )
+    key = joined_key([one.key for one in parts])
     first, *rest = parts
-    key = first.key.model_copy(
-        update={
-            name: (*getattr(first.key, name), *(end for one in rest for end in getattr(one.key, name)[1:]))
-            for name in ("checkpoints", "hashes")
-        }
-    )
     stretches = tuple(stretch for one in parts for stretch in one.stretches)
     effects = None if rest else first.effects
     return replace(first, key=key, is_said=parts[-1].is_said, effects=effects, stretches=stretches)

@@ -15,7 +15,6 @@ from engine.store import Store
 from engine.workflows.prompt_groups import group_acted, lacks_corpus
 
 MOST_STOPS = 25  # of a run with more checkpoints some are passed over
-MOST_STRETCHES = 4  # between two checkpoints that are compared, likewise
 
 
 @dataclass(frozen=True, eq=False)
