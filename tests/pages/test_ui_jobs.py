@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
@@ -39,6 +40,22 @@ def test_the_top_bar_says_how_far_jobs_are_and_what_stopped() -> None:
 def test_the_time_left_is_not_guessed_before_a_job_has_got_anywhere() -> None:
     assert progress_text(_job()) == "Step 135 of 300 · 20 s left"
     assert progress_text(_job(fraction=0.01, eta_s=7200.0)) == "Step 135 of 300"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("loading the model", "Loading the model"),
+        ("mine@25%: scoring the edges", "mine@25%: scoring the edges"),
+        ("mine@base, 10% of the tokens replaced: scoring", "mine@base, 10% of the tokens replaced: scoring"),
+        ("“the cat”: what is asked", "“the cat”: what is asked"),
+        ("", "Starting"),
+    ],
+)
+def test_a_name_at_the_beginning_stays_as_it_is(message: str, shown: str) -> None:
+    job = _job(fraction=0.0)
+    told = job.model_copy(update={"progress": Progress(message=message)})
+    assert progress_text(told) == shown
 
 
 def _fail(_store: Store, _request: Request, _report: Report, _cancel: CancelToken) -> str:
