@@ -36,7 +36,7 @@ def progress_text(job: JobRecord) -> str:
 
 def _with_capital(message: str) -> str:
     """At its beginning, unless that is no plain word: what a person named, such as `mine@25%:`, stays as it is."""
-    return message[0].upper() + message[1:] if message.split()[0].isalpha() else message
+    return message[0].upper() + message[1:] if message.split(" ")[0].isalpha() else message
 
 
 def time_left(job: JobRecord) -> str:
