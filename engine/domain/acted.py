@@ -21,6 +21,9 @@ EMBEDDING_LAYER = -1  # of token and position embeddings; what stands behind the
 # Of the logit, or of 1 where that is less. A float32 rounding of all weights of the demo’s model moves its logits by
 # up to 5e-7 of them; one short stretch of training, the least that we have seen, makes a part of 2e-4.
 ROUNDING = 1e-5
+# How exact a stretch is: so much of its change its parts may leave, or so little that no figure shows it.
+TOLERANCE, INVISIBLE = 0.01, 0.002
+POINTS = 4  # of the line of weights at which gradients are taken at least; more where their sum is not exact enough
 HeadKind = Literal["query", "key", "value", "output"]
 
 
@@ -114,6 +117,11 @@ class Stretch:
         return float(self.by_matrix.sum(dtype=np.float64))
 
 
+def may_be_left(*changes: float) -> float:
+    """Of a stretch's change, by its parts: by the largest of these changes, its own and others that it is beside."""
+    return max(TOLERANCE * max(map(abs, changes)), INVISIBLE)
+
+
 @dataclass(frozen=True, eq=False)
 class PlaceEffects:
     """What each place's change, from A to B, does to what is explained; estimated from gradients at both ends."""
@@ -155,6 +163,18 @@ class Acted:
         key = self.key.model_copy(update={"checkpoints": self.key.checkpoints[ends], "hashes": self.key.hashes[ends]})
         effects = self.effects if n_stretches == len(self.stretches) else None
         return replace(self, key=key, stretches=self.stretches[:n_stretches], effects=effects)
+
+    def alone(self, number: int) -> "Acted | None":
+        """One of the stretches, as measuring it by itself finds it. What the places do and B says is not known of it.
+
+        None where that may be more exact: of several, one that changes little is measured for what all change by.
+        """
+        one, mean = self.stretches[number], self.change / len(self.stretches)
+        own = one.after - one.before
+        at_once = one.n_points == POINTS and abs(own - one.sum) <= may_be_left(own)
+        if not at_once and may_be_left(own) < may_be_left(own, mean):
+            return None
+        return replace(self, key=self.key.stretches[number], is_said=False, effects=None, stretches=(one,))
 
     @property
     def change(self) -> float:

@@ -153,7 +153,7 @@ def group_acted(store: Store, a: str, b: str, probes: Sequence[Probe]) -> tuple[
     courses: dict[str, list[Course]] = {}
     state: tuple[tuple[str, ...], ...] = ()
     for course in stored_courses(store, a, b, {probe.text for probe in probes}):  # the newest first
-        key = joined_key(course)
+        key = joined_key([piece.key for piece in course])
         state = state or (key.checkpoints, key.hashes)
         if (key.checkpoints, key.hashes) == state and len(key.explained.tokens) == 1:
             courses.setdefault(key.prompt, []).append(course)
@@ -165,7 +165,7 @@ def _acted_of(store: Store, courses: Sequence[Course], answer: str) -> Acted | N
     by_output: dict[str, Acted] = {}
     for course in courses:
         try:
-            parts = [found for key in course if (found := store.acted(key))]
+            parts = [found for piece in course if (found := piece.read(store))]
         except Damaged:  # measuring it again puts a whole file in its place
             continue
         if len(parts) == len(course):

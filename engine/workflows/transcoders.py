@@ -120,7 +120,7 @@ def choose(
 
 
 def share_of_choosing(store: Store, checkpoints: Sequence[Checkpoint], wanted: str, rest: float) -> float:
-    """Of a job’s time, for `choose`, which only takes long where it trains a set. `rest`: what all else takes beside
+    """Of a job's time, for `choose`, which only takes long where it trains a set. `rest`: what all else takes beside
     that training.
 
     Raises NotFound, InputError, Damaged.

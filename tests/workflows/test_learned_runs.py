@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -153,12 +154,35 @@ def test_stretches_of_other_outputs_or_of_another_state_are_no_course(here: Stor
         assert group_acted(here, a, b, probes) == ([], list(probes))
 
 
-def test_what_was_measured_from_end_to_end_is_shown_until_there_is_more(here: Store) -> None:
+def test_what_was_measured_from_end_to_end_over_all_checkpoints_is_not_measured_again(here: Store) -> None:
     probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
-    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
-    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked), quiet, Never())
+    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked_of(probes)), quiet, Never())
     found = learned(here, "one", "paraphrase", 2)
-    assert (len(found.means), found.steps, len(found.missing)) == (2, (0, 1, 2, 4), 4)
+    assert (len(found.means), found.steps, found.missing, found.is_followed) == (2, (0, 1, 2, 4), (), True)
+    checkpoints, whole = here.checkpoints("one"), group_acted(here, "one@base", "one@100%", probes)[0]
+    n_found = 0
+    for number, (a, b) in enumerate(pairwise(checkpoints)):
+        stretches, missing = group_acted(here, a.ref, b.ref, probes)
+        where_probes(here, WhereProbes(a=a.ref, b=b.ref, asked=asked_of(probes)), quiet, Never())
+        alone = dict(group_acted(here, a.ref, b.ref, probes)[0])
+        for probe, one in stretches:  # as when it is measured by itself, to the bit
+            assert (one.key, one.effects) == (alone[probe].key, None)
+            assert np.array_equal(one.stretches[0].by_matrix, alone[probe].stretches[0].by_matrix)
+        for probe in missing:  # those that may be more exact by themselves
+            once = dict(whole)[probe].stretches[number]
+            assert alone[probe].stretches[0].n_points >= once.n_points > 4
+        n_found += len(stretches)
+    assert 0 < n_found < 3 * len(probes)
+
+
+def test_what_was_measured_from_end_to_end_over_a_few_checkpoints_is_shown_until_there_is_more(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.workflows.courses.MOST_STRETCHES", 2)
+    probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
+    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked_of(probes)), quiet, Never())
+    found = learned(here, "one", "paraphrase", 2)
+    assert (len(found.means), found.steps, len(found.missing)) == (2, (0, 2, 4), 4)
     follow(here, "one", 1)
     assert [len(mean.n_probes) for mean in learned(here, "one", "paraphrase", 1).means.values()] == [1, 1]
 
