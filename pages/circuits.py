@@ -16,9 +16,10 @@ def main() -> None:
         st.page_link("pages/train.py", label="Train a run", icon=":material/model_training:")
         return
     # pandas and NumPy are imported only when there is something to draw.
+    from engine.workflows.component_queries import without_curve
     from pages._ui.circuits.choice import choose, default_run
     from pages._ui.circuits.data import found_for, keys_by_step, settings_for
-    from pages._ui.circuits.jobs import offer_to_find
+    from pages._ui.circuits.jobs import Remaining, offer_to_find
     from pages._ui.circuits.measures import measures
     from pages._ui.circuits.pairs import without_pairs
     from pages._ui.circuits.sides import sides_of
@@ -30,19 +31,22 @@ def main() -> None:
         return
     found = found_for(store(), chosen.run, chosen.pairs, chosen.metric)
     keys = keys_by_step(found) if found else {}
-    missing = [one for one in store().checkpoints(chosen.run) if one.step not in keys]
+    checkpoints = store().checkpoints(chosen.run)
+    no_curve = without_curve(store(), found) if found else ()
+    missing = [one for one in checkpoints if one.step not in keys]
+    left = Remaining(missing, [one for one in checkpoints if one.ref in no_curve])
     settings = settings_for(found, chosen.metric)
     if not keys or chosen.a.step not in keys or chosen.b.step not in keys:
         _name_missing(chosen.a, chosen.b, keys)
-        offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=bool(keys))
+        offer_to_find(chosen.run, left, chosen.pairs, settings, others_found=bool(keys))
         return
     sides_of(chosen, keys)  # an error of a side is shown here, once
     circuits(chosen, keys)
     assert found is not None
     measures(chosen, found, n_missing=len(missing))
-    if missing:
+    if not {chosen.a.ref, chosen.b.ref} >= set(left.refs):  # of A and B alone it is offered where it is missing
         # Last, so that nothing moves when it goes.
-        offer_to_find(chosen.run, missing, chosen.pairs, settings, others_found=True)
+        offer_to_find(chosen.run, left, chosen.pairs, settings, others_found=True)
 
 
 def _name_missing(a: Checkpoint, b: Checkpoint, keys: object) -> None:

@@ -41,8 +41,7 @@ def main() -> None:
     last_step = max(int(frame["step"].max()) for frame in measured.values())
     run, kind = pick_run_and_kind(PAGE, measured)
     where_it_was_learned(PAGE, run, kind, last_step=last_step)
-    n_types = max(1, measured[run]["constraint_type"].nunique())
-    how_circuits_changed(PAGE, run, kind, last_step=last_step, n_types=n_types)
+    how_circuits_changed(PAGE, run, kind, last_step=last_step)
 
 
 show(main)

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from engine.attribution.effort import BACKWARD, FORWARD, Effort
 from engine.attribution.weight_changes import LinearChange, WeightChange, changes
-from engine.domain.acted import EMBEDDING_LAYER, ChangedHead, ChangedMatrix, HeadKind, Stretch
+from engine.domain.acted import EMBEDDING_LAYER, POINTS, ChangedHead, ChangedMatrix, HeadKind, Stretch, may_be_left
 from engine.domain.errors import ModelUnavailable
 from engine.domain.explained import ExplainedLogits
 from engine.models.last_logits import last_logits
@@ -33,9 +33,6 @@ from engine.models.parts import Layer, Parts
 from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
 from engine.models.sharing import sharing_copy
 
-TOLERANCE = 0.01  # of the logit's change may be left, or so little that no figure shows it
-INVISIBLE = 0.002
-POINTS = 4  # of a segment
 _SEGMENT = POINTS * (FORWARD + BACKWARD)  # what it takes
 STRETCH = 2 * FORWARD + _SEGMENT  # at least
 MOST_SEGMENTS = 16
@@ -63,7 +60,7 @@ def stretch(
     effort = effort or Effort(expected=STRETCH)
     (before, p_before), (after, p_after) = (logit_of(model, prompt, of, effort) for model in (a, b))
     if allowed is None:
-        allowed = max(TOLERANCE * max(abs(after - before), abs(whole)), INVISIBLE)
+        allowed = may_be_left(after - before, whole)
     changed = changes(a, b)
     n_outputs = sum(_n_outputs(a.get_submodule(name)) for name in changed)
     takes = PromptMemory.of(a)

@@ -86,10 +86,11 @@ def import_checkpoints(
     store = store_of(ctx)
     spec = _base(store, base, found)
     taught = stored_corpus(store, corpus).name if corpus else None
-    absolute = tuple(folder if folder in ids else str(person_path(folder)) for folder in folders)
+    # Whole paths: who tries the job again may be in another folder.
+    absolute = tuple(folder if folder in ids else str(person_path(folder).absolute()) for folder in folders)
     request = ImportCheckpoints(
         name=name, folders=absolute, model=spec, corpus=taught, steps=numbers,
-        logs=tuple(str(person_path(file)) for file in log or ()),
+        logs=tuple(str(person_path(file).absolute()) for file in log or ()),
     )  # fmt: skip
     if json_file != "-":
         _tell(download_words(found, spec, looked) + _compared_with(base, ids))

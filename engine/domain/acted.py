@@ -21,6 +21,9 @@ EMBEDDING_LAYER = -1  # of token and position embeddings; what stands behind the
 # Of the logit, or of 1 where that is less. A float32 rounding of all weights of the demo’s model moves its logits by
 # up to 5e-7 of them; one short stretch of training, the least that we have seen, makes a part of 2e-4.
 ROUNDING = 1e-5
+# How exact a stretch is: so much of its change its parts may leave, or so little that no figure shows it.
+TOLERANCE, INVISIBLE = 0.01, 0.002
+POINTS = 4  # of the line of weights at which gradients are taken at least; more where their sum is not exact enough
 HeadKind = Literal["query", "key", "value", "output"]
 
 
@@ -52,6 +55,27 @@ class ActedKey(Record):
     @property
     def hash(self) -> str:
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:20]
+
+    @property
+    def stretches(self) -> tuple["ActedKey", ...]:
+        """The same asked of each stretch by itself."""
+        ends = zip(pairwise(self.checkpoints), pairwise(self.hashes), strict=True)
+        return tuple(self.model_copy(update={"checkpoints": refs, "hashes": hashes}) for refs, hashes in ends)
+
+
+def joined_key(keys: Sequence[ActedKey]) -> ActedKey:
+    """Of one course over several. Raises ValueError where they are no chain, of one prompt and output."""
+    for one, other in pairwise(keys):
+        ends = [(of.prompt, of.explained, of.checkpoints[n], of.hashes[n]) for of, n in ((one, -1), (other, 0))]
+        if ends[0] != ends[1]:
+            raise ValueError(f"{one.checkpoints} and {other.checkpoints} are no chain: {ends[0]} is not {ends[1]}")
+    first, *rest = keys
+    return first.model_copy(
+        update={
+            name: (*getattr(first, name), *(end for one in rest for end in getattr(one, name)[1:]))
+            for name in ("checkpoints", "hashes")
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -91,6 +115,11 @@ class Stretch:
     @property
     def sum(self) -> float:
         return float(self.by_matrix.sum(dtype=np.float64))
+
+
+def may_be_left(*changes: float) -> float:
+    """Of a stretch's change, by its parts: by the largest of these changes, its own and others that it is beside."""
+    return max(TOLERANCE * max(map(abs, changes)), INVISIBLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +163,18 @@ class Acted:
         key = self.key.model_copy(update={"checkpoints": self.key.checkpoints[ends], "hashes": self.key.hashes[ends]})
         effects = self.effects if n_stretches == len(self.stretches) else None
         return replace(self, key=key, stretches=self.stretches[:n_stretches], effects=effects)
+
+    def alone(self, number: int) -> "Acted | None":
+        """One of the stretches, as measuring it by itself finds it. What the places do and B says is not known of it.
+
+        None where that may be more exact: of several, one that changes little is measured for what all change by.
+        """
+        one, mean = self.stretches[number], self.change / len(self.stretches)
+        own = one.after - one.before
+        at_once = one.n_points == POINTS and abs(own - one.sum) <= may_be_left(own)
+        if not at_once and may_be_left(own) < may_be_left(own, mean):
+            return None
+        return replace(self, key=self.key.stretches[number], is_said=False, effects=None, stretches=(one,))
 
     @property
     def change(self) -> float:
@@ -186,19 +227,8 @@ def joined(parts: Sequence[Acted]) -> Acted:
 
     What the places do is known of each alone, so of the whole it is not. Raises ValueError where they are no chain.
     """
-    for one, other in pairwise(parts):
-        ends = [(of.prompt, of.explained, of.checkpoints[n], of.hashes[n]) for of, n in ((one.key, -1), (other.key, 0))]
-        if ends[0] != ends[1]:
-            raise ValueError(
-                f"{one.key.checkpoints} and {other.key.checkpoints} are no chain: {ends[0]} is not {ends[1]}"
-            )
+    key = joined_key([one.key for one in parts])
     first, *rest = parts
-    key = first.key.model_copy(
-        update={
-            name: (*getattr(first.key, name), *(end for one in rest for end in getattr(one.key, name)[1:]))
-            for name in ("checkpoints", "hashes")
-        }
-    )
     stretches = tuple(stretch for one in parts for stretch in one.stretches)
     effects = None if rest else first.effects
     return replace(first, key=key, is_said=parts[-1].is_said, effects=effects, stretches=stretches)

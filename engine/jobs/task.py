@@ -14,7 +14,10 @@ from engine.store import Store
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S = 2.0  # the journal of a running job is never older than this
-_WINDOW_S = 20.0  # the time left is judged by the speed within this time: actions have stages of unequal speed
+# The time left is judged by the speed within the last third of a job, at least within this time: actions have stages of
+# unequal speed, and other programs take turns with the processor.
+_WINDOW_S, _WINDOW = 20.0, 1 / 3
+_SAMPLE_S = 0.25
 
 Work = Callable[[Store, Request, Report, CancelToken], str]
 
@@ -29,6 +32,7 @@ class JobTask:
         self._stop = threading.Event()
         self._closing = False
         self._recent: deque[tuple[float, float]] = deque()  # (monotonic seconds, fraction)
+        self._began = 0.0  # when its fraction was 0 last: until then it was loading
         self._is_forgotten = self._is_written = False
         self._written_at = 0.0
         self.write()
@@ -138,8 +142,13 @@ class JobTask:
 
     def _eta_s(self, fraction: float) -> float | None:
         now = time.monotonic()
-        self._recent.append((now, fraction))
-        while len(self._recent) > 2 and now - self._recent[1][0] > _WINDOW_S:
+        if fraction == 0.0 or not self._recent:
+            self._recent.clear()
+            self._began = now
+        if not self._recent or now - self._recent[-1][0] >= _SAMPLE_S:
+            self._recent.append((now, fraction))
+        window = max(_WINDOW_S, _WINDOW * (now - self._began))
+        while len(self._recent) > 2 and now - self._recent[1][0] > window:
             self._recent.popleft()
         elapsed, gained = now - self._recent[0][0], fraction - self._recent[0][1]
         return elapsed / gained * (1 - fraction) if elapsed > 1 and gained > 0 else None

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from engine.domain.components import ScoreSettings
 from engine.domain.errors import TracelapseError
 from engine.domain.jobs import (
     AddModel,
@@ -79,16 +78,16 @@ def title_of(request: Request, store: Store | None = None) -> str:  # noqa: C901
             return f"Label the features of {listed(request.checkpoints)}"
         case AnalyseRun():
             n = plural(request.n_prompts, "prompt")
-            return f"Analyse {request.run} on {n} of each type{_of_corpus(store, request.run)}"
+            return f"Analyse {request.run} on up to {n} of each type{_of_corpus(store, request.run)}"
         case FindCircuits():
             n_more = len(request.checkpoints) - 1
             more = f" and {n_more} more" if n_more else ""
-            return f"Find the circuits of {request.checkpoints[0]}{more}{_with(request.pairs, request.settings)}"
+            return f"Find the circuits of {request.checkpoints[0]}{more}{_with(store, request)}"
         case CheckRobustness():
-            return f"Check the circuit of {request.checkpoint}{_with(request.pairs, request.settings)}"
+            return f"Check the circuit of {request.checkpoint}{_with(store, request)}"
         case UniteCircuits():
             parts = plural(len(request.parts), "circuit")
-            return f"Unite {parts} for {request.checkpoint}{_with(request.pairs, request.settings)}"
+            return f"Unite {parts} for {request.checkpoint}{_with(store, request)}"
         case MeasureProbes():
             return f"Probe {request.run}{_of_corpus(store, request.run, what=' on the probes')}"
 
@@ -116,5 +115,11 @@ def _of_corpus(store: Store | None, *runs: str, what: str = "") -> str:
     return f"{what} of “{corpora.pop()}”" if len(corpora) == 1 and corpora != {NO_CORPUS} else ""
 
 
-def _with(pairs: str, settings: ScoreSettings) -> str:
-    return f" with up to {plural(settings.n_pairs, 'pair')} of “{pairs}”" if pairs else ""
+def _with(store: Store | None, request: FindCircuits | CheckRobustness | UniteCircuits) -> str:
+    """` with up to 100 pairs of “demo”`; of a corpus that is known to have fewer, ` with the 32 pairs of “demo”`."""
+    if not request.pairs:
+        return ""
+    n = request.settings.n_pairs
+    there = next((info.n_pairs for info in store.corpora() if info.name == request.pairs), 0) if store else 0
+    pairs = f"the {plural(there, 'pair')}" if 0 < there <= n else f"up to {plural(n, 'pair')}"
+    return f" with {pairs} of “{request.pairs}”"

@@ -68,7 +68,8 @@ def train_transcoders(
     draw = _Draw(loaded, own, plain, n_texts, len(checkpoints), random.Random(training.seed))
     # What is trained on is read where it will be replaced.
     replacement = Replacement(loaded, transcoders)
-    collecting = _share_of_collecting(loaded, draw.n_tokens, training)
+    reading, learning = multiplications(loaded, draw.n_tokens, training)
+    collecting = reading / (reading + learning)
     inputs, outputs = _collect(replacement, checkpoints, draw, part(report, 0.0, collecting), cancel)
     unexplained = [0.0] * loaded.n_layers
 
@@ -91,11 +92,12 @@ def train_transcoders(
     return Trained(transcoders, tuple(unexplained), draw.n_drawn * len(checkpoints))
 
 
-def _share_of_collecting(loaded: LoadedModel, n_tokens: int, training: TranscoderTraining) -> float:
-    """Of the progress bar, by multiplications: a pass over all tokens, and the steps of every layer."""
-    a_pass = 2 * n_tokens * loaded.model.num_parameters()
-    steps = 6 * training.n_steps * training.batch_tokens * training.n_features * loaded.d_model * loaded.n_layers
-    return a_pass / (a_pass + steps)
+def multiplications(loaded: LoadedModel, n_tokens: int, training: TranscoderTraining) -> tuple[float, float]:
+    """What the model takes for so many tokens, and what the steps of all layers take: they tell how long each takes
+    beside the other."""
+    a_pass = 2.0 * n_tokens * loaded.model.num_parameters()
+    steps = 6.0 * training.n_steps * training.batch_tokens * training.n_features * loaded.d_model * loaded.n_layers
+    return a_pass, steps
 
 
 class _Draw:

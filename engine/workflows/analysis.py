@@ -20,12 +20,12 @@ from engine.workflows.learned import learning_of, stops, what_lacks
 from engine.workflows.prompt_groups import group_acted
 from engine.workflows.scene import Scene, open_scene
 from engine.workflows.traceable import TraceableProbe, traceable_probes
+from engine.workflows.transcoders import GRAPH, share_of_choosing
 from engine.workflows.where import where_probes
 
 if TYPE_CHECKING:
     from engine.models.base import LoadedModel
 
-_CHOSEN = 0.3  # share of the progress bar for transcoders, which may have to be trained
 _ACTED, _TRACED = 0.25, 0.78  # of a checkpoint's time, until where training acted is known, until it is traced
 CAUSAL_PROMPTS, CAUSAL_DRAWS = 4, 3  # of each constraint type; of other features for each prompt
 
@@ -48,14 +48,13 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
     checkpoints = store.checkpoints(request.run)
     if not checkpoints:
         raise InputError(f"The run “{request.run}” has no checkpoint yet. Resume its training first.")
-    choosing = part(report, 0.0, _CHOSEN)
+    chosen = share_of_choosing(store, checkpoints, request.transcoders, GRAPH * len(checkpoints) * len(probes))
+    choosing, after = part(report, 0.0, chosen), part(report, chosen, 1.0)
     scene = open_scene(store, checkpoints, request.transcoders, request.settings, choosing, cancel)
     work = _Analysis(store, scene, corpus, _asked(scene.loaded, probes, request), checkpoints, request)
     for number, checkpoint in enumerate(checkpoints):
-        start = _CHOSEN + (1 - _CHOSEN) * number / len(checkpoints)
-        within = part(report, start, start + (1 - _CHOSEN) / len(checkpoints))
         try:
-            work.add(checkpoint, within, cancel)
+            work.add(checkpoint, turn(after, number, len(checkpoints)), cancel)
         finally:
             work.save()
     report(1.0, f"{len(checkpoints)} checkpoints analysed")

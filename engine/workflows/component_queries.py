@@ -23,7 +23,7 @@ from engine.domain.components import (
     UnionReport,
 )
 from engine.domain.corpus import ProbeKind
-from engine.domain.errors import ComparisonRefused, InputError, NotFound
+from engine.domain.errors import ComparisonRefused, Damaged, InputError, NotFound
 from engine.store import Store
 from engine.workflows.changes import captures_of, changes_of, latest_series
 
@@ -191,6 +191,19 @@ def curve_of(store: Store, key: ComponentKey) -> CurveReport | None:
     except NotFound:
         return None
     return report if isinstance(report, CurveReport) else None
+
+
+def without_curve(store: Store, found: FoundCircuits) -> tuple[str, ...]:
+    """Those checkpoints (RUN@LABEL) of whose circuits faithfulness was not measured: where a search was stopped in
+    between, or was told not to. One whose report is damaged is among them."""
+    return tuple(key.checkpoint for key in found.keys if not _has_curve(store, key))
+
+
+def _has_curve(store: Store, key: ComponentKey) -> bool:
+    try:
+        return curve_of(store, key) is not None
+    except Damaged:
+        return False
 
 
 def _newest_first(store: Store, run: str) -> list[FoundCircuits]:

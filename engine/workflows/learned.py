@@ -15,7 +15,6 @@ from engine.store import Store
 from engine.workflows.prompt_groups import group_acted, lacks_corpus
 
 MOST_STOPS = 25  # of a run with more checkpoints some are passed over
-MOST_STRETCHES = 4  # between two checkpoints that are compared, likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +104,20 @@ def _probes(store: Store, run: str, kind: ProbeKind, n: int | None) -> tuple[Pro
 
 
 def _over(store: Store, path: Sequence[Checkpoint], probes: Sequence[Probe]) -> list[tuple[Probe, Acted]]:
-    """Those of which every stretch of the path is stored, of one state of its checkpoints."""
+    """Those of which each stretch of the path is stored, of one state of its checkpoints: by itself or all at once."""
+    refs = tuple(one.ref for one in path)
+    if len(refs) < 2:
+        return []
+    at_once = [one for one in group_acted(store, refs[0], refs[-1], probes)[0] if one[1].key.checkpoints == refs]
+    if at_once:
+        return at_once
     stretches: list[dict[str, Acted]] = []
     for a, b in pairwise(path):
         stretches.append({probe.id: acted for probe, acted in group_acted(store, a.ref, b.ref, probes)[0]})
         if not stretches[-1]:
             return []
     whole = [(probe, [own[probe.id] for own in stretches if probe.id in own]) for probe in probes]
-    return [(probe, joined(parts)) for probe, parts in whole if len(parts) == len(path) - 1 > 0 and _is_chain(parts)]
+    return [(probe, joined(parts)) for probe, parts in whole if len(parts) == len(path) - 1 and _is_chain(parts)]
 
 
 def _is_chain(parts: Sequence[Acted]) -> bool:

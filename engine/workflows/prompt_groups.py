@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from engine.analysis.aggregate import group_title
 from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import explaining
-from engine.domain.acted import Acted, ActedKey
+from engine.domain.acted import Acted, joined, joined_key
 from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe, ProbeKind
 from engine.domain.diffs import DiffSettings, GraphDiff
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import AttributionGraph, Comparison
 from engine.store import Store
+from engine.workflows.courses import Course, stored_courses
 
 
 @dataclass(frozen=True)
@@ -145,30 +146,30 @@ def group_comparisons(
 def group_acted(store: Store, a: str, b: str, probes: Sequence[Probe]) -> tuple[list[tuple[Probe, Acted]], list[Probe]]:
     """Where training acted on the right answers of the probes, in their order, and the probes still to be measured.
 
-    `a`, `b`: RUN@LABEL, canonical. All are of the checkpoints as they were for the newest of them, so that what was
-    measured before a run was made again counts as missing, and so does a file that is damaged or gone.
+    `a`, `b`: RUN@LABEL, canonical. What was measured stretch by stretch counts, too; what the places do is not known of
+    it. All are of the checkpoints as they were for the newest of them, so that what was measured before a run was made
+    again counts as missing, and so does a file that is damaged or gone.
     """
-    wanted = {probe.text for probe in probes}
-    keys: dict[str, list[ActedKey]] = {}
-    course: tuple[tuple[str, ...], ...] = ()
-    for key in store.acted_keys():  # the newest first
-        if (key.checkpoints[0], key.checkpoints[-1]) == (a, b) and key.prompt in wanted:
-            course = course or (key.checkpoints, key.hashes)
-            if (key.checkpoints, key.hashes) == course and len(key.explained.tokens) == 1:
-                keys.setdefault(key.prompt, []).append(key)
-    found = [(probe, _acted_of(store, keys.get(probe.text, ()), probe.answer)) for probe in probes]
+    courses: dict[str, list[Course]] = {}
+    state: tuple[tuple[str, ...], ...] = ()
+    for course in stored_courses(store, a, b, {probe.text for probe in probes}):  # the newest first
+        key = joined_key([piece.key for piece in course])
+        state = state or (key.checkpoints, key.hashes)
+        if (key.checkpoints, key.hashes) == state and len(key.explained.tokens) == 1:
+            courses.setdefault(key.prompt, []).append(course)
+    found = [(probe, _acted_of(store, courses.get(probe.text, ()), probe.answer)) for probe in probes]
     return [(probe, one) for probe, one in found if one], [probe for probe, one in found if one is None]
 
 
-def _acted_of(store: Store, keys: Sequence[ActedKey], answer: str) -> Acted | None:
+def _acted_of(store: Store, courses: Sequence[Course], answer: str) -> Acted | None:
     by_output: dict[str, Acted] = {}
-    for key in keys:
+    for course in courses:
         try:
-            found = store.acted(key)
+            parts = [found for piece in course if (found := piece.read(store))]
         except Damaged:  # measuring it again puts a whole file in its place
             continue
-        if found is not None:
-            by_output.setdefault(found.answer, found)
+        if len(parts) == len(course):
+            by_output.setdefault(parts[0].answer, joined(parts))
     output = output_for(by_output, answer)
     return None if output is None else by_output[output]
 

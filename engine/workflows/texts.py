@@ -62,6 +62,13 @@ def let_models_write(
             store.save_written_texts(run, WrittenTexts(texts=texts))
 
 
+def tokens_to_write(store: Store, checkpoints: Sequence[Checkpoint]) -> int:
+    """How many `let_models_write` draws at most. Raises NotFound, Damaged."""
+    from engine.models.written_texts import LENGTH
+
+    return N_WRITTEN * LENGTH * sum(needs_written_texts(store, run) for run in {one.run for one in checkpoints})
+
+
 def needs_written_texts(store: Store, run: str) -> bool:
     """Too few texts say what the run is about. Raises NotFound, Damaged."""
     return not has_texts(store, store.run(run)) and store.written_texts(run) is None

@@ -13,7 +13,8 @@ from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WherePro
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
-from engine.workflows.learned import MOST_STRETCHES, stops
+from engine.workflows.courses import path_between
+from engine.workflows.learned import stops
 from engine.workflows.loading import common_model, weights
 
 if TYPE_CHECKING:
@@ -96,20 +97,6 @@ def _probes_between(
     return refused
 
 
-def path_between(store: Store, a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, ...]:
-    """A, what lies between, B. Within a run its checkpoints, at most so many that MOST_STRETCHES lie between; from one
-    run to another nothing does."""
-    if a.run != b.run or a.step == b.step:
-        return a, b
-    low, high = sorted((a.step, b.step))
-    inner = [one for one in store.checkpoints(a.run) if low <= one.step <= high]
-    n = min(MOST_STRETCHES, len(inner) - 1)
-    steps = [low + (high - low) * part / n for part in range(n + 1)]
-    nearest = [min(inner, key=lambda one: abs(one.step - step)) for step in steps]
-    chosen = list({one.step: one for one in nearest}.values())
-    return tuple(chosen if a.step < b.step else reversed(chosen))
-
-
 class _Course:
     """From A over the checkpoints between them to B."""
 
@@ -117,6 +104,7 @@ class _Course:
         """Raises NotFound, ComparisonRefused, ModelUnavailable, Damaged."""
         from engine.models.adapters import checkpoint_hash
 
+        self._store = store
         self.path = path_between(store, store.checkpoint(a), store.checkpoint(b))
         self.loaded = common_model(store, [self.path[0], self.path[-1]])
         self._hashes = tuple(checkpoint_hash(self.loaded, corner.adapter) for corner in self.path)
@@ -156,7 +144,7 @@ class _Course:
         prompt, words, effort = self._ids(key.prompt), self.loaded.tokenizer, self._effort(report)
         # First: what is too long is refused before the long work.
         effects = self._effects(prompt, key.explained, effort)
-        stretches = self._stretches(prompt, key.explained, effort)
+        stretches = self._stretches(prompt, key, effort)
         return Acted(
             key=key,
             tokens=tuple(token_text(words, token) for token in prompt.tolist()),
@@ -175,16 +163,27 @@ class _Course:
         n = len(self.path) - 1
         return Effort(report, PLACES + (2 * FORWARD if n > 1 else 0.0) + n * STRETCH + FORWARD)
 
-    def _stretches(self, prompt: "torch.Tensor", of: ExplainedLogits, effort: "Effort") -> tuple[Stretch, ...]:
-        from engine.attribution.acted import logit_of, stretch
+    def _stretches(self, prompt: "torch.Tensor", key: ActedKey, effort: "Effort") -> tuple[Stretch, ...]:
+        """One that is stored by itself was measured at least as exactly as one of several is."""
+        from engine.attribution.acted import STRETCH, logit_of, stretch
+        from engine.attribution.effort import FORWARD
 
-        n, found, whole = len(self.path) - 1, [], 0.0
-        if n > 1:
+        of, n, whole = key.explained, len(self.path) - 1, 0.0
+        known = [_stored(self._store, part) if n > 1 else None for part in key.stretches]
+        effort.expect(-STRETCH * sum(one is not None for one in known))
+        if n > 1 and None in known:
             before, after = (logit_of(self._model(end), prompt, of, effort)[0] for end in (self.path[0], self.path[-1]))
             whole = (after - before) / n
-        for a, b in pairwise(self.path):
+        elif n > 1:
+            effort.expect(-2 * FORWARD)
+        found = []
+        for (a, b), stored in zip(pairwise(self.path), known, strict=True):
             effort.say(f"{a.label} to {b.label}")
-            found.append(stretch(self._model(a), self._model(b), prompt, of, whole=whole, effort=effort))
+            found.append(
+                stored.stretches[0]
+                if stored
+                else stretch(self._model(a), self._model(b), prompt, of, whole=whole, effort=effort)
+            )
         return tuple(found)
 
     def _effects(self, prompt: "torch.Tensor", of: ExplainedLogits, effort: "Effort") -> PlaceEffects | None:
@@ -225,7 +224,12 @@ class _Course:
 
 
 def _is_stored(store: Store, key: ActedKey) -> bool:
+    """As a whole, or each of its stretches by itself."""
+    return _stored(store, key) is not None or all(_stored(store, part) for part in key.stretches)
+
+
+def _stored(store: Store, key: ActedKey) -> Acted | None:
     try:
-        return store.acted(key) is not None
+        return store.acted(key)
     except Damaged:  # measuring it again puts a whole file in its place
-        return False
+        return None

@@ -1,5 +1,6 @@
 """How long a job takes: as the same work took with this model before, else as it takes with the demo's."""
 
+from engine.analysis.watched import watched_probes
 from engine.domain.errors import TracelapseError
 from engine.domain.jobs import (
     AnalyseRun,
@@ -15,6 +16,8 @@ from engine.domain.jobs import (
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.domain.numbers import duration
 from engine.store import Store
+from engine.workflows.courses import path_between
+from engine.workflows.learned import stops
 from engine.workflows.model_facts import model_facts
 from engine.workflows.transcoders import set_for
 from pages._ui.session import jobs
@@ -119,11 +122,11 @@ def _amount(store: Store, request: Request) -> float:
         case Compare():
             return sum(_length(prompt) for prompt in request.prompts)
         case Where():
-            return _length(request.prompt)
+            return _length(request.prompt) * _n_stretches(store, request)
         case WhereProbes():
-            return sum(_length(one.prompt) for one in request.asked) or 1.0
+            return (sum(_length(one.prompt) for one in request.asked) or 1.0) * _n_stretches(store, request)
         case AnalyseRun():
-            return request.n_prompts
+            return float(len(store.checkpoints(request.run)) * _n_probes(store, request))
         case _:
             return 1.0
 
@@ -131,6 +134,26 @@ def _amount(store: Store, request: Request) -> float:
 def _n_pairs(store: Store, request: FindCircuits | CheckRobustness) -> float:
     there = next((info.n_pairs for info in store.corpora() if info.name == request.pairs), 0)
     return min(request.settings.n_pairs, there or request.settings.n_pairs)
+
+
+def _n_stretches(store: Store, request: Where | WhereProbes) -> int:
+    """Between checkpoints, over which it is measured."""
+    try:
+        a, b = store.checkpoint(request.a), store.checkpoint(request.b)
+    except TracelapseError:  # of one that is gone
+        return 1
+    if isinstance(request, WhereProbes) and request.each:
+        return max(1, len(stops([one for one in store.checkpoints(a.run) if a.step <= one.step <= b.step])) - 1)
+    return len(path_between(store, a, b)) - 1
+
+
+def _n_probes(store: Store, request: AnalyseRun) -> int:
+    """At least 1."""
+    try:
+        corpus = store.corpus(store.run(request.run).corpus)
+    except TracelapseError:  # one that is gone
+        return request.n_prompts
+    return len(watched_probes(corpus, request.probe_kind, request.n_prompts)) or 1
 
 
 def _length(prompt: str) -> float:

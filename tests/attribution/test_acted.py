@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, OlmoConfig, PreTrainedModel
 
-from engine.attribution.acted import INVISIBLE, MOST_SEGMENTS, POINTS, layer_of, stretch
+from engine.attribution.acted import MOST_SEGMENTS, layer_of, stretch
 from engine.attribution.weight_changes import changes
-from engine.domain.acted import Acted, ActedKey, ChangedHead, Stretch
+from engine.domain.acted import INVISIBLE, POINTS, Acted, ActedKey, ChangedHead, Stretch
 from engine.domain.errors import ComparisonRefused, InputError
 from engine.domain.explained import ExplainedLogits
 from engine.models.adapters import merged_weights

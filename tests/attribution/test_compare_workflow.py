@@ -51,14 +51,20 @@ def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.workflows.transcoders.SHARED_TRAINING", SMALL)
 
 
+def tracing_began(said: list[tuple[float, str]]) -> float:
+    return next(fraction for fraction, message in said if message.startswith("Tracing"))
+
+
 @pytest.mark.parametrize("family", ["gemma2", "qwen3"])
 def test_the_whole_path(family: str, store: Store, tmp_path: Path) -> None:
     workspace(store, family, tmp_path / "base")
-    said: list[float] = []
+    said: list[tuple[float, str]] = []
     request = Compare(a="one@base", b="two@step4", prompts=(PROMPT, "the dog rises"))
-    result = run(store, request, lambda fraction, message: said.append(fraction), Never())
-    assert said == sorted(said)
-    assert said[-1] == 1
+    result = run(store, request, lambda *told: said.append(told), Never())
+    fractions = [fraction for fraction, _ in said]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert tracing_began(said) > 0.9  # before that a set is trained
 
     (meta,) = store.transcoder_sets()  # trained on the way, on every checkpoint of both runs
     assert set(meta.checkpoints) == {f"{name}@{label}" for name in ("one", "two") for label in LABELS}
@@ -74,6 +80,10 @@ def test_the_whole_path(family: str, store: Store, tmp_path: Path) -> None:
     turned = comparison_graphs(store, "two@100%", "one@base", PROMPT)
     assert turned is not None
     assert [graph.key for graph in turned] == [b.key, a.key]
+
+    said.clear()
+    run(store, request.model_copy(update={"prompts": ("the king is",)}), lambda *told: said.append(told), Never())
+    assert tracing_began(said) == 0  # the set is there
 
 
 def test_a_shared_set_sees_checkpoints_of_the_whole_run(store: Store, tmp_path: Path) -> None:

@@ -3,6 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from engine.domain.jobs import ImportCheckpoints
+from engine.jobs.journal import Journal
+from engine.store import Store
 from tests.cli.conftest import Cli
 
 
@@ -51,3 +56,17 @@ def test_another_base_than_the_one_that_they_say_is_warned_of(cli: Cli, tmp_path
     told = cli("import", folder, "--name", "mine")
     assert "Put onto demo, as --model names no other base." in told.stderr
     assert "another model" not in told.stderr
+
+
+def test_what_failed_can_be_tried_again_from_another_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter(tmp_path / "checkpoint-2", step=2)
+    (tmp_path / "log.csv").write_text("step,f1\n2,0.5\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    told = cli("import", "checkpoint-2", "--name", "mine", "--log", "log.csv")
+    assert told.exit_code != 0  # its weights are none
+    ((record,),) = [Journal(Store.open()).read_all().values()]
+    assert isinstance(record.request, ImportCheckpoints)
+    assert record.request.folders == (str(tmp_path / "checkpoint-2"),)
+    assert record.request.logs == (str(tmp_path / "log.csv"),)

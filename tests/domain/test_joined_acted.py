@@ -1,5 +1,7 @@
 """Several measured stretches as one course."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,27 @@ def test_what_is_no_chain_is_refused() -> None:
     )  # fmt: skip
     with pytest.raises(ValueError, match="no chain"):
         joined([first, remade])
+
+
+@pytest.mark.parametrize(
+    ("n_points", "left", "is_alone"),
+    [
+        (4, 0.004, True),  # of 0.5, a hundredth may be left; it was so exact at once
+        (4, 0.008, False),
+        (8, 0.004, False),  # for both stretches, 0.01 * 2.25 may: it may have been enough before it was by itself
+    ],
+)
+def test_a_stretch_of_several_is_one_by_itself_where_that_is_no_more_exact(
+    n_points: int, left: float, *, is_alone: bool
+) -> None:
+    whole = piece(("a", "b", "c"), parts(w=4.0), parts(w=0.5 - left))
+    long, short = whole.stretches
+    short = replace(short, after=short.before + 0.5, n_points=n_points)
+    whole = replace(whole, is_said=True, stretches=(replace(long, n_points=8), short))
+    first, second = whole.alone(0), whole.alone(1)
+    assert first is not None  # its own change, the largest, decided
+    assert (first.key, first.is_said, first.stretches[0].after) == (whole.key.stretches[0], False, long.after)
+    assert (second is not None) == is_alone
+    if second is not None:
+        assert (second.key.checkpoints, second.key.hashes) == (("b", "c"), ("hb", "hc"))
+        assert second.stretches == (short,)

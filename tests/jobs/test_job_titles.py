@@ -1,10 +1,12 @@
 """What jobs are called: the one prompt that they are about, or how many and of which corpus."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.domain.components import ScoreSettings
+from engine.domain.corpus import Pair
 from engine.domain.jobs import (
     AnalyseRun,
     AskedPrompt,
@@ -61,7 +63,7 @@ def made(tmp_path: Path) -> Store:
         (Timelapse(**SIDES, prompt="The cat is", checkpoints=(A,)),
          "Trace the time-lapse of one@base and one@100% on “The cat is”"),
         (Intervene(**SIDES, prompt="The cat is", features=("feature/0/1/2",)), "Ablate 1 feature on “The cat is”"),
-        (AnalyseRun(run="one"), "Analyse one on 10 prompts of each type of “words”"),
+        (AnalyseRun(run="one"), "Analyse one on up to 10 prompts of each type of “words”"),
         (FindCircuits(checkpoints=(A, B), pairs="sums"),
          "Find the circuits of one@base and 1 more with up to 100 pairs of “sums”"),
         (CheckRobustness(checkpoint=A, pairs="sums", settings=ScoreSettings(n_pairs=1)),
@@ -96,8 +98,18 @@ def test_an_imported_run_without_a_corpus_names_none(tmp_path: Path) -> None:
     )
 
 
+def test_a_corpus_with_fewer_pairs_than_asked_for_has_them_counted(made: Store) -> None:
+    pair = Pair(
+        id="p", clean="2 plus 3 is", corrupted="2 minus 3 is", answer="5", corrupted_answer="1", constraint_type="sums"
+    )
+    made.save_corpus(replace(corpus("sums"), pairs=(pair, pair.model_copy(update={"id": "q"}))))
+    assert title_of(FindCircuits(checkpoints=(A,), pairs="sums"), made).endswith(" with the 2 pairs of “sums”")
+    few = CheckRobustness(checkpoint=A, pairs="sums", settings=ScoreSettings(n_pairs=1))
+    assert title_of(few, made).endswith(" with up to 1 pair of “sums”")
+
+
 def test_a_job_has_its_title(made: Store) -> None:
     manager = JobManager(made, run=lambda *_: "")
     job_id = manager.submit(AnalyseRun(run="one"))
-    assert manager.job(job_id).title == "Analyse one on 10 prompts of each type of “words”"
+    assert manager.job(job_id).title == "Analyse one on up to 10 prompts of each type of “words”"
     manager.close()

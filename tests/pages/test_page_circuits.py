@@ -155,7 +155,8 @@ def test_another_run_keeps_the_checkpoints_that_it_has(open_page: OpenPage) -> N
 
 
 def test_a_checkpoint_without_a_circuit_is_named_and_offered(open_page: OpenPage) -> None:
-    found(refs=REFS[:2])
+    for own in found(refs=REFS[:2]):
+        store().save_circuit_report(CurveReport(key=own.key, points=()))
     app = open_page("circuits", bundled=None)
     assert "The circuit of step 4 has not been found yet" in texts(app)
     press(app, "Find it")
@@ -244,6 +245,27 @@ def test_faithfulness_is_told_or_asked_for(open_page: OpenPage) -> None:
     assert "of the whole model’s behavior. In B the clean prompts’ answer leads" in texts(app)
     press(app, "Measure faithfulness")
     assert requests() == [FindCircuits(checkpoints=("one@base",), pairs="sums", settings=ScoreSettings())]
+
+
+def test_a_circuit_whose_search_was_stopped_before_its_faithfulness_is_not_done(open_page: OpenPage) -> None:
+    """It is one of those that are found when the search is started again."""
+    base, _ = found(refs=REFS[:2])
+    store().save_circuit_report(CurveReport(key=base.key, points=()))
+    app = open_page("circuits", bundled=None)
+    assert "1 checkpoint of one without a circuit yet, and 1 whose faithfulness was not measured" in texts(app)
+    press(app, "Find what is missing")
+    assert requests() == [FindCircuits(checkpoints=REFS[1:], pairs="sums", settings=ScoreSettings())]
+
+
+def test_where_faithfulness_alone_is_missing_that_is_offered(open_page: OpenPage) -> None:
+    base, middle, last = found()
+    for one in (base, last):
+        store().save_circuit_report(CurveReport(key=one.key, points=()))
+    for is_missing in (True, False):
+        app = open_page("circuits", bundled=None)
+        assert ("The faithfulness of 1 circuit of one has not been measured yet" in texts(app)) == is_missing
+        assert ("Measure it" in [button.label for button in app.button]) == is_missing
+        store().save_circuit_report(CurveReport(key=middle.key, points=()))
 
 
 def test_robustness_is_asked_for_then_shown(open_page: OpenPage) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from engine.domain.components import ScoreSettings
-from engine.domain.jobs import Compare, FindCircuits, JobRecord, Request, Where
+from engine.domain.jobs import AnalyseRun, AskedPrompt, Compare, FindCircuits, JobRecord, Request, Where, WhereProbes
 from engine.domain.models import ModelSpec
 from engine.store import Store
 from pages._ui import takes
-from tests.store.artefacts import add_run, meta
+from tests.store.artefacts import add_checkpoint, add_run, meta
 
 OWN = ModelSpec(name="own", source="folder", location="/own")
 
@@ -78,6 +78,25 @@ def test_a_longer_prompt_takes_longer(monkeypatch: pytest.MonkeyPatch, own: Stor
     before = done(Where(a="mine@base", b="mine@100%", prompt="a" * 60), 5)
     longer = Where(a="mine@base", b="mine@100%", prompt="a" * 600)
     assert told(monkeypatch, own, longer, before).startswith("about 50 s")
+
+
+def test_what_is_asked_for_counts_as_far_as_it_is_there(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    """The run has three checkpoints and a corpus with one probe."""
+    kind = {"probe_kind": "recall"}
+    before = done(AnalyseRun(run="mine", n_prompts=1, **kind), 30)
+    assert told(monkeypatch, own, AnalyseRun(run="mine", n_prompts=10, **kind), before).startswith("about 30 s")
+    add_checkpoint(own, "sibling", 1)
+    asked = AnalyseRun(run="sibling", n_prompts=10, **kind)
+    assert told(monkeypatch, own, asked, before, run="sibling").startswith("about 40 s")
+
+
+def test_a_longer_way_between_checkpoints_takes_longer(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    near, far = (Where(a="mine@base", b=f"mine@{label}", prompt="x") for label in ("50%", "100%"))
+    assert told(monkeypatch, own, far, done(near, 5)).startswith("about 10 s")
+    one = AskedPrompt(prompt="x", answer="y")
+    near, far = (WhereProbes(a="mine@base", b=f"mine@{at}", asked=(one,), each=True) for at in ("50%", "100%"))
+    assert told(monkeypatch, own, far, done(near, 5)).startswith("about 10 s")
+    assert told(monkeypatch, own, far.model_copy(update={"asked": (one, one)}), done(far, 5)).startswith("about 10 s")
 
 
 def test_a_long_prompt_is_told_where_nothing_was_measured(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from engine.analysis.settling import Settled, Settling
 from engine.domain.decisions import CircuitReading, Decision, DecisionSettings, RunDecisions, Verdict
+from engine.domain.jobs import AnalyseRun
 from engine.domain.measures import MEASURES
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
 from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
@@ -15,6 +16,7 @@ from pages._ui.curves.stopping_view import readable
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
 from pages._ui.settled_text import marks, settled_words
 from pages._ui.train.decisions_view import costs, decides, newest, stopped_by
+from tests.store.artefacts import add_run
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
 
@@ -73,16 +75,22 @@ def test_a_series_says_what_it_lacks():
 
 def test_the_estimate_counts_graphs_and_tells_of_transcoders(demo_store: Store):
     checkpoints = demo_store.checkpoints("demo-lora")
-    told = estimate(demo_store, checkpoints, 20)
+    told = estimate(demo_store, checkpoints, AnalyseRun(run="demo-lora"))
     assert told.startswith(f"{len(checkpoints)} checkpoints × 20 prompts: {len(checkpoints) * 20} graphs, about ")
     assert "No transcoder set" not in told
 
 
 def test_the_estimate_is_longer_where_transcoders_must_learn_first(demo_store: Store):
     demo_store.save_run(RunConfig(name="mine", corpus="demo"))
-    told = estimate(demo_store, [checkpoint(0), checkpoint(50)], 4)
+    told = estimate(demo_store, [checkpoint(0), checkpoint(50)], AnalyseRun(run="mine", n_prompts=2))
     assert "so one is trained first" in told
     assert "8 graphs, about 52 s" in told  # 8 x 0.25 s and 50 s
+
+
+def test_the_estimate_counts_the_probes_that_are_there(store: Store) -> None:
+    add_run(store, "mine")  # on a corpus with one probe
+    told = estimate(store, store.checkpoints("mine"), AnalyseRun(run="mine", probe_kind="recall"))
+    assert told.startswith("3 checkpoints × 1 prompt: 3 graphs, about ")
 
 
 def test_every_measure_has_its_sentence():

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
@@ -41,6 +42,22 @@ def test_the_time_left_is_not_guessed_before_a_job_has_got_anywhere() -> None:
     assert progress_text(_job(fraction=0.01, eta_s=7200.0)) == "Step 135 of 300"
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("loading the model", "Loading the model"),
+        ("mine@25%: scoring the edges", "mine@25%: scoring the edges"),
+        ("mine@base, 10% of the tokens replaced: scoring", "mine@base, 10% of the tokens replaced: scoring"),
+        ("“the cat”: what is asked", "“the cat”: what is asked"),
+        ("", "Starting"),
+    ],
+)
+def test_a_name_at_the_beginning_stays_as_it_is(message: str, shown: str) -> None:
+    job = _job(fraction=0.0)
+    told = job.model_copy(update={"progress": Progress(message=message)})
+    assert progress_text(told) == shown
+
+
 def _fail(_store: Store, _request: Request, _report: Report, _cancel: CancelToken) -> str:
     raise InputError("There is no room on the disk.")
 
@@ -75,6 +92,26 @@ def test_the_top_bar_shows_several_jobs_at_once(open_page: OpenPage) -> None:
     assert [button.label for button in app.button].count("Cancel") == 2
 
 
+def test_the_top_bar_tells_of_jobs_that_the_page_shows_itself(open_page: OpenPage) -> None:
+    _failed(AnalyseRun(run="demo-lora", probe_kind="inference"))
+    _failed(AnalyseRun(run="demo-tokens"))
+    app = open_page("curves", runs="demo-lora", on="inference")
+    assert not app.exception
+    assert texts(app).count("There is no room on the disk.") == 2  # one on the page, the other in the menu
+    assert "1 more job is on this page." in texts(app)
+    assert "more job" not in texts(open_page("corpus"))
+
+
+def test_no_name_of_a_button_gives_two_places_one_key() -> None:
+    script = """
+from engine.domain.jobs import AnalyseRun
+from pages._ui.jobs.button import job_button
+for key in ("x", "row x", "room x", "row row x"):
+    job_button(AnalyseRun(run="one"), label="Start", key=key)
+"""
+    assert not AppTest.from_string(script).run().exception
+
+
 def test_what_failed_elsewhere_is_in_the_top_bar_until_it_is_dismissed(open_page: OpenPage) -> None:
     _failed(AnalyseRun(run="demo-lora"))
     assert texts(open_page("corpus")).count("There is no room on the disk.") == 1
@@ -96,5 +133,5 @@ def test_a_job_started_again_takes_the_place_of_the_one_that_failed(open_page: O
 def test_a_finished_job_is_news_in_passing_and_nothing_is_left_of_it(open_page: OpenPage) -> None:
     run_inline(Store.open(), AnalyseRun(run="demo-lora"), on_progress=lambda *_: None, run=lambda *_: "")
     app = open_page("corpus")
-    assert "Analyse demo-lora on 10 prompts o…: done" in texts(app)
+    assert "Analyse demo-lora on up to 10 pro…: done" in texts(app)
     assert not app.sidebar.children

@@ -12,6 +12,7 @@ from engine.figures.fit_text import few_read
 from engine.store import Store
 from engine.workflows import texts
 from engine.workflows.features import n_to_search
+from engine.workflows.loading import base_model
 from engine.workflows.transcoders import outgrown, train_transcoders
 from tests.tiny import tiny_corpus
 from tests.training.conftest import Never, quiet
@@ -34,7 +35,16 @@ def test_the_models_write_where_a_corpus_has_a_few_probes(few: Store, monkeypatc
     monkeypatch.setattr(texts, "N_WRITTEN", 60)
     assert texts.needs_written_texts(few, "mine")
     assert n_to_search(few, REFS) > 300  # what is yet to be written is counted
-    train_transcoders(few, TrainTranscoders(name="own", checkpoints=REFS, training=SMALL), quiet, Never())
+    told: list[tuple[float, str]] = []
+    request = TrainTranscoders(name="own", checkpoints=REFS, training=SMALL)
+    train_transcoders(few, request, lambda *one: told.append(one), Never())
+    # 60 texts of 24 tokens: each takes 2 multiplications a parameter, which is more than so short a training takes.
+    model = base_model(few, few.run("mine").model)
+    writing, learning = 2 * 60 * 24 * model.model.num_parameters(), 6 * 2 * 16 * 16 * model.d_model * model.n_layers
+    assert next(at for at, what in told if "Activations" in what) == pytest.approx(
+        0.99 * writing / (writing + learning)
+    )
+    assert [at for at, _ in told] == sorted(at for at, _ in told)
     written = few.written_texts("mine")
     assert written is not None
     own, _ = texts.texts_of(few, [few.checkpoint(REFS[0])], 0, 0)

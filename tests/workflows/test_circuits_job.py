@@ -19,7 +19,7 @@ from engine.models.base import load_base
 from engine.store import Store
 from engine.store.layout import main_file
 from engine.workflows import run
-from engine.workflows.component_queries import curve_of, found_with
+from engine.workflows.component_queries import curve_of, found_with, without_curve
 from tests.attribution.parts import Never, add_run, silent
 from tests.tiny import tiny_corpus, tiny_neox
 from tests.workflows.component_runs import copied, two_runs
@@ -96,6 +96,33 @@ def test_a_cancelled_one_goes_on_where_it_was(runs: Store, monkeypatch: pytest.M
     run(runs, REQUEST, silent, Never())
     assert len(scored) == 2
     assert len(runs.component_keys("one")) == 4
+
+
+class Measured:
+    """A cancel token that is set when so many checkpoints are scored, and faithfulness is being measured."""
+
+    def __init__(self, store: Store, n: int) -> None:
+        self._store, self._n, self.message = store, n, ""
+
+    def report(self, fraction: float, message: str) -> None:
+        self.message = message
+
+    def check(self) -> None:
+        if len(self._store.component_keys()) >= self._n and "measuring faithfulness" in self.message:
+            raise Cancelled
+
+
+def test_one_cancelled_before_its_faithfulness_tells_where_it_is_missing(runs: Store) -> None:
+    request, cancel = REQUEST.model_copy(update={"shares": (0.5,)}), Measured(runs, 2)
+    with pytest.raises(Cancelled):
+        run(runs, request, cancel.report, cancel)
+    assert without_curve(runs, found_with(runs, "one")) == ("one@25%",)
+    run(runs, request, silent, Never())
+    whole = found_with(runs, "one")
+    assert (len(whole.keys), without_curve(runs, whole)) == (4, ())
+    damaged = CurveReport(key=whole.keys[2], points=()).hash
+    (runs.workspace / main_file("circuit", damaged)).write_text("{", encoding="utf-8")
+    assert without_curve(runs, whole) == ("one@50%",)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:

@@ -1,19 +1,24 @@
 """A run followed from checkpoint to checkpoint: measured once, kept by stretch, and read as one course."""
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from engine.analysis.watched import watched_probes
+from engine.attribution.acted import stretch
 from engine.domain.errors import Cancelled, InputError
+from engine.domain.explained import ExplainedLogits
 from engine.domain.jobs import AskedPrompt, WhereProbes, quiet
 from engine.domain.runs import NO_CORPUS
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.learned import MOST_STOPS, learned, learning_of, stops, what_lacks
-from engine.workflows.prompt_groups import probe_group
+from engine.workflows.learned import MOST_STOPS, asked_of, learned, learning_of, stops, what_lacks
+from engine.workflows.prompt_groups import group_acted, probe_group
 from engine.workflows.where import where_probes
 from tests.attribution.parts import Never, workspace
 
@@ -94,12 +99,90 @@ def test_what_was_cancelled_goes_on_where_it_was_left(here: Store) -> None:
     assert learned(here, "one", "paraphrase", 2).missing == ()
 
 
-def test_what_was_measured_from_end_to_end_is_shown_until_there_is_more(here: Store) -> None:
+def test_what_was_followed_is_not_measured_again_from_end_to_end(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean Map of Compare asks for it. Each stretch is as exact as asked, and mostly the same to the bit."""
+    a, b = "one@base", "one@100%"
     probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
-    asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
-    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked), quiet, Never())
+    at_once = WhereProbes(a=a, b=b, asked=asked_of(probes))
+    where_probes(here, at_once, quiet, Never())
+    measured, missing = group_acted(here, a, b, probes)
+    assert missing == []
+    for _, acted in measured:
+        (here.workspace / "acted" / f"{acted.key.hash}.safetensors").unlink()
+    here.sync()
+    assert group_acted(here, a, b, probes) == ([], list(probes))
+    follow(here, "one")
+    times = here.acted_times("one")
+    found, missing = group_acted(here, a, b, probes)
+    assert missing == []
+    same_points: list[bool] = []
+    for (probe, acted), (same, other) in zip(found, measured, strict=True):
+        assert (probe, acted.key, acted.answer) == (same, other.key, other.answer)
+        for one, whole in zip(acted.stretches, other.stretches, strict=True):
+            assert (one.before, one.after) == (whole.before, whole.after)
+            assert one.n_points >= whole.n_points
+            same_points.append(one.n_points == whole.n_points)
+            assert np.array_equal(one.by_matrix, whole.by_matrix) == same_points[-1]
+            assert one.by_matrix == pytest.approx(whole.by_matrix, abs=0.01 * abs(acted.change))
+    assert sum(same_points) >= len(same_points) / 2
+    where_probes(here, at_once, quiet, Never())
+    assert here.acted_times("one") == times
+
+    lost = found[0][1].key.stretches[1]
+    (here.workspace / "acted" / f"{lost.hash}.safetensors").write_bytes(b"")
+    assert group_acted(here, a, b, probes)[1] == [probes[0]]
+    measure = Mock(wraps=stretch)
+    monkeypatch.setattr("engine.attribution.acted.stretch", measure)
+    where_probes(here, at_once, quiet, Never())
+    assert measure.call_count == 1  # the other stretches of this probe are there
+    again = group_acted(here, a, b, probes)[0][0][1]
+    assert again.effects is not None
+    assert np.array_equal(again.stretches[2].by_matrix, found[0][1].stretches[2].by_matrix)
+
+
+def test_stretches_of_other_outputs_or_of_another_state_are_no_course(here: Store) -> None:
+    a, b = "one@base", "one@100%"
+    probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 1)[:1]
+    where_probes(here, learning_of(here.checkpoints("one"), probes), quiet, Never())
+    ((_, found),), _ = group_acted(here, a, b, probes)
+    middle = here.acted(found.key.stretches[1])
+    assert middle is not None
+    for changes in ({"explained": ExplainedLogits(answers=(3,))}, {"hashes": (found.key.hashes[1], "of another run")}):
+        here.save_acted(replace(middle, key=middle.key.model_copy(update=changes)))
+        (here.workspace / "acted" / f"{middle.key.hash}.safetensors").unlink(missing_ok=True)
+        here.sync()
+        assert group_acted(here, a, b, probes) == ([], list(probes))
+
+
+def test_what_was_measured_from_end_to_end_over_all_checkpoints_is_not_measured_again(here: Store) -> None:
+    probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
+    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked_of(probes)), quiet, Never())
     found = learned(here, "one", "paraphrase", 2)
-    assert (len(found.means), found.steps, len(found.missing)) == (2, (0, 1, 2, 4), 4)
+    assert (len(found.means), found.steps, found.missing, found.is_followed) == (2, (0, 1, 2, 4), (), True)
+    checkpoints, whole = here.checkpoints("one"), group_acted(here, "one@base", "one@100%", probes)[0]
+    n_found = 0
+    for number, (a, b) in enumerate(pairwise(checkpoints)):
+        stretches, missing = group_acted(here, a.ref, b.ref, probes)
+        where_probes(here, WhereProbes(a=a.ref, b=b.ref, asked=asked_of(probes)), quiet, Never())
+        alone = dict(group_acted(here, a.ref, b.ref, probes)[0])
+        for probe, one in stretches:  # as when it is measured by itself, to the bit
+            assert (one.key, one.effects) == (alone[probe].key, None)
+            assert np.array_equal(one.stretches[0].by_matrix, alone[probe].stretches[0].by_matrix)
+        for probe in missing:  # those that may be more exact by themselves
+            once = dict(whole)[probe].stretches[number]
+            assert alone[probe].stretches[0].n_points >= once.n_points > 4
+        n_found += len(stretches)
+    assert 0 < n_found < 3 * len(probes)
+
+
+def test_what_was_measured_from_end_to_end_over_a_few_checkpoints_is_shown_until_there_is_more(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.workflows.courses.MOST_STRETCHES", 2)
+    probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
+    where_probes(here, WhereProbes(a="one@base", b="one@100%", asked=asked_of(probes)), quiet, Never())
+    found = learned(here, "one", "paraphrase", 2)
+    assert (len(found.means), found.steps, len(found.missing)) == (2, (0, 2, 4), 4)
     follow(here, "one", 1)
     assert [len(mean.n_probes) for mean in learned(here, "one", "paraphrase", 1).means.values()] == [1, 1]
 

@@ -13,10 +13,11 @@ from engine.domain.errors import Cancelled, InputError
 from engine.domain.jobs import AskedPrompt, NeverCancelled, Where, WhereProbes, quiet
 from engine.domain.runs import Checkpoint
 from engine.store import Store
+from engine.workflows.courses import MOST_STRETCHES, path_between
 from engine.workflows.loading import weights
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_group
 from engine.workflows.queries import stored_acted
-from engine.workflows.where import MOST_STRETCHES, _Course, path_between, where, where_probes
+from engine.workflows.where import _Course, where, where_probes
 from tests.analysis.micro_graphs import probe
 from tests.store.test_store_acted import KEY, acted
 

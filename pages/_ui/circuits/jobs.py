@@ -1,12 +1,13 @@
 """What the page's jobs take, which job is for what, and the offer to find the circuits of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from engine.domain.components import ScoreSettings
 from engine.domain.jobs import CheckRobustness, FindCircuits, Request, UniteCircuits
-from engine.domain.numbers import duration, plural
+from engine.domain.numbers import count, duration, plural
 from engine.domain.runs import Checkpoint
 from pages._ui.circuits.pairs import fitting_corpora, pairs_fit, refuse_pairs, whose_pairs
 from pages._ui.jobs.button import job_button
@@ -18,17 +19,27 @@ SCORE_S, CURVE_S = 0.6, 1.7  # of one checkpoint, 100 pairs, on the demo's model
 ROBUSTNESS_S = 30.0
 
 
-def offer_to_find(
-    run: str, checkpoints: Sequence[Checkpoint], pairs: str, settings: ScoreSettings, *, others_found: bool
-) -> None:  # fmt: skip
-    """The button that finds the circuits of `checkpoints`. `others_found`: the run has circuits already."""
-    n = len(checkpoints)
+@dataclass(frozen=True)
+class Remaining:
+    """Checkpoints of a run at which something is left to be done."""
+
+    without_circuit: Sequence[Checkpoint]
+    without_curve: Sequence[Checkpoint]  # found, but their faithfulness was not measured
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        both = sorted((*self.without_circuit, *self.without_curve), key=lambda one: one.step)
+        return tuple(one.ref for one in both)
+
+
+def offer_to_find(run: str, left: Remaining, pairs: str, settings: ScoreSettings, *, others_found: bool) -> None:
+    """The button that does what is left. `others_found`: the run has circuits already."""
     if not (fit := pairs_fit(store(), run, pairs)).fits:
         refuse_pairs(store(), run, pairs, fit)
         return
     with st.container(border=True):
         if others_found:
-            st.markdown(f"**{plural(n, 'checkpoint')} of {plain(run)} without a circuit yet**")
+            st.markdown(f"**{_left(run, left)}**")
         else:
             st.markdown(f"**The circuits of {plain(run)} have not been found yet**")
             st.markdown(
@@ -39,21 +50,38 @@ def offer_to_find(
         if whose := whose_pairs(store(), run, pairs):
             others = " Settings has other corpora." if len(fitting_corpora(store(), run)) > 1 else ""
             st.caption(plain(whose + others))
-        request = FindCircuits(checkpoints=tuple(one.ref for one in checkpoints), pairs=pairs, settings=settings)
+        request = FindCircuits(checkpoints=left.refs, pairs=pairs, settings=settings)
         job_button(
-            request,
-            label=f"Find {'it' if n == 1 else f'all {n}'}" if others_found else "Find the circuits of all checkpoints",
-            key="find circuits", icon=":material/hub:", note=estimate(run, request, fit.n),
+            request, label=_label(left) if others_found else "Find the circuits of all checkpoints",
+            key="find circuits", icon=":material/hub:",
+            note=estimate(run, request, fit.n, n_scored=len(left.without_curve)),
             covers=lambda request: finds(request, run, pairs),
         )  # fmt: skip
 
 
-def estimate(run: str, request: FindCircuits, n_there: int) -> str:
-    """What it takes. `n_there`: pairs of the corpus; 0 where that is not known."""
+def _left(run: str, left: Remaining) -> str:
+    n, n_curves = len(left.without_circuit), len(left.without_curve)
+    if not n:
+        return f"The faithfulness of {plural(n_curves, 'circuit')} of {plain(run)} has not been measured yet"
+    more = f", and {count(n_curves)} whose faithfulness was not measured" if n_curves else ""
+    return f"{plural(n, 'checkpoint')} of {plain(run)} without a circuit yet{more}"
+
+
+def _label(left: Remaining) -> str:
+    n, n_curves = len(left.without_circuit), len(left.without_curve)
+    if n and n_curves:
+        return "Find what is missing"
+    return f"{'Find' if n else 'Measure'} {'it' if n + n_curves == 1 else f'all {n + n_curves}'}"
+
+
+def estimate(run: str, request: FindCircuits, n_there: int, *, n_scored: int = 0) -> str:
+    """What it takes. `n_there`: pairs of the corpus; 0 where that is not known. `n_scored`: of so many of the
+    checkpoints faithfulness alone is to be measured."""
     settings, n = request.settings, len(request.checkpoints)
     n_pairs = min(settings.n_pairs, n_there or settings.n_pairs)
     up_to = "" if n_there else "up to "
-    takes = duration(n * n_pairs / 100 * (SCORE_S * settings.n_steps / 5 + CURVE_S))
+    scores_s = (n - n_scored) * SCORE_S * settings.n_steps / 5
+    takes = duration(n_pairs / 100 * (scores_s + n * CURVE_S))
     return (
         f"{plural(n, 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each: "
         f"{on_this_model(store(), run, f'about {takes}', request)}. It runs in the background, and every finished "

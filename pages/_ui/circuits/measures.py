@@ -232,7 +232,7 @@ def _too_few(key: ComponentKey) -> str:
 def _ask_for_robustness(chosen: CircuitChoice, key: ComponentKey, *, first: bool) -> None:
     size = "" if first else f" at {percent(chosen.share)} of the edges"
     request = CheckRobustness(checkpoint=chosen.b.ref, pairs=key.pairs, settings=key.settings, share=chosen.share)
-    takes = f"About {duration(ROBUSTNESS_S * key.settings.n_pairs / 100)}"
+    takes = f"About {duration(ROBUSTNESS_S * n_pairs_of(scores_of(store(), key)) / 100)}"
     job_button(
         request, covers=lambda request: checks(request, chosen.b.ref), label=f"Check B’s circuit{size}",
         key="check robustness", primary=False,

@@ -17,7 +17,8 @@ from engine.domain.numbers import plural
 from engine.figures.map_acted import acted_mean_view
 from engine.figures.map_tables import mean_matrices_at, mean_matrix_rows, mean_place_rows, mean_role_rows
 from engine.figures.map_view import MapView
-from engine.workflows.learned import MOST_STRETCHES, asked_of
+from engine.workflows.courses import path_between
+from engine.workflows.learned import asked_of
 from engine.workflows.prompt_groups import group_acted, group_prompts
 from pages._ui.acted_probes import kept_mean, made_from, offer_to_measure
 from pages._ui.compare.map import TABLE_PX, draw_map, export_map, kept_view, step_of
@@ -47,9 +48,10 @@ def _offer(selection: Selection, missing: Sequence[Probe], n: int) -> None:
         "See at which tokens and layers training made the right answers rise or fall, on average. It needs no "
         "transcoders and no graphs."
     )
+    n_stretches = len(path_between(store(), selection.a, selection.b)) - 1
     offer_to_measure(
         WhereProbes(a=selection.a.ref, b=selection.b.ref, asked=asked_of(missing)), selection.a.run, n,
-        n_stretches=MOST_STRETCHES, label="Find where training acted", key="where of many",
+        n_stretches=n_stretches, label="Find where training acted", key="where of many",
         told=told if len(missing) == n else "",
     )  # fmt: skip
 

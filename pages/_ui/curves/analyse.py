@@ -1,14 +1,17 @@
 """Trace the circuits of a whole run where they are asked for: what it takes, how far it is, how to stop it."""
 
+from collections import Counter
+
 import streamlit as st
 
-from engine.domain.corpus import ProbeKind
+from engine.analysis.watched import watched_probes
+from engine.domain.corpus import Probe, ProbeKind
 from engine.domain.jobs import AnalyseRun, Train
 from engine.domain.numbers import duration, plural
 from engine.domain.runs import Checkpoint
 from engine.domain.series import GraphSeries
 from engine.store import Store
-from engine.workflows.learned import stops
+from engine.workflows.learned import stops, what_lacks
 from engine.workflows.transcoders import set_for
 from pages._ui.acted_probes import STRETCH_S
 from pages._ui.change_data import Seen
@@ -21,19 +24,20 @@ TRACE_S = 0.25  # one prompt on the demo's model, on one core, what else is meas
 _TRANSCODERS_S = 50.0  # a shared set for a run's checkpoints
 
 
-def offer_to_trace(run: str, kind: ProbeKind, found: Seen | None, *, n_types: int) -> None:
+def offer_to_trace(run: str, kind: ProbeKind, found: Seen | None) -> None:
     """The button that traces the run where nothing, or not everything, is traced; else nothing."""
     checkpoints = store().checkpoints(run)
     if _training(run):
         st.info("This run is still training. Its circuits can be traced when it has finished.")
-    elif len(checkpoints) < 2:
-        st.info("The base is the only checkpoint of this run, so there is nothing to compare yet.")
+    elif found is not None and found.series is not None:
+        if lacking := missing(found.series, checkpoints):
+            _rest(run, kind, found.series, lacking)
+    elif lacks := what_lacks(store(), run, kind):
+        st.info(plain(lacks))
     elif found is None:
-        _first(run, kind, checkpoints, n_types)
-    elif found.series is None:
-        _more(run, kind, found, checkpoints, n_types)
-    elif lacking := missing(found.series, checkpoints):
-        _rest(run, kind, found.series, lacking)
+        _first(run, kind, checkpoints)
+    else:
+        _more(run, kind, found, checkpoints)
 
 
 def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
@@ -50,22 +54,29 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
     )
 
 
-def estimate(store: Store, checkpoints: list[Checkpoint], n_prompts: int) -> str:
-    """How many graphs, and how long they take about; more where transcoders must learn first."""
+def estimate(store: Store, checkpoints: list[Checkpoint], request: AnalyseRun) -> str:
+    """How many graphs, and how long they take about; more where transcoders must learn first. Raises NotFound (the
+    run; its corpus)."""
+    n_prompts = len(_asked(store, request))
     n = len(checkpoints) * n_prompts
     seen = set_for(store, [checkpoint.ref for checkpoint in checkpoints])
     acted_s = n_prompts * (len(stops(checkpoints)) - 1) * STRETCH_S
     takes = duration(n * TRACE_S + acted_s + (0.0 if seen else _TRANSCODERS_S))
-    takes = on_this_model(store, checkpoints[0].run, f"about {takes}", AnalyseRun(run=checkpoints[0].run))
+    takes = on_this_model(store, request.run, f"about {takes}", request)
     first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
     return (
-        f"{len(checkpoints)} checkpoints × {n_prompts} prompts: {plural(n, 'graph')}, "
+        f"{len(checkpoints)} checkpoints × {plural(n_prompts, 'prompt')}: {plural(n, 'graph')}, "
         f"{takes}.{first} It runs in the "
         "background. If you cancel, what is traced is kept."
     )
 
 
-def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: int) -> None:
+def _asked(store: Store, request: AnalyseRun) -> tuple[Probe, ...]:
+    """The probes that it asks; a type of which the corpus has fewer has them all."""
+    return watched_probes(store.corpus(store.run(request.run).corpus), request.probe_kind, request.n_prompts)
+
+
+def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint]) -> None:
     request = AnalyseRun(run=run, probe_kind=kind)
     with st.container(border=True):
         st.markdown(f"**The circuits of {plain(run)} have not been traced yet**")
@@ -74,20 +85,21 @@ def _first(run: str, kind: ProbeKind, checkpoints: list[Checkpoint], n_types: in
             "circuits changed as a whole, whether the new words activate the features of what they mean, and whether "
             "the answer depends on the circuit."
         )
-        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
+        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request))
 
 
-def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint], n_types: int) -> None:
+def _more(run: str, kind: ProbeKind, found: Seen, checkpoints: list[Checkpoint]) -> None:
     """What was seen in passing is there; the whole run can still be traced."""
     request = AnalyseRun(run=run, probe_kind=kind)
     n_prompts = max((one.n_prompts for reading in found.readings for one in reading.types), default=0)
+    n_asked = max(Counter(probe.constraint_type for probe in _asked(store(), request)).values())
     with st.container(border=True):
         st.markdown(
             f"Not measured yet. The charts above are from {plural(n_prompts, 'prompt')} of each type, traced while the "
-            f"run trained. Tracing every checkpoint on {request.n_prompts} adds this check, comparisons with the base "
+            f"run trained. Tracing every checkpoint on {n_asked} adds this check, comparisons with the base "
             "and the last checkpoint, and intervals."
         )
-        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request.n_prompts * n_types))
+        _button(request, "Trace all checkpoints", estimate(store(), checkpoints, request))
 
 
 def _rest(run: str, kind: ProbeKind, series: GraphSeries, lacking: str) -> None:

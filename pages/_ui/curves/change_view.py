@@ -77,14 +77,14 @@ def pick_run_and_kind(page: str, scores: Mapping[str, pd.DataFrame]) -> tuple[st
 
 
 @guarded()
-def how_circuits_changed(page: str, run: str, kind: ProbeKind, *, last_step: int, n_types: int) -> None:
+def how_circuits_changed(page: str, run: str, kind: ProbeKind, *, last_step: int) -> None:
     """The section of one run. `last_step`: where the axis of the probe curves ends."""
     title, head = st.columns([9, 1], vertical_alignment="center")
     title.subheader("Circuit change", anchor=False)
     found = seen(store(), run, kind)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = _pick_comparison(page, run, kind, found) if found is not None else None
-    analyse = partial(offer_to_trace, run, kind, found, n_types=n_types)
+    analyse = partial(offer_to_trace, run, kind, found)
     if found is None or chosen is None:
         analyse()
         return

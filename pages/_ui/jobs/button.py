@@ -60,7 +60,7 @@ def job_button(
         start_job(request)
         again()
     button = _Button(request, label, key, note, icon, primary, same, changes, below, finished)
-    with st.container(key=f"job {key}"):  # what stands below keeps its place in the page whatever the job does
+    with st.container(key=f"job room {key}"):  # what stands below keeps its place in the page whatever the job does
         if job is not None and is_active(job):
             shown_on_page(job)
             _running(button, job.id, changes())

@@ -29,6 +29,7 @@ class _SeenJobs:
     active: list[JobRecord]
     stopped: list[JobRecord]  # failed or interrupted
     done: list[JobRecord]  # a moment ago
+    n_here: int  # others that are active or stopped: the page itself shows them
 
 
 def job_indicator() -> None:
@@ -52,13 +53,14 @@ def _poll() -> None:
 
 
 def _seen() -> _SeenJobs:
-    here, seen = on_page(), seen_ending()
-    elsewhere = [job for job in jobs().snapshot() if job.id not in here]
+    here, seen, known = on_page(), seen_ending(), jobs().snapshot()
+    elsewhere = [job for job in known if job.id not in here]
     news = [job for job in elsewhere if job.state == "done" and job.id not in seen]
     return _SeenJobs(
         active=[job for job in elsewhere if job.state not in FINISHED],
         stopped=[job for job in elsewhere if job.state in STOPPED],
         done=[job for job in news if time.time() - (job.finished_at or 0.0) < NEWS_S],
+        n_here=sum(job.id in here and (job.state not in FINISHED or job.state in STOPPED) for job in known),
     )
 
 
@@ -70,6 +72,8 @@ def _indicator(seen: _SeenJobs) -> None:
                 progress_row(job, key=f"indicator {job.id}")
             for job in seen.stopped:
                 _stopped(job)
+            if seen.n_here:
+                st.caption(f"{plural(seen.n_here, 'more job')} {'is' if seen.n_here == 1 else 'are'} on this page.")
     elif seen.done:
         with st.container(key="jobs news"):
             st.markdown(f":green[:material/check:] {plain(shorten(seen.done[0].title, _TITLE_LIMIT))}: done")

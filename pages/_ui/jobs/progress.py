@@ -31,7 +31,12 @@ def progress_text(job: JobRecord) -> str:
     if job.state == "queued":
         return "Queued: starts when the job before it ends"
     message = job.progress.message or "starting"
-    return message[0].upper() + message[1:] + time_left(job)
+    return _with_capital(message) + time_left(job)
+
+
+def _with_capital(message: str) -> str:
+    """At its beginning, unless that is no plain word: what a person named, such as `mine@25%:`, stays as it is."""
+    return message[0].upper() + message[1:] if message.split(" ")[0].isalpha() else message
 
 
 def time_left(job: JobRecord) -> str:
