@@ -54,7 +54,8 @@ def test_curves_and_probe_give_the_same_rows(run: Run) -> None:
     assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in rows)
     again = data(run("probe", "tiny", "--json", "-"))
     assert [row["mean_p"] for row in again] == pytest.approx([row["mean_p"] for row in rows], rel=1e-4)
-    assert "inference" in run("curves", "tiny").stdout
+    assert "inference" in (table := run("curves", "tiny").stdout)
+    assert f"{round(rows[-1]['accuracy'] * rows[-1]['n'])} of {rows[-1]['n']} (" in table  # they are few
 
 
 def test_a_finished_run_resumed_stays_as_it_is(run: Run) -> None:
