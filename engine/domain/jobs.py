@@ -300,6 +300,11 @@ class JobRecord(Record):
     error: str = ""
     result: str = ""  # what was made, in words a page can link to (a run name, a comparison hash)
 
+    @property
+    def told_state(self) -> str:
+        """The state as texts have it; in files and JSON it stays as it always was."""
+        return "canceled" if self.state == "cancelled" else self.state
+
 
 class Report(Protocol):
     """The progress callback that every workflow is handed."""

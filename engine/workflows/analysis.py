@@ -58,7 +58,7 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
             work.add(checkpoint, within, cancel)
         finally:
             work.save()
-    report(1.0, f"{len(checkpoints)} checkpoints analysed")
+    report(1.0, f"{len(checkpoints)} checkpoints analyzed")
     return work.series.key.hash
 
 

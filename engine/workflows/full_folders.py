@@ -83,8 +83,8 @@ def _quantised(folder: Path) -> str:
     method = str(settings.get("quant_method") or "unknown method") if isinstance(settings, dict) else "unknown method"
     way = "give the weights that it was made from, or merge the adapter into the model as it was before"
     if method.lower() in ("bitsandbytes", "bnb"):
-        way = f"dequantise it where it was trained: {_python(folder, '.dequantize()')}"
-    return f"its weights are quantised ({method[:40]}), so they are not those that were trained: {way}"
+        way = f"dequantize it where it was trained: {_python(folder, '.dequantize()')}"
+    return f"its weights are quantized ({method[:40]}), so they are not those that were trained: {way}"
 
 
 def _pickles(folder: Path) -> list[str]:

@@ -48,7 +48,7 @@ def label_features(store: Store, request: LabelFeatures, report: Report, cancel:
         cancel,
         again=request.again,
     )
-    report(1.0, "Features labelled")
+    report(1.0, "Features labeled")
     return digest
 
 

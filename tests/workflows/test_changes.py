@@ -157,7 +157,7 @@ def test_graphs_of_another_prompt_than_the_probes_are_left_out(store):
 def test_a_corpus_that_was_changed_is_refused(store):
     series = a_series(store, a_run(store))
     key = series.key.model_copy(update={"corpus_hash": "other"})
-    with pytest.raises(InputError, match=r"was changed after the circuits of “one” were traced.*Analyse the run again"):
+    with pytest.raises(InputError, match=r"was changed after the circuits of “one” were traced.*Analyze the run again"):
         changes_of(store, series.model_copy(update={"key": key}))
 
 
