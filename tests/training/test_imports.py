@@ -246,6 +246,29 @@ def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelS
     assert all(torch.equal(found[name], before[name]) for name in before)
 
 
+def test_an_adapter_in_shards_is_as_in_one_file(taught: Store, out: Path, llama: ModelSpec, tmp_path: Path) -> None:
+    """As transformers writes a large one, with the index named as that of a whole model."""
+    whole, made = out / "checkpoint-6", tmp_path / "made"
+    model = AutoModelForCausalLM.from_pretrained(llama.location)
+    model.load_adapter(str(whole))
+    model.save_pretrained(made, max_shard_size="1KB")
+    shards = sorted(made.glob("adapter_model-*.safetensors"))
+    assert len(shards) > 1
+    assert not (made / "adapter_model.safetensors").exists()
+    take_in(taught, [made], llama)
+    adapter = taught.checkpoints("mine")[-1].adapter
+    assert adapter is not None
+    found, before = read_weights(adapter), load_file(whole / "adapter_model.safetensors")
+    assert found.keys() == before.keys()
+    assert all(torch.equal(found[name], before[name]) for name in before)
+    shards[-1].unlink()
+    with pytest.raises(InputError, match=f"{shards[-1].name} is missing, which model.safetensors.index.json names"):
+        take_in(taught, [made], llama, name="less")
+    (made / "model.safetensors.index.json").unlink()
+    with pytest.raises(InputError, match="it has shards and no index that names them"):
+        take_in(taught, [made], llama, name="less")
+
+
 @pytest.mark.parametrize("alpha", [0.5, 0, -4])  # below 0: what was trained is taken off the base
 def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(
     taught: Store, out: Path, llama: ModelSpec, alpha: float
