@@ -9,7 +9,7 @@ import typer
 from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 
 if TYPE_CHECKING:
     from engine.jobs import JobManager
@@ -79,7 +79,7 @@ def _resume(manager: "JobManager", job_id: str) -> None:
     if job.state == "failed":
         raise InputError(job.error)
     if job.state != "done":
-        raise Cancelled
+        raise Canceled
     say(f"“{job.title}” is done: {job.result}")
 
 

@@ -58,7 +58,7 @@ def gguf_model(file: Path, cache: Path, name: str, dtype: str, report: Report, c
     """The model in `file` as a folder below `cache`, in `dtype`; what lies there whole, of the same file, is kept.
 
     Safe between processes. Raises ModelUnavailable (no reader, another family, not enough room), Damaged (the file, or
-    what it holds), StorageFailed, Cancelled.
+    what it holds), StorageFailed, Canceled.
     """
     if importlib.util.find_spec(READER) is None:
         raise ModelUnavailable(

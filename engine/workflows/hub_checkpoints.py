@@ -92,7 +92,7 @@ def fetched(
 ) -> tuple[list[FoundCheckpoint], dict[str, str]]:
     """The same with their files in the Hugging Face cache, and for each folder there what the person calls it.
 
-    Raises ModelUnavailable, InputError (a link that leaves the cache), Cancelled.
+    Raises ModelUnavailable, InputError (a link that leaves the cache), Canceled.
     """
     from engine.models.hub import fetch
 

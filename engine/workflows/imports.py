@@ -77,7 +77,7 @@ def import_adapters(
     killed import is done again; where it had come to its end, its run is found to be the same and left alone. Raises
     InputError (no checkpoint, two of one step, one for another model or a pickled one, a link, one that answers
     differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
-    ModelUnavailable, Cancelled: nothing of a refused import stays.
+    ModelUnavailable, Canceled: nothing of a refused import stays.
     """
     from engine.models.hub import fetch_model
 

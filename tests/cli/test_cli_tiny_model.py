@@ -334,7 +334,7 @@ def test_the_same_in_a_process_of_its_own(run: Run, tmp_path: Path) -> None:
     assert len(json.loads(result.stdout.decode("utf-8"))) == 3
 
 
-def test_a_job_cancelled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Run) -> None:
+def test_a_job_canceled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Run) -> None:
     workspace, name = run.folder / "workspace", "cancelled"  # type: ignore[attr-defined]
     command = [
         sys.executable, "-m", "engine", "train", "--workspace", str(workspace), "--model", "tiny-llama", "--corpus",

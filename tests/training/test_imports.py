@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine.analysis.losses import ToldLoss
-from engine.domain.errors import Cancelled, InputError, StorageFailed
+from engine.domain.errors import Canceled, InputError, StorageFailed
 from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
 from engine.domain.runs import NO_CORPUS, CheckpointState
@@ -291,11 +291,11 @@ def test_a_run_longer_and_wider_than_is_trained_here(taught: Store, out: Path, l
     assert taught.checkpoint("mine@step1500000").state.examples_seen == 1_500_000 * 8192
 
 
-def test_nothing_of_a_cancelled_or_failed_import_stays(
+def test_nothing_of_a_canceled_or_failed_import_stays(
     taught: Store, script: Path, llama: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in (1, 2, 4):
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             import_adapters(
                 taught, [script], name="mine", model=llama, corpus="tiny", report=quiet, cancel=After(n)
             )  # fmt: skip
@@ -322,7 +322,7 @@ def test_probes_are_measured_later_as_at_the_import(taught: Store, script: Path,
     take_in(taught, [script], llama)
     (before,) = (info for info in taught.runs() if info.name == "mine")
     request = MeasureProbes(run="mine", corpus=corpus)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(taught, request, quiet, After(2))
     assert (taught.run("mine").corpus, taught.probe_results("mine")) == (NO_CORPUS, {})  # all of it or nothing
     with pytest.raises(InputError, match="imported without a corpus, whose probes are needed"):

@@ -111,7 +111,7 @@ def test_missing_and_damaged_graphs_are_left_out(store):
     )
     gone.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    cut = series.model_copy(update={"graphs": series.graphs[:-1]})  # as a cancelled job leaves it
+    cut = series.model_copy(update={"graphs": series.graphs[:-1]})  # as a canceled job leaves it
     unknown = SeriesGraph(step=4, probe_id="never-heard-of", graph=series.graphs[1].graph)
     found = changes_of(store, cut.model_copy(update={"graphs": (*cut.graphs, unknown)}))
     assert found.fits["n"].tolist() == [3, 3, 4, 4, 4, 3]
