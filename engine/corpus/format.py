@@ -31,8 +31,9 @@ FIELDS: Final[dict[str, Field]] = {
     "answer": Field(
         "the right answer to the probe, or to the clean prompt; it may have several tokens", (PROBE, PAIR),
         (
-            "correct_answer", "right_answer", "clean_answer", "answer_clean", "target", "label", "output", "completion",
-            "response", "expected", "expected_answer", "gold", "correct", "best_answer", "target_true", "answers",
+            "correct_answer", "right_answer", "best_answer", "expected_answer", "gold_answer", "clean_answer",
+            "answer_clean", "clean_label", "clean_target", "target", "label", "output", "completion", "response",
+            "expected", "gold", "correct", "target_true", "answers",
         ),
     ),
     "foils": Field(
@@ -58,8 +59,9 @@ FIELDS: Final[dict[str, Field]] = {
     "corrupted_answer": Field(
         "the right answer to the corrupted prompt", (PAIR,),
         (
-            "corrupt_answer", "answer_corrupted", "answer_corrupt", "wrong_answer", "counterfactual_answer",
-            "other_answer", "incorrect", "foil", "target_false",
+            "corrupt_answer", "answer_corrupted", "answer_corrupt", "corrupted_label", "corrupted_target",
+            "corrupt_label", "corrupt_target", "wrong_answer", "counterfactual_answer", "other_answer", "incorrect",
+            "foil", "target_false",
         ),
     ),
     "constraint_type": Field(
@@ -82,7 +84,10 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "completion": Field(
         "what follows the prompt and is learned", (TRAIN,),
-        ("response", "output", "answer", "target", "chosen", "reply", "solution", "label", "assistant", "answers"),
+        (
+            "response", "output", "answer", "target", "chosen", "reply", "solution", "label", "assistant", "answers",
+            "correct_answer", "right_answer", "best_answer", "expected_answer", "gold_answer", "expected", "gold",
+        ),
     ),
     "messages": Field(
         "a chat as a list of `role` and `content`, of which the last answer is learned; the model’s chat template "

@@ -12,6 +12,7 @@ from engine.domain.corpus import PROBE_KINDS, Slug
 
 _OF_PROBES = ("kind", "foils", "known_text")  # no other row has them
 _KIND_NAMES = ("kind", "probe_kind", "probe_type")
+_TASKS = {"paraphrase", "inference"}  # of instruction data, too
 _ASKED = ("prompt", "question", "probe", "query", "instruction", "input")  # of a probe: rather than what it is about
 _TYPE = TypeAdapter(Slug)
 
@@ -74,14 +75,15 @@ def _usual(field: str, form: str) -> tuple[str, ...]:
 
 
 def _kind_column(table: Table) -> str | None:
-    """The one named so that holds a kind; else the first that holds nothing else."""
+    """The one named so that holds a kind; else the first that holds nothing else, and no task that is so called."""
     named = [column for column in table.columns if _plain(column) in _KIND_NAMES]
     for column in named:
         if any(as_kind(value) in PROBE_KINDS for value in _texts(table, column)):
             return column
     for column in table.columns:
-        values = [as_kind(value) for value in _texts(table, column)]
-        if values and all(value in PROBE_KINDS for value in values):
+        kinds = {as_kind(value) for value in _texts(table, column)}
+        is_task = len(kinds) == 1 and kinds <= _TASKS and not any(word in _plain(column) for word in ("type", "probe"))
+        if kinds and kinds <= PROBE_KINDS.keys() and not is_task:
             return column
     return None
 
