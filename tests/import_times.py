@@ -37,7 +37,7 @@ def spent(what: str, model: Path, out: Path, work: Path) -> dict[str, float]:
     from safetensors.torch import load_file
 
     from engine.corpus.english import english
-    from engine.domain.jobs import ImportCheckpoints, NeverCancelled, quiet
+    from engine.domain.jobs import ImportCheckpoints, NeverCanceled, quiet
     from engine.domain.models import ModelSpec
     from engine.models import adapters, as_trained, sharing  # noqa: F401 - imported before the clock starts
     from engine.models.base import load_base
@@ -54,7 +54,7 @@ def spent(what: str, model: Path, out: Path, work: Path) -> dict[str, float]:
     if what.startswith("import"):
         named = corpus.name if what == "import" else None
         request = ImportCheckpoints(name="theirs", folders=(str(out),), model=spec, corpus=named)
-        run(store, request, quiet, NeverCancelled())
+        run(store, request, quiet, NeverCanceled())
     else:
         loaded = load_base(spec)
         probes = prepare_probes(loaded.tokenizer, corpus.probes, limit=loaded.n_positions)

@@ -118,10 +118,17 @@ def smoothed(losses: Sequence[float], smoothing: float = LOSS_SMOOTHING) -> np.n
     return pd.Series(losses, dtype=float).ewm(alpha=1 - smoothing, adjust=False).mean().to_numpy()
 
 
+def accuracies(scores: pd.DataFrame) -> dict[str, tuple[float, int]]:
+    """By probe kind: the share of probes that are right and their number, over all constraint types and rows."""
+    groups = scores.assign(right=scores["accuracy"] * scores["n"]).groupby("probe_kind", sort=False)
+    return {str(kind): (float(rows["right"].sum() / rows["n"].sum()), int(rows["n"].sum())) for kind, rows in groups}
+
+
 def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
-    """step, probe_kind, accuracy: the mean over constraint types, of the probe kinds `kinds`."""
+    """step, probe_kind, accuracy: the mean over constraint types, of the probe kinds `kinds`; n: the probes of all."""
     chosen = scores[scores["probe_kind"].isin(kinds)]
-    return chosen.groupby(["step", "probe_kind"], sort=False, as_index=False)[["accuracy"]].mean()
+    groups = chosen.groupby(["step", "probe_kind"], sort=False, as_index=False)
+    return groups.agg(accuracy=("accuracy", "mean"), n=("n", "sum"))
 
 
 def best_step(scores: pd.DataFrame) -> int | None:

@@ -18,7 +18,7 @@ import numpy as np
 from engine.analysis.curves import wilson
 from engine.domain.decisions import Capture, DecisionSettings
 from engine.domain.measures import DRIFT_CAVEAT, MEASURE_TITLES, Change
-from engine.domain.numbers import below, decimal, percent, plural, step_name
+from engine.domain.numbers import below, decimal, plural, share_of, step_name
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,9 @@ def _moving_score(constraint_type: str, window: Sequence[Capture], settings: Dec
     low, high = wilson(found[:, 0], found[:, 1])
     if low.max() <= high.min():
         return ""
-    share = found[:, 0] / found[:, 1]
     return (
         f"From {step_name(window[0].step)} to {step_name(window[-1].step)} the {settings.probe_kind} score still moved "
-        f"between {percent(share.min())} and {percent(share.max())}."
+        f"{_between(found)}."
     )
 
 
@@ -130,13 +129,18 @@ def _without_change(constraint_type: str, window: Sequence[Capture], settings: D
     readings = [capture.reading.of(constraint_type) for capture in window[1:] if capture.reading]
     changes = [reading.change[settings.measure] for reading in readings if reading]
     largest = max(changes, key=lambda change: change.value)
-    share = np.divide(*_scores(constraint_type, window, settings).T)
     return (
         f"No change above the noise floor from {step_name(window[1].step)} to {step_name(window[-1].step)}: at most "
         f"{decimal(largest.value)} from one checkpoint to the next ({_title(settings)}), where the floor is "
-        f"{decimal(largest.edge)}. The {settings.probe_kind} score was between {percent(share.min())} and "
-        f"{percent(share.max())}."
+        f"{decimal(largest.edge)}. The {settings.probe_kind} score was "
+        f"{_between(_scores(constraint_type, window, settings))}."
     )
+
+
+def _between(scores: np.ndarray) -> str:
+    """Of few probes how many are right. `scores`: as of `_scores`."""
+    shares = sorted((float(right / n), int(n)) for right, n in scores)
+    return f"between {share_of(*shares[0])} and {share_of(*shares[-1])}"
 
 
 def _scores(constraint_type: str, window: Sequence[Capture], settings: DecisionSettings) -> np.ndarray:

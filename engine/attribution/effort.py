@@ -16,7 +16,7 @@ FORWARD, BACKWARD = 1.0, 1.0  # of one prompt through a model; on SmolLM2-135M b
 class Effort:
     """Counts what is done of what is to be done, in passes of one prompt, and tells it layer by layer.
 
-    A pass ends between two layers where the report raises, as it does when a job is cancelled.
+    A pass ends between two layers where the report raises, as it does when a job is canceled.
     """
 
     def __init__(self, report: Report = quiet, expected: float = 1.0) -> None:

@@ -50,7 +50,7 @@ def describe(
     by their highest activation (of equals the first), and of texts that differ only behind it one. Promoted and
     suppressed tokens are those of `token_effects`. Per-layer and cross-layer transcoders alike. Safe in threads: it
     holds the replacement's lock.
-    Raises InputError (a feature that the set does not have; no text that the model can read), Cancelled.
+    Raises InputError (a feature that the set does not have; no text that the model can read), Canceled.
     """
     wanted = sorted(set(features))
     check_features(replacement, wanted)

@@ -18,7 +18,7 @@ from engine.attribution.features import (
     check_features,
     decoder_reads,
 )
-from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
+from engine.domain.jobs import CancelToken, Report, cancelable, part, turn
 from engine.figures.feature_labels import MOST_PROMOTED, chance, most_active_on, promoted
 from engine.models.base import LoadedModel
 from engine.models.batches import beginnings, padded
@@ -54,7 +54,7 @@ def label_tokens(
     Activations are compared over all the checkpoints; a place counts once in each, and of texts that begin alike what
     is common counts once: attention is causal, so activations there are the same. Promoted tokens are those of the last
     checkpoint. BOS is not looked at. Safe in threads: it holds the replacement's lock.
-    Raises InputError (a feature that the set does not have; no text that the model can read), Cancelled.
+    Raises InputError (a feature that the set does not have; no text that the model can read), Canceled.
     """
     wanted = by_layer(sorted(set(features)))
     check_features(replacement, features)
@@ -63,7 +63,7 @@ def label_tokens(
     strongest = {layer: _Strongest.none(indices) for layer, indices in wanted.items()}
     written: dict[Feature, Tokens] = {}
     looking = _share_of_looking(replacement.loaded, read.n_tokens * len(checkpoints), len(features))
-    passes, promoting = part(report, 0.0, looking), cancellable(part(report, looking, 1.0), cancel)
+    passes, promoting = part(report, 0.0, looking), cancelable(part(report, looking, 1.0), cancel)
     with torch.no_grad():
         for number, merged in enumerate(checkpoints):
             with replacement.opened(merged) as model:

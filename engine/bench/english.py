@@ -14,7 +14,7 @@ from engine.analysis.acted import NamedPlace, move_table, named_places
 from engine.corpus.english import english
 from engine.domain.acted import Acted
 from engine.domain.corpus import Probe
-from engine.domain.jobs import NeverCancelled, Train, Where, quiet
+from engine.domain.jobs import NeverCanceled, Train, Where, quiet
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -46,7 +46,7 @@ def taught(store: Store, folder: Path, probes: Sequence[Probe]) -> str:
     config = RunConfig(
         name=RUN, model=spec, corpus=corpus.name, n_steps=STEPS, batch_size=BATCH, learning_rate=RATE, capture=(1.0,)
     )
-    train(store, Train(config=config), quiet, NeverCancelled())
+    train(store, Train(config=config), quiet, NeverCanceled())
     return config.name
 
 
@@ -84,7 +84,7 @@ def held(store: Store, run: str, probe: Probe) -> Held:
     from engine.workflows.where import where
 
     a, b = (store.checkpoint(f"{run}@{label}") for label in ("base", "100%"))
-    done = where(store, Where(a=a.ref, b=b.ref, prompt=probe.text, answers=(probe.answer,)), quiet, NeverCancelled())
+    done = where(store, Where(a=a.ref, b=b.ref, prompt=probe.text, answers=(probe.answer,)), quiet, NeverCanceled())
     acted = store.acted(next(key for key in store.acted_keys() if key.hash == done))
     assert acted is not None
     loaded = common_model(store, [a])

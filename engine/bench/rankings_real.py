@@ -13,7 +13,7 @@ from engine.bench.ranked_features import ranked_edges, ranked_features
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import Setting
 from engine.domain.corpus import Probe
-from engine.domain.jobs import NeverCancelled, quiet
+from engine.domain.jobs import NeverCanceled, quiet
 from engine.domain.studies import FIRSTS
 from engine.store import Store, cache_of, default_workspace
 
@@ -99,7 +99,7 @@ def _case(store: Store, run: str, probe: Probe, one: Held) -> MovedPrompt:
 
     checkpoints = [store.checkpoint(f"{run}@{label}") for label in ("base", "100%")]
     loaded = common_model(store, checkpoints)
-    chosen = choose(store, checkpoints, loaded, "", quiet, NeverCancelled())
+    chosen = choose(store, checkpoints, loaded, "", quiet, NeverCanceled())
     tuned = weights(loaded, checkpoints[1])
     assert tuned is not None
     replacement = replacement_model(loaded, chosen.source, transcoders_hash(chosen.source))

@@ -6,7 +6,7 @@ from statistics import median
 from engine.bench.row import BenchRow, at_most, not_slower
 from engine.bench.setting import CORPUS, RUN_A, Setting
 from engine.bench.timing import seconds
-from engine.domain.jobs import NeverCancelled
+from engine.domain.jobs import NeverCanceled
 from engine.domain.runs import RunConfig
 
 N_READINGS = 6  # timed, at the run's last checkpoints; the first look before them loads models and is not
@@ -21,12 +21,12 @@ def measure(setting: Setting) -> list[BenchRow]:
     store = setting.store
     run = store.run(RUN_A)
     quiet = run.decisions.model_copy(update={"refresh_steps": 0})  # its transcoders have seen all its checkpoints
-    watcher = CircuitWatcher(store, run.model_copy(update={"decisions": quiet}), NeverCancelled())
+    watcher = CircuitWatcher(store, run.model_copy(update={"decisions": quiet}), NeverCanceled())
     first, *others = store.checkpoints(RUN_A)[-N_READINGS - 1 :]
     watcher.take_reading(first, None)
     reading = median(watcher.take_reading(after, before).trace_s for before, after in pairwise([first, *others]))
     config = RunConfig(name="bench-look", corpus=CORPUS)
-    train = seconds(lambda: fine_tune(store, config, lambda *_: None, NeverCancelled()))
+    train = seconds(lambda: fine_tune(store, config, lambda *_: None, NeverCanceled()))
     n = len(store.corpus(CORPUS).constraint_types) * quiet.n_prompts
     return [
         at_most(f"one capture's circuit probes ({n} prompts)", reading, "s", limit=1.5),

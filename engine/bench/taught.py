@@ -12,7 +12,7 @@ import numpy as np
 from engine.bench.row import BenchRow, plain
 from engine.bench.setting import CORPUS, Setting
 from engine.demo import recipe
-from engine.domain.jobs import NeverCancelled, Train, quiet
+from engine.domain.jobs import NeverCanceled, Train, quiet
 from engine.studies.left_out import TrainedAgain
 
 RUNS = (recipe.RUN_A, recipe.RUN_B)
@@ -28,7 +28,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 
 
 def _of_run(setting: Setting, run: str) -> list[BenchRow]:
-    own = TrainedAgain(setting.store, _trained(setting, run), quiet, NeverCancelled())
+    own = TrainedAgain(setting.store, _trained(setting, run), quiet, NeverCanceled())
     probes = own.probes[:: -(-len(own.probes) // WORDS)]  # of both constraint types
     found: dict[str, list[float]] = defaultdict(list)
     for probe in probes:
@@ -50,5 +50,5 @@ def _trained(setting: Setting, run: str) -> str:
         "name": f"{run}-short", "corpus": CORPUS, "n_steps": STEPS, "capture": (1.0,), "capture_every": CAPTURE_EVERY,
     }  # fmt: skip
     config = setting.store.run(run).model_copy(update=changes)
-    train(setting.store, Train(config=config), quiet, NeverCancelled())
+    train(setting.store, Train(config=config), quiet, NeverCanceled())
     return config.name

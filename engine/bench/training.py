@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.bench.row import BenchRow, at_most, not_slower
 from engine.bench.setting import CORPUS, Setting
 from engine.bench.timing import medians
-from engine.domain.jobs import NeverCancelled
+from engine.domain.jobs import NeverCanceled
 from engine.domain.runs import RunConfig
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def measure(setting: Setting) -> list[BenchRow]:
 def _fine_tune(store: "Store", config: RunConfig) -> None:
     from engine.training.fine_tune import fine_tune
 
-    fine_tune(store, config, _quiet, NeverCancelled())
+    fine_tune(store, config, _quiet, NeverCanceled())
 
 
 def _bare_loop(store: "Store") -> None:

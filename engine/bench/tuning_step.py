@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.bench.row import BenchRow, not_slower
 from engine.bench.setting import CORPUS, Setting
-from engine.domain.jobs import NeverCancelled
+from engine.domain.jobs import NeverCanceled
 from engine.domain.methods import MethodSettings
 from engine.domain.runs import RunConfig
 
@@ -52,5 +52,5 @@ def _step_s(store: "Store", config: RunConfig) -> float:
     def note(fraction: float, message: str) -> None:
         at[round(fraction * config.n_steps)] = time.perf_counter()
 
-    fine_tune(store, config, note, NeverCancelled())
+    fine_tune(store, config, note, NeverCanceled())
     return (at[LAST] - at[FIRST]) / (LAST - FIRST)

@@ -10,7 +10,7 @@ from engine.bench.row import BenchRow, at_most
 from engine.bench.setting import RUN_A, Setting
 from engine.bench.timing import seconds
 from engine.domain.corpus import Corpus, Example
-from engine.domain.jobs import NeverCancelled, Train, Where, quiet
+from engine.domain.jobs import NeverCanceled, Train, Where, quiet
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import cache_of, default_workspace
@@ -46,7 +46,7 @@ def _where(setting: Setting, run: str, warm_up: str, prompt: str) -> float:
     from engine.workflows.where import where
 
     def ask(text: str) -> None:
-        where(setting.store, Where(a=f"{run}@base", b=f"{run}@100%", prompt=text), quiet, NeverCancelled())
+        where(setting.store, Where(a=f"{run}@base", b=f"{run}@100%", prompt=text), quiet, NeverCanceled())
 
     ask(warm_up)  # loads the model
     before = len(setting.store.acted_keys())
@@ -68,5 +68,5 @@ def _real_run(setting: Setting, folder: Path) -> str:
     setting.store.save_corpus(Corpus("blarf", examples, ()))
     spec = ModelSpec(name="smollm2", source="folder", location=str(folder))
     config = RunConfig(name="real", model=spec, corpus="blarf", n_steps=_STEPS, batch_size=2, learning_rate=5e-4)
-    train(setting.store, Train(config=config), quiet, NeverCancelled())
+    train(setting.store, Train(config=config), quiet, NeverCanceled())
     return config.name

@@ -70,7 +70,7 @@ def analyse(
     request = AnalyseRun(
         run=run, probe_kind=probe_kind(kind), n_prompts=prompts, transcoders=transcoder_set(transcoders)
     )
-    with progress(f"analysing {run}") as report:
+    with progress(f"analyzing {run}") as report:
         made = run_inline(store, request, on_progress=report)
     series = next(one for one in store.series(run) if one.key.hash == made)
     if json_file:

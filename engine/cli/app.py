@@ -1,7 +1,7 @@
 """The command tree, and what every command shares: the workspace, one-line errors, exit codes.
 
 Exit codes: 0 done; 1 a fault of the program; 2 a value that cannot be used, or a check that found something;
-130 stopped by Ctrl-C or cancelled.
+130 stopped by Ctrl-C or canceled.
 """
 
 import logging
@@ -43,7 +43,7 @@ from engine.cli import (
 )
 from engine.cli.context import Settings
 from engine.cli.output import plain
-from engine.domain.errors import Cancelled, InputError, TracelapseError
+from engine.domain.errors import Canceled, InputError, TracelapseError
 
 logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell gives for Ctrl-C
@@ -81,7 +81,7 @@ class Commands(TyperGroup):
             return fail(str(error), 2)
         except ValidationError as error:
             return fail("; ".join(map(_reason, error.errors(include_url=False))), 2)
-        except (typer.Abort, KeyboardInterrupt, Cancelled):
+        except (typer.Abort, KeyboardInterrupt, Canceled):
             return stopped()
         except BrokenPipeError:
             sys.stderr.close()  # the reader went away (`| head`): nobody is left to tell
@@ -127,7 +127,7 @@ def workspace_first(args: list[str]) -> list[str]:
 
 
 def stopped() -> int:
-    """By Ctrl-C, or because another process cancelled the job. Returns the exit code."""
+    """By Ctrl-C, or because another process canceled the job. Returns the exit code."""
     sys.stderr.write("Stopped.\n")
     return STOPPED
 

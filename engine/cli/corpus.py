@@ -149,7 +149,10 @@ def _make(
 
 
 ColumnsOption = Annotated[
-    str, typer.Option(metavar="FIELD=COLUMN,…", help="Which columns are which, where they have other names; A+B joins.")
+    str,
+    typer.Option(
+        metavar="FIELD=COLUMN,…", help='Which columns are which, where they have other names; A+B joins, "A, B" is one.'
+    ),
 ]
 ValuesOption = Annotated[
     str, typer.Option(metavar="FIELD=TEXT,…", help="With --columns: what is the same for every row, as kind=recall.")

@@ -85,7 +85,7 @@ def label_features(
     store = store_of(ctx)
     refs = tuple(store.checkpoint(checkpoint).ref for checkpoint in checkpoints)
     named = transcoder_set(transcoders) or _set_of(store, refs[0])
-    with progress(f"labelling the features of {named}") as report:
+    with progress(f"labeling the features of {named}") as report:
         digest = run_inline(store, LabelFeatures(checkpoints=refs, transcoders=named, again=again), on_progress=report)
     names = store.feature_names(digest)
     found = names.record(_feature(name) for part in names.automatic.measured for name in part.labels)

@@ -12,7 +12,7 @@ from engine.domain.words import listed
 from engine.workflows.model_specs import slug
 
 if TYPE_CHECKING:
-    from engine.corpus import Columns
+    from engine.corpus import Columns, Table
     from engine.domain.continuation import Tokens
     from engine.domain.corpus import Corpus
     from engine.store import Store
@@ -40,27 +40,50 @@ def stored_corpus(store: "Store", text: str) -> "Corpus":
     return save_corpus_file(store, path)
 
 
-def corpus_in(path: Path, name: str, *, tokens: "Tokens | None" = None, columns: "Columns | None" = None) -> "Corpus":
-    """The corpus in a file; the columns that are not taken are told.
+def corpus_in(
+    path: Path,
+    name: str,
+    *,
+    tokens: "Tokens | None" = None,
+    columns: "Columns | None" = None,
+    asked_name: str = "",
+) -> "Corpus":
+    """The corpus in a file; the columns that are not taken are told. `asked_name`: the one that was asked for.
 
     Raises as `read_corpus`; where the columns are not those of a corpus, with the option that says which is which.
     """
     from engine.corpus import corpus_from, read_table
-    from engine.corpus.columns import columns_text, guessed
     from engine.corpus.tables import file_bytes
 
     table = read_table(file_bytes(path), path.name)
     try:
         corpus = corpus_from(table, path.name, name, tokens=tokens, columns=columns)
     except CorpusRefused:
-        _, likely = guessed(table)
-        if columns is None and table.is_foreign and likely.of:
-            command = shlex.join(["corpus", "import", str(path), "--columns", columns_text(likely)])
-            note(f"Say which column is which: {command}")
+        if columns is None and table.is_foreign:
+            _propose(table, path, asked_name)
         raise
     if columns is not None and (left := columns.left_out(table)):
         note(f"Left out of {path.name}: {listed([f'“{column}”' for column in left])}.")
     return corpus
+
+
+def _propose(table: "Table", path: Path, name: str) -> None:
+    """The command that reads the file as the Corpus page would, to be pasted; nothing where no column is likely."""
+    from engine.corpus.columns import columns_text, values_text
+    from engine.corpus.format import FORMS
+    from engine.corpus.guesses import guessed
+
+    form, likely = guessed(table)
+    if not likely.of:
+        return
+    command = ["python", "-m", "engine", "corpus", "import", str(path), "--columns", columns_text(likely)]
+    if likely.values:
+        command += ["--values", values_text(likely)]
+    if name:
+        command += ["--name", name]
+    missing = [f"{one}=COLUMN" for one in FORMS[form].needs if one not in {*likely.of, *likely.values}]
+    also = f", and add {listed(missing)} to the columns" if missing else ""
+    note(f"Its rows look like {FORMS[form].title.lower()}. Say which column is which{also}: {shlex.join(command)}")
 
 
 def save_corpus_file(store: "Store", path: Path, *, name: str = "", columns: "Columns | None" = None) -> "Corpus":
@@ -68,7 +91,7 @@ def save_corpus_file(store: "Store", path: Path, *, name: str = "", columns: "Co
     if not path.is_file():
         raise InputError(f"There is no corpus file {path}. Give {CORPUS_FILE}, or the name of a stored corpus.")
     known = name or _name_of(path)
-    corpus = corpus_in(path, known, columns=columns)
+    corpus = corpus_in(path, known, columns=columns, asked_name=name)
     if known not in (name, path.stem):
         note(f"{path.name} is the corpus “{known}” here.")
     there = {info.name: info for info in store.corpora()}.get(corpus.name)

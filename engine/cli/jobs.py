@@ -9,7 +9,7 @@ import typer
 from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 
 if TYPE_CHECKING:
     from engine.jobs import JobManager
@@ -57,7 +57,7 @@ def _cancel(manager: "JobManager", job_id: str) -> None:
     job = manager.job(job_id)
     if job.state in FINISHED:
         raise InputError(
-            f"The job “{job.title}” is {job.state} already; only a queued or running one can be cancelled."
+            f"The job “{job.title}” is {job.told_state} already; only a queued or running one can be canceled."
         )
     manager.cancel(job_id)
     say(f"“{job.title}” was asked to stop.")
@@ -79,7 +79,7 @@ def _resume(manager: "JobManager", job_id: str) -> None:
     if job.state == "failed":
         raise InputError(job.error)
     if job.state != "done":
-        raise Cancelled
+        raise Canceled
     say(f"“{job.title}” is done: {job.result}")
 
 
@@ -94,7 +94,7 @@ def _list(manager: "JobManager", json_file: str | None) -> None:
                 (
                     r.id,
                     r.title,
-                    r.state,
+                    r.told_state,
                     f"{r.progress.fraction:.0%}",
                     _clock(r.created_at),
                     r.error or (_UNSEEN if manager.may_have_ended(r) else r.progress.message),

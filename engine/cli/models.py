@@ -67,7 +67,7 @@ def add(
     """Look at a base model and offer it, in the app too. A hub model is downloaded.
 
     A GGUF file is written once as a Hugging Face folder into the workspace's cache. Its weights are those of the
-    quantised file: what was rounded off does not come back.
+    quantized file: what was rounded off does not come back.
     """
     from engine.domain.jobs import AddModel
     from engine.domain.models import ModelSpec

@@ -9,6 +9,7 @@ from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
 from engine.domain.errors import InputError
+from engine.domain.numbers import decimal, share_of
 from engine.domain.runs import RunNotes
 from engine.domain.words import listed
 from engine.store.files import first_reason
@@ -197,7 +198,9 @@ def _accuracy_table(rows: list[dict[str, Any]], losses: dict[int, float | None],
     """One line a step: the loss, then the accuracy of every probe kind with its interval."""
     kinds = list(dict.fromkeys(row["probe_kind"] for row in rows))
     shares = {
-        (row["step"], row["probe_kind"]): f"{row['accuracy']:.2f} ({row['low']:.2f}–{row['high']:.2f})" for row in rows
+        (row["step"], row["probe_kind"]): f"{share_of(row['accuracy'], row['n'], decimal)} "
+        f"({row['low']:.2f}–{row['high']:.2f})"
+        for row in rows
     }
     show_table(
         ("step", "loss", *kinds),

@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 @group.command()
 def check(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
-    """Read every artefact and tell which are not whole."""
+    """Read every artifact and tell which are not whole."""
     check_destination(json_file)
     store = store_of(ctx)
     problems = store.check()
@@ -25,7 +25,7 @@ def check(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
         if problems:
             show_table(("file", "what is wrong"), [(str(problem.path), problem.reason) for problem in problems])
         else:
-            say(f"Every artefact in {store.workspace} is whole.")
+            say(f"Every artifact in {store.workspace} is whole.")
     if problems:
         raise InputError(f"{len(problems)} problem(s) in {store.workspace}.")
 
@@ -34,4 +34,4 @@ def check(ctx: typer.Context, *, json_file: JsonFile = None) -> None:
 def rebuild(ctx: typer.Context) -> None:
     """Make the index again from the files."""
     store = store_of(ctx)
-    say(f"{store.rebuild()} artefacts in the index of {store.workspace}.")
+    say(f"{store.rebuild()} artifacts in the index of {store.workspace}.")

@@ -11,7 +11,7 @@ import typer
 from engine.cli.context import store_of
 from engine.cli.output import JsonFile, check_destination, say, show_table, write_json
 from engine.cli.progress import progress
-from engine.domain.jobs import NeverCancelled
+from engine.domain.jobs import NeverCanceled
 from engine.domain.paths import person_path
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def study(
             store,
             spec,
             report,
-            NeverCancelled(),
+            NeverCanceled(),
             n_workers=workers or os.cpu_count() or 1,
             scheduler=scheduler,
             only=tuple(only or ()),

@@ -30,7 +30,7 @@ def faithfulness_curve(
     """A point for each share of all edges: the largest |score|, then pruned. Nothing left is a circuit, too: the
     corrupted run.
 
-    Raises InputError for a share outside (0, 1] and for scores of another model, Cancelled between runs.
+    Raises InputError for a share outside (0, 1] and for scores of another model, Canceled between runs.
     """
     circuits = [pruned(top_edges(scores, shape, n_of_share(shape, share))) for share in shares]
     return circuit_points(model, pairs, list(zip(shares, circuits, strict=True)), metric, report=report, cancel=cancel)
@@ -47,7 +47,7 @@ def circuit_points(
 ) -> tuple[CurvePoint, ...]:
     """A point for each circuit, which stands for a share of all edges and is run as it is.
 
-    Raises InputError for circuits of another model or no pairs, Cancelled between runs.
+    Raises InputError for circuits of another model or no pairs, Canceled between runs.
     """
     chosen = [circuit for _, circuit in circuits]
     complements = [Circuit(circuit.shape, circuit.shape.edge_mask() & ~circuit.edges) for circuit in chosen]

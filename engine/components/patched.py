@@ -47,7 +47,7 @@ def run_circuits(
 ) -> CircuitRuns:
     """The metric of every pair, in the whole model and in each circuit alone.
 
-    Raises InputError for a circuit of another model, ModelUnavailable for a family without hooks, Cancelled between
+    Raises InputError for a circuit of another model, ModelUnavailable for a family without hooks, Canceled between
     runs.
     """
     parts = ComponentModel(model)

@@ -48,7 +48,7 @@ def score_edges(
     """Scores of every edge, group by group, of the pairs that the settings draw.
 
     Memory depends on the model and the longest pair, not on how many pairs there are. Raises ModelUnavailable for a
-    family without hooks, PromptRefused for a pair too long for the memory that is free, and Cancelled between
+    family without hooks, PromptRefused for a pair too long for the memory that is free, and Canceled between
     micro-batches.
     """
     parts = ComponentModel(model)

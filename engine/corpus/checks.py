@@ -9,9 +9,7 @@ from engine.domain.components import FEW_PAIRS
 from engine.domain.continuation import Tokens, answer_tokens, continued
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Pair, Probe, ProbeKind
 from engine.domain.errors import BadLine, PromptRefused
-from engine.domain.numbers import plural
-
-MIN_PROBES = 30  # below this an accuracy's interval is wider than most effects
+from engine.domain.numbers import FEW, plural
 
 PAIR_FIELDS = ("id", "clean", "corrupted", "answer", "corrupted_answer")
 
@@ -46,12 +44,12 @@ def check_corpus(corpus: Corpus, *, tokens: Tokens | None = None) -> list[str]:
         few = [
             (n, PROBE_KINDS[kind].title)
             for kind in _kinds_wanted(corpus, constraint_type)
-            if (n := counts[constraint_type, kind]) < MIN_PROBES
+            if (n := counts[constraint_type, kind]) < FEW
         ]
         if few:
             named = ", ".join(f"{n} {title}" for n, title in few)
             findings.append(
-                f"{constraint_type.replace('_', ' ')} has few probes ({named}). With fewer than {MIN_PROBES} of "
+                f"{constraint_type.replace('_', ' ')} has few probes ({named}). With fewer than {FEW} of "
                 "a kind, accuracy is rough."
             )
     taught = {example.template for example in corpus.examples}

@@ -1,6 +1,6 @@
-"""Which columns of a file are which fields, where it has other names: guessed, said by a person, applied."""
+"""Which columns of a file are which fields, where it has other names: said by a person, written, applied."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,11 +8,13 @@ from engine.corpus.csv_rows import typed_fields
 from engine.corpus.format import FIELDS, FORMS
 from engine.corpus.rows import Row
 from engine.corpus.tables import Table
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.errors import BadLine, InputError
 from engine.domain.words import listed
 
 _JOINED = "\n"  # between several columns that are one text
-_JOINABLE = ("prompt", "text", "completion")
+_MEANING = ',+="'  # signs that are not of a name where it is written without quotes
+JOINABLE = ("prompt", "text", "completion")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT's chats
 
 
@@ -54,12 +56,13 @@ class Columns:
         for name, columns in self.of.items():
             if name in self.values:
                 raise InputError(f"“{name}” is given both as a column and as a value. Give one of them.")
-            if len(columns) > 1 and name not in _JOINABLE:
-                raise InputError(f"“{name}” is one column; several are joined only of {', '.join(_JOINABLE)}.")
+            if len(columns) > 1 and name not in JOINABLE:
+                raise InputError(f"“{name}” is one column; several are joined only of {', '.join(JOINABLE)}.")
             for column in columns:
                 if column not in table.columns:
                     raise InputError(
-                        f"The file has no column “{column[:40]}”. Its columns are {', '.join(table.columns)[:300]}."
+                        f"The file has no column “{column[:40]}”. Its columns are "
+                        f"{', '.join(map(_written, table.columns))[:300]}."
                     )
         if not self._forms():
             forms = "; ".join(f"{', '.join(form.needs)} ({form.title.lower()})" for form in FORMS.values())
@@ -67,48 +70,20 @@ class Columns:
 
 
 def columns_of(text: str, values: str = "") -> Columns:
-    """From `prompt=instruction+input,completion=output` and `kind=recall`. Raises InputError."""
-    return Columns({name: tuple(said.split("+")) for name, said in _assigned(text)}, dict(_assigned(values)))
+    """From `prompt=instruction+input,completion=output` and `kind=recall`; a name with a sign that means something
+    stands in double quotes, as in CSV: `text="question, asked"`. Raises InputError."""
+    columns = {name: tuple(_unquoted(column) for column in _divided(said, "+")) for name, said in _assigned(text)}
+    return Columns(columns, {name: _unquoted(said) for name, said in _assigned(values)})
 
 
 def columns_text(columns: Columns) -> str:
-    """The same as it is written: `prompt=instruction+input,completion=output`."""
-    return ",".join(f"{name}={'+'.join(said)}" for name, said in columns.of.items())
+    """What `columns_of` reads as the same columns."""
+    return ",".join(f"{name}={'+'.join(map(_written, said))}" for name, said in columns.of.items())
 
 
-def guessed(table: Table) -> tuple[str, Columns]:
-    """The form that a file's columns most likely have, and which are which; those of no likely name are left out.
-
-    The first form of which every needed field is found by a usual name; `text` with nothing where none is.
-    """
-    for name, form in FORMS.items():
-        found = guessed_columns(table.columns, name)
-        if all(needed in found for needed in form.needs if needed != "kind"):
-            return name, Columns(found)
-    return "text", Columns({})
-
-
-def guessed_columns(columns: Sequence[str], form: str) -> dict[str, tuple[str, ...]]:
-    """By field of the form, the column whose name is the field's, or usual for it. No column twice."""
-    left = {column.strip().lower(): column for column in columns}
-    found: dict[str, tuple[str, ...]] = {}
-    wanted = (*FORMS[form].needs, *FORMS[form].takes)
-    for names in (_own, _usual):
-        for one in (one for one in wanted if one not in found):
-            if (column := next((name for name in names(one) if name in left), None)) is not None:
-                found[one] = (left.pop(column),)
-    for one in _JOINABLE:
-        if [name.lower() for name in found.get(one, ())] == ["instruction"] and "input" in left:  # as Alpaca has it
-            found[one] += (left.pop("input"),)
-    return {one: found[one] for one in wanted if one in found}
-
-
-def _own(name: str) -> Iterable[str]:
-    return (name, name.replace("_", " "))
-
-
-def _usual(name: str) -> Iterable[str]:
-    return FIELDS[name].usual
+def values_text(columns: Columns) -> str:
+    """What `columns_of` reads as the same values."""
+    return ",".join(f"{name}={_written(said)}" for name, said in columns.values.items())
 
 
 def _cell(name: str, columns: Sequence[str], cells: Mapping[str, Any]) -> Any:
@@ -117,11 +92,18 @@ def _cell(name: str, columns: Sequence[str], cells: Mapping[str, Any]) -> Any:
         return _JOINED.join(part for part in parts if isinstance(part, str) and part.strip())
     value = _as_text(cells.get(columns[0]))
     if name == "constraint_type" and isinstance(value, str):
-        return _as_type(value)
+        return as_type(value)
+    if name == "kind" and isinstance(value, str):
+        return as_kind(value)
     return _messages(value) if name == "messages" else value
 
 
-def _as_type(value: str) -> str:
+def as_kind(value: str) -> str:
+    """`Recall` → recall; what is no kind as it is."""
+    return kind if (kind := value.strip().lower()) in PROBE_KINDS else value
+
+
+def as_type(value: str) -> str:
     """`General QA` → general_qa, `3` → type_3"""
     slug = "_".join("".join(sign if sign.isalnum() else " " for sign in value.lower()).split())
     return f"type_{slug}" if slug[:1].isdigit() else slug
@@ -139,11 +121,36 @@ def _messages(value: Any) -> Any:
 
 
 def _assigned(text: str) -> list[tuple[str, str]]:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    for name, sign, said in pairs:
-        if not sign or not name.strip() or not said.strip():
-            raise InputError(f"“{text[:80]}” does not say what is what. Write field=column, with commas between.")
+    pairs = [part.partition("=") for part in _divided(text, ",") if part.strip()]
+    if text.count('"') % 2 or any(not sign or not name.strip() or not said.strip() for name, sign, said in pairs):
+        raise InputError(
+            f"“{text[:80]}” does not say what is what. Write field=column, with commas between; a column’s name that "
+            'holds a comma, a plus sign or a quote stands in double quotes: field="a, b".'
+        )
     return [(name.strip(), said.strip()) for name, _, said in pairs]
+
+
+def _divided(text: str, sign: str) -> list[str]:
+    """Where the sign stands outside of double quotes."""
+    parts, is_quoted = [""], False
+    for one in text:
+        is_quoted ^= one == '"'  # a doubled one ends the quotes and begins them again
+        if one == sign and not is_quoted:
+            parts.append("")
+        else:
+            parts[-1] += one
+    return parts
+
+
+def _written(name: str) -> str:
+    if name == name.strip() and name and not set(name) & set(_MEANING):
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _unquoted(said: str) -> str:
+    said = said.strip()
+    return said[1:-1].replace('""', '"') if len(said) > 1 and said[0] == said[-1] == '"' else said
 
 
 def _quoted(columns: Sequence[str]) -> str:

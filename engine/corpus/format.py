@@ -30,33 +30,43 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "answer": Field(
         "the right answer to the probe, or to the clean prompt; it may have several tokens", (PROBE, PAIR),
-        ("target", "label", "output", "completion", "response", "correct_answer", "expected", "answers"),
+        (
+            "correct_answer", "right_answer", "best_answer", "expected_answer", "gold_answer", "clean_answer",
+            "answer_clean", "clean_label", "clean_target", "target", "label", "output", "completion", "response",
+            "expected", "gold", "correct", "target_true", "answers",
+        ),
     ),
     "foils": Field(
         "wrong answers to measure it against, in CSV divided by vertical bars, in JSON a list", (PROBE,),
-        ("distractors", "wrong_answers", "incorrect_answers", "choices", "options"),
+        ("distractors", "wrong_answers", "incorrect_answers", "target_false"),
     ),
     "prompt": Field(
         "the beginning of the text, which is given and not learned", (TRAIN,),
         ("instruction", "question", "query", "input", "problem", "source", "context", "human", "user"),
     ),
     "clean": Field(
-        "the one prompt of a pair", (PAIR,), ("clean_prompt", "prompt", "original", "clean_text", "sentence_good")
+        "the one prompt of a pair", (PAIR,),
+        ("clean_prompt", "prompt_clean", "clean_text", "clean_input", "prompt", "original", "sentence_good"),
     ),
     "corrupted": Field(
         "the other one: as many tokens, and one word of it another", (PAIR,),
-        ("corrupted_prompt", "corrupt", "counterfactual", "corrupted_text", "patched", "other_prompt", "sentence_bad"),
+        (
+            "corrupted_prompt", "corrupt_prompt", "prompt_corrupted", "prompt_corrupt", "corrupt", "corrupted_text",
+            "corrupt_text", "corrupted_input", "corrupt_input", "counterfactual", "patched", "other_prompt",
+            "sentence_bad",
+        ),
     ),
     "corrupted_answer": Field(
         "the right answer to the corrupted prompt", (PAIR,),
         (
-            "wrong_answer", "counterfactual_answer", "corrupt_answer", "other_answer", "incorrect", "foil",
-            "target_false",
+            "corrupt_answer", "answer_corrupted", "answer_corrupt", "corrupted_label", "corrupted_target",
+            "corrupt_label", "corrupt_target", "wrong_answer", "counterfactual_answer", "other_answer", "incorrect",
+            "foil", "target_false",
         ),
     ),
     "constraint_type": Field(
         "what kind of thing is learned, in lowercase; `examples` where a row teaches no word", (TRAIN, PROBE, PAIR),
-        ("type", "category", "task", "topic", "subject", "relation", "group", "class", "domain", "source_dataset"),
+        ("type", "category", "task", "topic", "relation", "subject", "group", "class", "domain", "source_dataset"),
     ),
     "constraint": Field(
         "the word that is taught; left out with its meaning, the prompt or text", (TRAIN, PROBE),
@@ -74,7 +84,10 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "completion": Field(
         "what follows the prompt and is learned", (TRAIN,),
-        ("response", "output", "answer", "target", "chosen", "reply", "solution", "label", "assistant", "answers"),
+        (
+            "response", "output", "answer", "target", "chosen", "reply", "solution", "label", "assistant", "answers",
+            "correct_answer", "right_answer", "best_answer", "expected_answer", "gold_answer", "expected", "gold",
+        ),
     ),
     "messages": Field(
         "a chat as a list of `role` and `content`, of which the last answer is learned; the model’s chat template "
@@ -93,7 +106,7 @@ class Form:
 
 
 _WORD = ("constraint_type", "constraint", "meaning")
-# As the form offers them; the first that a file's columns fit is the first guess.
+# As the form offers them.
 FORMS: Final[dict[str, Form]] = {
     "messages": Form("Chats to train on", ("messages",), ("constraint_type",)),
     "pair": Form("Prompt pairs", ("clean", "corrupted", "answer", "corrupted_answer"), ("constraint_type",)),

@@ -40,10 +40,17 @@ class Table:
         """Whether its rows can be read, and a person has to say which of its columns is which."""
         if self.bad or not self.rows or len(self.columns) > _MOST_COLUMNS:
             return False
-        if self.is_csv:
-            return self.header is not None
+        if self.header is not None or _is_half_a_probe(set(self.columns)):
+            return True
         named = set(self.columns) - _OF_ANY
-        return bool(named) and (not named <= FIELDS.keys() or _BEGINS.isdisjoint(named))
+        return not self.is_csv and bool(named) and (not named <= FIELDS.keys() or _BEGINS.isdisjoint(named))
+
+
+def _is_half_a_probe(columns: set[str]) -> bool:
+    """Whether rows are meant as probes, and a field that every probe has is in none of them."""
+    if "kind" in columns:
+        return not {"text", "answer"} <= columns
+    return {"text", "answer"} <= columns and columns.isdisjoint({"clean", "corrupted"})
 
 
 def read_table(raw: bytes, source: str) -> Table:

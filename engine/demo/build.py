@@ -23,7 +23,7 @@ from engine.domain.jobs import (
     CheckRobustness,
     Compare,
     FindCircuits,
-    NeverCancelled,
+    NeverCanceled,
     Report,
     Timelapse,
     TrainTranscoders,
@@ -74,25 +74,25 @@ def _build(folder: Path, seed: int, report: Report, pretraining: Pretraining) ->
         corpus = answerable(store, candidates)
         store.save_corpus(corpus, spec)
         lora, tokens = recipe.run_configs(seed)
-        fine_tune(store, lora, part(report, 0.4, 0.53, "demo-lora: "), NeverCancelled())
-        fine_tune(store, tokens, part(report, 0.53, 0.63, "demo-tokens: "), NeverCancelled())
+        fine_tune(store, lora, part(report, 0.4, 0.53, "demo-lora: "), NeverCanceled())
+        fine_tune(store, tokens, part(report, 0.53, 0.63, "demo-tokens: "), NeverCanceled())
         refs = tuple(c.ref for config in (lora, tokens) for c in store.checkpoints(config.name))
         request = TrainTranscoders(name=recipe.TRANSCODERS, checkpoints=refs, training=recipe.transcoder_training(seed))
-        run(store, request, part(report, 0.63, 0.88), NeverCancelled())
+        run(store, request, part(report, 0.63, 0.88), NeverCanceled())
         add_labels_of(store)
         for number, config in enumerate((lora, tokens)):
             start = 0.88 + 0.01 * number
-            add_readings(store, store.run(config.name), part(report, start, start + 0.01), NeverCancelled())
+            add_readings(store, store.run(config.name), part(report, start, start + 0.01), NeverCanceled())
         for number, (a, b) in enumerate(recipe.COMPARISONS):
             start = 0.9 + 0.02 * number
             compare = Compare(a=a, b=b, prompts=recipe.PROMPTS, transcoders=recipe.TRANSCODERS, settings=recipe.TRACING)
-            run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), NeverCancelled())
+            run(store, compare, part(report, start, start + 0.02, f"{a} and {b}: "), NeverCanceled())
         add_acted(store)
         timelapse = timelapse_request(store)
-        run(store, timelapse, part(report, 0.94, 0.945, "Time-lapse: "), NeverCancelled())
+        run(store, timelapse, part(report, 0.94, 0.945, "Time-lapse: "), NeverCanceled())
         add_circuits(store, timelapse.checkpoints, part(report, 0.945, 0.95))
         add_feature_facts(store, store.comparisons())
-        run(store, ablation_request(store), part(report, 0.95, 0.96, "Ablation: "), NeverCancelled())
+        run(store, ablation_request(store), part(report, 0.95, 0.96, "Ablation: "), NeverCanceled())
         measured = measure(store, seed, part(report, 0.96, 1.0))
     finally:
         store.close()
@@ -112,7 +112,7 @@ def add_acted(store: Store) -> None:
 
     for a, b in recipe.COMPARISONS:
         for prompt in recipe.PROMPTS:
-            run(store, Where(a=a, b=b, prompt=prompt), quiet, NeverCancelled())
+            run(store, Where(a=a, b=b, prompt=prompt), quiet, NeverCanceled())
 
 
 def timelapse_request(store: Store) -> Timelapse:
@@ -134,10 +134,10 @@ def add_circuits(store: Store, checkpoints: tuple[str, ...], report: Report) -> 
     """Component circuits of these checkpoints with their faithfulness, and how robust they are at the end."""
     from engine.workflows import run
 
-    run(store, FindCircuits(checkpoints=checkpoints), part(report, 0.0, 0.4, "Circuits: "), NeverCancelled())
+    run(store, FindCircuits(checkpoints=checkpoints), part(report, 0.0, 0.4, "Circuits: "), NeverCanceled())
     for number, ref in enumerate(recipe.COMPARISONS[-1]):
         within = part(report, 0.4 + 0.3 * number, 0.7 + 0.3 * number, "Robustness: ")
-        run(store, CheckRobustness(checkpoint=ref), within, NeverCancelled())
+        run(store, CheckRobustness(checkpoint=ref), within, NeverCanceled())
 
 
 def answerable(store: Store, candidates: Corpus) -> Corpus:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from engine.analysis.diff import diff_graphs
 from engine.demo import recipe
 from engine.domain.graphs import Comparison
-from engine.domain.jobs import DescribeFeatures, LabelFeatures, NeverCancelled
+from engine.domain.jobs import DescribeFeatures, LabelFeatures, NeverCanceled
 from engine.store import Store
 
 N_TEXTS = 5  # of a feature; with three fewer than otherwise the facts of two comparisons stay below 250 kB
@@ -20,7 +20,7 @@ def add_labels_of(store: Store) -> None:
     from engine.workflows.labels import label_features
 
     request = LabelFeatures(checkpoints=recipe.COMPARISONS[-1], transcoders=recipe.TRANSCODERS)
-    label_features(store, request, _nobody, NeverCancelled())
+    label_features(store, request, _nobody, NeverCanceled())
 
 
 def add_feature_facts(store: Store, comparisons: Sequence[Comparison]) -> None:
@@ -37,7 +37,7 @@ def add_feature_facts(store: Store, comparisons: Sequence[Comparison]) -> None:
         wanted[key.a, key.b, key.transcoders] |= _kept_features(store, comparison)
     for (a, b, transcoders), features in wanted.items():
         request = DescribeFeatures(checkpoints=(a, b), transcoders=transcoders, features=tuple(sorted(features)))
-        describe_features(store, request, _nobody, NeverCancelled(), n_texts=N_TEXTS)
+        describe_features(store, request, _nobody, NeverCanceled(), n_texts=N_TEXTS)
 
 
 def _kept_features(store: Store, comparison: Comparison) -> set[tuple[int, int]]:

@@ -93,5 +93,5 @@ class DiskFull(StorageFailed):
     """There is no room left on it."""
 
 
-class Cancelled(Exception):
+class Canceled(Exception):
     """Raised inside a job when its cancel token is set. Not an error: the user asked for it."""

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from engine.domain.errors import Cancelled, Damaged, InputError, ModelUnavailable, TracelapseError
+from engine.domain.errors import Canceled, Damaged, InputError, ModelUnavailable, TracelapseError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -18,7 +18,7 @@ def translated(ours: Callable[[str], TracelapseError]) -> Iterator[None]:
     """
     try:
         yield
-    except (TracelapseError, Cancelled):
+    except (TracelapseError, Canceled):
         raise
     except BaseException as error:
         is_theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"  # pyo3's

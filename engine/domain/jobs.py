@@ -1,4 +1,4 @@
-"""Background work: what is asked for, how it reports, how it is cancelled."""
+"""Background work: what is asked for, how it reports, how it is canceled."""
 
 from typing import Annotated, Any, Literal, Protocol
 
@@ -87,7 +87,7 @@ class Compare(Record):
     action: Literal["compare"] = "compare"
     a: str  # RUN@LABEL
     b: str
-    prompts: tuple[str, ...]  # cancelled between prompts
+    prompts: tuple[str, ...]  # canceled between prompts
     transcoders: str = ""  # empty: the set that has seen both sides
     settings: TraceSettings = TraceSettings()
 
@@ -130,7 +130,7 @@ class AskedPrompt(Record):
 
 
 class WhereProbes(Record):
-    """The same as `Where` of many prompts, each with its own answer; stored one by one, cancelled in between."""
+    """The same as `Where` of many prompts, each with its own answer; stored one by one, canceled in between."""
 
     action: Literal["where_probes"] = "where_probes"
     a: str  # RUN@LABEL
@@ -300,6 +300,11 @@ class JobRecord(Record):
     error: str = ""
     result: str = ""  # what was made, in words a page can link to (a run name, a comparison hash)
 
+    @property
+    def told_state(self) -> str:
+        """The state as texts have it; in files and JSON it stays as it always was."""
+        return "canceled" if self.state == "cancelled" else self.state
+
 
 class Report(Protocol):
     """The progress callback that every workflow is handed."""
@@ -312,7 +317,7 @@ def quiet(fraction: float, message: str) -> None:
     """A report that nobody reads."""
 
 
-def cancellable(report: Report, cancel: "CancelToken") -> Report:
+def cancelable(report: Report, cancel: "CancelToken") -> Report:
     """A report that looks at the cancel token first, for work that knows no token."""
 
     def inner(fraction: float, message: str) -> None:
@@ -337,12 +342,12 @@ def turn(report: Report, number: int, n: int) -> Report:
 
 
 class CancelToken(Protocol):
-    """Asked between steps; raises Cancelled when the user wants the job to stop."""
+    """Asked between steps; raises Canceled when the user wants the job to stop."""
 
     def check(self) -> None: ...
 
 
-class NeverCancelled:
+class NeverCanceled:
     """The cancel token of what is ended with ctrl-C."""
 
     def check(self) -> None:

@@ -4,8 +4,10 @@ For files and JSON the numbers themselves are written, not these texts.
 """
 
 import math
+from collections.abc import Callable
 
 MISSING = "–"
+FEW = 30  # of fewer, a share says more than was measured
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -42,6 +44,13 @@ def percent(share: float | None, digits: int = 0) -> str:
         if float(text) == 100:
             return f">{100 - 10**-digits:g}%"
     return f"{'−' if share < 0 and float(text) else ''}{text}%"
+
+
+def share_of(share: float | None, n: int, said: Callable[[float | None], str] = percent) -> str:
+    """What is right of `n`: of few how many, `2 of 4`; of more the share, as `said` writes it."""
+    if share is None or not math.isfinite(share) or n >= FEW:
+        return said(share)
+    return f"{round(share * n)} of {n}"
 
 
 def count(n: int) -> str:

@@ -67,7 +67,7 @@ class CausalCheck(Record):
 
 
 class GraphSeries(Record):
-    """A stored series. `graphs` may miss some where a job was cancelled."""
+    """A stored series. `graphs` may miss some where a job was canceled."""
 
     key: SeriesKey
     graphs: tuple[SeriesGraph, ...] = ()

@@ -9,13 +9,13 @@ from itertools import groupby
 import pandas as pd
 from markupsafe import Markup
 
-from engine.analysis.curves import best_step, probe_scores
+from engine.analysis.curves import accuracies, best_step, probe_scores
 from engine.analysis.losses import logged_words, suiting_smoothing, told_loss
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
 from engine.domain.errors import Damaged, InputError, NotFound
 from engine.domain.graphs import FIT_LIMIT, Comparison
 from engine.domain.methods import METHOD_INFOS, method_title
-from engine.domain.numbers import count, decimal, plural, step_name
+from engine.domain.numbers import count, decimal, plural, share_of, step_name
 from engine.domain.runs import Checkpoint, CheckpointState, LossLog, RunConfig
 from engine.domain.words import listed
 from engine.export.pages import asset, content_policy, environment
@@ -39,7 +39,7 @@ class CheckpointRow:
     loss: float | None
     smoothed: float | None  # of an imported run: as it was logged
     span: str  # what that is the mean of; empty of one that was trained here
-    accuracy: dict[str, float]
+    accuracy: dict[str, str]  # by probe kind, over all constraint types
     replacement: tuple[float, float] | None  # lowest, highest
     n_graphs: int
     best: bool
@@ -157,7 +157,10 @@ def _checkpoint_rows(
                 loss=state.loss,
                 smoothed=told.value if told else None,
                 span=told.span if told else "",
-                accuracy=_accuracies(scores[scores["step"] == checkpoint.step]),
+                accuracy={
+                    kind: share_of(share, n, decimal)
+                    for kind, (share, n) in accuracies(scores[scores["step"] == checkpoint.step]).items()
+                },
                 replacement=(min(fits), max(fits)) if fits else None,
                 n_graphs=len(fits),
                 best=checkpoint.step == best,
@@ -181,12 +184,6 @@ def _replacement_scores(store: Store, checkpoint: Checkpoint, found: Findings) -
         except (Damaged, NotFound) as error:
             found.missing.append(f"A graph of {checkpoint.ref} is left out: {error}")
     return fits
-
-
-def _accuracies(scores: pd.DataFrame) -> dict[str, float]:
-    """Over all probes of a kind, whatever their constraint type."""
-    groups = scores.assign(right=scores["accuracy"] * scores["n"]).groupby("probe_kind", sort=False)
-    return {str(kind): float(rows["right"].sum() / rows["n"].sum()) for kind, rows in groups}
 
 
 def _comparison(

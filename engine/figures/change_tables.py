@@ -14,7 +14,7 @@ from engine.domain.numbers import decimal
 from engine.figures.change_charts import CHANGE_COLUMNS, OTHER, OWN
 from engine.figures.fit_text import score_text
 
-STOPPING_COLUMNS: Final = ("rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why")
+STOPPING_COLUMNS: Final = ("rule", "stops at", "accuracy then", "accuracy at the end", "probes", "steps saved", "why")
 
 
 def readings_as_changes(readings: Sequence[CircuitReading]) -> pd.DataFrame:
@@ -63,11 +63,15 @@ def accuracy_of(capture: Capture, kind: ProbeKind) -> float | None:
     return sum(score.n_correct for score in scores) / n if n else None
 
 
+def _n_probes(capture: Capture, kind: ProbeKind) -> int:
+    return sum(score.n for score in capture.scores if score.probe_kind == kind)
+
+
 def stopping_rows(replays: Mapping[str, Replay], captures: Sequence[Capture], *, kind: ProbeKind) -> pd.DataFrame:
     """A row a stopping rule, in the order of `replays`: what it would have done on these captures.
 
     Columns: rule, stops at (step; none where it trains to the end), accuracy then, accuracy at the end (of the probes
-    of `kind`), steps saved, why. Empty without captures.
+    of `kind`), probes (how many these are), steps saved, why. Empty without captures.
     """
     if not captures:
         return pd.DataFrame(columns=list(STOPPING_COLUMNS))
@@ -78,7 +82,8 @@ def stopping_rows(replays: Mapping[str, Replay], captures: Sequence[Capture], *,
         rows.append(
             (
                 STOPPING_INFOS[name].title if name in STOPPING_INFOS else name, replay.step,
-                accuracy_of(stopped, kind), accuracy_of(last, kind), last.step - stopped.step, replay.verdict.reason,
+                accuracy_of(stopped, kind), accuracy_of(last, kind), _n_probes(last, kind),
+                last.step - stopped.step, replay.verdict.reason,
             )
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(STOPPING_COLUMNS)).astype({"stops at": "Int64"})

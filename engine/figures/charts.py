@@ -120,6 +120,7 @@ def mini_curves(
         alt.Tooltip("step:Q", format="d"),
         alt.Tooltip("probe_kind:N", title="probe kind"),
         alt.Tooltip("accuracy:Q", format=".0%"),
+        alt.Tooltip("n:Q", title="probes", format="d"),
     ]
     layers: list[alt.Chart] = [
         base.mark_line(strokeWidth=2),

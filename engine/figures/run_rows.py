@@ -5,9 +5,11 @@ from typing import Final
 
 import pandas as pd
 
+from engine.analysis.curves import accuracies
 from engine.analysis.losses import ToldLoss
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.methods import METHOD_INFOS, method_title
+from engine.domain.numbers import FEW, share_of
 from engine.domain.runs import Checkpoint, RunConfig
 
 RUN_COLUMNS: Final = (
@@ -42,11 +44,18 @@ def run_rows(
 
 def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
     """By probe kind: the share of probes that are right at the last step, over all constraint types."""
+    return {kind: share for kind, (share, _) in _ended(scores).items()}
+
+
+def few_probes(scores: pd.DataFrame) -> dict[str, str]:
+    """By probe kind that has few probes: how many of them are right at the last step, `2 of 4`."""
+    return {kind: share_of(share, n) for kind, (share, n) in _ended(scores).items() if n < FEW}
+
+
+def _ended(scores: pd.DataFrame | None) -> dict[str, tuple[float, int]]:
     if scores is None or scores.empty:
         return {}
-    ended = scores[scores["step"] == scores["step"].max()]
-    correct = (ended["accuracy"] * ended["n"]).groupby(ended["probe_kind"]).sum()
-    return dict(correct / ended.groupby("probe_kind")["n"].sum())
+    return accuracies(scores[scores["step"] == scores["step"].max()])
 
 
 def _row(

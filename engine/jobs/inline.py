@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.errors import Canceled, TracelapseError
 from engine.domain.jobs import CancelToken, Report, Request
 from engine.jobs.journal import Journal
 from engine.jobs.task import JobTask, Work
@@ -19,7 +19,7 @@ def run_inline(store: Store, request: Request, *, on_progress: Report, run: Work
     """The workflow's result. The app sees the job and can cancel it.
 
     run: what does the work; None is `engine.workflows.run`.
-    Raises TracelapseError (also for what no one expected, with the traceback in the log), Cancelled, KeyboardInterrupt.
+    Raises TracelapseError (also for what no one expected, with the traceback in the log), Canceled, KeyboardInterrupt.
     """
     journal = Journal(store)
     task = JobTask(journal, journal.open(request, title_of(request, store)))
@@ -38,7 +38,7 @@ def run_inline(store: Store, request: Request, *, on_progress: Report, run: Work
     pulse.start()
     try:
         return task.run(reporting, store)
-    except (TracelapseError, Cancelled, KeyboardInterrupt):
+    except (TracelapseError, Canceled, KeyboardInterrupt):
         raise
     except BaseException as error:  # also what a native library raises
         _log.exception("Job %s failed", task.record.id)

@@ -61,7 +61,7 @@ class Journal:
         """Raise the flag for whichever process does the job. Raises StorageFailed."""
         write_text(self.folder / f"{job_id}.cancel", "")
 
-    def is_cancelled(self, job_id: str) -> bool:
+    def is_canceled(self, job_id: str) -> bool:
         return (self.folder / f"{job_id}.cancel").exists()
 
     def lower_flag(self, job_id: str) -> None:

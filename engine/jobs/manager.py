@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from engine.domain.errors import Cancelled, InputError, NotFound, TracelapseError
+from engine.domain.errors import Canceled, InputError, NotFound, TracelapseError
 from engine.domain.foreign import is_out_of_memory
 from engine.domain.jobs import FINISHED, ImportCheckpoints, JobRecord, Request, Train
 from engine.jobs.journal import Journal
@@ -76,7 +76,7 @@ class JobManager:
             self._journal.ask_to_cancel(job_id)
 
     def resume(self, job_id: str) -> str:
-        """Do an interrupted, cancelled or failed job again; training goes on from what was saved.
+        """Do an interrupted, canceled or failed job again; training goes on from what was saved.
 
         The new job takes the place of the old one. Raises NotFound, InputError.
         """
@@ -198,7 +198,7 @@ class JobManager:
                     tasks = list(self._own.values())
                 for task in tasks:
                     task.pulse()
-            except Exception:  # noqa: BLE001 - without a pulse nothing could be cancelled any more
+            except Exception:  # noqa: BLE001 - without a pulse nothing could be canceled any more
                 _log.exception("A look at the jobs failed; the next one follows")
 
 
@@ -213,7 +213,7 @@ def _do(task: JobTask, work: Work, store: Store) -> None:
     try:
         if task.begin():
             task.run(work, store)
-    except (Cancelled, TracelapseError) as error:
+    except (Canceled, TracelapseError) as error:
         reason = str(error)
         _log.info("Job %s: %s", task.record.id, reason or task.record.state)
     except BaseException as error:  # noqa: BLE001 - of a native library, too; the lane goes on with the next job

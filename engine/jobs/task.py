@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from engine.domain.errors import Cancelled, TracelapseError
+from engine.domain.errors import Canceled, TracelapseError
 from engine.domain.foreign import is_disk_full, is_out_of_memory
 from engine.domain.jobs import FINISHED, CancelToken, JobRecord, JobState, Progress, Report, Request
 from engine.jobs.journal import Journal
@@ -49,12 +49,12 @@ class JobTask:
         """Ask it to stop; a queued job ends at once. `closing`: the app ends, so the job counts as interrupted."""
         self._closing = closing
         self._stop.set()
-        self._end(*self._cancelled(), unless="running")
+        self._end(*self._canceled(), unless="running")
 
     def check(self) -> None:
-        """Raises Cancelled when the user wants the job to stop."""
+        """Raises Canceled when the user wants the job to stop."""
         if self._stop.is_set():
-            raise Cancelled
+            raise Canceled
 
     def report(self, fraction: float, message: str) -> None:
         """Only remembers; `pulse` writes. So a step of training never waits for the disk."""
@@ -68,7 +68,7 @@ class JobTask:
             if not self._is_written:  # the disk was full when it ended
                 self.write()
             return
-        if self._journal.is_cancelled(self._record.id):
+        if self._journal.is_canceled(self._record.id):
             self.cancel()
         if not self._is_written or time.monotonic() - self._written_at > HEARTBEAT_S * 0.75:
             self._update(heartbeat_at=time.time())
@@ -91,8 +91,8 @@ class JobTask:
             self._journal.forget(self._record.id)
 
     def begin(self) -> bool:
-        """queued -> running; False where it was cancelled meanwhile."""
-        if self._journal.is_cancelled(self._record.id):
+        """queued -> running; False where it was canceled meanwhile."""
+        if self._journal.is_canceled(self._record.id):
             self.cancel()
         now = time.time()
         with self._lock:
@@ -103,12 +103,12 @@ class JobTask:
         return True
 
     def run(self, work: Work, store: Store) -> str:
-        """Do the work and keep its outcome. Raises what it raises: TracelapseError, Cancelled, or anything."""
+        """Do the work and keep its outcome. Raises what it raises: TracelapseError, Canceled, or anything."""
         try:
             result = work(store, self._record.request, self.report, self)
         except BaseException as error:
-            if isinstance(error, Cancelled) or (isinstance(error, KeyboardInterrupt) and _in_main_thread()):
-                self._end(*self._cancelled())
+            if isinstance(error, Canceled) or (isinstance(error, KeyboardInterrupt) and _in_main_thread()):
+                self._end(*self._canceled())
             else:
                 self.fail(reason_of(error))
             raise
@@ -120,7 +120,7 @@ class JobTask:
         """It will not be gone on with."""
         self._end("failed", reason)
 
-    def _cancelled(self) -> tuple[JobState, str]:
+    def _canceled(self) -> tuple[JobState, str]:
         return ("interrupted", "The program was closed while this was running.") if self._closing else ("cancelled", "")
 
     def _end(self, state: JobState, error: str, *, result: str = "", unless: JobState | None = None) -> None:

@@ -78,7 +78,7 @@ def title_of(request: Request, store: Store | None = None) -> str:  # noqa: C901
             return f"Label the features of {listed(request.checkpoints)}"
         case AnalyseRun():
             n = plural(request.n_prompts, "prompt")
-            return f"Analyse {request.run} on up to {n} of each type{_of_corpus(store, request.run)}"
+            return f"Analyze {request.run} on up to {n} of each type{_of_corpus(store, request.run)}"
         case FindCircuits():
             n_more = len(request.checkpoints) - 1
             more = f" and {n_more} more" if n_more else ""

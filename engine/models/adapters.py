@@ -8,14 +8,15 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, load_file, save_file
 from transformers import PreTrainedModel
 
 from engine.domain.errors import Damaged, InputError
@@ -243,6 +244,20 @@ def read_weights(adapter: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise Damaged(path, one_line(error)) from error
     return {plain_name(name): tensor for name, tensor in found.items()}
+
+
+def join_files(files: Sequence[Path], to: Path) -> None:
+    """One file as it is; of shards all tensors in one file. Raises Damaged."""
+    if len(files) == 1:
+        shutil.copyfile(files[0], to)
+        return
+    tensors: dict[str, torch.Tensor] = {}
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise Damaged(file, one_line(error), "Save the adapter again.") from error
+    save_file(tensors, to)
 
 
 def plain_name(name: str) -> str:

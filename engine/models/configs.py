@@ -172,8 +172,8 @@ def _refuse_quantised(file: Path, written: Mapping[str, Any]) -> None:
         if settings := written.get(key):
             method = settings.get("quant_method") if isinstance(settings, dict) else None
             raise ModelUnavailable(
-                f"{file} says that the weights are quantised ({str(method or key)[:40]}), which is not supported. "
-                "Use the model as it was before quantisation."
+                f"{file} says that the weights are quantized ({str(method or key)[:40]}), which is not supported. "
+                "Use the model as it was before quantization."
             )
 
 

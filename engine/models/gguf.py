@@ -58,7 +58,7 @@ def gguf_model(file: Path, cache: Path, name: str, dtype: str, report: Report, c
     """The model in `file` as a folder below `cache`, in `dtype`; what lies there whole, of the same file, is kept.
 
     Safe between processes. Raises ModelUnavailable (no reader, another family, not enough room), Damaged (the file, or
-    what it holds), StorageFailed, Cancelled.
+    what it holds), StorageFailed, Canceled.
     """
     if importlib.util.find_spec(READER) is None:
         raise ModelUnavailable(
@@ -178,7 +178,7 @@ def _refuse_sizes(file: Path, header: GgufHeader, own: Mapping[str, object]) -> 
     known = {int(kind): GGML_QUANT_SIZES[kind] for kind in GGMLQuantizationType}
     for one in header.tensors:
         if one.kind not in known:
-            raise ModelUnavailable(f"{file}: {one.name} is quantised in a way that is not known ({one.kind}).")
+            raise ModelUnavailable(f"{file}: {one.name} is quantized in a way that is not known ({one.kind}).")
         numbers, n_bytes = known[one.kind]
         if one.n_numbers // numbers * n_bytes > header.n_bytes:
             raise Damaged(file, f"{one.name} is larger than the file", "Download the file again.")

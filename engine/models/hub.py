@@ -90,7 +90,7 @@ def fetch_small(folder: HubFolder) -> Path:
 def fetch(folder: HubFolder, report: Report, cancel: CancelToken) -> Path:
     """Its files in the cache; returns where the folder then lies.
 
-    Raises ModelUnavailable (also where the disk has no room for them), Cancelled: what was downloaded so far is kept.
+    Raises ModelUnavailable (also where the disk has no room for them), Canceled: what was downloaded so far is kept.
     """
     snapshot = _cache_of(folder.id) / "snapshots" / folder.commit
     if all((snapshot / one.name).is_file() for one in folder.files):
@@ -115,7 +115,7 @@ def fetch_model(location: str, report: Report, cancel: CancelToken) -> None:
     """A base model's files in the cache; what lies there whole is not asked for again. `location`: its id, with
     @REVISION where it has one.
 
-    Raises ModelUnavailable (also where it is no model), Cancelled.
+    Raises ModelUnavailable (also where it is no model), Canceled.
     """
     if cached_model(location):
         return

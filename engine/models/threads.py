@@ -16,7 +16,7 @@ from functools import cache, partial
 
 import torch
 
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 
 _JOBS_AT_ONCE = 2
 _SMALL = 20_000_000  # parameters
@@ -105,7 +105,7 @@ class _SideBySide:
 
     def _tell(self, number: int, fraction: float) -> None:
         if self.failed.is_set():
-            raise Cancelled
+            raise Canceled
         self._done[number] = fraction
 
 

@@ -56,7 +56,7 @@ def train_transcoders(
     Half of a checkpoint's texts are drawn from `own` (what it was fine-tuned and is asked on), half from `plain`;
     where one has too few, the other fills up. The same arguments give the same bits. `start` begins with the features
     of an existing set of the same size, so that they keep their meaning while a checkpoint is added.
-    Raises InputError where no text can be used or `start` has another size, Cancelled.
+    Raises InputError where no text can be used or `start` has another size, Canceled.
     """
     if start is not None and start.d_transcoder != training.n_features:
         raise InputError(

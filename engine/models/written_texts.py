@@ -26,7 +26,7 @@ def write_texts(
     """At most `n` different texts of at most LENGTH tokens behind BOS, each drawn token by token from a model's own
     probabilities; the models (None: the base) write equally many. The same arguments give the same texts.
 
-    A model whose probabilities are no numbers writes nothing. Raises Cancelled.
+    A model whose probabilities are no numbers writes nothing. Raises Canceled.
     """
     generator, texts = torch.Generator().manual_seed(seed), list[str]()
     for number, model_of in enumerate(models):

@@ -62,7 +62,7 @@ class Shelves:
             self.sync()
         n_own = len(self._stamps(bundled=False)) if is_new else 0
         if n_own:
-            _log.warning("The index of %s was made again from the files: %d artefacts.", self.workspace, n_own)
+            _log.warning("The index of %s was made again from the files: %d artifacts.", self.workspace, n_own)
 
     def _open_index(self, url: str | None) -> tuple[Index, bool]:
         """The index, and whether it is new. Where none can be written it lies in a folder that goes with us."""

@@ -45,7 +45,7 @@ def run_study(
     n_workers: processes on this machine; with `scheduler`, the address of a Dask cluster does the runs instead. only:
     names of runs, or patterns with *. command: how the study was asked for, for its findings. A run that fails leaves
     the others alone; `failed` says why. Raises InputError (the corpora cannot be made, no such scheduler, the study is
-    being done elsewhere), NotFound (a corpus, or a run of `only`), StorageFailed, Cancelled; what is finished is kept.
+    being done elsewhere), NotFound (a corpus, or a run of `only`), StorageFailed, Canceled; what is finished is kept.
     """
     if n_workers < 1:
         raise InputError(f"{n_workers} workers were asked for. Give at least one.")

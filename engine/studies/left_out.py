@@ -70,7 +70,7 @@ def taught_words(store: Store, run: str, report: Report, cancel: CancelToken) ->
     """Of each new word of the run's corpus: its examples ranked, then the first, the last and random ones left out.
 
     A run is made again with its own settings and seed. Raises InputError (a corpus without such probes), NotFound,
-    Damaged, Cancelled.
+    Damaged, Canceled.
     """
     return tuple(words_of(TrainedAgain(store, run, report, cancel)))
 

@@ -51,7 +51,7 @@ def measure(store: Store, run: StudyRun, report: Report, cancel: CancelToken) ->
     """What `run.measure` asks for, of the finished run in this workspace.
 
     A circuit that cannot be compared, such as an empty one, does not cost the run: it is told in `unmeasured`. Raises
-    any other TracelapseError, Cancelled.
+    any other TracelapseError, Canceled.
     """
     found: dict[str, Any] = {}
     refused: dict[Measured, str] = {}

@@ -32,7 +32,7 @@ def do_run(run_json: str, corpora_json: str, cancel: CancelToken) -> str:
     run_json: a StudyRun; corpora_json: `CorpusTexts`, of its own corpus and those that its method needs.
 
     One torch thread, so that the figures do not depend on where it runs. Not to be called by two threads of a process
-    at once: torch's random state belongs to the process. Raises TracelapseError, Cancelled.
+    at once: torch's random state belongs to the process. Raises TracelapseError, Canceled.
     """
     asked = StudyRun.model_validate_json(run_json)
     if "torch" not in sys.modules:

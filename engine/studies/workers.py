@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import Any, Literal, Protocol
 
-from engine.domain.errors import Cancelled, InputError, TracelapseError
+from engine.domain.errors import Canceled, InputError, TracelapseError
 from engine.domain.jobs import CancelToken
 from engine.domain.record import Record
 
@@ -62,7 +62,7 @@ def attempt(work: Work, run_json: str, corpora_json: str, cancel: CancelToken) -
     try:
         with _BUSY:
             answer = WorkerAnswer(state="done", text=work(run_json, corpora_json, cancel))
-    except Cancelled:
+    except Canceled:
         answer = WorkerAnswer(state="stopped")
     except TracelapseError as error:
         answer = WorkerAnswer(state="failed", text=str(error))
@@ -171,7 +171,7 @@ class _Flag:
 
     def check(self) -> None:
         if self._stop.is_set():
-            raise Cancelled
+            raise Canceled
 
 
 class _DaskFlag:
@@ -186,7 +186,7 @@ class _DaskFlag:
     def check(self) -> None:
         task = self._worker.state.tasks.get(self._key)
         if task is None or task.state == "cancelled":
-            raise Cancelled
+            raise Canceled
 
 
 _flags: list[_Flag] = []  # one, in a worker process

@@ -41,7 +41,7 @@ def fine_tune(
     """Make the run `config.name`, or with `resume` go on with it to the same bits as if never interrupted.
 
     Deterministic for a seed on one device and thread count. A run that was never begun is begun; a finished one is
-    left alone. After Cancelled or a crash the run can be resumed. Its stopping policy may end it at a capture before
+    left alone. After Canceled or a crash the run can be resumed. Its stopping policy may end it at a capture before
     the last step. Raises many kinds of TracelapseError, InputError also where the config needs circuits and there is
     no watcher; input that is refused leaves no run behind.
     """

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from transformers import TrainerCallback, TrainerControl
 
 from engine.analysis.curves import smoothed
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.jobs import CancelToken, Report
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults
 from engine.domain.version import __version__
@@ -173,7 +173,7 @@ class RecordSteps(TrainerCallback):
     def _stop_where_asked(self, trainer: StepTrainer) -> None:
         try:
             self.cancel.check()
-        except Cancelled:
+        except Canceled:
             self.recorder.save_resume_state(trainer)
             self.recorder.save_losses()
             raise

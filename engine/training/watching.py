@@ -19,7 +19,7 @@ class Watcher(Protocol):
 
         Called in the second thread, one call at a time, in the order of captures; the run's stored decisions then hold
         all looks before. Must come out the same whenever it is asked, also in another process: a look that an
-        interruption lost is made again. Asks a cancel token of its own, and raises Cancelled.
+        interruption lost is made again. Asks a cancel token of its own, and raises Canceled.
         """
 
 

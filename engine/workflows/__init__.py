@@ -36,7 +36,7 @@ from engine.store import Store
 def run(store: Store, request: Request, report: Report, cancel: CancelToken) -> str:  # noqa: C901 - a case an action
     """Do what `request` asks for; returns what was made: a name, or the hash of a comparison or graph.
 
-    Raises TracelapseError, and Cancelled when the token says so.
+    Raises TracelapseError, and Canceled when the token says so.
     """
     match request:
         case MakeCorpus():

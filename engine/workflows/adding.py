@@ -12,7 +12,7 @@ def add_model(store: Store, request: AddModel, report: Report, cancel: CancelTok
 
     A GGUF file is written into the workspace's cache as a folder first.
 
-    Returns its name. Raises ModelUnavailable, Damaged, NameRefused, Cancelled: a refused model is in no list.
+    Returns its name. Raises ModelUnavailable, Damaged, NameRefused, Canceled: a refused model is in no list.
     """
     from engine.models.base import check_base
     from engine.models.hub import fetch_model

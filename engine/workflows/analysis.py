@@ -34,10 +34,10 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
     """Every checkpoint, the base first: where training acted since the one before, and graphs with one transcoder set;
     returns the series' hash.
 
-    All of it is stored as it comes, the series after every checkpoint and where the job is cancelled, so that nothing
+    All of it is stored as it comes, the series after every checkpoint and where the job is canceled, so that nothing
     is lost; what is there is not made again. Probes that the model cannot take are left out. Raises InputError (no
     checkpoint; no corpus; no probe of the kind, or none that can be traced), NotFound (the run, the transcoders),
-    ModelUnavailable, Damaged, Cancelled.
+    ModelUnavailable, Damaged, Canceled.
     """
     config = store.run(request.run)
     try:
@@ -57,7 +57,7 @@ def analyse_run(store: Store, request: AnalyseRun, report: Report, cancel: Cance
             work.add(checkpoint, turn(after, number, len(checkpoints)), cancel)
         finally:
             work.save()
-    report(1.0, f"{len(checkpoints)} checkpoints analysed")
+    report(1.0, f"{len(checkpoints)} checkpoints analyzed")
     return work.series.key.hash
 
 

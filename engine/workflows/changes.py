@@ -70,7 +70,7 @@ def _probes(store: Store, series: GraphSeries) -> dict[str, Probe]:
     if corpus.hash != series.key.corpus_hash:
         raise InputError(
             f"The corpus “{corpus.name}” was changed after the circuits of “{series.key.run}” were traced (it was "
-            f"{series.key.corpus_hash}, it is {corpus.hash}). Analyse the run again."
+            f"{series.key.corpus_hash}, it is {corpus.hash}). Analyze the run again."
         )
     return {probe.id: probe for probe in corpus.probes}
 

@@ -30,12 +30,16 @@ from engine.workflows.checkpoint_order import (
 from engine.workflows.trainer_logs import read_log, whole_number
 
 WEIGHTS, CONFIG, TRAINER = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+INDEX, _SHARDS = f"{WEIGHTS}.index.json", "adapter_model-*-of-*.safetensors"  # of a large adapter
+_INDEXES = (INDEX, full_folders.INDEX)  # transformers gives that of an adapter the name of a whole model's
 PLAIN_WEIGHTS, PLAIN_CONFIG = "weights.safetensors", "weights.json"
 _FILES: Final[dict[FoundKind, tuple[str, str]]] = {
     "adapter": (CONFIG, WEIGHTS),
     "changed weights": (PLAIN_CONFIG, PLAIN_WEIGHTS),
 }
 _MOST_NAMED = 10  # of refused folders
+_DEPTH = 3  # levels below a folder's own children: saves/llama/lora/sft/checkpoint-500
+_MOST_LOOKED_INTO = 2000  # folders, besides a folder's children and theirs: a whole home would take minutes
 _LARGE = 1 << 28  # bytes; larger files are told apart by samples
 
 
@@ -102,13 +106,15 @@ def log_notes(found: ImportPreview) -> str:
 
 
 def in_folder(folder: Path) -> Iterator[FoundCheckpoint]:
-    """The folder itself, those in it, and those in a trainer's output in it. Two adapters in one are refused.
+    """The folder itself, those in it, and those in a trainer's output in it or a few folders down. Two adapters in one
+    are refused.
 
     Raises InputError (no folder, no checkpoint), Damaged, OSError.
     """
     _refuse_no_folder(folder)
     own = [_found(folder, folder)] if _kind(folder) else []
-    inner = [found for child in _children(folder) for found in _in_child(child)]
+    left = iter(range(_MOST_LOOKED_INTO))
+    inner = [found for child in _children(folder) for found in _in_child(child, _DEPTH, left)]
     if not own and not inner:
         raise InputError(
             f"{folder} holds no checkpoint: there is no {CONFIG}, {full_folders.WEIGHTS} or {PLAIN_CONFIG} in it or in "
@@ -143,17 +149,26 @@ def _refuse_no_folder(folder: Path) -> None:
     raise InputError(f"{folder} is not a folder. Check the path: it must be on the machine that runs Tracelapse.{hub}")
 
 
-def _in_child(folder: Path) -> list[FoundCheckpoint]:
-    """A checkpoint, the one adapter in it that has a name of its own (Trainer's state then lies beside that), or those
-    of a trainer's output."""
-    is_one = _kind(folder) is not None
-    if is_one and step_in(folder.name) is not None:
+def _in_child(folder: Path, depth: int, left: Iterator[int]) -> list[FoundCheckpoint]:
+    """A checkpoint, the one adapter in it that has a name of its own (Trainer's state then lies beside that), those of
+    a trainer's output, or those further down, as in `global_step_10/actor/lora_adapter` and `run-1/checkpoint-5/hf`.
+
+    `depth`: levels that may still be gone down; `left`: one for every folder that may still be looked into.
+    """
+    is_one, has_step = _kind(folder) is not None, step_in(folder.name) is not None
+    if is_one and has_step:
         return [_found(folder, folder)]
-    named = [child for child in _children(folder) if _kind(child)]
+    children = _children(folder)
+    named = [child for child in children if _kind(child)]
     if sum(step_in(child.name) is not None for child in named) > 1:
         return [_found(child, child) for child in (*named, *([folder] if is_one else []))]
     if is_one:
         return [_found(folder, folder)]
+    if depth and not (has_step and named):
+        inside = [child for child in children if next(left, None) is not None]
+        deeper = [one for child in inside for one in _in_child(child, depth - 1, left)]
+        if not named or any(one.step for one in deeper):
+            return deeper
     if len(named) > 1:
         return [
             FoundCheckpoint(
@@ -161,7 +176,7 @@ def _in_child(folder: Path) -> list[FoundCheckpoint]:
                 why=f"it holds {_counted(named)} ({', '.join(one.name for one in named)}): name the folder of one",
             )
         ]  # fmt: skip
-    return [_found(child, folder) for child in named]
+    return [_found(child, folder if has_step else _named_by_step(child)) for child in named]
 
 
 def _counted(folders: Sequence[Path]) -> str:
@@ -185,7 +200,17 @@ def names_of(folder: Path, kind: FoundKind) -> tuple[str, ...]:
     """The files of a checkpoint: what says what it is, and its tensors."""
     if kind == "full":
         return (full_folders.CONFIG, *full_folders.weight_files(folder))
-    return _FILES[kind]
+    return (CONFIG, *(_shards(folder)[1] or (WEIGHTS,))) if kind == "adapter" else _FILES[kind]
+
+
+def _shards(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """The index of an adapter in several files, and these; of one in one file nothing."""
+    if not (folder / WEIGHTS).exists():
+        for index in _INDEXES:
+            shards = full_folders.shards_in(folder / index)
+            if shards and all(Path(name).name.startswith("adapter_model") for name in shards):
+                return index, shards
+    return "", ()
 
 
 def _found(folder: Path, outer: Path) -> FoundCheckpoint:
@@ -205,9 +230,8 @@ def _found(folder: Path, outer: Path) -> FoundCheckpoint:
 
 
 def _stored(folder: Path, kind: FoundKind) -> str:
-    n_bytes = sum(
-        (folder / name).stat().st_size for name in (_FILES[kind] if kind != "full" else names_of(folder, kind)[1:])
-    )
+    names = names_of(folder, kind)
+    n_bytes = sum((folder / name).stat().st_size for name in (names[1:] if kind == "full" else names))
     return stored_words(kind, n_bytes, "this folder", own_tokenizer=(folder / "tokenizer.json").exists())
 
 
@@ -236,16 +260,27 @@ def why_not(folder: Path, kind: FoundKind) -> str:
             return f"{name} is no file, but a folder or a pipe: put the file there"
     if kind == "full":
         return full_folders.why_not_full(folder)
-    _, weights = _FILES[kind]
     if kind == "changed weights" and (source := referred_to(folder)):
         return f"its weights lie in {source}: give that folder"
-    if not (folder / weights).is_file():
-        pickled = (folder / "adapter_model.bin").exists()
-        only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
-        return f"it has no {weights}{only}: save it with safetensors"
+    if why := _why_no_weights(folder, _FILES[kind][1]):
+        return why
     fields = object_in(folder / CONFIG)
     # Of what cannot be read, or says no type, the import tells what is wrong.
     return f"it {why}" if "peft_type" in fields and (why := why_refused(fields)) else ""
+
+
+def _why_no_weights(folder: Path, weights: str) -> str:
+    """`weights`: the file that they should be in; of an adapter, its shards will do."""
+    if (folder / weights).is_file():
+        return ""
+    index, shards = _shards(folder)
+    if weights == WEIGHTS and shards:
+        return full_folders.why_not_whole(folder, shards, index)
+    if weights == WEIGHTS and any(folder.glob(_SHARDS)):
+        return f"it has shards and no index that names them ({' or '.join(_INDEXES)}): copy it there"
+    pickled = (folder / "adapter_model.bin").exists()
+    only = " (a pickled adapter_model.bin is there, which is never read)" if pickled else ""
+    return f"it has no {weights}{only}: save it with safetensors"
 
 
 def stays(folder: Path, name: str) -> bool:

@@ -26,9 +26,9 @@ _SCORED = 0.3  # share of a checkpoint's time, where a curve is measured too; on
 def find_circuits(store: Store, request: FindCircuits, report: Report, cancel: CancelToken) -> str:
     """Checkpoint by checkpoint; returns the hash of the last one's scores.
 
-    Scores and curves are stored as they are made, so that nothing is lost where the job is cancelled; what is there is
+    Scores and curves are stored as they are made, so that nothing is lost where the job is canceled; what is there is
     not made again. Raises NotFound (a checkpoint, a corpus), InputError (no pairs; pairs that the model cannot take),
-    ModelUnavailable (also a family without hooks), Damaged, Cancelled.
+    ModelUnavailable (also a family without hooks), Damaged, Canceled.
     """
     report(0.0, "Loading the model")
     bench = Bench(store, request.settings)

@@ -30,7 +30,7 @@ def describe_features(
 
     Returns the hashes of the keys, in the checkpoints' order, separated by commas. Raises NotFound, InputError (a
     feature that the set does not have; no text that the model can read), ComparisonRefused (different models),
-    ModelUnavailable, Damaged, StorageFailed, Cancelled (between batches of texts; finished checkpoints are kept).
+    ModelUnavailable, Damaged, StorageFailed, Canceled (between batches of texts; finished checkpoints are kept).
     """
     from engine.attribution.features import describe
     from engine.models.transcoders import transcoders_hash

@@ -32,7 +32,7 @@ class FollowingWatcher:
         self._store, self._config, self._watcher, self._cancel = store, config, watcher, cancel
 
     def take_reading(self, checkpoint: Checkpoint, previous: Checkpoint | None) -> CircuitReading:
-        """Raises as the watcher's, and Cancelled; what cannot be measured is left out. Its time is the look's, too."""
+        """Raises as the watcher's, and Canceled; what cannot be measured is left out. Its time is the look's, too."""
         reading = self._watcher.take_reading(checkpoint, previous)
         if previous is None:
             return reading

@@ -4,7 +4,7 @@ why some cannot be taken in. By names, small JSON files and the headers of safet
 import hashlib
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +24,12 @@ def is_full(folder: Path) -> bool:
 
 def weight_files(folder: Path) -> tuple[str, ...]:
     """Names of the files that hold the weights, ascending; empty where there are none, or an index that is none."""
-    if (folder / WEIGHTS).exists():
-        return (WEIGHTS,)
-    files = object_in(folder / INDEX).get("weight_map")
+    return (WEIGHTS,) if (folder / WEIGHTS).exists() else shards_in(folder / INDEX)
+
+
+def shards_in(index: Path) -> tuple[str, ...]:
+    """Names of the files that an index names, ascending; empty where there is none, or it is none."""
+    files = object_in(index).get("weight_map")
     named = set(files.values()) if isinstance(files, dict) else set()
     return tuple(sorted(name for name in named if isinstance(name, str)))
 
@@ -37,14 +40,21 @@ def why_not_full(folder: Path) -> str:
     if not names:
         said = next((why(folder) for find, why in _OTHERS if find(folder)), "")
         return said or f"{folder / INDEX} names no weights: save the model again"
-    for name in names:
-        if Path(name).name != name:
-            return f"{folder / INDEX} names {name[:60]}, which lies outside its folder: save the model again"
-        if not (folder / name).is_file():
-            return f"{name} is missing, which {INDEX} names: copy it there"
+    if why := why_not_whole(folder, names, INDEX):
+        return why
     if not (folder / CONFIG).is_file():
         return f"it has no {CONFIG}: copy that of the base there, if it is the same kind of model"
     return _quantised(folder)
+
+
+def why_not_whole(folder: Path, names: Sequence[str], index: str) -> str:
+    """Why not all of the files that an index names are in its folder; empty where they are."""
+    for name in names:
+        if Path(name).name != name:
+            return f"{folder / index} names {name[:60]}, which lies outside its folder: save the model again"
+        if not (folder / name).is_file():
+            return f"{name} is missing, which {index} names: copy it there"
+    return ""
 
 
 def weight_bytes_on_disk(folder: Path) -> int:
@@ -83,8 +93,8 @@ def _quantised(folder: Path) -> str:
     method = str(settings.get("quant_method") or "unknown method") if isinstance(settings, dict) else "unknown method"
     way = "give the weights that it was made from, or merge the adapter into the model as it was before"
     if method.lower() in ("bitsandbytes", "bnb"):
-        way = f"dequantise it where it was trained: {_python(folder, '.dequantize()')}"
-    return f"its weights are quantised ({method[:40]}), so they are not those that were trained: {way}"
+        way = f"dequantize it where it was trained: {_python(folder, '.dequantize()')}"
+    return f"its weights are quantized ({method[:40]}), so they are not those that were trained: {way}"
 
 
 def _pickles(folder: Path) -> list[str]:

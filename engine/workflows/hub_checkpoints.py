@@ -23,6 +23,7 @@ from engine.models.tokenizer_settings import TOKENIZER_FILES
 from engine.workflows import full_folders
 from engine.workflows.checkpoint_folders import (
     CONFIG,
+    INDEX,
     PLAIN_CONFIG,
     TRAINER,
     in_folder,
@@ -32,10 +33,10 @@ from engine.workflows.checkpoint_folders import (
 )
 from engine.workflows.checkpoint_order import step_in
 
-_READ: Final = frozenset({CONFIG, PLAIN_CONFIG, TRAINER, full_folders.CONFIG, full_folders.INDEX})
+_READ: Final = frozenset({CONFIG, INDEX, PLAIN_CONFIG, TRAINER, full_folders.CONFIG, full_folders.INDEX})
 _MOST_BYTES: Final = 64_000_000  # of a JSON file that is read for a preview
 _MOST_FILES: Final = 20_000  # in one preview
-_MOST_PARTS: Final = 3  # of a name below the folder: checkpoint-2/style/adapter_config.json
+_MOST_PARTS: Final = 4  # of a name below the folder: global_step_2/actor/lora_adapter/adapter_config.json
 _AT_ONCE: Final = 8  # ids
 _CACHE: Final = "its files in the Hugging Face cache"
 
@@ -91,7 +92,7 @@ def fetched(
 ) -> tuple[list[FoundCheckpoint], dict[str, str]]:
     """The same with their files in the Hugging Face cache, and for each folder there what the person calls it.
 
-    Raises ModelUnavailable, InputError (a link that leaves the cache), Cancelled.
+    Raises ModelUnavailable, InputError (a link that leaves the cache), Canceled.
     """
     from engine.models.hub import fetch
 
@@ -160,7 +161,7 @@ def _of_hub(one: FoundCheckpoint, root: Path, listing: HubFolder) -> FoundCheckp
     folder = str(PurePosixPath(hub.folder, one.path.relative_to(root).as_posix()))
     inner = hub.model_copy(update={"folder": "" if folder == "." else folder})
     tensors = {name for name in names_of(one.path, one.kind) if name.endswith(".safetensors")}
-    wanted = {*names_of(one.path, one.kind), *TOKENIZER_FILES, full_folders.INDEX if one.kind == "full" else CONFIG}
+    wanted = {*names_of(one.path, one.kind), *TOKENIZER_FILES, CONFIG, INDEX, full_folders.INDEX}
     files = listing.only({str(PurePosixPath(inner.folder, name)) for name in wanted})
     n_bytes = sum(file.n_bytes for file in files.files if PurePosixPath(file.name).name in tensors)
     own_tokenizer = any(PurePosixPath(file.name).name == "tokenizer.json" for file in files.files)

@@ -28,7 +28,7 @@ from engine.store.files import scratch_folder, write_text
 from engine.store.layout import step_folder
 from engine.store.run_files import LOSSES, METRICS, write_probes, write_state
 from engine.workflows.added_vocabulary import with_vocabulary
-from engine.workflows.checkpoint_folders import files_of, preview, refusal
+from engine.workflows.checkpoint_folders import files_of, preview, refusal, tensor_files
 from engine.workflows.full_folders import DIFFERENCE_AT_MOST, weight_files
 from engine.workflows.hub_checkpoints import Looked, fetched, hub_ids, look_at
 from engine.workflows.loading import base_model
@@ -77,7 +77,7 @@ def import_adapters(
     killed import is done again; where it had come to its end, its run is found to be the same and left alone. Raises
     InputError (no checkpoint, two of one step, one for another model or a pickled one, a link, one that answers
     differently than PEFT or transformers runs it, a log that is no table of steps), Damaged, NotFound, NameRefused,
-    ModelUnavailable, Cancelled: nothing of a refused import stays.
+    ModelUnavailable, Canceled: nothing of a refused import stays.
     """
     from engine.models.hub import fetch_model
 
@@ -164,6 +164,7 @@ def _take(
 
     Raises InputError, Damaged of the person's folder, not of what is kept.
     """
+    from engine.models.adapters import join_files
     from engine.models.added_tokens import leave_out_base_rows
     from engine.models.as_trained import check_as_trained, take_full
     from engine.models.kept_answers import diverged
@@ -178,8 +179,9 @@ def _take(
                 loaded, one.path, folder, files=weight_files(one.path), most=DIFFERENCE_AT_MOST
             )  # fmt: skip
         else:
-            for name in files_of(one.kind):
-                shutil.copyfile(one.path / name, folder / name)
+            about, weights = files_of(one.kind)
+            shutil.copyfile(one.path / about, folder / about)
+            join_files(tensor_files(one), folder / weights)
             if one.kind == "adapter":
                 leave_out_pictures(folder)
                 leave_out_base_rows(loaded, folder)

@@ -15,7 +15,7 @@ def intervene(store: Store, request: Intervene, report: Report, cancel: CancelTo
     What was predicted from edges that were cut for storage is done again.
     A side where none of the features is active keeps its outputs, and its intervention says so (`changed` is empty).
     Raises NotFound (a run, a checkpoint, the comparison), InputError (what is no feature, or is active on neither
-    side; a checkpoint or a transcoder set that has changed since), ModelUnavailable, Damaged, Cancelled.
+    side; a checkpoint or a transcoder set that has changed since), ModelUnavailable, Damaged, Canceled.
     """
     pair = comparison_found(store, request.a, request.b, request.prompt, request.transcoders)
     graphs = store.graph_pair(pair.graph_a, pair.graph_b)

@@ -28,7 +28,7 @@ def label_features(store: Store, request: LabelFeatures, report: Report, cancel:
 
     Of a set with more than MOST_AT_ONCE features, those that stored graphs of the checkpoints have. Returns the set's
     hash. Raises NotFound, ComparisonRefused (different models), InputError (no text that the model can read),
-    ModelUnavailable, Damaged, StorageFailed, Cancelled.
+    ModelUnavailable, Damaged, StorageFailed, Canceled.
     """
     from engine.models.transcoders import transcoders_hash
 
@@ -48,7 +48,7 @@ def label_features(store: Store, request: LabelFeatures, report: Report, cancel:
         cancel,
         again=request.again,
     )
-    report(1.0, "Features labelled")
+    report(1.0, "Features labeled")
     return digest
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from engine.domain.decisions import CircuitReading
 from engine.domain.errors import TracelapseError
 from engine.domain.graphs import FIT_LIMIT, GraphKey
-from engine.domain.jobs import Beside, CancelToken, Compare, NeverCancelled, Report, Timelapse, part, quiet
+from engine.domain.jobs import Beside, CancelToken, Compare, NeverCanceled, Report, Timelapse, part, quiet
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.live_queries import checkpoint_by, live_keys, traced_like
@@ -48,7 +48,7 @@ class LiveWatcher:
             sides = checkpoint, checkpoint_by(self._store, self._beside.run, checkpoint.step)
             scene = _scene_like(self._store, checkpoint, like)
             keys = [scene.key(side, like.prompt, like.targets) for side in sides]
-            scene.trace_together(self._store, sides, keys, f"Tracing {checkpoint.ref}", quiet, NeverCancelled())
+            scene.trace_together(self._store, sides, keys, f"Tracing {checkpoint.ref}", quiet, NeverCanceled())
 
 
 def compare_beside(store: Store, run: str, beside: Beside, report: Report, cancel: CancelToken) -> None:

@@ -19,7 +19,7 @@ def probe(store: Store, request: MeasureProbes, report: Report, cancel: CancelTo
     """Every checkpoint, base first; returns the run's name. Gives what was measured at capture, to the same bits.
 
     With another corpus than the run's all of it counts or nothing. Raises NotFound, Damaged, InputError (a run that was
-    trained here has its own corpus; a corpus without probes), what loading raises, StorageFailed, Cancelled.
+    trained here has its own corpus; a corpus without probes), what loading raises, StorageFailed, Canceled.
     """
     from engine.training.probe_batches import prepare_probes
 

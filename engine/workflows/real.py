@@ -14,7 +14,7 @@ def add_real_model(store: Store, report: Report, cancel: CancelToken) -> str:
     """Write it into the workspace's cache where it is not there yet, and offer it. Returns its name, which has a mark
     where another model is called so.
 
-    Raises ModelUnavailable (its packages are not installed), Damaged, StorageFailed, Cancelled.
+    Raises ModelUnavailable (its packages are not installed), Damaged, StorageFailed, Canceled.
     """
     from engine.models.real_model import real_model
 

@@ -8,13 +8,14 @@ from engine.domain.errors import TracelapseError
 from engine.domain.models import ModelSpec
 from engine.store import Store
 from engine.workflows.model_facts import folder_here
+from engine.workflows.same_tokenizer import read_differently
 
 _PIECES, _PIECE = 16, 4096  # of a file of weights that are looked at, and bytes in each; two models differ in them
 
 
 def why_not_comparable(store: Store, run: str, other: str) -> str:
-    """Why checkpoints of two runs cannot be compared: they surely began from two models. Empty where they began from
-    one, as far as can be seen without loading it: the job looks at all of it.
+    """Why checkpoints of two runs cannot be compared: they surely began from two models, or read texts differently.
+    Empty where they began from one, as far as can be seen without loading it: the job looks at all of it.
 
     Raises NotFound, Damaged.
     """
@@ -51,7 +52,10 @@ def added_rows(spec: ModelSpec) -> str:
 def _surely_others(store: Store, one: ModelSpec, other: ModelSpec) -> bool:
     if named(one) == named(other):
         return False
-    return added_rows(one) != added_rows(other) or _differ(_where(store, one), _where(store, other))
+    if added_rows(one) != added_rows(other) or _differ(_where(store, one), _where(store, other)):
+        return True
+    read = _tokenizer(store, one), _tokenizer(store, other)
+    return read[0] is not None and read[1] is not None and read_differently(read[0], read[1])
 
 
 def _where(store: Store, spec: ModelSpec) -> Path | None:
@@ -59,6 +63,14 @@ def _where(store: Store, spec: ModelSpec) -> Path | None:
         return folder_here(store, spec)
     except TracelapseError:
         return None
+
+
+def _tokenizer(store: Store, spec: ModelSpec) -> Path | None:
+    try:
+        own = store.vocabulary_folder(spec)
+    except TracelapseError:
+        return None
+    return own if own and (own / "tokenizer.json").is_file() else _where(store, spec)
 
 
 def _differ(one: Path | None, other: Path | None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from engine.analysis.pairs import features_of, only_kept_by
 from engine.domain.errors import ComparisonRefused, Damaged, InputError
 from engine.domain.graphs import Comparison, GraphKey, GraphPair, PairMeasures, TraceSettings
-from engine.domain.jobs import CancelToken, Report, cancellable, part, turn
+from engine.domain.jobs import CancelToken, Report, cancelable, part, turn
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
@@ -74,7 +74,7 @@ class Scene:
         """Trace and store one graph, or two and what each has for what only the other has (`PairMeasures`).
 
         What is stored is not traced again, but a graph that was cut before the other one was there. `title` says what
-        is traced. Raises what tracing raises, and Cancelled, also within a graph.
+        is traced. Raises what tracing raises, and Canceled, also within a graph.
         """
         from engine.attribution.trace import graph_of
 
@@ -153,7 +153,7 @@ class Scene:
         if key.hash not in self._whole:
             while len(self._whole) >= _AT_ONCE:
                 del self._whole[next(iter(self._whole))]
-            within = cancellable(part(report, 0.0, 1.0, f"{title}: "), cancel)
+            within = cancelable(part(report, 0.0, 1.0, f"{title}: "), cancel)
             model, merged = self.replacement(), self.weights(checkpoint)
             try:
                 traced = trace_prompt(model, key=key, merged=merged, report=within)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example
 from engine.domain.errors import InputError
-from engine.domain.jobs import CancelToken, FindExamples, Report, cancellable
+from engine.domain.jobs import CancelToken, FindExamples, Report, cancelable
 from engine.domain.runs import Checkpoint
 from engine.domain.taught import Taught, TaughtKey, TaughtSentence
 from engine.store import Store
@@ -24,7 +24,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
     """Measure and store it, unless it is stored already. Returns the hash of its key.
 
     Raises NotFound, PromptRefused (the prompt; the answer), InputError (the base; a run whose
-    examples are not known; a type without probes), ModelUnavailable, Damaged, Cancelled.
+    examples are not known; a type without probes), ModelUnavailable, Damaged, Canceled.
     """
     from engine.models.adapters import checkpoint_hash
     from engine.models.token_texts import token_text
@@ -48,7 +48,7 @@ def find_examples(store: Store, request: FindExamples, report: Report, cancel: C
         constraint_type=request.constraint_type,
     )
     if store.taught(key) is None:
-        found = _pushes(store, loaded, corpus, captures, asked.groups, cancellable(report, cancel))
+        found = _pushes(store, loaded, corpus, captures, asked.groups, cancelable(report, cancel))
         taught = Taught(
             key=key,
             answer="" if asked.answer is None else token_text(loaded.tokenizer, asked.answer),

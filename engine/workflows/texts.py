@@ -50,7 +50,7 @@ def let_models_write(
 ) -> None:
     """Have texts written by the base and the last checkpoint of each run that has no corpus of enough texts here, once.
 
-    Raises what loading raises, StorageFailed, Cancelled.
+    Raises what loading raises, StorageFailed, Canceled.
     """
     for run in dict.fromkeys(checkpoint.run for checkpoint in checkpoints):
         if needs_written_texts(store, run):

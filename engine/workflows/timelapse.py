@@ -14,10 +14,10 @@ _LOADED, _TRACED = 0.05, 0.95  # shares of the progress bar
 def timelapse(store: Store, request: Timelapse, report: Report, cancel: CancelToken) -> str:
     """Trace the checkpoints one after the other, to the comparison's targets, with its transcoders and settings.
 
-    Each is stored at once, so that a job cancelled between two of them keeps what it has; what is stored is not traced
+    Each is stored at once, so that a job canceled between two of them keeps what it has; what is stored is not traced
     again. Returns the graphs' hashes in the order of the request, separated by commas. Raises NotFound (a run, a
     checkpoint, the comparison), ComparisonRefused, ModelUnavailable, Damaged, InputError (the transcoder set has
-    changed since), Cancelled.
+    changed since), Canceled.
     """
     pair = comparison_found(store, request.a, request.b, request.prompt, request.transcoders)
     checkpoints = {side.ref: side for side in map(store.checkpoint, request.checkpoints)}

@@ -15,7 +15,7 @@ def compare(store: Store, request: Compare, report: Report, cancel: CancelToken)
     """Trace both sides of every prompt and store the pairs; what is stored already is not traced again.
 
     Returns the hashes of the comparisons, in the prompts' order, separated by commas. Raises NotFound,
-    ComparisonRefused (other model or tokenizer), PromptRefused, ModelUnavailable, Damaged, Cancelled.
+    ComparisonRefused (other model or tokenizer), PromptRefused, ModelUnavailable, Damaged, Canceled.
     """
     a, b = store.checkpoint(request.a), store.checkpoint(request.b)
     chosen, traced = _shares(store, [a, b], request.transcoders, 2 * len(request.prompts))

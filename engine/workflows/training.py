@@ -70,7 +70,7 @@ def _watcher(store: Store, config: RunConfig, request: Train, cancel: CancelToke
 
 @contextmanager
 def training_alone(store: Store, report: Report, cancel: CancelToken) -> Iterator[None]:
-    """Holds the workspace's training lock, which a dying process lets go of. Can be cancelled while waiting."""
+    """Holds the workspace's training lock, which a dying process lets go of. Can be canceled while waiting."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(store.workspace / "train.lock")

@@ -38,7 +38,7 @@ def train_transcoders(store: Store, request: TrainTranscoders, report: Report, c
     """Train a shared set on the named checkpoints and store it. Returns its name. An equal one is not trained again.
 
     Raises InputError (another set has the name; a start of another size), NotFound, ComparisonRefused (checkpoints of
-    different models), Cancelled.
+    different models), Canceled.
     """
     from engine.models.transcoder_training import train_transcoders as train
     from engine.models.transcoders import load_transcoders, save_transcoders

@@ -31,7 +31,7 @@ def set_at(store: Store, config: RunConfig, checkpoint: Checkpoint, cancel: Canc
 
     One that was refreshed for exactly this capture (by a process that died before its look was kept); else that of
     the look before; else what the run began with: the model's own, the best trained one of the same model that
-    explains the base well, or one that is trained on the base now. Raises what loading and training raise, Cancelled.
+    explains the base well, or one that is trained on the base now. Raises what loading and training raise, Canceled.
     """
     if made := refreshed_for(store, config, checkpoint):
         return made
@@ -60,7 +60,7 @@ def refresh(
     """Go on from the current set for `decisions.refresh_steps`, on the base and the captures since the last refresh.
 
     `previous` is among them, because it is traced with the new set as well. The set that it supersedes is removed
-    where it was this run's own and no stored graph was traced with it. Raises what training raises, Cancelled.
+    where it was this run's own and no stored graph was traced with it. Raises what training raises, Canceled.
     """
     assert current.meta is not None  # the caller has asked
     name = _name(store, config, checkpoint)

@@ -66,7 +66,7 @@ class CircuitWatcher:
         """What is seen of the circuits at this capture, beside those of `previous`, with one set for both.
 
         Where the mean fit of a type is too low (`decisions.min_fit`), the set is refreshed first, once. Probes that
-        cannot be traced are left out. Raises what tracing and training transcoders raise, Cancelled between prompts.
+        cannot be traced are left out. Raises what tracing and training transcoders raise, Canceled between prompts.
         """
         began = time.perf_counter()
         transcoders = watched_sets.refreshed_for(self._store, self._config, checkpoint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.domain.acted import Acted, ActedKey, PlaceEffects, Stretch
 from engine.domain.errors import Damaged, InputError, ModelUnavailable
 from engine.domain.explained import ExplainedLogits
-from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancellable, part, quiet
+from engine.domain.jobs import AskedPrompt, CancelToken, Report, Where, WhereProbes, cancelable, part, quiet
 from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
@@ -31,16 +31,16 @@ def where(store: Store, request: Where, report: Report, cancel: CancelToken) -> 
     """Measure and store it, unless it is stored already. Returns the hash of its key.
 
     Raises NotFound, ComparisonRefused (other model, tokenizer or shape), PromptRefused (the prompt; an
-    answer), InputError, ModelUnavailable, Damaged, Cancelled.
+    answer), InputError, ModelUnavailable, Damaged, Canceled.
     """
     report(0.0, "Loading the model")
     course = _Course(store, request.a, request.b)
     report(0.0, "What B says")
     asked = store.probe_with((course.path[0].run, course.path[-1].run), request.prompt)
     blank = asked.blank if asked else None
-    key = course.key(request.prompt, request.answers, request.against, blank=blank, report=cancellable(quiet, cancel))
+    key = course.key(request.prompt, request.answers, request.against, blank=blank, report=cancelable(quiet, cancel))
     if store.acted(key) is None:
-        store.save_acted(course.measured(key, cancellable(report, cancel)))
+        store.save_acted(course.measured(key, cancelable(report, cancel)))
     report(1.0, "Measured")
     return key.hash
 
@@ -85,7 +85,7 @@ def _probes_between(
     refused: dict[AskedPrompt, str] = {}
     for number, asked in enumerate(prompts):
         share, prefix = 1 / len(prompts), f"“{asked.prompt}”: "
-        inner = part(cancellable(report, cancel), number * share, (number + 1) * share, prefix)
+        inner = part(cancelable(report, cancel), number * share, (number + 1) * share, prefix)
         inner(0.0, "what is asked")
         try:
             key = course.key(asked.prompt, (asked.answer,), blank=asked.blank)

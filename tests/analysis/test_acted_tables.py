@@ -78,9 +78,9 @@ def test_rounding_is_told_as_the_same_answer_and_a_small_change_as_a_change() ->
     assert "arf" not in sentence
     assert acted_record(equal)["same"]
     assert not acted(PLACES * 1e-4).is_same
-    cancelling = np.zeros((6, 4))
-    cancelling[1, 2], cancelling[2, 2] = 1e-3, -1e-3
-    assert not acted(cancelling).is_same
+    canceling = np.zeros((6, 4))
+    canceling[1, 2], canceling[2, 2] = 1e-3, -1e-3
+    assert not acted(canceling).is_same
 
 
 def test_the_bound_grows_with_the_logit() -> None:

@@ -79,6 +79,7 @@ def test_a_slow_steady_drift_passes_the_rule_and_the_rule_says_so():
         (capture(100, 40, edge=None), "noise floor could not be measured.*at least two prompts"),
         (capture(100, 40, 0.21), r"changed by 0\.21"),
         (capture(100, 4), "From step 25 to step 100 the paraphrase score still moved between 10% and 100%"),
+        (capture(100, 1, n=20), "the paraphrase score still moved between 1 of 20 and 100%"),
         (capture(100, 40, n=0), "Not every checkpoint has paraphrase probes"),
     ],
 )

@@ -15,7 +15,7 @@ from engine.analysis.diff import diff_graphs
 from engine.analysis.parts import output_ids
 from engine.attribution.gradients import feature_gradients
 from engine.domain.diffs import GraphDiff
-from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound, PromptRefused
+from engine.domain.errors import Canceled, ComparisonRefused, InputError, NotFound, PromptRefused
 from engine.domain.graphs import GraphPair, NodeKind, TraceSettings
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
 from engine.domain.models import ModelSpec
@@ -149,11 +149,11 @@ def test_a_set_that_goes_on_reads_the_base_often_enough(
 
     def reading(_: LoadedModel, checkpoints: list[Callable[[], object]], *__: object, **___: object) -> None:
         seen.extend(weights() is None for weights in checkpoints)
-        raise Cancelled
+        raise Canceled
 
     monkeypatch.setattr("engine.models.transcoder_training.train_transcoders", reading)
     for change, n_base in (({"name": "plain"}, 1), ({"name": "next", "start": "first"}, 2)):
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             run(store, request.model_copy(update=change), silent, Never())
         assert (len(seen) - sum(seen), sum(seen)) == (8, n_base)
         seen.clear()
@@ -311,16 +311,16 @@ def test_a_named_set_and_the_models_own_set(store: Store, tmp_path: Path) -> Non
     assert graph.key.transcoders == str(given)
 
 
-def test_cancelled_between_prompts_keeps_what_is_done(store: Store, tmp_path: Path) -> None:
+def test_canceled_between_prompts_keeps_what_is_done(store: Store, tmp_path: Path) -> None:
     workspace(store, "llama", tmp_path / "base")
     run(store, TrainTranscoders(name="mine", checkpoints=("one@base", "one@25%"), training=SMALL), silent, Never())
 
     class Token:
         def check(self) -> None:
             if list(store.comparisons()):
-                raise Cancelled
+                raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(store, Compare(a="one@base", b="one@25%", prompts=(PROMPT, "the dog rises")), silent, Token())
     assert [comparison.key.prompt for comparison in store.comparisons()] == [PROMPT]
 

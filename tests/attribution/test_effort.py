@@ -8,7 +8,7 @@ import torch
 from engine.attribution.acted import STRETCH, logit_of, stretch
 from engine.attribution.effort import BACKWARD, FORWARD, Effort
 from engine.attribution.places import PLACES, place_effects
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.domain.jobs import Report
 from engine.models.sharing import sharing_copy
 from tests.attribution.test_acted import EXACT, OF, PROMPT, moved
@@ -74,9 +74,9 @@ def test_an_end_within_a_pass_comes_before_the_next_layer(at: int) -> None:
     def report(fraction: float, message: str) -> None:
         told.append(fraction)
         if len(told) == at:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         stretch(model, moved(model), PROMPT, OF, effort=Effort(report, STRETCH))
     assert len(told) == at
     assert logit_of(model, PROMPT, OF)  # no hook is left

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.demo.features import add_feature_facts
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.graphs import Comparison, GraphKey
 from engine.domain.jobs import DescribeFeatures
 from engine.domain.models import TranscoderMeta, TranscoderTraining
@@ -114,16 +114,16 @@ def test_new_facts_come_before_old_ones_and_old_ones_fill_up(store: Store, loade
     assert after[0, 3].n_tokens == before[0, 3].n_tokens
 
 
-def test_cancelled_in_the_second_checkpoint_keeps_the_first(store: Store, loaded: LoadedModel) -> None:
+def test_canceled_in_the_second_checkpoint_keeps_the_first(store: Store, loaded: LoadedModel) -> None:
     class Token:
         asked = 0
 
         def check(self) -> None:
             self.asked += 1
             if self.asked == 2:  # a batch a checkpoint
-                raise Cancelled
+                raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(store, request(), silent, Token())
     assert missing(store, graph_key(store, loaded, "one@100%"), FEATURES) == ()
     assert missing(store, graph_key(store, loaded, "two@50%"), FEATURES) == FEATURES

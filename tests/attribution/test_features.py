@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from engine.attribution import features as features_module
 from engine.attribution.features import N_BINS, N_TOKENS, describe, token_effects
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.features import FeatureFacts
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
@@ -248,7 +248,7 @@ def test_batches_and_passes_change_nothing(
             assert a.activation.max() == pytest.approx(b.activation.max(), rel=1e-4)
 
 
-def test_progress_runs_to_the_end_and_is_cancelled_between_batches(
+def test_progress_runs_to_the_end_and_is_canceled_between_batches(
     by_hand: Replacement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features_module, "_PLACES_AT_ONCE", 1)  # a text a batch
@@ -257,12 +257,12 @@ def test_progress_runs_to_the_end_and_is_cancelled_between_batches(
     class Token:
         def check(self) -> None:
             if len(said) == 2:
-                raise Cancelled
+                raise Canceled
 
     look_up(by_hand, [CAT], report=lambda fraction, message: said.append(fraction))
     assert said == [0.0, 0.25, 0.5, 0.75]
     said.clear()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         look_up(by_hand, [CAT], report=lambda fraction, message: said.append(fraction), cancel=Token())
 
 

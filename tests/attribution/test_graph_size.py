@@ -10,7 +10,7 @@ import pytest
 from engine.attribution import trace
 from engine.attribution.graph_size import GraphSize
 from engine.attribution.trace import trace_graph
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.graphs import NodeKind, TraceSettings
 from engine.models.replacement import Replacement
 from tests.attribution.parts import key, load, random_transcoders
@@ -77,9 +77,9 @@ def test_progress_is_told_and_ends_at_one(replacement: Replacement, most: int | 
 
 def test_a_report_that_raises_ends_the_trace(replacement: Replacement) -> None:
     def stop(share: float, message: str) -> None:
-        raise Cancelled
+        raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         trace_graph(replacement, key=key(), report=stop)
     assert trace_graph(replacement, key=key()).n_edges > 0  # nothing is left held or hooked
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.attribution.features import SearchedTexts
 from engine.attribution.labels import N_PLACES, LabelTokens, _Words, label_tokens
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.figures.feature_labels import MOST_PROMOTED, most_active_on, promoted
 from engine.models.base import LoadedModel, encode
 from engine.models.replacement import Replacement
@@ -149,7 +149,7 @@ def test_pieces_are_named_by_the_word_that_they_end(by_hand: Replacement) -> Non
     assert [known.at(place)[1] for place in range(6)] == ["the", "bl", "blarf", ".", "happy", "happyarf"]
 
 
-def test_refused_and_cancelled(by_hand: Replacement) -> None:
+def test_refused_and_canceled(by_hand: Replacement) -> None:
     with pytest.raises(InputError, match="Feature 0/99 does not exist"):
         found(by_hand, [(0, 99)])
     with pytest.raises(InputError, match="none of the 1 given can be read"):
@@ -157,7 +157,7 @@ def test_refused_and_cancelled(by_hand: Replacement) -> None:
 
     class Now(Never):
         def check(self) -> None:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         found(by_hand, [CAT], cancel=Now())

@@ -8,7 +8,7 @@ import pytest
 
 from engine.analysis.diff import diff_graphs
 from engine.attribution.trace import trace_prompt
-from engine.domain.errors import Cancelled, ComparisonRefused, InputError, NotFound
+from engine.domain.errors import Canceled, ComparisonRefused, InputError, NotFound
 from engine.domain.graphs import NodeKind
 from engine.domain.jobs import Compare, Intervene, Timelapse, TrainTranscoders
 from engine.domain.timelapse import Moment
@@ -149,7 +149,7 @@ def test_graphs_traced_otherwise_are_not_shown(compared: Store) -> None:
     assert timelapse_keys(compared, "one@50%", "two@100%", PROMPT) == before
 
 
-def test_what_is_stored_is_skipped_and_a_cancelled_job_keeps_what_it_has(
+def test_what_is_stored_is_skipped_and_a_canceled_job_keeps_what_it_has(
     compared: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     traced: list[str] = []
@@ -164,10 +164,10 @@ def test_what_is_stored_is_skipped_and_a_cancelled_job_keeps_what_it_has(
     class AfterOne:
         def check(self) -> None:
             if traced:
-                raise Cancelled
+                raise Canceled
 
     asked = request("one@base", "one@50%", "two@base", "one@base")
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(compared, asked, silent, AfterOne())
     assert traced == ["one@base"]
     run(compared, asked, silent, Never())

@@ -9,7 +9,7 @@ import pytest
 from engine.attribution import batches, middle
 from engine.attribution.effects import Effects
 from engine.attribution.trace import trace_graph
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.domain.graphs import AttributionGraph, TraceSettings
 from engine.domain.jobs import Report, quiet
 from engine.models import threads
@@ -81,9 +81,9 @@ def test_it_is_stopped_between_two_parts(traces: Traces, most: int | None) -> No
     def stop(share: float, message: str) -> None:
         told.append(share)
         if share > 0.3:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         traces.with_cores(2, most, stop)
     assert 0.3 < told[-1] < 1
     assert traces.with_cores(2, most).n_edges > 100

@@ -9,7 +9,7 @@ import pytest
 from engine.bench import keep_rankings
 from engine.bench.ranked import RANDOM, RankedPrompt, Worth
 from engine.domain.errors import InputError, NotFound
-from engine.domain.jobs import NeverCancelled, quiet
+from engine.domain.jobs import NeverCanceled, quiet
 from engine.domain.studies import RANKING_COLUMNS, Grid, Study, StudySpec
 from engine.store import Store
 from engine.studies.execute import run_study
@@ -30,7 +30,7 @@ def kept(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store
     """A study whose run is done, with rankings on two models."""
     monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
     store.save_corpus(order_corpus("orders", tmp_path))
-    run_study(store, SPEC, quiet, NeverCancelled(), n_workers=1, command=COMMAND)
+    run_study(store, SPEC, quiet, NeverCanceled(), n_workers=1, command=COMMAND)
     keep_rankings(store, "made", [prompt("one", "p", 0.1), prompt("one", "q", 0.2), prompt("two", "p", 0.3)])
     return store
 
@@ -59,7 +59,7 @@ def test_those_of_the_same_model_are_replaced(kept: Store) -> None:
 
 def test_a_study_that_is_done_again_keeps_them(kept: Store) -> None:
     before = kept.study_tables("made").rankings
-    run_study(kept, SPEC, quiet, NeverCancelled(), n_workers=1, command=COMMAND)
+    run_study(kept, SPEC, quiet, NeverCanceled(), n_workers=1, command=COMMAND)
     pd.testing.assert_frame_equal(kept.study_tables("made").rankings, before)
 
 

@@ -63,7 +63,7 @@ def test_a_bookmark_may_be_the_first_request_and_may_be_wrong(server: str, page:
     _compare_is_drawn(page)
 
 
-def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_cancelled(
+def test_a_live_run_shows_its_checkpoints_in_every_tab_and_can_be_canceled(
     server: str, page: Page, new_tab: NewTab
 ) -> None:
     _open(page, server)

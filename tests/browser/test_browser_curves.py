@@ -52,7 +52,7 @@ def test_the_measure_is_changed_and_a_point_opens_both_checkpoints(server: str, 
     assert (a, b) == ("demo-lora@step250", "demo-lora@100%")  # the last point, beside the checkpoint before
 
 
-def test_a_run_is_traced_on_the_spot_cancelled_and_what_is_there_is_kept(server: str, page: Page) -> None:
+def test_a_run_is_traced_on_the_spot_canceled_and_what_is_there_is_kept(server: str, page: Page) -> None:
     _open(page, f"{server}/curves?runs=demo-tokens&on=inference")
     page.get_by_role("button", name="Trace all checkpoints").click()
     here = page.get_by_test_id("stMain")

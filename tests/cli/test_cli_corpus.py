@@ -1,6 +1,7 @@
 """Corpora of tasks and pairs from the command line."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,34 @@ def test_a_file_of_other_names_is_imported_when_it_is_said_which_is_which(cli: C
     assert cli("corpus", "check", "qa").exit_code == 0
     assert cli("corpus", "check", "qa", *columns).exit_code == 2
     assert cli("corpus", "import", path, "--values", "kind=recall").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("prompt,answer,type\nThe cat is,happy,recall\n", "probe"),
+        ("question,correct,distractors\nThe cat is,happy,sad\n", "probe"),
+        ('question,answer,"type, kind"\nThe cat is,happy,recall\n', "probe"),
+        ('"prompt","output",a+b\n2+2=,4,x\n', "train"),
+    ],
+)
+def test_the_proposed_line_can_be_pasted(cli: Cli, tmp_path: Path, text: str, split: str) -> None:
+    path = tmp_path / "it's mine.csv"
+    path.write_text(text, encoding="utf-8")
+    refused = cli("corpus", "import", path, "--name", "mine")
+    line = next(line for line in refused.stderr.splitlines() if "python -m engine" in line)
+    words = shlex.split(line[line.index("python -m engine") :])[3:]
+    done = cli(*words, "--json", "-")
+    assert [one["split"] for one in json.loads(done.stdout)["counts"]] == [split]
+    assert cli("corpus", "check", "mine").exit_code == 0
+
+
+def test_what_the_proposed_line_lacks_is_told(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text('prompt,"right, said",type\nThe cat is,happy,recall\n', encoding="utf-8")
+    assert "and add answer=COLUMN to the columns" in cli("corpus", "import", path).stderr
+    columns = 'text=prompt,answer="right, said",kind=type'
+    assert cli("corpus", "import", path, "--columns", columns).exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])

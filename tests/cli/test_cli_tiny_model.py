@@ -54,7 +54,8 @@ def test_curves_and_probe_give_the_same_rows(run: Run) -> None:
     assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in rows)
     again = data(run("probe", "tiny", "--json", "-"))
     assert [row["mean_p"] for row in again] == pytest.approx([row["mean_p"] for row in rows], rel=1e-4)
-    assert "inference" in run("curves", "tiny").stdout
+    assert "inference" in (table := run("curves", "tiny").stdout)
+    assert f"{round(rows[-1]['accuracy'] * rows[-1]['n'])} of {rows[-1]['n']} (" in table  # they are few
 
 
 def test_a_finished_run_resumed_stays_as_it_is(run: Run) -> None:
@@ -333,7 +334,7 @@ def test_the_same_in_a_process_of_its_own(run: Run, tmp_path: Path) -> None:
     assert len(json.loads(result.stdout.decode("utf-8"))) == 3
 
 
-def test_a_job_cancelled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Run) -> None:
+def test_a_job_canceled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Run) -> None:
     workspace, name = run.folder / "workspace", "cancelled"  # type: ignore[attr-defined]
     command = [
         sys.executable, "-m", "engine", "train", "--workspace", str(workspace), "--model", "tiny-llama", "--corpus",
@@ -350,7 +351,8 @@ def test_a_job_cancelled_from_elsewhere_ends_with_130_and_can_be_resumed(run: Ru
     assert said.splitlines()[-1] == "Stopped."
     assert "Traceback" not in said
     stopped = next(j for j in data(run("jobs", "--json", "-")) if j["id"] == job["id"])
-    assert stopped["state"] == "cancelled"
+    assert stopped["state"] == "cancelled"  # as files have it
+    assert "canceled" in run("jobs").stdout  # as texts have it
     resumed = run("jobs", "--resume", job["id"])
     assert resumed.exit_code == 0, resumed.output
     assert data(run("curves", name, "--json", "-"))[-1]["step"] == 2

@@ -14,7 +14,7 @@ from engine.components.patched import run_circuits
 from engine.components.randomised import random_copy
 from engine.components.scores import score_edges
 from engine.domain.components import Circuit, ComponentShape, ScoreSettings
-from engine.domain.errors import Cancelled, InputError, ModelUnavailable
+from engine.domain.errors import Canceled, InputError, ModelUnavailable
 from engine.figures.component_map import head_effects
 from tests.components.exact import exact_scores
 from tests.components.micro import CONFIGS, made, some_pairs
@@ -129,10 +129,10 @@ def test_faithfulness_is_1_with_all_edges_and_0_with_none() -> None:
 def test_a_job_can_be_stopped_between_batches() -> None:
     class Stopped:
         def check(self) -> None:
-            raise Cancelled
+            raise Canceled
 
     model, pairs = made(CONFIGS["llama"]), some_pairs(2)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         score_edges(model, pairs, ScoreSettings(), cancel=Stopped())
 
 

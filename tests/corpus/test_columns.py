@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.corpus import Columns, columns_of, corpus_csv, corpus_from, parse_corpus, read_table
-from engine.corpus.columns import columns_text, guessed
 from engine.corpus.csv_rows import COLUMNS
 from engine.corpus.format import EXAMPLE_CSV, FIELDS, FORMS, PAIR, PROBE, TRAIN, format_text
+from engine.corpus.guesses import guessed
 from engine.corpus.tables import Table
 from engine.domain.corpus import Corpus, Example, Pair, Probe
 from engine.domain.errors import CorpusRefused, InputError
@@ -28,36 +28,15 @@ def parsed(text: str, columns: Columns, name: str = "c.csv") -> Corpus:
 
 
 @pytest.mark.parametrize(
-    ("header", "form", "columns"),
-    [
-        ("instruction,input,output,category", "completion",
-         "prompt=instruction+input,completion=output,constraint_type=category"),
-        ("Prompt,Response", "completion", "prompt=Prompt,completion=Response"),
-        ("question,answer", "completion", "prompt=question,completion=answer"),
-        ("id,input,target", "completion", "prompt=input,completion=target"),
-        ("title,body", "text", "text=body"),
-        ("conversations", "messages", "messages=conversations"),
-        ("clean_prompt,corrupted_prompt,answer,wrong_answer,type", "pair",
-         "clean=clean_prompt,corrupted=corrupted_prompt,answer=answer,corrupted_answer=wrong_answer,constraint_type=type"),
-        ("prompt,other_prompt,answer,other_answer", "pair",
-         "clean=prompt,corrupted=other_prompt,answer=answer,corrupted_answer=other_answer"),
-        ("a,b", "text", ""),
-    ],
-)  # fmt: skip
-def test_columns_are_guessed_by_their_usual_names(header: str, form: str, columns: str) -> None:
-    table = table_of(f"{header}\n{','.join('x' for _ in header.split(','))}\n")
-    assert table.is_foreign
-    likely, found = guessed(table)
-    assert (likely, columns_text(found)) == (form, columns)
-
-
-@pytest.mark.parametrize(
     ("text", "name", "foreign"),
     [
         ("text\nx\n", "c.csv", False),
         ("text,color\nx,red\n", "c.csv", True),
         ('{"prompt": "a", "completion": "b"}\n', "c.jsonl", False),
         ('{"prompt": "a", "answer": "b"}\n', "c.jsonl", True),
+        ("prompt,completion,kind\na,b,recall\n", "c.csv", True),  # fields of the format, and no row of it
+        ('{"text": "a", "answer": "b"}\n', "c.jsonl", True),
+        ('{"text": "a", "answer": "b", "kind": "recall"}\n{"text": "c"}\n', "c.jsonl", False),
         ('{"split": "train"}\n', "c.jsonl", False),
         (
             ",".join(f"c{n}" for n in range(300)) + "\n" + "x," * 299 + "x\n",
@@ -116,6 +95,7 @@ def test_chats_of_from_and_value_are_messages() -> None:
     ("columns", "values", "said"),
     [
         ("prompt", "", "Write field=column"),
+        ('prompt="input', "", "stands in double quotes"),
         ("color=instruction", "", "“color” is not a field of a corpus. The fields are split, id"),
         ("text=colour", "", "no column “colour”. Its columns are instruction, input, output, category, rating"),
         ("prompt=input", "", "These columns make no row"),

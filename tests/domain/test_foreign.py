@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from engine.domain.errors import Cancelled, Damaged, InputError
+from engine.domain.errors import Canceled, Damaged, InputError
 from engine.domain.foreign import is_out_of_memory, translated
 
 
@@ -37,7 +37,7 @@ def test_theirs_becomes_ours(theirs: BaseException, said: str) -> None:
     "passing",
     [
         InputError("ours"),
-        Cancelled(),
+        Canceled(),
         KeyboardInterrupt(),
         SystemExit(),
         MemoryError(),

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from engine.domain.numbers import below, count, decimal, duration, percent, plural, signed, step_name
+from engine.domain.numbers import below, count, decimal, duration, percent, plural, share_of, signed, step_name
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,9 @@ def test_what_is_below_a_limit_never_reads_as_it() -> None:
     assert below(0.7996, 0.8) == "0.79"
     assert below(0.6451, 0.8) == "0.65"  # rounded as any number
     assert (below(0.8, 0.8), below(0.926, 0.8)) == ("0.80", "0.93")
+
+
+def test_of_few_it_is_told_how_many() -> None:
+    assert [share_of(share, 4) for share in (0.0, 0.5, 1.0)] == ["0 of 4", "2 of 4", "4 of 4"]
+    assert (share_of(7 / 29, 29), share_of(0.5, 30), share_of(0.5, 30, decimal)) == ("7 of 29", "50%", "0.50")
+    assert [share_of(nothing, 0) for nothing in (None, math.nan)] == ["–", "–"]

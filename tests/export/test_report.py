@@ -213,7 +213,7 @@ def test_texts_of_the_corpus_are_texts(demo_store: Store) -> None:
     assert "<b>bold</b>" in found.text
     assert "␀" in found.text
     assert "is not the one that this run was trained on any more" in found.text
-    assert "0.67" in found.text  # two of three probes
+    assert "2 of 3" in found.text  # probes: few
     assert found.tags.count("svg") == 2
 
 

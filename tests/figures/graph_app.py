@@ -71,7 +71,7 @@ def learning(top: float) -> pd.DataFrame:
         for constraint in ("simple_mapping", "spatial_relationship")
         for kind in ("paraphrase", "inference", "recall")
     ]
-    return pd.DataFrame(rows, columns=["step", "constraint_type", "probe_kind", "accuracy"])
+    return pd.DataFrame(rows, columns=["step", "constraint_type", "probe_kind", "accuracy"]).assign(n=8)
 
 
 def notes() -> Annotations:

@@ -262,6 +262,7 @@ def test_stopping_rules_have_the_accuracy_then_and_at_the_end():
     # (4 + 10) of 20 at step 50, (8 + 10) of 20 at the end
     assert rows["accuracy then"].tolist() == [0.9, 0.7]
     assert rows["accuracy at the end"].tolist() == [0.9, 0.9]
+    assert rows["probes"].tolist() == [20, 20]
     assert rows["steps saved"].tolist() == [0, 50]
     assert rows["rule"].tolist() == ["At the last step", "When the probes are flat"]
     assert rows["stops at"].isna().tolist() == [True, False]

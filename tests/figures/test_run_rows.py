@@ -5,7 +5,7 @@ import pandas as pd
 from engine.analysis.losses import ToldLoss
 from engine.domain.methods import METHOD_INFOS
 from engine.domain.runs import RunConfig
-from engine.figures.run_rows import run_rows
+from engine.figures.run_rows import few_probes, final_accuracy, run_rows
 
 
 def test_a_rate_that_was_left_to_the_method_is_known_only_of_a_run_that_was_trained_here() -> None:
@@ -28,3 +28,12 @@ def test_steps_that_nothing_tells_are_not_told_and_a_logged_loss_is() -> None:
     assert table.loc["short", "steps"] == 0
     assert table["method"].tolist() == ["full model", METHOD_INFOS["full"].title]  # a merged adapter may be in it
     assert table.loc["merged", "loss"] == 0.5
+
+
+def test_of_few_probes_it_is_told_how_many_are_right_at_the_end() -> None:
+    rows = [(0, "recall", "a", 3, 0.0), (9, "recall", "a", 3, 1 / 3), (9, "recall", "b", 1, 1.0),
+            (9, "inference", "a", 30, 0.5)]  # fmt: skip
+    scores = pd.DataFrame(rows, columns=["step", "probe_kind", "constraint_type", "n", "accuracy"])
+    assert few_probes(scores) == {"recall": "2 of 4"}
+    assert final_accuracy(scores) == {"recall": 0.5, "inference": 0.5}
+    assert few_probes(scores[:0]) == {}

@@ -35,7 +35,7 @@ def curve(top: float) -> pd.DataFrame:
         for constraint, factor in (("simple_mapping", 1.0), ("spatial_relationship", 0.5))
         for kind in ("recall", "paraphrase", "inference")
     ]
-    return pd.DataFrame(rows, columns=["step", "constraint_type", "probe_kind", "accuracy"])
+    return pd.DataFrame(rows, columns=["step", "constraint_type", "probe_kind", "accuracy"]).assign(n=8)
 
 
 def test_union_of_the_micro_pair_by_hand():

@@ -63,7 +63,7 @@ def made(tmp_path: Path) -> Store:
         (Timelapse(**SIDES, prompt="The cat is", checkpoints=(A,)),
          "Trace the time-lapse of one@base and one@100% on “The cat is”"),
         (Intervene(**SIDES, prompt="The cat is", features=("feature/0/1/2",)), "Ablate 1 feature on “The cat is”"),
-        (AnalyseRun(run="one"), "Analyse one on up to 10 prompts of each type of “words”"),
+        (AnalyzeRun(run="one"), "Analyze one on up to 10 prompts of each type of “words”"),
         (FindCircuits(checkpoints=(A, B), pairs="sums"),
          "Find the circuits of one@base and 1 more with up to 100 pairs of “sums”"),
         (CheckRobustness(checkpoint=A, pairs="sums", settings=ScoreSettings(n_pairs=1)),
@@ -111,5 +111,5 @@ def test_a_corpus_with_fewer_pairs_than_asked_for_has_them_counted(made: Store) 
 def test_a_job_has_its_title(made: Store) -> None:
     manager = JobManager(made, run=lambda *_: "")
     job_id = manager.submit(AnalyseRun(run="one"))
-    assert manager.job(job_id).title == "Analyse one on up to 10 prompts of each type of “words”"
+    assert manager.job(job_id).title == "Analyze one on up to 10 prompts of each type of “words”"
     manager.close()

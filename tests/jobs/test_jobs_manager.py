@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from engine.domain.corpus import CorpusSpec
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.jobs import (
     CancelToken,
     Compare,
@@ -156,7 +156,7 @@ def test_what_went_wrong_is_told(store: Store, caplog: pytest.LogCaptureFixture)
     manager.close()
 
 
-def test_a_running_job_is_cancelled(manager: JobManager, work: Work) -> None:
+def test_a_running_job_is_canceled(manager: JobManager, work: Work) -> None:
     job_id = manager.submit(train())
     until(lambda: work.at_it)
     manager.cancel(job_id)
@@ -166,7 +166,7 @@ def test_a_running_job_is_cancelled(manager: JobManager, work: Work) -> None:
     assert manager.job(job_id) == record
 
 
-def test_a_queued_job_is_cancelled_at_once_and_never_starts(manager: JobManager, work: Work) -> None:
+def test_a_queued_job_is_canceled_at_once_and_never_starts(manager: JobManager, work: Work) -> None:
     first, second = manager.submit(train("a")), manager.submit(train("b"))
     manager.cancel(second)
     assert manager.job(second).state == "cancelled"
@@ -312,10 +312,10 @@ def test_many_threads_submit_and_look(store: Store) -> None:
     manager.close()
 
 
-def test_cancelled_is_raised_in_the_work(manager: JobManager, work: Work) -> None:
+def test_canceled_is_raised_in_the_work(manager: JobManager, work: Work) -> None:
     job_id = manager.submit(train())
     until(lambda: work.at_it)
     task = manager._own[job_id]
     task.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         task.check()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.errors import Cancelled, InputError, TracelapseError
+from engine.domain.errors import Canceled, InputError, TracelapseError
 from engine.domain.jobs import CancelToken, JobRecord, JobState, MeasureProbes, Report, Request, Train
 from engine.domain.runs import RunConfig
 from engine.jobs import JobManager, run_inline
@@ -24,7 +24,7 @@ from tests.store.artefacts import add_run, graph, key
 PATIENCE_S = 20.0
 NOBODY = "0123456789abcdef"  # a token that no process holds
 
-# A process that works on one job until it is cancelled or killed; begun as `python -c … WORKSPACE`.
+# A process that works on one job until it is canceled or killed; begun as `python -c … WORKSPACE`.
 OTHER = """
 import sys, time
 from pathlib import Path
@@ -194,7 +194,7 @@ def test_journals_are_read_again_only_when_they_change(store: Store, monkeypatch
     assert read == []
 
 
-def test_another_process_is_seen_and_cancelled(store: Store, other: "subprocess.Popen[str]") -> None:
+def test_another_process_is_seen_and_canceled(store: Store, other: "subprocess.Popen[str]") -> None:
     manager = JobManager(store, run=echo)
     [record] = manager.active()
     assert (record.state, record.pid) == ("running", other.pid)
@@ -202,7 +202,7 @@ def test_another_process_is_seen_and_cancelled(store: Store, other: "subprocess.
     manager.cancel(record.id)
     until(lambda: manager.job(record.id).state == "cancelled")
     _, errors = other.communicate(timeout=PATIENCE_S)
-    assert "Cancelled" in errors
+    assert "Canceled" in errors
     assert not (store.workspace / "jobs" / f"{record.id}.cancel").exists()
 
 
@@ -245,7 +245,7 @@ def test_inline_gives_the_result_and_a_journal(store: Store) -> None:
         (InputError("“x” is bad."), InputError, "failed", "“x” is bad."),
         (ZeroDivisionError("oops"), TracelapseError, "failed", "Unexpected error: ZeroDivisionError: oops"),
         (GeneratorExit("x"), TracelapseError, "failed", "Unexpected error: GeneratorExit: x"),
-        (Cancelled(), Cancelled, "cancelled", ""),
+        (Canceled(), Canceled, "cancelled", ""),
         (KeyboardInterrupt(), KeyboardInterrupt, "cancelled", ""),
     ],
 )

@@ -299,8 +299,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("mistral", {"layer_types": ["sliding_attention", "full_attention"]}, "layer_types"),
     ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
     ("gemma", {"hidden_act": "gelu", "hidden_activation": "relu"}, "hidden_activation relu and hidden_act gelu"),
-    ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantised \(gptq\)"),
-    ("llama", {"quantization": {"group_size": 64, "bits": 4}}, "quantised"),
+    ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantized \(gptq\)"),
+    ("llama", {"quantization": {"group_size": 64, "bits": 4}}, "quantized"),
 ]  # fmt: skip
 
 

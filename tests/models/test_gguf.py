@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.domain.errors import Damaged, ModelUnavailable
-from engine.domain.jobs import NeverCancelled, quiet
+from engine.domain.jobs import NeverCanceled, quiet
 from engine.domain.models import ModelSpec
 from engine.models import gguf as ours
 from engine.models import real_model
@@ -22,7 +22,7 @@ TEXT = "the cat feels happy and so it smiles ."
 
 
 def written(file: Path, *, dtype: str = "float32") -> LoadedModel:
-    folder = ours.gguf_model(file, file.parent / "cache", "mine", dtype, quiet, NeverCancelled())
+    folder = ours.gguf_model(file, file.parent / "cache", "mine", dtype, quiet, NeverCanceled())
     return load_base(ModelSpec(name="mine", source="folder", location=str(folder), dtype=dtype))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.models import threads
 from engine.models.threads import job, side_by_side, use_share
 
@@ -125,7 +125,7 @@ def test_what_a_piece_raises_ends_the_others() -> None:
         try:
             while True:
                 tell(0.1)
-        except Cancelled:
+        except Canceled:
             ended.set()
             raise
 
@@ -143,9 +143,9 @@ def test_a_report_that_raises_ends_all() -> None:
             tell(0.1)
 
     def report(_: float, __: int) -> None:
-        raise Cancelled
+        raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         side_by_side([endless] * 3, report)
 
 

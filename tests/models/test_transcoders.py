@@ -11,7 +11,7 @@ from circuit_tracer.transcoder.activation_functions import JumpReLU
 from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder
 from safetensors.torch import load_file, save_file
 
-from engine.domain.errors import Cancelled, Damaged, InputError, ModelUnavailable
+from engine.domain.errors import Canceled, Damaged, InputError, ModelUnavailable
 from engine.domain.models import TranscoderMeta, TranscoderTraining
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel, encode
@@ -144,9 +144,9 @@ def test_progress_and_cancel(llama: LoadedModel) -> None:
         def check(self) -> None:
             self.left -= 1
             if not self.left:
-                raise Cancelled
+                raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         train(llama, cancel=Token())
 
 

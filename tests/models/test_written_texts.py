@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.models.adapters import merged_weights
 from engine.models.base import LoadedModel
 from engine.models.written_texts import LENGTH, _drawn, write_texts
@@ -60,7 +60,7 @@ def test_every_model_writes_and_one_that_diverged_writes_nothing(llama: LoadedMo
 def test_it_can_be_canceled(llama: LoadedModel) -> None:
     class Now:
         def check(self) -> None:
-            raise Cancelled
+            raise Canceled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         write_texts(llama, [lambda: None], 5, seed=0, report=silent, cancel=Now())

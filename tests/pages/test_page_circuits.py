@@ -82,7 +82,7 @@ def test_corpora_without_pairs_are_told(open_page: OpenPage) -> None:
     assert [button.label for button in app.button] == ["Go to Corpus"]
 
 
-def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_cancelled(open_page: OpenPage) -> None:
+def test_circuits_of_all_checkpoints_are_asked_for_and_can_be_canceled(open_page: OpenPage) -> None:
     ready()
     app = open_page("circuits", bundled=None, metric="kl")
     assert "The circuits of one have not been found yet" in texts(app)

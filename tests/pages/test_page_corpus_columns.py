@@ -57,6 +57,15 @@ def test_columns_of_other_names_are_guessed_shown_and_imported(open_page: OpenPa
     ]  # fmt: skip
 
 
+def test_rows_with_a_column_of_kinds_are_probes_at_once(open_page: OpenPage) -> None:
+    app = _choose(open_page("corpus", bundled=None), "p.csv", b"prompt,answer,type\nThe cat is,happy,Recall\n")
+    assert not app.exception
+    assert _field(app, "Probe kind").value == "type"
+    _press(app, "Import corpus")
+    (probe,) = _store().corpus("p").probes
+    assert (probe.text, probe.answer, probe.kind) == ("The cat is", "happy", "recall")
+
+
 def test_another_choice_makes_probes_of_the_same_rows(open_page: OpenPage) -> None:
     app = _choose(open_page("corpus", bundled=None), "qa.csv", b"stem,key,other\nThe capital of Peru is,Lima,Quito\n")
     assert "Choose the column for text." in texts(app)

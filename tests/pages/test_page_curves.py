@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.analysis.watched import watched_probes
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.jobs import AnalyseRun, AskedPrompt, MeasureProbes, NeverCancelled, WhereProbes, quiet
+from engine.domain.jobs import AnalyseRun, AskedPrompt, MeasureProbes, NeverCanceled, WhereProbes, quiet
 from engine.domain.measures import MEASURES, Estimate
 from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LoggedSeries, LossLog, RunConfig
 from engine.domain.series import CausalCheck, GraphSeries, Overlap, SeriesGraph, SeriesKey
@@ -275,7 +275,7 @@ def _drawn(app: AppTest) -> dict[str, tuple[object, ...]]:
     return {proto.alt: (proto.spec, *(table.data.data for table in proto.datasets)) for proto in protos}
 
 
-def test_what_a_cancelled_job_left_is_drawn_and_the_rest_is_offered(open_page: OpenPage) -> None:
+def test_what_a_canceled_job_left_is_drawn_and_the_rest_is_offered(open_page: OpenPage) -> None:
     _stored_series()
     app = open_page("curves", runs="demo-lora", on="inference", to="base")
     assert not app.exception
@@ -307,14 +307,14 @@ def test_when_and_where_it_was_learned_is_offered_and_then_shown(open_page: Open
     store = Store(Path(os.environ["TRACELAPSE_HOME"]))
     probes = watched_probes(store.corpus("demo"), "paraphrase", 1)
     asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
-    where_probes(store, WhereProbes(a=BASE, b=END, asked=asked), quiet, NeverCancelled())
+    where_probes(store, WhereProbes(a=BASE, b=END, asked=asked), quiet, NeverCanceled())
     before = len(app.get("vega_lite_chart"))
     app.run()
     assert not app.exception
     assert "over a few of the checkpoints" in texts(app)
     assert len(app.get("vega_lite_chart")) == before + 3 * len(probes)
     assert "at the new word (1.00 of it" in texts(app)  # this run trained nothing but the new words' embeddings
-    where_probes(store, learning_of(store.checkpoints("demo-tokens"), probes), quiet, NeverCancelled())
+    where_probes(store, learning_of(store.checkpoints("demo-tokens"), probes), quiet, NeverCanceled())
     app.run()
     assert not app.exception
     assert "Find when and where it was learned" not in [button.label for button in app.button]

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
 from engine.analysis.acted_mean import acted_mean, mean_sentence
 from engine.domain.graphs import Comparison, ComparisonKey
-from engine.domain.jobs import AskedPrompt, FindExamples, NeverCancelled, Where, WhereProbes, quiet
+from engine.domain.jobs import AskedPrompt, FindExamples, NeverCanceled, Where, WhereProbes, quiet
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.store import Store
 from engine.workflows.prompt_groups import group_acted, group_prompts, probe_groups
@@ -28,7 +28,7 @@ A, B, PROMPT = "demo-tokens@base", "demo-tokens@100%", "the cat feels blarf and"
 
 
 def _measure(a: str = A, b: str = B) -> None:
-    where(Store(Path(os.environ["TRACELAPSE_HOME"])), Where(a=a, b=b, prompt=PROMPT), quiet, NeverCancelled())
+    where(Store(Path(os.environ["TRACELAPSE_HOME"])), Where(a=a, b=b, prompt=PROMPT), quiet, NeverCanceled())
 
 
 def test_it_is_offered_and_then_shown(open_page: OpenPage) -> None:
@@ -199,7 +199,7 @@ def test_the_examples_are_offered_and_then_shown(open_page: OpenPage) -> None:
     assert "Find the examples" in [button.label for button in app.button]
     store = Store(Path(os.environ["TRACELAPSE_HOME"]))
     request = FindExamples(checkpoint=store.checkpoint(EARLY).ref, prompt=PROMPT)
-    find_examples(store, request, quiet, NeverCancelled())
+    find_examples(store, request, quiet, NeverCanceled())
     app.run()
     assert not app.exception
     assert "Find the examples" not in [button.label for button in app.button]
@@ -251,7 +251,7 @@ def test_where_training_acted_on_many_prompts(open_page: OpenPage) -> None:
     assert "Find where training acted" in [button.label for button in app.button]
     asked = group_prompts(group, 6)[:2]
     probes = tuple(AskedPrompt(prompt=one.text, answer=one.answer, blank=one.blank) for one in asked)
-    where_probes(store, WhereProbes(a=A, b=B, asked=probes), quiet, NeverCancelled())
+    where_probes(store, WhereProbes(a=A, b=B, asked=probes), quiet, NeverCanceled())
     app.run()
     assert not app.exception
     assert not app.error

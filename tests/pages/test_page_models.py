@@ -136,7 +136,7 @@ def test_a_gguf_file_becomes_a_job_and_tells_what_it_is(open_page: OpenPage, own
     file.write_bytes(b"GGUF" + bytes(100))
     app = open_page("models", view="add")
     app.text_input(key="models new model").set_value(str(file)).run()
-    assert "The weights are those of the quantised file" in texts(app)
+    assert "The weights are those of the quantized file" in texts(app)
     next(button for button in app.button if button.key == "add_model my.q8_0").click().run()
     assert session.jobs().active()[0].request == AddModel(
         model=ModelSpec(name="my.q8_0", source="folder", location=str(file))
@@ -145,7 +145,7 @@ def test_a_gguf_file_becomes_a_job_and_tells_what_it_is(open_page: OpenPage, own
     write_converted(folder, Converted(file=str(file), sha256="0" * 64, stored_as="Q8_0, F32", weights_sha256={}))
     own.save_model(ModelSpec(name="my.q8_0", source="folder", location=str(folder)))
     shown = texts(open_page("models", model="my.q8_0"))
-    assert f"Written from {file} (Q8_0, F32): its weights are those of the quantised file" in shown.replace("\\", "")
+    assert f"Written from {file} (Q8_0, F32): its weights are those of the quantized file" in shown.replace("\\", "")
 
 
 def test_memory_and_published_sets_that_fit(open_page: OpenPage, own: Store, tmp_path: Path) -> None:

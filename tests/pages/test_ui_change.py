@@ -102,13 +102,13 @@ def test_every_measure_has_its_sentence():
 
 def test_rows_of_stopping_rules_are_readable():
     rows = pd.DataFrame(
-        [("At the last step", None, 0.99, 0.99, 0, "All."), ("When <b>", 40, 0.29, 0.99, 260, "Flat."),
-         ("No probes", 40, None, None, 260, "")],
-        columns=["rule", "stops at", "accuracy then", "accuracy at the end", "steps saved", "why"],
+        [("At the last step", None, 0.99, 0.99, 90, 0, "All."), ("When <b>", 40, 0.29, 0.99, 90, 260, "Flat."),
+         ("No probes", 40, None, None, 0, 260, ""), ("Few", 40, 0.5, 1.0, 4, 260, "")],
+        columns=["rule", "stops at", "accuracy then", "accuracy at the end", "probes", "steps saved", "why"],
     ).astype({"stops at": "Int64"})  # fmt: skip
     table = readable(rows, 0.1, 300)
-    assert table["Stops at"].tolist() == ["the end", "step 40", "step 40"]
-    assert table["Accuracy then"].tolist() == ["99%", "29%", "–"]
+    assert table["Stops at"].tolist() == ["the end", "step 40", "step 40", "step 40"]
+    assert table["Accuracy then"].tolist() == ["99%", "29%", "–", "2 of 4"]
     assert table["Steps saved"].tolist()[:2] == ["–", "260 of 300, about 26 s"]
     assert readable(rows, None, 300)["Steps saved"].tolist()[1] == "260 of 300"
     assert "\\<b" in table["Rule"][1]

@@ -88,7 +88,7 @@ def test_the_top_bar_shows_several_jobs_at_once(open_page: OpenPage) -> None:
     app = open_page("corpus")
     assert not app.exception
     assert "Something unexpected" not in texts(app)
-    assert texts(app).count("Analyse demo-") == 2
+    assert texts(app).count("Analyze demo-") == 2
     assert [button.label for button in app.button].count("Cancel") == 2
 
 
@@ -133,5 +133,5 @@ def test_a_job_started_again_takes_the_place_of_the_one_that_failed(open_page: O
 def test_a_finished_job_is_news_in_passing_and_nothing_is_left_of_it(open_page: OpenPage) -> None:
     run_inline(Store.open(), AnalyseRun(run="demo-lora"), on_progress=lambda *_: None, run=lambda *_: "")
     app = open_page("corpus")
-    assert "Analyse demo-lora on up to 10 pro…: done" in texts(app)
+    assert "Analyze demo-lora on up to 10 pro…: done" in texts(app)
     assert not app.sidebar.children

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.domain.corpus import SIMPLE, Corpus, Example, Probe
 from engine.domain.decisions import Capture, TypeScore
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.jobs import CancelToken
 from engine.domain.studies import RunOutcome, StudyRun
 from engine.studies.one import CorpusTexts
@@ -36,7 +36,7 @@ class When:
 
     def check(self) -> None:
         if self.so():
-            raise Cancelled
+            raise Canceled
 
 
 def order_corpus(name: str, folder: Path, **orders: str) -> Corpus:
@@ -66,7 +66,7 @@ def work(run_json: str, corpora_json: str, cancel: CancelToken) -> str:
     if order == "break":
         raise RuntimeError("a fault of the program")
     if order == "wait" or (order == "wait once" and len(tries) == 1):
-        wait_until_cancelled(cancel, folder / f"{config.name}-stopped")
+        wait_until_canceled(cancel, folder / f"{config.name}-stopped")
     right = int(orders.get(f"lr{learning_rate(config):g}", 10))  # of 10
     score = TypeScore(constraint_type=SIMPLE, probe_kind="recall", n=10, n_correct=right, mean_p=0.5)
     captures = tuple(Capture(step=step, smoothed_loss=1.0 if step else None, scores=(score,)) for step in (0, 4))
@@ -82,13 +82,13 @@ def _hash(name: str, jsonl: str) -> str:
     return Corpus(name, tuple(Example(**line) for line in lines[:1]), tuple(Probe(**line) for line in lines[1:])).hash
 
 
-def wait_until_cancelled(cancel: CancelToken, note: Path) -> None:
-    """Leaves a note where it was cancelled; a run that nobody cancels or kills in time fails."""
+def wait_until_canceled(cancel: CancelToken, note: Path) -> None:
+    """Leaves a note where it was canceled; a run that nobody cancels or kills in time fails."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         try:
             cancel.check()
-        except Cancelled:
+        except Canceled:
             note.write_text("stopped", encoding="utf-8")
             raise
         time.sleep(0.02)

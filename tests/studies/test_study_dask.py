@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.studies import Grid, RunOutcome, Study, StudyRun, StudySpec
 from engine.store import Store
 from engine.studies.execute import run_study
@@ -131,13 +131,13 @@ def test_a_run_that_kills_every_worker_is_given_up(
     assert "worker kept dying" in study.failed["orders-lora-s0"]
 
 
-def test_cancelled_it_stops_what_runs_there(
+def test_canceled_it_stops_what_runs_there(
     store: Store, tmp_path: Path, cluster: "LocalCluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.studies.execute.do_run", fake_runs.work)
     spec = study_of(store, tmp_path, 3, s2="wait")  # the last one, so that no other waits behind it
     under_way = When(lambda: len(store.outcomes("tried")) == 2 and bool(pids(tmp_path, "orders-lora-s2")))
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run_study(store, spec, lambda *_: None, under_way, n_workers=1, scheduler=cluster.scheduler_address)
     wait_for((tmp_path / "orders-lora-s2-stopped").exists)
     assert store.study("tried").n_runs == 2

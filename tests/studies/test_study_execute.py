@@ -1,4 +1,4 @@
-"""Doing the runs of a study in processes of this machine: what dies, fails, is cancelled, or is done already."""
+"""Doing the runs of a study in processes of this machine: what dies, fails, is canceled, or is done already."""
 
 import json
 import multiprocessing
@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.studies import Grid, Study, StudySpec
 from engine.store import Store
 from engine.studies.execute import run_study
@@ -92,10 +92,10 @@ def test_a_worker_killed_from_outside_while_it_works(store: Store, tmp_path: Pat
     assert [len(pids(tmp_path, f"orders-lora-s{seed}")) for seed in range(2)] == [2, 1]
 
 
-def test_cancelled_it_stops_what_runs_and_keeps_what_is_done(store: Store, tmp_path: Path) -> None:
+def test_canceled_it_stops_what_runs_and_keeps_what_is_done(store: Store, tmp_path: Path) -> None:
     spec = study_of(store, tmp_path, 4, s1="wait", s3="wait")
     under_way = When(lambda: "orders-lora-s0" in store.outcomes("tried") and bool(pids(tmp_path, "orders-lora-s1")))
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run_study(store, spec, lambda *_: None, under_way, n_workers=2)
     assert (tmp_path / "orders-lora-s1-stopped").exists()
     kept = store.study("tried")
@@ -146,7 +146,7 @@ def test_two_at_once_under_one_name_are_refused(store: Store, tmp_path: Path) ->
             except InputError as error:
                 second.append(error)
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run_study(store, spec, try_a_second_time, When(lambda: bool(second)), n_workers=1)
     assert "“tried” is being done by another process" in str(second[0])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.domain.corpus import Corpus
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.jobs import CancelToken, Train
 from engine.domain.runs import RunConfig
 from engine.domain.studies import Grid, RunOutcome, StudyRun, StudySpec
@@ -22,7 +22,7 @@ from tests.studies.fake_runs import Never
 
 class Already:
     def check(self) -> None:
-        raise Cancelled
+        raise Canceled
 
 
 class Looking:
@@ -95,8 +95,8 @@ def test_another_corpus_than_the_config_names_is_refused(demo_store: Store, tmp_
     assert left_in(tmp_path) == []
 
 
-def test_cancelled_it_leaves_nothing(demo_store: Store, tmp_path: Path) -> None:
+def test_canceled_it_leaves_nothing(demo_store: Store, tmp_path: Path) -> None:
     corpus = few_probes(demo_store.corpus("demo"))
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         done(config_for(corpus), corpus, Already())
     assert left_in(tmp_path) == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from peft import LoraConfig
 
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -35,7 +35,7 @@ class After:
     def check(self) -> None:
         self.left -= 1
         if self.left <= 0:
-            raise Cancelled
+            raise Canceled
 
 
 def quiet(_fraction: float, _message: str) -> None:

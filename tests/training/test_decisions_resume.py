@@ -1,4 +1,4 @@
-"""Runs that decide, cancelled, killed and resumed: the same bits, decisions and end."""
+"""Runs that decide, canceled, killed and resumed: the same bits, decisions and end."""
 
 import json
 from itertools import cycle
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.domain.decisions import DecisionSettings, RunDecisions
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -47,8 +47,8 @@ def go_on(store: Store, asked: RunConfig, token: Any = None) -> FakeWatcher:
     return watcher
 
 
-def cancelled(store: Store, asked: RunConfig, after: int) -> None:
-    with pytest.raises(Cancelled):
+def canceled(store: Store, asked: RunConfig, after: int) -> None:
+    with pytest.raises(Canceled):
         go_on(store, asked, After(after))
 
 
@@ -66,12 +66,12 @@ def assert_equal_runs(store: Store, whole: Store) -> None:
 
 
 @pytest.mark.parametrize(("stop", "curriculum"), [*zip((1, 2, 4, 6, 7, 8, 12), cycle(RUNS), strict=False)])
-def test_cancelled_at_a_step_it_goes_on_to_the_same_end(
+def test_canceled_at_a_step_it_goes_on_to_the_same_end(
     taught: Store, whole: dict[str, Store], config: Any, stop: int, curriculum: str
 ) -> None:
     # The token is asked once before the first step, then after each step.
     asked = config(**RUNS[curriculum])
-    cancelled(taught, asked, stop)
+    canceled(taught, asked, stop)
     if stop > 1:
         point = json.loads((taught.resume_folder("run") / "progress.json").read_text(encoding="utf-8"))
         assert point["step"] == stop - 1
@@ -87,7 +87,7 @@ def test_interrupted_again_and_again(taught: Store, whole: dict[str, Store], con
     for _ in range(20):
         try:
             go_on(taught, config(**RUNS[curriculum]), After(3))
-        except Cancelled:
+        except Canceled:
             continue
         break
     assert_equal_runs(taught, whole[curriculum])
@@ -113,7 +113,7 @@ def test_what_is_lost_of_the_decisions_is_made_again(
     taught: Store, whole: dict[str, Store], config: Any, change: Any, curriculum: str
 ) -> None:
     asked = config(**RUNS[curriculum])
-    cancelled(taught, asked, 9)  # step 8, in the second epoch; looks of 0 and 3 are kept
+    canceled(taught, asked, 9)  # step 8, in the second epoch; looks of 0 and 3 are kept
     path = taught.run_folder("run") / "decisions.json"
     if change is None:
         path.unlink()
@@ -135,7 +135,7 @@ def test_without_its_resume_state_it_begins_again(
     taught: Store, whole: dict[str, Store], config: Any, curriculum: str
 ) -> None:
     asked = config(**RUNS[curriculum])
-    cancelled(taught, asked, 11)
+    canceled(taught, asked, 11)
     taught.delete_resume_state("run")
     watcher = go_on(taught, asked)
     assert_equal_runs(taught, whole[curriculum])

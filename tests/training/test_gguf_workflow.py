@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import InputError, NotFound
-from engine.domain.jobs import AddModel, NeverCancelled, Train, Where, quiet
+from engine.domain.jobs import AddModel, NeverCanceled, Train, Where, quiet
 from engine.domain.models import ModelSpec
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def add(store: Store, spec: ModelSpec) -> ModelSpec:
-    return store.model(run(store, AddModel(model=spec), quiet, NeverCancelled()))
+    return store.model(run(store, AddModel(model=spec), quiet, NeverCanceled()))
 
 
 def test_it_is_added_trained_looked_into_and_removed(demo_store: Store, file: Path) -> None:
@@ -40,8 +40,8 @@ def test_it_is_added_trained_looked_into_and_removed(demo_store: Store, file: Pa
     assert model_spec(str(file), tuple(demo_store.models())) == spec  # from now on the file names it
     demo_store.save_corpus(tiny.tiny_corpus())
     config = RunConfig(name="mine", model=spec, corpus="tiny", n_steps=2, capture_every=1)
-    run(demo_store, Train(config=config), quiet, NeverCancelled())
-    found = run(demo_store, Where(a="mine@base", b="mine@step2", prompt="the cat feels"), quiet, NeverCancelled())
+    run(demo_store, Train(config=config), quiet, NeverCanceled())
+    found = run(demo_store, Where(a="mine@base", b="mine@step2", prompt="the cat feels"), quiet, NeverCanceled())
     assert found
     demo_store.delete_model(spec.name)
     assert folder.is_dir()  # the run needs it

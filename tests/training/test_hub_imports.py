@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tqdm.contrib.concurrent import ensure_lock
 from transformers import AutoModelForCausalLM
 
-from engine.domain.errors import Cancelled, InputError, ModelUnavailable
+from engine.domain.errors import Canceled, InputError, ModelUnavailable
 from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
 from engine.domain.jobs import AddModel, Where
@@ -174,10 +174,10 @@ def test_a_cancel_ends_the_download_and_the_next_goes_on_from_there(
     class WhenHalf:
         def check(self) -> None:
             if pythia.half_sent.is_set() and list((tmp_path / "hub-cache").rglob("*.incomplete")):
-                raise Cancelled
+                raise Canceled
 
     pythia.go_on.clear()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         take_in(taught, "lab/tiny-pythia@step1000", model=llama, cancel=WhenHalf())
     pythia.go_on.set()
     assert taught.runs() == []
@@ -362,9 +362,9 @@ def test_a_download_ends_with_the_process_that_asked_for_it(
     hub.go_on.clear()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     asking = (
-        "from engine.domain.hub import HubId; from engine.domain.jobs import NeverCancelled, quiet;"
+        "from engine.domain.hub import HubId; from engine.domain.jobs import NeverCanceled, quiet;"
         "from engine.models.hub import fetch, list_files;"
-        "fetch(list_files(HubId(name='me/lora')), quiet, NeverCancelled())"
+        "fetch(list_files(HubId(name='me/lora')), quiet, NeverCanceled())"
     )
     with subprocess.Popen([sys.executable, "-c", asking], cwd=Path(__file__).parents[2]) as process:
         try:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine.analysis.losses import ToldLoss
-from engine.domain.errors import Cancelled, InputError, StorageFailed
+from engine.domain.errors import Canceled, InputError, StorageFailed
 from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
 from engine.domain.runs import NO_CORPUS, CheckpointState
@@ -246,6 +246,29 @@ def test_names_as_other_tools_write_them(taught: Store, out: Path, llama: ModelS
     assert all(torch.equal(found[name], before[name]) for name in before)
 
 
+def test_an_adapter_in_shards_is_as_in_one_file(taught: Store, out: Path, llama: ModelSpec, tmp_path: Path) -> None:
+    """As transformers writes a large one, with the index named as that of a whole model."""
+    whole, made = out / "checkpoint-6", tmp_path / "made"
+    model = AutoModelForCausalLM.from_pretrained(llama.location)
+    model.load_adapter(str(whole))
+    model.save_pretrained(made, max_shard_size="1KB")
+    shards = sorted(made.glob("adapter_model-*.safetensors"))
+    assert len(shards) > 1
+    assert not (made / "adapter_model.safetensors").exists()
+    take_in(taught, [made], llama)
+    adapter = taught.checkpoints("mine")[-1].adapter
+    assert adapter is not None
+    found, before = read_weights(adapter), load_file(whole / "adapter_model.safetensors")
+    assert found.keys() == before.keys()
+    assert all(torch.equal(found[name], before[name]) for name in before)
+    shards[-1].unlink()
+    with pytest.raises(InputError, match=f"{shards[-1].name} is missing, which model.safetensors.index.json names"):
+        take_in(taught, [made], llama, name="less")
+    (made / "model.safetensors.index.json").unlink()
+    with pytest.raises(InputError, match="it has shards and no index that names them"):
+        take_in(taught, [made], llama, name="less")
+
+
 @pytest.mark.parametrize("alpha", [0.5, 0, -4])  # below 0: what was trained is taken off the base
 def test_what_is_off_and_unknown_is_passed_over_and_alpha_is_as_written(
     taught: Store, out: Path, llama: ModelSpec, alpha: float
@@ -268,11 +291,11 @@ def test_a_run_longer_and_wider_than_is_trained_here(taught: Store, out: Path, l
     assert taught.checkpoint("mine@step1500000").state.examples_seen == 1_500_000 * 8192
 
 
-def test_nothing_of_a_cancelled_or_failed_import_stays(
+def test_nothing_of_a_canceled_or_failed_import_stays(
     taught: Store, script: Path, llama: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in (1, 2, 4):
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             import_adapters(
                 taught, [script], name="mine", model=llama, corpus="tiny", report=quiet, cancel=After(n)
             )  # fmt: skip
@@ -299,7 +322,7 @@ def test_probes_are_measured_later_as_at_the_import(taught: Store, script: Path,
     take_in(taught, [script], llama)
     (before,) = (info for info in taught.runs() if info.name == "mine")
     request = MeasureProbes(run="mine", corpus=corpus)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(taught, request, quiet, After(2))
     assert (taught.run("mine").corpus, taught.probe_results("mine")) == (NO_CORPUS, {})  # all of it or nothing
     with pytest.raises(InputError, match="imported without a corpus, whose probes are needed"):

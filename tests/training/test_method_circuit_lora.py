@@ -10,7 +10,7 @@ from peft import PeftModel
 from engine.analysis.components.compare import critical_layers, layer_change
 from engine.domain.components import ComponentShape, ScoreSettings
 from engine.domain.corpus import SIMPLE, Corpus
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
@@ -84,7 +84,7 @@ def _step(key: Any) -> bool:
 @pytest.mark.parametrize("stop", [3, 6, 8, 11])
 def test_it_goes_on_wherever_it_was_interrupted(taught: Store, whole: Store, config: Any, stop: int) -> None:
     asked = config(**SHORT, method_settings=FOUND)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, asked, quiet, After(stop))
     fine_tune(taught, asked, quiet, Never(), resume=True)
     assert taught.run("run") == whole.run("run")

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTr
 
 from engine.components.parameters import NodeParameters
 from engine.domain.components import Circuit, ComponentShape
-from engine.domain.errors import Cancelled, Damaged, InputError
+from engine.domain.errors import Canceled, Damaged, InputError
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
@@ -233,7 +233,7 @@ def test_a_run_tells_what_it_trained_each_time_it_looked(whole: Store, llama: Mo
 
 @pytest.mark.parametrize("stop", [3, 6, 10])
 def test_it_goes_on_to_the_same_bits(taught: Store, whole: Store, config: Any, stop: int) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**TUNED), quiet, After(stop))
     fine_tune(taught, config(**TUNED), quiet, Never(), resume=True)
     assert weights_hash(taught, "run") == weights_hash(whole, "run")
@@ -274,7 +274,7 @@ def read_losses_of_resume(store: Store) -> tuple[float, ...]:
 
 
 def test_a_resume_state_of_another_circuit_is_damaged(taught: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**TUNED), quiet, After(6))
     folder = taught.resume_folder("run")
     point = read_point(folder)

@@ -1,4 +1,4 @@
-"""Cancelled, killed, resumed: the same bits as a run never interrupted."""
+"""Canceled, killed, resumed: the same bits as a run never interrupted."""
 
 import json
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.domain.components import ScoreSettings
-from engine.domain.errors import Cancelled, Damaged, InputError
+from engine.domain.errors import Canceled, Damaged, InputError
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.store import Store
@@ -48,9 +48,9 @@ def assert_equal_runs(store: Store, whole: Store) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 2, 8, 14])
-def test_a_cancelled_run_goes_on_to_the_same_bits(taught: Store, whole: Store, config: Any, stop: int) -> None:
+def test_a_canceled_run_goes_on_to_the_same_bits(taught: Store, whole: Store, config: Any, stop: int) -> None:
     # The token is asked once before the first step, then after each step but the last.
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**CAPTURES), quiet, After(stop))
     if stop > 1:
         state = taught.resume_folder("run")
@@ -66,7 +66,7 @@ def test_other_methods_resume_too(taught: Store, config: Any, method: str) -> No
     asked = {"method": method, "method_settings": SMALL}
     fine_tune(taught, config("whole", **asked), quiet, Never())
     before_its_probe = 14 if method == "circuit_lora" else 0
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**asked), quiet, After(before_its_probe + 10))
     fine_tune(taught, config(**asked), quiet, Never(), resume=True)
     assert weights_hash(taught, "run") == weights_hash(taught, "whole")
@@ -77,7 +77,7 @@ def test_a_run_interrupted_again_and_again_ends_equal(taught: Store, whole: Stor
     for _ in range(20):
         try:
             fine_tune(taught, config(**CAPTURES), quiet, After(6), resume=True)
-        except Cancelled:
+        except Canceled:
             continue
         break
     assert_equal_runs(taught, whole)
@@ -141,8 +141,8 @@ class _then_die:  # noqa: N801 (reads as a function)
 
 
 def test_a_missing_checkpoint_is_made_from_the_resume_state(taught: Store, whole: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
-        fine_tune(taught, config(**CAPTURES), quiet, After(11))  # cancelled at step 10, just captured
+    with pytest.raises(Canceled):
+        fine_tune(taught, config(**CAPTURES), quiet, After(11))  # canceled at step 10, just captured
     kept = taught.checkpoint("run@step10").folder
     for path in kept.iterdir():
         path.unlink()
@@ -152,7 +152,7 @@ def test_a_missing_checkpoint_is_made_from_the_resume_state(taught: Store, whole
 
 
 def test_without_its_resume_state_a_run_begins_again(taught: Store, whole: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**CAPTURES), quiet, After(12))
     taught.delete_resume_state("run")
     fine_tune(taught, config(**CAPTURES), quiet, Never(), resume=True)
@@ -161,7 +161,7 @@ def test_without_its_resume_state_a_run_begins_again(taught: Store, whole: Store
 
 @pytest.mark.parametrize("name", ["progress.json", "optimizer.safetensors", "optimizer.json", "random.json"])
 def test_a_damaged_resume_state_is_named(taught: Store, config: Any, name: str) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(), quiet, After(6))
     path = taught.resume_folder("run") / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -196,14 +196,14 @@ def test_resuming_what_was_never_begun_begins_it(taught: Store, whole: Store, co
 
 
 def test_other_settings_are_refused(taught: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(), quiet, After(6))
     with pytest.raises(InputError, match="rank was 4 and is 16"):
         fine_tune(taught, config(rank=16), quiet, Never(), resume=True)
 
 
 def test_a_changed_corpus_is_refused(taught: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(), quiet, After(6))
     corpus = tiny_corpus()
     path = taught.workspace / "corpora" / "tiny" / "corpus.jsonl"

@@ -11,7 +11,7 @@ from engine.analysis.curves import type_scores
 from engine.decisions import replay
 from engine.domain.corpus import Corpus
 from engine.domain.decisions import Capture, DecisionSettings, RunDecisions
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.store import Store
 from engine.training.fine_tune import fine_tune
 from tests.tiny import tiny_corpus
@@ -217,24 +217,24 @@ def test_an_unexpected_error_is_never_swallowed(taught: Store, config: Any) -> N
     assert looking_threads() == []
 
 
-def test_cancelled_while_it_looks(taught: Store, config: Any) -> None:
-    """The watcher's own token ends the look; training, cancelled meanwhile, waits for that and leaves no thread."""
+def test_canceled_while_it_looks(taught: Store, config: Any) -> None:
+    """The watcher's own token ends the look; training, canceled meanwhile, waits for that and leaves no thread."""
     watcher, begun, stop = FakeWatcher(), threading.Event(), threading.Event()
 
     def under_way(step: int) -> None:
         if step == 4:
             begun.set()
             assert stop.wait(60)
-            raise Cancelled
+            raise Canceled
 
     class Token:
         def check(self) -> None:
             if begun.is_set():
                 stop.set()
-                raise Cancelled
+                raise Canceled
 
     watcher.before = under_way
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(**EVERY_2, watch=True), quiet, Token(), watcher=watcher)
     assert looking_threads() == []
     assert [reading.step for reading in taught.decisions("run").readings] == [0, 2]
@@ -253,7 +253,7 @@ def test_a_corpus_without_probes_trains_to_the_end(store: Store, config: Any) ->
 
 
 def test_a_run_of_before_there_were_policies_is_read_and_gone_on_with(taught: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         fine_tune(taught, config(), quiet, After(6))
     path = taught.run_folder("run") / "run.json"
     old = json.loads(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.domain.corpus import SIMPLE
-from engine.domain.errors import Cancelled, InputError, PromptRefused
+from engine.domain.errors import Canceled, InputError, PromptRefused
 from engine.domain.jobs import FindExamples, Train
 from engine.domain.taught import Taught
 from engine.store import Store
@@ -93,9 +93,9 @@ def test_what_is_stored_is_found_again_and_not_measured_twice(trained: Store) ->
     assert trained.check() == []
 
 
-def test_it_can_be_cancelled_between_checkpoints_and_asked_again(trained: Store) -> None:
+def test_it_can_be_canceled_between_checkpoints_and_asked_again(trained: Store) -> None:
     request = FindExamples(checkpoint="lora@100%", prompt=PROMPT)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(trained, request, quiet, After(2))
     assert trained.taught_keys() == []
     run(trained, request, quiet, Never())

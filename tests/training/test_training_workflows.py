@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from engine.domain.corpus import CorpusSpec
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.jobs import MakeCorpus, MeasureProbes, Train
 from engine.domain.runs import ProbeResults
 from engine.store import Store
@@ -30,9 +30,9 @@ def test_a_wrong_name_is_refused_before_waiting(taught: Store, config: Any) -> N
             run(taught, Train(config=config().model_copy(update={"corpus": "nothing"})), quiet, Never())
 
 
-def test_a_second_training_waits_and_can_be_cancelled(taught: Store, config: Any) -> None:
+def test_a_second_training_waits_and_can_be_canceled(taught: Store, config: Any) -> None:
     told: list[str] = []
-    with FileLock(taught.workspace / "train.lock"), pytest.raises(Cancelled):
+    with FileLock(taught.workspace / "train.lock"), pytest.raises(Canceled):
         run(taught, Train(config=config()), lambda _fraction, message: told.append(message), After(2))
     assert told == ["waiting for another training to finish"] * 2
     assert taught.runs() == []
@@ -57,7 +57,7 @@ def test_a_second_training_goes_on_when_the_first_is_done(taught: Store, config:
 
 
 def test_the_lock_is_let_go_of_after_an_error(taught: Store, config: Any) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(taught, Train(config=config()), quiet, After(3))
     assert run(taught, Train(config=config(), resume=True), quiet, Never()) == "run"
 
@@ -80,11 +80,11 @@ def test_probing_again_gives_the_same_bits(taught: Store, config: Any) -> None:
     assert taught.probe_results("run") == measured
 
 
-def test_probing_can_be_cancelled_and_names_what_is_not_there(taught: Store, config: Any) -> None:
+def test_probing_can_be_canceled_and_names_what_is_not_there(taught: Store, config: Any) -> None:
     with pytest.raises(NotFound, match="“nothing”"):
         run(taught, MeasureProbes(run="nothing"), quiet, Never())
     run(taught, Train(config=config(n_steps=1)), quiet, Never())
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(taught, MeasureProbes(run="run"), quiet, After(2))
     with pytest.raises(InputError, match="was trained here on the corpus"):
         run(taught, MeasureProbes(run="run", corpus="other"), quiet, Never())

@@ -6,7 +6,7 @@ from typing import Any
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
-from engine.domain.jobs import NeverCancelled, quiet
+from engine.domain.jobs import NeverCanceled, quiet
 from engine.domain.models import ModelSpec
 from engine.store import Store
 from engine.workflows.imports import import_adapters
@@ -40,4 +40,4 @@ def plain_script(base: Path, output: Path, adapter: Any, *, logging_steps: int =
 def take_in(
     store: Store, folders: list[Path], model: ModelSpec, *, corpus: str | None = None, name: str = "mine"
 ) -> str:
-    return import_adapters(store, folders, name=name, model=model, corpus=corpus, report=quiet, cancel=NeverCancelled())
+    return import_adapters(store, folders, name=name, model=model, corpus=corpus, report=quiet, cancel=NeverCanceled())

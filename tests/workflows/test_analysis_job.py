@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.jobs import AnalyseRun
 from engine.models.base import LoadedModel
 from engine.store import Store
@@ -78,7 +78,7 @@ def test_what_is_there_is_not_made_again(store: Store, loaded: LoadedModel, monk
     assert store.series("one") == before
 
 
-def test_a_cancelled_one_keeps_what_it_has_and_goes_on_to_the_same_end(store: Store, loaded: LoadedModel) -> None:
+def test_a_canceled_one_keeps_what_it_has_and_goes_on_to_the_same_end(store: Store, loaded: LoadedModel) -> None:
     whole_hash = run(store, REQUEST, silent, Never())
     whole = store.series("one")[0]
     for graph in store.graph_keys():
@@ -89,7 +89,7 @@ def test_a_cancelled_one_keeps_what_it_has_and_goes_on_to_the_same_end(store: St
     # A checkpoint asks before each of 4 graphs (of one that is traced, twice more: once its features are known, and
     # behind its one batch of rows), before the overlap, and before each of 4 circuits is switched off.
     for n in (7, 11, 16):
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             run(store, REQUEST, silent, After(n))
         (kept,) = store.series("one")
         sizes.append((len(kept.graphs), len(kept.overlap), len(kept.causal)))

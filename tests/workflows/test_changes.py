@@ -111,7 +111,7 @@ def test_missing_and_damaged_graphs_are_left_out(store):
     )
     gone.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    cut = series.model_copy(update={"graphs": series.graphs[:-1]})  # as a cancelled job leaves it
+    cut = series.model_copy(update={"graphs": series.graphs[:-1]})  # as a canceled job leaves it
     unknown = SeriesGraph(step=4, probe_id="never-heard-of", graph=series.graphs[1].graph)
     found = changes_of(store, cut.model_copy(update={"graphs": (*cut.graphs, unknown)}))
     assert found.fits["n"].tolist() == [3, 3, 4, 4, 4, 3]
@@ -157,7 +157,7 @@ def test_graphs_of_another_prompt_than_the_probes_are_left_out(store):
 def test_a_corpus_that_was_changed_is_refused(store):
     series = a_series(store, a_run(store))
     key = series.key.model_copy(update={"corpus_hash": "other"})
-    with pytest.raises(InputError, match=r"was changed after the circuits of “one” were traced.*Analyse the run again"):
+    with pytest.raises(InputError, match=r"was changed after the circuits of “one” were traced.*Analyze the run again"):
         changes_of(store, series.model_copy(update={"key": key}))
 
 

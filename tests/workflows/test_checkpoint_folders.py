@@ -12,6 +12,7 @@ import pytest
 from engine.domain.errors import Damaged, InputError
 from engine.domain.hub import HubId
 from engine.domain.imports import ImportPreview
+from engine.workflows import checkpoint_folders
 from engine.workflows.checkpoint_folders import preview
 from engine.workflows.trainer_logs import read_log
 
@@ -111,6 +112,57 @@ def test_one_adapter_that_is_named_alone_has_the_step_of_the_folder_around_it(tm
     assert [one.step for one in preview(deep).taken] == [10, 20]
     (dated,) = preview([adapter(tmp_path / "20240501" / "lora", "of a day")]).taken
     assert (dated.step, dated.why) == (1, "its step is not told")
+
+
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        # verl
+        (["global_step_10/actor/lora_adapter", "global_step_20/actor/lora_adapter"], [10, 20]),
+        (["run-1/checkpoint-500/adapter", "run-1/checkpoint-1000/adapter"], [500, 1000]),
+        (["checkpoints/step_500/hf", "checkpoints/step_1000/hf"], [500, 1000]),
+        # LLaMA-Factory, from saves/
+        (["llama3-8b/lora/sft/checkpoint-500", "llama3-8b/lora/sft/checkpoint-1000"], [500, 1000]),
+        # ms-swift
+        (["Qwen2.5-7B/v0-20240501-101010/checkpoint-100", "Qwen2.5-7B/v0-20240501-101010/checkpoint-200"], [100, 200]),
+        # Lightning
+        (["version_0/checkpoints/epoch=0-step=10", "version_0/checkpoints/epoch=0-step=20"], [10, 20]),
+        # torchtune
+        (["epoch_0", "epoch_1"], [1, 2]),
+    ],
+)
+def test_a_series_is_found_from_the_folder_of_the_output(names: list[str], steps: list[int], tmp_path: Path) -> None:
+    for name in names:
+        adapter(tmp_path / name)
+        (tmp_path / name).parent.joinpath("logs").mkdir(exist_ok=True)
+    found = preview([tmp_path])
+    assert [(str(one.path.relative_to(tmp_path)), one.step) for one in found.taken] == list(
+        zip(names, steps, strict=True)
+    )
+    assert found.refused == found.left_out == ()
+
+
+def test_an_end_that_lies_higher_does_not_hide_the_series(tmp_path: Path) -> None:
+    """Neither the root of a LLaMA-Factory output, nor a folder of the end beside that of the checkpoints."""
+    adapter(tmp_path / "lora" / "sft", "the end")
+    for step in (2, 4):
+        adapter(tmp_path / "lora" / "sft" / f"checkpoint-{step}", str(step), step=step, max_steps=5)
+    assert taken(preview([tmp_path])) == {"checkpoint-2": 2, "checkpoint-4": 4, "sft": 5}
+    for step in (10, 20):
+        adapter(tmp_path / "other" / "run" / "checkpoints" / f"step-{step}" / "adapter", f"step {step}")
+    adapter(tmp_path / "other" / "run" / "final" / "adapter", "last")
+    found = preview([tmp_path / "other"])
+    assert [one.step for one in found.taken] == [10, 20]
+    assert [one.path.parent.name for one in found.left_out] == ["final"]
+
+
+def test_a_folder_of_very_many_is_not_searched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_folders, "_MOST_LOOKED_INTO", 3)
+    for name in "abcd":
+        (tmp_path / "data" / name).mkdir(parents=True)
+    adapter(tmp_path / "z" / "checkpoint-2")
+    adapter(tmp_path / "data" / "d" / "deep" / "checkpoint-4")
+    assert taken(preview([tmp_path])) == {"checkpoint-2": 2}
 
 
 def test_two_adapters_in_one_checkpoint_are_not_guessed_at(tmp_path: Path) -> None:

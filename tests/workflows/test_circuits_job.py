@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.components import CurveReport, ScoreSettings
 from engine.domain.corpus import Corpus, Pair
-from engine.domain.errors import Cancelled, InputError, NotFound
+from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.jobs import CheckRobustness, FindCircuits, SubtaskCircuit, UniteCircuits
 from engine.domain.models import ModelSpec
 from engine.jobs.titles import title_of
@@ -47,7 +47,7 @@ class Stored:
 
     def check(self) -> None:
         if len(self._store.component_keys()) >= self._n:
-            raise Cancelled
+            raise Canceled
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -88,8 +88,8 @@ def test_every_checkpoint_is_scored_and_measured(runs: Store, monkeypatch: pytes
     assert run(runs, fewer, silent, Never()) == made
 
 
-def test_a_cancelled_one_goes_on_where_it_was(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Cancelled):
+def test_a_canceled_one_goes_on_where_it_was(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Canceled):
         run(runs, REQUEST, silent, Stored(runs, 2))
     assert [key.checkpoint for key in runs.component_keys()] == ["one@25%", "one@base"]
     scored = counted(monkeypatch)

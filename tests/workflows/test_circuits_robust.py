@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.components import RobustnessReport, ScoreSettings, UnionReport
-from engine.domain.errors import Cancelled, ComparisonRefused, InputError
+from engine.domain.errors import Canceled, ComparisonRefused, InputError
 from engine.domain.jobs import CheckRobustness, SubtaskCircuit, UniteCircuits
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
@@ -103,13 +103,13 @@ class Told:
 
     def check(self) -> None:
         if self._seen:
-            raise Cancelled
+            raise Canceled
 
 
-def test_a_check_that_was_cancelled_goes_on_with_the_next_model(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_was_canceled_goes_on_with_the_next_model(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for sign, n_subjects in (("one@100%, 30%", 0), ("base model of one@100%, 90%", 1), ("random", 2)):
         told = Told(sign)
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             run(runs, CHECK, told, told)
         kept = [report.subjects for report in reports_of(runs, "one", RobustnessReport)]
         assert [len(subjects) for subjects in kept] == ([n_subjects] if n_subjects else [])

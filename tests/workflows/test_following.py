@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.domain.decisions import CircuitReading
-from engine.domain.errors import Cancelled, ModelUnavailable
+from engine.domain.errors import Canceled, ModelUnavailable
 from engine.store import Store
 from engine.workflows.following import FollowingWatcher
 from engine.workflows.learned import learned
@@ -58,7 +58,7 @@ def test_a_run_that_was_stopped_measures_what_is_missing_to_the_same_bits(here: 
     for name in list(whole)[::2]:
         (here.workspace / "acted" / name).unlink()
     here.sync()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         follow(here, After(3))
     follow(here)
     assert files(here) == whole

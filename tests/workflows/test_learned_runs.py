@@ -11,7 +11,7 @@ import pytest
 
 from engine.analysis.watched import watched_probes
 from engine.attribution.acted import stretch
-from engine.domain.errors import Cancelled, InputError
+from engine.domain.errors import Canceled, InputError
 from engine.domain.explained import ExplainedLogits
 from engine.domain.jobs import AskedPrompt, WhereProbes, quiet
 from engine.domain.runs import NO_CORPUS
@@ -77,20 +77,20 @@ def test_what_lacks_is_told_with_the_way_out(here: Store) -> None:
 
 
 class OnceKept:
-    """Cancelled as soon as so many are stored."""
+    """Canceled as soon as so many are stored."""
 
     def __init__(self, store: Store, n: int) -> None:
         self._store, self._n = store, n
 
     def check(self) -> None:
         if len(self._store.acted_times("one")) >= self._n:
-            raise Cancelled
+            raise Canceled
 
 
-def test_what_was_cancelled_goes_on_where_it_was_left(here: Store) -> None:
+def test_what_was_canceled_goes_on_where_it_was_left(here: Store) -> None:
     probes = watched_probes(here.corpus(here.run("one").corpus), "paraphrase", 2)
     request = learning_of(here.checkpoints("one"), probes)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         where_probes(here, request, quiet, OnceKept(here, 3))
     kept = here.acted_times("one")
     assert len(kept) == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.decisions import DecisionSettings
-from engine.domain.errors import Cancelled
+from engine.domain.errors import Canceled
 from engine.domain.jobs import Beside, Compare, Train
 from engine.domain.runs import RunConfig
 from engine.store import Store
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[set[in
         patch.setattr("engine.workflows.live.compare_beside", stopped)
         workspace(store, "llama", folder / "base")
         run(store, Compare(a="one@100%", b="two@100%", prompts=(PROMPT,)), silent, Never())
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             live_run(store)
     store.close()
     return store.workspace, seen
@@ -61,7 +61,7 @@ def small_sets(patch: pytest.MonkeyPatch) -> None:
 
 
 def stopped(*_: object) -> None:
-    raise Cancelled
+    raise Canceled
 
 
 def live_run(store: Store, *, resume: bool = False) -> None:

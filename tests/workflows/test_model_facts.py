@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import ModelUnavailable
-from engine.domain.jobs import AddModel, AddRealModel, NeverCancelled, quiet
+from engine.domain.jobs import AddModel, AddRealModel, NeverCanceled, quiet
 from engine.domain.models import DEMO_MODEL, ModelSpec
 from engine.models.base import load_base
 from engine.store import Store
@@ -54,13 +54,13 @@ def test_damage_is_a_problem_and_no_error(demo_store: Store, tmp_path: Path) -> 
 def test_a_model_is_added_whole_or_not_at_all(demo_store: Store, tmp_path: Path) -> None:
     folder = tiny.tiny_llama(tmp_path / "model")
     request = AddModel(model=ModelSpec(name="tiny", source="folder", location=str(folder)))
-    assert run(demo_store, request, quiet, NeverCancelled()) == "tiny"
+    assert run(demo_store, request, quiet, NeverCanceled()) == "tiny"
     assert [spec.name for spec in demo_store.models()] == ["demo", "tiny"]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"bits": 4}}), encoding="utf-8")
     other = AddModel(model=request.model.model_copy(update={"name": "other"}))
     with pytest.raises(ModelUnavailable):
-        run(demo_store, other, quiet, NeverCancelled())
+        run(demo_store, other, quiet, NeverCanceled())
     assert [spec.name for spec in demo_store.models()] == ["demo", "tiny"]
 
 
@@ -68,7 +68,7 @@ def test_a_model_is_added_whole_or_not_at_all(demo_store: Store, tmp_path: Path)
 def test_the_real_model_is_offered_with_its_corpus(demo_store: Store, real_folder: Path) -> None:
     (demo_store.workspace / "cache").mkdir()
     (demo_store.workspace / "cache" / "smollm2-135m").symlink_to(real_folder)
-    assert run(demo_store, AddRealModel(), quiet, NeverCancelled()) == "smollm2-135m"
+    assert run(demo_store, AddRealModel(), quiet, NeverCanceled()) == "smollm2-135m"
     facts = model_facts(demo_store, demo_store.model("smollm2-135m"))
     assert (facts.family, facts.n_layers, facts.n_parameters) == ("Llama", 30, 134_515_008)
     assert "english" in {info.name for info in demo_store.corpora()}

@@ -17,7 +17,7 @@ from engine.attribution.overlap import overlap_rows
 from engine.attribution.targets import probe_targets
 from engine.attribution.trace import trace_graph
 from engine.domain.decisions import CircuitReading, DecisionSettings, RunDecisions
-from engine.domain.errors import Cancelled, NameRefused, NotFound
+from engine.domain.errors import Canceled, NameRefused, NotFound
 from engine.domain.graphs import GraphKey
 from engine.domain.jobs import Trace, Train, TrainTranscoders
 from engine.domain.runs import RunConfig
@@ -231,14 +231,14 @@ def test_a_published_set_is_never_refreshed(store: Store, loaded: LoadedModel, t
     assert store.transcoder_sets() == []
 
 
-def test_it_is_cancelled_between_prompts(store: Store, loaded: LoadedModel) -> None:
+def test_it_is_canceled_between_prompts(store: Store, loaded: LoadedModel) -> None:
     class Token:
         asked = 0
 
         def check(self) -> None:
             self.asked += 1
             if self.asked == 3:
-                raise Cancelled
+                raise Canceled
 
     base = store.checkpoints("one")[0]
     watcher(store).take_reading(base, None)  # its set is there now
@@ -247,7 +247,7 @@ def test_it_is_cancelled_between_prompts(store: Store, loaded: LoadedModel) -> N
         patched.setattr(
             "engine.attribution.trace.trace_graph", lambda *a, **k: traced.append(k) or trace_graph(*a, **k)
         )
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             watcher(store, cancel=token).take_reading(base, None)
     assert len(traced) == 2
 

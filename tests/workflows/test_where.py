@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.analysis.acted_mean import acted_mean, mean_table
-from engine.domain.errors import Cancelled, InputError
-from engine.domain.jobs import AskedPrompt, NeverCancelled, Where, WhereProbes, quiet
+from engine.domain.errors import Canceled, InputError
+from engine.domain.jobs import AskedPrompt, NeverCanceled, Where, WhereProbes, quiet
 from engine.domain.runs import Checkpoint
 from engine.store import Store
 from engine.workflows.courses import MOST_STRETCHES, path_between
@@ -85,7 +85,7 @@ def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
     asked = [(A, B, ()), (A, B, ("cries",)), ("demo-tokens@base", "demo-tokens@100%", ()), (B, "demo-tokens@100%", ())]
     known = len(demo_store.acted_keys()) + 2  # the first and the last come with the demo
     for a, b, answers in asked:
-        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answers=answers), quiet, NeverCancelled())
+        where(demo_store, Where(a=a, b=b, prompt=PROMPT, answers=answers), quiet, NeverCanceled())
         found = stored_acted(demo_store, a, b, PROMPT, answers)
         assert found is not None
         assert abs(found.left) <= 0.01 * sum(abs(one.after - one.before) for one in found.stretches) + 0.008
@@ -93,7 +93,7 @@ def test_the_demo_runs_add_up_and_are_kept(demo_store: Store) -> None:
         if answers:
             assert found.answer == answers[0]
     assert len(demo_store.acted_keys()) == known
-    where(demo_store, Where(a=A, b=B, prompt=PROMPT), quiet, NeverCancelled())  # stored already
+    where(demo_store, Where(a=A, b=B, prompt=PROMPT), quiet, NeverCanceled())  # stored already
     assert len(demo_store.acted_keys()) == known
     only_new_tokens = stored_acted(demo_store, "demo-tokens@base", "demo-tokens@100%", PROMPT)
     assert only_new_tokens is not None
@@ -107,7 +107,7 @@ def test_a_contrast_is_the_difference_of_its_sides(demo_store: Store) -> None:
     found = []
     for answers, against in ((("smiles",), ()), (("cries",), ()), (("smiles",), ("cries",))):
         request = Where(a=a, b=b, prompt=PROMPT, answers=answers, against=against)
-        where(demo_store, request, quiet, NeverCancelled())
+        where(demo_store, request, quiet, NeverCanceled())
         one = stored_acted(demo_store, a, b, PROMPT, answers, against)
         assert one is not None
         found.append(one)
@@ -121,7 +121,7 @@ def test_a_contrast_is_the_difference_of_its_sides(demo_store: Store) -> None:
 
 def test_an_output_cannot_be_for_and_against(demo_store: Store) -> None:
     with pytest.raises(InputError, match="named twice"):
-        where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=("ends",), against=("ends",)), quiet, NeverCancelled())
+        where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=("ends",), against=("ends",)), quiet, NeverCanceled())
 
 
 def test_journals_of_before_there_were_several_answers_can_be_read() -> None:
@@ -133,7 +133,7 @@ def test_journals_of_before_there_were_several_answers_can_be_read() -> None:
 def test_progress_is_told_within_one_prompt(demo_store: Store) -> None:
     told: list[tuple[float, str]] = []
     request = Where(a=A, b=B, prompt=PROMPT, answers=("cries",))
-    where(demo_store, request, lambda *one: told.append(one), NeverCancelled())
+    where(demo_store, request, lambda *one: told.append(one), NeverCanceled())
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
@@ -145,7 +145,7 @@ def test_progress_is_told_within_one_prompt(demo_store: Store) -> None:
 
 
 class AfterReports:
-    """Cancelled as the report is made for the `n`-th time."""
+    """Canceled as the report is made for the `n`-th time."""
 
     def __init__(self, n: int) -> None:
         self._left = n
@@ -153,14 +153,14 @@ class AfterReports:
     def check(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise Cancelled
+            raise Canceled
 
 
 @pytest.mark.parametrize("n", [0, 3, 20, 100])  # in the pass that asks B, that of places, and among those of a stretch
-def test_a_job_is_cancelled_within_a_pass(demo_store: Store, n: int) -> None:
+def test_a_job_is_canceled_within_a_pass(demo_store: Store, n: int) -> None:
     known = len(demo_store.acted_keys())
     told: list[float] = []
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         where(demo_store, Where(a=A, b=B, prompt="the cat feels blarf so it"),
               lambda fraction, _: told.append(fraction), AfterReports(n))  # fmt: skip
     assert len(told) <= n + 2
@@ -168,14 +168,14 @@ def test_a_job_is_cancelled_within_a_pass(demo_store: Store, n: int) -> None:
 
 
 class OnceStored:
-    """Cancelled as soon as something more is stored."""
+    """Canceled as soon as something more is stored."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._before = store, len(store.acted_keys())
 
     def check(self) -> None:
         if len(self._store.acted_keys()) > self._before:
-            raise Cancelled
+            raise Canceled
 
 
 def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_store: Store) -> None:
@@ -187,12 +187,12 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
     assert group_acted(demo_store, a, b, probes) == ([], list(probes))
     asked = tuple(AskedPrompt(prompt=probe.text, answer=probe.answer) for probe in probes)
     request = WhereProbes(a=a, b=b, asked=(*asked, AskedPrompt(prompt=PROMPT, answer="smilesandcries")))
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         where_probes(demo_store, request, quiet, OnceStored(demo_store))
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == [probes[0]]
     assert missing == [*probes[1:]]
-    where_probes(demo_store, request, quiet, NeverCancelled())  # the last is left out: no model knows its answer
+    where_probes(demo_store, request, quiet, NeverCanceled())  # the last is left out: no model knows its answer
     ready, missing = group_acted(demo_store, a, b, probes)
     assert [probe for probe, _ in ready] == list(probes)
     assert missing == []
@@ -201,9 +201,9 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
     first, *rest = files
     files[first].write_bytes(b"")
     assert group_acted(demo_store, a, b, probes)[1] == [probes[0]]
-    where_probes(demo_store, request, quiet, NeverCancelled())
+    where_probes(demo_store, request, quiet, NeverCanceled())
     assert all(files[name].stat().st_mtime_ns == stamps[name] for name in rest)
-    where(demo_store, Where(a=a, b=b, prompt=probes[0].text, answers=(probes[0].answer,)), quiet, NeverCancelled())
+    where(demo_store, Where(a=a, b=b, prompt=probes[0].text, answers=(probes[0].answer,)), quiet, NeverCanceled())
     assert len(demo_store.acted_keys()) - bundled == len(probes)
     mean = acted_mean(group_acted(demo_store, a, b, probes)[0])
     assert mean.sum.mean() == pytest.approx(mean.change.mean(), rel=0.02)
@@ -214,7 +214,7 @@ def test_probes_are_measured_one_by_one_and_go_on_where_they_were_left(demo_stor
 def test_where_no_prompt_can_be_asked_it_says_why(demo_store: Store) -> None:
     request = WhereProbes(a=A, b=B, asked=(AskedPrompt(prompt=PROMPT, answer="smilesandcries"),))
     with pytest.raises(InputError, match="None of the 1"):
-        where_probes(demo_store, request, quiet, NeverCancelled())
+        where_probes(demo_store, request, quiet, NeverCanceled())
 
 
 def test_what_was_measured_before_a_run_was_made_again_is_missing(store: Store) -> None:

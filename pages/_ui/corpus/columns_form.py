@@ -3,8 +3,8 @@
 import streamlit as st
 
 from engine.corpus import Columns, Table
-from engine.corpus.columns import guessed, guessed_columns
 from engine.corpus.format import FIELDS, FORMS
+from engine.corpus.guesses import guessed, guessed_columns
 from engine.corpus.plain import PLAIN_TYPE
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.words import listed
@@ -48,7 +48,7 @@ def columns_form(table: Table, name: str, file: str) -> Columns | None:
 
 
 def _choices(table: Table, form: str, file: str) -> Columns:
-    guess = guessed_columns(table.columns, form)
+    guess = guessed_columns(table, form)
     fields = [name for name in (*FORMS[form].needs, *FORMS[form].takes) if name not in _NOT_ASKED]
     of: dict[str, tuple[str, ...]] = {}
     values: dict[str, str] = {}

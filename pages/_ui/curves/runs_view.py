@@ -12,7 +12,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from engine.analysis.losses import LOSS_HELP
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.numbers import MISSING
-from engine.figures.run_rows import run_rows
+from engine.figures.run_rows import few_probes, run_rows
 from pages._ui.curves.scores_view import colors_of
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -50,6 +50,12 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING
         )  # fmt: skip
+    few = [
+        f"{run} {', '.join(f'{kind} {right}' for kind, right in counted.items())}"
+        for run in runs if (counted := few_probes(scores[run]))
+    ]  # fmt: skip
+    if few:
+        st.caption(plain(f"Of few probes, right at the last checkpoint: {'; '.join(few)}."))
     if spans := [f"{run}, {told.span}" for run, told in losses.items() if told.span]:
         st.caption(plain(f"Loss as the trainer logged it: {'; '.join(spans)}."))
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine.decisions import replay
 from engine.domain.decisions import Capture, DecisionSettings
-from engine.domain.numbers import MISSING, count, duration, percent, step_name
+from engine.domain.numbers import MISSING, count, duration, share_of, step_name
 from engine.figures.change_tables import seconds_a_step, stopping_rows
 from pages._ui.fields import number_field
 from pages._ui.session import store
@@ -42,12 +42,15 @@ def readable(rows: pd.DataFrame, pace_s: float | None, last_step: int) -> pd.Dat
         time = "" if pace_s is None else f", about {duration(steps * pace_s)}"
         return f"{count(steps)} of {count(last_step)}{time}"
 
+    def right(column: str) -> list[str]:
+        return [share_of(share, n) for share, n in zip(rows[column], rows["probes"], strict=True)]
+
     return pd.DataFrame(
         {
             "Rule": rows["rule"].map(plain),
             "Stops at": ["the end" if pd.isna(step) else step_name(int(step)) for step in rows["stops at"]],
-            "Accuracy then": rows["accuracy then"].map(percent),
-            "Accuracy at the end": rows["accuracy at the end"].map(percent),
+            "Accuracy then": right("accuracy then"),
+            "Accuracy at the end": right("accuracy at the end"),
             "Steps saved": rows["steps saved"].map(saved),
             "Why": rows["why"].map(plain),
         }

@@ -108,8 +108,7 @@ def _state(job: JobRecord, config: RunConfig, beside: Beside, *, compared: bool)
             if job.state == "failed":
                 st.error(plain(job.error), icon=":material/error:")
             else:
-                ended = "canceled" if job.state == "cancelled" else job.state
-                st.caption(f"The live run was {ended}. What it has finished is kept.")
+                st.caption(f"The live run was {job.told_state}. What it has finished is kept.")
             if st.button("Resume", icon=":material/play_arrow:", type="primary", key="live resume"):
                 jobs().resume(job.id)
                 st.rerun()

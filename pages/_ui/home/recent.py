@@ -46,4 +46,4 @@ def recent() -> None:
             st.caption("None yet. Training, tracing and corpus creation run in the background and appear here.")
         for record in records:
             ago = duration(time.time() - (record.finished_at or record.created_at))
-            st.caption(plain(f"{record.title} · {record.state} {ago} ago"))
+            st.caption(plain(f"{record.title} · {record.told_state} {ago} ago"))

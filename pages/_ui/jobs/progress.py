@@ -7,7 +7,7 @@ from engine.domain.numbers import duration
 from pages._ui.session import jobs
 from pages._ui.text import plain
 
-_CANCELLING = "jobs being cancelled"
+_CANCELING = "jobs being canceled"
 _KNOWN_FROM = 0.05  # of a job; before that its pace is the pace of loading libraries
 
 
@@ -15,18 +15,18 @@ def progress_row(job: JobRecord, *, key: str) -> None:
     """As high as the button in whose place it stands (`.st-key-job-row-…` in theme.css). `key`: no other row has it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"job row {key}"):
         st.progress(min(1.0, max(0.0, job.progress.fraction)), text=plain(progress_text(job)))
-        cancelling = job.id in st.session_state.setdefault(_CANCELLING, set())
+        canceling = job.id in st.session_state.setdefault(_CANCELING, set())
         if st.button(
-            "Cancel", key=f"cancel {key} {job.id}", icon=":material/stop_circle:", disabled=cancelling,
+            "Cancel", key=f"cancel {key} {job.id}", icon=":material/stop_circle:", disabled=canceling,
             help="Stops at the next safe point. What is finished is kept.",
         ):  # fmt: skip
-            st.session_state[_CANCELLING].add(job.id)
+            st.session_state[_CANCELING].add(job.id)
             jobs().cancel(job.id)
 
 
 def progress_text(job: JobRecord) -> str:
     """`Tracing 4 of 12 · 8 s left`."""
-    if job.id in st.session_state.get(_CANCELLING, ()):
+    if job.id in st.session_state.get(_CANCELING, ()):
         return "Canceling: it stops at the next safe point"
     if job.state == "queued":
         return "Queued: starts when the job before it ends"

@@ -64,7 +64,7 @@ def add_form(page: str) -> None:
     if is_gguf(spec.location):
         note = (
             f"{Path(spec.location).name} is {memory(Path(spec.location).stat().st_size)}; written as {dtype}, it takes "
-            "several times as much. The weights are those of the quantised file: what was rounded off stays so."
+            "several times as much. The weights are those of the quantized file: what was rounded off stays so."
         )
     _add(page, AddModel(model=spec), spec.name, plain(note), lambda: _is_there(spec))
 

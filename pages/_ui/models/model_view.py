@@ -156,7 +156,7 @@ def _facts(facts: ModelFacts) -> str:
 
 def _rounded(made_of: Converted) -> str:
     return (
-        f"Written from {made_of.file} ({made_of.stored_as}): its weights are those of the quantised file, and what was "
+        f"Written from {made_of.file} ({made_of.stored_as}): its weights are those of the quantized file, and what was "
         "rounded off is not in them."
     )
 

@@ -103,23 +103,26 @@ def _table(page: str, infos: Sequence[RunInfo], notes: dict[str, RunNotes]) -> l
 
 
 def _row(info: RunInfo, notes: RunNotes) -> dict[str, object]:
-    right, loss, size = _measured(store(), str(store().workspace), info.name, stamp(store(), info.name))
+    right, n_probes, loss, size = _measured(store(), str(store().workspace), info.name, stamp(store(), info.name))
     title = method_title(info.config.method, imported=info.config.imported)
     method = f"{title}, imported" if info.config.imported else title
     return {
         "run": info.name, "method": method, "corpus": info.config.corpus, "checkpoints": len(info.steps),
-        "right, by step": right, "loss": loss, "size": memory(size), "tags": list(notes.tags), "note": notes.note,
+        "right, by step": right, "probes": n_probes, "loss": loss, "size": memory(size), "tags": list(notes.tags),
+        "note": notes.note,
     }  # fmt: skip
 
 
 @kept()
-def _measured(_store: Store, workspace: str, run: str, measured: Hashable) -> tuple[list[float], float | None, int]:
-    """(share of probes answered right by step, loss at the last checkpoint, bytes)."""
-    found = _store.probe_results(run).values()
-    right = [sum(results.correct) / len(results.correct) for results in found if results.correct]
+def _measured(
+    _store: Store, workspace: str, run: str, measured: Hashable
+) -> tuple[list[float], int | None, float | None, int]:
+    """(share of probes answered right by step, how many these are, loss at the last checkpoint, bytes)."""
+    found = [results.correct for results in _store.probe_results(run).values() if results.correct]
+    right = [sum(correct) / len(correct) for correct in found]
     checkpoints = _store.checkpoints(run)
     told = _store.told_loss(checkpoints[-1]) if checkpoints else None
-    return right, told.value if told else None, _store.room_of("run", run)
+    return right, len(found[-1]) if found else None, told.value if told else None, _store.room_of("run", run)
 
 
 def _actions(chosen: Sequence[RunInfo], notes: dict[str, RunNotes]) -> None:
