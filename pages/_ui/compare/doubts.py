@@ -25,11 +25,11 @@ def doubts(diff: GraphDiff, selection: Selection) -> None:
         return
     seen, more = _of_texts(meta, key.prompt)
     few = few_read(meta)
-    way = (_NOW if more else _LATER) if few else ""
-    said = " ".join(filter(None, (few, SEEN if seen else "", way)))
+    later = _LATER if few and not more else ""
+    said = " ".join(filter(None, (few, SEEN if seen else "", later)))
     left, right = st.columns([4, 1.4], vertical_alignment="center") if said else (st.container(), st.container())
     if said:
-        left.caption(f":orange[:material/warning:] {plain(said)}")
+        left.caption(f":orange[:material/warning:] {plain(said)}", help=_NOW if few and more else None)
     if more and selection.group is None:
         with right:
             train_again(selection)

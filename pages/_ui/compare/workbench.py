@@ -50,7 +50,7 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
-DEEP_PX = 420  # of many layers
+DEEP_PX = 400  # of many layers: all of 30 are seen at once, and the page still fits
 DEEP_LAPSE_PX = 300  # with the slider below it still on a page of 720
 BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
