@@ -98,7 +98,9 @@ def test_the_report(cli: Cli, tmp_path: Path) -> None:
 
 def test_the_map_of_a_stored_comparison(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "map", A, B, PROMPT, "--out", tmp_path / "map.html").exit_code == 0
-    assert "+8.83 came through layer 0 at “and”" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "among the layers most came through layer 0 at “and”: +8.83" in (tmp_path / "map.html").read_text(
+        encoding="utf-8"
+    )
     places = pd.read_csv(io.StringIO(cli("export", "map", A, B, PROMPT, "--format", "csv", "--out", "-").stdout))
     assert list(places.columns) == ["layer", "word", "A", "B", "change"]
     dark = cli("export", "map", A, B, PROMPT, "--format", "svg", "--theme", "dark", "--out", "-")
