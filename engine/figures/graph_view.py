@@ -108,6 +108,7 @@ def pair_view(
     loss_b: str = "",
     step_a: int | None = None,
     step_b: int | None = None,
+    doubts: str = "",
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
@@ -116,6 +117,7 @@ def pair_view(
     `loss_a` to `step_b`: of the checkpoints, shown in the titles (losses in words: `ToldLoss.text`).
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
+    `doubts`: what is to be doubted of both graphs, for pictures without a page around them.
     """
     nodes, edges = drawn_parts(diff, among)
     drawn = drawn_sentence(diff, among) if among is not None else ""
@@ -132,7 +134,9 @@ def pair_view(
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
         notes=tuple(
-            note for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff)) if note
+            note
+            for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff), doubts)
+            if note
         ),
     )
 
