@@ -113,15 +113,23 @@ function hideTip(panel) {
   panel.tip.style.visibility = "hidden";
 }
 
+// Of Streamlit's, what Escape closes: menus, dialogs, a table's list of columns, what fills the window.
+const CLOSED_BY_ESCAPE = [
+  '[role="listbox"]', '[role="dialog"]', '[role="menu"]', '[data-testid="stPopoverBody"]',
+  '[data-testid^="stDataFrame"][data-testid$="Menu"]', 'button[aria-label="Close fullscreen"]',
+].join();
+
+/** Escape does one thing at a time: what is open on the page is closed first. */
+function isAnythingOpen() {
+  return document.querySelector(CLOSED_BY_ESCAPE) !== null;
+}
+
 /** Escape anywhere else in the page, in a table say, is meant for the component too; not where it has a use of its own. */
 function onPageKey(graphs, event) {
   const [target, ...above] = event.composedPath();
   if (event.key !== "Escape" || event.defaultPrevented || above.includes(graphs.root)) return;
   const typing = target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, [contenteditable]");
-  const open = document.querySelector(
-    '[role="listbox"], [role="dialog"], [role="menu"], [data-testid="stPopoverBody"]',
-  );
-  if (typing || open) return;
+  if (typing || isAnythingOpen()) return;
   if (graphs.root.classList.contains("tl-full")) toggleFull(graphs);
   else graphs.clear();
 }

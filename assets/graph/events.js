@@ -128,7 +128,7 @@ function onComponentKey(graphs, event) {
   if (event.key === "f" || event.key === "F") toggleFull(graphs);
   else if (event.key === "/") graphs.toolbar.input.focus();
   else if (event.key === "Escape" && graphs.root.classList.contains("tl-full")) toggleFull(graphs);
-  else if (event.key === "Escape") graphs.clear();
+  else if (event.key === "Escape" && !isAnythingOpen()) graphs.clear();
   else return;
   event.preventDefault();
   event.stopPropagation(); // a key that was used here is used up: Escape leaves the marks, Streamlit has keys of its own

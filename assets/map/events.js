@@ -79,7 +79,7 @@ function onRootKey(map, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "f" || event.key === "F") toggleFull(map);
   else if (event.key === "Escape" && map.root.classList.contains("tl-full")) toggleFull(map);
-  else if (event.key === "Escape") map.clear();
+  else if (event.key === "Escape" && !isAnythingOpen()) map.clear();
   else return;
   event.preventDefault();
   event.stopPropagation();

@@ -64,7 +64,7 @@ def aggregate(parts: Sequence[Part], *, recurring: float = 0.25) -> GraphDiff:
     """
     parts = sorted(map(_as_traced, parts), key=lambda part: (part[0].text, part[0].id))
     _check(parts)
-    slots = align([probe_slots(probe, diff.a.tokens) for probe, diff in parts])
+    slots = align([probe_slots(probe, diff.a.tokens) for probe, diff in parts], begin_mark=parts[0][1].a.tokens[0])
     settings = parts[0][1].settings
     stack = _stack(parts, slots)
     least = max(1, int(np.ceil(recurring * len(parts) - 1e-9)))

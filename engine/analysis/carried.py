@@ -1,8 +1,9 @@
 """Which logit a difference explains, and what its change came through: sentences for people. Pure.
 
-The change of a logit is that of what runs through one place, plus that of all else: no path runs through a layer at a
-token twice, nor does it step from one token to another twice. So of every figure that a sentence names it tells what
-all else adds, or takes back, and the two are the whole. Figures of two places are never added: paths share both.
+The change of a logit is that of what runs through one place, plus that of what does not: no path runs through a layer
+at a token twice, nor does it step from one token to another twice. So of every figure that a sentence names it tells
+what did not come that way, and the two are the whole. Figures of two places are never added: paths share both. An
+embedding, where all paths begin, may have a larger figure than any place in a layer: the sentence is about layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -109,7 +110,8 @@ def came_through(
     named = []
     if place is not None:
         against = _against(places, place, lambda row: f"through {_place(row, spans)}")
-        named.append(f"{signed(place['change'])} came through {_place(place, spans)}{_rest(total, place)}{against}")
+        figures = f"{signed(place['change'])}{_rest(total, place)}{against}"
+        named.append(f"among the layers most came through {_place(place, spans)}: {figures}")
     if move is not None:
         against = _against(moves, move, lambda row: f"from {_ends(row, spans)}")
         figures = f"{signed(move['change'])}{_rest(total, move)}{against}"
@@ -135,7 +137,7 @@ def _hardly(places: pd.DataFrame, total: float, limit: float, spans: Sequence[To
     largest = places.iloc[int(places["change"].abs().argmax())] if len(places) else None
     if largest is None or abs(largest["change"]) < limit:
         return (("Neither it nor what runs through any one place changed by as much as counts.", False),)
-    through = f"{signed(largest['change'])} through {_place(largest, spans)}{_rest(total, largest)}"
+    through = f"{signed(largest['change'])} came through {_place(largest, spans)}{_rest(total, largest)}"
     return ((f"It hardly changed ({signed(total)}), but what carries it did: {through}.", False),)
 
 
@@ -172,5 +174,5 @@ def _token(spans: Sequence[TokenSpan], position: int) -> str:
 
 
 def _rest(total: float, row: pd.Series) -> str:
-    """Of the numbers as they are written."""
-    return f" (all else {signed(round(total, 2) - round(row['change'], 2))})"
+    """What did not come that way, of the numbers as they are written."""
+    return f" ({signed(round(total, 2) - round(row['change'], 2))} did not)"

@@ -130,7 +130,7 @@ def _table(at: dict[str, np.ndarray], values: np.ndarray, error: np.ndarray, sca
 
 
 def _aligned(parts: Sequence[Part]) -> Alignment:
-    return align([probe_slots(probe, diff.a.tokens) for probe, diff in parts])
+    return align([probe_slots(probe, diff.a.tokens) for probe, diff in parts], begin_mark=parts[0][1].a.tokens[0])
 
 
 def _error(values: np.ndarray, scale: float) -> np.ndarray:

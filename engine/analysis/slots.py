@@ -26,7 +26,7 @@ from engine.domain.errors import ComparisonRefused
 
 _WORD, _KNOWN, _BEGIN = "{w}", "{known}", "{begin}"
 NEW_WORD: Final = "new word"  # its label
-_LABELS: Final = {_WORD: NEW_WORD, _KNOWN: "known word", "{n}": "noun", "{c}": "meaning", _BEGIN: "<bos>"}
+_LABELS: Final = {_WORD: NEW_WORD, _KNOWN: "known word", "{n}": "noun", "{c}": "meaning"}
 _SEVERAL = "last word"  # where the phrasings end in different words
 _PIECE = re.compile(r"\{[wnc]\}|(?:(?!\{[wnc]\})\S)+")
 _JOINT = re.compile(r"[\sĠ▁]+")  # blanks, and what tokenizers write for them
@@ -80,8 +80,9 @@ def probe_slots(probe: Probe, tokens: Sequence[str]) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def align(prompts: Sequence[tuple[Slot, ...]]) -> Alignment:
-    """One axis for all prompts, each given as the slots of its positions (at least two)."""
+def align(prompts: Sequence[tuple[Slot, ...]], *, begin_mark: str = "<bos>") -> Alignment:
+    """One axis for all prompts, each given as the slots of its positions (at least two). `begin_mark`: as the model
+    that reads them writes it."""
     ends = {slots[-1] for slots in prompts}
     last = next(iter(ends)).label if len(ends) == 1 else _SEVERAL
     own = [(*slots[:-1], LAST) for slots in prompts]
@@ -93,10 +94,22 @@ def align(prompts: Sequence[tuple[Slot, ...]]) -> Alignment:
     begin = {word: sum(sorted(places)) / len(places) for word, places in starts.items()}
     order = sorted({slot for slots in own for slot in slots}, key=lambda s: (begin[s.word, s.occurrence], s))
     row = {slot: number for number, slot in enumerate(order)}
-    names = tuple(last if slot == LAST else slot.label for slot in order)
+    named = {LAST: last, BEGIN: begin_mark}
+    names = tuple(named.get(slot) or slot.label for slot in order)
     starts_word = [place for place, slot in enumerate(order) if slot.offset == 0]
     words = [TokenSpan(a, b - 1, names[a]) for a, b in pairwise([*starts_word, len(order)])]
     return Alignment(names, tuple(np.array([row[slot] for slot in slots]) for slots in own), tuple(words))
+
+
+def lined_up(probes: Sequence[Probe]) -> str:
+    """One sentence of what a mean over these probes lays together."""
+    n = len({probe.template for probe in probes})
+    if n == 1:
+        return "Their one phrasing is lined up word by word."
+    return (
+        f"Their {n} phrasings are lined up where they have the same word, the new word or the last word; what one "
+        "lacks counts as 0 in it."
+    )
 
 
 def _words(probe: Probe) -> list[tuple[str, int, str]]:

@@ -118,13 +118,15 @@ def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, 
     from engine.analysis.carried import sentences
     from engine.export.exported_map import ExportedMap
     from engine.figures.map_view import carried_view, taught_word
+    from engine.workflows.doubts import doubts_of
 
     a, b, prompt = diff.a.key.checkpoint, diff.b.key.checkpoint, diff.a.key.prompt
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     steps = {ref: store.checkpoint(ref).step for ref in (a, b)}
     view = carried_view([(None, diff)], steps, joined=joined, taught=taught_word(probe))
     text = " ".join("".join(text for text, _ in one) for one in sentences(diff, probe, view.spans))
-    return ExportedMap(view, a, b, prompt, text, theme)
+    doubts = doubts_of(store, diff.a.key).text
+    return ExportedMap(view, a, b, prompt, f"{text} {doubts}".strip(), theme)
 
 
 def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
@@ -209,10 +211,12 @@ def _diff(store: "Store", a: str, b: str, prompt: str, transcoders: str, setting
 
 def _view(store: "Store", diff: "GraphDiff", probe: "Probe | None") -> "GraphView":
     from engine.figures.graph_view import pair_view
+    from engine.workflows.doubts import doubts_of
 
     a, b = (store.checkpoint(graph.key.checkpoint) for graph in (diff.a, diff.b))
     losses = store.loss_words(a), store.loss_words(b)
-    return pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=a.step, step_b=b.step)
+    doubts = doubts_of(store, diff.a.key).text
+    return pair_view(diff, probe=probe, loss_a=losses[0], loss_b=losses[1], step_a=a.step, step_b=b.step, doubts=doubts)
 
 
 def exported_pair(store: "Store", diff: "GraphDiff", theme: "Theme") -> "ExportedPair":

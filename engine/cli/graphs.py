@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from engine.domain.acted import Acted
+    from engine.domain.diffs import GraphDiff
     from engine.domain.explained import ExplainedLogits
     from engine.domain.graphs import AttributionGraph, PruneSettings
     from engine.domain.jobs import Request
@@ -138,6 +139,7 @@ def compare(
         if where:
             say(acted_sentence(where))
         show_diff(diff, store.probe_with([ref.partition("@")[0] for ref in (ref_a, ref_b)], prompt), names)
+        say_doubts(store, diff)
 
 
 def say_what_base_lacks(store: "Store", a: str, b: str, prompt: str) -> None:
@@ -146,6 +148,14 @@ def say_what_base_lacks(store: "Store", a: str, b: str, prompt: str) -> None:
 
     if words := words_base_lacks(store, (a, b), prompt):
         say(said_of_base(words))
+
+
+def say_doubts(store: "Store", diff: "GraphDiff") -> None:
+    """Where transcoders have read little, or the prompt."""
+    from engine.workflows.doubts import doubts_of
+
+    if doubts := doubts_of(store, diff.a.key).text:
+        say(doubts)
 
 
 def say_first_token(asked: str, output: str) -> None:

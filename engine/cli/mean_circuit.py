@@ -6,7 +6,15 @@ import typer
 
 from engine.cli.analysis import Kind
 from engine.cli.context import store_of
-from engine.cli.graphs import CheckpointArgument, EdgeThreshold, MinChange, NodeThreshold, Transcoders, features_in
+from engine.cli.graphs import (
+    CheckpointArgument,
+    EdgeThreshold,
+    MinChange,
+    NodeThreshold,
+    Transcoders,
+    features_in,
+    say_doubts,
+)
 from engine.cli.inputs import transcoder_set
 from engine.cli.output import JsonFile, check_destination, say, write_json, write_out
 from engine.cli.progress import progress
@@ -77,6 +85,7 @@ def mean_circuit(
         show_mean(mean, carried, names)
         if n_first:
             say(first_tokens_note(n_first).strip())
+        say_doubts(store, mean)
 
 
 def _parts(

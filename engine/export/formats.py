@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from engine.domain.numbers import memory
+
 Subject = TypeVar("Subject")
+LARGE = 5_000_000  # bytes: smaller files are there at once
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class ExportFormat(Generic[Subject]):
     make: Callable[[Subject, str], str | bytes]  # of one of `sides`
     menu: tuple[MenuEntry, ...]
     sides: tuple[str, ...] = ("",)  # what of the subject can be shown; the first one, where nothing is said
+    about: Callable[[Subject, str], int] | None = None  # bytes, from a sample; of files that may be large
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,16 @@ class Download(Generic[Subject]):
 
     def make(self, subject: Subject) -> str | bytes:
         """The file's content."""
-        return self.format.make(subject, self.entry.side or self.format.sides[0])
+        return self.format.make(subject, self._side)
+
+    def size(self, subject: Subject) -> str:
+        """`About 58 MB.` of a large file; empty for any other. Nothing but a sample of it is made."""
+        n_bytes = self.format.about(subject, self._side) if self.format.about else 0
+        return f"About {memory(n_bytes)}." if n_bytes >= LARGE else ""
+
+    @property
+    def _side(self) -> str:
+        return self.entry.side or self.format.sides[0]
 
 
 def downloads(formats: Sequence[ExportFormat[Subject]]) -> list[Download[Subject]]:

@@ -1,7 +1,7 @@
 """The file formats of a comparison of two attribution graphs. To add one: write its maker, add its record here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.figures.graph_view import GraphView
 
 PICTURES = ("pair", "a", "b", "overlay")
+_SAMPLE = 200  # edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,21 @@ def _nodes(pair: ExportedPair, side: str) -> str:
     return export.nodes_csv(pair.diff, pair.names)
 
 
+def _about(make: Callable[[ExportedPair, str], str]) -> Callable[[ExportedPair, str], int]:
+    """Of a file with a row an edge: its bytes without edges, and as many an edge as a sample of them takes."""
+
+    def about(pair: ExportedPair, side: str) -> int:
+        edges = pair.diff.edges
+        some = edges.iloc[:: max(1, len(edges) // _SAMPLE)]
+        less, more = (
+            len(make(replace(pair, diff=replace(pair.diff, edges=rows)), side).encode("utf-8", "backslashreplace"))
+            for rows in (edges.iloc[:0], some)
+        )
+        return less + (more - less) * len(edges) // max(1, len(some))
+
+    return about
+
+
 PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (
     ExportFormat(
         "html", (".html", ".htm"), "text/html", "web", _html,
@@ -96,7 +112,7 @@ PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (
     ),
     ExportFormat(
         "csv", (".csv",), "text/csv", "table", _edges,
-        (MenuEntry("Edges (CSV)", "A table of all edges, A and B.", "-edges.csv"),),
+        (MenuEntry("Edges (CSV)", "A table of all edges, A and B.", "-edges.csv"),), about=_about(_edges),
     ),
     ExportFormat(
         "nodes", (), "text/csv", "table", _nodes,
@@ -104,7 +120,7 @@ PAIR_FORMATS: tuple[ExportFormat[ExportedPair], ...] = (
     ),
     ExportFormat(
         "graphml", (".graphml",), "application/xml", "hub", _graphml,
-        (MenuEntry("Network (GraphML)", "For networkx, Gephi or Cytoscape.", ".graphml"),),
+        (MenuEntry("Network (GraphML)", "For networkx, Gephi or Cytoscape.", ".graphml"),), about=_about(_graphml),
     ),
     ExportFormat(
         "json", (".json",), "application/json", "data_object", _tracer,

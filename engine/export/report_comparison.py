@@ -16,7 +16,7 @@ from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import Checkpoint
 from engine.export.map_svg import map_svg
 from engine.export.svg import graph_svg
-from engine.figures.fit_text import low_fit
+from engine.figures.fit_text import few_read, low_fit
 from engine.figures.graph_view import GraphView, checkpoint_title, pair_view
 from engine.figures.map_view import DEEP, carried_view, taught_word
 from engine.figures.palette import STATUS
@@ -42,7 +42,7 @@ class ComparisonPart:
     counts: dict[str, int]
     colours: dict[str, str]  # by status
     replacement: tuple[float, float]
-    warning: str  # empty where both graphs explain their checkpoints well
+    warning: str  # empty where both graphs explain their checkpoints well, by transcoders that have read enough
 
 
 def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
@@ -74,8 +74,13 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
         counts={status: diff.summary.edges[status] for status in STATUSES if diff.summary.edges[status]},
         colours=dict(STATUS),
         replacement=(diff.a.fit.replacement, diff.b.fit.replacement),
-        warning=low_fit(dict(graphs)),
+        warning=" ".join(filter(None, (low_fit(dict(graphs)), _few_read(store, key.transcoders)))),
     )
+
+
+def _few_read(store: Store, transcoders: str) -> str:
+    meta = next((one for one in store.transcoder_sets() if one.name == transcoders), None)
+    return few_read(meta) if meta else ""
 
 
 def _graphs(view: GraphView, names: FeatureNames) -> tuple[Markup, ...]:

@@ -130,10 +130,8 @@ def _marks(
 
 
 def least_height(view: GraphView) -> float:
-    """Pixels that a crowded graph needs so that its rows do not touch; 0 for any other."""
-    places = view.places
-    crowded = places["height"] > len(places["rows"]) - 1
-    return float(_TOP + _BOTTOM + places["height"] * places["least_px"]) if crowded else 0.0
+    """Pixels that a graph needs so that its rows, and the names of its layers, do not touch."""
+    return float(_TOP + _BOTTOM + view.places["height"] * view.places["least_px"])
 
 
 def _radius(node: dict[str, Any], share: float, to: _Projection) -> float:

@@ -47,7 +47,7 @@ def graph_svg(
 ) -> str:
     """The two graphs beside each other, one of them, or what differs; title, probabilities and legend included.
 
-    `width`, `height`: of the whole, in pixels; a crowded graph makes it higher. `names`: labels and groups,
+    `width`, `height`: of the whole, in pixels; where rows would touch it is higher. `names`: labels and groups,
     shown as in the app.
     The picture carries its own description for a screen reader.
     """

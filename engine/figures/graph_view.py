@@ -48,7 +48,9 @@ SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
 DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
-LEAST_LAYER_PX = 34  # of a layout unit's height: a drawing that is higher than its frame scrolls
+# Of a layout unit's height, in pixels: a drawing that is higher than its frame scrolls. Of a deep model all layers are
+# in sight at once on a small laptop; who wants to see them larger zooms in.
+_LEAST_LAYER_PX, _LEAST_DEEP_LAYER_PX = 34, 11
 N_BARS = 4  # and one for all other tokens
 _MEASURES = (WEIGHT, SHARE, FLOW)  # of each side
 
@@ -106,6 +108,7 @@ def pair_view(
     loss_b: str = "",
     step_a: int | None = None,
     step_b: int | None = None,
+    doubts: str = "",
 ) -> GraphView:
     """Both sides and their overlay in one layout.
 
@@ -114,6 +117,7 @@ def pair_view(
     `loss_a` to `step_b`: of the checkpoints, shown in the titles (losses in words: `ToldLoss.text`).
     `probe`: where the prompt is a probe, its right answer is marked and its new word set in bold. In a mean circuit
     the right answers are marked without one.
+    `doubts`: what is to be doubted of both graphs, for pictures without a page around them.
     """
     nodes, edges = drawn_parts(diff, among)
     drawn = drawn_sentence(diff, among) if among is not None else ""
@@ -126,11 +130,13 @@ def pair_view(
         nodes=[part | moving_part(row) for part, row in zip(fixed, rows, strict=True)],
         edges=edge_columns(diff, edges, nodes["id"], strongest),
         sides=sides,
-        places=frame_places(places, probe),
+        places=frame_places(places, probe, diff.a.n_layers),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
         notes=tuple(
-            note for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff)) if note
+            note
+            for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff), doubts)
+            if note
         ),
     )
 
@@ -362,13 +368,13 @@ def _most_likely(graph: AttributionGraph) -> str:
     return visible(max(outputs, key=lambda output: output[2])[1]) if outputs else ""
 
 
-def frame_places(places: Layout, probe: Probe | None) -> dict[str, Any]:
+def frame_places(places: Layout, probe: Probe | None, n_layers: int) -> dict[str, Any]:
     """The frame that nodes stand in: its size, prompt tokens below, layers at the left."""
     word = probe.constraint if probe is not None and not PROBE_KINDS[probe.kind].known_words else None
     return {
         "width": places.width,
         "height": places.height,
-        "least_px": LEAST_LAYER_PX,
+        "least_px": _LEAST_LAYER_PX if n_layers <= DEEP else _LEAST_DEEP_LAYER_PX,
         "columns": [
             {"token": visible(column.token), "x": column.x, "bold": visible(column.token) == word}
             for column in places.columns

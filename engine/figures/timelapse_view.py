@@ -20,8 +20,6 @@ from engine.domain.diffs import CHANGE, FLOW, STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
 from engine.figures.graph_view import (
-    DEEP,
-    LEAST_LAYER_PX,
     Sent,
     bar_tokens,
     both_sides,
@@ -41,7 +39,6 @@ from engine.figures.layout import layout
 CURVES = ("paraphrase", "inference")  # probe kinds beside the slider
 MOST_EDGES = 1_500  # a step: more are not told apart, and 17 steps of them are one megabyte
 _DIGITS = 3
-_DEEP_LAYER_PX = 12  # of a layer of a deep model: most of it fits beside the slider, the rest scrolls
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +127,7 @@ def timelapse_view(
             {"step": moment.step, "a": moment.a, "b": moment.b, "ready": moment.step in shown} for moment in moments
         ],
         curves=_curves(scores_by_run),
-        places=frame_places(places, probe)
-        | {"least_px": LEAST_LAYER_PX if first.a.n_layers <= DEEP else _DEEP_LAYER_PX},
+        places=frame_places(places, probe, first.a.n_layers),
         largest=_largest(list(drawn.values())),
         most_edges=max((len(edges) for _, edges in drawn.values() if len(edges) > MOST_EDGES), default=0),
         n_nodes=n_nodes,

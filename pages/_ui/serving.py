@@ -7,8 +7,8 @@ bookmark so began with two errors in the browser's console and a wasted round tr
 `window.__streamlit.BACKEND_BASE_URL` is set before it loads. Answering below /compare instead would be wrong: the front
 end would then take all its requests there.
 
-*One press of Back a page.* The front end adds a history entry for each change of the address. Of those only a change of
-the page is worth a press: assets/history.js replaces the entry for the others.
+*One press of Back a page or view.* The front end adds a history entry for each change of the address. Of those only a
+change of the page, or of its view, is worth a press: assets/history.js replaces the entry for the others.
 """
 
 import logging

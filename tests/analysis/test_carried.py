@@ -45,29 +45,33 @@ def said(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits | 
 
 def test_a_rise_of_which_most_came_through_one_place() -> None:
     assert said(side(1, 0, 1), side(4, 1, 2)) == (
-        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, +3.00 came through layer 1 at “and” "
-        "(all else +2.00); between words most came from “glim” to “and”: +1.00 (all else +4.00)."
+        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, "
+        "among the layers most came through layer 1 at “and”: +3.00 "
+        "(+2.00 did not); between words most came from “glim” to “and”: +1.00 (+4.00 did not)."
     )
 
 
 def test_parts_that_cancel_are_told_by_what_all_else_takes_back() -> None:
     assert said(side(1, 0, 1), side(9, -4, -1)) == (
-        "Explained is the logit of above: 12.00 in A, 14.00 in B. Of the +2.00, +8.00 came through layer 1 at “and” "
-        "(all else −6.00)."
+        "Explained is the logit of above: 12.00 in A, 14.00 in B. Of the +2.00, "
+        "among the layers most came through layer 1 at “and”: +8.00 "
+        "(−6.00 did not)."
     )
 
 
 def test_what_works_against_the_whole_is_told_where_it_is_the_largest() -> None:
     assert said(side(1, 0, 1), side(6, -7, 8)) == (
-        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, +5.00 came through layer 1 at “and” "
-        "(all else 0.00), against −7.00 through layer 0 at “and”."
+        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, "
+        "among the layers most came through layer 1 at “and”: +5.00 "
+        "(0.00 did not), against −7.00 through layer 0 at “and”."
     )
 
 
 def test_a_logit_that_fell() -> None:
     assert said(side(4, 1, 2), side(1, 0.5, 0.5)) == (
-        "Explained is the logit of above: 17.00 in A, 12.00 in B. Of the −5.00, −3.00 came through layer 1 at “and” "
-        "(all else −2.00); between words most came from “glim” to “and”: −0.50 (all else −4.50)."
+        "Explained is the logit of above: 17.00 in A, 12.00 in B. Of the −5.00, "
+        "among the layers most came through layer 1 at “and”: −3.00 "
+        "(−2.00 did not); between words most came from “glim” to “and”: −0.50 (−4.50 did not)."
     )
 
 
@@ -99,7 +103,7 @@ def test_a_logit_or_a_part_that_moved_is_no_rounding(b: AttributionGraph) -> Non
 
 def test_a_logit_that_stayed_while_what_carries_it_did_not() -> None:
     assert said(side(1, 3, 1), side(3, 1, 1)).endswith(
-        "It hardly changed (0.00), but what carries it did: −2.00 through layer 0 at “and” (all else +2.00)."
+        "It hardly changed (0.00), but what carries it did: −2.00 came through layer 0 at “and” (+2.00 did not)."
     )
 
 
@@ -116,20 +120,22 @@ def test_words_are_named_whole_in_graphs_as_in_the_map_and_pieces_are_called_tok
     words, tokens = (
         "".join(text for text, _ in carried_sentence(diff, spans)) for spans in (None, pieces(diff.a.tokens))
     )
-    assert words == "Of the +5.00, +3.00 came through layer 1 at “glim” (all else +2.00)."
+    assert words == "Of the +5.00, among the layers most came through layer 1 at “glim”: +3.00 (+2.00 did not)."
     assert tokens.endswith(
-        "at “im” (all else +2.00); between tokens most came from “gl” to “im”: +1.00 (all else +4.00)."
+        "at “im”: +3.00 (+2.00 did not); between tokens most came from “gl” to “im”: +1.00 (+4.00 did not)."
     )
 
 
 def test_a_contrast_and_a_mean() -> None:
     against = ExplainedLogits(answers=(50,), against=(51,))
     assert said(side(1, 0, 1), side(4, 0, 2, other=1), against) == (
-        "Explained is above − below, in logits: 11.00 in A, 15.00 in B. Of the +4.00, +3.00 came through layer 1 at "
-        "“and” (all else +1.00)."
+        "Explained is above − below, in logits: 11.00 in A, 15.00 in B. Of the +4.00, "
+        "among the layers most came through layer 1 at "
+        "“and”: +3.00 (+1.00 did not)."
     )
     assert said(side(1, 0, 1), side(4, 0, 2), ExplainedLogits(answers=(50, 51))).startswith(
-        "Explained is mean of above and below, in logits: 6.50 in A, 8.50 in B. Of the +2.00, +1.50 came"
+        "Explained is mean of above and below, in logits: 6.50 in A, 8.50 in B. Of the +2.00, "
+        "among the layers most came through layer 1 at “and”: +1.50"
     )
 
 
@@ -137,8 +143,9 @@ def test_beyond_a_common_factor() -> None:
     # All doubled, but what comes across grew by one more.
     assert said(side(4, 1, 2), side(8, 3, 4, steady=20)) == (
         "Explained is the logit of above: 17.00 in A, 35.00 in B. Most of what enters it changed by one factor, ×2.00, "
-        "which is no change. Of what changed beyond this, +1.00, +1.00 came through layer 0 at “and” (all else 0.00); "
-        "between words most came from “glim” to “and”: +1.00 (all else 0.00)."
+        "which is no change. Of what changed beyond this, +1.00, "
+        "among the layers most came through layer 0 at “and”: +1.00 (0.00 did not); "
+        "between words most came from “glim” to “and”: +1.00 (0.00 did not)."
     )
 
 

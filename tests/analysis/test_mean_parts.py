@@ -44,7 +44,7 @@ def test_the_sentence_names_what_is_no_chance() -> None:
     found = mean_parts(both, 1.0)
     said = "".join(text for text, _ in mean_sentence(aggregate(both).explained, found))
     assert said == (
-        "It hardly changed (0.00), but what carries it did: −0.75 through layer 0 at “noun” (all else +0.75)."
+        "It hardly changed (0.00), but what carries it did: −0.75 came through layer 0 at “noun” (+0.75 did not)."
     )
     assert mean_sentence(change, replace(found, is_whole=False)) == ()
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from engine.analysis.slots import BEGIN, Slot, align, probe_slots
+from engine.analysis.slots import BEGIN, Slot, align, lined_up, probe_slots
 from engine.corpus.templates import INFERENCE
 from engine.domain.corpus import SIMPLE, Probe
 from engine.domain.errors import ComparisonRefused
@@ -113,6 +113,17 @@ def test_regular_expressions_in_a_corpus_are_text():
 def test_what_cannot_be_aligned_is_refused(template, text, tokens, message):
     with pytest.raises(ComparisonRefused, match=message):
         probe_slots(probe_of(template, text), tokens)
+
+
+def test_the_begin_mark_is_written_as_the_model_writes_it() -> None:
+    slots = probe_slots(probe_of("the {n} {w}", "the cat blarf"), ("<|im_start|>", "the", "cat", "blarf"))
+    assert align([slots], begin_mark="<|im_start|>").names == ("<|im_start|>", "the", "noun", "new word")
+
+
+def test_what_a_mean_lays_together_is_told_by_how_many_phrasings_there_are() -> None:
+    one, other = probe_of("the {n} {w}", "the cat blarf"), probe_of("a {w} {n} is", "a blarf cat is")
+    assert lined_up([one, one]) == "Their one phrasing is lined up word by word."
+    assert lined_up([one, other, one]).startswith("Their 2 phrasings are lined up where they have the same word")
 
 
 def test_a_hostile_template_takes_no_time():

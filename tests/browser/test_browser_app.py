@@ -112,14 +112,19 @@ def _drawn(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
-def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str, page: Page) -> None:
-    """Selections made on a page add no entry, and the entry holds the last of them."""
+def test_back_takes_one_press_a_page_or_view_and_each_address_is_of_its_page(server: str, page: Page) -> None:
+    """Other selections made on a page add no entry, and the entry holds the last of them."""
     _open(page, server)
     page.get_by_role("button", name="See what two runs learned").click()
     _compare_is_drawn(page)
+    page.get_by_role("radio", name="Overlay").click()
+    expect(page).to_have_url(re.compile("view=overlay"))
+    page.get_by_text("Inputs", exact=True).click()  # of the graphs: a mark
+    expect(page).to_have_url(re.compile("marks="))
+    addresses = [f"{server}/", re.compile("view=graphs"), page.url]
     page.get_by_role("radio", name="Table").click()
     expect(page).to_have_url(re.compile("view=table"))
-    addresses = [f"{server}/", page.url]
+    addresses.append(page.url)
     for title in ("Train", "Corpus", "Circuits", "Learning curves", "Methods", "Tour"):
         visit(page, title)
         expect(page).to_have_url(re.compile(f"/{'curves' if title == 'Learning curves' else title.lower()}\\?"))
@@ -131,11 +136,15 @@ def test_back_takes_one_press_a_page_and_each_address_is_of_its_page(server: str
         page.go_back()
         expect(page).to_have_url(address)
         _drawn(page)
-        assert page.url == address
+        for view in ("Graphs", "Overlay", "Table"):
+            if f"view={view.lower()}" in page.url:
+                expect(page.get_by_role("radio", name=view)).to_be_checked()
+        expect(page).to_have_url(address)
     expect(page.get_by_role("button", name="See what two runs learned")).to_be_visible()
     page.go_forward()
-    expect(page).to_have_url(addresses[1])
-    expect(page.get_by_role("radio", name="Table")).to_be_checked()
+    page.go_forward()
+    expect(page).to_have_url(addresses[2])
+    expect(page.get_by_role("radio", name="Overlay")).to_be_checked()
 
 
 def test_back_while_the_page_that_is_left_still_runs(server: str, page: Page) -> None:

@@ -246,3 +246,18 @@ def test_escape_lets_go_wherever_the_focus_is(compare: Page) -> None:
     compare.keyboard.press("Escape")
     expect(root(compare)).to_have_attribute("data-selected", "")
     expect(compare.get_by_text("Edges from A to B")).to_be_visible()
+
+
+@pytest.mark.parametrize("button", ["Show/hide columns", "Fullscreen"])
+def test_escape_does_one_thing_at_a_time(compare: Page, button: str) -> None:
+    """What a table has opened is closed, and what is picked stays; the next press clears it."""
+    node = pick(compare, 1, "feature")
+    compare.get_by_test_id("stDataFrame").first.hover()
+    compare.get_by_role("button", name=button).first.click()
+    opened = compare.locator('[data-testid="stDataFrameColumnVisibilityMenu"], button[aria-label="Close fullscreen"]')
+    expect(opened.first).to_be_visible()
+    compare.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(root(compare)).to_have_attribute("data-selected", node)
+    compare.keyboard.press("Escape")
+    expect(root(compare)).to_have_attribute("data-selected", "")

@@ -24,7 +24,7 @@ def test_stored_prompts_are_averaged_without_torch() -> None:
     assert result.stdout.rpartition("LOADED")[2].split() == ["0"], result.stderr
     assert "On average over simple mapping · inference (1 prompt) the right answer gets <1% in A" in result.stdout
     assert "Explained is the mean logit of the right answer" in result.stdout
-    assert "+8.83 came through layer 0 at “and”" in " ".join(result.stdout.split())
+    assert "among the layers most came through layer 0 at “and”: +8.83" in " ".join(result.stdout.split())
     assert "output right answer" in result.stdout
     assert "±" in result.stdout
 

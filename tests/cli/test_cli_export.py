@@ -13,6 +13,7 @@ import pytest
 from engine.domain.errors import InputError
 from engine.export.pair_formats import PAIR_FORMATS
 from engine.store import Store
+from engine.workflows import doubts
 from engine.workspace import WhereActed
 from tests.acted_means import but_rounding
 from tests.cli.conftest import Cli
@@ -98,7 +99,9 @@ def test_the_report(cli: Cli, tmp_path: Path) -> None:
 
 def test_the_map_of_a_stored_comparison(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "map", A, B, PROMPT, "--out", tmp_path / "map.html").exit_code == 0
-    assert "+8.83 came through layer 0 at “and”" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "among the layers most came through layer 0 at “and”: +8.83" in (tmp_path / "map.html").read_text(
+        encoding="utf-8"
+    )
     places = pd.read_csv(io.StringIO(cli("export", "map", A, B, PROMPT, "--format", "csv", "--out", "-").stdout))
     assert list(places.columns) == ["layer", "word", "A", "B", "change"]
     dark = cli("export", "map", A, B, PROMPT, "--format", "svg", "--theme", "dark", "--out", "-")
@@ -118,3 +121,17 @@ def test_checkpoints_that_answer_alike_have_no_map(demo_store: Store) -> None:
         equal.show()
     assert equal._repr_html_() is None
     assert "give the same answer" in repr(equal)
+
+
+FEW = "The transcoders have read little."
+
+
+@pytest.mark.parametrize(
+    "words", [("compare", A, B, PROMPT), ("export", "pair", A, B, PROMPT), ("export", "map", A, B, PROMPT)]
+)
+def test_what_the_transcoders_have_not_read_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch, words) -> None:
+    """As on the page, in what is said and in files."""
+    out = () if words[0] == "compare" else ("--format", "svg", "--out", "-")
+    assert FEW not in cli(*words, *out).stdout
+    monkeypatch.setattr(doubts, "few_read", lambda meta: FEW)
+    assert FEW in cli(*words, *out).stdout

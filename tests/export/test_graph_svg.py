@@ -114,6 +114,14 @@ def test_the_strongest_edges_are_drawn_and_more_only_when_asked_for(side: Litera
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_of_many_layers_the_picture_is_so_high_that_their_names_do_not_touch() -> None:
+    deep = pair_view(diff_graphs(*(random_graph(seed, n_layers=30) for seed in (1, 2))))
+    svg = parsed(graph_svg(deep, side="a", height=300))
+    names = {text.text: float(text.get("y", 0)) for text in svg.iter(f"{SVG}text")}
+    layers = [names[f"L{layer}"] for layer in range(30)]
+    assert all(below - above >= 11 for below, above in pairwise(layers))
+
+
 def test_labels_do_not_lie_on_each_other() -> None:
     graphs = [random_graph(seed, n_logits=12, n_pos=14) for seed in (1, 2)]
     drawn = panel(pair_view(diff_graphs(*graphs)), "a", theme="dark", width=500, height=300)
@@ -137,9 +145,9 @@ def test_both_themes_differ_and_widths_are_kept() -> None:
 
 
 def test_png_has_the_asked_size() -> None:
-    png = to_png(graph_svg(view_of(hostile_diff()), width=400, height=200), scale=1.5)
+    png = to_png(graph_svg(view_of(hostile_diff()), width=400, height=300), scale=1.5)
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", png[16:24]) == (600, 300)
+    assert struct.unpack(">II", png[16:24]) == (600, 450)
     with pytest.raises(InputError, match="Give a scale"):
         to_png("<svg/>", scale=1000)
 

@@ -14,6 +14,7 @@ from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import Fit
 from engine.figures.graph_view import IN_A, IN_B, N_BARS, STRONG_A, STRONG_B, STRONG_CHANGE, pair_view
 from engine.figures.palette import GRAPH
+from pages._ui.compare.workbench import DEEP_PX
 from tests.analysis.micro_graphs import micro_a, micro_b, probe, random_graph
 
 YES = DiffSettings(explained=ExplainedLogits(answers=(20,)))  # the output that does not stay as it is
@@ -85,6 +86,14 @@ def test_what_a_side_did_not_keep_is_not_known_there():
     assert [edges[f"{name}_b"][place] for name in ("weight", "share", "flow")] == [None] * 3
     assert (edges["weight_a"][place], edges["change"][place]) == (-1, 0)
     assert not edges["show"][place] & STRONG_CHANGE
+
+
+def test_of_thirty_layers_all_are_in_sight_at_once() -> None:
+    shallow, deep = (pair_view(diff_graphs(*(random_graph(seed, n_layers=n) for seed in (1, 2)))) for n in (3, 30))
+    assert len(deep.places["rows"]) == 32
+    around, almost = 38 + 26, 1.12  # as in assets/graph/scene.js
+    assert deep.places["height"] * deep.places["least_px"] <= almost * (DEEP_PX - around)
+    assert deep.places["least_px"] < shallow.places["least_px"]
 
 
 def test_weak_fit_carries_a_warning_and_is_not_rounded_up():

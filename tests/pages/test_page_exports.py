@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.analysis.diff import diff_graphs
+from engine.analysis.diff import diff_everything, diff_graphs
+from engine.export import formats
 from engine.export.formats import downloads
 from engine.export.pair_formats import PAIR_FORMATS, ExportedPair
 from engine.export.texts import file_name
 from engine.figures.graph_view import pair_view
 from engine.store import Store
 from engine.workflows.queries import comparison_graphs
+from tests.analysis.micro_graphs import random_graph
 from tests.export.hostile import hostile_diff, view_of
 
 OpenPage = Callable[..., AppTest]
@@ -31,6 +33,21 @@ def test_every_entry_gives_its_file(demo_store: Store) -> None:
         content = entry.make(pair)
         assert content[: len(start)] == start, entry.entry.label
         assert entry.entry.sentence.endswith(".")
+
+
+def test_of_a_large_file_it_is_told_about_how_large_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    diff = diff_everything(*(random_graph(seed, n_features=100, pool=60) for seed in (1, 2)))
+    pair = ExportedPair(diff, lambda: pair_view(diff))
+    told = {entry.entry.suffix: entry for entry in downloads(PAIR_FORMATS) if entry.format.about}
+    assert list(told) == ["-edges.csv", ".graphml"]
+    for entry in told.values():
+        content = entry.make(pair)
+        assert isinstance(content, str)
+        assert entry.format.about is not None
+        assert entry.format.about(pair, "") == pytest.approx(len(content.encode()), rel=0.02)
+    assert not any(entry.size(pair) for entry in downloads(PAIR_FORMATS))
+    monkeypatch.setattr(formats, "LARGE", 500_000)
+    assert [entry.size(pair) for entry in told.values()] == ["", "About 1 MB."]
 
 
 def test_hostile_texts_can_be_exported() -> None:

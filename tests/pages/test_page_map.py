@@ -91,7 +91,7 @@ def test_what_carries_the_answer(open_page: OpenPage) -> None:
     assert (places["change"] - (places["B"] - places["A"])).abs().max() < 1e-6
     first = places[(places["layer"] == "L0") & (places["word"] == "and")].iloc[0]
     assert round(first["change"], 2) == 8.83  # as the sentence above it says
-    assert "+8.83 came through layer 0 at “and”" in texts(app)
+    assert "among the layers most came through layer 0 at “and”: +8.83" in texts(app)
     assert first["features that carry it"].startswith("moves → hides, smiles (+1.45) · ")
     assert (moves.iloc[0]["from"], moves.iloc[0]["to"]) == ("blarf", "and")
     assert "between words most came from “blarf” to “and”: +15.00" in texts(app)
@@ -174,7 +174,7 @@ def test_over_training_where_several_checkpoints_are_traced(open_page: OpenPage)
     assert not app.exception
     switch = next(toggle for toggle in app.toggle if toggle.label == "Over training")
     assert switch.value
-    assert "+8.83 came through layer 0 at “and”" in texts(app)  # of the last step
+    assert "among the layers most came through layer 0 at “and”: +8.83" in texts(app)  # of the last step
     switch.set_value(False).run()
     assert not app.exception
     assert "over" not in app.query_params
@@ -228,7 +228,7 @@ def test_many_prompts_have_a_map_too(open_page: OpenPage) -> None:
     assert not app.exception
     said = texts(app)
     assert "Mean over 2 of 40 prompts" in said
-    assert "+8.83 came through layer 0 at “and”" in said  # as of each of the two
+    assert "among the layers most came through layer 0 at “and”: +8.83" in said  # as of each of the two
     assert "between words most came from “new word” to “and”" in said
     places, prompts = (table.value for table in app.dataframe if {"word", "prompt"} & set(table.value))
     assert places["±"].max() < 1e-6  # they are alike

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.graphs import GraphKey
 from engine.domain.jobs import TrainTranscoders
 from engine.domain.models import ModelSpec, TranscoderTraining
 from engine.domain.runs import WrittenTexts
-from engine.figures.fit_text import few_read
+from engine.figures.fit_text import SEEN, few_read
 from engine.store import Store
 from engine.workflows import texts
+from engine.workflows.doubts import Doubts, doubts_of
 from engine.workflows.features import n_to_search
 from engine.workflows.loading import base_model
 from engine.workflows.transcoders import outgrown, train_transcoders
+from tests.analysis.micro_graphs import micro_a
 from tests.tiny import tiny_corpus
 from tests.training.conftest import Never, quiet
 from tests.training.trained_elsewhere import take_in
@@ -29,6 +32,10 @@ def few(store: Store, script: Path, llama: ModelSpec) -> Store:
     store.save_corpus(replace(whole, examples=(), probes=whole.probes[:4], pairs=()))
     take_in(store, [script / "checkpoint-6"], llama, corpus="tiny")
     return store
+
+
+def graph_key(transcoders: str, prompt: str) -> GraphKey:
+    return micro_a().key.model_copy(update={"transcoders": transcoders, "prompt": prompt})
 
 
 def test_the_models_write_where_a_corpus_has_a_few_probes(few: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +63,9 @@ def test_the_models_write_where_a_corpus_has_a_few_probes(few: Store, monkeypatc
     assert texts.was_read(few, meta, probe.text)
     assert not texts.was_read(few, meta, "the king sees the fox")
     assert few_read(meta.model_copy(update={"n_texts": 2 * 50})) == ""
+    assert doubts_of(few, graph_key("own", probe.text)).text == f"{few_read(meta)} {SEEN}".strip()
+    assert doubts_of(few, graph_key("own", "the king sees the fox")).text == few_read(meta)
+    assert doubts_of(few, graph_key("gone", probe.text)) == Doubts()
 
 
 def test_a_set_that_read_few_texts_says_so(few: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,7 @@
 import streamlit as st
 
 from engine.domain.diffs import GraphDiff
-from engine.domain.errors import Damaged, InputError, NotFound
-from engine.domain.models import TranscoderMeta
-from engine.figures.fit_text import SEEN, few_read
-from engine.workflows.texts import was_read
-from engine.workflows.transcoders import outgrown
+from engine.workflows.doubts import doubts_of
 from pages._ui.compare.selection import Selection
 from pages._ui.compare.trace import train_again
 from pages._ui.session import store
@@ -19,25 +15,12 @@ _NOW = "Tracing again trains a new set on more texts: those of the corpus and wh
 
 def doubts(diff: GraphDiff, selection: Selection) -> None:
     """Nothing where the transcoders have read enough and not this prompt."""
-    key = diff.a.key
-    meta = next((one for one in store().transcoder_sets() if one.name == key.transcoders), None)
-    if meta is None:
-        return
-    seen, more = _of_texts(meta, key.prompt)
-    few = few_read(meta)
-    way = (_NOW if more else _LATER) if few else ""
-    said = " ".join(filter(None, (few, SEEN if seen else "", way)))
+    found = doubts_of(store(), diff.a.key)
+    few, more = found.has_read_few, found.can_read_more
+    said = f"{found.text} {_LATER}" if few and not more else found.text
     left, right = st.columns([4, 1.4], vertical_alignment="center") if said else (st.container(), st.container())
     if said:
-        left.caption(f":orange[:material/warning:] {plain(said)}")
+        left.caption(f":orange[:material/warning:] {plain(said)}", help=_NOW if few and more else None)
     if more and selection.group is None:
         with right:
             train_again(selection)
-
-
-def _of_texts(meta: TranscoderMeta, prompt: str) -> tuple[bool, bool]:
-    """Whether the set has read the prompt; whether there is more for it to read."""
-    try:
-        return was_read(store(), meta, prompt), outgrown(store(), meta)
-    except (NotFound, InputError, Damaged):  # a run that it was trained on is gone
-        return False, False

@@ -21,6 +21,7 @@ from engine.export.exported_map import ExportedMap
 from engine.export.map_formats import formats_of
 from engine.figures.map_acted import acted_view
 from engine.figures.map_view import MapView, Picture, carried_view, taught_word
+from engine.workflows.doubts import doubts_of
 from engine.workflows.queries import stored_acted, stored_comparison, timelapse_keys
 from pages._ui import url
 from pages._ui.compare.choice import sentence
@@ -128,7 +129,8 @@ def _carried(
         if over:
             _switch("Over training", _OVER, "Every checkpoint whose graphs are stored, with a slider.")
         settings_menu(diff, selection, shown)
-        export_map(view, selection, _text(sentences(diff, selection.probe, view.spans)))
+        text = _text(sentences(diff, selection.probe, view.spans))
+        export_map(view, selection, f"{text} {doubts_of(store(), diff.a.key).text}".strip())
     tables = carried_tables(view, diff, names_of(store(), diff))
     _below(view, at, tables, acted, diff, selection)
 

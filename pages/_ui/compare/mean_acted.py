@@ -30,6 +30,8 @@ from pages._ui.graphs.marks import Marks
 from pages._ui.session import store
 from pages._ui.text import plain
 
+_LINED_UP = "The prompts are lined up by the roles of their tokens, wherever these stand; tokens of one role add up."
+
 
 def mean_acted(selection: Selection, above: DeltaGenerator, tools: DeltaGenerator) -> None:
     """Of those of the group's prompts that are measured; offers to measure the others."""
@@ -89,7 +91,7 @@ def _below(
             MapTable("Words", partial(word_table, mean)),
         )
         draw_tables(tables, key="mean acted", height=TABLE_PX)
-        st.caption(_intervals(mean))
+        st.caption(f"{_LINED_UP} {_intervals(mean)}")
     with right:
         if at.selected or at.edge:
             inspect_marked(view, at, None, selection, height=TABLE_PX, acted=partial(_changed_at, mean))

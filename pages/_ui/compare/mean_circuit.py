@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.analysis.acted_mean import first_tokens_note
 from engine.analysis.aggregate import aggregate, n_first_tokens
+from engine.analysis.slots import lined_up
 from engine.domain.continuation import output_for
 from engine.domain.corpus import Probe
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -53,8 +54,8 @@ def mean_circuit(selection: Selection, shown: Shown) -> MeanCircuit | None:
     if len(ready) < FEWEST:
         return None
     st.caption(
-        f"Mean over {prompts_of(selection.group, len(ready))}, aligned by the slots of their phrasings. "
-        "A mean change within two standard errors of zero is not called a change."
+        f"Mean over {prompts_of(selection.group, len(ready))}. {lined_up([probe for probe, _ in ready])}",
+        help="A mean change within two standard errors of zero is not called a change.",
     )
     stamp, settings = _stamp(store(), selection, ready), shown.settings.to_json()
     return MeanCircuit(_mean(ready, stamp, settings), ready, (*stamp, settings))

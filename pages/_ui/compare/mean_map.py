@@ -13,6 +13,7 @@ from engine.analysis.mean_parts import STANDARD_ERRORS, MeanParts, mean_parts, m
 from engine.analysis.word_pieces import TokenSpan
 from engine.figures.map_tables import carrying, move_rows, place_of, place_rows, read_rows
 from engine.figures.map_view import MapView, mean_view
+from engine.workflows.doubts import doubts_of
 from pages._ui.compare.choice import told
 from pages._ui.compare.data import names_of
 from pages._ui.compare.map import (
@@ -68,7 +69,8 @@ def _carried(
         pieces_switch(view)
         settings_menu(diff, selection, shown)
         text = " ".join("".join(text for text, _ in one) for one in (answers, carried))
-        export_map(view, selection, text, subject=diff.a.key.prompt)
+        doubts = doubts_of(store(), diff.a.key).text
+        export_map(view, selection, f"{text} {doubts}".strip(), subject=diff.a.key.prompt)
     _below(view, at, mean, found, selection, shown)
 
 

@@ -19,6 +19,7 @@ from engine.figures.graph_view import GraphView, pair_view
 from engine.figures.map_view import DEEP
 from engine.figures.tables import CHANGED, edge_table, neighbours
 from engine.workflows.added_vocabulary import said_of_base, words_base_lacks
+from engine.workflows.doubts import doubts_of
 from pages._ui import url
 from pages._ui.compare.choice import explanation, markdown, over_training, sentence, warn
 from pages._ui.compare.data import difference, drawn, names_of
@@ -50,7 +51,7 @@ from pages._ui.session import store
 from pages._ui.text import plain
 
 GRAPH_PX = 224  # with everything around it the page then fits 1280 × 720
-DEEP_PX = 420  # of many layers
+DEEP_PX = 400  # of many layers: all of 30 are seen at once, and the page still fits
 DEEP_LAPSE_PX = 300  # with the slider below it still on a page of 720
 BELOW_PX = 143  # of the table, while nothing is picked
 PICKED_PX = 380
@@ -130,10 +131,10 @@ def view_of(diff: GraphDiff, selection: Selection, among: Focus) -> GraphView:
     """What is drawn of a difference; made once, as long as nothing that it is made from changes."""
     losses = [store().loss_words(side) for side in (selection.a, selection.b)]
     steps = {"step_a": selection.a.step, "step_b": selection.b.step}
-    probe = selection.probe
+    probe, doubts = selection.probe, doubts_of(store(), diff.a.key).text
     return _view(
-        lambda: pair_view(diff, probe=probe, among=among, loss_a=losses[0], loss_b=losses[1], **steps),
-        (*_content(diff), probe.id if probe else "", *losses, among.nodes),
+        lambda: pair_view(diff, probe=probe, among=among, loss_a=losses[0], loss_b=losses[1], doubts=doubts, **steps),
+        (*_content(diff), probe.id if probe else "", *losses, among.nodes, doubts),
     )
 
 

@@ -1,4 +1,6 @@
-"""The export menu: what is on screen as files to download. Nothing is made before it is asked for."""
+"""The export menu: what is on screen as files to download. Nothing is made before it is asked for; once the menu is
+open, of a large file it is told about how large it gets.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +18,9 @@ def export_menu(formats: Sequence[ExportFormat[Subject]], subject: Subject, *, n
     """A popover with a download a line. `name`: what the files are called after; made safe for any file system."""
     from engine.export.texts import file_name
 
-    with st.popover("Export", icon=":material/download:", type="tertiary"):
+    with st.popover(
+        "Export", icon=":material/download:", type="tertiary", key=f"export menu {name}", on_change="rerun"
+    ) as menu:
         for download in downloads(formats):
             file = file_name(name, download.entry.suffix)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -25,4 +29,5 @@ def export_menu(formats: Sequence[ExportFormat[Subject]], subject: Subject, *, n
                     icon=f":material/{download.format.icon}:", on_click="ignore", width=_BUTTON_PX,
                     key=f"export {file}",
                 )  # fmt: skip
-                st.caption(download.entry.sentence, width="stretch")
+                size = download.size(subject) if menu.open else ""
+                st.caption(" ".join(filter(None, (download.entry.sentence, size))), width="stretch")
