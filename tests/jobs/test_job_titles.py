@@ -63,7 +63,7 @@ def made(tmp_path: Path) -> Store:
         (Timelapse(**SIDES, prompt="The cat is", checkpoints=(A,)),
          "Trace the time-lapse of one@base and one@100% on “The cat is”"),
         (Intervene(**SIDES, prompt="The cat is", features=("feature/0/1/2",)), "Ablate 1 feature on “The cat is”"),
-        (AnalyzeRun(run="one"), "Analyze one on up to 10 prompts of each type of “words”"),
+        (AnalyseRun(run="one"), "Analyze one on up to 10 prompts of each type of “words”"),
         (FindCircuits(checkpoints=(A, B), pairs="sums"),
          "Find the circuits of one@base and 1 more with up to 100 pairs of “sums”"),
         (CheckRobustness(checkpoint=A, pairs="sums", settings=ScoreSettings(n_pairs=1)),

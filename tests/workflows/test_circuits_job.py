@@ -109,12 +109,12 @@ class Measured:
 
     def check(self) -> None:
         if len(self._store.component_keys()) >= self._n and "measuring faithfulness" in self.message:
-            raise Cancelled
+            raise Canceled
 
 
 def test_one_cancelled_before_its_faithfulness_tells_where_it_is_missing(runs: Store) -> None:
     request, cancel = REQUEST.model_copy(update={"shares": (0.5,)}), Measured(runs, 2)
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         run(runs, request, cancel.report, cancel)
     assert without_curve(runs, found_with(runs, "one")) == ("one@25%",)
     run(runs, request, silent, Never())
