@@ -9,7 +9,7 @@ from engine.analysis.curves import accuracies
 from engine.analysis.losses import ToldLoss
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.methods import METHOD_INFOS, method_title
-from engine.domain.numbers import FEW, share_of
+from engine.domain.numbers import FEW
 from engine.domain.runs import Checkpoint, RunConfig
 
 RUN_COLUMNS: Final = (
@@ -47,9 +47,20 @@ def final_accuracy(scores: pd.DataFrame | None) -> dict[str, float]:
     return {kind: share for kind, (share, _) in _ended(scores).items()}
 
 
-def few_probes(scores: pd.DataFrame) -> dict[str, str]:
-    """By probe kind that has few probes: how many of them are right at the last step, `2 of 4`."""
-    return {kind: share_of(share, n) for kind, (share, n) in _ended(scores).items() if n < FEW}
+def few_probes(scores: Mapping[str, pd.DataFrame]) -> str:
+    """How many probes the shares are of that are of few, by run: `4 of each kind`, `one 4 recall; two 8 of each kind`;
+    empty where there are none."""
+    told = {run: _few(_ended(rows)) for run, rows in scores.items()}
+    if len(set(told.values())) == 1:
+        return next(iter(told.values()))
+    return "; ".join(f"{run} {few}" for run, few in told.items() if few)
+
+
+def _few(ended: Mapping[str, tuple[float, int]]) -> str:
+    few = {kind: n for kind, (_, n) in ended.items() if n < FEW}
+    if len(few) > 1 and len(few) == len(ended) and len(set(few.values())) == 1:
+        return f"{next(iter(few.values()))} of each kind"
+    return ", ".join(f"{n} {PROBE_KINDS[kind].title}" for kind, n in few.items())
 
 
 def _ended(scores: pd.DataFrame | None) -> dict[str, tuple[float, int]]:

@@ -65,7 +65,9 @@ def is_named_by_step(one: FoundCheckpoint) -> bool:
 
 
 def _names(one: FoundCheckpoint) -> tuple[str, ...]:
-    return one.path.name, one.path.parent.name, one.hub.id.revision if one.hub else ""
+    inner, outer = one.path.parent.name, one.path.parent.parent.name
+    # As in `epoch_0/actor/lora_adapter`; of one without a step that far up, such a name says nothing.
+    return one.path.name, inner, outer if one.step is not None else "", one.hub.id.revision if one.hub else ""
 
 
 def in_order(

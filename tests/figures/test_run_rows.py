@@ -30,10 +30,16 @@ def test_steps_that_nothing_tells_are_not_told_and_a_logged_loss_is() -> None:
     assert table.loc["merged", "loss"] == 0.5
 
 
-def test_of_few_probes_it_is_told_how_many_are_right_at_the_end() -> None:
-    rows = [(0, "recall", "a", 3, 0.0), (9, "recall", "a", 3, 1 / 3), (9, "recall", "b", 1, 1.0),
-            (9, "inference", "a", 30, 0.5)]  # fmt: skip
-    scores = pd.DataFrame(rows, columns=["step", "probe_kind", "constraint_type", "n", "accuracy"])
-    assert few_probes(scores) == {"recall": "2 of 4"}
-    assert final_accuracy(scores) == {"recall": 0.5, "inference": 0.5}
-    assert few_probes(scores[:0]) == {}
+def test_of_few_probes_their_number_is_told() -> None:
+    def scores(*rows: tuple[int, str, str, int, float]) -> pd.DataFrame:
+        return pd.DataFrame(rows, columns=["step", "probe_kind", "constraint_type", "n", "accuracy"])
+
+    some = scores((0, "recall", "a", 3, 0.0), (9, "recall", "a", 3, 1 / 3), (9, "recall", "b", 1, 1.0),
+                  (9, "inference", "a", 30, 0.5))  # fmt: skip
+    equal = scores((9, "recall", "a", 4, 0.5), (9, "inference", "a", 4, 0.5))
+    many = scores((9, "recall", "a", 30, 0.5))
+    assert few_probes({"one": some}) == "4 recall"
+    assert few_probes({"one": equal, "two": equal}) == "4 of each kind"
+    assert few_probes({"one": some, "two": equal, "three": many}) == "one 4 recall; two 4 of each kind"
+    assert few_probes({"three": many}) == few_probes({"none": many[:0]}) == few_probes({}) == ""
+    assert final_accuracy(some) == {"recall": 0.5, "inference": 0.5}

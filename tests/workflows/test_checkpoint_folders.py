@@ -129,6 +129,7 @@ def test_one_adapter_that_is_named_alone_has_the_step_of_the_folder_around_it(tm
         (["version_0/checkpoints/epoch=0-step=10", "version_0/checkpoints/epoch=0-step=20"], [10, 20]),
         # torchtune
         (["epoch_0", "epoch_1"], [1, 2]),
+        (["epoch_0/actor/lora_adapter", "epoch_1/actor/lora_adapter"], [1, 2]),
     ],
 )
 def test_a_series_is_found_from_the_folder_of_the_output(names: list[str], steps: list[int], tmp_path: Path) -> None:

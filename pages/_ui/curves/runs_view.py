@@ -50,12 +50,8 @@ def runs_table(scores: Mapping[str, pd.DataFrame]) -> None:
         st.dataframe(
             styled, hide_index=True, height=height, row_height=_ROW_PX, column_config=_columns(), placeholder=MISSING
         )  # fmt: skip
-    few = [
-        f"{run} {', '.join(f'{kind} {right}' for kind, right in counted.items())}"
-        for run in runs if (counted := few_probes(scores[run]))
-    ]  # fmt: skip
-    if few:
-        st.caption(plain(f"Of few probes, right at the last checkpoint: {'; '.join(few)}."))
+    if few := few_probes(scores):
+        st.caption(plain(f"Few probes: {few}."))
     if spans := [f"{run}, {told.span}" for run, told in losses.items() if told.span]:
         st.caption(plain(f"Loss as the trainer logged it: {'; '.join(spans)}."))
 
