@@ -3,6 +3,7 @@
 It is computed from the output probabilities alone, and claims nothing that they do not show.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.analysis.mean_graph import RIGHT_ANSWER
@@ -16,6 +17,11 @@ Piece = tuple[str, bool]  # a text, and whether it is emphasised
 
 _NEAR = 0.6  # an output at least this likely, relative to the first one, counts as said too
 _AT_MOST = 3
+
+
+def as_text(sentence: Sequence[Piece]) -> str:
+    """Without emphasis."""
+    return "".join(text for text, _ in sentence)
 
 
 @dataclass(frozen=True)

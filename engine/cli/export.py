@@ -116,6 +116,7 @@ def carried_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, 
 def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, joined: bool = True) -> "ExportedMap":
     """What carries the answer."""
     from engine.analysis.carried import sentences
+    from engine.analysis.headline import as_text
     from engine.export.exported_map import ExportedMap
     from engine.figures.map_view import carried_view, taught_word
     from engine.workflows.doubts import doubts_of
@@ -124,7 +125,7 @@ def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, 
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     steps = {ref: store.checkpoint(ref).step for ref in (a, b)}
     view = carried_view([(None, diff)], steps, joined=joined, taught=taught_word(probe))
-    text = " ".join("".join(text for text, _ in one) for one in sentences(diff, probe, view.spans))
+    text = " ".join(as_text(one) for one in sentences(diff, probe, view.spans))
     doubts = doubts_of(store, diff.a.key).text
     return ExportedMap(view, a, b, prompt, f"{text} {doubts}".strip(), theme)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.analysis.carried import carried_sentence, explained_sentence
-from engine.analysis.headline import headline
+from engine.analysis.headline import as_text, headline
 from engine.analysis.mean_parts import MeanParts, mean_sentence
 from engine.cli.one_graph_text import TOP, node_names, show_side
 from engine.cli.output import say, show_table
@@ -16,7 +16,7 @@ from engine.figures.tables import CHANGE_TITLE, CHANGED, edge_table
 
 def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> None:
     """What both sides answer, how alike their graphs are, and the edges that changed most."""
-    say("".join(text for text, _ in headline(diff, probe)))
+    say(as_text(headline(diff, probe)))
     show_side(diff.a)
     show_side(diff.b)
     summary = diff.summary
@@ -26,7 +26,7 @@ def show_diff(diff: GraphDiff, probe: Probe | None, called: FeatureNames) -> Non
     )
     say(_explained(diff))
     if carried := carried_sentence(diff):
-        say("".join(text for text, _ in carried))
+        say(as_text(carried))
     show_table(("", *summary.edges), [("nodes", *summary.nodes.values()), ("edges", *summary.edges.values())])
     if diff.explained.is_same:
         return
@@ -53,7 +53,7 @@ def _explained(diff: GraphDiff) -> str:
     """Which logit, and what counts as a change of what leads to it."""
     change = diff.explained
     if change.is_same:
-        return "".join(text for text, _ in explained_sentence(diff))
+        return as_text(explained_sentence(diff))
     text = f"Explained: the logit of “{change.words}”, {signed(change.a)} in A and {signed(change.b)} in B. "
     if change.scale != 1:
         text += f"Most of what enters it grew by one factor, {decimal(change.scale)}, which is no change. "
@@ -68,9 +68,9 @@ def _explained(diff: GraphDiff) -> str:
 def show_mean(mean: GraphDiff, carried: MeanParts, called: FeatureNames) -> None:
     """A mean circuit of many prompts: how both sides answer on average, what the change came through, and the edges
     that changed most."""
-    say("".join(text for text, _ in headline(mean)))
+    say(as_text(headline(mean)))
     told = (*explained_sentence(mean), (" ", False), *mean_sentence(mean.explained, carried))
-    say("".join(text for text, _ in told))
+    say(as_text(told))
     show_side(mean.a)
     show_side(mean.b)
     show_table(

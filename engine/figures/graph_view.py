@@ -17,6 +17,7 @@ import pandas as pd
 
 from engine.analysis.carried import explained_sentence, notes
 from engine.analysis.focus import Focus, drawn_sentence
+from engine.analysis.headline import as_text
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
 from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
@@ -133,11 +134,7 @@ def pair_view(
         places=frame_places(places, probe, diff.a.n_layers),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
-        notes=tuple(
-            note
-            for note in ("".join(text for text, _ in explained_sentence(diff)), drawn, *notes(diff), doubts)
-            if note
-        ),
+        notes=tuple(filter(None, (as_text(explained_sentence(diff)), drawn, *notes(diff), doubts))),
     )
 
 

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN, ESTIMATED, acted_sentence
 from engine.analysis.carried import sentences
-from engine.analysis.headline import Piece
+from engine.analysis.headline import Piece, as_text
 from engine.domain.acted import Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
@@ -136,7 +136,7 @@ def _carried(
 
 
 def _text(told: Sequence[Sequence[Piece]]) -> str:
-    return " ".join("".join(text for text, _ in one) for one in told)
+    return " ".join(map(as_text, told))
 
 
 def steps_of(selection: Selection) -> dict[str, int]:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.carried import explained_sentence
-from engine.analysis.headline import headline
+from engine.analysis.headline import as_text, headline
 from engine.analysis.mean_parts import STANDARD_ERRORS, MeanParts, mean_parts, mean_reads, mean_sentence
 from engine.analysis.word_pieces import TokenSpan
 from engine.figures.map_tables import carrying, move_rows, place_of, place_rows, read_rows
@@ -68,7 +68,7 @@ def _carried(
     with tools:
         pieces_switch(view)
         settings_menu(diff, selection, shown)
-        text = " ".join("".join(text for text, _ in one) for one in (answers, carried))
+        text = " ".join(as_text(one) for one in (answers, carried))
         doubts = doubts_of(store(), diff.a.key).text
         export_map(view, selection, f"{text} {doubts}".strip(), subject=diff.a.key.prompt)
     _below(view, at, mean, found, selection, shown)
