@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 N_WRITTEN = 320  # by the models of one run
 _SEED = 0
+_SURELY_ENOUGH = 1_000  # rows of a corpus
 
 
 def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed: int) -> tuple[list[str], list[str]]:
     """What the runs' corpora say (examples, probes with their answers), what the models wrote of runs with too few
-    or none; and plain texts of the model's own world.
+    or none, each once; and plain texts of the model's own world.
 
     `n_plain` of these are drawn with `seed` for the bundled model; other models' worlds are not known here: none.
     Raises Damaged.
@@ -42,7 +43,7 @@ def texts_of(store: Store, checkpoints: Sequence[Checkpoint], n_plain: int, seed
 
         rng = random.Random(seed)
         plain = [world_sentence(rng) for _ in range(n_plain)]
-    return own, plain
+    return list(dict.fromkeys(own)), plain
 
 
 def let_models_write(
@@ -75,11 +76,18 @@ def needs_written_texts(store: Store, run: str) -> bool:
 
 
 def has_texts(store: Store, config: RunConfig) -> bool:
-    """Whether no model must write texts: there are the bundled model's world, or enough in a corpus that is here."""
+    """Whether no model must write texts: there are the bundled model's world, or enough in a corpus that is here.
+
+    Raises Damaged.
+    """
     if config.model.source == "bundled":
         return True
     info = next((info for info in store.corpora() if info.name == config.corpus), None)
-    return info is not None and info.n_examples + 2 * info.n_probes >= ENOUGH_TEXTS
+    if info is None or info.n_examples + 2 * info.n_probes < ENOUGH_TEXTS:
+        return False
+    # Probes of one's own have no second wording, and files say the same twice; of large ones enough is left.
+    surely = info.n_examples + info.n_probes >= _SURELY_ENOUGH
+    return surely or len(set(_texts(store.corpus(config.corpus)))) >= ENOUGH_TEXTS
 
 
 def was_read(store: Store, meta: TranscoderMeta, prompt: str) -> bool:

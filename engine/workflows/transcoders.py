@@ -21,6 +21,7 @@ SHARED_TRAINING = TranscoderTraining()  # of a set that a comparison trains for 
 # Of one that goes on from a set of the same model: what differs from that set's own training.
 REFRESH: dict[str, float] = {"n_steps": 400, "n_texts": 5000, "learning_rate": 3e-3}
 _WELL = 0.1  # largest share of variance, in any layer, that a set to go on from may leave unexplained
+_MORE = "-more"  # at the end of the name of a set that was trained anew
 _TRAINED = 0.99  # of the time that a set takes, until it is only to be stored
 GRAPH = 0.005  # of what training a shared set takes, tracing a graph takes: on the demo's model, 0.008 on SmolLM2-135M
 _MOST = 16  # checkpoints of a run that a shared set is trained on by default, besides the base
@@ -113,7 +114,7 @@ def choose(
         return ChosenSet(own, own)
     request = shared_request(store, checkpoints, loaded)
     if any(meta.name == request.name and outgrown(store, meta) for meta in store.transcoder_sets()):
-        request = request.model_copy(update={"name": f"{request.name}-more"})
+        request = request.model_copy(update={"name": f"{request.name}{_MORE}"})
     if request.name not in {meta.name for meta in store.transcoder_sets()}:
         train_transcoders(store, request, report, cancel)
     return ChosenSet(request.name, store.transcoder_folder(request.name))
@@ -141,11 +142,11 @@ def set_for(store: Store, refs: Sequence[str]) -> TranscoderMeta | None:
 
 
 def outgrown(store: Store, meta: TranscoderMeta) -> bool:
-    """Whether the set has read few texts, and there are twice as many now, or will be: it is then trained anew.
+    """Whether the set has read few texts, and there are twice as many now, or will be: it is then trained anew, once.
 
     Raises NotFound, Damaged.
     """
-    if meta.n_few is None or meta.scan:
+    if meta.n_few is None or meta.scan or meta.name.endswith(_MORE):
         return False
     checkpoints = [store.checkpoint(ref) for ref in meta.checkpoints]
     if any(needs_written_texts(store, run) for run in {checkpoint.run for checkpoint in checkpoints}):

@@ -17,7 +17,7 @@ from engine.workflows.features import n_to_search
 from engine.workflows.loading import base_model
 from engine.workflows.transcoders import outgrown, train_transcoders
 from tests.analysis.micro_graphs import micro_a
-from tests.tiny import tiny_corpus
+from tests.tiny import WORLD, tiny_corpus
 from tests.training.conftest import Never, quiet
 from tests.training.trained_elsewhere import take_in
 
@@ -80,4 +80,20 @@ def test_a_set_that_read_few_texts_says_so(few: Store, monkeypatch: pytest.Monke
     assert not outgrown(few, few.transcoder_set("own"))  # one text more is no reason
     few.save_written_texts("mine", WrittenTexts(texts=tuple(f"the king is happy {n} ." for n in range(8))))
     assert outgrown(few, few.transcoder_set("own"))
+    again = few.transcoder_set("own").model_copy(update={"name": "own-more"})
+    assert not outgrown(few, again)  # what could not be read then cannot be now
     assert few_read(few.transcoder_set("own").model_copy(update={"n_texts": None})) == ""
+
+
+def test_what_a_corpus_says_twice_is_one_text(store: Store, script: Path, llama: ModelSpec) -> None:
+    """Probes of one's own have no second wording: 40 of them are 40 texts, too few for transcoders."""
+    probe = tiny_corpus().probes[0]
+    nouns = [f"{first} {second}" for first in ("cat", "dog", "bird", "fish", "fox") for second in WORLD[:8]]
+    own = [
+        probe.model_copy(update={"id": f"p{n}", "text": f"the {noun} is", "known_text": f"the {noun} is"})
+        for n, noun in enumerate(nouns)
+    ]
+    store.save_corpus(replace(tiny_corpus(), examples=(), probes=tuple(own), pairs=()))
+    take_in(store, [script / "checkpoint-6"], llama, corpus="tiny")
+    assert texts.needs_written_texts(store, "mine")
+    assert len(texts.texts_of(store, [store.checkpoint(REFS[0])], 0, 0)[0]) == len(own) == 40
