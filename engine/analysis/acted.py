@@ -16,6 +16,7 @@ _NAMED = 2  # words in the sentence
 _WORTH_NAMING = 0.05  # of the change
 _MOST = 0.8  # of a word's part
 ABOVE_MEAN = "Logits here are above the mean of all tokens."
+MINUS_MEAN = ", minus the mean logit"  # behind the name of one: of all tokens' logits, which move, too
 ESTIMATED = (
     "Parts are taken from gradients at points on the way from A to B, so their sum is near the change, not equal to it."
 )
@@ -155,7 +156,7 @@ def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> st
     """
     a, b, asked = acted.key.checkpoints[0], acted.key.checkpoints[-1], acted.key.explained
     one = len(asked.tokens) == 1
-    what = f"the logit of “{acted.answer}”" if one else f"“{acted.answer}”"
+    what = f"the logit of “{acted.answer}”{MINUS_MEAN}," if one else f"“{acted.answer}”"
     answers = "" if one else f" of {listed([word.strip() for word in acted.words[: len(asked.answers)]])}"
     if not any(stretch.matrices for stretch in acted.stretches):
         return f"{a} and {b} have the same weights: {what} is {decimal(acted.before)} in both."

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from engine.analysis.acted import layers_named
+from engine.analysis.acted import MINUS_MEAN, layers_named
 from engine.analysis.aggregate import group_title
 from engine.analysis.means import student
 from engine.analysis.prompt_circuits import Role, roles
@@ -32,7 +32,7 @@ ROLE_NAMES: Final = {
 _ROLES: Final = tuple(ROLE_NAMES)
 _AXES: Final = ("step", "layer", "role", "matrix")
 _AT: Final = {"last": "last token", "other": "other tokens"}  # in a sentence
-_NAMED = 2  # roles in the sentence
+_NAMED = 2  # roles in the sentence, and besides them what was taught
 _WORTH_NAMING = 0.05  # of the change
 
 
@@ -181,12 +181,12 @@ def mean_sentence(mean: ActedMean) -> str:
     by_role = sorted(mean_table(mean, "role").to_dict("records"), key=lambda row: -abs(row["part"]))
     named = [
         f"{signed(row['part'])} at the {_AT.get(row['role'], row['role'])}{_of_change_text(row)}"
-        for row in by_role[:_NAMED]
-        if abs(row["part"]) >= _WORTH_NAMING * abs(change)
+        for place, row in enumerate(by_role)
+        if (place < _NAMED or row["role"] == ROLE_NAMES[Role.WORD]) and abs(row["part"]) >= _WORTH_NAMING * abs(change)
     ]
     interval = f" ({signed(low)} to {signed(high)})" if np.isfinite(low) else ""
     return (
-        f"From {a} to {b} the right answer’s logit changes by {signed(change)}{interval} on average over "
+        f"From {a} to {b} the right answer’s logit{MINUS_MEAN}, changes by {signed(change)}{interval} on average over "
         f"{plural(len(mean.words), 'word')} of {mean.title}, from {decimal(mean.before.mean())} to "
         f"{decimal(mean.after.mean())} (probability {percent(mean.probability[:, 0].mean())} to "
         f"{percent(mean.probability[:, -1].mean())}){': ' if named else ''}{listed(named)}. All parts add up to "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from engine.analysis.acted import ABOVE_MEAN
+from engine.analysis.acted import ABOVE_MEAN, MINUS_MEAN
 from engine.analysis.headline import Piece, headline
 from engine.analysis.parts import move_table, place_table, said_output
 from engine.analysis.word_pieces import TokenSpan, unit, words
@@ -45,7 +45,7 @@ def sentences(
 
 
 def explained_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
-    """`Explained is the logit of smiles: 0.52 in A, 10.31 in B.`, and the common scale where there is one."""
+    """`Explained is the logit of smiles, minus the mean logit: 0.52 in A, 10.31 in B.`, and the common scale, if any."""
     change = diff.explained
     if change.is_same:
         lead, unit = _named(diff)
@@ -69,9 +69,10 @@ def same_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
 def _named(diff: GraphDiff) -> tuple[str, str]:
     """What stands before and behind the words of what is explained."""
     if _is_mean(diff):
-        return "Explained is the mean logit of the ", ""
+        return "Explained is the mean logit of the ", MINUS_MEAN
     explained = explained_logits(diff)
-    return ("Explained is the logit of ", "") if len(explained.tokens) == 1 else ("Explained is ", ", in logits")
+    one = len(explained.tokens) == 1
+    return ("Explained is the logit of ", MINUS_MEAN) if one else ("Explained is ", ", in logits")
 
 
 def carried_sentence(diff: GraphDiff, spans: Sequence[TokenSpan] | None = None) -> tuple[Piece, ...]:

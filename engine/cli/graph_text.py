@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from engine.analysis.carried import carried_sentence, explained_sentence
+from engine.analysis.acted import MINUS_MEAN
+from engine.analysis.carried import carried_sentence, explained_logits, explained_sentence
 from engine.analysis.headline import as_text, headline
 from engine.analysis.mean_parts import MeanParts, mean_sentence
 from engine.cli.one_graph_text import TOP, node_names, show_side
@@ -54,7 +55,8 @@ def _explained(diff: GraphDiff) -> str:
     change = diff.explained
     if change.is_same:
         return as_text(explained_sentence(diff))
-    text = f"Explained: the logit of “{change.words}”, {signed(change.a)} in A and {signed(change.b)} in B. "
+    less = MINUS_MEAN if len(explained_logits(diff).tokens) == 1 else ""
+    text = f"Explained: the logit of “{change.words}”{less}, {signed(change.a)} in A and {signed(change.b)} in B. "
     if change.scale != 1:
         text += f"Most of what enters it grew by one factor, {decimal(change.scale)}, which is no change. "
     text += f"A change counts from {decimal(change.limit, 3)} of {decimal(change.moved)} logits that moved. "

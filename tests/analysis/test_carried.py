@@ -45,7 +45,7 @@ def said(a: AttributionGraph, b: AttributionGraph, explained: ExplainedLogits | 
 
 def test_a_rise_of_which_most_came_through_one_place() -> None:
     assert said(side(1, 0, 1), side(4, 1, 2)) == (
-        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, "
+        "Explained is the logit of above, minus the mean logit: 12.00 in A, 17.00 in B. Of the +5.00, "
         "among the layers most came through layer 1 at “and”: +3.00 "
         "(+2.00 did not); between words most came from “glim” to “and”: +1.00 (+4.00 did not)."
     )
@@ -53,7 +53,7 @@ def test_a_rise_of_which_most_came_through_one_place() -> None:
 
 def test_parts_that_cancel_are_told_by_what_all_else_takes_back() -> None:
     assert said(side(1, 0, 1), side(9, -4, -1)) == (
-        "Explained is the logit of above: 12.00 in A, 14.00 in B. Of the +2.00, "
+        "Explained is the logit of above, minus the mean logit: 12.00 in A, 14.00 in B. Of the +2.00, "
         "among the layers most came through layer 1 at “and”: +8.00 "
         "(−6.00 did not)."
     )
@@ -61,7 +61,7 @@ def test_parts_that_cancel_are_told_by_what_all_else_takes_back() -> None:
 
 def test_what_works_against_the_whole_is_told_where_it_is_the_largest() -> None:
     assert said(side(1, 0, 1), side(6, -7, 8)) == (
-        "Explained is the logit of above: 12.00 in A, 17.00 in B. Of the +5.00, "
+        "Explained is the logit of above, minus the mean logit: 12.00 in A, 17.00 in B. Of the +5.00, "
         "among the layers most came through layer 1 at “and”: +5.00 "
         "(0.00 did not), against −7.00 through layer 0 at “and”."
     )
@@ -69,7 +69,7 @@ def test_what_works_against_the_whole_is_told_where_it_is_the_largest() -> None:
 
 def test_a_logit_that_fell() -> None:
     assert said(side(4, 1, 2), side(1, 0.5, 0.5)) == (
-        "Explained is the logit of above: 17.00 in A, 12.00 in B. Of the −5.00, "
+        "Explained is the logit of above, minus the mean logit: 17.00 in A, 12.00 in B. Of the −5.00, "
         "among the layers most came through layer 1 at “and”: −3.00 "
         "(−2.00 did not); between words most came from “glim” to “and”: −0.50 (−4.50 did not)."
     )
@@ -86,7 +86,8 @@ def test_nothing_but_rounding_differs() -> None:
     a, b = side(1, 1, 1), side(1 + 1e-6, 1 - 1e-6, 1)
     diff = diff_graphs(a, b)
     assert said(a, b) == (
-        "Explained is the logit of above: 13.00 in both. A and B give the same answer to this prompt, and nothing in "
+        "Explained is the logit of above, minus the mean logit: 13.00 in both. A and B give the same answer to this "
+        "prompt, and nothing in "
         "their graphs differs by more than rounding."
     )
     assert not edge_effect(diff.edges).any()
@@ -142,7 +143,8 @@ def test_a_contrast_and_a_mean() -> None:
 def test_beyond_a_common_factor() -> None:
     # All doubled, but what comes across grew by one more.
     assert said(side(4, 1, 2), side(8, 3, 4, steady=20)) == (
-        "Explained is the logit of above: 17.00 in A, 35.00 in B. Most of what enters it changed by one factor, ×2.00, "
+        "Explained is the logit of above, minus the mean logit: 17.00 in A, 35.00 in B. Most of what enters it changed "
+        "by one factor, ×2.00, "
         "which is no change. Of what changed beyond this, +1.00, "
         "among the layers most came through layer 0 at “and”: +1.00 (0.00 did not); "
         "between words most came from “glim” to “and”: +1.00 (0.00 did not)."
@@ -171,7 +173,7 @@ def test_of_many_prompts_only_what_is_explained_is_told() -> None:
     own = probe().model_copy(update={"template": "{w}", "constraint": "x"})
     mean: GraphDiff = aggregate([(own, diff_graphs(micro_a(), micro_b(), yes))])
     text = "".join(piece for piece, _ in sentences(mean)[1])
-    assert text == "Explained is the mean logit of the right answer: 3.00 in A, 3.00 in B."
+    assert text == "Explained is the mean logit of the right answer, minus the mean logit: 3.00 in A, 3.00 in B."
 
 
 def test_an_output_by_its_word() -> None:

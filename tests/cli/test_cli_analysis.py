@@ -52,7 +52,7 @@ def test_analyse_then_change(here: Store, cli: Cli, tmp_path: Path) -> None:
     for policy in ("none", "loss_plateau", "probe_plateau", "circuit_saturation"):
         assert policy in result.stdout
     told = json.loads((tmp_path / "change.json").read_text(encoding="utf-8"))
-    first = result.stdout.index("From one@base to one@100% the right answer’s logit changes by")
+    first = result.stdout.index("From one@base to one@100% the right answer’s logit, minus the mean logit, changes by")
     assert first < result.stdout.index("circuit change (influence of nodes)")  # the logit's difference leads
     assert "one, simple mapping · paraphrase (2 prompts): how far the right answer’s logit moved" in result.stdout
     by_type = {one["type"]: one for one in told["acted"]}
@@ -165,7 +165,7 @@ def test_change_needs_no_torch(here: Store, cli: Cli) -> None:
 
 def test_a_notebook_has_it_too(here: Store) -> None:
     found = engine.open(here.workspace).learned("one", prompts=1)
-    assert "From one@base to one@100% the right answer’s logit changes by" in found.summary
+    assert "From one@base to one@100% the right answer’s logit, minus the mean logit, changes by" in found.summary
     assert found.moves["constraint_type"].tolist() == ["simple_mapping"] * 3 + ["spatial_relationship"] * 3
     assert found.moves["to"].tolist() == [1, 2, 4] * 2
     assert found.moments["constraint_type"].tolist() == ["simple_mapping", "spatial_relationship"]

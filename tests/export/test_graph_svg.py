@@ -52,7 +52,7 @@ def test_it_is_xml_with_a_description_and_nothing_that_runs_or_is_fetched(diff: 
 def test_a_picture_says_what_its_figures_are_of_and_how_much_is_drawn() -> None:
     diff = micro()
     told = " ".join(parsed(graph_svg(view_of(diff))).itertext())
-    assert "Explained is the logit of yes: " in told
+    assert "Explained is the logit of yes, minus the mean logit: " in told
     assert "Logits here are above the mean of all tokens." in told
     assert "Drawn:" not in told
     some = Focus(frozenset(diff.nodes["id"][:4]), 0.25, 3)

@@ -39,7 +39,7 @@ def test_it_is_offered_and_then_shown(open_page: OpenPage) -> None:
     _measure()
     app.run()
     assert not app.exception
-    assert "the logit of “smiles” changes by +7.86" in texts(app)
+    assert "the logit of “smiles”, minus the mean logit, changes by +7.86" in texts(app)
     assert "+7.86 at “blarf”" in texts(app)
     places = app.dataframe[0].value
     assert list(places.columns) == ["layer", "word", "part", "id"]
