@@ -49,8 +49,7 @@ SHAPES = {"feature": "circle", "error": "diamond", "token": "square", "logit": "
 IN_A, IN_B = 1, 2  # bits of `kept`
 STRONG_A, STRONG_B, STRONG_CHANGE = 1, 2, 4  # bits of an edge's `show`: drawn without being asked for
 DEEP = 8  # layers: of a deeper model the Map tells more at a glance than graphs
-# Of a layout unit's height, in pixels: a drawing that is higher than its frame scrolls. Of a deep model all layers are
-# in sight at once on a small laptop; who wants to see them larger zooms in.
+# Pixels of a layout unit's height: what is higher than its frame scrolls. Of a deep model 30 layers fit a small laptop.
 _LEAST_LAYER_PX, _LEAST_DEEP_LAYER_PX = 34, 11
 N_BARS = 4  # and one for all other tokens
 _MEASURES = (WEIGHT, SHARE, FLOW)  # of each side

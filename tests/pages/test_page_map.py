@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
@@ -303,3 +304,23 @@ def test_examples_of_an_imported_run_are_not_known(open_page: OpenPage) -> None:
     app = open_page("compare", a="theirs@base", b="theirs@100%", prompt=PROMPT, view="map")
     assert "trained elsewhere and imported" in texts(app)
     assert "Find the examples" not in [button.label for button in app.button]
+
+
+def test_figures_of_a_table_have_a_true_minus_and_what_is_not_known_no_column() -> None:
+    def page() -> None:
+        import math
+
+        import pandas as pd
+
+        from pages._ui.compare.map_tables import show_rows
+
+        rows = pd.DataFrame({"layer": ["L0", "L1"], "part": [-0.5, 2.0], "low": [math.nan] * 2, "±": [0.25, 0.0]})
+        show_rows(rows, height=200, key="table")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    proto = app.dataframe[0].proto
+    assert list(proto.column_order) == ["layer", "part", "±"]
+    written = pa.ipc.open_stream(proto.arrow_data.styler.display_values).read_pandas()
+    assert written["part"].tolist() == ["−0.500", "+2.000"]
+    assert written["±"].tolist() == ["0.250", "0.000"]

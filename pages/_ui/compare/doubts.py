@@ -18,7 +18,7 @@ def doubts(diff: GraphDiff, selection: Selection) -> None:
     found = doubts_of(store(), diff.a.key)
     few, more = found.has_read_few, found.can_read_more
     said = f"{found.text} {_LATER}" if few and not more else found.text
-    left, right = st.columns([4, 1.4], vertical_alignment="center") if said else (st.container(), st.container())
+    left, right = st.columns([2, 1], vertical_alignment="center") if said else (st.container(), st.container())
     if said:
         left.caption(f":orange[:material/warning:] {plain(said)}", help=_NOW if few and more else None)
     if more and selection.group is None:

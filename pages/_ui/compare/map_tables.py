@@ -11,6 +11,7 @@ from engine.analysis.acted import effect_table, layer_name
 from engine.domain.acted import Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.feature_names import FeatureNames
+from engine.domain.numbers import decimal, signed
 from engine.figures.map_tables import carrying, head_rows, matrix_rows, move_rows, place_rows, word_rows
 from engine.figures.map_view import MapView
 from engine.figures.names import visible
@@ -19,15 +20,15 @@ from pages._ui.graphs.picking import Edge
 
 MOST_ROWS = 200  # sent to the browser; a real model has thousands of places
 _NUMBER = st.column_config.NumberColumn
-_PART = _NUMBER("part", format="%+.3f", help="What it adds to the change of the logit.")
+_PART = _NUMBER("part", help="What it adds to the change of the logit.")
 _EFFECT = _NUMBER(
     "effect",
-    format="%+.3f",
     help="What the answer would lose, about, if this MLP or head wrote in B what it wrote in A: its change times the "
     "mean of the gradients in A and B.",
 )
 ERROR = "±"
 _IDS = ("id", "source", "target")
+_DIGITS = 3
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,20 @@ def _draw(table: MapTable, *, height: int) -> None:
 
 def show_rows(rows: pd.DataFrame, *, height: int, key: str, pick: bool = False) -> Edge | str | None:
     """Rows with their figures signed; of rows that can be picked, the id (or the two ends) of the one that is."""
-    shown = [column for column in rows.columns if column not in _IDS]
-    config = {column: _NUMBER(column, format="%+.3f") for column in shown if rows[column].dtype.kind == "f"} | {
-        "part": _PART,
-        "effect": _EFFECT,
-        ERROR: _NUMBER(ERROR, format="%.3f"),
-    }
+    unknown = rows.columns[rows.isna().all()] if len(rows) else ()  # intervals of too few words
+    shown = [column for column in rows.columns if column not in (*_IDS, *unknown)]
+    figures = [column for column in shown if rows[column].dtype.kind == "f"]
+    config = {column: _NUMBER(column) for column in figures} | {"part": _PART, "effect": _EFFECT}
+    texts = {column: partial(decimal if column == ERROR else signed, digits=_DIGITS) for column in figures}
+    styled = rows.style.format(texts)  # type: ignore[arg-type]  # formatters by column; its own has no true minus
     high = min(height, 38 + 27 * max(1, len(rows)))
     if not pick:
         st.dataframe(
-            rows, hide_index=True, row_height=27, column_order=shown, column_config=config, height=high, key=key
+            styled, hide_index=True, row_height=27, column_order=shown, column_config=config, height=high, key=key
         )
         return None
     picked = st.dataframe(
-        rows, hide_index=True, row_height=27, column_order=shown, column_config=config, height=high, key=key,
+        styled, hide_index=True, row_height=27, column_order=shown, column_config=config, height=high, key=key,
         on_select="rerun", selection_mode="single-row",
     )["selection"]["rows"]  # fmt: skip
     if not picked or picked[0] >= len(rows):

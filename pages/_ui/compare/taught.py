@@ -5,6 +5,7 @@ import streamlit as st
 from engine.analysis.taught import taught_sentence, taught_table
 from engine.domain.errors import InputError
 from engine.domain.jobs import FindExamples
+from engine.domain.numbers import signed
 from engine.workflows.queries import known_examples, stored_taught
 from pages._ui.compare.selection import Selection
 from pages._ui.jobs.button import job_button
@@ -15,7 +16,6 @@ from pages._ui.text import both_ends, plain, words
 FIRST = 10  # sentences shown; the rest can be scrolled to
 _PUSH = st.column_config.NumberColumn(
     "push",
-    format="%+.2f",
     help="The answer's gradient times that of the sentence's loss, summed over the run's checkpoints (TracIn), as a "
     "share of the strongest. Above zero: training on it raised the answer.",
 )
@@ -35,7 +35,8 @@ def which_examples(selection: Selection) -> None:
     st.markdown(plain(taught_sentence(found)))
     rows = taught_table(found)[["push", "sentence", "teaches"]]
     height = 38 + 35 * min(FIRST, len(rows))
-    st.dataframe(rows, height=height, hide_index=True, column_config={"push": _PUSH})
+    written = rows.style.format({"push": signed})  # type: ignore[dict-item]  # a column's own format has no true minus
+    st.dataframe(written, height=height, hide_index=True, column_config={"push": _PUSH})
 
 
 def _not_measured(selection: Selection, constraint_type: str) -> None:
