@@ -1,5 +1,7 @@
 """What the pages say of circuit change and of what was decided, as pure functions."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -16,7 +18,7 @@ from pages._ui.curves.stopping_view import readable
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
 from pages._ui.settled_text import marks, settled_words
 from pages._ui.train.decisions_view import costs, decides, newest, stopped_by
-from tests.store.artefacts import add_run
+from tests.store.artefacts import add_run, corpus
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
 
@@ -96,8 +98,16 @@ def test_the_estimate_counts_the_probes_that_are_there(store: Store) -> None:
 def test_every_measure_has_its_sentence():
     assert set(MEASURE_HELP) == set(MEASURES)
     assert measures_help().count("\n") == len(MEASURES) - 1
-    assert cost(2, 4).startswith("Traces 8 prompts at every checkpoint")
-    assert cost(1, 1).startswith("Traces 1 prompt at")
+
+
+def test_what_watching_takes_counts_the_probes_that_are_there() -> None:
+    one = corpus()  # a recall probe
+    assert cost(one, DecisionSettings(probe_kind="recall", n_prompts=4)).startswith(
+        "Traces 1 prompt at every checkpoin"
+    )
+    assert cost(one, DecisionSettings(probe_kind="paraphrase")) == ""
+    more = replace(one, probes=tuple(one.probes[0].model_copy(update={"id": f"p{n}"}) for n in range(9)))
+    assert cost(more, DecisionSettings(probe_kind="recall", n_prompts=4)).startswith("Traces 4 prompts at")
 
 
 def test_rows_of_stopping_rules_are_readable():
