@@ -45,7 +45,7 @@ def sentences(
 
 
 def explained_sentence(diff: GraphDiff) -> tuple[Piece, ...]:
-    """`Explained is the logit of smiles, minus the mean logit: 0.52 in A, 10.31 in B.`, and the common scale, if any."""
+    """`Explained is the logit of smiles, minus the mean logit: 0.52 in A, 10.31 in B.`, and a common scale, if any."""
     change = diff.explained
     if change.is_same:
         lead, unit = _named(diff)

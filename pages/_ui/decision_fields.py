@@ -5,7 +5,8 @@ from typing import Final
 
 import streamlit as st
 
-from engine.domain.corpus import PROBE_KINDS
+from engine.analysis.watched import watched_probes
+from engine.domain.corpus import PROBE_KINDS, Corpus
 from engine.domain.decisions import CURRICULUM_INFOS, STOPPING_INFOS, DecisionSettings
 from engine.domain.measures import MEASURE_TITLES, MEASURES, Measure
 from engine.domain.numbers import duration, plural
@@ -77,9 +78,11 @@ def measures_help() -> str:
     return "\n".join(f"- **{MEASURE_TITLES[measure]}**: {MEASURE_HELP[measure]}" for measure in MEASURES)
 
 
-def cost(n_types: int, n_prompts: int) -> str:
-    """What watching takes, in words."""
-    n = n_types * n_prompts
+def cost(corpus: Corpus, settings: DecisionSettings) -> str:
+    """What watching takes, in words; empty where the corpus has no probes of the kind."""
+    n = len(watched_probes(corpus, settings.probe_kind, settings.n_prompts))
+    if not n:
+        return ""
     return (
         f"Traces {plural(n, 'prompt')} at every checkpoint while training goes on: about {duration(n * _TRACE_S)} each "
         "time with the demo's model."

@@ -61,8 +61,9 @@ def _measured(store: Store, model: ModelSpec, request: Request) -> float | None:
     """Seconds, by the last jobs that did the same with this model; None where there is none."""
     done = [job for job in jobs().snapshot() if job.state == "done" and _is_alike(store, model, job.request, request)]
     same = [job for job in done if _trains(store, request) == _trained(job, done)]
-    rates = [seconds / _amount(store, job.request) for job in same if (seconds := _seconds(job)) >= _LEAST_S]
-    return max(rates[:_LOOKED_AT]) * _amount(store, request) if rates else None
+    looked_at = [job for job in same if _seconds(job) >= _LEAST_S][:_LOOKED_AT]
+    rates = [_seconds(job) / _amount(store, job.request) for job in looked_at]
+    return max(rates) * _amount(store, request) if rates else None
 
 
 def _seconds(job: JobRecord) -> float:

@@ -1,14 +1,16 @@
 """What the pages say of circuit change and of what was decided, as pure functions."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from engine.analysis.settling import Settled, Settling
 from engine.domain.decisions import CircuitReading, Decision, DecisionSettings, RunDecisions, Verdict
 from engine.domain.jobs import AnalyseRun
-from engine.domain.measures import MEASURES
+from engine.domain.measures import MEASURES, Estimate
 from engine.domain.runs import Checkpoint, CheckpointState, RunConfig
-from engine.domain.series import GraphSeries, SeriesGraph, SeriesKey
+from engine.domain.series import CausalCheck, GraphSeries, SeriesGraph, SeriesKey
 from engine.store import Store
 from pages._ui.curves.analyse import estimate, missing
 from pages._ui.curves.change_view import clicked_pair
@@ -16,7 +18,7 @@ from pages._ui.curves.stopping_view import readable
 from pages._ui.decision_fields import MEASURE_HELP, cost, measures_help
 from pages._ui.settled_text import marks, settled_words
 from pages._ui.train.decisions_view import costs, decides, newest, stopped_by
-from tests.store.artefacts import add_run
+from tests.store.artefacts import add_run, corpus
 
 CONFIG = RunConfig(name="mine", corpus="demo", n_steps=300, stopping="circuit_saturation")
 
@@ -35,6 +37,20 @@ def series(steps: tuple[int, ...], n_graphs: int) -> GraphSeries:
         probes=("p1", "p2"), transcoders="t", transcoders_hash="h",
     )  # fmt: skip
     return GraphSeries(key=key, graphs=(SeriesGraph(step=0, probe_id="p1", graph="g"),) * n_graphs)
+
+
+def causal(step: int) -> CausalCheck:
+    fall = Estimate(value=0.1, low=0.0, high=0.2)
+    return CausalCheck(
+        step=step,
+        constraint_type="one",
+        n_prompts=2,
+        n_features=3,
+        p_before=0.5,
+        drop=fall,
+        random_drop=fall,
+        n_draws=3,
+    )
 
 
 def decided(step: int, *, stop: bool = False, saturated: tuple[str, ...] = ()) -> Decision:
@@ -68,7 +84,10 @@ def test_the_chart_and_the_words_name_each_time_that_a_circuit_settled():
 
 def test_a_series_says_what_it_lacks():
     both = [checkpoint(0), checkpoint(50)]
-    assert missing(series((0, 50), 4), both) == ""  # 2 checkpoints x 2 prompts
+    whole = series((0, 50), 4)  # 2 checkpoints x 2 prompts
+    assert missing(whole.model_copy(update={"causal": (causal(0), causal(50))}), both) == ""
+    stopped = whole.model_copy(update={"causal": (causal(0),)})  # between the last graph and what it causes
+    assert missing(stopped, both) == "What the circuits cause was not measured at 1 checkpoint."
     assert missing(series((0, 50), 3), both) == "1 graph is missing: tracing was canceled before the end."
     assert missing(series((0,), 2), both) == "1 checkpoint came after this run was traced."
 
@@ -96,8 +115,16 @@ def test_the_estimate_counts_the_probes_that_are_there(store: Store) -> None:
 def test_every_measure_has_its_sentence():
     assert set(MEASURE_HELP) == set(MEASURES)
     assert measures_help().count("\n") == len(MEASURES) - 1
-    assert cost(2, 4).startswith("Traces 8 prompts at every checkpoint")
-    assert cost(1, 1).startswith("Traces 1 prompt at")
+
+
+def test_what_watching_takes_counts_the_probes_that_are_there() -> None:
+    one = corpus()  # a recall probe
+    assert cost(one, DecisionSettings(probe_kind="recall", n_prompts=4)).startswith(
+        "Traces 1 prompt at every checkpoin"
+    )
+    assert cost(one, DecisionSettings(probe_kind="paraphrase")) == ""
+    more = replace(one, probes=tuple(one.probes[0].model_copy(update={"id": f"p{n}"}) for n in range(9)))
+    assert cost(more, DecisionSettings(probe_kind="recall", n_prompts=4)).startswith("Traces 4 prompts at")
 
 
 def test_rows_of_stopping_rules_are_readable():

@@ -47,11 +47,12 @@ def missing(series: GraphSeries, checkpoints: list[Checkpoint]) -> str:
     if newer:
         return f"{plural(len(newer), 'checkpoint')} came after this run was traced."
     left = len(series.key.checkpoints) * len(series.key.probes) - len(series.graphs)
-    return (
-        f"{plural(left, 'graph')} {'is' if left == 1 else 'are'} missing: tracing was canceled before the end."
-        if left > 0
-        else ""
-    )
+    if left > 0:
+        return f"{plural(left, 'graph')} {'is' if left == 1 else 'are'} missing: tracing was canceled before the end."
+    unchecked = known - {one.step for one in series.causal}
+    if unchecked:
+        return f"What the circuits cause was not measured at {plural(len(unchecked), 'checkpoint')}."
+    return ""
 
 
 def estimate(store: Store, checkpoints: list[Checkpoint], request: AnalyseRun) -> str:

@@ -66,7 +66,7 @@ def train_form(page: str, *, taken: list[str]) -> None:
     with st.expander("More settings"):
         more = _more(method, stopping, curriculum)
     if more.decided.watched:
-        tell_cost.caption(cost(len(corpora[corpus].constraint_types), more.decided.settings.n_prompts))
+        tell_cost.caption(cost(store().corpus(corpus), more.decided.settings))
     if st.button("Start training", type="primary", icon=":material/play_arrow:", width="stretch"):
         config = checked(
             lambda: RunConfig(
