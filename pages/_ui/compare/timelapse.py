@@ -142,19 +142,24 @@ def _made(
 def _trace_missing(
     selection: Selection, diff: GraphDiff, points: tuple[Moment, ...], ready: set[int], step: int
 ) -> None:
-    """Begins by itself, neighbors of the shown step first; the time-lapse is drawn again whenever a step has come."""
+    """Neighbors of the shown step first; the time-lapse is drawn again whenever a step has come.
+
+    Begins by itself with the demo's model, whose steps take a second each; one of one's own may take minutes.
+    """
     missing = tuple(point for point in points if point.step not in ready)
     if not missing:
         return
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
     if len(timelapse_keys(store(), a, b, prompt)) > len(ready):
         again()  # another step has come while this was being drawn
+    at_once = store().run(selection.a.run).model.source == "bundled"
     job_button(
         Timelapse(
             a=a, b=b, prompt=prompt, transcoders=diff.a.key.transcoders, checkpoints=timelapse_order(missing, step)
         ),
         label=f"Trace the missing {plural(len(missing), 'step')}", key="trace steps",
-        icon=":material/conversion_path:", covers=lambda request: _is_for(request, selection), begin=True,
+        icon=":material/conversion_path:", covers=lambda request: _is_for(request, selection), begin=at_once,
+        note="" if at_once else "Each takes as long as a comparison whose transcoders are there. They are kept.",
         changes=lambda: len(timelapse_keys(store(), a, b, prompt)),
     )  # fmt: skip
 
