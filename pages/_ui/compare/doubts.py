@@ -23,4 +23,4 @@ def doubts(diff: GraphDiff, selection: Selection) -> None:
         left.caption(f":orange[:material/warning:] {plain(said)}", help=_NOW if few and more else None)
     if more and selection.group is None:
         with right:
-            train_again(selection)
+            train_again(selection, diff)

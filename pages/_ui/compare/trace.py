@@ -35,20 +35,26 @@ def trace_again(selection: Selection, diff: GraphDiff) -> None:
     """Of a comparison that was stored without all of its measures: with them, by the same transcoders."""
     job_button(
         Compare(
-            a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), transcoders=diff.a.key.transcoders
+            a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), transcoders=diff.a.key.transcoders,
+            settings=_as_before(diff),
         ),
         label="Trace again, with all edges", key="trace again", icon=":material/conversion_path:",
         covers=lambda request: _is_for(request, selection), primary=False,
     )  # fmt: skip
 
 
-def train_again(selection: Selection) -> None:
+def train_again(selection: Selection, diff: GraphDiff) -> None:
     """Of a comparison by transcoders that have read little: by a set that is trained on more."""
     job_button(
-        Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,)),
+        Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), settings=_as_before(diff)),
         label="Train on more texts and trace again", key="train again", icon=":material/conversion_path:",
         covers=lambda request: _is_for(request, selection), primary=False,
     )  # fmt: skip
+
+
+def _as_before(diff: GraphDiff) -> TraceSettings:
+    """With as many features: figures change with how many may be nodes."""
+    return TraceSettings(max_feature_nodes=diff.a.key.settings.max_feature_nodes)
 
 
 def _max_features() -> int | None:
