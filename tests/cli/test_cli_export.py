@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -134,4 +135,5 @@ def test_what_the_transcoders_have_not_read_is_told(cli: Cli, monkeypatch: pytes
     out = () if words[0] == "compare" else ("--format", "svg", "--out", "-")
     assert FEW not in cli(*words, *out).stdout
     monkeypatch.setattr(doubts, "few_read", lambda meta: FEW)
-    assert FEW in cli(*words, *out).stdout
+    without_tags = re.sub(r"<[^>]+>", " ", cli(*words, *out).stdout)  # a line of a picture ends anywhere
+    assert FEW in " ".join(without_tags.split())
