@@ -135,7 +135,7 @@ def _legend(view: MapView, width: float) -> list[list[_Key]]:
             x = 0.0
         lines[-1].append(_Key(x, colour, text))
         x += wide + 14
-    told = wrapped(" ".join(view.frames[-1].notes), width / _SPARE, 12)
+    told = wrapped(" ".join(view.frames[-1].told), width / _SPARE, 12)
     return [*lines, *([_Key(0.0, "", line)] for line in told)]
 
 

@@ -19,6 +19,7 @@ from engine.analysis.carried import explained_sentence, notes
 from engine.analysis.focus import Focus, drawn_sentence
 from engine.analysis.headline import as_text
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
+from engine.analysis.origins import left_out_of
 from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
@@ -133,7 +134,7 @@ def pair_view(
         places=frame_places(places, probe, diff.a.n_layers),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
-        notes=tuple(filter(None, (as_text(explained_sentence(diff)), drawn, *notes(diff), doubts))),
+        notes=tuple(filter(None, (as_text(explained_sentence(diff)), drawn, left_out_of(diff), *notes(diff), doubts))),
     )
 
 

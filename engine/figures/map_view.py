@@ -17,6 +17,7 @@ import numpy as np
 from engine.analysis.carried import explained_logits, notes
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.mean_parts import MeanParts
+from engine.analysis.origins import Origins, left_out_note, marks_note, origins
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, unit, words
@@ -62,6 +63,12 @@ class MapFrame:
     tops: tuple[str, ...]  # by panel: what the whole comes to
     spreads: tuple[str, ...] = ()  # by column: the intervals of totals that are means
     notes: tuple[str, ...] = ()  # what has to be known of its figures
+    marks: str = ""  # what a mark is
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a picture without a page around it says below."""
+        return tuple(filter(None, (self.marks, *self.notes)))
 
     @property
     def largest(self) -> tuple[float, float]:
@@ -184,7 +191,13 @@ def mean_view(found: MeanParts, mean: GraphDiff, steps: Mapping[str, int]) -> Ma
     """What carries the right answers of many prompts, on average; words are slots. `mean`: their mean circuit."""
     facts = (f"probability {percent(_right(graph))} on average" for graph in (mean.a, mean.b))
     frame = _frame_of(
-        None, mean, list(found.places), list(found.moves), (*facts, "orange: more in B · blue: less in B"), steps
+        None,
+        mean,
+        list(found.places),
+        list(found.moves),
+        (*facts, "orange: more in B · blue: less in B"),
+        steps,
+        found.origins,
     )
     return _carried([frame], mean, found.spans, NEW_WORD, can_join=found.can_join)
 
@@ -217,12 +230,12 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
     ]
     moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in graphs]
     facts = (*(_facts(graph, diff) for graph in graphs), "orange: more in B · blue: less in B")
-    return _frame_of(step, diff, places, moves, facts, steps)
+    return _frame_of(step, diff, places, moves, facts, steps, origins(diff))
 
 
 def _frame_of(
     step: int | None, diff: GraphDiff, places: Sequence[np.ndarray], moves: Sequence[np.ndarray],
-    facts: tuple[str, ...], steps: Mapping[str, int],
+    facts: tuple[str, ...], steps: Mapping[str, int], found: Origins | None,
 ) -> MapFrame:  # fmt: skip
     """`places`, `moves`: in A and in B."""
     change = diff.explained
@@ -243,7 +256,8 @@ def _frame_of(
             *(f"{visible(change.words)} {decimal(logit)}" for logit in (change.a, change.b)),
             f"{visible(change.words)} {signed(change.total)}",
         ),
-        notes=tuple(note for note in (low_fit({"A": diff.a, "B": diff.b}), *notes(diff)) if note),
+        marks=marks_note(change.words, found),
+        notes=tuple(filter(None, (left_out_note(found), low_fit({"A": diff.a, "B": diff.b}), *notes(diff)))),
     )
 
 

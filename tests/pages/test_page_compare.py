@@ -372,7 +372,7 @@ def test_graphs_of_before_their_measures_say_so_and_can_be_traced_again(open_pag
     assert not app.exception
     assert "Stored before parts were measured: some edges are not kept." in texts(app)
     assert "came through" not in texts(app)  # what the cut edges carried is not known
-    next(button for button in app.button if button.label == "Trace again, with all edges").click().run()
+    next(button for button in app.button if button.label == "Trace again, with all features and edges").click().run()
     asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Compare))
     assert (asked.a, asked.b, asked.prompts, asked.transcoders) == (*sides, (prompt,), key.transcoders)
     assert asked.settings != old[0].key.settings

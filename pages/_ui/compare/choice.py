@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import CUT, sentences
 from engine.analysis.headline import Piece
+from engine.analysis.origins import Origins, origins
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
 from engine.domain.numbers import plural, step_name
@@ -111,22 +112,26 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
 
     `spans`: what is told apart; else words.
     """
-    told(diff, selection, *sentences(diff, selection.probe, spans))
+    answers, carried = sentences(diff, selection.probe, spans)
+    told(diff, selection, answers, carried, origins(diff))
 
 
-def told(diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
-    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through."""
+def told(
+    diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carried: Sequence[Piece], known: Origins | None
+) -> None:
+    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through; `known`: where
+    it comes from."""
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
-    warn(diff, selection)
+    warn(diff, selection, known)
 
 
-def warn(diff: GraphDiff, selection: Selection) -> None:
+def warn(diff: GraphDiff, selection: Selection, known: Origins | None) -> None:
     """Where graphs explain little, or rest on little."""
     if warning := low_fit({"A": diff.a, "B": diff.b}):
         st.warning(warning, icon=":material/warning:")
-    doubts(diff, selection)
+    doubts(diff, selection, known)
 
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:

@@ -121,6 +121,7 @@ def _carried(
     )
     at = draw_map(view)
     frame = view.place_of_step(at.step)
+    what_marks_are(view.until(frame))
     diff, view = diffs[frame][1], view.until(frame)
     with told:
         sentence(diff, selection, view.spans)
@@ -148,6 +149,11 @@ def steps_of(selection: Selection) -> dict[str, int]:
 def draw_map(view: MapView) -> Marks:
     mark(difference_map(view, key=MAP_PICKING.key, marks=marks()))
     return marks()
+
+
+def what_marks_are(view: MapView) -> None:
+    """Below what carries the answer, at the step that it stands at."""
+    st.caption(plain(view.frames[-1].marks))
 
 
 def export_map(view: MapView, selection: Selection, text: str, *, subject: str = "") -> None:
