@@ -30,14 +30,13 @@ from engine.figures import palette
 from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import DEEP as DEEP
 from engine.figures.graph_view import Sent, checkpoint_title, short
-from engine.figures.map_split import Split
+from engine.figures.map_split import EXACT, Split
 from engine.figures.names import visible
 
 Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
 MOST_MOVES = 10  # arcs of one panel
-_EXACT = 9  # digits: rounded again where they are written, they are what pictures and tables say
 EMBEDDINGS, OUTPUT = "Emb", "Out"
 
 
@@ -105,7 +104,7 @@ class MapView(Sent):
             "first_layer": self.first_layer,
             "panels": [vars(panel) for panel in self.panels],
             "frames": [_frame(frame, *largest) for frame in self.frames],
-            "largest": [short(value, _EXACT) for value in largest],
+            "largest": [short(value, EXACT) for value in largest],
             "least": LEAST_MARK,
             "words": visible(self.words),
             "unit": self.unit,
@@ -295,18 +294,18 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
         "titles": list(frame.titles),
         "facts": list(frame.facts),
         "tops": list(frame.tops),
-        "largest": [short(value, _EXACT) for value in frame.largest],
-        "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
+        "largest": [short(value, EXACT) for value in frame.largest],
+        "totals": None if frame.totals is None else [short(value, EXACT) for value in frame.totals.tolist()],
         "spreads": list(frame.spreads),
         "places": {
             "row": row.tolist(),
             "column": column.tolist(),
-            "values": [[short(value, 4) for value in panel[row, column].tolist()] for panel in frame.places],
+            "values": [[short(value, EXACT) for value in panel[row, column].tolist()] for panel in frame.places],
         },
         "moves": {
             "source": source.tolist(),
             "target": target.tolist(),
-            "values": [[short(value, 4) for value in panel[target, source].tolist()] for panel in frame.moves],
+            "values": [[short(value, EXACT) for value in panel[target, source].tolist()] for panel in frame.moves],
             "drawn": [panel[target, source].tolist() for panel in shown],
         },
     }
