@@ -153,7 +153,10 @@ def map_keys(view: MapView) -> list[tuple[str, str]]:
     what, (place, move) = shortened(visible(view.words), 20), view.sizes()
     if view.picture == "acted":
         size = f"area: part of the change, in logits; {place}"
-        return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
+        ways = (
+            (f"raised {what}", f"lowered {what}") if view.by_training else (f"{what} higher in B", f"{what} lower in B")
+        )
+        return [("gained", ways[0]), ("lost", ways[1]), ("", size)]
     if view.picture == "heads":
         size = f"area: effect; {place}"
         helps = [("positive", f"helps {what}"), ("negative", "works against it")]

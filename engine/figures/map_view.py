@@ -89,6 +89,9 @@ class MapView(Sent):
     words: str  # what is explained; of heads, what they have an effect on
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
+    by_training: bool = (
+        True  # of where training acted; else two runs are laid side by side, and it is where they differ
+    )
     scale: tuple[float, float] | None = None  # `largest` of the frames that it had; None: of those that it has
 
     def payload(self) -> dict[str, Any]:
@@ -96,6 +99,7 @@ class MapView(Sent):
         largest = self.largest
         return {
             "picture": self.picture,
+            "by_training": self.by_training,
             "columns": [
                 {"label": visible(span.text), "first": span.first, "last": span.last, "bold": bold}
                 for span, bold in zip(self.spans, self.bold, strict=True)

@@ -10,7 +10,7 @@ from typing import cast
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.acted import ABOVE_MEAN, ESTIMATED, acted_sentence
+from engine.analysis.acted import ABOVE_MEAN, BETWEEN_RUNS, BY_TRAINING, ESTIMATED, acted_sentence, is_by_training
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece, as_text
 from engine.domain.acted import Acted
@@ -42,8 +42,8 @@ from pages._ui.session import store
 from pages._ui.takes import on_this_model
 from pages._ui.text import both_ends, plain
 
-TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
 TABLE_PX = 330
+_PICTURES: tuple[Picture, ...] = ("carried", "acted")
 _PIECES, _OVER = "pieces", "over"  # in the address
 
 
@@ -62,7 +62,7 @@ def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool =
         return
     told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
-        picture = picture_of("carried" if traced else "acted")
+        picture = picture_of(selection, "carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if picture == "acted" and acted is not None:
         _acted(selection, acted, shown, told, tools, traced=traced)
@@ -160,7 +160,7 @@ def export_map(view: MapView, selection: Selection, text: str, *, subject: str =
     """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
     drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
-    export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
+    export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {_titles(selection)[view.picture]}")
 
 
 def _below(
@@ -180,12 +180,28 @@ def _below(
             draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
 
 
-def picture_of(first: Picture) -> Picture:
+def _titles(selection: Selection) -> dict[str, str]:
+    trained = is_trained(selection)
+    return {"carried": "What carries the answer", "acted": BY_TRAINING if trained else BETWEEN_RUNS}
+
+
+def is_trained(selection: Selection) -> bool:
+    """Whether training led from A to B."""
+    sides = (selection.a, selection.b)
+    return is_by_training([one.ref for one in sides], [one.step for one in sides])
+
+
+def find_label(selection: Selection) -> str:
+    """Of the button that measures where training acted."""
+    return f"Find {_titles(selection)['acted'].lower()}"
+
+
+def picture_of(selection: Selection, first: Picture) -> Picture:
     """The one that is chosen; `first`: where the address asks for none."""
-    key, names = f"{PAGE} picture", list(TITLES)
+    key, names, titles = f"{PAGE} picture", list(_PICTURES), _titles(selection)
     st.session_state[key] = url.allowed(PAGE, "picture", names, first, "picture")
     st.segmented_control(
-        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: TITLES[name],
+        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: titles[name],
         on_change=url.changed, args=(PAGE, "picture", key),
     )  # fmt: skip
     return cast(Picture, st.session_state[key])
@@ -234,16 +250,16 @@ def step_of(ref: str) -> int | None:
 
 def _not_measured(selection: Selection) -> None:
     with st.container(border=True):
-        st.subheader("Where did training act?")
+        st.subheader("Where did training act?" if is_trained(selection) else "Where do they differ?")
         st.markdown(
-            "See which tokens, layers, matrices and heads made the difference between "
+            "See which tokens, layers, matrices and heads make the difference between "
             f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(both_ends(selection.prompt))}”. "
             "It needs no transcoders."
         )
         request = Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt)
         takes = on_this_model(store(), selection.a.run, "Seconds", request)
         job_button(
-            request, label="Find where training acted", key="where", icon=":material/my_location:",
+            request, label=find_label(selection), key="where", icon=":material/my_location:",
             note=f"{takes}. You can leave this page; the result is kept.",
             covers=lambda request: _is_for(request, selection),
         )  # fmt: skip

@@ -45,7 +45,7 @@ def mean_map(selection: Selection, shown: Shown) -> None:
     traced = is_traced(selection, shown)
     above, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
-        picture = picture_of("carried" if traced else "acted")
+        picture = picture_of(selection, "carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if picture == "acted":
         mean_acted(selection, above, tools)
