@@ -4,6 +4,7 @@ Whatever is marked in it or picked in a table goes into the address and is inspe
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -13,10 +14,11 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.analysis.acted import ABOVE_MEAN, BETWEEN_RUNS, BY_TRAINING, ESTIMATED, acted_sentence, is_by_training
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece, as_text
+from engine.analysis.parts import output_ids
 from engine.domain.acted import Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
-from engine.domain.jobs import Request, Where
+from engine.domain.jobs import Where
 from engine.export.exported_map import ExportedMap
 from engine.export.map_formats import formats_of
 from engine.figures.map_acted import acted_view
@@ -51,12 +53,13 @@ _PIECES, _OVER = "pieces", "over"  # in the address
 def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool = False) -> None:
     """What is stored of one prompt, or how to get it. `instead_of_graphs`: they were asked for, so they are offered
     first."""
-    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
     traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
+    asked = _asked(selection, shown) if traced else _Asked()
+    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt, asked.answers, asked.against)
     if instead_of_graphs:
         not_traced(selection)
     if acted is None and not traced:
-        _not_measured(selection)
+        _not_measured(selection, asked)
         if not instead_of_graphs:
             not_traced(selection)
         return
@@ -67,11 +70,33 @@ def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool =
     if picture == "acted" and acted is not None:
         _acted(selection, acted, shown, told, tools, traced=traced)
     elif picture == "acted":
-        _not_measured(selection)
+        _not_measured(selection, asked)
     elif traced:
         _carried(selection, acted, shown, told, tools)
     if not traced and not instead_of_graphs:
         not_traced(selection)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The words whose logits are explained; none: what B finds most probable."""
+
+    answers: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    text: str = ""
+
+
+def _asked(selection: Selection, shown: Shown) -> _Asked:
+    """As what carries it explains."""
+    if shown.settings.explained is None:
+        return _Asked()
+    diff = difference(store(), selection, shown.settings)
+    explained = diff.settings.explained if diff else None
+    if diff is None or explained is None:  # no outputs of these graphs
+        return _Asked()
+    words = dict(zip(output_ids(diff.b), diff.b.target_tokens, strict=True))
+    answers, against = (tuple(words[token] for token in of) for of in (explained.answers, explained.against))
+    return _Asked(answers, against, diff.explained.words)
 
 
 def _acted(
@@ -248,7 +273,7 @@ def step_of(ref: str) -> int | None:
         return None
 
 
-def _not_measured(selection: Selection) -> None:
+def _not_measured(selection: Selection, asked: _Asked) -> None:
     with st.container(border=True):
         st.subheader("Where did training act?" if is_trained(selection) else "Where do they differ?")
         st.markdown(
@@ -256,19 +281,13 @@ def _not_measured(selection: Selection) -> None:
             f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(both_ends(selection.prompt))}”. "
             "It needs no transcoders."
         )
-        request = Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt)
+        if asked.text:
+            st.caption(f"Explained is “{plain(asked.text)}”, as Settings of “What carries the answer” say.")
+        request = Where(
+            a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, answers=asked.answers, against=asked.against
+        )
         takes = on_this_model(store(), selection.a.run, "Seconds", request)
         job_button(
             request, label=find_label(selection), key="where", icon=":material/my_location:",
             note=f"{takes}. You can leave this page; the result is kept.",
-            covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
-
-
-def _is_for(request: Request, selection: Selection) -> bool:
-    asked = (selection.a.ref, selection.b.ref, selection.prompt)
-    return (
-        isinstance(request, Where)
-        and (request.a, request.b, request.prompt) == asked
-        and not request.answers + request.against
-    )
