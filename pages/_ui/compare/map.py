@@ -184,7 +184,8 @@ def what_marks_are(view: MapView) -> None:
 def export_map(view: MapView, selection: Selection, text: str, *, subject: str = "") -> None:
     """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
-    drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
+    model = store().run(selection.a.run).model.name
+    drawn = ExportedMap(view, a, b, prompt, text, subject=subject, model=model)
     export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {_titles(selection)[view.picture]}")
 
 
