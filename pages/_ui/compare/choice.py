@@ -9,12 +9,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import CUT, sentences
+from engine.analysis.curves import telling_kinds
 from engine.analysis.headline import Piece
 from engine.analysis.origins import Origins, origins
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
 from engine.domain.numbers import plural, step_name
 from engine.domain.runs import Checkpoint
+from engine.domain.words import listed
 from engine.figures.charts import mini_curves
 from engine.figures.fit_text import low_fit
 from engine.figures.map_view import DEEP
@@ -30,7 +32,7 @@ from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
-from pages._ui.text import CURVE_LEGEND, plain
+from pages._ui.text import plain
 
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
@@ -160,9 +162,15 @@ def plain_piece(text: str) -> str:
     return lead + plain(text) + trail
 
 
+# By probe kind, in the colors and marks of its line.
+_BADGES = {"recall": "green-badge[▲", "paraphrase": "gray-badge[●", "inference": "red-badge[■",
+           "retention": "orange-badge[◆"}  # fmt: skip
+
+
 def over_training(selection: Selection, *, height: int) -> None:
-    """Paraphrase and inference accuracy of both runs, with the chosen checkpoints marked."""
-    st.markdown(f"**Over training** {CURVE_LEGEND}")
+    """Accuracy of both runs, of the two probe kinds that tell most, with the chosen checkpoints marked."""
+    kinds = telling_kinds(scores(store(), side.run) for side in (selection.a, selection.b))
+    st.markdown(" ".join(["**Over training**", *(f":{_BADGES[kind]} {kind}]" for kind in kinds)]))
     sides = (("A", selection.a), ("B", selection.b))
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:
@@ -171,11 +179,11 @@ def over_training(selection: Selection, *, height: int) -> None:
             if found.empty:
                 st.caption("No probes were measured.")
                 continue
-            _mini(found, checkpoint.step, height - 40, key=f"mini {side}")
+            _mini(found, kinds, checkpoint.step, height - 40, key=f"mini {side}")
 
 
-def _mini(found: pd.DataFrame, step: int, height: int, *, key: str) -> None:
+def _mini(found: pd.DataFrame, kinds: Sequence[str], step: int, height: int, *, key: str) -> None:
     draw(
-        kept_chart(partial(mini_curves, found, cursor=step, height=height)),
-        key=key, alt=f"Accuracy on paraphrase and inference probes over training, {step_name(step)} marked.",
+        kept_chart(partial(mini_curves, found, kinds=kinds, cursor=step, height=height)),
+        key=key, alt=f"Accuracy on {listed(kinds)} probes over training, {step_name(step)} marked.",
     )  # fmt: skip
