@@ -108,15 +108,22 @@ function chartScale(timelapse, width) {
   };
 }
 
+// Of the points of a probe kind, as in the charts; others are round.
+const CORNERS = {
+  inference: [[-2.4, -2.4], [2.4, -2.4], [2.4, 2.4], [-2.4, 2.4]],
+  recall: [[0, -3], [3, 2.4], [-3, 2.4]],
+  retention: [[0, -3.3], [3.3, 0], [0, 3.3], [-3.3, 0]],
+};
+
 function drawCurve(chart, curve, at) {
   const colour = `tl-of-${curve.probes}`;
   const points = curve.steps.map((step, i) => [at.x(step), at.y(curve.accuracy[i])]);
   shape(chart, "polyline", { class: `tl-curve ${colour} ${curve.place ? "tl-dash" : ""}`, points: points.join(" ") });
   points.forEach(([x, y], i) => {
-    const mark =
-      curve.probes === "inference"
-        ? shape(chart, "rect", { class: `tl-point ${colour}`, x: x - 2.4, y: y - 2.4, width: 4.8, height: 4.8 })
-        : shape(chart, "circle", { class: `tl-point ${colour}`, cx: x, cy: y, r: 2.7 });
+    const corners = CORNERS[curve.probes]?.map(([right, down]) => [x + right, y + down]);
+    const mark = corners
+      ? shape(chart, "polygon", { class: `tl-point ${colour}`, points: corners.join(" ") })
+      : shape(chart, "circle", { class: `tl-point ${colour}`, cx: x, cy: y, r: 2.7 });
     shape(mark, "title", {}, `${curve.run}, ${stepName(curve.steps[i])}: ${curve.probes} ${percent(curve.accuracy[i])}`);
   });
 }

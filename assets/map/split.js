@@ -1,6 +1,6 @@
 // How the parts came about over training: words stacked over checkpoints, bands of layers a stretch. As SVG.
 
-const SPLIT = { left: 52, right: 118, head: 20, axis: 18, gap: 14, row: 22, top: 2 };
+const SPLIT = { left: 52, right: 140, head: 20, axis: 18, gap: 14, row: 22, top: 2 };
 const BAR_PX = 20;
 
 /** What is drawn beside the map; one stretch alone is told in bars. `shown`: how many stretches are, from the first. */

@@ -36,13 +36,13 @@ function sizeKey(here, all) {
 }
 
 /** [class of a mark, text] */
-function mapKeys({ picture, words, unit, largest }, frame) {
+function mapKeys({ picture, by_training: trained, words, unit, largest }, frame) {
   const what = shortened(words, 20);
   const [size, thickness] = frame.largest.map((here, place) => sizeKey(here, largest[place]));
   if (picture === "acted") {
     return [
-      ["tm-key tm-raises", `raised ${what}`],
-      ["tm-key tm-lowers", `lowered ${what}`],
+      ["tm-key tm-raises", trained ? `raised ${what}` : `${what} higher in B`],
+      ["tm-key tm-lowers", trained ? `lowered ${what}` : `${what} lower in B`],
       ["", `area: part of the change, in logits; the largest ${size}`],
     ];
   }

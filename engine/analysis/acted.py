@@ -21,6 +21,7 @@ ESTIMATED = (
     "Parts are taken from gradients at points on the way from A to B, so their sum is near the change, not equal to it."
 )
 EMBEDDINGS, OUTPUT = "embeddings", "output"
+BY_TRAINING, BETWEEN_RUNS = "Where training acted", "Where they differ"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class NamedPlace:
     part: float  # of the whole word
     first: int  # layers, the last one included; they make at least _MOST of the part
     last: int
+
+
+def is_by_training(checkpoints: Sequence[str], steps: Sequence[int | None]) -> bool:
+    """Whether training led from the first of these checkpoints (RUN@LABEL, with their steps) to the last, or back. From
+    one run to another none did, but from the base that both have."""
+    one_run = len({ref.partition("@")[0] for ref in checkpoints}) == 1
+    return one_run or 0 in (steps[0], steps[-1])
 
 
 def layer_name(layer: int, n_layers: int) -> str:

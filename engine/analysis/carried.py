@@ -18,7 +18,7 @@ from engine.domain.corpus import Probe
 from engine.domain.diffs import MEAN_COLUMNS, ExplainedChange, GraphDiff
 from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import AttributionGraph
-from engine.domain.numbers import decimal, signed
+from engine.domain.numbers import decimal, rounded, signed
 from engine.domain.words import token_name
 
 CUT = "Stored before parts were measured: some edges are not kept. Trace again to have them all."
@@ -176,4 +176,4 @@ def _token(spans: Sequence[TokenSpan], position: int) -> str:
 
 def _rest(total: float, row: pd.Series) -> str:
     """What did not come that way, of the numbers as they are written."""
-    return f" ({signed(round(total, 2) - round(row['change'], 2))} did not)"
+    return f" ({signed(rounded(total) - rounded(row['change']))} did not)"

@@ -1,11 +1,11 @@
 """Probe results of many checkpoints as learning curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.decisions import TypeScore
 from engine.domain.errors import InputError
 from engine.domain.runs import LOSS_SMOOTHING, ProbeResults
@@ -122,6 +122,13 @@ def accuracies(scores: pd.DataFrame) -> dict[str, tuple[float, int]]:
     """By probe kind: the share of probes that are right and their number, over all constraint types and rows."""
     groups = scores.assign(right=scores["accuracy"] * scores["n"]).groupby("probe_kind", sort=False)
     return {str(kind): (float(rows["right"].sum() / rows["n"].sum()), int(rows["n"].sum())) for kind, rows in groups}
+
+
+def telling_kinds(tables: Iterable[pd.DataFrame], most: int = 2) -> tuple[str, ...]:
+    """Of the probe kinds that were measured in any of these, those that tell most, in the order of all kinds."""
+    measured = {kind for scores in tables for kind in ([] if scores.empty else scores["probe_kind"])}
+    ranked = sorted(measured, key=lambda kind: PROBE_KINDS[kind].picker_rank)
+    return tuple(kind for kind in PROBE_KINDS if kind in ranked[:most])
 
 
 def mean_accuracy(scores: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:

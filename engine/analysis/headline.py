@@ -85,8 +85,13 @@ def _answer(graph: AttributionGraph, right: str | None) -> _Answer:
 
 
 def _premise(probe: Probe | None) -> list[Piece]:
-    """What the new word means, where the prompt has it."""
+    """What the new word means, where the prompt has it.
+
+    A meaning that is no more than the answer may be anything that was asked about the word: its color, its home.
+    """
     if probe is None or PROBE_KINDS[probe.kind].known_words or probe.constraint not in probe.text.split():
+        return []
+    if probe.meaning.strip().casefold() == probe.answer.strip().casefold():
         return []
     return [(probe.constraint, True), (" stands for ", False), (probe.meaning, True), (". ", False)]
 

@@ -15,6 +15,8 @@ import pandas as pd
 from engine.analysis.aggregate import Part
 from engine.analysis.carried import came_through, explained_logits
 from engine.analysis.headline import Piece
+from engine.analysis.mean_graph import RIGHT_ANSWER
+from engine.analysis.origins import Origins, mean_origins, origins
 from engine.analysis.parts import moved_parts, place_parts, reads_of_move, token_parts
 from engine.analysis.slots import Alignment, align, probe_slots
 from engine.analysis.word_pieces import TokenSpan, pieces
@@ -36,6 +38,7 @@ class MeanParts:
     place_error: np.ndarray  # (n_layers + 1, n_spans)
     move_error: np.ndarray  # (n_spans, n_spans)
     is_whole: bool  # whether every graph was measured before its edges were cut
+    origins: Origins | None  # the means; None where some are not known
 
 
 def mean_parts(parts: Sequence[Part], scale: float, *, joined: bool = True) -> MeanParts:
@@ -53,6 +56,7 @@ def mean_parts(parts: Sequence[Part], scale: float, *, joined: bool = True) -> M
         grids = [np.vstack([token_parts(graph, explained), place_parts(graph, explained)]) for graph in graphs]
         places.append([grid @ to_span for grid in grids])
         moves.append([to_span.T @ moved_parts(graph, explained) @ to_span for graph in graphs])
+    known = [one for _, diff in parts if (one := origins(diff)) is not None]
     of_places, of_moves = np.array(places), np.array(moves)  # (n_prompts, 2, …)
     return MeanParts(
         spans=tuple(spans),
@@ -62,6 +66,7 @@ def mean_parts(parts: Sequence[Part], scale: float, *, joined: bool = True) -> M
         place_error=_error(of_places, scale),
         move_error=_error(of_moves, scale),
         is_whole=all(graph.is_measured_whole for _, diff in parts for graph in (diff.a, diff.b)),
+        origins=mean_origins(known, RIGHT_ANSWER) if len(known) == len(parts) else None,
     )
 
 

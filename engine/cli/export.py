@@ -127,7 +127,7 @@ def map_of_diff(store: "Store", diff: "GraphDiff", theme: "Theme" = "light", *, 
     view = carried_view([(None, diff)], steps, joined=joined, taught=taught_word(probe))
     text = " ".join(as_text(one) for one in sentences(diff, probe, view.spans))
     doubts = doubts_of(store, diff.a.key).text
-    return ExportedMap(view, a, b, prompt, f"{text} {doubts}".strip(), theme)
+    return ExportedMap(view, a, b, prompt, f"{text} {doubts}".strip(), theme, model=_base_model(store, a))
 
 
 def acted_map(store: "Store", a: str, b: str, prompt: str, theme: "Theme", *, joined: bool) -> "ExportedMap":
@@ -156,7 +156,11 @@ def map_of_acted(store: "Store", found: "Acted", theme: "Theme" = "light", *, jo
     probe = store.probe_with([ref.partition("@")[0] for ref in (a, b)], prompt)
     steps = [store.checkpoint(ref).step for ref in found.key.checkpoints]
     view = acted_view(found, steps, joined=joined, taught=taught_word(probe))
-    return ExportedMap(view, a, b, prompt, acted_sentence(found, view.spans), theme)
+    return ExportedMap(view, a, b, prompt, acted_sentence(found, view.spans), theme, model=_base_model(store, a))
+
+
+def _base_model(store: "Store", ref: str) -> str:
+    return store.run(ref.partition("@")[0]).model.name
 
 
 @group.command()

@@ -151,10 +151,11 @@ def say_what_base_lacks(store: "Store", a: str, b: str, prompt: str) -> None:
 
 
 def say_doubts(store: "Store", diff: "GraphDiff") -> None:
-    """Where transcoders have read little, or the prompt."""
+    """Where left-out features carry much, and where transcoders have read little, or the prompt."""
+    from engine.analysis.origins import left_out_of
     from engine.workflows.doubts import doubts_of
 
-    if doubts := doubts_of(store, diff.a.key).text:
+    for doubts in filter(None, (left_out_of(diff), doubts_of(store, diff.a.key).text)):
         say(doubts)
 
 

@@ -5,23 +5,38 @@ For files and JSON the numbers themselves are written, not these texts.
 
 import math
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 MISSING = "–"
 FEW = 30  # of fewer, a share says more than was measured
+_HALF_UP = Context(prec=800, rounding=ROUND_HALF_UP)
+
+
+def rounded(value: float, digits: int = 2) -> float:
+    """As it is written: of what lies exactly between two, the one further from zero, as browsers write it (12.5 is 13
+    in pictures, too; Python alone would write 12)."""
+    return float(f"{_fixed(value, digits):.{digits}f}")
+
+
+def _fixed(value: float, digits: int) -> float | Decimal:
+    """What Python then writes as it should: the value, but where it may lie exactly between two."""
+    if value * 10**digits % 1 != 0.5:
+        return value
+    return Decimal(float(value)).quantize(Decimal(1).scaleb(-digits), context=_HALF_UP)
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
     """`0.87`, `−1.20`, `0.00`; a dash where it is not known."""
     if value is None or not math.isfinite(value):
         return MISSING
-    text = f"{value:,.{digits}f}"
+    text = f"{_fixed(value, digits):,.{digits}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
 def below(value: float, limit: float, digits: int = 2) -> str:
     """As `decimal`, but what is below the limit never reads as the limit: 0.7996 below 0.8 is `0.79`."""
     text = decimal(value, digits)
-    if value < limit <= round(value, digits):
+    if value < limit <= rounded(value, digits):
         text = decimal(limit - 10**-digits, digits)
     return text
 
@@ -36,7 +51,7 @@ def percent(share: float | None, digits: int = 0) -> str:
     """A share from 0 to 1: `82%`. What is not quite nothing, or not quite all, does not read as it: `<1%`, `>99%`."""
     if share is None or not math.isfinite(share):
         return MISSING
-    text = f"{100 * share:.{digits}f}".removeprefix("-")
+    text = f"{_fixed(100 * share, digits):.{digits}f}".removeprefix("-")
     smallest = f"{10**-digits:g}"
     if 0 < share < 1:
         if float(text) == 0:

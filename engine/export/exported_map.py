@@ -19,7 +19,14 @@ class ExportedMap:
     sentence: str  # what it tells, in words
     theme: "Theme" = "light"
     subject: str = ""
+    model: str = ""  # the base model of both
 
     @property
     def heading(self) -> str:
         return f"“{self.prompt} ▁”" if self.prompt else self.subject
+
+    @property
+    def caption(self) -> str:
+        """What a picture without a page around it is of, in letters that its fonts have."""
+        of, sides = f"“{self.prompt} …”" if self.prompt else self.subject, f"A {self.a}, B {self.b}"
+        return " · ".join(filter(None, (of, sides, self.model and f"base model {self.model}")))

@@ -19,7 +19,7 @@ def _html(drawn: ExportedMap, _: str) -> str:
 def _svg(drawn: ExportedMap, _: str) -> str:
     from engine.export.map_svg import map_svg
 
-    return map_svg(drawn.view, drawn.sentence, theme=drawn.theme)
+    return map_svg(drawn.view, drawn.sentence, caption=drawn.caption, theme=drawn.theme)
 
 
 def _png(drawn: ExportedMap, _: str) -> bytes:

@@ -108,7 +108,7 @@ def _boxes(
         value = float(frame.places[number, row, column])
         size = sqrt(min(1.0, abs(value) / largest))
         w, h = max(min(2.4, 0.35 * pitch[0]), most[0] * size), max(min(2.0, most[1]), most[1] * size)
-        name = f"{view.place_name(int(row), int(column))}: {value:+.2f}"
+        name = f"{view.place_name(int(row), int(column))}: {signed(value)}"
         box = (x[column] - w / 2, y[row] - h / 2, w, h)
         found.append(MarkBox(*box, value_colour(view.panels[number], value, colours), 0.4 + 0.6 * size, name))
     return found

@@ -14,7 +14,7 @@ from engine.export.shapes import Text, shortened, text_width
 from engine.figures import palette
 from engine.figures.map_split import OTHERS, Split
 
-_LEFT, _RIGHT, _HEAD, _AXIS, _GAP, _ROW, _APART = 52.0, 118.0, 20.0, 18.0, 14.0, 22.0, 14.0  # pixels
+_LEFT, _RIGHT, _HEAD, _AXIS, _GAP, _ROW, _APART = 52.0, 140.0, 20.0, 18.0, 14.0, 22.0, 14.0  # pixels
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _areas(
     for place, part in _spread(labels, top + 6, bottom - 2):
         mark = {"x": number(x[-1] + 7), "y": number(place - 4), "width": "8", "height": "8", "fill": part.colour}
         ET.SubElement(group, "rect", mark)
-        text = f"{shortened(part.label, 11)} {signed(float(part.values[-1]), small)}"
+        text = f"{shortened(part.label, 12)} {signed(float(part.values[-1]), small)}"
         add_text(group, Text(x[-1] + 20, place + 4, text, 12, colours["text"], anchor="start"))
 
 

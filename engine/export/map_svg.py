@@ -23,13 +23,14 @@ _SPARE = 1.16  # room for a key beyond the width that is only estimated: fonts d
 _SPLIT = 3 / 8  # of the width, beside where training acted
 
 
-def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width: int = 1280) -> str:
-    """The whole picture: the maps, how they came about over training, a legend; `sentence` above.
+def map_svg(view: MapView, sentence: str = "", *, caption: str = "", theme: Theme = "light", width: int = 1280) -> str:
+    """The whole picture: the maps, how they came about over training, a legend; `caption` and `sentence` above.
 
     `width`: pixels; deep models make it higher. It carries its own description for a screen reader.
     """
     colours = palette.GRAPH[theme]
-    lines = wrapped(sentence, width - 2 * _MARGIN, 14.5)
+    captions = wrapped(caption, (width - 2 * _MARGIN) / _SPARE, 14.5)
+    lines = [*captions, *wrapped(sentence, width - 2 * _MARGIN, 14.5)]
     stage = max(_LEAST_PX, _LAYER_PX * len(view.rows) + _AROUND_PX + (_ARCS_PX if view.picture == "carried" else 0))
     top = _MARGIN + _LINE * len(lines) + (6 if lines else 0)
     legend = _legend(view, width - 2 * _MARGIN)
@@ -40,7 +41,8 @@ def map_svg(view: MapView, sentence: str = "", *, theme: Theme = "light", width:
     ET.SubElement(root, "desc").text = printable(view.description)
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": BACKGROUND[theme]})
     for place, line in enumerate(lines):
-        add_text(root, Text(_MARGIN, _MARGIN + 13 + place * _LINE, line, 14.5, colours["text"], anchor="start"))
+        y, bold = _MARGIN + 13 + place * _LINE, place < len(captions)
+        add_text(root, Text(_MARGIN, y, line, 14.5, colours["text"], anchor="start", bold=bold))
     widths = _widths(view, width - 2 * _MARGIN)
     left = _MARGIN
     for place, wide in enumerate(widths):
@@ -135,7 +137,7 @@ def _legend(view: MapView, width: float) -> list[list[_Key]]:
             x = 0.0
         lines[-1].append(_Key(x, colour, text))
         x += wide + 14
-    told = wrapped(" ".join(view.frames[-1].notes), width / _SPARE, 12)
+    told = wrapped(" ".join(view.frames[-1].told), width / _SPARE, 12)
     return [*lines, *([_Key(0.0, "", line)] for line in told)]
 
 
@@ -153,7 +155,10 @@ def map_keys(view: MapView) -> list[tuple[str, str]]:
     what, (place, move) = shortened(visible(view.words), 20), view.sizes()
     if view.picture == "acted":
         size = f"area: part of the change, in logits; {place}"
-        return [("gained", f"raised {what}"), ("lost", f"lowered {what}"), ("", size)]
+        ways = (
+            (f"raised {what}", f"lowered {what}") if view.by_training else (f"{what} higher in B", f"{what} lower in B")
+        )
+        return [("gained", ways[0]), ("lost", ways[1]), ("", size)]
     if view.picture == "heads":
         size = f"area: effect; {place}"
         helps = [("positive", f"helps {what}"), ("negative", "works against it")]

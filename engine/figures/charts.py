@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from engine.analysis.curves import mean_accuracy, smoothed
+from engine.analysis.curves import mean_accuracy, smoothed, telling_kinds
 from engine.analysis.losses import is_of_every_step
 from engine.domain.corpus import PROBE_KINDS
 from engine.domain.runs import LOSS_SMOOTHING, LoggedMetrics, LossLog
@@ -55,15 +55,17 @@ def curve_chart(
     scores_by_run: Mapping[str, pd.DataFrame],
     *,
     kinds: Sequence[str] = tuple(PROBE_KINDS),
+    colors: Mapping[str, str] | None = None,
     width: int = 420,
     height: int = 200,
 ) -> alt.FacetChart:
     """All panels of `curve_panels` in one figure, with every legend: to keep and to print.
 
-    `width`, `height`: of one panel, in pixels.
+    `colors`: of the runs, else `run_colors`. `width`, `height`: of one panel, in pixels.
     """
-    rows, runs = _curve_rows(scores_by_run, kinds), list(scores_by_run)
-    layers = _curve_layers(rows, run_colors(runs), run_legend=alt.Legend(title=None, orient="right", symbolOpacity=1))
+    rows = _curve_rows(scores_by_run, kinds)
+    colors = run_colors(list(scores_by_run)) if colors is None else colors
+    layers = _curve_layers(rows, colors, run_legend=alt.Legend(title=None, orient="right", symbolOpacity=1))
     return themed(
         alt.layer(*layers, data=rows)
         .properties(width=width, height=height)
@@ -105,11 +107,14 @@ def mini_curves(
     scores: pd.DataFrame,
     *,
     cursor: int | None = None,
-    kinds: Sequence[str] = ("paraphrase", "inference"),
+    kinds: Sequence[str] | None = None,
     height: int = 120,
 ) -> alt.LayerChart:
-    """One run at a glance: the mean accuracy over constraint types, a line a probe kind, the cursor's step marked."""
-    rows = mean_accuracy(scores, kinds)
+    """One run at a glance: the mean accuracy over constraint types, a line a probe kind, the cursor's step marked.
+
+    Without `kinds` those that tell most.
+    """
+    rows = mean_accuracy(scores, telling_kinds([scores]) if kinds is None else kinds)
     base = alt.Chart(rows).encode(
         x=_step_axis(rows["step"], title=None),
         y=_accuracy_axis(None),
@@ -305,7 +310,9 @@ def _step_axis(steps: "pd.Series[Any]", *, title: str | None = "step") -> alt.X:
 
 def _accuracy_axis(title: str | None) -> alt.Y:
     axis = alt.Axis(tickCount=5, format="%", titlePadding=6, labelPadding=4)
-    return alt.Y("accuracy:Q", title=title, scale=alt.Scale(domain=[-2 * MARGIN, 1 + 2 * MARGIN]), axis=axis)
+    return alt.Y(
+        "accuracy:Q", title=title, scale=alt.Scale(domain=[-2 * MARGIN, 1 + 2 * MARGIN], nice=False), axis=axis
+    )
 
 
 def _by_kind(

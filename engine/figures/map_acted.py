@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
+from engine.analysis.acted import ABOVE_MEAN, BETWEEN_RUNS, BY_TRAINING, ESTIMATED, is_by_training
 from engine.analysis.acted_mean import ROLE_NAMES, ActedMean
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.means import student
@@ -31,10 +31,11 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
         _Told(f"{visible(acted.answer)} {signed(end.after - acted.before)}", _left(end.after - acted.before, total))
         for end, total in zip(acted.stretches, places.sum((1, 2)).cumsum().tolist(), strict=True)
     ]
-    frames = _acted_frames(places, told, steps, names, "Where training acted")
+    trained = is_by_training(acted.key.checkpoints, steps)
+    frames = _acted_frames(places, told, steps, names, _title(trained))
     return _acted(
         places, frames, spans, bold_words(spans, taught), names, acted.answer,
-        can_join=len(words(acted.tokens)) < len(acted.tokens),
+        can_join=len(words(acted.tokens)) < len(acted.tokens), by_training=trained,
     )  # fmt: skip
 
 
@@ -52,10 +53,17 @@ def acted_mean_view(mean: ActedMean, steps: Sequence[int | None]) -> MapView:
         spread = f" ({signed(low)} to {signed(high)})" if np.isfinite(low) else ""
         spreads = tuple(_spread(*student(one)) for one in by_word[:, :upto].sum((1, 2)).T)
         told.append(_Told(f"{RIGHT_ANSWER} {signed(change)}{spread}", _left(change, total), spreads))
-    title = f"Where training acted, mean over {plural(len(mean.words), 'word')}"
+    trained = is_by_training(mean.checkpoints, steps)
+    title = f"{_title(trained)}, mean over {plural(len(mean.words), 'word')}"
     frames = _acted_frames(by_word.mean(0), told, steps, names, title)
     bold = tuple(name == ROLE_NAMES[Role.WORD] for name in roles)
-    return _acted(by_word.mean(0), frames, spans, bold, names, f"the {RIGHT_ANSWER}", can_join=False)
+    return _acted(
+        by_word.mean(0), frames, spans, bold, names, f"the {RIGHT_ANSWER}", can_join=False, by_training=trained
+    )
+
+
+def _title(by_training: bool) -> str:  # noqa: FBT001 - as one reads it
+    return BY_TRAINING if by_training else BETWEEN_RUNS
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def _acted_frames(
 
 def _acted(
     places: np.ndarray, frames: tuple[MapFrame, ...], spans: tuple[TokenSpan, ...], bold: tuple[bool, ...],
-    names: Sequence[str], explained: str, *, can_join: bool,
+    names: Sequence[str], explained: str, *, can_join: bool, by_training: bool,
 ) -> MapView:  # fmt: skip
     n_layers = places.shape[1] - 2
     return MapView(
@@ -114,6 +122,7 @@ def _acted(
         words=explained,
         split=split(places, spans, names, n_layers),
         can_join=can_join,
+        by_training=by_training,
     )
 
 

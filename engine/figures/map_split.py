@@ -12,6 +12,7 @@ from engine.figures.names import visible
 
 MOST_BANDS = 8
 N_WORDS = 5  # that have a color; the others are one
+EXACT = 9  # digits: rounded again where they are written, they are what sentences and tables say
 OTHERS = -1  # in the place of a column
 
 
@@ -39,11 +40,11 @@ class Split:
         return {
             "names": list(self.names),
             "words": [
-                {"label": label, "column": column, "values": [short(value, 4) for value in values]}
+                {"label": label, "column": column, "values": [short(value, EXACT) for value in values]}
                 for label, column, values in zip(self.labels, self.columns, self.by_word.tolist(), strict=True)
             ],
             "bands": [
-                vars(band) | {"values": [short(value, 4) for value in values]}
+                vars(band) | {"values": [short(value, EXACT) for value in values]}
                 for band, values in zip(self.bands, self.by_band.tolist(), strict=True)
             ],
         }

@@ -17,6 +17,7 @@ import numpy as np
 from engine.analysis.carried import explained_logits, notes
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.mean_parts import MeanParts
+from engine.analysis.origins import Origins, left_out_note, marks_note, origins
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, unit, words
@@ -29,14 +30,13 @@ from engine.figures import palette
 from engine.figures.fit_text import low_fit
 from engine.figures.graph_view import DEEP as DEEP
 from engine.figures.graph_view import Sent, checkpoint_title, short
-from engine.figures.map_split import Split
+from engine.figures.map_split import EXACT, Split
 from engine.figures.names import visible
 
 Picture = Literal["acted", "carried", "heads"]
 LEAST_MARK = 0.01  # of the largest: a smaller mark is a pixel or two wide
 LEAST_MOVE = 0.1  # of the largest: thinner arcs are no help
 MOST_MOVES = 10  # arcs of one panel
-_EXACT = 9  # digits: rounded again where they are written, they are what pictures and tables say
 EMBEDDINGS, OUTPUT = "Emb", "Out"
 
 
@@ -62,6 +62,12 @@ class MapFrame:
     tops: tuple[str, ...]  # by panel: what the whole comes to
     spreads: tuple[str, ...] = ()  # by column: the intervals of totals that are means
     notes: tuple[str, ...] = ()  # what has to be known of its figures
+    marks: str = ""  # what a mark is
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a picture without a page around it says below."""
+        return tuple(filter(None, (self.marks, *self.notes)))
 
     @property
     def largest(self) -> tuple[float, float]:
@@ -83,6 +89,9 @@ class MapView(Sent):
     words: str  # what is explained; of heads, what they have an effect on
     split: Split | None  # over training
     can_join: bool  # whether some word has several pieces
+    by_training: bool = (
+        True  # of where training acted; else two runs are laid side by side, and it is where they differ
+    )
     scale: tuple[float, float] | None = None  # `largest` of the frames that it had; None: of those that it has
 
     def payload(self) -> dict[str, Any]:
@@ -90,6 +99,7 @@ class MapView(Sent):
         largest = self.largest
         return {
             "picture": self.picture,
+            "by_training": self.by_training,
             "columns": [
                 {"label": visible(span.text), "first": span.first, "last": span.last, "bold": bold}
                 for span, bold in zip(self.spans, self.bold, strict=True)
@@ -98,7 +108,7 @@ class MapView(Sent):
             "first_layer": self.first_layer,
             "panels": [vars(panel) for panel in self.panels],
             "frames": [_frame(frame, *largest) for frame in self.frames],
-            "largest": [short(value, _EXACT) for value in largest],
+            "largest": [short(value, EXACT) for value in largest],
             "least": LEAST_MARK,
             "words": visible(self.words),
             "unit": self.unit,
@@ -184,7 +194,13 @@ def mean_view(found: MeanParts, mean: GraphDiff, steps: Mapping[str, int]) -> Ma
     """What carries the right answers of many prompts, on average; words are slots. `mean`: their mean circuit."""
     facts = (f"probability {percent(_right(graph))} on average" for graph in (mean.a, mean.b))
     frame = _frame_of(
-        None, mean, list(found.places), list(found.moves), (*facts, "orange: more in B · blue: less in B"), steps
+        None,
+        mean,
+        list(found.places),
+        list(found.moves),
+        (*facts, "orange: more in B · blue: less in B"),
+        steps,
+        found.origins,
     )
     return _carried([frame], mean, found.spans, NEW_WORD, can_join=found.can_join)
 
@@ -217,12 +233,12 @@ def _carried_frame(step: int | None, diff: GraphDiff, spans: Sequence[TokenSpan]
     ]
     moves = [summed(summed(moved_parts(graph, explained), spans).T, spans).T for graph in graphs]
     facts = (*(_facts(graph, diff) for graph in graphs), "orange: more in B · blue: less in B")
-    return _frame_of(step, diff, places, moves, facts, steps)
+    return _frame_of(step, diff, places, moves, facts, steps, origins(diff))
 
 
 def _frame_of(
     step: int | None, diff: GraphDiff, places: Sequence[np.ndarray], moves: Sequence[np.ndarray],
-    facts: tuple[str, ...], steps: Mapping[str, int],
+    facts: tuple[str, ...], steps: Mapping[str, int], found: Origins | None,
 ) -> MapFrame:  # fmt: skip
     """`places`, `moves`: in A and in B."""
     change = diff.explained
@@ -243,7 +259,8 @@ def _frame_of(
             *(f"{visible(change.words)} {decimal(logit)}" for logit in (change.a, change.b)),
             f"{visible(change.words)} {signed(change.total)}",
         ),
-        notes=tuple(note for note in (low_fit({"A": diff.a, "B": diff.b}), *notes(diff)) if note),
+        marks=marks_note(change.words, found),
+        notes=tuple(filter(None, (left_out_note(found), low_fit({"A": diff.a, "B": diff.b}), *notes(diff)))),
     )
 
 
@@ -281,18 +298,18 @@ def _frame(frame: MapFrame, largest_place: float, largest_move: float) -> dict[s
         "titles": list(frame.titles),
         "facts": list(frame.facts),
         "tops": list(frame.tops),
-        "largest": [short(value, _EXACT) for value in frame.largest],
-        "totals": None if frame.totals is None else [short(value, 4) for value in frame.totals.tolist()],
+        "largest": [short(value, EXACT) for value in frame.largest],
+        "totals": None if frame.totals is None else [short(value, EXACT) for value in frame.totals.tolist()],
         "spreads": list(frame.spreads),
         "places": {
             "row": row.tolist(),
             "column": column.tolist(),
-            "values": [[short(value, 4) for value in panel[row, column].tolist()] for panel in frame.places],
+            "values": [[short(value, EXACT) for value in panel[row, column].tolist()] for panel in frame.places],
         },
         "moves": {
             "source": source.tolist(),
             "target": target.tolist(),
-            "values": [[short(value, 4) for value in panel[target, source].tolist()] for panel in frame.moves],
+            "values": [[short(value, EXACT) for value in panel[target, source].tolist()] for panel in frame.moves],
             "drawn": [panel[target, source].tolist() for panel in shown],
         },
     }

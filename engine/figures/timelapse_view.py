@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from engine.analysis.carried import same_sentence
-from engine.analysis.curves import mean_accuracy
+from engine.analysis.curves import mean_accuracy, telling_kinds
 from engine.analysis.focus import Focus
 from engine.analysis.headline import headline
 from engine.domain.corpus import Probe
@@ -36,7 +36,6 @@ from engine.figures.graph_view import (
 )
 from engine.figures.layout import layout
 
-CURVES = ("paraphrase", "inference")  # probe kinds beside the slider
 MOST_EDGES = 1_500  # a step: more are not told apart, and 17 steps of them are one megabyte
 _DIGITS = 3
 
@@ -160,10 +159,10 @@ def _node_columns(nodes: pd.DataFrame, ids: pd.Series) -> dict[str, list[Any]]:
 
 
 def _curves(scores_by_run: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    lines = []
+    lines, kinds = [], telling_kinds(scores_by_run.values())
     for place, (run, scores) in enumerate(scores_by_run.items()):
-        means = mean_accuracy(scores, CURVES)
-        for kind in CURVES:
+        means = mean_accuracy(scores, kinds)
+        for kind in kinds:
             line = means[means["probe_kind"] == kind].sort_values("step")
             if len(line):
                 accuracy = [short(value, _DIGITS) for value in line["accuracy"].tolist()]

@@ -9,8 +9,6 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$&\"'^=-])")
 _COLON = re.compile(r":(?=\S)")
 _SYMBOLS = re.compile(r"(?<=[<>~-])(?=[->=])")
 _JOINER = "\u2060"
-# The two lines of a small curve chart, in its colours and marks.
-CURVE_LEGEND = ":gray-badge[● paraphrase] :red-badge[■ inference]"
 
 
 def plain(text: object) -> str:

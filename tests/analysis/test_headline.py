@@ -63,6 +63,12 @@ def test_every_case_with_a_probe(a, b, sentence):
     assert said(a, b, BLARF) == f"blarf stands for happy. {sentence}"
 
 
+def test_a_meaning_that_is_the_answer_is_not_what_the_word_stands_for():
+    """Imported probes may ask where an animal lives: it is no river."""
+    home = BLARF.model_copy(update={"meaning": "Smiles", "answer": " smiles"})
+    assert said(WRONG, RIGHT, home).startswith("Only B expects the right answer, smiles")
+
+
 def test_without_a_probe():
     assert said(WRONG, WRONG, None) == "Both sides expect feels most (A 83%, B 83%)."
     assert said(WRONG, OTHER, None) == "The two sides continue differently: A says feels, B says laughs."

@@ -10,7 +10,8 @@ from engine.domain.numbers import below, count, decimal, duration, percent, plur
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
     [(0.871, 2, "0.87"), (-1.2, 2, "−1.20"), (-0.0004, 3, "0.000"), (-0.0, 2, "0.00"), (12345.6, 1, "12,345.6"),
-     (None, 2, "–"), (math.nan, 2, "–"), (math.inf, 2, "–")],
+     (None, 2, "–"), (math.nan, 2, "–"), (math.inf, 2, "–"), (0.28500489, 2, "0.29"), (0.125, 2, "0.13"),
+     (-2.5, 0, "−3"), (1e300, 0, f"{1e300:,.0f}")],
 )  # fmt: skip
 def test_a_decimal_has_a_true_minus_and_no_negative_zero(value: float | None, digits: int, text: str) -> None:
     assert decimal(value, digits) == text
@@ -26,7 +27,7 @@ def test_a_signed_number_shows_its_sign_only_where_it_has_one(value: float | Non
 @pytest.mark.parametrize(
     ("share", "digits", "text"),
     [(0.82, 0, "82%"), (0.0, 0, "0%"), (1.0, 0, "100%"), (0.004, 0, "<1%"), (0.996, 0, ">99%"), (0.0004, 1, "<0.1%"),
-     (0.9999, 1, ">99.9%"), (-0.25, 0, "−25%"), (None, 0, "–")],
+     (0.9999, 1, ">99.9%"), (-0.25, 0, "−25%"), (None, 0, "–"), (0.125, 0, "13%"), (0.375, 0, "38%")],
 )  # fmt: skip
 def test_a_share_never_reads_as_all_or_nothing_when_it_is_not(share: float | None, digits: int, text: str) -> None:
     assert percent(share, digits) == text

@@ -134,12 +134,26 @@ def test_every_line_of_the_menu_makes_a_file() -> None:
     drawn = ExportedMap(carried(), "real@base", "real@100%", "x", "It changed.")
     made = {download.entry.suffix: download.make(drawn) for download in downloads(MAP_FORMATS)}
     assert bytes(made[".png"])[:4] == b"\x89PNG"  # type: ignore[arg-type]
+    assert "“x …” · A real@base, B real@100%" in texts_of(str(made[".svg"]))
     rows = list(csv.DictReader(io.StringIO(str(made["-places.csv"]))))
     assert list(rows[0]) == ["layer", "word", "A", "B", "change"]
     assert (rows[0]["layer"], rows[0]["word"]) == ("L0", "blarf")
     assert float(rows[0]["change"]) == pytest.approx(float(rows[0]["B"]) - float(rows[0]["A"]))
     moves = list(csv.DictReader(io.StringIO(str(made["-moves.csv"]))))
     assert (moves[0]["from"], moves[0]["to"]) == ("blarf", "very")
+
+
+def test_a_picture_says_of_what_it_is() -> None:
+    drawn = ExportedMap(carried(), "real@base", "real@100%", "x", "It changed.", model="SmolLM2-135M")
+    told = "“x …” · A real@base, B real@100% · base model SmolLM2-135M"
+    assert drawn.caption == told
+    assert told in map_svg(drawn.view, drawn.sentence, caption=told)
+    assert "both of the base model SmolLM2-135M" in " ".join(look_into(map_html(drawn)).text.split())
+
+
+def test_a_begin_mark_is_written_whole_over_training() -> None:
+    root = parsed(map_svg(acted_view(acted(4, 0, 3, words=("<|im_start|>", " the", " glim")), [0, 1, 2, 3])))
+    assert any((text.text or "").startswith("<|im_start|> ") for text in root.iter(f"{SVG}text"))
 
 
 def test_a_map_without_arcs_offers_no_moves() -> None:

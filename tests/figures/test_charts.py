@@ -133,6 +133,13 @@ def test_the_loss_of_ten_runs_has_a_legend_beside_it_and_an_axis_of_choice():
     assert (legend["bind"], legend["select"]["fields"]) == ("legend", ["run"])
 
 
+def test_an_exported_figure_has_the_colors_of_the_page_and_no_more_than_all():
+    spec = curve_chart(dict.fromkeys(TEN[:2], scores()), colors={TEN[0]: "#287810", TEN[1]: "#c80080"}).to_dict()
+    line = spec["spec"]["layer"][1]["encoding"]
+    assert line["color"]["scale"]["range"] == ["#287810", "#c80080"]
+    assert line["y"]["scale"] == {"domain": [-0.03, 1.03], "nice": False}  # else the axis goes to 110%
+
+
 def test_mini_curves_are_means_over_types():
     spec = mini_curves(scores(), cursor=50).to_dict()
     rows = {(row["step"], row["probe_kind"]): row["accuracy"] for row in rows_of(spec)}

@@ -13,7 +13,8 @@ from engine.domain.acted import Acted, ChangedMatrix
 from engine.domain.annotations import Annotations
 from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import signed
-from engine.export.map_svg import map_svg
+from engine.export.map_svg import map_keys, map_svg
+from engine.figures.graph_view import short
 from engine.figures.map_acted import acted_mean_view, acted_view
 from engine.figures.map_split import OTHERS, bands, split
 from engine.figures.map_tables import (
@@ -201,3 +202,34 @@ def test_what_a_place_and_a_move_are_made_of() -> None:
     kept = layers[layers["read in"] == "the output"]["B"].item()
     assert kept == pytest.approx(diff.nodes.query("1 <= position <= 2")["part_b"].sum(), rel=1e-5)
     assert layers["B"].sum() == pytest.approx(view.frames[0].moves[1, column, 1])
+
+
+def test_a_figure_that_is_sent_reads_as_in_the_sentence() -> None:
+    """Rounded twice, 0.28500489 would be 0.285 and then 0.28."""
+    made = micro()
+    exact = FIRST.copy()
+    exact[1, 3] = 0.28500489
+    first = replace(made.stretches[0], after=1 + float(exact.sum()), by_matrix=exact)
+    key = made.key.model_copy(update={"checkpoints": made.key.checkpoints[:2], "hashes": made.key.hashes[:2]})
+    view = acted_view(replace(made, key=key, stretches=(first,)), [0, 10], joined=False)
+    sent = json.loads(view.wire)
+    assert 0.28500489 in sent["frames"][0]["places"]["values"][0]
+    assert [short(value) for value in (0.28500489, -1.25000049, 0.5, 15.0, 0.123456)] == [
+        0.28500489, -1.25000049, 0.5, 15.0, 0.12346,
+    ]  # fmt: skip
+
+
+def test_two_runs_differ_and_nothing_trained_one_to_the_other() -> None:
+    made = micro()
+    first = replace(made.stretches[0], by_matrix=FIRST)
+
+    def legend(checkpoints: tuple[str, str], steps: list[int | None]) -> tuple[str, str]:
+        key = made.key.model_copy(update={"checkpoints": checkpoints, "hashes": checkpoints})
+        view = acted_view(replace(made, key=key, stretches=(first,)), steps)
+        assert json.loads(view.wire)["by_training"] is view.by_training
+        return view.frames[0].titles[0], map_keys(view)[0][1]
+
+    assert legend(("one@50%", "one@100%"), [10, 20]) == ("Where training acted", "raised happy")
+    assert legend(("one@base", "two@100%"), [0, 20]) == ("Where training acted", "raised happy")
+    assert legend(("one@100%", "two@100%"), [20, 20]) == ("Where they differ", "happy higher in B")
+    assert legend(("one@100%", "gone@100%"), [20, None]) == ("Where they differ", "happy higher in B")

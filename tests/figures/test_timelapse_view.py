@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from engine.analysis.curves import telling_kinds
 from engine.analysis.diff import diff_graphs
 from engine.analysis.focus import focus, union
 from engine.domain.diffs import DiffSettings, GraphDiff
@@ -91,6 +92,14 @@ def test_curves_are_means_over_constraint_types():
     assert lines[0]["steps"] == [0, 100]
     assert lines[0]["accuracy"] == [0, 0.375]  # half of 1 and of 0.5, over two types
     assert lines[2]["accuracy"] == [0, 0.75]
+
+
+def test_the_two_probe_kinds_that_tell_most_have_curves():
+    """Of those that the corpus has."""
+    few = {"r": curve(0.5).query("probe_kind != 'inference'")}
+    lines = timelapse_view(MOMENTS, {0: random_diff(1)}, few).curves
+    assert [line["probes"] for line in lines] == ["recall", "paraphrase"]
+    assert telling_kinds([pd.DataFrame()]) == ()
 
 
 def test_sizes_are_on_one_scale_for_all_steps():

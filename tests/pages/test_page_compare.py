@@ -78,10 +78,10 @@ def test_a_wrong_address_says_so_and_falls_back(open_page: OpenPage, name: str, 
     assert "Edges from A to B" in texts(app)
 
 
-@pytest.mark.parametrize(("view", "first"), [("map", "Where did training act?"), ("graphs", "Not traced yet")])
+@pytest.mark.parametrize(("view", "first"), [("map", "Where do they differ?"), ("graphs", "Not traced yet")])
 def test_what_was_asked_for_is_offered_first(open_page: OpenPage, view: str, first: str) -> None:
     app = open_page("compare", prompt="the dog is happy and", view=view)
-    offered = [one.value for one in app.subheader if one.value in ("Where did training act?", "Not traced yet")]
+    offered = [one.value for one in app.subheader if one.value in ("Where do they differ?", "Not traced yet")]
     assert len(offered) == 2
     assert offered[0] == first
 
@@ -91,7 +91,7 @@ def test_what_is_not_traced_is_offered(open_page: OpenPage) -> None:
     app = open_page("compare", prompt=prompt)
     assert not app.exception
     assert app.query_params["view"] == "map"  # where training acted needs no graphs
-    assert "Where did training act?" in texts(app)
+    assert "Where do they differ?" in texts(app)
     assert "Not traced yet" in texts(app)
     assert prompt in texts(app)
     next(button for button in app.button if button.label == "Trace this comparison").click().run()
@@ -372,7 +372,7 @@ def test_graphs_of_before_their_measures_say_so_and_can_be_traced_again(open_pag
     assert not app.exception
     assert "Stored before parts were measured: some edges are not kept." in texts(app)
     assert "came through" not in texts(app)  # what the cut edges carried is not known
-    next(button for button in app.button if button.label == "Trace again, with all edges").click().run()
+    next(button for button in app.button if button.label == "Trace again, with all features and edges").click().run()
     asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Compare))
     assert (asked.a, asked.b, asked.prompts, asked.transcoders) == (*sides, (prompt,), key.transcoders)
     assert asked.settings != old[0].key.settings

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.analysis.acted import ABOVE_MEAN, ESTIMATED
 from engine.analysis.acted_mean import acted_mean, mean_sentence
+from engine.analysis.parts import output_ids
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.jobs import AskedPrompt, FindExamples, NeverCanceled, Where, WhereProbes, quiet
 from engine.domain.models import DEMO_MODEL, ModelSpec
@@ -21,6 +22,7 @@ from engine.workflows.prompt_groups import group_acted, group_prompts, probe_gro
 from engine.workflows.queries import comparison_graphs, stored_acted
 from engine.workflows.taught import find_examples
 from engine.workflows.where import where, where_probes
+from pages._ui import session
 from pages._ui.graphs.marks import Marks
 from tests.acted_means import but_rounding
 
@@ -56,6 +58,31 @@ def test_it_is_the_first_answer_where_nothing_was_traced(open_page: OpenPage) ->
     assert not app.exception
     labels = [button.label for button in app.button]
     assert labels.index("Find where training acted") < labels.index("Trace this comparison")
+
+
+def test_where_training_acted_on_a_contrast_is_offered_and_shown(open_page: OpenPage) -> None:
+    """What carries it explains “ends − smiles”: the other picture must not show “smiles” instead."""
+    store = Store(Path(os.environ["TRACELAPSE_HOME"]))
+    a, b = STORY["a"], STORY["b"]
+    graphs = comparison_graphs(store, a, b, PROMPT)
+    assert graphs is not None
+    ids = dict(zip(graphs[1].target_tokens, output_ids(graphs[1]), strict=True))
+    _measure(a, b)
+    here = {**STORY, "view": "map", "picture": "acted", "explained": f"{ids['ends']}-{ids['smiles']}"}
+    app = open_page("compare", **here)
+    assert not app.exception
+    assert "Explained is “ends − smiles”" in texts(app)
+    assert not app.dataframe
+    button = next(one for one in app.button if one.label == "Find where they differ")
+    button.click().run()
+    (job,) = [one for one in session.jobs().snapshot() if isinstance(one.request, Where)]
+    assert (job.request.answers, job.request.against) == (("ends",), ("smiles",))
+    where(store, job.request, quiet, NeverCanceled())
+    app = open_page("compare", **here)
+    assert "“ends − smiles”" in texts(app)
+    assert "changes by −" in texts(app)
+    assert app.dataframe
+    assert "Explained is “ends" not in texts(app)
 
 
 def test_a_checkpoint_and_itself(open_page: OpenPage) -> None:

@@ -9,11 +9,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.acted import ABOVE_MEAN
 from engine.analysis.carried import CUT, sentences
+from engine.analysis.curves import telling_kinds
 from engine.analysis.headline import Piece
+from engine.analysis.origins import Origins, origins
 from engine.analysis.word_pieces import TokenSpan
 from engine.domain.diffs import GraphDiff
 from engine.domain.numbers import plural, step_name
 from engine.domain.runs import Checkpoint
+from engine.domain.words import listed
 from engine.figures.charts import mini_curves
 from engine.figures.fit_text import low_fit
 from engine.figures.map_view import DEEP
@@ -29,7 +32,7 @@ from pages._ui.compare.prompt_box import group_options, prompt_box
 from pages._ui.compare.selection import FORMER_VIEWS, PAGE, VIEWS, Selection
 from pages._ui.pickers import checkpoint_picker
 from pages._ui.session import store
-from pages._ui.text import CURVE_LEGEND, plain
+from pages._ui.text import plain
 
 
 def choose(runs: Sequence[str], *, default_a: str, default_b: str) -> tuple[Selection, str]:
@@ -111,22 +114,26 @@ def sentence(diff: GraphDiff, selection: Selection, spans: Sequence[TokenSpan] |
 
     `spans`: what is told apart; else words.
     """
-    told(diff, selection, *sentences(diff, selection.probe, spans))
+    answers, carried = sentences(diff, selection.probe, spans)
+    told(diff, selection, answers, carried, origins(diff))
 
 
-def told(diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carried: Sequence[Piece]) -> None:
-    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through."""
+def told(
+    diff: GraphDiff, selection: Selection, answers: Sequence[Piece], carried: Sequence[Piece], known: Origins | None
+) -> None:
+    """`answers`: what both sides answer; `carried`: what is explained, and what its change came through; `known`: where
+    it comes from."""
     with st.container(key="sentences", gap=None):  # theme.css: close to each other
         st.markdown(markdown(answers), width="stretch")
         explanation(diff, carried)
-    warn(diff, selection)
+    warn(diff, selection, known)
 
 
-def warn(diff: GraphDiff, selection: Selection) -> None:
+def warn(diff: GraphDiff, selection: Selection, known: Origins | None) -> None:
     """Where graphs explain little, or rest on little."""
     if warning := low_fit({"A": diff.a, "B": diff.b}):
         st.warning(warning, icon=":material/warning:")
-    doubts(diff, selection)
+    doubts(diff, selection, known)
 
 
 def explanation(diff: GraphDiff, carried: Sequence[Piece]) -> None:
@@ -155,9 +162,15 @@ def plain_piece(text: str) -> str:
     return lead + plain(text) + trail
 
 
+# By probe kind, in the colors and marks of its line.
+_BADGES = {"recall": "green-badge[▲", "paraphrase": "gray-badge[●", "inference": "red-badge[■",
+           "retention": "orange-badge[◆"}  # fmt: skip
+
+
 def over_training(selection: Selection, *, height: int) -> None:
-    """Paraphrase and inference accuracy of both runs, with the chosen checkpoints marked."""
-    st.markdown(f"**Over training** {CURVE_LEGEND}")
+    """Accuracy of both runs, of the two probe kinds that tell most, with the chosen checkpoints marked."""
+    kinds = telling_kinds(scores(store(), side.run) for side in (selection.a, selection.b))
+    st.markdown(" ".join(["**Over training**", *(f":{_BADGES[kind]} {kind}]" for kind in kinds)]))
     sides = (("A", selection.a), ("B", selection.b))
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:
@@ -166,11 +179,11 @@ def over_training(selection: Selection, *, height: int) -> None:
             if found.empty:
                 st.caption("No probes were measured.")
                 continue
-            _mini(found, checkpoint.step, height - 40, key=f"mini {side}")
+            _mini(found, kinds, checkpoint.step, height - 40, key=f"mini {side}")
 
 
-def _mini(found: pd.DataFrame, step: int, height: int, *, key: str) -> None:
+def _mini(found: pd.DataFrame, kinds: Sequence[str], step: int, height: int, *, key: str) -> None:
     draw(
-        kept_chart(partial(mini_curves, found, cursor=step, height=height)),
-        key=key, alt=f"Accuracy on paraphrase and inference probes over training, {step_name(step)} marked.",
+        kept_chart(partial(mini_curves, found, kinds=kinds, cursor=step, height=height)),
+        key=key, alt=f"Accuracy on {listed(kinds)} probes over training, {step_name(step)} marked.",
     )  # fmt: skip

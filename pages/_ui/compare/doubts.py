@@ -1,7 +1,8 @@
-"""What the transcoders of two graphs have read, where that is little or the shown prompt itself."""
+"""What two graphs leave out, where it is much; what their transcoders have read, where it is little or this prompt."""
 
 import streamlit as st
 
+from engine.analysis.origins import Origins, left_out_note
 from engine.domain.diffs import GraphDiff
 from engine.workflows.doubts import doubts_of
 from pages._ui.compare.selection import Selection
@@ -13,8 +14,16 @@ _LATER = "A corpus of more texts, or a published set chosen in Models, is what h
 _NOW = "Tracing again trains a new set on more texts: those of the corpus and what the models write."
 
 
-def doubts(diff: GraphDiff, selection: Selection) -> None:
-    """Nothing where the transcoders have read enough and not this prompt."""
+_ALL = "Settings trace them all."
+
+
+def doubts(diff: GraphDiff, selection: Selection, known: Origins | None) -> None:
+    """Nothing where the graphs have what carries the answer, and their transcoders read enough and not this prompt.
+
+    `known`: where what is explained comes from.
+    """
+    if left_out := left_out_note(known):
+        st.caption(f":orange[:material/warning:] {plain(left_out)}{'' if selection.group else f' {_ALL}'}")
     found = doubts_of(store(), diff.a.key)
     few, more = found.has_read_few, found.can_read_more
     said = f"{found.text} {_LATER}" if few and not more else found.text

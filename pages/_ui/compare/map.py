@@ -4,19 +4,21 @@ Whatever is marked in it or picked in a table goes into the address and is inspe
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.acted import ABOVE_MEAN, ESTIMATED, acted_sentence
+from engine.analysis.acted import ABOVE_MEAN, BETWEEN_RUNS, BY_TRAINING, ESTIMATED, acted_sentence, is_by_training
 from engine.analysis.carried import sentences
 from engine.analysis.headline import Piece, as_text
+from engine.analysis.parts import output_ids
 from engine.domain.acted import Acted
 from engine.domain.diffs import GraphDiff
 from engine.domain.errors import NotFound
-from engine.domain.jobs import Request, Where
+from engine.domain.jobs import Where
 from engine.export.exported_map import ExportedMap
 from engine.export.map_formats import formats_of
 from engine.figures.map_acted import acted_view
@@ -42,8 +44,8 @@ from pages._ui.session import store
 from pages._ui.takes import on_this_model
 from pages._ui.text import both_ends, plain
 
-TITLES: dict[Picture, str] = {"carried": "What carries the answer", "acted": "Where training acted"}
 TABLE_PX = 330
+_PICTURES: tuple[Picture, ...] = ("carried", "acted")
 _PIECES, _OVER = "pieces", "over"  # in the address
 
 
@@ -51,27 +53,50 @@ _PIECES, _OVER = "pieces", "over"  # in the address
 def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool = False) -> None:
     """What is stored of one prompt, or how to get it. `instead_of_graphs`: they were asked for, so they are offered
     first."""
-    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt)
     traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
+    asked = _asked(selection, shown) if traced else _Asked()
+    acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt, asked.answers, asked.against)
     if instead_of_graphs:
         not_traced(selection)
     if acted is None and not traced:
-        _not_measured(selection)
+        _not_measured(selection, asked)
         if not instead_of_graphs:
             not_traced(selection)
         return
     told, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
-        picture = picture_of("carried" if traced else "acted")
+        picture = picture_of(selection, "carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if picture == "acted" and acted is not None:
         _acted(selection, acted, shown, told, tools, traced=traced)
     elif picture == "acted":
-        _not_measured(selection)
+        _not_measured(selection, asked)
     elif traced:
         _carried(selection, acted, shown, told, tools)
     if not traced and not instead_of_graphs:
         not_traced(selection)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The words whose logits are explained; none: what B finds most probable."""
+
+    answers: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    text: str = ""
+
+
+def _asked(selection: Selection, shown: Shown) -> _Asked:
+    """As what carries it explains."""
+    if shown.settings.explained is None:
+        return _Asked()
+    diff = difference(store(), selection, shown.settings)
+    explained = diff.settings.explained if diff else None
+    if diff is None or explained is None:  # no outputs of these graphs
+        return _Asked()
+    words = dict(zip(output_ids(diff.b), diff.b.target_tokens, strict=True))
+    answers, against = (tuple(words[token] for token in of) for of in (explained.answers, explained.against))
+    return _Asked(answers, against, diff.explained.words)
 
 
 def _acted(
@@ -121,6 +146,7 @@ def _carried(
     )
     at = draw_map(view)
     frame = view.place_of_step(at.step)
+    what_marks_are(view.until(frame))
     diff, view = diffs[frame][1], view.until(frame)
     with told:
         sentence(diff, selection, view.spans)
@@ -150,11 +176,17 @@ def draw_map(view: MapView) -> Marks:
     return marks()
 
 
+def what_marks_are(view: MapView) -> None:
+    """Below what carries the answer, at the step that it stands at."""
+    st.caption(plain(view.frames[-1].marks))
+
+
 def export_map(view: MapView, selection: Selection, text: str, *, subject: str = "") -> None:
     """`subject`: of many prompts, which they are."""
     a, b, prompt = selection.a.ref, selection.b.ref, selection.prompt
-    drawn = ExportedMap(view, a, b, prompt, text, subject=subject)
-    export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {TITLES[view.picture]}")
+    model = store().run(selection.a.run).model.name
+    drawn = ExportedMap(view, a, b, prompt, text, subject=subject, model=model)
+    export_menu(formats_of(view), drawn, name=f"{a} {b} {prompt or subject} {_titles(selection)[view.picture]}")
 
 
 def _below(
@@ -174,12 +206,28 @@ def _below(
             draw_tables(tables[1:], key=f"{view.picture} more", height=TABLE_PX)
 
 
-def picture_of(first: Picture) -> Picture:
+def _titles(selection: Selection) -> dict[str, str]:
+    trained = is_trained(selection)
+    return {"carried": "What carries the answer", "acted": BY_TRAINING if trained else BETWEEN_RUNS}
+
+
+def is_trained(selection: Selection) -> bool:
+    """Whether training led from A to B."""
+    sides = (selection.a, selection.b)
+    return is_by_training([one.ref for one in sides], [one.step for one in sides])
+
+
+def find_label(selection: Selection) -> str:
+    """Of the button that measures where training acted."""
+    return f"Find {_titles(selection)['acted'].lower()}"
+
+
+def picture_of(selection: Selection, first: Picture) -> Picture:
     """The one that is chosen; `first`: where the address asks for none."""
-    key, names = f"{PAGE} picture", list(TITLES)
+    key, names, titles = f"{PAGE} picture", list(_PICTURES), _titles(selection)
     st.session_state[key] = url.allowed(PAGE, "picture", names, first, "picture")
     st.segmented_control(
-        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: TITLES[name],
+        "Picture", names, key=key, required=True, label_visibility="collapsed", format_func=lambda name: titles[name],
         on_change=url.changed, args=(PAGE, "picture", key),
     )  # fmt: skip
     return cast(Picture, st.session_state[key])
@@ -226,27 +274,21 @@ def step_of(ref: str) -> int | None:
         return None
 
 
-def _not_measured(selection: Selection) -> None:
+def _not_measured(selection: Selection, asked: _Asked) -> None:
     with st.container(border=True):
-        st.subheader("Where did training act?")
+        st.subheader("Where did training act?" if is_trained(selection) else "Where do they differ?")
         st.markdown(
-            "See which tokens, layers, matrices and heads made the difference between "
+            "See which tokens, layers, matrices and heads make the difference between "
             f"**{plain(selection.a.ref)}** and **{plain(selection.b.ref)}** on “{plain(both_ends(selection.prompt))}”. "
             "It needs no transcoders."
         )
-        request = Where(a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt)
+        if asked.text:
+            st.caption(f"Explained is “{plain(asked.text)}”, as Settings of “What carries the answer” say.")
+        request = Where(
+            a=selection.a.ref, b=selection.b.ref, prompt=selection.prompt, answers=asked.answers, against=asked.against
+        )
         takes = on_this_model(store(), selection.a.run, "Seconds", request)
         job_button(
-            request, label="Find where training acted", key="where", icon=":material/my_location:",
+            request, label=find_label(selection), key="where", icon=":material/my_location:",
             note=f"{takes}. You can leave this page; the result is kept.",
-            covers=lambda request: _is_for(request, selection),
         )  # fmt: skip
-
-
-def _is_for(request: Request, selection: Selection) -> bool:
-    asked = (selection.a.ref, selection.b.ref, selection.prompt)
-    return (
-        isinstance(request, Where)
-        and (request.a, request.b, request.prompt) == asked
-        and not request.answers + request.against
-    )

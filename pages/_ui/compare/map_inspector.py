@@ -81,8 +81,8 @@ def _title(text: str) -> Iterator[None]:
 
 
 def changed_at(acted: Acted, layer: int, span: TokenSpan) -> Tables:
-    """The matrices and heads of a place of one prompt that training changed."""
-    return {"Matrices that training changed": matrices_at(acted, layer, span), "Heads": heads_at(acted, layer, span)}
+    """The matrices and heads of a place of one prompt that training changed, or two runs differ in."""
+    return {"Matrices that differ": matrices_at(acted, layer, span), "Heads": heads_at(acted, layer, span)}
 
 
 def _place(
@@ -119,9 +119,9 @@ def _note(view: MapView, title: str) -> str:
     """What the figures of a tab are, where they are not parts of the figure in the title."""
     if (title == FEATURES) == (view.picture == "carried"):
         return KEPT if title == FEATURES else ""
-    of, shown = "What carries the answer", "where training acted"
+    of, shown = "What carries the answer", "this picture"
     if view.picture == "carried":
-        of, shown = "Where training acted", "what carries the answer"
+        of, shown = "Where the matrices differ", "what carries the answer"
     return f"{of}: another measure than {shown}, whose figure it does not add up to."
 
 

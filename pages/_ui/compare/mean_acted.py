@@ -21,7 +21,7 @@ from engine.workflows.courses import path_between
 from engine.workflows.learned import asked_of
 from engine.workflows.prompt_groups import group_acted, group_prompts
 from pages._ui.acted_probes import kept_mean, made_from, offer_to_measure
-from pages._ui.compare.map import TABLE_PX, draw_map, export_map, kept_view, step_of
+from pages._ui.compare.map import TABLE_PX, draw_map, export_map, find_label, is_trained, kept_view, step_of
 from pages._ui.compare.map_inspector import Tables, inspect_marked
 from pages._ui.compare.map_tables import MapTable, draw_tables
 from pages._ui.compare.mean_circuit import chosen_count, list_prompts
@@ -46,14 +46,16 @@ def mean_acted(selection: Selection, above: DeltaGenerator, tools: DeltaGenerato
 
 
 def _offer(selection: Selection, missing: Sequence[Probe], n: int) -> None:
-    told = (
-        "See at which tokens and layers training made the right answers rise or fall, on average. It needs no "
-        "transcoders and no graphs."
+    see = (
+        "training made the right answers rise or fall"
+        if is_trained(selection)
+        else "the right answers of A and B differ"
     )
+    told = f"See at which tokens and layers {see}, on average. It needs no transcoders and no graphs."
     n_stretches = len(path_between(store(), selection.a, selection.b)) - 1
     offer_to_measure(
         WhereProbes(a=selection.a.ref, b=selection.b.ref, asked=asked_of(missing)), selection.a.run, n,
-        n_stretches=n_stretches, label="Find where training acted", key="where of many",
+        n_stretches=n_stretches, label=find_label(selection), key="where of many",
         told=told if len(missing) == n else "",
     )  # fmt: skip
 
@@ -112,4 +114,4 @@ def _intervals(mean: ActedMean) -> str:
 
 def _changed_at(mean: ActedMean, layer: int, span: TokenSpan) -> Tables:
     rows: pd.DataFrame = mean_matrices_at(mean, layer, span.text)
-    return {"Matrices that training changed": rows}
+    return {"Matrices that differ": rows}

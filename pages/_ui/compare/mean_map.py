@@ -25,6 +25,7 @@ from pages._ui.compare.map import (
     picture_of,
     pieces_switch,
     steps_of,
+    what_marks_are,
 )
 from pages._ui.compare.map_inspector import inspect_marked
 from pages._ui.compare.map_tables import ERROR, MOST_ROWS, MapTable, draw_tables
@@ -44,7 +45,7 @@ def mean_map(selection: Selection, shown: Shown) -> None:
     traced = is_traced(selection, shown)
     above, controls = st.columns([3, 1.9], gap="medium", vertical_alignment="top")
     with controls:
-        picture = picture_of("carried" if traced else "acted")
+        picture = picture_of(selection, "carried" if traced else "acted")
         tools = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if picture == "acted":
         mean_acted(selection, above, tools)
@@ -62,9 +63,10 @@ def _carried(
     found = _mean_parts(mean, (*mean.made_from, pieces), joined=not pieces)
     view = kept_view(lambda: mean_view(found, diff, steps_of(selection)), ("mean", *mean.made_from, pieces))
     at = draw_map(view)
+    what_marks_are(view)
     answers, carried = headline(diff), (*explained_sentence(diff), (" ", False), *mean_sentence(diff.explained, found))
     with above:
-        told(diff, selection, answers, carried)
+        told(diff, selection, answers, carried, found.origins)
     with tools:
         pieces_switch(view)
         settings_menu(diff, selection, shown)

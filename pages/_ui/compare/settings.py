@@ -54,8 +54,13 @@ def settings_menu(diff: GraphDiff, selection: Selection, shown: Shown) -> None:
             )
         if panel.open and (told := _transcoders(diff.a.key.transcoders)):
             st.caption(told)
-        if selection.group is None and not all(graph.is_measured_whole for graph in (diff.a, diff.b)):
+        if selection.group is None and any(_lacks_some(graph) for graph in (diff.a, diff.b)):
             trace_again(selection, diff)
+
+
+def _lacks_some(graph: AttributionGraph) -> bool:
+    """Whether it could be traced with more edges or more features."""
+    return not graph.is_measured_whole or graph.key.settings.max_feature_nodes is not None
 
 
 def _transcoders(name: str) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.analysis.carried import explained_sentence
 from engine.analysis.focus import Focus, drawn_sentence, focus
+from engine.analysis.origins import origins
 from engine.domain.diffs import CHANGE, NOT_CHANGED, STATUSES, GraphDiff, Status
 from engine.domain.feature_names import FeatureNames
 from engine.domain.numbers import step_name
@@ -88,7 +89,7 @@ def workbench(selection: Selection, view: str) -> None:
     diff = drawn(diff, names.annotations, shown)
     if view == "Table":
         explanation(diff, explained_sentence(diff))
-        warn(diff, selection)
+        warn(diff, selection, origins(diff))
     elif frame is None or frame.step is None:
         with above:
             sentence(diff, selection)

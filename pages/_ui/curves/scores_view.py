@@ -92,7 +92,9 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     )  # fmt: skip
     st.caption(_how_to(len(drawn), highlighted))
     chosen = {run: frame[frame["constraint_type"].isin(settings.types)] for run, frame in drawn.items()}
-    curves = partial(curve_chart, chosen, kinds=settings.kinds, height=_PANEL_PX)
+    curves = partial(
+        curve_chart, chosen, kinds=settings.kinds, colors={run: colors[run] for run in chosen}, height=_PANEL_PX
+    )
     figures: Figures = {"loss": loss, "learning-curves": curves}
     with menu:
         take_away(figures, key="take away curves")

@@ -29,8 +29,9 @@ def demo_story(runs: list[RunInfo]) -> None:
     if compared is not None:
         explained = plain(compared.diff.explained.words)
         st.caption(
-            f"Across: the words of the prompt. Up: the layers. A mark is what a layer adds at a word to the logit of "
-            f"“{explained}”: green pushes it up, purple down. Arcs: what moves from word to word. Both on one scale."
+            "Across: the words of the prompt. Up: the layers. A mark is what of the logit of "
+            f"“{explained}” runs through a layer at a word, directly or by later layers: green pushes it up, purple "
+            "down. Marks overlap. Arcs: what moves from word to word. Both on one scale."
         )
     _studies()
 
@@ -75,7 +76,7 @@ def _picture(side: str, compared: Compared) -> None:
     st.markdown(f"“{plain(compared.probe.text)} …”: {verdict}")
     width, height = _PICTURE
     explained = compared.diff.explained.words
-    alt = f"Map of {side}: what each layer adds to “{explained}” at each word of “{compared.probe.text}”."
+    alt = f"Map of {side}: what of “{explained}” runs through each layer at each word of “{compared.probe.text}”."
     drawn = answer_map(compared, side, alt=alt, width=width, height=height)
     st.html(f'<div class="run-picture" style="aspect-ratio: {width} / {height}">{drawn}</div>')
 

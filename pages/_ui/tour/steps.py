@@ -119,7 +119,8 @@ def path_step(tour: Tour) -> Step:
         notes = (
             f"Across: the words of the prompt, after {visible(found.diff.a.tokens[0])}, its beginning.",
             f"Up: the model’s layers, L0 to L{found.diff.a.n_layers - 1}. Emb is the word itself, before any layer.",
-            f"A mark is what a layer adds at a word to the score of “{answer}”; a larger one adds more.",
+            f"A mark is what of the score of “{answer}” runs through a layer at a word, directly or by "
+            "later layers. Marks overlap.",
             "An arc is what moves from a word to a later one; a thicker one moves more.",
             "Both Maps have one scale.",
         )
@@ -133,7 +134,9 @@ def path_step(tour: Tour) -> Step:
 
 
 def _map_of(found: Compared, side: str, name: str) -> str:
-    alt = f"{name}: what each layer adds to “{found.probe.answer.strip()}” at each word of “{found.probe.text}”."
+    alt = (
+        f"{name}: what of “{found.probe.answer.strip()}” runs through each layer at each word of “{found.probe.text}”."
+    )
     return answer_map(found, side, alt=alt, width=350, height=300)
 
 
