@@ -108,8 +108,17 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
 
 
 def say_few(store: "Store", key: ComponentKey) -> None:
-    """Where what these scores rest on is no sure ground. Raises NotFound, Damaged."""
+    """Where what these scores rest on is no sure ground, and which pairs were left out. Raises NotFound, Damaged."""
     _say_few(n_pairs_of(store.components(key.hash)))
+    say_left_out(store, key.run, key.pairs)
+
+
+def say_left_out(store: "Store", run: str, pairs: str) -> None:
+    """Where some pairs of the corpus cannot be used with the run's model."""
+    from engine.workflows.component_pairs import left_out, pairs_fit
+
+    if told := left_out(pairs, pairs_fit(store, run, pairs)):
+        say(told)
 
 
 def _say_few(n_pairs: int) -> None:

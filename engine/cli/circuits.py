@@ -94,7 +94,7 @@ def find(
     json_file: JsonFile = None,
 ) -> None:
     """Score every edge at each checkpoint (EAP-IG), and measure faithfulness against size. What is stored stays."""
-    from engine.cli.circuit_text import found_records, show_found
+    from engine.cli.circuit_text import found_records, say_left_out, show_found
     from engine.domain.jobs import FindCircuits
     from engine.jobs import run_inline
 
@@ -113,6 +113,8 @@ def find(
         write_json(records, json_file)
     if json_file != "-":
         show_found(records)
+        for run, corpus in dict.fromkeys((one["checkpoint"].partition("@")[0], one["pairs"]) for one in records):
+            say_left_out(store, run, corpus)
 
 
 @group.command()

@@ -54,7 +54,7 @@ def offer_to_find(run: str, left: Remaining, pairs: str, settings: ScoreSettings
         job_button(
             request, label=_label(left) if others_found else "Find the circuits of all checkpoints",
             key="find circuits", icon=":material/hub:",
-            note=estimate(run, request, fit.n, n_scored=len(left.without_curve)),
+            note=estimate(run, request, fit.n_fit, n_scored=len(left.without_curve)),
             covers=lambda request: finds(request, run, pairs),
         )  # fmt: skip
 
@@ -75,8 +75,8 @@ def _label(left: Remaining) -> str:
 
 
 def estimate(run: str, request: FindCircuits, n_there: int, *, n_scored: int = 0) -> str:
-    """What it takes. `n_there`: pairs of the corpus; 0 where that is not known. `n_scored`: of so many of the
-    checkpoints faithfulness alone is to be measured."""
+    """What it takes. `n_there`: pairs of the corpus that can be used; 0 where that is not known. `n_scored`: of so
+    many of the checkpoints faithfulness alone is to be measured."""
     settings, n = request.settings, len(request.checkpoints)
     n_pairs = min(settings.n_pairs, n_there or settings.n_pairs)
     up_to = "" if n_there else "up to "
