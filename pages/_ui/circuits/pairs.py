@@ -2,15 +2,13 @@
 
 import streamlit as st
 
-from engine.domain.errors import TracelapseError
 from engine.domain.numbers import count, plural
 from engine.domain.words import listed
 from engine.models.vocabulary import PairFit
 from engine.store import Store
-from engine.workflows.component_pairs import UNKNOWN, left_out, tokenizer_of
-from engine.workflows.component_pairs import pairs_fit as read_pairs_fit
+from engine.workflows.component_pairs import left_out
 from engine.workflows.component_queries import settings_found
-from pages._ui.kept import kept
+from pages._ui.pair_fits import pairs_fit
 from pages._ui.text import plain
 
 _NAMED = 3  # corpora whose pairs do not fit that a message names
@@ -47,25 +45,6 @@ def own_pairs_fit(store: Store, run: str) -> bool:
     """Whether the corpus that it was trained on has pairs, and its model reads them."""
     own = store.run(run).corpus
     return own in _with_pairs(store, run) and pairs_fit(store, run, own).fits
-
-
-def pairs_fit(store: Store, run: str, corpus: str) -> PairFit:
-    """As `component_pairs.pairs_fit`, kept while neither the tokenizer nor the corpus changes."""
-    info = next((info for info in store.corpora() if info.name == corpus), None)
-    try:
-        folder = tokenizer_of(store, run)
-    except TracelapseError:
-        folder = None
-    if info is None or folder is None:
-        return UNKNOWN
-    file = folder / "tokenizer.json"
-    changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return _fit(store, run, corpus, str(folder), changed, info.hash)
-
-
-@kept()
-def _fit(_store: Store, _run: str, corpus: str, folder: str, changed: int, corpus_hash: str) -> PairFit:
-    return read_pairs_fit(_store, _run, corpus)
 
 
 def without_pairs(store: Store, run: str) -> None:
