@@ -81,7 +81,8 @@ def estimate(run: str, request: FindCircuits, n_there: int, *, n_scored: int = 0
     up_to = "" if n_there else "up to "
     takes = duration(circuits_s(request, n_pairs, n_scored=n_scored))
     return (
-        f"{plural(len(request.checkpoints), 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each: "
+        f"{plural(len(request.checkpoints), 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each, by "
+        f"{request.settings.method}: "
         f"{on_this_model(store(), run, f'about {takes}', request)}. It runs in the background, and every finished "
         "checkpoint is saved."
     )
