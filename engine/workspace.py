@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from engine.domain.components import ScoreSettings
 from engine.domain.jobs import FindCircuits, ImportCheckpoints, Intervene, Request, Train
 from engine.domain.paths import person_path
 from engine.domain.runs import RunConfig
@@ -22,13 +23,15 @@ from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
     from engine.domain.acted import Acted
-    from engine.domain.components import CircuitReport
     from engine.domain.diffs import GraphDiff
     from engine.domain.graphs import AttributionGraph
     from engine.domain.interventions import Intervention
     from engine.export.exported_map import ExportedMap
     from engine.workflows.learned import Learned
 
+_CIRCUIT_COLUMNS = (
+    "checkpoint", "pairs", "n_pairs", "n_steps", "share", "n_edges", "n_nodes", "faithfulness", "low", "high",
+)  # fmt: skip
 _FRAME_PX = 720  # of a page that is shown in a notebook
 
 
@@ -158,16 +161,31 @@ class Workspace:
 
         return WhenLearned(followed(self._store, run, probe_kind(kind), prompts))
 
-    def find_circuits(self, *checkpoints: str, pairs: str = "") -> "list[CircuitReport]":
-        """Faithfulness of the circuits of heads and MLPs against their size, of each checkpoint; scored now where that
-        is not stored. `pairs`: a stored corpus with prompt pairs; empty: the run's own."""
+    def find_circuits(self, *checkpoints: str, pairs: str = "", n_steps: int = 5, n_pairs: int = 100) -> pd.DataFrame:
+        """Faithfulness of the circuits of heads and MLPs against their size, a row a checkpoint and size; found now
+        where they are not stored.
+
+        pairs: a stored corpus with prompt pairs; empty: the run's own. n_steps: points between the corrupted and the
+        clean input (EAP-IG); 1 is plain EAP. Columns: checkpoint, pairs, n_pairs (that were used), n_steps, share (of
+        all edges), n_edges and n_nodes after pruning, faithfulness with its 95% interval low to high: missing where
+        the model does not surely tell clean from corrupted prompts.
+        """
+        from engine.cli.circuit_text import found_records
+
         refs = tuple(self._store.checkpoint(ref).ref for ref in checkpoints)
-        self._do(FindCircuits(checkpoints=refs, pairs=pairs), "finding circuits")
-        return [
-            report
-            for report in self._store.circuit_reports()
-            if report.key.checkpoint in refs and pairs in ("", report.key.pairs)
-        ]
+        settings = ScoreSettings(n_steps=n_steps, n_pairs=n_pairs)
+        self._do(FindCircuits(checkpoints=refs, pairs=pairs, settings=settings), "finding circuits")
+        rows = [
+            (
+                found["checkpoint"], found["pairs"], found["n_pairs"], n_steps, point["share"], point["n_edges"],
+                point["n_nodes"], told.get("value"), told.get("low"), told.get("high"),
+            )
+            for found in found_records(self._store, refs, pairs, settings)
+            for point in found["points"]
+            for told in [point["faithfulness"] or {}]
+        ]  # fmt: skip
+        table = pd.DataFrame(rows, columns=list(_CIRCUIT_COLUMNS))
+        return table.astype(dict.fromkeys(("faithfulness", "low", "high"), float))
 
     def intervene(
         self, a: str, b: str, prompt: str, *features: str, factor: float = 0.0

@@ -23,13 +23,13 @@ def main() -> None:
     from pages._ui.circuits.measures import measures
     from pages._ui.circuits.pairs import without_pairs
     from pages._ui.circuits.sides import sides_of
-    from pages._ui.circuits.view import circuits
+    from pages._ui.circuits.view import alone, circuits
 
     chosen = choose(runs, default=default_run(runs))
     if not chosen.pairs:
         without_pairs(store(), chosen.run)
         return
-    found = found_for(store(), chosen.run, chosen.pairs, chosen.metric)
+    found = found_for(store(), chosen.run, chosen.pairs, chosen.metric, chosen.n_steps)
     keys = keys_by_step(found) if found else {}
     checkpoints = store().checkpoints(chosen.run)
     no_curve = without_curve(store(), found) if found else ()
@@ -37,8 +37,11 @@ def main() -> None:
     left = Remaining(missing, [one for one in checkpoints if one.ref in no_curve])
     settings = settings_for(found, chosen.metric)
     if not keys or chosen.a.step not in keys or chosen.b.step not in keys:
-        _name_missing(chosen.a, chosen.b, keys)
+        there = next((one for one in (chosen.b, chosen.a) if one.step in keys), None)
+        _name_missing(chosen.a, chosen.b, keys, there)
         offer_to_find(chosen.run, left, chosen.pairs, settings, others_found=bool(keys))
+        if there:
+            alone(chosen, there, keys)
         return
     sides_of(chosen, keys)  # an error of a side is shown here, once
     circuits(chosen, keys)
@@ -49,11 +52,12 @@ def main() -> None:
         offer_to_find(chosen.run, left, chosen.pairs, settings, others_found=True)
 
 
-def _name_missing(a: Checkpoint, b: Checkpoint, keys: object) -> None:
-    """Which of both sides has no circuit, where the other checkpoints have."""
+def _name_missing(a: Checkpoint, b: Checkpoint, keys: object, there: Checkpoint | None) -> None:
+    """Which of both sides has no circuit, where the other checkpoints have. `there`: the side that has one."""
     lacking = [step_name(one.step) for one in (a, b) if keys and one.step not in keys]  # type: ignore[operator]
     if lacking:
-        st.info(f"The circuit of {' and '.join(dict.fromkeys(lacking))} has not been found yet.")
+        other = f" That of {step_name(there.step)} is below." if there else ""
+        st.info(f"The circuit of {' and '.join(dict.fromkeys(lacking))} has not been found yet.{other}")
 
 
 show(main)

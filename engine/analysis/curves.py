@@ -150,3 +150,12 @@ def best_step(scores: pd.DataFrame) -> int | None:
     if not worst.max() > 0:
         return None
     return int(worst.index[int(worst.to_numpy().argmax())])
+
+
+def as_good(scores: pd.DataFrame, best: int) -> tuple[int, ...]:
+    """The other steps that may be as good as `best_step`, ascending: the 95% intervals of their worst constraint types
+    overlap with its own."""
+    paraphrase = scores[scores["probe_kind"] == "paraphrase"].reset_index(drop=True)
+    worst = paraphrase.loc[paraphrase.groupby("step")["accuracy"].idxmin()].set_index("step")
+    low = worst["low"][best]
+    return tuple(int(step) for step in worst.index[worst["high"] >= low] if step != best)

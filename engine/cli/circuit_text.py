@@ -20,7 +20,8 @@ from engine.domain.components import (
 )
 from engine.domain.measures import Estimate
 from engine.domain.numbers import decimal, plural, signed
-from engine.figures.component_words import few_pairs, n_pairs_of
+from engine.domain.words import listed
+from engine.figures.component_words import few_pairs, found_by, n_pairs_of
 
 if TYPE_CHECKING:
     from engine.store import Store
@@ -58,8 +59,9 @@ def found_records(
     return records
 
 
-def show_found(records: Sequence[Mapping[str, Any]]) -> None:
-    """A line a checkpoint; the circuit's size and faithfulness at the published share, or the nearest measured."""
+def show_found(store: "Store", records: Sequence[Mapping[str, Any]], settings: ScoreSettings) -> None:
+    """A line a checkpoint, all found with these settings; the circuit's size and faithfulness at the published share,
+    or the nearest measured."""
     rows = []
     for record in records:
         point = min(record["points"], key=lambda point: abs(point["share"] - CIRCUIT_SHARE), default=None)
@@ -81,7 +83,10 @@ def show_found(records: Sequence[Mapping[str, Any]]) -> None:
     if any(row[5] and row[-1] is None for row in rows):
         say(_UNSURE)
     _say_few(min((record["n_pairs"] for record in records), default=FEW_PAIRS))
-    say("`circuits show RUN@CKPT` shows one; `circuits change RUN` what changed between them.")
+    how = _how_to_show(store, records[-1]["checkpoint"], records[-1]["pairs"], settings)
+    say(
+        f"Found by {settings.method}. `circuits show RUN@CKPT{how}` shows one; `circuits change RUN{how}` what changed."
+    )
 
 
 def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport | None, *, top: int) -> None:
@@ -89,7 +94,7 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
     from engine.export.component_graph import component_edges, component_nodes
 
     nodes = component_nodes(circuit)
-    say(f"{scores.key.checkpoint} {_made_with(scores.key)}")
+    say(f"{scores.key.checkpoint}, found with {found_by(scores)}")
     say(
         f"{circuit.n_edges} of {circuit.shape.n_edges} edges ({circuit.n_edges / circuit.shape.n_edges:.1%}) and "
         f"{len(nodes)} of {circuit.shape.n_nodes} nodes are left after pruning."
@@ -107,9 +112,39 @@ def show_circuit(scores: ComponentScores, circuit: Circuit, curve: CurveReport |
     _say_few(n_pairs_of(scores))
 
 
+def _how_to_show(store: "Store", ref: str, pairs: str, settings: ScoreSettings) -> str:
+    """The options that say which circuit of a checkpoint is meant, where it is not the first of those stored."""
+    from engine.workflows.component_queries import ways_of
+
+    first, *others = ways_of(store, ref)
+    of_corpus = "" if first.pairs == pairs else f" --pairs {pairs}"
+    same = next((one for one in (first, *others) if one.pairs == pairs), first)
+    return of_corpus + ("" if same.settings.n_steps == settings.n_steps else f" --steps {settings.n_steps}")
+
+
+def say_other_ways(store: "Store", key: ComponentKey) -> None:
+    """Where circuits of the checkpoint were found in other ways than `key` says, too."""
+    from engine.workflows.component_queries import ways_of
+
+    ways = {f"--pairs {one.pairs} --steps {one.settings.n_steps}": one for one in ways_of(store, key.checkpoint)}
+    ways.pop(f"--pairs {key.pairs} --steps {key.settings.n_steps}", None)
+    if ways:
+        told = [f"with “{one.pairs}” by {one.settings.method} ({how})" for how, one in ways.items()]
+        say(f"Its circuit was found in other ways, too: {listed(told)}.")
+
+
 def say_few(store: "Store", key: ComponentKey) -> None:
-    """Where what these scores rest on is no sure ground. Raises NotFound, Damaged."""
+    """Where what these scores rest on is no sure ground, and which pairs were left out. Raises NotFound, Damaged."""
     _say_few(n_pairs_of(store.components(key.hash)))
+    say_left_out(store, key.run, key.pairs)
+
+
+def say_left_out(store: "Store", run: str, pairs: str) -> None:
+    """Where some pairs of the corpus cannot be used with the run's model."""
+    from engine.workflows.component_pairs import left_out, pairs_fit
+
+    if told := left_out(pairs, pairs_fit(store, run, pairs)):
+        say(told)
 
 
 def _say_few(n_pairs: int) -> None:
@@ -162,7 +197,7 @@ def show_change(record: Mapping[str, Any]) -> None:
     """Of `change_record`."""
     say(
         f"{record['run']}, circuits of {100 * record['share']:g}% of all edges, found with the pairs of "
-        f"“{record['pairs']}”. Each row against the checkpoint before."
+        f"“{record['pairs']}” by {ScoreSettings(**record['settings']).method}. Each row against the checkpoint before."
     )
     steps = record["steps"]
     show_table(
@@ -263,9 +298,7 @@ def _step_row(step: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _made_with(key: ComponentKey) -> str:
-    settings = key.settings
-    method = f"EAP-IG, m = {settings.n_steps}" if settings.n_steps > 1 else "EAP"
-    return f"on at most {settings.n_pairs} pairs of “{key.pairs}” ({method}, {settings.metric})"
+    return f"on at most {key.settings.n_pairs} pairs of “{key.pairs}” by {key.settings.method}"
 
 
 def _alike(likeness: Likeness) -> tuple[str, str, int]:

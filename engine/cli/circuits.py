@@ -49,6 +49,10 @@ PairsName = Annotated[
         show_default="the run's own, else those used last",
     ),
 ]
+StepsFound = Annotated[
+    int | None,
+    typer.Option("--steps", help="Points that they were found with.", show_default="those at most checkpoints, newest"),
+]
 NPairs = Annotated[int, typer.Option(help="At most this many pairs, drawn by the seed, evenly over types.")]
 Steps = Annotated[int, typer.Option(help="Points between the corrupted and the clean input (EAP-IG); 1 is plain EAP.")]
 MetricOption = Annotated[
@@ -94,7 +98,7 @@ def find(
     json_file: JsonFile = None,
 ) -> None:
     """Score every edge at each checkpoint (EAP-IG), and measure faithfulness against size. What is stored stays."""
-    from engine.cli.circuit_text import found_records, show_found
+    from engine.cli.circuit_text import found_records, say_left_out, show_found
     from engine.domain.jobs import FindCircuits
     from engine.jobs import run_inline
 
@@ -112,7 +116,9 @@ def find(
     if json_file:
         write_json(records, json_file)
     if json_file != "-":
-        show_found(records)
+        show_found(store, records, request.settings)
+        for run, corpus in dict.fromkeys((one["checkpoint"].partition("@")[0], one["pairs"]) for one in records):
+            say_left_out(store, run, corpus)
 
 
 @group.command()
@@ -125,6 +131,7 @@ def show(
     threshold: Annotated[float | None, typer.Option(help="Edges whose |score| is at least this.")] = None,
     how: HowOption = "top",
     pairs: PairsName = "",
+    steps: StepsFound = None,
     top: Annotated[int, typer.Option(min=0, help="How many edges are shown.")] = 15,
     json_file: JsonFile = None,
     csv_file: Annotated[
@@ -135,7 +142,7 @@ def show(
     ] = None,
 ) -> None:
     """The circuit of a checkpoint at one size, after pruning: its nodes, its largest edges, its faithfulness."""
-    from engine.cli.circuit_text import show_circuit
+    from engine.cli.circuit_text import say_other_ways, show_circuit
     from engine.export.component_graph import component_csv, component_graphml, component_record
     from engine.workflows.component_queries import checkpoint_scores, curve_of
 
@@ -143,7 +150,7 @@ def show(
     for destination in files:
         check_destination(destination)
     store = store_of(ctx)
-    scores = checkpoint_scores(store, checkpoint, pairs=pairs)
+    scores = checkpoint_scores(store, checkpoint, pairs=pairs, n_steps=steps)
     circuit = _selected(scores, share=share, n=n, threshold=threshold, how=how)
     if json_file:
         write_json(component_record(scores, circuit), json_file)
@@ -153,6 +160,7 @@ def show(
         write_out(component_graphml(scores, circuit), graphml_file)
     if "-" not in files:
         show_circuit(scores, circuit, curve_of(store, scores.key), top=top)
+        say_other_ways(store, scores.key)
 
 
 @group.command()
@@ -167,6 +175,7 @@ def change(
         int | None, typer.Option(metavar="K", help="How many layers are called critical.", show_default="5, or all")
     ] = None,
     pairs: PairsName = "",
+    steps: StepsFound = None,
     json_file: JsonFile = None,
 ) -> None:
     """What changed from checkpoint to checkpoint: nodes, edges, layers; beside it the same of feature graphs."""
@@ -176,7 +185,7 @@ def change(
 
     check_destination(json_file)
     store = store_of(ctx)
-    where = found_with(store, run, pairs=pairs)
+    where = found_with(store, run, pairs=pairs, n_steps=steps)
     found = component_change(store, where, share=share, how=how, qkv=qkv)
     layers = critical_layers(found.whole, min(5, len(found.whole)) if critical is None else critical)
     features, parts = feature_likeness(store, run), parts_likeness(store, where, share=share, how=how, qkv=qkv)

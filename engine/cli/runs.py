@@ -139,6 +139,9 @@ def probe(
             metavar="FILE|NAME", help="Whose probes, of an imported run; it is the run's corpus from then on."
         ),
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also where the run has scores of another corpus, which are lost then.")
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Measure the probes at every checkpoint of a run again, or those of a corpus that it was imported without."""
@@ -149,7 +152,7 @@ def probe(
     check_destination(json_file)
     store = store_of(ctx)
     store.run(run)  # an unknown name is told before anything is loaded
-    asked = MeasureProbes(run=run, corpus=stored_corpus(store, corpus).name if corpus else "")
+    asked = MeasureProbes(run=run, corpus=stored_corpus(store, corpus).name if corpus else "", replace=replace)
     with progress(f"probing {run}") as report:
         run_inline(store, asked, on_progress=report)
     _show_scores(store, run, json_file)

@@ -12,6 +12,7 @@ from engine.corpus.pairs import misfits
 from engine.domain.components import ScoreSettings
 from engine.domain.corpus import Pair
 from engine.domain.errors import InputError, PromptRefused
+from engine.domain.numbers import plural
 from engine.models.prompts import PromptReader
 
 N_NAMED = 5  # bad pairs that a message names
@@ -52,8 +53,9 @@ class TokenPairs:
 def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, limit: int) -> TokenPairs:
     """Tokenise pairs for a model that takes `limit` tokens.
 
-    Of an answer of several tokens the first is taken. Raises InputError, naming the bad pairs: a prompt that the model
-    cannot take, prompts of unequal token length, answers that begin alike; or no pair at all.
+    Of an answer of several tokens the first is taken. Left out are pairs that cannot be used: a prompt that the model
+    cannot take, prompts of unequal token length, answers that begin alike. Raises InputError, naming them, where there
+    are no others; or no pair at all.
     """
     if not pairs:
         raise InputError("There are no prompt pairs. Choose a corpus that has some.")
@@ -65,15 +67,15 @@ def prepare_pairs(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], *, 
             rows.append(_row(read, pair, limit))
         except PromptRefused as error:
             bad.append(f"“{pair.id}”: {str(error).rstrip('.')}")
-    if bad:
+    if not rows:
         more = f"; and {len(bad) - N_NAMED} more" if len(bad) > N_NAMED else ""
         raise InputError(
-            f"{len(bad)} of {len(pairs)} pairs cannot be used with this model. {'; '.join(bad[:N_NAMED])}{more}. "
-            "Mend or leave out those pairs, or choose a corpus whose pairs this model reads."
+            f"None of the {plural(len(pairs), 'pair')} can be used with this model. {'; '.join(bad[:N_NAMED])}{more}. "
+            "Mend those pairs, or choose a corpus whose pairs this model reads."
         )
     return TokenPairs(
-        ids=tuple(pair.id for pair in pairs),
-        types=tuple(pair.constraint_type for pair in pairs),
+        ids=tuple(row.pair.id for row in rows),
+        types=tuple(row.pair.constraint_type for row in rows),
         clean=_padded([row.clean for row in rows]),
         corrupted=_padded([row.corrupted for row in rows]),
         lengths=torch.tensor([len(row.clean) for row in rows]),
@@ -132,6 +134,7 @@ def perturbed(pairs: TokenPairs, level: float, *, seed: int) -> TokenPairs:
 
 @dataclass(frozen=True)
 class _Row:
+    pair: Pair
     clean: list[int]
     corrupted: list[int]
     answer: int
@@ -142,6 +145,7 @@ def _row(read: PromptReader, pair: Pair, limit: int) -> _Row:
     if reasons := misfits(pair, read):
         raise PromptRefused("; ".join(reasons))
     return _Row(
+        pair=pair,
         clean=read.prompt(pair.clean, limit=limit),
         corrupted=read.prompt(pair.corrupted, limit=limit),
         answer=read.next_token(pair.clean, pair.answer, blank=pair.blank),

@@ -147,6 +147,13 @@ class ScoreSettings(Record):
     n_groups: Annotated[int, Field(ge=1, le=20)] = 5  # disjoint parts of the pairs that are scored apart
     seed: int = 0
 
+    @property
+    def method(self) -> str:
+        """`EAP-IG (5 points)`; also of which edge measure, where it is not the usual one."""
+        name = f"EAP-IG ({self.n_steps} points)" if self.n_steps > 1 else "EAP (1 point)"
+        usual = type(self).model_fields["metric"].default
+        return name if self.metric == usual else f"{name} of “{EDGE_MEASURES[self.metric].label}”"
+
     @model_validator(mode="after")
     def _flat_measures_need_steps(self) -> Self:
         if EDGE_MEASURES[self.metric].flat_at_clean and self.n_steps == 1:

@@ -247,6 +247,7 @@ class MeasureProbes(Record):
     action: Literal["probe"] = "probe"
     run: Name
     corpus: str = ""  # of an imported run: whose probes; it is the run's corpus from then on. Empty: the run's own
+    replace: bool = False  # what was measured on another corpus; else that is refused
 
 
 Request = Annotated[

@@ -44,7 +44,7 @@ class RunConfig(Record):
     curriculum: Name = "uniform"  # a key of engine.decisions.CURRICULA
     decisions: DecisionSettings = DecisionSettings()
     watch: bool = False  # trace circuits at each capture, even where no policy needs them
-    imported: bool = False  # trained elsewhere; checkpoints were copied in
+    imported: bool = False  # trained elsewhere; checkpoints were copied in, or referred to where they lie
 
     @field_validator("capture")
     @classmethod

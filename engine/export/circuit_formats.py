@@ -34,8 +34,10 @@ def _edges(pair: ComparedCircuits, side: str) -> str:
     from engine.figures.tables import to_csv
 
     table = pair.edges[list(CSV_COLUMNS)]
-    made = {"checkpoint_a": pair.a.key.checkpoint, "checkpoint_b": pair.b.key.checkpoint}
-    return to_csv(table.assign(**made, pairs=pair.b.key.pairs, n_pairs=int(pair.b.n_pairs.sum())))
+    made: dict[str, str | int] = {"checkpoint_a": pair.a.key.checkpoint, "checkpoint_b": pair.b.key.checkpoint}
+    key = pair.b.key
+    made |= {"pairs": key.pairs, "n_pairs": int(pair.b.n_pairs.sum()), "method": key.settings.method}
+    return to_csv(table.assign(**made))
 
 
 def _scores(pair: ComparedCircuits, side: str) -> str:

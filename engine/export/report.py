@@ -9,7 +9,7 @@ from itertools import groupby
 import pandas as pd
 from markupsafe import Markup
 
-from engine.analysis.curves import accuracies, best_step, probe_scores
+from engine.analysis.curves import accuracies, as_good, best_step, probe_scores
 from engine.analysis.losses import logged_words, suiting_smoothing, told_loss
 from engine.domain.corpus import PROBE_KINDS, Corpus, Example, Probe
 from engine.domain.errors import Damaged, InputError, NotFound
@@ -26,7 +26,9 @@ from engine.export.report_comparison import ComparisonPart, comparison_part
 from engine.export.versions import versions
 from engine.figures.fit_text import score_text
 from engine.store import Store
+from engine.store.run_files import referred_to
 
+_NAMED = 3  # checkpoints that are as good as the best
 _EXAMPLES = 3  # shown of each constraint type
 _CHART_PX = 330  # width of one panel of the curves: two fit a printed page
 
@@ -87,8 +89,9 @@ def run_report(store: Store, run: str) -> str:
             corpus=corpus,
             types=_types(corpus) if corpus else (),
             probe_kinds=PROBE_KINDS,
-            settings=_settings(config),
+            settings=_settings(config, checkpoints),
             rows=rows,
+            also_good=_also_good(scores),
             has_losses=any(row.smoothed is not None for row in rows),
             shown_kinds=[kind for kind in PROBE_KINDS if any(kind in row.accuracy for row in rows)],
             loss_svg=_loss_picture(config, losses),
@@ -145,8 +148,7 @@ def _scores(store: Store, config: RunConfig, corpus: Corpus | None, found: Findi
 def _checkpoint_rows(
     store: Store, checkpoints: Sequence[Checkpoint], losses: LossLog, scores: pd.DataFrame, found: Findings
 ) -> list[CheckpointRow]:
-    best = best_step(scores)
-    rows, weak = [], []
+    best, rows, weak = _best(scores), [], []
     for checkpoint in checkpoints:
         fits = _replacement_scores(store, checkpoint, found)
         state = checkpoint.state
@@ -174,6 +176,23 @@ def _checkpoint_rows(
             "computation is not shown in them."
         )
     return rows
+
+
+def _best(scores: pd.DataFrame) -> int | None:
+    """The best step; none where the first that was measured may be as good."""
+    best = best_step(scores)
+    return None if best is None or scores["step"].min() in as_good(scores, best) else best
+
+
+def _also_good(scores: pd.DataFrame) -> str:
+    """What there is to say beside the best step; empty where no other may be as good."""
+    best = _best(scores)
+    others = () if best is None else as_good(scores, best)
+    if not others:
+        return ""
+    if len(others) > _NAMED:
+        return f"{plural(len(others), 'other checkpoint')} may be as good, as the 95% intervals overlap"
+    return f"{listed([step_name(step) for step in others])} may be as good, as the 95% intervals overlap"
 
 
 def _replacement_scores(store: Store, checkpoint: Checkpoint, found: Findings) -> list[float]:
@@ -262,7 +281,7 @@ def _spread(examples: Sequence[Example]) -> tuple[str, ...]:
     return tuple(example.text for example in examples[::stride][:_EXAMPLES])
 
 
-def _settings(config: RunConfig) -> list[tuple[str, str]]:
+def _settings(config: RunConfig, checkpoints: Sequence[Checkpoint]) -> list[tuple[str, str]]:
     """In plain words, in the order in which one asks for them."""
     method = METHOD_INFOS.get(config.method)
     where = config.model.location or config.model.source
@@ -271,7 +290,7 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     lora = [("LoRA", f"rank {config.rank}, alpha {config.alpha}")] if method and method.uses_rank else []
     rate = config.learning_rate if config.learning_rate is not None else method and method.default_learning_rate
     if config.imported:  # a method's description and defaults are of runs that were trained here
-        told = "trained elsewhere; its checkpoints were copied in, and only these settings are known"
+        told = f"trained elsewhere; {_where_they_lie(checkpoints)}, and only these settings are known"
         rates = [] if config.learning_rate is None else [("Learning rate", f"{config.learning_rate:g}")]
         return [("Imported", told), base, ("Method", method_title(config.method, imported=True)), steps, *lora, *rates]
     return [
@@ -285,6 +304,16 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     ]
 
 
+def _where_they_lie(checkpoints: Sequence[Checkpoint]) -> str:
+    """What became of the weights of an imported run."""
+    sources = [source for one in checkpoints if (source := referred_to(one.folder))]
+    if not sources:
+        return "its checkpoints were copied in"
+    parents = list(dict.fromkeys(str(source.parent) for source in sources))
+    where = parents[0] if len(parents) == 1 else f"{plural(len(parents), 'folder')}, the first {parents[0]}"
+    return f"its weights were not copied in but stay where they are ({where})"
+
+
 def _trained(config: RunConfig, last: CheckpointState | None) -> str:
     """How far it was trained and how much of the model, as the end of a sentence; what is not known is not told."""
     if last is None:
@@ -296,8 +325,11 @@ def _trained(config: RunConfig, last: CheckpointState | None) -> str:
     else:
         steps = f", {count(last.step)} of {plural(config.n_steps, 'step')}"
     took = f" in {last.wall_time_s:.0f} s" if last.wall_time_s else ""
-    what = "parameters differ from the base" if config.imported and config.method == "full" else "parameters trained"
-    return f"{steps}{took}{f', {count(last.n_trainable)} {what}' if last.n_trainable else ''}"
+    n = count(last.n_trainable)
+    # Of a whole model its tensors are compared with the base's, not number by number.
+    whole = config.imported and config.method == "full"
+    what = f"{n} parameters in tensors that differ from the base’s" if whole else f"{n} parameters trained"
+    return f"{steps}{took}{f', {what}' if last.n_trainable else ''}"
 
 
 def _loss_picture(config: RunConfig, losses: LossLog) -> Markup | None:

@@ -21,6 +21,7 @@ class ActedPart:
     """What the template shows."""
 
     prompt: str
+    explained: str  # `happy`, `happy − sad`
     sentence: str
     picture: Markup | None  # None: nothing but rounding differs
 
@@ -38,6 +39,7 @@ def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> 
     view = acted_view(found, [steps.get(ref) for ref in found.key.checkpoints], taught=taught_word(probe))
     return ActedPart(
         prompt=found.key.prompt,
+        explained=found.answer,
         sentence=acted_sentence(found),
         picture=None if found.is_same else Markup(map_svg(view, width=WIDTH)),  # noqa: S704 - written through an XML tree
     )
@@ -46,7 +48,8 @@ def acted_part(store: Store, checkpoints: Sequence[Checkpoint], prompt: str) -> 
 def _measured(store: Store, base: str, last: str, prompt: str) -> Acted | None:
     keys = [key for key in store.acted_keys() if (key.checkpoints[0], key.checkpoints[-1]) == (base, last)]
     same = None
-    for key in sorted(keys, key=lambda key: key.prompt != prompt):  # stable: of equals the newest
+    # A comparison explains an answer, no contrast. Stable: of equals the newest.
+    for key in sorted(keys, key=lambda key: (key.prompt != prompt, bool(key.explained.against))):
         found = store.acted(key)
         if found is not None and not found.is_same:
             return found

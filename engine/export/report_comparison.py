@@ -32,6 +32,7 @@ class ComparisonPart:
     """What the template shows."""
 
     key: ComparisonKey
+    explained: str  # `happy`
     names: tuple[str, str]  # of the checkpoints
     sentences: tuple[tuple[Piece, ...], ...]
     map: Markup  # what carries the answer
@@ -64,6 +65,7 @@ def comparison_part(store: Store, comparison: Comparison) -> ComparisonPart:
     graphs = ((f"A ({titles[0]})", diff.a), (f"B ({titles[1]})", diff.b))
     return ComparisonPart(
         key=key,
+        explained=diff.explained.words,
         names=titles,
         sentences=sentences(diff, probe, carried.spans),
         map=Markup(map_svg(carried, width=_WIDTH)),  # noqa: S704 - written through an XML tree

@@ -62,6 +62,11 @@ def found_on(scores: ComponentScores) -> str:
     return f"{plural(n_pairs_of(scores), 'prompt pair')} of “{scores.key.pairs}”"
 
 
+def found_by(scores: ComponentScores) -> str:
+    """`4 prompt pairs of “words” by EAP-IG (5 points)`"""
+    return f"{found_on(scores)} by {scores.key.settings.method}"
+
+
 def few_pairs(n: int) -> str:
     """What is to be said behind their number, where they are few; empty where they are enough."""
     if n >= FEW_PAIRS:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.corpus.pairs import misfits
+from engine.domain.components import FEW_PAIRS
 from engine.domain.corpus import Pair
 from engine.domain.errors import PromptRefused
 from engine.models.tokenizer_settings import TOKENIZER_FILES, rows_in, tokenizer_settings
@@ -59,8 +60,18 @@ class PairFit:
     reason: str = ""  # of the first bad one, with its prompts
 
     @property
+    def n_fit(self) -> int:
+        return self.n - self.n_bad
+
+    @property
     def fits(self) -> bool:
-        return not self.n_bad
+        """Whether circuits can be found with them, or it is not known: those that do not fit are left out."""
+        return not self.n or self.n_fit > 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether all fit, or so many that they are not called few."""
+        return not self.n_bad or self.n_fit >= FEW_PAIRS
 
 
 def unknown_words(folder: Path, words: Iterable[str]) -> tuple[str, ...]:

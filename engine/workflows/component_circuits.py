@@ -51,6 +51,7 @@ class Place:
     loaded: "LoadedModel"
     pairs: "TokenPairs"  # those drawn
     n_there: int  # pairs of the corpus
+    n_fit: int  # those of them that the model can be measured on
     key: ComponentKey
 
 
@@ -60,7 +61,7 @@ class Bench:
     def __init__(self, store: Store, settings: ScoreSettings) -> None:
         self.store, self.settings = store, settings
         self._corpora: dict[str, tuple[str, tuple[Pair, ...]]] = {}
-        self._pairs: dict[tuple[int, str], TokenPairs] = {}
+        self._pairs: dict[tuple[int, str], tuple[int, TokenPairs]] = {}
         self._merged: RecentlyUsed[PreTrainedModel] = RecentlyUsed(1)
 
     def place(self, checkpoint: str, pairs: str) -> Place:
@@ -82,7 +83,8 @@ class Bench:
             pairs_hash=corpus_hash,
             settings=self.settings,
         )
-        return Place(found, loaded, self._drawn(loaded, name), len(there), key)
+        n_fit, taken = self._drawn(loaded, name)
+        return Place(found, loaded, taken, len(there), n_fit, key)
 
     def model(self, place: Place) -> "PreTrainedModel":
         """Modules of its own, also for the base: hooks are put into them while other jobs use the base."""
@@ -134,13 +136,15 @@ class Bench:
             self._corpora[name] = corpus.hash, pairs_of(corpus)
         return self._corpora[name]
 
-    def _drawn(self, loaded: "LoadedModel", corpus: str) -> "TokenPairs":
+    def _drawn(self, loaded: "LoadedModel", corpus: str) -> "tuple[int, TokenPairs]":
+        """How many the model can be measured on, and those drawn of them."""
         from engine.components.pairs import drawn, prepare_pairs
 
         key = (id(loaded), corpus)
         if key not in self._pairs:
             _, pairs = self._corpus(corpus)
-            self._pairs[key] = drawn(prepare_pairs(loaded.tokenizer, pairs, limit=loaded.n_positions), self.settings)
+            fitting = prepare_pairs(loaded.tokenizer, pairs, limit=loaded.n_positions)
+            self._pairs[key] = len(fitting), drawn(fitting, self.settings)
         return self._pairs[key]
 
 
@@ -150,10 +154,17 @@ def prefixed(report: Report, name: str) -> Report:
 
 
 def shortage(places: list[Place]) -> str:
-    """Says where a corpus has fewer pairs than were asked for; empty where none has."""
-    short = {p.key.pairs: p.n_there for p in places if p.n_there < p.key.settings.n_pairs}
-    told = ", ".join(f"all {n} of “{name}”" for name, n in short.items())
+    """Says where a corpus has fewer pairs that can be used than were asked for; empty where none has."""
+    short = {p.key.pairs: p for p in places if p.n_fit < p.key.settings.n_pairs}
+    told = ", ".join(_all_of(place) for place in short.values())
     return f"; with {told}, where {places[0].key.settings.n_pairs} pairs were asked for" if told else ""
+
+
+def _all_of(place: Place) -> str:
+    """`all 4 of “words”`"""
+    if place.n_fit == place.n_there:
+        return f"all {place.n_there} of “{place.key.pairs}”"
+    return f"the {place.n_fit} of {place.n_there} of “{place.key.pairs}” that this model can be measured on"
 
 
 def _measure_curve(

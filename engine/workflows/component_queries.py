@@ -72,46 +72,57 @@ def settings_found(store: Store, run: str) -> tuple[FoundCircuits, ...]:
     return tuple(sorted(_newest_first(store, run), key=lambda one: (one.pairs != own, -len(one.steps))))
 
 
-def found_with(store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None) -> FoundCircuits:
-    """The first of `settings_found` on this corpus and with these settings; without them, the first of all.
+def found_with(
+    store: Store, run: str, *, pairs: str = "", settings: ScoreSettings | None = None, n_steps: int | None = None
+) -> FoundCircuits:
+    """The first of `settings_found` on this corpus and with these settings, or so many points; without them, the first
+    of all.
 
     Raises NotFound (the run), InputError where there is none, saying what there is.
     """
     there = settings_found(store, run)
     for one in there:
-        if pairs in ("", one.pairs) and settings in (None, one.settings):
+        if pairs in ("", one.pairs) and settings in (None, one.settings) and n_steps in (None, one.settings.n_steps):
             return one
-    wanted = [f" on the pairs of “{pairs}”" if pairs else "", " with these settings" if settings else ""]
-    known = ", ".join(f"on “{one.pairs}” at {', '.join(one.checkpoints)}" for one in there)
+    wanted = [
+        f" on the pairs of “{pairs}”" if pairs else "",
+        " with these settings" if settings else "",
+        f" with --steps {n_steps}" if n_steps else "",
+    ]
+    known = ", ".join(f"on “{one.pairs}” by {one.settings.method} at {', '.join(one.checkpoints)}" for one in there)
     raise InputError(
         f"No circuits of “{run}” have been found{''.join(wanted)} yet"
         f"{f'; there are circuits {known}' if known else ''}. Find them first: circuits find {run}"
-        f"{f' --pairs {pairs}' if pairs else ''}"
+        f"{f' --pairs {pairs}' if pairs else ''}{f' --steps {n_steps}' if n_steps else ''}"
     )
 
 
 def checkpoint_scores(
-    store: Store, checkpoint: str, *, pairs: str = "", settings: ScoreSettings | None = None
+    store: Store, checkpoint: str, *, pairs: str = "", settings: ScoreSettings | None = None, n_steps: int | None = None
 ) -> ComponentScores:
-    """The newest stored scores of one checkpoint (RUN@LABEL as a user writes it), those on its run's own corpus first.
+    """The stored scores of one checkpoint (RUN@LABEL as a user writes it) that stand first in `ways_of`, of those on
+    this corpus, with these settings or so many points.
 
     Raises NotFound (the checkpoint), InputError where its circuit was not found yet, Damaged.
     """
     ref = store.checkpoint(checkpoint).ref
-    run = ref.partition("@")[0]
-    own = store.run(run).corpus
-    there = sorted(
-        (one for one in _newest_first(store, run) if ref in one.checkpoints), key=lambda one: one.pairs != own
-    )
+    there = ways_of(store, ref)
     for one in there:
-        if pairs in ("", one.pairs) and settings in (None, one.settings):
+        if pairs in ("", one.pairs) and settings in (None, one.settings) and n_steps in (None, one.settings.n_steps):
             return store.components(one.keys[one.checkpoints.index(ref)].hash)
-    known = ", ".join(dict.fromkeys(f"“{one.pairs}”" for one in there))
+    known = ", ".join(dict.fromkeys(f"“{one.pairs}” by {one.settings.method}" for one in there))
+    wanted = f"{f' on the pairs of “{pairs}”' if pairs else ''}{f' with --steps {n_steps}' if n_steps else ''}"
     raise InputError(
-        f"The circuit of {ref} has not been found{f' on the pairs of “{pairs}”' if pairs else ''} yet"
+        f"The circuit of {ref} has not been found{wanted} yet"
         f"{f'; there is one on {known}' if known else ''}. Find it first: circuits find {ref}"
-        f"{f' --pairs {pairs}' if pairs else ''}"
+        f"{f' --pairs {pairs}' if pairs else ''}{f' --steps {n_steps}' if n_steps else ''}"
     )
+
+
+def ways_of(store: Store, ref: str) -> tuple[FoundCircuits, ...]:
+    """As `settings_found`, those of which a circuit of this checkpoint (RUN@LABEL, canonical) is stored: so one that is
+    looked at alone is the same as among the others of its run. Raises NotFound (the run)."""
+    return tuple(one for one in settings_found(store, ref.partition("@")[0]) if ref in one.checkpoints)
 
 
 def component_change(

@@ -1,7 +1,9 @@
 """How long a job takes: as the same work took with this model before, else as it takes with the demo's."""
 
 from engine.analysis.watched import watched_probes
+from engine.domain.components import SHARES, ScoreSettings
 from engine.domain.errors import TracelapseError
+from engine.domain.graphs import ComparisonKey
 from engine.domain.jobs import (
     AnalyseRun,
     CheckRobustness,
@@ -19,11 +21,14 @@ from engine.store import Store
 from engine.workflows.courses import path_between
 from engine.workflows.learned import stops
 from engine.workflows.model_facts import model_facts
-from engine.workflows.transcoders import set_for
+from engine.workflows.transcoders import GRAPH, own_set, set_for
+from pages._ui.pair_fits import pairs_fit
 from pages._ui.session import jobs
 
 _LEAST_S = 1.0  # a job that took less had its results already
 _LEAST_CHARACTERS = 60  # of a prompt: below, what every prompt takes is more than what its length does
+_TRAINING = _LEAST_CHARACTERS / (2 * GRAPH)  # characters of prompts, of two graphs each, that take as long as a set
+_SCORE_S, _CURVE_S = 0.6, 1.7  # circuits of one checkpoint, 100 pairs, on the demo's model and one core
 _LOOKED_AT = 5  # of jobs that did the same; the slowest counts, as others had a part of their results already
 
 
@@ -60,10 +65,12 @@ def _and_short_prompts(request: Request) -> str:
 def _measured(store: Store, model: ModelSpec, request: Request) -> float | None:
     """Seconds, by the last jobs that did the same with this model; None where there is none."""
     done = [job for job in jobs().snapshot() if job.state == "done" and _is_alike(store, model, job.request, request)]
-    same = [job for job in done if _trains(store, request) == _trained(job, done)]
+    trains = _trains(store, request)
+    same = [job for job in done if trains == _trained(store, job, done)]
     looked_at = [job for job in same if _seconds(job) >= _LEAST_S][:_LOOKED_AT]
-    rates = [_seconds(job) / _amount(store, job.request) for job in looked_at]
-    return max(rates) * _amount(store, request) if rates else None
+    first = _TRAINING if trains else 0.0  # once, however much is asked for
+    rates = [_seconds(job) / (first + _amount(store, job.request)) for job in looked_at]
+    return max(rates) * (first + _amount(store, request)) if rates else None
 
 
 def _seconds(job: JobRecord) -> float:
@@ -84,14 +91,33 @@ def _is_alike(store: Store, model: ModelSpec, other: Request, request: Request) 
 
 def _trains(store: Store, request: Request) -> bool:
     """Whether transcoders are trained first, which takes longer than all the rest."""
-    return isinstance(request, Compare) and set_for(store, [request.a, request.b]) is None
-
-
-def _trained(job: JobRecord, done: list[JobRecord]) -> bool:
-    """Whether they were: by the first comparison of its runs. `done`: of the same kind, the newest first."""
-    if not isinstance(job.request, Compare):
+    if not isinstance(request, Compare) or request.transcoders:
         return False
-    return not any(_runs(other.request) == _runs(job.request) for other in done[done.index(job) + 1 :])
+    model = store.run(_run_of(request)).model
+    return not own_set(store, model) and set_for(store, [request.a, request.b]) is None
+
+
+def _trained(store: Store, job: JobRecord, done: list[JobRecord]) -> bool:
+    """Whether they were: by the first comparison of its runs that used its set. `done`: of the same kind, the newest
+    first."""
+    if not isinstance(job.request, Compare) or job.request.transcoders:
+        return False
+    earlier = (other for other in done[done.index(job) + 1 :] if _runs(other.request) == _runs(job.request))
+    used = _set_of(store, job)
+    return not any(_set_of(store, other) == used for other in earlier)
+
+
+def _set_of(store: Store, job: JobRecord) -> str:
+    """The transcoder set that a comparison was made with; empty where it is gone."""
+    asked = job.request
+    assert isinstance(asked, Compare)
+    names = (meta.name for meta in store.transcoder_sets())
+    keys = (
+        ComparisonKey(a=asked.a, b=asked.b, prompt=prompt, transcoders=name)
+        for name in names
+        for prompt in asked.prompts
+    )
+    return next((key.transcoders for key in keys if key.hash == job.result), "")
 
 
 def _runs(request: Request) -> set[str]:
@@ -117,7 +143,7 @@ def _amount(store: Store, request: Request) -> float:
     """How much of its kind of work is asked for, in a unit of that kind."""
     match request:
         case FindCircuits():
-            return len(request.checkpoints) * _n_pairs(store, request)
+            return circuits_s(request, _n_pairs(store, request))
         case CheckRobustness():
             return _n_pairs(store, request)
         case Compare():
@@ -132,8 +158,18 @@ def _amount(store: Store, request: Request) -> float:
             return 1.0
 
 
+def circuits_s(request: FindCircuits, n_pairs: float, *, n_scored: int = 0) -> float:
+    """Seconds with the demo's model, for so many pairs. `n_scored`: at so many of the checkpoints faithfulness alone is
+    to be measured."""
+    n = len(request.checkpoints)
+    scores = (n - n_scored) * _SCORE_S * request.settings.n_steps / ScoreSettings().n_steps
+    return n_pairs / 100 * (scores + n * _CURVE_S * len(request.shares) / len(SHARES))
+
+
 def _n_pairs(store: Store, request: FindCircuits | CheckRobustness) -> float:
-    there = next((info.n_pairs for info in store.corpora() if info.name == request.pairs), 0)
+    """Of the corpus, as many as its model reads."""
+    run = _run_of(request)
+    there = pairs_fit(store, run, request.pairs or store.run(run).corpus).n_fit
     return min(request.settings.n_pairs, there or request.settings.n_pairs)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from engine.analysis.curves import SCORE_COLUMNS, best_step, probe_scores, wilson
+from engine.analysis.curves import SCORE_COLUMNS, as_good, best_step, probe_scores, wilson
 from engine.domain.corpus import Probe
 from engine.domain.errors import InputError
 from engine.domain.runs import ProbeResults
@@ -61,6 +61,18 @@ def test_best_step_is_that_of_the_worst_type_and_the_earliest_of_equals():
     }
     assert best_step(probe_scores(probes(), curve)) == 100
     assert best_step(probe_scores(probes(), dict.fromkeys((0, 50), curve[0]))) is None  # none is best of nothing
+
+
+def test_steps_whose_intervals_reach_that_of_the_best_may_be_as_good():
+    kind = probe().model_copy(update={"kind": "paraphrase"})
+    many = [kind.model_copy(update={"id": f"p{row}"}) for row in range(16)]
+    right = lambda n: results(*[row < n for row in range(16)])  # noqa: E731
+    curve = {0: right(0), 15: right(12), 30: right(15), 45: right(14)}
+    scores = probe_scores(many, curve)
+    assert best_step(scores) == 30
+    assert as_good(scores, 30) == (15, 45)  # 12 of 16: 51% to 90%; 15 of 16: 72% to 99%
+    few = probe_scores(many, {0: right(0), 30: right(3), 45: right(2)})
+    assert as_good(few, 30) == (0, 45)
 
 
 def test_nothing_measured():

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import engine
 from engine.cli.circuit_text import show_circuit
+from engine.domain.components import SHARES
 from engine.store import Store
 from tests.cli.conftest import Cli
 from tests.figures.component_makers import random_scores, side
@@ -68,6 +70,32 @@ def test_find_then_show_then_change(cli: Cli, tmp_path: Path) -> None:
     merged = json.loads(cli("circuits", "change", "one", "--share", 0.5, "--qkv", "merged", "--json", "-").stdout)
     assert merged["steps"][3]["n_nodes"] == change["steps"][3]["n_nodes"]
     assert merged["critical"] == [0, 1]  # five, or all layers
+
+
+def test_of_circuits_found_in_two_ways_one_is_shown_as_on_the_page_and_the_other_named(cli: Cli) -> None:
+    assert cli("circuits", "find", "one", *QUICK, "--shares", "").exit_code == 0
+    other = (*QUICK[:2], "--steps", 1, *QUICK[4:])
+    found = cli("circuits", "find", "one@base", *other, "--shares", "").stdout
+    assert "Found by EAP (1 point). `circuits show RUN@CKPT --steps 1` shows one" in " ".join(found.split())
+    shown = " ".join(cli("circuits", "show", "one@base", "--share", 0.5).stdout.split())
+    assert shown.startswith("one@base, found with 8 prompt pairs of “tiny” by EAP-IG (2 points)")
+    assert "in other ways, too: with “tiny” by EAP (1 point) (--pairs tiny --steps 1)." in shown
+    assert (
+        "by EAP (1 point)"
+        in " ".join(cli("circuits", "show", "one@base", "--steps", 1, "--share", 0.5).stdout.split())[:80]
+    )
+    assert "with --steps 9" in cli("circuits", "show", "one@base", "--steps", 9).stderr
+
+
+def test_the_notebook_has_a_table_of_what_it_asked_for(cli: Cli, here: Store) -> None:
+    assert cli("circuits", "find", "one@base", *QUICK).exit_code == 0  # in another way: none of its rows
+    table = engine.open(here.workspace).find_circuits("one@base", "one@100%", n_steps=1, n_pairs=8)
+    assert list(table["checkpoint"].unique()) == ["one@base", "one@100%"]
+    assert (set(table["n_steps"]), set(table["n_pairs"]), set(table["pairs"])) == ({1}, {8}, {"tiny"})
+    assert table["n_edges"].iloc[-1] == 46
+    whole = table[table["share"] == 1.0]["faithfulness"].dropna()
+    assert ((whole - 1).abs() < 1e-5).all()
+    assert len(table) == 2 * len(SHARES)
 
 
 def test_sizes_of_a_circuit(cli: Cli) -> None:

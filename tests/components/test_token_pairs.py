@@ -28,7 +28,7 @@ def test_pairs_become_tokens_padded_on_the_right() -> None:
     assert pairs.part([1]).clean.shape == (1, 3)
 
 
-def test_bad_pairs_are_named_with_the_reason() -> None:
+def test_bad_pairs_are_left_out_and_named_with_the_reason_where_there_are_no_others() -> None:
     bad = [
         _pair("long", "the cat is", "the cat"),
         _pair("unknown", "the xyz", "the cat"),
@@ -36,12 +36,14 @@ def test_bad_pairs_are_named_with_the_reason() -> None:
         _pair("two-words", "the cat", "the dog", "very sad"),
         _pair("over", "the cat " * 5, "the dog " * 5),
     ]
+    assert prepare_pairs(tiny_tokenizer(), [bad[0], _pair("good", "the cat", "the dog"), *bad], limit=9).ids == (
+        "good",
+    )
     with pytest.raises(InputError) as caught:
-        prepare_pairs(tiny_tokenizer(), [_pair("good", "the cat", "the dog"), *bad], limit=9)
+        prepare_pairs(tiny_tokenizer(), bad, limit=9)
     said = str(caught.value)
-    assert said.startswith("5 of 6 pairs")
+    assert said.startswith("None of the 5 pairs can be used")
     assert all(f"“{pair.id}”" in said for pair in bad)
-    assert "“good”" not in said
     assert "“clean” has 3 tokens and “corrupted” 2" in said
     with pytest.raises(InputError, match="no prompt pairs"):
         prepare_pairs(tiny_tokenizer(), [], limit=9)

@@ -1,6 +1,7 @@
 """A run's report: the bundled runs, a run of which almost nothing is left, hostile names in a corpus."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from engine.analysis.carried import carried_sentence
 from engine.analysis.diff import diff_graphs
 from engine.domain.corpus import Corpus
 from engine.domain.errors import NotFound
+from engine.domain.explained import ExplainedLogits
 from engine.domain.graphs import Comparison, ComparisonKey
 from engine.domain.runs import CheckpointState, LossLog, ProbeResults, RunConfig
 from engine.export.report import default_comparison, run_report
@@ -73,10 +75,23 @@ def test_of_a_model_that_lay_alone_nothing_tells_how_many_steps_it_was_trained(s
         with store.new_checkpoint("merged", state(step, 1).model_copy(update=unknown)):
             pass
     text = re.sub(r"\s+", " ", look_into(run_report(store, "merged")).text)
-    assert "imported; nothing in it tells how many steps it was trained, 1,000 parameters differ from the base." in text
+    assert (
+        "imported; nothing in it tells how many steps it was trained, 1,000 parameters in tensors that differ" in text
+    )
     assert re.search("Steps ?not told", text)
     for invented in ("of 1 step", "All weights", "parameters trained", "★", "logged loss", "every step"):
         assert invented not in text, invented
+
+
+def test_weights_that_stay_where_they_lie_are_not_called_copied(store: Store) -> None:
+    store.save_run(RunConfig(name="theirs", corpus="none", method="full", n_steps=2, imported=True))
+    for step in (0, 1, 2):
+        with store.new_checkpoint("theirs", state(step)) as folder:
+            if step:
+                about = json.dumps({"folder": f"/runs/out/checkpoint-{step}"})
+                (folder / "weights.json").write_text(about, encoding="utf-8")
+    text = re.sub(r"\s+", " ", look_into(run_report(store, "theirs")).text)
+    assert "trained elsewhere; its weights were not copied in but stay where they are (/runs/out), and only" in text
 
 
 def test_losses_of_an_imported_run_are_named_by_the_steps_that_they_are_of(store: Store) -> None:
@@ -122,13 +137,38 @@ def test_where_training_acted_is_told_on_the_prompt_of_the_comparison(demo_store
         and (key.checkpoints[0], key.checkpoints[-1]) == refs
     )  # fmt: skip
     text = re.sub(r"\s+", " ", look_into(run_report(demo_store, "demo-lora")).text)
-    assert f"Where training acted On the prompt “{PROMPT} ▁”. {acted_sentence(acted)}" in text
+    assert (
+        f"Where training acted On the prompt “{PROMPT} ▁”. Explained is “{acted.answer}”. {acted_sentence(acted)}"
+        in text
+    )
     diff = diff_graphs(*comparison_graphs(demo_store, *refs, PROMPT))
     place = "".join(piece for piece, _ in carried_sentence(diff))
     assert "came through layer" in place
     assert place in text
     # It was measured between the runs, and not over this one.
     assert "Where training acted" not in look_into(run_report(demo_store, "demo-tokens")).text
+
+
+def test_a_contrast_is_told_apart_from_what_the_comparison_explains(
+    demo_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = ("demo-lora@base", "demo-lora@100%")
+    own = [key for key in demo_store.acted_keys() if (key.checkpoints[0], key.checkpoints[-1]) == refs]
+    plain = next(found for key in own if key.prompt == PROMPT and (found := demo_store.acted(key)))
+    (answer,) = plain.key.explained.answers
+    other = ExplainedLogits(answers=(answer,), against=(answer + 1,))
+    contrast = dataclasses.replace(
+        plain, key=plain.key.model_copy(update={"explained": other}), words=(*plain.words, "sad")
+    )
+    demo_store.save_acted(contrast)
+    checkpoints = [demo_store.checkpoint(ref) for ref in refs]
+    part = acted_part(demo_store, checkpoints, PROMPT)
+    assert part is not None
+    assert part.explained == plain.answer  # as in the comparison, though the contrast is newer
+    monkeypatch.setattr(Store, "acted_keys", lambda _: [contrast.key])
+    text = re.sub(r"\s+", " ", look_into(run_report(demo_store, "demo-lora")).text)
+    assert f"Explained is “{plain.answer} − sad”." in text
+    assert f"Explained is “{plain.answer}”, unlike above." in text
 
 
 def test_where_no_answer_changed_the_report_says_so_without_a_map(demo_store: Store) -> None:

@@ -67,10 +67,14 @@ def pair(**changed: str) -> Pair:
 def test_pairs_that_do_not_fit_are_told_as_the_job_would(changed: dict[str, str], reason: str) -> None:
     fit = pair_fit(BASE, [pair(), pair(**changed), pair(**changed)])
     assert fit is not None
-    assert (fit.n, fit.n_bad, fit.fits) == (3, 2, False)
+    assert (fit.n, fit.n_bad, fit.n_fit, fit.fits, fit.enough) == (3, 2, 1, True, False)
     assert reason in fit.reason
-    with pytest.raises(InputError, match="2 of 3 pairs cannot be used"):
-        prepare_pairs(read_tokenizer(BASE), [pair(), pair(**changed), pair(**changed)], limit=50)
+    assert len(prepare_pairs(read_tokenizer(BASE), [pair(), pair(**changed), pair(**changed)], limit=50)) == 1
+    none = pair_fit(BASE, [pair(**changed)])
+    assert none is not None
+    assert not none.fits
+    with pytest.raises(InputError, match="None of the 1 pair can be used"):
+        prepare_pairs(read_tokenizer(BASE), [pair(**changed)], limit=50)
 
 
 def test_pairs_that_fit_are_those_that_the_job_takes() -> None:

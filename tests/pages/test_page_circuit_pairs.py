@@ -10,6 +10,7 @@ from stored_circuits import PAIR, REFS, keep, store
 from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from engine.domain.components import FEW_PAIRS
 from engine.domain.corpus import Pair
 from engine.domain.models import ModelSpec
 from engine.store import Store
@@ -97,3 +98,28 @@ def test_a_bundled_corpus_comes_last(demo_store: Store) -> None:
     add_run(demo_store, "mine")
     demo_store.save_corpus(replace(corpus("zoo"), pairs=(PAIR,)))
     assert fitting_corpora(demo_store, "mine") == ["zoo", "demo"]
+
+
+def test_its_own_pairs_come_first_where_enough_of_them_fit(open_page: OpenPage, own_model: ModelSpec) -> None:
+    many = [PAIR.model_copy(update={"id": f"fits-{place}"}) for place in range(FEW_PAIRS)]
+    made = with_pairs(own_model, other=PAIR)
+    made.save_corpus(replace(corpus("mixed"), pairs=(LONGER, *many)))
+    made.save_corpus_of_run("one", made.corpus("mixed"))
+    assert fitting_corpora(made, "one") == ["mixed", "other"]
+    app = open_page("circuits", bundled=None, run="one")
+    assert not app.exception
+    assert "20 of the 21 prompt pairs of “mixed” are used; the others cannot be with this model. The first of" in texts(
+        app
+    )
+    assert "“clean” has 4 tokens and “corrupted” 5" in texts(app)
+    assert "3 checkpoints, 20 prompt pairs each" in texts(app)
+
+
+def test_where_too_few_of_its_own_fit_others_of_ones_own_come_first(open_page: OpenPage, own_model: ModelSpec) -> None:
+    made = with_pairs(own_model, other=PAIR)
+    made.save_corpus(replace(corpus("mixed"), pairs=(LONGER, PAIR)))
+    made.save_corpus_of_run("one", made.corpus("mixed"))
+    assert fitting_corpora(made, "one") == ["other", "mixed"]
+    app = open_page("circuits", bundled=None, run="one")
+    own = "of the 2 pairs of the run’s own corpus “mixed” only 1 can be used with this model"
+    assert f"With the prompt pairs of “other”, as {own}." in texts(app)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,11 +159,32 @@ def test_a_checkpoint_without_a_circuit_is_named_and_offered(open_page: OpenPage
     for own in found(refs=REFS[:2]):
         store().save_circuit_report(CurveReport(key=own.key, points=()))
     app = open_page("circuits", bundled=None)
-    assert "The circuit of step 4 has not been found yet" in texts(app)
+    assert "The circuit of step 4 has not been found yet. That of base is below." in texts(app)
+    told = f"The circuit of base: **{len(app.dataframe[0].value)} edges**"
+    assert told in texts(app)
+    assert "Found with 10 prompt pairs of “sums” by EAP-IG (5 points)." in texts(app)
+    assert app.dataframe[0].value["effect_b"].abs().is_monotonic_decreasing
     press(app, "Find it")
     assert requests() == [FindCircuits(checkpoints=("one@100%",), pairs="sums", settings=ScoreSettings())]
     app = open_page("circuits", bundled=None, a="base", b="50%")
     assert "Edges from A to B" in texts(app)
+
+
+def test_circuits_found_in_two_ways_are_told_apart_and_chosen(open_page: OpenPage) -> None:
+    first, *_ = found()
+    key = first.key.model_copy(update={"settings": ScoreSettings(n_steps=1)})
+    store().save_components(replace(first, key=key))
+    app = open_page("circuits", bundled=None)
+    assert "by EAP-IG (5 points)" in texts(app)  # at more checkpoints, though the other is newer
+    box = app.selectbox(key="circuits steps")
+    assert box.options == ["EAP-IG (5 points), at 3 checkpoints", "EAP (1 point), at 1 checkpoint"]
+    box.select("1").run()
+    assert not app.exception
+    assert app.query_params["steps"] == "1"
+    assert "by EAP (1 point)" in texts(app)
+    assert "The circuit of step 4 has not been found yet" in texts(app)
+    app.selectbox(key="circuits steps").select("5").run()
+    assert "steps" not in app.query_params
 
 
 def test_a_marked_edge_tells_of_q_k_and_v(open_page: OpenPage) -> None:
@@ -305,7 +327,9 @@ def test_a_union_is_shown_and_another_asked_for(open_page: OpenPage) -> None:
     store().save_circuit_report(UnionReport(key=last.key, parts=(middle.key, middle.key), points=points))
     app = open_page("circuits", bundled=None, run="one")
     assert not app.exception
-    assert "one@100% on 10 prompt pairs of “sums”, the union of one@50% and one@50%" in texts(app).replace("**", "")
+    assert "one@100% on 10 prompt pairs of “sums” by EAP-IG (5 points), the union of one@50% and one@50%" in texts(
+        app
+    ).replace("**", "")
     subtasks = next(box for box in app.multiselect if box.label == "Runs of the subtasks")
     assert set(subtasks.options) == {"sum", "product"}
     subtasks.set_value(["sum", "product"]).run()
@@ -322,7 +346,8 @@ def test_edges_and_scores_come_out_as_files(open_page: OpenPage) -> None:
     csv, scores = (str(each.make(ComparedCircuits(edges, first, last), "")) for each in CIRCUIT_FORMATS)
     table = csv.splitlines()
     assert len(table) == len(edges) + 1
-    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b", "pairs", "n_pairs"])
+    assert table[0] == ",".join([*CSV_COLUMNS, "checkpoint_a", "checkpoint_b", "pairs", "n_pairs", "method"])
+    assert table[1].endswith(",sums,10,EAP-IG (5 points)")
     given = json.loads(scores)
     assert given["a"]["made_by"]["checkpoint"] == "one@base"
     values = np.array([[np.nan if one is None else one for one in row] for row in given["b"]["scores"]], float)

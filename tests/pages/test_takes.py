@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from engine.domain.components import ScoreSettings
+from engine.domain.graphs import ComparisonKey
 from engine.domain.jobs import AnalyseRun, AskedPrompt, Compare, FindCircuits, JobRecord, Request, Where, WhereProbes
 from engine.domain.models import ModelSpec
+from engine.models.vocabulary import PairFit
 from engine.store import Store
 from pages._ui import takes
 from tests.store.artefacts import add_checkpoint, add_run, meta
@@ -22,10 +24,10 @@ class _Jobs:
         return list(self._records)
 
 
-def done(request: Request, seconds: float, *, state: str = "done") -> JobRecord:
+def done(request: Request, seconds: float, *, state: str = "done", result: str = "") -> JobRecord:
     return JobRecord.model_validate(
         {"id": "j", "title": "t", "request": request, "state": state, "created_at": 0, "started_at": 5,
-         "finished_at": 5 + seconds}
+         "finished_at": 5 + seconds, "result": result}
     )  # fmt: skip
 
 
@@ -111,9 +113,34 @@ def test_the_comparison_that_trained_transcoders_is_told_apart(monkeypatch: pyte
     assert told(monkeypatch, own, asked, traced, trained).startswith(
         "about 8 min"
     )  # there is no set, so one is trained
+    many = asked.model_copy(update={"prompts": ("x",) * 12})
+    # A set takes as long as 100 prompts: once, not once a prompt.
+    assert told(monkeypatch, own, many, trained).startswith("about 9 min")
     monkeypatch.setattr(Store, "transcoders_for", lambda *_: meta("shared"))
     assert told(monkeypatch, own, asked, traced, trained).startswith("about 20 s")
     assert told(monkeypatch, own, asked, trained).startswith("about 5 s with the demo’s model")
+
+
+def test_a_set_that_was_trained_anew_counts_as_training_too(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    """The first comparison with each set trained it."""
+    sets = [meta("shared-more"), meta("shared")]
+    monkeypatch.setattr(Store, "transcoder_sets", lambda *_: sets)
+    monkeypatch.setattr(Store, "transcoders_for", lambda *_: sets[0])
+    asked = Compare(a="mine@base", b="mine@100%", prompts=("x",))
+    made = [ComparisonKey(a=asked.a, b=asked.b, prompt="x", transcoders=one.name).hash for one in sets]
+    jobs = done(asked, 20, result=made[0]), done(asked, 600, result=made[0]), done(asked, 500, result=made[1])
+    ten = asked.model_copy(update={"prompts": ("x",) * 10})
+    assert told(monkeypatch, own, ten, *jobs).startswith("about 3 min")
+
+
+def test_settings_of_circuits_count(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:
+    """With more points more takes as much longer as scoring does; pairs of the run's own corpus count, unnamed too."""
+    asked = circuits("mine", 1)
+    scored = asked.model_copy(update={"shares": ()})
+    twice = scored.model_copy(update={"settings": ScoreSettings(n_steps=10)})
+    assert told(monkeypatch, own, twice, done(scored, 20)).startswith("about 40 s")
+    monkeypatch.setattr(takes, "pairs_fit", lambda store, run, corpus: PairFit(40, 20) if corpus == "words" else None)
+    assert told(monkeypatch, own, asked, done(circuits("mine", 1, n_pairs=10), 10)).startswith("about 20 s")
 
 
 def test_the_demo_is_told_as_measured(monkeypatch: pytest.MonkeyPatch, own: Store) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine.analysis.losses import ToldLoss
+from engine.domain.corpus import Corpus
 from engine.domain.errors import Canceled, InputError, StorageFailed
 from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
@@ -334,3 +335,23 @@ def test_probes_are_measured_later_as_at_the_import(taught: Store, script: Path,
     assert after.created_at == pytest.approx(before.created_at, abs=1e-3)
     assert not run_scores(taught, "mine").empty
     assert taught.check() == []
+
+
+def test_scores_of_another_corpus_are_replaced_only_where_that_is_said(
+    taught: Store, script: Path, llama: ModelSpec
+) -> None:
+    own = tiny_corpus()
+    take_in(taught, [script], llama, corpus=own.name)
+    held = taught.probe_results("mine")
+    odd = Corpus(name="odd", examples=own.examples, probes=own.probes[:3])
+    taught.save_corpus(odd)
+    request = MeasureProbes(run="mine", corpus="odd")
+    lost = f"scores of {len(own.probes)} probes of the corpus “tiny”, at {len(held)} checkpoints.*3 probes of “odd”"
+    with pytest.raises(InputError, match=f"{lost}.*`probe mine --corpus odd --replace`"):
+        run(taught, request, quiet, Never())
+    assert (taught.run("mine").corpus, taught.probe_results("mine")) == ("tiny", held)
+    run(taught, MeasureProbes(run="mine", corpus="tiny"), quiet, Never())  # its own, named: nothing is lost
+    assert taught.probe_results("mine") == held
+    run(taught, request.model_copy(update={"replace": True}), quiet, Never())
+    assert taught.run("mine").corpus == "odd"
+    assert {len(one.probe_id) for one in taught.probe_results("mine").values()} == {3}

@@ -108,8 +108,10 @@ def test_series_are_in_order_of_steps_and_the_likeliest_settings_come_first(told
     assert found_with(told, "one") == found[0]
     assert found_with(told, "one", settings=OTHER) == found[1]
     assert found_with(told, "one", pairs="others") == found[2]
-    # Of one checkpoint the newest on the run's own corpus; a union has left the others behind.
-    assert checkpoint_scores(told, "one@base").key.settings == OTHER
+    # Of one checkpoint, too, not the newest, which is alone, but what its run's other checkpoints have.
+    assert checkpoint_scores(told, "one@base").key.settings == PLAIN
+    assert checkpoint_scores(told, "one@base", n_steps=OTHER.n_steps).key.settings == OTHER
+    assert found_with(told, "one", n_steps=OTHER.n_steps) == found[1]
     assert checkpoint_scores(told, "one@base", pairs="others").key.pairs == "others"
 
 
@@ -123,7 +125,9 @@ def test_what_is_asked_for_but_not_there_is_said_with_what_is(told: Store) -> No
     add_run(told, "other")
     with pytest.raises(InputError, match=r"No circuits of “other” have been found yet. Find them first: .*find other"):
         found_with(told, "other")
-    with pytest.raises(InputError, match=r"on the pairs of “gone” yet; there are circuits on “words” at one@base"):
+    with pytest.raises(
+        InputError, match=r"on the pairs of “gone” yet; there are circuits on “words” by EAP-IG \(5 points\) at"
+    ):
         found_with(told, "one", pairs="gone")
     with pytest.raises(
         InputError, match=r"circuit of one@base has not been found on the pairs of “gone” yet; .* “words”"

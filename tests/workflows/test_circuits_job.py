@@ -220,22 +220,28 @@ def test_gpt_neox_works_although_it_cannot_be_traced(store: Store, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"clean": "the blarf cat is"}, r"1 of 2 pairs cannot be used.*“odd”.*tokens"),
+        ({"clean": "the blarf cat is"}, r"None of the 1 pair can be used.*“odd”.*tokens"),
         ({"answer": "two words"}, "“odd”"),
         ({"corrupted_answer": "happy"}, "“odd”.*are the same token"),
         ({"clean": "a qwertz king is"}, "“odd”.*qwertz"),
     ],
 )
-def test_pairs_that_cannot_be_used_are_named(runs: Store, changed: dict[str, str], message: str) -> None:
+def test_pairs_that_cannot_be_used_are_left_out_or_named(runs: Store, changed: dict[str, str], message: str) -> None:
     good = {"clean": "a blarf is", "corrupted": "a gleem is", "answer": "happy", "corrupted_answer": "sad"}
-    pairs = tuple(
+    fine, odd = (
         Pair(id=name, constraint_type="simple_mapping", **(good | more))
         for name, more in (("fine", {}), ("odd", changed))
     )
-    runs.save_corpus(replace(tiny_corpus(), name="odd", pairs=pairs))
+    runs.save_corpus(replace(tiny_corpus(), name="odd", pairs=(odd,)))
     with pytest.raises(InputError, match=message):
         run(runs, REQUEST.model_copy(update={"pairs": "odd"}), silent, Never())
     assert runs.component_keys() == []
+    runs.save_corpus(replace(tiny_corpus(), name="mixed", pairs=(odd, fine)))
+    said: list[str] = []
+    request = REQUEST.model_copy(update={"pairs": "mixed", "checkpoints": ("one@base",)})
+    found = run(runs, request, lambda _, message: said.append(message), Never())
+    assert runs.components(found).n_pairs.tolist() == [1]
+    assert "the 1 of 2 of “mixed” that this model can be measured on" in said[-1]
 
 
 def test_what_is_not_there_is_told_before_anything_is_made(runs: Store) -> None:

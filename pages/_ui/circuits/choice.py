@@ -12,10 +12,11 @@ import streamlit as st
 from engine.analysis.components.selection import EDGE_RULES, EdgeRule, How
 from engine.domain.components import CIRCUIT_SHARE
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure, Metric
-from engine.domain.numbers import step_name
+from engine.domain.numbers import plural, step_name
 from engine.domain.runs import Checkpoint
 from engine.figures.map_view import DEEP
 from pages._ui import url
+from pages._ui.circuits.data import ways_for
 from pages._ui.circuits.pairs import fitting_corpora
 from pages._ui.demo import RUN_A
 from pages._ui.graphs.picking import Picking
@@ -31,6 +32,11 @@ _SHARE_HELP = (
     "path from input to output are then dropped."
 )
 
+_POINTS = (
+    "Circuits of this run were found with several numbers of points between the corrupted and the clean input. Those "
+    "at most checkpoints are shown unless you choose others, of equally many the newest."
+)
+
 
 @dataclass(frozen=True)
 class CircuitChoice:
@@ -44,6 +50,7 @@ class CircuitChoice:
     mode: str  # a key of MODES
     metric: Metric
     pairs: str  # the corpus that the pairs come from; empty where none has any that fit
+    n_steps: int | None  # points that circuits were found with; None: none were yet
 
 
 def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
@@ -70,10 +77,10 @@ def choose(runs: Sequence[str], *, default: str) -> CircuitChoice:
     with boxes[5]:
         mode = _segments("mode", "View", MODES, _first_mode(run))
     with boxes[6]:
-        metric, pairs = _settings(run)
+        metric, pairs, n_steps = _settings(run)
     url.write(PAGE, run=run, a=a, b=b, share=f"{share:g}", how=how, mode=mode, metric=metric)
     return CircuitChoice(
-        run, checkpoints[a], checkpoints[b], share, how, mode, metric, pairs
+        run, checkpoints[a], checkpoints[b], share, how, mode, metric, pairs, n_steps
     )  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def _pick_run(runs: Sequence[str], default: str) -> str:
     def changed() -> None:
         run = st.session_state[key]
         there = {checkpoint.label for checkpoint in store().checkpoints(run)}
-        url.forget(PAGE, "pairs", *(name for name in "ab" if url.read(PAGE, name) not in there))
+        url.forget(PAGE, "pairs", "steps", *(name for name in "ab" if url.read(PAGE, name) not in there))
         url.write(PAGE, run=run)
 
     st.selectbox("Run", runs, key=key, on_change=changed)
@@ -119,14 +126,31 @@ def _segments(name: str, label: str, options: Mapping[str, str], default: str, *
     return str(st.session_state[key])
 
 
-def _settings(run: str) -> tuple[str, str]:
-    """Metric and corpus, which rarely need to be changed."""
+def _settings(run: str) -> tuple[str, str, int | None]:
+    """Metric, corpus and points, which rarely need to be changed."""
     with st.popover("Settings", icon=":material/tune:", type="tertiary"):
         metric = pick(
             PAGE, "metric", list(EDGE_MEASURES), label="Edge measure", what="edge measure", default="logit_diff",
             show=lambda metric: EDGE_MEASURES[metric].label, explain=_explained(EDGE_MEASURES),
         )  # fmt: skip
-        return metric, _pick_pairs(run)
+        pairs = _pick_pairs(run)
+        return metric, pairs, _pick_points(run, pairs, metric)
+
+
+def _pick_points(run: str, pairs: str, metric: Metric) -> int | None:
+    """Of those that circuits were found with, where there are several."""
+    ways = {str(one.settings.n_steps): one for one in reversed(ways_for(store(), run, pairs, metric))}
+    names = list(reversed(ways))
+    if len(names) < 2:
+        url.forget(PAGE, "steps")
+        return int(names[0]) if names else None
+    chosen = pick(
+        PAGE, "steps", names, label="Found by", what="number of points", default=names[0],
+        show=lambda name: f"{ways[name].settings.method}, at {plural(len(ways[name].steps), 'checkpoint')}",
+        explain=_POINTS,
+    )  # fmt: skip
+    url.write_unless(PAGE, "steps", chosen, names[0])
+    return int(chosen)
 
 
 def _pick_pairs(run: str) -> str:

@@ -30,10 +30,15 @@ from pages._ui.cached import stamp
 from pages._ui.kept import kept
 
 
-def found_for(store: Store, run: str, pairs: str, metric: Metric) -> FoundCircuits | None:
-    """The newest way in which circuits of the run were found with this metric on these pairs."""
-    ways = settings_found(store, run)
-    return next((one for one in ways if one.pairs == pairs and one.settings.metric == metric), None)
+def found_for(store: Store, run: str, pairs: str, metric: Metric, n_steps: int | None = None) -> FoundCircuits | None:
+    """The first way in which circuits of the run were found with this metric on these pairs, with so many points."""
+    ways = ways_for(store, run, pairs, metric)
+    return next((one for one in ways if n_steps in (None, one.settings.n_steps)), None)
+
+
+def ways_for(store: Store, run: str, pairs: str, metric: Metric) -> list[FoundCircuits]:
+    """All of them, in the order of `settings_found`."""
+    return [one for one in settings_found(store, run) if one.pairs == pairs and one.settings.metric == metric]
 
 
 def settings_for(found: FoundCircuits | None, metric: Metric) -> ScoreSettings:

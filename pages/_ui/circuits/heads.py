@@ -22,7 +22,7 @@ from engine.figures.component_map import (
     part_name,
     place_of_part,
 )  # fmt: skip
-from engine.figures.component_words import few_pairs, found_on, n_pairs_of
+from engine.figures.component_words import few_pairs, found_by, n_pairs_of
 from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
@@ -66,7 +66,9 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
         names = a.scores.key.checkpoint, b.scores.key.checkpoint
-        told = " ".join((text.replace("**", ""), f"On {found_on(b.scores)}.", few_pairs(n_pairs_of(b.scores)))).strip()
+        told = " ".join(
+            (text.replace("**", ""), f"Found with {found_by(b.scores)}.", few_pairs(n_pairs_of(b.scores)))
+        ).strip()
         drawn = ExportedMap(view, *names, "", told, subject="Heads and MLPs")
         export_menu(formats_of(drawn.view), drawn, name=f"{drawn.a} {drawn.b} heads")
     with left:

@@ -9,14 +9,14 @@ from engine.domain.components import ScoreSettings
 from engine.domain.jobs import CheckRobustness, FindCircuits, Request, UniteCircuits
 from engine.domain.numbers import count, duration, plural
 from engine.domain.runs import Checkpoint
-from pages._ui.circuits.pairs import fitting_corpora, pairs_fit, refuse_pairs, whose_pairs
+from pages._ui.circuits.pairs import fitting_corpora, refuse_pairs, whose_pairs
 from pages._ui.jobs.button import job_button
+from pages._ui.pair_fits import pairs_fit
 from pages._ui.session import store
-from pages._ui.takes import on_this_model
+from pages._ui.takes import circuits_s, on_this_model
 from pages._ui.text import plain
 
-SCORE_S, CURVE_S = 0.6, 1.7  # of one checkpoint, 100 pairs, on the demo's model and one core
-ROBUSTNESS_S = 30.0
+ROBUSTNESS_S = 30.0  # of one checkpoint, 100 pairs, on the demo's model and one core
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def offer_to_find(run: str, left: Remaining, pairs: str, settings: ScoreSettings
         job_button(
             request, label=_label(left) if others_found else "Find the circuits of all checkpoints",
             key="find circuits", icon=":material/hub:",
-            note=estimate(run, request, fit.n, n_scored=len(left.without_curve)),
+            note=estimate(run, request, fit.n_fit, n_scored=len(left.without_curve)),
             covers=lambda request: finds(request, run, pairs),
         )  # fmt: skip
 
@@ -75,15 +75,14 @@ def _label(left: Remaining) -> str:
 
 
 def estimate(run: str, request: FindCircuits, n_there: int, *, n_scored: int = 0) -> str:
-    """What it takes. `n_there`: pairs of the corpus; 0 where that is not known. `n_scored`: of so many of the
-    checkpoints faithfulness alone is to be measured."""
-    settings, n = request.settings, len(request.checkpoints)
-    n_pairs = min(settings.n_pairs, n_there or settings.n_pairs)
+    """What it takes. `n_there`: pairs of the corpus that can be used; 0 where that is not known. `n_scored`: of so
+    many of the checkpoints faithfulness alone is to be measured."""
+    n_pairs = min(request.settings.n_pairs, n_there or request.settings.n_pairs)
     up_to = "" if n_there else "up to "
-    scores_s = (n - n_scored) * SCORE_S * settings.n_steps / 5
-    takes = duration(n_pairs / 100 * (scores_s + n * CURVE_S))
+    takes = duration(circuits_s(request, n_pairs, n_scored=n_scored))
     return (
-        f"{plural(n, 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each: "
+        f"{plural(len(request.checkpoints), 'checkpoint')}, {up_to}{plural(n_pairs, 'prompt pair')} each, by "
+        f"{request.settings.method}: "
         f"{on_this_model(store(), run, f'about {takes}', request)}. It runs in the background, and every finished "
         "checkpoint is saved."
     )

@@ -31,7 +31,7 @@ from engine.figures.component_rows import (
     with_values,
 )
 from engine.figures.component_view import unlearned
-from engine.figures.component_words import found_on, n_pairs_of
+from engine.figures.component_words import found_by, found_on, n_pairs_of
 from engine.workflows.component_queries import ComponentChange, FoundCircuits, curve_of, feature_means, reports_of
 from pages._ui.change_data import seen
 from pages._ui.chart_export import Figures, take_away
@@ -72,7 +72,7 @@ def measures(chosen: CircuitChoice, found: FoundCircuits, *, n_missing: int) -> 
     _faithfulness(chosen, ours, figures)
     _over_training(chosen, found, figures, n_missing)
     _robustness(chosen, ours, figures)
-    told = f"Found with {found_on(scores_of(store(), ours['B']))}"
+    told = f"Found with {found_by(scores_of(store(), ours['B']))}"
     figures = {name: partial(_titled, make, told) for name, make in figures.items()}
     union(chosen, found, figures)
     if figures:

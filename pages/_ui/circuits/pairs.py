@@ -1,17 +1,14 @@
 """Which prompt pairs the circuits of a run can be found with, and what to do where there are none."""
 
-from pathlib import Path
-
 import streamlit as st
 
-from engine.corpus.pairs import pairs_of
-from engine.domain.errors import TracelapseError
 from engine.domain.numbers import count, plural
-from engine.models.vocabulary import PairFit, pair_fit
+from engine.domain.words import listed
+from engine.models.vocabulary import PairFit
 from engine.store import Store
+from engine.workflows.component_pairs import left_out
 from engine.workflows.component_queries import settings_found
-from engine.workflows.model_facts import folder_here
-from pages._ui.kept import kept
+from pages._ui.pair_fits import pairs_fit
 from pages._ui.text import plain
 
 _NAMED = 3  # corpora whose pairs do not fit that a message names
@@ -22,11 +19,14 @@ _NEEDED = (
 
 
 def fitting_corpora(store: Store, run: str) -> list[str]:
-    """Corpora that circuits of the run can be found with: those they were found with, then those whose pairs its model
-    reads: the run's own first, then what a person brought, then what is bundled."""
+    """Corpora that circuits of the run can be found with: those they were found with, then those with pairs that its
+    model reads. Of these first the run's own, then what a person brought; those of which too few fit after both; what
+    is bundled last."""
     known = [one.pairs for one in settings_found(store, run)]
-    others = [name for name in _with_pairs(store, run) if name not in known]
-    return [*dict.fromkeys(known), *(name for name in others if pairs_fit(store, run, name).fits)]
+    others_bundled = {info.name for info in store.corpora() if info.bundled} - {store.run(run).corpus}
+    fits = {name: pairs_fit(store, run, name) for name in _with_pairs(store, run) if name not in known}
+    others = [name for name, fit in fits.items() if fit.fits]
+    return [*dict.fromkeys(known), *sorted(others, key=lambda name: (name in others_bundled, not fits[name].enough))]
 
 
 def not_fitting(store: Store, run: str) -> dict[str, PairFit]:
@@ -45,29 +45,6 @@ def own_pairs_fit(store: Store, run: str) -> bool:
     """Whether the corpus that it was trained on has pairs, and its model reads them."""
     own = store.run(run).corpus
     return own in _with_pairs(store, run) and pairs_fit(store, run, own).fits
-
-
-def pairs_fit(store: Store, run: str, corpus: str) -> PairFit:
-    """Whether the model of the run reads the pairs of a corpus: 0 of 0 where its tokenizer is not at hand, or the
-    corpus cannot be read; then the job says what is wrong."""
-    info = next((info for info in store.corpora() if info.name == corpus), None)
-    if info is None:
-        return PairFit(0, 0)
-    try:
-        spec = store.run(run).model
-        folder = folder_here(store, spec) if spec.source == "hub" else store.tokenizer_folder(spec)
-        if folder is None:
-            return PairFit(0, 0)
-        file = folder / "tokenizer.json"
-        changed = file.stat().st_mtime_ns if file.is_file() else 0
-        return _fit(store, str(folder), changed, corpus, info.hash)
-    except TracelapseError:
-        return PairFit(0, 0)
-
-
-@kept()
-def _fit(_store: Store, folder: str, changed: int, corpus: str, corpus_hash: str) -> PairFit:
-    return pair_fit(Path(folder), pairs_of(_store.corpus(corpus))) or PairFit(0, 0)
 
 
 def without_pairs(store: Store, run: str) -> None:
@@ -89,7 +66,7 @@ def refuse_pairs(store: Store, run: str, corpus: str, fit: PairFit) -> None:
         st.markdown(f"{_NEEDED} {_why(corpus, fit)}")
         others = [name for name in fitting_corpora(store, run) if name != corpus]
         if others:
-            names = ", ".join(f"“{plain(name)}”" for name in others[:_NAMED])
+            names = listed([f"“{plain(name)}”" for name in others[:_NAMED]])
             st.markdown(f"Those of {names} fit: choose them in Settings, or bring others of your own.")
         else:
             st.markdown("Bring others of your own, or mend these, on the Corpus page.")
@@ -109,23 +86,32 @@ def _tell_of_misfits(misfits: dict[str, PairFit]) -> None:
 
 
 def _why(name: str, fit: PairFit) -> str:
-    """In Markdown."""
-    which = (
-        f"None of the {plural(fit.n, 'pair')}" if fit.n_bad == fit.n else f"{count(fit.n_bad)} of {count(fit.n)} pairs"
+    """In Markdown. Of pairs of which none fits."""
+    return (
+        f"None of the {plural(fit.n, 'pair')} of “{plain(name)}” can be used with this model. The first: "
+        f"{plain(fit.reason)}."
     )
-    verb = "can" if fit.n_bad == fit.n else "cannot"
-    return f"{which} of “{plain(name)}” {verb} be used with this model. The first: {plain(fit.reason)}."
 
 
 def whose_pairs(store: Store, run: str, pairs: str) -> str:
-    """Where they are not the run's own: which, and why. Empty where they are its own."""
+    """Which pairs are taken and why, where they are not all those of the run's own corpus; else empty."""
     config = store.run(run)
-    if pairs == config.corpus:
-        return ""
-    why = ""
-    if not config.has_corpus:
-        why = ", as the run came without a corpus"
-    elif config.corpus not in fitting_corpora(store, run):
-        has = "has none" if config.corpus not in _with_pairs(store, run) else "has none that fit"
-        why = f", as the run’s own corpus “{config.corpus}” {has}"
-    return f"With the prompt pairs of “{pairs}”{why}."
+    told = [left_out(pairs, pairs_fit(store, run, pairs))]
+    if pairs != config.corpus:
+        own = f"the run’s own corpus “{config.corpus}”"
+        why = _why_not(store, run, own) if config.has_corpus else ", as the run came without a corpus"
+        told.insert(0, f"With the prompt pairs of “{pairs}”{why}.")
+    return " ".join(filter(None, told))
+
+
+def _why_not(store: Store, run: str, own: str) -> str:
+    """Why the pairs of the run's `own` corpus are not proposed; empty where they could be."""
+    name = store.run(run).corpus
+    if name not in _with_pairs(store, run):
+        return f", as {own} has none"
+    fit = pairs_fit(store, run, name)
+    if not fit.fits:
+        return f", as none of the {plural(fit.n, 'pair')} of {own} can be used with this model"
+    if not fit.enough:
+        return f", as of the {plural(fit.n, 'pair')} of {own} only {count(fit.n_fit)} can be used with this model"
+    return ""

@@ -7,7 +7,7 @@ import streamlit as st
 from engine.domain.components import ComponentKey, ComponentScores
 from engine.domain.numbers import step_name
 from engine.figures.component_view import ComponentSide
-from engine.figures.component_words import few_pairs, found_on, n_pairs_of
+from engine.figures.component_words import few_pairs, found_by, n_pairs_of
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import circuit_of, scores_of
 from pages._ui.session import store
@@ -25,11 +25,12 @@ PARTS = (
 
 
 def found_with(scores: ComponentScores, reading: str, explain: str) -> None:
-    """On which prompt pairs a picture rests, and how to read it; where they are few, what that means comes first.
+    """On which prompt pairs a picture rests, by which method, and how to read it; where they are few, what that means
+    comes first.
 
     `reading`, `explain`: Markdown.
     """
-    told = f"Found with {plain(found_on(scores))}."
+    told = f"Found with {plain(found_by(scores))}."
     if caveat := few_pairs(n_pairs_of(scores)):
         st.caption(f":orange[:material/warning: {told} {caveat}]", help=f"{reading} {explain}")
     else:

@@ -10,7 +10,7 @@ from engine.domain.edge_measures import EdgeMeasure
 from engine.domain.numbers import signed
 from engine.figures.component_view import effect_text
 from engine.figures.component_words import STATUS_TEXTS
-from pages._ui.graphs.edge_table import BADGES, EdgeColumn, edge_table
+from pages._ui.graphs.edge_table import BADGES, MOST_ROWS, EdgeColumn, edge_table
 from pages._ui.graphs.picking import Edge
 from pages._ui.text import plain
 
@@ -42,6 +42,19 @@ def _columns(measure: EdgeMeasure) -> dict[str, EdgeColumn]:
         "effect_b": EdgeColumn("effect B", 80, _EFFECTS, measure.effect),
         "change": EdgeColumn("change of effect", 110, _EFFECTS, "Effect in B minus effect in A."),
     }
+
+
+def one_circuit(edges: pd.DataFrame, measure: EdgeMeasure, *, height: int) -> None:
+    """The edges of one circuit, which is both sides of `edges`: the largest effects first."""
+    order = (-edges["effect_b"].abs()).argsort(kind="stable")
+    shown = edges.iloc[order].head(MOST_ROWS)[["from", "to", "via_b", "effect_b"]]
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    st.dataframe(
+        shown.style.format({"effect_b": _EFFECTS}), hide_index=True, height=height, row_height=27,
+        column_config={
+            "via_b": text("through", help=_VIA), "effect_b": number("effect", help=measure.effect),
+        },
+    )  # fmt: skip
 
 
 def edge_parts(edges: pd.DataFrame, edge: Edge) -> None:

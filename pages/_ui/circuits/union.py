@@ -11,7 +11,7 @@ from engine.domain.jobs import SubtaskCircuit, UniteCircuits
 from engine.domain.numbers import step_name
 from engine.figures.component_charts import side_by_side, union_chart
 from engine.figures.component_rows import published_union_rows, union_rows, with_values
-from engine.figures.component_words import found_on
+from engine.figures.component_words import found_by
 from engine.workflows.component_queries import FoundCircuits, reports_of
 from pages._ui.chart_export import Figures
 from pages._ui.charts import draw, kept_chart
@@ -65,9 +65,9 @@ def _drawn(report: UnionReport, figures: Figures) -> None:
 
 
 def _pairs_of(report: UnionReport) -> str:
-    """`4 prompt pairs of “words”`; without their number where the scores are not stored any more."""
+    """As `found_by`; without their number and the method where the scores are not stored any more."""
     try:
-        return found_on(scores_of(store(), report.key))
+        return found_by(scores_of(store(), report.key))
     except (NotFound, Damaged):
         return f"the prompt pairs of “{report.key.pairs}”"
 

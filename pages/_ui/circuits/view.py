@@ -4,13 +4,15 @@ One fragment: a click in the graphs or the table draws only this part of the pag
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from engine.domain.components import CIRCUIT_STATUSES, ComponentKey
 from engine.domain.edge_measures import EDGE_MEASURES, EdgeMeasure
-from engine.domain.numbers import count, plural
+from engine.domain.numbers import count, plural, step_name
+from engine.domain.runs import Checkpoint
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView, unlearned
 from engine.figures.map_view import DEEP
@@ -19,7 +21,7 @@ from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import edges_of, nodes_of, view_of
 from pages._ui.circuits.heads import heads
 from pages._ui.circuits.sides import PARTS, found_with, sides_of
-from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title
+from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title, one_circuit
 from pages._ui.circuits.words import moved, node_counts, sentence, status_counts, uncertain
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
@@ -60,6 +62,18 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
             "most to either side. The export has all."
         )
     _below(edges, nodes, a, b)
+
+
+@guarded()
+def alone(chosen: CircuitChoice, one: Checkpoint, keys: Mapping[int, ComponentKey]) -> None:
+    """The circuit of the one side that has one, while there is nothing to compare it with."""
+    _, side = sides_of(replace(chosen, a=one, b=one), keys)
+    edges, nodes = (of(side, side, chosen.share, chosen.how) for of in (edges_of, nodes_of))
+    parts = plural(node_counts(nodes)["in both"], "head or MLP", "heads and MLPs")
+    ahead = " The right answer is not ahead." if unlearned(side.scores) else ""
+    st.markdown(f"The circuit of {step_name(one.step)}: **{plural(len(edges), 'edge')}** between **{parts}**.{ahead}")
+    found_with(side.scores, _HOW_TO_READ, PARTS)
+    one_circuit(edges, EDGE_MEASURES[chosen.metric], height=TABLE_PX)
 
 
 def _unlearned(view: ComponentView) -> str:

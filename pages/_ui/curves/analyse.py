@@ -64,7 +64,7 @@ def estimate(store: Store, checkpoints: list[Checkpoint], request: AnalyseRun) -
     acted_s = n_prompts * (len(stops(checkpoints)) - 1) * STRETCH_S
     takes = duration(n * TRACE_S + acted_s + (0.0 if seen else _TRANSCODERS_S))
     takes = on_this_model(store, request.run, f"about {takes}", request)
-    first = "" if seen else " No transcoder set was trained on all of them, so one is trained first."
+    first = "" if seen else " No transcoder set has seen all of them and enough texts, so one is trained first."
     return (
         f"{len(checkpoints)} checkpoints × {plural(n_prompts, 'prompt')}: {plural(n, 'graph')}, "
         f"{takes}.{first} It runs in the "
