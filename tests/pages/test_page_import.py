@@ -32,12 +32,26 @@ def failed(request: Request) -> None:
     def fail(*_: object) -> str:
         raise InputError("It does not fit this base.")
 
-    manager = JobManager(session.store(), run=fail)
+    ended(request, fail, "failed")
+
+
+def ended(request: Request, run: Callable[..., str], state: str) -> None:
+    """A job of this request, as another process left it."""
+    manager = JobManager(session.store(), run=run)
     job_id, deadline = manager.submit(request), time.monotonic() + PATIENCE_S
-    while manager.job(job_id).state != "failed":
+    while manager.job(job_id).state != state:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     manager.close()
+
+
+def canceled_all() -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    for job in session.jobs().active():
+        session.jobs().cancel(job.id)
+    while session.jobs().active():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_without_a_folder_it_says_what_to_name(open_page: OpenPage) -> None:
@@ -146,17 +160,58 @@ def test_a_failure_is_of_the_very_settings_that_failed(open_page: OpenPage, tmp_
     app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
     next(button for button in app.button if button.label == "Import 1 checkpoint").click().run()
     (job,) = session.jobs().active()
-    session.jobs().cancel(job.id)
-    deadline = time.monotonic() + PATIENCE_S
-    while session.jobs().active():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    canceled_all()
     failed(job.request)
     app.run()
     assert "It does not fit this base." in texts(app)
     assert "Try again" in [button.label for button in app.button]
     next(box for box in app.selectbox if box.label == "Base model").set_value("demo").run()
     assert "It does not fit this base." not in texts(app)
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
+
+
+def test_an_import_under_way_is_shown_to_a_page_that_is_loaded_anew(open_page: OpenPage, tmp_path: Path) -> None:
+    for step in (2, 4):
+        checkpoint(tmp_path / "a tune" / f"checkpoint-{step}", step=step)
+    folder = str(tmp_path / "a tune")
+    app = open_page("models", view="import", folders=folder)
+    app.text_input(key="models steps").set_value("20, 40").run()
+    next(box for box in app.selectbox if box.label == "Corpus").set_value("demo").run()
+    next(box for box in app.text_input if box.label == "Run name").set_value("my-own-name").run()
+    next(button for button in app.button if button.label == "Import 2 checkpoints").click().run()
+
+    app = open_page("models", view="import", folders=folder + "/")
+    assert not app.exception
+    assert (
+        "**my-own-name** is being imported onto **demo**, with the probes of **demo**. Its steps are 20, 40."
+        in texts(app)
+    )
+    assert [button.label for button in app.button if button.label.startswith(("Import", "Cancel"))] == ["Cancel"]
+    assert not [box for box in app.text_input if box.label == "Run name"]
+
+    canceled_all()
+    app.run()
+    assert not app.exception
+    assert app.dataframe[0].value["step"].tolist() == [20, 40]  # the form as it was asked for
+    assert next(box for box in app.selectbox if box.label == "Corpus").value == "demo"
+    assert next(box for box in app.text_input if box.label == "Run name").value == "my-own-name"
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
+
+
+def test_what_was_imported_is_offered_again_only_when_asked_for(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = str(checkpoint(tmp_path / "final_adapter", step=3))
+    open_page("models", view="import")
+    base = session.store().model("demo")
+    request = ImportCheckpoints(name="demo-lora", folders=(folder,), model=base, corpus="demo")
+    ended(request, lambda *_: "demo-lora", "done")
+    app = open_page("models", view="import", folders=folder)
+    assert not app.exception
+    assert "**demo-lora**: " in texts(app)
+    assert not [box for box in app.text_input if box.label == "Run name"]
+    next(button for button in app.button if button.label == "Import them again under another name").click().run()
+    assert not app.exception
+    assert "taken in" not in texts(app)
+    assert next(box for box in app.text_input if box.label == "Run name").value == "final_adapter"
     assert "Import 1 checkpoint" in [button.label for button in app.button]
 
 
