@@ -103,6 +103,28 @@ def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
     assert "Import 1 checkpoint" in [button.label for button in app.button]
 
 
+def test_runs_side_by_side_are_offered_one_by_one(open_page: OpenPage, tmp_path: Path) -> None:
+    for run in ("run-1", "run-2"):
+        for step in (2, 4):
+            folder = checkpoint(tmp_path / "out" / run / f"checkpoint-{step}", step=step)
+            (folder / "adapter_model.safetensors").write_text(f"{run} {step}", encoding="utf-8")
+    app = open_page("models", view="import", folders=str(tmp_path / "out"))
+    assert not app.exception
+    assert "These look like 2 runs" in texts(app)
+    assert "Are they one run? Write the steps of all 4 under “Steps”, in the order of the table." in texts(app)
+    offered = [button for button in app.button if button.key and button.key.startswith("import run ")]
+    assert [button.label.replace("\\", "").replace("\u2060", "") for button in offered] == [
+        "run-1: 2 checkpoints",
+        "run-2: 2 checkpoints",
+    ]
+    offered[1].click().run()
+    assert not app.exception
+    assert app.query_params["folders"] == str(tmp_path / "out" / "run-2")
+    assert next(box for box in app.text_input if box.label == "Run name").value == "run-2"
+    assert "These look like" not in texts(app)
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
+
+
 def test_a_step_can_be_given_in_the_browser(open_page: OpenPage, tmp_path: Path) -> None:
     for step in (2, 4):
         checkpoint(tmp_path / f"checkpoint-{step}", step=step)
@@ -245,7 +267,8 @@ def test_full_fine_tunes_are_shown_with_what_will_be_stored(open_page: OpenPage,
     assert not app.exception
     table = app.dataframe[0].value
     assert table["kind"].tolist() == ["full", "full"]
-    assert all("what differs from the base, at most 3 MB" in text for text in table["what is stored"])
+    assert "Stored of each: what differs from the base, at most 3 MB" in texts(app)
+    assert list(table.columns) == ["step", "taken", "folder", "kind"]  # a cell would cut what is stored
     assert not [button for button in app.button if button.label.startswith("Import 2")]  # no model here is of its shape
     base = next(box for box in app.text_input if box.label == "Its folder or hub id")
     base.set_value("org/model").run()

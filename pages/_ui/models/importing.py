@@ -1,7 +1,7 @@
 """Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,10 @@ from engine.domain.errors import InputError, TracelapseError
 from engine.domain.imports import FoundCheckpoint, ImportPreview
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
+from engine.domain.words import listed
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
+from engine.workflows.checkpoint_order import several_runs
 from engine.workflows.declared_bases import declared_bases
 from engine.workflows.hub_checkpoints import first_revision
 from pages._ui import url
@@ -34,6 +36,7 @@ from pages._ui.text import message, plain
 
 _AGAIN = "run that is to be imported once more"
 _TABLE_PX = 300
+_MOST_RUNS = 12  # that are offered by a button each
 _MOST_TOLD = 5  # refused folders, in whole sentences
 _FOLDER_HELP = (
     "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Or the id of "
@@ -111,11 +114,11 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         st.markdown(_TAKEN)
         return
     try:
-        steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
         items = with_revisions(page, folders)
         if (job := newest_import(items)) is not None and is_active(job):
             running_view(job)
             return
+        steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
         if (looked := looked_at(items)) is None:
             return
         start = first_revision(items, looked)
@@ -126,23 +129,28 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         show(error)
         return
     done = _run_of(items)
-    is_again = st.session_state.get(_AGAIN) == done
-    _table(found, done=bool(done) and not is_again)
     if done:
         found = found.model_copy(update={"download_bytes": 0})  # it is all here since
-    if done and not is_again:
-        _imported(done)
-    if found.refused or not found.taken:
+    if done and st.session_state.get(_AGAIN) != done:
+        _imported(page, found, paths, done)
+        return
+    runs = {} if steps else several_runs(found.checkpoints)
+    if _to_import(page, found, runs):
+        _left_out(page, found, paths)
+        ask_to_import(items, steps, found, taken, base, looked)
+
+
+def _to_import(page: str, found: ImportPreview, runs: Mapping[Path, Sequence[FoundCheckpoint]]) -> bool:
+    """What lies there; whether a run can be made of it."""
+    n = plural(sum(map(len, runs.values())) or len(found.taken), "checkpoint")
+    st.markdown(f"**{n} {f'in {len(runs)} folders' if runs else 'to import'}**")
+    _table(found)
+    is_refused = bool(found.refused) or not found.taken
+    if runs:
+        _each_alone(page, found, runs)
+    elif is_refused:
         _refused(found)
-        return
-    _left_out(page, found, paths)
-    if done and not is_again:
-        st.button(
-            "Import them again under another name", icon=":material/content_copy:", type="tertiary",
-            on_click=st.session_state.update, args=({_AGAIN: done},),
-        )  # fmt: skip
-        return
-    ask_to_import(items, steps, found, taken, base, looked)
+    return not is_refused
 
 
 def _numbers(text: str) -> list[int]:
@@ -153,8 +161,7 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _table(found: ImportPreview, *, done: bool) -> None:
-    st.markdown(f"**{plural(len(found.taken), 'checkpoint')}{'' if done else ' to import'}**")
+def _table(found: ImportPreview) -> None:
     shared = _shared([one.path for one in found.checkpoints])
     rows = pd.DataFrame(
         {
@@ -163,14 +170,27 @@ def _table(found: ImportPreview, *, done: bool) -> None:
             "folder": [str(one.path).removeprefix(shared) for one in found.checkpoints],
             "kind": [one.kind for one in found.checkpoints],
             "note": [one.why.replace(shared, "") if shared else one.why for one in found.checkpoints],
-            "what is stored": [one.stored for one in found.checkpoints],
         }
     )
+    rows = rows.drop(columns=[] if any(rows["note"]) else ["note"])
     st.dataframe(rows, hide_index=True, placeholder="–", height=min(_TABLE_PX, 38 + 35 * len(rows)))
+    if found.taken:
+        st.caption("\n".join(_stored(found.taken)))
     if bases := declared_bases(found.taken):
         st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
+
+
+def _stored(taken: Sequence[FoundCheckpoint]) -> list[str]:
+    """What the run will keep, once for all that say the same: a cell would cut it."""
+    by_text: dict[str, list[str]] = {}
+    for one in taken:
+        by_text.setdefault(one.stored, []).append(one.path.name)
+    if len(by_text) == 1:
+        return [f"Stored of {'each' if len(taken) > 1 else 'it'}: {plain(next(iter(by_text)))}."]
+    told = [f"- Stored of {plain(listed(names))}: {plain(text)}." for text, names in by_text.items()]
+    return told[:_MOST_TOLD] + (["- …"] if len(told) > _MOST_TOLD else [])
 
 
 def _shared(paths: Sequence[Path]) -> str:
@@ -215,6 +235,25 @@ def _left_out(page: str, found: ImportPreview, folders: Sequence[Path]) -> None:
             st.caption(f"{_all_steps(found, found.left_out)}, if you want them in one run.")
 
 
+def _each_alone(page: str, found: ImportPreview, runs: Mapping[Path, Sequence[FoundCheckpoint]]) -> None:
+    """Seeds or settings side by side: a choice of one of them, and what to do where they are one run after all."""
+    shared = _shared(list(runs))
+    with st.container(border=True, gap="small"):
+        st.markdown(f"**These look like {len(runs)} runs**, each in a folder of its own. Import one after the other:")
+        with st.container(horizontal=True):
+            for folder, ones in list(runs.items())[:_MOST_RUNS]:
+                label = f"{str(folder).removeprefix(shared)}: {plural(len(ones), 'checkpoint')}"
+                st.button(
+                    plain(label), key=f"import run {folder}",
+                    icon=":material/arrow_forward:", on_click=_only, args=(page, folder),
+                )  # fmt: skip
+        if more := len(list(runs)[_MOST_RUNS:]):
+            st.markdown(f"and {plural(more, 'more', 'more')}: name the folder of one.")
+        n = sum(map(len, runs.values()))
+        write = f"Write the steps of all {n} under “Steps”, in the order of the table"
+        st.caption(f"Are they one run? {write if found.refused else 'Then import all of them together, below'}.")
+
+
 def _only(page: str, folder: Path) -> None:
     st.session_state[f"{page} steps"] = ""  # of others
     url.write(page, folders=str(folder))
@@ -227,8 +266,10 @@ def _run_of(folders: Sequence[str]) -> str:
     return job.result if job is not None and job.state == "done" and job.result in names else ""
 
 
-def _imported(run: str) -> None:
+def _imported(page: str, found: ImportPreview, paths: Sequence[Path], run: str) -> None:
     """Where to go once they are a run."""
+    st.markdown(f"**{plural(len(found.taken), 'checkpoint')}**")
+    _table(found)
     checkpoints = store().checkpoints(run)
     n = plural(len(checkpoints) - 1, "checkpoint")
     st.success(f"**{plain(run)}**: {n} taken in.", icon=":material/check:")
@@ -242,3 +283,8 @@ def _imported(run: str) -> None:
         st.page_link(
             "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": run}
         )  # fmt: skip
+    _left_out(page, found, paths)
+    st.button(
+        "Import them again under another name", icon=":material/content_copy:", type="tertiary",
+        on_click=st.session_state.update, args=({_AGAIN: run},),
+    )  # fmt: skip
