@@ -5,6 +5,7 @@ For files and JSON the numbers themselves are written, not these texts.
 
 import math
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 
 MISSING = "–"
 FEW = 30  # of fewer, a share says more than was measured
@@ -32,11 +33,22 @@ def signed(value: float | None, digits: int = 2) -> str:
     return text if text[0] in f"−{MISSING}" or float(text.replace(",", "")) == 0 else f"+{text}"
 
 
+def half_up(value: float, digits: int = 0) -> float:
+    """As people and charts round: 12.5 to 13, −12.5 to −13. By the decimals that are written: 0.145 · 100 is 14.5."""
+    return float(Decimal(str(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def in_percent(share: float) -> float:
+    """0.145 as 14.5, not 14.499999999999998."""
+    return float(Decimal(str(float(share))) * 100)
+
+
 def percent(share: float | None, digits: int = 0) -> str:
-    """A share from 0 to 1: `82%`. What is not quite nothing, or not quite all, does not read as it: `<1%`, `>99%`."""
+    """A share from 0 to 1: `82%`, of halves the larger. What is not quite nothing, or not quite all, does not read as
+    it: `<1%`, `>99%`."""
     if share is None or not math.isfinite(share):
         return MISSING
-    text = f"{100 * share:.{digits}f}".removeprefix("-")
+    text = f"{abs(half_up(in_percent(share), digits)):.{digits}f}"
     smallest = f"{10**-digits:g}"
     if 0 < share < 1:
         if float(text) == 0:
