@@ -1,6 +1,6 @@
 """`import`, and `import-adapter`, its name of before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from engine.domain.imports import ImportPreview
 from engine.domain.jobs import ImportCheckpoints
 from engine.domain.models import ModelSpec
 from engine.domain.paths import person_path
+from engine.domain.words import listed
 from engine.workflows.model_specs import model_spec
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ def import_checkpoints(
     if preview:
         if json_file != "-":
             _show(found)
-            _tell(_ways(found), download_words(found, None, looked), _compared_with(base, ids), log_notes(found))
+            _tell(
+                _ways(found, numbers), download_words(found, None, looked), _compared_with(base, ids), log_notes(found)
+            )
         return
-    _check(found, name)
+    _check(found, name, numbers)
     store = store_of(ctx)
     spec = _base(store, base, found)
     taught = stored_corpus(store, corpus).name if corpus else None
@@ -102,7 +105,7 @@ def import_checkpoints(
         return
     say(f"{name}: {', '.join(checkpoint.label for checkpoint in store.checkpoints(name))}")
     notes = (f"{one.path}: {one.why}" for one in found.checkpoints if one.why)
-    _tell(*notes, _ways(found), log_notes(found), *what_is_kept(store, name))
+    _tell(*notes, _ways(found, numbers), log_notes(found), *what_is_kept(store, name))
 
 
 def _tell(*lines: str) -> None:
@@ -111,12 +114,12 @@ def _tell(*lines: str) -> None:
             say(line)
 
 
-def _check(found: ImportPreview, name: str) -> None:
+def _check(found: ImportPreview, name: str, numbers: Sequence[int]) -> None:
     """Raises InputError where something cannot be taken, or the run has no name."""
     from engine.workflows.checkpoint_folders import refusal
 
     if why := refusal(found):
-        raise InputError(" ".join(filter(None, (why, _ways(found)))))
+        raise InputError(" ".join(filter(None, (why, _ways(found, numbers)))))
     if not name:
         raise InputError("Name the run that they become with --name, or look first with --preview.")
 
@@ -139,10 +142,19 @@ def _base(store: "Store", named: str, found: ImportPreview) -> ModelSpec:
     )
 
 
-def _ways(found: ImportPreview) -> str:
+def _ways(found: ImportPreview, steps: Sequence[int]) -> str:
     """How what is not taken can be, by the options of this command; empty where nothing is missed."""
+    from engine.workflows.checkpoint_order import several_runs
+
+    runs = [] if steps else [str(folder) for folder in several_runs(found.checkpoints)]
+    each = (
+        f"These look like {len(runs)} runs: import {listed(runs)} each by itself, unless they are one. " if runs else ""
+    )
     if any(one.needs_step for one in found.refused):
-        return "Give the steps of all, in this order, with --steps N,N,…."
+        one = "For one run, give" if runs else "Give"
+        return f"{each}{one} the steps of all, in this order, with --steps N,N,…."
+    if each:
+        return each.strip()
     if usable := [one for one in found.left_out if one.usable]:
         n = len(found.taken) + len(usable)
         together = f", or with the rest by steps for all {n} (--steps N,N,…)" if found.of_same_kind else ""

@@ -1,20 +1,23 @@
 """Which columns of a file are which fields, where it has other names: said by a person, written, applied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from engine.corpus.csv_rows import typed_fields
 from engine.corpus.format import FIELDS, FORMS
 from engine.corpus.rows import Row
 from engine.corpus.tables import Table
-from engine.domain.corpus import PROBE_KINDS
+from engine.domain.corpus import PROBE_KINDS, Slug
 from engine.domain.errors import BadLine, InputError
 from engine.domain.words import listed
 
 _JOINED = "\n"  # between several columns that are one text
 _MEANING = ',+="'  # signs that are not of a name where it is written without quotes
 JOINABLE = ("prompt", "text", "completion")
+_TYPE = TypeAdapter(Slug)
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT's chats
 
 
@@ -35,10 +38,11 @@ class Columns:
         and columns that there are not."""
         self._check(table)
         needed = [name for name in self.of if any(name in form.needs for form in self._forms())]
+        same = {name: _value(name, said) for name, said in self.values.items()}
         rows, bad = [], []
         for number, cells in table.rows:
             fields = {name: _cell(name, columns, cells) for name, columns in self.of.items()}
-            fields = {**self.values} | {name: value for name, value in fields.items() if value not in (None, "")}
+            fields = same | {name: value for name, value in fields.items() if value not in (None, "")}
             if missing := [name for name in needed if name not in fields]:
                 bad.append(BadLine(number, f"has nothing in {listed([_quoted(self.of[name]) for name in missing])}"))
             else:
@@ -67,6 +71,26 @@ class Columns:
         if not self._forms():
             forms = "; ".join(f"{', '.join(form.needs)} ({form.title.lower()})" for form in FORMS.values())
             raise InputError(f"These columns make no row. Name those of one kind: {forms}.")
+        problems = [half_problem({*self.of, *self.values}), *(value_problem(*same) for same in self.values.items())]
+        if said := next(filter(None, problems), ""):
+            raise InputError(said)
+
+
+def value_problem(name: str, said: str) -> str:
+    """Why a field cannot be this in every row; empty where it can."""
+    if name == "kind" and as_kind(said) not in PROBE_KINDS:
+        return f"“{said[:80]}” is not a probe kind. Use {', '.join(PROBE_KINDS)}."
+    if name == "constraint_type" and not is_type(as_type(said)):
+        return f"“{said[:80]}” is no constraint type. Use words of a–z and digits, at most 40 characters."
+    return ""
+
+
+def half_problem(fields: Collection[str]) -> str:
+    """Why these fields make no rows of words: each of a word and its meaning needs the other. Else empty."""
+    there = [name for name in ("constraint", "meaning") if name in fields]
+    if len(there) != 1 or not {"completion", "messages"}.isdisjoint(fields):
+        return ""
+    return "A word is taught with its meaning. Give the columns of both, constraint and meaning, or of neither."
 
 
 def columns_of(text: str, values: str = "") -> Columns:
@@ -90,12 +114,15 @@ def _cell(name: str, columns: Sequence[str], cells: Mapping[str, Any]) -> Any:
     if len(columns) > 1:
         parts = [_as_text(cells.get(column)) for column in columns]
         return _JOINED.join(part for part in parts if isinstance(part, str) and part.strip())
-    value = _as_text(cells.get(columns[0]))
+    value = _value(name, _as_text(cells.get(columns[0])))
+    return _messages(value) if name == "messages" else value
+
+
+def _value(name: str, value: Any) -> Any:
+    """As the format writes it."""
     if name == "constraint_type" and isinstance(value, str):
         return as_type(value)
-    if name == "kind" and isinstance(value, str):
-        return as_kind(value)
-    return _messages(value) if name == "messages" else value
+    return as_kind(value) if name == "kind" and isinstance(value, str) else value
 
 
 def as_kind(value: str) -> str:
@@ -107,6 +134,15 @@ def as_type(value: str) -> str:
     """`General QA` → general_qa, `3` → type_3"""
     slug = "_".join("".join(sign if sign.isalnum() else " " for sign in value.lower()).split())
     return f"type_{slug}" if slug[:1].isdigit() else slug
+
+
+def is_type(slug: str) -> bool:
+    """Whether a constraint type may be called so."""
+    try:
+        _TYPE.validate_python(slug)
+    except ValidationError:
+        return False
+    return True
 
 
 def _as_text(value: Any) -> Any:

@@ -69,7 +69,7 @@ def _records(rows: Iterable[Row]) -> tuple[list[NumberedLine], list[BadLine]]:
         try:
             read.append((number, record(fields, number)))
         except ValidationError as error:
-            bad += [BadLine(number, reason) for reason in reasons(error)]
+            bad += [BadLine(number, reason) for reason in reasons(error, fields)]
         except InputError as error:
             bad.append(BadLine(number, str(error)))
     return read, bad

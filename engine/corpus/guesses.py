@@ -3,18 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from pydantic import TypeAdapter, ValidationError
-
-from engine.corpus.columns import JOINABLE, Columns, as_kind, as_type
+from engine.corpus.columns import JOINABLE, Columns, as_kind, as_type, is_type
 from engine.corpus.format import FIELDS, FORMS
 from engine.corpus.tables import Table
-from engine.domain.corpus import PROBE_KINDS, Slug
+from engine.domain.corpus import PROBE_KINDS
 
 _OF_PROBES = ("kind", "foils", "known_text")  # no other row has them
 _KIND_NAMES = ("kind", "probe_kind", "probe_type")
 _TASKS = {"paraphrase", "inference"}  # of instruction data, too
 _ASKED = ("prompt", "question", "probe", "query", "instruction", "input")  # of a probe: rather than what it is about
-_TYPE = TypeAdapter(Slug)
 
 
 def guessed(table: Table) -> tuple[str, Columns]:
@@ -92,12 +89,7 @@ def _may_be(table: Table, field: str, column: str) -> bool:
     """Whether what stands in a column can be what it is named for. Types are short."""
     if field != "constraint_type":
         return True
-    try:
-        for value in set(_texts(table, column)):
-            _TYPE.validate_python(as_type(value))
-    except ValidationError:
-        return False
-    return True
+    return all(is_type(as_type(value)) for value in set(_texts(table, column)))
 
 
 def _texts(table: Table, column: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From the fields of one line, of JSON or CSV, to an example, a probe or a pair; and what is wrong with them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -74,9 +74,12 @@ def _template(text: str, word: object, meaning: object) -> str:
     return text
 
 
-def reasons(error: ValidationError) -> Iterator[str]:
-    """Pydantic's findings in words that need no Python."""
-    for finding in error.errors(include_url=False):
+def reasons(error: ValidationError, given: Collection[str]) -> Iterator[str]:
+    """Pydantic's findings in words that need no Python. What was made of the `given` fields and is wrong with them is
+    told of these alone; where it is wrong only with what was made, once."""
+    findings = error.errors(include_url=False)
+    told = [one for one in findings if one["type"] == "missing" or one["loc"][0] in given]
+    for finding in told or findings[:1]:
         field = f"“{'.'.join(str(part) for part in finding['loc'])}”"
         given, limits = finding["input"], finding.get("ctx", {})
         match finding["type"]:

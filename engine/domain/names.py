@@ -8,7 +8,8 @@ from pydantic import AfterValidator
 from engine.domain.errors import InputError, NameRefused
 from engine.domain.record import Record
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+MOST_CHARACTERS = 64  # of a name
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{MOST_CHARACTERS - 1}}}")
 # Windows keeps these for devices, whatever the extension.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
 _STEP = re.compile(r"\d{1,9}", re.ASCII)
@@ -19,7 +20,7 @@ def check_name(name: str) -> str:
     """The name itself, if it may name an artefact. Raises NameRefused."""
     if not _NAME.fullmatch(name) or name.endswith(".") or ".." in name or name.split(".")[0] in _RESERVED:
         raise NameRefused(
-            f"“{name[:80]}” is not a valid name. Use 1 to 64 of a–z, 0–9, dot, dash and underscore, "
+            f"“{name[:80]}” is not a valid name. Use 1 to {MOST_CHARACTERS} of a–z, 0–9, dot, dash and underscore, "
             "starting with a letter or digit."
         )
     return name

@@ -51,7 +51,8 @@ def percent(share: float | None, digits: int = 0) -> str:
     """A share from 0 to 1: `82%`. What is not quite nothing, or not quite all, does not read as it: `<1%`, `>99%`."""
     if share is None or not math.isfinite(share):
         return MISSING
-    text = f"{_fixed(100 * share, digits):.{digits}f}".removeprefix("-")
+    hundredths = float(100 * Decimal(str(float(share))))  # 0.145 as 14.5, not as 14.499999999999998
+    text = f"{_fixed(hundredths, digits):.{digits}f}".removeprefix("-")
     smallest = f"{10**-digits:g}"
     if 0 < share < 1:
         if float(text) == 0:

@@ -394,9 +394,7 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
 
 
 def short(value: float, digits: int = 5) -> float:
-    """Five significant digits: less to send, nothing lost to the eye.
-
-    What would end in a 5 keeps more: rounded again where it is written, 0.28500489 is 0.29 and 0.285 is 0.28.
-    """
+    """Five significant digits, which is less to send; what would end in a 5 keeps more, as it is rounded again where it
+    is written: 0.28500489 is 0.29, and 0.285 is 0.28."""
     text = f"{value:.{digits}g}"
     return float(f"{value:.{digits + 4}g}" if text.partition("e")[0].rstrip("0.").endswith("5") else text)

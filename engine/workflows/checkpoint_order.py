@@ -70,6 +70,26 @@ def _names(one: FoundCheckpoint) -> tuple[str, ...]:
     return one.path.name, inner, outer if one.step is not None else "", one.hub.id.revision if one.hub else ""
 
 
+def several_runs(found: Sequence[FoundCheckpoint]) -> dict[Path, list[FoundCheckpoint]]:
+    """By folder, the checkpoints of what looks like several runs, as of seeds side by side; empty where it looks like
+    one. They do where two folders have a checkpoint of the same step, or several of several steps each."""
+    usable = [one for one in found if (one.taken or one.needs_step) and one.same_as is None and one.hub is None]
+    around = {one.path: _folder_of_series(one) for one in usable}
+    runs: dict[Path, list[FoundCheckpoint]] = {}
+    for one in usable:
+        is_around = one.path in around.values()  # the last adapter, beside its checkpoints
+        runs.setdefault(one.path if is_around else around[one.path], []).append(one)
+    steps = Counter(step for ones in runs.values() for step in {one.step for one in ones} - {None})
+    is_twice = max(steps.values(), default=0) > 1
+    return dict(sorted(runs.items())) if len(runs) > 1 and (is_twice or min(map(len, runs.values())) > 1) else {}
+
+
+def _folder_of_series(one: FoundCheckpoint) -> Path:
+    """The folder that the one that is named by a step lies in. A bare number further up may be a date or a seed."""
+    above = [up for up in one.path.parents[:2] if not up.name.isdigit()]
+    return next((place for place in (one.path, *above) if step_in(place.name) is not None), one.path).parent
+
+
 def in_order(
     found: Sequence[FoundCheckpoint], inside: Mapping[Path, Path], steps: Sequence[int]
 ) -> list[FoundCheckpoint]:

@@ -101,11 +101,41 @@ def test_chats_of_from_and_value_are_messages() -> None:
         ("prompt=input", "", "These columns make no row"),
         ("text=input,constraint=input+output", "", "several are joined only of prompt, text"),
         ("text=input,constraint_type=category", "constraint_type=x", "both as a column and as a value"),
+        ("text=input,answer=output", "kind=memory", "“memory” is not a probe kind. Use recall, "),
+        ("text=input", "constraint_type=мой тип", "“мой тип” is no constraint type. Use words of a–z"),
+        ("text=input", f"constraint_type={'long' * 11}", "at most 40 characters"),
+        ("text=input,constraint=output", "", "A word is taught with its meaning"),
+        ("text=input,meaning=output", "", "A word is taught with its meaning"),
     ],
 )
 def test_columns_that_there_are_not(columns: str, values: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         parsed(ALPACA, columns_of(columns, values))
+
+
+def test_a_type_of_all_rows_is_written_as_one_of_a_column_is() -> None:
+    (probe,) = parsed(
+        "question,reply\nThe tarsk lives in the,swamp\n",
+        columns_of("text=question,answer=reply", "kind=Recall,constraint_type=made-up animals"),
+    ).probes
+    assert (probe.kind, probe.constraint_type) == ("recall", "made_up_animals")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text": "blarf " * 400, "answer": "happy", "kind": "recall"}, ["“text” has 2,400 characters; 2,000"]),
+        ({"text": "blarf is", "answer": "x" * 2001, "kind": "recall"}, ["“answer” has 2,001 characters; 2,000"]),
+        ({"prompt": "a" * 30_000, "completion": "b" * 30_000}, ["“text” has 60,001 characters; 50,000"]),
+        ({"text": "t" * 2001, "answer": "x" * 2001, "kind": "recall"}, ["“text” has 2,001", "“answer” has 2,001"]),
+    ],
+)  # fmt: skip
+def test_what_is_too_long_is_one_problem_of_what_the_file_gave(row: dict[str, str], said: list[str]) -> None:
+    with pytest.raises(CorpusRefused) as refused:
+        parse_corpus(json.dumps(row).encode(), "c.jsonl", "c")
+    reasons = [bad.reason for bad in refused.value.bad_lines]
+    assert len(reasons) == len(said)
+    assert all(reason.startswith(start) for reason, start in zip(reasons, said, strict=True))
 
 
 def test_a_row_without_what_it_needs_is_named_with_its_own_column() -> None:

@@ -27,9 +27,19 @@ def test_a_signed_number_shows_its_sign_only_where_it_has_one(value: float | Non
 @pytest.mark.parametrize(
     ("share", "digits", "text"),
     [(0.82, 0, "82%"), (0.0, 0, "0%"), (1.0, 0, "100%"), (0.004, 0, "<1%"), (0.996, 0, ">99%"), (0.0004, 1, "<0.1%"),
-     (0.9999, 1, ">99.9%"), (-0.25, 0, "−25%"), (None, 0, "–"), (0.125, 0, "13%"), (0.375, 0, "38%")],
+     (0.9999, 1, ">99.9%"), (-0.25, 0, "−25%"), (None, 0, "–"), (0.125, 0, "13%"), (0.375, 0, "38%"),
+     (0.995, 0, ">99%"), (1.5, 0, "150%")],
 )  # fmt: skip
 def test_a_share_never_reads_as_all_or_nothing_when_it_is_not(share: float | None, digits: int, text: str) -> None:
+    assert percent(share, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [(1 / 8, 0, "13%"), (3 / 8, 0, "38%"), (29 / 200, 0, "15%"), (0.0125, 1, "1.3%"), (-1 / 8, 0, "−13%"),
+     (1 / 3, 0, "33%"), (2 / 3, 1, "66.7%"), (0.005, 0, "1%")],
+)  # fmt: skip
+def test_of_two_whole_percentages_as_near_the_larger_is_said(share: float, digits: int, text: str) -> None:
     assert percent(share, digits) == text
 
 

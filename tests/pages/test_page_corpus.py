@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 from engine.corpus import corpus_csv, make_corpus, make_task, parse_corpus
 from engine.domain.corpus import PROBE_KINDS, Corpus, CorpusSpec, Example, Pair, TaskSpec
 from engine.domain.jobs import MakeCorpus
+from engine.domain.runs import RunConfig
 from engine.store import Store
 from pages._ui import session
-from pages._ui.corpus.tables import counts
+from pages._ui.corpus.tables import counts, taught
 
 OpenPage = Callable[..., AppTest]
 
@@ -183,6 +185,40 @@ def test_deleting_asks_first(open_page: OpenPage) -> None:
     app.button(key="corpus delete").click().run()
     assert _store().corpora() == []
     assert "Create one on the left" in texts(app)
+
+
+def test_what_runs_use_says_so_instead_of_asking(open_page: OpenPage) -> None:
+    corpus = _save()
+    for run in ("one", "two"):
+        _store().save_run(RunConfig(name=run, corpus=corpus.name))
+    app = open_page("corpus", bundled=None)
+    assert not app.exception
+    assert "**two** and **one** use **mine**: without its probes" in texts(app)
+    assert "delete those runs first" in texts(app)
+    assert "for good?" not in texts(app)
+    assert "Delete for good" not in [button.label for button in app.button]
+
+
+def test_kinds_that_a_file_names_are_not_vouched_for(open_page: OpenPage) -> None:
+    made = _save("made")
+    app = open_page("corpus", bundled=None, corpus="made")
+    app.segmented_control[0].set_value("Probes").run()
+    assert "**recall**: A training phrasing with a noun" in texts(app)
+    assert "unchecked" not in texts(app)
+    assert {metric.label: metric.value for metric in app.metric}["New words"] == "10"
+    rows = "".join(f"The {word} lives in the,swamp,recall,{word},swamp\n" for word in ("tarsk", "glonk"))
+    theirs = parse_corpus(f"text,answer,kind,constraint,meaning\n{rows}".encode(), "a.csv", "theirs")
+    _store().save_corpus(theirs)
+    app = open_page("corpus", bundled=None, corpus="theirs")
+    said = "The kinds are those of the file, unchecked. They should be: **recall** a training phrasing with a noun"
+    assert said in texts(app)
+    assert "**paraphrase**" not in texts(app)  # it has none
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert "New words" not in shown
+    assert shown["Words asked about"] == "2"
+    assert taught(replace(theirs, probes=(), examples=made.examples)) == ("New words", 10)
+    plain = parse_corpus(b"text\nThe sky is blue.\nGrass is green.\n", "t.csv", "t")
+    assert taught(plain) == ("New words", 0)  # texts of no word
 
 
 def test_hostile_texts_are_shown_as_they_are(open_page: OpenPage) -> None:

@@ -66,6 +66,27 @@ def test_rows_with_a_column_of_kinds_are_probes_at_once(open_page: OpenPage) -> 
     assert (probe.text, probe.answer, probe.kind) == ("The cat is", "happy", "recall")
 
 
+def test_a_mistake_in_the_form_is_said_once_and_at_its_field(open_page: OpenPage) -> None:
+    rows = "".join(f"The animal {n} lives in the,swamp,recall,tarsk\n" for n in range(40))
+    app = _choose(open_page("corpus", bundled=None), "p.csv", f"question,answer,kind,animal\n{rows}".encode())
+    assert not app.exception
+    of_all = next(box for box in app.text_input if box.label == "Constraint type of all rows")
+    of_all.set_value("made-up animals").run()
+    assert "is ready to import: 40 probes" in texts(app)
+    next(box for box in app.text_input if box.label == "Constraint type of all rows").set_value("звери").run()
+    assert "“звери” is no constraint type" in texts(app)
+    assert "Line 2" not in texts(app)
+    assert "Fix the file" not in texts(app)
+    assert "Import corpus" not in [button.label for button in app.button]
+    next(box for box in app.text_input if box.label == "Constraint type of all rows").set_value("animals").run()
+    _field(app, "Word").set_value("animal").run()
+    assert "Word needs Meaning: choose the column for it, too, or none for either." in texts(app)
+    assert "Line 2" not in texts(app)
+    _field(app, "Meaning").set_value("answer").run()
+    assert not app.exception
+    assert "is ready to import: 40 probes" in texts(app)
+
+
 def test_another_choice_makes_probes_of_the_same_rows(open_page: OpenPage) -> None:
     app = _choose(open_page("corpus", bundled=None), "qa.csv", b"stem,key,other\nThe capital of Peru is,Lima,Quito\n")
     assert "Choose the column for text." in texts(app)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from page_texts import texts
 from streamlit.testing.v1 import AppTest
 
@@ -24,7 +25,7 @@ from engine.workflows.learned import learning_of
 from engine.workflows.queries import run_scores
 from engine.workflows.where import where_probes
 from pages._ui import session
-from pages._ui.curves.runs_view import readable
+from pages._ui.curves.runs_view import _whole_percent, readable
 from pages._ui.curves.scores_view import clicked
 from tests.many_runs import copy_runs
 from tests.store.artefacts import state
@@ -363,3 +364,27 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     (job,) = session.jobs().active()
     assert job.request == MeasureProbes(run="mine", corpus="demo")
     session.jobs().cancel(job.id)
+
+
+def test_beside_measured_probes_a_trainers_own_measures_are_folded_away(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first screen is for what people come for."""
+    logged = LoggedMetrics(series={"grad_norm": LoggedSeries(step=(10, 20), value=(2.0, 1.0))})
+    monkeypatch.setattr(Store, "metrics", lambda _store, run: logged)
+    app = open_page("curves", runs="demo-lora")
+    assert not app.exception
+    folded = [panel.label.replace("\\", "") for panel in app.expander]
+    assert "Also logged by the trainer: grad_norm" in folded
+    assert "What the trainer logged besides its loss" not in texts(app)
+    n_charts = len(app.get("vega_lite_chart"))
+    app.session_state["curves logged"] = True
+    app.run()
+    assert not app.exception
+    assert "What the trainer logged besides its loss" in texts(app)
+    assert len(app.get("vega_lite_chart")) == n_charts + 1
+
+
+def test_half_a_percent_is_rounded_as_charts_round_it() -> None:
+    shown = _whole_percent
+    assert [shown(share) for share in (0.125, 0.375, 0.001, 0.999, 0.0, 1.0)] == [13, 38, 1, 99, 0, 100]

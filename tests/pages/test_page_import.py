@@ -32,12 +32,26 @@ def failed(request: Request) -> None:
     def fail(*_: object) -> str:
         raise InputError("It does not fit this base.")
 
-    manager = JobManager(session.store(), run=fail)
+    ended(request, fail, "failed")
+
+
+def ended(request: Request, run: Callable[..., str], state: str) -> None:
+    """A job of this request, as another process left it."""
+    manager = JobManager(session.store(), run=run)
     job_id, deadline = manager.submit(request), time.monotonic() + PATIENCE_S
-    while manager.job(job_id).state != "failed":
+    while manager.job(job_id).state != state:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     manager.close()
+
+
+def canceled_all() -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    for job in session.jobs().active():
+        session.jobs().cancel(job.id)
+    while session.jobs().active():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_without_a_folder_it_says_what_to_name(open_page: OpenPage) -> None:
@@ -87,6 +101,28 @@ def test_what_lies_beside_the_checkpoints_is_left_out_and_can_be_imported_alone(
     assert app.dataframe[0].value["folder"].tolist() == ["merged"]
     assert next(box for box in app.selectbox if box.label == "Base model").value == "demo"  # of its shape
     assert "Import 1 checkpoint" in [button.label for button in app.button]
+
+
+def test_runs_side_by_side_are_offered_one_by_one(open_page: OpenPage, tmp_path: Path) -> None:
+    for run in ("run-1", "run-2"):
+        for step in (2, 4):
+            folder = checkpoint(tmp_path / "out" / run / f"checkpoint-{step}", step=step)
+            (folder / "adapter_model.safetensors").write_text(f"{run} {step}", encoding="utf-8")
+    app = open_page("models", view="import", folders=str(tmp_path / "out"))
+    assert not app.exception
+    assert "These look like 2 runs" in texts(app)
+    assert "Are they one run? Write the steps of all 4 under “Steps”, in the order of the table." in texts(app)
+    offered = [button for button in app.button if button.key and button.key.startswith("import run ")]
+    assert [button.label.replace("\\", "").replace("\u2060", "") for button in offered] == [
+        "run-1: 2 checkpoints",
+        "run-2: 2 checkpoints",
+    ]
+    offered[1].click().run()
+    assert not app.exception
+    assert app.query_params["folders"] == str(tmp_path / "out" / "run-2")
+    assert next(box for box in app.text_input if box.label == "Run name").value == "run-2"
+    assert "These look like" not in texts(app)
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
 
 
 def test_a_step_can_be_given_in_the_browser(open_page: OpenPage, tmp_path: Path) -> None:
@@ -146,17 +182,58 @@ def test_a_failure_is_of_the_very_settings_that_failed(open_page: OpenPage, tmp_
     app = open_page("models", view="import", folders=str(tmp_path / "final_adapter"))
     next(button for button in app.button if button.label == "Import 1 checkpoint").click().run()
     (job,) = session.jobs().active()
-    session.jobs().cancel(job.id)
-    deadline = time.monotonic() + PATIENCE_S
-    while session.jobs().active():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    canceled_all()
     failed(job.request)
     app.run()
     assert "It does not fit this base." in texts(app)
     assert "Try again" in [button.label for button in app.button]
     next(box for box in app.selectbox if box.label == "Base model").set_value("demo").run()
     assert "It does not fit this base." not in texts(app)
+    assert "Import 1 checkpoint" in [button.label for button in app.button]
+
+
+def test_an_import_under_way_is_shown_to_a_page_that_is_loaded_anew(open_page: OpenPage, tmp_path: Path) -> None:
+    for step in (2, 4):
+        checkpoint(tmp_path / "a tune" / f"checkpoint-{step}", step=step)
+    folder = str(tmp_path / "a tune")
+    app = open_page("models", view="import", folders=folder)
+    app.text_input(key="models steps").set_value("20, 40").run()
+    next(box for box in app.selectbox if box.label == "Corpus").set_value("demo").run()
+    next(box for box in app.text_input if box.label == "Run name").set_value("my-own-name").run()
+    next(button for button in app.button if button.label == "Import 2 checkpoints").click().run()
+
+    app = open_page("models", view="import", folders=folder + "/")
+    assert not app.exception
+    assert (
+        "**my-own-name** is being imported onto **demo**, with the probes of **demo**. Its steps are 20, 40."
+        in texts(app)
+    )
+    assert [button.label for button in app.button if button.label.startswith(("Import", "Cancel"))] == ["Cancel"]
+    assert not [box for box in app.text_input if box.label == "Run name"]
+
+    canceled_all()
+    app.run()
+    assert not app.exception
+    assert app.dataframe[0].value["step"].tolist() == [20, 40]  # the form as it was asked for
+    assert next(box for box in app.selectbox if box.label == "Corpus").value == "demo"
+    assert next(box for box in app.text_input if box.label == "Run name").value == "my-own-name"
+    assert "Import 2 checkpoints" in [button.label for button in app.button]
+
+
+def test_what_was_imported_is_offered_again_only_when_asked_for(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = str(checkpoint(tmp_path / "final_adapter", step=3))
+    open_page("models", view="import")
+    base = session.store().model("demo")
+    request = ImportCheckpoints(name="demo-lora", folders=(folder,), model=base, corpus="demo")
+    ended(request, lambda *_: "demo-lora", "done")
+    app = open_page("models", view="import", folders=folder)
+    assert not app.exception
+    assert "**demo-lora**: " in texts(app)
+    assert not [box for box in app.text_input if box.label == "Run name"]
+    next(button for button in app.button if button.label == "Import them again under another name").click().run()
+    assert not app.exception
+    assert "taken in" not in texts(app)
+    assert next(box for box in app.text_input if box.label == "Run name").value == "final_adapter"
     assert "Import 1 checkpoint" in [button.label for button in app.button]
 
 
@@ -190,7 +267,8 @@ def test_full_fine_tunes_are_shown_with_what_will_be_stored(open_page: OpenPage,
     assert not app.exception
     table = app.dataframe[0].value
     assert table["kind"].tolist() == ["full", "full"]
-    assert all("what differs from the base, at most 3 MB" in text for text in table["what is stored"])
+    assert "Stored of each: what differs from the base, at most 3 MB" in texts(app)
+    assert list(table.columns) == ["step", "taken", "folder", "kind"]  # a cell would cut what is stored
     assert not [button for button in app.button if button.label.startswith("Import 2")]  # no model here is of its shape
     base = next(box for box in app.text_input if box.label == "Its folder or hub id")
     base.set_value("org/model").run()

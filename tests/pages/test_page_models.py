@@ -91,6 +91,52 @@ def test_tags_choose_among_runs(open_page: OpenPage, own: Store) -> None:
     assert app.dataframe[-1].value["run"].tolist() == ["one"]
 
 
+def _with_rename() -> None:
+    import streamlit as st
+
+    from pages._ui.models.runs_view import _rename
+
+    _rename("mine")
+    st.button("Delete")
+
+
+def test_a_name_that_is_refused_says_so_where_it_is_typed(own: Store) -> None:
+    own.save_run(RunConfig(name="mine", corpus="demo"))
+    app = AppTest.from_function(_with_rename).run()
+    new = next(box for box in app.text_input if box.label == "New name")
+    new.set_value("мой run (2)")
+    next(button for button in app.button if button.label == "Rename it").click().run()
+    assert not app.exception
+    assert "“мой run (2)” is not a valid name. Use 1 to 64 of" in texts(app)
+    assert new.proto.max_chars == 64  # as the message says
+    assert "Delete" in [button.label for button in app.button]
+    app.run()
+    assert "is not a valid name" not in texts(app)
+    next(box for box in app.text_input if box.label == "New name").set_value("theirs")
+    next(button for button in app.button if button.label == "Rename it").click().run()
+    assert [info.name for info in own.runs() if not info.bundled] == ["theirs"]
+
+
+def test_browsing_goes_up_to_the_root_and_down_again(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "llama")
+    app = open_page("models", view="add")
+    app.session_state["models new model browser"] = True
+    app.session_state["models new model at"] = str(folder)
+    app.run()
+    assert not app.exception
+    assert "a model or a checkpoint" in texts(app)
+    assert "Any path can also be typed into the field itself." in texts(app)
+    app.button(key="models new model up").click().run()
+    assert app.session_state["models new model at"] == str(tmp_path)
+    box = next(box for box in app.selectbox if box.label == "Go to")
+    assert "my-llama ✓" in box.options
+    for _ in tmp_path.parents:
+        app.button(key="models new model up").click().run()
+    assert app.session_state["models new model at"] == tmp_path.anchor
+    assert app.button(key="models new model up").disabled
+    assert not app.exception
+
+
 def test_the_loss_of_an_imported_run_is_the_one_that_was_logged(open_page: OpenPage, own: Store) -> None:
     own.save_run(RunConfig(name="theirs", corpus="none", imported=True))
     add_checkpoint(own, "theirs", 4, loss=0.5, smoothed_loss=None)

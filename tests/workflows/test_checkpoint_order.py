@@ -9,6 +9,7 @@ import pytest
 from engine.domain.errors import InputError
 from engine.domain.imports import ImportPreview
 from engine.workflows.checkpoint_folders import preview
+from engine.workflows.checkpoint_order import several_runs
 
 
 def adapter(folder: Path, weights: str, **state: Any) -> Path:
@@ -197,3 +198,46 @@ def test_what_steps_are_set_for_is_in_their_order(tmp_path: Path) -> None:
     twice.append(adapter(tmp_path / "c" / "step_1", "c"))
     shown = [one.path for one in preview(twice).checkpoints]  # also those that are not taken without steps
     assert shown == [one.path for one in preview(twice, steps=[1, 2, 3]).taken]
+
+
+def runs_in(folder: Path) -> dict[str, list[int | None]]:
+    return {
+        place.name: [one.step for one in ones] for place, ones in several_runs(preview([folder]).checkpoints).items()
+    }
+
+
+def seed(out: Path, *steps: int) -> None:
+    """A run whose weights are its own."""
+    for step in steps:
+        adapter(out / f"checkpoint-{step}", f"{out.name} {step}", global_step=step)
+
+
+def test_seeds_side_by_side_look_like_several_runs(tmp_path: Path) -> None:
+    seed(tmp_path / "run-1", 2, 4)
+    assert runs_in(tmp_path) == {}
+    seed(tmp_path / "run-2", 2, 4)
+    adapter(tmp_path / "run-2", "the last", global_step=5)
+    assert runs_in(tmp_path) == {"run-1": [2, 4], "run-2": [2, 4, 5]}
+    assert steps_of(preview([tmp_path / "run-1"])) == SERIES
+
+
+def test_seeds_of_one_checkpoint_each_look_like_several_runs(tmp_path: Path) -> None:
+    for name in ("1", "2"):  # a bare number may be a seed
+        adapter(tmp_path / name / "final", name, global_step=9)
+    assert runs_in(tmp_path) == {"1": [9], "2": [9]}
+
+
+def test_series_of_other_steps_may_be_several_runs_or_one(tmp_path: Path) -> None:
+    seed(tmp_path / "run-1", 2, 4)
+    adapter(tmp_path / "more" / "checkpoint-6", "6", global_step=6)
+    assert runs_in(tmp_path) == {}  # one that went on elsewhere
+    adapter(tmp_path / "more" / "checkpoint-8", "8", global_step=8)
+    assert runs_in(tmp_path) == {"more": [6, 8], "run-1": [2, 4]}
+    assert preview([tmp_path]).refused == ()
+
+
+def test_adapters_in_folders_of_their_steps_are_one_run(tmp_path: Path) -> None:
+    for step in (10, 20):
+        adapter(tmp_path / f"global_step_{step}" / "actor" / "lora_adapter", str(step))
+    assert steps_of(preview([tmp_path])) == [("lora_adapter", 10), ("lora_adapter", 20)]
+    assert runs_in(tmp_path) == {}

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine.corpus import Columns, Table
+from engine.corpus.columns import half_problem, value_problem
 from engine.corpus.format import FIELDS, FORMS
 from engine.corpus.guesses import guessed, guessed_columns
 from engine.corpus.plain import PLAIN_TYPE
@@ -41,6 +42,15 @@ def columns_form(table: Table, name: str, file: str) -> Columns | None:
             f"Choose the column for {listed([_title(name, form).lower() for name in missing])}.",
             icon=":material/arrow_upward:",
         )
+        return None
+    if half_problem({*columns.of, *columns.values}):
+        there, other = ("meaning", "constraint") if "meaning" in columns.of else ("constraint", "meaning")
+        st.info(
+            f"{_NAMES[there]} needs {_NAMES[other]}: choose the column for it, too, or none for either.",
+            icon=":material/arrow_upward:",
+        )
+        return None
+    if any(value_problem(name, said) for name, said in columns.values.items()):  # told at its field
         return None
     if left := columns.left_out(table):
         st.caption(f"Left out: {plain(listed(left))}.")
@@ -90,6 +100,8 @@ def _same(name: str, key: str) -> dict[str, str]:
     if name == "kind":
         return {name: st.selectbox(label, list(PROBE_KINDS), key=key, format_func=lambda kind: PROBE_KINDS[kind].title)}
     value = st.text_input(label, value=_SET[name], key=key).strip()
+    if value and (reason := value_problem(name, value)):
+        st.error(plain(reason))
     return {name: value} if value else {}
 
 

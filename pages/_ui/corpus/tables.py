@@ -96,6 +96,17 @@ def is_task(corpus: Corpus) -> bool:
     return any(line.prompt for line in corpus.examples)
 
 
+def taught(corpus: Corpus) -> tuple[str, int]:
+    """What the training examples teach, and how many of it; without any, what the probes ask about. Texts of no word
+    teach none."""
+    if is_task(corpus):
+        return "Problems trained on", len({line.constraint for line in corpus.examples})
+    if corpus.examples:
+        return "New words", len({line.constraint for line in corpus.examples if line.constraint != line.text})
+    asked = [probe for probe in corpus.probes if not PROBE_KINDS[probe.kind].known_words]
+    return "Words asked about", len({probe.constraint for probe in asked if probe.constraint != probe.text})
+
+
 def _pair_rows(corpus: Corpus) -> Table:
     """One row a pair, its own or made from its probes; none where none can be made."""
     try:

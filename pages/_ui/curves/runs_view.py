@@ -11,7 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from engine.analysis.losses import LOSS_HELP
 from engine.domain.corpus import PROBE_KINDS
-from engine.domain.numbers import MISSING
+from engine.domain.numbers import MISSING, rounded
 from engine.figures.run_rows import few_probes, run_rows
 from pages._ui.curves.scores_view import colors_of
 from pages._ui.session import store
@@ -76,7 +76,7 @@ def _whole_percent(share: float) -> float:
     """0 to 100; what is not quite nothing or not quite all does not read as it."""
     if pd.isna(share) or share in (0.0, 1.0):
         return 100 * share
-    return min(max(round(100 * share), 1), 99)
+    return min(max(rounded(100 * share, 0), 1), 99)
 
 
 def _columns() -> dict[str, ColumnConfig]:

@@ -21,13 +21,15 @@ from pages._ui.chart_export import Figures, take_away
 from pages._ui.charts import draw, kept_chart
 from pages._ui.panels import draw_panels
 from pages._ui.session import store
-from pages._ui.text import plain, words
+from pages._ui.text import plain, shorten, words
 
 _LOSS_PX: Final = 270  # with its axis; what is drawn on is over 200
+_LOSS_OF_ONE_PX: Final = 210  # so that the first screen shows what the probes say
 _PANEL_PX: Final = 300
 _METRIC_PX: Final = 170
 _RUNS_OF_ALL_KINDS: Final = 3  # of more runs, two kinds at first: all would be a tangle
 _KINDS_OF_MANY: Final[tuple[ProbeKind, ...]] = ("paraphrase", "inference")
+_MOST_NAMED: Final = 90  # characters
 _MOST_SMOOTHING: Final = 0.99
 
 
@@ -66,18 +68,18 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     losses = {run: store().losses(run) for run in drawn}
     settings, menu = _settings(page, drawn, losses)
     named = ", ".join(drawn)
+    is_measured = not all(frame.empty for frame in drawn.values())
+    height = _LOSS_OF_ONE_PX if len(drawn) == 1 and is_measured else _LOSS_PX
     loss = partial(
-        loss_chart, losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True,
-        height=_LOSS_PX,
-    )  # fmt: skip
+        loss_chart, losses, colors=colors, smoothing=settings.smoothing, log=settings.log, zoomable=True, height=height
+    )
     highlighted: list[str] = []
     if any(log.step for log in losses.values()):
-        picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1)
+        picked = _loss(loss, f"Training loss of {named} over steps.", several=len(drawn) > 1, height=height)
         highlighted = [run for run in picked if run in drawn]
-        if logged := [f"{run}, {told}" for run, log in losses.items() if (told := logged_words(log))]:
-            st.caption(plain(f"Training loss as the trainer logged it: {'; '.join(logged)}."))
-    _metrics(list(drawn), colors)
-    if all(frame.empty for frame in drawn.values()):
+    if not is_measured:
+        _logged(losses)
+        _metrics(list(drawn), colors)
         if any(log.step for log in losses.values()):
             with menu:
                 take_away({"loss": loss}, key="take away curves")
@@ -91,6 +93,8 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
         alt_text=lambda name: f"Share of {words(name)} probes that {named} answer right, by probe kind and step.",
     )  # fmt: skip
     st.caption(_how_to(len(drawn), highlighted))
+    _logged(losses)
+    _folded_metrics(list(drawn), colors)
     chosen = {run: frame[frame["constraint_type"].isin(settings.types)] for run, frame in drawn.items()}
     curves = partial(
         curve_chart, chosen, kinds=settings.kinds, colors={run: colors[run] for run in chosen}, height=_PANEL_PX
@@ -99,6 +103,22 @@ def charts(page: str, scores: Mapping[str, pd.DataFrame], shown: Sequence[str]) 
     with menu:
         take_away(figures, key="take away curves")
     _open(clicked(points))
+
+
+def _logged(losses: Mapping[str, LossLog]) -> None:
+    """What the points of a trainer's own loss are."""
+    if logged := [f"{run}, {told}" for run, log in losses.items() if (told := logged_words(log))]:
+        st.caption(plain(f"Training loss as the trainer logged it: {'; '.join(logged)}."))
+
+
+def _folded_metrics(runs: Sequence[str], colors: Mapping[str, str]) -> None:
+    """Where probes were measured these are what one looks at; the trainer's own measures are a click away."""
+    names = list(dict.fromkeys(name for run in runs for name in store().metrics(run).series))
+    if names:
+        label = plain(f"Also logged by the trainer: {shorten(', '.join(names), _MOST_NAMED)}")
+        with st.expander(label, icon=":material/monitoring:", key="curves logged", on_change="rerun") as panel:
+            if panel.open:
+                _metrics(runs, colors)
 
 
 def _metrics(runs: Sequence[str], colors: Mapping[str, str]) -> None:
@@ -113,10 +133,10 @@ def _metrics(runs: Sequence[str], colors: Mapping[str, str]) -> None:
         st.caption("What the trainer logged besides its loss, by its names for it.")
 
 
-def _loss(make: "partial[Any]", alt_text: str, *, several: bool) -> list[str]:
+def _loss(make: "partial[Any]", alt_text: str, *, several: bool, height: int) -> list[str]:
     """The runs that are highlighted in its legend."""
     points = draw(
-        kept_chart(make), key="curves loss of several" if several else "curves loss", height=_LOSS_PX, alt=alt_text,
+        kept_chart(make), key="curves loss of several" if several else "curves loss", height=height, alt=alt_text,
         selection="highlighted" if several else "",
     )  # fmt: skip
     return [run for point in points if isinstance(run := point.get("run"), str)]

@@ -9,22 +9,26 @@ import streamlit as st
 from pages._ui.text import plain
 
 _MOST_LISTED: Final = 500
-_UP: Final = ".."
 # What makes a folder worth a mark: a model, an adapter, or a trainer's output.
 _SIGNS: Final = ("config.json", "adapter_config.json", "trainer_state.json")
 
 
 def browse(key: str, use: Callable[[str], None]) -> None:
-    """“Browse …” opens the home folder; `use` is told the folder that was chosen. What is hidden is left out."""
+    """“Browse …” opens the home folder, from where every other one can be reached; `use` is told the folder that was
+    chosen. What is hidden is left out."""
     with st.popover("Browse …", icon=":material/folder_open:", key=f"{key} browser", on_change="rerun") as panel:
         if not panel.open:
             return
         at = Path(st.session_state.get(f"{key} at", Path.home()))
-        st.markdown(f"**{plain(_short(at))}**")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(_short(at))}**", width="stretch")
+            st.button(
+                "Up one folder", icon=":material/arrow_upward:", key=f"{key} up", disabled=at == at.parent,
+                on_click=_open, args=(key, at.parent),
+            )  # fmt: skip
         if found := _what(at):
             st.caption(f":green[:material/check:] {found}")
-        below = _folders(at)
-        options = [*([_UP] if at != Path.home() else []), *(path.name for path in below)]
+        options = [path.name for path in _folders(at)]
         st.selectbox(
             "Go to", options, index=None, key=f"{key} to {at}", format_func=lambda name: _label(at, name),
             placeholder="a folder in it" if options else "there are no folders in it", disabled=not options,
@@ -33,11 +37,16 @@ def browse(key: str, use: Callable[[str], None]) -> None:
         st.button(
             "Use this folder", type="primary", icon=":material/check:", key=f"{key} use", on_click=use, args=(str(at),)
         )
+        st.caption("Hidden folders are not listed. Any path can also be typed into the field itself.")
 
 
 def _go(key: str, at: Path) -> None:
     if name := st.session_state.get(f"{key} to {at}"):
-        st.session_state[f"{key} at"] = str(at.parent if name == _UP else at / name)
+        _open(key, at / name)
+
+
+def _open(key: str, folder: Path) -> None:
+    st.session_state[f"{key} at"] = str(folder)
 
 
 def _folders(at: Path) -> Sequence[Path]:
@@ -49,8 +58,6 @@ def _folders(at: Path) -> Sequence[Path]:
 
 
 def _label(at: Path, name: str) -> str:
-    if name == _UP:
-        return "↑ up"
     return f"{name} ✓" if _what(at / name) else name
 
 

@@ -1,8 +1,8 @@
 """Checkpoints that were trained elsewhere: what lies in a folder, and the button that makes a run of it."""
 
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,28 +11,32 @@ import streamlit as st
 
 from engine.domain.errors import InputError, TracelapseError
 from engine.domain.imports import FoundCheckpoint, ImportPreview
-from engine.domain.jobs import ImportCheckpoints
-from engine.domain.models import ModelSpec
-from engine.domain.names import check_name
 from engine.domain.numbers import plural
 from engine.domain.paths import person_path
+from engine.domain.words import listed
 from engine.workflows.added_vocabulary import what_is_kept
 from engine.workflows.checkpoint_folders import log_notes, preview
-from engine.workflows.declared_bases import another_base, declared_bases, likely_base
-from engine.workflows.hub_checkpoints import Looked, download_words, first_revision, hub_ids
-from engine.workflows.model_specs import model_spec, slug
+from engine.workflows.checkpoint_order import several_runs
+from engine.workflows.declared_bases import declared_bases
+from engine.workflows.hub_checkpoints import first_revision
 from pages._ui import url
 from pages._ui.errors import guarded, show
-from pages._ui.forms import free_name
-from pages._ui.jobs.button import job_button
-from pages._ui.jobs.state import newest_job
+from pages._ui.jobs.state import is_active
 from pages._ui.models.browser import browse
+from pages._ui.models.import_request import (
+    ask_to_import,
+    base_of_revisions,
+    newest_import,
+    running_view,
+    stopped_import,
+)
 from pages._ui.models.on_hub import looked_at, revisions_box, with_revisions
 from pages._ui.session import store
 from pages._ui.text import message, plain
 
-_OTHER, _NONE = "another folder or hub id …", "none"
+_AGAIN = "run that is to be imported once more"
 _TABLE_PX = 300
+_MOST_RUNS = 12  # that are offered by a button each
 _MOST_TOLD = 5  # refused folders, in whole sentences
 _FOLDER_HELP = (
     "On the machine that this app runs on: a trainer’s output folder, or single checkpoints, one a line. Or the id of "
@@ -66,6 +70,7 @@ def import_form(page: str) -> None:
     )  # fmt: skip
     browse(key, partial(_add_folder, page, key))
     revisions_box(page)
+    _as_asked(page)
     st.text_input(
         "Steps", key=f"{page} steps", placeholder="as the folders tell them",
         help="Only where folders do not tell them: one number for each checkpoint, such as 100, 200.",
@@ -77,6 +82,19 @@ def import_form(page: str) -> None:
     )  # fmt: skip
 
 
+def _as_asked(page: str) -> None:
+    """In a tab that does not know them: the steps and logs of an import that is under way or stopped early."""
+    with suppress(InputError):  # the view says it
+        asked = stopped_import(with_revisions(page, _lines(page)))
+        if asked is not None:
+            st.session_state.setdefault(f"{page} steps", ", ".join(map(str, asked.steps)))
+            st.session_state.setdefault(f"{page} logs", "\n".join(asked.logs))
+
+
+def _lines(page: str) -> list[str]:
+    return [line.strip() for line in str(st.session_state.get(f"{page} folders", "")).splitlines() if line.strip()]
+
+
 def _add_folder(page: str, key: str, folder: str) -> None:
     """One more line, once."""
     lines = [line for line in str(st.session_state.get(key, "")).splitlines() if line.strip()]
@@ -86,7 +104,7 @@ def _add_folder(page: str, key: str, folder: str) -> None:
 @guarded()
 def import_view(page: str, taken: Sequence[str]) -> None:
     """What was found, for which model, and the button to import it. `taken`: names of runs."""
-    folders = [line.strip() for line in str(st.session_state.get(f"{page} folders", "")).splitlines() if line.strip()]
+    folders = _lines(page)
     if not folders:
         st.info(
             "Name the folder that your training left, such as `out` with `checkpoint-500` in it. You then see what is "
@@ -96,26 +114,43 @@ def import_view(page: str, taken: Sequence[str]) -> None:
         st.markdown(_TAKEN)
         return
     try:
-        steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
         items = with_revisions(page, folders)
+        if (job := newest_import(items)) is not None and is_active(job):
+            running_view(job)
+            return
+        steps = _numbers(str(st.session_state.get(f"{page} steps", "")))
         if (looked := looked_at(items)) is None:
             return
         start = first_revision(items, looked)
-        base = _base_of_revisions(start) if start else None
+        base = base_of_revisions(start, stopped_import(items)) if start else None
         paths = [person_path(item) for item in items]
         found = preview(paths, steps=steps, looked=looked, base=base.location if base else "")
     except TracelapseError as error:
         show(error)
         return
-    _table(found)
-    done = _imported(items)
+    done = _run_of(items)
     if done:
         found = found.model_copy(update={"download_bytes": 0})  # it is all here since
-    if found.refused or not found.taken:
-        _refused(found)
+    if done and st.session_state.get(_AGAIN) != done:
+        _imported(page, found, paths, done)
         return
-    _left_out(page, found, paths)
-    _import(items, steps, found, taken, base, looked, done=done)
+    runs = {} if steps else several_runs(found.checkpoints)
+    if _to_import(page, found, runs):
+        _left_out(page, found, paths)
+        ask_to_import(items, steps, found, taken, base, looked)
+
+
+def _to_import(page: str, found: ImportPreview, runs: Mapping[Path, Sequence[FoundCheckpoint]]) -> bool:
+    """What lies there; whether a run can be made of it."""
+    n = plural(sum(map(len, runs.values())) or len(found.taken), "checkpoint")
+    st.markdown(f"**{n} {f'in {len(runs)} folders' if runs else 'to import'}**")
+    _table(found)
+    is_refused = bool(found.refused) or not found.taken
+    if runs:
+        _each_alone(page, found, runs)
+    elif is_refused:
+        _refused(found)
+    return not is_refused
 
 
 def _numbers(text: str) -> list[int]:
@@ -127,7 +162,6 @@ def _numbers(text: str) -> list[int]:
 
 
 def _table(found: ImportPreview) -> None:
-    st.markdown(f"**{plural(len(found.taken), 'checkpoint')} to import**")
     shared = _shared([one.path for one in found.checkpoints])
     rows = pd.DataFrame(
         {
@@ -136,14 +170,27 @@ def _table(found: ImportPreview) -> None:
             "folder": [str(one.path).removeprefix(shared) for one in found.checkpoints],
             "kind": [one.kind for one in found.checkpoints],
             "note": [one.why.replace(shared, "") if shared else one.why for one in found.checkpoints],
-            "what is stored": [one.stored for one in found.checkpoints],
         }
     )
+    rows = rows.drop(columns=[] if any(rows["note"]) else ["note"])
     st.dataframe(rows, hide_index=True, placeholder="–", height=min(_TABLE_PX, 38 + 35 * len(rows)))
+    if found.taken:
+        st.caption("\n".join(_stored(found.taken)))
     if bases := declared_bases(found.taken):
         st.caption(plain(f"They say that they were trained from {', '.join(bases[:3])}."))
     if notes := log_notes(found):
         st.caption(plain(notes))
+
+
+def _stored(taken: Sequence[FoundCheckpoint]) -> list[str]:
+    """What the run will keep, once for all that say the same: a cell would cut it."""
+    by_text: dict[str, list[str]] = {}
+    for one in taken:
+        by_text.setdefault(one.stored, []).append(one.path.name)
+    if len(by_text) == 1:
+        return [f"Stored of {'each' if len(taken) > 1 else 'it'}: {plain(next(iter(by_text)))}."]
+    told = [f"- Stored of {plain(listed(names))}: {plain(text)}." for text, names in by_text.items()]
+    return told[:_MOST_TOLD] + (["- …"] if len(told) > _MOST_TOLD else [])
 
 
 def _shared(paths: Sequence[Path]) -> str:
@@ -188,21 +235,45 @@ def _left_out(page: str, found: ImportPreview, folders: Sequence[Path]) -> None:
             st.caption(f"{_all_steps(found, found.left_out)}, if you want them in one run.")
 
 
+def _each_alone(page: str, found: ImportPreview, runs: Mapping[Path, Sequence[FoundCheckpoint]]) -> None:
+    """Seeds or settings side by side: a choice of one of them, and what to do where they are one run after all."""
+    shared = _shared(list(runs))
+    with st.container(border=True, gap="small"):
+        st.markdown(f"**These look like {len(runs)} runs**, each in a folder of its own. Import one after the other:")
+        with st.container(horizontal=True):
+            for folder, ones in list(runs.items())[:_MOST_RUNS]:
+                label = f"{str(folder).removeprefix(shared)}: {plural(len(ones), 'checkpoint')}"
+                st.button(
+                    plain(label), key=f"import run {folder}",
+                    icon=":material/arrow_forward:", on_click=_only, args=(page, folder),
+                )  # fmt: skip
+        if more := len(list(runs)[_MOST_RUNS:]):
+            st.markdown(f"and {plural(more, 'more', 'more')}: name the folder of one.")
+        n = sum(map(len, runs.values()))
+        write = f"Write the steps of all {n} under “Steps”, in the order of the table"
+        st.caption(f"Are they one run? {write if found.refused else 'Then import all of them together, below'}.")
+
+
 def _only(page: str, folder: Path) -> None:
     st.session_state[f"{page} steps"] = ""  # of others
     url.write(page, folders=str(folder))
 
 
-def _imported(folders: Sequence[str]) -> str:
-    """Where to go once these are a run; its name, empty where they are none."""
-    job = newest_job(lambda request: isinstance(request, ImportCheckpoints) and request.folders == tuple(folders))
-    infos = {info.name: info for info in store().runs()}
-    if job is None or job.state != "done" or job.result not in infos:
-        return ""
-    checkpoints = store().checkpoints(job.result)
+def _run_of(folders: Sequence[str]) -> str:
+    """The run that they have become; empty where they are none."""
+    job = newest_import(folders)
+    names = {info.name for info in store().runs()}
+    return job.result if job is not None and job.state == "done" and job.result in names else ""
+
+
+def _imported(page: str, found: ImportPreview, paths: Sequence[Path], run: str) -> None:
+    """Where to go once they are a run."""
+    st.markdown(f"**{plural(len(found.taken), 'checkpoint')}**")
+    _table(found)
+    checkpoints = store().checkpoints(run)
     n = plural(len(checkpoints) - 1, "checkpoint")
-    st.success(f"**{plain(job.result)}**: {n} taken in.", icon=":material/check:")
-    for told in what_is_kept(store(), job.result):
+    st.success(f"**{plain(run)}**: {n} taken in.", icon=":material/check:")
+    for told in what_is_kept(store(), run):
         st.caption(plain(told))
     ends = {"a": checkpoints[0].ref, "b": checkpoints[-1].ref}
     with st.container(horizontal=True):
@@ -210,107 +281,10 @@ def _imported(folders: Sequence[str]) -> str:
             "pages/compare.py", label="Compare with the base", icon=":material/compare_arrows:", query_params=ends
         )  # fmt: skip
         st.page_link(
-            "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": job.result}
+            "pages/curves.py", label="Learning curves", icon=":material/show_chart:", query_params={"runs": run}
         )  # fmt: skip
-    return job.result
-
-
-def _import(
-    folders: Sequence[str],
-    steps: Sequence[int],
-    found: ImportPreview,
-    taken: Sequence[str],
-    base: ModelSpec | None,
-    looked: Looked,
-    *,
-    done: str,
-) -> None:
-    """`base`: where it was chosen before, among revisions. `done`: the run that they have become already."""
-    *left, middle, right = st.columns(2 if base else 3, gap="small")
-    with left[0] if left else nullcontext():
-        model = base or _model(found)
-    with middle:
-        corpus = st.selectbox("Corpus", [_NONE, *(info.name for info in store().corpora())],
-                              help="Its probes are measured at every checkpoint, and transcoders learn from its "
-                              "texts. Without one the models write the texts; probes can be measured later, on "
-                              "Learning curves.")  # fmt: skip
-    with right:
-        suggested = free_name(_suggested(folders[0]), taken)
-        name = st.text_input("Run name", value=suggested, key=f"import name {suggested}")
-    if model is None:
-        return
-    if name == done:
-        st.caption("With another name they can be imported again.")
-        return
-    if name in taken:
-        st.error(plain(f"There is already a run named “{name}”. Choose another name."))
-        return
-    try:
-        check_name(name)
-    except InputError as error:
-        show(error)
-        return
-    logs = [line.strip() for line in str(st.session_state.get("models logs", "")).splitlines() if line.strip()]
-    request = ImportCheckpoints(
-        name=name, folders=tuple(folders), model=model, corpus=None if corpus == _NONE else corpus, steps=tuple(steps),
-        logs=tuple(logs),
+    _left_out(page, found, paths)
+    st.button(
+        "Import them again under another name", icon=":material/content_copy:", type="tertiary",
+        on_click=st.session_state.update, args=({_AGAIN: run},),
     )  # fmt: skip
-
-    first = download_words(found, model, looked)
-    job_button(
-        request, label=f"Import {plural(len(found.taken), 'checkpoint')}", key="import checkpoints",
-        icon=":material/download:",
-        note=f"{first}Each is put onto the base, and must then answer as it does with PEFT or transformers. A refused "
-        "import leaves nothing behind.",
-    )  # fmt: skip
-
-
-def _model(found: ImportPreview) -> ModelSpec | None:
-    """The base that it is put onto: one that is known, or a folder or hub id that is typed."""
-    known = {spec.name: spec for spec in store().models()}
-    said = next(iter(declared_bases(found.taken)), "")
-    own = likely_base(store(), found.taken)
-    unknown = said or any(one.kind == "full" for one in found.taken)
-    options = [*known, _OTHER]
-    at = options.index(own.name) if own else len(options) - 1 if unknown else 0
-    chosen = st.selectbox("Base model", options, index=at, help="The model that was fine-tuned.")
-    model = known.get(chosen) or _other_model(said, tuple(known.values()))
-    if model is not None and (told := another_base(store(), model, found.taken)):
-        st.warning(plain(told))
-    return model
-
-
-def _other_model(said: str, known: tuple[ModelSpec, ...]) -> ModelSpec | None:
-    """`said`: as the checkpoints say it."""
-    text = st.text_input(
-        "Its folder or hub id", value=said, placeholder="of the model that was fine-tuned",
-        help="As the checkpoints say it, unless you know better.",
-    )  # fmt: skip
-    if not text.strip():
-        return None
-    try:
-        return model_spec(text.strip(), known)
-    except TracelapseError as error:
-        show(error)
-        return None
-
-
-def _base_of_revisions(start: str) -> ModelSpec:
-    """Of revisions of one model the first, or another model; what is chosen is no checkpoint of the run."""
-    known = {spec.name: spec for spec in store().models() if spec.location != start}
-    chosen = st.selectbox(
-        "Compared with", [start, *known], help="The base model of the run. A revision that is chosen here is not one "
-        "of its checkpoints.",
-    )  # fmt: skip
-    return known[chosen] if chosen in known else model_spec(start, tuple(store().models()))
-
-
-def _suggested(folder: str) -> str:
-    if hub := hub_ids([folder]).get(folder):
-        return slug((hub.folder or hub.name).rpartition("/")[2])
-    path = person_path(folder)
-    plain_names = ("out", "output", "outputs", "results")
-    try:
-        return slug(path.parent.name if path.name.lower() in plain_names and path.parent.name else path.name)
-    except TracelapseError:
-        return "imported"

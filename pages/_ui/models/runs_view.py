@@ -9,6 +9,7 @@ import streamlit as st
 from engine.analysis.losses import LOSS_HELP
 from engine.domain.methods import method_title
 from engine.domain.models import ModelSpec
+from engine.domain.names import MOST_CHARACTERS
 from engine.domain.numbers import memory, plural
 from engine.domain.runs import RunNotes
 from engine.store import RunInfo, Store
@@ -174,15 +175,16 @@ def _written(notes: RunNotes) -> int:
 
 def _rename(name: str) -> None:
     with st.popover("Rename", icon=":material/edit:", key=f"rename {name}"), st.form(f"rename {name} form"):
-        new = st.text_input("New name", value=name, max_chars=60)
+        new = st.text_input("New name", value=name, max_chars=MOST_CHARACTERS)
         if n := store().n_speaking_of(name):
             st.caption(
                 f"This removes {plural(n, 'stored graph or measure', 'stored graphs and measures')}, kept under the "
                 "old name; all can be made again. Checkpoints, curves, notes and transcoder sets stay."
             )
         if st.form_submit_button("Rename it", type="primary") and new.strip() != name:
-            store().rename_run(name, new.strip())
-            st.rerun()
+            with guarded():  # what is refused is said here; the buttons behind it stay
+                store().rename_run(name, new.strip())
+                st.rerun()
 
 
 def _notes(name: str, notes: RunNotes) -> None:
@@ -194,5 +196,6 @@ def _notes(name: str, notes: RunNotes) -> None:
         tags = st.text_input("Tags", value=", ".join(notes.tags), placeholder="with commas between")
         if st.form_submit_button("Save", type="primary"):
             listed = tuple(tag for part in tags.split(",") if (tag := part.strip()))
-            store().save_run_notes(name, checked(lambda: RunNotes(note=note.strip(), tags=listed)))
-            st.rerun()
+            with guarded():
+                store().save_run_notes(name, checked(lambda: RunNotes(note=note.strip(), tags=listed)))
+                st.rerun()
