@@ -35,8 +35,6 @@ class ProbeKindInfo(Record):
     title: str
     help: str  # one sentence: what a right answer shows
     color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]  # of its curves, on both themes
-    beside_graphs: tuple[str, str]  # the same on the light and on the dark ground of graphs
-    badge: str  # the same among Streamlit's names of colors
     mark: str  # of its points: a shape of Vega's
     dash: tuple[int, ...] = (1, 0)  # of its lines, where color tells the run: pixels drawn and left out
     picker_rank: int  # place among prompts to choose from; those that say most about a run come first
@@ -53,8 +51,6 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             title="recall",
             help="A training phrasing with a noun or numbers that were never trained on.",
             color="#1f9488",
-            beside_graphs=("#0f7a70", "#4cc4b6"),
-            badge="green",
             mark="triangle-up",
             dash=(2, 2),
             picker_rank=3,
@@ -64,8 +60,6 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             title="paraphrase",
             help="A phrasing that was never trained on.",
             color="#64748b",
-            beside_graphs=("#64748b", "#94a3b8"),
-            badge="gray",
             mark="circle",
             picker_rank=2,
             held_out_phrasing=True,
@@ -75,8 +69,6 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             title="inference",
             help="What follows from the meaning but is never stated in training.",
             color="#d6296b",
-            beside_graphs=("#d6296b", "#ff6fa8"),
-            badge="red",
             mark="square",
             dash=(7, 3),
             picker_rank=1,
@@ -87,8 +79,6 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             title="retention",
             help="What the base model knew before training.",
             color="#a87a14",
-            beside_graphs=("#8a6100", "#d9a93b"),
-            badge="orange",
             mark="diamond",
             dash=(7, 3, 2, 3),
             picker_rank=4,

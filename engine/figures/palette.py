@@ -6,8 +6,6 @@ edge. All pairs stay apart for readers with deuteranopia or protanopia; lines al
 
 from typing import Final
 
-from engine.domain.corpus import PROBE_KINDS
-
 POSITIVE, NEGATIVE = "#1b7837", "#762a83"
 GAINED, LOST, FLIPPED, SAME = "#d9730d", "#2563a8", "#7b4bb3", "#7b8794"
 
@@ -30,7 +28,10 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "other": "#9aa5b1",
         "found": "#8a6100",
         "marker": "#ffd84d",
-        **{kind.name: kind.beside_graphs[0] for kind in PROBE_KINDS.values()},
+        "recall": "#0f7a70",
+        "paraphrase": "#64748b",
+        "inference": "#d6296b",
+        "retention": "#8a6100",
     },
     "dark": {
         "positive": "#6fca83",
@@ -49,7 +50,10 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "other": "#7c8896",
         "found": "#ffe27a",
         "marker": "#b08900",
-        **{kind.name: kind.beside_graphs[1] for kind in PROBE_KINDS.values()},
+        "recall": "#4cc4b6",
+        "paraphrase": "#94a3b8",
+        "inference": "#ff6fa8",
+        "retention": "#d9a93b",
     },
 }
 

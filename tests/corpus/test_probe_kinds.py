@@ -17,14 +17,7 @@ from pages._ui.corpus.tables import counts
 
 ROOT = Path(__file__).parents[2]
 TRANSFER = ProbeKindInfo(
-    name="transfer",
-    title="transfer",
-    help="In another language.",
-    color="#123456",
-    mark="cross",
-    picker_rank=0,
-    beside_graphs=("#123456", "#fedcba"),
-    badge="blue",
+    name="transfer", title="transfer", help="In another language.", color="#123456", mark="cross", picker_rank=0
 )
 
 
