@@ -213,8 +213,7 @@ def _titles(selection: Selection) -> dict[str, str]:
 
 def is_trained(selection: Selection) -> bool:
     """Whether training led from A to B."""
-    sides = (selection.a, selection.b)
-    return is_by_training([one.ref for one in sides], [one.step for one in sides])
+    return is_by_training((selection.a.ref, selection.b.ref))
 
 
 def find_label(selection: Selection) -> str:
