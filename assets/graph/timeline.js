@@ -65,14 +65,14 @@ function drawnOf({ n_nodes, most_edges, cap }, drawn) {
 
 function fillTimelapseKeys(legend, curves) {
   legend.replaceChildren();
-  const add = (className, text, title) => {
+  const add = (className, text, title, color = "") => {
     const key = element(legend, "span", "tl-key");
     key.title = title;
-    element(key, "i", className);
+    element(key, "i", className).style.background = color;
     element(key, "span", "", text);
   };
-  for (const probes of new Set(curves.map((curve) => curve.probes))) {
-    add(`tl-line tl-${probes}`, probes, `Accuracy on ${probes} probes, mean over constraint types`);
+  for (const [probes, color] of new Map(curves.map((curve) => [curve.probes, curve.color]))) {
+    add("tl-line", probes, `Accuracy on ${probes} probes, mean over constraint types`, color);
   }
   const runs = new Map(curves.map((curve) => [curve.place, curve.run]));
   if (runs.size > 1) runs.forEach((run, place) => add(place ? "tl-run tl-run-b" : "tl-run", `${"AB"[place] ?? ""} ${run}`, run));
@@ -108,22 +108,21 @@ function chartScale(timelapse, width) {
   };
 }
 
-// Of the points of a probe kind, as in the charts; others are round.
+// Of points, by their mark; others are round.
 const CORNERS = {
-  inference: [[-2.4, -2.4], [2.4, -2.4], [2.4, 2.4], [-2.4, 2.4]],
-  recall: [[0, -3], [3, 2.4], [-3, 2.4]],
-  retention: [[0, -3.3], [3.3, 0], [0, 3.3], [-3.3, 0]],
+  square: [[-2.4, -2.4], [2.4, -2.4], [2.4, 2.4], [-2.4, 2.4]],
+  "triangle-up": [[0, -3], [3, 2.4], [-3, 2.4]],
+  diamond: [[0, -3.3], [3.3, 0], [0, 3.3], [-3.3, 0]],
 };
 
 function drawCurve(chart, curve, at) {
-  const colour = `tl-of-${curve.probes}`;
   const points = curve.steps.map((step, i) => [at.x(step), at.y(curve.accuracy[i])]);
-  shape(chart, "polyline", { class: `tl-curve ${colour} ${curve.place ? "tl-dash" : ""}`, points: points.join(" ") });
+  shape(chart, "polyline", { class: `tl-curve ${curve.place ? "tl-dash" : ""}`, stroke: curve.color, points: points.join(" ") });
   points.forEach(([x, y], i) => {
-    const corners = CORNERS[curve.probes]?.map(([right, down]) => [x + right, y + down]);
+    const corners = CORNERS[curve.mark]?.map(([right, down]) => [x + right, y + down]);
     const mark = corners
-      ? shape(chart, "polygon", { class: `tl-point ${colour}`, points: corners.join(" ") })
-      : shape(chart, "circle", { class: `tl-point ${colour}`, cx: x, cy: y, r: 2.7 });
+      ? shape(chart, "polygon", { class: "tl-point", fill: curve.color, points: corners.join(" ") })
+      : shape(chart, "circle", { class: "tl-point", fill: curve.color, cx: x, cy: y, r: 2.7 });
     shape(mark, "title", {}, `${curve.run}, ${stepName(curve.steps[i])}: ${curve.probes} ${percent(curve.accuracy[i])}`);
   });
 }

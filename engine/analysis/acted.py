@@ -34,11 +34,16 @@ class NamedPlace:
     last: int
 
 
-def is_by_training(checkpoints: Sequence[str], steps: Sequence[int | None]) -> bool:
-    """Whether training led from the first of these checkpoints (RUN@LABEL, with their steps) to the last, or back. From
-    one run to another none did, but from the base that both have."""
-    one_run = len({ref.partition("@")[0] for ref in checkpoints}) == 1
-    return one_run or 0 in (steps[0], steps[-1])
+def is_by_training(checkpoints: Sequence[str]) -> bool:
+    """Whether training led from the first of these checkpoints (RUN@LABEL, canonical) to the last, or back. From one
+    run to another none did, but from the base that both have."""
+    (run_a, _, a), (run_b, _, b) = (checkpoints[place].partition("@") for place in (0, -1))
+    return run_a == run_b or "base" in (a, b)
+
+
+def changes_by(checkpoints: Sequence[str]) -> str:
+    """What is said of a figure, from the first of these to the last."""
+    return "changes by" if is_by_training(checkpoints) else "differs by"
 
 
 def layer_name(layer: int, n_layers: int) -> str:
@@ -180,7 +185,7 @@ def acted_sentence(acted: Acted, spans: Sequence[TokenSpan] | None = None) -> st
         for one in named_places(acted, spans)
     ]
     return (
-        f"From {a} to {b} {what} changes by {signed(acted.change)}, from {decimal(acted.before)} to "
+        f"From {a} to {b} {what} {changes_by((a, b))} {signed(acted.change)}, from {decimal(acted.before)} to "
         f"{decimal(acted.after)} (probability{answers} {percent(first.probability_before)} to "
         f"{percent(last.probability_after)}){': ' if named else ''}{' and '.join(named)}. All parts add up to "
         f"{signed(acted.sum)}."

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from engine.analysis.acted import MINUS_MEAN, layers_named
+from engine.analysis.acted import MINUS_MEAN, changes_by, layers_named
 from engine.analysis.aggregate import group_title
 from engine.analysis.means import student
 from engine.analysis.prompt_circuits import Role, roles
@@ -186,8 +186,8 @@ def mean_sentence(mean: ActedMean) -> str:
     ]
     interval = f" ({signed(low)} to {signed(high)})" if np.isfinite(low) else ""
     return (
-        f"From {a} to {b} the right answer’s logit{MINUS_MEAN}, changes by {signed(change)}{interval} on average over "
-        f"{plural(len(mean.words), 'word')} of {mean.title}, from {decimal(mean.before.mean())} to "
+        f"From {a} to {b} the right answer’s logit{MINUS_MEAN}, {changes_by((a, b))} {signed(change)}{interval} "
+        f"on average over {plural(len(mean.words), 'word')} of {mean.title}, from {decimal(mean.before.mean())} to "
         f"{decimal(mean.after.mean())} (probability {percent(mean.probability[:, 0].mean())} to "
         f"{percent(mean.probability[:, -1].mean())}){': ' if named else ''}{listed(named)}. All parts add up to "
         f"{signed(mean.sum.mean())}.{first_tokens_note(mean.n_first)}"

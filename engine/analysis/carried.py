@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.analysis.acted import ABOVE_MEAN, MINUS_MEAN
 from engine.analysis.headline import Piece, headline
+from engine.analysis.origins import Origins, left_out_note, origins
 from engine.analysis.parts import move_table, place_table, said_output
 from engine.analysis.word_pieces import TokenSpan, unit, words
 from engine.domain.corpus import Probe
@@ -25,10 +26,11 @@ CUT = "Stored before parts were measured: some edges are not kept. Trace again t
 _Table = Callable[[AttributionGraph, AttributionGraph, ExplainedLogits, Sequence[TokenSpan]], pd.DataFrame]
 
 
-def notes(diff: GraphDiff) -> tuple[str, ...]:
-    """What has to be known of the figures of a difference, beside its sentences."""
+def notes(diff: GraphDiff, known: Origins | None = None) -> tuple[str, ...]:
+    """What has to be known of the figures of a difference, beside its sentences. `known`: where what is explained comes
+    from, of a mean."""
     is_cut = not (diff.a.is_measured_whole and diff.b.is_measured_whole)
-    return (*((CUT,) if is_cut else ()), ABOVE_MEAN)
+    return tuple(filter(None, (left_out_note(known or origins(diff)), CUT if is_cut else "", ABOVE_MEAN)))
 
 
 def explained_logits(diff: GraphDiff) -> ExplainedLogits:

@@ -35,7 +35,8 @@ class ProbeKindInfo(Record):
     title: str
     help: str  # one sentence: what a right answer shows
     color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]  # of its curves, on both themes
-    mark: str  # of its points: a shape of Vega's
+    mark: Literal["circle", "square", "triangle-up", "diamond"]  # of its points
+    badge: Literal["green", "gray", "red", "orange"]  # Streamlit's color that is nearest
     dash: tuple[int, ...] = (1, 0)  # of its lines, where color tells the run: pixels drawn and left out
     picker_rank: int  # place among prompts to choose from; those that say most about a run come first
     held_out_phrasing: bool = False  # asked in phrasings that are never trained on
@@ -52,6 +53,7 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             help="A training phrasing with a noun or numbers that were never trained on.",
             color="#1f9488",
             mark="triangle-up",
+            badge="green",
             dash=(2, 2),
             picker_rank=3,
         ),
@@ -61,6 +63,7 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             help="A phrasing that was never trained on.",
             color="#64748b",
             mark="circle",
+            badge="gray",
             picker_rank=2,
             held_out_phrasing=True,
         ),
@@ -70,6 +73,7 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             help="What follows from the meaning but is never stated in training.",
             color="#d6296b",
             mark="square",
+            badge="red",
             dash=(7, 3),
             picker_rank=1,
             held_out_phrasing=True,
@@ -80,6 +84,7 @@ PROBE_KINDS: dict[str, ProbeKindInfo] = {
             help="What the base model knew before training.",
             color="#a87a14",
             mark="diamond",
+            badge="orange",
             dash=(7, 3, 2, 3),
             picker_rank=4,
             known_words=True,

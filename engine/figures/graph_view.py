@@ -19,7 +19,6 @@ from engine.analysis.carried import explained_sentence, notes
 from engine.analysis.focus import Focus, drawn_sentence
 from engine.analysis.headline import as_text
 from engine.analysis.mean_graph import OTHER_ANSWERS, RIGHT_ANSWER
-from engine.analysis.origins import left_out_of
 from engine.domain.continuation import output_for
 from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import (
@@ -134,7 +133,7 @@ def pair_view(
         places=frame_places(places, probe, diff.a.n_layers),
         description=description(diff, sides),
         explained=explained_facts(diff.explained),
-        notes=tuple(filter(None, (as_text(explained_sentence(diff)), drawn, left_out_of(diff), *notes(diff), doubts))),
+        notes=tuple(filter(None, (as_text(explained_sentence(diff)), drawn, *notes(diff), doubts))),
     )
 
 
@@ -394,7 +393,7 @@ def description(diff: GraphDiff, sides: list[dict[str, Any]]) -> str:
 
 
 def short(value: float, digits: int = 5) -> float:
-    """Five significant digits, which is less to send; what would end in a 5 keeps more, as it is rounded again where it
-    is written: 0.28500489 is 0.29, and 0.285 is 0.28."""
+    """Five significant digits: less to send, nothing lost to the eye. What would end in a 5 keeps more, as it is
+    rounded again where it is written: 0.28500489 is 0.29, but 0.285 is 0.28."""
     text = f"{value:.{digits}g}"
     return float(f"{value:.{digits + 4}g}" if text.partition("e")[0].rstrip("0.").endswith("5") else text)

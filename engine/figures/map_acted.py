@@ -31,7 +31,7 @@ def acted_view(acted: Acted, steps: Sequence[int | None], *, joined: bool = True
         _Told(f"{visible(acted.answer)} {signed(end.after - acted.before)}", _left(end.after - acted.before, total))
         for end, total in zip(acted.stretches, places.sum((1, 2)).cumsum().tolist(), strict=True)
     ]
-    trained = is_by_training(acted.key.checkpoints, steps)
+    trained = is_by_training(acted.key.checkpoints)
     frames = _acted_frames(places, told, steps, names, _title(trained))
     return _acted(
         places, frames, spans, bold_words(spans, taught), names, acted.answer,
@@ -53,7 +53,7 @@ def acted_mean_view(mean: ActedMean, steps: Sequence[int | None]) -> MapView:
         spread = f" ({signed(low)} to {signed(high)})" if np.isfinite(low) else ""
         spreads = tuple(_spread(*student(one)) for one in by_word[:, :upto].sum((1, 2)).T)
         told.append(_Told(f"{RIGHT_ANSWER} {signed(change)}{spread}", _left(change, total), spreads))
-    trained = is_by_training(mean.checkpoints, steps)
+    trained = is_by_training(mean.checkpoints)
     title = f"{_title(trained)}, mean over {plural(len(mean.words), 'word')}"
     frames = _acted_frames(by_word.mean(0), told, steps, names, title)
     bold = tuple(name == ROLE_NAMES[Role.WORD] for name in roles)

@@ -17,7 +17,7 @@ import numpy as np
 from engine.analysis.carried import explained_logits, notes
 from engine.analysis.mean_graph import RIGHT_ANSWER
 from engine.analysis.mean_parts import MeanParts
-from engine.analysis.origins import Origins, left_out_note, marks_note, origins
+from engine.analysis.origins import Origins, marks_note, origins
 from engine.analysis.parts import moved_parts, output_ids, place_parts, token_parts
 from engine.analysis.slots import NEW_WORD
 from engine.analysis.word_pieces import TokenSpan, pieces, summed, unit, words
@@ -260,7 +260,7 @@ def _frame_of(
             f"{visible(change.words)} {signed(change.total)}",
         ),
         marks=marks_note(change.words, found),
-        notes=tuple(filter(None, (left_out_note(found), low_fit({"A": diff.a, "B": diff.b}), *notes(diff)))),
+        notes=tuple(filter(None, (low_fit({"A": diff.a, "B": diff.b}), *notes(diff, found)))),
     )
 
 

@@ -28,10 +28,6 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "other": "#9aa5b1",
         "found": "#8a6100",
         "marker": "#ffd84d",
-        "recall": "#0f7a70",
-        "paraphrase": "#64748b",
-        "inference": "#d6296b",
-        "retention": "#8a6100",
     },
     "dark": {
         "positive": "#6fca83",
@@ -50,10 +46,6 @@ GRAPH: Final[dict[str, dict[str, str]]] = {
         "other": "#7c8896",
         "found": "#ffe27a",
         "marker": "#b08900",
-        "recall": "#4cc4b6",
-        "paraphrase": "#94a3b8",
-        "inference": "#ff6fa8",
-        "retention": "#d9a93b",
     },
 }
 

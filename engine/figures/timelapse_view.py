@@ -15,7 +15,7 @@ from engine.analysis.carried import same_sentence
 from engine.analysis.curves import mean_accuracy, telling_kinds
 from engine.analysis.focus import Focus
 from engine.analysis.headline import headline
-from engine.domain.corpus import Probe
+from engine.domain.corpus import PROBE_KINDS, Probe
 from engine.domain.diffs import CHANGE, FLOW, STATUSES, GraphDiff
 from engine.domain.errors import InputError
 from engine.domain.timelapse import Moment
@@ -47,7 +47,7 @@ class TimelapseView(Sent):
     nodes: list[dict[str, Any]]  # of the union, without values
     frames: dict[int, dict[str, Any]]  # by step: nodes (columns; `row` is a place in `nodes`), edges, sides, …
     moments: list[dict[str, Any]]  # every step of the slider: step, a, b, ready
-    curves: list[dict[str, Any]]  # a line each: run, probes, place (0 solid, 1 dashed), steps, accuracy
+    curves: list[dict[str, Any]]  # a line each: run, probes, color, mark, place (0 solid, 1 dashed), steps, accuracy
     places: dict[str, Any]
     largest: dict[str, float]  # value of a node, |change| of an edge: one scale for all steps
     most_edges: int  # of a step before the smallest were left out; 0 where none were
@@ -167,7 +167,9 @@ def _curves(scores_by_run: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
             if len(line):
                 accuracy = [short(value, _DIGITS) for value in line["accuracy"].tolist()]
                 steps = line["step"].astype(int).tolist()
-                lines.append({"run": run, "probes": kind, "place": place, "steps": steps, "accuracy": accuracy})
+                info = PROBE_KINDS[kind]
+                look = {"color": info.color, "mark": info.mark, "place": place}
+                lines.append({"run": run, "probes": kind, **look, "steps": steps, "accuracy": accuracy})
     return lines
 
 

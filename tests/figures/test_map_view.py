@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from engine.analysis.acted import acted_sentence
 from engine.analysis.acted_mean import mean_table
 from engine.analysis.diff import diff_graphs
 from engine.domain.acted import Acted, ChangedMatrix
@@ -223,13 +224,14 @@ def test_two_runs_differ_and_nothing_trained_one_to_the_other() -> None:
     made = micro()
     first = replace(made.stretches[0], by_matrix=FIRST)
 
-    def legend(checkpoints: tuple[str, str], steps: list[int | None]) -> tuple[str, str]:
+    def told(*checkpoints: str) -> tuple[str, str, bool]:
         key = made.key.model_copy(update={"checkpoints": checkpoints, "hashes": checkpoints})
-        view = acted_view(replace(made, key=key, stretches=(first,)), steps)
+        found = replace(made, key=key, stretches=(first,))
+        view = acted_view(found, [10, 20])
         assert json.loads(view.wire)["by_training"] is view.by_training
-        return view.frames[0].titles[0], map_keys(view)[0][1]
+        return view.frames[0].titles[0], map_keys(view)[0][1], "differs by +3.00" in acted_sentence(found)
 
-    assert legend(("one@50%", "one@100%"), [10, 20]) == ("Where training acted", "raised happy")
-    assert legend(("one@base", "two@100%"), [0, 20]) == ("Where training acted", "raised happy")
-    assert legend(("one@100%", "two@100%"), [20, 20]) == ("Where they differ", "happy higher in B")
-    assert legend(("one@100%", "gone@100%"), [20, None]) == ("Where they differ", "happy higher in B")
+    trained, between = ("Where training acted", "raised happy", False), ("Where they differ", "happy higher in B", True)
+    assert told("one@50%", "one@100%") == trained
+    assert told("one@base", "two@100%") == told("two@100%", "one@base") == trained
+    assert told("one@100%", "two@100%") == between

@@ -80,7 +80,7 @@ def test_where_training_acted_on_a_contrast_is_offered_and_shown(open_page: Open
     where(store, job.request, quiet, NeverCanceled())
     app = open_page("compare", **here)
     assert "“ends − smiles”" in texts(app)
-    assert "changes by −" in texts(app)
+    assert "differs by −" in texts(app)
     assert app.dataframe
     assert "Explained is “ends" not in texts(app)
 

@@ -13,6 +13,7 @@ from engine.analysis.curves import telling_kinds
 from engine.analysis.headline import Piece
 from engine.analysis.origins import Origins, origins
 from engine.analysis.word_pieces import TokenSpan
+from engine.domain.corpus import PROBE_KINDS
 from engine.domain.diffs import GraphDiff
 from engine.domain.numbers import plural, step_name
 from engine.domain.runs import Checkpoint
@@ -162,15 +163,15 @@ def plain_piece(text: str) -> str:
     return lead + plain(text) + trail
 
 
-# By probe kind, in the colors and marks of its line.
-_BADGES = {"recall": "green-badge[▲", "paraphrase": "gray-badge[●", "inference": "red-badge[■",
-           "retention": "orange-badge[◆"}  # fmt: skip
+_SIGNS = {"circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆"}  # by mark of a probe kind
 
 
 def over_training(selection: Selection, *, height: int) -> None:
     """Accuracy of both runs, of the two probe kinds that tell most, with the chosen checkpoints marked."""
     kinds = telling_kinds(scores(store(), side.run) for side in (selection.a, selection.b))
-    st.markdown(" ".join(["**Over training**", *(f":{_BADGES[kind]} {kind}]" for kind in kinds)]))
+    shown = [PROBE_KINDS[kind] for kind in kinds]
+    badges = [f":{kind.badge}-badge[{_SIGNS[kind.mark]} {kind.title}]" for kind in shown]
+    st.markdown(" ".join(["**Over training**", *badges]))
     sides = (("A", selection.a), ("B", selection.b))
     for column, (side, checkpoint) in zip(st.columns(2, gap="small"), sides, strict=True):
         with column:

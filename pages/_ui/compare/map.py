@@ -54,7 +54,7 @@ def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool =
     """What is stored of one prompt, or how to get it. `instead_of_graphs`: they were asked for, so they are offered
     first."""
     traced = stored_comparison(store(), selection.a.ref, selection.b.ref, selection.prompt) is not None
-    asked = _asked(selection, shown) if traced else _Asked()
+    asked = _asked(selection, shown) if traced else _ExplainedWords()
     acted = stored_acted(store(), selection.a.ref, selection.b.ref, selection.prompt, asked.answers, asked.against)
     if instead_of_graphs:
         not_traced(selection)
@@ -78,7 +78,7 @@ def compare_map(selection: Selection, shown: Shown, *, instead_of_graphs: bool =
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ExplainedWords:
     """The words whose logits are explained; none: what B finds most probable."""
 
     answers: tuple[str, ...] = ()
@@ -86,17 +86,17 @@ class _Asked:
     text: str = ""
 
 
-def _asked(selection: Selection, shown: Shown) -> _Asked:
+def _asked(selection: Selection, shown: Shown) -> _ExplainedWords:
     """As what carries it explains."""
     if shown.settings.explained is None:
-        return _Asked()
+        return _ExplainedWords()
     diff = difference(store(), selection, shown.settings)
     explained = diff.settings.explained if diff else None
     if diff is None or explained is None:  # no outputs of these graphs
-        return _Asked()
+        return _ExplainedWords()
     words = dict(zip(output_ids(diff.b), diff.b.target_tokens, strict=True))
     answers, against = (tuple(words[token] for token in of) for of in (explained.answers, explained.against))
-    return _Asked(answers, against, diff.explained.words)
+    return _ExplainedWords(answers, against, diff.explained.words)
 
 
 def _acted(
@@ -213,8 +213,7 @@ def _titles(selection: Selection) -> dict[str, str]:
 
 def is_trained(selection: Selection) -> bool:
     """Whether training led from A to B."""
-    sides = (selection.a, selection.b)
-    return is_by_training([one.ref for one in sides], [one.step for one in sides])
+    return is_by_training((selection.a.ref, selection.b.ref))
 
 
 def find_label(selection: Selection) -> str:
@@ -274,7 +273,7 @@ def step_of(ref: str) -> int | None:
         return None
 
 
-def _not_measured(selection: Selection, asked: _Asked) -> None:
+def _not_measured(selection: Selection, asked: _ExplainedWords) -> None:
     with st.container(border=True):
         st.subheader("Where did training act?" if is_trained(selection) else "Where do they differ?")
         st.markdown(

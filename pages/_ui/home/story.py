@@ -29,9 +29,9 @@ def demo_story(runs: list[RunInfo]) -> None:
     if compared is not None:
         explained = plain(compared.diff.explained.words)
         st.caption(
-            "Across: the words of the prompt. Up: the layers. A mark is what of the logit of "
-            f"“{explained}” runs through a layer at a word, directly or by later layers: green pushes it up, purple "
-            "down. Marks overlap. Arcs: what moves from word to word. Both on one scale."
+            f"Across: the words of the prompt. Up: the layers. A mark is what of the logit of “{explained}” runs "
+            "through a layer at a word (marks overlap): green pushes it up, purple down. Arcs: what moves from word to "
+            "word. Both on one scale."
         )
     _studies()
 
