@@ -138,11 +138,12 @@ class _Course:
 
     def measured(self, key: ActedKey, report: Report) -> Acted:
         """Raises what the report raises, ComparisonRefused, PromptRefused, InputError, Damaged."""
-        from engine.attribution.acted import said
+        from engine.attribution.acted import refuse_too_long, said
         from engine.models.token_texts import token_text
 
         prompt, words, effort = self._ids(key.prompt), self.loaded.tokenizer, self._effort(report)
-        # First: what is too long is refused before the long work.
+        # First, as what is done with it last takes most.
+        refuse_too_long(self._model(self.path[0]), self._model(self.path[-1]), len(prompt))
         effects = self._effects(prompt, key.explained, effort)
         stretches = self._stretches(prompt, key, effort)
         return Acted(
