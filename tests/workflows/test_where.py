@@ -59,8 +59,10 @@ def test_too_long_a_prompt_is_refused_before_the_long_work(demo_store: Store, mo
 
     monkeypatch.setattr("engine.attribution.acted.free_memory", lambda device, wanted=0: 1000)
     monkeypatch.setattr("engine.attribution.places.place_effects", refuse)
-    with pytest.raises(PromptRefused, match="5 tokens: finding where training acted takes about"):
-        where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=("cries",)), quiet, NeverCanceled())
+    monkeypatch.setattr("engine.attribution.acted.said", refuse)
+    for answers in ((), ("cries",)):
+        with pytest.raises(PromptRefused, match="5 tokens: finding where training acted takes about"):
+            where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=answers), quiet, NeverCanceled())
 
 
 def test_where_memory_is_short_two_models_are_held_and_no_more(
