@@ -10,7 +10,7 @@ where an attention sink moves, a line may need many points in one place and four
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from engine.attribution.effort import BACKWARD, FORWARD, Effort
-from engine.attribution.weight_changes import LinearChange, WeightChange, changes
+from engine.attribution.weight_changes import LinearChange, WeightChange, changes, units
 from engine.domain.acted import EMBEDDING_LAYER, POINTS, ChangedHead, ChangedMatrix, HeadKind, Stretch, may_be_left
 from engine.domain.errors import ModelUnavailable
 from engine.domain.explained import ExplainedLogits
@@ -62,10 +62,7 @@ def stretch(
     if allowed is None:
         allowed = may_be_left(after - before, whole)
     changed = changes(a, b)
-    n_outputs = sum(_n_outputs(a.get_submodule(name)) for name in changed)
-    takes = PromptMemory.of(a)
-    free = free_memory(prompt.device, takes.stretched(len(prompt), n_outputs))
-    refuse_longer_than_free(len(prompt), free, lambda n: takes.stretched(n, n_outputs), "finding where training acted")
+    _refuse_longer(a, len(prompt), changed)
     line = _Line(sharing_copy(a), changed, prompt, of, effort)
     segments = _integrated(line, before, after, allowed) if changed else []
     parts = _Integral.sum_of([segment.parts for segment in segments])
@@ -80,6 +77,24 @@ def stretch(
         by_head=_rows(list(parts.heads.values()), len(prompt)),
         n_points=POINTS * len(segments),
     )
+
+
+def refuse_too_long(a: PreTrainedModel, b: PreTrainedModel, n_pos: int) -> None:
+    """As `stretch` does, before any work: a prompt of so many tokens, BOS among them, for which the memory that is free
+    is not enough. Weights are compared only where it depends on how many changed.
+
+    Raises PromptRefused, and ComparisonRefused, InputError as `changes`.
+    """
+    most = sum(_n_outputs(module) for _, module in units(a))
+    if PromptMemory.of(a).stretched(n_pos, most) > free_memory(a.device):
+        _refuse_longer(a, n_pos, changes(a, b))
+
+
+def _refuse_longer(a: PreTrainedModel, n_pos: int, changed: Collection[str]) -> None:
+    n_outputs = sum(_n_outputs(a.get_submodule(name)) for name in changed)
+    takes = PromptMemory.of(a)
+    free = free_memory(a.device, takes.stretched(n_pos, n_outputs))
+    refuse_longer_than_free(n_pos, free, lambda n: takes.stretched(n, n_outputs), "finding where training acted")
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,7 +110,7 @@ def changes(a: PreTrainedModel, b: PreTrainedModel) -> dict[str, WeightChange]:
     Raises ComparisonRefused for models of other modules or shapes, InputError where weights differ in a kind of module
     whose output is not known to follow them on a line.
     """
-    ours, theirs = dict(_units(a)), dict(_units(b))
+    ours, theirs = dict(units(a)), dict(units(b))
     if ours.keys() != theirs.keys():
         name = min(ours.keys() ^ theirs.keys())
         raise ComparisonRefused(f"Only one of the checkpoints has {name}: they belong to different models.")
@@ -122,7 +122,7 @@ def changes(a: PreTrainedModel, b: PreTrainedModel) -> dict[str, WeightChange]:
     return found
 
 
-def _units(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def units(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Modules with weights of their own; a layer with a term of low rank is one."""
     for name, child in model.named_children():
         whole = f"{prefix}{name}"
@@ -131,7 +131,7 @@ def _units(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]
             continue
         if next(child.parameters(recurse=False), None) is not None:
             yield whole, child
-        yield from _units(child, f"{whole}.")
+        yield from units(child, f"{whole}.")
 
 
 def _same(name: str, a: nn.Module, b: nn.Module) -> bool:

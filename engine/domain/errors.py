@@ -8,6 +8,7 @@ TracelapseError
 │   └── ComparisonRefused two things that cannot be compared (different tokens, models or transcoder sets)
 ├── NotFound              a run, checkpoint, corpus, model or graph that does not exist
 ├── Damaged               a file that is there but cannot be read as what it should be
+│   └── Lost              … because it is not there any more
 ├── ModelUnavailable      weights that cannot be had: no network, gated, unknown family
 └── StorageFailed         the disk refuses to be written
     └── DiskFull          … because it is full
@@ -76,9 +77,17 @@ class NotFound(TracelapseError):
 class Damaged(TracelapseError):
     """A file that is there but is not what it should be."""
 
+    state = "is damaged"
+
     def __init__(self, path: Path | str, reason: str, remedy: str = "Delete it and create it again.") -> None:
         self.path, self.reason, self.remedy = str(path), reason, remedy
-        super().__init__(f"{path} is damaged: {reason}. {remedy}")
+        super().__init__(f"{path} {self.state}: {reason}. {remedy}")
+
+
+class Lost(Damaged):
+    """A file that should be there and is not."""
+
+    state = "cannot be found"
 
 
 class ModelUnavailable(TracelapseError):

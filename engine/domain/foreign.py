@@ -39,7 +39,7 @@ def renamed(words: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise Damaged(said(error.path), said(error.reason), said(error.remedy)) from error
+        raise type(error)(said(error.path), said(error.reason), said(error.remedy)) from error
     except (InputError, ModelUnavailable) as error:
         if (told := said(str(error))) == str(error):
             raise

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from engine.domain.errors import Damaged, InputError
+from engine.domain.errors import Damaged, InputError, Lost
 from engine.domain.foreign import one_line
 from engine.domain.hub import HubId
 from engine.models.configs import AGAIN
@@ -174,7 +174,7 @@ def _refuse_other_file(path: Path, expected: object) -> None:
     try:
         found = file_hash(path)
     except OSError as error:
-        raise Damaged(path, "it is not there any more, and an imported checkpoint refers to it", again) from error
+        raise Lost(path, "an imported checkpoint refers to it", again) from error
     if found != expected:
         raise Damaged(path, "it has changed since it was imported by reference", again)
 

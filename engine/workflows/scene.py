@@ -14,7 +14,7 @@ from engine.domain.runs import Checkpoint
 from engine.models.recently_used import RecentlyUsed
 from engine.store import Store
 from engine.workflows.loading import common_model, replacement_model, weights
-from engine.workflows.transcoders import ChosenSet, choose
+from engine.workflows.transcoders import ChosenSet, choose, share_of_choosing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -179,18 +179,29 @@ def open_scene(
 ) -> Scene:
     """Loads the model and chooses the transcoders, which are trained first where none fits. Raises what those raise.
 
-    `prompts`: those that will be traced. One that cannot be read is refused (PromptRefused) before anything is trained.
+    `prompts`: those that will be traced. One that cannot be read, or for which there is too little memory, is refused
+    (PromptRefused) before anything is trained.
     """
     from engine.models.base import encode
 
     report(0.0, "Loading the model")
     loaded = common_model(store, checkpoints)
-    for prompt in prompts:
-        encode(loaded, prompt)
+    lengths = [len(encode(loaded, prompt)[0]) for prompt in prompts]
+    if lengths and share_of_choosing(store, checkpoints, wanted, 0.0):
+        _refuse_longer(loaded, max(lengths))
     chosen = choose(store, checkpoints, loaded, wanted, report, cancel)
     from engine.models.transcoders import transcoders_hash
 
     return Scene(loaded, chosen, transcoders_hash(chosen.source), settings)
+
+
+def _refuse_longer(loaded: "LoadedModel", n_pos: int) -> None:
+    """As tracing does once there are transcoders. Raises PromptRefused."""
+    from engine.models.memory import free_memory
+    from engine.models.prompt_memory import PromptMemory, refuse_longer_than_free
+
+    takes = PromptMemory.of(loaded.model).traced
+    refuse_longer_than_free(n_pos, free_memory(loaded.model.device, takes(n_pos)), takes, "tracing it")
 
 
 def scene_of(

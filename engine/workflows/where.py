@@ -125,7 +125,10 @@ class _Course:
         ids = self._ids(prompt)
         read = PromptReader(self.loaded.tokenizer)
         first, second = ([read.next_token(prompt, word, blank=blank) for word in named] for named in (answers, against))
-        named = [*(first or [said(self._model(self.path[-1]), ids, Effort(report))]), *second]
+        if not first:
+            self._refuse_too_long(len(ids))  # a pass of a very long prompt takes half a minute
+            first = [said(self._model(self.path[-1]), ids, Effort(report))]
+        named = [*first, *second]
         if len(set(named)) < len(named):
             outputs = ", ".join(token_text(self.loaded.tokenizer, token).strip() for token in named)
             raise InputError(f"Of the outputs {outputs} one is named twice. Name each once, for or against.")
@@ -142,7 +145,7 @@ class _Course:
         from engine.models.token_texts import token_text
 
         prompt, words, effort = self._ids(key.prompt), self.loaded.tokenizer, self._effort(report)
-        # First: what is too long is refused before the long work.
+        self._refuse_too_long(len(prompt))
         effects = self._effects(prompt, key.explained, effort)
         stretches = self._stretches(prompt, key, effort)
         return Acted(
@@ -154,6 +157,12 @@ class _Course:
             effects=effects,
             stretches=stretches,
         )
+
+    def _refuse_too_long(self, n_pos: int) -> None:
+        """Before any work, as what is done with a prompt last takes most. Raises PromptRefused, as `changes`."""
+        from engine.attribution.acted import refuse_too_long
+
+        refuse_too_long(self._model(self.path[0]), self._model(self.path[-1]), n_pos)
 
     def _effort(self, report: Report) -> "Effort":
         from engine.attribution.acted import STRETCH

@@ -111,13 +111,10 @@ def _set_of(store: Store, job: JobRecord) -> str:
     """The transcoder set that a comparison was made with; empty where it is gone."""
     asked = job.request
     assert isinstance(asked, Compare)
+    made, prompt = job.result.partition(",")[0], asked.prompts[0]  # of each prompt, in their order
     names = (meta.name for meta in store.transcoder_sets())
-    keys = (
-        ComparisonKey(a=asked.a, b=asked.b, prompt=prompt, transcoders=name)
-        for name in names
-        for prompt in asked.prompts
-    )
-    return next((key.transcoders for key in keys if key.hash == job.result), "")
+    keys = (ComparisonKey(a=asked.a, b=asked.b, prompt=prompt, transcoders=name) for name in names)
+    return next((key.transcoders for key in keys if key.hash == made), "")
 
 
 def _runs(request: Request) -> set[str]:

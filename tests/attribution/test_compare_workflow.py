@@ -368,6 +368,16 @@ def test_a_prompt_that_cannot_be_read_is_refused_before_transcoders_are_trained(
     assert store.graph_keys() == []
 
 
+def test_a_prompt_that_does_not_fit_is_refused_before_transcoders_are_trained(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace(store, "llama", tmp_path / "base")
+    monkeypatch.setattr("engine.models.prompt_memory.PromptMemory.traced", lambda _, n_pos: n_pos * 10**15)
+    with pytest.raises(PromptRefused, match=r"tokens: tracing it takes about .* are free"):
+        run(store, Compare(a="one@base", b="one@25%", prompts=(PROMPT,)), silent, Never())
+    assert list((store.workspace / "transcoders").glob("*")) == []
+
+
 def test_a_checkpoint_that_diverged_is_refused_and_the_others_are_traced(store: Store, tmp_path: Path) -> None:
     loaded = workspace(store, "llama", tmp_path / "base")
     *_, last = store.checkpoints("one")

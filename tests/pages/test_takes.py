@@ -128,7 +128,11 @@ def test_a_set_that_was_trained_anew_counts_as_training_too(monkeypatch: pytest.
     monkeypatch.setattr(Store, "transcoders_for", lambda *_: sets[0])
     asked = Compare(a="mine@base", b="mine@100%", prompts=("x",))
     made = [ComparisonKey(a=asked.a, b=asked.b, prompt="x", transcoders=one.name).hash for one in sets]
-    jobs = done(asked, 20, result=made[0]), done(asked, 600, result=made[0]), done(asked, 500, result=made[1])
+    jobs = (
+        done(asked, 20, result=f"{made[0]},other"),
+        done(asked, 600, result=made[0]),
+        done(asked, 500, result=made[1]),
+    )
     ten = asked.model_copy(update={"prompts": ("x",) * 10})
     assert told(monkeypatch, own, ten, *jobs).startswith("about 3 min")
 

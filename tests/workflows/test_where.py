@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.analysis.acted_mean import acted_mean, mean_table
-from engine.domain.errors import Canceled, InputError
+from engine.domain.errors import Canceled, InputError, PromptRefused
 from engine.domain.jobs import AskedPrompt, NeverCanceled, Where, WhereProbes, quiet
 from engine.domain.runs import Checkpoint
 from engine.store import Store
@@ -49,6 +49,20 @@ def test_a_short_part_of_a_run_goes_over_what_is_there(demo_store: Store) -> Non
     checkpoints = demo_store.checkpoints("demo-lora")
     path = path_between(demo_store, checkpoints[1], checkpoints[3])
     assert [one.step for one in path] == [one.step for one in checkpoints[1:4]]
+
+
+def test_too_long_a_prompt_is_refused_before_the_long_work(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though what is done with it first would fit."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("begun")
+
+    monkeypatch.setattr("engine.attribution.acted.free_memory", lambda device, wanted=0: 1000)
+    monkeypatch.setattr("engine.attribution.places.place_effects", refuse)
+    monkeypatch.setattr("engine.attribution.acted.said", refuse)
+    for answers in ((), ("cries",)):
+        with pytest.raises(PromptRefused, match="5 tokens: finding where training acted takes about"):
+            where(demo_store, Where(a=A, b=B, prompt=PROMPT, answers=answers), quiet, NeverCanceled())
 
 
 def test_where_memory_is_short_two_models_are_held_and_no_more(
