@@ -4,6 +4,7 @@ from engine.corpus.checks import check_corpus, line_problems
 from engine.corpus.columns import Columns, columns_of
 from engine.corpus.csv_rows import corpus_csv
 from engine.corpus.files import corpus_from, parse_corpus, read_corpus
+from engine.corpus.joined import joined
 from engine.corpus.make import make_corpus
 from engine.corpus.pairs import fitting, pair_problems, pairs_of
 from engine.corpus.tables import Table, read_table
@@ -25,6 +26,7 @@ __all__ = [
     "corpus_csv",
     "corpus_from",
     "fitting",
+    "joined",
     "line_problems",
     "make_any",
     "make_corpus",

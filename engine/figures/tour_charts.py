@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.analysis.curves import smoothed
-from engine.domain.numbers import step_name
+from engine.domain.numbers import percent, step_name
 from engine.domain.runs import Checkpoint, LossLog
 from engine.figures import palette
 from engine.figures.sketch import FONT
@@ -87,9 +87,10 @@ def word_dots(rows: Sequence[tuple[str, str, float, float]], *, title: str) -> s
 
 def _dot(side: str, share: float) -> str:
     color = SIDE[side]
+    right = html.escape(f"{percent(share)} right")
     filled = f"conic-gradient({color} {360 * share:.0f}deg, transparent 0deg)"
     return (
-        f'<td><i class="tour-dot" role="img" aria-label="{100 * share:.0f}% right" title="{100 * share:.0f}% right" '
+        f'<td><i class="tour-dot" role="img" aria-label="{right}" title="{right}" '
         f'style="border-color:{color};background:{filled}"></i></td>'
     )
 

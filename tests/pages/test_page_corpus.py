@@ -145,6 +145,21 @@ def test_what_the_page_gives_can_be_imported(open_page: OpenPage, suffix: str) -
     assert app.file_uploader[0].value is None
 
 
+def test_what_lies_in_several_files_becomes_one_corpus(open_page: OpenPage) -> None:
+    corpus = make_corpus(CorpusSpec(name="x", n_probes=10))
+    _store().save_corpus(replace(corpus, name="mine", probes=()))
+    app = _choose(open_page("corpus", bundled=None), "p.jsonl", replace(corpus, examples=()).to_jsonl().encode())
+    box = next(box for box in app.selectbox if box.label == "Together with")
+    assert box.value is None  # unless it is asked for
+    box.set_value("mine").run()
+    assert not app.exception
+    assert "With those of **mine**: 50 training examples and 80 probes" in texts(app)
+    assert next(box for box in app.text_input if (box.key or "").startswith("upload name")).value == "mine-2"
+    _press(app, "Import corpus")
+    assert _store().corpus("mine-2").hash == corpus.hash
+    assert _store().corpus("mine").probes == ()  # as it was
+
+
 def test_what_a_table_holds_can_be_imported(open_page: OpenPage) -> None:
     """The menu of a table saves it as CSV, under the names of its columns."""
     corpus = _save()

@@ -363,6 +363,9 @@ def test_a_run_without_probes_still_has_its_loss_and_what_was_logged(open_page: 
     assert not app.exception
     (job,) = session.jobs().active()
     assert job.request == MeasureProbes(run="mine", corpus="demo")
+    app = open_page("curves", runs="mine")  # loaded anew, it knows no more which corpus was chosen
+    assert "The probes of **demo** are being measured on **mine**." in texts(app)
+    assert "Cancel" in [button.label for button in app.button]
     session.jobs().cancel(job.id)
 
 

@@ -155,6 +155,9 @@ def test_a_folder_becomes_a_job_and_no_hub_is_asked(open_page: OpenPage, tmp_pat
     assert not app.exception
     (job,) = session.jobs().active()
     assert job.request == AddModel(model=ModelSpec(name="my-llama", source="folder", location=str(folder)))
+    app = open_page("models", view="add")  # loaded anew, it knows no more what was typed
+    assert "**my-llama** is being added." in texts(app)
+    assert "Cancel" in [button.label for button in app.button]
 
 
 def test_a_folder_may_be_called_as_the_real_model_is(open_page: OpenPage, own: Store, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """A corpus from a file of the user's own: checked as soon as it is chosen, imported when asked for."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.corpus import Columns, Table, check_corpus, parse_corpus, read_table
+from engine.corpus import Columns, Table, check_corpus, joined, parse_corpus, read_table
 from engine.corpus.format import EXAMPLE_CSV, format_text
 from engine.domain.corpus import Corpus
 from engine.domain.errors import CorpusRefused, InputError
@@ -55,16 +56,39 @@ def import_view(page: str, file: UploadedFile, taken: list[str]) -> None:
     show_counts(found)
     if columns:
         _as_read(found)
-    if notes := check_corpus(found):
+    whole = _whole(found, file.file_id, taken)
+    if isinstance(whole, InputError):
+        show(whole)
+        return
+    if notes := check_corpus(whole):
         st.caption("\n".join(["Good to know:", *(f"- {plain(note)}" for note in notes)]))
     stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in Path(file.name).stem.lower()).strip("-")
-    name = st.text_input("Name", value=free_name(stem or "my-corpus", taken), key=f"upload name {file.file_id}")
+    wanted = whole.name if whole is not found else stem or "my-corpus"
+    name = st.text_input("Name", value=free_name(wanted, taken), key=f"upload name of {wanted} {file.file_id}")
     if st.button("Import corpus", type="primary", icon=":material/upload:"):
-        store().save_corpus(replace(found, name=check_name(name)))
+        store().save_corpus(replace(whole, name=check_name(name)))
         st.session_state[_IMPORTED] = name
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # another uploader, without the file
         url.write(page, corpus=name)
         st.rerun()
+
+
+def _whole(found: Corpus, file: str, taken: Sequence[str]) -> Corpus | InputError:
+    """With the lines of a corpus that is there, if one is chosen; named as that."""
+    if not taken:
+        return found
+    other = st.selectbox(
+        "Together with", taken, index=None, key=f"upload with {file}", placeholder="none: a corpus of its own",
+        help="For what lies in several files, such as probes in one and prompt pairs in another: the new corpus then "
+        "has the lines of both. The one that you choose stays as it is, and so do its runs.",
+    )  # fmt: skip
+    if other is None:
+        return found
+    first = store().corpus(other)
+    whole = _joined(first, found, first.hash, found.hash, other)
+    if isinstance(whole, Corpus):
+        st.caption(f"With those of **{plain(other)}**: {summary(whole)}.")
+    return whole
 
 
 def imported_note(corpus: Corpus) -> None:
@@ -111,5 +135,13 @@ def _table(content: bytes, source: str) -> Table | CorpusRefused:
 def _corpus(content: bytes, source: str, columns: str, _columns: Columns | None) -> Corpus | InputError:
     try:
         return parse_corpus(content, source, "imported", columns=_columns)
+    except InputError as refused:
+        return refused
+
+
+@kept("Putting both together …")
+def _joined(_first: Corpus, _second: Corpus, first_hash: str, second_hash: str, name: str) -> Corpus | InputError:
+    try:
+        return joined(_first, _second, name)
     except InputError as refused:
         return refused

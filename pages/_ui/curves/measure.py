@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from engine.domain.jobs import MeasureProbes
+from engine.domain.jobs import JobRecord, MeasureProbes
 from engine.domain.models import ModelSpec
 from engine.domain.numbers import plural
 from engine.domain.words import listed
 from engine.store.infos import CorpusInfo
 from pages._ui.errors import guarded
 from pages._ui.jobs.button import job_button
+from pages._ui.jobs.state import is_active, newest_job
 from pages._ui.session import store
 from pages._ui.text import plain
 from pages._ui.unknown_words import why_unread
+
+_THEN = "It runs in the background, and the curves come here when it is done."
 
 
 @guarded()
@@ -33,18 +36,36 @@ def offer_to_measure(runs: Sequence[str]) -> None:
             "Probes are held-out prompts with one right answer. Asked at every checkpoint, they show when each kind "
             "was learned; and through which words and layers can be measured after that."
         )
+        jobs = {run: job for run in imported if (job := _under_way(run)) is not None}
         left, right = st.columns(2, gap="small")
         with left:
-            run = st.selectbox("Run", imported, key="curves measured run")
+            at = imported.index(next(iter(jobs))) if jobs else 0
+            run = st.selectbox("Run", imported, index=at, key="curves measured run")
+        if run in jobs:
+            _running(jobs[run])
+            return
         with right:
             chosen = _pick_corpus(store().run(run).model)
         if chosen is not None:
             n = len(store().checkpoints(run))
             job_button(
                 MeasureProbes(run=run, corpus=chosen.name), label="Measure probes", key="measure probes",
-                icon=":material/quiz:", note=f"{plural(n, 'checkpoint')} × {plural(chosen.n_probes, 'probe')}. It runs "
-                "in the background, and the curves come here when it is done.",
+                icon=":material/quiz:", note=f"{plural(n, 'checkpoint')} × {plural(chosen.n_probes, 'probe')}. {_THEN}",
             )  # fmt: skip
+
+
+def _under_way(run: str) -> JobRecord | None:
+    job = newest_job(lambda request: isinstance(request, MeasureProbes) and request.run == run)
+    return job if is_active(job) else None
+
+
+def _running(job: JobRecord) -> None:
+    """Whoever asked for it: a page that is loaded anew does not know which corpus was chosen."""
+    assert isinstance(job.request, MeasureProbes)
+    asked = job.request
+    corpus = asked.corpus or store().run(asked.run).corpus
+    st.markdown(f"The probes of **{plain(corpus)}** are being measured on **{plain(asked.run)}**.")
+    job_button(asked, label="Measure probes", key="measure probes", note=_THEN)
 
 
 def _pick_corpus(spec: ModelSpec) -> CorpusInfo | None:

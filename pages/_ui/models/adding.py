@@ -16,8 +16,8 @@ from engine.store import cache_of
 from engine.workflows.model_specs import added_spec, is_gguf
 from pages._ui import url
 from pages._ui.errors import guarded
-from pages._ui.jobs.button import job_button
-from pages._ui.jobs.state import newest_job
+from pages._ui.jobs.button import job_button, job_status
+from pages._ui.jobs.state import is_active, newest_job
 from pages._ui.models.browser import browse
 from pages._ui.session import store
 from pages._ui.text import plain
@@ -47,6 +47,7 @@ def add_form(page: str) -> None:
             "mwhanna/gemma-scope-transcoders.",
         )  # fmt: skip
     if not text.strip():
+        _under_way()
         return
     spec = added_spec(text.strip(), tuple(store().models()))
     # The literals above are the record's own.
@@ -67,6 +68,14 @@ def add_form(page: str) -> None:
             "several times as much. The weights are those of the quantized file: what was rounded off stays so."
         )
     _add(page, AddModel(model=spec), spec.name, plain(note), lambda: _is_there(spec))
+
+
+def _under_way() -> None:
+    """A model that is being added, in a page that was loaded anew and knows no more what was typed."""
+    job = newest_job(lambda request: isinstance(request, AddModel))
+    if job is not None and is_active(job) and isinstance(job.request, AddModel):
+        st.markdown(f"**{plain(job.request.model.name)}** is being added.")
+        job_status(job, key="model under way")
 
 
 def _is_there(spec: ModelSpec) -> bool:
