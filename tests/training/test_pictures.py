@@ -4,6 +4,7 @@ whole trained of it is what is imported. Held to transformers' and PEFT's own wh
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,9 +87,9 @@ def kind_of(base: Path) -> str:
     return str(json.loads((base / "config.json").read_text())["model_type"])
 
 
-def adapter(base: Path, out: Path, targets: list[str] | str) -> torch.Tensor:
+def adapter(base: Path, out: Path, targets: list[str] | str, **settings: Any) -> torch.Tensor:
     """A checkpoint of the whole model; what it answers."""
-    tuned: PeftModel = get_peft_model(whole_model(kind_of(base)), LoraConfig(r=2, target_modules=targets))
+    tuned: PeftModel = get_peft_model(whole_model(kind_of(base)), LoraConfig(r=2, target_modules=targets, **settings))
     moved(tuned, "lora_B")
     tuned.save_pretrained(out)
     return logits(tuned.eval())
@@ -136,6 +137,22 @@ def test_an_adapter_of_the_whole_is_imported(base: Path, store: Store, targets: 
     found = kept(store, base)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert (found - logits(load_base(spec(base)).model)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"alpha_pattern": {r".*language_model.*q_proj": 64}},
+        {"alpha_pattern": {"language_model.layers.1.self_attn.q_proj": 64}, "rank_pattern": {r".*language_model.*": 4}},
+        {"exclude_modules": r".*language_model\.layers\.0.*"},
+    ],
+    ids=["alpha", "part of a name", "left out"],
+)
+def test_patterns_of_the_wholes_names_say_the_same(base: Path, store: Store, settings: dict[str, Any]) -> None:
+    """The language model alone has other names, and a pattern that fits none would be passed over without a word."""
+    expected = adapter(base, base.parent / "out" / "checkpoint-4", ["q_proj", "v_proj"], **settings)
+    take_in(store, [base.parent / "out"], spec(base))
+    torch.testing.assert_close(kept(store, base), expected, rtol=0, atol=1e-5)
 
 
 def test_a_full_fine_tune_of_the_whole_is_imported(base: Path, store: Store) -> None:
