@@ -1,6 +1,5 @@
 """The whole path in every family: base, adapters, a shared transcoder set, two graphs to the same targets."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +17,12 @@ from engine.domain.diffs import GraphDiff
 from engine.domain.errors import Canceled, ComparisonRefused, InputError, NotFound, PromptRefused
 from engine.domain.graphs import GraphPair, NodeKind, TraceSettings
 from engine.domain.jobs import Compare, Trace, TrainTranscoders
-from engine.domain.models import ModelSpec
 from engine.models.as_trained import check_as_trained
 from engine.models.base import LoadedModel
 from engine.models.replacement import Replacement
 from engine.models.transcoders import load_transcoders, save_transcoders
 from engine.store import Store
 from engine.workflows import run
-from engine.workflows.loading import base_model
 from engine.workflows.queries import comparison_graphs, traced_graph
 from engine.workflows.transcoders import REFRESH, shared_request
 from tests.attribution.parts import (
@@ -39,7 +36,7 @@ from tests.attribution.parts import (
     silent,
     workspace,
 )
-from tests.tiny import tiny_corpus, tiny_llama
+from tests.tiny import tiny_corpus
 
 pytestmark = pytest.mark.filterwarnings(BACKWARD_HOOK)
 
@@ -392,13 +389,3 @@ def test_a_checkpoint_that_diverged_is_refused_and_the_others_are_traced(store: 
         with pytest.raises(InputError, match=f"{last.ref} answers with what are no numbers"):
             run(store, request, silent, Never())
     assert last.ref not in shared_request(store, [store.checkpoint("one@25%")], loaded).checkpoints
-
-
-def test_a_model_made_again_in_the_same_place_is_loaded_again(store: Store, tmp_path: Path) -> None:
-    folder = tiny_llama(tmp_path / "base")
-    spec = ModelSpec(name="tiny", source="folder", location=str(folder))
-    first = base_model(store, spec)
-    assert base_model(store, spec.model_copy(update={"transcoders": "gemma"})) is first
-    weights = folder / "model.safetensors"
-    os.utime(weights, (1e9, 1e9))
-    assert base_model(store, spec) is not first

@@ -17,7 +17,13 @@ from pages._ui.corpus.tables import counts
 
 ROOT = Path(__file__).parents[2]
 TRANSFER = ProbeKindInfo(
-    name="transfer", title="transfer", help="In another language.", color="#123456", mark="cross", picker_rank=0
+    name="transfer",
+    title="transfer",
+    help="In another language.",
+    color="#123456",
+    mark="diamond",
+    badge="gray",
+    picker_rank=0,
 )
 
 
