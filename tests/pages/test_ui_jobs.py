@@ -122,6 +122,16 @@ def test_what_failed_elsewhere_is_in_the_top_bar_until_it_is_dismissed(open_page
     assert session.jobs().snapshot() == []
 
 
+def test_several_that_stopped_are_dismissed_at_once(open_page: OpenPage) -> None:
+    for run in ("demo-lora", "demo-tokens"):
+        _failed(AnalyseRun(run=run))
+    open_page("corpus")
+    bar = AppTest.from_string("from pages._ui.jobs.indicator import job_indicator\njob_indicator()").run()
+    next(button for button in bar.button if button.label == "Dismiss all that stopped").click().run()
+    assert not bar.exception
+    assert session.jobs().snapshot() == []
+
+
 def test_a_job_started_again_takes_the_place_of_the_one_that_failed(open_page: OpenPage) -> None:
     open_page("home")
     request = AnalyseRun(run="demo-lora")

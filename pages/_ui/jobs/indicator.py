@@ -70,6 +70,10 @@ def _indicator(seen: _SeenJobs) -> None:
             for job in seen.active:
                 st.markdown(f"**{plain(job.title)}**")
                 progress_row(job, key=f"indicator {job.id}")
+            if len(seen.stopped) > 1 and st.button("Dismiss all that stopped", key="dismiss all", type="tertiary"):
+                for job in seen.stopped:
+                    jobs().forget(job.id)
+                st.rerun()
             for job in seen.stopped:
                 _stopped(job)
             if seen.n_here:
