@@ -55,6 +55,7 @@ def mean_circuit(
     from engine.analysis.acted_mean import first_tokens_note
     from engine.analysis.aggregate import aggregate, n_first_tokens
     from engine.analysis.mean_parts import mean_parts, mean_record
+    from engine.analysis.origins import left_out_note
     from engine.domain.diffs import DiffSettings
     from engine.domain.graphs import PruneSettings
     from engine.workflows.prompt_groups import group_prompts, probe_group
@@ -85,6 +86,8 @@ def mean_circuit(
         show_mean(mean, carried, names)
         if n_first:
             say(first_tokens_note(n_first).strip())
+        if left_out := left_out_note(carried.origins):
+            say(left_out)
         say_doubts(store, mean)
 
 
