@@ -89,7 +89,9 @@ def title_of(request: Request, store: Store | None = None) -> str:  # noqa: C901
             parts = plural(len(request.parts), "circuit")
             return f"Unite {parts} for {request.checkpoint}{_with(store, request)}"
         case MeasureProbes():
-            return f"Probe {request.run}{_of_corpus(store, request.run, what=' on the probes')}"
+            what = " on the probes"
+            asked = f"{what} of “{request.corpus}”" if request.corpus else _of_corpus(store, request.run, what=what)
+            return f"Probe {request.run}{asked}"
 
 
 def _on(prompts: Sequence[str], store: Store | None = None, *refs: str) -> str:

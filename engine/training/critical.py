@@ -5,6 +5,7 @@ As in Wang et al. 2025 (arXiv 2502.11812): edges are scored by EAP-IG on the bas
 the subtasks, and an edge counts with its mean change over the subtasks whose circuit has it.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from engine.models.sharing import checkpoint_model
 from engine.store import Store
 from engine.training.methods.ranks import check_count
 
+_log = logging.getLogger(__name__)
 TRAINING = 0.8  # of the progress of a probe; the rest is scoring
 
 
@@ -112,7 +114,11 @@ def _critical(
 
 
 def _pairs(corpus: Corpus, loaded: LoadedModel) -> tuple[Corpus, TokenPairs]:
-    return corpus, prepare_pairs(loaded.tokenizer, pairs_of(corpus), limit=loaded.n_positions)
+    there = pairs_of(corpus)
+    taken = prepare_pairs(loaded.tokenizer, there, limit=loaded.n_positions)
+    if len(taken) < len(there):
+        _log.warning("%s of %s pairs of “%s” can be used with this model.", len(taken), len(there), corpus.name)
+    return corpus, taken
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def made(tmp_path: Path) -> Store:
         (CheckRobustness(checkpoint=A, pairs="sums", settings=ScoreSettings(n_pairs=1)),
          "Check the circuit of one@base with up to 1 pair of “sums”"),
         (MeasureProbes(run="one"), "Probe one on the probes of “words”"),
+        (MeasureProbes(run="one", corpus="other"), "Probe one on the probes of “other”"),
     ],
 )  # fmt: skip
 def test_titles(made: Store, request_: Request, title: str) -> None:

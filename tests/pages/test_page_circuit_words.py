@@ -106,6 +106,8 @@ def test_faithfulness_that_could_not_be_measured_is_told_instead_of_drawn(open_p
     app = open_page("circuits", bundled=None)
     assert not app.exception
     assert "Faithfulness of base and step 4 cannot be told: on 10 prompt pairs of “sums”" in texts(app)
+    assert "**A and B may have no behavior on these pairs**" in texts(app)
+    assert "**A and B may have no behavior on these pairs**" in texts(open_page("circuits", bundled=None, mode="map"))
     assert "share of all edges" not in charts(app)
     assert "Measure faithfulness" not in [button.label for button in app.button]
 

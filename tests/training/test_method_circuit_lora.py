@@ -1,6 +1,7 @@
 """CircuitLoRA and random layers: the ranks, the probe run, what is found, and going on after an interruption."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ from peft import PeftModel
 
 from engine.analysis.components.compare import critical_layers, layer_change
 from engine.domain.components import ComponentShape, ScoreSettings
-from engine.domain.corpus import SIMPLE, Corpus
+from engine.domain.corpus import SIMPLE, Corpus, Pair
 from engine.domain.errors import Canceled, InputError, NotFound
 from engine.domain.methods import MethodSettings
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
 from engine.store import Store
-from engine.training.critical import _critical
+from engine.training.critical import _critical, _pairs
 from engine.training.fine_tune import fine_tune
 from engine.training.methods import METHODS
 from engine.training.methods.ranks import drawn_layers
@@ -147,6 +148,20 @@ def test_what_is_refused_leaves_no_run_behind(taught: Store, config: Any) -> Non
     with pytest.raises(InputError, match="3 critical layers"):
         fine_tune(taught, asked, quiet, Never())
     assert taught.runs() == []
+
+
+def test_pairs_that_the_model_cannot_be_measured_on_are_left_out_and_told(
+    taught: Store, config: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fine = Pair(
+        id="fine", clean="a blarf is", corrupted="a gleem is", answer="happy", corrupted_answer="sad",
+        constraint_type="simple_mapping",
+    )  # fmt: skip
+    odd = fine.model_copy(update={"id": "odd", "clean": "the blarf cat is"})
+    taught.save_corpus(replace(tiny_corpus(), name="mixed", pairs=(odd, fine)))
+    corpus, pairs = _pairs(taught.corpus("mixed"), load_base(config().model))
+    assert (corpus.name, pairs.ids) == ("mixed", ("fine",))
+    assert "1 of 2 pairs of “mixed” can be used with this model." in caplog.text
 
 
 def test_random_layers_follow_from_the_seed_alone(taught: Store, config: Any) -> None:

@@ -27,8 +27,9 @@ from engine.figures.map_tables import place_of, place_rows
 from engine.figures.map_view import MapView
 from pages._ui.circuits.choice import PAGE, CircuitChoice
 from pages._ui.circuits.data import edges_of, effects_of, nodes_of
-from pages._ui.circuits.sides import PARTS, found_with, side_name, sides_of
+from pages._ui.circuits.sides import PARTS, found_with, idle, side_name, sides_of
 from pages._ui.circuits.table import edge_rows, node_title
+from pages._ui.circuits.words import uncertain
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.maps import difference_map
 from pages._ui.graphs.marks import Marks
@@ -58,7 +59,8 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     view = view.until(frame)
     there = replace(chosen, b=_checkpoint(chosen, view.frames[-1].step))
     a, b = sides_of(there, keys)
-    nodes, text = nodes_of(a, b, chosen.share, chosen.how), _sentence(there, view)
+    nodes = nodes_of(a, b, chosen.share, chosen.how)
+    text = f"{_sentence(there, view)}{uncertain(idle(a, b))}"
     with above:
         st.markdown(text)
         found_with(b.scores, _HOW_TO_READ, f"{PARTS} Edges that the circuit leaves out count, too.")
@@ -67,7 +69,11 @@ def heads(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
         st.markdown("**Heads and MLPs that changed most**", width="stretch")
         names = a.scores.key.checkpoint, b.scores.key.checkpoint
         told = " ".join(
-            (text.replace("**", ""), f"Found with {found_by(b.scores)}.", few_pairs(n_pairs_of(b.scores)))
+            (
+                text.replace("**", "").replace(" (see below)", ""),
+                f"Found with {found_by(b.scores)}.",
+                few_pairs(n_pairs_of(b.scores)),
+            )
         ).strip()
         drawn = ExportedMap(view, *names, "", told, subject="Heads and MLPs")
         export_menu(formats_of(drawn.view), drawn, name=f"{drawn.a} {drawn.b} heads")

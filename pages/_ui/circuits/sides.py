@@ -6,8 +6,9 @@ import streamlit as st
 
 from engine.domain.components import ComponentKey, ComponentScores
 from engine.domain.numbers import step_name
-from engine.figures.component_view import ComponentSide
+from engine.figures.component_view import ComponentSide, unlearned
 from engine.figures.component_words import few_pairs, found_by, n_pairs_of
+from engine.workflows.component_queries import curve_of
 from pages._ui.circuits.choice import CircuitChoice
 from pages._ui.circuits.data import circuit_of, scores_of
 from pages._ui.session import store
@@ -49,3 +50,13 @@ def sides_of(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> tuple[C
         for checkpoint in (chosen.a, chosen.b)
     )
     return a, b
+
+
+def idle(a: ComponentSide, b: ComponentSide) -> list[str]:
+    """The sides that may have no behavior on their pairs, as far as their faithfulness was measured."""
+    found = []
+    for name, side in (("A", a), ("B", b)):
+        curve = None if unlearned(side.scores) else curve_of(store(), side.scores.key)
+        if curve is not None and all(point.faithfulness is None for point in curve.points):
+            found.append(name)
+    return found

@@ -16,18 +16,16 @@ from engine.domain.runs import Checkpoint
 from engine.export.circuit_formats import CIRCUIT_FORMATS, ComparedCircuits
 from engine.figures.component_view import ComponentSide, ComponentView, unlearned
 from engine.figures.map_view import DEEP
-from engine.workflows.component_queries import curve_of
 from pages._ui.circuits.choice import PICKING, CircuitChoice
 from pages._ui.circuits.data import edges_of, nodes_of, view_of
 from pages._ui.circuits.heads import heads
-from pages._ui.circuits.sides import PARTS, found_with, sides_of
+from pages._ui.circuits.sides import PARTS, found_with, idle, sides_of
 from pages._ui.circuits.table import edge_parts, edge_rows, edge_title, node_title, one_circuit
 from pages._ui.circuits.words import moved, node_counts, sentence, status_counts, uncertain
 from pages._ui.errors import guarded
 from pages._ui.graphs.edge_table import status_chips
 from pages._ui.graphs.export_menu import export_menu
 from pages._ui.graphs.linked_graphs import Marks, linked_graphs
-from pages._ui.session import store
 
 GRAPH_PX, DEEP_PX, TABLE_PX = 290, 450, 250
 _HOW_TO_READ = (
@@ -47,7 +45,7 @@ def circuits(chosen: CircuitChoice, keys: Mapping[int, ComponentKey]) -> None:
     edges, nodes = (of(a, b, chosen.share, chosen.how) for of in (edges_of, nodes_of))
     view = view_of(a, b, chosen.share, chosen.how)
     summary = sentence(status_counts(edges), node_counts(nodes), step_a=chosen.a.step, step_b=chosen.b.step)
-    st.markdown(f"{summary}{moved(edges)}{_unlearned(view)}{uncertain(_idle(a, b))}", width="stretch")
+    st.markdown(f"{summary}{moved(edges)}{_unlearned(view)}{uncertain(idle(a, b))}", width="stretch")
     found_with(b.scores, _HOW_TO_READ, PARTS)
     deep = a.scores.shape.n_layers > DEEP
     PICKING.mark(
@@ -82,16 +80,6 @@ def _unlearned(view: ComponentView) -> str:
     if not sides:
         return ""
     return f" In {' and '.join(sides)} the right answer is not ahead."
-
-
-def _idle(a: ComponentSide, b: ComponentSide) -> list[str]:
-    """The sides that may have no behavior on their pairs, as far as their faithfulness was measured."""
-    idle = []
-    for name, side in (("A", a), ("B", b)):
-        curve = None if unlearned(side.scores) else curve_of(store(), side.scores.key)
-        if curve is not None and all(point.faithfulness is None for point in curve.points):
-            idle.append(name)
-    return idle
 
 
 def _below(edges: pd.DataFrame, nodes: pd.DataFrame, a: ComponentSide, b: ComponentSide) -> None:
