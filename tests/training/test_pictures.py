@@ -122,6 +122,14 @@ def test_names_of_transformers_5_are_read_too(base: Path) -> None:
     assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
 
 
+def test_a_text_config_without_a_model_type_is_of_the_usual_one(base: Path) -> None:
+    """As transformers has it, too: the classes of the whole know what they are made of."""
+    told = json.loads((base / "config.json").read_text())
+    del told["text_config"]["model_type"]
+    (base / "config.json").write_text(json.dumps(told))
+    assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
+
+
 def test_what_is_told_is_of_the_language_model(base: Path, store: Store) -> None:
     facts = model_facts(store, spec(base))
     own = load_base(spec(base)).model
