@@ -64,6 +64,10 @@ class Columns:
                         f"The file has no column “{column[:40]}”. Its columns are "
                         f"{', '.join(map(_written, table.columns))[:300]}."
                     )
+                if table.columns.count(column) > 1:
+                    raise InputError(
+                        f"The file has “{column[:40]}” more than once. Give each of these columns a name of its own."
+                    )
         if not self._forms():
             forms = "; ".join(f"{', '.join(form.needs)} ({form.title.lower()})" for form in FORMS.values())
             raise InputError(f"These columns make no row. Name those of one kind: {forms}.")
