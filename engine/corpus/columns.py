@@ -63,17 +63,23 @@ class Columns:
             if len(columns) > 1 and name not in JOINABLE:
                 raise InputError(f"“{name}” is one column; several are joined only of {', '.join(JOINABLE)}.")
             for column in columns:
-                if column not in table.columns:
-                    raise InputError(
-                        f"The file has no column “{column[:40]}”. Its columns are "
-                        f"{', '.join(map(_written, table.columns))[:300]}."
-                    )
+                _refuse_unknown(column, table)
         if not self._forms():
             forms = "; ".join(f"{', '.join(form.needs)} ({form.title.lower()})" for form in FORMS.values())
             raise InputError(f"These columns make no row. Name those of one kind: {forms}.")
         problems = [half_problem({*self.of, *self.values}), *(value_problem(*same) for same in self.values.items())]
         if said := next(filter(None, problems), ""):
             raise InputError(said)
+
+
+def _refuse_unknown(column: str, table: Table) -> None:
+    """Raises InputError for a column that is not there, or of which nobody knows which is meant."""
+    n = table.columns.count(column)
+    if not n:
+        there = ", ".join(map(_written, table.columns))[:300]
+        raise InputError(f"The file has no column “{column[:40]}”. Its columns are {there}.")
+    if n > 1:
+        raise InputError(f"The file has “{column[:40]}” more than once. Give each of these columns a name of its own.")
 
 
 def value_problem(name: str, said: str) -> str:

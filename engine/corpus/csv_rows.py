@@ -13,6 +13,7 @@ from engine.corpus.format import FIELDS
 from engine.corpus.rows import Row
 from engine.domain.corpus import Corpus
 from engine.domain.errors import BadLine
+from engine.domain.numbers import plural
 
 COLUMNS = tuple(FIELDS)
 REQUIRED = ("text", "constraint", "meaning")  # of examples and probes of words; a probe also has an answer
@@ -135,7 +136,8 @@ def header_problem(columns: Sequence[str]) -> str:
 
 def _bad_row(row: list[str], columns: list[str]) -> str:
     if len(row) != len(columns):
-        return f"has {len(row)} cells; the first line names {len(columns)} columns"
+        mend = ". Put a cell that holds the dividing sign in double quotes" if len(row) > len(columns) else ""
+        return f"has {plural(len(row), 'cell')}; the first line names {plural(len(columns), 'column')}{mend}"
     if columns[0] == _INDEX and not row[0].strip().isdigit():
         return f"has “{row[0][:40]}” in the column without a name. Give the column a name"
     return ""

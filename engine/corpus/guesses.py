@@ -28,7 +28,7 @@ def guessed(table: Table) -> tuple[str, Columns]:
 
 def guessed_columns(table: Table, form: str) -> dict[str, tuple[str, ...]]:
     """By field of the form, the column whose name is the field's, or usual for it. No column twice."""
-    left = {_plain(column): column for column in table.columns}
+    left = {_plain(column): column for column in table.columns if table.columns.count(column) == 1}
     found: dict[str, tuple[str, ...]] = {}
     wanted = (*FORMS[form].needs, *FORMS[form].takes)
     if "kind" in wanted and (kind := _kind_column(table)):

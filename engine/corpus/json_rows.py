@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from engine.corpus.format import FIELDS
 from engine.corpus.rows import Row
 from engine.corpus.text_lines import NumberedText
 from engine.domain.errors import BadLine
@@ -98,6 +99,15 @@ def _object(text: str) -> dict[str, Any]:
     return fields
 
 
+def _is_of_tables(fields: dict[str, Any]) -> bool:
+    """Whether every value is a table of its own, as pandas writes a column by the numbers of its rows; in a row of the
+    format's fields nested objects are mistakes of these fields."""
+    tables = list(fields.values())
+    if not all(isinstance(table, dict) for table in tables):
+        return False
+    return fields.keys().isdisjoint(FIELDS) or all(label.isdigit() for table in tables for label in table)
+
+
 def _table_in(fields: dict[str, Any]) -> str:
     """What to do with an object that holds a whole table, by rows or by columns; empty of one that is a row."""
     for name, value in fields.items():
@@ -108,7 +118,7 @@ def _table_in(fields: dict[str, Any]) -> str:
     by_column = all(
         isinstance(value, list) and value and not any(isinstance(one, dict) for one in value) for value in values
     )
-    if values and (by_column or all(isinstance(value, dict) for value in values)):
+    if values and (by_column or _is_of_tables(fields)):
         return "has columns instead of rows. Write an object a row (pandas: orient=“records”)"
     return ""
 

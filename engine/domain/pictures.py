@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-# model_type in config.json, whose `text_config` is that of a plain language model.
-WITH_PICTURES: Final = frozenset({"gemma3", "mistral3", "llava"})
+# model_type in config.json, whose `text_config` is that of a plain language model -> its model_type where it says none
+WITH_PICTURES: Final = {"gemma3": "gemma3_text", "mistral3": "mistral", "llava": "llama"}
 _OF_PICTURES = re.compile(r"(^|\.)(vision_tower|vision_model|multi_modal_projector)\.")
 # As transformers wrote and writes the body, and the output matrix beside it.
 _INNER: Final = ((re.compile(r"(^|\.)(model\.language_model|language_model\.model)\."), r"\1model."),
@@ -17,10 +17,10 @@ _INNER: Final = ((re.compile(r"(^|\.)(model\.language_model|language_model\.mode
 
 def text_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Of a config.json the fields of its language model: all, or `text_config` where it reads pictures, too."""
-    inner = config.get("text_config")
-    if str(config.get("model_type")) not in WITH_PICTURES or not isinstance(inner, dict):
+    inner, usual = config.get("text_config"), WITH_PICTURES.get(str(config.get("model_type")))
+    if usual is None or not isinstance(inner, dict):
         return dict(config)
-    return {key: value for key, value in inner.items() if key != "architectures"}
+    return {"model_type": usual} | {key: value for key, value in inner.items() if key != "architectures"}
 
 
 def text_name(name: str) -> str:

@@ -254,9 +254,12 @@ def join_files(files: Sequence[Path], to: Path) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         try:
-            tensors |= load_file(file)
+            read = load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
             raise Damaged(file, one_line(error), "Save the adapter again.") from error
+        if both := sorted(tensors.keys() & read.keys()):
+            raise Damaged(file, f"{both[0]} lies in another of the files, too", "Save the adapter again.")
+        tensors |= read
     save_file(tensors, to)
 
 

@@ -120,7 +120,7 @@ def model_config(where: Path) -> ModelConfig:
     whole = _read(file)
     written = text_fields(whole)
     config_class = _class_of(where, written)
-    _refuse_quantised(file, whole)
+    _refuse_quantised(file, {**written, **whole})
     with translated(lambda reason: Damaged(where, f"the weights cannot be read ({reason})", AGAIN)):
         refuse_sizes(where, written)
     fields = {key: value for key, value in written.items() if key not in _DROPPED | ROPE_KEYS}

@@ -138,6 +138,15 @@ def test_what_is_too_long_is_one_problem_of_what_the_file_gave(row: dict[str, st
     assert all(reason.startswith(start) for reason, start in zip(reasons, said, strict=True))
 
 
+def test_a_column_that_there_is_twice_is_not_taken() -> None:
+    """Which of the two is meant nobody can know; the others are taken."""
+    table = read_table(b"text,question,text\na,b,c\n", "c.csv")
+    assert guessed(table)[1].of.get("text") != ("text",)
+    with pytest.raises(InputError, match="“text” more than once"):
+        corpus_from(table, "c.csv", "c", columns=columns_of("text=text"))
+    assert corpus_from(table, "c.csv", "c", columns=columns_of("text=question")).examples[0].text == "b"
+
+
 def test_a_row_without_what_it_needs_is_named_with_its_own_column() -> None:
     with pytest.raises(CorpusRefused) as refused:
         parsed(ALPACA, columns_of("prompt=input,completion=output"))

@@ -173,6 +173,9 @@ def test_what_training_scripts_have_are_examples() -> None:
         ({"version": 2, "data": [{"text": "x"}]}, "has its rows in “data”"),
         ({"text": ["x", "y"], "id": ["1", "2"]}, "has columns instead of rows"),
         ({"text": {"0": "x"}, "id": {"0": "1"}}, "has columns instead of rows"),
+        ({"a1": {"text": "x"}, "a2": {"text": "y"}}, "has columns instead of rows"),
+        ({"prompt": {"text": "x"}, "completion": {"text": "y"}}, "must both be texts"),
+        ({"messages": {"role": "user", "content": "x"}}, "“messages” must be a list"),
         ({"messages": [{"role": "user", "content": None}, {"role": "assistant", "content": "y"}]}, "see 0.content"),
     ],
 )

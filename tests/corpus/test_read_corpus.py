@@ -168,6 +168,12 @@ def test_bad_csv_is_refused_with_line_and_reason(tmp_path, content, number, reas
     assert any(n == number and reason in text for n, text in found), found
 
 
+def test_texts_with_commas_and_no_quotes_are_refused_with_the_mend(tmp_path):
+    ((number, reason),) = refusals(tmp_path, "text\nHello, world\nBye\n", "corpus.csv")
+    mend = "Put a cell that holds the dividing sign in double quotes"
+    assert (number, reason) == (2, f"has 2 cells; the first line names 1 column. {mend}")
+
+
 def test_huge_files_are_refused_quickly(tmp_path):
     start = time.monotonic()
     ((_, reason),) = refusals(tmp_path, b"a" * (MAX_BYTES + 1))

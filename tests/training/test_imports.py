@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from engine.analysis.losses import ToldLoss
 from engine.domain.corpus import Corpus
-from engine.domain.errors import Canceled, InputError, StorageFailed
+from engine.domain.errors import Canceled, Damaged, InputError, StorageFailed
 from engine.domain.jobs import ImportCheckpoints, MeasureProbes, TrainTranscoders
 from engine.domain.models import DEMO_MODEL, ModelSpec, TranscoderTraining
 from engine.domain.runs import NO_CORPUS, CheckpointState
@@ -262,6 +262,9 @@ def test_an_adapter_in_shards_is_as_in_one_file(taught: Store, out: Path, llama:
     found, before = read_weights(adapter), load_file(whole / "adapter_model.safetensors")
     assert found.keys() == before.keys()
     assert all(torch.equal(found[name], before[name]) for name in before)
+    shutil.copyfile(shards[0], shards[-1])
+    with pytest.raises(Damaged, match="lies in another of the files, too"):
+        take_in(taught, [made], llama, name="less")
     shards[-1].unlink()
     with pytest.raises(InputError, match=f"{shards[-1].name} is missing, which model.safetensors.index.json names"):
         take_in(taught, [made], llama, name="less")

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from engine.domain.errors import InputError
+from engine.domain.errors import InputError, ModelUnavailable
 from engine.domain.models import ModelSpec
 from engine.models.base import load_base
 from engine.models.sharing import checkpoint_model
@@ -120,6 +120,23 @@ def test_names_of_transformers_5_are_read_too(base: Path) -> None:
     assert any(name.startswith("model.language_model.") for name in named)
     save_file(named, path, metadata={"format": "pt"})
     assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
+
+
+def test_a_text_config_without_a_model_type_is_of_the_usual_one(base: Path) -> None:
+    """As transformers has it, too: the classes of the whole know what they are made of."""
+    told = json.loads((base / "config.json").read_text())
+    del told["text_config"]["model_type"]
+    (base / "config.json").write_text(json.dumps(told))
+    assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
+
+
+def test_a_quantised_language_model_is_refused_by_name(base: Path) -> None:
+    """Wherever the file says it: to delete that, as of a setting that changes nothing, would be the wrong way out."""
+    told = json.loads((base / "config.json").read_text())
+    told["text_config"]["quantization_config"] = {"quant_method": "awq"}
+    (base / "config.json").write_text(json.dumps(told))
+    with pytest.raises(ModelUnavailable, match=r"quantized \(awq\)"):
+        load_base(spec(base))
 
 
 def test_what_is_told_is_of_the_language_model(base: Path, store: Store) -> None:
