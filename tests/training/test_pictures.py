@@ -122,6 +122,20 @@ def test_names_of_transformers_5_are_read_too(base: Path) -> None:
     assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
 
 
+@pytest.mark.parametrize("in_one", [True, False])
+def test_what_lies_beside_the_weights_does_not_count(base: Path, in_one: bool) -> None:
+    """As transformers leaves it alone: a copy by another name, or a shard of an earlier save."""
+    whole = whole_model(kind_of(base))
+    other = {name: 0 * tensor for name, tensor in load_file(base / "model.safetensors").items()}
+    if not in_one:
+        (base / "model.safetensors").unlink()
+        whole.save_pretrained(base, max_shard_size="30KB")
+    for name in ("model.fp16.safetensors", "model_old.safetensors", "model-00099-of-00099.safetensors"):
+        save_file(other, base / name, metadata={"format": "pt"})
+    assert (base / "model.safetensors").exists() == in_one
+    assert torch.equal(logits(load_base(spec(base)).model), logits(whole))
+
+
 def test_a_text_config_without_a_model_type_is_of_the_usual_one(base: Path) -> None:
     """As transformers has it, too: the classes of the whole know what they are made of."""
     told = json.loads((base / "config.json").read_text())
