@@ -40,6 +40,7 @@ from engine.models.prompts import PromptReader
 from engine.models.tokenizer_files import read_tokenizer
 from engine.models.tried import refuse_harmful
 from engine.store import BUNDLED
+from engine.store.files import object_in
 
 logger = logging.getLogger(__name__)
 
@@ -250,9 +251,20 @@ def _read_weights(
 
 def _of_text(where: Path) -> dict[str, torch.Tensor]:
     """The tensors of the language model in a folder whose model reads pictures, too, as that model calls them."""
-    files = sorted(where.glob("model*.safetensors"))  # beside them may lie the same weights in another form
-    lying = {name: file for file in files for name in names_in(file) if text_name(name)}
-    return {text_name(name): tensors_in(file, [name])[name] for name, file in lying.items()}
+    of_text = {name: file for name, file in _lying(where).items() if text_name(name)}
+    return {
+        text_name(name): tensor for name, file in of_text.items() for tensor in tensors_in(file, [name]).values()
+    }  # fmt: skip
+
+
+def _lying(where: Path) -> dict[str, Path]:
+    """The file that transformers reads each tensor from: beside these may lie the same names in another form, or of an
+    earlier save."""
+    whole, shards = where / "model.safetensors", object_in(where / "model.safetensors.index.json").get("weight_map")
+    if not whole.exists() and isinstance(shards, dict):
+        return {name: where / str(file) for name, file in shards.items()}
+    files = [whole] if whole.exists() else sorted(where.glob("model*.safetensors"))
+    return {name: file for file in files for name in names_in(file)}
 
 
 @contextmanager

@@ -34,6 +34,9 @@ def leave_out_pictures(adapter: Path) -> None:
         names = config.get(key)
         if isinstance(names, list):
             config[key] = [text_name(f"{name}.")[:-1] for name in names if text_name(f"{name}.")]
+    rows = config.get("trainable_token_indices")
+    if isinstance(rows, dict):  # of the embedding that each is named for
+        config["trainable_token_indices"] = {text_name(f"{name}.")[:-1]: tokens for name, tokens in rows.items()}
     modules = {_module(name): _module(text_name(name)) for name in whole if ".lora_" in name and text_name(name)}
     tables = {key: table for key in _TABLES if _is_of_numbers(table := config.get(key))}
     refuse_endless(adapter / CONFIG, tables, list(modules))

@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.domain.errors import InputError
 from engine.domain.imports import FoundCheckpoint, FoundKind
+from engine.domain.numbers import plural
 from engine.domain.runs import MOST_STEPS
 from engine.workflows.trainer_logs import whole_number
 
@@ -150,7 +151,8 @@ def _refused(one: FoundCheckpoint, why: str) -> FoundCheckpoint:
 def _numbered(found: Sequence[FoundCheckpoint], steps: Sequence[int]) -> list[FoundCheckpoint]:
     usable = [one for one in found if one.taken]
     if len(steps) != len(usable):
-        raise InputError(f"{len(steps)} steps were given for {len(usable)} checkpoints. Give one for each, in order.")
+        said = "1 step was" if len(steps) == 1 else f"{len(steps)} steps were"
+        raise InputError(f"{said} given for {plural(len(usable), 'checkpoint')}. Give one for each, in order.")
     if sorted(set(steps)) != list(steps) or not all(1 <= step <= MOST_STEPS for step in steps):
         raise InputError("Steps must be whole numbers of at least 1, each larger than the one before.")
     given = iter(steps)

@@ -91,6 +91,7 @@ def adapter(base: Path, out: Path, targets: list[str] | str, **settings: Any) ->
     """A checkpoint of the whole model; what it answers."""
     tuned: PeftModel = get_peft_model(whole_model(kind_of(base)), LoraConfig(r=2, target_modules=targets, **settings))
     moved(tuned, "lora_B")
+    moved(tuned, "trainable_tokens")
     tuned.save_pretrained(out)
     return logits(tuned.eval())
 
@@ -120,6 +121,20 @@ def test_names_of_transformers_5_are_read_too(base: Path) -> None:
     assert any(name.startswith("model.language_model.") for name in named)
     save_file(named, path, metadata={"format": "pt"})
     assert torch.equal(logits(load_base(spec(base)).model), logits(whole_model(kind_of(base))))
+
+
+@pytest.mark.parametrize("in_one", [True, False])
+def test_what_lies_beside_the_weights_does_not_count(base: Path, in_one: bool) -> None:
+    """As transformers leaves it alone: a copy by another name, or a shard of an earlier save."""
+    whole = whole_model(kind_of(base))
+    other = {name: 0 * tensor for name, tensor in load_file(base / "model.safetensors").items()}
+    if not in_one:
+        (base / "model.safetensors").unlink()
+        whole.save_pretrained(base, max_shard_size="30KB")
+    for name in ("model.fp16.safetensors", "model_old.safetensors", "model-00099-of-00099.safetensors"):
+        save_file(other, base / name, metadata={"format": "pt"})
+    assert (base / "model.safetensors").exists() == in_one
+    assert torch.equal(logits(load_base(spec(base)).model), logits(whole))
 
 
 def test_a_text_config_without_a_model_type_is_of_the_usual_one(base: Path) -> None:
@@ -169,6 +184,16 @@ def test_patterns_of_the_wholes_names_say_the_same(base: Path, store: Store, set
     """The language model alone has other names, and a pattern that fits none would be passed over without a word."""
     expected = adapter(base, base.parent / "out" / "checkpoint-4", ["q_proj", "v_proj"], **settings)
     take_in(store, [base.parent / "out"], spec(base))
+    torch.testing.assert_close(kept(store, base), expected, rtol=0, atol=1e-5)
+
+
+def test_trained_tokens_of_an_embedding_by_its_name_in_the_whole_are_imported(tmp_path: Path, store: Store) -> None:
+    base = tmp_path / "base"
+    whole_model("gemma3").save_pretrained(base)
+    tiny_tokenizer().save_pretrained(base)
+    rows = {"model.language_model.embed_tokens": [20, 7]}
+    expected = adapter(base, tmp_path / "out" / "checkpoint-4", ["q_proj"], trainable_token_indices=rows)
+    take_in(store, [tmp_path / "out"], spec(base))
     torch.testing.assert_close(kept(store, base), expected, rtol=0, atol=1e-5)
 
 

@@ -139,7 +139,7 @@ def test_steps_are_of_the_series_or_of_all(tmp_path: Path) -> None:
     found = preview([tmp_path], steps=[10, 20, 30])
     assert steps_of(found) == [("checkpoint-2", 10), ("checkpoint-4", 20), ("final", 30)]
     assert found.left_out == ()
-    with pytest.raises(InputError, match="1 steps were given for 2 checkpoints"):
+    with pytest.raises(InputError, match="1 step was given for 2 checkpoints"):
         preview([tmp_path], steps=[10])
 
 
