@@ -31,6 +31,8 @@ FAMILY_TITLES: Final[dict[str, str]] = {
     "gpt_neox": "GPT-NeoX",
     "opt": "OPT",
 }
+# Families that read pictures, too -> the one that their language model is of.
+WITH_PICTURES: Final[dict[str, str]] = {"gemma3": "gemma3_text", "mistral3": "mistral", "llava": "llama"}
 # Why there is no row.
 UNSUPPORTED: Final[dict[str, str]] = {
     "gptj": "attention and MLP share one norm, which hooks cannot tell apart",

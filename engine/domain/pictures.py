@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-# model_type in config.json, whose `text_config` is that of a plain language model -> its model_type where it says none
-WITH_PICTURES: Final = {"gemma3": "gemma3_text", "mistral3": "mistral", "llava": "llama"}
+from engine.domain.model_families import WITH_PICTURES
+
 _OF_PICTURES = re.compile(r"(^|\.)(vision_tower|vision_model|multi_modal_projector)\.")
 # As transformers wrote and writes the body, and the output matrix beside it.
 _INNER: Final = ((re.compile(r"(^|\.)(model\.language_model|language_model\.model)\."), r"\1model."),

@@ -145,7 +145,7 @@ def test_revisions_of_a_model_become_one_run(taught: Store, pythia: LocalHub, tm
     (told,) = what_is_kept(taught, "mine")
     assert told.startswith("50%, 100%: nearly all differs from the base, so the weights of lab/tiny-pythia stay in")
     shutil.rmtree(tmp_path / "hub-cache" / "models--lab--tiny-pythia" / "blobs")
-    with pytest.raises(Exception, match=r"not there any more.*huggingface-cli download lab/tiny-pythia --revision"):
+    with pytest.raises(Exception, match=r"cannot be found.*huggingface-cli download lab/tiny-pythia --revision"):
         checkpoint_model(loaded, taught.checkpoint("mine@100%").adapter)
     taught.delete_run("mine")
 
