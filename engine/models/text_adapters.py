@@ -11,20 +11,24 @@ from engine.domain.errors import Damaged, InputError
 from engine.domain.foreign import translated
 from engine.domain.pictures import text_name
 from engine.models.adapters import CONFIG, WEIGHTS, plain_name, read_config
+from engine.models.base import LoadedModel
 from engine.models.bounds import refuse_endless
 from engine.models.plain_weights import names_in
+from engine.store.files import object_in
 
 _LISTS, _TABLES = ("target_modules", "modules_to_save", "exclude_modules"), ("rank_pattern", "alpha_pattern")
 
 
-def leave_out_pictures(adapter: Path) -> None:
-    """Rewrite the files of such an adapter; another one is left as it is.
+def leave_out_pictures(adapter: Path, base: LoadedModel) -> None:
+    """Rewrite the files of such an adapter; another one is left as it is. `base`: what it is put onto.
 
-    Raises Damaged (files that cannot be read) and InputError where nothing of the language model was trained.
+    Raises Damaged (files that cannot be read) and InputError where nothing of the language model was trained, or where
+    PEFT puts tokens that were trained into another matrix than is known here.
     """
     path = adapter / WEIGHTS
     if all(text_name(name) == name for name in names_in(path)):
         return
+    _refuse_other_ties(adapter, base)
     whole = load_file(path)
     left = {text_name(name): one for name, one in whole.items() if text_name(name)}
     if not left:
@@ -47,6 +51,19 @@ def leave_out_pictures(adapter: Path) -> None:
         config |= {"target_modules": sorted(modules.values()), "exclude_modules": None}
     save_file(left, path, metadata={"format": "pt"})
     (adapter / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _refuse_other_ties(adapter: Path, base: LoadedModel) -> None:
+    """Where the whole's configuration calls the ends tied and its language model's does not, PEFT trains both."""
+    config = read_config(adapter)
+    trains_tokens = config.get("trainable_token_indices") or config.get("peft_type") == "TRAINABLE_TOKENS"
+    whole_ties = object_in(base.folder / "config.json").get("tie_word_embeddings", True)
+    if trains_tokens and whole_ties and not base.model.config.tie_word_embeddings:
+        raise InputError(
+            f"{adapter} trained tokens of a model whose config.json calls input and output embeddings one "
+            "(tie_word_embeddings), which those of its language model are not. Merge it with PEFT where it was "
+            "trained, and import the merged model’s weights."
+        )
 
 
 def _is_of_numbers(table: object) -> TypeGuard[dict[str, int | float]]:

@@ -183,7 +183,7 @@ def _take(
             shutil.copyfile(one.path / about, folder / about)
             join_files(tensor_files(one), folder / weights)
             if one.kind == "adapter":
-                leave_out_pictures(folder)
+                leave_out_pictures(folder, loaded)
                 leave_out_base_rows(loaded, folder)
             tuned = check_as_trained(loaded, folder)
         if probes.ids and diverged(folder):

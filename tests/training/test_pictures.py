@@ -197,6 +197,18 @@ def test_trained_tokens_of_an_embedding_by_its_name_in_the_whole_are_imported(tm
     torch.testing.assert_close(kept(store, base), expected, rtol=0, atol=1e-5)
 
 
+def test_tokens_that_peft_would_train_at_both_ends_are_refused(store: Store, tmp_path: Path) -> None:
+    """The whole's configuration says that its ends are one, and those of its language model are two."""
+    base = tmp_path / "base"
+    whole = whole_model("mistral3")
+    assert whole.config.tie_word_embeddings
+    whole.save_pretrained(base)
+    tiny_tokenizer().save_pretrained(base)
+    adapter(base, tmp_path / "out" / "checkpoint-4", ["q_proj"], trainable_token_indices=[20, 7])
+    with pytest.raises(InputError, match="calls input and output embeddings one"):
+        take_in(store, [tmp_path / "out"], spec(base))
+
+
 def test_a_full_fine_tune_of_the_whole_is_imported(base: Path, store: Store) -> None:
     tuned = whole_model(kind_of(base))
     moved(tuned, "layers.1.mlp")
