@@ -376,7 +376,7 @@ def test_graphs_of_before_their_measures_say_so_and_can_be_traced_again(open_pag
     asked = next(job.request for job in session.jobs().snapshot() if isinstance(job.request, Compare))
     assert (asked.a, asked.b, asked.prompts, asked.transcoders) == (*sides, (prompt,), key.transcoders)
     assert asked.settings != old[0].key.settings
-    assert asked.settings.max_feature_nodes == 500  # as before: figures change with it
+    assert asked.settings.max_feature_nodes is None  # all features, as the label says
 
 
 def _at_its_limit(graph: AttributionGraph, prompt: str) -> GraphKey:

@@ -34,10 +34,7 @@ def not_traced(selection: Selection) -> None:
 def trace_again(selection: Selection, diff: GraphDiff) -> None:
     """Of a comparison that was stored without all of its measures or features: with them, by the same transcoders."""
     job_button(
-        Compare(
-            a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), transcoders=diff.a.key.transcoders,
-            settings=_as_before(diff),
-        ),
+        Compare(a=selection.a.ref, b=selection.b.ref, prompts=(selection.prompt,), transcoders=diff.a.key.transcoders),
         label="Trace again, with all features and edges", key="trace again", icon=":material/conversion_path:",
         covers=lambda request: _is_for(request, selection), primary=False,
     )  # fmt: skip
